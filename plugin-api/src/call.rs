@@ -1,0 +1,101 @@
+//! The call that is being answered: its deadline, and the way to say something to whoever made it.
+//!
+//! An operation finds its call here without being handed it: the adapter sets it while it polls the operation.
+//! Outside of a call everything is said to nobody, and there is no deadline.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Level {
+    /// Something failed and no reply will say so.
+    Error = 1,
+    /// The caller should know, though the call goes on.
+    Warn = 2,
+    /// What is going on, progress among it.
+    Info = 3,
+    /// For whoever looks into a fault.
+    Debug = 4,
+}
+
+/// What a plugin says beside its replies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// What there is to say, for a person.
+    pub message: String,
+    /// How far a long call has come, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+}
+
+/// Where a call's events go.
+type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
+
+/// What the adapter knows of a call while it answers it.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) listener: Listener,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+}
+
+impl Context {
+    /// Runs `work` as part of the call.
+    pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+        /// Puts the outer call back, also when `work` panics.
+        struct Restore(Option<Context>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        work()
+    }
+
+    /// The call that this thread works on.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+}
+
+/// When the caller stops waiting; `None` where it waits for as long as it takes.
+pub fn deadline() -> Option<Instant> {
+    Context::current()?.deadline
+}
+
+/// What is left of the caller's patience; zero when the deadline has passed.
+pub fn remaining() -> Option<Duration> {
+    deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Says something to whoever made the call.
+pub fn log(level: Level, message: impl Into<String>) {
+    tell(level, &Event { message: message.into(), progress: None });
+}
+
+/// Warns whoever made the call.
+pub fn warn(message: impl Into<String>) {
+    log(Level::Warn, message);
+}
+
+/// Says what a long call is doing and how far it has come: `done` runs from 0 to 1.
+pub fn progress(done: f64, message: impl Into<String>) {
+    tell(Level::Info, &Event { message: message.into(), progress: Some(done) });
+}
+
+fn tell(level: Level, event: &Event) {
+    if let Some(context) = Context::current() {
+        (context.listener)(level, event);
+    }
+}

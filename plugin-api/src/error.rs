@@ -1,0 +1,285 @@
+//! The one error that crosses the boundary, and its JSON form.
+//!
+//! An error is made where the fault is seen, flattened to JSON on its way through the table, rebuilt on the other
+//! side, and printed. Nobody in between rewrites it, so everything here survives the round trip.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What an operation returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Declares the codes once: the constant, its text, and its documentation.
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        impl ErrorCode {
+            $($(#[$doc])* pub const $name: Self = Self(Cow::Borrowed(stringify!($name)));)*
+
+            /// Every code that this version of the interface names.
+            pub const KNOWN: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+/// A machine-readable code: MLflow's error code names, and a few of ours for plugin faults.
+///
+/// The set is open. A code that this version does not name, such as one that a server sent, travels unchanged.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ErrorCode(Cow<'static, str>);
+
+error_codes! {
+    /// The server refused the request as malformed (HTTP 400).
+    BAD_REQUEST,
+    /// The caller gave the call up.
+    CANCELLED,
+    /// The deadline passed before the answer came.
+    DEADLINE_EXCEEDED,
+    /// Something broke that no other code describes.
+    INTERNAL_ERROR,
+    /// An argument, option or setting is not valid.
+    INVALID_PARAMETER_VALUE,
+    /// The target does not support the operation.
+    NOT_IMPLEMENTED,
+    /// The credentials do not permit the operation (HTTP 403).
+    PERMISSION_DENIED,
+    /// A plugin could not be loaded. Made by the host.
+    PLUGIN_LOAD_FAILED,
+    /// No plugin serves the target. Made by the host.
+    PLUGIN_NOT_FOUND,
+    /// A plugin panicked; the client it happened in answers nothing else from then on.
+    PLUGIN_PANICKED,
+    /// A plugin broke a rule of the table, such as sending a chunk without credit. Made by the host.
+    PLUGIN_PROTOCOL_VIOLATION,
+    /// The name is taken (HTTP 409).
+    RESOURCE_ALREADY_EXISTS,
+    /// What was named does not exist (HTTP 404).
+    RESOURCE_DOES_NOT_EXIST,
+    /// A rate limit or quota is used up (HTTP 429).
+    RESOURCE_EXHAUSTED,
+    /// The server cannot answer just now (HTTP 502, 503) or cannot be reached.
+    TEMPORARILY_UNAVAILABLE,
+    /// The credentials are missing or wrong (HTTP 401).
+    UNAUTHENTICATED,
+}
+
+impl ErrorCode {
+    /// A code of another vocabulary, such as `ENDPOINT_NOT_FOUND` from a server.
+    pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
+        Self(code.into())
+    }
+
+    /// The code as it is written in JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What the server said, where there was one. The status is never rewritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HttpFailure {
+    /// The status code, such as 404.
+    pub status: u16,
+    /// The body as text, cut where it is long.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// The server's id of the request, for its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl HttpFailure {
+    /// A failure with this status and body.
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into(), request_id: None }
+    }
+}
+
+/// A failed operation.
+///
+/// `Display` is the message on one line; [`causes`](Self::causes) has what lies behind it, outermost first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Error {
+    code: ErrorCode,
+    message: String,
+    #[serde(default)]
+    retryable: bool,
+    #[serde(default, rename = "retry_after_ms", skip_serializing_if = "Option::is_none", with = "milliseconds")]
+    retry_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    http: Option<HttpFailure>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    details: Map<String, Value>,
+}
+
+impl Error {
+    /// An error with this code and message: a lower-case fragment that says what was given and what to do next.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retryable: false,
+            retry_after: None,
+            http: None,
+            causes: Vec::new(),
+            details: Map::new(),
+        }
+    }
+
+    /// [`ErrorCode::INVALID_PARAMETER_VALUE`] with this message.
+    pub fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::INVALID_PARAMETER_VALUE, message)
+    }
+
+    /// [`ErrorCode::INTERNAL_ERROR`] with this message.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::INTERNAL_ERROR, message)
+    }
+
+    /// Says that the same call may succeed later.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    /// Says how long to wait before the call is made again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds what the server said.
+    #[must_use]
+    pub fn with_http(mut self, http: HttpFailure) -> Self {
+        self.http = Some(http);
+        self
+    }
+
+    /// Adds an error and everything in its `source()` chain to the causes.
+    #[must_use]
+    pub fn with_cause(mut self, cause: &dyn std::error::Error) -> Self {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            self.causes.push(cause.to_string());
+            next = cause.source();
+        }
+        self
+    }
+
+    /// Adds a named value for programs to read.
+    #[must_use]
+    pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.details.insert(name.into(), value.into());
+        self
+    }
+
+    /// The machine-readable code.
+    pub fn code(&self) -> &ErrorCode {
+        &self.code
+    }
+
+    /// The message, one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same call may succeed later. Decided once, where the fault was seen.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
+    /// How long the server asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What the server said, where there was one.
+    pub fn http(&self) -> Option<&HttpFailure> {
+        self.http.as_ref()
+    }
+
+    /// What lies behind the message, outermost first.
+    pub fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// Named values for programs to read.
+    pub fn details(&self) -> &Map<String, Value> {
+        &self.details
+    }
+
+    /// The error as the JSON that crosses the boundary.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an error holds only strings, numbers and JSON")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A duration as a whole number of milliseconds, or null.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's `with` passes the field by reference")]
+    pub(super) fn serialize<S: Serializer>(wait: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_survives_the_round_trip() {
+        let inner = std::io::Error::other("connection reset");
+        let error = Error::new(ErrorCode::new("ENDPOINT_NOT_FOUND"), "no endpoint `chat`")
+            .retryable()
+            .with_retry_after(Duration::from_millis(1500))
+            .with_http(HttpFailure { request_id: Some("r-1".to_owned()), ..HttpFailure::new(404, "{}") })
+            .with_cause(&inner)
+            .with_detail("endpoint", "chat");
+        let back: Error = serde_json::from_slice(&error.to_json()).unwrap();
+        assert_eq!(back, error);
+        assert_eq!(back.causes(), ["connection reset"]);
+    }
+
+    #[test]
+    fn only_code_and_message_are_required() {
+        let error: Error = serde_json::from_str(r#"{"code":"X","message":"m","future":1}"#).unwrap();
+        assert_eq!((error.code().as_str(), error.message(), error.is_retryable()), ("X", "m", false));
+    }
+}

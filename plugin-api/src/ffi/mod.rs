@@ -1,0 +1,52 @@
+//! The only room with unsafe code: the boundary between a host and a plugin.
+//!
+//! | file | side | what it does |
+//! |---|---|---|
+//! | `abi` | both | the layouts: table, host callbacks, request, slice |
+//! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
+//! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
+//! | `accept` | host | reads a library's table, and checks it |
+//! | `import`, `stream`, `pending` | host | calls slots, and waits for replies by id |
+//!
+//! Nothing that crosses changes its owner: a slice is lent for one function, and whoever receives it copies what it
+//! keeps. So there is nothing to free on the other side, and no allocator to agree on.
+#![expect(unsafe_code, reason = "the boundary is made of raw pointers; each block says who promised what")]
+
+pub mod abi;
+mod contain;
+#[doc(hidden)]
+pub mod export;
+mod host;
+mod instance;
+mod macros;
+mod runtime;
+mod task;
+
+#[cfg(feature = "host")]
+mod accept;
+#[cfg(feature = "host")]
+mod import;
+#[cfg(feature = "host")]
+mod pending;
+#[cfg(feature = "host")]
+mod stream;
+
+#[cfg(feature = "host")]
+pub use accept::{TableError, table_of};
+#[cfg(feature = "host")]
+pub use import::{RemoteClient, RemotePlugin};
+pub use macros::Plugin;
+pub use runtime::blocking;
+#[cfg(feature = "host")]
+pub use stream::RemoteStream;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// The head of a reply or a chunk; empty where the body is JSON.
+#[derive(Default, Serialize, Deserialize)]
+struct ReplyHead<'a> {
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    content_type: Option<Cow<'a, str>>,
+}

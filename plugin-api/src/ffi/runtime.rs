@@ -1,0 +1,124 @@
+//! What drives a plugin's futures: a small tokio runtime of its own, or a thread per call without the feature.
+
+#[cfg(feature = "runtime")]
+pub(super) use pooled::Runtime;
+#[cfg(not(feature = "runtime"))]
+pub(super) use threaded::Runtime;
+
+use crate::Result;
+
+/// Runs work that keeps a processor busy, or blocks, without holding up the plugin's other calls.
+///
+/// To be awaited inside an operation. A panic in `work` is the operation's panic.
+///
+/// # Errors
+/// What `work` returns.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    #[cfg(feature = "runtime")]
+    return pooled::blocking(work).await;
+    #[cfg(not(feature = "runtime"))]
+    return work();
+}
+
+#[cfg(feature = "runtime")]
+mod pooled {
+    use std::panic::resume_unwind;
+    use std::sync::{Mutex, PoisonError};
+
+    use tokio::runtime::Builder;
+
+    use crate::call::Context;
+    use crate::{Error, ErrorCode, Result};
+
+    /// One worker thread, started by the first call: its work is to wait for servers. `blocking` has threads of its own.
+    #[derive(Default)]
+    pub(in crate::ffi) struct Runtime(Mutex<State>);
+
+    #[derive(Default)]
+    enum State {
+        #[default]
+        Unused,
+        Running(tokio::runtime::Runtime),
+        ShutDown,
+    }
+
+    impl Runtime {
+        /// Starts a task; one that cannot be started is dropped.
+        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*state, State::Unused) {
+                let runtime =
+                    Builder::new_multi_thread().worker_threads(1).thread_name("mlflow-plugin").enable_all().build()?;
+                *state = State::Running(runtime);
+            }
+            let handle = match &*state {
+                State::Running(runtime) => runtime.handle().clone(),
+                State::Unused | State::ShutDown => return Ok(()),
+            };
+            drop(state);
+            handle.spawn(task);
+            Ok(())
+        }
+
+        /// Lets go of the threads without waiting for them.
+        pub(in crate::ffi) fn shut_down(&self) {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let running = std::mem::replace(&mut *state, State::ShutDown);
+            drop(state);
+            if let State::Running(runtime) = running {
+                runtime.shutdown_background();
+            }
+        }
+    }
+
+    pub(super) async fn blocking<T: Send + 'static>(
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let context = Context::current();
+        let work = move || match context {
+            Some(context) => context.enter(work),
+            None => work(),
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_shut_down) => Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down")),
+        }
+    }
+}
+
+#[cfg(not(feature = "runtime"))]
+mod threaded {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+    use std::thread::{self, Thread};
+
+    /// A thread for each call.
+    #[derive(Default)]
+    pub(in crate::ffi) struct Runtime;
+
+    impl Runtime {
+        /// Starts a task; one that cannot be started is dropped.
+        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+            thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
+        }
+
+        /// Threads end with their calls.
+        pub(in crate::ffi) fn shut_down(&self) {}
+    }
+
+    fn run(task: impl Future<Output = ()>) {
+        struct Unpark(Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut task = pin!(task);
+        while task.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Pending {
+            thread::park();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
+pub mod args;
+pub mod call;
+mod chunks;
+mod client;
+mod error;
+pub mod ffi;
+mod json;
+pub mod manifest;
+mod operation;
+mod payload;
+mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use chunks::Chunks;
+pub use client::DeploymentClient;
+pub use error::{Error, ErrorCode, HttpFailure, Result};
+pub use ffi::blocking;
+pub use json::{ClientOptions, Config};
+pub use operation::{Operation, UnknownOperation};
+pub use payload::{JSON, Payload};
+pub use target::TargetUri;

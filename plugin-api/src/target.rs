@@ -1,0 +1,107 @@
+//! Target URIs, by MLflow's rule: a scheme chooses the plugin, the rest is the plugin's to read.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A target URI, such as `databricks`, `databricks://profile` or `http://localhost:5000`.
+///
+/// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike there, a name without a scheme is lower-cased too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TargetUri {
+    uri: String,
+    scheme: String,
+}
+
+impl TargetUri {
+    /// Reads a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where it is empty or has no name before the colon.
+    pub fn parse(uri: &str) -> Result<Self> {
+        let name = split(uri).map_or(uri, |(scheme, _)| scheme);
+        if name.is_empty() || name.starts_with([':', '/']) {
+            return Err(Error::invalid_parameter(format!(
+                "`{uri}` is not a target URI: expected `target`, `target:/suffix` or `target://suffix`"
+            )));
+        }
+        Ok(Self { uri: uri.to_owned(), scheme: name.to_lowercase() })
+    }
+
+    /// The whole URI as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.uri
+    }
+
+    /// The name that chooses the plugin, lower-case.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What follows the scheme and its slashes, empty for a bare name.
+    pub fn suffix(&self) -> &str {
+        split(&self.uri).map_or("", |(_, suffix)| suffix.trim_start_matches('/'))
+    }
+}
+
+/// Scheme and rest, where there is a scheme by RFC 3986: a letter, then letters, digits, `+`, `-` or `.`.
+fn split(uri: &str) -> Option<(&str, &str)> {
+    uri.split_once(':').filter(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.chars().all(|each| each.is_ascii_alphanumeric() || "+-.".contains(each))
+    })
+}
+
+impl fmt::Display for TargetUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.uri)
+    }
+}
+
+impl TryFrom<String> for TargetUri {
+    type Error = Error;
+
+    fn try_from(uri: String) -> Result<Self> {
+        Self::parse(&uri)
+    }
+}
+
+impl From<TargetUri> for String {
+    fn from(target: TargetUri) -> Self {
+        target.uri
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_and_suffixes_are_mlflow_s() {
+        for (uri, scheme, suffix) in [
+            ("databricks", "databricks", ""),
+            ("Databricks", "databricks", ""),
+            ("faketarget:/somesuffix", "faketarget", "somesuffix"),
+            ("faketarget://somesuffix", "faketarget", "somesuffix"),
+            ("HTTP://localhost:5000/a", "http", "localhost:5000/a"),
+            ("localhost:5000", "localhost", "5000"),
+            ("127.0.0.1:5000", "127.0.0.1:5000", ""),
+            ("ray-serve", "ray-serve", ""),
+            ("İ", "i\u{307}", ""),
+        ] {
+            let target = TargetUri::parse(uri).unwrap();
+            assert_eq!((target.scheme(), target.suffix()), (scheme, suffix), "{uri}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_target() {
+        for uri in ["", ":", "://x", "/path"] {
+            let error = TargetUri::parse(uri).unwrap_err();
+            assert!(error.message().starts_with(&format!("`{uri}` is not a target URI")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What the tests of several crates share.
+
+pub mod cdylib;
+pub mod peers;
+pub mod server;
