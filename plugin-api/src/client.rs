@@ -162,11 +162,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// As for `predict`; also after some chunks.
-    fn predict_stream(
-        &self,
-        _request: PredictStream,
-        _chunks: &mut Chunks,
-    ) -> impl Future<Output = Result<()>> + Send {
+    fn predict_stream(&self, _request: PredictStream, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
         left_out!("predict_stream")
     }
 

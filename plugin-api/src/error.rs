@@ -115,8 +115,13 @@ impl HttpFailure {
 /// A failed operation.
 ///
 /// `Display` is the message on one line; [`causes`](Self::causes) has what lies behind it, outermost first.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Error(Box<Fields>);
+
+/// What an error holds, boxed so that results stay small.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Error {
+struct Fields {
     code: ErrorCode,
     message: String,
     #[serde(default)]
@@ -134,7 +139,7 @@ pub struct Error {
 impl Error {
     /// An error with this code and message: a lower-case fragment that says what was given and what to do next.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Fields {
             code,
             message: message.into(),
             retryable: false,
@@ -142,7 +147,7 @@ impl Error {
             http: None,
             causes: Vec::new(),
             details: Map::new(),
-        }
+        }))
     }
 
     /// [`ErrorCode::INVALID_PARAMETER_VALUE`] with this message.
@@ -158,21 +163,21 @@ impl Error {
     /// Says that the same call may succeed later.
     #[must_use]
     pub fn retryable(mut self) -> Self {
-        self.retryable = true;
+        self.0.retryable = true;
         self
     }
 
     /// Says how long to wait before the call is made again.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     /// Adds what the server said.
     #[must_use]
     pub fn with_http(mut self, http: HttpFailure) -> Self {
-        self.http = Some(http);
+        self.0.http = Some(http);
         self
     }
 
@@ -181,7 +186,7 @@ impl Error {
     pub fn with_cause(mut self, cause: &dyn std::error::Error) -> Self {
         let mut next = Some(cause);
         while let Some(cause) = next {
-            self.causes.push(cause.to_string());
+            self.0.causes.push(cause.to_string());
             next = cause.source();
         }
         self
@@ -190,43 +195,43 @@ impl Error {
     /// Adds a named value for programs to read.
     #[must_use]
     pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.details.insert(name.into(), value.into());
+        self.0.details.insert(name.into(), value.into());
         self
     }
 
     /// The machine-readable code.
     pub fn code(&self) -> &ErrorCode {
-        &self.code
+        &self.0.code
     }
 
     /// The message, one line.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Whether the same call may succeed later. Decided once, where the fault was seen.
     pub fn is_retryable(&self) -> bool {
-        self.retryable
+        self.0.retryable
     }
 
     /// How long the server asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// What the server said, where there was one.
     pub fn http(&self) -> Option<&HttpFailure> {
-        self.http.as_ref()
+        self.0.http.as_ref()
     }
 
     /// What lies behind the message, outermost first.
     pub fn causes(&self) -> &[String] {
-        &self.causes
+        &self.0.causes
     }
 
     /// Named values for programs to read.
     pub fn details(&self) -> &Map<String, Value> {
-        &self.details
+        &self.0.details
     }
 
     /// The error as the JSON that crosses the boundary.
@@ -237,7 +242,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

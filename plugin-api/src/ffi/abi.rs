@@ -3,6 +3,8 @@
 //! These layouts are the contract. `include/mlflow_deploy_plugin.h` says the same in C, and a test holds the two equal.
 //! Both structs grow at their end only; a reader copies `min(size)` bytes over zeroes, so that what the other side
 //! does not know reads as NULL.
+#![expect(clippy::exhaustive_structs, reason = "their layout is the contract")]
+#![expect(missing_debug_implementations, reason = "abi_stable's derive makes helper structs without it")]
 
 use std::ffi::c_void;
 
@@ -26,7 +28,6 @@ pub const ENTRY_SYMBOL: &std::ffi::CStr = c"mlflow_deploy_plugin_v1";
 /// Bytes lent for the duration of one function. `{NULL, 0}` is empty; `{NULL, n}` is a fault.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "its layout is the contract")]
 pub struct AbiSlice {
     /// The first byte.
     pub ptr: *const u8,
@@ -37,7 +38,6 @@ pub struct AbiSlice {
 /// The arguments of one call, lent for the duration of the slot.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "its layout is the contract")]
 pub struct AbiRequest {
     /// The size of this struct in bytes, as its writer knows it.
     pub size: u32,
@@ -55,7 +55,6 @@ pub struct AbiRequest {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 #[sabi(kind(Prefix(prefix_ref = HostApiRef, prefix_fields = HostApiPrefix)), missing_field(option))]
-#[expect(clippy::exhaustive_structs, reason = "its layout is the contract")]
 pub struct HostApi {
     /// The size of this struct in bytes, as the host knows it.
     pub size: u32,
@@ -64,8 +63,7 @@ pub struct HostApi {
     /// To be passed back with every call.
     pub ctx: *mut c_void,
     /// Ends a call: exactly once for each, also after `cancel`.
-    pub reply:
-        Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
+    pub reply: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
     /// Hands over one chunk of a stream, against one unit of credit.
     pub chunk: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice)>,
     /// Says something beside the replies; `call` is 0 where no call is concerned.
@@ -84,12 +82,11 @@ macro_rules! plugin_table {
         /// Any function may be called from any thread; none blocks and none unwinds. Client and call ids are the
         /// host's, never zero and never used twice.
         #[repr(C)]
-        #[derive(StableAbi, Clone, Copy)]
+        #[derive(StableAbi, Clone, Copy, Debug)]
         #[sabi(kind(Prefix(prefix_ref = PluginTableRef, prefix_fields = PluginTablePrefix)), missing_field(option))]
         #[sabi(phantom_field(host_api: HostApiRef))]
         #[sabi(phantom_field(request: AbiRequest))]
-        #[expect(clippy::exhaustive_structs, reason = "its layout is the contract")]
-        pub struct PluginTable {
+                pub struct PluginTable {
             /// The size of this struct in bytes, as the plugin knows it.
             pub size: u32,
             /// The version of the contract that the plugin speaks.
@@ -122,15 +119,6 @@ macro_rules! plugin_table {
             #[sabi(last_prefix_field)]
             pub $last:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
-        }
-
-        /// Shows which slots are there.
-        impl std::fmt::Debug for PluginTable {
-            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                let slots = Operation::ALL.iter().filter(|operation| self.slot(**operation).is_some());
-                write!(formatter, "PluginTable({} bytes, ABI {}) ", self.size, self.abi)?;
-                formatter.debug_list().entries(slots).finish()
-            }
         }
 
         impl PluginTable {

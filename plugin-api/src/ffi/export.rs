@@ -193,7 +193,6 @@ unsafe fn operation<C: DeploymentClient, A: Arguments>(
 macro_rules! slots {
     ($($slot:ident = $arguments:ident),* $(,)?) => {
         /// One function per slot, named as the slot.
-        #[expect(clippy::missing_safety_doc, reason = "the contract of every slot is `PluginTable`'s")]
         #[expect(missing_docs, reason = "each is documented at its slot in `PluginTable`")]
         pub mod slots {
             use super::*;

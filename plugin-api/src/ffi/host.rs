@@ -1,7 +1,5 @@
 //! The plugin's view of its host: the callbacks, with owned data turned into lent slices.
 
-use std::ffi::c_void;
-
 use super::abi::{AbiSlice, Growing, HostApi, STATUS_ERROR, STATUS_OK};
 use crate::call::{Event, Level};
 use crate::{JSON, Payload, Result};
@@ -57,7 +55,7 @@ impl Host {
         let json = serde_json::to_vec(event).expect("an event holds only a string and a number");
         if let Some(tell) = self.0.event {
             // SAFETY: the host gave this function and its `ctx` to be called so; the slice outlives the call.
-            unsafe { tell(self.0.ctx as *mut c_void, call, level as u32, AbiSlice::lend(&json)) };
+            unsafe { tell(self.0.ctx, call, level as u32, AbiSlice::lend(&json)) };
         }
     }
 }

@@ -81,11 +81,9 @@ impl<C: Send + Sync + 'static> Instance<C> {
         let host = self.host;
         let stop = Arc::<Stop>::default();
         let credit = Arc::new(Semaphore::new(order.credit as usize));
-        if let Err(refusal) = self.register(order, Call {
-            client: order.client,
-            stop: Arc::clone(&stop),
-            credit: Arc::clone(&credit),
-        }) {
+        if let Err(refusal) =
+            self.register(order, Call { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
+        {
             return host.reply(order.call, Err(refusal));
         }
         let context = Context {

@@ -26,7 +26,20 @@ impl Plugin {
 
     /// The table, as a library hands it out.
     pub fn as_ptr(&self) -> *const PluginTable {
-        std::ptr::from_ref(self.table).cast()
+        std::ptr::from_ref(&self.table.value.0)
+    }
+
+    /// Makes an instance of the plugin in this process, without a library.
+    ///
+    /// # Errors
+    /// `PLUGIN_LOAD_FAILED` where its `init` fails.
+    #[cfg(feature = "host")]
+    pub fn start(
+        &self,
+        listener: impl Fn(u64, crate::call::Level, crate::call::Event) + Send + Sync + 'static,
+    ) -> crate::Result<super::RemotePlugin> {
+        // SAFETY: the table was made by `plugin!`, of functions of this very program.
+        unsafe { super::RemotePlugin::start(self.table.value.0, listener) }
     }
 
     #[doc(hidden)]

@@ -40,6 +40,9 @@ pub use runtime::blocking;
 #[cfg(feature = "host")]
 pub use stream::RemoteStream;
 
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};

@@ -71,9 +71,7 @@ mod pooled {
         }
     }
 
-    pub(super) async fn blocking<T: Send + 'static>(
-        work: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let context = Context::current();
         let work = move || match context {
             Some(context) => context.enter(work),

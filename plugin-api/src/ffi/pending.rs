@@ -1,0 +1,234 @@
+//! The host's callbacks, and what waits for them: calls by id.
+//!
+//! A callback copies, enqueues and wakes; it never runs the caller's code. What a plugin must not do — reply twice,
+//! send a chunk without credit — ends in an error for the caller or a fault in the log, and nowhere else.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::ReplyHead;
+use super::abi::{ABI, AbiSlice, HostApi, STATUS_ERROR, STATUS_OK};
+use crate::call::{Event, Level};
+use crate::{Error, ErrorCode, JSON, Payload, Result};
+
+/// Where a plugin's events go: the call they concern, 0 for none, how much they matter, and what they say.
+pub(super) type Listener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
+
+/// The calls of one plugin that have not been answered.
+pub(super) struct Pending {
+    calls: Mutex<HashMap<u64, Waiting>>,
+    listener: Listener,
+}
+
+/// A call that has not been answered.
+pub(super) struct Waiting {
+    /// The client, 0 for a call of the plugin itself.
+    pub(super) client: u64,
+    /// How many more chunks the plugin may send.
+    pub(super) credit: u32,
+    pub(super) receiver: Receiver,
+}
+
+/// Who waits for a call.
+pub(super) enum Receiver {
+    /// Nobody any more; the reply is still owed.
+    Nobody {
+        /// Called where the call succeeds all the same: an open that nobody waits for has to be closed.
+        undo: Option<Box<dyn FnOnce() + Send>>,
+    },
+    /// The caller of a plain operation.
+    One(oneshot::Sender<Result<Parts>>),
+    /// The caller of a stream.
+    Many(mpsc::UnboundedSender<Result<Parts>>),
+}
+
+/// A reply or a chunk as it came; it is read where it is awaited.
+pub(super) struct Parts {
+    status: u32,
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Pending {
+    /// Makes the list, and the host's table that leads to it. Both live as long as the process: plugins may call late.
+    pub(super) fn new(listener: Listener) -> (&'static Self, &'static HostApi) {
+        let pending: &'static Self = Box::leak(Box::new(Self { calls: Mutex::default(), listener }));
+        #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
+        let api = Box::leak(Box::new(HostApi {
+            size: size_of::<HostApi>() as u32,
+            abi: ABI,
+            ctx: std::ptr::from_ref(pending).cast_mut().cast(),
+            reply: Some(reply),
+            chunk: Some(chunk),
+            event: Some(event),
+        }));
+        (pending, api)
+    }
+
+    pub(super) fn insert(&self, call: u64, waiting: Waiting) {
+        self.lock().insert(call, waiting);
+    }
+
+    /// Lets a stream's plugin send more chunks; false where the call has ended.
+    pub(super) fn grant(&self, call: u64, chunks: u32) -> bool {
+        match self.lock().get_mut(&call) {
+            Some(waiting) => {
+                waiting.credit = waiting.credit.saturating_add(chunks);
+                matches!(waiting.receiver, Receiver::Many(_))
+            }
+            None => false,
+        }
+    }
+
+    /// Notes that nobody waits for a call any more; true where the plugin is to be told.
+    pub(super) fn abandon(&self, call: u64, undo: Option<Box<dyn FnOnce() + Send>>) -> bool {
+        let mut calls = self.lock();
+        let Some(waiting) = calls.get_mut(&call) else { return false };
+        !matches!(std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo }), Receiver::Nobody { .. })
+    }
+
+    /// Ends every call of a client with this error; returns the ids of which the plugin is to be told.
+    pub(super) fn abandon_client(&self, client: u64, error: &Error) -> Vec<u64> {
+        let mut ended = Vec::new();
+        for (call, waiting) in self.lock().iter_mut().filter(|(_, waiting)| waiting.client == client) {
+            ended.push((*call, std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo: None })));
+        }
+        ended.into_iter().filter_map(|(call, receiver)| receiver.end(Err(error.clone())).then_some(call)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reply(&self, call: u64, parts: Result<Parts>) {
+        let waiting = self.lock().remove(&call);
+        match waiting {
+            None => self.fault(call, "replied to a call that it was not asked for, or has answered already"),
+            Some(Waiting { receiver: Receiver::Nobody { undo: Some(undo) }, .. }) => {
+                if parts.is_ok_and(|parts| parts.status == STATUS_OK) {
+                    undo();
+                }
+            }
+            Some(waiting) => {
+                waiting.receiver.end(parts);
+            }
+        }
+    }
+
+    fn chunk(&self, call: u64, parts: Result<Parts>) {
+        let mut calls = self.lock();
+        let Some(waiting) = calls.get_mut(&call) else {
+            drop(calls);
+            return self.fault(call, "sent a chunk for a call that has ended");
+        };
+        let violation = match (&waiting.receiver, waiting.credit) {
+            (Receiver::Nobody { .. }, _) => return,
+            (Receiver::One(_), _) => "sent a chunk in answer to a call that is no stream",
+            (Receiver::Many(_), 0) => "sent a chunk without credit",
+            (Receiver::Many(items), _) => {
+                waiting.credit -= 1;
+                // A send that fails means that the caller is about to abandon the call.
+                let _ = items.send(parts);
+                return;
+            }
+        };
+        let receiver = std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo: None });
+        drop(calls);
+        receiver.end(Err(violated(violation)));
+    }
+
+    /// Reports what the plugin did wrong where no caller can be told.
+    fn fault(&self, call: u64, what: &str) {
+        let message = format!("the plugin broke the contract: it {what} (call {call})");
+        (self.listener)(call, Level::Error, Event { message, progress: None });
+    }
+}
+
+impl Receiver {
+    /// Hands over the last item; false where nobody was waiting.
+    fn end(self, parts: Result<Parts>) -> bool {
+        match self {
+            Self::Nobody { .. } => false,
+            // The caller may have gone in this very moment, and then needs no answer.
+            Self::One(answer) => answer.send(parts).is_ok(),
+            Self::Many(items) => match parts {
+                Ok(parts) if parts.status == STATUS_OK => true,
+                failed => items.send(failed).is_ok(),
+            },
+        }
+    }
+}
+
+impl Parts {
+    /// Copies what the plugin lent; a faulty slice is the caller's error.
+    ///
+    /// # Safety
+    /// The plugin promises that both slices are readable until this returns.
+    unsafe fn copy(status: u32, head: AbiSlice, body: AbiSlice) -> Result<Self> {
+        // SAFETY: the plugin's promise is passed on as it is.
+        let head = unsafe { head.copy() };
+        // SAFETY: the plugin's promise is passed on as it is.
+        let body = unsafe { body.copy() };
+        match (head, body) {
+            (Some(head), Some(body)) => Ok(Self { status, head, body }),
+            _ => Err(violated("sent a slice that is NULL but not empty")),
+        }
+    }
+
+    /// Reads the parts as a payload, or as the error that they carry.
+    pub(super) fn read(self) -> Result<Payload> {
+        match self.status {
+            STATUS_OK if self.head.is_empty() => Ok(Payload::new(JSON, self.body)),
+            STATUS_OK => match serde_json::from_slice::<ReplyHead<'_>>(&self.head) {
+                Ok(head) => Ok(Payload::new(head.content_type.unwrap_or(JSON.into()), self.body)),
+                Err(error) => Err(violated(&format!("replied with a head that cannot be read: {error}"))),
+            },
+            STATUS_ERROR => Err(serde_json::from_slice(&self.body)
+                .unwrap_or_else(|error| violated(&format!("replied with an error that cannot be read: {error}")))),
+            status => Err(violated(&format!("replied with status {status}, which has no meaning"))),
+        }
+    }
+}
+
+fn violated(what: &str) -> Error {
+    Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, format!("the plugin broke the contract: it {what}"))
+}
+
+/// Runs a callback. Nothing here panics short of the listener, and that must not unwind into the plugin.
+fn callback(ctx: *mut c_void, work: impl FnOnce(&Pending)) {
+    // SAFETY: `ctx` is the `Pending` that was leaked with the table that the plugin got it from.
+    if let Some(pending) = unsafe { ctx.cast::<Pending>().cast_const().as_ref() } {
+        let _contained = catch_unwind(AssertUnwindSafe(|| work(pending)));
+    }
+}
+
+unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
+    // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
+    let parts = unsafe { Parts::copy(status, head, body) };
+    callback(ctx, |pending| pending.reply(call, parts));
+}
+
+unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
+    // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
+    let parts = unsafe { Parts::copy(STATUS_OK, head, body) };
+    callback(ctx, |pending| pending.chunk(call, parts));
+}
+
+unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
+    // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
+    let json = unsafe { json.copy() }.unwrap_or_default();
+    let level = match level {
+        1 => Level::Error,
+        2 => Level::Warn,
+        3 => Level::Info,
+        _ => Level::Debug,
+    };
+    callback(ctx, |pending| match serde_json::from_slice(&json) {
+        Ok(event) => (pending.listener)(call, level, event),
+        Err(_unreadable) => pending.fault(call, "sent an event that cannot be read"),
+    });
+}

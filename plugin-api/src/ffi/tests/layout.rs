@@ -1,0 +1,58 @@
+//! The layouts of the contract, pinned: in numbers, and against the C header.
+
+use std::mem::offset_of;
+use std::process::Command;
+
+use crate::ffi::abi::{AbiRequest, AbiSlice, HostApi, PluginTable};
+
+/// Every struct and member of the contract: the C expression, and what Rust says.
+macro_rules! layout {
+    ($($rust:ident as $c:ident { $($member:ident),* })*) => {
+        vec![$(
+            (concat!("sizeof(", stringify!($c), ")").to_owned(), size_of::<$rust>()),
+            $((concat!("offsetof(", stringify!($c), ", ", stringify!($member), ")").to_owned(), offset_of!($rust, $member)),)*
+        )*]
+    };
+}
+
+fn layout() -> Vec<(String, usize)> {
+    layout! {
+        AbiSlice as mlflow_deploy_slice { ptr, len }
+        AbiRequest as mlflow_deploy_request { size, credit, timeout_ms, head, body }
+        HostApi as mlflow_deploy_host { size, abi, ctx, reply, chunk, event }
+        PluginTable as mlflow_deploy_plugin {
+            size, abi, init, shutdown, open, close, cancel, credit, target_help, run_local,
+            create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
+            create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
+            predict, predict_stream, explain, invoke
+        }
+    }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn the_layout_is_that_of_version_1() {
+    assert_eq!((size_of::<AbiSlice>(), size_of::<AbiRequest>(), size_of::<HostApi>()), (16, 48, 40));
+    assert_eq!((size_of::<PluginTable>(), offset_of!(PluginTable, predict)), (184, 152));
+}
+
+#[test]
+fn the_c_header_says_the_same() {
+    if cfg!(miri) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (source, object) = (folder.path().join("layout.c"), folder.path().join("layout.o"));
+    let checks: String = layout()
+        .iter()
+        .map(|(c, rust)| format!("_Static_assert({c} == {rust}, \"{c} is {rust} in Rust\");\n"))
+        .collect();
+    std::fs::write(&source, format!("#include \"mlflow_deploy_plugin.h\"\n#include <stddef.h>\n{checks}")).unwrap();
+    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+    let output = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", include, "-c", "-o"])
+        .args([&object, &source])
+        .output()
+        .expect("a C compiler `cc` is needed to check the header");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,75 @@
+//! A panic is contained wherever it is raised, reaches its caller as an error, and ends only its own client.
+
+use super::probe::{drop_while_waiting, open, predict, start, stream, until};
+use crate::ErrorCode;
+use crate::args::ListEndpoints;
+use crate::call::Level;
+
+fn is_panic(error: &crate::Error, message: &str) {
+    assert_eq!(error.code(), &ErrorCode::PLUGIN_PANICKED);
+    assert!(error.message().starts_with(&format!("the plugin panicked: {message}")), "{error}");
+}
+
+#[tokio::test]
+async fn in_connect() {
+    let (plugin, _) = start();
+    is_panic(&open(&plugin, "probe:panic-in-connect").await.unwrap_err(), "asked to panic in connect");
+    open(&plugin, "probe").await.unwrap();
+}
+
+#[tokio::test]
+async fn in_an_operation_and_its_client_is_done_for() {
+    let (plugin, _) = start();
+    for (endpoint, message) in [
+        ("panic", "asked to panic"),
+        ("panic-later", "asked to panic later"),
+        ("panic-in-drop-of-payload", "a panic without a message"),
+        ("panic-in-blocking", "asked to panic in blocking"),
+    ] {
+        let client = open(&plugin, "probe").await.unwrap();
+        let queued = tokio::spawn({
+            let client = client.clone();
+            async move { client.call(predict("wait"), None).await }
+        });
+        tokio::task::yield_now().await;
+        is_panic(&client.call(predict(endpoint), None).await.unwrap_err(), message);
+        is_panic(&queued.await.unwrap().unwrap_err(), message);
+        is_panic(&client.call(ListEndpoints {}, None).await.unwrap_err(), message);
+        open(&plugin, "probe").await.unwrap().call(ListEndpoints {}, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn in_the_drop_of_a_cancelled_call() {
+    let (plugin, events) = start();
+    let client = open(&plugin, "probe").await.unwrap();
+    drop_while_waiting(client.call(predict("panic-in-drop-of-future"), None), &events).await;
+    // The caller has gone, but the client is done for all the same.
+    loop {
+        match client.call(ListEndpoints {}, None).await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break is_panic(&error, "asked to panic in the future's drop"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_the_middle_of_a_stream() {
+    let (plugin, _) = start();
+    let client = open(&plugin, "probe").await.unwrap();
+    let mut chunks = client.predict_stream(&stream("panic", "first"), None).unwrap();
+    assert_eq!(chunks.next().await.unwrap().unwrap().bytes, b"first");
+    is_panic(&chunks.next().await.unwrap().unwrap_err(), "asked to panic mid-stream");
+    assert!(chunks.next().await.is_none());
+}
+
+#[tokio::test]
+async fn in_close_where_no_reply_exists_it_is_logged() {
+    let (plugin, events) = start();
+    drop(open(&plugin, "probe:panic-in-close").await.unwrap());
+    until(|| !events.all().is_empty()).await;
+    let (call, level, event) = events.all().remove(0);
+    assert_eq!((call, level), (0, Level::Error));
+    assert!(event.message.starts_with("the plugin panicked while closing a client: "), "{}", event.message);
+    open(&plugin, "probe").await.unwrap();
+}

@@ -1,0 +1,258 @@
+//! The plugin that the other tests drive: it does what its inputs say.
+
+use std::panic::panic_any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::args::*;
+use crate::call::{self, Level};
+use crate::testing::{self, Events};
+use crate::{
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, blocking,
+    ffi::{Plugin, RemoteClient, RemotePlugin},
+};
+
+/// Answers every operation with its own arguments, or does what the arguments say.
+pub(super) struct Probe {
+    target: TargetUri,
+    dropped: Option<&'static AtomicUsize>,
+}
+
+/// What `wait` says when it has begun.
+pub(super) const WAITING: &str = "waiting";
+/// How many futures of `wait` have been dropped.
+pub(super) static WAITS_DROPPED: AtomicUsize = AtomicUsize::new(0);
+/// How many probes of the target `probe:counted` have been dropped.
+pub(super) static PROBES_DROPPED: AtomicUsize = AtomicUsize::new(0);
+/// How many chunks `endless` streams have sent.
+pub(super) static CHUNKS_SENT: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs something as it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.dropped {
+            dropped.fetch_add(1, Ordering::SeqCst);
+        }
+        assert_ne!(self.target.suffix(), "panic-in-close", "asked to panic in close");
+    }
+}
+
+/// A record with the arguments, as every operation of the probe answers.
+fn echo(arguments: &impl serde::Serialize) -> Result<Payload> {
+    Payload::json(arguments)
+}
+
+impl DeploymentClient for Probe {
+    async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
+        match target.suffix() {
+            "panic-in-connect" => panic!("asked to panic in connect"),
+            "refuse" => Err(Error::invalid_parameter(format!("refused with {}", options.as_str()))),
+            "wait" => std::future::pending().await,
+            suffix => {
+                let dropped = (suffix == "counted").then_some(&PROBES_DROPPED);
+                Ok(Self { target, dropped })
+            }
+        }
+    }
+
+    fn target_help() -> String {
+        "# probe\n".to_owned()
+    }
+
+    async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
+        chunks.send(Payload::json(&serde_json::json!({"event": "ready", "url": request.model_uri}))?).await?;
+        std::future::pending().await
+    }
+
+    async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn update_deployment(&self, request: UpdateDeployment) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn delete_deployment(&self, _request: DeleteDeployment) -> Result<Payload> {
+        Ok(Payload::empty())
+    }
+
+    async fn get_deployment(&self, request: GetDeployment) -> Result<Payload> {
+        Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no deployment `{}`", request.name)))
+    }
+
+    async fn list_deployments(&self, request: ListDeployments) -> Result<Payload> {
+        echo(&[request])
+    }
+
+    async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn update_endpoint(&self, request: UpdateEndpoint) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn delete_endpoint(&self, request: DeleteEndpoint) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
+        echo(&request)
+    }
+
+    async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
+        Payload::json(&[self.target.as_str()])
+    }
+
+    async fn predict(&self, request: Predict) -> Result<Payload> {
+        match request.endpoint.as_deref() {
+            Some("panic") => panic!("asked to panic"),
+            Some("panic-later") => {
+                tokio::task::yield_now().await;
+                panic!("asked to panic {}", "later");
+            }
+            Some("panic-in-drop-of-payload") => panic_any(OnDrop(|| panic!("asked to panic in the payload's drop"))),
+            Some("panic-in-drop-of-future") => {
+                let _guard = OnDrop(|| panic!("asked to panic in the future's drop"));
+                call::log(Level::Debug, WAITING);
+                std::future::pending().await
+            }
+            Some("panic-in-blocking") => blocking(|| panic!("asked to panic in blocking")).await,
+            Some("wait") => {
+                let _guard = OnDrop(|| {
+                    WAITS_DROPPED.fetch_add(1, Ordering::SeqCst);
+                });
+                call::log(Level::Debug, WAITING);
+                std::future::pending().await
+            }
+            Some("deadline") => Payload::json(&call::remaining().map(|left| left.as_secs() < 60)),
+            Some("talk") => {
+                call::warn("be careful");
+                blocking(|| {
+                    call::progress(0.5, "half way");
+                    Ok(())
+                })
+                .await?;
+                Ok(Payload::empty())
+            }
+            _ => Ok(request.inputs),
+        }
+    }
+
+    async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
+        match request.endpoint.as_deref() {
+            Some("endless") => loop {
+                chunks.send(request.inputs.clone()).await?;
+                CHUNKS_SENT.fetch_add(1, Ordering::SeqCst);
+            },
+            Some("panic") => {
+                chunks.send(request.inputs).await?;
+                panic!("asked to panic mid-stream");
+            }
+            Some("fail") => {
+                chunks.send(request.inputs).await?;
+                Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, "enough").retryable())
+            }
+            _ => {
+                for number in 0..50 {
+                    chunks.send(Payload::json(&number)?).await?;
+                }
+                chunks.send(request.inputs).await
+            }
+        }
+    }
+
+    async fn explain(&self, request: Explain) -> Result<Payload> {
+        Ok(request.inputs)
+    }
+
+    async fn invoke(&self, request: Invoke) -> Result<Payload> {
+        echo(&request)
+    }
+}
+
+pub(super) fn plugin() -> Plugin {
+    crate::plugin! {
+        client: Probe,
+        name: "probe",
+        schemes: ["probe", "probes"],
+        operations: [
+            create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
+            create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
+            predict, predict_stream, explain, invoke, target_help, run_local,
+        ],
+        manifest: r#"{"description": "does what it is asked"}"#,
+    }
+}
+
+/// A plugin whose client has one operation.
+pub(super) fn small_plugin() -> Plugin {
+    struct Small;
+    impl DeploymentClient for Small {
+        async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> {
+            Ok(Self)
+        }
+
+        async fn predict(&self, request: Predict) -> Result<Payload> {
+            Ok(request.inputs)
+        }
+    }
+    crate::plugin! { client: Small, name: "small", schemes: ["small"], operations: [predict] }
+}
+
+pub(super) fn start() -> (RemotePlugin, Events) {
+    testing::start(&plugin()).unwrap()
+}
+
+pub(super) async fn open(plugin: &RemotePlugin, target: &str) -> Result<RemoteClient> {
+    plugin.open(&TargetUri::parse(target).unwrap(), &ClientOptions::default(), None).await
+}
+
+pub(super) fn predict(endpoint: &str) -> Predict {
+    Predict { endpoint: Some(endpoint.to_owned()), ..Predict::default() }
+}
+
+pub(super) fn stream(endpoint: &str, inputs: &str) -> PredictStream {
+    let inputs = Payload::new("text/plain", inputs);
+    PredictStream { endpoint: Some(endpoint.to_owned()), inputs, ..PredictStream::default() }
+}
+
+/// Waits until something is so; the test runner's own limit ends a wait in vain.
+pub(super) async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+/// A future that is polled once and then dropped.
+pub(super) async fn start_and_drop(future: impl Future) {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|poll| {
+        let _ = future.as_mut().poll(poll);
+        std::task::Poll::Ready(())
+    })
+    .await;
+}
+
+/// A call that is dropped when the plugin says that it has begun.
+pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
+    let waits = || events.all().iter().filter(|(_, _, event)| event.message == WAITING).count();
+    let before = waits();
+    tokio::select! {
+        _ = call => unreachable!("the call waits for ever"),
+        () = until(|| waits() > before) => {}
+    }
+}
+
+/// The probe, natively.
+pub(super) async fn native() -> Arc<Probe> {
+    Arc::new(Probe::connect(TargetUri::parse("probe").unwrap(), ClientOptions::default()).await.unwrap())
+}

@@ -1,0 +1,175 @@
+//! The plugin's side against a host that passes anything: every call is answered exactly once, whatever it is given.
+
+use std::ffi::c_void;
+use std::ptr::null;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use super::probe::plugin;
+use crate::ErrorCode;
+use crate::ffi::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
+
+/// A host that notes replies.
+struct FakeHost {
+    table: PluginTable,
+    handle: *mut c_void,
+    replies: Receiver<(u64, u32, Vec<u8>)>,
+}
+
+unsafe extern "C" fn note_reply(ctx: *mut c_void, call: u64, status: u32, _head: AbiSlice, body: AbiSlice) {
+    // SAFETY: `ctx` is the leaked sender, and the plugin lends the body.
+    let (replies, body) = unsafe { (&*ctx.cast::<Sender<(u64, u32, Vec<u8>)>>(), body.copy()) };
+    replies.send((call, status, body.unwrap())).unwrap();
+}
+
+fn host_api(ctx: *mut c_void) -> HostApi {
+    HostApi { size: size_of::<HostApi>() as u32, abi: ABI, ctx, reply: Some(note_reply), chunk: None, event: None }
+}
+
+impl FakeHost {
+    fn new() -> Self {
+        let (sender, replies) = channel();
+        let sender: *mut Sender<_> = Box::leak(Box::new(sender));
+        // SAFETY: the plugin's own table.
+        let table = unsafe { plugin().as_ptr().read() };
+        let api = host_api(sender.cast());
+        // SAFETY: the plugin copies what it is given.
+        let handle = unsafe { table.init.unwrap()((&raw const api).cast()) };
+        assert!(!handle.is_null());
+        Self { table, handle, replies }
+    }
+
+    fn open(&self, client: u64, call: u64, request: Option<&AbiRequest>) {
+        let request = request.map_or(null(), std::ptr::from_ref);
+        // SAFETY: the request is NULL or valid.
+        unsafe { self.table.open.unwrap()(self.handle, client, call, request) };
+    }
+
+    fn predict(&self, client: u64, call: u64, request: Option<&AbiRequest>) {
+        let request = request.map_or(null(), std::ptr::from_ref);
+        // SAFETY: the request is NULL or valid.
+        unsafe { self.table.predict.unwrap()(self.handle, client, call, request) };
+    }
+
+    fn cancel(&self, call: u64) {
+        // SAFETY: what `init` returned.
+        unsafe { self.table.cancel.unwrap()(self.handle, call) };
+    }
+
+    fn next(&self) -> (u64, u32, String) {
+        let (call, status, body) = self.replies.recv_timeout(Duration::from_secs(60)).unwrap();
+        (call, status, String::from_utf8(body).unwrap())
+    }
+
+    fn opened(self) -> Self {
+        self.open(1, 100, Some(&request(br#"{"target_uri":"probe"}"#, AbiSlice::EMPTY)));
+        assert_eq!(self.next(), (100, 0, String::new()));
+        self
+    }
+}
+
+fn request(head: &[u8], body: AbiSlice) -> AbiRequest {
+    AbiRequest { size: size_of::<AbiRequest>() as u32, credit: 0, timeout_ms: 0, head: AbiSlice::lend(head), body }
+}
+
+fn has_code(reply: &(u64, u32, String), call: u64, code: &ErrorCode) {
+    assert_eq!((reply.0, reply.1), (call, 1), "{reply:?}");
+    assert!(reply.2.contains(&format!(r#""code":"{code}""#)), "{reply:?}");
+}
+
+#[test]
+fn faulty_requests_are_answered_with_an_error() {
+    let host = FakeHost::new().opened();
+    let faulty = AbiSlice { ptr: null(), len: 3 };
+    let short = AbiRequest { size: 8, ..request(b"{}", AbiSlice::EMPTY) };
+    let bad_slice = request(b"{}", faulty);
+    let requests = [
+        None,
+        Some(&short),
+        Some(&bad_slice),
+        Some(&request(b"not JSON", AbiSlice::EMPTY)),
+        Some(&request(b"[1]", AbiSlice::EMPTY)),
+        Some(&request(br#"{"endpoint":1}"#, AbiSlice::EMPTY)),
+        Some(&request(b"{\"endpoint\":\"\xff\"}", AbiSlice::EMPTY)),
+    ];
+    for (call, request) in (1..).zip(requests) {
+        host.predict(1, call, request);
+        has_code(&host.next(), call, &ErrorCode::INVALID_PARAMETER_VALUE);
+    }
+    host.predict(1, 50, Some(&request(b"", AbiSlice::EMPTY)));
+    assert_eq!(host.next(), (50, 0, String::new()));
+}
+
+#[test]
+fn wrong_ids_do_no_harm() {
+    let host = FakeHost::new().opened();
+    host.cancel(100);
+    host.cancel(12345);
+    // SAFETY: what `init` returned, and an id that was never opened.
+    unsafe { host.table.close.unwrap()(host.handle, 77) };
+    // SAFETY: as above.
+    unsafe { host.table.credit.unwrap()(host.handle, 77, u32::MAX) };
+    // SAFETY: a NULL handle is ignored.
+    unsafe { host.table.cancel.unwrap()(std::ptr::null_mut(), 1) };
+    host.predict(77, 1, Some(&request(b"{}", AbiSlice::EMPTY)));
+    has_code(&host.next(), 1, &ErrorCode::INTERNAL_ERROR);
+}
+
+#[test]
+fn a_cancel_that_comes_first_is_remembered() {
+    let host = FakeHost::new().opened();
+    host.cancel(7);
+    host.predict(1, 7, Some(&request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY)));
+    has_code(&host.next(), 7, &ErrorCode::CANCELLED);
+}
+
+#[test]
+fn a_cancelled_call_is_answered_once_and_so_is_one_at_shutdown() {
+    let host = FakeHost::new().opened();
+    let wait = request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY);
+    host.predict(1, 1, Some(&wait));
+    host.cancel(1);
+    host.cancel(1);
+    has_code(&host.next(), 1, &ErrorCode::CANCELLED);
+    host.predict(1, 2, Some(&wait));
+    // SAFETY: what `init` returned.
+    unsafe { host.table.shutdown.unwrap()(host.handle, 3) };
+    has_code(&host.next(), 2, &ErrorCode::CANCELLED);
+    assert_eq!(host.next(), (3, 0, String::new()));
+    host.predict(1, 4, Some(&wait));
+    assert_eq!(host.next().0, 4);
+    assert!(host.replies.try_recv().is_err());
+}
+
+#[test]
+fn init_refuses_a_host_without_a_way_to_reply() {
+    // SAFETY: the plugin's own table.
+    let init = unsafe { plugin().as_ptr().read() }.init.unwrap();
+    let mut short = host_api(std::ptr::null_mut());
+    short.size = 8;
+    let mute = HostApi { reply: None, ..host_api(std::ptr::null_mut()) };
+    for api in [null(), &raw const short, &raw const mute] {
+        // SAFETY: NULL, or a struct that is at least as large as its size says.
+        assert!(unsafe { init(api.cast()) }.is_null());
+    }
+}
+
+#[test]
+fn a_newer_host_s_table_is_read_as_far_as_it_is_known() {
+    #[repr(C)]
+    struct Newer {
+        api: HostApi,
+        more: u64,
+    }
+    let (sender, replies) = channel::<(u64, u32, Vec<u8>)>();
+    let sender: *mut Sender<_> = Box::leak(Box::new(sender));
+    let mut newer = Newer { api: host_api(sender.cast()), more: u64::MAX };
+    newer.api.size = size_of::<Newer>() as u32;
+    // SAFETY: the plugin's own table.
+    let table = unsafe { plugin().as_ptr().read() };
+    // SAFETY: a struct as large as its size says.
+    let handle = unsafe { table.init.unwrap()((&raw const newer).cast()) };
+    // SAFETY: what `init` returned.
+    unsafe { table.shutdown.unwrap()(handle, newer.more) };
+    assert_eq!(replies.recv().unwrap().0, u64::MAX);
+}

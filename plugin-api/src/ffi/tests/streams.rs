@@ -1,0 +1,38 @@
+//! Streams keep to their credit, end once, and stop when nobody listens.
+
+use std::sync::atomic::Ordering;
+
+use super::probe::{CHUNKS_SENT, open, start, stream, until};
+use crate::ffi::stream::WINDOW;
+use crate::{Error, ErrorCode};
+
+#[tokio::test]
+async fn a_plugin_runs_no_further_ahead_than_the_window_and_stops_when_dropped() {
+    let (plugin, events) = start();
+    let client = open(&plugin, "probe").await.unwrap();
+    let window = WINDOW as usize;
+    let sent = || CHUNKS_SENT.load(Ordering::SeqCst);
+    let mut chunks = client.predict_stream(&stream("endless", "x"), None).unwrap();
+    until(|| sent() == window).await;
+    for taken in 1..=3 * window {
+        chunks.next().await.unwrap().unwrap();
+        assert!(sent() <= taken + window, "{} sent, {taken} taken", sent());
+    }
+    until(|| sent() == 4 * window).await;
+    drop(chunks);
+    plugin.shut_down().await.unwrap();
+    assert_eq!(sent(), 4 * window);
+    assert!(events.all().is_empty(), "{events:?}");
+}
+
+#[tokio::test]
+async fn an_error_after_some_chunks_is_the_last_item() {
+    let (plugin, _) = start();
+    let client = open(&plugin, "probe").await.unwrap();
+    let mut chunks = client.predict_stream(&stream("fail", "first"), None).unwrap();
+    let first = chunks.next().await.unwrap().unwrap();
+    assert_eq!((first.content_type.as_str(), first.bytes.as_slice()), ("text/plain", b"first".as_slice()));
+    let error = chunks.next().await.unwrap().unwrap_err();
+    assert_eq!(error, Error::new(ErrorCode::RESOURCE_EXHAUSTED, "enough").retryable());
+    assert!(chunks.next().await.is_none());
+}
