@@ -1,5 +1,6 @@
 //! What the tests of several crates share.
 
+mod answer;
 pub mod cdylib;
 pub mod peers;
 pub mod server;

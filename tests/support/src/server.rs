@@ -1,1 +1,202 @@
-//! Soon.
+//! A scripted HTTP/1.1 server on this machine: answers from a queue, and remembers what it was asked.
+//!
+//! It is made of threads alone, so that a test's own runtime has nothing to do with it. It never waits for a clock
+//! unless an [`Answer`] says so, and when it is dropped all of its threads end.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+pub use crate::answer::Answer;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// When its body had been read.
+    pub at: Instant,
+    /// The method, such as `POST`.
+    pub method: String,
+    /// The path, with the query.
+    pub path: String,
+    /// The headers in their order, with their names as they were written.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a header, by its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// The server. It runs until it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server that gives these answers one after the other, and the last one from then on.
+    ///
+    /// # Panics
+    /// Where this machine does not let it listen.
+    pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
+        let address = listener.local_addr().expect("a listener has an address");
+        let mut queue: Vec<_> = answers.into_iter().collect();
+        queue.reverse();
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State { queue, ..State::default() }), stopped: Condvar::new() });
+        let acceptor = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(&listener)
+        });
+        Self { address, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Gives this answer to every request whose path starts so, and takes none from the queue for it.
+    #[must_use]
+    pub fn with_route(self, path: &str, answer: Answer) -> Self {
+        self.shared.lock().routes.push((path.to_owned(), answer));
+        self
+    }
+
+    /// The address, such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it was asked so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.clone()
+    }
+}
+
+/// Ends the answers that are under way, closes the connections, and waits for the threads.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stopped = true;
+        for (connection, _) in &state.connections {
+            // A connection that the other side has closed is no news.
+            let _closed = connection.shutdown(Shutdown::Both);
+        }
+        let threads: Vec<_> = state.connections.drain(..).map(|(_, thread)| thread).collect();
+        drop(state);
+        self.shared.stopped.notify_all();
+        // The acceptor waits for a connection, so it gets one.
+        let _wake = TcpStream::connect(self.address);
+        for thread in self.acceptor.take().into_iter().chain(threads) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    stopped: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is still to be said, last first.
+    queue: Vec<Answer>,
+    routes: Vec<(String, Answer)>,
+    requests: Vec<Request>,
+    connections: Vec<(TcpStream, JoinHandle<()>)>,
+    stopped: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        for connection in listener.incoming().flatten() {
+            // Held until the thread is listed: whoever stops the server either sees it or is seen here.
+            let mut state = self.lock();
+            if state.stopped {
+                return;
+            }
+            let Ok(handle) = connection.try_clone() else { continue };
+            let shared = Arc::clone(self);
+            let thread = thread::spawn(move || {
+                // A client that goes away in the middle is part of many tests.
+                let _gone = shared.serve(&connection);
+                let _closed = connection.shutdown(Shutdown::Both);
+            });
+            state.connections.push((handle, thread));
+        }
+    }
+
+    /// Answers one request after the other, until either side has enough.
+    fn serve(&self, connection: &TcpStream) -> io::Result<()> {
+        connection.set_nodelay(true)?;
+        let mut reader = BufReader::new(connection);
+        while let Some(request) = read(&mut reader)? {
+            let close = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            let Some(answer) = self.next(request) else { return Ok(()) };
+            if !answer.write(connection, |pause| self.pause(pause))? || close {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the request and finds its answer; none where nothing was ever queued.
+    fn next(&self, request: Request) -> Option<Answer> {
+        let mut state = self.lock();
+        let route = state.routes.iter().find(|(path, _)| request.path.starts_with(path.as_str()));
+        let routed = route.map(|(_, answer)| answer.clone());
+        state.requests.push(request);
+        match routed {
+            Some(answer) => Some(answer),
+            None if state.queue.len() > 1 => state.queue.pop(),
+            None => state.queue.last().cloned(),
+        }
+    }
+
+    /// Waits as an answer says, or until the server stops.
+    fn pause(&self, pause: Duration) -> io::Result<()> {
+        let wait = self.stopped.wait_timeout_while(self.lock(), pause, |state| !state.stopped);
+        let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        if state.stopped { Err(io::Error::other("the server is stopped")) } else { Ok(()) }
+    }
+}
+
+/// Reads one request; none where the client has closed the connection.
+fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_ascii_whitespace().map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    let mut request = Request { at: Instant::now(), method, path, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body = vec![0; length];
+    reader.read_exact(&mut request.body)?;
+    request.at = Instant::now();
+    Ok(Some(request))
+}

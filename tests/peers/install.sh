@@ -1,0 +1,49 @@
+#!/bin/sh
+# install.sh: installs the real servers that tests and the demo talk to into target/peers of this repository.
+#
+# Does nothing when what is installed is what the pinned files ask for, says nothing unless it fails, and may be
+# run by several processes at once. Needs python3.11 with venv, node 20 with npm, and flock.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd -P)
+peers=$(cd "$here/../.." && pwd -P)/target/peers
+mkdir -p "$peers/logs"
+
+# The folder is part of the stamp because a virtual environment does not survive being moved.
+wanted() { echo "$peers" && cat "$here/install.sh" "$here/requirements.txt" "$here/package-lock.json"; }
+installed() { wanted | cmp -s - "$peers/stamp"; }
+
+quietly() {
+  "$@" >"$peers/logs/install" 2>&1 || {
+    tail -n 40 "$peers/logs/install" >&2
+    echo "install.sh: \`$*\` failed; all it said is in $peers/logs/install" >&2
+    exit 1
+  }
+}
+
+if installed; then exit 0; fi
+exec 9>"$peers/lock"
+flock 9
+if installed; then exit 0; fi
+rm -rf "$peers/stamp" "$peers/venv" "$peers/node_modules" "$peers/databases"
+
+cp "$here/package.json" "$here/package-lock.json" "$peers/"
+quietly npm ci --prefix "$peers" --ignore-scripts --no-audit --no-fund
+
+# Only what the servers import gets compiled, by the runs below, rather than every file of every package. `-I`
+# keeps the caller's PYTHON variables out, of which PYTHONDONTWRITEBYTECODE would double every start.
+python=$peers/venv/bin/python
+quietly python3.11 -I -m venv "$peers/venv"
+quietly "$python" -I -m pip install --disable-pip-version-check --no-compile -r "$here/requirements.txt"
+quietly "$python" -I -W ignore -c 'import mlflow.gateway.app, uvicorn'
+
+# An empty tracking database takes longer to create than a server takes to start: every server gets a copy.
+mkdir "$peers/databases"
+cd "$peers/databases"
+export MLFLOW_DISABLE_TELEMETRY=true
+quietly "$python" -I -m mlflow db upgrade sqlite:///tracking.db
+quietly env _MLFLOW_SERVER_FILE_STORE=sqlite:///tracking.db MLFLOW_FLASK_SERVER_SECRET_KEY=unused \
+  MLFLOW_AUTH_ADMIN_USERNAME=admin MLFLOW_AUTH_ADMIN_PASSWORD=a-password-for-tests \
+  "$python" -I -W ignore -c 'import mlflow.server.auth as auth; auth.create_app()'
+
+wanted >"$peers/stamp.new"
+mv "$peers/stamp.new" "$peers/stamp"

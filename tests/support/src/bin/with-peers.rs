@@ -1,0 +1,61 @@
+//! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]`: runs a command against a real MLflow gateway.
+//!
+//! Starts the AI Gateway, or the tracking server with its gateway, in front of aimock, and tells the command where
+//! they are: `MLFLOW_DEPLOYMENTS_TARGET` is the gateway, `OPENAI_API_BASE` and `OPENAI_API_KEY` lead to aimock
+//! itself. Ends with the command's exit code, and the servers end with it.
+
+use std::env;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use mlflow_deploy_test_support::peers::{Aimock, Gateway, TrackingServer, UPSTREAM_KEY};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (server, command) = match arguments.iter().position(|argument| argument == "--") {
+        Some(dashes) => (&arguments[..dashes], &arguments[dashes + 1..]),
+        None => return complain("usage: with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]"),
+    };
+    let [program, arguments @ ..] = command else { return complain("with-peers: no command after `--`") };
+    let mut command = Command::new(program);
+    command.args(arguments);
+
+    match server {
+        [] => run_against_gateway(command),
+        [name] if name == "gateway" => run_against_gateway(command),
+        [name] if name == "tracking" => {
+            let tracking = TrackingServer::start();
+            run(command, tracking.url(), tracking.upstream())
+        }
+        _ => complain("with-peers: before `--` stands `gateway`, `tracking` or nothing"),
+    }
+}
+
+fn run_against_gateway(command: Command) -> ExitCode {
+    let gateway = Gateway::start();
+    run(command, gateway.url(), gateway.upstream())
+}
+
+fn run(mut command: Command, target: &str, upstream: &Aimock) -> ExitCode {
+    command
+        .env("MLFLOW_DEPLOYMENTS_TARGET", target)
+        .env("OPENAI_API_BASE", format!("{}/v1", upstream.url()))
+        .env("OPENAI_API_KEY", UPSTREAM_KEY);
+    match command.status() {
+        Ok(status) => ExitCode::from(exit_code(status)),
+        Err(error) => complain(&format!("with-peers: failed to run `{}`: {error}", command.get_program().display())),
+    }
+}
+
+/// As shells have it: a command that a signal ended counts as 128 and the signal's number.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+fn complain(message: &str) -> ExitCode {
+    // Where standard error is closed nobody is left to tell.
+    let _ = writeln!(std::io::stderr(), "{message}");
+    ExitCode::from(2)
+}
