@@ -1,0 +1,285 @@
+//! The only writer of stdout and stderr, and the table of exit codes.
+//!
+//! stdout is data, stderr is talk. Without `--json` a person reads both; with it, stdout is one JSON document and an
+//! error on stderr is another. Streams are JSON Lines in both.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use mlflow_deploy::call::Level;
+use mlflow_deploy::{Error, ErrorCode, Payload, PluginEvent};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::args::Global;
+
+/// How a verb fails.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The reader of stdout has gone: no failure of ours.
+    ClosedPipe,
+    /// The input or the output is not what it should be.
+    Input(String),
+    /// Ctrl-C.
+    Interrupted,
+    /// A library that is no plugin.
+    NotAPlugin(PathBuf),
+    /// The host or the target.
+    Target(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::ClosedPipe,
+            _ => Self::Input(format!("failed to write the output: {error}")),
+        }
+    }
+}
+
+impl Failure {
+    /// The table of exit codes, as `--help` shows it.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::ClosedPipe => 0,
+            Self::Input(_) => 2,
+            Self::Interrupted => 130,
+            Self::NotAPlugin(_) => 3,
+            Self::Target(error) => match error {
+                Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
+                Error::NoTarget => 2,
+                error if *error.code() == ErrorCode::PLUGIN_PANICKED => 4,
+                error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
+                error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
+                error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
+                // Refused before a server was asked: the caller's own words were at fault.
+                error if *error.code() == ErrorCode::INVALID_PARAMETER_VALUE && error.http_status().is_none() => 2,
+                _ => 1,
+            },
+        }
+    }
+
+    /// The message, and what a person may want to know beside it.
+    fn message(&self) -> (String, String) {
+        match self {
+            Self::ClosedPipe => (String::new(), String::new()),
+            Self::Input(message) => (message.clone(), String::new()),
+            Self::Interrupted => ("interrupted".to_owned(), String::new()),
+            Self::NotAPlugin(file) => {
+                (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
+            }
+            Self::Target(error) => (error.to_string(), error.explanation()),
+        }
+    }
+
+    /// The failure as data. What a target answered is passed on as it came.
+    fn to_json(&self) -> Value {
+        let (message, explanation) = self.message();
+        let code = match self {
+            Self::Target(Error::Target(error)) => return json!(error),
+            Self::Target(error) => error.code(),
+            Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
+            Self::Input(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
+            Self::NotAPlugin(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
+        };
+        let causes: Vec<_> = explanation.lines().collect();
+        json!({ "code": code, "message": message, "retryable": false, "causes": causes })
+    }
+}
+
+/// Writes what verbs have to say, in the way that the flags ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    json: bool,
+    /// The least that matters enough to be said.
+    least: Level,
+}
+
+impl Report {
+    pub(crate) fn new(global: &Global) -> Self {
+        let least = match (global.quiet, global.verbose) {
+            (true, _) => Level::Error,
+            (false, 0) => Level::Warn,
+            (false, 1) => Level::Info,
+            (false, _) => Level::Debug,
+        };
+        Self { json: global.json, least }
+    }
+
+    /// A value that is shown to a person by `text`, which brings its own line ends.
+    pub(crate) fn value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut stdout, value).map_err(io::Error::from)?;
+            writeln!(stdout)?;
+        } else {
+            stdout.write_all(text().as_bytes())?;
+        }
+        Ok(stdout.flush()?)
+    }
+
+    /// A list of records, in MLflow's words.
+    pub(crate) fn list(&self, what: &str, list: &Payload) -> Result<(), Failure> {
+        let mut output = self.output(None)?;
+        if !self.json {
+            writeln!(output.writer, "List of all {what}:")?;
+        }
+        output.document(list)
+    }
+
+    /// One record: a line for each member, as MLflow shows it.
+    pub(crate) fn record(&self, record: &Payload) -> Result<(), Failure> {
+        if self.json {
+            return self.output(None)?.document(record);
+        }
+        let record: Map<String, Value> = record.parse().map_err(Error::from)?;
+        let mut stdout = io::stdout().lock();
+        for (key, value) in &record {
+            match value {
+                Value::String(text) => writeln!(stdout, "{key}: {text}")?,
+                other => writeln!(stdout, "{key}: {other}")?,
+            }
+        }
+        Ok(writeln!(stdout, "\n")?)
+    }
+
+    /// A text, or with `--json` the text as a JSON string.
+    pub(crate) fn text(&self, text: &Payload) -> Result<(), Failure> {
+        let text = String::from_utf8_lossy(&text.bytes);
+        self.value(&json!({ "help": text }), || format!("{}\n", text.trim_end()))
+    }
+
+    /// Where a verb's result goes: stdout, or a file.
+    pub(crate) fn output(&self, path: Option<&Path>) -> Result<Output, Failure> {
+        let failed = |path: &Path, error: io::Error| {
+            Failure::Input(format!("failed to write the output `{}`: {error}", path.display()))
+        };
+        let (writer, file): (Box<dyn Write>, _) = match path {
+            None => (Box::new(io::stdout().lock()), None),
+            Some(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(path, error))?;
+                let writer = file.reopen().map_err(|error| failed(path, error))?;
+                (Box::new(writer), Some((file, path.to_owned())))
+            }
+        };
+        Ok(Output { writer, file, json: self.json })
+    }
+
+    /// Something that the user should know, though the verb goes on.
+    pub(crate) fn warning(&self, message: &str) {
+        self.say(Level::Warn, message);
+    }
+
+    /// Receives what plugins say.
+    pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
+        let report = *self;
+        move |said| report.say(said.level, &format!("{} (plugin {})", said.event.message, said.plugin))
+    }
+
+    fn say(&self, level: Level, message: &str) {
+        if level > self.least {
+            return;
+        }
+        let label = match level {
+            Level::Error => "error",
+            Level::Warn => "warning",
+            Level::Info => "info",
+            _ => "debug",
+        };
+        talk(&format!("{label}: {message}"));
+    }
+
+    /// Says how a verb failed; gives its exit code.
+    pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+        let (message, explanation) = failure.message();
+        match failure {
+            Failure::ClosedPipe => {}
+            _ if self.json => talk(&json!({ "error": failure.to_json() })),
+            _ => talk(&format!("error: {message}\n{explanation}").trim_end()),
+        }
+        ExitCode::from(failure.exit_code())
+    }
+}
+
+/// Where a verb's result goes. A file is replaced only when the result is complete.
+pub(crate) struct Output {
+    writer: Box<dyn Write>,
+    file: Option<(tempfile::NamedTempFile, PathBuf)>,
+    json: bool,
+}
+
+impl Output {
+    /// The whole result.
+    pub(crate) fn document(&mut self, payload: &Payload) -> Result<(), Failure> {
+        self.payload(payload)?;
+        // MLflow ends what it prints with a line end, and what it writes to a file without.
+        if self.file.is_none() {
+            self.writer.write_all(b"\n")?;
+        }
+        Ok(self.writer.flush()?)
+    }
+
+    /// One of many results, on a line of its own, at once.
+    pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
+        // A line end between two tokens of JSON is white space; inside a string it cannot stand.
+        let bytes = payload
+            .bytes
+            .iter()
+            .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
+            .collect::<Vec<_>>();
+        self.payload(&Payload::new(payload.content_type.as_str(), bytes))?;
+        self.writer.write_all(b"\n")?;
+        Ok(self.writer.flush()?)
+    }
+
+    /// Puts a file into its place.
+    pub(crate) fn keep(self) -> Result<(), Failure> {
+        if let Some((file, path)) = self.file {
+            file.persist(&path).map_err(|error| {
+                Failure::Input(format!("failed to write the output `{}`: {}", path.display(), error.error))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The bytes as they came; with `--json`, what is not JSON becomes a JSON object that holds it.
+    fn payload(&mut self, payload: &Payload) -> Result<(), Failure> {
+        let is_json = payload.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"));
+        if self.json && !is_json {
+            let text = std::str::from_utf8(&payload.bytes).map_err(|_not_text| {
+                Failure::Input(format!(
+                    "the result is `{}`, which JSON cannot hold: leave out --json",
+                    payload.content_type
+                ))
+            })?;
+            let wrapped = json!({ "content_type": payload.content_type, "text": text });
+            return Ok(serde_json::to_writer(&mut self.writer, &wrapped).map_err(io::Error::from)?);
+        }
+        if payload.bytes.is_empty() && self.json {
+            return Ok(self.writer.write_all(b"null")?);
+        }
+        Ok(self.writer.write_all(&payload.bytes)?)
+    }
+}
+
+/// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to be done where the help cannot be written.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Writes a line to stderr.
+fn talk(line: &impl Display) {
+    // Nobody reads stderr where this fails, and there is nowhere else to say so.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

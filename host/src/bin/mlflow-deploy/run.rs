@@ -1,0 +1,92 @@
+//! Runs a verb: one match arm each. Reads the input, makes the client, calls it, hands the answer to the report.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use mlflow_deploy::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
+use mlflow_deploy::{ClientOptions, DeployClient, Error, Host};
+
+use crate::args::{Cli, Global, Target, Verb};
+use crate::report::{Failure, Report};
+use crate::{input, plugins};
+
+/// Runs the verb until it is done, or interrupted.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let report = Report::new(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.failure(&Failure::Input(format!("failed to start: {error}"))),
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = verb(cli, &report) => outcome,
+            // What was on its way is dropped here, which cancels it in the plugin.
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report.failure(&failure),
+    }
+}
+
+async fn verb(cli: Cli, report: &Report) -> Result<(), Failure> {
+    let host = host(&cli.global, report);
+    match cli.verb {
+        Verb::Plugins(verb) => plugins::run(&verb, &host, report),
+        Verb::ListEndpoints(target) => {
+            let client = open(&host, &target).await?;
+            report.list("endpoints", &client.list_endpoints(ListEndpoints {}).await.map_err(Error::from)?)
+        }
+        Verb::GetEndpoint { target, endpoint } => {
+            let client = open(&host, &target).await?;
+            report.record(&client.get_endpoint(GetEndpoint { endpoint }).await.map_err(Error::from)?)
+        }
+        Verb::Predict { target, subject, input_path, content_type, output_path, stream } => {
+            let inputs = input::read(&input_path, content_type)?;
+            let client = open(&host, &target).await?;
+            let (deployment_name, endpoint) = (subject.name, subject.endpoint);
+            let mut output = report.output(output_path.as_deref())?;
+            if stream {
+                let arguments = PredictStream { deployment_name, endpoint, inputs, ..PredictStream::default() };
+                let mut chunks = client.predict_stream(&arguments).map_err(Error::from)?;
+                while let Some(chunk) = chunks.next().await {
+                    output.line(&chunk.map_err(Error::from)?)?;
+                }
+            } else {
+                let arguments = Predict { deployment_name, endpoint, inputs, ..Predict::default() };
+                output.document(&client.predict(arguments).await.map_err(Error::from)?)?;
+            }
+            output.keep()
+        }
+        Verb::Help(target) => report.text(&host.target_help(target.target.as_deref()).await?),
+    }
+}
+
+/// A host that searches where the flags and the environment say, and beside this executable.
+fn host(global: &Global, report: &Report) -> Host {
+    let mut builder = Host::builder().on_event(report.listener());
+    builder = global.plugin_dir.iter().fold(builder, |builder, directory| {
+        // A flag is typed in the folder that it is meant from.
+        builder.plugin_dir(std::path::absolute(directory).unwrap_or_else(|_empty| directory.clone()))
+    });
+    builder = global.plugin.iter().fold(builder, |builder, file| builder.plugin(file));
+    if let Ok(executable) = std::env::current_exe() {
+        builder = builder.beside_executable(executable);
+    }
+    builder.build()
+}
+
+/// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
+async fn open(host: &Host, target: &Target) -> Result<DeployClient, Failure> {
+    let options: serde_json::Map<_, _> = target.options.iter().cloned().collect();
+    let options = if options.is_empty() {
+        ClientOptions::default()
+    } else {
+        ClientOptions::new(&options).map_err(Error::from)?
+    };
+    let begun = Instant::now();
+    let client = host.get_deploy_client_with(target.target.as_deref(), &options, target.timeout).await?;
+    let left = target.timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+    Ok(client.with_timeout(left))
+}

@@ -1,0 +1,151 @@
+//! A client of one target: every operation by its name, each within the client's limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_timer::Delay;
+use mlflow_deploy_plugin_api::args::{
+    Arguments, CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,
+    Invoke, ListDeployments, ListEndpoints, Predict, PredictStream, UpdateDeployment, UpdateEndpoint,
+};
+use mlflow_deploy_plugin_api::ffi::{RemoteClient, RemoteStream};
+use mlflow_deploy_plugin_api::manifest::Manifest;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Operation, Payload, Result};
+
+use crate::race::race;
+
+/// A client of one target. Clones share it; it is closed when the last of them has gone.
+///
+/// Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
+#[derive(Clone, Debug)]
+pub struct DeployClient {
+    remote: RemoteClient,
+    manifest: Arc<Manifest>,
+    timeout: Option<Duration>,
+}
+
+/// Declares the plain operations.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $method:ident($arguments:ident)),* $(,)?) => {
+        impl DeployClient {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// What the target answers; `NOT_IMPLEMENTED` where it does not support the operation;
+                /// `DEADLINE_EXCEEDED` where it takes longer than the client's limit.
+                pub async fn $method(&self, arguments: $arguments) -> Result<Payload> {
+                    self.call(arguments).await
+                }
+            )*
+        }
+    };
+}
+
+operations! {
+    /// Deploys a model under a name.
+    create_deployment(CreateDeployment),
+    /// Replaces a deployment's model, flavor or config.
+    update_deployment(UpdateDeployment),
+    /// Takes a deployment down.
+    delete_deployment(DeleteDeployment),
+    /// Describes one deployment: a record with `name`.
+    get_deployment(GetDeployment),
+    /// Describes every deployment: a list of records.
+    list_deployments(ListDeployments),
+    /// Makes an endpoint.
+    create_endpoint(CreateEndpoint),
+    /// Changes an endpoint's config.
+    update_endpoint(UpdateEndpoint),
+    /// Removes an endpoint.
+    delete_endpoint(DeleteEndpoint),
+    /// Describes one endpoint: a record with `name`.
+    get_endpoint(GetEndpoint),
+    /// Describes every endpoint: a list of records.
+    list_endpoints(ListEndpoints),
+    /// Asks a deployment or an endpoint for predictions.
+    predict(Predict),
+    /// Asks for explanations of predictions.
+    explain(Explain),
+    /// Runs an operation of the target's own.
+    invoke(Invoke),
+}
+
+impl DeployClient {
+    pub(crate) fn new(remote: RemoteClient, manifest: Arc<Manifest>, timeout: Option<Duration>) -> Self {
+        Self { remote, manifest, timeout }
+    }
+
+    /// The same client with another limit to every call: `None` leaves it to the target's own.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// What the plugin says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether the target supports an operation. Asks nobody.
+    pub fn supports(&self, operation: Operation) -> bool {
+        self.remote.supports(operation)
+    }
+
+    /// Asks for predictions that arrive in chunks.
+    ///
+    /// # Errors
+    /// `NOT_IMPLEMENTED` where the target does not stream. All else comes through the stream.
+    pub fn predict_stream(&self, arguments: &PredictStream) -> Result<PredictionStream> {
+        let stream = self.remote.predict_stream(arguments, self.timeout)?;
+        let deadline = self.timeout.map(|limit| (Instant::now() + limit, limit));
+        Ok(PredictionStream { stream: Some(stream), deadline })
+    }
+
+    /// Closes the client for all its clones: calls on their way answer `CANCELLED`, and later ones fail.
+    pub fn close(&self) {
+        self.remote.close();
+    }
+
+    async fn call<A: Arguments>(&self, arguments: A) -> Result<Payload> {
+        within(self.timeout, self.remote.call(arguments, self.timeout)).await
+    }
+}
+
+/// Predictions as they arrive. Dropping it cancels the call.
+#[derive(Debug)]
+pub struct PredictionStream {
+    stream: Option<RemoteStream>,
+    deadline: Option<(Instant, Duration)>,
+}
+
+impl PredictionStream {
+    /// The next chunk; `None` after the last, or after an error.
+    pub async fn next(&mut self) -> Option<Result<Payload>> {
+        let stream = self.stream.as_mut()?;
+        let item = match self.deadline {
+            None => stream.next().await,
+            Some((deadline, limit)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                race(stream.next(), Delay::new(left)).await.unwrap_or_else(|| Some(Err(out_of_time(limit))))
+            }
+        };
+        if !matches!(item, Some(Ok(_))) {
+            self.stream = None;
+        }
+        item
+    }
+}
+
+/// Awaits a call no longer than its limit. Giving it up drops it, which cancels it in the plugin.
+pub(crate) async fn within<T>(limit: Option<Duration>, call: impl Future<Output = Result<T>>) -> Result<T> {
+    match limit {
+        None => call.await,
+        Some(limit) => race(call, Delay::new(limit)).await.unwrap_or_else(|| Err(out_of_time(limit))),
+    }
+}
+
+fn out_of_time(limit: Duration) -> Error {
+    let message = format!("no answer within {} s: allow more time, or ask for less", limit.as_secs_f64());
+    Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable()
+}

@@ -1,0 +1,178 @@
+//! The host's error: what went wrong before a plugin could be asked, or what the plugin answered.
+
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+use mlflow_deploy_plugin_api::{ErrorCode, TargetUri};
+
+use crate::discover::{CandidateState, DirectoryState, Discovery};
+use crate::{Origin, Refusal};
+
+/// What goes wrong in a host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two plugins in one directory serve the scheme.
+    #[error("two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with `--plugin PATH`", first.display(), second.display())]
+    Ambiguous {
+        /// The scheme that was asked for.
+        scheme: String,
+        /// One of them.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A plugin was found for the target, and could not be loaded.
+    #[error("failed to load the plugin `{}`: {refusal}", path.display())]
+    Load {
+        /// The plugin's file.
+        path: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// No plugin serves the target.
+    #[error("{0}")]
+    NoPlugin(Box<NoPlugin>),
+    /// No target was given, and none is set.
+    #[error("no deployments target: give one, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
+    NoTarget,
+    /// The target URI is none, or the plugin answered with an error.
+    #[error(transparent)]
+    Target(#[from] mlflow_deploy_plugin_api::Error),
+}
+
+impl Error {
+    /// The machine-readable code.
+    pub fn code(&self) -> &ErrorCode {
+        match self {
+            Self::Ambiguous { .. } | Self::NoTarget => &ErrorCode::INVALID_PARAMETER_VALUE,
+            Self::Load { .. } => &ErrorCode::PLUGIN_LOAD_FAILED,
+            Self::NoPlugin(_) => &ErrorCode::PLUGIN_NOT_FOUND,
+            Self::Target(error) => error.code(),
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Target(error) if error.is_retryable())
+    }
+
+    /// The status that the server answered, where one did.
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Target(error) => error.http().map(|http| http.status),
+            _ => None,
+        }
+    }
+
+    /// What a person may want to know beside the message: where was looked, what lies behind it.
+    pub fn explanation(&self) -> String {
+        match self {
+            Self::NoPlugin(missing) => missing.explanation(),
+            Self::Target(error) => error.causes().iter().fold(String::new(), |mut text, cause| {
+                let _ = writeln!(text, "caused by: {cause}");
+                text
+            }),
+            Self::Ambiguous { .. } | Self::Load { .. } | Self::NoTarget => String::new(),
+        }
+    }
+}
+
+/// Why no plugin serves a target: what was asked for, and all that was found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NoPlugin {
+    /// What was typed.
+    pub target: TargetUri,
+    /// The known scheme that is most like it.
+    pub nearest: Option<String>,
+    /// Where was looked, and what was there.
+    pub discovery: Discovery,
+}
+
+impl NoPlugin {
+    pub(crate) fn new(target: &TargetUri, discovery: &Discovery) -> Self {
+        /// How alike two words have to be for one to be meant when the other was typed.
+        const ALIKE: f64 = 0.7;
+        let likeness = |scheme: &&str| strsim::jaro_winkler(target.scheme(), scheme);
+        let nearest = discovery.schemes().into_iter().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
+        let nearest = nearest.filter(|scheme| likeness(scheme) >= ALIKE).map(str::to_owned);
+        Self { target: target.clone(), nearest, discovery: discovery.clone() }
+    }
+
+    /// Every directory with its state, and every file that was refused with its reason.
+    fn explanation(&self) -> String {
+        let mut text = String::from("looked in, first to last:\n");
+        for (at, directory) in self.discovery.directories.iter().enumerate() {
+            let in_here = self.discovery.candidates.iter().filter(|candidate| candidate.directory == Some(at));
+            let usable = in_here.filter(|candidate| candidate.manifest().is_some()).count();
+            let _ = writeln!(
+                text,
+                "  {} ({}): {}",
+                directory.path.display(),
+                directory.origin,
+                directory.state.summary(usable)
+            );
+        }
+        let refused: Vec<_> = self
+            .discovery
+            .candidates
+            .iter()
+            .filter_map(|candidate| match &candidate.state {
+                CandidateState::Refused(refusal) => Some((&candidate.path, refusal)),
+                CandidateState::Ignored | CandidateState::Usable(_) => None,
+            })
+            .collect();
+        if !refused.is_empty() {
+            text.push_str("refused:\n");
+        }
+        for (path, refusal) in refused {
+            let _ = writeln!(text, "  {}: {refusal}", path.display());
+        }
+        if self.discovery.schemes().is_empty() {
+            text.push_str("put a plugin into one of these directories, or name its directory with `--plugin-dir` or `MLFLOW_DEPLOY_PLUGIN_PATH`\n");
+        }
+        text
+    }
+}
+
+impl fmt::Display for NoPlugin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no plugin found for the target `{}`", self.target)?;
+        if let Some(nearest) = &self.nearest {
+            write!(formatter, "; did you mean `{nearest}`?")?;
+        }
+        match self.discovery.schemes().join("`, `") {
+            known if known.is_empty() => write!(formatter, "; no scheme is known, for no plugin was found at all"),
+            known => write!(formatter, "; known schemes: `{known}`"),
+        }
+    }
+}
+
+impl DirectoryState {
+    /// One line for a person, given how many plugins in it can be used.
+    pub fn summary(&self, usable: usize) -> String {
+        match self {
+            Self::Missing => "does not exist".to_owned(),
+            Self::Read(0) => "no libraries".to_owned(),
+            Self::Read(1) => format!("1 library, {usable} usable as a plugin"),
+            Self::Read(files) => format!("{files} libraries, {usable} usable as plugins"),
+            Self::Refused(refusal) => format!("not read: {refusal}"),
+            Self::Relative => {
+                "skipped: the path is relative, and plugins are not taken from the current folder".to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Given => "given",
+            Self::Environment => "MLFLOW_DEPLOY_PLUGIN_PATH",
+            Self::User => "user",
+            Self::Executable => "beside the executable",
+            Self::System => "system",
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! Loads a shared library and starts the plugin in it, on a thread of its own and against a deadline.
+
+#![expect(unsafe_code, reason = "loading a library runs its code, and takes its symbols at their word")]
+
+use std::ffi::{CStr, c_void};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use futures_timer::Delay;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use mlflow_deploy_plugin_api::call::{Event, Level};
+use mlflow_deploy_plugin_api::ffi::{RemotePlugin, TableError, table_of};
+use tokio::sync::oneshot;
+
+use crate::Refusal;
+use crate::race::race;
+
+/// How long a library may take to be loaded and to start.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Loads the library, for the life of the process, and makes an instance of its plugin.
+///
+/// A library that does not come back keeps its thread; the host goes on without it.
+pub(crate) async fn load(
+    path: &Path,
+    listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
+) -> Result<RemotePlugin, Refusal> {
+    let real = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let (sender, loaded) = oneshot::channel();
+    let work = move || {
+        // The receiver has gone where the deadline has passed: then nobody is left to be told.
+        let _ = sender.send(start(&real, listener));
+    };
+    thread::Builder::new()
+        .name("mlflow-deploy-load".to_owned())
+        .spawn(work)
+        .map_err(|error| Refusal::Init(format!("no thread to load it on: {error}")))?;
+    match race(loaded, Delay::new(DEADLINE)).await {
+        Some(Ok(started)) => started,
+        Some(Err(_panicked)) => Err(Refusal::Init("it panicked while it was loaded".to_owned())),
+        None => Err(Refusal::TimedOut(DEADLINE)),
+    }
+}
+
+fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'static) -> Result<RemotePlugin, Refusal> {
+    // SAFETY: the file is a plugin by its manifest, from a place that only the user and root can write to; what its
+    // initialisers do is the plugin's promise.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(not_loadable)?;
+    // Never unloaded: its threads and its functions live as long as the process.
+    let library: &'static Library = Box::leak(Box::new(library));
+    let symbol = |name: &CStr| {
+        // SAFETY: the symbol is only taken as an address here.
+        let found = unsafe { library.get::<*const c_void>(name.to_bytes_with_nul()) };
+        found.ok().map(|symbol| symbol.into_raw().cast_const().cast::<c_void>())
+    };
+    // SAFETY: the library stays loaded, and a plugin by its manifest promises that these symbols are what they are called.
+    let table = unsafe { table_of(symbol) }.map_err(|error| match error {
+        TableError::Abi { plugin, host } => Refusal::Abi { plugin, host },
+        other => Refusal::Table(other),
+    })?;
+    // SAFETY: as above; the library stays where it is for the life of the process.
+    unsafe { RemotePlugin::start(table, listener) }.map_err(|error| Refusal::Init(error.to_string()))
+}
+
+/// Finds the missing dependency's name in what the system's loader says.
+fn not_loadable(error: libloading::Error) -> Refusal {
+    let said = std::error::Error::source(&error).map_or_else(|| format!("{error:?}"), ToString::to_string);
+    match said.split_once(": cannot open shared object file") {
+        Some((name, _)) if !name.contains('/') => Refusal::MissingDependency(name.to_owned()),
+        _ => Refusal::NotLoadable(said),
+    }
+}

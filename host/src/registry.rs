@@ -1,0 +1,68 @@
+//! Chooses the plugin for a scheme from what was found. Loads nothing.
+
+use std::path::PathBuf;
+
+use mlflow_deploy_plugin_api::TargetUri;
+
+use crate::discover::{Candidate, Discovery};
+use crate::{Error, NoPlugin};
+
+/// The plugin for a scheme, and those that it hides.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Choice<'a> {
+    /// The plugin that is used.
+    pub winner: &'a Candidate,
+    /// Plugins for the same scheme in later directories.
+    pub shadowed: Vec<&'a Candidate>,
+}
+
+impl Discovery {
+    /// The plugin that serves a target: the first directory wins.
+    ///
+    /// # Errors
+    /// [`Error::NoPlugin`] where none serves the scheme; [`Error::Ambiguous`] where two in one directory do.
+    pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
+        let mut serving = self.serving(target.scheme());
+        let Some(winner) = serving.next() else {
+            return Err(Error::NoPlugin(Box::new(NoPlugin::new(target, self))));
+        };
+        let (rivals, shadowed): (Vec<_>, Vec<_>) = serving.partition(|other| other.directory == winner.directory);
+        let is_another = |other: &&Candidate| real(other) != real(winner);
+        match rivals.into_iter().find(is_another) {
+            Some(rival) if winner.directory.is_some() => Err(Error::Ambiguous {
+                scheme: target.scheme().to_owned(),
+                first: winner.path.clone(),
+                second: rival.path.clone(),
+            }),
+            rival => Ok(Choice { winner, shadowed: rival.into_iter().chain(shadowed).collect() }),
+        }
+    }
+
+    /// Whether another plugin is used for every scheme that this one serves.
+    pub fn is_shadowed(&self, candidate: &Candidate) -> bool {
+        let hidden = |scheme: &String| self.serving(scheme).next().is_some_and(|first| first.path != candidate.path);
+        candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().all(hidden))
+    }
+
+    /// Every scheme that some plugin serves, in alphabetical order.
+    pub fn schemes(&self) -> Vec<&str> {
+        let manifests = self.candidates.iter().filter_map(Candidate::manifest);
+        let mut schemes: Vec<_> = manifests.flat_map(|manifest| manifest.schemes.iter().map(String::as_str)).collect();
+        schemes.sort_unstable();
+        schemes.dedup();
+        schemes
+    }
+
+    fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
+        let serves = move |candidate: &&Candidate| {
+            candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().any(|served| served == scheme))
+        };
+        self.candidates.iter().filter(serves)
+    }
+}
+
+/// The file itself: two names of one file are one plugin.
+fn real(candidate: &Candidate) -> PathBuf {
+    candidate.path.canonicalize().unwrap_or_else(|_gone| candidate.path.clone())
+}
