@@ -1,6 +1,7 @@
 //! What the tests of several crates share.
 
 mod answer;
+pub mod broken;
 pub mod cdylib;
 pub mod peers;
 pub mod server;

@@ -200,3 +200,86 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     request.at = Instant::now();
     Ok(Some(request))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// What comes back for some text, until the server has closed the connection.
+    fn ask(server: &Server, text: &str) -> String {
+        let mut connection = TcpStream::connect(server.address).unwrap();
+        connection.write_all(text.as_bytes()).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(server: &Server, path: &str) -> String {
+        ask(server, &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n"))
+    }
+
+    #[test]
+    fn a_recording_s_script_says_it_all() {
+        for (entry, answer) in [
+            (
+                json!({"status": 200, "body": "{}"}),
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+            ),
+            (json!({"status": 204}), "HTTP/1.1 204 No Content\r\n\r\n"),
+            (
+                json!({"status": 418, "reason": "I'm a teapot", "headers": [["A", "b"]]}),
+                "HTTP/1.1 418 I'm a teapot\r\nA: b\r\nContent-Length: 0\r\n\r\n",
+            ),
+            (json!({"body_b64": "/w==", "headers": [["content-type", "x/y"]], "no_length": true, "drop": true}), ""),
+            (
+                json!({"body": "ab", "declared_length": 9}),
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nab",
+            ),
+            (json!({"body": "ab", "no_length": true}), "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\nab"),
+            (
+                json!({"chunks": ["a", "bc"], "chunk_delay": 0.01, "delay": 0.01}),
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+            ),
+            (
+                json!({"chunks": ["a"], "abort_after_chunks": true}),
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+            ),
+        ] {
+            assert_eq!(get(&Server::start([Answer::from_script(&entry)]), "/"), answer);
+        }
+    }
+
+    #[test]
+    fn answers_come_in_turn_and_the_last_one_stays() {
+        let server = Server::start([Answer::status(500), Answer::status(201)]).with_route("/aux", Answer::status(404));
+        let statuses = ["/", "/aux?q=1", "/a", "/b"].map(|path| get(&server, path)[9..12].to_owned());
+        assert_eq!(statuses, ["500", "404", "201", "201"]);
+        assert_eq!(server.requests()[1].path, "/aux?q=1");
+    }
+
+    #[test]
+    fn one_connection_serves_many_requests() {
+        let server = Server::start([Answer::status(200)]);
+        let answer =
+            ask(&server, "POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2);
+        let requests = server.requests();
+        assert_eq!(
+            (requests[0].text().as_str(), requests[0].header("CONTENT-LENGTH"), requests[1].path.as_str()),
+            ("hi", Some("2"), "/b")
+        );
+    }
+
+    #[test]
+    fn it_stops_in_the_middle_of_an_answer() {
+        let server = Server::start([Answer::status(200).after(Duration::from_secs(600))]);
+        let mut connection = TcpStream::connect(server.address).unwrap();
+        connection.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        drop(server);
+        assert_eq!(connection.read(&mut [0]).unwrap_or(0), 0);
+    }
+}

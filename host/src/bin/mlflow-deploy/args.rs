@@ -89,6 +89,19 @@ pub(crate) enum Verb {
     Help(Target),
 }
 
+impl Verb {
+    /// The limit that the caller set.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::ListEndpoints(target)
+            | Self::GetEndpoint { target, .. }
+            | Self::Predict { target, .. }
+            | Self::Help(target) => target.timeout,
+            Self::Plugins(_) => None,
+        }
+    }
+}
+
 /// What can be asked of the plugins themselves.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Interrupted,
     /// A library that is no plugin.
     NotAPlugin(PathBuf),
+    /// The plugin blocked the thread that called it beyond the caller's limit.
+    Stuck,
     /// The host or the target.
     Target(Error),
 }
@@ -53,6 +55,7 @@ impl Failure {
             Self::Input(_) => 2,
             Self::Interrupted => 130,
             Self::NotAPlugin(_) => 3,
+            Self::Stuck => 6,
             Self::Target(error) => match error {
                 Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
                 Error::NoTarget => 2,
@@ -76,6 +79,7 @@ impl Failure {
             Self::NotAPlugin(file) => {
                 (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
             }
+            Self::Stuck => ("the plugin blocked beyond the deadline, and was left behind".to_owned(), String::new()),
             Self::Target(error) => (error.to_string(), error.explanation()),
         }
     }
@@ -89,6 +93,7 @@ impl Failure {
             Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
             Self::Input(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::NotAPlugin(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
+            Self::Stuck => &ErrorCode::DEADLINE_EXCEEDED,
         };
         let causes: Vec<_> = explanation.lines().collect();
         json!({ "code": code, "message": message, "retryable": false, "causes": causes })
@@ -162,8 +167,8 @@ impl Report {
         let failed = |path: &Path, error: io::Error| {
             Failure::Input(format!("failed to write the output `{}`: {error}", path.display()))
         };
-        let (writer, file): (Box<dyn Write>, _) = match path {
-            None => (Box::new(io::stdout().lock()), None),
+        let (writer, file): (Box<dyn Write + Send>, _) = match path {
+            None => (Box::new(io::stdout()), None),
             Some(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(path, error))?;
@@ -212,7 +217,7 @@ impl Report {
 
 /// Where a verb's result goes. A file is replaced only when the result is complete.
 pub(crate) struct Output {
-    writer: Box<dyn Write>,
+    writer: Box<dyn Write + Send>,
     file: Option<(tempfile::NamedTempFile, PathBuf)>,
     json: bool,
 }

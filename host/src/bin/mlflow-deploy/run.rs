@@ -1,39 +1,56 @@
 //! Runs a verb: one match arm each. Reads the input, makes the client, calls it, hands the answer to the report.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mlflow_deploy::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy::{ClientOptions, DeployClient, Error, Host};
+use tokio::runtime::Builder;
 
 use crate::args::{Cli, Global, Target, Verb};
 use crate::report::{Failure, Report};
 use crate::{input, plugins};
 
-/// Runs the verb until it is done, or interrupted.
+/// How much longer than its limit a verb may take: a plugin that blocks the thread that calls it answers to nobody.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Runs the verb until it is done, interrupted, or out of time.
+///
+/// It runs on a thread of its own, so that nothing a plugin does can keep the other two from ending it.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let report = Report::new(&cli.global);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report.failure(&Failure::Input(format!("failed to start: {error}"))),
     };
+    let limit = cli.verb.timeout();
     let outcome = runtime.block_on(async {
+        let verb = tokio::spawn(verb(cli, report));
+        let stuck = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit + GRACE).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            outcome = verb(cli, &report) => outcome,
-            // What was on its way is dropped here, which cancels it in the plugin.
+            done = verb => done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
+            // The process ends with this, and with it whatever was on its way.
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+            () = stuck => Err(Failure::Stuck),
         }
     });
+    runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report.failure(&failure),
     }
 }
 
-async fn verb(cli: Cli, report: &Report) -> Result<(), Failure> {
-    let host = host(&cli.global, report);
+async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
+    let host = host(&cli.global, &report);
     match cli.verb {
-        Verb::Plugins(verb) => plugins::run(&verb, &host, report),
+        Verb::Plugins(verb) => plugins::run(&verb, &host, &report),
         Verb::ListEndpoints(target) => {
             let client = open(&host, &target).await?;
             report.list("endpoints", &client.list_endpoints(ListEndpoints {}).await.map_err(Error::from)?)

@@ -1,0 +1,33 @@
+# What a user of this repository needs. CI calls `make check` and `make test`.
+
+PREFIX ?= $(HOME)/.local
+PLUGINS = mlflow-deploy-gateway
+
+.PHONY: demo test check install
+
+# Starts the real MLflow AI Gateway, finds the plugins, and predicts through one.
+demo:
+	cargo build --quiet -p mlflow-deploy $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
+	target/debug/with-peers gateway -- sh examples/demo.sh
+
+# Every test: units, documentation, the boundary, and end to end against real servers.
+test:
+	sh tests/peers/install.sh
+	cargo test --workspace --quiet
+
+# What must be clean before a commit.
+check:
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# The command and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
+install:
+	cargo build --release -p mlflow-deploy $(PLUGINS:%=-p %)
+	install -D -m 755 target/release/mlflow-deploy "$(PREFIX)/bin/mlflow-deploy"
+	for plugin in $(subst -,_,$(PLUGINS)); do \
+	  for file in target/release/lib$$plugin.so target/release/lib$$plugin.dylib; do \
+	    if [ -e $$file ]; then install -D -m 644 $$file "$(PREFIX)/lib/mlflow-deploy/plugins/$$(basename $$file)"; fi; \
+	  done; \
+	done
+	"$(PREFIX)/bin/mlflow-deploy" plugins list

@@ -1,0 +1,81 @@
+/*
+ * A target in C that answers what it is asked. Every call is replied to before its slot returns, so there is nothing
+ * to look up, to cancel, or to free.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mlflow_deploy_plugin.h"
+
+#ifndef TARGET
+#error "say which machine this is built for: -DTARGET='\"x86_64-unknown-linux-gnu\"'"
+#endif
+
+#define MANIFEST                                                                                     \
+    "{\"manifest\":1,\"abi\":1,\"name\":\"c-echo\",\"version\":\"1.0.0\",\"target\":\"" TARGET "\"," \
+    "\"schemes\":[\"c-echo\"],\"operations\":[\"list_endpoints\",\"predict\"],\"panic\":\"none\","   \
+    "\"accepts\":[\"application/json\",\"text/csv\",\"text/plain\"],"                                \
+    "\"description\":\"answers what it is asked, in C\"}"
+
+/* One byte shorter than its text: the NUL at the end is not JSON. */
+MLFLOW_DEPLOY_MANIFEST static const char manifest[sizeof MANIFEST - 1] = MANIFEST;
+
+static mlflow_deploy_slice text(const char *text) {
+    return (mlflow_deploy_slice){(const uint8_t *)text, strlen(text)};
+}
+
+/* An instance is a copy of the host's table; more of it than the host has stays NULL. */
+static void *init(const void *host) {
+    uint32_t size;
+    mlflow_deploy_host *instance = calloc(1, sizeof *instance);
+    if (instance == NULL || host == NULL) {
+        free(instance);
+        return NULL;
+    }
+    memcpy(&size, host, sizeof size);
+    memcpy(instance, host, size < sizeof *instance ? size : sizeof *instance);
+    return instance;
+}
+
+static void reply(void *plugin, uint64_t call, mlflow_deploy_slice head, mlflow_deploy_slice body) {
+    const mlflow_deploy_host *host = plugin;
+    host->reply(host->ctx, call, MLFLOW_DEPLOY_OK, head, body);
+}
+
+/* The host may still call, and late: the instance stays. */
+static void stop(void *plugin, uint64_t call) { reply(plugin, call, text(""), text("")); }
+
+/* All clients are alike, so that none has to be kept. */
+static void open_client(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
+    (void)client, (void)request;
+    reply(plugin, call, text(""), text(""));
+}
+
+static void close_client(void *plugin, uint64_t client) { (void)plugin, (void)client; }
+
+static void cancel(void *plugin, uint64_t call) { (void)plugin, (void)call; }
+
+static void list_endpoints(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
+    (void)client, (void)request;
+    reply(plugin, call, text(""), text("[{\"name\":\"echo\"}]"));
+}
+
+/* The request's head names the format of its body in "content_type", and so does a reply's. */
+static void predict(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
+    (void)client;
+    reply(plugin, call, request->head, request->body);
+}
+
+static const mlflow_deploy_plugin plugin = {
+    .size = sizeof plugin,
+    .abi = MLFLOW_DEPLOY_ABI,
+    .init = init,
+    .shutdown = stop,
+    .open = open_client,
+    .close = close_client,
+    .cancel = cancel,
+    .list_endpoints = list_endpoints,
+    .predict = predict,
+};
+
+const mlflow_deploy_plugin *mlflow_deploy_plugin_v1(void) { return &plugin; }

@@ -1,0 +1,191 @@
+//! Predictions, whole and in chunks.
+
+use super::*;
+
+const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "score": NaN}"#;
+
+/// The chunks of a stream, and how it ended.
+async fn stream(client: &Gateway, endpoint: &str, inputs: &str) -> (Result<Payload>, Vec<String>) {
+    let request = PredictStream {
+        endpoint: Some(endpoint.to_owned()),
+        inputs: Payload::new("application/json", inputs),
+        ..PredictStream::default()
+    };
+    let (answer, chunks) = natively(client, request).await;
+    (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
+}
+
+#[tokio::test]
+async fn inputs_and_predictions_are_passed_on_byte_by_byte() {
+    let server = Server::start([Answer::new(200, REPLY)]);
+    let answer = plain(&server).predict(predict("my endpoint/v1")).await.unwrap();
+    assert_eq!(text(&answer), REPLY);
+    let request = &server.requests()[0];
+    assert_eq!(asked(&server), ["POST /endpoints/my%20endpoint%2Fv1/invocations"]);
+    assert_eq!(
+        (request.body.as_slice(), request.header("content-type")),
+        (chat().bytes.as_slice(), Some("application/json"))
+    );
+    assert_eq!(request.header("user-agent"), Some(concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(request.header("authorization"), None);
+}
+
+#[tokio::test]
+async fn any_json_is_a_prediction_and_nothing_is_too() {
+    for body in ["[1, 2]", "null", "\"text\"", "\u{feff}{\"a\":1}"] {
+        let server = Server::start([Answer::new(200, body)]);
+        assert_eq!(text(&plain(&server).predict(predict("chat")).await.unwrap()), body);
+    }
+    for nothing in [Answer::status(204), Answer::status(200)] {
+        let server = Server::start([nothing]);
+        assert_eq!(plain(&server).predict(predict("chat")).await.unwrap(), Payload::empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_prediction_says_what_it_is() {
+    let page = Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html");
+    let other = Answer::new(200, "OK").header("Content-Type", "text/plain; charset=utf-8");
+    let events = Answer::chunks(["data: {}\n\n"]);
+    for (answer, message) in
+        [(page, "a web page titled `Sign in`"), (other, "`text/plain`"), (events, "use `predict_stream`")]
+    {
+        let server = Server::start([answer]);
+        let error = plain(&server).predict(predict("chat")).await.unwrap_err();
+        assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_the_names_is_needed() {
+    let server = Server::start([Answer::new(200, "{}")]);
+    let client = plain(&server);
+    let ask = |endpoint: Option<&str>, deployment: Option<&str>| {
+        let (endpoint, deployment_name) = (endpoint.map(str::to_owned), deployment.map(str::to_owned));
+        client.predict(Predict { endpoint, deployment_name, inputs: chat(), ..Predict::default() })
+    };
+    ask(Some("a"), None).await.unwrap();
+    ask(None, Some("b")).await.unwrap();
+    ask(Some("c"), Some("d")).await.unwrap();
+    let error = ask(None, None).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.message()),
+        (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint is given: name the one to ask as `endpoint`")
+    );
+    assert_eq!(asked(&server), ["a", "b", "c"].map(|name| format!("POST /endpoints/{name}/invocations")));
+}
+
+#[tokio::test]
+async fn inputs_are_needed() {
+    let server = Server::start([Answer::new(200, "{}")]);
+    let error = plain(&server).predict(Predict { inputs: Payload::empty(), ..predict("chat") }).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_endpoint_is_posted_to_once() {
+    let server = Server::start([Answer::new(404, NO_ROUTE)]).with_route("/api/", Answer::new(404, NO_ENDPOINT));
+    let client = plain(&server);
+    let error = client.predict(predict("nope")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(error.message().contains("The endpoint 'nope' is not present"), "{error}");
+    assert_eq!(asked(&server), ["POST /endpoints/nope/invocations", "GET /api/2.0/endpoints/nope"]);
+    let again = client.predict(predict("nope")).await.unwrap_err();
+    assert_eq!(again.message(), error.message());
+}
+
+#[tokio::test]
+async fn a_provider_s_404_is_an_answer() {
+    let server = Server::start([Answer::new(404, r#"{"detail":"up 404"}"#)]);
+    let error = plain(&server).predict(predict("chat")).await.unwrap_err();
+    assert_eq!((error.code(), server.requests().len()), (&ErrorCode::RESOURCE_DOES_NOT_EXIST, 1));
+}
+
+#[tokio::test]
+async fn a_tracking_server_predicts_on_its_own_route() {
+    let server = Server::start([Answer::new(404, NO_PAGE), Answer::new(200, REPLY)]);
+    let client = plain(&server);
+    assert_eq!(text(&client.predict(predict("a/b")).await.unwrap()), REPLY);
+    client.predict(predict("a/b")).await.unwrap();
+    let own = "POST /gateway/a%2Fb/mlflow/invocations";
+    assert_eq!(asked(&server), ["POST /endpoints/a%2Fb/invocations", own, own]);
+    assert_eq!(server.requests()[1].body, chat().bytes);
+}
+
+#[tokio::test]
+async fn a_404_that_both_could_mean_is_sorted_out_before_the_second_post() {
+    let server = Server::start([Answer::new(404, NO_ROUTE), Answer::new(404, NO_PAGE), Answer::new(200, REPLY)]);
+    plain(&server).predict(predict("chat")).await.unwrap();
+    let expected =
+        ["POST /endpoints/chat/invocations", "GET /api/2.0/endpoints/chat", "POST /gateway/chat/mlflow/invocations"];
+    assert_eq!(asked(&server), expected);
+}
+
+#[tokio::test]
+async fn a_tracking_server_s_no_is_final() {
+    let no = r#"{"detail":{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"GatewayEndpoint not found"}}"#;
+    let server = Server::start([Answer::new(404, NO_PAGE), Answer::new(404, no)]);
+    let error = plain(&server).predict(predict("nope")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(error.message().ends_with("GatewayEndpoint not found"), "{error}");
+}
+
+#[tokio::test]
+async fn busy_is_tried_again_and_a_failure_is_not() {
+    let server = Server::start([Answer::new(503, "busy"), Answer::new(429, "slow down"), Answer::new(200, REPLY)]);
+    plain(&server).predict(predict("chat")).await.unwrap();
+    assert_eq!(server.requests().len(), 3);
+    for (answer, times) in [(Answer::status(500), 1), (Answer::dropped(), 1), (Answer::status(502), 3)] {
+        let server = Server::start([answer]);
+        plain(&server).predict(predict("chat")).await.unwrap_err();
+        assert_eq!(server.requests().len(), times);
+    }
+    let server = Server::start([Answer::dropped()]);
+    let daring = gateway(&server.url(), &json!({"retry_post": true}), &[]).unwrap();
+    daring.predict(predict("chat")).await.unwrap_err();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_timeout_says_how_long_it_was_and_what_to_raise() {
+    let server = Server::start([Answer::status(200).after(std::time::Duration::from_secs(60))]);
+    let client = gateway(&server.url(), &json!({"timeout": 0.4}), &[]).unwrap();
+    let error = client.predict(predict("chat")).await.unwrap_err();
+    assert_eq!((error.code(), server.requests().len()), (&ErrorCode::DEADLINE_EXCEEDED, 1));
+    assert!(error.message().contains("raise `timeout`, `MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_and_given_by_chunks() {
+    let answer = Answer::chunks(["data: {\"id\": \"1\"}\n", "\ndata: {\"id\": \"2\"}\n\n"]);
+    let server = Server::start([answer]);
+    let (end, chunks) = stream(&plain(&server), "chat", r#"{"messages": [], "stream": false }"#).await;
+    assert_eq!((end, chunks), (Ok(Payload::empty()), vec![r#"{"id": "1"}"#.to_owned(), r#"{"id": "2"}"#.to_owned()]));
+    assert_eq!(server.requests()[0].text(), r#"{"messages": [], "stream": true }"#);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_tracking_server_may_end_with_an_error() {
+    let chunks =
+        "data: {\"id\": \"1\"}\n\ndata: {\"error\":{\"message\":\"429: Rate limited\",\"type\":\"HTTPException\"}}\n\n";
+    let server = Server::start([Answer::new(404, NO_PAGE), Answer::chunks([chunks])]);
+    let (end, chunks) = stream(&plain(&server), "chat", "{}").await;
+    assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::RESOURCE_EXHAUSTED, 1));
+    assert_eq!(asked(&server)[1], "POST /gateway/chat/mlflow/invocations");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_an_error() {
+    let server = Server::start([Answer::chunks(["data: {\"id\": \"1\"}\n\n"]).abort_after_chunks()]);
+    let (end, chunks) = stream(&plain(&server), "chat", "{}").await;
+    assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, 1));
+}
+
+#[tokio::test]
+async fn only_an_object_can_ask_for_a_stream() {
+    let server = Server::start([Answer::status(200)]);
+    let (end, _) = stream(&plain(&server), "chat", "[1]").await;
+    assert_eq!(end.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    assert!(server.requests().is_empty());
+}

@@ -1,0 +1,88 @@
+//! URLs: how a target's base and a path become one, how a name becomes one segment of it, and how one is shown.
+
+use mlflow_deploy_plugin_api::{Error, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+/// Everything but the characters that RFC 3986 leaves unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A name as one segment of a path, so that it can reach nothing but what it names.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where it is empty, `.` or `..`: these name another path, and so nothing here.
+pub fn encode_segment(name: &str) -> Result<String> {
+    match name {
+        "" => Err(Error::invalid_parameter("the name is empty")),
+        "." | ".." => Err(Error::invalid_parameter(format!("`{name}` is not a name: it would change the path"))),
+        _ => Ok(utf8_percent_encode(name, SEGMENT).to_string()),
+    }
+}
+
+/// A path below a base URL. The base's own path is kept, whether or not it ends in a slash.
+pub fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
+    url
+}
+
+/// A URL as it may be printed: without user, password, query and fragment.
+pub fn redact_url(url: &Url) -> String {
+    let mut shown = url.clone();
+    // Neither can fail for a URL that has a host, and one without has neither user nor password.
+    let _no_host = shown.set_username("");
+    let _no_host = shown.set_password(None);
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.into()
+}
+
+/// Whether the host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment() {
+        for (name, segment) in [
+            ("chat", "chat"),
+            ("my endpoint/v1", "my%20endpoint%2Fv1"),
+            ("a?b#c%20", "a%3Fb%23c%2520"),
+            ("チ", "%E3%83%81"),
+            ("/etc", "%2Fetc"),
+            ("v1.0_x-y~z", "v1.0_x-y~z"),
+        ] {
+            assert_eq!(encode_segment(name).unwrap(), segment);
+        }
+        for name in ["", ".", ".."] {
+            assert!(encode_segment(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_segment_survives_the_join() {
+        for (base, url) in [
+            ("http://h", "http://h/endpoints/a%2Fb%20c/invocations"),
+            ("http://h:80/", "http://h/endpoints/a%2Fb%20c/invocations"),
+            ("https://h/pre/fix/", "https://h/pre/fix/endpoints/a%2Fb%20c/invocations"),
+        ] {
+            let path = format!("/endpoints/{}/invocations", encode_segment("a/b c").unwrap());
+            assert_eq!(join(&Url::parse(base).unwrap(), &path).as_str(), url);
+        }
+    }
+
+    #[test]
+    fn what_is_printed_has_no_secret() {
+        let url = Url::parse("http://me:pw@h:81/a?token=t#f").unwrap();
+        assert_eq!(redact_url(&url), "http://h:81/a");
+    }
+}

@@ -1,0 +1,132 @@
+//! The connections of one client of a plugin: made on first use, kept alive, shared by its operations.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::{Error, Result, call};
+use reqwest::{NoProxy, Proxy, redirect};
+use url::Url;
+
+use crate::address::is_loopback;
+use crate::send::Request;
+use crate::{Proxies, tls};
+
+/// What no proxy stands in front of: this machine, and the metadata service of a cloud, which hands out credentials.
+const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.169.254";
+
+/// How connections are made.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "built with `..Connection::default()`, so that fields can be added")]
+pub struct Connection {
+    /// What the client calls itself.
+    pub user_agent: String,
+    /// How long it may take to connect.
+    pub connect_timeout: Duration,
+    /// A file or folder with certificate authorities (PEM) that take the place of the system's.
+    pub ca_certs: Option<PathBuf>,
+    /// A file with the client's certificate and its key (PEM).
+    pub client_cert: Option<PathBuf>,
+    /// Whether any server is believed to be who it says it is.
+    pub insecure: bool,
+    /// Through which proxies requests go.
+    pub proxies: Proxies,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            ca_certs: None,
+            client_cert: None,
+            insecure: false,
+            proxies: Proxies::default(),
+        }
+    }
+}
+
+/// An HTTP client. It keeps no cookies, follows no redirects by itself, and asks for no compression.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    inner: OnceLock<Result<reqwest::Client>>,
+    has_warned: AtomicBool,
+}
+
+impl Client {
+    /// A client that connects like this. Its files are read when it is first used.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, inner: OnceLock::new(), has_warned: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn inner(&self) -> Result<&reqwest::Client> {
+        self.inner.get_or_init(|| build(&self.connection)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Says once that whoever is on the way to the server can read the credentials.
+    pub(crate) fn warn_of_plain_credentials(&self, request: &Request, url: &Url) {
+        let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive);
+        if has_credentials
+            && url.scheme() == "http"
+            && !is_loopback(url)
+            && !self.has_warned.swap(true, Ordering::Relaxed)
+        {
+            let host = url.host_str().unwrap_or_default();
+            call::warn(format!(
+                "credentials go to `{host}` over plain `http`, where others can read them: prefer `https`"
+            ));
+        }
+    }
+}
+
+fn build(connection: &Connection) -> Result<reqwest::Client> {
+    if connection.insecure {
+        call::warn("the server's certificate is not checked: whoever is on the way can pretend to be the server");
+    }
+    let mut builder = reqwest::Client::builder()
+        .user_agent(&connection.user_agent)
+        .connect_timeout(connection.connect_timeout)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .tls_backend_preconfigured(tls::settings(connection)?)
+        .no_proxy();
+    let bypass = NoProxy::from_string(&format!("{ALWAYS_DIRECT},{}", connection.proxies.bypass));
+    let wrong = |error: reqwest::Error| {
+        Error::invalid_parameter("the URL of the proxy is not one").with_cause(&error.without_url())
+    };
+    let direct = |proxy: reqwest::Result<Proxy>| proxy.map(|proxy| proxy.no_proxy(bypass.clone())).map_err(wrong);
+    if let Some(url) = &connection.proxies.http {
+        builder = builder.proxy(direct(Proxy::http(url.expose()))?);
+    }
+    if let Some(url) = &connection.proxies.https {
+        builder = builder.proxy(direct(Proxy::https(url.expose()))?);
+    }
+    builder.build().map_err(|error| Error::internal("failed to set up HTTP").with_cause(&error.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Credentials, Secret};
+
+    #[test]
+    fn credentials_in_the_open_are_warned_of_once() {
+        let token = Credentials::Bearer(Secret::new("t")).header().unwrap();
+        let secret = http::Request::get("/").header("Authorization", token).body(bytes::Bytes::new()).unwrap();
+        let open = http::Request::new(bytes::Bytes::new());
+        for (request, url, warns) in [
+            (&open, "http://far.test", false),
+            (&secret, "https://far.test", false),
+            (&secret, "http://localhost:5000", false),
+            (&secret, "http://127.0.0.2", false),
+            (&secret, "http://[::1]", false),
+            (&secret, "http://far.test", true),
+        ] {
+            let client = Client::new(Connection::default());
+            client.warn_of_plain_credentials(request, &Url::parse(url).unwrap());
+            assert_eq!(client.has_warned.load(Ordering::Relaxed), warns, "{url}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! MLflow's environment variables that concern HTTP, with MLflow's names and defaults.
+//!
+//! They are read through a function, so that a test needs no process of its own. A variable that is set to nothing
+//! counts as not set.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::{Error, Result};
+
+use crate::{Policy, Secret};
+
+/// The environment of a process, or what a test says it is.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Environment<'a> {
+    /// The environment in which `lookup` finds the variables.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup }
+    }
+
+    /// A variable, where it is set.
+    pub fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that must not be printed.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.text(name).map(Secret::new)
+    }
+
+    /// A number of whole seconds.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where it is no whole number, or none above zero.
+    pub fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
+        let Some(seconds) = self.integer(name)? else { return Ok(Duration::from_secs(default)) };
+        match u64::try_from(seconds) {
+            Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+            _ => Err(Error::invalid_parameter(format!("`{name}` is `{seconds}`: expected seconds, 1 or more"))),
+        }
+    }
+
+    /// `true`, `false`, `1` or `0`, in any case.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where it is something else.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        match self.text(name).map(|value| value.to_lowercase()).as_deref() {
+            None => Ok(default),
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(other) => {
+                Err(Error::invalid_parameter(format!("`{name}` is `{other}`: expected `true`, `false`, `1` or `0`")))
+            }
+        }
+    }
+
+    /// MLflow's policy: the times are the operation's to set. `max_retries` is what the caller gives; it wins over the
+    /// environment, and keeps to the same limit.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where a number is none, or beyond its limit.
+    pub fn policy(&self, max_retries: Option<i64>) -> Result<Policy> {
+        let max_retries = match max_retries {
+            Some(given) => given,
+            None => self.integer("MLFLOW_HTTP_REQUEST_MAX_RETRIES")?.unwrap_or(7),
+        };
+        let most_retries = self.integer("_MLFLOW_HTTP_REQUEST_MAX_RETRIES_LIMIT")?.unwrap_or(10);
+        if max_retries > most_retries {
+            return Err(Error::invalid_parameter(format!(
+                "the configured max_retries value ({max_retries}) is in excess of the maximum allowable retries \
+                 ({most_retries})"
+            )));
+        }
+        let factor = self.number("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "a whole number")?.unwrap_or(2_u32);
+        let largest = self.number("_MLFLOW_HTTP_REQUEST_MAX_BACKOFF_FACTOR_LIMIT", "a whole number")?.unwrap_or(120);
+        if factor > largest {
+            return Err(Error::invalid_parameter(format!(
+                "the configured backoff_factor value ({factor}) is in excess of the maximum allowable backoff_factor \
+                 limit ({largest})"
+            )));
+        }
+        Ok(Policy {
+            max_retries: u32::try_from(max_retries).map_err(|_negative| {
+                Error::invalid_parameter(format!(
+                    "the max_retries value must be 0 or a positive integer, got `{max_retries}`"
+                ))
+            })?,
+            backoff_factor: f64::from(factor),
+            jitter: self.number("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "a number")?.unwrap_or(1.0),
+            retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
+            respect_retry_after: self.flag("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", true)?,
+            follow_redirects: self.flag("MLFLOW_ALLOW_HTTP_REDIRECTS", true)?,
+            ..Policy::default()
+        })
+    }
+
+    /// The proxies that the environment names, in lower or upper case.
+    pub fn proxies(&self) -> Proxies {
+        let either = |name: &str| self.text(&name.to_lowercase()).or_else(|| self.text(name));
+        let all = either("ALL_PROXY");
+        // A web server that runs a program as CGI sets `HTTP_PROXY` from a header of the request.
+        let is_cgi = self.text("REQUEST_METHOD").is_some();
+        let http = if is_cgi { self.text("http_proxy") } else { either("HTTP_PROXY") };
+        Proxies {
+            http: http.or_else(|| all.clone()).map(Secret::new),
+            https: either("HTTPS_PROXY").or(all).map(Secret::new),
+            bypass: either("NO_PROXY").unwrap_or_default(),
+        }
+    }
+
+    /// The certificate authorities that take the place of the system's, where the environment names some.
+    pub fn ca_certs(&self) -> Option<PathBuf> {
+        ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].iter().find_map(|name| self.text(name)).map(PathBuf::from)
+    }
+
+    /// A whole number.
+    fn integer(&self, name: &str) -> Result<Option<i64>> {
+        self.number(name, "a whole number")
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>> {
+        let Some(value) = self.text(name) else { return Ok(None) };
+        let number = value.trim().parse().map_err(|_none| {
+            Error::invalid_parameter(format!("failed to convert `{value}` for `{name}`: expected {what}"))
+        })?;
+        Ok(Some(number))
+    }
+}
+
+impl fmt::Debug for Environment<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Environment")
+    }
+}
+
+/// Through which proxies requests go. Their URLs may hold passwords.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "built with `..Proxies::default()`, so that fields can be added")]
+pub struct Proxies {
+    /// The proxy for `http` URLs.
+    pub http: Option<Secret>,
+    /// The proxy for `https` URLs.
+    pub https: Option<Secret>,
+    /// The hosts that are reached directly, separated by commas. This machine and the metadata service of a cloud are
+    /// always among them.
+    pub bypass: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(variables: &[(&str, &str)]) -> Result<Policy> {
+        with(variables, |environment| environment.policy(None))
+    }
+
+    fn with<T>(variables: &[(&str, &str)], read: impl Fn(Environment<'_>) -> T) -> T {
+        read(Environment::new(&|name| {
+            variables.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).to_owned())
+        }))
+    }
+
+    #[test]
+    fn the_defaults_are_mlflow_s() {
+        assert_eq!(policy(&[]).unwrap(), Policy::default());
+        assert_eq!(policy(&[("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")]).unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn every_variable_is_read() {
+        let read = policy(&[
+            ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
+            ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
+            ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0.5"),
+            ("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "False"),
+            ("MLFLOW_ALLOW_HTTP_REDIRECTS", "0"),
+        ]);
+        let expected = Policy {
+            max_retries: 2,
+            backoff_factor: 0.0,
+            jitter: 0.5,
+            respect_retry_after: false,
+            follow_redirects: false,
+            ..Policy::default()
+        };
+        assert_eq!(read.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_number_or_beyond_its_limit_is_refused() {
+        for (name, value, message) in [
+            ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "11", "(11) is in excess of the maximum allowable retries (10)"),
+            ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "-1", "must be 0 or a positive integer, got `-1`"),
+            ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "abc", "failed to convert `abc` for `MLFLOW_HTTP_REQUEST_MAX_RETRIES`"),
+            ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "121", "maximum allowable backoff_factor limit (120)"),
+            ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1.5", "failed to convert `1.5`"),
+            ("MLFLOW_ALLOW_HTTP_REDIRECTS", "yes", "expected `true`, `false`, `1` or `0`"),
+        ] {
+            let error = policy(&[(name, value)]).unwrap_err();
+            assert!(error.message().contains(message), "{error}");
+        }
+        let limit = ("_MLFLOW_HTTP_REQUEST_MAX_RETRIES_LIMIT", "20");
+        assert_eq!(policy(&[("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "11"), limit]).unwrap().max_retries, 11);
+    }
+
+    #[test]
+    fn times_are_whole_seconds() {
+        let seconds = |value| with(&[("T", value)], |environment| environment.seconds("T", 9));
+        assert_eq!(seconds("").unwrap(), Duration::from_secs(9));
+        assert_eq!(seconds(" 3 ").unwrap(), Duration::from_secs(3));
+        for wrong in ["1.5", "0", "-1", "x"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_found_in_either_case() {
+        let found =
+            with(&[("https_proxy", "http://p:1"), ("HTTP_PROXY", "http://p:2"), ("NO_PROXY", "a,b")], |environment| {
+                environment.proxies()
+            });
+        let secret = |text: &str| Some(Secret::new(text));
+        assert_eq!(
+            (found.https, found.http, found.bypass.as_str()),
+            (secret("http://p:1"), secret("http://p:2"), "a,b")
+        );
+        let cgi =
+            with(&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "http://evil")], |environment| environment.proxies());
+        assert_eq!(cgi, Proxies::default());
+    }
+}

@@ -1,0 +1,152 @@
+//! One request from its first attempt to its last: redirects within an attempt, waits and retries between attempts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_LENGTH;
+use mlflow_deploy_plugin_api::{Error, Result, call};
+use tokio::time::sleep;
+use url::Url;
+
+use crate::address::redact_url;
+use crate::fault::{Fault, Refusal, Stage};
+use crate::patience::Patience;
+use crate::send::Request;
+use crate::{Client, Policy, Secret, redirect};
+
+/// No server is obeyed that wants us to wait longer, whatever time is left: six hours, as in MLflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(21_600);
+
+/// As much of the body of an error is read.
+const LONGEST_REFUSAL: usize = 64 * 1024;
+
+/// Sends a request until it succeeds or may not be sent again. `read` takes what it needs of the answer's body; where
+/// that fails, the attempt has failed.
+pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
+    client: &Client,
+    request: &Request,
+    policy: &Policy,
+    read: impl Fn(Opened) -> F,
+) -> Result<T> {
+    let url = Url::parse(&request.uri().to_string())
+        .map_err(|error| Error::invalid_parameter(format!("the URL of the request is not one: {error}")))?;
+    client.warn_of_plain_credentials(request, &url);
+    // Certificates are read once, and that is not the server's time.
+    let inner = client.inner()?;
+    let patience = Patience::new(policy);
+    let mut retry = 0;
+    let mut before = String::new();
+    loop {
+        retry += 1;
+        let opened = attempt(inner, request, &url, policy, &patience).await;
+        let answer = match opened {
+            Ok(opened) => read(opened).await,
+            Err(fault) => Err(fault),
+        };
+        let fault = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(fault) => fault,
+        };
+        let asked = fault.retry_after;
+        if !policy.allows(request.method(), fault.stage, asked.is_some()) {
+            let note = if fault.stage == Stage::Settled { before.as_str() } else { "" };
+            return Err(fault.into_error(false, note));
+        }
+        if retry > policy.max_retries {
+            let note = if retry > 1 { format!("; gave up after {retry} attempts") } else { String::new() };
+            return Err(fault.into_error(true, &note));
+        }
+        let wait = policy.wait(retry, asked);
+        if wait > LONGEST_WAIT || patience.ends_within(wait) {
+            let note = format!("; gave up, as the next attempt would have to wait {:.1} s", wait.as_secs_f64());
+            return Err(fault.into_error(true, &note));
+        }
+        call::warn(format!("{}; trying again in {:.1} s", fault.message, wait.as_secs_f64()));
+        // Should the time run out, this tells more than that it did.
+        before = format!("; before that, {}", fault.message);
+        sleep(wait).await;
+    }
+}
+
+/// Sends a request once, and again wherever it is redirected to, until a server accepts it.
+async fn attempt(
+    client: &reqwest::Client,
+    request: &Request,
+    url: &Url,
+    policy: &Policy,
+    patience: &Patience,
+) -> Result<Opened, Fault> {
+    let mut url = url.clone();
+    let mut hops = 0;
+    loop {
+        let mut sent = reqwest::Request::new(request.method().clone(), url.clone());
+        sent.headers_mut().clone_from(request.headers());
+        *sent.body_mut() = Some(request.body().clone().into());
+        if request.body().is_empty() && !request.method().is_safe() {
+            // Some servers wait for a body where none is announced.
+            sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let shown = redact_url(&url);
+        let response = patience.wait_for(client.execute(sent), &shown).await?;
+        let opened = Opened { response, url: shown, patience: patience.clone() };
+        let status = opened.response.status();
+        if status.is_success() {
+            return Ok(opened);
+        }
+        if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return Err(opened.refused(request).await);
+        }
+        let next = redirect::target(status, opened.response.headers(), request.method(), &url, policy)?;
+        hops += 1;
+        if hops > redirect::MOST_HOPS {
+            return Err(redirect::too_long(status, &url));
+        }
+        url = next;
+    }
+}
+
+/// An answer whose body has still to be read.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) response: reqwest::Response,
+    url: String,
+    patience: Patience,
+}
+
+impl Opened {
+    /// The next part of the body; none at its end. A body that breaks off is a fault.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        self.patience.wait_for(self.response.chunk(), &self.url).await
+    }
+
+    /// What the answer says, where it is not a success.
+    async fn refused(mut self, request: &Request) -> Fault {
+        let mut body = Vec::new();
+        // The status counts, also where the rest of the answer never comes.
+        while let Ok(Some(chunk)) = self.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() >= LONGEST_REFUSAL {
+                break;
+            }
+        }
+        let body = String::from_utf8_lossy(&body);
+        Fault::refused(&Refusal {
+            status: self.response.status(),
+            headers: self.response.headers(),
+            body: &body,
+            url: &self.url,
+            secrets: &secrets(request),
+        })
+    }
+}
+
+/// What the client sent to prove who it is; servers like to repeat it. To hide a very short text would hide half of a
+/// message, and keep nothing secret.
+pub(crate) fn secrets(request: &Request) -> Vec<Secret> {
+    const SHORTEST: usize = 6;
+    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+    let texts = sensitive.filter_map(|value| value.to_str().ok());
+    let secrets = texts.map(|text| text.split_once(' ').map_or(text, |(_scheme, secret)| secret));
+    secrets.filter(|secret| secret.len() >= SHORTEST).map(Secret::new).collect()
+}

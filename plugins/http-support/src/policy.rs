@@ -1,0 +1,147 @@
+//! How long a plugin is willing to wait, and what it sends again.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use mlflow_deploy_plugin_api::call;
+
+use crate::backoff::backoff;
+use crate::fault::Stage;
+
+/// The times and retries of a request. The default is MLflow's.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "built with `..Policy::default()`, so that fields can be added")]
+pub struct Policy {
+    /// How long the server may stay silent: until it answers, and between any two parts of its answer.
+    pub silence: Duration,
+    /// How long everything may take together: retries, the waits between them, redirects.
+    pub total: Option<Duration>,
+    /// When everything has to be over. For an operation that sends several requests, see [`Policy::started`].
+    pub until: Option<Instant>,
+    /// How often a request is sent again, at most.
+    pub max_retries: u32,
+    /// The factor of the wait before a retry, in seconds: none, then `factor`·2, `factor`·4, …, at most 120.
+    pub backoff_factor: f64,
+    /// What is added to that wait at random, in seconds, at most.
+    pub jitter: f64,
+    /// The statuses after which a request is sent again. After a POST, only 429, 502 and 503 of them count.
+    pub retry_codes: Cow<'static, [u16]>,
+    /// Whether `Retry-After` takes the place of the wait.
+    pub respect_retry_after: bool,
+    /// Whether redirects are followed: of a GET, to the same origin.
+    pub follow_redirects: bool,
+    /// Whether a POST is sent again also where the server may have acted on it already.
+    pub repeat_post: bool,
+    /// What the user can do about a request that takes too long, as the end of a sentence.
+    pub advice: Cow<'static, str>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(120),
+            total: None,
+            until: None,
+            max_retries: 7,
+            backoff_factor: 2.0,
+            jitter: 1.0,
+            retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
+            respect_retry_after: true,
+            follow_redirects: true,
+            repeat_post: false,
+            advice: Cow::Borrowed("give it more time"),
+        }
+    }
+}
+
+impl Policy {
+    /// The policy with its total running from now on, for several requests of one operation.
+    #[must_use]
+    pub fn started(&self) -> Self {
+        Self { until: self.deadline(), ..self.clone() }
+    }
+
+    /// When everything has to be over: the earliest of the policy's own times and the caller's.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let total = self.total.and_then(|total| Instant::now().checked_add(total));
+        [total, self.until, call::deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether a request may be sent again after a fault at this stage.
+    pub(crate) fn allows(&self, method: &Method, stage: Stage, asked_to_wait: bool) -> bool {
+        let repeatable = method.is_idempotent() || self.repeat_post;
+        match stage {
+            Stage::Unsent => true,
+            Stage::Unanswered => repeatable,
+            // A server that names a time after which a large request is welcome wants it again.
+            Stage::Refused(StatusCode::PAYLOAD_TOO_LARGE) => asked_to_wait && self.respect_retry_after,
+            Stage::Refused(status) => {
+                self.retry_codes.contains(&status.as_u16())
+                    && (repeatable || matches!(status.as_u16(), 429 | 502 | 503))
+            }
+            Stage::Settled => false,
+        }
+    }
+
+    /// How long to wait before a retry, counted from 1, when the server asked for `asked`.
+    pub(crate) fn wait(&self, retry: u32, asked: Option<Duration>) -> Duration {
+        match asked {
+            Some(asked) if self.respect_retry_after && !asked.is_zero() => asked,
+            _ => backoff(retry, self.backoff_factor, self.jitter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_is_repeated_only_where_nothing_was_done() {
+        let policy = Policy::default();
+        let daring = Policy { repeat_post: true, ..Policy::default() };
+        let refused = |status| Stage::Refused(StatusCode::from_u16(status).unwrap());
+        for (stage, get, post, post_when_daring) in [
+            (Stage::Unsent, true, true, true),
+            (Stage::Unanswered, true, false, true),
+            (refused(429), true, true, true),
+            (refused(500), true, false, true),
+            (refused(502), true, true, true),
+            (refused(503), true, true, true),
+            (refused(504), false, false, false),
+            (refused(408), false, false, false),
+            (refused(413), false, false, false),
+            (Stage::Settled, false, false, false),
+        ] {
+            let allowed = [
+                policy.allows(&Method::GET, stage, false),
+                policy.allows(&Method::POST, stage, false),
+                daring.allows(&Method::POST, stage, false),
+            ];
+            assert_eq!(allowed, [get, post, post_when_daring], "{stage:?}");
+        }
+        assert!(policy.allows(&Method::POST, refused(413), true));
+    }
+
+    #[test]
+    fn the_earliest_time_counts() {
+        let until = Instant::now() + Duration::from_secs(1);
+        let policy = Policy { total: Some(Duration::from_secs(60)), until: Some(until), ..Policy::default() };
+        assert_eq!(policy.deadline(), Some(until));
+        assert_eq!(policy.started().until, Some(until));
+        assert_eq!(Policy::default().deadline(), None);
+        let endless = Policy { total: Some(Duration::MAX), ..Policy::default() };
+        assert_eq!(endless.deadline(), None);
+    }
+
+    #[test]
+    fn the_server_s_wish_comes_first() {
+        let policy = Policy { backoff_factor: 0.0, jitter: 0.0, ..Policy::default() };
+        let deaf = Policy { respect_retry_after: false, ..policy.clone() };
+        let asked = Some(Duration::from_secs(9));
+        assert_eq!(policy.wait(1, asked), Duration::from_secs(9));
+        assert_eq!(deaf.wait(1, asked), Duration::ZERO);
+        assert_eq!(policy.wait(2, Some(Duration::ZERO)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,77 @@
+//! Sends a request and reads the whole answer. This is the one way to a server that is not streamed.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Result};
+use url::Url;
+
+use crate::exchange::{Opened, exchange};
+use crate::fault::Fault;
+use crate::words::{Words, is_html, keep};
+use crate::{Client, Policy};
+
+/// What is sent. The body is shared between attempts, not copied.
+pub type Request = http::Request<Bytes>;
+
+/// A request to send.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where the URL is longer than 64 KiB.
+pub fn request(method: Method, url: &Url, headers: HeaderMap, body: impl Into<Bytes>) -> Result<Request> {
+    let mut request = Request::new(body.into());
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::try_from(url.as_str())
+        .map_err(|error| Error::invalid_parameter(format!("a request cannot be sent to this URL: {error}")))?;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// A whole answer with a status of success.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// The status, 200 to 299.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, as it came.
+    pub payload: Payload,
+}
+
+/// Sends a request, again where the policy allows it, and reads the answer.
+///
+/// # Errors
+/// What the server answered or what kept it from answering; see the crate's documentation for what is tried again.
+pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
+    let response = exchange(client, request, policy, read).await?;
+    refuse_page(response.status, &response.payload)?;
+    Ok(response)
+}
+
+async fn read(mut opened: Opened) -> Result<Response, Fault> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = opened.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    let response = opened.response;
+    let payload = Payload::new(content_type(&response), bytes);
+    Ok(Response { status: response.status(), headers: response.headers().clone(), payload })
+}
+
+/// The media type of an answer; one without is taken for JSON, which is what these servers speak.
+pub(crate) fn content_type(response: &reqwest::Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or(JSON)
+}
+
+/// Refuses a web page, which proxies and login forms answer with a status of success.
+pub(crate) fn refuse_page(status: StatusCode, payload: &Payload) -> Result<()> {
+    // The start is enough to know a page and to find its title.
+    let start = String::from_utf8_lossy(&payload.bytes[..payload.bytes.len().min(4096)]);
+    if is_html(&start) {
+        let page = Words::read(&start).message.unwrap_or_default();
+        let http = HttpFailure::new(status.as_u16(), keep(&start, &[]));
+        return Err(Error::internal(format!("the server answered with {page}")).with_http(http));
+    }
+    Ok(())
+}

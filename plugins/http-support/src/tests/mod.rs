@@ -1,0 +1,62 @@
+//! Round trips with a scripted server.
+
+mod sending;
+mod streaming;
+mod tls;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::header::AUTHORIZATION;
+use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_test_support::server::{Answer, Server};
+
+use crate::{Client, Connection, Credentials, Policy, Request, Response, Secret, send};
+
+/// What the tests' requests carry, and what no error may show.
+const TOKEN: &str = "dapi-0123456789";
+
+/// Two retries, and no wait before them.
+fn policy() -> Policy {
+    Policy { max_retries: 2, backoff_factor: 0.0, jitter: 0.0, ..Policy::default() }
+}
+
+fn request(method: Method, url: &str) -> Request {
+    let token = Credentials::Bearer(Secret::new(TOKEN)).header().unwrap();
+    let body = if method == Method::POST { Bytes::from_static(b"{\"x\": NaN}") } else { Bytes::new() };
+    http::Request::builder().method(method).uri(url).header(AUTHORIZATION, token).body(body).unwrap()
+}
+
+/// Asks a server once, and says how often it was asked.
+async fn ask(method: Method, answers: impl IntoIterator<Item = Answer>, policy: &Policy) -> (Result<Response>, usize) {
+    let server = Server::start(answers);
+    let answer = get(&server, method, policy).await;
+    (answer, server.requests().len())
+}
+
+async fn get(server: &Server, method: Method, policy: &Policy) -> Result<Response> {
+    let client = Client::new(Connection::default());
+    let answer = send(&client, &request(method, &format!("{}/p?q=1", server.url())), policy).await;
+    if let Err(error) = &answer {
+        assert_no_secret(error);
+    }
+    answer
+}
+
+fn assert_no_secret(error: &Error) {
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains(TOKEN) && !shown.contains("q=1"), "{shown}");
+}
+
+/// The URL of a port that nobody listens on.
+fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}/p?q=1", listener.local_addr().unwrap())
+}
+
+/// Long enough for a request on this machine to arrive, also when it is busy.
+const SHORT: Duration = Duration::from_millis(400);
+/// Longer than any test waits.
+const LONG: Duration = Duration::from_secs(60);

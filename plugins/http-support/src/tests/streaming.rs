@@ -1,0 +1,126 @@
+//! Streams: how they are cut, and how they end.
+
+use mlflow_deploy_plugin_api::{ErrorCode, JSON};
+
+use super::*;
+use crate::ChunkStream;
+
+/// The chunks of a stream, and the error that it ended with, where it did.
+async fn read(answer: Answer, policy: &Policy) -> (Vec<String>, Option<Error>) {
+    let server = Server::start([Answer::status(503), answer]);
+    let client = Client::new(Connection::default());
+    let mut stream = ChunkStream::open(&client, &request(Method::POST, &server.url()), policy).await.unwrap();
+    let mut chunks = Vec::new();
+    let error = loop {
+        match stream.next().await {
+            Ok(Some(chunk)) => chunks.push(String::from_utf8(chunk.bytes).unwrap()),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    assert_eq!(stream.next().await, Ok(None), "a stream that has ended stays so");
+    assert_eq!(server.requests().len(), 2);
+    error.iter().for_each(assert_no_secret);
+    (chunks, error)
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_done_or_with_its_body() {
+    for last in ["data: [DONE]\n\ndata: {\"late\":1}\n\n", "data: [DONE]\n", "", ": bye\n\n"] {
+        let answer = Answer::chunks(
+            ["data: {\"a\":", "1}\n\nda", "ta: {\"b\":2}\r\n\r\n", "event: ping\n\n", last]
+                .into_iter()
+                .filter(|chunk| !chunk.is_empty()),
+        );
+        let (chunks, error) = read(answer, &policy()).await;
+        assert_eq!((chunks, error), (vec!["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned()], None), "{last:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_an_error() {
+    let answer = Answer::chunks(["data: {\"a\":1}\n\n"]).abort_after_chunks();
+    let (chunks, error) = read(answer, &policy()).await;
+    assert_eq!(chunks, ["{\"a\":1}"]);
+    let error = error.unwrap();
+    assert!(error.message().contains("broke before the answer was complete") && !error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_among_the_chunks_follows_those_before_it() {
+    for (data, code, message) in [
+        (r#"{"error":{"message":"429: slow down","type":"HTTPException"}}"#, "RESOURCE_EXHAUSTED", "429: slow down"),
+        (r#"{"error":{"message":"no","code":401}}"#, "UNAUTHENTICATED", "no"),
+        (r#"{"error":"plain"}"#, "INTERNAL_ERROR", "plain"),
+    ] {
+        let answer = Answer::chunks([format!("data: {{\"a\":1}}\n\ndata: {data}\n\ndata: {{\"b\":2}}\n\n")]);
+        let (chunks, error) = read(answer, &policy()).await;
+        let error = error.unwrap();
+        assert_eq!((chunks, error.code().as_str()), (vec!["{\"a\":1}".to_owned()], code));
+        assert_eq!(error.message(), format!("the server broke the stream off: {message}"));
+        assert_eq!((error.http().unwrap().status, error.http().unwrap().body.as_str()), (200, data));
+    }
+    let (_, error) = read(Answer::chunks(["event: error\ndata: {\"message\":\"m\"}\n\n"]), &policy()).await;
+    assert_eq!(error.unwrap().message(), "the server broke the stream off: m");
+    let (chunks, error) = read(Answer::chunks(["data: {\"error\":null}\n\n"]), &policy()).await;
+    assert_eq!((chunks.len(), error), (1, None));
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_an_error() {
+    let (chunks, error) = read(Answer::chunks(["data: {\"a\":1}\n\n", "data: {bad\n\n"]), &policy()).await;
+    assert_eq!(chunks.len(), 1);
+    assert!(error.unwrap().message().starts_with("expected JSON in a stream, got `{bad`"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_gives_one_chunk() {
+    let (chunks, error) = read(Answer::new(200, "{\"a\": 1}"), &policy()).await;
+    assert_eq!((chunks, error), (vec!["{\"a\": 1}".to_owned()], None));
+    let (chunks, error) = read(Answer::status(200), &policy()).await;
+    assert_eq!((chunks.len(), error), (0, None));
+    let page = Answer::new(200, "<html><title>Login</title>").header("Content-Type", "text/html");
+    let (_, error) = read(page, &policy()).await;
+    assert!(error.unwrap().message().contains("a web page titled `Login`"));
+}
+
+#[tokio::test]
+async fn lines_of_json_are_chunks() {
+    let answer =
+        Answer::chunks(["{\"a\":1}\n{\"b\"", ":2}\r\n\n{\"c\":3}"]).header("Content-Type", "application/x-ndjson");
+    let (chunks, error) = read(answer, &policy()).await;
+    assert_eq!((chunks, error), (vec!["{\"a\":1}".to_owned(), "{\"b\":2}".to_owned(), "{\"c\":3}".to_owned()], None));
+}
+
+#[tokio::test]
+async fn silence_between_chunks_ends_the_stream() {
+    let answer = Answer::chunks(["data: 1\n\n", "data: 2\n\n"]).chunk_delay(LONG);
+    let (chunks, error) = read(answer, &Policy { silence: SHORT, ..policy() }).await;
+    assert_eq!((chunks, error.unwrap().code()), (vec!["1".to_owned()], &ErrorCode::DEADLINE_EXCEEDED));
+}
+
+#[tokio::test]
+async fn a_stream_can_outlast_the_silence() {
+    let answer = Answer::chunks((0..10).map(|index| format!("data: {index}\n\n"))).chunk_delay(SHORT / 8);
+    let (chunks, error) = read(answer, &Policy { silence: SHORT, ..policy() }).await;
+    assert_eq!((chunks.len(), error), (10, None));
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_error_before_any_chunk() {
+    let server = Server::start([Answer::new(404, r#"{"detail":"no such"}"#)]);
+    let client = Client::new(Connection::default());
+    let opened = ChunkStream::open(&client, &request(Method::POST, &server.url()), &policy()).await;
+    assert_eq!(opened.unwrap_err().code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+}
+
+#[tokio::test]
+async fn a_chunk_is_json_in_utf8() {
+    let answer = Answer::chunks(["data: {\"t\": \"é\u{2028}\"}\n\n"])
+        .header("Content-Type", "Text/Event-Stream; charset=iso-8859-1");
+    let server = Server::start([answer]);
+    let client = Client::new(Connection::default());
+    let mut stream = ChunkStream::open(&client, &request(Method::POST, &server.url()), &policy()).await.unwrap();
+    let chunk = stream.next().await.unwrap().unwrap();
+    assert_eq!((chunk.content_type.as_str(), chunk.bytes), (JSON, "{\"t\": \"é\u{2028}\"}".as_bytes().to_vec()));
+}

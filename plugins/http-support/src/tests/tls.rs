@@ -1,0 +1,123 @@
+//! TLS with certificates made for the occasion.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use mlflow_deploy_plugin_api::ErrorCode;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A certificate authority, and the files that a client needs to know it and to be known by it.
+struct Authority {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = Self { folder: TempDir::new().unwrap(), issuer };
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        let certificate = certificate.signed_by(&key, &authority.issuer).unwrap();
+        std::fs::write(authority.file("ca.pem"), authority.issuer.pem()).unwrap();
+        std::fs::write(authority.file("client.pem"), certificate.pem() + &key.serialize_pem()).unwrap();
+        authority
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A server that answers one connection, from a client that this authority knows where `ask_for_client` says so.
+    fn serve(&self, ask_for_client: bool) -> (String, JoinHandle<()>) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = if ask_for_client {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = Arc::new(builder.with_single_cert(vec![certificate.der().clone()], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/p?q=1", listener.local_addr().unwrap().port());
+        let thread = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut connection = ServerConnection::new(config).unwrap();
+            let mut stream = Stream::new(&mut connection, &mut socket);
+            // A client that does not trust the server says so, and goes.
+            if stream.read(&mut [0; 4096]).is_ok() {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").unwrap();
+            }
+        });
+        (url, thread)
+    }
+}
+
+async fn ask_securely(authority: &Authority, ask_for_client: bool, connection: Connection) -> Result<Response> {
+    let (url, server) = authority.serve(ask_for_client);
+    let answer = send(&Client::new(connection), &request(Method::GET, &url), &policy()).await;
+    server.join().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_by_an_own_authority_alone() {
+    let authority = Authority::new();
+    let error = ask_securely(&authority, false, Connection::default()).await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::INTERNAL_ERROR, false));
+    assert!(error.message().starts_with("no secure connection to `https://localhost:"), "{error}");
+    assert!(error.message().contains("UnknownIssuer"), "{error}");
+    assert_no_secret(&error);
+
+    let own = |path| Connection { ca_certs: Some(path), ..Connection::default() };
+    ask_securely(&authority, false, own(authority.file("ca.pem"))).await.unwrap();
+    let insecure = Connection { insecure: true, ..Connection::default() };
+    ask_securely(&authority, false, insecure).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown() {
+    let authority = Authority::new();
+    let known = Connection { ca_certs: Some(authority.file("ca.pem")), ..Connection::default() };
+    ask_securely(&authority, true, known.clone()).await.unwrap_err();
+    let known = Connection { client_cert: Some(authority.file("client.pem")), ..known };
+    ask_securely(&authority, true, known).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_certificate_is_named() {
+    let authority = Authority::new();
+    let empty = authority.file("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    for connection in [
+        Connection { ca_certs: Some(empty.clone()), ..Connection::default() },
+        Connection { ca_certs: Some(authority.file("none.pem")), ..Connection::default() },
+        Connection { client_cert: Some(empty), ..Connection::default() },
+        Connection { client_cert: Some(authority.file("ca.pem")), ..Connection::default() },
+    ] {
+        let client = Client::new(connection);
+        let error = send(&client, &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+        assert!(error.message().contains(".pem"), "{error}");
+    }
+}

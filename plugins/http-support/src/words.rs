@@ -1,0 +1,178 @@
+//! What a server says in the body of an error, in whichever dialect, with nothing secret left in it.
+
+use serde_json::Value;
+
+use crate::Secret;
+
+/// As much of a body is kept.
+const LONGEST_BODY: usize = 2048;
+
+/// As much of a server's own message becomes part of ours.
+const LONGEST_MESSAGE: usize = 500;
+
+/// What the body of an error says.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Words {
+    /// The server's message on one line, where there is one.
+    pub(crate) message: Option<String>,
+    /// The server's `error_code`, such as `RESOURCE_DOES_NOT_EXIST`.
+    pub(crate) error_code: Option<String>,
+}
+
+impl Words {
+    /// Reads a body: JSON in one of the known dialects, a web page, or text.
+    pub(crate) fn read(body: &str) -> Self {
+        let body = body.trim();
+        match serde_json::from_str::<Value>(body) {
+            Ok(value @ Value::Object(_)) => Self {
+                message: message(&value).map(|message| one_line(&message)),
+                error_code: error_code(&value).map(str::to_owned),
+            },
+            _ if is_html(body) => Self { message: Some(page(body)), error_code: None },
+            _ if body.is_empty() => Self::default(),
+            _ => Self { message: Some(one_line(body)), error_code: None },
+        }
+    }
+}
+
+/// Whether a body is a web page, which no API answers.
+pub(crate) fn is_html(body: &str) -> bool {
+    let start: String = body.trim_start().chars().take(15).collect::<String>().to_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+/// A body as it is kept in an error: cut, and without secrets.
+pub(crate) fn keep(body: &str, secrets: &[Secret]) -> String {
+    mask(&cut(body, LONGEST_BODY), secrets)
+}
+
+/// Hides the given secrets, and whatever looks like a key of OpenAI's: `sk-` and eight characters or more.
+pub(crate) fn mask(text: &str, secrets: &[Secret]) -> String {
+    const HIDDEN: &str = "<redacted>";
+    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
+    let mut rest = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN));
+    let mut masked = String::with_capacity(rest.len());
+    while let Some(start) = rest.find("sk-") {
+        let key: usize = rest[start..].chars().take_while(|each| is_key(*each)).map(char::len_utf8).sum();
+        let begins_a_word = !rest[..start].ends_with(|before: char| before.is_alphanumeric());
+        let hidden = begins_a_word && key >= "sk-".len() + 8;
+        masked.push_str(&rest[..start]);
+        masked.push_str(if hidden { HIDDEN } else { &rest[start..start + key] });
+        rest.drain(..start + key);
+    }
+    masked + &rest
+}
+
+/// `{"detail"}`, `{"error"}` and `{"message"}`, each a text or an object with one of them in it.
+fn message(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+        Value::Object(members) => ["message", "detail", "error", "msg", "error_description"]
+            .iter()
+            .find_map(|name| message(members.get(*name)?)),
+        // FastAPI lists what is wrong with a request, each with the place it is wrong in.
+        Value::Array(faults) => {
+            let each = faults.iter().filter_map(|fault| Some(place(&fault["loc"]) + &message(fault)?));
+            let all = each.collect::<Vec<_>>().join("; ");
+            (!all.is_empty()).then_some(all)
+        }
+        _ => None,
+    }
+}
+
+/// `["body", "messages", 0]` as ``"`body.messages.0`: "``.
+fn place(loc: &Value) -> String {
+    let words = loc.as_array().into_iter().flatten();
+    let words: Vec<_> = words.map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
+    if words.is_empty() { String::new() } else { format!("`{}`: ", words.join(".")) }
+}
+
+fn error_code(value: &Value) -> Option<&str> {
+    let is_code = |code: &&str| !code.is_empty() && code.chars().all(|each| each.is_ascii_uppercase() || each == '_');
+    let own = value["error_code"].as_str().filter(is_code);
+    own.or_else(|| value["detail"]["error_code"].as_str().filter(is_code))
+}
+
+/// A web page comes from a proxy, a login, or a server that is not the target.
+fn page(body: &str) -> String {
+    let lower = body.to_ascii_lowercase();
+    let title = lower.find("<title>").and_then(|start| {
+        let start = start + "<title>".len();
+        let end = lower[start..].find("</title>")? + start;
+        Some(one_line(&body[start..end]))
+    });
+    let hint = "check that the URL is the target's own and no login page or proxy is in the way";
+    match title {
+        Some(title) => format!("a web page titled `{title}`; {hint}"),
+        None => format!("a web page; {hint}"),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_MESSAGE)
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(longest)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_has_its_message() {
+        for (body, message) in [
+            (r#"{"detail":"up 404"}"#, "up 404"),
+            (r#"{"detail":{"error_code":"X","message":"no such"}}"#, "no such"),
+            (
+                r#"{"detail":[{"loc":["body","messages",0],"msg":"Field required"},{"msg":"bad"}]}"#,
+                "`body.messages.0`: Field required; bad",
+            ),
+            (r#"{"error":"Rate limit exceeded"}"#, "Rate limit exceeded"),
+            (r#"{"error":{"message":"boom","code":401}}"#, "boom"),
+            (r#"{"object":"error","message":"m","code":40303}"#, "m"),
+            (r#"{"error_code":"INVALID_STATE","message":"not\n ready"}"#, "not ready"),
+            ("Internal Server Error", "Internal Server Error"),
+            ("Bad request: rpc error: code = X", "Bad request: rpc error: code = X"),
+        ] {
+            assert_eq!(Words::read(body).message.as_deref(), Some(message), "{body}");
+        }
+        assert_eq!(Words::read(" "), Words::default());
+        assert_eq!(Words::read(r#"{"a":1}"#), Words::default());
+    }
+
+    #[test]
+    fn a_code_is_taken_where_it_is_one() {
+        let code = |body| Words::read(body).error_code;
+        assert_eq!(code(r#"{"error_code":"INVALID_STATE","message":""}"#).as_deref(), Some("INVALID_STATE"));
+        assert_eq!(code(r#"{"detail":{"error_code":"X"}}"#).as_deref(), Some("X"));
+        assert_eq!(code(r#"{"error_code":"not a code"}"#), None);
+        assert_eq!(code(r#"{"error_code":""}"#), None);
+    }
+
+    #[test]
+    fn a_web_page_is_named_by_its_title() {
+        let message = Words::read("<!DOCTYPE html><html><head><TITLE>\n Sign in\n</TITLE>").message.unwrap();
+        assert!(message.starts_with("a web page titled `Sign in`; check that"), "{message}");
+        assert!(Words::read("<html><title>open").message.unwrap().starts_with("a web page; "));
+    }
+
+    #[test]
+    fn keys_and_the_client_s_own_secrets_are_hidden() {
+        let masked =
+            mask("Incorrect key sk-proj-ab12***xyz, a task-force, sk-1, token dapi123", &[Secret::new("dapi123")]);
+        assert_eq!(masked, "Incorrect key <redacted>, a task-force, sk-1, token <redacted>");
+        assert_eq!(mask("sk-", &[]), "sk-");
+        assert_eq!(mask("disk-abcdefghijk", &[]), "disk-abcdefghijk");
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters() {
+        let kept = keep(&"é".repeat(3000), &[]);
+        assert!(kept.ends_with('…') && kept.len() <= LONGEST_BODY + '…'.len_utf8());
+    }
+}

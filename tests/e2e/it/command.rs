@@ -1,0 +1,89 @@
+//! Runs the built command as a user would, in an environment of its own.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use mlflow_deploy_test_support::cdylib;
+use serde_json::Value;
+
+/// A run of the command to be set up.
+pub(crate) struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// The command with these arguments, separated by spaces, and nothing in its environment but a search path of its own.
+pub(crate) fn mlflow_deploy(arguments: &str) -> Run {
+    let mut command = Command::new(cdylib::command());
+    command.env_clear().env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1").args(arguments.split_whitespace());
+    Run { command, stdin: Vec::new() }
+}
+
+impl Run {
+    pub(crate) fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Uses the library of this package.
+    pub(crate) fn plugin(self, package: &str) -> Self {
+        let path = cdylib::path(package);
+        self.arg("--plugin").arg(path)
+    }
+
+    pub(crate) fn plugin_dir(self, directory: &Path) -> Self {
+        self.arg("--plugin-dir").arg(directory)
+    }
+
+    pub(crate) fn stdin(mut self, input: impl AsRef<[u8]>) -> Self {
+        self.stdin = input.as_ref().to_vec();
+        self
+    }
+
+    pub(crate) fn run(mut self) -> Ran {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        // A command that fails before it reads its input closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(&self.stdin);
+        Ran::from(child.wait_with_output().unwrap())
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or_else(|| panic!("killed: {output:?}")),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// The whole of stdout as JSON.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The error that `--json` puts on stderr, after whatever was said before it.
+    pub(crate) fn error(&self) -> Value {
+        let last = self.stderr.lines().last().unwrap_or_else(|| panic!("no error: {self:?}"));
+        let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        error["error"].clone()
+    }
+}

@@ -1,0 +1,131 @@
+//! What is found on the search path, what is refused and why, and which of two plugins wins.
+
+use std::fs;
+use std::path::Path;
+
+use mlflow_deploy_test_support::{broken, cdylib};
+use serde_json::Value;
+
+use crate::command::mlflow_deploy;
+
+const ECHO: &str = "mlflow-deploy-example-echo";
+const GATEWAY: &str = "mlflow-deploy-gateway";
+
+fn put(package: &str, directory: &Path, name: &str) {
+    fs::create_dir_all(directory).unwrap();
+    fs::copy(cdylib::path(package), directory.join(name)).unwrap();
+}
+
+fn with_state<'a>(listing: &'a Value, state: &str) -> Vec<&'a Value> {
+    listing["plugins"].as_array().unwrap().iter().filter(|plugin| plugin["state"] == state).collect()
+}
+
+#[test]
+fn twenty_bad_files_do_not_hide_three_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = broken::all(folder.path());
+    assert_eq!(bad.len(), 20);
+    put(ECHO, folder.path(), "good_echo.so");
+    put(GATEWAY, folder.path(), "good_gateway.so");
+    fs::copy(cdylib::c_plugin(), folder.path().join("good_c.so")).unwrap();
+    let ran = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run();
+    let listing = ran.json();
+    assert_eq!(with_state(&listing, "usable").len(), 3, "{listing:#}");
+    for (path, reason) in bad {
+        let listed = |plugin: &&Value| plugin["file"].as_str() == path.to_str();
+        let plugin = listing["plugins"].as_array().unwrap().iter().find(listed);
+        let plugin = plugin.unwrap_or_else(|| panic!("{} is not listed: {listing:#}", path.display()));
+        let said = plugin["reason"].as_str().unwrap_or_default();
+        assert!(said.contains(reason), "{}: expected `{reason}`, got `{said}`", path.display());
+    }
+    for scheme in ["echo", "http", "https", "c-echo"] {
+        let ran = mlflow_deploy(&format!("plugins which {scheme}")).plugin_dir(folder.path()).run();
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+}
+
+#[test]
+fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
+    let folder = tempfile::tempdir().unwrap();
+    put(ECHO, folder.path(), "echo.so");
+    fs::write(folder.path().join("text.so"), "hello").unwrap();
+    let ran = mlflow_deploy("list-endpoints -t ecko://x --plugin-dir /nowhere").plugin_dir(folder.path()).run();
+    assert_eq!(ran.code, 3);
+    let lines: Vec<_> = ran.stderr.lines().collect();
+    assert_eq!(
+        lines[0],
+        "error: no plugin found for the target `ecko://x`; did you mean `echo`?; known schemes: `echo`"
+    );
+    let folder = folder.path().display();
+    assert_eq!(
+        lines[2..5],
+        [
+            "  /nowhere (given): does not exist".to_owned(),
+            format!("  {folder} (given): 2 libraries, 1 usable as plugins"),
+            "refused:".to_owned(),
+        ]
+    );
+    assert!(lines[5].starts_with(&format!("  {folder}/text.so: not a shared library: ")), "{ran:?}");
+}
+
+#[test]
+fn the_first_directory_wins_and_the_other_is_named() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    put(ECHO, first.path(), "a.so");
+    put(ECHO, second.path(), "b.so");
+    let search = || mlflow_deploy("plugins").plugin_dir(first.path()).plugin_dir(second.path());
+    let which = search().arg("which").arg("echo").run();
+    let (a, b) = (first.path().join("a.so"), second.path().join("b.so"));
+    assert_eq!(which.stdout, format!("{}\nshadows {}\n", a.display(), b.display()));
+    let listing = search().arg("list").arg("--json").run().json();
+    assert_eq!(with_state(&listing, "shadowed")[0]["file"].as_str(), b.to_str());
+    let chosen = search().arg("which").arg("echo").arg("--plugin").arg(&b).run();
+    assert!(chosen.stdout.starts_with(b.to_str().unwrap()), "{chosen:?}");
+}
+
+#[test]
+fn two_in_one_directory_are_an_error_only_for_their_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    put(ECHO, folder.path(), "a.so");
+    put(ECHO, folder.path(), "b.so");
+    put(GATEWAY, folder.path(), "c.so");
+    let ran = mlflow_deploy("list-endpoints -t echo").plugin_dir(folder.path()).run();
+    let (a, b) = (folder.path().join("a.so"), folder.path().join("b.so"));
+    let message = format!(
+        "error: two plugins in one directory serve `echo`: `{}` and `{}`; remove one, or choose with `--plugin PATH`\n",
+        a.display(),
+        b.display()
+    );
+    assert_eq!((ran.code, ran.stderr), (3, message));
+    assert_eq!(mlflow_deploy("plugins which http").plugin_dir(folder.path()).run().code, 0);
+    fs::remove_file(&b).unwrap();
+    std::os::unix::fs::symlink(&a, &b).unwrap();
+    assert_eq!(mlflow_deploy("plugins which echo").plugin_dir(folder.path()).run().code, 0, "two names of one file");
+}
+
+#[test]
+fn a_relative_entry_of_the_environment_is_reported_and_skipped() {
+    let ran = mlflow_deploy("plugins list").env("MLFLOW_DEPLOY_PLUGIN_PATH", "plugins:/nowhere").run();
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("plugins (MLFLOW_DEPLOY_PLUGIN_PATH): skipped: the path is relative"), "{ran:?}");
+}
+
+#[test]
+fn a_manifest_can_be_inspected_without_running_the_plugin() {
+    let ran = mlflow_deploy("plugins inspect --json").arg(cdylib::path("mlflow-deploy-fixture-misbehave"));
+    let manifest = ran.env("MISBEHAVE", "init-hang").run().json();
+    assert_eq!(manifest["schemes"][0], "misbehave");
+    let nothing = mlflow_deploy("plugins inspect /nowhere.so").run();
+    assert_eq!((nothing.code, nothing.stderr.contains("no such file")), (3, true), "{nothing:?}");
+}
+
+#[test]
+fn nobody_else_s_plugin_is_loaded() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    put(ECHO, folder.path(), "echo.so");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = mlflow_deploy("list-endpoints -t echo").plugin_dir(folder.path()).run();
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("everybody can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
+}

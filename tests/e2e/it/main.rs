@@ -1,0 +1,9 @@
+//! The built command and the built libraries, end to end: one binary, so that they are built once.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+
+mod boundary;
+mod command;
+mod discovery;
+mod peers;
+mod recordings;
+mod tidy;

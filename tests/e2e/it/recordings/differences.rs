@@ -1,0 +1,45 @@
+//! Where the gateway's client differs from MLflow's on purpose: by which number of the README, and what it does.
+
+/// One deliberate difference.
+pub(super) struct Difference {
+    /// The recording.
+    pub(super) name: &'static str,
+    /// The number, or the words, under which the gateway plugin's README tells why.
+    pub(super) number: &'static str,
+    /// How many requests are made.
+    pub(super) requests: usize,
+    /// What comes of it.
+    pub(super) outcome: Outcome,
+}
+
+/// What comes of a call.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// It gives a result.
+    Answers,
+    /// It fails with this code.
+    Fails(&'static str),
+}
+
+use Outcome::{Answers, Fails};
+
+const fn difference(name: &'static str, number: &'static str, requests: usize, outcome: Outcome) -> Difference {
+    Difference { name, number, requests, outcome }
+}
+
+pub(super) const DIFFERENCES: &[Difference] = &[
+    difference("gw_connection_dropped_always", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
+    difference("gw_predict_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
+    difference("gw_predict_read_timeout", "B5", 1, Fails("DEADLINE_EXCEEDED")),
+    difference("gw_bom_response", "B9", 1, Answers),
+    difference("gw_empty_body_200", "B9", 1, Answers),
+    difference("gw_predict_stream_unimplemented", "B13", 1, Answers),
+    difference("gw_predict_name_slash_space", "B15", 1, Answers),
+    difference("gw_list_endpoints_null_endpoints", "B17", 1, Answers),
+    difference("gw_get_endpoint_missing_limit", "B18", 1, Answers),
+    difference("gw_get_endpoint_missing_url", "B18", 1, Answers),
+    difference("gw_predict_302", "Redirects", 1, Fails("INTERNAL_ERROR")),
+    difference("gw_predict_308_loop", "Redirects", 1, Fails("INTERNAL_ERROR")),
+    difference("gw_predict_nan", "`NaN`", 1, Answers),
+    difference("gw_predict_not_serializable", "`NaN`", 1, Answers),
+];
