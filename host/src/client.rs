@@ -146,6 +146,6 @@ pub(crate) async fn within<T>(limit: Option<Duration>, call: impl Future<Output 
 }
 
 fn out_of_time(limit: Duration) -> Error {
-    let message = format!("no answer within {} s: allow more time, or ask for less", limit.as_secs_f64());
+    let message = format!("no answer within {:.1} s: allow more time, or ask for less", limit.as_secs_f64());
     Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable()
 }

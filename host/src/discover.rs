@@ -156,6 +156,14 @@ impl From<Found> for CandidateState {
 
 /// Reads a file's manifest, and checks what can be checked before it is loaded.
 fn inspect(path: &Path) -> Found {
+    // To open a pipe would be to wait for its writer.
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => {
+            return Found::Refused(Refusal::NotALibrary("not a file, but a folder, pipe or device".to_owned()));
+        }
+        Ok(_) => {}
+        Err(error) => return Found::Refused(Refusal::Unreadable(error.to_string())),
+    }
     let manifest = match manifest::read(path) {
         Ok(manifest) => manifest,
         Err(ReadError::NoManifest) => return Found::Library,

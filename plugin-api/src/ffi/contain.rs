@@ -15,15 +15,16 @@ thread_local! {
 /// Runs a plugin's code. A panic becomes its message, with the place in the source where that is known.
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
-    let outcome = catch_unwind(AssertUnwindSafe(work));
-    DEPTH.set(DEPTH.get() - 1);
-    outcome.map_err(|payload| {
+    let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let place = PLACE.take();
         let message = message(payload);
-        match PLACE.take() {
+        match place {
             Some(place) => format!("{message} (at {place})"),
             None => message,
         }
-    })
+    });
+    DEPTH.set(DEPTH.get() - 1);
+    outcome
 }
 
 /// Takes the message out of a panic's payload.

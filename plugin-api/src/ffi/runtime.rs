@@ -28,6 +28,7 @@ mod pooled {
     use tokio::runtime::Builder;
 
     use crate::call::Context;
+    use crate::ffi::contain::contain;
     use crate::{Error, ErrorCode, Result};
 
     /// One worker thread, started by the first call: its work is to wait for servers. `blocking` has threads of its own.
@@ -77,9 +78,10 @@ mod pooled {
             Some(context) => context.enter(work),
             None => work(),
         };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        match tokio::task::spawn_blocking(|| contain(work)).await {
+            Ok(Ok(result)) => result,
+            // On to the operation's own containment, in the message's words.
+            Ok(Err(message)) => resume_unwind(Box::new(message)),
             Err(_shut_down) => Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down")),
         }
     }

@@ -223,6 +223,14 @@ fn prediction(answer: Response) -> Result<Payload> {
         text if text.starts_with("text/") => Err(Error::internal(format!(
             "the server answered with `{text}`, where JSON was expected; check the target's URL"
         ))),
-        _ => Ok(answer.payload),
+        _ => Ok(without_byte_order_mark(answer.payload)),
     }
+}
+
+/// JSON has no byte order mark, though some servers write one.
+fn without_byte_order_mark(mut payload: Payload) -> Payload {
+    if payload.bytes.starts_with(b"\xef\xbb\xbf") {
+        payload.bytes.drain(..3);
+    }
+    payload
 }

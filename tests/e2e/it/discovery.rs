@@ -21,10 +21,10 @@ fn with_state<'a>(listing: &'a Value, state: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn twenty_bad_files_do_not_hide_three_good_ones() {
+fn two_dozen_bad_files_do_not_hide_three_good_ones() {
     let folder = tempfile::tempdir().unwrap();
     let bad = broken::all(folder.path());
-    assert_eq!(bad.len(), 20);
+    assert!(bad.len() >= 20, "{} bad files", bad.len());
     put(ECHO, folder.path(), "good_echo.so");
     put(GATEWAY, folder.path(), "good_gateway.so");
     fs::copy(cdylib::c_plugin(), folder.path().join("good_c.so")).unwrap();
@@ -128,4 +128,24 @@ fn nobody_else_s_plugin_is_loaded() {
     let ran = mlflow_deploy("list-endpoints -t echo").plugin_dir(folder.path()).run();
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("everybody can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
+}
+
+#[test]
+fn what_only_loading_tells_is_told_then() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, reason) in broken::unloadable(folder.path()) {
+        let ran = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(&path).run();
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.stderr.contains(reason), "{}: expected `{reason}`, got {ran:?}", path.display());
+    }
+}
+
+#[test]
+fn a_library_that_is_no_plugin_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = broken::plain_library(folder.path());
+    let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();
+    assert_eq!(with_state(&listing, "ignored")[0]["file"].as_str(), library.to_str());
+    let inspected = mlflow_deploy("plugins inspect").arg(&library).run();
+    assert_eq!((inspected.code, inspected.stderr.contains("is a library, but no plugin")), (3, true), "{inspected:?}");
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::LARGEST;
 use object::{Object, ObjectSection};
+use rustix::fs::{CWD, FileType, Mode};
 use serde_json::{Map, Value, json};
 
 use crate::cdylib;
@@ -57,7 +58,11 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     made.push((dangling, "cannot be read: "));
     let directory = folder.join("directory.so");
     fs::create_dir(&directory).expect("a folder that can be written to");
-    made.push((directory, "not a shared library: "));
+    made.push((directory, "not a shared library: not a file, but a folder"));
+    let pipe = folder.join("pipe.so");
+    let mode = Mode::RUSR | Mode::WUSR;
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a folder that can be written to");
+    made.push((pipe, "not a shared library: not a file, but a folder, pipe"));
     made
 }
 

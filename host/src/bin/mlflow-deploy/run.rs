@@ -17,10 +17,11 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// Runs the verb until it is done, interrupted, or out of time.
 ///
-/// It runs on a thread of its own, so that nothing a plugin does can keep the other two from ending it.
+/// It runs on a thread of its own, and a second one keeps time and hears signals, so that nothing a plugin does can keep
+/// the other two from ending it.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let report = Report::new(&cli.global);
-    let runtime = match Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report.failure(&Failure::Input(format!("failed to start: {error}"))),
     };

@@ -17,7 +17,9 @@ fn recordings(prefix: &str) -> Vec<Value> {
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let named = |path: &&std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(prefix);
-    files.iter().filter(named).map(|path| serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).collect()
+    // Python writes `NaN`, which is no JSON.
+    let read = |path| fs::read_to_string(path).unwrap().replace(": NaN", ": null");
+    files.iter().filter(named).map(|path| serde_json::from_str(&read(path)).unwrap()).collect()
 }
 
 /// What came of a run: its result, or its error.

@@ -66,6 +66,12 @@ fn replay(case: &Value, unknown_endpoint: Answer) -> Result<(), String> {
     let ran = run.arg("--target").arg(server.url()).run();
     let status = &case["response"]["status"];
     match outcome(&ran) {
+        Ok(result) if body["stream"] == true => {
+            let events = case["response"]["body"].as_str().unwrap().lines();
+            let data: Vec<Value> =
+                events.filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+            if data == [result.clone()] { Ok(()) } else { Err(format!("{name}: {result} for {data:?}")) }
+        }
         Ok(result) if status == 200 => {
             let expected = response.get("endpoints").unwrap_or(&response);
             let names = |value: &Value| match value {
