@@ -34,6 +34,8 @@ pub struct ChunkStream {
     opened: Opened,
     format: Format,
     ready: VecDeque<Payload>,
+    /// Whether the server has said anything, be it only that it is done.
+    has_spoken: bool,
     /// How it ended, where it has.
     end: Option<Result<()>>,
     /// What no error may repeat.
@@ -60,7 +62,7 @@ impl ChunkStream {
             "application/x-ndjson" | "application/jsonl" => Format::Lines(Vec::new()),
             _ => Format::Whole(Vec::new()),
         };
-        Ok(Self { opened, format, ready: VecDeque::new(), end: None, secrets: secrets(request) })
+        Ok(Self { opened, format, ready: VecDeque::new(), has_spoken: false, end: None, secrets: secrets(request) })
     }
 
     /// The next chunk; none at the end, and none after an error.
@@ -116,7 +118,13 @@ impl ChunkStream {
         match &mut self.format {
             Format::Events(reader) => {
                 let last = reader.finish()?;
-                self.take_events(last)
+                self.take_events(last)?;
+                // A gateway whose upstream fails in an odd way ends its stream in order, before it has begun.
+                if self.has_spoken {
+                    Ok(())
+                } else {
+                    Err(Error::internal("the server's stream ended without an event"))
+                }
             }
             Format::Lines(rest) => {
                 let rest = std::mem::take(rest);
@@ -134,6 +142,7 @@ impl ChunkStream {
 
     fn take_events(&mut self, events: impl IntoIterator<Item = Event>) -> Result<()> {
         for event in events {
+            self.has_spoken = true;
             if event.data.trim() == "[DONE]" {
                 // What follows the end is not for anyone.
                 self.end = Some(Ok(()));

@@ -152,8 +152,9 @@ fn a_protected_server_wants_its_user() {
         .env("MLFLOW_TRACKING_USERNAME", USER)
         .env("MLFLOW_TRACKING_PASSWORD", PASSWORD);
     assert_eq!(names(&by_environment.run()).len(), 3);
-    let by_option = ask(server.url(), "get-endpoint --endpoint chat --option");
-    let by_option = by_option.arg(format!("username={USER}")).arg("--option").arg(format!("password={PASSWORD}"));
+    let by_option = ask(server.url(), "get-endpoint --endpoint chat");
+    let by_option =
+        by_option.arg("--option").arg(format!("username={USER}")).arg("--option").arg(format!("password={PASSWORD}"));
     assert_eq!(by_option.run().json()["name"], "chat");
     let wrong = ask(server.url(), "list-endpoints --option username=admin --option password=wrong-secret").run();
     assert_eq!(wrong.code, 1);

@@ -278,8 +278,17 @@ impl Output {
 
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing is left to be done where the help cannot be written.
-    let _ = error.print();
+    // The arguments could not be read, so whether JSON is wanted is only to be seen in their words.
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    match (error.use_stderr(), json) {
+        (true, true) => {
+            let message = error.to_string();
+            let message = message.trim_start_matches("error: ").trim_end();
+            talk(&json!({ "error": Failure::Input(message.to_owned()).to_json() }));
+        }
+        // Nothing is left to be done where the help cannot be written.
+        _ => drop(error.print()),
+    }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 

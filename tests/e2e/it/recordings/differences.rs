@@ -38,8 +38,8 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference("gw_list_endpoints_null_endpoints", "B17", 1, Answers),
     difference("gw_get_endpoint_missing_limit", "B18", 1, Answers),
     difference("gw_get_endpoint_missing_url", "B18", 1, Answers),
-    difference("gw_predict_302", "Redirects", 1, Fails("INTERNAL_ERROR")),
-    difference("gw_predict_308_loop", "Redirects", 1, Fails("INTERNAL_ERROR")),
+    difference("gw_predict_302", "Redirects", 1, Fails("BAD_REQUEST")),
+    difference("gw_predict_308_loop", "Redirects", 1, Fails("BAD_REQUEST")),
     difference("gw_predict_nan", "`NaN`", 1, Answers),
     difference("gw_predict_not_serializable", "`NaN`", 1, Answers),
 ];
