@@ -2,13 +2,16 @@
 
 PREFIX ?= $(HOME)/.local
 PLUGINS = mlflow-deploy-gateway
+LIBRARIES = $(subst -,_,$(PLUGINS))
+SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
 .PHONY: demo test check install
 
 # Starts the real MLflow AI Gateway, finds the plugins, and predicts through one.
 demo:
-	cargo build --quiet -p mlflow-deploy $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
-	target/debug/with-peers gateway -- sh examples/demo.sh
+	@echo "Building, and installing the real servers below target/: some minutes the first time."
+	cargo build -p mlflow-deploy $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
+	@target/debug/with-peers gateway -- sh examples/demo.sh
 
 # Every test: units, documentation, the boundary, and end to end against real servers.
 test:
@@ -24,10 +27,7 @@ check:
 # The command and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:
 	cargo build --release -p mlflow-deploy $(PLUGINS:%=-p %)
-	install -D -m 755 target/release/mlflow-deploy "$(PREFIX)/bin/mlflow-deploy"
-	for plugin in $(subst -,_,$(PLUGINS)); do \
-	  for file in target/release/lib$$plugin.so target/release/lib$$plugin.dylib; do \
-	    if [ -e $$file ]; then install -D -m 644 $$file "$(PREFIX)/lib/mlflow-deploy/plugins/$$(basename $$file)"; fi; \
-	  done; \
-	done
+	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins"
+	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
+	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
 	"$(PREFIX)/bin/mlflow-deploy" plugins list
