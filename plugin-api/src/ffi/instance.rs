@@ -118,20 +118,19 @@ impl<C: Send + Sync + 'static> Instance<C> {
 
     /// Answers a call whose task has ended.
     fn finish(&self, order: Order, outcome: Outcome) {
-        let mut state = self.lock();
-        state.calls.remove(&order.call);
         let answer = match outcome {
             Outcome::Answered(answer) => answer,
             Outcome::Panicked(message) => {
-                let stopped = state.poison(order.client, &message);
-                drop(state);
                 let error = panicked(&message);
+                let stopped = self.lock().poison(order, &message);
                 for stop in stopped {
                     stop.stop(error.clone());
                 }
                 Err(error)
             }
         };
+        // Bound to no name: the lock is free again before the host, which may call back, is called.
+        self.lock().calls.remove(&order.call);
         self.host.reply(order.call, answer);
         self.call_ended.notify_waiters();
     }
@@ -254,11 +253,11 @@ impl<C: Send + Sync + 'static> Instance<C> {
 }
 
 impl<C> State<C> {
-    /// Marks a client as panicked; returns what stops its other calls.
-    fn poison(&self, client: u64, message: &str) -> Vec<Arc<Stop>> {
-        let Some(poisoned) = self.clients.get(&client) else { return Vec::new() };
+    /// Marks a call's client as panicked; returns what stops its calls.
+    fn poison(&self, order: Order, message: &str) -> Vec<Arc<Stop>> {
+        let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
-        let same_client = |call: &&Call| first && call.client == client;
+        let same_client = |call: &&Call| first && call.client == order.client;
         self.calls.values().filter(same_client).map(|call| Arc::clone(&call.stop)).collect()
     }
 }

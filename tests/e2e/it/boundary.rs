@@ -163,6 +163,15 @@ async fn a_plugin_in_c_is_a_plugin_like_any_other() {
 }
 
 #[test]
+fn the_example_that_embeds_the_host_predicts() {
+    let mut example = std::process::Command::new(cdylib::program("embed-host"));
+    let folder = cdylib::path(ECHO).parent().unwrap();
+    example.args(["echo", "echo"]).env("MLFLOW_DEPLOY_PLUGIN_PATH", folder).stdin(std::process::Stdio::null());
+    let output = example.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn a_client_needs_no_runtime() {
     let host = Host::builder().plugin(cdylib::path(ECHO)).build();
     let mut work = Box::pin(async {

@@ -69,6 +69,18 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
 }
 
 #[test]
+fn what_is_missing_is_data_too() {
+    let ran = mlflow_deploy("list-endpoints -t ecko --json --plugin-dir /nowhere").plugin(ECHO).run();
+    let error = ran.error();
+    assert_eq!((ran.code, &error["code"]), (3, &Value::from("PLUGIN_NOT_FOUND")));
+    assert_eq!((&error["details"]["target"], &error["details"]["nearest"]), (&"ecko".into(), &"echo".into()));
+    assert_eq!(error["details"]["found"]["directories"][0]["state"], "does not exist");
+    assert_eq!(error["details"]["found"]["plugins"][0]["name"], "echo");
+    let usage = mlflow_deploy("predict --json").run();
+    assert_eq!((usage.code, usage.error()["code"].clone()), (2, "INVALID_PARAMETER_VALUE".into()));
+}
+
+#[test]
 fn the_first_directory_wins_and_the_other_is_named() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put(ECHO, first.path(), "a.so");

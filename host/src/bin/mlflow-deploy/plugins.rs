@@ -44,7 +44,7 @@ pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Fa
 
 /// `plugins list`: the files, and the directories that they were found in.
 #[derive(Serialize)]
-struct Listing<'a> {
+pub(crate) struct Listing<'a> {
     plugins: Vec<Listed<'a>>,
     directories: Vec<ListedDirectory<'a>>,
 }
@@ -73,7 +73,7 @@ struct ListedDirectory<'a> {
 }
 
 impl<'a> Listing<'a> {
-    fn new(discovery: &'a Discovery) -> Self {
+    pub(crate) fn new(discovery: &'a Discovery) -> Self {
         let usable_in = |at| {
             let in_here = discovery.candidates.iter().filter(|candidate| candidate.directory == Some(at));
             in_here.filter(|candidate| candidate.manifest().is_some()).count()

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::args::Global;
+use crate::plugins::Listing;
 
 /// How a verb fails.
 #[derive(Debug)]
@@ -89,6 +90,12 @@ impl Failure {
         let (message, explanation) = self.message();
         let code = match self {
             Self::Target(Error::Target(error)) => return json!(error),
+            Self::Target(Error::NoPlugin(missing)) => {
+                let found = json!(Listing::new(&missing.discovery));
+                let details = json!({ "target": missing.target, "nearest": missing.nearest, "found": found });
+                let code = &ErrorCode::PLUGIN_NOT_FOUND;
+                return json!({ "code": code, "message": message, "retryable": false, "details": details });
+            }
             Self::Target(error) => error.code(),
             Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
             Self::Input(_) => &ErrorCode::INVALID_PARAMETER_VALUE,

@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "sizes of structs are small")]
 
 mod layout;
+mod layout_check;
 mod misbehaving;
 mod operations;
 mod panics;

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::ptr::null;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -174,4 +175,37 @@ fn a_newer_host_s_table_is_read_as_far_as_it_is_known() {
     // SAFETY: what `init` returned.
     unsafe { table.shutdown.unwrap()(handle, newer.more) };
     assert_eq!(replies.recv().unwrap().0, u64::MAX);
+}
+
+/// The plugin held its lock while it replied, and a host that closed a client from its callback never came back.
+#[test]
+fn a_host_may_call_the_plugin_from_its_own_callback() {
+    struct Reentrant {
+        table: PluginTable,
+        handle: AtomicPtr<c_void>,
+        replies: Sender<u64>,
+    }
+    unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, _status: u32, _head: AbiSlice, _body: AbiSlice) {
+        // SAFETY: `ctx` is leaked below.
+        let host = unsafe { &*ctx.cast::<Reentrant>() };
+        let handle = host.handle.load(Ordering::SeqCst);
+        // SAFETY: what `init` returned.
+        unsafe { host.table.cancel.unwrap()(handle, call) };
+        // SAFETY: what `init` returned.
+        unsafe { host.table.close.unwrap()(handle, 1) };
+        host.replies.send(call).unwrap();
+    }
+    // SAFETY: the plugin's own table.
+    let table = unsafe { plugin().as_ptr().read() };
+    let (sender, replies) = channel();
+    let host: &'static Reentrant =
+        Box::leak(Box::new(Reentrant { table, handle: AtomicPtr::default(), replies: sender }));
+    let api = HostApi { reply: Some(reply), ..host_api(std::ptr::from_ref(host).cast_mut().cast()) };
+    // SAFETY: the plugin copies what it is given.
+    let handle = unsafe { table.init.unwrap()((&raw const api).cast()) };
+    host.handle.store(handle, Ordering::SeqCst);
+    let open = request(br#"{"target_uri":"probe"}"#, AbiSlice::EMPTY);
+    // SAFETY: what `init` returned, and a request.
+    unsafe { table.open.unwrap()(handle, 1, 7, &raw const open) };
+    assert_eq!(replies.recv_timeout(Duration::from_secs(60)), Ok(7));
 }

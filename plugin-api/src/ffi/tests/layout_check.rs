@@ -1,0 +1,123 @@
+//! The layout check of Rust plugins: tables of other versions pass in either direction, changed ones do not.
+#![expect(clippy::ptr_as_ptr, reason = "abi_stable's derive casts like this")]
+
+use std::ffi::{CStr, c_void};
+
+use abi_stable::StableAbi;
+use abi_stable::library::{
+    __call_root_module_loader, CheckTypeLayout, LibHeader, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule,
+    RootModuleResult,
+};
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::sabi_types::VersionStrings;
+
+use super::probe;
+use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, PluginTableRef};
+use crate::ffi::{TableError, table_of};
+
+/// Declares a library as a plugin's author would have built it: its own idea of the table, and its header.
+macro_rules! library {
+    ($name:ident, client: $client:ty $(, later: $later:ident)?) => {
+        #[expect(dead_code, unreachable_pub, reason = "only its layout is looked at")]
+        mod $name {
+            use super::*;
+            use crate::ffi::abi::{AbiRequest, HostApiRef};
+
+            #[repr(C)]
+            #[derive(StableAbi, Clone, Copy, Default)]
+            #[sabi(kind(Prefix(prefix_ref = PluginTableRef, prefix_fields = PluginTablePrefix)), missing_field(option))]
+            #[sabi(phantom_field(host_api: HostApiRef))]
+            #[sabi(phantom_field(request: AbiRequest))]
+            pub struct PluginTable {
+                pub size: u32,
+                pub abi: u32,
+                pub init: Option<unsafe extern "C" fn(host: *const c_void) -> *mut c_void>,
+                pub shutdown: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
+                pub open: Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
+                pub close: Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64)>,
+                pub cancel: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
+                pub credit: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, chunks: u32)>,
+                pub target_help: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, request: *const AbiRequest)>,
+                pub run_local: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, request: *const AbiRequest)>,
+                pub create_deployment: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub update_deployment: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub delete_deployment: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub get_deployment: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub list_deployments: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub create_endpoint: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub update_endpoint: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub delete_endpoint: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub get_endpoint: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub list_endpoints: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub predict: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub predict_stream: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                pub explain: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                #[sabi(last_prefix_field)]
+                pub invoke: Option<unsafe extern "C" fn(plugin: *mut c_void, client: $client, call: u64, request: *const AbiRequest)>,
+                $(pub $later: Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,)?
+            }
+
+            impl RootModule for PluginTableRef {
+                abi_stable::declare_root_module_statics! {PluginTableRef}
+                const BASE_NAME: &'static str = "mlflow_deploy";
+                const NAME: &'static str = "mlflow_deploy";
+                const VERSION_STRINGS: VersionStrings = abi_stable::package_version_strings!();
+            }
+
+            extern "C" fn root_module() -> RootModuleResult {
+                static TABLE: std::sync::LazyLock<WithMetadata<PluginTable>> =
+                    std::sync::LazyLock::new(|| WithMetadata::new(PluginTable::default()));
+                __call_root_module_loader(|| PluginTableRef(TABLE.static_as_prefix()))
+            }
+
+            pub(super) static HEADER: LibHeader = {
+                // SAFETY: `root_module` gives a `PluginTableRef`, as is said here.
+                unsafe { LibHeader::from_constructor::<PluginTableRef>(root_module, CheckTypeLayout::Yes) }
+            };
+        }
+    };
+}
+
+library!(same, client: u64);
+library!(newer, client: u64, later: batch_predict);
+library!(changed, client: u32);
+
+extern "C" fn entry() -> *const PluginTable {
+    probe::plugin().as_ptr()
+}
+
+/// Takes the table of a library with this header.
+fn table_with(header: &'static LibHeader) -> Result<PluginTable, TableError> {
+    let symbol = |name: &CStr| {
+        if name == ENTRY_SYMBOL {
+            Some(entry as *const c_void)
+        } else if name.to_bytes_with_nul() == ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes() {
+            Some(std::ptr::from_ref(header).cast())
+        } else {
+            None
+        }
+    };
+    // SAFETY: both symbols are of this program, and what they are called.
+    unsafe { table_of(symbol) }
+}
+
+#[test]
+fn tables_that_only_grew_pass_whoever_is_newer() {
+    assert!(table_with(&same::HEADER).unwrap().predict.is_some());
+    assert!(table_with(&newer::HEADER).unwrap().predict.is_some());
+}
+
+#[test]
+fn a_changed_table_is_refused_in_one_line() {
+    let refusal = table_with(&changed::HEADER).unwrap_err().to_string();
+    assert!(refusal.starts_with("its table is laid out differently: "), "{refusal}");
+    assert!(refusal.contains("create_deployment") && refusal.lines().count() == 1, "{refusal}");
+}
+
+/// A host that is older than the plugin sees the check the other way round.
+#[test]
+fn the_check_needs_both_directions() {
+    use abi_stable::abi_stability::abi_checking::check_layout_compatibility as check;
+    let (ours, newer) = (<PluginTableRef as StableAbi>::LAYOUT, <newer::PluginTableRef as StableAbi>::LAYOUT);
+    assert_eq!((check(ours, newer).is_ok(), check(newer, ours).is_ok()), (true, false));
+}
