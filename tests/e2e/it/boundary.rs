@@ -163,6 +163,17 @@ async fn a_plugin_in_c_is_a_plugin_like_any_other() {
 }
 
 #[test]
+fn streams_are_json_lines_whatever_streams() {
+    let stream = |kind: &str| {
+        let run = mlflow_deploy("predict -t echo --endpoint echo -I - --stream --content-type").arg(kind);
+        run.plugin(ECHO).stdin("[1]\n[2]\n").run().stdout
+    };
+    assert_eq!(stream("application/json"), "[1]\n[2]\n");
+    let line = |text: &str| format!(r#"{{"content_type":"text/csv","text":"{text}\n"}}"#) + "\n";
+    assert_eq!(stream("text/csv"), line("[1]") + &line("[2]"));
+}
+
+#[test]
 fn the_example_that_embeds_the_host_predicts() {
     let mut example = std::process::Command::new(cdylib::program("embed-host"));
     let folder = cdylib::path(ECHO).parent().unwrap();

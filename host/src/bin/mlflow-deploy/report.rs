@@ -240,15 +240,16 @@ impl Output {
         Ok(self.writer.flush()?)
     }
 
-    /// One of many results, on a line of its own, at once.
+    /// One of many results, as JSON on a line of its own, at once.
     pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
-        // A line end between two tokens of JSON is white space; inside a string it cannot stand.
-        let bytes = payload
-            .bytes
-            .iter()
-            .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
-            .collect::<Vec<_>>();
-        self.payload(&Payload::new(payload.content_type.as_str(), bytes))?;
+        if is_json(payload) {
+            // A line end between two tokens of JSON is white space; inside a string it cannot stand.
+            let on_one_line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+            let line: Vec<_> = payload.bytes.trim_ascii_end().iter().map(on_one_line).collect();
+            self.writer.write_all(&line)?;
+        } else {
+            self.wrapped(payload)?;
+        }
         self.writer.write_all(b"\n")?;
         Ok(self.writer.flush()?)
     }
@@ -263,24 +264,29 @@ impl Output {
         Ok(())
     }
 
-    /// The bytes as they came; with `--json`, what is not JSON becomes a JSON object that holds it.
+    /// The bytes as they came; with `--json`, what is not JSON is wrapped in it.
     fn payload(&mut self, payload: &Payload) -> Result<(), Failure> {
-        let is_json = payload.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"));
-        if self.json && !is_json {
-            let text = std::str::from_utf8(&payload.bytes).map_err(|_not_text| {
-                Failure::Input(format!(
-                    "the result is `{}`, which JSON cannot hold: leave out --json",
-                    payload.content_type
-                ))
-            })?;
-            let wrapped = json!({ "content_type": payload.content_type, "text": text });
-            return Ok(serde_json::to_writer(&mut self.writer, &wrapped).map_err(io::Error::from)?);
+        match (self.json, payload.bytes.is_empty()) {
+            (true, _) if !is_json(payload) => self.wrapped(payload),
+            (true, true) => Ok(self.writer.write_all(b"null")?),
+            _ => Ok(self.writer.write_all(&payload.bytes)?),
         }
-        if payload.bytes.is_empty() && self.json {
-            return Ok(self.writer.write_all(b"null")?);
-        }
-        Ok(self.writer.write_all(&payload.bytes)?)
     }
+
+    /// A JSON object that holds what is not JSON.
+    fn wrapped(&mut self, payload: &Payload) -> Result<(), Failure> {
+        let text = std::str::from_utf8(&payload.bytes).map_err(|_not_text| {
+            let kind = &payload.content_type;
+            Failure::Input(format!("the result is `{kind}` and no text, which JSON cannot hold: leave out `--json`"))
+        })?;
+        let wrapped = json!({ "content_type": payload.content_type, "text": text });
+        Ok(serde_json::to_writer(&mut self.writer, &wrapped).map_err(io::Error::from)?)
+    }
+}
+
+/// Whether a payload says that it is JSON.
+fn is_json(payload: &Payload) -> bool {
+    payload.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
 }
 
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
