@@ -14,6 +14,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Operation, Payload, Result};
 
 use crate::race::race;
 
+/// Longer limits are as good as none, and more than a clock can say: a hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// A client of one target. Clones share it; it is closed when the last of them has gone.
 ///
 /// Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
@@ -98,7 +101,7 @@ impl DeployClient {
     /// `NOT_IMPLEMENTED` where the target does not stream. All else comes through the stream.
     pub fn predict_stream(&self, arguments: &PredictStream) -> Result<PredictionStream> {
         let stream = self.remote.predict_stream(arguments, self.timeout)?;
-        let deadline = self.timeout.map(|limit| (Instant::now() + limit, limit));
+        let deadline = self.timeout.map(|limit| (Instant::now() + limit.min(LONGEST), limit));
         Ok(PredictionStream { stream: Some(stream), deadline })
     }
 
@@ -141,7 +144,7 @@ impl PredictionStream {
 pub(crate) async fn within<T>(limit: Option<Duration>, call: impl Future<Output = Result<T>>) -> Result<T> {
     match limit {
         None => call.await,
-        Some(limit) => race(call, Delay::new(limit)).await.unwrap_or_else(|| Err(out_of_time(limit))),
+        Some(limit) => race(call, Delay::new(limit.min(LONGEST))).await.unwrap_or_else(|| Err(out_of_time(limit))),
     }
 }
 

@@ -87,7 +87,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
             return host.reply(order.call, Err(refusal));
         }
         let context = Context {
-            deadline: order.timeout.map(|timeout| Instant::now() + timeout),
+            // A deadline beyond what a clock can say is none.
+            deadline: order.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             listener: Arc::new(move |level, event| host.event(order.call, level, event)),
         };
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);

@@ -96,7 +96,7 @@ mod threaded {
 
     /// A thread for each call.
     #[derive(Default)]
-    pub(in crate::ffi) struct Runtime;
+    pub(in crate::ffi) struct Runtime {}
 
     impl Runtime {
         /// Starts a task; one that cannot be started is dropped.

@@ -30,7 +30,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         let verb = tokio::spawn(verb(cli, report));
         let stuck = async {
             match limit {
-                Some(limit) => tokio::time::sleep(limit + GRACE).await,
+                Some(limit) => tokio::time::sleep(limit.saturating_add(GRACE)).await,
                 None => std::future::pending().await,
             }
         };
