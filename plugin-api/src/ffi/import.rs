@@ -5,7 +5,7 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,12 +35,25 @@ struct Instance {
     /// What `init` returned.
     handle: *mut c_void,
     pending: &'static Pending,
+    is_shut_down: AtomicBool,
 }
 
 // SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
 unsafe impl Send for Instance {}
-// SAFETY: as above; nothing in here is ever written to.
+// SAFETY: as above; nothing in here is written to but the flag.
 unsafe impl Sync for Instance {}
+
+/// Nobody holds the plugin or a client of it any more: its threads can go.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let (Some(shutdown), false) = (self.table.shutdown, *self.is_shut_down.get_mut()) {
+            let call = next_id();
+            self.pending.insert(call, Waiting { client: 0, credit: 0, receiver: Receiver::Nobody { undo: None } });
+            // SAFETY: the table was vouched for at the start.
+            unsafe { shutdown(self.handle, call) };
+        }
+    }
+}
 
 impl RemotePlugin {
     /// Makes an instance of the plugin. It blocks for as long as the plugin's `init` takes.
@@ -66,7 +79,7 @@ impl RemotePlugin {
         if handle.is_null() {
             return Err(refused());
         }
-        Ok(Self(Arc::new(Instance { table, handle, pending })))
+        Ok(Self(Arc::new(Instance { table, handle, pending, is_shut_down: AtomicBool::new(false) })))
     }
 
     /// Whether the plugin has a slot for the operation.
@@ -130,6 +143,7 @@ impl RemotePlugin {
     /// What the plugin answers.
     pub async fn shut_down(&self) -> Result<()> {
         let slot = self.0.table.shutdown.ok_or_else(|| self.unsupported("shutdown"))?;
+        self.0.is_shut_down.store(true, Ordering::Relaxed);
         let request = Request { head: &[], body: &[], credit: 0, timeout: None };
         let answer = self.0.ask(Caller::Plugin, &request, |handle, call, _| {
             // SAFETY: the table was vouched for at the start.

@@ -113,6 +113,10 @@ impl<C: Send + Sync + 'static> Instance<C> {
         if state.shut_down {
             return Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down"));
         }
+        // Under the lock: a panic stops the calls that are noted, and refuses those that come after.
+        if let Some(message) = state.clients.get(&order.client).and_then(|client| client.panicked.get()) {
+            return Err(panicked(message));
+        }
         state.calls.insert(order.call, call);
         Ok(())
     }
@@ -148,14 +152,10 @@ impl<C: Send + Sync + 'static> Instance<C> {
         Ok(())
     }
 
-    /// A client that can be asked.
+    /// A client by its id.
     pub(super) fn client(&self, id: u64) -> Result<Arc<Client<C>>> {
         let client = self.lock().clients.get(&id).map(Arc::clone);
-        let client = client.ok_or_else(|| Error::internal(format!("client {id} is not open")))?;
-        match client.panicked.get() {
-            Some(message) => Err(panicked(message)),
-            None => Ok(client),
-        }
+        client.ok_or_else(|| Error::internal(format!("client {id} is not open")))
     }
 
     /// Forgets a client. What its author does on drop happens on the plugin's own thread.

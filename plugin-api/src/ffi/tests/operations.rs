@@ -176,3 +176,15 @@ async fn instances_of_one_plugin_are_apart() {
     first.shut_down().await.unwrap();
     client.call(ListEndpoints {}, None).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_plugin_that_nobody_holds_is_shut_down() {
+    let (plugin, events) = start();
+    let client = open(&plugin, "probe:counted").await.unwrap();
+    let before = PROBES_DROPPED.load(Ordering::SeqCst);
+    drop(plugin);
+    client.call(ListEndpoints {}, None).await.unwrap();
+    drop(client);
+    until(|| PROBES_DROPPED.load(Ordering::SeqCst) > before).await;
+    assert!(events.all().is_empty(), "{events:?}");
+}
