@@ -44,7 +44,7 @@ extern "C" {
 #define MLFLOW_DEPLOY_LEVEL_DEBUG 4u
 
 /* Places a manifest: `MLFLOW_DEPLOY_MANIFEST static const char manifest[] = "{\"manifest\":1,…}";`
- * Pad it with spaces if you must, but not with NUL: declare it as `char manifest[sizeof TEXT - 1] = TEXT`. */
+ * The NUL that ends a C string is left out of account. */
 #ifdef __APPLE__
 #define MLFLOW_DEPLOY_MANIFEST __attribute__((used, section("__DATA,__mlflow_deploy")))
 #else
@@ -65,7 +65,8 @@ typedef struct mlflow_deploy_request {
     mlflow_deploy_slice body; /* the inputs, in the format that the head's "content_type" names */
 } mlflow_deploy_request;
 
-/* What the host gives a plugin. Copy it in `init`. Every function only enqueues and wakes. */
+/* What the host gives a plugin. Copy it in `init`. Every function only enqueues and wakes,
+ * but for this: within `reply`, a host may call `close` and `cancel`. Hold no lock. */
 typedef struct mlflow_deploy_host {
     uint32_t size;
     uint32_t abi;
@@ -75,7 +76,8 @@ typedef struct mlflow_deploy_host {
      * On MLFLOW_DEPLOY_ERROR the body is {"code":…,"message":…,"retryable":false,…}. */
     void (*reply)(void *ctx, uint64_t call, uint32_t status, mlflow_deploy_slice head, mlflow_deploy_slice body);
 
-    /* One chunk of a stream, against one unit of credit. Chunks and the reply of one call must not overlap. */
+    /* One chunk of a stream, against one unit of credit; a chunk without credit ends the call with an error.
+     * Chunks and the reply of one call must not overlap. */
     void (*chunk)(void *ctx, uint64_t call, mlflow_deploy_slice head, mlflow_deploy_slice body);
 
     /* {"message":…} or {"message":…,"progress":0.5}; `call` is 0 where no call is concerned. May be NULL. */
@@ -91,7 +93,8 @@ typedef struct mlflow_deploy_plugin {
     uint32_t size;
     uint32_t abi;
 
-    /* Makes an instance, a fresh one per call; NULL where that failed. `host` is a mlflow_deploy_host. */
+    /* Makes an instance, a fresh one per call; NULL where that failed. `host` is a mlflow_deploy_host. A host gives
+     * loading and `init` a deadline, such as 10 s. */
     void *(*init)(const void *host);
     /* Ends an instance: replies when its calls are answered and its clients closed. */
     void (*shutdown)(void *plugin, uint64_t call);
@@ -128,6 +131,9 @@ typedef struct mlflow_deploy_plugin {
 } mlflow_deploy_plugin;
 
 /* The one function that a plugin exports. */
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
 const mlflow_deploy_plugin *mlflow_deploy_plugin_v1(void);
 
 #ifdef __cplusplus

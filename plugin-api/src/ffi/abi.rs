@@ -171,7 +171,9 @@ impl AbiSlice {
     /// # Safety
     /// Whoever made the slice promises that `ptr` is NULL or has `len` readable bytes until this returns.
     pub unsafe fn copy(self) -> Option<Vec<u8>> {
-        match (self.ptr.is_null(), self.len) {
+        // More than half of the address space is no slice either.
+        let is_impossible = isize::try_from(self.len).is_err();
+        match (self.ptr.is_null() || is_impossible, self.len) {
             (_, 0) => Some(Vec::new()),
             (true, _) => None,
             // SAFETY: the caller of this function has the maker's promise of `len` readable bytes.
@@ -204,7 +206,8 @@ pub(crate) unsafe trait Growing: Copy {
         }
         let mut known = std::mem::MaybeUninit::<Self>::zeroed();
         let target = known.as_mut_ptr().cast::<u8>();
-        let shared = size.min(size_of::<Self>());
+        // Half a pointer is none.
+        let shared = size.min(size_of::<Self>()) / size_of::<usize>() * size_of::<usize>();
         // SAFETY: the maker promised `size` readable bytes, and `known` has room for its own size.
         unsafe { std::ptr::copy_nonoverlapping(source.cast::<u8>(), target, shared) };
         // SAFETY: the implementor of this trait promised that zeroes are valid, and the rest is the maker's struct.

@@ -48,7 +48,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if let (Some(shutdown), false) = (self.table.shutdown, *self.is_shut_down.get_mut()) {
             let call = next_id();
-            self.pending.insert(call, Waiting { client: 0, credit: 0, receiver: Receiver::Nobody { undo: None } });
+            self.pending.insert(call, Waiting { client: 0, credit: 0, receiver: Receiver::NOBODY });
             // SAFETY: the table was vouched for at the start.
             unsafe { shutdown(self.handle, call) };
         }
@@ -105,8 +105,10 @@ impl RemotePlugin {
             // SAFETY: the table was vouched for at the start; the request outlives the call.
             unsafe { slot(handle, client, call, request) }
         });
-        answer.wait().await?;
-        let open = Some(Arc::new(OpenClient { instance, id: client }));
+        let parts = answer.parts().await?;
+        // From here on there is a client to close, whatever else is wrong with the reply.
+        let open = parts.is_ok().then(|| Arc::new(OpenClient { instance, id: client }));
+        parts.read()?;
         Ok(RemoteClient(Arc::new(Mutex::new(open))))
     }
 
@@ -379,8 +381,9 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
+impl InFlight {
+    /// Says that nobody waits for the call any more.
+    fn give_up(&self) {
         // A client that opens after all, when nobody waits for it any more, is closed as soon as that is known.
         let undo = match self.caller {
             Caller::Opening(client) => {
@@ -393,6 +396,12 @@ impl Drop for InFlight {
         if self.instance.pending.abandon(self.id, undo) {
             self.instance.cancel(self.id);
         }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 
@@ -410,11 +419,24 @@ struct Answer {
 
 impl Answer {
     async fn wait(self) -> Result<Payload> {
-        // Dropped half-way, `call` goes first: from then on a reply is for nobody, and never lost between the two.
-        let Self { mut reply, call } = self;
-        let parts =
-            (&mut reply).await.map_err(|_dropped| Error::internal(format!("{call:?} was forgotten by the host")))?;
-        parts?.read()
+        self.parts().await?.read()
+    }
+
+    async fn parts(mut self) -> Result<Parts> {
+        let reply = (&mut self.reply).await;
+        reply.map_err(|_dropped| Error::internal(format!("{:?} was forgotten by the host", self.call)))?
+    }
+}
+
+impl Drop for Answer {
+    /// An open whose reply came, and was not taken before its caller went, has a client that nobody would close.
+    fn drop(&mut self) {
+        self.call.give_up();
+        if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv()) {
+            if parts.is_ok() {
+                self.call.instance.close(*client);
+            }
+        }
     }
 }
 

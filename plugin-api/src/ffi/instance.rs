@@ -79,6 +79,10 @@ impl<C: Send + Sync + 'static> Instance<C> {
         F: Future<Output = Result<Payload>> + Send,
     {
         let host = self.host;
+        if let Err(error) = self.runtime.prepare() {
+            let message = format!("failed to start the plugin's runtime: {error}");
+            return host.reply(order.call, Err(Error::internal(message)));
+        }
         let stop = Arc::<Stop>::default();
         let credit = Arc::new(Semaphore::new(order.credit as usize));
         if let Err(refusal) =
@@ -102,9 +106,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
 
     /// Refuses a call that cannot start, or notes it as on its way.
     fn register(&self, order: Order, call: Call) -> Result<()> {
-        if self.has_forked() {
-            return Err(Error::internal("the process has forked since the plugin was loaded: load it after the fork"));
-        }
+        self.refuse_after_fork()?;
         let mut state = self.lock();
         if let Some(position) = state.early_cancels.iter().position(|early| *early == order.call) {
             state.early_cancels.remove(position);
@@ -144,7 +146,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     pub(super) fn keep(&self, order: Order, value: C) -> Result<()> {
         let mut state = self.lock();
         let verdict = state.calls.get(&order.call).and_then(|call| call.stop.verdict().cloned());
-        if let Some(verdict) = verdict {
+        if let Some(verdict) = verdict.or_else(|| state.shut_down.then(cancelled)) {
             drop(state);
             return Err(verdict);
         }
@@ -154,6 +156,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
 
     /// A client by its id.
     pub(super) fn client(&self, id: u64) -> Result<Arc<Client<C>>> {
+        self.refuse_after_fork()?;
         let client = self.lock().clients.get(&id).map(Arc::clone);
         client.ok_or_else(|| Error::internal(format!("client {id} is not open")))
     }
@@ -212,7 +215,10 @@ impl<C: Send + Sync + 'static> Instance<C> {
             return self.host.reply(call, Ok(Payload::empty()));
         }
         let mut state = self.lock();
-        state.shut_down = true;
+        if std::mem::replace(&mut state.shut_down, true) {
+            drop(state);
+            return self.host.reply(call, Ok(Payload::empty()));
+        }
         let stops: Vec<_> = state.calls.values().map(|call| Arc::clone(&call.stop)).collect();
         let clients: Vec<_> = state.clients.drain().map(|(_, client)| client).collect();
         drop(state);
@@ -227,8 +233,11 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 }
                 ended.await;
             }
-            if let Err(message) = contain(|| drop(clients)) {
-                self.report_panic("closing its clients", &message);
+            // One by one: a second panic in the course of the first would end the process.
+            for client in clients {
+                if let Err(message) = contain(|| drop(client)) {
+                    self.report_panic("closing a client", &message);
+                }
             }
             self.host.reply(call, Ok(Payload::empty()));
             self.runtime.shut_down();
@@ -241,6 +250,13 @@ impl<C: Send + Sync + 'static> Instance<C> {
     /// Says that the plugin panicked where no reply can.
     pub(super) fn report_panic(&self, doing: &str, message: &str) {
         self.host.event(0, Level::Error, &said(format!("the plugin panicked while {doing}: {message}")));
+    }
+
+    fn refuse_after_fork(&self) -> Result<()> {
+        if self.has_forked() {
+            return Err(Error::internal("the process has forked since the plugin was loaded: load it after the fork"));
+        }
+        Ok(())
     }
 
     /// After a fork the threads are gone and the locks may be held by nobody.

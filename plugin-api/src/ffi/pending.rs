@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::ReplyHead;
 use super::abi::{ABI, AbiSlice, HostApi, STATUS_ERROR, STATUS_OK};
+use super::contain::contain;
 use crate::call::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result};
 
@@ -37,6 +37,8 @@ pub(super) struct Waiting {
 pub(super) enum Receiver {
     /// Nobody any more; the reply is still owed.
     Nobody {
+        /// Whether the plugin has been told, or is about to be.
+        told: bool,
         /// Called where the call succeeds all the same: an open that nobody waits for has to be closed.
         undo: Option<Box<dyn FnOnce() + Send>>,
     },
@@ -88,14 +90,15 @@ impl Pending {
     pub(super) fn abandon(&self, call: u64, undo: Option<Box<dyn FnOnce() + Send>>) -> bool {
         let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&call) else { return false };
-        !matches!(std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo }), Receiver::Nobody { .. })
+        let nobody = Receiver::Nobody { told: true, undo };
+        !matches!(std::mem::replace(&mut waiting.receiver, nobody), Receiver::Nobody { told: true, .. })
     }
 
     /// Ends every call of a client with this error; returns the ids of which the plugin is to be told.
     pub(super) fn abandon_client(&self, client: u64, error: &Error) -> Vec<u64> {
         let mut ended = Vec::new();
         for (call, waiting) in self.lock().iter_mut().filter(|(_, waiting)| waiting.client == client) {
-            ended.push((*call, std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo: None })));
+            ended.push((*call, std::mem::replace(&mut waiting.receiver, Receiver::NOBODY)));
         }
         ended.into_iter().filter_map(|(call, receiver)| receiver.end(Err(error.clone())).then_some(call)).collect()
     }
@@ -108,8 +111,8 @@ impl Pending {
         let waiting = self.lock().remove(&call);
         match waiting {
             None => self.fault(call, "replied to a call that it was not asked for, or has answered already"),
-            Some(Waiting { receiver: Receiver::Nobody { undo: Some(undo) }, .. }) => {
-                if parts.is_ok_and(|parts| parts.status == STATUS_OK) {
+            Some(Waiting { receiver: Receiver::Nobody { undo: Some(undo), .. }, .. }) => {
+                if parts.is_ok_and(|parts| parts.is_ok()) {
                     undo();
                 }
             }
@@ -136,7 +139,8 @@ impl Pending {
                 return;
             }
         };
-        let receiver = std::mem::replace(&mut waiting.receiver, Receiver::Nobody { undo: None });
+        // Whoever drops the call tells the plugin to end it.
+        let receiver = std::mem::replace(&mut waiting.receiver, Receiver::Nobody { told: false, undo: None });
         drop(calls);
         receiver.end(Err(violated(violation)));
     }
@@ -149,6 +153,9 @@ impl Pending {
 }
 
 impl Receiver {
+    /// Nobody, and the plugin knows.
+    pub(super) const NOBODY: Self = Self::Nobody { told: true, undo: None };
+
     /// Hands over the last item; false where nobody was waiting.
     fn end(self, parts: Result<Parts>) -> bool {
         match self {
@@ -179,6 +186,11 @@ impl Parts {
         }
     }
 
+    /// Whether the plugin says that the call succeeded.
+    pub(super) fn is_ok(&self) -> bool {
+        self.status == STATUS_OK
+    }
+
     /// Reads the parts as a payload, or as the error that they carry.
     pub(super) fn read(self) -> Result<Payload> {
         match self.status {
@@ -202,33 +214,37 @@ fn violated(what: &str) -> Error {
 fn callback(ctx: *mut c_void, work: impl FnOnce(&Pending)) {
     // SAFETY: `ctx` is the `Pending` that was leaked with the table that the plugin got it from.
     if let Some(pending) = unsafe { ctx.cast::<Pending>().cast_const().as_ref() } {
-        let _contained = catch_unwind(AssertUnwindSafe(|| work(pending)));
+        let _contained = contain(|| work(pending));
     }
 }
 
 unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
-    // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
-    let parts = unsafe { Parts::copy(status, head, body) };
-    callback(ctx, |pending| pending.reply(call, parts));
+    callback(ctx, |pending| {
+        // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
+        pending.reply(call, unsafe { Parts::copy(status, head, body) });
+    });
 }
 
 unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
-    // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
-    let parts = unsafe { Parts::copy(STATUS_OK, head, body) };
-    callback(ctx, |pending| pending.chunk(call, parts));
+    callback(ctx, |pending| {
+        // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
+        pending.chunk(call, unsafe { Parts::copy(STATUS_OK, head, body) });
+    });
 }
 
 unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
-    // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
-    let json = unsafe { json.copy() }.unwrap_or_default();
     let level = match level {
         1 => Level::Error,
         2 => Level::Warn,
         3 => Level::Info,
         _ => Level::Debug,
     };
-    callback(ctx, |pending| match serde_json::from_slice(&json) {
-        Ok(event) => (pending.listener)(call, level, event),
-        Err(_unreadable) => pending.fault(call, "sent an event that cannot be read"),
+    callback(ctx, |pending| {
+        // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
+        let json = unsafe { json.copy() }.unwrap_or_default();
+        match serde_json::from_slice(&json) {
+            Ok(event) => (pending.listener)(call, level, event),
+            Err(_unreadable) => pending.fault(call, "sent an event that cannot be read"),
+        }
     });
 }

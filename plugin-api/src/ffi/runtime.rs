@@ -22,6 +22,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 
 #[cfg(feature = "runtime")]
 mod pooled {
+    use std::io;
     use std::panic::resume_unwind;
     use std::sync::{Mutex, PoisonError};
 
@@ -44,14 +45,22 @@ mod pooled {
     }
 
     impl Runtime {
-        /// Starts a task; one that cannot be started is dropped.
-        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        /// Starts the threads, where that has not been done yet.
+        pub(in crate::ffi) fn prepare(&self) -> io::Result<()> {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if matches!(*state, State::Unused) {
-                let runtime =
-                    Builder::new_multi_thread().worker_threads(1).thread_name("mlflow-plugin").enable_all().build()?;
-                *state = State::Running(runtime);
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(1).thread_name("mlflow-plugin").enable_all();
+                // tokio panics where the system has no thread to give.
+                *state = State::Running(contain(|| builder.build()).map_err(io::Error::other)??);
             }
+            Ok(())
+        }
+
+        /// Starts a task; one that cannot be started is dropped.
+        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+            self.prepare()?;
+            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let handle = match &*state {
                 State::Running(runtime) => runtime.handle().clone(),
                 State::Unused | State::ShutDown => return Ok(()),
@@ -99,6 +108,11 @@ mod threaded {
     pub(in crate::ffi) struct Runtime {}
 
     impl Runtime {
+        /// Threads start with their calls.
+        pub(in crate::ffi) fn prepare(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+
         /// Starts a task; one that cannot be started is dropped.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
             thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)

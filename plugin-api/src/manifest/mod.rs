@@ -118,6 +118,8 @@ impl Manifest {
     /// # Errors
     /// What is wrong with it, as a fragment for a person.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
+        // A C string brings its NUL along.
+        let json = json.strip_suffix(b"\0").unwrap_or(json);
         let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let is_name = |name: &str| {
             name.starts_with(|first: char| first.is_ascii_lowercase())
