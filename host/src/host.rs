@@ -13,7 +13,7 @@ use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 
 use crate::client::{DeployClient, within};
-use crate::discover::Discovery;
+use crate::discover::{CandidateState, Discovery};
 use crate::search_path::{Sources, environment};
 use crate::{Error, library};
 
@@ -109,6 +109,12 @@ impl Host {
     /// The plugin of a target, loaded.
     async fn load(&self, target: &TargetUri) -> Result<Loaded, Error> {
         let discovery = self.discover();
+        // A file that was named is meant: to pass it over in silence would be to ask another target.
+        for named in discovery.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
+            if let CandidateState::Refused(refusal) = &named.state {
+                return Err(Error::Load { path: named.path.clone(), refusal: refusal.clone() });
+            }
+        }
         let winner = discovery.choose(target)?.winner;
         let manifest = Arc::new(winner.manifest().expect("only what has a manifest is chosen").clone());
         let refused = |refusal| Error::Load { path: winner.path.clone(), refusal };
@@ -135,8 +141,8 @@ struct Loaded {
 fn target_or_default(target: Option<&str>) -> Result<TargetUri, Error> {
     match target {
         Some(target) => Ok(TargetUri::parse(target)?),
-        None => match std::env::var("MLFLOW_DEPLOYMENTS_TARGET") {
-            Ok(target) if !target.is_empty() => Ok(TargetUri::parse(&target)?),
+        None => match environment("MLFLOW_DEPLOYMENTS_TARGET") {
+            Some(target) if !target.is_empty() => Ok(TargetUri::parse(&target.to_string_lossy())?),
             _ => Err(Error::NoTarget),
         },
     }

@@ -44,8 +44,11 @@ macro_rules! json_object {
             /// # Errors
             /// `INVALID_PARAMETER_VALUE`, with what serde says of the key and its value.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-                serde_json::from_str(self.as_str())
-                    .map_err(|error| Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), error)))
+                let wrong = |error: serde_json::Error| {
+                    let said = without_value(&error.to_string());
+                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), said))
+                };
+                serde_json::from_str(self.as_str()).map_err(wrong)
             }
         }
 
@@ -83,13 +86,17 @@ json_object! {
     ClientOptions, "the client options"
 }
 
+/// What serde says of a wrong value, without the value: it may be a secret in the wrong place.
+fn without_value(said: &str) -> String {
+    match (said.find(": string \""), said.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => format!("{}: string{}", &said[..start], &said[end + 1..]),
+        _ => said.to_owned(),
+    }
+}
+
 /// Takes only a JSON object.
 fn object(raw: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
-    if raw.get().starts_with('{') {
-        Ok(raw)
-    } else {
-        Err(serde_json::Error::custom(format!("expected a JSON object, got `{}`", raw.get())))
-    }
+    if raw.get().starts_with('{') { Ok(raw) } else { Err(serde_json::Error::custom("expected a JSON object")) }
 }
 
 #[cfg(test)]
@@ -104,9 +111,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_value_is_not_repeated() {
+        let options = ClientOptions::new(&serde_json::json!({"headers": "Bearer \", expected s3cret"})).unwrap();
+        let error = options.parse::<std::collections::HashMap<String, u8>>().unwrap_err();
+        assert_eq!(
+            error.message(),
+            "failed to read the client options: invalid type: string, expected u8 at line 1 column 39"
+        );
+    }
+
+    #[test]
     fn only_an_object_will_do() {
         let error = Config::new(&[1]).unwrap_err();
-        assert_eq!(error.message(), "failed to write the config: expected a JSON object, got `[1]`");
+        assert_eq!(error.message(), "failed to write the config: expected a JSON object");
         assert!(serde_json::from_str::<Config>("null").unwrap().is_empty());
     }
 }

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// A target URI, such as `databricks`, `databricks://profile` or `http://localhost:5000`.
 ///
 /// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike there, a name without a scheme is lower-cased too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetUri {
     uri: String,
@@ -25,7 +25,8 @@ impl TargetUri {
         let name = split(uri).map_or(uri, |(scheme, _)| scheme);
         if name.is_empty() || name.starts_with([':', '/']) {
             return Err(Error::invalid_parameter(format!(
-                "`{uri}` is not a target URI: expected `target`, `target:/suffix` or `target://suffix`"
+                "`{}` is not a target URI: expected `target`, `target:/suffix` or `target://suffix`",
+                redacted(uri)
             )));
         }
         Ok(Self { uri: uri.to_owned(), scheme: name.to_lowercase() })
@@ -55,9 +56,26 @@ fn split(uri: &str) -> Option<(&str, &str)> {
     })
 }
 
+/// Without the user and password that it may have: what is displayed may be logged.
 impl fmt::Display for TargetUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.uri)
+        formatter.write_str(&redacted(&self.uri))
+    }
+}
+
+impl fmt::Debug for TargetUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// A URI without what stands between `//` and the last `@` before the path.
+fn redacted(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("//") else { return uri.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_secret, host)) => format!("{scheme}//<redacted>@{host}{path}"),
+        None => uri.to_owned(),
     }
 }
 
@@ -95,6 +113,13 @@ mod tests {
             let target = TargetUri::parse(uri).unwrap();
             assert_eq!((target.scheme(), target.suffix()), (scheme, suffix), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_password_is_not_displayed() {
+        let target = TargetUri::parse("https://me:s3cr@t@host:1/a@b").unwrap();
+        assert_eq!(target.to_string(), "https://<redacted>@host:1/a@b");
+        assert_eq!(target.as_str(), "https://me:s3cr@t@host:1/a@b");
     }
 
     #[test]

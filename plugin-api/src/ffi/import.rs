@@ -432,10 +432,10 @@ impl Drop for Answer {
     /// An open whose reply came, and was not taken before its caller went, has a client that nobody would close.
     fn drop(&mut self) {
         self.call.give_up();
-        if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv()) {
-            if parts.is_ok() {
-                self.call.instance.close(*client);
-            }
+        if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv())
+            && parts.is_ok()
+        {
+            self.call.instance.close(*client);
         }
     }
 }

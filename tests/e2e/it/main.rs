@@ -4,6 +4,7 @@
 mod boundary;
 mod command;
 mod discovery;
+mod manners;
 mod peers;
 mod recordings;
 mod tidy;

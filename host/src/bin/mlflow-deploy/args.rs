@@ -1,9 +1,11 @@
 //! The arguments, and all help text.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use serde_json::Value;
 
 /// Deploy models to, and get predictions from, any target that has a plugin.
 #[derive(Debug, Parser)]
@@ -129,8 +131,8 @@ pub(crate) struct Target {
     pub(crate) target: Option<String>,
 
     /// An option of the client: `key=text`, or `key:=JSON`. Wins over the environment. Can be repeated.
-    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = pair)]
-    pub(crate) options: Vec<(String, serde_json::Value)>,
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    pub(crate) options: Vec<Unread>,
 
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -150,14 +152,37 @@ pub(crate) struct Subject {
     pub(crate) endpoint: Option<String>,
 }
 
-/// Reads `key=text` or `key:=JSON`.
-fn pair(text: &str) -> Result<(String, serde_json::Value), String> {
-    let (key, value) = text.split_once('=').ok_or("expected `key=text` or `key:=JSON`")?;
-    let (key, value) = match key.strip_suffix(':') {
-        Some(key) => (key, serde_json::from_str(value).map_err(|error| format!("the value is not JSON: {error}"))?),
-        None => (key, serde_json::Value::from(value)),
-    };
-    if key.is_empty() { Err("the key is empty".to_owned()) } else { Ok((key.to_owned(), value)) }
+/// An argument that may hold a secret: it is not shown, also not where it is wrong.
+#[derive(Clone)]
+pub(crate) struct Unread(String);
+
+impl From<String> for Unread {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<redacted>")
+    }
+}
+
+impl Unread {
+    /// Reads `key=text` or `key:=JSON`. What is wrong is said without the value.
+    pub(crate) fn pair(&self) -> Result<(String, Value), String> {
+        let (key, value) =
+            self.0.split_once('=').ok_or("an `--option` is not of the form `key=text` or `key:=JSON`")?;
+        let (key, value) = match key.strip_suffix(':') {
+            Some(key) => {
+                let wrong =
+                    |_said| format!("the value of `--option {key}:=…` is not JSON: quote text, or write `{key}=…`");
+                (key, serde_json::from_str(value).map_err(wrong)?)
+            }
+            None => (key, Value::from(value)),
+        };
+        if key.is_empty() { Err("an `--option` has no key".to_owned()) } else { Ok((key.to_owned(), value)) }
+    }
 }
 
 /// Reads a number of seconds, more than 0.

@@ -1,10 +1,11 @@
 //! The verbs about plugins themselves.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use mlflow_deploy::manifest::Manifest;
 use mlflow_deploy::{Candidate, CandidateState, DirectoryState, Discovery, Error, Host, TargetUri};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::args::Plugins;
 use crate::report::{Failure, Report};
@@ -35,7 +36,7 @@ pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Fa
             let which = Which {
                 scheme: target.scheme(),
                 file: &choice.winner.path,
-                shadowed: choice.shadowed.iter().map(|candidate| candidate.path.as_path()).collect(),
+                shadowed: choice.shadowed.iter().map(|candidate| candidate.path.to_string_lossy()).collect(),
             };
             report.value(&which, || which.to_string())
         }
@@ -51,6 +52,7 @@ pub(crate) struct Listing<'a> {
 
 #[derive(Serialize)]
 struct Listed<'a> {
+    #[serde(serialize_with = "lossy")]
     file: &'a Path,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +67,7 @@ struct Listed<'a> {
 
 #[derive(Serialize)]
 struct ListedDirectory<'a> {
+    #[serde(serialize_with = "lossy")]
     path: &'a Path,
     origin: String,
     state: String,
@@ -162,15 +165,21 @@ impl std::fmt::Display for Listing<'_> {
 #[derive(Serialize)]
 struct Which<'a> {
     scheme: &'a str,
+    #[serde(serialize_with = "lossy")]
     file: &'a Path,
-    shadowed: Vec<&'a Path>,
+    shadowed: Vec<Cow<'a, str>>,
 }
 
 impl std::fmt::Display for Which<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(formatter, "{}", self.file.display())?;
-        self.shadowed.iter().try_for_each(|path| writeln!(formatter, "shadows {}", path.display()))
+        self.shadowed.iter().try_for_each(|path| writeln!(formatter, "shadows {path}"))
     }
+}
+
+/// A path as text: JSON has no way to say one that is not.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// `plugins inspect` for a person.

@@ -4,12 +4,14 @@
 //! error on stderr is another. Streams are JSON Lines in both.
 
 use std::fmt::Display;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mlflow_deploy::call::Level;
-use mlflow_deploy::{Error, ErrorCode, Payload, PluginEvent};
+use mlflow_deploy::{Error, ErrorCode, Payload, PluginEvent, TargetError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -92,7 +94,8 @@ impl Failure {
             Self::Target(Error::Target(error)) => return json!(error),
             Self::Target(Error::NoPlugin(missing)) => {
                 let found = json!(Listing::new(&missing.discovery));
-                let details = json!({ "target": missing.target, "nearest": missing.nearest, "found": found });
+                let details =
+                    json!({ "target": missing.target.to_string(), "nearest": missing.nearest, "found": found });
                 let code = &ErrorCode::PLUGIN_NOT_FOUND;
                 return json!({ "code": code, "message": message, "retryable": false, "details": details });
             }
@@ -130,8 +133,8 @@ impl Report {
     pub(crate) fn value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         if self.json {
-            serde_json::to_writer(&mut stdout, value).map_err(io::Error::from)?;
-            writeln!(stdout)?;
+            let json = serde_json::to_string(value).map_err(io::Error::from)?;
+            writeln!(stdout, "{json}")?;
         } else {
             stdout.write_all(text().as_bytes())?;
         }
@@ -152,7 +155,10 @@ impl Report {
         if self.json {
             return self.output(None)?.document(record);
         }
-        let record: Map<String, Value> = record.parse().map_err(Error::from)?;
+        let record: Map<String, Value> = record.parse().map_err(|error| {
+            let message = format!("the plugin answered with what is no record: {error}");
+            Error::from(TargetError::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, message))
+        })?;
         let mut stdout = io::stdout().lock();
         for (key, value) in &record {
             match value {
@@ -176,12 +182,32 @@ impl Report {
         };
         let (writer, file): (Box<dyn Write + Send>, _) = match path {
             None => (Box::new(io::stdout()), None),
-            Some(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(path, error))?;
-                let writer = file.reopen().map_err(|error| failed(path, error))?;
-                (Box::new(writer), Some((file, path.to_owned())))
-            }
+            Some(path) => match std::fs::metadata(path) {
+                Ok(there) if there.is_dir() => {
+                    return Err(Failure::Input(format!(
+                        "failed to write the output `{}`: it is a folder",
+                        path.display()
+                    )));
+                }
+                // A device or a pipe is written to, and stays what it is.
+                Ok(there) if !there.is_file() => {
+                    let device = OpenOptions::new().write(true).open(path).map_err(|error| failed(path, error))?;
+                    (Box::new(device), None)
+                }
+                there => {
+                    // A link stays a link, and a file keeps its mode.
+                    let real = path.canonicalize().unwrap_or_else(|_new| path.to_owned());
+                    let mode = there.map_or(0o666, |there| there.permissions().mode());
+                    let folder =
+                        real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                    let mut builder = tempfile::Builder::new();
+                    builder.permissions(Permissions::from_mode(mode));
+                    let inside = |error: io::Error| failed(path, io::Error::from(error.kind()));
+                    let file = builder.tempfile_in(folder).map_err(inside)?;
+                    let writer = file.reopen().map_err(|error| failed(path, error))?;
+                    (Box::new(writer), Some((file, real)))
+                }
+            },
         };
         Ok(Output { writer, file, json: self.json })
     }
@@ -242,7 +268,9 @@ impl Output {
 
     /// One of many results, as JSON on a line of its own, at once.
     pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
-        if is_json(payload) {
+        if payload.bytes.is_empty() {
+            self.writer.write_all(b"null")?;
+        } else if is_json(payload) {
             // A line end between two tokens of JSON is white space; inside a string it cannot stand.
             let on_one_line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
             let line: Vec<_> = payload.bytes.trim_ascii_end().iter().map(on_one_line).collect();

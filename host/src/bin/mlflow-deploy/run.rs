@@ -27,19 +27,24 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     };
     let limit = cli.verb.timeout();
     let outcome = runtime.block_on(async {
-        let verb = tokio::spawn(verb(cli, report));
+        let mut verb = tokio::spawn(verb(cli, report));
         let stuck = async {
             match limit {
                 Some(limit) => tokio::time::sleep(limit.saturating_add(GRACE)).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            done = verb => done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
-            // The process ends with this, and with it whatever was on its way.
+        let ended = tokio::select! {
+            done = &mut verb => done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
             _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
             () = stuck => Err(Failure::Stuck),
+        };
+        // What is on its way is dropped, and with it unfinished files, unless a plugin holds on to the thread.
+        verb.abort();
+        if !verb.is_finished() {
+            let _dropped = tokio::time::timeout(GRACE, verb).await;
         }
+        ended
     });
     runtime.shutdown_background();
     match outcome {
@@ -97,7 +102,13 @@ fn host(global: &Global, report: &Report) -> Host {
 
 /// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
 async fn open(host: &Host, target: &Target) -> Result<DeployClient, Failure> {
-    let options: serde_json::Map<_, _> = target.options.iter().cloned().collect();
+    let mut options = serde_json::Map::new();
+    for option in &target.options {
+        let (key, value) = option.pair().map_err(Failure::Input)?;
+        if options.insert(key.clone(), value).is_some() {
+            return Err(Failure::Input(format!("`--option {key}` is given twice")));
+        }
+    }
     let options = if options.is_empty() {
         ClientOptions::default()
     } else {

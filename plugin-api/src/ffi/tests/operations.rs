@@ -188,3 +188,23 @@ async fn a_plugin_that_nobody_holds_is_shut_down() {
     until(|| PROBES_DROPPED.load(Ordering::SeqCst) > before).await;
     assert!(events.all().is_empty(), "{events:?}");
 }
+
+#[tokio::test]
+async fn an_open_that_is_dropped_after_its_reply_leaves_no_client() {
+    let (plugin, _) = start();
+    let before = PROBES_DROPPED.load(Ordering::SeqCst);
+    let mut opening = Box::pin(open(&plugin, "probe:counted"));
+    std::future::poll_fn(|poll| std::task::Poll::Ready(opening.as_mut().poll(poll).is_ready())).await;
+    // A second open is answered after the first: the plugin has one worker.
+    open(&plugin, "probe").await.unwrap();
+    drop(opening);
+    until(|| PROBES_DROPPED.load(Ordering::SeqCst) > before).await;
+}
+
+#[tokio::test]
+async fn a_second_shutdown_is_answered_too() {
+    let (plugin, _) = start();
+    open(&plugin, "probe").await.unwrap();
+    plugin.shut_down().await.unwrap();
+    plugin.shut_down().await.unwrap();
+}

@@ -73,3 +73,13 @@ async fn in_close_where_no_reply_exists_it_is_logged() {
     assert!(event.message.starts_with("the plugin panicked while closing a client: "), "{}", event.message);
     open(&plugin, "probe").await.unwrap();
 }
+
+#[tokio::test]
+async fn in_the_drops_of_two_clients_at_shutdown() {
+    let (plugin, events) = start();
+    let clients =
+        [open(&plugin, "probe:panic-in-close").await.unwrap(), open(&plugin, "probe:panic-in-close").await.unwrap()];
+    plugin.shut_down().await.unwrap();
+    assert_eq!(events.all().len(), 2, "{events:?}");
+    drop(clients);
+}

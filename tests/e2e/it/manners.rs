@@ -1,0 +1,79 @@
+//! What the command does with files, secrets and odd words.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, symlink};
+
+use mlflow_deploy_test_support::cdylib;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::command::{Run, mlflow_deploy};
+
+const ECHO: &str = "mlflow-deploy-example-echo";
+
+fn predict() -> Run {
+    mlflow_deploy("predict -t echo --endpoint echo -I -").plugin(ECHO).stdin("[1]")
+}
+
+#[test]
+fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "a long text that was here before").unwrap();
+    symlink(&file, &link).unwrap();
+    assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&file).unwrap(), b"[1]");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+    let refused = predict().arg("-O").arg(folder.path()).run();
+    assert_eq!((refused.code, refused.stderr.contains("it is a folder")), (2, true), "{refused:?}");
+    let missing = predict().arg("-O").arg(folder.path().join("no/file")).run();
+    assert_eq!((missing.code, missing.stderr.ends_with("/no/file`: entity not found\n")), (2, true), "{missing:?}");
+}
+
+#[test]
+fn an_output_that_is_no_file_stays_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    assert_eq!(predict().arg("-O").arg(&pipe).run().code, 0);
+    assert_eq!(reader.join().unwrap(), b"[1]\n");
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for (arguments, code) in [
+        ("list-endpoints -t http://127.0.0.1:1 --option token:=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option tokenS3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option headers=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option token=S3CRET --option token=S3CRET", 2),
+        ("list-endpoints -t htp://me:S3CRET@127.0.0.1/", 3),
+    ] {
+        for json in ["", "--json"] {
+            let ran = mlflow_deploy(&format!("{arguments} {json}")).plugin("mlflow-deploy-gateway").run();
+            assert_eq!(ran.code, code, "{ran:?}");
+            assert!(!ran.stderr.is_empty() && !ran.stderr.contains("S3CRET"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_was_named_is_not_passed_over() {
+    let ran = mlflow_deploy("list-endpoints -t echo --plugin /nowhere/mine.so").plugin(ECHO).run();
+    assert_eq!((ran.code, ran.stderr.contains("/nowhere/mine.so")), (3, true), "{ran:?}");
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_is_listed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.so"));
+    fs::copy(cdylib::path(ECHO), odd).unwrap();
+    let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();
+    assert!(listing["plugins"][0]["file"].as_str().unwrap().ends_with("a\u{fffd}.so"));
+    assert_eq!(mlflow_deploy("list-endpoints -t nope --json").plugin_dir(folder.path()).run().code, 3);
+}
