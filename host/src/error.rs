@@ -60,7 +60,7 @@ impl Error {
     /// The status that the server answered, where one did.
     pub fn http_status(&self) -> Option<u16> {
         match self {
-            Self::Target(error) => error.http().map(|http| http.status),
+            Self::Target(error) => error.http_status(),
             _ => None,
         }
     }
@@ -69,7 +69,7 @@ impl Error {
     pub fn explanation(&self) -> String {
         match self {
             Self::NoPlugin(missing) => missing.explanation(),
-            Self::Target(error) => error.causes().iter().fold(String::new(), |mut text, cause| {
+            Self::Target(error) => error.causes().fold(String::new(), |mut text, cause| {
                 let _ = writeln!(text, "caused by: {cause}");
                 text
             }),

@@ -16,7 +16,7 @@ pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discove
 pub use error::{Error, NoPlugin};
 pub use host::{Host, HostBuilder, PluginEvent};
 pub use mlflow_deploy_plugin_api::{
-    ClientOptions, Config, ErrorCode, Operation, Payload, TargetUri, args, call, manifest,
+    ClientOptions, Config, ErrorCode, JSON, Operation, Payload, TargetUri, args, call, manifest,
 };
 pub use refusal::Refusal;
 pub use registry::Choice;

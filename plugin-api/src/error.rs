@@ -130,8 +130,8 @@ struct Fields {
     retry_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     http: Option<HttpFailure>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    causes: Vec<String>,
+    #[serde(default, rename = "causes", skip_serializing_if = "Option::is_none", with = "causes")]
+    cause: Option<Box<Cause>>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     details: Map<String, Value>,
 }
@@ -145,7 +145,7 @@ impl Error {
             retryable: false,
             retry_after: None,
             http: None,
-            causes: Vec::new(),
+            cause: None,
             details: Map::new(),
         }))
     }
@@ -184,11 +184,11 @@ impl Error {
     /// Adds an error and everything in its `source()` chain to the causes.
     #[must_use]
     pub fn with_cause(mut self, cause: &dyn std::error::Error) -> Self {
-        let mut next = Some(cause);
-        while let Some(cause) = next {
-            self.0.causes.push(cause.to_string());
-            next = cause.source();
+        let mut end = &mut self.0.cause;
+        while let Some(known) = end {
+            end = &mut known.cause;
         }
+        *end = Some(Cause::chain(cause));
         self
     }
 
@@ -219,14 +219,19 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The status that the server answered, where one did, such as 404.
+    pub fn http_status(&self) -> Option<u16> {
+        self.http().map(|http| http.status)
+    }
+
     /// What the server said, where there was one.
     pub fn http(&self) -> Option<&HttpFailure> {
         self.0.http.as_ref()
     }
 
-    /// What lies behind the message, outermost first.
-    pub fn causes(&self) -> &[String] {
-        &self.0.causes
+    /// What lies behind the message, outermost first: the messages of the `source()` chain.
+    pub fn causes(&self) -> impl Iterator<Item = &str> {
+        causes::messages(self.0.cause.as_deref())
     }
 
     /// Named values for programs to read.
@@ -252,8 +257,62 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as _)
+    }
+}
 
+/// One link of what lies behind an error. Only the message of what it was crosses the boundary.
+#[derive(Clone, Debug, PartialEq)]
+struct Cause {
+    message: String,
+    cause: Option<Box<Self>>,
+}
+
+impl Cause {
+    /// An error and everything in its `source()` chain.
+    fn chain(error: &dyn std::error::Error) -> Box<Self> {
+        Box::new(Self { message: error.to_string(), cause: error.source().map(Self::chain) })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// A chain of causes as a list of messages, outermost first.
+mod causes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Cause;
+
+    /// How many causes are read: each holds the next, and no list that a plugin sends may grow deeper than the stack.
+    const MOST: usize = 64;
+
+    pub(super) fn messages(cause: Option<&Cause>) -> impl Iterator<Item = &str> {
+        std::iter::successors(cause, |cause| cause.cause.as_deref()).map(|cause| cause.message.as_str())
+    }
+
+    #[expect(clippy::ref_option, reason = "serde's `with` passes the field by reference")]
+    pub(super) fn serialize<S: Serializer>(cause: &Option<Box<Cause>>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(messages(cause.as_deref()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Cause>>, D::Error> {
+        let mut messages = Vec::<String>::deserialize(deserializer)?;
+        messages.truncate(MOST);
+        Ok(messages.into_iter().rev().fold(None, |cause, message| Some(Box::new(Cause { message, cause }))))
+    }
+}
 /// A duration as a whole number of milliseconds, or null.
 mod milliseconds {
     use std::time::Duration;
@@ -285,7 +344,15 @@ mod tests {
             .with_detail("endpoint", "chat");
         let back: Error = serde_json::from_slice(&error.to_json()).unwrap();
         assert_eq!(back, error);
-        assert_eq!(back.causes(), ["connection reset"]);
+        assert_eq!(back.causes().collect::<Vec<_>>(), ["connection reset"]);
+        assert_eq!(std::error::Error::source(&back).unwrap().to_string(), "connection reset");
+    }
+
+    #[test]
+    fn a_million_causes_do_not_exhaust_the_stack() {
+        let causes = vec!["again"; 1_000_000];
+        let json = serde_json::json!({"code": "X", "message": "m", "causes": causes}).to_string();
+        assert_eq!(serde_json::from_str::<Error>(&json).unwrap().causes().count(), 64);
     }
 
     #[test]

@@ -15,12 +15,9 @@ pub const JSON: &str = "application/json";
 /// The bytes are forwarded, never decoded and encoded again on the way: CSV, Arrow, and the JSON that Python writes
 /// (with its `NaN`) arrive as they were sent.
 #[derive(Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a pair of a format and bytes in it, and nothing more")]
 pub struct Payload {
-    /// The media type, such as `application/json` or `text/csv`.
-    pub content_type: String,
-    /// The bytes. Empty where an operation has nothing to say, such as a delete.
-    pub bytes: Vec<u8>,
+    pub(crate) content_type: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Payload {
@@ -38,7 +35,7 @@ impl Payload {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the value has no JSON form, such as a map whose keys are not strings.
-    pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
+    pub fn from_json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| Error::invalid_parameter(format!("failed to write the value as JSON: {error}")))?;
         Ok(Self::new(JSON, bytes))
@@ -48,11 +45,31 @@ impl Payload {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the bytes are not JSON or not of the type asked for.
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let bytes = if self.bytes.is_empty() { b"null" } else { self.bytes.as_slice() };
         serde_json::from_slice(bytes).map_err(|error| {
             Error::invalid_parameter(format!("failed to read `{}` as JSON: {error}", excerpt(&self.bytes)))
         })
+    }
+
+    /// The media type, such as `application/json` or `text/csv`.
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+
+    /// Whether the media type is JSON, whatever its parameters.
+    pub fn is_json(&self) -> bool {
+        self.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
+    }
+
+    /// The bytes. Empty where an operation has nothing to say, such as a delete.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, without a copy.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 

@@ -41,9 +41,9 @@ impl DeploymentClient for Echo {
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
-        let Payload { content_type, bytes } = request.inputs;
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            chunks.send(Payload::new(&content_type, line)).await?;
+        let inputs = request.inputs;
+        for line in inputs.bytes().split_inclusive(|byte| *byte == b'\n') {
+            chunks.send(Payload::new(inputs.content_type(), line)).await?;
         }
         Ok(())
     }

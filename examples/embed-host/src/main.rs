@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use mlflow_deploy::args::Predict;
-use mlflow_deploy::{Error, Payload, get_deploy_client};
+use mlflow_deploy::{Error, JSON, Payload, get_deploy_client};
 
 /// All that it takes: a client of the target, and a question.
 async fn ask(target: &str, endpoint: String, inputs: Payload) -> Result<Payload, Error> {
@@ -26,11 +26,11 @@ async fn main() -> io::Result<ExitCode> {
         writeln!(io::stderr(), "usage: embed-host TARGET ENDPOINT < inputs.json")?;
         return Ok(ExitCode::from(2));
     };
-    let mut inputs = Payload::empty();
-    io::stdin().read_to_end(&mut inputs.bytes)?;
-    match ask(target, endpoint.clone(), inputs).await {
+    let mut inputs = Vec::new();
+    io::stdin().read_to_end(&mut inputs)?;
+    match ask(target, endpoint.clone(), Payload::new(JSON, inputs)).await {
         Ok(answer) => {
-            io::stdout().write_all(&answer.bytes)?;
+            io::stdout().write_all(answer.bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

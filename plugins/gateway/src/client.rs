@@ -71,8 +71,8 @@ impl DeploymentClient for Gateway {
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = endpoint(request.endpoint, request.deployment_name)?;
-        let bytes = set_member(&not_empty(&request.inputs)?.bytes, "stream", "true")?;
-        let inputs = Payload { bytes, ..request.inputs };
+        let bytes = set_member(not_empty(&request.inputs)?.bytes(), "stream", "true")?;
+        let inputs = Payload::new(request.inputs.content_type(), bytes);
         let policy = self.config.predict.started();
         let open = |dialect: Dialect| {
             let request = dialect.predict(&self.config, &name, &inputs);
@@ -204,7 +204,7 @@ fn endpoint(endpoint: Option<String>, deployment_name: Option<String>) -> Result
 }
 
 fn not_empty(inputs: &Payload) -> Result<&Payload> {
-    if inputs.bytes.is_empty() {
+    if inputs.bytes().is_empty() {
         return Err(Error::invalid_parameter("no inputs are given: give JSON, such as `{\"messages\": […]}`"));
     }
     Ok(inputs)
@@ -212,8 +212,8 @@ fn not_empty(inputs: &Payload) -> Result<&Payload> {
 
 /// The body as it came, unless it is certainly no prediction.
 fn prediction(answer: Response) -> Result<Payload> {
-    let media_type = answer.payload.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if answer.payload.bytes.is_empty() {
+    let media_type = answer.payload.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if answer.payload.bytes().is_empty() {
         return Ok(Payload::empty());
     }
     match media_type.as_str() {
@@ -228,9 +228,9 @@ fn prediction(answer: Response) -> Result<Payload> {
 }
 
 /// JSON has no byte order mark, though some servers write one.
-fn without_byte_order_mark(mut payload: Payload) -> Payload {
-    if payload.bytes.starts_with(b"\xef\xbb\xbf") {
-        payload.bytes.drain(..3);
+fn without_byte_order_mark(payload: Payload) -> Payload {
+    match payload.bytes().strip_prefix(b"\xef\xbb\xbf") {
+        Some(json) => Payload::new(payload.content_type(), json),
+        None => payload,
     }
-    payload
 }

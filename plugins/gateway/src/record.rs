@@ -79,12 +79,12 @@ fn absolute(record: &RawValue, base: &Url) -> Result<Vec<u8>> {
 }
 
 fn parse<T: DeserializeOwned>(answer: &Payload) -> Result<T> {
-    if answer.bytes.is_empty() {
+    if answer.bytes().is_empty() {
         return Err(Error::internal(
             "the server answered with success and an empty body, where an endpoint was expected",
         ));
     }
-    serde_json::from_slice(&answer.bytes).map_err(|error| unexpected(&error))
+    serde_json::from_slice(answer.bytes()).map_err(|error| unexpected(&error))
 }
 
 fn unexpected(error: &serde_json::Error) -> Error {

@@ -40,8 +40,8 @@ impl Dialect {
             Self::Embedded => format!("/gateway/{segment}/mlflow/invocations"),
         };
         let mut headers = config.headers.clone();
-        headers.insert(CONTENT_TYPE, content_type(&inputs.content_type)?);
-        request(Method::POST, &join(&config.base, &path), headers, inputs.bytes.clone())
+        headers.insert(CONTENT_TYPE, content_type(inputs.content_type())?);
+        request(Method::POST, &join(&config.base, &path), headers, inputs.bytes().to_vec())
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn content_type(response: &reqwest::Response) -> &str {
 /// Refuses a web page, which proxies and login forms answer with a status of success.
 pub(crate) fn refuse_page(status: StatusCode, payload: &Payload) -> Result<()> {
     // The start is enough to know a page and to find its title.
-    let start = String::from_utf8_lossy(&payload.bytes[..payload.bytes.len().min(4096)]);
+    let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(4096)]);
     if is_html(&start) {
         let page = Words::read(&start).message.unwrap_or_default();
         let http = HttpFailure::new(status.as_u16(), keep(&start, &[]));

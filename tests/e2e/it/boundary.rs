@@ -124,9 +124,9 @@ async fn after_a_panic_the_client_is_done_for_and_all_else_goes_on() {
     let again = client.predict(predict("fine")).await.unwrap_err();
     assert_eq!((again.code(), again.message()), (error.code(), error.message()));
     let other = host.get_deploy_client(Some("panics")).await.unwrap();
-    assert_eq!(other.predict(predict("fine")).await.unwrap().bytes, b"[1]");
+    assert_eq!(other.predict(predict("fine")).await.unwrap().bytes(), b"[1]");
     let echo = host.get_deploy_client(Some("echo")).await.unwrap();
-    assert_eq!(echo.predict(predict("echo")).await.unwrap().bytes, b"[1]");
+    assert_eq!(echo.predict(predict("echo")).await.unwrap().bytes(), b"[1]");
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn panics_reach_their_caller_wherever_they_are_raised() {
 async fn a_plugin_in_c_is_a_plugin_like_any_other() {
     let host = Host::builder().plugin(cdylib::c_plugin()).build();
     let client = host.get_deploy_client(Some("c-echo")).await.unwrap();
-    assert_eq!(client.predict(predict("e")).await.unwrap().bytes, b"[1]");
-    assert!(!client.list_endpoints(ListEndpoints {}).await.unwrap().bytes.is_empty());
+    assert_eq!(client.predict(predict("e")).await.unwrap().bytes(), b"[1]");
+    assert!(!client.list_endpoints(ListEndpoints {}).await.unwrap().bytes().is_empty());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_client_needs_no_runtime() {
             std::task::Poll::Pending => std::thread::park(),
         }
     };
-    assert_eq!(answer.bytes, b"[1]");
+    assert_eq!(answer.bytes(), b"[1]");
 }
 
 struct Unpark(std::thread::Thread);

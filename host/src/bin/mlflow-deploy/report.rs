@@ -155,7 +155,7 @@ impl Report {
         if self.json {
             return self.output(None)?.document(record);
         }
-        let record: Map<String, Value> = record.parse().map_err(|error| {
+        let record: Map<String, Value> = record.json().map_err(|error| {
             let message = format!("the plugin answered with what is no record: {error}");
             Error::from(TargetError::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, message))
         })?;
@@ -171,7 +171,7 @@ impl Report {
 
     /// A text, or with `--json` the text as a JSON string.
     pub(crate) fn text(&self, text: &Payload) -> Result<(), Failure> {
-        let text = String::from_utf8_lossy(&text.bytes);
+        let text = String::from_utf8_lossy(text.bytes());
         self.value(&json!({ "help": text }), || format!("{}\n", text.trim_end()))
     }
 
@@ -268,12 +268,12 @@ impl Output {
 
     /// One of many results, as JSON on a line of its own, at once.
     pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
-        if payload.bytes.is_empty() {
+        if payload.bytes().is_empty() {
             self.writer.write_all(b"null")?;
-        } else if is_json(payload) {
+        } else if payload.is_json() {
             // A line end between two tokens of JSON is white space; inside a string it cannot stand.
             let on_one_line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-            let line: Vec<_> = payload.bytes.trim_ascii_end().iter().map(on_one_line).collect();
+            let line: Vec<_> = payload.bytes().trim_ascii_end().iter().map(on_one_line).collect();
             self.writer.write_all(&line)?;
         } else {
             self.wrapped(payload)?;
@@ -294,27 +294,22 @@ impl Output {
 
     /// The bytes as they came; with `--json`, what is not JSON is wrapped in it.
     fn payload(&mut self, payload: &Payload) -> Result<(), Failure> {
-        match (self.json, payload.bytes.is_empty()) {
-            (true, _) if !is_json(payload) => self.wrapped(payload),
+        match (self.json, payload.bytes().is_empty()) {
+            (true, _) if !payload.is_json() => self.wrapped(payload),
             (true, true) => Ok(self.writer.write_all(b"null")?),
-            _ => Ok(self.writer.write_all(&payload.bytes)?),
+            _ => Ok(self.writer.write_all(payload.bytes())?),
         }
     }
 
     /// A JSON object that holds what is not JSON.
     fn wrapped(&mut self, payload: &Payload) -> Result<(), Failure> {
-        let text = std::str::from_utf8(&payload.bytes).map_err(|_not_text| {
-            let kind = &payload.content_type;
+        let text = std::str::from_utf8(payload.bytes()).map_err(|_not_text| {
+            let kind = payload.content_type();
             Failure::Input(format!("the result is `{kind}` and no text, which JSON cannot hold: leave out `--json`"))
         })?;
-        let wrapped = json!({ "content_type": payload.content_type, "text": text });
+        let wrapped = json!({ "content_type": payload.content_type(), "text": text });
         Ok(serde_json::to_writer(&mut self.writer, &wrapped).map_err(io::Error::from)?)
     }
-}
-
-/// Whether a payload says that it is JSON.
-fn is_json(payload: &Payload) -> bool {
-    payload.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
 }
 
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.

@@ -155,7 +155,7 @@ async fn run_local_says_where_and_stops_when_dropped() {
     let (plugin, _) = start();
     let request = RunLocal { model_uri: "m".to_owned(), ..RunLocal::default() };
     let mut run = plugin.run_local(&request).unwrap();
-    let ready: serde_json::Value = run.next().await.unwrap().unwrap().parse().unwrap();
+    let ready: serde_json::Value = run.next().await.unwrap().unwrap().json().unwrap();
     assert_eq!(ready, serde_json::json!({"event": "ready", "url": "m"}));
     drop(run);
     plugin.shut_down().await.unwrap();

@@ -47,7 +47,7 @@ impl Drop for Probe {
 
 /// A record with the arguments, as every operation of the probe answers.
 fn echo(arguments: &impl serde::Serialize) -> Result<Payload> {
-    Payload::json(arguments)
+    Payload::from_json(arguments)
 }
 
 impl DeploymentClient for Probe {
@@ -68,7 +68,7 @@ impl DeploymentClient for Probe {
     }
 
     async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
-        chunks.send(Payload::json(&serde_json::json!({"event": "ready", "url": request.model_uri}))?).await?;
+        chunks.send(Payload::from_json(&serde_json::json!({"event": "ready", "url": request.model_uri}))?).await?;
         std::future::pending().await
     }
 
@@ -109,7 +109,7 @@ impl DeploymentClient for Probe {
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
-        Payload::json(&[self.target.as_str()])
+        Payload::from_json(&[self.target.as_str()])
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
@@ -133,7 +133,7 @@ impl DeploymentClient for Probe {
                 call::log(Level::Debug, WAITING);
                 std::future::pending().await
             }
-            Some("deadline") => Payload::json(&call::remaining().map(|left| left.as_secs() < 60)),
+            Some("deadline") => Payload::from_json(&call::remaining().map(|left| left.as_secs() < 60)),
             Some("talk") => {
                 call::warn("be careful");
                 blocking(|| {
@@ -163,7 +163,7 @@ impl DeploymentClient for Probe {
             }
             _ => {
                 for number in 0..50 {
-                    chunks.send(Payload::json(&number)?).await?;
+                    chunks.send(Payload::from_json(&number)?).await?;
                 }
                 chunks.send(request.inputs).await
             }

@@ -107,7 +107,7 @@ async fn a_list_is_all_of_its_pages() {
         Answer::new(200, r#"{"endpoints": [{"name":"b"}], "next_page_token": ""}"#),
         Answer::new(200, r#"{"endpoints": [{"name":"c"}], "next_page_token": null}"#),
     ]);
-    let records: Value = list(&server).await.unwrap().parse().unwrap();
+    let records: Value = list(&server).await.unwrap().json().unwrap();
     let url = format!("{}/gateway/a/invocations", server.url());
     assert_eq!(records, json!([{"name": "a", "endpoint_url": url}, {"name": "b"}, {"name": "c"}]));
     let paths = ["", "?page_token=x%3D%26y", "?page_token="].map(|query| format!("GET /api/2.0/endpoints/{query}"));

@@ -61,5 +61,5 @@ fn asked(server: &Server) -> Vec<String> {
 }
 
 fn text(payload: &Payload) -> &str {
-    str::from_utf8(&payload.bytes).unwrap()
+    str::from_utf8(payload.bytes()).unwrap()
 }

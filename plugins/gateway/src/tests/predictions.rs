@@ -22,10 +22,7 @@ async fn inputs_and_predictions_are_passed_on_byte_by_byte() {
     assert_eq!(text(&answer), REPLY);
     let request = &server.requests()[0];
     assert_eq!(asked(&server), ["POST /endpoints/my%20endpoint%2Fv1/invocations"]);
-    assert_eq!(
-        (request.body.as_slice(), request.header("content-type")),
-        (chat().bytes.as_slice(), Some("application/json"))
-    );
+    assert_eq!((request.body.as_slice(), request.header("content-type")), (chat().bytes(), Some("application/json")));
     assert_eq!(request.header("user-agent"), Some(concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(request.header("authorization"), None);
 }
@@ -111,7 +108,7 @@ async fn a_tracking_server_predicts_on_its_own_route() {
     client.predict(predict("a/b")).await.unwrap();
     let own = "POST /gateway/a%2Fb/mlflow/invocations";
     assert_eq!(asked(&server), ["POST /endpoints/a%2Fb/invocations", own, own]);
-    assert_eq!(server.requests()[1].body, chat().bytes);
+    assert_eq!(server.requests()[1].body, chat().bytes());
 }
 
 #[tokio::test]

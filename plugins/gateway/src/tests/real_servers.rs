@@ -7,19 +7,19 @@ use super::*;
 /// What every gateway of the tests answers, whichever server it is in.
 async fn check(url: &str, options: Value) {
     let client = || gateway(url, &options, &[]).unwrap();
-    let records: Vec<Value> = client().list_endpoints(ListEndpoints::default()).await.unwrap().parse().unwrap();
+    let records: Vec<Value> = client().list_endpoints(ListEndpoints::default()).await.unwrap().json().unwrap();
     let names: Vec<_> = records.iter().map(|record| record["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"chat") && names.contains(&"embeddings"), "{names:?}");
     let record = |name: &str| GetEndpoint { endpoint: name.to_owned() };
-    let chat: Value = client().get_endpoint(record("chat")).await.unwrap().parse().unwrap();
+    let chat: Value = client().get_endpoint(record("chat")).await.unwrap().json().unwrap();
     assert_eq!(chat["name"], "chat");
     assert_eq!(client().get_endpoint(record("nope")).await.unwrap_err().code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
 
     let say = |endpoint: &str, content: &str| {
-        let inputs = Payload::json(&json!({"messages": [{"role": "user", "content": content}]})).unwrap();
+        let inputs = Payload::from_json(&json!({"messages": [{"role": "user", "content": content}]})).unwrap();
         Predict { inputs, ..predict(endpoint) }
     };
-    let reply: Value = client().predict(say("chat", "hello")).await.unwrap().parse().unwrap();
+    let reply: Value = client().predict(say("chat", "hello")).await.unwrap().json().unwrap();
     assert_eq!(reply["choices"][0]["message"]["content"], "Hello from upstream.");
     let nope = client().predict(say("nope", "hello")).await.unwrap_err();
     assert_eq!(nope.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);

@@ -97,12 +97,13 @@ async fn the_workspace_and_the_traffic_id_are_headers() {
 fn the_manifest_names_the_options_that_there_are() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.schemes), ("gateway", vec!["http".to_owned(), "https".to_owned()]));
-    let listed: Vec<_> =
+    let mut listed: Vec<_> =
         manifest.options["properties"].as_object().unwrap().keys().map(|name| format!("`{name}`")).collect();
     let error = config("http://h", &json!({"?": 0}), &[]).unwrap_err();
     let (_, known) = error.message().split_once("expected one of ").unwrap();
     let mut known: Vec<_> = known.split(" at ").next().unwrap().split(", ").collect();
     known.sort_unstable();
+    listed.sort_unstable();
     assert_eq!(known, listed);
     for name in listed {
         assert!(Gateway::target_help().contains(&name), "{name} is not in the help");

@@ -13,7 +13,7 @@ async fn read(answer: Answer, policy: &Policy) -> (Vec<String>, Option<Error>) {
     let mut chunks = Vec::new();
     let error = loop {
         match stream.next().await {
-            Ok(Some(chunk)) => chunks.push(String::from_utf8(chunk.bytes).unwrap()),
+            Ok(Some(chunk)) => chunks.push(String::from_utf8(chunk.into_bytes()).unwrap()),
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
@@ -122,5 +122,5 @@ async fn a_chunk_is_json_in_utf8() {
     let client = Client::new(Connection::default());
     let mut stream = ChunkStream::open(&client, &request(Method::POST, &server.url()), &policy()).await.unwrap();
     let chunk = stream.next().await.unwrap().unwrap();
-    assert_eq!((chunk.content_type.as_str(), chunk.bytes), (JSON, "{\"t\": \"é\u{2028}\"}".as_bytes().to_vec()));
+    assert_eq!((chunk.content_type(), chunk.bytes()), (JSON, "{\"t\": \"é\u{2028}\"}".as_bytes()));
 }
