@@ -17,15 +17,50 @@ use crate::race::race;
 /// Longer limits are as good as none, and more than a clock can say: a hundred years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A client of one target. Clones share it; it is closed when the last of them has gone.
+/// A client of one target. Clones share it and cost next to nothing; it is closed when the last of them has gone.
 ///
-/// Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
+/// Source: `mlflow.deployments.BaseDeploymentClient`. Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
 #[derive(Clone, Debug)]
 pub struct DeployClient {
     remote: RemoteClient,
     manifest: Arc<Manifest>,
     timeout: Option<Duration>,
 }
+
+/// Hands the plain operations to a macro that declares a method for each: the async client's and the blocking one's.
+macro_rules! for_each_operation {
+    ($declare:ident) => {
+        $declare! {
+            /// Deploys a model under a name; answers a record with `name` and `flavor`.
+            create_deployment(CreateDeployment),
+            /// Replaces a deployment's model, flavor or config.
+            update_deployment(UpdateDeployment),
+            /// Takes a deployment down; one that is gone already is no error.
+            delete_deployment(DeleteDeployment),
+            /// Describes one deployment: a record with `name`.
+            get_deployment(GetDeployment),
+            /// Describes every deployment: a list of records.
+            list_deployments(ListDeployments),
+            /// Makes an endpoint; answers a record with `name`.
+            create_endpoint(CreateEndpoint),
+            /// Changes an endpoint's config.
+            update_endpoint(UpdateEndpoint),
+            /// Removes an endpoint; one that is gone already is no error.
+            delete_endpoint(DeleteEndpoint),
+            /// Describes one endpoint: a record with `name`.
+            get_endpoint(GetEndpoint),
+            /// Describes every endpoint: a list of records.
+            list_endpoints(ListEndpoints),
+            /// Asks a deployment or an endpoint for predictions.
+            predict(Predict),
+            /// Asks for explanations of predictions.
+            explain(Explain),
+            /// Runs an operation of the target's own, by the name in its manifest.
+            invoke(Invoke),
+        }
+    };
+}
+pub(crate) use for_each_operation;
 
 /// Declares the plain operations.
 macro_rules! operations {
@@ -45,34 +80,7 @@ macro_rules! operations {
     };
 }
 
-operations! {
-    /// Deploys a model under a name.
-    create_deployment(CreateDeployment),
-    /// Replaces a deployment's model, flavor or config.
-    update_deployment(UpdateDeployment),
-    /// Takes a deployment down.
-    delete_deployment(DeleteDeployment),
-    /// Describes one deployment: a record with `name`.
-    get_deployment(GetDeployment),
-    /// Describes every deployment: a list of records.
-    list_deployments(ListDeployments),
-    /// Makes an endpoint.
-    create_endpoint(CreateEndpoint),
-    /// Changes an endpoint's config.
-    update_endpoint(UpdateEndpoint),
-    /// Removes an endpoint.
-    delete_endpoint(DeleteEndpoint),
-    /// Describes one endpoint: a record with `name`.
-    get_endpoint(GetEndpoint),
-    /// Describes every endpoint: a list of records.
-    list_endpoints(ListEndpoints),
-    /// Asks a deployment or an endpoint for predictions.
-    predict(Predict),
-    /// Asks for explanations of predictions.
-    explain(Explain),
-    /// Runs an operation of the target's own.
-    invoke(Invoke),
-}
+for_each_operation!(operations);
 
 impl DeployClient {
     pub(crate) fn new(remote: RemoteClient, manifest: Arc<Manifest>, timeout: Option<Duration>) -> Self {

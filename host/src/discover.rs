@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{self, Isolation, Manifest, Panic, ReadError, TARGET};
 
-use crate::search_path::{Origin, SearchEntry};
+use crate::search_path::{NamedFile, Origin, SearchEntry};
 use crate::{Refusal, trust};
 
 /// What a look through the search path found.
@@ -84,15 +84,15 @@ impl Candidate {
 
 impl Discovery {
     /// Looks at the files that were named, then through the directories, each in order.
-    pub(crate) fn run(files: &[PathBuf], entries: &[SearchEntry]) -> Self {
+    pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry]) -> Self {
         let mut discovery = Self::default();
-        for file in files {
-            let state = if file.exists() {
-                inspect(file).into()
+        for NamedFile { path, trusted } in files {
+            let state = if path.exists() {
+                inspect(path, *trusted).into()
             } else {
                 CandidateState::Refused(Refusal::Unreadable("no such file".to_owned()))
             };
-            discovery.candidates.push(Candidate { path: file.clone(), directory: None, state });
+            discovery.candidates.push(Candidate { path: path.clone(), directory: None, state });
         }
         for entry in entries {
             let state = discovery.read_directory(entry).unwrap_or_else(|state| state);
@@ -124,7 +124,7 @@ impl Discovery {
         let looked_at = files.len();
         let directory = Some(self.directories.len());
         for path in files {
-            let state = inspect(&path).into();
+            let state = inspect(&path, false).into();
             self.candidates.push(Candidate { path, directory, state });
         }
         Ok(DirectoryState::Read(looked_at))
@@ -155,7 +155,7 @@ impl From<Found> for CandidateState {
 }
 
 /// Reads a file's manifest, and checks what can be checked before it is loaded.
-fn inspect(path: &Path) -> Found {
+fn inspect(path: &Path, trusted: bool) -> Found {
     // To open a pipe would be to wait for its writer.
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
@@ -169,19 +169,26 @@ fn inspect(path: &Path) -> Found {
         Err(ReadError::NoManifest) => return Found::Library,
         Err(error) => return Found::Refused(refusal(error)),
     };
-    match check(path, &manifest) {
+    let trust = if trusted { Ok(()) } else { check_trust(path) };
+    match trust.and_then(|()| check(&manifest)) {
         Ok(()) => Found::Plugin(Box::new(manifest)),
         Err(refusal) => Found::Refused(refusal),
     }
 }
 
-fn check(path: &Path, manifest: &Manifest) -> Result<(), Refusal> {
+/// Whether only root or the user could have put the file where it is.
+fn check_trust(path: &Path) -> Result<(), Refusal> {
     let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
     let real = path.canonicalize().map_err(unreadable)?;
     trust::check(&real, &fs::metadata(&real).map_err(unreadable)?)?;
-    if let Some(folder) = real.parent() {
-        trust::check(folder, &fs::metadata(folder).map_err(unreadable)?)?;
+    match real.parent() {
+        Some(folder) => trust::check(folder, &fs::metadata(folder).map_err(unreadable)?),
+        None => Ok(()),
     }
+}
+
+/// Whether what a manifest says lets this host load its plugin.
+fn check(manifest: &Manifest) -> Result<(), Refusal> {
     if manifest.abi != ABI {
         return Err(Refusal::Abi { plugin: manifest.abi, host: ABI });
     }

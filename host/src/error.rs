@@ -30,11 +30,19 @@ pub enum Error {
         /// Why.
         refusal: Refusal,
     },
+    /// The program serves targets of other schemes only.
+    #[error("targets of the scheme `{scheme}` are not allowed here, only `{}`", allowed.join("`, `"))]
+    NotAllowed {
+        /// The scheme that was asked for.
+        scheme: String,
+        /// The schemes that are allowed.
+        allowed: Vec<String>,
+    },
     /// No plugin serves the target.
     #[error("{0}")]
     NoPlugin(Box<NoPlugin>),
     /// No target was given, and none is set.
-    #[error("no deployments target: give one, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
+    #[error("no deployments target has been set: give one, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
     NoTarget,
     /// The target URI is none, or the plugin answered with an error.
     #[error(transparent)]
@@ -47,6 +55,7 @@ impl Error {
         match self {
             Self::Ambiguous { .. } | Self::NoTarget => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::Load { .. } => &ErrorCode::PLUGIN_LOAD_FAILED,
+            Self::NotAllowed { .. } => &ErrorCode::PERMISSION_DENIED,
             Self::NoPlugin(_) => &ErrorCode::PLUGIN_NOT_FOUND,
             Self::Target(error) => error.code(),
         }
@@ -73,7 +82,7 @@ impl Error {
                 let _ = writeln!(text, "caused by: {cause}");
                 text
             }),
-            Self::Ambiguous { .. } | Self::Load { .. } | Self::NoTarget => String::new(),
+            Self::Ambiguous { .. } | Self::Load { .. } | Self::NoTarget | Self::NotAllowed { .. } => String::new(),
         }
     }
 }

@@ -3,55 +3,53 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mlflow_deploy_plugin_api::call::{Event, Level};
+use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 
-use crate::client::{DeployClient, within};
+use crate::builder::HostBuilder;
+use crate::client::DeployClient;
 use crate::discover::{CandidateState, Discovery};
+use crate::event::{Listener, PluginEvent};
+use crate::local::LocalDeployment;
 use crate::search_path::{Sources, environment};
-use crate::{Error, library};
-
-/// Something that a plugin said beside its replies.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PluginEvent {
-    /// The plugin's name.
-    pub plugin: String,
-    /// The call that it concerns, 0 for none.
-    pub call: u64,
-    /// How much it matters.
-    pub level: Level,
-    /// What it says.
-    pub event: Event,
-}
-
-type Listener = Arc<dyn Fn(PluginEvent) + Send + Sync>;
+use crate::target::Target;
+use crate::{Error, Refusal, library};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
-/// Clones share what has been found and loaded.
+/// Clones share what has been loaded and which target is set.
+///
+/// ```
+/// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
+/// # mlflow_deploy::blocking::wait(async {
+/// use mlflow_deploy::args::Predict;
+/// use mlflow_deploy::{Host, Payload};
+///
+/// let host = Host::builder().plugin(plugin).build();
+/// host.set_deployments_target("echo")?;
+/// let client = host.get_deploy_client(None).await?;
+/// let inputs = Payload::from_json(&["hello"])?;
+/// let answer = client.predict(Predict { endpoint: Some("echo".to_owned()), inputs, ..Predict::default() }).await?;
+/// assert_eq!(answer.json::<Vec<String>>()?, ["hello"]);
+/// # Ok::<(), mlflow_deploy::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Host(Arc<Shared>);
 
 struct Shared {
-    files: Vec<PathBuf>,
     sources: Sources,
+    schemes: Option<Vec<String>>,
     listener: Listener,
+    /// The target that was set.
+    target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far, by device and inode: one file is loaded once, whatever it is called.
     loaded: Mutex<HashMap<(u64, u64), RemotePlugin>>,
-}
-
-/// Sets up a [`Host`].
-pub struct HostBuilder {
-    files: Vec<PathBuf>,
-    sources: Sources,
-    listener: Listener,
 }
 
 impl Host {
@@ -62,52 +60,52 @@ impl Host {
 
     /// A host to be set up.
     pub fn builder() -> HostBuilder {
-        HostBuilder { files: Vec::new(), sources: Sources::default(), listener: Arc::new(trace) }
+        HostBuilder::new()
     }
 
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
-        Discovery::run(&self.0.files, &self.0.sources.entries(environment))
+        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment))
     }
 
-    /// Makes a client of a target; without one, of the target that `MLFLOW_DEPLOYMENTS_TARGET` names.
+    /// Makes a client of a target; without one, of the target that is set.
     ///
     /// Source: `mlflow.deployments.get_deploy_client`, which returns `None` where no target is set.
     ///
     /// # Errors
-    /// [`Error::NoTarget`], [`Error::NoPlugin`], [`Error::Ambiguous`], [`Error::Load`], or what the plugin says of the
-    /// target or the environment.
+    /// As [`target`](Self::target); [`Error::Load`]; or what the plugin says of the target or the environment.
     pub async fn get_deploy_client(&self, target: Option<&str>) -> Result<DeployClient, Error> {
-        self.get_deploy_client_with(target, &ClientOptions::default(), None).await
+        self.get_deploy_client_with(target, &ClientOptions::default()).await
     }
 
-    /// Makes a client with options of its own, which win over the environment, and a limit to every call.
+    /// Makes a client with options of its own, which win over the environment, so that many clients of one target can
+    /// differ in one process.
     ///
     /// # Errors
-    /// As [`get_deploy_client`](Self::get_deploy_client); `DEADLINE_EXCEEDED` where the plugin does not answer in time.
+    /// As [`get_deploy_client`](Self::get_deploy_client), or what the plugin says of the options.
     pub async fn get_deploy_client_with(
         &self,
         target: Option<&str>,
         options: &ClientOptions,
-        timeout: Option<Duration>,
     ) -> Result<DeployClient, Error> {
-        let target = target_or_default(target)?;
-        let plugin = self.load(&target).await?;
-        let client = within(timeout, plugin.remote.open(&target, options, timeout)).await?;
-        Ok(DeployClient::new(client, Arc::clone(&plugin.manifest), timeout))
+        self.target(target)?.open(options, None).await
     }
 
-    /// What the target's plugin tells a user about it.
+    /// Finds the plugin of a target; without one, of the target that is set. Nothing is loaded.
     ///
     /// # Errors
-    /// As [`get_deploy_client`](Self::get_deploy_client); `NOT_IMPLEMENTED` where the plugin has no help.
-    pub async fn target_help(&self, target: Option<&str>) -> Result<Payload, Error> {
-        let target = target_or_default(target)?;
-        Ok(self.load(&target).await?.remote.target_help().await?)
-    }
-
-    /// The plugin of a target, loaded.
-    async fn load(&self, target: &TargetUri) -> Result<Loaded, Error> {
+    /// [`Error::NoTarget`], [`Error::NotAllowed`], [`Error::NoPlugin`], [`Error::Ambiguous`], [`Error::Load`] for a
+    /// plugin that was named by its file and cannot be used; `INVALID_PARAMETER_VALUE` for what is no target URI.
+    pub fn target(&self, target: Option<&str>) -> Result<Target, Error> {
+        let uri = match target {
+            Some(target) => TargetUri::parse(target)?,
+            None => self.get_deployments_target()?,
+        };
+        if let Some(allowed) = &self.0.schemes
+            && !allowed.iter().any(|scheme| scheme == uri.scheme())
+        {
+            return Err(Error::NotAllowed { scheme: uri.scheme().to_owned(), allowed: allowed.clone() });
+        }
         let discovery = self.discover();
         // A file that was named is meant: to pass it over in silence would be to ask another target.
         for named in discovery.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
@@ -115,36 +113,81 @@ impl Host {
                 return Err(Error::Load { path: named.path.clone(), refusal: refusal.clone() });
             }
         }
-        let winner = discovery.choose(target)?.winner;
-        let manifest = Arc::new(winner.manifest().expect("only what has a manifest is chosen").clone());
-        let refused = |refusal| Error::Load { path: winner.path.clone(), refusal };
-        let id = identity(&winner.path).map_err(|error| refused(crate::Refusal::Unreadable(error.to_string())))?;
-        let known = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        if let Some(remote) = known {
-            return Ok(Loaded { remote, manifest });
+        let winner = discovery.choose(&uri)?.winner;
+        let manifest = winner.manifest().expect("only what has a manifest is chosen").clone();
+        Ok(Target::new(self.clone(), uri, winner.path.clone(), Arc::new(manifest)))
+    }
+
+    /// Sets the target that is meant where none is given. Every target that a plugin serves is accepted.
+    ///
+    /// Source: `mlflow.deployments.set_deployments_target`, which sets it for the whole process and refuses most
+    /// plugins' targets.
+    ///
+    /// # Errors
+    /// As [`target`](Self::target); then the one that was set before stays.
+    pub fn set_deployments_target(&self, target: &str) -> Result<(), Error> {
+        let uri = self.target(Some(target))?.uri().clone();
+        *lock(&self.0.target) = Some(uri);
+        Ok(())
+    }
+
+    /// The target that is meant where none is given: the one that was set, else `MLFLOW_DEPLOYMENTS_TARGET`.
+    ///
+    /// Source: `mlflow.deployments.get_deployments_target`.
+    ///
+    /// # Errors
+    /// [`Error::NoTarget`]; `INVALID_PARAMETER_VALUE` where the variable holds no target URI.
+    pub fn get_deployments_target(&self) -> Result<TargetUri, Error> {
+        if let Some(target) = &*lock(&self.0.target) {
+            return Ok(target.clone());
         }
-        let (listener, name) = (Arc::clone(&self.0.listener), manifest.name.clone());
-        let listener = move |call, level, event| listener(PluginEvent { plugin: name.clone(), call, level, event });
-        let remote = library::load(&winner.path, listener).await.map_err(refused)?;
+        match environment("MLFLOW_DEPLOYMENTS_TARGET") {
+            Some(target) if !target.is_empty() => Ok(TargetUri::parse(&target.to_string_lossy())?),
+            _ => Err(Error::NoTarget),
+        }
+    }
+
+    /// What the target's plugin tells a user about it, as Markdown.
+    ///
+    /// Source: `target_help` of MLflow's plugins.
+    ///
+    /// # Errors
+    /// As [`target`](Self::target); [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help.
+    pub async fn target_help(&self, target: Option<&str>) -> Result<Payload, Error> {
+        self.target(target)?.help().await
+    }
+
+    /// Serves a model on this machine as its target would: of the arguments, `target_uri` says which.
+    ///
+    /// Source: `mlflow.deployments.run_local`.
+    ///
+    /// # Errors
+    /// As [`target`](Self::target); [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no way to. All else comes
+    /// through what is returned.
+    pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
+        self.target(Some(&arguments.target_uri))?.run_local(arguments).await
+    }
+
+    /// A plugin by its file, loaded now unless it is already.
+    pub(crate) async fn load(&self, path: &Path, manifest: &Manifest) -> Result<RemotePlugin, Error> {
+        let refused = |refusal| Error::Load { path: path.to_owned(), refusal };
+        let id = identity(path).map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
+        let known = lock(&self.0.loaded).get(&id).cloned();
+        if let Some(remote) = known {
+            return Ok(remote);
+        }
+        let (listener, plugin) = (Arc::clone(&self.0.listener), manifest.name.clone());
+        let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
+        let remote = library::load(path, listener).await.map_err(refused)?;
         // Of two loads at once the first one counts; the other instance has done nothing yet.
-        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let remote = loaded.entry(id).or_insert(remote).clone();
-        Ok(Loaded { remote, manifest })
+        Ok(lock(&self.0.loaded).entry(id).or_insert(remote).clone())
     }
 }
 
-struct Loaded {
-    remote: RemotePlugin,
-    manifest: Arc<Manifest>,
-}
-
-fn target_or_default(target: Option<&str>) -> Result<TargetUri, Error> {
-    match target {
-        Some(target) => Ok(TargetUri::parse(target)?),
-        None => match environment("MLFLOW_DEPLOYMENTS_TARGET") {
-            Some(target) if !target.is_empty() => Ok(TargetUri::parse(&target.to_string_lossy())?),
-            _ => Err(Error::NoTarget),
-        },
+impl From<HostBuilder> for Host {
+    fn from(builder: HostBuilder) -> Self {
+        let HostBuilder { sources, schemes, listener } = builder;
+        Self(Arc::new(Shared { sources, schemes, listener, target: Mutex::default(), loaded: Mutex::default() }))
     }
 }
 
@@ -154,16 +197,8 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Where events go unless the program says otherwise.
-fn trace(said: PluginEvent) {
-    let PluginEvent { plugin, call, level, event } = said;
-    let message = event.message;
-    match level {
-        Level::Error => tracing::error!(plugin, call, "{message}"),
-        Level::Warn => tracing::warn!(plugin, call, "{message}"),
-        Level::Info => tracing::info!(plugin, call, progress = event.progress, "{message}"),
-        _ => tracing::debug!(plugin, call, "{message}"),
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Host {
@@ -172,51 +207,8 @@ impl Default for Host {
     }
 }
 
-impl HostBuilder {
-    /// Adds a directory that comes before all others.
-    #[must_use]
-    pub fn plugin_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.sources.given.push(directory.into());
-        self
-    }
-
-    /// Adds a plugin by its file, which wins over every directory.
-    #[must_use]
-    pub fn plugin(mut self, file: impl Into<PathBuf>) -> Self {
-        self.files.push(file.into());
-        self
-    }
-
-    /// Searches beside an executable too, as the command does: its folder, `plugins` in it, and `../lib`.
-    #[must_use]
-    pub fn beside_executable(mut self, executable: impl Into<PathBuf>) -> Self {
-        self.sources.executable = Some(executable.into());
-        self
-    }
-
-    /// Receives what plugins say beside their replies. It may be called from any thread and must not block.
-    /// Without it, events go to `tracing`.
-    #[must_use]
-    pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
-        self.listener = Arc::new(listener);
-        self
-    }
-
-    /// The host. Nothing is searched or loaded yet.
-    pub fn build(self) -> Host {
-        let Self { files, sources, listener } = self;
-        Host(Arc::new(Shared { files, sources, listener, loaded: Mutex::default() }))
-    }
-}
-
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Host").field("files", &self.0.files).field("sources", &self.0.sources).finish()
-    }
-}
-
-impl fmt::Debug for HostBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("HostBuilder").field("files", &self.files).field("sources", &self.sources).finish()
+        formatter.debug_struct("Host").field("sources", &self.0.sources).field("schemes", &self.0.schemes).finish()
     }
 }

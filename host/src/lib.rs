@@ -1,42 +1,41 @@
 #![doc = include_str!("../README.md")]
 
+pub mod blocking;
+mod builder;
 mod client;
 mod discover;
 mod error;
+mod event;
 mod host;
 mod library;
+mod local;
+mod process;
 mod race;
+mod record;
 mod refusal;
 mod registry;
 mod search_path;
+mod target;
 mod trust;
 
+pub use builder::HostBuilder;
 pub use client::{DeployClient, PredictionStream};
 pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
 pub use error::{Error, NoPlugin};
-pub use host::{Host, HostBuilder, PluginEvent};
+pub use event::PluginEvent;
+pub use host::Host;
+pub use local::LocalDeployment;
 pub use mlflow_deploy_plugin_api::{
     ClientOptions, Config, ErrorCode, JSON, Operation, Payload, TargetUri, args, call, manifest,
 };
+pub use process::{
+    get_deploy_client, get_deploy_client_with, get_deployments_target, run_local, set_deployments_target, target_help,
+};
+pub use record::Record;
 pub use refusal::Refusal;
 pub use registry::Choice;
 pub use search_path::Origin;
+pub use target::Target;
 
 /// What a target answers where it answers with an error.
 pub type TargetError = mlflow_deploy_plugin_api::Error;
-
-use std::sync::LazyLock;
-
-/// The host behind [`get_deploy_client`].
-static DEFAULT: LazyLock<Host> = LazyLock::new(Host::new);
-
-/// Makes a client of a target, such as `databricks` or `http://localhost:5000`, with the plugins of the environment,
-/// the user and the system; without a target, of the one that `MLFLOW_DEPLOYMENTS_TARGET` names.
-///
-/// Source: `mlflow.deployments.get_deploy_client`.
-///
-/// # Errors
-/// As [`Host::get_deploy_client`].
-pub async fn get_deploy_client(target: Option<&str>) -> Result<DeployClient, Error> {
-    DEFAULT.get_deploy_client(target).await
-}

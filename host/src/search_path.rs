@@ -33,11 +33,23 @@ pub(crate) struct SearchEntry {
     pub(crate) prefix: &'static str,
 }
 
+/// A plugin that was named by its file.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedFile {
+    pub(crate) path: PathBuf,
+    /// Whether it is trusted whoever owns it.
+    pub(crate) trusted: bool,
+}
+
 /// What the search path is made of.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
+    /// Plugins that were named, before all directories.
+    pub(crate) files: Vec<NamedFile>,
     /// Directories that come first.
     pub(crate) given: Vec<PathBuf>,
+    /// Whether there are no other directories.
+    pub(crate) only_given: bool,
     /// The executable whose neighbourhood is searched; `None` for embedders unless they ask.
     pub(crate) executable: Option<PathBuf>,
 }
@@ -50,6 +62,9 @@ impl Sources {
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
         let given = self.given.iter().cloned().map(|path| entry(path, Origin::Given));
+        if self.only_given {
+            return given.collect();
+        }
         let listed = variable("MLFLOW_DEPLOY_PLUGIN_PATH").unwrap_or_default();
         let listed = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
         let mut entries: Vec<_> = given.chain(listed.map(|path| entry(path, Origin::Environment))).collect();
@@ -91,7 +106,11 @@ mod tests {
 
     #[test]
     fn flags_come_before_the_environment_and_the_system_last() {
-        let sources = Sources { given: vec!["/given".into()], executable: Some("/opt/bin/mlflow-deploy".into()) };
+        let sources = Sources {
+            given: vec!["/given".into()],
+            executable: Some("/opt/bin/mlflow-deploy".into()),
+            ..Sources::default()
+        };
         assert_eq!(
             paths(&sources, &[("MLFLOW_DEPLOY_PLUGIN_PATH", "/a::/b"), ("HOME", "/home/u")]),
             [
@@ -112,6 +131,12 @@ mod tests {
     fn the_environment_can_replace_the_rest() {
         let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")];
         assert_eq!(paths(&Sources::default(), &variables), ["/a"]);
+    }
+
+    #[test]
+    fn a_program_can_leave_the_environment_out() {
+        let sources = Sources { given: vec!["/given".into()], only_given: true, ..Sources::default() };
+        assert_eq!(paths(&sources, &[("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("HOME", "/h")]), ["/given"]);
     }
 
     #[test]

@@ -379,6 +379,11 @@ impl InFlight {
             unsafe { credit(self.instance.handle, self.id, chunks) };
         }
     }
+
+    /// Tells the plugin to stop; its reply is still waited for.
+    pub(super) fn cancel(&self) {
+        self.instance.cancel(self.id);
+    }
 }
 
 impl InFlight {

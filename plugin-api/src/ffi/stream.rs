@@ -31,6 +31,11 @@ impl RemoteStream {
         std::future::poll_fn(|poll| self.poll(poll)).await
     }
 
+    /// Tells the plugin to stop. The stream goes on to its end, which is when the plugin has stopped.
+    pub fn cancel(&self) {
+        self.call.cancel();
+    }
+
     fn poll(&mut self, poll: &mut Context<'_>) -> Poll<Option<Result<Payload>>> {
         let item = ready!(self.items.poll_recv(poll));
         if matches!(item, Some(Ok(_))) {

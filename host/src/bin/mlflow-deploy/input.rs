@@ -1,14 +1,18 @@
-//! Reads a verb's input from a file or stdin.
+//! Reads a verb's input from a file or stdin, and makes it what the target takes.
 
 use std::io::Read;
 use std::path::Path;
 
-use mlflow_deploy::Payload;
+use mlflow_deploy::manifest::Manifest;
+use mlflow_deploy::{JSON, Payload};
 
+use crate::csv;
 use crate::report::Failure;
 
+const CSV: &str = "text/csv";
+
 /// Reads an input. Its media type is the one given, or what the file's name says.
-pub(crate) fn read(path: &Path, content_type: Option<String>) -> Result<Payload, Failure> {
+pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, Failure> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes)
@@ -16,7 +20,29 @@ pub(crate) fn read(path: &Path, content_type: Option<String>) -> Result<Payload,
         std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     read.map_err(|error| Failure::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
-    let by_name =
-        || if path.extension().is_some_and(|extension| extension == "csv") { "text/csv" } else { "application/json" };
-    Ok(Payload::new(content_type.unwrap_or_else(|| by_name().to_owned()), bytes))
+    let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let content_type = match content_type {
+        Some("csv") => CSV,
+        Some("json") => JSON,
+        Some(other) => other,
+        None if is_csv(path) => CSV,
+        None => JSON,
+    };
+    Ok(Payload::new(content_type, bytes))
+}
+
+/// CSV for a target that takes only JSON becomes `dataframe_split`; all else stays what it is.
+pub(crate) fn accepted(inputs: Payload, manifest: &Manifest) -> Result<Payload, Failure> {
+    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
+    if media_type(inputs.content_type()) != CSV || accepts(CSV) || !accepts(JSON) {
+        return Ok(inputs);
+    }
+    let split = csv::dataframe_split(inputs.bytes())
+        .map_err(|error| Failure::Input(format!("failed to read the input as CSV: {error}")))?;
+    Ok(Payload::new(JSON, split))
+}
+
+/// A media type without its parameters.
+fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

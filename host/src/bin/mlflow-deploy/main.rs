@@ -1,17 +1,21 @@
 //! The command `mlflow-deploy`: reads the arguments, runs one verb, and ends with its exit code.
 
 mod args;
+mod csv;
+mod drive;
+mod help;
 mod input;
+mod local;
+mod pages;
 mod plugins;
 mod report;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match args::Cli::try_parse() {
+    match args::Cli::read() {
         Ok(cli) => run::run(cli),
         Err(error) => report::usage(&error),
     }

@@ -1,94 +1,152 @@
 //! Runs a verb: one match arm each. Reads the input, makes the client, calls it, hands the answer to the report.
 
-use std::panic::resume_unwind;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mlflow_deploy::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
-use mlflow_deploy::{ClientOptions, DeployClient, Error, Host};
-use tokio::runtime::Builder;
+use mlflow_deploy::args::{
+    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
+    ListDeployments, ListEndpoints, Predict, PredictStream, UpdateDeployment, UpdateEndpoint,
+};
+use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record};
+use serde_json::{Map, Value, json};
 
-use crate::args::{Cli, Global, Target, Verb};
-use crate::report::{Failure, Report};
-use crate::{input, plugins};
+use crate::args::{Cli, Client, ConfigArguments, Global, Verb};
+use crate::drive::{Ending, drive};
+use crate::report::{Failure, Report, Talk};
+use crate::settings::{Kind, Schema, merge};
+use crate::{help, input, local, pages, plugins};
 
-/// How much longer than its limit a verb may take: a plugin that blocks the thread that calls it answers to nobody.
-const GRACE: Duration = Duration::from_millis(200);
-
-/// Runs the verb until it is done, interrupted, or out of time.
-///
-/// It runs on a thread of its own, and a second one keeps time and hears signals, so that nothing a plugin does can keep
-/// the other two from ending it.
+/// Runs the verb; gives the exit code.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let report = Report::new(&cli.global);
-    let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report.failure(&Failure::Input(format!("failed to start: {error}"))),
-    };
-    let limit = cli.verb.timeout();
-    let outcome = runtime.block_on(async {
-        let mut verb = tokio::spawn(verb(cli, report));
-        let stuck = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit.saturating_add(GRACE)).await,
-                None => std::future::pending().await,
-            }
-        };
-        let ended = tokio::select! {
-            done = &mut verb => done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
-            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
-            () = stuck => Err(Failure::Stuck),
-        };
-        // What is on its way is dropped, and with it unfinished files, unless a plugin holds on to the thread.
-        verb.abort();
-        if !verb.is_finished() {
-            let _dropped = tokio::time::timeout(GRACE, verb).await;
-        }
-        ended
-    });
-    runtime.shutdown_background();
-    match outcome {
+    let ending = Ending { limit: cli.verb.timeout(), is_orderly: matches!(cli.verb, Verb::RunLocal(_)) };
+    match drive(verb(cli, report.clone()), ending, report.talk()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report.failure(&failure),
     }
 }
 
 async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
-    let host = host(&cli.global, &report);
+    let host = host(&cli.global, report.talk());
+    let talk = report.talk();
     match cli.verb {
-        Verb::Plugins(verb) => plugins::run(&verb, &host, &report),
-        Verb::ListEndpoints(target) => {
-            let client = open(&host, &target).await?;
-            report.list("endpoints", &client.list_endpoints(ListEndpoints {}).await.map_err(Error::from)?)
+        Verb::Create(create) => {
+            let client = open(&host, &create.client, talk).await?;
+            let config = config(&client, Operation::CreateDeployment, &create.config, talk)?;
+            let (name, model_uri, flavor, endpoint) = (create.name, create.model_uri, create.flavor, create.endpoint);
+            let asked = CreateDeployment { name: name.clone(), model_uri, flavor, config, endpoint };
+            let answer = client.create_deployment(asked).await?;
+            report.done(&answer, |answer| match (member(answer, "flavor"), named(answer, &name)) {
+                (Some(flavor), name) => format!("\n{flavor} deployment {name} is created\n"),
+                (None, name) => format!("\ndeployment {name} is created\n"),
+            })
         }
-        Verb::GetEndpoint { target, endpoint } => {
-            let client = open(&host, &target).await?;
-            report.record(&client.get_endpoint(GetEndpoint { endpoint }).await.map_err(Error::from)?)
+        Verb::Update(update) => {
+            let client = open(&host, &update.client, talk).await?;
+            let config = config(&client, Operation::UpdateDeployment, &update.config, talk)?;
+            let (name, model_uri, flavor, endpoint) = (update.name, update.model_uri, update.flavor, update.endpoint);
+            let asked = UpdateDeployment { name: name.clone(), model_uri, flavor, config, endpoint };
+            let answer = client.update_deployment(asked).await?;
+            report.done(&answer, |answer| match member(answer, "flavor") {
+                Some(flavor) => format!("Deployment {name} is updated (with flavor {flavor})\n"),
+                None => format!("Deployment {name} is updated\n"),
+            })
         }
-        Verb::Predict { target, subject, input_path, content_type, output_path, stream } => {
-            let inputs = input::read(&input_path, content_type)?;
-            let client = open(&host, &target).await?;
-            let (deployment_name, endpoint) = (subject.name, subject.endpoint);
-            let mut output = report.output(output_path.as_deref())?;
-            if stream {
-                let arguments = PredictStream { deployment_name, endpoint, inputs, ..PredictStream::default() };
-                let mut chunks = client.predict_stream(&arguments).map_err(Error::from)?;
+        Verb::Delete(delete) => {
+            let client = open(&host, &delete.client, talk).await?;
+            let config = config(&client, Operation::DeleteDeployment, &delete.config, talk)?;
+            let (name, endpoint) = (delete.name, delete.endpoint);
+            let answer = client.delete_deployment(DeleteDeployment { name: name.clone(), config, endpoint }).await?;
+            report.done(&answer, |_| format!("Deployment {name} is deleted\n"))
+        }
+        Verb::List { client, endpoint } => {
+            let client = open(&host, &client, talk).await?;
+            report.list("deployments", &client.list_deployments(ListDeployments { endpoint }).await?)
+        }
+        Verb::Get { client, name, endpoint } => {
+            let client = open(&host, &client, talk).await?;
+            report.record(&client.get_deployment(GetDeployment { name, endpoint }).await?)
+        }
+        Verb::Predict(predict) => {
+            let inputs = input::read(&predict.input.input_path, predict.input.content_type.as_deref())?;
+            let client = open(&host, &predict.client, talk).await?;
+            let inputs = input::accepted(inputs, client.manifest())?;
+            let (deployment_name, endpoint) = (predict.subject.name, predict.subject.endpoint);
+            let mut output = report.output(predict.output.output_path.as_deref())?;
+            if predict.stream {
+                let config = config(&client, Operation::PredictStream, &predict.config, talk)?;
+                let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
                 while let Some(chunk) = chunks.next().await {
-                    output.line(&chunk.map_err(Error::from)?)?;
+                    output.line(&chunk?)?;
                 }
             } else {
-                let arguments = Predict { deployment_name, endpoint, inputs, ..Predict::default() };
-                output.document(&client.predict(arguments).await.map_err(Error::from)?)?;
+                let config = config(&client, Operation::Predict, &predict.config, talk)?;
+                let asked = Predict { deployment_name, endpoint, config, inputs };
+                output.document(&client.predict(asked).await?)?;
             }
             output.keep()
         }
-        Verb::Help(target) => report.text(&host.target_help(target.target.as_deref()).await?),
+        Verb::Explain(explain) => {
+            let inputs = input::read(&explain.input.input_path, explain.input.content_type.as_deref())?;
+            let client = open(&host, &explain.client, talk).await?;
+            let inputs = input::accepted(inputs, client.manifest())?;
+            let config = config(&client, Operation::Explain, &explain.config, talk)?;
+            let (deployment_name, endpoint) = (explain.subject.name, explain.subject.endpoint);
+            let mut output = report.output(explain.output.output_path.as_deref())?;
+            output.document(&client.explain(Explain { deployment_name, endpoint, config, inputs }).await?)?;
+            output.keep()
+        }
+        Verb::CreateEndpoint(create) => {
+            let client = open(&host, &create.client, talk).await?;
+            let config = config_and_wait(&client, Operation::CreateEndpoint, &create.config, create.wait, talk)?;
+            let name = create.endpoint;
+            let answer = client.create_endpoint(CreateEndpoint { name: name.clone(), config }).await?;
+            report.done(&answer, |answer| format!("\nEndpoint {} is created\n", named(answer, &name)))
+        }
+        Verb::UpdateEndpoint(update) => {
+            let client = open(&host, &update.client, talk).await?;
+            let config = config_and_wait(&client, Operation::UpdateEndpoint, &update.config, update.wait, talk)?;
+            let endpoint = update.endpoint;
+            let answer = client.update_endpoint(UpdateEndpoint { endpoint: endpoint.clone(), config }).await?;
+            report.done(&answer, |_| format!("\nEndpoint {endpoint} is updated\n"))
+        }
+        Verb::DeleteEndpoint { client, endpoint } => {
+            let client = open(&host, &client, talk).await?;
+            let answer = client.delete_endpoint(DeleteEndpoint { endpoint: endpoint.clone() }).await?;
+            report.done(&answer, |_| format!("\nEndpoint {endpoint} is deleted\n"))
+        }
+        Verb::ListEndpoints(client) => {
+            let client = open(&host, &client, talk).await?;
+            report.list("endpoints", &client.list_endpoints(ListEndpoints {}).await?)
+        }
+        Verb::GetEndpoint { client, endpoint } => {
+            let client = open(&host, &client, talk).await?;
+            report.record(&client.get_endpoint(GetEndpoint { endpoint }).await?)
+        }
+        Verb::Invoke(invoke) => {
+            let inputs = match &invoke.input_path {
+                Some(path) => input::read(path, invoke.content_type.as_deref())?,
+                None => Payload::empty(),
+            };
+            let client = open(&host, &invoke.client, talk).await?;
+            let config = settings(&client, &invoke.operation, &invoke.config, talk)?;
+            let (operation, name, endpoint) = (invoke.operation, invoke.name, invoke.endpoint);
+            let mut output = report.output(invoke.output.output_path.as_deref())?;
+            let asked = Invoke { operation, name, endpoint, config: Config::new(&config)?, inputs };
+            output.document(&client.invoke(asked).await?)?;
+            output.keep()
+        }
+        Verb::RunLocal(arguments) => local::run(arguments, &host, &report).await,
+        Verb::Help(target) => help::run(target.target.as_deref(), &host, &report).await,
+        Verb::Plugins(verb) => plugins::run(&verb, &host, &report),
+        Verb::Completions { shell } => pages::completions(shell, &report),
+        Verb::Man(manual) => pages::manual(&manual, &report),
     }
 }
 
 /// A host that searches where the flags and the environment say, and beside this executable.
-fn host(global: &Global, report: &Report) -> Host {
-    let mut builder = Host::builder().on_event(report.listener());
+fn host(global: &Global, talk: &Talk) -> Host {
+    let mut builder = Host::builder().on_event(talk.listener());
     builder = global.plugin_dir.iter().fold(builder, |builder, directory| {
         // A flag is typed in the folder that it is meant from.
         builder.plugin_dir(std::path::absolute(directory).unwrap_or_else(|_empty| directory.clone()))
@@ -101,21 +159,55 @@ fn host(global: &Global, report: &Report) -> Host {
 }
 
 /// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
-async fn open(host: &Host, target: &Target) -> Result<DeployClient, Failure> {
-    let mut options = serde_json::Map::new();
-    for option in &target.options {
-        let (key, value) = option.pair().map_err(Failure::Input)?;
-        if options.insert(key.clone(), value).is_some() {
-            return Err(Failure::Input(format!("`--option {key}` is given twice")));
-        }
-    }
-    let options = if options.is_empty() {
-        ClientOptions::default()
-    } else {
-        ClientOptions::new(&options).map_err(Error::from)?
-    };
+async fn open(host: &Host, arguments: &Client, talk: &Talk) -> Result<DeployClient, Failure> {
     let begun = Instant::now();
-    let client = host.get_deploy_client_with(target.target.as_deref(), &options, target.timeout).await?;
-    let left = target.timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-    Ok(client.with_timeout(left))
+    let target = host.target(arguments.target.target.as_deref())?;
+    let schema = Schema::new(Some(&target.manifest().options));
+    let options = merge(Kind::Option, arguments.options_file.as_deref(), &arguments.options, schema, talk)?;
+    let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
+    Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
+}
+
+fn config(
+    client: &DeployClient,
+    operation: Operation,
+    arguments: &ConfigArguments,
+    talk: &Talk,
+) -> Result<Config, Failure> {
+    config_and_wait(client, operation, arguments, false, talk)
+}
+
+fn config_and_wait(
+    client: &DeployClient,
+    operation: Operation,
+    arguments: &ConfigArguments,
+    wait: bool,
+    talk: &Talk,
+) -> Result<Config, Failure> {
+    let mut members = settings(client, operation.name(), arguments, talk)?;
+    if wait {
+        members.insert("wait".to_owned(), json!(true));
+    }
+    Ok(Config::new(&members)?)
+}
+
+/// The config of an operation, MLflow's or the target's own, as its manifest types it.
+fn settings(
+    client: &DeployClient,
+    operation: &str,
+    arguments: &ConfigArguments,
+    talk: &Talk,
+) -> Result<Map<String, Value>, Failure> {
+    let schema = Schema::new(client.manifest().config.get(operation).and_then(Value::as_object));
+    merge(Kind::Config, arguments.file.as_deref(), &arguments.settings, schema, talk)
+}
+
+/// A member of the answer that is text.
+fn member(answer: &Payload, name: &str) -> Option<String> {
+    Record::try_from(answer).ok()?.get(name)?.as_str().map(str::to_owned)
+}
+
+/// The name that the answer gives, which is the one that was asked for unless the target changed it.
+fn named(answer: &Payload, asked: &str) -> String {
+    member(answer, "name").unwrap_or_else(|| asked.to_owned())
 }

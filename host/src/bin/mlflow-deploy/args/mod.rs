@@ -1,0 +1,7 @@
+//! The arguments, and all help text.
+
+mod parts;
+mod verbs;
+
+pub(crate) use parts::{Client, ConfigArguments, Unread};
+pub(crate) use verbs::{Cli, Global, Manual, Plugins, RunLocal, Verb};

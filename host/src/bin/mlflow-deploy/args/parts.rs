@@ -1,0 +1,113 @@
+//! What several verbs take: the target and its client, config, a deployment or an endpoint, inputs and outputs.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+
+/// The target.
+#[derive(Args, Debug)]
+pub(crate) struct TargetArgument {
+    /// Target URI, such as `databricks` or `http://localhost:5000`. Without it: `MLFLOW_DEPLOYMENTS_TARGET`.
+    #[arg(short, long, value_name = "URI")]
+    pub(crate) target: Option<String>,
+}
+
+/// The target, and the client made of it.
+#[derive(Args, Debug)]
+pub(crate) struct Client {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+
+    /// An option of the client, which wins over the environment: written like `--config`. Can be repeated.
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    pub(crate) options: Vec<Unread>,
+
+    /// JSON, YAML or TOML file with options of the client; `--option` wins over it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) options_file: Option<PathBuf>,
+
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Settings of the target's own.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArguments {
+    /// A config key of the target's own; `mlflow-deploy help -t TARGET` lists them. Can be repeated.
+    ///
+    /// `key=text` is text, unless the target says that the key is a number, a truth value, a list or an object.
+    /// `key:=JSON` is JSON, and `.a.b=text` or `.a.b:=JSON` is the member `b` of the object `a`.
+    #[arg(short = 'C', long = "config", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<Unread>,
+
+    /// JSON, YAML or TOML file with config; `--config` wins over it.
+    #[arg(long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What is asked: a deployment or an endpoint.
+#[derive(Args, Debug)]
+pub(crate) struct Subject {
+    /// Name of the deployment. Exactly one of `--name` or `--endpoint` must be specified.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// Name of the endpoint. Exactly one of `--name` or `--endpoint` must be specified.
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+}
+
+/// What goes in.
+#[derive(Args, Debug)]
+pub(crate) struct InputArguments {
+    /// File with the input, or `-` for stdin. CSV becomes `dataframe_split` where the target takes none.
+    #[arg(short = 'I', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) input_path: PathBuf,
+
+    /// The input's media type; `csv` and `json` will do. Without it: what the file's name ends in, else JSON.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+}
+
+/// Where the result goes.
+#[derive(Args, Debug)]
+pub(crate) struct OutputArguments {
+    /// File to write the result to, instead of stdout. It is replaced only when the result is complete.
+    #[arg(short = 'O', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output_path: Option<PathBuf>,
+}
+
+/// An argument that may hold a secret: it is not shown, also not where it is wrong.
+#[derive(Clone)]
+pub(crate) struct Unread(String);
+
+impl Unread {
+    /// The argument as it was given.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Unread {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<redacted>")
+    }
+}
+
+/// Reads a number of seconds, more than 0.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_not_a_number| "expected a number of seconds, such as 30 or 0.5")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected a number of seconds greater than 0".to_owned()),
+    }
+}

@@ -1,0 +1,58 @@
+//! CSV as the JSON that MLflow's model servers read: `dataframe_split`.
+
+use serde_json::{Number, Value, json};
+
+/// Makes `{"dataframe_split": {"columns": […], "data": […]}}` of CSV whose first line names the columns.
+///
+/// A column is one of numbers only where every number in it is written back as it stands, so that `007` and `1.50` stay
+/// text. An empty cell is `null`.
+pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
+    let mut reader = csv::ReaderBuilder::new().from_reader(csv);
+    let columns: Vec<_> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
+    if columns.is_empty() {
+        return Err("it is empty: expected a line that names the columns".to_owned());
+    }
+    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let is_number: Vec<_> =
+        (0..columns.len()).map(|at| rows.iter().all(|row| row[at].is_empty() || number(&row[at]).is_some())).collect();
+    let cell = |(text, is_number): (&str, &bool)| match number(text) {
+        _ if text.is_empty() => Value::Null,
+        Some(number) if *is_number => Value::Number(number),
+        _ => Value::from(text),
+    };
+    let data: Vec<Vec<_>> = rows.iter().map(|row| row.iter().zip(&is_number).map(cell).collect()).collect();
+    Ok(json!({ "dataframe_split": { "columns": columns, "data": data } }).to_string().into_bytes())
+}
+
+/// The number that is written exactly so.
+fn number(text: &str) -> Option<Number> {
+    let number: Number = serde_json::from_str(text).ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_numbers_only_where_nothing_is_lost() {
+        let csv = "i,f,zip,long,mixed,empty,text\n1,0.5,007,12345678901234567890123,1,,\"a,b\"\n-2,,8001,1,x,,é\n";
+        let split = String::from_utf8(dataframe_split(csv.as_bytes()).unwrap()).unwrap();
+        assert_eq!(
+            split,
+            r#"{"dataframe_split":{"columns":["i","f","zip","long","mixed","empty","text"],"data":[[1,0.5,"007","12345678901234567890123","1",null,"a,b"],[-2,null,"8001","1","x",null,"é"]]}}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        for (csv, message) in [
+            (b"".as_slice(), "it is empty"),
+            (b"a,b\n1\n", "CSV error: record 1 (line: 2, byte: 4): found record with 1 fields"),
+            (b"a\n\xff\n", "CSV parse error: record 1 (line 2, field: 0, byte: 2): invalid utf-8"),
+        ] {
+            let error = dataframe_split(csv).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

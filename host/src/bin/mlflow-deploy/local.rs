@@ -1,0 +1,43 @@
+//! The verb `run-local`: says where the model is served, and stops the server when it is interrupted.
+
+use mlflow_deploy::args::RunLocal as Arguments;
+use mlflow_deploy::{Config, Host, Payload, Record};
+use serde_json::Value;
+
+use crate::args::RunLocal;
+use crate::drive::interrupted;
+use crate::report::{Failure, Report};
+use crate::settings::{Kind, Schema, merge};
+
+pub(crate) async fn run(verb: RunLocal, host: &Host, report: &Report) -> Result<(), Failure> {
+    let target = host.target(verb.target.target.as_deref())?;
+    let schema = Schema::new(target.manifest().config.get("run_local").and_then(Value::as_object));
+    let config = merge(Kind::Config, verb.config.file.as_deref(), &verb.config.settings, schema, report.talk())?;
+    let RunLocal { name, model_uri, flavor, .. } = verb;
+    let config = Config::new(&config)?;
+    let asked =
+        Arguments { target_uri: target.uri().as_str().to_owned(), name: name.clone(), model_uri, flavor, config };
+    let mut served = target.run_local(asked).await?;
+    loop {
+        tokio::select! {
+            event = served.next() => match event {
+                Some(event) => report.event(&event?, |event| sentence(&name, event))?,
+                None => return Ok(()),
+            },
+            () = interrupted() => {
+                served.stop().await?;
+                return Err(Failure::Interrupted);
+            }
+        }
+    }
+}
+
+/// An event of the server for a person.
+fn sentence(name: &str, event: &Payload) -> String {
+    match Record::try_from(event) {
+        Ok(record) if record["event"] == "ready" && record["url"].is_string() => {
+            format!("{name} is served at {}; Ctrl-C stops it\n", record["url"].as_str().unwrap_or_default())
+        }
+        _ => format!("{}\n", String::from_utf8_lossy(event.bytes())),
+    }
+}

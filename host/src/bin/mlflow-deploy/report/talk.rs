@@ -1,0 +1,92 @@
+//! What goes to stderr: warnings, what plugins say, errors, and on a terminal a spinner while one waits.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mlflow_deploy::PluginEvent;
+use mlflow_deploy::call::Level;
+
+use crate::args::Global;
+
+/// The writer of stderr. Clones share the spinner.
+#[derive(Clone, Debug)]
+pub(crate) struct Talk {
+    /// The least that matters enough to be said.
+    least: Level,
+    spinner: ProgressBar,
+    /// Whether somebody is there to see the spinner.
+    is_watched: bool,
+}
+
+impl Talk {
+    pub(crate) fn new(global: &Global) -> Self {
+        let least = match (global.quiet, global.verbose) {
+            (true, _) => Level::Error,
+            (false, 0) => Level::Warn,
+            (false, 1) => Level::Info,
+            (false, _) => Level::Debug,
+        };
+        let is_watched = !global.quiet && !global.json && io::stderr().is_terminal();
+        Self { least, is_watched, ..Self::silent() }
+    }
+
+    /// One that says errors only, and has no spinner.
+    pub(crate) fn silent() -> Self {
+        let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        Self { least: Level::Error, spinner, is_watched: false }
+    }
+
+    /// Something that the user should know, though the verb goes on.
+    pub(crate) fn warning(&self, message: &str) {
+        self.say(Level::Warn, message);
+    }
+
+    /// Receives what plugins say.
+    pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
+        let talk = self.clone();
+        move |said| {
+            let PluginEvent { plugin, level, event, .. } = said;
+            if level == Level::Info {
+                let done = event.progress.map(|done| format!(" ({:.0} %)", done * 100.0)).unwrap_or_default();
+                talk.spinner.set_message(format!("{}{done}", event.message));
+            }
+            talk.say(level, &format!("{} (plugin {plugin})", event.message));
+        }
+    }
+
+    /// Shows on a terminal that something is going on, and for how long.
+    pub(crate) fn spin(&self) {
+        if self.is_watched {
+            let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
+            self.spinner.set_style(style);
+            self.spinner.set_draw_target(ProgressDrawTarget::stderr());
+            self.spinner.enable_steady_tick(Duration::from_millis(100));
+        }
+    }
+
+    /// Takes the spinner away, for good: something else is shown from now on.
+    pub(crate) fn rest(&self) {
+        self.spinner.finish_and_clear();
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&self, line: &impl Display) {
+        // Nobody reads stderr where this fails, and there is nowhere else to say so.
+        self.spinner.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
+    }
+
+    fn say(&self, level: Level, message: &str) {
+        if level > self.least {
+            return;
+        }
+        let label = match level {
+            Level::Error => "error",
+            Level::Warn => "warning",
+            Level::Info => "info",
+            _ => "debug",
+        };
+        self.line(&format!("{label}: {message}"));
+    }
+}

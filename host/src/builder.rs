@@ -1,0 +1,91 @@
+//! Sets up a host: where it looks, whom it trusts, which schemes it serves, and who hears its plugins.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::event::{Listener, PluginEvent, trace};
+use crate::host::Host;
+use crate::search_path::{NamedFile, Sources};
+
+/// Sets up a [`Host`].
+///
+/// ```
+/// use mlflow_deploy::Host;
+///
+/// let host = Host::builder().search_path(["/opt/our-service/plugins"]).allow_schemes(["databricks"]).build();
+/// assert!(host.target(Some("http://localhost:5000")).unwrap_err().to_string().contains("only `databricks`"));
+/// ```
+pub struct HostBuilder {
+    pub(crate) sources: Sources,
+    pub(crate) schemes: Option<Vec<String>>,
+    pub(crate) listener: Listener,
+}
+
+impl HostBuilder {
+    pub(crate) fn new() -> Self {
+        Self { sources: Sources::default(), schemes: None, listener: Arc::new(trace) }
+    }
+
+    /// Adds a directory that comes before all others.
+    #[must_use]
+    pub fn plugin_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.sources.given.push(directory.into());
+        self
+    }
+
+    /// Searches these directories and no others: neither those of the environment, nor of the user, nor the system's.
+    #[must_use]
+    pub fn search_path<P: Into<PathBuf>>(mut self, directories: impl IntoIterator<Item = P>) -> Self {
+        self.sources.given = directories.into_iter().map(Into::into).collect();
+        self.sources.only_given = true;
+        self
+    }
+
+    /// Adds a plugin by its file, which wins over every directory.
+    #[must_use]
+    pub fn plugin(mut self, file: impl Into<PathBuf>) -> Self {
+        self.sources.files.push(NamedFile { path: file.into(), trusted: false });
+        self
+    }
+
+    /// Adds a plugin by its file, and trusts it whoever owns the file and its folder, and whoever can change them.
+    #[must_use]
+    pub fn trusted_plugin(mut self, file: impl Into<PathBuf>) -> Self {
+        self.sources.files.push(NamedFile { path: file.into(), trusted: true });
+        self
+    }
+
+    /// Searches beside an executable too, as the command does: its folder, `plugins` in it, and `../lib`.
+    #[must_use]
+    pub fn beside_executable(mut self, executable: impl Into<PathBuf>) -> Self {
+        self.sources.executable = Some(executable.into());
+        self
+    }
+
+    /// Serves targets of these schemes and no others.
+    #[must_use]
+    pub fn allow_schemes<S: AsRef<str>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
+        self.schemes = Some(schemes.into_iter().map(|scheme| scheme.as_ref().to_lowercase()).collect());
+        self
+    }
+
+    /// Receives what plugins say beside their replies. It may be called from any thread and must not block.
+    /// Without it, events go to `tracing`.
+    #[must_use]
+    pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
+        self.listener = Arc::new(listener);
+        self
+    }
+
+    /// The host. Nothing is searched or loaded yet.
+    pub fn build(self) -> Host {
+        Host::from(self)
+    }
+}
+
+impl fmt::Debug for HostBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HostBuilder").field("sources", &self.sources).field("schemes", &self.schemes).finish()
+    }
+}

@@ -1,0 +1,72 @@
+//! A target whose plugin has been found. What its manifest says can be read before anything of the plugin runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::args::RunLocal;
+use mlflow_deploy_plugin_api::manifest::Manifest;
+use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
+
+use crate::client::{DeployClient, within};
+use crate::local::LocalDeployment;
+use crate::{Error, Host};
+
+/// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    host: Host,
+    uri: TargetUri,
+    path: PathBuf,
+    manifest: Arc<Manifest>,
+}
+
+impl Target {
+    pub(crate) fn new(host: Host, uri: TargetUri, path: PathBuf, manifest: Arc<Manifest>) -> Self {
+        Self { host, uri, path, manifest }
+    }
+
+    /// The target URI.
+    pub fn uri(&self) -> &TargetUri {
+        &self.uri
+    }
+
+    /// The plugin's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the plugin says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Makes a client with options of its own, which win over the environment, and a limit to this and every call.
+    ///
+    /// # Errors
+    /// [`Error::Load`], or what the plugin says of the target, the options or the environment; `DEADLINE_EXCEEDED`
+    /// where it does not answer in time.
+    pub async fn open(&self, options: &ClientOptions, timeout: Option<Duration>) -> Result<DeployClient, Error> {
+        let plugin = self.host.load(&self.path, &self.manifest).await?;
+        let client = within(timeout, plugin.open(&self.uri, options, timeout)).await?;
+        Ok(DeployClient::new(client, Arc::clone(&self.manifest), timeout))
+    }
+
+    /// What the plugin tells a user about the target, as Markdown.
+    ///
+    /// # Errors
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help.
+    pub async fn help(&self) -> Result<Payload, Error> {
+        Ok(self.host.load(&self.path, &self.manifest).await?.target_help().await?)
+    }
+
+    /// Serves a model on this machine as the target would. The arguments' own target URI is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no way to. All else comes through what is returned.
+    pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
+        let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
+        let plugin = self.host.load(&self.path, &self.manifest).await?;
+        Ok(LocalDeployment::new(plugin.run_local(&arguments)?))
+    }
+}
