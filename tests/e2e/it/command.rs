@@ -45,6 +45,11 @@ impl Run {
         self.arg("--plugin").arg(path)
     }
 
+    pub(crate) fn current_dir(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
     pub(crate) fn plugin_dir(self, directory: &Path) -> Self {
         self.arg("--plugin-dir").arg(directory)
     }

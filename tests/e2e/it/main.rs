@@ -8,3 +8,4 @@ mod manners;
 mod peers;
 mod recordings;
 mod tidy;
+mod transcripts;

@@ -38,7 +38,7 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             let answer = client.create_deployment(asked).await?;
             report.done(&answer, |answer| match (member(answer, "flavor"), named(answer, &name)) {
                 (Some(flavor), name) => format!("\n{flavor} deployment {name} is created\n"),
-                (None, name) => format!("\ndeployment {name} is created\n"),
+                (None, name) => format!("\nDeployment {name} is created\n"),
             })
         }
         Verb::Update(update) => {

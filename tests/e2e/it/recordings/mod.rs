@@ -1,5 +1,6 @@
 //! What the real client and the real server did, against what the command and the gateway's plugin do.
 
+mod cli;
 mod client;
 mod differences;
 mod server;

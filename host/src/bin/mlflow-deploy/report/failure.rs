@@ -92,6 +92,9 @@ impl Failure {
                 (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
             }
             Self::Stuck => ("the plugin blocked beyond the deadline, and was left behind".to_owned(), String::new()),
+            Self::Target(Error::NoTarget) => {
+                ("no target is given: use `--target`, or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
+            }
             Self::Target(error) => (error.to_string(), error.explanation()),
         }
     }

@@ -1,0 +1,176 @@
+//! The recordings of `mlflow deployments`: the same exit class, the same sentence, Python's reprs written as JSON.
+
+use std::fs;
+use std::path::Path;
+
+use mlflow_deploy_test_support::server::{Answer, Server};
+use serde_json::Value;
+
+use super::recordings;
+use crate::command::{Ran, mlflow_deploy};
+
+#[test]
+fn the_command_does_what_mlflow_s_does() {
+    let cases = recordings("cli_");
+    let (mut different, mut failing) = (0, Vec::new());
+    for case in &cases {
+        let name = case["name"].as_str().unwrap();
+        let ran = replay(case);
+        let found = mismatches(case, &ran);
+        match DIFFERENCES.iter().find(|difference| difference.name == name) {
+            Some(difference) if found.is_empty() => failing.push(format!("{name}: no more {}", difference.number)),
+            Some(difference) => match difference.holds(&ran) {
+                Ok(()) => different += 1,
+                Err(what) => failing.push(format!("{name}: {what}: {ran:?}")),
+            },
+            None if found.is_empty() => {}
+            None => failing.push(format!("{name}: {}: {ran:?}", found.join("; "))),
+        }
+    }
+    println!(
+        "command recordings: {} passing, {different} deliberately different, {} failing",
+        cases.len() - different - failing.len(),
+        failing.len()
+    );
+    assert!(failing.is_empty(), "{}", failing.join("\n"));
+}
+
+/// Runs what was recorded, in a folder with the inputs that were there, against the server that was there.
+fn replay(case: &Value) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    inputs(&folder.path().join("inputs"));
+    let script = case["server_script"].as_array().into_iter().flatten();
+    let server = Server::start(script.map(Answer::from_script));
+    let base = case["base_url"].as_str().unwrap();
+    let mut run = mlflow_deploy("").current_dir(folder.path());
+    for argument in case["args"].as_array().unwrap() {
+        run = run.arg(argument.as_str().unwrap().replace(base, &server.url()));
+    }
+    run.plugin("mlflow-deploy-fixture-faketarget").plugin("mlflow-deploy-gateway").run()
+}
+
+fn inputs(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    for (name, text) in [
+        ("bad.json", "null and void"),
+        ("dsplit.json", r#"{"dataframe_split": {"columns": ["a"], "data": [[1]]}}"#),
+        ("in.csv", "a,b\n1,x\n"),
+        ("in.json", r#"{"p": [1, 2]}"#),
+        ("rec.json", r#"[{"a": 1, "b": "x"}, {"a": null, "b": "2020-01-01"}]"#),
+        ("scalar.json", r#"{"a": 1}"#),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+/// How a run differs from what was recorded.
+fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
+    let mut found = Vec::new();
+    let is_usage = |code: i64| code == 2;
+    let (recorded, code) = (case["exit_code"].as_i64().unwrap(), i64::from(ran.code));
+    if (recorded == 0) != (code == 0) || is_usage(recorded) != is_usage(code) {
+        found.push(format!("exit code {code}, recorded was {recorded}"));
+    }
+    let stdout = case["stdout"].as_str().unwrap();
+    if stdout.starts_with("Usage:") {
+        let missing = options(stdout).into_iter().filter(|option| !ran.stdout.contains(option.as_str()));
+        found.extend(missing.map(|option| format!("its help has no `{option}`")));
+    } else if as_json(stdout) != as_json(&ran.stdout) {
+        found.push(format!("printed {:?}, recorded was {stdout:?}", ran.stdout));
+    }
+    let said = [&case["stderr"], &case["stderr_last"]].map(|text| text.as_str().unwrap_or_default()).concat();
+    found.extend(unsaid(&said, &ran.stderr));
+    found
+}
+
+/// Python's reprs as JSON, without the blanks that Python puts between tokens.
+fn as_json(text: &str) -> String {
+    let words = [("None", "null"), ("True", "true"), ("False", "false"), ("'", "\""), (", ", ","), ("\": ", "\":")];
+    words.iter().fold(text.to_owned(), |text, (python, json)| text.replace(python, json))
+}
+
+/// The options that a help text lists, such as `--name` and `-t`.
+fn options(help: &str) -> Vec<String> {
+    let lines = help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.starts_with('-'));
+    let names = |line: &'_ str| {
+        let words = line.split([' ', ',']).filter(|word| !word.is_empty());
+        words.take_while(|word| word.starts_with('-')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    lines.flat_map(names).collect()
+}
+
+/// What an error said and ours does not: the options and commands that it names, or an exception's message.
+fn unsaid(recorded: &str, ours: &str) -> Vec<String> {
+    let last = recorded.lines().last().unwrap_or_default();
+    let (ours, missing) = (ours.to_lowercase(), |what: &str| format!("does not say `{what}`"));
+    if let Some(complaint) = last.strip_prefix("Error: ") {
+        let quoted = complaint.split(['\'', '`', ' ', '.']).filter(|word| word.starts_with("--"));
+        return quoted.filter(|word| !ours.contains(&word.to_lowercase())).map(missing).collect();
+    }
+    let message = last.split_once(": ").map_or("", |(_exception, message)| message);
+    if ours.contains(&message.to_lowercase()) { Vec::new() } else { vec![missing(message)] }
+}
+
+/// Where the command differs from MLflow's on purpose.
+struct Difference {
+    /// The recording.
+    name: &'static str,
+    /// The number, or the words, under which the compatibility page tells why.
+    number: &'static str,
+    /// The exit code.
+    code: i32,
+    /// What it prints: on stdout where it is done, on stderr where it fails.
+    says: &'static str,
+}
+
+impl Difference {
+    /// Whether a run did what the difference says.
+    fn holds(&self, ran: &Ran) -> Result<(), String> {
+        if !include_str!("../../../../host/COMPATIBILITY.md").contains(self.number) {
+            return Err(format!("the compatibility page has no `{}`", self.number));
+        }
+        let said = if self.code == 0 { &ran.stdout } else { &ran.stderr };
+        match (ran.code == self.code, said.contains(self.says)) {
+            (true, true) => Ok(()),
+            (false, _) => Err(format!("exit code {}, and not {}", ran.code, self.code)),
+            (_, false) => Err(format!("does not say {:?}", self.says)),
+        }
+    }
+}
+
+const fn difference(name: &'static str, number: &'static str, code: i32, says: &'static str) -> Difference {
+    Difference { name, number, code, says }
+}
+
+const DIFFERENCES: &[Difference] = &[
+    difference("cli_bad_target_uri", "B26", 2, "`` is not a target URI"),
+    difference("cli_create_endpoint", "B20", 0, "\nEndpoint e is created\n"),
+    difference("cli_create_no_flavor_key", "B24", 0, "\nDeployment n is created\n"),
+    difference("cli_delete", "Plugins print nothing", 0, "Deployment n is deleted\n"),
+    difference("cli_delete_oldstyle", "Plugins print nothing", 0, "Deployment n is deleted\n"),
+    difference("cli_explain_fake", "Line ends", 0, "\"1\"\n"),
+    difference("cli_get_endpoint_http", "B21", 0, "name: chat\n"),
+    difference("cli_help_http", "B27", 0, "# MLflow AI Gateway"),
+    difference("cli_help_none", "B27", 0, "Target URIs:"),
+    difference("cli_list_endpoints_http", "Records", 0, "List of all endpoints:\n[{\"name\": \"chat\""),
+    difference("cli_plugin_importerror", "B28", 3, "no plugin found for the target `importerror`"),
+    difference("cli_plugin_missingfuncs", "B28", 3, "no plugin found for the target `missingfuncs`"),
+    difference("cli_plugin_twoclients", "B28", 3, "no plugin found for the target `twoclients`"),
+    difference("cli_predict_bad_json", "B22", 0, "\"null and void\""),
+    difference("cli_predict_csv", "B22", 0, r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"]]}}"#),
+    difference(
+        "cli_predict_csv_content_type",
+        "B22",
+        0,
+        r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"]]}}"#,
+    ),
+    difference("cli_predict_dataframe_split", "B22", 0, r#"{"dataframe_split":{"columns":["a"],"data":[[1]]}}"#),
+    difference("cli_predict_dict_result", "B23", 0, "{\"predictions\":[1,2,3]}\n"),
+    difference("cli_predict_endpoint", "B22", 0, r#"[null,"e",[{"a":1,"b":"x"},{"a":null,"b":"2020-01-01"}]]"#),
+    difference("cli_predict_missing_file", "Exit codes", 2, "No such file or directory"),
+    difference("cli_predict_scalar_dict", "B22", 0, r#"[null,"e",{"a":1}]"#),
+    difference("cli_run_local_http", "B27", 1, "does not support `run_local`"),
+    difference("cli_target_uri_suffix", "B24", 0, "\nDeployment [\"echo:/some/suffix\""),
+    difference("cli_unknown_target", "Exit codes", 3, "no plugin found for the target `wrong_target`"),
+    difference("cli_update_returns_none", "B24", 0, "Deployment n is updated\n"),
+];

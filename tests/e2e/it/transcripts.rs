@@ -1,0 +1,22 @@
+//! Every verb as a user sees it: its help, its successes and its failures, one transcript a file in `cmd/`.
+//!
+//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` writes them anew.
+
+use std::fs;
+
+use mlflow_deploy_test_support::cdylib;
+
+#[test]
+fn transcripts() {
+    let plugins = tempfile::tempdir().unwrap();
+    let library = plugins.path().join("faketarget.so");
+    fs::copy(cdylib::path("mlflow-deploy-fixture-faketarget"), library).unwrap();
+    let cases = trycmd::TestCases::new();
+    cases
+        .register_bin("mlflow-deploy", cdylib::command())
+        .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
+        .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())
+        .insert_var("[PLUGINS]", plugins.path().to_str().unwrap().to_owned())
+        .unwrap();
+    cases.case("cmd/*.trycmd");
+}
