@@ -1,8 +1,9 @@
 //! Runs the built command as a user would, in an environment of its own.
 
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use mlflow_deploy_test_support::cdylib;
 use serde_json::Value;
@@ -59,12 +60,23 @@ impl Run {
         self
     }
 
-    pub(crate) fn run(mut self) -> Ran {
+    pub(crate) fn run(self) -> Ran {
+        Ran::from(self.spawn().wait_with_output().unwrap())
+    }
+
+    /// Starts it, for a test that does something while it runs.
+    pub(crate) fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         // A command that fails before it reads its input closes the pipe.
         let _ = child.stdin.take().unwrap().write_all(&self.stdin);
-        Ran::from(child.wait_with_output().unwrap())
+        child
+    }
+
+    /// Starts it on a terminal.
+    pub(crate) fn spawn_on(mut self, terminal: &OwnedFd) -> Child {
+        let side = || terminal.try_clone().unwrap();
+        self.command.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side()).spawn().unwrap()
     }
 }
 

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
 mod boundary;
+mod checklist;
+mod clients;
 mod command;
 mod discovery;
+mod interrupts;
 mod manners;
 mod peers;
 mod recordings;

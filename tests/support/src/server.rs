@@ -3,6 +3,7 @@
 //! It is made of threads alone, so that a test's own runtime has nothing to do with it. It never waits for a clock
 //! unless an [`Answer`] says so, and when it is dropped all of its threads end.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,12 +54,23 @@ impl Server {
     /// # Panics
     /// Where this machine does not let it listen.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
-        let address = listener.local_addr().expect("a listener has an address");
         let mut queue: Vec<_> = answers.into_iter().collect();
         queue.reverse();
-        let shared =
-            Arc::new(Shared { state: Mutex::new(State { queue, ..State::default() }), stopped: Condvar::new() });
+        Self::listen(State { queue, ..State::default() }, None)
+    }
+
+    /// Starts a server that makes each answer of its request. It is asked on many threads at once.
+    ///
+    /// # Panics
+    /// Where this machine does not let it listen.
+    pub fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen(State::default(), Some(Box::new(answer)))
+    }
+
+    fn listen(state: State, made: Option<Made>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
+        let address = listener.local_addr().expect("a listener has an address");
+        let shared = Arc::new(Shared { state: Mutex::new(state), stopped: Condvar::new(), made });
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.accept(&listener)
@@ -104,10 +116,19 @@ impl Drop for Server {
     }
 }
 
-#[derive(Debug)]
+/// Makes an answer of a request.
+type Made = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
+
 struct Shared {
     state: Mutex<State>,
     stopped: Condvar,
+    made: Option<Made>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.fmt(formatter)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +180,9 @@ impl Shared {
 
     /// Remembers the request and finds its answer; none where nothing was ever queued.
     fn next(&self, request: Request) -> Option<Answer> {
+        if let Some(made) = &self.made {
+            return Some(made(&request));
+        }
         let mut state = self.lock();
         let route = state.routes.iter().find(|(path, _)| request.path.starts_with(path.as_str()));
         let routed = route.map(|(_, answer)| answer.clone());

@@ -1,0 +1,129 @@
+//! Ctrl-C: the call is cancelled in the plugin, the server sees the connection close, the terminal is left clean.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::command::{Ran, mlflow_deploy};
+
+const INPUTS: &str = r#"{"messages": []}"#;
+
+/// Longer than anything takes here, even on a machine that has other things to do.
+const SOON: Duration = Duration::from_secs(2);
+
+/// A server's side of one prediction: the request has arrived, and nothing but `answer` is said to it.
+fn asked(listener: &TcpListener, answer: &[u8]) -> TcpStream {
+    let (mut connection, _) = listener.accept().unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\"messages\": []}") {
+        let mut some = [0; 1024];
+        let read = connection.read(&mut some).unwrap();
+        assert_ne!(read, 0, "closed after {:?}", String::from_utf8_lossy(&request));
+        request.extend_from_slice(&some[..read]);
+    }
+    connection.write_all(answer).unwrap();
+    connection
+}
+
+/// Interrupts the command; gives how long the server waited for the connection's end, and what the command left.
+fn interrupt(child: Child, mut connection: TcpStream) -> (Duration, Ran) {
+    let begun = Instant::now();
+    signal(&child, Signal::INT);
+    connection.set_read_timeout(Some(SOON)).unwrap();
+    // A connection that is reset has been closed as well.
+    assert_eq!(connection.read(&mut [0]).unwrap_or(0), 0);
+    (begun.elapsed(), Ran::from(child.wait_with_output().unwrap()))
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn predict(listener: &TcpListener, more: &str) -> Child {
+    let target = format!("http://{}", listener.local_addr().unwrap());
+    let run = mlflow_deploy(&format!("predict --endpoint chat -I - {more} -t")).arg(target);
+    run.plugin("mlflow-deploy-gateway").stdin(INPUTS).spawn()
+}
+
+#[test]
+fn the_server_of_a_slow_prediction_sees_the_connection_close() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = predict(&listener, "");
+    let connection = asked(&listener, b"");
+    let (closed, ran) = interrupt(child, connection);
+    println!("predict: connection closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (130, "", "error: interrupted\n"));
+}
+
+#[test]
+fn the_server_of_a_stream_sees_the_connection_close() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = predict(&listener, "--stream");
+    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"n\":1}\n\n";
+    let connection = asked(&listener, head);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (closed, ran) = interrupt(child, connection);
+    println!("stream: connection closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
+    assert_eq!((line.as_str(), ran.code, ran.stderr.as_str()), ("{\"n\":1}\n", 130, "error: interrupted\n"));
+}
+
+#[test]
+fn a_request_to_end_ends_it_as_well_and_no_unfinished_file_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = predict(&listener, &format!("-O {}", folder.path().join("out.json").display()));
+    let _connection = asked(&listener, b"");
+    signal(&child, Signal::TERM);
+    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, 130);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_local_server_is_stopped_before_the_command_ends() {
+    let run = mlflow_deploy("run-local -t faketarget --name n -m model --json -q");
+    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "{\"event\":\"ready\",\"url\":\"http://127.0.0.1:5000\"}\n");
+    signal(&child, Signal::INT);
+    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, 130);
+}
+
+#[test]
+fn a_terminal_shows_what_goes_on_and_is_left_clean() {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = folder.path().join("in.json");
+    std::fs::write(&inputs, "[1]").unwrap();
+    let run = mlflow_deploy("predict -t mirror --endpoint slow -I").arg(inputs);
+    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn_on(&theirs.into());
+    let (mut screen, mut ours) = (Vec::new(), File::from(ours));
+    let mut read_until = |words: &str| {
+        while !String::from_utf8_lossy(&screen).contains(words) {
+            let mut some = [0; 1024];
+            let read = ours.read(&mut some).unwrap();
+            screen.extend_from_slice(&some[..read]);
+        }
+        String::from_utf8_lossy(&screen).into_owned()
+    };
+    read_until("thinking (25 %)");
+    signal(&child, Signal::INT);
+    let screen = read_until("interrupted\r\n");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let (_, after) = screen.rsplit_once("thinking (25 %)").unwrap();
+    assert_eq!(
+        after.trim_start_matches(' '),
+        "\r\u{1b}[2Kerror: interrupted\r\n",
+        "the spinner's line is erased, and nothing else is left"
+    );
+}
