@@ -24,10 +24,12 @@ check:
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-# The command and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
+# The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:
 	cargo build --release -p mlflow-deploy $(PLUGINS:%=-p %)
-	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins"
+	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
 	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
+	target/release/mlflow-deploy man --output-dir "$(PREFIX)/share/man/man1"
+	target/release/mlflow-deploy completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
 	"$(PREFIX)/bin/mlflow-deploy" plugins list

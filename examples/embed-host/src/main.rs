@@ -1,4 +1,4 @@
-//! Asks an endpoint of a deployment target: `embed-host TARGET ENDPOINT < inputs.json`.
+//! Asks an endpoint of a deployment target: `embed-host [--blocking] TARGET ENDPOINT < inputs.json`.
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo -p mlflow-deploy-example-embed-host
@@ -10,25 +10,35 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use mlflow_deploy::args::Predict;
-use mlflow_deploy::{Error, JSON, Payload, get_deploy_client};
+use mlflow_deploy::{Error, JSON, Payload, blocking, get_deploy_client};
 
 /// All that it takes: a client of the target, and a question.
-async fn ask(target: &str, endpoint: String, inputs: Payload) -> Result<Payload, Error> {
+async fn ask(target: &str, question: Predict) -> Result<Payload, Error> {
     let client = get_deploy_client(Some(target)).await?;
-    let question = Predict { endpoint: Some(endpoint), inputs, ..Predict::default() };
     Ok(client.predict(question).await?)
+}
+
+/// The same without `async`; it may be called anywhere, a runtime's thread included.
+fn ask_blocking(target: &str, question: Predict) -> Result<Payload, Error> {
+    let client = blocking::get_deploy_client(Some(target))?;
+    Ok(client.predict(question)?)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_blocking = arguments.first().is_some_and(|first| first == "--blocking");
+    arguments.drain(..usize::from(is_blocking));
     let [target, endpoint] = arguments.as_slice() else {
-        writeln!(io::stderr(), "usage: embed-host TARGET ENDPOINT < inputs.json")?;
+        writeln!(io::stderr(), "usage: embed-host [--blocking] TARGET ENDPOINT < inputs.json")?;
         return Ok(ExitCode::from(2));
     };
     let mut inputs = Vec::new();
     io::stdin().read_to_end(&mut inputs)?;
-    match ask(target, endpoint.clone(), Payload::new(JSON, inputs)).await {
+    let (endpoint, inputs) = (Some(endpoint.clone()), Payload::new(JSON, inputs));
+    let question = Predict { endpoint, inputs, ..Predict::default() };
+    let answer = if is_blocking { ask_blocking(target, question) } else { ask(target, question).await };
+    match answer {
         Ok(answer) => {
             io::stdout().write_all(answer.bytes())?;
             Ok(ExitCode::SUCCESS)

@@ -175,11 +175,13 @@ fn streams_are_json_lines_whatever_streams() {
 
 #[test]
 fn the_example_that_embeds_the_host_predicts() {
-    let mut example = std::process::Command::new(cdylib::program("embed-host"));
-    let folder = cdylib::path(ECHO).parent().unwrap();
-    example.args(["echo", "echo"]).env("MLFLOW_DEPLOY_PLUGIN_PATH", folder).stdin(std::process::Stdio::null());
-    let output = example.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    for arguments in [["echo", "echo"].as_slice(), &["--blocking", "echo", "echo"]] {
+        let mut example = std::process::Command::new(cdylib::program("embed-host"));
+        let folder = cdylib::path(ECHO).parent().unwrap();
+        example.args(arguments).env("MLFLOW_DEPLOY_PLUGIN_PATH", folder).stdin(std::process::Stdio::null());
+        let output = example.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
 }
 
 #[test]

@@ -77,3 +77,19 @@ fn a_file_whose_name_is_no_text_is_listed_all_the_same() {
     assert!(listing["plugins"][0]["file"].as_str().unwrap().ends_with("a\u{fffd}.so"));
     assert_eq!(mlflow_deploy("list-endpoints -t nope --json").plugin_dir(folder.path()).run().code, 3);
 }
+
+#[test]
+fn every_verb_has_a_manual_page_and_every_shell_its_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    assert_eq!(mlflow_deploy("man --output-dir").arg(&pages).run().code, 0);
+    for name in ["mlflow-deploy", "mlflow-deploy-predict", "mlflow-deploy-plugins-list"] {
+        let page = fs::read_to_string(pages.join(name).with_extension("1")).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{name}: {page}");
+    }
+    assert!(mlflow_deploy("man").run().stdout.starts_with(".ie"));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = mlflow_deploy(&format!("completions {shell}")).run();
+        assert!(script.code == 0 && script.stdout.contains("create-endpoint"), "{shell}");
+    }
+}

@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use mlflow_deploy::manifest::TARGET;
 use mlflow_deploy_test_support::cdylib;
 
 #[test]
@@ -17,6 +18,8 @@ fn transcripts() {
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
         .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())
         .insert_var("[PLUGINS]", plugins.path().to_str().unwrap().to_owned())
+        .unwrap()
+        .insert_var("[TARGET]", TARGET)
         .unwrap();
     cases.case("cmd/*.trycmd");
 }

@@ -3,6 +3,7 @@
 mod args;
 mod csv;
 mod drive;
+mod facts;
 mod help;
 mod input;
 mod local;

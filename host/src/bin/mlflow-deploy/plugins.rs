@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use mlflow_deploy::manifest::Manifest;
 use mlflow_deploy::{Candidate, CandidateState, DirectoryState, Discovery, Error, Host, TargetUri};
 use serde::{Serialize, Serializer};
 
 use crate::args::Plugins;
+use crate::facts::facts;
 use crate::report::{Failure, Report};
 
 pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Failure> {
@@ -22,7 +22,7 @@ pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Fa
             let discovery = Host::builder().plugin(file).build().discover();
             let candidate = &discovery.candidates[0];
             match &candidate.state {
-                CandidateState::Usable(manifest) => report.value(manifest, || inspected(manifest)),
+                CandidateState::Usable(manifest) => report.value(manifest, || facts(manifest)),
                 CandidateState::Refused(refusal) => {
                     Err(Failure::Target(Error::Load { path: file.clone(), refusal: refusal.clone() }))
                 }
@@ -180,23 +180,4 @@ impl std::fmt::Display for Which<'_> {
 /// A path as text: JSON has no way to say one that is not.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
-}
-
-/// `plugins inspect` for a person.
-fn inspected(manifest: &Manifest) -> String {
-    let operations = manifest.operations.join(", ");
-    let mut text = format!("{} {}", manifest.name, manifest.version);
-    if !manifest.description.is_empty() {
-        text += &format!(": {}", manifest.description);
-    }
-    text += &format!("\n  schemes:    {}\n  operations: {operations}\n", manifest.schemes.join(", "));
-    text += &format!("  accepts:    {}\n", manifest.accepts.join(", "));
-    text += &format!("  built for:  {}, plugin ABI {}\n", manifest.target, manifest.abi);
-    for operation in &manifest.invoke {
-        text += &format!("  invoke {}: {}\n", operation.name, operation.description);
-    }
-    for variable in &manifest.environment {
-        text += &format!("  reads {}{}\n", variable.name, if variable.secret { " (secret)" } else { "" });
-    }
-    text
 }
