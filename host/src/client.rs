@@ -19,7 +19,37 @@ const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A client of one target. Clones share it and cost next to nothing; it is closed when the last of them has gone.
 ///
-/// Source: `mlflow.deployments.BaseDeploymentClient`. Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
+/// Futures may be awaited in any runtime, or in none. Dropping one cancels its call in the plugin.
+///
+/// ```
+/// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
+/// # mlflow_deploy::blocking::wait(async {
+/// use std::time::Duration;
+///
+/// use mlflow_deploy::args::{GetEndpoint, PredictStream};
+/// use mlflow_deploy::{ErrorCode, Host, JSON, Operation, Payload, Record};
+///
+/// let client = Host::builder().plugin(plugin).build().get_deploy_client(Some("echo")).await?;
+/// let client = client.with_timeout(Some(Duration::from_secs(5)));
+/// assert!(client.supports(Operation::PredictStream) && !client.supports(Operation::CreateDeployment));
+///
+/// let record = Record::try_from(&client.get_endpoint(GetEndpoint { endpoint: "echo".to_owned() }).await?)?;
+/// assert_eq!(record.name(), Some("echo"));
+/// let missing = client.get_endpoint(GetEndpoint { endpoint: "nope".to_owned() }).await.unwrap_err();
+/// assert_eq!(missing.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+///
+/// let inputs = Payload::new(JSON, "1\n2\n");
+/// let mut chunks = client.predict_stream(&PredictStream { inputs, ..PredictStream::default() })?;
+/// let mut sum = 0;
+/// while let Some(chunk) = chunks.next().await {
+///     sum += chunk?.json::<i32>()?;
+/// }
+/// assert_eq!(sum, 3);
+/// # Ok::<(), mlflow_deploy::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// Source: `mlflow.deployments.BaseDeploymentClient`.
 #[derive(Clone, Debug)]
 pub struct DeployClient {
     remote: RemoteClient,

@@ -13,6 +13,17 @@ use crate::local::LocalDeployment;
 use crate::{Error, Host};
 
 /// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
+///
+/// ```
+/// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
+/// use mlflow_deploy::{ClientOptions, Host, blocking};
+///
+/// let target = Host::builder().plugin(plugin).build().target(Some("echo://anywhere"))?;
+/// assert_eq!((target.uri().suffix(), target.manifest().name.as_str()), ("anywhere", "echo"));
+/// let client = blocking::wait(target.open(&ClientOptions::default(), None))?;
+/// assert!(blocking::wait(target.help())?.bytes().starts_with(b"# echo"));
+/// # Ok::<(), mlflow_deploy::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Target {
     host: Host,
