@@ -7,7 +7,8 @@ use serde_json::{Number, Value, json};
 /// A column is one of numbers only where every number in it is written back as it stands, so that `007` and `1.50` stay
 /// text. An empty cell is `null`.
 pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
-    let mut reader = csv::ReaderBuilder::new().from_reader(csv);
+    // Spreadsheets open what they write with a byte order mark, which is no part of the first name.
+    let mut reader = csv::Reader::from_reader(csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv));
     let columns: Vec<_> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
     if columns.is_empty() {
         return Err("it is empty: expected a line that names the columns".to_owned());
@@ -36,7 +37,8 @@ mod tests {
 
     #[test]
     fn numbers_are_numbers_only_where_nothing_is_lost() {
-        let csv = "i,f,zip,long,mixed,empty,text\n1,0.5,007,12345678901234567890123,1,,\"a,b\"\n-2,,8001,1,x,,é\n";
+        let csv =
+            "\u{feff}i,f,zip,long,mixed,empty,text\n1,0.5,007,12345678901234567890123,1,,\"a,b\"\n-2,,8001,1,x,,é\n";
         let split = String::from_utf8(dataframe_split(csv.as_bytes()).unwrap()).unwrap();
         assert_eq!(
             split,

@@ -10,9 +10,9 @@ use mlflow_deploy::args::{
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Cli, Client, ConfigArguments, Global, Verb};
+use crate::args::{Cli, Client, ConfigArguments, Global, Question, Verb};
 use crate::drive::{Ending, drive};
-use crate::report::{Failure, Report, Talk};
+use crate::report::{Failure, Output, Report, Talk};
 use crate::settings::{Kind, Schema, merge};
 use crate::{help, input, local, pages, plugins};
 
@@ -67,32 +67,24 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             let client = open(&host, &client, talk).await?;
             report.record(&client.get_deployment(GetDeployment { name, endpoint }).await?)
         }
-        Verb::Predict(predict) => {
-            let inputs = input::read(&predict.input.input_path, predict.input.content_type.as_deref())?;
-            let client = open(&host, &predict.client, talk).await?;
-            let inputs = input::accepted(inputs, client.manifest())?;
-            let (deployment_name, endpoint) = (predict.subject.name, predict.subject.endpoint);
-            let mut output = report.output(predict.output.output_path.as_deref())?;
-            if predict.stream {
-                let config = config(&client, Operation::PredictStream, &predict.config, talk)?;
-                let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
-                while let Some(chunk) = chunks.next().await {
-                    output.line(&chunk?)?;
-                }
-            } else {
-                let config = config(&client, Operation::Predict, &predict.config, talk)?;
-                let asked = Predict { deployment_name, endpoint, config, inputs };
-                output.document(&client.predict(asked).await?)?;
+        Verb::Predict { question, stream: false } => {
+            let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+                prepare(question, Operation::Predict, &host, &report).await?;
+            output.document(&client.predict(Predict { deployment_name, endpoint, config, inputs }).await?)?;
+            output.keep()
+        }
+        Verb::Predict { question, stream: true } => {
+            let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+                prepare(question, Operation::PredictStream, &host, &report).await?;
+            let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
+            while let Some(chunk) = chunks.next().await {
+                output.line(&chunk?)?;
             }
             output.keep()
         }
-        Verb::Explain(explain) => {
-            let inputs = input::read(&explain.input.input_path, explain.input.content_type.as_deref())?;
-            let client = open(&host, &explain.client, talk).await?;
-            let inputs = input::accepted(inputs, client.manifest())?;
-            let config = config(&client, Operation::Explain, &explain.config, talk)?;
-            let (deployment_name, endpoint) = (explain.subject.name, explain.subject.endpoint);
-            let mut output = report.output(explain.output.output_path.as_deref())?;
+        Verb::Explain(question) => {
+            let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+                prepare(question, Operation::Explain, &host, &report).await?;
             output.document(&client.explain(Explain { deployment_name, endpoint, config, inputs }).await?)?;
             output.keep()
         }
@@ -166,6 +158,29 @@ async fn open(host: &Host, arguments: &Client, talk: &Talk) -> Result<DeployClie
     let options = merge(Kind::Option, arguments.options_file.as_deref(), &arguments.options, schema, talk)?;
     let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
     Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
+}
+
+/// A question to a deployment or an endpoint, and all that it takes to ask it.
+struct Prepared {
+    client: DeployClient,
+    deployment_name: Option<String>,
+    endpoint: Option<String>,
+    config: Config,
+    inputs: Payload,
+    output: Output,
+}
+
+async fn prepare(question: Question, operation: Operation, host: &Host, report: &Report) -> Result<Prepared, Failure> {
+    let inputs = input::read(&question.input.input_path, question.input.content_type.as_deref())?;
+    let client = open(host, &question.client, report.talk()).await?;
+    Ok(Prepared {
+        config: config(&client, operation, &question.config, report.talk())?,
+        inputs: input::accepted(inputs, client.manifest())?,
+        output: report.output(question.output.output_path.as_deref())?,
+        deployment_name: question.subject.name,
+        endpoint: question.subject.endpoint,
+        client,
+    })
 }
 
 fn config(

@@ -4,4 +4,4 @@ mod parts;
 mod verbs;
 
 pub(crate) use parts::{Client, ConfigArguments, Unread};
-pub(crate) use verbs::{Cli, Global, Manual, Plugins, RunLocal, Verb};
+pub(crate) use verbs::{Cli, Global, Manual, Plugins, Question, RunLocal, Verb};

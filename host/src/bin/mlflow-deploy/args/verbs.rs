@@ -83,16 +83,23 @@ pub(crate) enum Verb {
     },
 
     /// Predict with the deployed model for the given input.
-    Predict(Predict),
+    Predict {
+        #[command(flatten)]
+        question: Question,
+
+        /// Print the predictions as they arrive, one JSON value on each line.
+        #[arg(long)]
+        stream: bool,
+    },
 
     /// Explain the deployed model's predictions for the given input.
-    Explain(Explain),
+    Explain(Question),
 
     /// Create an endpoint.
-    CreateEndpoint(CreateEndpoint),
+    CreateEndpoint(Endpoint),
 
     /// Update an endpoint's config.
-    UpdateEndpoint(UpdateEndpoint),
+    UpdateEndpoint(Endpoint),
 
     /// Delete an endpoint. One that is gone already is no error.
     DeleteEndpoint {
@@ -210,32 +217,9 @@ pub(crate) struct Delete {
     pub(crate) endpoint: Option<String>,
 }
 
-/// Asks for predictions.
+/// Asks a deployment or an endpoint about an input.
 #[derive(Args, Debug)]
-pub(crate) struct Predict {
-    #[command(flatten)]
-    pub(crate) client: Client,
-
-    #[command(flatten)]
-    pub(crate) subject: Subject,
-
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
-
-    #[command(flatten)]
-    pub(crate) input: InputArguments,
-
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
-
-    /// Print the predictions as they arrive, one JSON value on each line.
-    #[arg(long)]
-    pub(crate) stream: bool,
-}
-
-/// Asks for explanations.
-#[derive(Args, Debug)]
-pub(crate) struct Explain {
+pub(crate) struct Question {
     #[command(flatten)]
     pub(crate) client: Client,
 
@@ -252,27 +236,9 @@ pub(crate) struct Explain {
     pub(crate) output: OutputArguments,
 }
 
-/// Makes an endpoint.
+/// Makes or changes an endpoint.
 #[derive(Args, Debug)]
-pub(crate) struct CreateEndpoint {
-    #[command(flatten)]
-    pub(crate) client: Client,
-
-    /// Name of the endpoint.
-    #[arg(long)]
-    pub(crate) endpoint: String,
-
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
-
-    /// Return when the endpoint is ready: the same as `--config wait:=true`.
-    #[arg(long)]
-    pub(crate) wait: bool,
-}
-
-/// Changes an endpoint.
-#[derive(Args, Debug)]
-pub(crate) struct UpdateEndpoint {
+pub(crate) struct Endpoint {
     #[command(flatten)]
     pub(crate) client: Client,
 
@@ -375,8 +341,8 @@ impl Cli {
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         match &cli.verb {
-            Verb::Predict(Predict { subject, .. }) => exactly_one("predict", subject)?,
-            Verb::Explain(Explain { subject, .. }) => exactly_one("explain", subject)?,
+            Verb::Predict { question, .. } => exactly_one("predict", &question.subject)?,
+            Verb::Explain(question) => exactly_one("explain", &question.subject)?,
             _ => {}
         }
         Ok(cli)
@@ -401,18 +367,18 @@ impl Verb {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })
-            | Self::CreateEndpoint(CreateEndpoint { client, .. })
+            | Self::CreateEndpoint(Endpoint { client, .. })
             | Self::Delete(Delete { client, .. })
             | Self::DeleteEndpoint { client, .. }
-            | Self::Explain(Explain { client, .. })
+            | Self::Explain(Question { client, .. })
             | Self::Get { client, .. }
             | Self::GetEndpoint { client, .. }
             | Self::Invoke(Invoke { client, .. })
             | Self::List { client, .. }
             | Self::ListEndpoints(client)
-            | Self::Predict(Predict { client, .. })
+            | Self::Predict { question: Question { client, .. }, .. }
             | Self::Update(Update { client, .. })
-            | Self::UpdateEndpoint(UpdateEndpoint { client, .. }) => client.timeout,
+            | Self::UpdateEndpoint(Endpoint { client, .. }) => client.timeout,
             Self::Completions { .. } | Self::Help(_) | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
         }
     }

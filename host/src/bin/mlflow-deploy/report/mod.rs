@@ -10,4 +10,5 @@ mod talk;
 
 pub(crate) use answer::Report;
 pub(crate) use failure::{Failure, usage};
+pub(crate) use output::Output;
 pub(crate) use talk::Talk;
