@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::OnceLock;
 
-use mlflow_deploy_http::{ChunkStream, Client, Environment, Policy, Response, redact_url, send, set_member};
+use mlflow_deploy_http::{
+    ChunkStream, Client, Environment, Policy, prediction, redact_url, require_inputs, send, set_member,
+};
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
     Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, call,
@@ -59,7 +61,7 @@ impl DeploymentClient for Gateway {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name)?;
-        let inputs = not_empty(&request.inputs)?;
+        let inputs = require_inputs(&request.inputs)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
             let request = dialect.predict(&self.config, &name, inputs);
@@ -71,7 +73,7 @@ impl DeploymentClient for Gateway {
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = endpoint(request.endpoint, request.deployment_name)?;
-        let bytes = set_member(not_empty(&request.inputs)?.bytes(), "stream", "true")?;
+        let bytes = set_member(require_inputs(&request.inputs)?.bytes(), "stream", "true")?;
         let inputs = Payload::new(request.inputs.content_type(), bytes);
         let policy = self.config.predict.started();
         let open = |dialect: Dialect| {
@@ -200,37 +202,5 @@ fn endpoint(endpoint: Option<String>, deployment_name: Option<String>) -> Result
         }
         (Some(name), _) | (None, Some(name)) => Ok(name),
         (None, None) => Err(Error::invalid_parameter("no endpoint is given: name the one to ask as `endpoint`")),
-    }
-}
-
-fn not_empty(inputs: &Payload) -> Result<&Payload> {
-    if inputs.bytes().is_empty() {
-        return Err(Error::invalid_parameter("no inputs are given: give JSON, such as `{\"messages\": […]}`"));
-    }
-    Ok(inputs)
-}
-
-/// The body as it came, unless it is certainly no prediction.
-fn prediction(answer: Response) -> Result<Payload> {
-    let media_type = answer.payload.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if answer.payload.bytes().is_empty() {
-        return Ok(Payload::empty());
-    }
-    match media_type.as_str() {
-        "text/event-stream" => Err(Error::invalid_parameter(
-            "the server streams its answer, as the inputs ask for with `stream`: use `predict_stream`, or leave it out",
-        )),
-        text if text.starts_with("text/") => Err(Error::internal(format!(
-            "the server answered with `{text}`, where JSON was expected; check the target's URL"
-        ))),
-        _ => Ok(without_byte_order_mark(answer.payload)),
-    }
-}
-
-/// JSON has no byte order mark, though some servers write one.
-fn without_byte_order_mark(payload: Payload) -> Payload {
-    match payload.bytes().strip_prefix(b"\xef\xbb\xbf") {
-        Some(json) => Payload::new(payload.content_type(), json),
-        None => payload,
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use mlflow_deploy_http::{Connection, Environment, Policy, Secret};
-use mlflow_deploy_plugin_api::{ClientOptions, Error, JSON, Result, TargetUri, call};
+use mlflow_deploy_http::{Connection, Environment, Policy, Secret, header_name, header_value, secret_header};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri, call};
 use serde::Deserialize;
 use url::Url;
 
@@ -96,23 +96,9 @@ fn headers(options: &Options, target: &Url, environment: &Environment<'_>) -> Re
         );
     }
     for (name, value) in &options.headers {
-        let mut value = header_value(name, value.expose())?;
-        // Whether it is a key cannot be known, so it is treated as one.
-        value.set_sensitive(true);
-        headers.insert(header_name(name)?, value);
+        headers.insert(header_name(name)?, secret_header(name, value)?);
     }
     Ok(headers)
-}
-
-fn header_name(name: &str) -> Result<HeaderName> {
-    HeaderName::try_from(name)
-        .map_err(|_illegal| Error::invalid_parameter(format!("`{name}` is not the name of a header")))
-}
-
-fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
-    HeaderValue::try_from(value).map_err(|_illegal| {
-        Error::invalid_parameter(format!("the value of `{what}` has a character that no header can hold"))
-    })
 }
 
 fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connection> {
@@ -147,7 +133,7 @@ fn look_up(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
         advice: format!("raise `timeout` or `{VARIABLE}` to wait longer").into(),
         ..policy
     };
-    within(options, policy)
+    policy.within(options.timeout)
 }
 
 fn predict(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
@@ -165,19 +151,5 @@ fn predict(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
         repeat_post: options.retry_post,
         ..policy
     };
-    within(options, policy)
-}
-
-/// The option `timeout` is the time for everything, so that no attempt need end before it.
-fn within(options: &Options, policy: Policy) -> Result<Policy> {
-    let Some(seconds) = options.timeout else { return Ok(policy) };
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(timeout) if !timeout.is_zero() => Ok(Policy { silence: timeout, total: Some(timeout), ..policy }),
-        _ => Err(Error::invalid_parameter(format!("`timeout` is `{seconds}`: expected seconds, more than 0"))),
-    }
-}
-
-/// The media type of inputs, as a header.
-pub(crate) fn content_type(content_type: &str) -> Result<HeaderValue> {
-    header_value("content_type", if content_type.is_empty() { JSON } else { content_type })
+    policy.within(options.timeout)
 }

@@ -5,12 +5,12 @@
 
 use http::Method;
 use http::header::CONTENT_TYPE;
-use mlflow_deploy_http::{Request, encode_segment, join, request};
+use mlflow_deploy_http::{Request, content_type, encode_segment, join, request};
 use mlflow_deploy_plugin_api::{Error, Payload, Result};
 use serde_json::Value;
 use url::Url;
 
-use crate::config::{Config, content_type};
+use crate::config::Config;
 
 /// Which of the two servers answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

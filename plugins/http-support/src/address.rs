@@ -4,8 +4,9 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-/// Everything but the characters that RFC 3986 leaves unreserved.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Everything but the characters that RFC 3986 leaves unreserved, and the colon, which names of models have and which
+/// some servers do not know again when it is encoded.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// A name as one segment of a path, so that it can reach nothing but what it names.
 ///
@@ -38,7 +39,7 @@ pub fn redact_url(url: &Url) -> String {
 }
 
 /// Whether the host is this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -60,6 +61,7 @@ mod tests {
             ("チ", "%E3%83%81"),
             ("/etc", "%2Fetc"),
             ("v1.0_x-y~z", "v1.0_x-y~z"),
+            ("ft:gpt@x", "ft:gpt%40x"),
         ] {
             assert_eq!(encode_segment(name).unwrap(), segment);
         }

@@ -5,22 +5,48 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// No back-off is longer, whatever the factor.
-const LONGEST: f64 = 120.0;
-
-/// The wait before a retry, counted from 1: none, then `factor`·2ⁿ⁻¹ seconds plus up to `jitter`.
-///
-/// Source: `urllib3.util.Retry`, as MLflow configures it.
-pub(crate) fn backoff(retry: u32, factor: f64, jitter: f64) -> Duration {
-    if retry < 2 {
-        return Duration::ZERO;
-    }
-    let doubled = factor * 2_f64.powf(f64::from(retry - 1));
-    Duration::from_secs_f64((doubled + jitter * fastrand::f64()).clamp(0.0, LONGEST))
+/// The wait before a request is sent again, where the server names none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "built by plugins, and taken apart here alone")]
+pub enum Backoff {
+    /// None before the first retry, then `factor`·2, `factor`·4, … seconds, at most 120, and up to `jitter` on top.
+    ///
+    /// Source: `urllib3.util.Retry`, as MLflow configures it.
+    Mlflow {
+        /// The factor, in seconds.
+        factor: f64,
+        /// What is added at random, in seconds, at most.
+        jitter: f64,
+    },
+    /// `first`, twice that, …, at most 8 seconds, less up to a quarter at random.
+    ///
+    /// Source: the Python package `openai`, whose `first` is half a second.
+    OpenAi {
+        /// The wait before the first retry, in seconds.
+        first: f64,
+    },
 }
 
-/// How long the server asked to wait, in seconds or until a date. A date that has passed asks for nothing.
+impl Backoff {
+    /// The wait before a retry, counted from 1.
+    pub(crate) fn wait(self, retry: u32) -> Duration {
+        let doubled = 2_f64.powf(f64::from(retry.saturating_sub(1)));
+        let seconds = match self {
+            Self::Mlflow { .. } if retry < 2 => 0.0,
+            Self::Mlflow { factor, jitter } => (factor * doubled + jitter * fastrand::f64()).min(120.0),
+            Self::OpenAi { first } => (first * doubled).min(8.0) * (1.0 - 0.25 * fastrand::f64()),
+        };
+        Duration::from_secs_f64(seconds.max(0.0))
+    }
+}
+
+/// How long the server asked to wait: in milliseconds, as OpenAI's do, in seconds, or until a date. A date that has
+/// passed asks for nothing.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers.get("retry-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok());
+    if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1000.0).ok()) {
+        return Some(wait);
+    }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
@@ -37,11 +63,20 @@ mod tests {
 
     #[test]
     fn it_doubles_and_ends_at_two_minutes() {
-        let waits: Vec<_> = (1..=8).map(|retry| backoff(retry, 2.0, 0.0).as_secs()).collect();
+        let mlflow = |factor, jitter| Backoff::Mlflow { factor, jitter };
+        let waits: Vec<_> = (1..=8).map(|retry| mlflow(2.0, 0.0).wait(retry).as_secs()).collect();
         assert_eq!(waits, [0, 4, 8, 16, 32, 64, 120, 120]);
-        let jittered = backoff(2, 2.0, 1.0);
+        let jittered = mlflow(2.0, 1.0).wait(2);
         assert!((4.0..5.0).contains(&jittered.as_secs_f64()), "{jittered:?}");
-        assert_eq!(backoff(11, 0.0, 0.0), Duration::ZERO);
+        assert_eq!(mlflow(0.0, 0.0).wait(11), Duration::ZERO);
+    }
+
+    #[test]
+    fn openai_s_begins_at_once_and_ends_at_eight_seconds() {
+        for (retry, longest) in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (1000, 8.0)] {
+            let wait = Backoff::OpenAi { first: 0.5 }.wait(retry).as_secs_f64();
+            assert!((longest * 0.75..=longest).contains(&wait), "{retry}: {wait}");
+        }
     }
 
     #[test]
@@ -53,5 +88,8 @@ mod tests {
         assert!(after(&httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90))).unwrap().as_secs() > 80);
         assert_eq!((after("soon"), after("-1"), after("1e300"), after("nan")), (None, None, None, None));
         assert_eq!(retry_after(&HeaderMap::new()), None);
+        let both = [("retry-after-ms", "1500"), ("retry-after", "9")];
+        let both = both.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        assert_eq!(retry_after(&HeaderMap::from_iter(both)), Some(Duration::from_millis(1500)));
     }
 }

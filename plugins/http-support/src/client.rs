@@ -32,6 +32,8 @@ pub struct Connection {
     pub insecure: bool,
     /// Through which proxies requests go.
     pub proxies: Proxies,
+    /// Whether credentials may go over plain `http` to another machine. There is a warning where they do.
+    pub allow_http: bool,
 }
 
 impl Default for Connection {
@@ -43,6 +45,7 @@ impl Default for Connection {
             client_cert: None,
             insecure: false,
             proxies: Proxies::default(),
+            allow_http: true,
         }
     }
 }
@@ -65,19 +68,25 @@ impl Client {
         self.inner.get_or_init(|| build(&self.connection)).as_ref().map_err(Clone::clone)
     }
 
-    /// Says once that whoever is on the way to the server can read the credentials.
-    pub(crate) fn warn_of_plain_credentials(&self, request: &Request, url: &Url) {
+    /// Keeps credentials from going where whoever is on the way can read them; or, where that is allowed, says so once.
+    pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
         let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive);
-        if has_credentials
-            && url.scheme() == "http"
-            && !is_loopback(url)
-            && !self.has_warned.swap(true, Ordering::Relaxed)
-        {
-            let host = url.host_str().unwrap_or_default();
+        if !has_credentials || url.scheme() != "http" || is_loopback(url) {
+            return Ok(());
+        }
+        let host = url.host_str().unwrap_or_default();
+        if !self.connection.allow_http {
+            return Err(Error::invalid_parameter(format!(
+                "credentials would go to `{host}` over plain `http`, where others can read them: use `https`, or set \
+                 the option `allow_http` where you trust the network"
+            )));
+        }
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
             call::warn(format!(
                 "credentials go to `{host}` over plain `http`, where others can read them: prefer `https`"
             ));
         }
+        Ok(())
     }
 }
 
@@ -112,7 +121,7 @@ mod tests {
     use crate::{Credentials, Secret};
 
     #[test]
-    fn credentials_in_the_open_are_warned_of_once() {
+    fn credentials_in_the_open_are_warned_of_or_refused() {
         let token = Credentials::Bearer(Secret::new("t")).header().unwrap();
         let secret = http::Request::get("/").header("Authorization", token).body(bytes::Bytes::new()).unwrap();
         let open = http::Request::new(bytes::Bytes::new());
@@ -125,8 +134,11 @@ mod tests {
             (&secret, "http://far.test", true),
         ] {
             let client = Client::new(Connection::default());
-            client.warn_of_plain_credentials(request, &Url::parse(url).unwrap());
+            client.guard_plain_credentials(request, &Url::parse(url).unwrap()).unwrap();
             assert_eq!(client.has_warned.load(Ordering::Relaxed), warns, "{url}");
+            let strict = Client::new(Connection { allow_http: false, ..Connection::default() });
+            let refused = strict.guard_plain_credentials(request, &Url::parse(url).unwrap()).is_err();
+            assert_eq!(refused, warns, "{url}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
-use crate::{Policy, Secret};
+use crate::{Backoff, Policy, Secret};
 
 /// The environment of a process, or what a test says it is.
 #[derive(Clone, Copy)]
@@ -92,8 +92,10 @@ impl<'a> Environment<'a> {
                     "the max_retries value must be 0 or a positive integer, got `{max_retries}`"
                 ))
             })?,
-            backoff_factor: f64::from(factor),
-            jitter: self.number("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "a number")?.unwrap_or(1.0),
+            backoff: Backoff::Mlflow {
+                factor: f64::from(factor),
+                jitter: self.number("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "a number")?.unwrap_or(1.0),
+            },
             retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
             respect_retry_after: self.flag("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", true)?,
             follow_redirects: self.flag("MLFLOW_ALLOW_HTTP_REDIRECTS", true)?,
@@ -184,8 +186,7 @@ mod tests {
         ]);
         let expected = Policy {
             max_retries: 2,
-            backoff_factor: 0.0,
-            jitter: 0.5,
+            backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.5 },
             respect_retry_after: false,
             follow_redirects: false,
             ..Policy::default()

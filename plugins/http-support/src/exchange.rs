@@ -1,7 +1,5 @@
 //! One request from its first attempt to its last: redirects within an attempt, waits and retries between attempts.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
@@ -14,9 +12,6 @@ use crate::fault::{Fault, Refusal, Stage};
 use crate::patience::Patience;
 use crate::send::Request;
 use crate::{Client, Policy, Secret, redirect};
-
-/// No server is obeyed that wants us to wait longer, whatever time is left: six hours, as in MLflow.
-const LONGEST_WAIT: Duration = Duration::from_secs(21_600);
 
 /// As much of the body of an error is read.
 const LONGEST_REFUSAL: usize = 64 * 1024;
@@ -31,7 +26,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
 ) -> Result<T> {
     let url = Url::parse(&request.uri().to_string())
         .map_err(|error| Error::invalid_parameter(format!("the URL of the request is not one: {error}")))?;
-    client.warn_of_plain_credentials(request, &url);
+    client.guard_plain_credentials(request, &url)?;
     // Certificates are read once, and that is not the server's time.
     let inner = client.inner()?;
     let patience = Patience::new(policy);
@@ -48,8 +43,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
             Ok(answer) => return Ok(answer),
             Err(fault) => fault,
         };
-        let asked = fault.retry_after;
-        if !policy.allows(request.method(), fault.stage, asked.is_some()) {
+        if !policy.allows(request.method(), &fault) {
             let note = if fault.stage == Stage::Settled { before.as_str() } else { "" };
             return Err(fault.into_error(false, note));
         }
@@ -57,8 +51,8 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
             let note = if retry > 1 { format!("; gave up after {retry} attempts") } else { String::new() };
             return Err(fault.into_error(true, &note));
         }
-        let wait = policy.wait(retry, asked);
-        if wait > LONGEST_WAIT || patience.ends_within(wait) {
+        let wait = policy.wait(retry, fault.retry_after);
+        if wait > policy.longest_wait || patience.ends_within(wait) {
             let note = format!("; gave up, as the next attempt would have to wait {:.1} s", wait.as_secs_f64());
             return Err(fault.into_error(true, &note));
         }

@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure};
 
 use crate::Secret;
 use crate::backoff::retry_after;
-use crate::words::{Words, keep, mask};
+use crate::words::{Words, is_code, keep, mask};
 
 /// The headers in which servers give a request's id, in the order of preference.
 const REQUEST_IDS: [&str; 5] =
@@ -33,6 +33,8 @@ pub(crate) struct Fault {
     pub(crate) stage: Stage,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
+    /// What the server says of another attempt, where it says it.
+    pub(crate) should_retry: Option<bool>,
     code: ErrorCode,
     error_code: Option<String>,
     http: Option<Box<HttpFailure>>,
@@ -42,7 +44,7 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn new(stage: Stage, code: ErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { stage, message, retry_after: None, code, error_code: None, http: None, cause: None }
+        Self { stage, message, retry_after: None, should_retry: None, code, error_code: None, http: None, cause: None }
     }
 
     /// A connection that could not be made, or broke.
@@ -81,7 +83,7 @@ impl Fault {
             message = format!("{message}: {}", mask(&own, refusal.secrets));
         }
         let code = match &words.error_code {
-            Some(own) if status == StatusCode::BAD_REQUEST => ErrorCode::new(own.clone()),
+            Some(own) if status == StatusCode::BAD_REQUEST && is_code(own) => ErrorCode::new(own.clone()),
             _ => code_of(status),
         };
         let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.secrets));
@@ -91,10 +93,16 @@ impl Fault {
             .map(|id| mask(id, refusal.secrets));
         Self {
             retry_after: retry_after(refusal.headers),
+            should_retry: refusal.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
             error_code: words.error_code,
             http: Some(Box::new(http)),
             ..Self::new(Stage::Refused(status), code, message)
         }
+    }
+
+    /// The code in the body of an error.
+    pub(crate) fn error_code(&self) -> Option<&str> {
+        self.error_code.as_deref()
     }
 
     /// Adds what the server said.

@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod answer;
 mod backoff;
 mod client;
 mod environment;
 mod exchange;
 mod fault;
+mod header;
 mod member;
 mod patience;
 mod policy;
@@ -20,10 +22,13 @@ mod tests;
 mod tls;
 mod words;
 
-pub use address::{encode_segment, join, redact_url};
+pub use address::{encode_segment, is_loopback, join, redact_url};
+pub use answer::{prediction, require_inputs};
+pub use backoff::Backoff;
 pub use client::{Client, Connection};
 pub use environment::{Environment, Proxies};
-pub use member::set_member;
+pub use header::{content_type, header_name, header_value, secret_header};
+pub use member::{Object, set_member};
 pub use policy::Policy;
 pub use secret::{Credentials, Secret};
 pub use send::{Request, Response, request, send};

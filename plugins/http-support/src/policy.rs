@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use mlflow_deploy_plugin_api::call;
+use mlflow_deploy_plugin_api::{Error, Result, call};
 
-use crate::backoff::backoff;
-use crate::fault::Stage;
+use crate::backoff::Backoff;
+use crate::fault::{Fault, Stage};
 
 /// The times and retries of a request. The default is MLflow's.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,14 +21,20 @@ pub struct Policy {
     pub until: Option<Instant>,
     /// How often a request is sent again, at most.
     pub max_retries: u32,
-    /// The factor of the wait before a retry, in seconds: none, then `factor`·2, `factor`·4, …, at most 120.
-    pub backoff_factor: f64,
-    /// What is added to that wait at random, in seconds, at most.
-    pub jitter: f64,
-    /// The statuses after which a request is sent again. After a POST, only 429, 502 and 503 of them count.
+    /// The wait before a retry, where the server names none.
+    pub backoff: Backoff,
+    /// The statuses after which a request is sent again.
     pub retry_codes: Cow<'static, [u16]>,
+    /// Those of them that count after a POST as well: the server has not acted on it, or it does no harm to ask again.
+    pub post_retry_codes: Cow<'static, [u16]>,
+    /// The codes in the body of an error after which it is final, whatever its status.
+    pub final_codes: Cow<'static, [&'static str]>,
+    /// Whether `x-should-retry: true` and `false` overrule the status.
+    pub respect_should_retry: bool,
     /// Whether `Retry-After` takes the place of the wait.
     pub respect_retry_after: bool,
+    /// A server that wants us to wait for longer is not asked again.
+    pub longest_wait: Duration,
     /// Whether redirects are followed: of a GET, to the same origin.
     pub follow_redirects: bool,
     /// Whether a POST is sent again also where the server may have acted on it already.
@@ -44,10 +50,13 @@ impl Default for Policy {
             total: None,
             until: None,
             max_retries: 7,
-            backoff_factor: 2.0,
-            jitter: 1.0,
+            backoff: Backoff::Mlflow { factor: 2.0, jitter: 1.0 },
             retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
+            post_retry_codes: Cow::Borrowed(&[429, 502, 503]),
+            final_codes: Cow::Borrowed(&[]),
+            respect_should_retry: false,
             respect_retry_after: true,
+            longest_wait: Duration::from_secs(21_600),
             follow_redirects: true,
             repeat_post: false,
             advice: Cow::Borrowed("give it more time"),
@@ -68,17 +77,33 @@ impl Policy {
         [total, self.until, call::deadline()].into_iter().flatten().min()
     }
 
-    /// Whether a request may be sent again after a fault at this stage.
-    pub(crate) fn allows(&self, method: &Method, stage: Stage, asked_to_wait: bool) -> bool {
+    /// The policy for a whole call of so many seconds, where some are given: no attempt need end before it.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where they are no time.
+    pub fn within(self, timeout: Option<f64>) -> Result<Self> {
+        let Some(seconds) = timeout else { return Ok(self) };
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(timeout) if !timeout.is_zero() => Ok(Self { silence: timeout, total: Some(timeout), ..self }),
+            _ => Err(Error::invalid_parameter(format!("`timeout` is `{seconds}`: expected seconds, more than 0"))),
+        }
+    }
+
+    /// Whether a request may be sent again after this fault.
+    pub(crate) fn allows(&self, method: &Method, fault: &Fault) -> bool {
         let repeatable = method.is_idempotent() || self.repeat_post;
-        match stage {
+        match fault.stage {
+            Stage::Refused(_) if fault.error_code().is_some_and(|code| self.final_codes.contains(&code)) => false,
+            Stage::Refused(_) if self.respect_should_retry && fault.should_retry.is_some() => {
+                fault.should_retry == Some(true)
+            }
             Stage::Unsent => true,
             Stage::Unanswered => repeatable,
             // A server that names a time after which a large request is welcome wants it again.
-            Stage::Refused(StatusCode::PAYLOAD_TOO_LARGE) => asked_to_wait && self.respect_retry_after,
+            Stage::Refused(StatusCode::PAYLOAD_TOO_LARGE) => fault.retry_after.is_some() && self.respect_retry_after,
             Stage::Refused(status) => {
                 self.retry_codes.contains(&status.as_u16())
-                    && (repeatable || matches!(status.as_u16(), 429 | 502 | 503))
+                    && (repeatable || self.post_retry_codes.contains(&status.as_u16()))
             }
             Stage::Settled => false,
         }
@@ -88,13 +113,15 @@ impl Policy {
     pub(crate) fn wait(&self, retry: u32, asked: Option<Duration>) -> Duration {
         match asked {
             Some(asked) if self.respect_retry_after && !asked.is_zero() => asked,
-            _ => backoff(retry, self.backoff_factor, self.jitter),
+            _ => self.backoff.wait(retry),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::ErrorCode;
+
     use super::*;
 
     #[test]
@@ -102,6 +129,7 @@ mod tests {
         let policy = Policy::default();
         let daring = Policy { repeat_post: true, ..Policy::default() };
         let refused = |status| Stage::Refused(StatusCode::from_u16(status).unwrap());
+        let fault = |stage| Fault::new(stage, ErrorCode::BAD_REQUEST, "");
         for (stage, get, post, post_when_daring) in [
             (Stage::Unsent, true, true, true),
             (Stage::Unanswered, true, false, true),
@@ -115,13 +143,15 @@ mod tests {
             (Stage::Settled, false, false, false),
         ] {
             let allowed = [
-                policy.allows(&Method::GET, stage, false),
-                policy.allows(&Method::POST, stage, false),
-                daring.allows(&Method::POST, stage, false),
+                policy.allows(&Method::GET, &fault(stage)),
+                policy.allows(&Method::POST, &fault(stage)),
+                daring.allows(&Method::POST, &fault(stage)),
             ];
             assert_eq!(allowed, [get, post, post_when_daring], "{stage:?}");
         }
-        assert!(policy.allows(&Method::POST, refused(413), true));
+        let mut asked = fault(refused(413));
+        asked.retry_after = Some(Duration::ZERO);
+        assert!(policy.allows(&Method::POST, &asked));
     }
 
     #[test]
@@ -137,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_server_s_wish_comes_first() {
-        let policy = Policy { backoff_factor: 0.0, jitter: 0.0, ..Policy::default() };
+        let policy = Policy { backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() };
         let deaf = Policy { respect_retry_after: false, ..policy.clone() };
         let asked = Some(Duration::from_secs(9));
         assert_eq!(policy.wait(1, asked), Duration::from_secs(9));

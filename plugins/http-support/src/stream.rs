@@ -164,9 +164,9 @@ impl ChunkStream {
     /// Hands on one text of JSON, unless it says that something failed.
     fn take_json(&mut self, data: &str, is_error: bool) -> Result<()> {
         let value = serde_json::from_str::<Value>(data);
-        let says_error = value.as_ref().is_ok_and(|value| value.get("error").is_some_and(|error| !error.is_null()));
-        if is_error || says_error {
-            return Err(self.failed(data, &value.unwrap_or_default()));
+        let failure = value.as_ref().ok().and_then(failure);
+        if is_error || failure.is_some() {
+            return Err(self.failed(data, failure));
         }
         if let Err(error) = value {
             let shown = mask(&data.chars().take(80).collect::<String>(), &self.secrets);
@@ -177,9 +177,10 @@ impl ChunkStream {
     }
 
     /// What an error among the chunks says. Its code is the status that it names, as a number or before a colon.
-    fn failed(&self, data: &str, value: &Value) -> Error {
-        let message = Words::read(data).message.unwrap_or_else(|| "it gave no reason".to_owned());
-        let named = value["error"]["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+    fn failed(&self, data: &str, failure: Option<&Value>) -> Error {
+        let words = failure.map_or_else(|| Words::read(data), |failure| Words::read(&failure.to_string()));
+        let message = words.message.unwrap_or_else(|| "it gave no reason".to_owned());
+        let named = failure.and_then(|failure| u16::try_from(failure["error"]["code"].as_u64()?).ok());
         let status = named.or_else(|| message.split_once(':')?.0.parse().ok());
         let code = match status.map(StatusCode::from_u16) {
             Some(Ok(status)) if status.is_client_error() || status.is_server_error() => code_of(status),
@@ -187,7 +188,20 @@ impl ChunkStream {
         };
         let http = HttpFailure::new(self.opened.response.status().as_u16(), keep(data, &self.secrets));
         let message = mask(&message, &self.secrets);
-        Error::new(code, format!("the server broke the stream off: {message}")).with_http(http)
+        let error = Error::new(code, format!("the server broke the stream off: {message}")).with_http(http);
+        match words.error_code {
+            Some(own) => error.with_detail("error_code", mask(&own, &self.secrets)),
+            None => error,
+        }
+    }
+}
+
+/// The part of an event that says that something failed: `{"error":…}`, or what OpenAI's responses say of themselves.
+fn failure(event: &Value) -> Option<&Value> {
+    match event["type"].as_str() {
+        Some("error") => Some(event),
+        Some("response.failed") => Some(&event["response"]),
+        _ => event.get("error").is_some_and(|error| !error.is_null()).then_some(event),
     }
 }
 

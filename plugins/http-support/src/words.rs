@@ -15,7 +15,7 @@ const LONGEST_MESSAGE: usize = 500;
 pub(crate) struct Words {
     /// The server's message on one line, where there is one.
     pub(crate) message: Option<String>,
-    /// The server's `error_code`, such as `RESOURCE_DOES_NOT_EXIST`.
+    /// The server's own code, such as MLflow's `RESOURCE_DOES_NOT_EXIST` and OpenAI's `invalid_api_key`.
     pub(crate) error_code: Option<String>,
 }
 
@@ -87,10 +87,17 @@ fn place(loc: &Value) -> String {
     if words.is_empty() { String::new() } else { format!("`{}`: ", words.join(".")) }
 }
 
+/// MLflow's `error_code`, or the `code` or at least the `type` of OpenAI's `error`, which may stand without its wrapping.
 fn error_code(value: &Value) -> Option<&str> {
-    let is_code = |code: &&str| !code.is_empty() && code.chars().all(|each| each.is_ascii_uppercase() || each == '_');
-    let own = value["error_code"].as_str().filter(is_code);
-    own.or_else(|| value["detail"]["error_code"].as_str().filter(is_code))
+    let own = [&value["error_code"], &value["detail"]["error_code"]];
+    let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));
+    let error = [&value["error"]["code"], &value["error"]["type"], &value["code"]];
+    own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
+}
+
+/// Whether a text is a code of MLflow's vocabulary.
+pub(crate) fn is_code(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|each| each.is_ascii_uppercase() || each == '_')
 }
 
 /// A web page comes from a proxy, a login, or a server that is not the target.
@@ -147,11 +154,15 @@ mod tests {
 
     #[test]
     fn a_code_is_taken_where_it_is_one() {
-        let code = |body| Words::read(body).error_code;
+        let code = |body: &str| Words::read(body).error_code;
         assert_eq!(code(r#"{"error_code":"INVALID_STATE","message":""}"#).as_deref(), Some("INVALID_STATE"));
         assert_eq!(code(r#"{"detail":{"error_code":"X"}}"#).as_deref(), Some("X"));
         assert_eq!(code(r#"{"error_code":"not a code"}"#), None);
         assert_eq!(code(r#"{"error_code":""}"#), None);
+        let openai = r#"{"error":{"message":"m","type":"insufficient_quota","param":null,"code":"quota"}}"#;
+        assert_eq!(code(openai).as_deref(), Some("quota"));
+        assert_eq!(code(&openai.replace("\"quota\"", "401")).as_deref(), Some("insufficient_quota"));
+        assert_eq!(code(r#"{"error":"code"}"#), None);
     }
 
     #[test]

@@ -13,14 +13,14 @@ use http::header::AUTHORIZATION;
 use mlflow_deploy_plugin_api::{Error, Result};
 use mlflow_deploy_test_support::server::{Answer, Server};
 
-use crate::{Client, Connection, Credentials, Policy, Request, Response, Secret, send};
+use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, Secret, send};
 
 /// What the tests' requests carry, and what no error may show.
 const TOKEN: &str = "dapi-0123456789";
 
 /// Two retries, and no wait before them.
 fn policy() -> Policy {
-    Policy { max_retries: 2, backoff_factor: 0.0, jitter: 0.0, ..Policy::default() }
+    Policy { max_retries: 2, backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() }
 }
 
 fn request(method: Method, url: &str) -> Request {

@@ -157,6 +157,43 @@ async fn the_server_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_server_may_say_itself_whether_to_try_again() {
+    let heeding = Policy { respect_should_retry: true, ..policy() };
+    for (status, says, policy, times) in [
+        (429, "false", &heeding, 1),
+        (400, "true", &heeding, 3),
+        (429, "perhaps", &heeding, 3),
+        (429, "false", &policy(), 3),
+        (400, "true", &policy(), 1),
+    ] {
+        let answer = Answer::status(status).header("x-should-retry", says);
+        let (_, asked) = ask(Method::POST, [answer], policy).await;
+        assert_eq!(asked, times, "{status} {says}");
+    }
+}
+
+#[tokio::test]
+async fn some_codes_are_final_and_too_long_a_wait_is_not_begun() {
+    let quota = r#"{"error":{"message":"pay","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    let strict = Policy {
+        final_codes: (&["insufficient_quota"]).into(),
+        longest_wait: SHORT,
+        post_retry_codes: (&[408, 429]).into(),
+        retry_codes: (&[408, 429]).into(),
+        ..policy()
+    };
+    let busy = Answer::status(429).header("Retry-After", "1");
+    for (answer, times) in [(Answer::new(429, quota), 1), (busy, 1), (Answer::status(408), 3), (Answer::status(503), 1)]
+    {
+        let (answer, asked) = ask(Method::POST, [answer], &strict).await;
+        let error = answer.unwrap_err();
+        assert_eq!(asked, times, "{error}");
+        let detail = error.details().get("error_code").map(ToString::to_string);
+        assert_eq!(detail.is_some(), error.http().unwrap().body == quota, "{detail:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_follows_to_the_same_origin() {
     let server = Server::start([Answer::status(307).header("Location", "/moved?x=2"), ok()]);
     get(&server, Method::GET, &policy()).await.unwrap();

@@ -52,6 +52,12 @@ async fn an_error_among_the_chunks_follows_those_before_it() {
         (r#"{"error":{"message":"429: slow down","type":"HTTPException"}}"#, "RESOURCE_EXHAUSTED", "429: slow down"),
         (r#"{"error":{"message":"no","code":401}}"#, "UNAUTHENTICATED", "no"),
         (r#"{"error":"plain"}"#, "INTERNAL_ERROR", "plain"),
+        (r#"{"type":"error","code":"server_error","message":"over"}"#, "INTERNAL_ERROR", "over"),
+        (
+            r#"{"type":"response.failed","response":{"id":"r","error":{"code":"x","message":"late"}}}"#,
+            "INTERNAL_ERROR",
+            "late",
+        ),
     ] {
         let answer = Answer::chunks([format!("data: {{\"a\":1}}\n\ndata: {data}\n\ndata: {{\"b\":2}}\n\n")]);
         let (chunks, error) = read(answer, &policy()).await;

@@ -1,0 +1,44 @@
+//! What every prediction has in common: there are inputs, and what comes back is JSON.
+
+use mlflow_deploy_plugin_api::{Error, Payload, Result};
+
+use crate::Response;
+
+/// The inputs, which have to be there.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where they are not.
+pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
+    if inputs.bytes().is_empty() {
+        return Err(Error::invalid_parameter("no inputs are given: give JSON, such as `{\"messages\": […]}`"));
+    }
+    Ok(inputs)
+}
+
+/// The body of an answer as it came, unless it is certainly no prediction.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where the server streams, `INTERNAL_ERROR` where it answers with text.
+pub fn prediction(answer: Response) -> Result<Payload> {
+    let media_type = answer.payload.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if answer.payload.bytes().is_empty() {
+        return Ok(Payload::empty());
+    }
+    match media_type.as_str() {
+        "text/event-stream" => Err(Error::invalid_parameter(
+            "the server streams its answer, as the inputs ask for with `stream`: use `predict_stream`, or leave it out",
+        )),
+        text if text.starts_with("text/") => Err(Error::internal(format!(
+            "the server answered with `{text}`, where JSON was expected; check the target's URL"
+        ))),
+        _ => Ok(without_byte_order_mark(answer.payload)),
+    }
+}
+
+/// JSON has no byte order mark, though some servers write one.
+fn without_byte_order_mark(payload: Payload) -> Payload {
+    match payload.bytes().strip_prefix(b"\xef\xbb\xbf") {
+        Some(json) => Payload::new(payload.content_type(), json),
+        None => payload,
+    }
+}
