@@ -1,0 +1,136 @@
+//! The client: it asks one server, and hands on what that answers.
+
+use std::collections::HashSet;
+
+use http::Method;
+use http::header::CONTENT_TYPE;
+use mlflow_deploy_http::{
+    Client, Environment, Request, content_type, encode_segment, join, prediction, request, send, stream,
+};
+use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
+use mlflow_deploy_plugin_api::{
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, call,
+};
+use serde::de::IgnoredAny;
+use url::Url;
+
+use crate::config::Config;
+use crate::question::{Delivery, Question};
+use crate::record::{self, Page};
+use crate::server::Dialect;
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct OpenAi {
+    config: Config,
+    http: Client,
+}
+
+impl DeploymentClient for OpenAi {
+    async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
+        Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))
+    }
+
+    fn target_help() -> String {
+        include_str!("../help.md").to_owned()
+    }
+
+    async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
+        let name = request.endpoint;
+        let models = self.models("Get endpoint")?;
+        let url = join(&models, &encode_segment(&name)?);
+        let answer = send(&self.http, &self.get(&url)?, &self.config.look_up).await?;
+        record::single(&answer.payload, &name)
+    }
+
+    async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
+        let policy = self.config.look_up.started();
+        let mut url = self.models("List endpoints")?;
+        let (mut records, mut seen) = (Vec::new(), HashSet::new());
+        loop {
+            let answer = send(&self.http, &self.get(&url)?, &policy).await?;
+            let Some(last) = Page::parse(&answer.payload)?.add_to(&mut records)? else {
+                return Ok(record::list(&records));
+            };
+            url.query_pairs_mut().clear().append_pair("after", &last);
+            if let Some(twice) = seen.replace(last) {
+                return Err(Error::internal(format!(
+                    "the server ended two pages with the model `{twice}`, and the list has no end"
+                )));
+            }
+        }
+    }
+
+    async fn predict(&self, request: Predict) -> Result<Payload> {
+        let name = name(request.endpoint, request.deployment_name);
+        let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
+        let request = self.post(question, request.inputs.content_type())?;
+        prediction(send(&self.http, &request, &self.config.predict).await?).and_then(json)
+    }
+
+    async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
+        let name = name(request.endpoint, request.deployment_name);
+        let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
+        let request = self.post(question, request.inputs.content_type())?;
+        stream(&self.http, &request, &self.config.predict, chunks).await
+    }
+}
+
+impl OpenAi {
+    /// A client that reads this environment. Nothing is asked yet.
+    pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
+        let config = Config::new(target, options, environment)?;
+        let http = Client::new(config.connection.clone());
+        Ok(Self { config, http })
+    }
+
+    /// Waits otherwise between retries, so that no test has to.
+    #[cfg(test)]
+    pub(crate) fn hurry(&mut self, backoff: mlflow_deploy_http::Backoff) {
+        (self.config.look_up.backoff, self.config.predict.backoff) = (backoff, backoff);
+    }
+
+    /// Where the models are listed. Azure lists what could be deployed and not what is; MLflow does not ask it either.
+    fn models(&self, what: &str) -> Result<Url> {
+        match self.config.server.dialect {
+            Dialect::OpenAi => self.config.server.url("models", ""),
+            Dialect::Azure { .. } => {
+                Err(Error::new(ErrorCode::NOT_IMPLEMENTED, format!("{what} is not implemented for Azure OpenAI API")))
+            }
+        }
+    }
+
+    fn get(&self, url: &Url) -> Result<Request> {
+        request(Method::GET, url, self.config.headers.clone(), "")
+    }
+
+    fn post(&self, question: Question, media_type: &str) -> Result<Request> {
+        let url = self.config.server.url(&question.route, &question.model)?;
+        let mut headers = self.config.headers.clone();
+        headers.insert(CONTENT_TYPE, content_type(media_type)?);
+        request(Method::POST, &url, headers, question.body)
+    }
+}
+
+/// The model to ask; a deployment's name will do.
+fn name(endpoint: Option<String>, deployment_name: Option<String>) -> Option<String> {
+    if let (Some(endpoint), Some(deployment)) = (&endpoint, &deployment_name)
+        && endpoint != deployment
+    {
+        call::warn(format!(
+            "the deployment `{deployment}` is ignored: a model is asked by endpoint, here `{endpoint}`"
+        ));
+    }
+    endpoint.or(deployment_name)
+}
+
+/// The answer, unless it is no JSON. What Python writes is let through: its `NaN` and `Infinity` are no JSON either.
+fn json(answer: Payload) -> Result<Payload> {
+    let has = |word: &[u8]| answer.bytes().windows(word.len()).any(|each| each == word);
+    match serde_json::from_slice::<IgnoredAny>(answer.bytes()) {
+        Err(error) if !answer.bytes().is_empty() && !has(b"NaN") && !has(b"Infinity") => {
+            Err(Error::internal(format!("the server answered with something that is not JSON: {error}")))
+        }
+        _ => Ok(answer),
+    }
+}

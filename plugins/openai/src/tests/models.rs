@@ -1,0 +1,97 @@
+//! Listing models and looking one up.
+
+use super::*;
+
+async fn get(server: &Server, name: &str) -> Result<Payload> {
+    plain(server).get_endpoint(GetEndpoint { endpoint: name.to_owned() }).await
+}
+
+async fn list(server: &Server) -> Result<Payload> {
+    plain(server).list_endpoints(ListEndpoints::default()).await
+}
+
+#[tokio::test]
+async fn a_model_is_what_the_server_sent_and_has_a_name() {
+    let server = Server::start([Answer::new(200, r#"{"id": "gpt-4o",  "created": 1.50, "x": null}"#)]);
+    let record = get(&server, "gpt-4o").await.unwrap();
+    assert_eq!(text(&record), r#"{"name":"gpt-4o","id": "gpt-4o",  "created": 1.50, "x": null}"#);
+    assert_eq!(asked(&server), ["GET /v1/models/gpt-4o"]);
+    let request = &server.requests()[0];
+    assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
+    assert_eq!(request.header("user-agent"), Some(concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn a_name_is_one_segment_of_the_path() {
+    let server = Server::start([Answer::new(200, "{}")]);
+    for name in ["ft:gpt/é ?x#y", "../files", "meta-llama/Llama-3"] {
+        let record: Value = get(&server, name).await.unwrap().json().unwrap();
+        assert_eq!(record, json!({"name": name}), "a model without an id is called as it was asked for");
+    }
+    let paths = ["ft:gpt%2F%C3%A9%20%3Fx%23y", "..%2Ffiles", "meta-llama%2FLlama-3"];
+    assert_eq!(asked(&server), paths.map(|path| format!("GET /v1/models/{path}")));
+    for name in ["", ".", ".."] {
+        assert_eq!(get(&server, name).await.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_all_of_its_pages_with_names_to_ask_by() {
+    let server = Server::start([
+        Answer::new(
+            200,
+            r#"{"object": "list", "data": [{"id":"a"},{"id":"b&c","name":"B for people"}], "has_more": true}"#,
+        ),
+        Answer::new(200, r#"{"data": [{"id":"d","name":"d"}], "has_more": false}"#),
+    ]);
+    let records: Value = list(&server).await.unwrap().json().unwrap();
+    assert_eq!(
+        records,
+        json!([
+            {"id": "a", "name": "a"},
+            {"id": "b&c", "name": "b&c", "display_name": "B for people"},
+            {"id": "d", "name": "d"},
+        ])
+    );
+    assert_eq!(asked(&server), ["GET /v1/models", "GET /v1/models?after=b%26c"]);
+    let empty = Server::start([Answer::new(200, r#"{"data": [], "has_more": true}"#)]);
+    assert_eq!(text(&list(&empty).await.unwrap()), "[]");
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_an_error() {
+    let server = Server::start([Answer::new(200, r#"{"data": [{"id":"a"}], "has_more": true}"#)]);
+    let error = list(&server).await.unwrap_err();
+    assert!(error.message().contains("two pages with the model `a`"), "{error}");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_list_of_models_says_so() {
+    for body in [r#"{"models":[]}"#, "[]", "", r#"{"data":[{"name":"x"}]}"#, r#"{"data":[1]}"#] {
+        let error = list(&Server::start([Answer::new(200, body)])).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
+        assert!(error.message().contains("something else than models: "), "{error}");
+    }
+    let error = get(&Server::start([Answer::new(200, "[]")]), "a").await.unwrap_err();
+    assert!(error.message().contains("something else than models: "), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_keeps_what_openai_said() {
+    let body = r#"{"error":{"message":"The model 'x' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#;
+    let server = Server::start([Answer::new(404, body).header("x-request-id", "req_1")]);
+    let error = get(&server, "x").await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(error.message().ends_with("/v1/models/x: The model 'x' does not exist"), "{error}");
+    assert_eq!(error.details()["error_code"], "model_not_found");
+    let http = error.http().unwrap();
+    assert_eq!((http.status, http.body.as_str(), http.request_id.as_deref()), (404, body, Some("req_1")));
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again() {
+    let server = Server::start([Answer::status(503), Answer::status(408), Answer::new(200, r#"{"data":[]}"#)]);
+    assert_eq!(text(&list(&server).await.unwrap()), "[]");
+    assert_eq!(server.requests().len(), 3);
+}

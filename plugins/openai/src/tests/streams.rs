@@ -1,0 +1,68 @@
+//! Predictions that come event by event.
+
+use super::*;
+
+/// The chunks of a stream, and how it ended.
+async fn stream(server: &Server, inputs: &str) -> (Result<Payload>, Vec<String>) {
+    let request =
+        PredictStream { endpoint: Some("m".to_owned()), inputs: inputs_of(inputs), ..PredictStream::default() };
+    let (answer, chunks) = natively(&plain(server), request).await;
+    (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_and_ends_with_done() {
+    let server = Server::start([Answer::chunks([
+        "data: {\"id\": \"1\"}\n",
+        "\n: keep-alive\n\ndata:{\"id\": \"2\",\"choices\":[]}\n\n",
+        "data: [DONE]\n\n",
+    ])]);
+    let (end, chunks) = stream(&server, r#"{"messages": [], "stream_options": {"include_usage": true}}"#).await;
+    assert_eq!(
+        (end, chunks),
+        (Ok(Payload::empty()), vec![r#"{"id": "1"}"#.to_owned(), r#"{"id": "2","choices":[]}"#.to_owned()])
+    );
+    let sent = r#"{"model":"m","stream":true,"messages": [], "stream_options": {"include_usage": true}}"#;
+    assert_eq!(
+        (asked(&server), server.requests()[0].text().as_str()),
+        (vec!["POST /v1/chat/completions".to_owned()], sent)
+    );
+}
+
+#[tokio::test]
+async fn responses_stream_typed_events_without_done() {
+    let created = r#"{"type":"response.created","response":{"id":"r","error":null}}"#;
+    let completed = r#"{"type":"response.completed","response":{"id":"r"}}"#;
+    let events =
+        format!("event: response.created\ndata: {created}\n\nevent: response.completed\ndata: {completed}\n\n");
+    let server = Server::start([Answer::chunks([events])]);
+    let (end, chunks) = stream(&server, r#"{"input":"hi","stream":false}"#).await;
+    assert_eq!((end, chunks), (Ok(Payload::empty()), vec![created.to_owned(), completed.to_owned()]));
+    assert_eq!(server.requests()[0].text(), r#"{"model":"m","input":"hi","stream":true}"#);
+}
+
+#[tokio::test]
+async fn a_failure_follows_what_came_before_it() {
+    let first = "data: {\"id\": \"1\"}\n\n";
+    let error = "data: {\"error\":{\"message\":\"too much\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n";
+    let failed =
+        "event: error\ndata: {\"type\":\"error\",\"code\":\"overloaded\",\"message\":\"too much\",\"param\":null}\n\n";
+    for last in [error, failed] {
+        let server = Server::start([Answer::chunks([first, last, "data: {}\n\n"])]);
+        let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
+        let end = end.unwrap_err();
+        assert_eq!((end.message(), chunks.len()), ("the server broke the stream off: too much", 1));
+        assert_eq!(end.details()["error_code"], "overloaded");
+    }
+    let server = Server::start([Answer::chunks([first]).abort_after_chunks()]);
+    let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
+    assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, 1));
+    assert_eq!(server.requests().len(), 1, "what has begun is not begun again");
+}
+
+#[tokio::test]
+async fn a_refusal_is_tried_again_before_the_first_event() {
+    let server = Server::start([Answer::status(503), Answer::chunks(["data: {}\n\n"])]);
+    let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
+    assert_eq!((end.is_ok(), chunks.len(), server.requests().len()), (true, 1, 2));
+}
