@@ -1,39 +1,72 @@
-//! The recordings of MLflow's gateway client: the same requests, and the same meaning of the result.
+//! The recordings of MLflow's clients: the same requests, and the same meaning of the result.
 
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::{fs, thread};
 
 use mlflow_deploy::{Host, Operation};
 use mlflow_deploy_test_support::cdylib;
 use mlflow_deploy_test_support::server::{Answer, Request, Server};
 use serde_json::Value;
 
-use super::differences::{DIFFERENCES, Difference, Outcome};
+use super::differences::{Difference, Outcome};
+use super::targets::{Inputs, TARGETS, Target};
 use super::{outcome, recordings};
 use crate::command::mlflow_deploy;
 
 /// The headers that carry meaning; the others say who is asking.
-const SIGNIFICANT: [&str; 4] = ["authorization", "content-type", "x-mlflow-workspace", "x-databricks-traffic-id"];
+const SIGNIFICANT: [&str; 7] = [
+    "api-key",
+    "authorization",
+    "content-type",
+    "openai-organization",
+    "openai-project",
+    "x-databricks-traffic-id",
+    "x-mlflow-workspace",
+];
 
 #[test]
-fn the_client_does_what_mlflow_s_does_or_differs_on_purpose() {
-    let (mut same, mut different, mut failing) = (0, 0, Vec::new());
-    for case in recordings("gw_") {
-        let name = case["name"].as_str().unwrap();
-        let mismatches = replay(&case);
-        match (DIFFERENCES.iter().find(|difference| difference.name == name), mismatches) {
-            (None, Mismatches { found, .. }) if found.is_empty() => same += 1,
-            (Some(difference), Mismatches { found, requests, outcome }) if !found.is_empty() => {
-                match difference.holds(requests, &outcome) {
-                    Ok(()) => different += 1,
-                    Err(what) => failing.push(format!("{name}: not as the difference says: {what}")),
+fn the_clients_do_what_mlflow_s_do_or_differ_on_purpose() {
+    let mut failing = Vec::new();
+    for target in TARGETS {
+        let (mut same, mut different, mut wrong) = (0, 0, Vec::new());
+        for (name, mismatches) in replay_all(target) {
+            match (target.differences.iter().find(|difference| difference.name == name), mismatches) {
+                (None, Mismatches { found, .. }) if found.is_empty() => same += 1,
+                (Some(difference), Mismatches { found, requests, outcome }) if !found.is_empty() => {
+                    match difference.holds(target, requests, &outcome) {
+                        Ok(()) => different += 1,
+                        Err(what) => wrong.push(format!("{name}: not as the difference says: {what}")),
+                    }
                 }
+                (Some(_), _) => wrong.push(format!("{name}: listed as different, and is the same")),
+                (None, Mismatches { found, .. }) => wrong.push(format!("{name}: {}", found.join("; "))),
             }
-            (Some(_), _) => failing.push(format!("{name}: listed as different, and is the same")),
-            (None, Mismatches { found, .. }) => failing.push(format!("{name}: {}", found.join("; "))),
         }
+        let prefix = target.prefix.trim_end_matches('_');
+        println!("{prefix} recordings: {same} passing, {different} deliberately different, {} failing", wrong.len());
+        failing.extend(wrong);
     }
-    println!("client recordings: {same} passing, {different} deliberately different, {} failing", failing.len());
     assert!(failing.is_empty(), "{}", failing.join("\n"));
+}
+
+/// Replays every recording of a target. Some wait as long as the client does between retries, so several at once.
+fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
+    const AT_ONCE: usize = 8;
+    let waiting = Mutex::new(recordings(target.prefix));
+    let replayed = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let Some(case) = waiting.lock().unwrap().pop() else { return };
+            let name = case["name"].as_str().unwrap().to_owned();
+            let mismatches = replay(target, &case);
+            replayed.lock().unwrap().push((name, mismatches));
+        }
+    };
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    let mut replayed = replayed.into_inner().unwrap();
+    replayed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    replayed
 }
 
 /// How a replay differs from its recording.
@@ -43,48 +76,55 @@ struct Mismatches {
     outcome: Result<Value, Value>,
 }
 
-fn replay(case: &Value) -> Mismatches {
+fn replay(target: &Target, case: &Value) -> Mismatches {
+    let Some(arguments) = arguments(case) else { return unsupported(target, case) };
     let server = Server::start(case["server_script"].as_array().unwrap().iter().map(Answer::from_script));
-    let (target, _kept_full) = target(case, &server);
-    let Some(arguments) = arguments(case) else { return unsupported(case) };
+    let server = target.ignored.iter().fold(server, |server, path| server.with_route(path, Answer::new(404, "{}")));
+    let (address, _kept_full) = address(case, &server);
+    // The recording says where to ask in terms of a server of its own.
+    let base = case["base_url"].as_str().unwrap();
     let recorded = case["requests"].as_array().unwrap();
     let inputs = match recorded.first().and_then(|request| request["body"].as_str()) {
-        // The very bytes that the Python client sent: they are to be forwarded as they are.
-        Some(body) if !body.is_empty() => body.to_owned(),
+        Some(body) if !body.is_empty() && target.inputs == Inputs::AsSent => body.to_owned(),
         _ => case["args"]["inputs"].to_string(),
     };
-    let mut run = mlflow_deploy("--json").plugin("mlflow-deploy-gateway").stdin(inputs);
+    let mut run = mlflow_deploy("--json").plugin(target.package).stdin(inputs);
     for argument in arguments {
         run = run.arg(argument);
     }
     let home = tempfile::tempdir().unwrap();
-    std::fs::create_dir(home.path().join(".mlflow")).unwrap();
-    let credentials = "[mlflow]\nmlflow_tracking_username = fu\nmlflow_tracking_password = fp\n";
-    std::fs::write(home.path().join(".mlflow/credentials"), credentials).unwrap();
-    for (name, value) in case["env"].as_object().unwrap() {
-        // A home folder is part of one recording: the one with a file of credentials in it.
-        run = if name == "HOME" { run.env(name, home.path()) } else { run.env(name, value.as_str().unwrap()) };
+    for (path, text) in target.home {
+        let file = home.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
-    let outcome = outcome(&run.arg("--target").arg(target).run());
-    let requests = server.requests();
+    for (name, value) in case["env"].as_object().unwrap() {
+        // A home folder is part of some recordings: those with a file of credentials in it.
+        run = match name.as_str() {
+            "HOME" => run.env(name, home.path()),
+            _ => run.env(name, value.as_str().unwrap().replace(base, &address)),
+        };
+    }
+    let uri = case["target"].as_str().unwrap().replace(base, &address);
+    let outcome = outcome(&run.arg("--target").arg(uri).run());
+    let mut requests = server.requests();
+    requests.retain(|request| !target.ignored.iter().any(|path| request.path.starts_with(path)));
     let mut found = different_requests(recorded, &requests);
     found.extend(different_outcome(case, &outcome, &server.url()));
     Mismatches { found, requests: requests.len(), outcome }
 }
 
-/// The target, which the recording says in terms of a server of its own; and what has to stay alive for it.
-fn target(case: &Value, server: &Server) -> (String, Option<FullListener>) {
-    let (recorded, base) = (case["target"].as_str().unwrap(), case["base_url"].as_str().unwrap());
-    let name = case["name"].as_str().unwrap();
+/// Where the server of a recording is, also where it is a dead one; and what has to stay alive for it.
+fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     if case["server_dead"] == true {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         return (format!("http://{free}"), None);
     }
-    if name.ends_with("connect_timeout") {
+    if case["name"].as_str().unwrap().ends_with("connect_timeout") {
         let full = FullListener::bind();
         return (format!("http://{}", full.listener.local_addr().unwrap()), Some(full));
     }
-    (recorded.replace(base, &server.url()), None)
+    (server.url(), None)
 }
 
 /// A listener that takes no connection any more: its queue of one is filled, and further ones time out.
@@ -119,12 +159,12 @@ fn arguments(case: &Value) -> Option<Vec<String>> {
 }
 
 /// A call that the client refuses without asking the server: the plugin has no slot for it.
-fn unsupported(case: &Value) -> Mismatches {
+fn unsupported(target: &Target, case: &Value) -> Mismatches {
     let name = case["call"].as_str().unwrap();
     let operation: Operation = name.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let host = Host::builder().plugin(cdylib::path("mlflow-deploy-gateway")).build();
-    let client = runtime.block_on(host.get_deploy_client(Some("http://127.0.0.1:1"))).unwrap();
+    let host = Host::builder().plugin(cdylib::path(target.package)).build();
+    let client = runtime.block_on(host.get_deploy_client(Some(target.anywhere))).unwrap();
     let found = if client.supports(operation) { vec![format!("`{name}` is supported")] } else { Vec::new() };
     assert!(case.get("error").is_some(), "{name} did not fail for MLflow");
     Mismatches { found, requests: 0, outcome: Err(Value::Null) }
@@ -172,11 +212,12 @@ fn different_outcome(case: &Value, outcome: &Result<Value, Value>, url: &str) ->
     }
 }
 
-/// Whether a result has all that was recorded. A record may have more: unknown fields are kept.
+/// Whether a result has all that was recorded. A record may have more: unknown fields are kept. It may lack what is
+/// recorded as `null`: Python's classes have all their fields, whatever the server sent.
 fn contains(result: &Value, recorded: &Value) -> bool {
     match (result, recorded) {
         (Value::Object(result), Value::Object(recorded)) => {
-            recorded.iter().all(|(key, value)| result.get(key).is_some_and(|result| contains(result, value)))
+            recorded.iter().all(|(key, value)| contains(result.get(key).unwrap_or(&Value::Null), value))
         }
         (Value::Array(result), Value::Array(recorded)) => {
             result.len() == recorded.len() && result.iter().zip(recorded).all(|(one, other)| contains(one, other))
@@ -200,10 +241,9 @@ fn without_classes(result: &Value) -> Value {
 
 impl Difference {
     /// Whether a replay did what the difference says.
-    fn holds(&self, requests: usize, outcome: &Result<Value, Value>) -> Result<(), String> {
-        let readme = include_str!("../../../../plugins/gateway/README.md");
-        if !readme.contains(self.number) {
-            return Err(format!("the gateway's README has no `{}`", self.number));
+    fn holds(&self, target: &Target, requests: usize, outcome: &Result<Value, Value>) -> Result<(), String> {
+        if !target.readme.contains(self.number) {
+            return Err(format!("the README of `{}` has no `{}`", target.package, self.number));
         }
         if requests != self.requests {
             return Err(format!("{requests} requests, and not {}", self.requests));

@@ -1,10 +1,10 @@
-//! Where the gateway's client differs from MLflow's on purpose: by which number of the README, and what it does.
+//! Where our clients differ from MLflow's on purpose: by which number of the plugin's README, and what they do.
 
 /// One deliberate difference.
 pub(super) struct Difference {
     /// The recording.
     pub(super) name: &'static str,
-    /// The number, or the words, under which the gateway plugin's README tells why.
+    /// The number, or the words, under which the plugin's README tells why.
     pub(super) number: &'static str,
     /// How many requests are made.
     pub(super) requests: usize,
@@ -27,7 +27,7 @@ const fn difference(name: &'static str, number: &'static str, requests: usize, o
     Difference { name, number, requests, outcome }
 }
 
-pub(super) const DIFFERENCES: &[Difference] = &[
+pub(super) const GATEWAY: &[Difference] = &[
     difference("gw_connection_dropped_always", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
     difference("gw_predict_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
     difference("gw_predict_read_timeout", "B5", 1, Fails("DEADLINE_EXCEEDED")),
@@ -42,4 +42,17 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference("gw_predict_308_loop", "Redirects", 1, Fails("BAD_REQUEST")),
     difference("gw_predict_nan", "`NaN`", 1, Answers),
     difference("gw_predict_not_serializable", "`NaN`", 1, Answers),
+];
+
+pub(super) const OPENAI: &[Difference] = &[
+    difference("oai_connection_dropped", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
+    difference("oai_truncated_body", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
+    difference("oai_204", "B9", 1, Answers),
+    difference("oai_predict_extra_params_dropped", "B10", 1, Answers),
+    difference("oai_get_endpoint_slash_unicode", "B11", 1, Answers),
+    difference("oai_list_endpoints_via_proxy", "B11", 6, Fails("TEMPORARILY_UNAVAILABLE")),
+    difference("oai_list_endpoints", "B12", 1, Answers),
+    difference("oai_no_key", "B12", 1, Answers),
+    difference("oai_predict_stream_unimplemented", "B13", 1, Answers),
+    difference("oai_predict_endpoint_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
 ];

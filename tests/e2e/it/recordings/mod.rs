@@ -1,9 +1,10 @@
-//! What the real client and the real server did, against what the command and the gateway's plugin do.
+//! What the real client and the real server did, against what the command and the plugins do.
 
 mod cli;
 mod client;
 mod differences;
 mod server;
+mod targets;
 
 use std::fs;
 use std::path::Path;
