@@ -94,7 +94,7 @@ impl Fault {
         Self {
             retry_after: retry_after(refusal.headers),
             should_retry: refusal.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
-            error_code: words.error_code,
+            error_code: words.error_code.map(|own| mask(&own, refusal.secrets)),
             http: Some(Box::new(http)),
             ..Self::new(Stage::Refused(status), code, message)
         }
