@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use mlflow_deploy_http::{
-    Client, Environment, Request, content_type, encode_segment, join, prediction, request, send, stream,
+    ChunkStream, Client, Environment, Request, content_type, encode_segment, join, prediction, request, send,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -72,7 +72,11 @@ impl DeploymentClient for OpenAi {
         let name = name(request.endpoint, request.deployment_name);
         let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
         let request = self.post(question, request.inputs.content_type())?;
-        stream(&self.http, &request, &self.config.predict, chunks).await
+        let mut stream = ChunkStream::open(&self.http, &request, &self.config.predict).await?;
+        while let Some(chunk) = stream.next().await? {
+            chunks.send(json(chunk)?).await?;
+        }
+        Ok(())
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
 use mlflow_deploy_http::{Backoff, Connection, Environment, Policy, Secret, header_name, header_value, secret_header};
-use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, JSON, Result, TargetUri};
 use serde::Deserialize;
 
 use crate::auth;
@@ -70,6 +71,7 @@ impl Config {
 
 fn headers(options: &Options, server: &Server, environment: &Environment<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(JSON));
     let variables = |names: &[&str]| names.iter().find_map(|name| environment.text(name));
     for (name, option, value) in [
         ("OpenAI-Organization", &options.organization, variables(&["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"])),

@@ -61,6 +61,15 @@ async fn a_failure_follows_what_came_before_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_stream_gives_one_chunk_of_json() {
+    let (end, chunks) = stream(&Server::start([Answer::new(200, REPLY)]), r#"{"messages":[]}"#).await;
+    assert_eq!((end, chunks), (Ok(Payload::empty()), vec![REPLY.to_owned()]));
+    let (end, chunks) = stream(&Server::start([Answer::new(200, "{bad")]), r#"{"messages":[]}"#).await;
+    assert!(end.unwrap_err().message().contains("something that is not JSON"));
+    assert!(chunks.is_empty());
+}
+
+#[tokio::test]
 async fn a_refusal_is_tried_again_before_the_first_event() {
     let server = Server::start([Answer::status(503), Answer::chunks(["data: {}\n\n"])]);
     let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
