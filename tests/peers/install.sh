@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh: installs the real servers that tests and the demo talk to into target/peers of this repository.
+# install.sh: installs the real servers and clients that tests and the demo use into target/peers of this repository.
 #
 # Does nothing when what is installed is what the pinned files ask for, says nothing unless it fails, and may be
 # run by several processes at once. Needs python3.11 with venv, node 20 with npm, and flock.
@@ -29,12 +29,12 @@ rm -rf "$peers/stamp" "$peers/venv" "$peers/node_modules" "$peers/databases"
 cp "$here/package.json" "$here/package-lock.json" "$peers/"
 quietly npm ci --prefix "$peers" --ignore-scripts --no-audit --no-fund
 
-# Only what the servers import gets compiled, by the runs below, rather than every file of every package. `-I`
+# Only what the servers and clients import gets compiled, by the runs below, rather than every file of every package. `-I`
 # keeps the caller's PYTHON variables out, of which PYTHONDONTWRITEBYTECODE would double every start.
 python=$peers/venv/bin/python
 quietly python3.11 -I -m venv "$peers/venv"
 quietly "$python" -I -m pip install --disable-pip-version-check --no-compile -r "$here/requirements.txt"
-quietly "$python" -I -W ignore -c 'import mlflow.gateway.app, uvicorn'
+quietly "$python" -I -W ignore -c 'import mlflow.gateway.app, openai, uvicorn'
 
 # An empty tracking database takes longer to create than a server takes to start: every server gets a copy.
 mkdir "$peers/databases"

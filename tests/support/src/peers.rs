@@ -5,6 +5,8 @@
 //! this process when that ends first, in whatever way it ends (`tests/peers/leash.sh`). So a server may also be
 //! shared by many tests in a static. The log of a server is deleted with it unless its test failed.
 //!
+//! Real clients, in Python, run as scripts of `tests/peers` against whatever server a test gives them.
+//!
 //! Nothing here goes out to the network but the first start on a machine, which installs the servers
 //! (`tests/peers/install.sh`); run that script beforehand where a minute more matters.
 //!
@@ -150,9 +152,7 @@ impl TrackingServer {
                 .env("MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS", "true");
             python
         });
-        let creation = Command::new(installed("venv/bin/python"))
-            .arg("-I")
-            .arg(source("endpoints.py"))
+        let creation = script("endpoints.py")
             .args([&server.url, upstream.url()])
             .env("UPSTREAM_KEY", UPSTREAM_KEY)
             .env("WRONG_UPSTREAM_KEY", WRONG_UPSTREAM_KEY)
@@ -177,6 +177,23 @@ impl TrackingServer {
     pub fn upstream(&self) -> &Aimock {
         &self.upstream
     }
+}
+
+/// Runs a script of `tests/peers` with the real Python clients, and without this process's environment.
+///
+/// # Panics
+/// Where it fails, with what it said.
+pub fn run_script(name: &str, arguments: &[&str]) {
+    install();
+    let home = tempfile::tempdir().expect("a new folder can be made");
+    let ran = script(name)
+        .args(arguments)
+        .env_clear()
+        .env("HOME", home.path())
+        .env("MLFLOW_DISABLE_TELEMETRY", "true")
+        .output()
+        .expect("python is installed");
+    assert!(ran.status.success(), "{name} failed:\n{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 /// A running server: the process that holds its leash, and the folder it keeps its log and its files in.
@@ -268,6 +285,13 @@ fn python(folder: &Path) -> Command {
     python
 }
 
+/// A script of `tests/peers`, to be run by the servers' Python.
+fn script(name: &str) -> Command {
+    let mut python = Command::new(installed("venv/bin/python"));
+    python.args(["-I", "-W", "ignore"]).arg(source(name));
+    python
+}
+
 fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -277,7 +301,8 @@ fn install() {
     });
 }
 
-fn source(name: &str) -> PathBuf {
+/// A file of `tests/peers`.
+pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers").join(name)
 }
 

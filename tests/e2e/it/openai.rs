@@ -1,0 +1,126 @@
+//! The OpenAI plugin against a real server that speaks OpenAI's protocol, and several clients in one process.
+
+use std::sync::LazyLock;
+
+use mlflow_deploy::args::Predict;
+use mlflow_deploy::{ClientOptions, Host, Payload};
+use mlflow_deploy_test_support::cdylib;
+use mlflow_deploy_test_support::peers::{Aimock, UPSTREAM_KEY};
+use mlflow_deploy_test_support::server::{Answer, Server};
+use serde_json::{Value, json};
+
+use crate::command::{Ran, Run, mlflow_deploy};
+
+const OPENAI: &str = "mlflow-deploy-openai";
+
+static AIMOCK: LazyLock<Aimock> = LazyLock::new(Aimock::start);
+
+/// The command against the server, which the target names, with the key of the environment.
+fn ask(arguments: &str) -> Run {
+    let target = AIMOCK.url().replace("http://", "openai://").trim_end_matches('/').to_owned() + "/v1";
+    let run = mlflow_deploy(arguments).arg("--target").arg(target).arg("--json").plugin(OPENAI);
+    run.env("OPENAI_API_KEY", UPSTREAM_KEY)
+}
+
+fn predict(inputs: &Value, arguments: &str) -> Ran {
+    ask(&format!("predict --endpoint gpt-4o -I - {arguments}")).stdin(inputs.to_string()).run()
+}
+
+fn chat(message: &str, arguments: &str) -> Ran {
+    predict(&json!({"messages": [{"role": "user", "content": message}]}), arguments)
+}
+
+fn chunks(ran: &Ran) -> Vec<Value> {
+    ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn models_are_endpoints() {
+    let listed = ask("list-endpoints").run().json();
+    let first = &listed.as_array().unwrap()[0];
+    assert_eq!((&first["name"], &first["id"], &first["object"]), (&json!("gpt-4"), &json!("gpt-4"), &json!("model")));
+    let missing = ask("get-endpoint --endpoint nope").run();
+    assert_eq!((missing.code, missing.error()["code"].clone()), (5, json!("RESOURCE_DOES_NOT_EXIST")), "{missing:?}");
+}
+
+#[test]
+fn every_kind_of_inputs_is_answered() {
+    let answer = chat("hello", "").json();
+    assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
+    assert_eq!(answer["model"], "gpt-4o");
+    let tools = chat("weather", "").json();
+    assert_eq!(tools["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "get_weather");
+    let embedded = predict(&json!({"input": ["embed me", "embed me"]}), "").json();
+    assert_eq!(embedded["data"][1]["embedding"], json!([0.25, -0.5, 0.75]));
+    let response = predict(&json!({"input": "hello", "instructions": "be kind"}), "").json();
+    assert_eq!(response["output"][0]["content"][0]["text"], "Hello from upstream.");
+    let by_config = predict(&json!({"input": "hello"}), "-C task=responses").json();
+    assert_eq!(by_config["output"][0]["content"], response["output"][0]["content"]);
+}
+
+#[test]
+fn both_kinds_of_streams_are_read() {
+    let ran = chat("count to ten", "--stream");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(chunks(&ran).iter().map(text).collect::<String>(), "one two three four five six seven eight nine ten");
+    assert!(chunks(&ran).len() > 5, "{ran:?}");
+    let ran = predict(&json!({"input": "count to ten"}), "--stream");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(chunks(&ran).last().unwrap()["type"], "response.completed");
+    let broken = chat("break the stream", "--stream");
+    assert_eq!((broken.code, broken.error()["code"].clone()), (1, json!("TEMPORARILY_UNAVAILABLE")), "{broken:?}");
+    assert!(!chunks(&broken).is_empty(), "what came before is kept: {broken:?}");
+}
+
+#[test]
+fn failures_keep_what_the_server_said() {
+    for (message, status, code, own) in [
+        ("status 400", 400, "BAD_REQUEST", "bad_taste"),
+        ("status 401", 401, "UNAUTHENTICATED", "invalid_api_key"),
+        ("status 404", 404, "RESOURCE_DOES_NOT_EXIST", "model_not_found"),
+        ("status 429", 429, "RESOURCE_EXHAUSTED", "rate_limit_exceeded"),
+        ("status 500", 500, "INTERNAL_ERROR", "internal_error"),
+    ] {
+        let error = chat(message, "--option max_retries:=0").error();
+        assert_eq!((&error["http"]["status"], &error["code"]), (&json!(status), &json!(code)), "{error}");
+        assert_eq!(error["details"]["error_code"], own);
+        assert!(error["http"]["request_id"].as_str().unwrap().starts_with("req-"), "{error}");
+    }
+    assert_eq!(chat("recover", "").json()["choices"][0]["message"]["content"], "Well again.");
+    let wrong = chat("hello", "--option api_key=wrong-key");
+    assert_eq!(wrong.error()["code"], "UNAUTHENTICATED", "{wrong:?}");
+}
+
+#[test]
+fn azure_s_paths_and_keys_are_known() {
+    let inputs = json!({"messages": [{"role": "user", "content": "hello"}]}).to_string();
+    let run = mlflow_deploy("predict -t openai --endpoint my-dep -I - --json").plugin(OPENAI).stdin(inputs);
+    let run = run.env("OPENAI_API_TYPE", "azure").env("OPENAI_API_VERSION", "2024-10-21");
+    let ran = run.env("OPENAI_API_BASE", AIMOCK.url()).env("OPENAI_API_KEY", UPSTREAM_KEY).run();
+    assert_eq!(ran.json()["choices"][0]["message"]["content"], "Hello from upstream.");
+}
+
+#[tokio::test]
+async fn one_process_asks_two_servers_each_with_its_own_key() {
+    let servers = [(); 2].map(|()| Server::start([Answer::new(200, "{}")]));
+    let host = Host::builder().plugin(cdylib::path(OPENAI)).build();
+    let mut clients = Vec::new();
+    for (server, key) in servers.iter().zip(["key-one", "key-two"]) {
+        let target = server.url().replace("http://", "openai://") + "/v1";
+        let options = ClientOptions::new(&json!({"api_key": key})).unwrap();
+        clients.push(host.get_deploy_client_with(Some(&target), &options).await.unwrap());
+    }
+    for _ in 0..3 {
+        for client in &clients {
+            let inputs = Payload::new("application/json", r#"{"prompt":"p"}"#);
+            let request = Predict { endpoint: Some("m".to_owned()), inputs, ..Predict::default() };
+            client.predict(request).await.unwrap();
+        }
+    }
+    for (server, key) in servers.iter().zip(["Bearer key-one", "Bearer key-two"]) {
+        let keys: Vec<_> =
+            server.requests().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+        assert_eq!(keys, vec![Some(key.to_owned()); 3]);
+    }
+}

@@ -1,0 +1,70 @@
+//! Streams down to the socket: a caller who takes nothing slows the server, and one who leaves hangs up.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mlflow_deploy::args::PredictStream;
+use mlflow_deploy::{Host, Payload};
+use mlflow_deploy_test_support::cdylib;
+
+/// A server that begins a stream, and then does what `go_on` says; and its target.
+fn server<T: Send + 'static>(go_on: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("openai://{}/v1", listener.local_addr().unwrap());
+    let thread = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(connection.try_clone().unwrap());
+        let mut line = String::new();
+        let mut length = 0;
+        while request.read_line(&mut line).unwrap() > 2 {
+            let value = line.to_ascii_lowercase().strip_prefix("content-length:").map(|value| value.trim().to_owned());
+            length = value.map_or(length, |value| value.parse().unwrap());
+            line.clear();
+        }
+        request.read_exact(&mut vec![0; length]).unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {\"n\":0}\n\n").unwrap();
+        go_on(connection)
+    });
+    (target, thread)
+}
+
+fn request() -> PredictStream {
+    let inputs = Payload::new("application/json", r#"{"messages":[]}"#);
+    PredictStream { endpoint: Some("m".to_owned()), inputs, ..PredictStream::default() }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_hangs_up_within_100_ms() {
+    let (target, server) = server(|mut connection| {
+        // Nothing more is sent, so nothing but the end of the connection can come.
+        let _reset = connection.read(&mut [0]);
+        Instant::now()
+    });
+    let host = Host::builder().plugin(cdylib::path("mlflow-deploy-openai")).build();
+    let client = host.get_deploy_client(Some(&target)).await.unwrap();
+    let mut stream = client.predict_stream(&request()).unwrap();
+    assert_eq!(stream.next().await.unwrap().unwrap().bytes(), b"{\"n\":0}");
+    let dropped = Instant::now();
+    drop(stream);
+    let noticed = server.join().unwrap().duration_since(dropped);
+    assert!(noticed < Duration::from_millis(100), "{noticed:?}");
+}
+
+#[tokio::test]
+async fn a_caller_who_takes_nothing_stops_the_server() {
+    const EVENT: usize = 64 * 1024;
+    const ALL: usize = 256 * 1024 * 1024;
+    let (target, server) = server(|mut connection| {
+        connection.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let event = format!("data: {{\"text\":\"{}\"}}\n\n", "x".repeat(EVENT));
+        (0..ALL / EVENT).take_while(|_| connection.write_all(event.as_bytes()).is_ok()).count() * EVENT
+    });
+    let host = Host::builder().plugin(cdylib::path("mlflow-deploy-openai")).build();
+    let client = host.get_deploy_client(Some(&target)).await.unwrap();
+    let stream = client.predict_stream(&request()).unwrap();
+    let sent = server.join().unwrap();
+    assert!(sent < ALL / 8, "{sent} bytes were taken from the server, and none by the caller");
+    drop(stream);
+}
