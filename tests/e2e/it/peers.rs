@@ -137,8 +137,10 @@ fn a_stream_that_breaks_is_an_error_after_what_came() {
 
 #[test]
 fn a_deadline_ends_a_slow_answer() {
+    // The first test that asks for the server waits for its start.
+    let url = GATEWAY.url();
     let begun = Instant::now();
-    let ran = chat(GATEWAY.url(), "chat", "be slow", "--timeout 1");
+    let ran = chat(url, "chat", "be slow", "--timeout 1");
     assert_eq!(ran.code, 6, "{ran:?}");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
