@@ -9,6 +9,8 @@ mod event;
 mod host;
 mod library;
 mod local;
+#[cfg(feature = "predictions")]
+pub mod predictions;
 mod process;
 mod race;
 mod record;
@@ -28,6 +30,8 @@ pub use local::LocalDeployment;
 pub use mlflow_deploy_plugin_api::{
     ClientOptions, Config, ErrorCode, JSON, Operation, Payload, TargetUri, args, call, manifest,
 };
+#[cfg(feature = "predictions")]
+pub use predictions::PredictionsResponse;
 pub use process::{
     get_deploy_client, get_deploy_client_with, get_deployments_target, run_local, set_deployments_target, target_help,
 };
