@@ -67,7 +67,12 @@ pub(crate) fn mask(text: &str, secrets: &[Secret]) -> String {
 fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
-        Value::Object(members) => ["message", "detail", "error", "msg", "error_description"]
+        // OAuth gives a word and a sentence, and both are of use.
+        Value::Object(members) if members.contains_key("error_description") => {
+            let texts = ["error", "error_description"].iter().filter_map(|name| members.get(*name)?.as_str());
+            Some(texts.collect::<Vec<_>>().join(": "))
+        }
+        Value::Object(members) => ["message", "detail", "error", "msg"]
             .iter()
             .find_map(|name| message(members.get(*name)?)),
         // FastAPI lists what is wrong with a request, each with the place it is wrong in.
@@ -141,6 +146,7 @@ mod tests {
             ),
             (r#"{"error":"Rate limit exceeded"}"#, "Rate limit exceeded"),
             (r#"{"error":{"message":"boom","code":401}}"#, "boom"),
+            (r#"{"error":"invalid_client","error_description":"no such client"}"#, "invalid_client: no such client"),
             (r#"{"object":"error","message":"m","code":40303}"#, "m"),
             (r#"{"error_code":"INVALID_STATE","message":"not\n ready"}"#, "not ready"),
             ("Internal Server Error", "Internal Server Error"),
