@@ -10,7 +10,7 @@ use url::Url;
 use crate::address::redact_url;
 use crate::fault::{Fault, Refusal, Stage};
 use crate::patience::Patience;
-use crate::send::Request;
+use crate::send::{Hidden, Request};
 use crate::{Client, Policy, Secret, redirect};
 
 /// As much of the body of an error is read.
@@ -141,6 +141,7 @@ pub(crate) fn secrets(request: &Request) -> Vec<Secret> {
     const SHORTEST: usize = 6;
     let sensitive = request.headers().values().filter(|value| value.is_sensitive());
     let texts = sensitive.filter_map(|value| value.to_str().ok());
-    let secrets = texts.map(|text| text.split_once(' ').map_or(text, |(_scheme, secret)| secret));
-    secrets.filter(|secret| secret.len() >= SHORTEST).map(Secret::new).collect()
+    let in_headers = texts.map(|text| Secret::new(text.split_once(' ').map_or(text, |(_scheme, secret)| secret)));
+    let elsewhere = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| hidden.0.clone());
+    in_headers.chain(elsewhere).filter(|secret| secret.expose().len() >= SHORTEST).collect()
 }

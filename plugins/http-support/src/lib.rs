@@ -31,6 +31,6 @@ pub use header::{content_type, header_name, header_value, secret_header};
 pub use member::{Object, set_member};
 pub use policy::Policy;
 pub use secret::{Credentials, Secret};
-pub use send::{Request, Response, request, send};
+pub use send::{Request, Response, hide, request, send};
 pub use sse::{Event, SseReader};
 pub use stream::{ChunkStream, stream};

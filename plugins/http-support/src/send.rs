@@ -9,7 +9,7 @@ use url::Url;
 use crate::exchange::{Opened, exchange};
 use crate::fault::Fault;
 use crate::words::{Words, is_html, keep};
-use crate::{Client, Policy};
+use crate::{Client, Policy, Secret};
 
 /// What is sent. The body is shared between attempts, not copied.
 pub type Request = http::Request<Bytes>;
@@ -26,6 +26,16 @@ pub fn request(method: Method, url: &Url, headers: HeaderMap, body: impl Into<By
     *request.headers_mut() = headers;
     Ok(request)
 }
+
+/// Keeps these out of every error of the request, whatever the server repeats: for secrets that are in its body. Those
+/// in its headers are kept out by themselves.
+pub fn hide(request: &mut Request, secrets: impl IntoIterator<Item = Secret>) {
+    request.extensions_mut().insert(Hidden(secrets.into_iter().collect()));
+}
+
+/// The secrets in the body of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden(pub(crate) Vec<Secret>);
 
 /// A whole answer with a status of success.
 #[derive(Clone, Debug)]

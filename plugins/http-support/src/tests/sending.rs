@@ -281,3 +281,13 @@ async fn a_wrong_proxy_is_refused_without_its_password() {
     assert_no_secret(&error);
     assert!(!format!("{client:?}").contains(TOKEN));
 }
+
+#[tokio::test]
+async fn a_secret_in_the_body_is_kept_out_of_errors_too() {
+    let server = Server::start([Answer::new(400, r#"{"error":"invalid","error_description":"bad s3cret-in-body"}"#)]);
+    let mut asked = request(Method::POST, &server.url());
+    crate::hide(&mut asked, [Secret::new("s3cret-in-body")]);
+    let error = send(&Client::new(Connection::default()), &asked, &policy()).await.unwrap_err();
+    assert!(error.message().ends_with(": invalid: bad <redacted>"), "{error}");
+    assert!(!format!("{error:?}").contains("s3cret-in-body"), "{error:?}");
+}
