@@ -3,5 +3,6 @@
 mod answer;
 pub mod broken;
 pub mod cdylib;
+pub mod databricks;
 pub mod peers;
 pub mod server;

@@ -181,6 +181,7 @@ impl Shared {
     /// Remembers the request and finds its answer; none where nothing was ever queued.
     fn next(&self, request: Request) -> Option<Answer> {
         if let Some(made) = &self.made {
+            self.lock().requests.push(request.clone());
             return Some(made(&request));
         }
         let mut state = self.lock();
