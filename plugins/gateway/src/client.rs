@@ -4,12 +4,10 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, prediction, redact_url, require_inputs, send, set_member,
+    ChunkStream, Client, Environment, Policy, endpoint, prediction, redact_url, require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
-use mlflow_deploy_plugin_api::{
-    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, call,
-};
+use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
 
 use crate::config::Config;
 use crate::record::{self, Page};
@@ -60,7 +58,7 @@ impl DeploymentClient for Gateway {
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
-        let name = endpoint(request.endpoint, request.deployment_name)?;
+        let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
         let inputs = require_inputs(&request.inputs)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
@@ -72,7 +70,7 @@ impl DeploymentClient for Gateway {
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
-        let name = endpoint(request.endpoint, request.deployment_name)?;
+        let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
         let bytes = set_member(require_inputs(&request.inputs)?.bytes(), "stream", "true")?;
         let inputs = Payload::new(request.inputs.content_type(), bytes);
         let policy = self.config.predict.started();
@@ -188,19 +186,5 @@ impl Gateway {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// The endpoint to ask; a deployment's name will do, as each endpoint has one deployment.
-fn endpoint(endpoint: Option<String>, deployment_name: Option<String>) -> Result<String> {
-    match (endpoint, deployment_name) {
-        (Some(endpoint), Some(deployment)) if endpoint != deployment => {
-            call::warn(format!(
-                "the deployment `{deployment}` is ignored: a gateway is asked by endpoint, here `{endpoint}`"
-            ));
-            Ok(endpoint)
-        }
-        (Some(name), _) | (None, Some(name)) => Ok(name),
-        (None, None) => Err(Error::invalid_parameter("no endpoint is given: name the one to ask as `endpoint`")),
     }
 }

@@ -1,8 +1,26 @@
-//! What every prediction has in common: there are inputs, and what comes back is JSON.
+//! What every prediction has in common: an endpoint, inputs, and an answer in JSON.
 
-use mlflow_deploy_plugin_api::{Error, Payload, Result};
+use mlflow_deploy_plugin_api::{Error, Payload, Result, call};
 
 use crate::Response;
+
+/// The endpoint to ask; a deployment's name will do, as each endpoint has one deployment. `target` is what is asked,
+/// such as `a gateway`.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where neither is given.
+pub fn endpoint(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Result<String> {
+    match (endpoint, deployment_name) {
+        (Some(endpoint), Some(deployment)) if endpoint != deployment => {
+            call::warn(format!(
+                "the deployment `{deployment}` is ignored: {target} is asked by endpoint, here `{endpoint}`"
+            ));
+            Ok(endpoint)
+        }
+        (Some(name), _) | (None, Some(name)) => Ok(name),
+        (None, None) => Err(Error::invalid_parameter("no endpoint is given: name the one to ask as `endpoint`")),
+    }
+}
 
 /// The inputs, which have to be there.
 ///

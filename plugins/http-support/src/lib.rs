@@ -23,7 +23,7 @@ mod tls;
 mod words;
 
 pub use address::{encode_segment, is_loopback, join, redact_url};
-pub use answer::{prediction, require_inputs};
+pub use answer::{endpoint, prediction, require_inputs};
 pub use backoff::Backoff;
 pub use client::{Client, Connection};
 pub use environment::{Environment, Proxies};

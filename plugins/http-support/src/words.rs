@@ -72,9 +72,9 @@ fn message(value: &Value) -> Option<String> {
             let texts = ["error", "error_description"].iter().filter_map(|name| members.get(*name)?.as_str());
             Some(texts.collect::<Vec<_>>().join(": "))
         }
-        Value::Object(members) => ["message", "detail", "error", "msg"]
-            .iter()
-            .find_map(|name| message(members.get(*name)?)),
+        Value::Object(members) => {
+            ["message", "detail", "error", "msg"].iter().find_map(|name| message(members.get(*name)?))
+        }
         // FastAPI lists what is wrong with a request, each with the place it is wrong in.
         Value::Array(faults) => {
             let each = faults.iter().filter_map(|fault| Some(place(&fault["loc"]) + &message(fault)?));
