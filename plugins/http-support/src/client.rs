@@ -10,7 +10,7 @@ use reqwest::{NoProxy, Proxy, redirect};
 use url::Url;
 
 use crate::address::is_loopback;
-use crate::send::Request;
+use crate::send::{Hidden, Request};
 use crate::{Proxies, tls};
 
 /// What no proxy stands in front of: this machine, and the metadata service of a cloud, which hands out credentials.
@@ -70,7 +70,8 @@ impl Client {
 
     /// Keeps credentials from going where whoever is on the way can read them; or, where that is allowed, says so once.
     pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
-        let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive);
+        let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive)
+            || request.extensions().get::<Hidden>().is_some();
         if !has_credentials || url.scheme() != "http" || is_loopback(url) {
             return Ok(());
         }
@@ -125,6 +126,8 @@ mod tests {
         let token = Credentials::Bearer(Secret::new("t")).header().unwrap();
         let secret = http::Request::get("/").header("Authorization", token).body(bytes::Bytes::new()).unwrap();
         let open = http::Request::new(bytes::Bytes::new());
+        let mut inside = open.clone();
+        crate::hide(&mut inside, [Secret::new("t")]);
         for (request, url, warns) in [
             (&open, "http://far.test", false),
             (&secret, "https://far.test", false),
@@ -132,6 +135,8 @@ mod tests {
             (&secret, "http://127.0.0.2", false),
             (&secret, "http://[::1]", false),
             (&secret, "http://far.test", true),
+            (&inside, "http://localhost", false),
+            (&inside, "http://far.test", true),
         ] {
             let client = Client::new(Connection::default());
             client.guard_plain_credentials(request, &Url::parse(url).unwrap()).unwrap();
