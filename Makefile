@@ -1,7 +1,7 @@
 # What a user of this repository needs. CI calls `make check` and `make test`.
 
 PREFIX ?= $(HOME)/.local
-PLUGINS = mlflow-deploy-gateway mlflow-deploy-openai
+PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-openai
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 

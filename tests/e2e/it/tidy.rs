@@ -63,7 +63,7 @@ fn unsafe_code_stays_in_its_rooms() {
 
 #[test]
 fn http_plugins_have_the_same_files() {
-    for plugin in ["gateway", "openai"] {
+    for plugin in ["databricks", "gateway", "openai"] {
         let folder = root().join("plugins").join(plugin);
         for file in
             ["Cargo.toml", "README.md", "help.md", "manifest.json", "src/lib.rs", "src/config.rs", "src/client.rs"]

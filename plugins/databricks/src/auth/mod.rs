@@ -1,0 +1,29 @@
+//! Who the client is: Databricks' unified authentication, one file for each kind of credentials.
+//!
+//! [`choose`] finds the first kind for which everything is there. It touches files at most; servers and programs are
+//! asked when the first request needs a token.
+
+mod azure;
+mod azure_cli;
+mod azure_client_secret;
+mod basic;
+mod chain;
+mod databricks_cli;
+mod exchange;
+mod github_oidc;
+mod grant;
+mod jwt;
+mod metadata_service;
+mod model_serving;
+mod oauth_m2m;
+mod oidc;
+mod pat;
+mod program;
+mod site;
+mod token;
+
+pub(crate) use chain::{Given, Kind, choose};
+pub(crate) use exchange::Exchange;
+pub(crate) use model_serving::host as model_serving_host;
+pub(crate) use site::Site;
+pub(crate) use token::{Token, Tokens};

@@ -1,0 +1,159 @@
+//! Programs that know a token: found by their absolute path, run without a shell and without input, and not for ever.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mlflow_deploy_http::Policy;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call};
+
+/// How long a program may take where the caller has more time than that.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// As much of what a program says goes into an error.
+const LONGEST: usize = 300;
+
+/// What a program left behind.
+#[derive(Debug)]
+pub(super) struct Ran {
+    status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Ran {
+    /// The output of a program that succeeded.
+    pub(super) fn success(self, what: &str) -> Result<Vec<u8>> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        let said = without_tokens(&self.stderr);
+        Err(Error::new(ErrorCode::UNAUTHENTICATED, format!("`{what}` failed ({}): {said}", self.status)))
+    }
+}
+
+/// The first program of this name in a `PATH` that is no smaller than this. Relative entries are passed over: what
+/// they name depends on where one stands.
+pub(super) fn find(name: &str, path: &str, smallest: u64) -> Option<PathBuf> {
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(name)).find(|program| is_program(program, smallest))
+}
+
+/// Whether a file can be run and is no smaller than this.
+pub(super) fn is_program(path: &Path, smallest: u64) -> bool {
+    path.metadata().is_ok_and(|metadata| {
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && metadata.len() >= smallest
+    })
+}
+
+/// Runs a program to its end, or until the time is over.
+pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<Ran> {
+    let limits = [policy.total, policy.until.map(|until| until.saturating_duration_since(Instant::now()))];
+    let limits = limits.into_iter().chain([call::remaining()]).flatten();
+    let patience = limits.fold(PATIENCE, Duration::min);
+    let program = program.to_owned();
+    blocking(move || run_within(&program, &arguments, patience)).await
+}
+
+fn run_within(program: &Path, arguments: &[String], patience: Duration) -> Result<Ran> {
+    let shown = program.display();
+    let deadline = Instant::now() + patience;
+    let spawned = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = spawned.map_err(|error| Error::internal(format!("failed to run `{shown}`: {error}")))?;
+    let stdout = read(child.stdout.take());
+    let stderr = read(child.stderr.take());
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            _ => break None,
+        }
+    };
+    let Some(status) = ended else {
+        // It may have ended just now, and whatever it left running is not waited for.
+        let _ended = child.kill();
+        let _ended = child.wait();
+        let message = format!("`{shown}` took longer than {:.1} s, and was stopped", patience.as_secs_f64());
+        return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
+    };
+    // What it started may still hold the pipes, and has nothing to say to us.
+    let rest = |pipe: &mpsc::Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let (stdout, stderr) = (rest(&stdout), rest(&stderr));
+    Ok(Ran { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+}
+
+/// Reads a pipe on a thread of its own, so that neither of two fills up.
+fn read(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A pipe that breaks has said what it said.
+        let _broken = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        let _nobody_waits = sender.send(bytes);
+    });
+    receiver
+}
+
+/// What a program said, on one line, without whatever looks like a token.
+fn without_tokens(said: &str) -> String {
+    let is_token = |word: &str| word.contains("dapi") || word.contains("eyJ");
+    let words = said.split_whitespace().map(|word| if is_token(word) { "<redacted>" } else { word });
+    let line = words.collect::<Vec<_>>().join(" ");
+    if line.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    line[..line.floor_char_boundary(LONGEST)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, patience: Duration) -> Result<Ran> {
+        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], patience)
+    }
+
+    #[test]
+    fn a_program_says_what_it_knows() {
+        let ran = shell("cat; echo out; echo err >&2", Duration::from_secs(20)).unwrap();
+        assert_eq!(ran.success("sh").unwrap(), b"out\n");
+    }
+
+    #[test]
+    fn a_failure_has_what_was_said_and_no_token() {
+        let ran = shell("echo eyJout; echo 'no login: token=dapi123 eyJabc.x.y' >&2; exit 3", Duration::from_secs(20));
+        let error = ran.unwrap().success("az account").unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::UNAUTHENTICATED);
+        assert!(error.message().starts_with("`az account` failed (exit status: 3): no login: <redacted> <redacted>"));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_stopped() {
+        let begun = Instant::now();
+        let error = shell("exec sleep 60", Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn only_programs_at_absolute_paths_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("az");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        let path = format!("relative:{}", folder.path().display());
+        assert_eq!(find("az", &path, 0), None, "it cannot be run");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(find("az", &path, 0), Some(program));
+        assert_eq!(find("az", &path, 1 << 20), None, "it is too small");
+        assert_eq!(find("az", "relative", 0), None);
+    }
+}

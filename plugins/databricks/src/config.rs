@@ -1,0 +1,110 @@
+//! What a client knows before it asks anything: from the target URI, its options, and the environment.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mlflow_deploy_http::{Connection, Environment, Policy, header_name, header_value, secret_header};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri, call};
+
+use crate::options::Options;
+use crate::workspace::Workspace;
+
+/// All of it, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The workspace; or what is wrong with it, which every operation answers. A client can be made without.
+    pub(crate) workspace: Result<Workspace>,
+    /// What goes with every request, beside the credentials.
+    pub(crate) headers: HeaderMap,
+    /// How connections are made.
+    pub(crate) connection: Connection,
+    /// The policy of everything but predictions.
+    pub(crate) manage: Policy,
+    /// The policy of predictions.
+    pub(crate) predict: Policy,
+    /// How long to wait before an endpoint is looked at again, at first.
+    pub(crate) poll_interval: Duration,
+}
+
+impl Config {
+    /// Reads everything that there is to know.
+    pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
+        let options: Options = options.parse()?;
+        if options.insecure && options.ca_cert.is_some() {
+            let message =
+                "the server's certificate cannot be ignored and checked: give only one of `insecure` and `ca_cert`";
+            return Err(Error::invalid_parameter(message));
+        }
+        let interval = options.poll_interval.unwrap_or(1.0);
+        let poll_interval = Duration::try_from_secs_f64(interval).map_err(|_none| {
+            Error::invalid_parameter(format!("`poll_interval` is `{interval}`: expected seconds, 0 or more"))
+        })?;
+        Ok(Self {
+            headers: headers(&options, environment)?,
+            connection: Connection {
+                insecure: options.insecure,
+                ca_certs: options.ca_cert.clone().or_else(|| environment.ca_certs()),
+                proxies: environment.proxies(),
+                allow_http: options.allow_http,
+                ..Connection::default()
+            },
+            manage: manage(&options, environment)?,
+            predict: predict(&options, environment)?,
+            poll_interval,
+            workspace: Workspace::new(target, options, environment),
+        })
+    }
+}
+
+fn headers(options: &Options, environment: &Environment<'_>) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-databricks-endpoints-api-client", HeaderValue::from_static("mlflow-deploy"));
+    let variables =
+        [("x-mlflow-workspace", "MLFLOW_WORKSPACE"), ("x-databricks-traffic-id", "MLFLOW_DATABRICKS_TRAFFIC_ID")];
+    for (name, variable) in variables {
+        if let Some(value) = environment.text(variable) {
+            headers.insert(HeaderName::from_static(name), header_value(variable, &value)?);
+        }
+    }
+    for (name, value) in &options.headers {
+        headers.insert(header_name(name)?, secret_header(name, value)?);
+    }
+    Ok(headers)
+}
+
+fn manage(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
+    const ONE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
+    const ALL: &str = "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT";
+    let policy = Policy {
+        silence: environment.seconds(ONE, 120)?,
+        total: Some(environment.seconds(ALL, 500)?),
+        advice: format!("raise `timeout`, `{ONE}` (for one attempt) or `{ALL}` (for all) to wait longer").into(),
+        ..environment.policy(options.max_retries)?
+    };
+    policy.within(options.timeout)
+}
+
+fn predict(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
+    const ONE: &str = "MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT";
+    const ALL: &str = "MLFLOW_DEPLOYMENT_PREDICT_TOTAL_TIMEOUT";
+    let (one, all) = (environment.seconds(ONE, 120)?, environment.seconds(ALL, 600)?);
+    if all < one && options.timeout.is_none() {
+        call::warn(format!(
+            "`{ALL}` ({}s) is less than `{ONE}` ({}s): no attempt gets the time that it could have",
+            all.as_secs(),
+            one.as_secs()
+        ));
+    }
+    let policy = Policy {
+        silence: one,
+        total: Some(all),
+        advice: format!(
+            "the model may need more time for this query: see its parameters, or raise `timeout`, `{ONE}` (for one \
+             attempt) or `{ALL}` (for all)"
+        )
+        .into(),
+        repeat_post: options.retry_post,
+        ..environment.policy(options.max_retries)?
+    };
+    policy.within(options.timeout)
+}

@@ -1,0 +1,154 @@
+//! Everything that can be set, in one list: the attributes of Databricks' unified authentication, and our own options.
+//!
+//! An attribute is looked for in the client's options, in the environment, and in a profile. Whatever is found first
+//! stays. What the attributes mean together is decided elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use mlflow_deploy_http::{Environment, Secret};
+use mlflow_deploy_plugin_api::{Error, Result};
+use serde::Deserialize;
+
+use crate::profile::Profiles;
+
+/// Declares the attributes, each with its variables and the kind of credentials it belongs to, and the other options.
+macro_rules! options {
+    (
+        attributes { $($attribute:ident: $type:ty, [$($variable:literal),*] $(, $group:literal)?;)* }
+        others { $($other:ident: $other_type:ty,)* }
+    ) => {
+        /// The options of one client, and what the environment and a profile add to them.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(crate) struct Options {
+            $(pub(crate) $attribute: Option<$type>,)*
+            $(pub(crate) $other: $other_type,)*
+        }
+
+        impl Options {
+            /// Sets the attributes that are not set yet, as far as `find` finds them by their name or variables.
+            fn fill(&mut self, find: impl Fn(&Attribute) -> Option<String>) {
+                $(
+                    let group = [$($group)?].first().copied();
+                    let attribute = Attribute { name: stringify!($attribute), variables: &[$($variable),*], group };
+                    if self.$attribute.is_none() {
+                        self.$attribute = find(&attribute).map(<$type>::from);
+                    }
+                )*
+            }
+
+            /// The kinds of credentials of which something is set.
+            fn groups(&self) -> BTreeSet<&'static str> {
+                let mut groups = BTreeSet::new();
+                $($(if self.$attribute.is_some() {
+                    groups.insert($group);
+                })?)*
+                groups
+            }
+        }
+    };
+}
+
+options! {
+    attributes {
+        host: String, ["DATABRICKS_HOST"];
+        token: Secret, ["DATABRICKS_TOKEN"], "pat";
+        profile: String, ["DATABRICKS_CONFIG_PROFILE"];
+        config_file: PathBuf, ["DATABRICKS_CONFIG_FILE"];
+        auth_type: String, ["DATABRICKS_AUTH_TYPE"];
+        account_id: String, ["DATABRICKS_ACCOUNT_ID"];
+        workspace_id: String, ["DATABRICKS_WORKSPACE_ID"];
+        username: String, ["DATABRICKS_USERNAME"], "basic";
+        password: Secret, ["DATABRICKS_PASSWORD"], "basic";
+        client_id: String, ["DATABRICKS_CLIENT_ID"], "oauth";
+        client_secret: Secret, ["DATABRICKS_CLIENT_SECRET"], "oauth";
+        scopes: String, [];
+        discovery_url: String, ["DATABRICKS_DISCOVERY_URL"];
+        token_audience: String, ["DATABRICKS_TOKEN_AUDIENCE"];
+        oidc_token_env: String, ["DATABRICKS_OIDC_TOKEN_ENV"], "env-oidc";
+        oidc_token_filepath: PathBuf, ["DATABRICKS_OIDC_TOKEN_FILEPATH", "DATABRICKS_OIDC_TOKEN_FILE"], "file-oidc";
+        metadata_service_url: Secret, ["DATABRICKS_METADATA_SERVICE_URL"], "metadata-service";
+        azure_workspace_resource_id: String, ["DATABRICKS_AZURE_RESOURCE_ID"], "azure";
+        azure_client_id: String, ["ARM_CLIENT_ID"], "azure";
+        azure_client_secret: Secret, ["ARM_CLIENT_SECRET"], "azure";
+        azure_tenant_id: String, ["ARM_TENANT_ID"], "azure";
+        azure_environment: String, ["ARM_ENVIRONMENT"];
+        google_service_account: String, ["DATABRICKS_GOOGLE_SERVICE_ACCOUNT"], "google";
+        google_credentials: Secret, ["GOOGLE_CREDENTIALS"], "google";
+        databricks_cli_path: PathBuf, ["DATABRICKS_CLI_PATH"];
+    }
+    others {
+        headers: BTreeMap<String, Secret>,
+        timeout: Option<f64>,
+        max_retries: Option<i64>,
+        retry_post: bool,
+        poll_interval: Option<f64>,
+        allow_http: bool,
+        ca_cert: Option<PathBuf>,
+        insecure: bool,
+    }
+}
+
+/// What can be found in the environment or in a profile.
+struct Attribute {
+    /// Its name: the option, and the key in a profile.
+    name: &'static str,
+    /// Its environment variables, the first that is set counts.
+    variables: &'static [&'static str],
+    /// The kind of credentials that it belongs to.
+    group: Option<&'static str>,
+}
+
+impl Options {
+    /// Adds what the environment and a profile know.
+    ///
+    /// A profile that is named in the target or as an option goes before the environment. Once the caller has given
+    /// credentials of one kind, the environment adds none of another.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where the profile is missing, or the credentials are of more than one kind.
+    pub(crate) fn complete(mut self, environment: &Environment<'_>) -> Result<Self> {
+        let variable = |attribute: &Attribute| attribute.variables.iter().find_map(|name| environment.text(name));
+        let file = self.config_file.clone().or_else(|| environment.text("DATABRICKS_CONFIG_FILE").map(PathBuf::from));
+        let home = environment.text("HOME").map(PathBuf::from);
+        let read = || Profiles::read(file.as_deref(), home.as_deref());
+        let is_named = self.profile.is_some();
+        if is_named {
+            self.add_profile(&read()?)?;
+        }
+        let given = self.groups();
+        self.fill(|attribute| {
+            let is_another = !given.is_empty()
+                && (attribute.name == "auth_type" || attribute.group.is_some_and(|group| !given.contains(group)));
+            if is_another { None } else { variable(attribute) }
+        });
+        let knows_where = self.host.is_some() || !self.groups().is_empty();
+        if !is_named && (self.profile.is_some() || !knows_where) {
+            self.add_profile(&read()?)?;
+        }
+        self.check_groups()?;
+        Ok(self)
+    }
+
+    fn add_profile(&mut self, profiles: &Profiles) -> Result<()> {
+        let Some(profile) = profiles.choose(self.profile.as_deref())? else { return Ok(()) };
+        profile.warn_of_readers();
+        self.fill(|attribute| profile.get(attribute.name));
+        // The Databricks CLI is told the profile, unless it is the one that was found without anybody naming it.
+        self.profile = profile.is_chosen().then(|| profile.name().to_owned());
+        Ok(())
+    }
+
+    fn check_groups(&self) -> Result<()> {
+        let groups = self.groups();
+        if self.auth_type.is_some() || groups.len() < 2 {
+            return Ok(());
+        }
+        let names = groups.into_iter().collect::<Vec<_>>().join("` and `");
+        Err(Error::invalid_parameter(format!(
+            "more than one kind of credentials is configured: `{names}`; unset all but one, or choose with `auth_type` \
+             or `DATABRICKS_AUTH_TYPE`"
+        )))
+    }
+}

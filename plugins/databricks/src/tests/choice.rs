@@ -1,0 +1,94 @@
+//! Which workspace and which credentials are chosen, from options, environment and profiles.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const PROFILES: &str = "[DEFAULT]\nhost = default.test\ntoken = d\n\n[p]\nhost = p.test\ntoken = p\n\n[m2m]\n\
+                        host = m2m.test\nclient_id = i\nclient_secret = s\n";
+
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(".databrickscfg");
+    fs::write(&path, PROFILES).unwrap();
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+    home
+}
+
+/// The host and the kind of credentials, or what is wrong.
+fn chosen(target: &str, options: &Value, variables: &[(&str, &str)]) -> std::result::Result<String, String> {
+    let home = home();
+    let with_home: Vec<_> = variables.iter().copied().chain([("HOME", home.path().to_str().unwrap())]).collect();
+    let client = client(target, options, &with_home).unwrap();
+    match client.config.workspace {
+        Ok(workspace) => Ok(format!("{} {}", workspace.base().host_str().unwrap(), workspace.kind().name())),
+        Err(error) => Err(error.message().replace(home.path().to_str().unwrap(), "~")),
+    }
+}
+
+#[test]
+fn options_go_before_the_environment_and_the_environment_before_profiles() {
+    let host = ("DATABRICKS_HOST", "env.test");
+    let token = ("DATABRICKS_TOKEN", "e");
+    let profile = ("DATABRICKS_CONFIG_PROFILE", "p");
+    for (target, options, variables, expected) in [
+        ("databricks", json!({}), vec![], "default.test pat"),
+        ("databricks", json!({}), vec![host, token], "env.test pat"),
+        ("databricks", json!({}), vec![profile], "p.test pat"),
+        ("databricks", json!({}), vec![profile, token], "p.test pat"),
+        ("databricks", json!({"host": "o.test", "token": "o"}), vec![host, token, profile], "o.test pat"),
+        ("databricks", json!({"profile": "m2m"}), vec![host, token], "m2m.test oauth-m2m"),
+        ("databricks://m2m", json!({}), vec![host, token, profile], "m2m.test oauth-m2m"),
+        ("databricks", json!({"client_id": "i", "client_secret": "s"}), vec![host, token], "env.test oauth-m2m"),
+        ("databricks", json!({"auth_type": "pat"}), vec![host, token, ("ARM_CLIENT_ID", "a")], "env.test pat"),
+    ] {
+        assert_eq!(chosen(target, &options, &variables).as_deref(), Ok(expected), "{target} {options} {variables:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let host = ("DATABRICKS_HOST", "env.test");
+    for (target, options, variables, message) in [
+        ("databricks", json!({"config_file": "/nowhere"}), vec![], "no workspace is configured: give `host`"),
+        ("databricks", json!({}), vec![host], "no credentials for `https://env.test/` are configured: `pat` needs"),
+        ("databricks://q", json!({}), vec![], "`~/.databrickscfg` has no profile `q`: it has `DEFAULT`, `p`, `m2m`"),
+        (
+            "databricks",
+            json!({}),
+            vec![host, ("DATABRICKS_TOKEN", "t"), ("ARM_CLIENT_ID", "a")],
+            "more than one kind of credentials is configured: `azure` and `pat`",
+        ),
+        (
+            "databricks",
+            json!({"auth_type": "oauth-m2m"}),
+            vec![host],
+            "no credentials for `https://env.test/` are \
+            configured: `oauth-m2m` needs `client_id` and `client_secret`",
+        ),
+        ("databricks", json!({"auth_type": "magic"}), vec![host], "`magic` is no kind of credentials: expected `pat`"),
+        ("databricks", json!({"auth_type": "external-browser"}), vec![host], "log in with `databricks auth login`"),
+        ("databricks", json!({}), vec![host, ("GOOGLE_CREDENTIALS", "{}")], "not supported here: use `oauth-m2m`"),
+        ("databricks", json!({"azure_client_id": "a", "azure_client_secret": "b"}), vec![host], "`azure_tenant_id`"),
+    ] {
+        let error = chosen(target, &options, &variables).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn the_kinds_are_tried_in_databricks_order() {
+    let host = ("DATABRICKS_HOST", "env.test");
+    let principal = [("DATABRICKS_CLIENT_ID", "i"), ("DATABRICKS_CLIENT_SECRET", "s")];
+    let workflow = [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://g.test"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")];
+    let id_token = ("DATABRICKS_OIDC_TOKEN", "jwt");
+    let variables = [&[host, id_token], principal.as_slice(), &workflow].concat();
+    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test oauth-m2m"));
+    let variables = [&[host, id_token], &principal[..1], &workflow].concat();
+    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test env-oidc"));
+    let variables = [&[host], &principal[..1], workflow.as_slice()].concat();
+    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test github-oidc"));
+}

@@ -1,0 +1,89 @@
+//! The client against a scripted server, and against a workspace that behaves as Databricks does.
+
+mod boundary;
+mod choice;
+mod credentials;
+mod endpoints;
+mod expiry;
+mod invocations;
+mod predictions;
+mod settings;
+mod waiting;
+
+use mlflow_deploy_http::Environment;
+use mlflow_deploy_plugin_api::args::{
+    CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
+};
+use mlflow_deploy_plugin_api::testing::natively;
+use mlflow_deploy_plugin_api::{ClientOptions, Config, DeploymentClient, ErrorCode, Payload, Result, TargetUri};
+use mlflow_deploy_test_support::databricks::{self, TOKEN};
+use mlflow_deploy_test_support::server::{Answer, Server};
+use serde_json::{Value, json};
+
+use crate::client::Databricks;
+
+const QUICK: [(&str, &str); 3] = [
+    ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
+    ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
+    ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
+];
+
+/// A client with these options, in this environment and one without waits between retries.
+fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Databricks> {
+    let lookup = |name: &str| {
+        let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    Databricks::new(&TargetUri::parse(target)?, &ClientOptions::new(options)?, &Environment::new(&lookup))
+}
+
+/// A client of a server, with a token.
+fn plain(url: &str) -> Databricks {
+    client("databricks", &json!({"host": url, "token": TOKEN, "poll_interval": 0}), &[]).unwrap()
+}
+
+fn config(config: &Value) -> Config {
+    Config::new(config).unwrap()
+}
+
+fn get(endpoint: &str) -> GetEndpoint {
+    GetEndpoint { endpoint: endpoint.to_owned() }
+}
+
+fn delete(endpoint: &str) -> DeleteEndpoint {
+    DeleteEndpoint { endpoint: endpoint.to_owned() }
+}
+
+/// A request for an endpoint that serves one model.
+fn create(name: &str, more: &Value) -> CreateEndpoint {
+    let mut request = json!({"name": name, "config": served("m")});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    CreateEndpoint { config: config(&request), ..CreateEndpoint::default() }
+}
+
+fn served(model: &str) -> Value {
+    json!({"served_entities": [{"name": model, "entity_name": "main.default.m", "entity_version": "1"}]})
+}
+
+fn predict(endpoint: &str) -> Predict {
+    Predict { endpoint: Some(endpoint.to_owned()), inputs: chat(), ..Predict::default() }
+}
+
+fn invoke(operation: &str, endpoint: &str, given: &Value) -> Invoke {
+    let config = config(given);
+    Invoke { operation: operation.to_owned(), endpoint: Some(endpoint.to_owned()), config, ..Invoke::default() }
+}
+
+/// Inputs whose bytes no JSON writer would write.
+fn chat() -> Payload {
+    Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
+}
+
+/// Methods and paths of what was asked.
+fn asked(requests: &[mlflow_deploy_test_support::server::Request]) -> Vec<String> {
+    requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+}
+
+fn text(payload: &Payload) -> &str {
+    str::from_utf8(payload.bytes()).unwrap()
+}

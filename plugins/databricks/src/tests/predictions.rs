@@ -1,0 +1,112 @@
+//! Predictions, whole and in chunks.
+
+use super::*;
+
+const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "score": NaN}"#;
+
+/// The chunks of a stream, and how it ended.
+async fn stream(client: &Databricks, endpoint: &str, inputs: &str) -> (Result<Payload>, Vec<String>) {
+    let inputs = Payload::new("application/json", inputs);
+    let request = PredictStream { endpoint: Some(endpoint.to_owned()), inputs, ..PredictStream::default() };
+    let (answer, chunks) = natively(client, request).await;
+    (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
+}
+
+#[tokio::test]
+async fn inputs_and_predictions_are_passed_on_byte_by_byte() {
+    let server = Server::start([Answer::new(200, REPLY)]);
+    let answer = plain(&server.url()).predict(predict("my endpoint/v1")).await.unwrap();
+    assert_eq!(text(&answer), REPLY);
+    let request = &server.requests()[0];
+    assert_eq!(asked(&server.requests()), ["POST /serving-endpoints/my%20endpoint%2Fv1/invocations"]);
+    assert_eq!((request.body.as_slice(), request.header("content-type")), (chat().bytes(), Some("application/json")));
+}
+
+#[tokio::test]
+async fn an_endpoint_and_inputs_are_needed() {
+    let server = Server::start([Answer::new(200, "{}")]);
+    let client = plain(&server.url());
+    for request in [
+        Predict { endpoint: None, ..predict("") },
+        predict(""),
+        Predict { inputs: Payload::empty(), ..predict("chat") },
+    ] {
+        assert_eq!(client.predict(request).await.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    }
+    assert!(server.requests().is_empty());
+    client.predict(Predict { endpoint: None, deployment_name: Some("a".to_owned()), ..predict("") }).await.unwrap();
+    assert_eq!(asked(&server.requests()), ["POST /serving-endpoints/a/invocations"]);
+}
+
+#[tokio::test]
+async fn nothing_is_an_answer_and_a_page_is_none() {
+    for nothing in [Answer::status(204), Answer::status(200)] {
+        let server = Server::start([nothing]);
+        assert_eq!(plain(&server.url()).predict(predict("chat")).await.unwrap(), Payload::empty());
+    }
+    let server = Server::start([Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html")]);
+    let error = plain(&server.url()).predict(predict("chat")).await.unwrap_err();
+    assert!(error.message().contains("a web page titled `Sign in`"), "{error}");
+}
+
+#[tokio::test]
+async fn busy_is_tried_again_and_a_failure_is_not() {
+    let server = Server::start([Answer::new(503, "busy"), Answer::new(429, "slow down"), Answer::new(200, REPLY)]);
+    plain(&server.url()).predict(predict("chat")).await.unwrap();
+    assert_eq!(server.requests().len(), 3);
+    for (answer, times) in [(Answer::status(500), 1), (Answer::status(422), 1), (Answer::dropped(), 1)] {
+        let server = Server::start([answer]);
+        plain(&server.url()).predict(predict("chat")).await.unwrap_err();
+        assert_eq!(server.requests().len(), times);
+    }
+    let server = Server::start([Answer::dropped()]);
+    let options = json!({"host": server.url(), "token": TOKEN, "retry_post": true});
+    client("databricks", &options, &[]).unwrap().predict(predict("chat")).await.unwrap_err();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_workspace_predicts_whole_and_in_chunks() {
+    let workspace = databricks::Databricks::start();
+    let client = plain(&workspace.url());
+    client.create_endpoint(create("chat", &json!({}))).await.unwrap();
+    let early = client.predict(predict("chat")).await.unwrap_err();
+    assert_eq!(early.code().as_str(), "INVALID_STATE");
+    for _look in 0..3 {
+        client.get_endpoint(get("chat")).await.unwrap();
+    }
+    let answer: Value = client.predict(predict("chat")).await.unwrap().json().unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "Hello");
+    let (end, chunks) = stream(&client, "chat", r#"{"messages":[{"content":"one two"}], "stream": false }"#).await;
+    assert_eq!((end.unwrap(), chunks.len()), (Payload::empty(), 2));
+    let sent = workspace.requests().pop().unwrap();
+    assert_eq!(sent.text(), r#"{"messages":[{"content":"one two"}], "stream": true }"#);
+}
+
+#[tokio::test]
+async fn events_of_every_form_are_read() {
+    let events = ": ping\nevent: message\nid: 1\nretry: 5\ndata: {\"a\":\ndata: 1}\n\ndata: {\"t\": \"a\u{2028}b\u{85}c\"}\r\n\r\ndata: [DONE]\n\n";
+    let server = Server::start([Answer::chunks([events])]);
+    let (end, chunks) = stream(&plain(&server.url()), "chat", "{}").await;
+    assert_eq!((end, chunks.len()), (Ok(Payload::empty()), 2));
+    assert_eq!(chunks[1], "{\"t\": \"a\u{2028}b\u{85}c\"}");
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_says_what_the_server_said() {
+    let one = "data: {\"id\": \"1\"}\n\n";
+    for (answer, code, chunks) in [
+        (Answer::chunks([one]).abort_after_chunks(), "TEMPORARILY_UNAVAILABLE", 1),
+        (Answer::chunks([one, "data: {\"error\":{\"message\":\"boom\"}}\n\n"]), "INTERNAL_ERROR", 1),
+        (Answer::new(200, "OK").header("Content-Type", "text/plain"), "INTERNAL_ERROR", 0),
+        (Answer::new(404, r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no"}"#), "RESOURCE_DOES_NOT_EXIST", 0),
+    ] {
+        let server = Server::start([answer]);
+        let (end, got) = stream(&plain(&server.url()), "chat", "{}").await;
+        assert_eq!((end.unwrap_err().code().as_str(), got.len()), (code, chunks));
+    }
+    let server = Server::start([Answer::status(200)]);
+    let (end, _) = stream(&plain(&server.url()), "chat", "[1]").await;
+    assert_eq!(end.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    assert!(server.requests().is_empty());
+}
