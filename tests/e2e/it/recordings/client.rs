@@ -12,15 +12,16 @@ use serde_json::Value;
 use super::differences::{Difference, Outcome};
 use super::targets::{Inputs, TARGETS, Target};
 use super::{outcome, recordings};
-use crate::command::mlflow_deploy;
+use crate::command::{Ran, mlflow_deploy};
 
 /// The headers that carry meaning; the others say who is asking.
-const SIGNIFICANT: [&str; 7] = [
+const SIGNIFICANT: [&str; 8] = [
     "api-key",
     "authorization",
     "content-type",
     "openai-organization",
     "openai-project",
+    "x-databricks-org-id",
     "x-databricks-traffic-id",
     "x-mlflow-workspace",
 ];
@@ -77,38 +78,47 @@ struct Mismatches {
 }
 
 fn replay(target: &Target, case: &Value) -> Mismatches {
-    let Some(arguments) = arguments(case) else { return unsupported(target, case) };
+    let Some(mut arguments) = arguments(case) else { return unsupported(target, case) };
     let server = Server::start(case["server_script"].as_array().unwrap().iter().map(Answer::from_script));
-    let server = target.ignored.iter().fold(server, |server, path| server.with_route(path, Answer::new(404, "{}")));
+    let url = server.url();
+    let ignored = target.ignored.iter().map(|(path, answer)| (path, answer.replace("ADDRESS", &url)));
+    let server = ignored.fold(server, |server, (path, answer)| server.with_route(path, Answer::new(200, answer)));
     let (address, _kept_full) = address(case, &server);
     // The recording says where to ask in terms of a server of its own.
     let base = case["base_url"].as_str().unwrap();
     let recorded = case["requests"].as_array().unwrap();
     let inputs = match recorded.first().and_then(|request| request["body"].as_str()) {
         Some(body) if !body.is_empty() && target.inputs == Inputs::AsSent => body.to_owned(),
-        _ => case["args"]["inputs"].to_string(),
+        _ => case["args"].get("inputs").map(Value::to_string).unwrap_or_default(),
     };
     let mut run = mlflow_deploy("--json").plugin(target.package).stdin(inputs);
+    let home = tempfile::tempdir().unwrap();
+    if let Some(config) = case["args"].get("config") {
+        let file = home.path().join("config.json");
+        fs::write(&file, config.to_string()).unwrap();
+        arguments.extend(["--config-file".to_owned(), file.display().to_string()]);
+    }
     for argument in arguments {
         run = run.arg(argument);
     }
-    let home = tempfile::tempdir().unwrap();
     for (path, text) in target.home {
         let file = home.path().join(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
+        fs::write(file, text.replace("ADDRESS", &address)).unwrap();
     }
     for (name, value) in case["env"].as_object().unwrap() {
         // A home folder is part of some recordings: those with a file of credentials in it.
         run = match name.as_str() {
             "HOME" => run.env(name, home.path()),
+            "DATABRICKS_CONFIG_FILE" => run.env(name, home.path().join("cfg")),
             _ => run.env(name, value.as_str().unwrap().replace(base, &address)),
         };
     }
     let uri = case["target"].as_str().unwrap().replace(base, &address);
-    let outcome = outcome(&run.arg("--target").arg(uri).run());
+    let ran = run.arg("--target").arg(uri).run();
+    let outcome = if case["call"] == "predict_stream" { streamed(&ran) } else { outcome(&ran) };
     let mut requests = server.requests();
-    requests.retain(|request| !target.ignored.iter().any(|path| request.path.starts_with(path)));
+    requests.retain(|request| !target.ignored.iter().any(|(path, _)| request.path.starts_with(path)));
     let mut found = different_requests(recorded, &requests);
     found.extend(different_outcome(case, &outcome, &server.url()));
     Mismatches { found, requests: requests.len(), outcome }
@@ -148,6 +158,13 @@ fn arguments(case: &Value) -> Option<Vec<String>> {
     let mut arguments: Vec<String> = match case["call"].as_str().unwrap() {
         "get_endpoint" => vec!["get-endpoint".to_owned()],
         "list_endpoints" => vec!["list-endpoints".to_owned()],
+        "create_endpoint" => {
+            let name = given["name"].as_str().or(given["config"]["name"].as_str()).unwrap_or_default();
+            vec!["create-endpoint".to_owned(), "--endpoint".to_owned(), name.to_owned()]
+        }
+        "delete_endpoint" => vec!["delete-endpoint".to_owned()],
+        "update_endpoint" => vec!["update-endpoint".to_owned()],
+        update if update.starts_with("update_endpoint_") => vec!["invoke".to_owned(), update.to_owned()],
         "predict" => ["predict", "-I", "-"].map(str::to_owned).into(),
         "predict_stream" => ["predict", "-I", "-", "--stream"].map(str::to_owned).into(),
         _ => return None,
@@ -181,7 +198,7 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
         if line != expected {
             found.push(format!("asked `{line}`, recorded was `{expected}`"));
         }
-        if sent.body != recorded["body"].as_str().unwrap_or_default().as_bytes() {
+        if !is_same_body(sent, recorded["body"].as_str().unwrap_or_default()) {
             found.push(format!("sent `{}`, recorded was `{}`", sent.text(), recorded["body"]));
         }
         for name in SIGNIFICANT {
@@ -196,11 +213,19 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
     found
 }
 
+/// A prediction's inputs are passed on as they are; a config is read and written again.
+fn is_same_body(sent: &Request, recorded: &str) -> bool {
+    let json = |body: &[u8]| serde_json::from_slice::<Value>(body).ok();
+    let is_config = sent.path.starts_with("/api/");
+    sent.body == recorded.as_bytes() || (is_config && json(&sent.body) == json(recorded.as_bytes()))
+}
+
 fn different_outcome(case: &Value, outcome: &Result<Value, Value>, url: &str) -> Option<String> {
     match (outcome, case.get("error")) {
         (Ok(result), None) => {
             let base = case["base_url"].as_str().unwrap();
-            let expected = without_classes(&case["result"].to_string().replace(base, url).parse().unwrap());
+            let result_of = case.get("result_stream").unwrap_or(&case["result"]);
+            let expected = without_classes(&result_of.to_string().replace(base, url).parse().unwrap());
             (!contains(result, &expected)).then(|| format!("got {result}, recorded was {expected}"))
         }
         (Err(error), Some(recorded)) => {
@@ -224,6 +249,12 @@ fn contains(result: &Value, recorded: &Value) -> bool {
         }
         (result, recorded) => result == recorded,
     }
+}
+
+/// What came of a stream: its chunks, or its error.
+fn streamed(ran: &Ran) -> Result<Value, Value> {
+    let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
+    if ran.code == 0 { Ok(chunks) } else { Err(ran.error()) }
 }
 
 /// A result without the names of the Python classes that held it.

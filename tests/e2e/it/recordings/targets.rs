@@ -12,12 +12,13 @@ pub(super) struct Target {
     pub(super) readme: &'static str,
     /// A target URI that makes a client without any environment.
     pub(super) anywhere: &'static str,
-    /// The files in the home folder of the recordings that have one: path and text.
+    /// The files in the home folder of the recordings that have one: path and text. `ADDRESS` is the server's.
     pub(super) home: &'static [(&'static str, &'static str)],
     /// Which inputs a prediction gets.
     pub(super) inputs: Inputs,
-    /// Paths, by their beginnings, that are answered with 404 and not compared: how a client finds out whom it asks.
-    pub(super) ignored: &'static [&'static str],
+    /// Paths, by their beginnings, and their answers, that are not compared: how a client finds out whom it asks, and
+    /// gets its token. `ADDRESS` is the server's.
+    pub(super) ignored: &'static [(&'static str, &'static str)],
     /// Where it differs on purpose.
     pub(super) differences: &'static [Difference],
 }
@@ -31,7 +32,34 @@ pub(super) enum Inputs {
     AsGiven,
 }
 
+/// How a Databricks client finds out where tokens come from, and gets one.
+const DATABRICKS_TOKENS: &[(&str, &str)] = &[
+    ("/.well-known/databricks-config", r#"{"oidc_endpoint":"ADDRESS/oidc","workspace_id":"123"}"#),
+    ("/oidc/.well-known/oauth-authorization-server", r#"{"token_endpoint":"ADDRESS/oidc/v1/token"}"#),
+    ("/oidc/v1/token", r#"{"access_token":"AT","token_type":"Bearer","expires_in":3600}"#),
+];
+
 pub(super) const TARGETS: &[Target] = &[
+    Target {
+        prefix: "db_",
+        package: "mlflow-deploy-databricks",
+        readme: include_str!("../../../../plugins/databricks/README.md"),
+        anywhere: "databricks",
+        home: &[("cfg", "[prof]\nhost = ADDRESS\ntoken = ptok\n")],
+        inputs: Inputs::AsSent,
+        ignored: DATABRICKS_TOKENS,
+        differences: differences::DATABRICKS,
+    },
+    Target {
+        prefix: "dbl_",
+        package: "mlflow-deploy-databricks",
+        readme: include_str!("../../../../plugins/databricks/README.md"),
+        anywhere: "databricks",
+        home: &[("cfg", "[prof]\nhost = ADDRESS\ntoken = ptok\n")],
+        inputs: Inputs::AsSent,
+        ignored: DATABRICKS_TOKENS,
+        differences: &[],
+    },
     Target {
         prefix: "gw_",
         package: "mlflow-deploy-gateway",
