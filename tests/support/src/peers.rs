@@ -179,11 +179,12 @@ impl TrackingServer {
     }
 }
 
-/// Runs a script of `tests/peers` with the real Python clients, and without this process's environment.
+/// Runs a script of `tests/peers` with the real Python clients, and without this process's environment; gives what it
+/// wrote.
 ///
 /// # Panics
 /// Where it fails, with what it said.
-pub fn run_script(name: &str, arguments: &[&str]) {
+pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     install();
     let home = tempfile::tempdir().expect("a new folder can be made");
     let ran = script(name)
@@ -194,6 +195,7 @@ pub fn run_script(name: &str, arguments: &[&str]) {
         .output()
         .expect("python is installed");
     assert!(ran.status.success(), "{name} failed:\n{}", String::from_utf8_lossy(&ran.stderr));
+    ran.stdout
 }
 
 /// A running server: the process that holds its leash, and the folder it keeps its log and its files in.

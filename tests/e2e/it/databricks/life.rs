@@ -1,0 +1,74 @@
+//! A whole life of an endpoint, through the command.
+
+use mlflow_deploy_test_support::databricks::{CLIENT_ID, CLIENT_SECRET, Databricks, TOKEN};
+use serde_json::{Value, json};
+
+use crate::command::{Run, mlflow_deploy};
+
+/// The command against a workspace, with its token.
+fn ask(workspace: &Databricks, arguments: &str) -> Run {
+    let run = mlflow_deploy(arguments).plugin("mlflow-deploy-databricks").arg("--target").arg("databricks");
+    run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0")
+}
+
+const SERVED: &str = r#".config.served_entities:=[{"name":"m","entity_name":"main.a.m","entity_version":"1"}]"#;
+
+#[test]
+fn an_endpoint_lives_and_dies() {
+    let workspace = Databricks::start();
+    let create = || ask(&workspace, "create-endpoint --endpoint chat --wait -v").arg("-C").arg(SERVED);
+    let made = create().run();
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stderr.contains("`chat` is ready") && made.stderr.contains("IN_PROGRESS, `m`: creating"), "{made:?}");
+    let shown = ask(&workspace, "get-endpoint --endpoint chat --json").run().json();
+    assert_eq!(shown["state"], json!({"ready": "READY", "config_update": "NOT_UPDATING"}));
+    let listed = ask(&workspace, "list-endpoints --json").run().json();
+    assert_eq!(listed.as_array().unwrap().iter().map(|each| &each["name"]).collect::<Vec<_>>(), ["chat"]);
+    let tags = ask(&workspace, "invoke update_endpoint_tags --endpoint chat --json").arg("-C");
+    let tags = tags.arg(r#"add_tags:=[{"key":"team","value":"a"}]"#).run().json();
+    assert_eq!(tags, json!({"tags": [{"key": "team", "value": "a"}]}));
+    let inputs = r#"{"messages": [{"role": "user", "content": "one two three"}]}"#;
+    let answer = ask(&workspace, "predict --endpoint chat -I - --json").stdin(inputs).run().json();
+    assert_eq!(answer["choices"][0]["message"]["content"], "one two three");
+    let streamed = ask(&workspace, "predict --endpoint chat -I - --stream").stdin(inputs).run();
+    assert_eq!((streamed.code, streamed.stdout.lines().count()), (0, 3), "{streamed:?}");
+    let metrics = ask(&workspace, "invoke get_metrics --endpoint chat").run();
+    assert!(metrics.stdout.contains("request_count_total{endpoint=\"chat\"} 0"), "{metrics:?}");
+    for _twice in 0..2 {
+        let deleted = ask(&workspace, "delete-endpoint --endpoint chat").run();
+        assert_eq!((deleted.code, deleted.stdout.as_str()), (0, "\nEndpoint chat is deleted\n"), "{deleted:?}");
+    }
+    assert_eq!(ask(&workspace, "get-endpoint --endpoint chat --json").run().code, 5);
+}
+
+#[test]
+fn an_update_that_fails_says_why() {
+    let workspace = Databricks::start();
+    assert_eq!(ask(&workspace, "create-endpoint --endpoint chat --wait").arg("-C").arg(SERVED).run().code, 0);
+    let update =
+        || ask(&workspace, "update-endpoint --endpoint chat --json").arg("-C").arg(SERVED.replace(".config.", ""));
+    assert_eq!(update().run().code, 0);
+    let busy = update().run();
+    assert_eq!(busy.error()["http"]["status"], 409, "{busy:?}");
+    workspace.fail_update("chat", "the image cannot be built");
+    ask(&workspace, "get-endpoint --endpoint chat").run();
+    workspace.fail_update("chat", "no such model");
+    let failed = update().arg("--wait").run();
+    assert_eq!((failed.code, &failed.error()["code"]), (1, &json!("UPDATE_FAILED")), "{failed:?}");
+    let expected = "`chat` is not what it was asked to be: UPDATE_FAILED: `m`: no such model";
+    assert_eq!(failed.error()["message"], expected);
+}
+
+#[test]
+fn a_service_principal_is_let_in_and_a_wrong_one_is_told() {
+    let workspace = Databricks::start();
+    let run = |secret: &str| {
+        let run = mlflow_deploy("list-endpoints --target databricks --json").plugin("mlflow-deploy-databricks");
+        let run = run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_CLIENT_ID", CLIENT_ID);
+        run.env("DATABRICKS_CLIENT_SECRET", secret).run()
+    };
+    assert_eq!(run(CLIENT_SECRET).json(), Value::Array(Vec::new()));
+    let refused = run("wrong-secret");
+    assert_eq!(refused.error()["code"], "UNAUTHENTICATED", "{refused:?}");
+    assert!(!refused.stderr.contains("wrong-secret"), "{refused:?}");
+}
