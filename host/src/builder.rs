@@ -34,11 +34,10 @@ impl HostBuilder {
         self
     }
 
-    /// Searches these directories and no others: neither those of the environment, nor of the user, nor the system's.
+    /// Searches these directories in the place of those of the environment, the user and the system.
     #[must_use]
     pub fn search_path<P: Into<PathBuf>>(mut self, directories: impl IntoIterator<Item = P>) -> Self {
-        self.sources.given = directories.into_iter().map(Into::into).collect();
-        self.sources.only_given = true;
+        self.sources.instead = Some(directories.into_iter().map(Into::into).collect());
         self
     }
 

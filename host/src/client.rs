@@ -179,10 +179,15 @@ impl PredictionStream {
 }
 
 /// Awaits a call no longer than its limit. Giving it up drops it, which cancels it in the plugin.
-pub(crate) async fn within<T>(limit: Option<Duration>, call: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T, E: From<Error>>(
+    limit: Option<Duration>,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match limit {
         None => call.await,
-        Some(limit) => race(call, Delay::new(limit.min(LONGEST))).await.unwrap_or_else(|| Err(out_of_time(limit))),
+        Some(limit) => {
+            race(call, Delay::new(limit.min(LONGEST))).await.unwrap_or_else(|| Err(out_of_time(limit).into()))
+        }
     }
 }
 

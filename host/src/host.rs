@@ -10,10 +10,11 @@ use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
+use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
 use crate::client::DeployClient;
-use crate::discover::{CandidateState, Discovery};
+use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::local::LocalDeployment;
 use crate::search_path::{Sources, environment};
@@ -48,9 +49,12 @@ struct Shared {
     listener: Listener,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
-    /// The plugins loaded so far, by device and inode: one file is loaded once, whatever it is called.
-    loaded: Mutex<HashMap<(u64, u64), RemotePlugin>>,
+    /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
+    loaded: Mutex<HashMap<FileId, Arc<OnceCell<RemotePlugin>>>>,
 }
+
+/// A file, whatever its name: its device and inode.
+type FileId = (u64, u64);
 
 impl Host {
     /// A host that searches the directories of the environment, the user and the system.
@@ -107,12 +111,6 @@ impl Host {
             return Err(Error::NotAllowed { scheme: uri.scheme().to_owned(), allowed: allowed.clone() });
         }
         let discovery = self.discover();
-        // A file that was named is meant: to pass it over in silence would be to ask another target.
-        for named in discovery.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
-            if let CandidateState::Refused(refusal) = &named.state {
-                return Err(Error::Load { path: named.path.clone(), refusal: refusal.clone() });
-            }
-        }
         let winner = discovery.choose(&uri)?.winner;
         let manifest = winner.manifest().expect("only what has a manifest is chosen").clone();
         Ok(Target::new(self.clone(), uri, winner.path.clone(), Arc::new(manifest)))
@@ -172,15 +170,10 @@ impl Host {
     pub(crate) async fn load(&self, path: &Path, manifest: &Manifest) -> Result<RemotePlugin, Error> {
         let refused = |refusal| Error::Load { path: path.to_owned(), refusal };
         let id = identity(path).map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
-        let known = lock(&self.0.loaded).get(&id).cloned();
-        if let Some(remote) = known {
-            return Ok(remote);
-        }
+        let cell = Arc::clone(lock(&self.0.loaded).entry(id).or_default());
         let (listener, plugin) = (Arc::clone(&self.0.listener), manifest.name.clone());
         let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
-        let remote = library::load(path, listener).await.map_err(refused)?;
-        // Of two loads at once the first one counts; the other instance has done nothing yet.
-        Ok(lock(&self.0.loaded).entry(id).or_insert(remote).clone())
+        Ok(cell.get_or_try_init(|| library::load(path, listener)).await.map_err(refused)?.clone())
     }
 }
 
@@ -192,7 +185,7 @@ impl From<HostBuilder> for Host {
 }
 
 /// The file behind a path.
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+fn identity(path: &Path) -> std::io::Result<FileId> {
     let metadata = std::fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

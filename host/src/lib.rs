@@ -26,9 +26,12 @@ pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discove
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
+pub use library::leave;
 pub use local::LocalDeployment;
+pub use mlflow_deploy_plugin_api::call::{Event, Level};
+pub use mlflow_deploy_plugin_api::ffi::TableError;
 pub use mlflow_deploy_plugin_api::{
-    ClientOptions, Config, ErrorCode, JSON, Operation, Payload, TargetUri, args, call, manifest,
+    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, TargetUri, args, manifest,
 };
 #[cfg(feature = "predictions")]
 pub use predictions::PredictionsResponse;

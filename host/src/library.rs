@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "loading a library runs its code, and takes its symbols at their word")]
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -41,6 +41,17 @@ pub(crate) async fn load(
         Some(Err(_panicked)) => Err(Refusal::Init("it panicked while it was loaded".to_owned())),
         None => Err(Refusal::TimedOut(DEADLINE)),
     }
+}
+
+/// Ends the process at once, without what its libraries have registered for its end: a plugin that hangs there, or that
+/// holds the loader's lock because it hangs while it is loaded, cannot keep the process alive. Buffers of the program's
+/// own have to be flushed before.
+pub fn leave(code: u8) -> ! {
+    // POSIX's own function, of this signature; it may be called from anywhere.
+    unsafe extern "C" {
+        safe fn _exit(code: c_int) -> !;
+    }
+    _exit(code.into())
 }
 
 fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'static) -> Result<RemotePlugin, Refusal> {

@@ -1,5 +1,6 @@
 //! One deployment or endpoint as its target describes it: the members that are known, and all the others.
 
+use std::fmt;
 use std::ops::Index;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Payload, Result};
@@ -26,7 +27,7 @@ use serde_json::{Map, Value};
 ///
 /// Source: `mlflow.deployments.databricks.DatabricksEndpoint` and `mlflow.deployments.server.config.Endpoint`, which
 /// leave members out, or fail where one is missing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Record {
     raw: Box<RawValue>,
     members: Map<String, Value>,
@@ -69,6 +70,13 @@ impl Record {
     /// The record as the JSON text that it came as.
     pub fn as_json(&self) -> &str {
         self.raw.get()
+    }
+}
+
+/// Shows the name alone: members may be private.
+impl fmt::Debug for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Record({})", self.name().unwrap_or("without a name"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mlflow_deploy_plugin_api::TargetUri;
 
-use crate::discover::{Candidate, Discovery};
+use crate::discover::{Candidate, CandidateState, Discovery};
 use crate::{Error, NoPlugin};
 
 /// The plugin for a scheme, and those that it hides.
@@ -21,8 +21,15 @@ impl Discovery {
     /// The plugin that serves a target: the first directory wins.
     ///
     /// # Errors
-    /// [`Error::NoPlugin`] where none serves the scheme; [`Error::Ambiguous`] where two in one directory do.
+    /// [`Error::NoPlugin`] where none serves the scheme; [`Error::Ambiguous`] where two in one directory do;
+    /// [`Error::Load`] where a plugin that was named by its file cannot be used.
     pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
+        // A file that was named is meant: to pass it over in silence would be to ask another target.
+        for named in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
+            if let CandidateState::Refused(refusal) = &named.state {
+                return Err(Error::Load { path: named.path.clone(), refusal: refusal.clone() });
+            }
+        }
         let mut serving = self.serving(target.scheme());
         let Some(winner) = serving.next() else {
             return Err(Error::NoPlugin(Box::new(NoPlugin::new(target, self))));

@@ -48,8 +48,8 @@ pub(crate) struct Sources {
     pub(crate) files: Vec<NamedFile>,
     /// Directories that come first.
     pub(crate) given: Vec<PathBuf>,
-    /// Whether there are no other directories.
-    pub(crate) only_given: bool,
+    /// The directories in the place of those of the environment, the user and the system.
+    pub(crate) instead: Option<Vec<PathBuf>>,
     /// The executable whose neighbourhood is searched; `None` for embedders unless they ask.
     pub(crate) executable: Option<PathBuf>,
 }
@@ -61,29 +61,34 @@ impl Sources {
     /// The directories in order; the first that has a plugin for a scheme wins. `variable` looks up the environment.
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
-        let given = self.given.iter().cloned().map(|path| entry(path, Origin::Given));
-        if self.only_given {
-            return given.collect();
+        let given = |paths: &[PathBuf]| paths.iter().map(|path| entry(path.clone(), Origin::Given)).collect::<Vec<_>>();
+        let mut entries = given(&self.given);
+        match &self.instead {
+            Some(instead) => entries.extend(given(instead)),
+            None => {
+                let listed = variable("MLFLOW_DEPLOY_PLUGIN_PATH").unwrap_or_default();
+                let listed = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
+                entries.extend(listed.map(|path| entry(path, Origin::Environment)));
+                if variable("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY").is_some_and(|value| value == "1") {
+                    return entries;
+                }
+                let data = variable("XDG_DATA_HOME")
+                    .map(PathBuf::from)
+                    .filter(|path| path.is_absolute())
+                    .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
+                entries.extend(data.map(|data| entry(data.join("mlflow-deploy/plugins"), Origin::User)));
+            }
         }
-        let listed = variable("MLFLOW_DEPLOY_PLUGIN_PATH").unwrap_or_default();
-        let listed = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
-        let mut entries: Vec<_> = given.chain(listed.map(|path| entry(path, Origin::Environment))).collect();
-        if variable("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY").is_some_and(|value| value == "1") {
-            return entries;
-        }
-        let data = variable("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/share")));
-        entries.extend(data.map(|data| entry(data.join("mlflow-deploy/plugins"), Origin::User)));
         if let Some(folder) = self.executable.as_deref().and_then(Path::parent) {
             entries.push(entry(folder.join("plugins"), Origin::Executable));
             entries.push(SearchEntry { path: folder.to_owned(), origin: Origin::Executable, prefix: BUNDLED });
             entries
                 .extend(folder.parent().map(|root| entry(root.join("lib/mlflow-deploy/plugins"), Origin::Executable)));
         }
-        let system = ["/usr/local/lib/mlflow-deploy/plugins", "/usr/lib/mlflow-deploy/plugins"];
-        entries.extend(system.map(|path| entry(PathBuf::from(path), Origin::System)));
+        if self.instead.is_none() {
+            let system = ["/usr/local/lib/mlflow-deploy/plugins", "/usr/lib/mlflow-deploy/plugins"];
+            entries.extend(system.map(|path| entry(PathBuf::from(path), Origin::System)));
+        }
         entries
     }
 }
@@ -135,8 +140,9 @@ mod tests {
 
     #[test]
     fn a_program_can_leave_the_environment_out() {
-        let sources = Sources { given: vec!["/given".into()], only_given: true, ..Sources::default() };
-        assert_eq!(paths(&sources, &[("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("HOME", "/h")]), ["/given"]);
+        let (given, instead) = (vec!["/given".into()], Some(vec!["/ours".into()]));
+        let sources = Sources { given, instead, ..Sources::default() };
+        assert_eq!(paths(&sources, &[("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("HOME", "/h")]), ["/given", "/ours"]);
     }
 
     #[test]

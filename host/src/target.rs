@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::manifest::Manifest;
@@ -11,6 +11,9 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 use crate::client::{DeployClient, within};
 use crate::local::LocalDeployment;
 use crate::{Error, Host};
+
+/// How long a plugin may take to say how its target is used.
+const HELP: Duration = Duration::from_secs(10);
 
 /// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
 ///
@@ -58,17 +61,24 @@ impl Target {
     /// [`Error::Load`], or what the plugin says of the target, the options or the environment; `DEADLINE_EXCEEDED`
     /// where it does not answer in time.
     pub async fn open(&self, options: &ClientOptions, timeout: Option<Duration>) -> Result<DeployClient, Error> {
-        let plugin = self.host.load(&self.path, &self.manifest).await?;
-        let client = within(timeout, plugin.open(&self.uri, options, timeout)).await?;
+        let begun = Instant::now();
+        let open = async {
+            let plugin = self.host.load(&self.path, &self.manifest).await?;
+            let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+            Ok::<_, Error>(plugin.open(&self.uri, options, left).await?)
+        };
+        let client = within(timeout, open).await?;
         Ok(DeployClient::new(client, Arc::clone(&self.manifest), timeout))
     }
 
     /// What the plugin tells a user about the target, as Markdown.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help; `DEADLINE_EXCEEDED` where it says nothing for ten
+    /// seconds.
     pub async fn help(&self) -> Result<Payload, Error> {
-        Ok(self.host.load(&self.path, &self.manifest).await?.target_help().await?)
+        let plugin = self.host.load(&self.path, &self.manifest).await?;
+        Ok(within(Some(HELP), plugin.target_help()).await?)
     }
 
     /// Serves a model on this machine as the target would. The arguments' own target URI is not looked at.

@@ -57,9 +57,15 @@ impl Payload {
         &self.content_type
     }
 
-    /// Whether the media type is JSON, whatever its parameters.
+    /// The media type without its parameters, lower-case.
+    pub fn media_type(&self) -> String {
+        self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// Whether the media type is JSON, or one of those that are written as JSON.
     pub fn is_json(&self) -> bool {
-        self.content_type.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"))
+        let media_type = self.media_type();
+        media_type == JSON || media_type.ends_with("+json")
     }
 
     /// The bytes. Empty where an operation has nothing to say, such as a delete.

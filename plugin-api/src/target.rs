@@ -69,12 +69,16 @@ impl fmt::Debug for TargetUri {
     }
 }
 
-/// A URI without what stands between `//` and the last `@` before the path.
+/// A URI without its query, its fragment, and whatever stands before its last `@`: that may be a password, however badly
+/// it is written.
 fn redacted(uri: &str) -> String {
-    let Some((scheme, rest)) = uri.split_once("//") else { return uri.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match authority.rsplit_once('@') {
-        Some((_secret, host)) => format!("{scheme}//<redacted>@{host}{path}"),
+    let uri = &uri[..uri.find(['?', '#']).unwrap_or(uri.len())];
+    let (scheme, rest) = uri.split_once(':').map_or(("", uri), |(scheme, _)| uri.split_at(scheme.len() + 1));
+    match rest.rsplit_once('@') {
+        Some((secret, host)) => {
+            let slashes = &secret[..secret.len() - secret.trim_start_matches('/').len()];
+            format!("{scheme}{slashes}<redacted>@{host}")
+        }
         None => uri.to_owned(),
     }
 }
@@ -117,9 +121,17 @@ mod tests {
 
     #[test]
     fn a_password_is_not_displayed() {
-        let target = TargetUri::parse("https://me:s3cr@t@host:1/a@b").unwrap();
-        assert_eq!(target.to_string(), "https://<redacted>@host:1/a@b");
-        assert_eq!(target.as_str(), "https://me:s3cr@t@host:1/a@b");
+        for (uri, displayed) in [
+            ("https://me:s3cr@t@host:1/a", "https://<redacted>@host:1/a"),
+            ("https://me:s3/cret@host/", "https://<redacted>@host/"),
+            ("https:/me:s3cret@host", "https:/<redacted>@host"),
+            ("me:s3cret@host", "me:<redacted>@host"),
+            ("https://host/?token=s3cret", "https://host/"),
+            ("https://host/#s3cret", "https://host/"),
+        ] {
+            let target = TargetUri::parse(uri).unwrap();
+            assert_eq!((target.to_string().as_str(), target.as_str()), (displayed, uri));
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` where the server streams, `INTERNAL_ERROR` where it answers with text.
 pub fn prediction(answer: Response) -> Result<Payload> {
-    let media_type = answer.payload.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media_type = answer.payload.media_type();
     if answer.payload.bytes().is_empty() {
         return Ok(Payload::empty());
     }

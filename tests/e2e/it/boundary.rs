@@ -208,3 +208,11 @@ impl std::task::Wake for Unpark {
         self.0.unpark();
     }
 }
+
+#[test]
+fn a_library_that_never_finishes_loading_does_not_keep_the_command() {
+    let begun = Instant::now();
+    let ran = misbehave("load-hang", "--timeout 0.5");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}

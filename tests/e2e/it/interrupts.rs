@@ -86,13 +86,15 @@ fn a_request_to_end_ends_it_as_well_and_no_unfinished_file_is_left() {
 
 #[test]
 fn a_local_server_is_stopped_before_the_command_ends() {
-    let run = mlflow_deploy("run-local -t faketarget --name n -m model --json -q");
+    let run = mlflow_deploy("run-local -t faketarget --name n -m model --json");
     let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "{\"event\":\"ready\",\"url\":\"http://127.0.0.1:5000\"}\n");
     signal(&child, Signal::INT);
-    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, 130);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(ran.stderr.contains(r#"{"warning":{"message":"stopped (plugin faketarget)"}}"#), "{ran:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
 use mlflow_deploy_test_support::cdylib;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -52,7 +52,12 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         ("list-endpoints -t http://127.0.0.1:1 --option tokenS3CRET", 2),
         ("list-endpoints -t http://127.0.0.1:1 --option headers=S3CRET", 2),
         ("list-endpoints -t http://127.0.0.1:1 --option token=S3CRET --option token=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option token= S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option veryLongS3CRETindeed=", 2),
         ("list-endpoints -t htp://me:S3CRET@127.0.0.1/", 3),
+        ("list-endpoints -t htp://me:p/S3CRET@127.0.0.1/", 3),
+        ("list-endpoints -t htp:me:S3CRET@127.0.0.1", 3),
+        ("list-endpoints -t htp://127.0.0.1/?token=S3CRET", 3),
     ] {
         for json in ["", "--json"] {
             let ran = mlflow_deploy(&format!("{arguments} {json}")).plugin("mlflow-deploy-gateway").run();
@@ -92,4 +97,38 @@ fn every_verb_has_a_manual_page_and_every_shell_its_completions() {
         let script = mlflow_deploy(&format!("completions {shell}")).run();
         assert!(script.code == 0 && script.stdout.contains("create-endpoint"), "{shell}");
     }
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(predict().arg("-O").arg(&file).run().code, 0);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o666);
+    symlink("new", &link).unwrap();
+    assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"[1]");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    let refused = predict().arg("-O").arg(&file).run();
+    assert_eq!((refused.code, refused.stderr.ends_with("/file`: it is read-only\n")), (2, true), "{refused:?}");
+    assert_eq!(predict().arg("-O").arg("-").run().stdout, "[1]\n");
+    let full = predict().arg("-O").arg("/dev/full").run();
+    assert_eq!((full.code, full.stderr.contains("`/dev/full`: No space left")), (2, true), "{full:?}");
+}
+
+#[test]
+fn what_a_target_says_does_not_command_the_terminal() {
+    let ran = mlflow_deploy("get -t mirror --name a\u{1b}[2Jb").plugin("mlflow-deploy-fixture-faketarget").run();
+    assert!(ran.stdout.starts_with("name: a\\u{1b}[2Jb\n"), "{ran:?}");
+}
+
+#[test]
+fn what_the_user_gave_is_checked_before_the_plugin_runs() {
+    let ran = mlflow_deploy("predict -t panics:/connect --endpoint e -I - -C novalue");
+    assert_eq!(ran.plugin("mlflow-deploy-fixture-panics").stdin("[1]").run().code, 2);
+    let twice = mlflow_deploy("create-endpoint -t mirror --endpoint e --wait -C wait=false");
+    let twice = twice.plugin("mlflow-deploy-fixture-faketarget").run();
+    assert_eq!((twice.code, twice.stderr.as_str()), (2, "error: repeated parameter: `wait` is given twice\n"));
 }

@@ -16,6 +16,7 @@ fn transcripts() {
     cases
         .register_bin("mlflow-deploy", cdylib::command())
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
+        .env("MLFLOW_DEPLOYMENTS_TARGET", "")
         .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())
         .insert_var("[PLUGINS]", plugins.path().to_str().unwrap().to_owned())
         .unwrap()

@@ -45,7 +45,10 @@ where
         let mut verb = tokio::spawn(verb);
         let stuck = async {
             match ending.limit {
-                Some(limit) => sleep(limit.saturating_add(GRACE)).await,
+                Some(limit) => {
+                    sleep(limit.saturating_add(GRACE)).await;
+                    limit
+                }
                 None => std::future::pending().await,
             }
         };
@@ -57,17 +60,20 @@ where
         let ended = tokio::select! {
             done = &mut verb => return done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
             () = interrupted() => Err(Failure::Interrupted),
-            () = stuck => Err(Failure::Stuck),
+            limit = stuck => Err(Failure::Stuck(limit)),
             () = watch => Ok(()),
         };
+        if ending.is_orderly {
+            tokio::select! {
+                stopped = &mut verb => return stopped.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
+                () = sleep(STOPPING) => talk.warning(&format!("the server did not stop within {} s", STOPPING.as_secs())),
+                // Whoever asks twice does not want to wait.
+                () = interrupted() => {}
+            }
+        }
         // What is on its way is dropped, and with it unfinished files, unless a plugin holds on to the thread.
-        let grace = if ending.is_orderly {
-            STOPPING
-        } else {
-            verb.abort();
-            GRACE
-        };
-        let _dropped = timeout(grace, verb).await;
+        verb.abort();
+        let _dropped = timeout(GRACE, verb).await;
         ended
     });
     runtime.shutdown_background();

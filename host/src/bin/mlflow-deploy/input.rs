@@ -33,16 +33,11 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, F
 
 /// CSV for a target that takes only JSON becomes `dataframe_split`; all else stays what it is.
 pub(crate) fn accepted(inputs: Payload, manifest: &Manifest) -> Result<Payload, Failure> {
-    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
-    if media_type(inputs.content_type()) != CSV || accepts(CSV) || !accepts(JSON) {
+    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
+    if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
         return Ok(inputs);
     }
     let split = csv::dataframe_split(inputs.bytes())
         .map_err(|error| Failure::Input(format!("failed to read the input as CSV: {error}")))?;
     Ok(Payload::new(JSON, split))
-}
-
-/// A media type without its parameters.
-fn media_type(content_type: &str) -> String {
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -1,5 +1,7 @@
 //! The verb `run-local`: says where the model is served, and stops the server when it is interrupted.
 
+use std::pin::pin;
+
 use mlflow_deploy::args::RunLocal as Arguments;
 use mlflow_deploy::{Config, Host, Payload, Record};
 use serde_json::Value;
@@ -17,14 +19,19 @@ pub(crate) async fn run(verb: RunLocal, host: &Host, report: &Report) -> Result<
     let config = Config::new(&config)?;
     let asked =
         Arguments { target_uri: target.uri().as_str().to_owned(), name: name.clone(), model_uri, flavor, config };
-    let mut served = target.run_local(asked).await?;
+    // One for all of the verb: an interruption counts whenever it comes.
+    let mut interruption = pin!(interrupted());
+    let mut served = tokio::select! {
+        served = target.run_local(asked) => served?,
+        () = &mut interruption => return Err(Failure::Interrupted),
+    };
     loop {
         tokio::select! {
             event = served.next() => match event {
                 Some(event) => report.event(&event?, |event| sentence(&name, event))?,
                 None => return Ok(()),
             },
-            () = interrupted() => {
+            () = &mut interruption => {
                 served.stop().await?;
                 return Err(Failure::Interrupted);
             }

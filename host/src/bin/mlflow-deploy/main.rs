@@ -13,11 +13,14 @@ mod report;
 mod run;
 mod settings;
 
-use std::process::ExitCode;
+use std::io::{self, Write};
 
-fn main() -> ExitCode {
-    match args::Cli::read() {
+fn main() {
+    let code = match args::Cli::read() {
         Ok(cli) => run::run(cli),
         Err(error) => report::usage(&error),
-    }
+    };
+    // Where nobody takes it any more, nothing is lost.
+    let _closed = io::stdout().flush();
+    mlflow_deploy::leave(code)
 }

@@ -19,7 +19,7 @@ pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Fa
             report.value(&listing, || listing.to_string())
         }
         Plugins::Inspect { file } => {
-            let discovery = Host::builder().plugin(file).build().discover();
+            let discovery = Host::builder().search_path([""; 0]).trusted_plugin(file).build().discover();
             let candidate = &discovery.candidates[0];
             match &candidate.state {
                 CandidateState::Usable(manifest) => report.value(manifest, || facts(manifest)),

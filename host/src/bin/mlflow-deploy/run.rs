@@ -1,27 +1,26 @@
 //! Runs a verb: one match arm each. Reads the input, makes the client, calls it, hands the answer to the report.
 
-use std::process::ExitCode;
 use std::time::Instant;
 
 use mlflow_deploy::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
     ListDeployments, ListEndpoints, Predict, PredictStream, UpdateDeployment, UpdateEndpoint,
 };
-use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record};
-use serde_json::{Map, Value, json};
+use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record, Target};
+use serde_json::Value;
 
-use crate::args::{Cli, Client, ConfigArguments, Global, Question, Verb};
+use crate::args::{Cli, Client, ConfigArguments, Global, Question, Unread, Verb};
 use crate::drive::{Ending, drive};
 use crate::report::{Failure, Output, Report, Talk};
 use crate::settings::{Kind, Schema, merge};
 use crate::{help, input, local, pages, plugins};
 
 /// Runs the verb; gives the exit code.
-pub(crate) fn run(cli: Cli) -> ExitCode {
+pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
     let ending = Ending { limit: cli.verb.timeout(), is_orderly: matches!(cli.verb, Verb::RunLocal(_)) };
     match drive(verb(cli, report.clone()), ending, report.talk()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => report.failure(&failure),
     }
 }
@@ -31,8 +30,9 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
     let talk = report.talk();
     match cli.verb {
         Verb::Create(create) => {
-            let client = open(&host, &create.client, talk).await?;
-            let config = config(&client, Operation::CreateDeployment, &create.config, talk)?;
+            let target = find(&host, &create.client)?;
+            let config = config(&target, Operation::CreateDeployment.name(), &create.config, false, talk)?;
+            let client = open(&target, &create.client, talk).await?;
             let (name, model_uri, flavor, endpoint) = (create.name, create.model_uri, create.flavor, create.endpoint);
             let asked = CreateDeployment { name: name.clone(), model_uri, flavor, config, endpoint };
             let answer = client.create_deployment(asked).await?;
@@ -42,8 +42,9 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             })
         }
         Verb::Update(update) => {
-            let client = open(&host, &update.client, talk).await?;
-            let config = config(&client, Operation::UpdateDeployment, &update.config, talk)?;
+            let target = find(&host, &update.client)?;
+            let config = config(&target, Operation::UpdateDeployment.name(), &update.config, false, talk)?;
+            let client = open(&target, &update.client, talk).await?;
             let (name, model_uri, flavor, endpoint) = (update.name, update.model_uri, update.flavor, update.endpoint);
             let asked = UpdateDeployment { name: name.clone(), model_uri, flavor, config, endpoint };
             let answer = client.update_deployment(asked).await?;
@@ -53,18 +54,19 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             })
         }
         Verb::Delete(delete) => {
-            let client = open(&host, &delete.client, talk).await?;
-            let config = config(&client, Operation::DeleteDeployment, &delete.config, talk)?;
+            let target = find(&host, &delete.client)?;
+            let config = config(&target, Operation::DeleteDeployment.name(), &delete.config, false, talk)?;
+            let client = open(&target, &delete.client, talk).await?;
             let (name, endpoint) = (delete.name, delete.endpoint);
             let answer = client.delete_deployment(DeleteDeployment { name: name.clone(), config, endpoint }).await?;
             report.done(&answer, |_| format!("Deployment {name} is deleted\n"))
         }
         Verb::List { client, endpoint } => {
-            let client = open(&host, &client, talk).await?;
+            let client = open(&find(&host, &client)?, &client, talk).await?;
             report.list("deployments", &client.list_deployments(ListDeployments { endpoint }).await?)
         }
         Verb::Get { client, name, endpoint } => {
-            let client = open(&host, &client, talk).await?;
+            let client = open(&find(&host, &client)?, &client, talk).await?;
             report.record(&client.get_deployment(GetDeployment { name, endpoint }).await?)
         }
         Verb::Predict { question, stream: false } => {
@@ -89,42 +91,45 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             output.keep()
         }
         Verb::CreateEndpoint(create) => {
-            let client = open(&host, &create.client, talk).await?;
-            let config = config_and_wait(&client, Operation::CreateEndpoint, &create.config, create.wait, talk)?;
+            let target = find(&host, &create.client)?;
+            let config = config(&target, Operation::CreateEndpoint.name(), &create.config, create.wait, talk)?;
+            let client = open(&target, &create.client, talk).await?;
             let name = create.endpoint;
             let answer = client.create_endpoint(CreateEndpoint { name: name.clone(), config }).await?;
             report.done(&answer, |answer| format!("\nEndpoint {} is created\n", named(answer, &name)))
         }
         Verb::UpdateEndpoint(update) => {
-            let client = open(&host, &update.client, talk).await?;
-            let config = config_and_wait(&client, Operation::UpdateEndpoint, &update.config, update.wait, talk)?;
+            let target = find(&host, &update.client)?;
+            let config = config(&target, Operation::UpdateEndpoint.name(), &update.config, update.wait, talk)?;
+            let client = open(&target, &update.client, talk).await?;
             let endpoint = update.endpoint;
             let answer = client.update_endpoint(UpdateEndpoint { endpoint: endpoint.clone(), config }).await?;
             report.done(&answer, |_| format!("\nEndpoint {endpoint} is updated\n"))
         }
         Verb::DeleteEndpoint { client, endpoint } => {
-            let client = open(&host, &client, talk).await?;
+            let client = open(&find(&host, &client)?, &client, talk).await?;
             let answer = client.delete_endpoint(DeleteEndpoint { endpoint: endpoint.clone() }).await?;
             report.done(&answer, |_| format!("\nEndpoint {endpoint} is deleted\n"))
         }
         Verb::ListEndpoints(client) => {
-            let client = open(&host, &client, talk).await?;
+            let client = open(&find(&host, &client)?, &client, talk).await?;
             report.list("endpoints", &client.list_endpoints(ListEndpoints {}).await?)
         }
         Verb::GetEndpoint { client, endpoint } => {
-            let client = open(&host, &client, talk).await?;
+            let client = open(&find(&host, &client)?, &client, talk).await?;
             report.record(&client.get_endpoint(GetEndpoint { endpoint }).await?)
         }
         Verb::Invoke(invoke) => {
+            let target = find(&host, &invoke.client)?;
+            let config = config(&target, &invoke.operation, &invoke.config, false, talk)?;
             let inputs = match &invoke.input_path {
                 Some(path) => input::read(path, invoke.content_type.as_deref())?,
                 None => Payload::empty(),
             };
-            let client = open(&host, &invoke.client, talk).await?;
-            let config = settings(&client, &invoke.operation, &invoke.config, talk)?;
+            let client = open(&target, &invoke.client, talk).await?;
             let (operation, name, endpoint) = (invoke.operation, invoke.name, invoke.endpoint);
             let mut output = report.output(invoke.output.output_path.as_deref())?;
-            let asked = Invoke { operation, name, endpoint, config: Config::new(&config)?, inputs };
+            let asked = Invoke { operation, name, endpoint, config, inputs };
             output.document(&client.invoke(asked).await?)?;
             output.keep()
         }
@@ -150,12 +155,15 @@ fn host(global: &Global, talk: &Talk) -> Host {
     builder.build()
 }
 
+fn find(host: &Host, arguments: &Client) -> Result<Target, Failure> {
+    Ok(host.target(arguments.target.target.as_deref())?)
+}
+
 /// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
-async fn open(host: &Host, arguments: &Client, talk: &Talk) -> Result<DeployClient, Failure> {
-    let begun = Instant::now();
-    let target = host.target(arguments.target.target.as_deref())?;
+async fn open(target: &Target, arguments: &Client, talk: &Talk) -> Result<DeployClient, Failure> {
     let schema = Schema::new(Some(&target.manifest().options));
     let options = merge(Kind::Option, arguments.options_file.as_deref(), &arguments.options, schema, talk)?;
+    let begun = Instant::now();
     let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
     Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
 }
@@ -170,51 +178,30 @@ struct Prepared {
     output: Output,
 }
 
+/// What the user gave is read before the plugin is loaded: what is wrong with it is said at once.
 async fn prepare(question: Question, operation: Operation, host: &Host, report: &Report) -> Result<Prepared, Failure> {
+    let target = find(host, &question.client)?;
+    let config = config(&target, operation.name(), &question.config, false, report.talk())?;
     let inputs = input::read(&question.input.input_path, question.input.content_type.as_deref())?;
-    let client = open(host, &question.client, report.talk()).await?;
-    Ok(Prepared {
-        config: config(&client, operation, &question.config, report.talk())?,
-        inputs: input::accepted(inputs, client.manifest())?,
-        output: report.output(question.output.output_path.as_deref())?,
-        deployment_name: question.subject.name,
-        endpoint: question.subject.endpoint,
-        client,
-    })
+    let inputs = input::accepted(inputs, target.manifest())?;
+    let client = open(&target, &question.client, report.talk()).await?;
+    let output = report.output(question.output.output_path.as_deref())?;
+    let (deployment_name, endpoint) = (question.subject.name, question.subject.endpoint);
+    Ok(Prepared { client, deployment_name, endpoint, config, inputs, output })
 }
 
+/// The config of an operation, MLflow's or the target's own, as the target's manifest types it.
 fn config(
-    client: &DeployClient,
-    operation: Operation,
-    arguments: &ConfigArguments,
-    talk: &Talk,
-) -> Result<Config, Failure> {
-    config_and_wait(client, operation, arguments, false, talk)
-}
-
-fn config_and_wait(
-    client: &DeployClient,
-    operation: Operation,
+    target: &Target,
+    operation: &str,
     arguments: &ConfigArguments,
     wait: bool,
     talk: &Talk,
 ) -> Result<Config, Failure> {
-    let mut members = settings(client, operation.name(), arguments, talk)?;
-    if wait {
-        members.insert("wait".to_owned(), json!(true));
-    }
-    Ok(Config::new(&members)?)
-}
-
-/// The config of an operation, MLflow's or the target's own, as its manifest types it.
-fn settings(
-    client: &DeployClient,
-    operation: &str,
-    arguments: &ConfigArguments,
-    talk: &Talk,
-) -> Result<Map<String, Value>, Failure> {
-    let schema = Schema::new(client.manifest().config.get(operation).and_then(Value::as_object));
-    merge(Kind::Config, arguments.file.as_deref(), &arguments.settings, schema, talk)
+    let schema = Schema::new(target.manifest().config.get(operation).and_then(Value::as_object));
+    let mut settings = arguments.settings.clone();
+    settings.extend(wait.then(|| Unread::from("wait:=true".to_owned())));
+    Ok(Config::new(&merge(Kind::Config, arguments.file.as_deref(), &settings, schema, talk)?)?)
 }
 
 /// A member of the answer that is text.

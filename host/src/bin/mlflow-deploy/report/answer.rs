@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use mlflow_deploy::{Payload, Record};
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::output::Output;
-use super::talk::Talk;
+use super::talk::{Talk, printable};
 use crate::args::Global;
 
 /// Writes what verbs have to say, in the way that the flags ask for.
@@ -32,14 +31,21 @@ impl Report {
 
     /// A value that is shown to a person by `text`, which brings its own line ends.
     pub(crate) fn value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if !self.json {
+            return self.text(&text());
+        }
         self.talk.rest();
         let mut stdout = io::stdout().lock();
-        if self.json {
-            let json = serde_json::to_string(value).map_err(io::Error::from)?;
-            writeln!(stdout, "{json}")?;
-        } else {
-            stdout.write_all(text().as_bytes())?;
-        }
+        let json = serde_json::to_string(value).map_err(io::Error::from)?;
+        writeln!(stdout, "{json}")?;
+        Ok(stdout.flush()?)
+    }
+
+    /// A text for a person, which brings its own line ends.
+    fn text(&self, text: &str) -> Result<(), Failure> {
+        self.talk.rest();
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(printable(text).as_bytes())?;
         Ok(stdout.flush()?)
     }
 
@@ -48,7 +54,7 @@ impl Report {
         if self.json {
             return self.output(None)?.document(answer);
         }
-        self.value(&(), || sentence(answer))
+        self.text(&sentence(answer))
     }
 
     /// One of many answers, at once: a sentence made of it, or with `--json` the answer on a line of its own.
@@ -56,7 +62,7 @@ impl Report {
         if self.json {
             return self.output(None)?.line(event);
         }
-        self.value(&(), || sentence(event))
+        self.text(&sentence(event))
     }
 
     /// A list of records, in MLflow's words.
@@ -79,7 +85,7 @@ impl Report {
             Value::String(text) => format!("{key}: {text}\n"),
             other => format!("{key}: {other}\n"),
         };
-        self.value(&(), || record.members().iter().map(line).collect::<String>() + "\n\n")
+        self.text(&(record.members().iter().map(line).collect::<String>() + "\n\n"))
     }
 
     /// Where a verb's result goes: stdout, or a file.
@@ -88,7 +94,7 @@ impl Report {
     }
 
     /// Says how a verb failed; gives its exit code.
-    pub(crate) fn failure(&self, failure: &Failure) -> ExitCode {
+    pub(crate) fn failure(&self, failure: &Failure) -> u8 {
         self.talk.rest();
         failure.report(&self.talk, self.json)
     }

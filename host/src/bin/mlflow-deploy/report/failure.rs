@@ -2,12 +2,13 @@
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind as UsageKind};
 use mlflow_deploy::{Error, ErrorCode};
 use serde_json::{Value, json};
 
-use super::talk::Talk;
+use super::talk::{Talk, printable};
 use crate::plugins::Listing;
 
 /// How a verb fails.
@@ -21,10 +22,12 @@ pub(crate) enum Failure {
     Interrupted,
     /// A library that is no plugin.
     NotAPlugin(PathBuf),
-    /// The plugin blocked the thread that called it beyond the caller's limit.
-    Stuck,
+    /// What was waited for did not let go within the caller's limit, which is this.
+    Stuck(Duration),
     /// The host or the target.
     Target(Error),
+    /// Stdout takes no more.
+    Unwritten(io::Error),
 }
 
 impl From<Error> for Failure {
@@ -43,31 +46,31 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::ClosedPipe,
-            _ => Self::Input(format!("failed to write the output: {error}")),
+            _ => Self::Unwritten(error),
         }
     }
 }
 
 impl Failure {
     /// Says how a verb failed; gives its exit code.
-    pub(crate) fn report(&self, talk: &Talk, json: bool) -> ExitCode {
+    pub(crate) fn report(&self, talk: &Talk, json: bool) -> u8 {
         let (message, explanation) = self.message();
         match self {
             Self::ClosedPipe => {}
             _ if json => talk.line(&json!({ "error": self.to_json() })),
-            _ => talk.line(&format!("error: {message}\n{explanation}").trim_end()),
+            _ => talk.line(&printable(format!("error: {message}\n{explanation}").trim_end())),
         }
-        ExitCode::from(self.exit_code())
+        self.exit_code()
     }
 
     /// The table of exit codes, as `--help` shows it.
     fn exit_code(&self) -> u8 {
         match self {
             Self::ClosedPipe => 0,
-            Self::Input(_) => 2,
+            Self::Input(_) | Self::Unwritten(_) => 2,
             Self::Interrupted => 130,
             Self::NotAPlugin(_) => 3,
-            Self::Stuck => 6,
+            Self::Stuck(_) => 6,
             Self::Target(error) => match error {
                 Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
                 Error::NoTarget => 2,
@@ -91,11 +94,17 @@ impl Failure {
             Self::NotAPlugin(file) => {
                 (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
             }
-            Self::Stuck => ("the plugin blocked beyond the deadline, and was left behind".to_owned(), String::new()),
+            Self::Stuck(limit) => {
+                let limit = limit.as_secs_f64();
+                let message =
+                    format!("not done within {limit} s: the input, the plugin's loading or its call did not end");
+                (message, String::new())
+            }
             Self::Target(Error::NoTarget) => {
                 ("no target is given: use `--target`, or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
             }
             Self::Target(error) => (error.to_string(), error.explanation()),
+            Self::Unwritten(error) => (format!("failed to write the output: {error}"), String::new()),
         }
     }
 
@@ -113,9 +122,9 @@ impl Failure {
             }
             Self::Target(error) => error.code(),
             Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
-            Self::Input(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
+            Self::Input(_) | Self::Unwritten(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::NotAPlugin(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
-            Self::Stuck => &ErrorCode::DEADLINE_EXCEEDED,
+            Self::Stuck(_) => &ErrorCode::DEADLINE_EXCEEDED,
         };
         let causes: Vec<_> = explanation.lines().collect();
         json!({ "code": code, "message": message, "retryable": false, "causes": causes })
@@ -123,17 +132,26 @@ impl Failure {
 }
 
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        // Nothing is left to be done where the help cannot be written.
+        drop(error.print());
+        return 0;
+    }
     // The arguments could not be read, so whether JSON is wanted is only to be seen in their words.
     let json = std::env::args_os().any(|argument| argument == "--json");
-    match (error.use_stderr(), json) {
-        (true, true) => {
-            let message = error.to_string();
-            let message = message.trim_start_matches("error: ").trim_end();
-            Talk::silent().line(&json!({ "error": Failure::Input(message.to_owned()).to_json() }));
-        }
-        // Nothing is left to be done where the help cannot be written.
-        _ => drop(error.print()),
-    }
-    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    let is_stray = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (UsageKind::UnknownArgument, Some(ContextValue::String(word))) => !word.starts_with('-'),
+        _ => false,
+    };
+    let message = if is_stray {
+        // It may be a secret behind a blank too many.
+        "there is a word too many: write a value behind its key, as in `--option key=value`".to_owned()
+    } else if json {
+        error.to_string().trim_start_matches("error: ").trim_end().to_owned()
+    } else {
+        drop(error.print());
+        return 2;
+    };
+    Failure::Input(message).report(&Talk::silent(), json)
 }

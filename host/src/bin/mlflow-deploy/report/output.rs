@@ -1,6 +1,7 @@
 //! Where a verb's result goes: stdout, or a file that is replaced only when the result is complete.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fmt::Display;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,52 +15,58 @@ use super::talk::Talk;
 /// Where a verb's result goes.
 pub(crate) struct Output {
     pub(super) writer: Box<dyn Write + Send>,
+    /// The file as it was named; none for stdout.
+    path: Option<PathBuf>,
     file: Option<(tempfile::NamedTempFile, PathBuf)>,
     json: bool,
     talk: Talk,
 }
 
 impl Output {
-    /// Opens it: stdout, or a file.
+    /// Opens it: stdout, which is `-` too, or a file.
     pub(super) fn open(path: Option<&Path>, json: bool, talk: Talk) -> Result<Self, Failure> {
-        let failed = |path: &Path, error: io::Error| {
-            Failure::Input(format!("failed to write the output `{}`: {error}", path.display()))
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self { writer: Box::new(io::stdout()), path: None, file: None, json, talk });
         };
-        let (writer, file): (Box<dyn Write + Send>, _) = match path {
-            None => (Box::new(io::stdout()), None),
-            Some(path) => match std::fs::metadata(path) {
-                Ok(there) if there.is_dir() => {
-                    return Err(Failure::Input(format!(
-                        "failed to write the output `{}`: it is a folder",
-                        path.display()
-                    )));
+        let failed = |what: &dyn Display| not_written(path, what);
+        let kept = Some(path.to_owned());
+        match fs::metadata(path) {
+            Ok(there) if there.is_dir() => Err(failed(&"it is a folder")),
+            // A device or a pipe is written to, and stays what it is.
+            Ok(there) if !there.is_file() => {
+                let device = OpenOptions::new().write(true).open(path).map_err(|error| failed(&error))?;
+                Ok(Self { writer: Box::new(device), path: kept, file: None, json, talk })
+            }
+            Ok(there) if there.permissions().readonly() => Err(failed(&"it is read-only")),
+            there => {
+                let real = real(path);
+                let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let mut builder = tempfile::Builder::new();
+                builder.permissions(Permissions::from_mode(0o666));
+                let file = builder.tempfile_in(folder).map_err(|error| failed(&io::Error::from(error.kind())))?;
+                // A file keeps its mode; a new one gets what the user's mask leaves.
+                if let Ok(there) = there {
+                    file.as_file().set_permissions(there.permissions()).map_err(|error| failed(&error))?;
                 }
-                // A device or a pipe is written to, and stays what it is.
-                Ok(there) if !there.is_file() => {
-                    let device = OpenOptions::new().write(true).open(path).map_err(|error| failed(path, error))?;
-                    (Box::new(device), None)
-                }
-                there => {
-                    // A link stays a link, and a file keeps its mode.
-                    let real = path.canonicalize().unwrap_or_else(|_new| path.to_owned());
-                    let mode = there.map_or(0o666, |there| there.permissions().mode());
-                    let folder =
-                        real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                    let mut builder = tempfile::Builder::new();
-                    builder.permissions(Permissions::from_mode(mode));
-                    let inside = |error: io::Error| failed(path, io::Error::from(error.kind()));
-                    let file = builder.tempfile_in(folder).map_err(inside)?;
-                    let writer = file.reopen().map_err(|error| failed(path, error))?;
-                    (Box::new(writer), Some((file, real)))
-                }
-            },
-        };
-        Ok(Self { writer, file, json, talk })
+                let writer = file.reopen().map_err(|error| failed(&error))?;
+                Ok(Self { writer: Box::new(writer), path: kept, file: Some((file, real)), json, talk })
+            }
+        }
     }
 
     /// The whole result.
     pub(crate) fn document(&mut self, payload: &Payload) -> Result<(), Failure> {
         self.talk.rest();
+        self.write_document(payload).map_err(|failure| self.at_its_path(failure))
+    }
+
+    /// One of many results, as JSON on a line of its own, at once.
+    pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
+        self.talk.rest();
+        self.write_line(payload).map_err(|failure| self.at_its_path(failure))
+    }
+
+    fn write_document(&mut self, payload: &Payload) -> Result<(), Failure> {
         self.payload(payload)?;
         // MLflow ends what it prints with a line end, and what it writes to a file without.
         if self.file.is_none() {
@@ -68,9 +75,7 @@ impl Output {
         Ok(self.writer.flush()?)
     }
 
-    /// One of many results, as JSON on a line of its own, at once.
-    pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), Failure> {
-        self.talk.rest();
+    fn write_line(&mut self, payload: &Payload) -> Result<(), Failure> {
         if payload.bytes().is_empty() {
             self.writer.write_all(b"null")?;
         } else if payload.is_json() {
@@ -88,11 +93,18 @@ impl Output {
     /// Puts a file into its place.
     pub(crate) fn keep(self) -> Result<(), Failure> {
         if let Some((file, path)) = self.file {
-            file.persist(&path).map_err(|error| {
-                Failure::Input(format!("failed to write the output `{}`: {}", path.display(), error.error))
-            })?;
+            file.persist(&path).map_err(|error| not_written(&path, &error.error))?;
         }
         Ok(())
+    }
+
+    /// Only stdout may be closed by its reader; a pipe that was named has lost what was to go through it.
+    fn at_its_path(&self, failure: Failure) -> Failure {
+        match (failure, &self.path) {
+            (Failure::ClosedPipe, Some(path)) => not_written(path, &"its reader has gone"),
+            (Failure::Unwritten(error), Some(path)) => not_written(path, &error),
+            (failure, _) => failure,
+        }
     }
 
     /// The bytes as they came; with `--json`, what is not JSON is wrapped in it.
@@ -113,4 +125,16 @@ impl Output {
         let wrapped = json!({ "content_type": payload.content_type(), "text": text });
         Ok(serde_json::to_writer(&mut self.writer, &wrapped).map_err(io::Error::from)?)
     }
+}
+
+/// The file behind a path: a link stays a link, also one that leads to where nothing is yet.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_new| match fs::read_link(path) {
+        Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
+        Err(_no_link) => path.to_owned(),
+    })
+}
+
+fn not_written(path: &Path, what: &dyn Display) -> Failure {
+    Failure::Input(format!("failed to write the output `{}`: {what}", path.display()))
 }

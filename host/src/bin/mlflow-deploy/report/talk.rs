@@ -1,12 +1,13 @@
 //! What goes to stderr: warnings, what plugins say, errors, and on a terminal a spinner while one waits.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mlflow_deploy::PluginEvent;
-use mlflow_deploy::call::Level;
+use mlflow_deploy::{Level, PluginEvent};
+use serde_json::json;
 
 use crate::args::Global;
 
@@ -18,6 +19,7 @@ pub(crate) struct Talk {
     spinner: ProgressBar,
     /// Whether somebody is there to see the spinner.
     is_watched: bool,
+    json: bool,
 }
 
 impl Talk {
@@ -29,13 +31,13 @@ impl Talk {
             (false, _) => Level::Debug,
         };
         let is_watched = !global.quiet && !global.json && io::stderr().is_terminal();
-        Self { least, is_watched, ..Self::silent() }
+        Self { least, is_watched, json: global.json, ..Self::silent() }
     }
 
     /// One that says errors only, and has no spinner.
     pub(crate) fn silent() -> Self {
         let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        Self { least: Level::Error, spinner, is_watched: false }
+        Self { least: Level::Error, spinner, is_watched: false, json: false }
     }
 
     /// Something that the user should know, though the verb goes on.
@@ -87,6 +89,19 @@ impl Talk {
             Level::Info => "info",
             _ => "debug",
         };
-        self.line(&format!("{label}: {message}"));
+        if self.json {
+            self.line(&json!({ label: { "message": message } }));
+        } else {
+            self.line(&printable(&format!("{label}: {message}")));
+        }
     }
+}
+
+/// A text that others wrote, as it can be shown on a terminal without obeying it: control characters are spelled out.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let obeys = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(obeys) {
+        return Cow::Borrowed(text);
+    }
+    text.chars().map(|letter| if obeys(letter) { letter.escape_default().to_string() } else { letter.into() }).collect()
 }

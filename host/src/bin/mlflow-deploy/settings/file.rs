@@ -9,14 +9,15 @@ use crate::report::Failure;
 /// The object in a file.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
     let failed = |what: String| Failure::Input(format!("failed to read `{}`: {what}", path.display()));
-    let parse = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => json,
-        Some("yaml" | "yml") => yaml,
-        Some("toml") => toml,
+    let ending = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let parse = match ending.to_ascii_lowercase().as_str() {
+        "json" => json,
+        "yaml" | "yml" => yaml,
+        "toml" => toml,
         _ => return Err(failed("its name ends in none of `.json`, `.yaml`, `.yml` and `.toml`".to_owned())),
     };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    match parse(&text).map_err(failed)? {
+    match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(failed)? {
         Value::Object(members) => Ok(members),
         _ => Err(failed("expected an object with a member for each key".to_owned())),
     }
@@ -30,30 +31,36 @@ fn yaml(text: &str) -> Result<Value, String> {
     // Without a snippet: it would show what is in the file.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.location() {
-        Some(at) => format!("not YAML at line {} column {}", at.line(), at.column()),
-        None => "not YAML".to_owned(),
+        Some(at) => format!("not YAML that JSON can say, at line {} column {}", at.line(), at.column()),
+        None => "not YAML that JSON can say".to_owned(),
     })
 }
 
 fn toml(text: &str) -> Result<Value, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
-        format!("not TOML at line {}", before.lines().count().max(1))
+        format!("not TOML at line {}", before.matches('\n').count() + 1)
     })?;
-    Ok(without_dates(toml::Value::Table(table)))
+    to_json(toml::Value::Table(table))
 }
 
-/// JSON has no dates: they become text.
-fn without_dates(value: toml::Value) -> Value {
-    match value {
-        toml::Value::Array(items) => items.into_iter().map(without_dates).collect(),
+/// JSON has no dates, which become text, and neither `nan` nor `inf`, which are refused.
+fn to_json(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::Array(items) => items.into_iter().map(to_json).collect::<Result<_, _>>()?,
         toml::Value::Boolean(truth) => truth.into(),
         toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Float(number) if !number.is_finite() => {
+            return Err("`nan` and `inf` cannot be said in JSON: leave them out, or give text".to_owned());
+        }
         toml::Value::Float(number) => number.into(),
         toml::Value::Integer(number) => number.into(),
         toml::Value::String(text) => text.into(),
-        toml::Value::Table(members) => members.into_iter().map(|(name, value)| (name, without_dates(value))).collect(),
-    }
+        toml::Value::Table(members) => {
+            let member = |(name, value)| Ok::<_, String>((name, to_json(value)?));
+            members.into_iter().map(member).collect::<Result<_, _>>()?
+        }
+    })
 }
 
 #[cfg(test)]
@@ -81,7 +88,7 @@ mod tests {
         let json = expected.to_string();
         let yaml = "name: a\nentities:\n  - size: 1\n    share: 0.5\n    \"on\": true\nfrom: \"2026-01-02\"\n";
         let toml = "name = \"a\"\nfrom = 2026-01-02\n[[entities]]\nsize = 1\nshare = 0.5\non = true\n";
-        for (name, text) in [("a.json", json.as_str()), ("a.yaml", yaml), ("a.yml", yaml), ("a.toml", toml)] {
+        for (name, text) in [("a.json", json.as_str()), ("a.yaml", yaml), ("a.YML", yaml), ("a.toml", toml)] {
             assert_eq!(from(name, text).unwrap(), expected, "{name}");
         }
     }
@@ -91,8 +98,9 @@ mod tests {
         for (name, text, message) in [
             ("a.json", "{\"token\": S3CRET}", "failed to read `/a.json`: not JSON at line 1 column 11"),
             ("a.json", "[1]", "failed to read `/a.json`: expected an object with a member for each key"),
-            ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML at line"),
+            ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML that JSON can say, at line"),
             ("a.toml", "x = 1\ntoken = S3CRET", "failed to read `/a.toml`: not TOML at line 2"),
+            ("a.toml", "x = nan", "failed to read `/a.toml`: `nan` and `inf` cannot be said in JSON"),
             ("a.txt", "", "failed to read `/a.txt`: its name ends in none of"),
         ] {
             let said = from(name, text).unwrap_err();

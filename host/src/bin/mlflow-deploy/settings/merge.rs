@@ -57,7 +57,11 @@ pub(crate) fn merge(
         let setting = Setting::parse(argument.reveal(), kind).map_err(Failure::Input)?;
         let (key, path) = (setting.key(), &setting.path);
         if let Some(other) = paths.iter().find(|other| other.starts_with(path) || path.starts_with(other)) {
-            let other = if other == path { "twice".to_owned() } else { format!("beside `.{}`", other.join(".")) };
+            let other = match other.as_slice() {
+                same if same == path.as_slice() => "twice".to_owned(),
+                [other] => format!("beside `{other}`"),
+                other => format!("beside `.{}`", other.join(".")),
+            };
             return Err(Failure::Input(format!("repeated parameter: `{key}` is given {other}")));
         }
         let value = setting.value(kind, schema).map_err(Failure::Input)?;
@@ -86,7 +90,10 @@ fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Resu
 /// Refuses a key that the target cannot take, and warns of one that may be a slip.
 fn expected(kind: Kind, name: &str, schema: Schema<'_>, talk: &Talk) -> Result<(), Failure> {
     let Some(Unexpected { nearest, is_closed }) = schema.unexpected(name) else { return Ok(()) };
-    let mut said = format!("the target knows no `{} {name}`", kind.flag());
+    // What is much longer than any key may be a value whose key was forgotten.
+    let longest = schema.names().map(str::len).max().unwrap_or_default();
+    let shown = if name.len() > longest + 4 { "…" } else { name };
+    let mut said = format!("the target knows no `{} {shown}`", kind.flag());
     if let Some(nearest) = nearest {
         said += &format!("; did you mean `{nearest}`?");
     }

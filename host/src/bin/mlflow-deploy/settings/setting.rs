@@ -1,6 +1,6 @@
 //! One `key=value` argument. Its value may be a secret, so that no error repeats it.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::merge::Kind;
 use super::schema::Schema;
@@ -22,6 +22,9 @@ enum Written<'a> {
     Text(&'a str),
 }
 
+/// How many steps a path may have: more than any target has, and fewer than a stack.
+const DEEPEST: usize = 64;
+
 impl<'a> Setting<'a> {
     /// Reads `key=text`, `key:=JSON`, `.a.b=text` or `.a.b:=JSON`.
     pub(super) fn parse(argument: &'a str, kind: Kind) -> Result<Self, String> {
@@ -34,6 +37,9 @@ impl<'a> Setting<'a> {
             Some(path) => path.split('.').collect(),
             None => vec![key],
         };
+        if path.len() > DEEPEST {
+            return Err(format!("a key in `{} .{}.…` has more than {DEEPEST} steps", kind.flag(), path[0]));
+        }
         if path.iter().any(|step| step.is_empty()) {
             return Err(format!("a key in `{} {key}…` is empty: {}", kind.flag(), kind.not_a_pair()));
         }
@@ -53,13 +59,25 @@ impl<'a> Setting<'a> {
         let schema = self.path.iter().fold(schema, |schema, step| schema.property(step));
         let (flag, key) = (kind.flag(), self.key());
         match self.value {
-            Written::Json(json) => serde_json::from_str(json)
-                .map_err(|_said| format!("the value of `{flag} {key}:=…` is not JSON: quote text, or write `{key}=…`")),
+            Written::Json(json) => match serde_json::from_str(json) {
+                Ok(Value::Number(number)) if is_rounded(&number, json) => {
+                    Err(format!("the value of `{flag} {key}:=…` has more digits than a number keeps: give it as text"))
+                }
+                Ok(value) => Ok(value),
+                Err(_said) => Err(format!(
+                    "the value of `{flag} {key}:=…` is not JSON, or nests too deeply: quote text, or write `{key}=…`"
+                )),
+            },
             Written::Text(text) => schema.read(text).ok_or_else(|| {
                 format!("the value of `{flag} {key}=…` is not {}, as the target expects", schema.types())
             }),
         }
     }
+}
+
+/// Whether an integer is so large that it would be rounded.
+fn is_rounded(number: &Number, json: &str) -> bool {
+    number.is_f64() && !json.contains(['.', 'e', 'E'])
 }
 
 #[cfg(test)]
@@ -106,6 +124,12 @@ mod tests {
     }
 
     #[test]
+    fn a_path_has_an_end() {
+        let said = Setting::parse(&format!("{}=1", ".a".repeat(60_000)), Kind::Config).unwrap_err();
+        assert_eq!(said, "a key in `--config .a.…` has more than 64 steps");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_without_the_value() {
         let schema = json!({"properties": {"replicas": {"type": "integer"}, "wait": {"type": "boolean"}}});
         for (argument, message) in [
@@ -116,6 +140,7 @@ mod tests {
             ("replicas=1.5", "the value of `--config replicas=…` is not an integer, as the target expects"),
             ("wait=S3CRET", "the value of `--config wait=…` is not `true` or `false`, as the target expects"),
             ("a:=S3CRET", "the value of `--config a:=…` is not JSON"),
+            ("a:=12345678901234567890123", "the value of `--config a:=…` has more digits than a number keeps"),
         ] {
             let read = Setting::parse(argument, Kind::Config)
                 .and_then(|setting| setting.value(Kind::Config, Schema::new(schema.as_object())));
