@@ -7,7 +7,7 @@ use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::Value;
 
 use super::recordings;
-use crate::command::{Ran, mlflow_deploy};
+use crate::command::{Ran, Run, mlflow_deploy};
 
 #[test]
 fn the_command_does_what_mlflow_s_does() {
@@ -46,7 +46,11 @@ fn replay(case: &Value) -> Ran {
     for argument in case["args"].as_array().unwrap() {
         run = run.arg(renamed(argument.as_str().unwrap()).replace(base, &server.url()));
     }
-    run.plugin("mlflow-deploy-fixture-faketarget").plugin("mlflow-deploy-gateway").run()
+    for (name, value) in case["env"].as_object().unwrap() {
+        run = run.env(name, value.as_str().unwrap().replace(base, &server.url()));
+    }
+    let plugins = ["mlflow-deploy-fixture-faketarget", "mlflow-deploy-gateway", "mlflow-deploy-databricks"];
+    plugins.into_iter().fold(run, Run::plugin).run()
 }
 
 /// The plugin that was recorded as `echo` is called otherwise here, where an example has that name.
