@@ -1,0 +1,1 @@
+//! Reading a folder that MLflow saved a model in.

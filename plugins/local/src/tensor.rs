@@ -1,0 +1,1 @@
+//! Values of a model: arrays of one element type, of any rank.
