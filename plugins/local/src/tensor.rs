@@ -3,7 +3,7 @@
 use std::fmt;
 
 use half::f16;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, Axis, Ix1};
 
 /// Declares the element types once: the variant, what an element is, and numpy's name of it.
 macro_rules! tensors {
@@ -32,6 +32,22 @@ macro_rules! tensors {
             pub(crate) fn shape(&self) -> &[usize] {
                 match self {
                     $(Self::$variant(array) => array.shape(),)*
+                }
+            }
+        }
+
+        impl Tensor {
+            /// The matrix of these columns, which are of one type and length and of rank 1.
+            pub(crate) fn from_columns(columns: Vec<Self>) -> Option<Self> {
+                match columns.first()?.dtype() {
+                    $(DType::$variant => {
+                        let mut arrays = Vec::with_capacity(columns.len());
+                        for column in &columns {
+                            let Self::$variant(array) = column else { return None };
+                            arrays.push(array.view().into_dimensionality::<Ix1>().ok()?);
+                        }
+                        Some(Self::$variant(ndarray::stack(Axis(1), &arrays).ok()?.into_dyn()))
+                    })*
                 }
             }
         }
