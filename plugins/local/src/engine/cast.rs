@@ -96,7 +96,7 @@ trait Narrow: Sized {
 
 impl Widen for bool {
     const NAME: &'static str = "truth values";
-    const IS_BOOL: bool = true;
+    const IS_BOOL: Self = true;
 
     fn widen(self) -> Wide {
         Wide::Integer(self.into())

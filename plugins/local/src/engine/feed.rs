@@ -25,7 +25,7 @@ pub(crate) struct Port {
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` where one is missing, or has another shape or type than the model wants.
-pub(crate) fn feed<'a>(ports: &'a [Port], inputs: Inputs) -> Result<Vec<(&'a str, Tensor)>> {
+pub(crate) fn feed(ports: &[Port], inputs: Inputs) -> Result<Vec<(&str, Tensor)>> {
     match (ports, inputs) {
         ([port], Inputs::Single(tensor)) => Ok(vec![(&port.name, port.take(tensor)?)]),
         (_, Inputs::Single(_)) => Err(Error::invalid_parameter(format!(

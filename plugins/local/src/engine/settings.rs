@@ -148,30 +148,37 @@ impl Settings {
         Ok(())
     }
 
-    /// Puts all of it into a builder. `is_chosen` says that the deployment's config asks for the
-    /// providers, and not only the model.
+    /// Puts all of it into a builder. `is_chosen` says that the deployment's config asks for the providers, and not only the
+    /// model.
     pub(crate) fn apply(&self, builder: SessionBuilder, is_chosen: bool) -> Result<SessionBuilder> {
+        let providers = self.usable_providers(is_chosen)?;
+        self.configured(builder, providers)
+            .map_err(|error| Error::invalid_parameter(format!("ONNX Runtime refuses a session's settings: {error}")))
+    }
+
+    fn configured(
+        &self,
+        builder: SessionBuilder,
+        providers: Vec<ExecutionProviderDispatch>,
+    ) -> ort::Result<SessionBuilder> {
         // Threads that spin between calls would heat the machine for as long as a deployment is loaded.
-        let mut builder =
-            builder.with_intra_op_spinning(false).and_then(|builder| builder.with_inter_op_spinning(false));
+        let mut builder = builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?;
         if let Some(threads) = self.intra_op_num_threads {
-            builder = builder.and_then(|builder| builder.with_intra_threads(threads.into()));
+            builder = builder.with_intra_threads(threads.into())?;
         }
         if let Some(threads) = self.inter_op_num_threads {
-            builder = builder.and_then(|builder| builder.with_inter_threads(threads.into()));
+            builder = builder.with_inter_threads(threads.into())?;
         }
         if let Some(mode) = self.execution_mode {
-            builder = builder.and_then(|builder| builder.with_parallel_execution(mode == ExecutionMode::Parallel));
+            builder = builder.with_parallel_execution(mode == ExecutionMode::Parallel)?;
         }
         if let Some(level) = self.graph_optimization_level {
-            builder = builder.and_then(|builder| builder.with_optimization_level(level.into()));
+            builder = builder.with_optimization_level(level.into())?;
         }
         for (key, Entry(value)) in self.extra_session_config.iter().flatten() {
-            builder = builder.and_then(|builder| builder.with_config_entry(key, value));
+            builder = builder.with_config_entry(key, value)?;
         }
-        let providers = self.usable_providers(is_chosen)?;
-        let builder = builder.and_then(|builder| builder.with_execution_providers(providers));
-        builder.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime refuses a session's settings: {error}")))
+        Ok(builder.with_execution_providers(providers)?)
     }
 
     /// Models are saved with providers of the machine that made them: what this runtime lacks is left out, as MLflow does,
