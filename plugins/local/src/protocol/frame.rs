@@ -12,7 +12,7 @@ use super::json::{Json, excerpt};
 use super::records::Records;
 
 /// More columns than any model takes.
-const MOST_COLUMNS: usize = 1 << 20;
+const MOST_COLUMNS: usize = 1 << 18;
 
 /// Columns of equal length.
 #[derive(Clone, Debug)]

@@ -29,10 +29,17 @@ const REFUSED: &[(&str, &str)] = &[
     ("pyfunc_alltypes/b_str_false", "MLflow feeds true for `False`"),
     ("pyfunc_alltypes/b_null", "MLflow feeds false for null"),
     ("pyfunc_alltypes/bin_bad", "MLflow feeds no bytes for `@@@`"),
+    ("pyfunc_nosig/split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
+    ("pyfunc_nosig/llm_input", "a request for a chat model"),
+    ("pyfunc_nosig/inputs_null", "null is no array"),
+    ("sklearn_iris/parquet_bad", "Parquet is no content type here: 415, where MLflow says 400"),
 ];
 
 /// What is taken here and not there, and why.
-const TAKEN: &[(&str, &str)] = &[];
+const TAKEN: &[(&str, &str)] = &[
+    ("onnx_iris_tensor/csv", "MLflow's reader of CSV fails for every signature of tensors"),
+    ("pyfunc_alltypes/csv", "MLflow's reader of CSV fails for every signature with a datetime"),
+];
 
 /// The server's own business, which is not the protocol's.
 fn is_of_the_server(case: &Value) -> bool {
@@ -88,10 +95,9 @@ fn requests_get_the_status_and_the_code_that_mlflow_gives_them() {
     let names = |is_taken: bool| {
         different.iter().filter(|(_, ours)| ours.is_ok() == is_taken).map(|(name, _)| name.clone()).collect::<Vec<_>>()
     };
-    println!("{different:#?}");
     assert_eq!(names(false), listed(REFUSED));
     assert_eq!(names(true), listed(TAKEN));
-    assert_eq!(same, 0);
+    assert_eq!(same, 122);
 }
 
 #[test]
@@ -105,16 +111,23 @@ fn requests_to_a_server_without_a_signature() {
         "params": [{"name": "temperature", "type": "double", "default": 0.5, "shape": null}],
     }));
     let recorded: Vec<Value> = serde_json::from_str(include_str!("recordings/wire.json")).unwrap();
+    let listed = [
+        ("sc_dataframe_split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
+        ("sc_inputs_null", "null is no array"),
+        ("sc_llm_input", "a request for a chat model"),
+        ("sc_llm_prompt", "a request for a chat model"),
+        ("sc_parquet_bad", "Parquet is no content type here: 415, where MLflow says 400"),
+        ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
+    ];
     let mut different = Vec::new();
     for case in recorded.iter().filter(|case| !case["request"]["content_type"].is_null()) {
         let request = &case["request"];
         let signature = signature.as_ref().filter(|_| case["signature"] == true);
         let ours = read(request["content_type"].as_str().unwrap(), &body(request), signature);
         if !is_same(&case["response"], &ours) {
-            different.push((case["name"].as_str().unwrap(), ours.map(drop)));
+            different.push(case["name"].as_str().unwrap());
         }
     }
-    println!("{different:#?}");
-    let names: Vec<_> = different.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, [] as [&str; 0]);
+    assert_eq!(different, listed.map(|(name, _)| name));
+    assert_eq!(recorded.len() - different.len(), 33);
 }
