@@ -111,6 +111,7 @@ impl Cells {
             Some(Cell::Bool(truth)) => format!("`{truth}`"),
             Some(Cell::Int(int)) => format!("`{int}`"),
             Some(Cell::Float(float)) if float.is_nan() => "the value".to_owned(),
+            Some(Cell::Text(text)) if text.is_empty() => "the value".to_owned(),
             Some(Cell::Float(float)) => format!("`{}`", float_repr(float)),
             Some(Cell::BigInt(digits)) => format!("`{}`", excerpt(&digits)),
             Some(Cell::Text(text)) => format!("`{:?}`", excerpt(&text)),

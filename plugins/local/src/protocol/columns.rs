@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::array::Array;
 use super::convert::{Target, infer, tensor};
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::frame::{Column, Frame, Label};
 use super::json::{excerpt, listing};
 use super::read::Inputs;
@@ -21,7 +21,7 @@ pub(super) fn enforce(data: Data, specs: &[ColumnSpec]) -> Result<Inputs, Fault>
         Data::Records(Frame { columns, .. }) => columns,
         Data::Named(arrays) => {
             let has_lists = |spec: &ColumnSpec| matches!(spec.kind, ColumnType::Array(_) | ColumnType::Other(_));
-            let is_row = specs.iter().any(has_lists) || arrays.values().all(|array| array.shape.is_empty());
+            let is_row = specs.iter().any(has_lists);
             let columns = arrays.into_iter().map(|(name, data)| Column { label: Label::Name(name), data });
             if is_row { columns.map(one_row).collect() } else { of_one_length(columns.collect())? }
         }
@@ -100,12 +100,19 @@ fn convert(array: Array, spec: &ColumnSpec, name: &str, is_base64: bool) -> Resu
         }
     };
     let expected = scalar.name();
-    if array.uneven.is_none() && array.cells.len() > 0 && array.shape.len() != rank {
-        let (given, expected_depth) = (array.shape.len() - 1, rank - 1);
-        return Err(Fault::bad_request(format!(
-            "{} nests {given} lists in each row, and the model takes `{expected}` in {expected_depth}",
-            target.subject(),
-        )));
+    if array.uneven.is_none() && array.shape.first() != Some(&0) && array.shape.len() != rank {
+        let lists = |rank: usize| match rank - 1 {
+            0 => "one value".to_owned(),
+            1 => "a list".to_owned(),
+            deep => format!("lists {deep} deep"),
+        };
+        let kind = if is_base64 { Kind::BadRequest } else { Kind::Schema };
+        let (given, wanted) = (lists(array.shape.len()), lists(rank));
+        let subject = target.subject();
+        return Err(Fault::new(
+            kind,
+            format!("{subject} has {given} in a row, and the model takes {wanted} of `{expected}`"),
+        ));
     }
     tensor(array, scalar.dtype(), Target { expected, ..target })
 }
@@ -114,7 +121,13 @@ fn one_row(column: Column) -> Column {
     Column { data: column.data.in_a_list(), ..column }
 }
 
+/// Columns of one length; beside lists of one item a value stands for such a list, as in pandas.
 fn of_one_length(columns: Vec<Column>) -> Result<Vec<Column>, Fault> {
+    let is_one_row = columns.iter().all(|column| column.data.shape.first().is_none_or(|rows| *rows == 1));
+    let row = |column: Column| if column.data.shape.is_empty() { one_row(column) } else { column };
+    if is_one_row {
+        return Ok(columns.into_iter().map(row).collect());
+    }
     let mut lengths = columns.iter().map(|column| (column.label.text(), column.data.shape.first()));
     let Some((first, expected)) = lengths.next() else { return Ok(columns) };
     let length =
@@ -147,9 +160,8 @@ fn from_array(array: Array, specs: &[ColumnSpec]) -> Result<Vec<Column>, Fault> 
         let column = |(place, data): (usize, Array)| Column { label: Label::Other(place.to_string()), data };
         return Ok(array.into_columns(specs.len()).into_iter().enumerate().map(column).collect());
     }
-    let names = listing(specs.iter().filter_map(|spec| spec.name.as_deref()));
     Err(Fault::schema(format!(
-        "the model takes {} columns, {names}, and the request has a list without names: use `dataframe_split`",
+        "the model takes {} columns, and the request has a list without names: use `dataframe_split`",
         specs.len(),
     )))
 }

@@ -56,7 +56,8 @@ macro_rules! integers {
             }
 
             fn from_float(float: f64) -> Converted<Self> {
-                text::integer(float).ok_or(if float.is_nan() { MISSING } else { FRACTION })?.try_into().map_err(|_out_of_range| BEYOND)
+                let why = if float.is_nan() { MISSING } else if float.is_infinite() { BEYOND } else { FRACTION };
+                text::integer(float).ok_or(why)?.try_into().map_err(|_out_of_range| BEYOND)
             }
 
             fn from_other(cell: &Cell) -> Converted<Self> {
@@ -74,7 +75,11 @@ macro_rules! integers {
                 if text::is_missing(field) {
                     return Err(MISSING);
                 }
-                text::python_int(field).ok_or(NO_NUMBER)?.try_into().map_err(|_out_of_range| BEYOND)
+                match text::python_int(field) {
+                    Some(int) => int.try_into().map_err(|_out_of_range| BEYOND),
+                    // pandas reads `1.0` here, as no text in JSON may be.
+                    None => Self::from_float(finite(field, text::csv_float(field))?),
+                }
             }
         })*
     };
@@ -100,10 +105,9 @@ macro_rules! floats {
                 match cell {
                     Cell::Bool(truth) => Self::from_float(f64::from(u8::from(*truth))),
                     Cell::BigInt(text) => {
-                        let float = text::python_float(text).ok_or(NO_NUMBER)?;
-                        if float.is_finite() { Self::from_float(float) } else { Err(BEYOND) }
+                        Self::from_float(finite(text, text::python_float(text))?)
                     }
-                    Cell::Text(text) => Self::from_float(text::python_float(text).ok_or(NO_NUMBER)?),
+                    Cell::Text(text) => Self::from_float(finite(text, text::python_float(text))?),
                     Cell::Object => Err(OBJECT),
                     _ => Self::from_float(f64::NAN),
                 }
@@ -113,10 +117,21 @@ macro_rules! floats {
                 if text::is_missing(field) {
                     return Self::from_float(f64::NAN);
                 }
-                Self::from_float(text::python_float(field).ok_or(NO_NUMBER)?)
+                Self::from_float(finite(field, text::csv_float(field))?)
             }
         })*
     };
+}
+
+/// The float that a text was read as; digits that are read as infinite are refused.
+fn finite(text: &str, float: Option<f64>) -> Converted<f64> {
+    match float {
+        None => Err(NO_NUMBER),
+        Some(float) if float.is_infinite() && text.contains(|character: char| character.is_ascii_digit()) => {
+            Err(BEYOND)
+        }
+        Some(float) => Ok(float),
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the nearest float; one that became infinite is refused")]
@@ -150,7 +165,7 @@ impl Element for bool {
     fn from_other(cell: &Cell) -> Converted<Self> {
         match cell {
             Cell::Bool(truth) => Ok(*truth),
-            Cell::Text(_) => Err(Refusal::Changed("is text, of which every one but the empty would be `true`")),
+            Cell::Text(_) => Err(Refusal::Changed("is text")),
             Cell::BigInt(_) => Err(Refusal::Changed("is neither 0 nor 1")),
             Cell::Object => Err(OBJECT),
             _ => Err(Refusal::Changed("is missing")),
@@ -158,7 +173,11 @@ impl Element for bool {
     }
 
     fn from_field(field: &str) -> Converted<Self> {
-        text::csv_bool(field).ok_or(Refusal::Unreadable("is neither `True` nor `False`"))
+        match field {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            _ => text::csv_bool(field).ok_or(Refusal::Unreadable("is neither `True` nor `False`")),
+        }
     }
 }
 
@@ -254,7 +273,7 @@ impl Element for Nanoseconds {
     fn from_other(cell: &Cell) -> Converted<Self> {
         match cell {
             Cell::Missing => Ok(Self(NOT_A_TIME)),
-            Cell::Text(text) => datetime::nanoseconds(text).map(Self),
+            Cell::Text(text) => Self::from_field(text),
             Cell::BigInt(_) => Err(BEYOND),
             Cell::Object => Err(OBJECT),
             _ => Err(WRONG_KIND),

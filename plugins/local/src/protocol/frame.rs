@@ -12,7 +12,7 @@ use super::json::{Json, excerpt};
 use super::records::Records;
 
 /// More columns than any model takes.
-const MOST_COLUMNS: usize = 1 << 20;
+const MOST_COLUMNS: usize = 1 << 18;
 
 /// Columns of equal length.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Frame {
         json.members(|json, key| {
             let peek = json.peek()?;
             match key {
-                "columns" if peek == Peek::Null => {}
+                "columns" if peek == Peek::Null => drop(json.skip(peek)?),
                 "columns" => labels = Some(read_labels(json, peek)?),
                 "data" => data = Some(read_rows(json, peek)?),
                 "index" => drop(json.skip(peek)?),
@@ -106,7 +106,7 @@ impl Frame {
     pub(super) fn read_csv(text: &str) -> Result<Self, Fault> {
         let broken = |why: String| Fault::bad_request(format!("the body is not valid CSV: {why}"));
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| broken(error.to_string()))?;
+        let header = reader.headers().map_err(|error| broken(unequal(&error)))?;
         let labels: Vec<_> = header.iter().map(|name| Label::Name(name.to_owned())).collect();
         if labels.is_empty() {
             return Err(broken("it is empty, where a line with the names of the columns was expected".to_owned()));
@@ -115,7 +115,7 @@ impl Frame {
         let mut fields: Vec<_> = iter::repeat_with(Fields::default).take(labels.len()).collect();
         let mut record = csv::StringRecord::new();
         let mut rows = 0;
-        while reader.read_record(&mut record).map_err(|error| broken(error.to_string()))? {
+        while reader.read_record(&mut record).map_err(|error| broken(unequal(&error)))? {
             for (fields, field) in fields.iter_mut().zip(&record) {
                 fields.push(field);
             }
@@ -126,6 +126,17 @@ impl Frame {
             data: Array { shape: vec![rows], cells: Cells::Csv(fields), uneven: None },
         };
         Ok(Self { rows, columns: labels.into_iter().zip(fields).map(column).collect() })
+    }
+}
+
+/// What is wrong with a CSV file: the text is UTF-8 and in memory, so that only its lines can be.
+fn unequal(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            format!("line {line} has {len} fields, and the header has {expected_len}")
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -15,6 +15,8 @@ mod read;
 mod records;
 mod request;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod text;
 mod write;
 

@@ -39,7 +39,7 @@ fn check_one(spec: &ParamSpec, kind: ScalarType, value: &JsonValue<'_>) -> Resul
         )))
     };
     match value {
-        JsonValue::Null => Ok(()),
+        JsonValue::Null if !spec.is_list => Ok(()),
         JsonValue::Array(items) if spec.is_list => match items.iter().find(|item| !is(item, kind)) {
             None => Ok(()),
             Some(item) => refuse(&format!("a list with {}", show(item))),

@@ -99,8 +99,8 @@ impl<'a> Request<'a> {
         match format {
             Format::Split => Frame::read_split(text, data).map(Data::Frame),
             Format::Records => Frame::read_records(text, data).map(Data::Frame),
-            Format::Inputs => values(text, data, Data::Records),
-            Format::Instances => values(text, data, Data::Instances),
+            Format::Inputs => inputs(text, data),
+            Format::Instances => instances(text, data),
         }
     }
 }
@@ -126,10 +126,32 @@ fn others_only(others: &[String], expected: &str) -> Fault {
     Fault::bad_request(format!("the body has {keys}: {expected}"))
 }
 
-/// Reads the value of `inputs` or `instances`.
-fn values(text: &str, part: Range<usize>, records: fn(Frame) -> Data) -> Result<Data, Fault> {
+/// Reads the value of `inputs`.
+fn inputs(text: &str, part: Range<usize>) -> Result<Data, Fault> {
+    values(text, part, "inputs", Data::Records)
+}
+
+/// Reads the value of `instances`, where every tensor has a first dimension, rows, and all have the same.
+fn instances(text: &str, part: Range<usize>) -> Result<Data, Fault> {
+    let data = values(text, part, "instances", Data::Instances)?;
+    if let Data::Named(arrays) = &data {
+        let mut rows = arrays.iter().filter_map(|(name, array)| Some((name, array.shape.first()?)));
+        if let Some((first, expected)) = rows.next()
+            && let Some((other, given)) = rows.find(|(_, rows)| *rows != expected)
+        {
+            let (first, other) = (excerpt(first), excerpt(other));
+            return Err(Fault::bad_request(format!("`{first}` has {expected} instances, and `{other}` has {given}")));
+        }
+    }
+    Ok(data)
+}
+
+fn values(text: &str, part: Range<usize>, key: &str, records: fn(Frame) -> Data) -> Result<Data, Fault> {
     let mut json = Json::new(text, part.clone());
     let peek = json.peek()?;
+    if peek == Peek::Null {
+        return Err(Fault::bad_request(format!("`{key}` is null")));
+    }
     if peek == Peek::Object {
         let mut named = IndexMap::new();
         json.members(|json, key| {

@@ -18,6 +18,11 @@ pub(super) fn python_float(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
+/// A number in a CSV file; truth values are numbers there.
+pub(super) fn csv_float(field: &str) -> Option<f64> {
+    python_float(field).or_else(|| csv_bool(field).map(|truth| f64::from(u8::from(truth))))
+}
+
 /// A float without a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "it is without a fraction, and what is too large saturates")]
 pub(super) fn integer(float: f64) -> Option<i128> {
