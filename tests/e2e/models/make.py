@@ -115,6 +115,13 @@ def several_outputs():
          [TensorSpec(np.dtype("float64"), (-1,), "a"), TensorSpec(np.dtype("float64"), (-1,), "b")])
 
 
+def times(factor):
+    constant = helper.make_tensor("factor", TensorProto.DOUBLE, [], [float(factor)])
+    model = graph([helper.make_node("Mul", ["x", "factor"], ["y"])], [("x", TensorProto.DOUBLE, ["n"])], [("y", TensorProto.DOUBLE, ["n"])], [constant])
+    data = [1.0, 2.0, 3.0]
+    save(f"times_{factor}", model, {"inputs": data}, {"x": np.array(data)}, [TensorSpec(np.dtype("float64"), (-1,))])
+
+
 def sequence():
     nodes = [helper.make_node("SplitToSequence", ["x"], ["parts"], axis=0)]
     model = graph(nodes, [("x", TensorProto.FLOAT, ["n", 2])], [])
@@ -143,5 +150,7 @@ multi_input()
 texts()
 types()
 several_outputs()
+times(2)
+times(3)
 sequence()
 image()

@@ -61,20 +61,19 @@ fn an_endpoint_shares_requests_out() {
     }
     let shown = || machine.ask("get-endpoint --endpoint flowers --json").run().json()["traffic"].clone();
     assert_eq!(shown(), json!({"a": 100, "b": 0}), "the second gets nothing until the traffic is split");
-    let who = |more: &str| {
-        let ran = machine.ask(&format!("predict --endpoint flowers -I - -vv {more}")).stdin(FLOWERS).run();
+    let who = || {
+        let ran = machine.ask("predict --endpoint flowers -I - -vv").stdin(FLOWERS).run();
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stderr
     };
-    assert!(who("").contains("the deployment `a` answers"));
-    let split = machine.ask("update-endpoint --endpoint flowers -C .traffic.a=0 -C .traffic.b=5").run();
+    assert!(who().contains("the deployment `a` answers"));
+    let split = machine.ask("update-endpoint --endpoint flowers -C .traffic.a:=0 -C .traffic.b:=5").run();
     assert_eq!(split.code, 0, "{split:?}");
-    assert!(who("").contains("the deployment `b` answers"));
-    who("--name a");
+    assert!(who().contains("the deployment `b` answers"));
 
     assert_eq!(machine.ask("list --endpoint flowers --json").run().json().as_array().unwrap().len(), 2);
     machine.create("apart", &iris());
-    let apart = machine.ask("predict --endpoint flowers --name apart -I - --json").stdin(FLOWERS).run();
+    let apart = machine.ask("get --endpoint flowers --name apart --json").run();
     assert_eq!(apart.error()["message"], "the endpoint `flowers` has no deployment `apart`");
     let deleted = machine.ask("delete --name b --endpoint flowers").run();
     assert_eq!(deleted.code, 0, "{deleted:?}");
@@ -126,9 +125,9 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         ),
         ("update --name iris".to_owned(), "INVALID_PARAMETER_VALUE", "nothing to change"),
         ("update --name other -C sessions=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is `iris`"),
-        ("create-endpoint --endpoint e -C .traffic.none=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "called `none`"),
-        ("create-endpoint --endpoint e -C .traffic.iris=0".to_owned(), "INVALID_PARAMETER_VALUE", "at least one"),
-        ("update-endpoint --endpoint e -C .traffic.iris=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is none"),
+        ("create-endpoint --endpoint e -C .traffic.none:=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "called `none`"),
+        ("create-endpoint --endpoint e -C .traffic.iris:=0".to_owned(), "INVALID_PARAMETER_VALUE", "at least one"),
+        ("update-endpoint --endpoint e -C .traffic.iris:=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is none"),
     ] {
         let ran = machine.ask(&format!("{arguments} --json")).run();
         let error = ran.error();
