@@ -7,6 +7,7 @@ mod models;
 mod places;
 mod races;
 mod samples;
+mod scoring;
 
 use std::fs;
 use std::path::{Path, PathBuf};

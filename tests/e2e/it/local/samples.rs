@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Machine, folder, sample};
 
 /// How far floats may be apart, in relation to the larger one where it is above 1.
-const CLOSE: f64 = 1e-5;
+pub(super) const CLOSE: f64 = 1e-5;
 
 #[test]
 fn outputs_are_those_of_onnx_runtime_in_python() {
@@ -51,7 +51,7 @@ fn by_output(predictions: &Value) -> Map<String, Value> {
 }
 
 /// The largest difference of two values that are nested in the same way; infinite where they are not.
-fn distance(ours: &Value, theirs: &Value) -> f64 {
+pub(super) fn distance(ours: &Value, theirs: &Value) -> f64 {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
             ours.iter().zip(theirs).map(|(ours, theirs)| distance(ours, theirs)).fold(0.0, f64::max)
