@@ -8,7 +8,7 @@ use ndarray::{ArrayD, Axis, Ix1};
 /// Declares the element types once: the variant, what an element is, and numpy's name of it.
 macro_rules! tensors {
     ($($(#[$doc:meta])* $variant:ident($element:ty) = $name:literal),* $(,)?) => {
-        /// An array of one element type, of any rank; rank 0 is one value.
+        /// An array of one element type, of any rank, its last dimension running fastest in memory; rank 0 is one value.
         #[derive(Clone, Debug, PartialEq)]
         pub(crate) enum Tensor {
             $($(#[$doc])* $variant(ArrayD<$element>),)*
@@ -46,7 +46,9 @@ macro_rules! tensors {
                             let Self::$variant(array) = column else { return None };
                             arrays.push(array.view().into_dimensionality::<Ix1>().ok()?);
                         }
-                        Some(Self::$variant(ndarray::stack(Axis(1), &arrays).ok()?.into_dyn()))
+                        // Stacking leaves the columns one after another in memory; whoever reads a tensor expects its rows.
+                        let matrix = ndarray::stack(Axis(1), &arrays).ok()?.as_standard_layout().into_owned();
+                        Some(Self::$variant(matrix.into_dyn()))
                     })*
                 }
             }

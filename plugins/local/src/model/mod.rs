@@ -7,6 +7,6 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use flavor::{OnnxFlavor, Provider};
+pub(crate) use flavor::OnnxFlavor;
 pub(crate) use mlmodel::Model;
 pub(crate) use signature::{ColumnSpec, ColumnType, ParamSpec, ScalarType, Schema, Signature, TensorSpec};

@@ -50,7 +50,7 @@ pub(crate) enum ColumnType {
     /// Whatever the caller gives.
     Any,
     /// Lists of such cells.
-    Array(Box<ColumnType>),
+    Array(Box<Self>),
     /// What no tensor can hold, by its name: `object`, `map`, `sparkml_vector`.
     Other(String),
     /// One value.

@@ -129,13 +129,11 @@ impl Cells {
 
     pub(super) fn push(&mut self, cell: Cell) {
         match (&mut *self, cell) {
-            (Self::Ints(values), Cell::Int(int)) => return values.push(int),
-            (Self::Floats(values), Cell::Float(float)) => return values.push(float),
-            (Self::Floats(values), Cell::Missing) => return values.push(f64::NAN),
-            (Self::Floats(values), Cell::Int(int)) if exact(int).is_some() => {
-                return values.extend(exact(int));
-            }
-            (Self::Mixed(values), cell) => return values.push(cell),
+            (Self::Ints(values), Cell::Int(int)) => values.push(int),
+            (Self::Floats(values), Cell::Float(float)) => values.push(float),
+            (Self::Floats(values), Cell::Missing) => values.push(f64::NAN),
+            (Self::Floats(values), Cell::Int(int)) if exact(int).is_some() => values.extend(exact(int)),
+            (Self::Mixed(values), cell) => values.push(cell),
             (Self::Ints(values), cell @ (Cell::Float(_) | Cell::Missing)) => {
                 if let Some(floats) = values.iter().map(|int| exact(*int)).collect() {
                     *self = Self::Floats(floats);

@@ -6,7 +6,8 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     kind: Kind,
-    message: String,
+    /// What was given, what was expected, and where.
+    pub(super) message: String,
 }
 
 /// What is wrong with a request.
@@ -40,7 +41,7 @@ impl Fault {
     }
 
     /// The HTTP status of MLflow's scoring server: 400, or 415 with the message as plain text.
-    pub(crate) fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         match self.kind {
             Kind::UnsupportedMediaType => 415,
             Kind::BadRequest | Kind::InvalidParameter | Kind::Schema => 400,
@@ -48,7 +49,7 @@ impl Fault {
     }
 
     /// `error_code` of the error's JSON.
-    pub(crate) fn error_code(&self) -> ErrorCode {
+    pub(super) fn error_code(&self) -> ErrorCode {
         match self.kind {
             Kind::BadRequest => ErrorCode::BAD_REQUEST,
             Kind::InvalidParameter | Kind::Schema | Kind::UnsupportedMediaType => ErrorCode::INVALID_PARAMETER_VALUE,
@@ -56,7 +57,7 @@ impl Fault {
     }
 
     /// `sqlstate` of the error's JSON.
-    pub(crate) fn sqlstate(&self) -> &'static str {
+    pub(super) fn sqlstate(&self) -> &'static str {
         match self.kind {
             Kind::Schema => "KAM01",
             Kind::BadRequest | Kind::InvalidParameter | Kind::UnsupportedMediaType => "KAM00",
@@ -64,21 +65,21 @@ impl Fault {
     }
 
     /// `error_class` of the error's JSON.
-    pub(crate) fn error_class(&self) -> &'static str {
+    pub(super) fn error_class(&self) -> &'static str {
         match self.kind {
             Kind::Schema => "SCHEMA_ENFORCEMENT_FAILED",
             Kind::BadRequest | Kind::InvalidParameter | Kind::UnsupportedMediaType => "INVALID_PARAMETER_VALUE",
         }
     }
-
-    /// What was given, what was expected, and where.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
 }
 
+/// The error has the rest of the scoring server's answer in its details.
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
+        let (status, sqlstate, class) = (fault.status(), fault.sqlstate(), fault.error_class());
         Self::new(fault.error_code(), fault.message)
+            .with_detail("http_status", status)
+            .with_detail("sqlstate", sqlstate)
+            .with_detail("error_class", class)
     }
 }

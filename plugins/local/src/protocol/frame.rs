@@ -63,10 +63,11 @@ impl Frame {
         json.members(|json, key| {
             let peek = json.peek()?;
             match key {
-                "columns" if peek == Peek::Null => drop(json.skip(peek)?),
-                "columns" => labels = Some(read_labels(json, peek)?),
+                "columns" if peek != Peek::Null => labels = Some(read_labels(json, peek)?),
                 "data" => data = Some(read_rows(json, peek)?),
-                "index" => drop(json.skip(peek)?),
+                "columns" | "index" => {
+                    json.skip(peek)?;
+                }
                 _ => {
                     return Err(Fault::bad_request(format!(
                         "`dataframe_split` has a member `{}`, where it may have `columns`, `data` and `index`",

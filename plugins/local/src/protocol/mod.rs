@@ -20,6 +20,5 @@ mod tests;
 mod text;
 mod write;
 
-pub(crate) use fault::Fault;
 pub(crate) use read::{Inputs, read};
 pub(crate) use write::{Layout, Output, write};

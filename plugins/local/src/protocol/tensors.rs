@@ -13,6 +13,9 @@ use super::request::Data;
 use crate::model::TensorSpec;
 use crate::tensor::Tensor;
 
+/// How an array becomes a tensor of the signature.
+type Fit = fn(Array, &TensorSpec) -> Result<Tensor, Fault>;
+
 /// The tensors of a signature, from a request.
 pub(super) fn enforce(data: Data, specs: &[TensorSpec]) -> Result<Inputs, Fault> {
     if let [spec] = specs
@@ -37,7 +40,7 @@ pub(super) fn enforce(data: Data, specs: &[TensorSpec]) -> Result<Inputs, Fault>
     }
     let names: Vec<_> = specs.iter().map(|spec| spec.name.as_deref().unwrap_or_default()).collect();
     let expected = listing(names.iter().copied());
-    let (given, fit): (Vec<(String, Array)>, fn(Array, &TensorSpec) -> Result<Tensor, Fault>) = match data {
+    let (given, fit): (Vec<(String, Array)>, Fit) = match data {
         Data::Frame(frame) => (named(frame), reshaped),
         Data::Instances(frame) => (named(frame), exact),
         Data::Named(arrays) => (arrays.into_iter().collect(), exact),

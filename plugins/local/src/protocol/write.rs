@@ -1,10 +1,10 @@
 //! Writes predictions as MLflow's scoring server does: Python's JSON, with `NaN`, `Infinity` and `-Infinity` as they are.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
-use super::text::write_float;
+use super::text::{to_base64, write_float};
 use crate::tensor::Tensor;
 
 /// An output of a model.
@@ -74,35 +74,27 @@ fn write_row(out: &mut String, output: &Output, row: usize) {
 }
 
 fn write_map(out: &mut String, map: &[(String, f32)]) {
-    write_object(out, map, |out, probability| write_float_literal(out, f64::from(*probability)));
+    write_object(out, map, write_widened);
 }
 
 fn write_tensor(out: &mut String, tensor: &Tensor, row: Option<usize>) {
     match tensor {
-        Tensor::Bool(array) => {
-            write_array(out, array, row, |out, truth| out.push_str(if *truth { "true" } else { "false" }))
-        }
-        Tensor::Int8(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::Int16(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::Int32(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::Int64(array) | Tensor::Datetime(array) => {
-            write_array(out, array, row, |out, int| write_display(out, int))
-        }
-        Tensor::UInt8(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::UInt16(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::UInt32(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::UInt64(array) => write_array(out, array, row, |out, int| write_display(out, int)),
-        Tensor::Float16(array) => {
-            write_array(out, array, row, |out, float| write_float_literal(out, f64::from(*float)))
-        }
-        Tensor::Float32(array) => {
-            write_array(out, array, row, |out, float| write_float_literal(out, f64::from(*float)))
-        }
-        Tensor::Float64(array) => write_array(out, array, row, |out, float| write_float_literal(out, *float)),
+        Tensor::Bool(array) => write_array(out, array, row, write_display),
+        Tensor::Int8(array) => write_array(out, array, row, write_display),
+        Tensor::Int16(array) => write_array(out, array, row, write_display),
+        Tensor::Int32(array) => write_array(out, array, row, write_display),
+        Tensor::Int64(array) | Tensor::Datetime(array) => write_array(out, array, row, write_display),
+        Tensor::UInt8(array) => write_array(out, array, row, write_display),
+        Tensor::UInt16(array) => write_array(out, array, row, write_display),
+        Tensor::UInt32(array) => write_array(out, array, row, write_display),
+        Tensor::UInt64(array) => write_array(out, array, row, write_display),
+        Tensor::Float16(array) => write_array(out, array, row, write_widened),
+        Tensor::Float32(array) => write_array(out, array, row, write_widened),
+        Tensor::Float64(array) => write_array(out, array, row, write_widened),
         Tensor::String(array) => write_array(out, array, row, |out, text| write_string(out, text)),
-        Tensor::Binary(array) => {
-            write_array(out, array, row, |out, bytes| write_string(out, &super::text::to_base64(bytes)))
-        }
+        Tensor::Binary(array) => write_array(out, array, row, |out, bytes| {
+            write_string(out, &to_base64(bytes));
+        }),
     }
 }
 
@@ -147,13 +139,13 @@ fn write_object<T>(out: &mut String, members: &[(String, T)], write: impl Fn(&mu
     out.push('}');
 }
 
-fn write_display(out: &mut String, value: &impl std::fmt::Display) {
+fn write_display(out: &mut String, value: &impl Display) {
     // Writing to a string cannot fail.
     let _ = write!(out, "{value}");
 }
 
-fn write_float_literal(out: &mut String, float: f64) {
-    match float {
+fn write_widened<F: Copy + Into<f64>>(out: &mut String, float: &F) {
+    match (*float).into() {
         f64::INFINITY => out.push_str("Infinity"),
         f64::NEG_INFINITY => out.push_str("-Infinity"),
         float if float.is_nan() => out.push_str("NaN"),

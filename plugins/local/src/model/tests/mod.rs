@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{ColumnType, Model, Provider, ScalarType, Schema, TensorSpec};
+use super::flavor::Provider;
+use super::{ColumnType, Model, ScalarType, Schema, TensorSpec};
 use crate::tensor::DType;
 
 const ONNX_COLUMNS: &str = include_str!("onnx_iris_cols.yaml");

@@ -12,7 +12,7 @@ const MOST_COLUMNS: usize = 1 << 18;
 fn refused(body: &str, why: &str) {
     let fault = read(JSON, body.as_bytes(), None).unwrap_err();
     assert_eq!(fault.status(), 400);
-    assert!(fault.message().contains(why), "{}", fault.message());
+    assert!(fault.message.contains(why), "{}", fault.message);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn columns_without_end() {
     refused(&format!(r#"{{"dataframe_records": [{{{members}}}]}}"#), "more than 262144 columns");
     refused(&format!(r#"{{"inputs": {{{members}}}}}"#), "more than 262144 columns");
     let fault = read("text/csv", row.as_bytes(), None).unwrap_err();
-    assert!(fault.message().contains("more than 262144 columns"), "{}", fault.message());
+    assert!(fault.message.contains("more than 262144 columns"), "{}", fault.message);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use base64::Engine;
 use serde_json::Value;
 
 use super::signature;
-use crate::protocol::{Fault, Inputs, read};
+use crate::protocol::fault::Fault;
+use crate::protocol::{Inputs, read};
 
 const MODELS: &[&str] = &[
     include_str!("recordings/lightgbm_booster.json"),

@@ -8,8 +8,8 @@ use crate::protocol::read;
 fn refusal(content_type: &str, body: &str, inputs: serde_json::Value) -> String {
     let signature = signature(&json!({ "inputs": inputs }));
     let fault = read(content_type, body.as_bytes(), signature.as_ref()).unwrap_err();
-    assert_eq!(mlflow_deploy_plugin_api::Error::from(fault.clone()).message(), fault.message());
-    fault.message().to_owned()
+    assert_eq!(mlflow_deploy_plugin_api::Error::from(fault.clone()).message(), fault.message);
+    fault.message
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn json_that_cannot_be_read_is_refused_with_its_place() {
             "the body has `inputs` and `instances`: expected an object with one of `inputs`, `instances`, `dataframe_records` and `dataframe_split`",
         ),
     ] {
-        assert_eq!(read(JSON, body.as_bytes(), None).unwrap_err().message(), message);
+        assert_eq!(read(JSON, body.as_bytes(), None).unwrap_err().message, message);
     }
     let fault = read(JSON, b"{\"inputs\": \"\xff\"}", None).unwrap_err();
-    assert_eq!(fault.message(), "the body is not UTF-8: see its byte 12");
+    assert_eq!(fault.message, "the body is not UTF-8: see its byte 12");
 }
 
 #[test]

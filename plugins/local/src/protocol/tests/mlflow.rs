@@ -7,7 +7,8 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 use super::signature;
-use crate::protocol::{Fault, Inputs, read};
+use crate::protocol::fault::Fault;
+use crate::protocol::{Inputs, read};
 use crate::tensor::Tensor;
 
 const RECORDED: &str = include_str!("recordings/mlflow.json");
@@ -44,7 +45,7 @@ fn requests_are_read_as_mlflow_reads_them_but_for_the_listed_differences() {
         };
         let ours = match ours {
             Ok(inputs) => show(&inputs).to_string(),
-            Err(fault) => format!("{} {}: {}", fault.error_code(), fault.error_class(), fault.message()),
+            Err(fault) => format!("{} {}: {}", fault.error_code(), fault.error_class(), fault.message),
         };
         differences[kind].push(format!("{name} {body}\n  MLflow {theirs}\n  here   {ours}\n"));
     }

@@ -26,7 +26,7 @@ fn the_answers_of_mlflow_s_own_onnx_models() {
     let recorded: Value = serde_json::from_str(include_str!("recordings/onnx_iris_tensor.json")).unwrap();
     let case = recorded["cases"].as_array().unwrap().iter().find(|case| case["name"] == "instances_2d").unwrap();
     let probabilities: [[f32; 3]; 2] =
-        [[0.981_656_85, 0.018_343_149, 1.439_504_16e-8], [4.512_848e-5, 0.038_648_86, 0.961_306_04]];
+        [[0.981_656_85, 0.018_343_149, 1.439_504_2e-8], [4.512_848e-5, 0.038_648_86, 0.961_306_04]];
     let outputs = vec![
         ("label", tensor(arr1(&[0, 2]), Tensor::Int64)),
         ("probabilities", tensor(arr2(&probabilities), Tensor::Float32)),
@@ -61,8 +61,21 @@ fn values_are_written_as_python_writes_them() {
     );
     assert_eq!(one(tensor(arr1(&[b"hi".to_vec()]), Tensor::Binary)), r#"["aGk=\n"]"#);
     assert_eq!(one(tensor(arr1(&[1_704_067_200_000_000_000]), Tensor::Datetime)), "[1704067200000000000]");
-    assert_eq!(one(tensor(ArrayD::<f32>::zeros(vec![2, 0]), |array| Tensor::Float32(array))), "[[], []]");
-    assert_eq!(one(tensor(ArrayD::<f32>::zeros(vec![1, 2, 1]), |array| Tensor::Float32(array))), "[[[0.0], [0.0]]]");
+    assert_eq!(one(tensor(ArrayD::<f32>::zeros(vec![2, 0]), Tensor::Float32)), "[[], []]");
+    assert_eq!(one(tensor(ArrayD::<f32>::zeros(vec![1, 2, 1]), Tensor::Float32)), "[[[0.0], [0.0]]]");
+}
+
+/// Rust's own `{:?}` has the digits of Python's `repr` where it writes no exponent.
+#[test]
+fn floats_of_every_size_have_the_digits_of_a_repr() {
+    for exponent in -3..16 {
+        for digit in [1.0, 1.1, 2.0 / 3.0, 9.999_999_999_999_998, std::f64::consts::PI] {
+            let float = digit * 10_f64.powi(exponent);
+            for float in [float, -float] {
+                assert_eq!(one(tensor(arr0(float), Tensor::Float64)), format!("{float:?}"));
+            }
+        }
+    }
 }
 
 #[test]
