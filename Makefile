@@ -5,7 +5,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-openai
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo test check install
+.PHONY: demo test test-llm check install
 
 # Starts the real MLflow AI Gateway, finds the plugins, and predicts through one.
 demo:
@@ -17,6 +17,11 @@ demo:
 test:
 	sh tests/peers/install.sh
 	cargo test --workspace --quiet
+
+# The openai target against a real llama.cpp server and a small real model. Optional: its server is compiled first.
+test-llm:
+	cargo build -p mlflow-deploy -p mlflow-deploy-openai
+	sh tests/peers/llama.sh sh tests/peers/llm.sh
 
 # What must be clean before a commit.
 check:
