@@ -1,17 +1,24 @@
 # What a user of this repository needs. CI calls `make check` and `make test`.
 
 PREFIX ?= $(HOME)/.local
-PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-openai
+PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo test test-llm check install
+.PHONY: demo demo-gateway test test-llm check install
+
+# Deploys a model on this machine, predicts with it, and deletes it.
+demo:
+	@echo "Building, and fetching ONNX Runtime to target/: some minutes the first time."
+	cargo build -p mlflow-deploy -p mlflow-deploy-local
+	@sh plugins/local/runtime/install.sh target/lib/mlflow-deploy
+	@sh examples/demo.sh
 
 # Starts the real MLflow AI Gateway, finds the plugins, and predicts through one.
-demo:
+demo-gateway:
 	@echo "Building, and installing the real servers below target/: some minutes the first time."
 	cargo build -p mlflow-deploy $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
-	@target/debug/with-peers gateway -- sh examples/demo.sh
+	@target/debug/with-peers gateway -- sh examples/demo-gateway.sh
 
 # Every test: units, documentation, the boundary, and end to end against real servers.
 test:
@@ -35,6 +42,7 @@ install:
 	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
 	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
+	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"
 	target/release/mlflow-deploy man --output-dir "$(PREFIX)/share/man/man1"
 	target/release/mlflow-deploy completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
 	"$(PREFIX)/bin/mlflow-deploy" plugins list

@@ -1,16 +1,17 @@
-# The demo: which plugins there are, and what a gateway answers through one. Needs MLFLOW_DEPLOYMENTS_TARGET to be set.
+# The demo: a model is deployed on this machine, asked, listed, and deleted, without Python and without a server.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
+MLFLOW_DEPLOY_LOCAL_STATE=$(mktemp -d)
+export MLFLOW_DEPLOY_LOCAL_STATE
+trap 'rm -rf "$MLFLOW_DEPLOY_LOCAL_STATE"' EXIT
 
 run() {
     printf '\n$ mlflow-deploy %s\n' "$*"
     "$mlflow_deploy" "$@"
 }
 
-echo "A real MLflow AI Gateway answers at $MLFLOW_DEPLOYMENTS_TARGET."
-run plugins list
-run list-endpoints
-printf '\n{"messages": [{"role": "user", "content": "hello"}]} goes in'
-echo '{"messages": [{"role": "user", "content": "hello"}]}' | run predict --endpoint chat -I -
-printf '\n{"messages": [{"role": "user", "content": "count to ten"}]} goes in'
-echo '{"messages": [{"role": "user", "content": "count to ten"}]}' | run predict --endpoint chat -I - --stream
+echo "examples/iris/model is what mlflow.onnx.save_model wrote: it tells three kinds of iris apart."
+run create -t local --name iris -m examples/iris/model
+run predict -t local --name iris -I examples/iris/flowers.csv
+run list -t local
+run delete -t local --name iris

@@ -5,6 +5,7 @@
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
 //! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
 //! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
+//! | `place` | plugin | the file that it was loaded from |
 //! | `accept` | host | reads a library's table, and checks it |
 //! | `import`, `stream`, `pending` | host | calls slots, and waits for replies by id |
 //!
@@ -19,6 +20,7 @@ pub mod export;
 mod host;
 mod instance;
 mod macros;
+mod place;
 mod runtime;
 mod task;
 
@@ -36,6 +38,7 @@ pub use accept::{TableError, table_of};
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
 pub use macros::Plugin;
+pub use place::library_path;
 pub use runtime::blocking;
 #[cfg(feature = "host")]
 pub use stream::RemoteStream;

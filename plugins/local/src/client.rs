@@ -1,0 +1,132 @@
+//! What is asked of the target: each operation in a few lines, and where its parts are done.
+
+use std::env;
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::args::{
+    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, GetDeployment, GetEndpoint, ListDeployments,
+    ListEndpoints, Predict, UpdateDeployment, UpdateEndpoint,
+};
+use mlflow_deploy_plugin_api::call::{self, Level};
+use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri};
+use rustix::process::{getegid, geteuid, getgid, getuid};
+use serde::Deserialize;
+
+use crate::config::Config;
+use crate::deployments::Deployments;
+use crate::endpoints;
+use crate::record::{DeploymentRecord, EndpointRecord};
+
+/// A client of one state directory.
+pub(crate) struct Local {
+    deployments: Arc<Deployments>,
+}
+
+/// The config of an operation that has none: a key would be a slip.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+impl Local {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { deployments: Arc::new(Deployments::new(config.state_dir, config.places)) }
+    }
+}
+
+impl DeploymentClient for Local {
+    async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
+        // Whoever runs a program with the rights of another does not choose the libraries that it loads.
+        let is_raised = getuid() != geteuid() || getgid() != getegid();
+        let variable = |name: &str| if is_raised { None } else { env::var_os(name) };
+        Config::new(&target, &options, variable).map(Self::new)
+    }
+
+    fn target_help() -> String {
+        include_str!("../help.md").to_owned()
+    }
+
+    async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {
+        let name = request.name.clone();
+        let deployment = self.deployments.create(request).await?;
+        Payload::from_json(&DeploymentRecord::new(&name, &deployment, &*self.deployments.directory().state()?))
+    }
+
+    async fn update_deployment(&self, request: UpdateDeployment) -> Result<Payload> {
+        let name = request.name.clone();
+        let deployment = self.deployments.update(request).await?;
+        Payload::from_json(&DeploymentRecord::new(&name, &deployment, &*self.deployments.directory().state()?))
+    }
+
+    async fn delete_deployment(&self, request: DeleteDeployment) -> Result<Payload> {
+        let NoConfig {} = request.config.parse()?;
+        self.deployments.delete(request).await?;
+        Ok(Payload::empty())
+    }
+
+    async fn get_deployment(&self, request: GetDeployment) -> Result<Payload> {
+        let state = self.deployments.directory().state()?;
+        let deployment = state.deployment(&request.name, request.endpoint.as_deref())?;
+        Payload::from_json(&DeploymentRecord::new(&request.name, deployment, &state))
+    }
+
+    async fn list_deployments(&self, request: ListDeployments) -> Result<Payload> {
+        let state = self.deployments.directory().state()?;
+        let of_endpoint = request.endpoint.as_deref().map(|name| state.endpoint(name)).transpose()?;
+        let is_asked_for = |name: &String| of_endpoint.is_none_or(|endpoint| endpoint.traffic.contains_key(name));
+        let asked = state.deployments.iter().filter(|(name, _)| is_asked_for(name));
+        let records: Vec<_> = asked.map(|(name, each)| DeploymentRecord::new(name, each, &state)).collect();
+        Payload::from_json(&records)
+    }
+
+    async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
+        let CreateEndpoint { name, config } = request;
+        let asked = name.clone();
+        let endpoint = self.deployments.change(move |state| endpoints::create(state, &asked, &config)).await?;
+        Payload::from_json(&EndpointRecord::new(&name, &endpoint))
+    }
+
+    async fn update_endpoint(&self, request: UpdateEndpoint) -> Result<Payload> {
+        let UpdateEndpoint { endpoint: name, config } = request;
+        let asked = name.clone();
+        let endpoint = self.deployments.change(move |state| endpoints::update(state, &asked, &config)).await?;
+        Payload::from_json(&EndpointRecord::new(&name, &endpoint))
+    }
+
+    async fn delete_endpoint(&self, request: DeleteEndpoint) -> Result<Payload> {
+        let name = request.endpoint;
+        if self.deployments.directory().state()?.endpoints.contains_key(&name) {
+            self.deployments.change(move |state| Ok(state.endpoints.remove(&name))).await?;
+        }
+        Ok(Payload::empty())
+    }
+
+    async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
+        let state = self.deployments.directory().state()?;
+        Payload::from_json(&EndpointRecord::new(&request.endpoint, state.endpoint(&request.endpoint)?))
+    }
+
+    async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
+        let state = self.deployments.directory().state()?;
+        let records: Vec<_> = state.endpoints.iter().map(|(name, each)| EndpointRecord::new(name, each)).collect();
+        Payload::from_json(&records)
+    }
+
+    async fn predict(&self, request: Predict) -> Result<Payload> {
+        let NoConfig {} = request.config.parse()?;
+        let endpoint = request.endpoint.as_deref();
+        let name = match (request.deployment_name, endpoint) {
+            (Some(name), _) => name,
+            (None, Some(endpoint)) => {
+                let chosen = endpoints::choose(&*self.deployments.directory().state()?, endpoint)?;
+                call::log(Level::Debug, format!("the deployment `{chosen}` answers for the endpoint `{endpoint}`"));
+                chosen
+            }
+            (None, None) => {
+                return Err(Error::invalid_parameter(
+                    "nobody was asked: give the name of a deployment, or an endpoint",
+                ));
+            }
+        };
+        self.deployments.model(&name, endpoint).await?.predict(request.inputs).await
+    }
+}

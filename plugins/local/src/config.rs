@@ -1,0 +1,63 @@
+//! What a client knows before it is asked anything: from the target URI, its options, and the environment.
+
+use std::ffi::OsString;
+use std::path::{self, PathBuf};
+
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
+use serde::Deserialize;
+
+use crate::engine::Places;
+
+/// The options of one client. They win over the environment.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    state_dir: Option<PathBuf>,
+    onnxruntime: Option<PathBuf>,
+}
+
+/// All of it, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where deployments are kept; absolute.
+    pub(crate) state_dir: PathBuf,
+    /// Where ONNX Runtime may be.
+    pub(crate) places: Places,
+}
+
+impl Config {
+    /// Reads everything that there is to know. No file is read.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where the target URI or an option is not one of the target's.
+    pub(crate) fn new(
+        target: &TargetUri,
+        options: &ClientOptions,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self> {
+        if !target.suffix().is_empty() {
+            return Err(Error::invalid_parameter(format!(
+                "`{target}` is no target: expected `local`; another directory for deployments is given with the option \
+                 `state_dir`"
+            )));
+        }
+        let options: Options = options.parse()?;
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| variable(name).map(PathBuf::from);
+        let below = |folder: PathBuf| folder.join("mlflow-deploy/local");
+        let state_dir = options
+            .state_dir
+            .or_else(|| path("MLFLOW_DEPLOY_LOCAL_STATE"))
+            .or_else(|| path("XDG_STATE_HOME").filter(|path| path.is_absolute()).map(below))
+            .or_else(|| path("HOME").map(|home| below(home.join(".local/state"))))
+            .ok_or_else(|| {
+                Error::invalid_parameter(
+                    "there is no directory to keep deployments in, for `HOME` is not set: give one with the option \
+                     `state_dir` or with `MLFLOW_DEPLOY_LOCAL_STATE`",
+                )
+            })?;
+        let state_dir = path::absolute(&state_dir)
+            .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
+        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable) })
+    }
+}

@@ -1,0 +1,165 @@
+//! Weights that an ONNX model keeps in files of their own: they have to lie in the model's folder.
+//!
+//! A model is data that others wrote. A path in it could name any file of this machine, and ONNX Runtime would read it;
+//! older versions ask no questions. So every path is looked at before the model is loaded.
+
+use std::fs;
+use std::path::{Component, Path};
+
+use mlflow_deploy_plugin_api::{Error, Result};
+use prost::Message;
+
+/// Refuses a model whose external files are not regular files below its folder.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` with the tensor, the path and what is wrong with it; also where the file is no ONNX model.
+pub(crate) fn check(file: &Path) -> Result<()> {
+    let shown = file.display();
+    let bytes =
+        fs::read(file).map_err(|error| Error::invalid_parameter(format!("failed to read `{shown}`: {error}")))?;
+    let model = Model::decode(bytes.as_slice())
+        .map_err(|error| Error::invalid_parameter(format!("`{shown}` is not an ONNX model: {error}")))?;
+    drop(bytes);
+    if model.graph.is_none() {
+        return Err(Error::invalid_parameter(format!("`{shown}` is not an ONNX model: it has no graph")));
+    }
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let nodes = model.functions.iter().flat_map(|function| &function.nodes);
+    model.graph.iter().try_for_each(|graph| graph.check(folder))?;
+    nodes.into_iter().try_for_each(|node| node.check(folder))
+}
+
+/// What of ONNX's messages leads to tensors; everything else is skipped. The numbers are those of `onnx.proto`.
+#[derive(Message)]
+struct Model {
+    #[prost(message, optional, tag = "7")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "25")]
+    functions: Vec<Function>,
+}
+
+#[derive(Message)]
+struct Function {
+    #[prost(message, repeated, tag = "7")]
+    nodes: Vec<Node>,
+}
+
+#[derive(Message)]
+struct Graph {
+    #[prost(message, repeated, tag = "1")]
+    nodes: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    initializers: Vec<Tensor>,
+    #[prost(message, repeated, tag = "15")]
+    sparse_initializers: Vec<SparseTensor>,
+}
+
+#[derive(Message)]
+struct Node {
+    #[prost(message, repeated, tag = "5")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Message)]
+struct Attribute {
+    #[prost(message, optional, tag = "5")]
+    tensor: Option<Tensor>,
+    #[prost(message, optional, tag = "6")]
+    graph: Option<Graph>,
+    #[prost(message, repeated, tag = "10")]
+    tensors: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    graphs: Vec<Graph>,
+    #[prost(message, optional, tag = "22")]
+    sparse_tensor: Option<SparseTensor>,
+    #[prost(message, repeated, tag = "23")]
+    sparse_tensors: Vec<SparseTensor>,
+}
+
+#[derive(Message)]
+struct SparseTensor {
+    #[prost(message, optional, tag = "1")]
+    values: Option<Tensor>,
+    #[prost(message, optional, tag = "2")]
+    indices: Option<Tensor>,
+}
+
+#[derive(Message)]
+struct Tensor {
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<Entry>,
+}
+
+#[derive(Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+impl Graph {
+    fn check(&self, folder: &Path) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.check(folder))?;
+        self.initializers.iter().try_for_each(|tensor| tensor.check(folder))?;
+        self.sparse_initializers.iter().try_for_each(|tensor| tensor.check(folder))
+    }
+}
+
+impl Node {
+    fn check(&self, folder: &Path) -> Result<()> {
+        self.attributes.iter().try_for_each(|attribute| {
+            attribute.tensor.iter().chain(&attribute.tensors).try_for_each(|tensor| tensor.check(folder))?;
+            attribute.graph.iter().chain(&attribute.graphs).try_for_each(|graph| graph.check(folder))?;
+            attribute.sparse_tensor.iter().chain(&attribute.sparse_tensors).try_for_each(|tensor| tensor.check(folder))
+        })
+    }
+}
+
+impl SparseTensor {
+    fn check(&self, folder: &Path) -> Result<()> {
+        self.values.iter().chain(&self.indices).try_for_each(|tensor| tensor.check(folder))
+    }
+}
+
+impl Tensor {
+    fn check(&self, folder: &Path) -> Result<()> {
+        let entry =
+            |key: &str| self.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+        let Some(location) = entry("location") else { return Ok(()) };
+        let wrong = |why: String| {
+            Err(Error::invalid_parameter(format!(
+                "the tensor `{}` of the model keeps its values in `{location}`, {why}",
+                self.name
+            )))
+        };
+        let path = Path::new(location);
+        if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return wrong(
+                "which is not below the model's folder: save the model with its weights beside it".to_owned(),
+            );
+        }
+        let (file, within) = (folder.join(path), folder.canonicalize());
+        let real = match (file.canonicalize(), within) {
+            (Ok(real), Ok(within)) if real.starts_with(&within) => real,
+            (Ok(_), _) => return wrong("a link that leads out of the model's folder: copy the file there".to_owned()),
+            (Err(error), _) => return wrong(format!("which cannot be read: {error}")),
+        };
+        let size = match fs::metadata(&real) {
+            Ok(found) if found.is_file() => found.len(),
+            Ok(_) => return wrong("which is not a file".to_owned()),
+            Err(error) => return wrong(format!("which cannot be read: {error}")),
+        };
+        let number = |key: &str| entry(key).map_or(Some(0), |text| text.parse::<u64>().ok());
+        match (number("offset"), number("length")) {
+            (Some(offset), Some(length)) if offset.checked_add(length).is_some_and(|end| end <= size) => Ok(()),
+            _ => wrong(format!(
+                "at offset `{}` and with length `{}`, but the file has {size} bytes: it is cut short, or not the model's",
+                entry("offset").unwrap_or("0"),
+                entry("length").unwrap_or("0")
+            )),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A loaded ONNX model: what it takes, and one run of it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::{Outlet, ValueType};
+
+use super::feed::{Port, feed};
+use super::library::Places;
+use super::runtime::Runtime;
+use super::session::{Lease, Pool, Recipe};
+use super::settings::Settings;
+use super::{external, values};
+use crate::protocol::{Inputs, Output};
+
+/// A model that can predict.
+pub(crate) struct Engine {
+    ports: Arc<[Port]>,
+    outputs: Arc<[String]>,
+    pool: Pool,
+}
+
+impl Engine {
+    /// Loads a model: reads its files, and makes the first session. It blocks.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where the model or a setting is not right, `INVALID_STATE` where there is no ONNX Runtime.
+    pub(crate) fn load(file: &Path, config: &Settings, flavor: Settings, places: &Places) -> Result<Self> {
+        external::check(file)?;
+        let recipe = Recipe {
+            runtime: Runtime::get(places)?,
+            file: file.to_owned(),
+            providers_are_chosen: config.providers.is_some(),
+            settings: config.clone().or(flavor),
+        };
+        let session = recipe.session()?;
+        let ports = session.inputs().iter().map(port).collect::<Result<_>>()?;
+        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        Ok(Self { ports, outputs, pool: Pool::new(recipe, session) })
+    }
+
+    /// Waits for a turn to run the model.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` where ONNX Runtime has no memory left.
+    pub(crate) async fn turn(&self) -> Result<Turn> {
+        let options = Arc::new(RunOptions::new().map_err(failed)?);
+        let (ports, outputs) = (Arc::clone(&self.ports), Arc::clone(&self.outputs));
+        Ok(Turn { lease: self.pool.lease().await, options, ports, outputs })
+    }
+}
+
+/// The right to run a model once.
+pub(crate) struct Turn {
+    lease: Lease,
+    options: Arc<RunOptions>,
+    ports: Arc<[Port]>,
+    outputs: Arc<[String]>,
+}
+
+/// Stops a run when it is dropped, as it is when the caller gives up; after the run it does nothing.
+pub(crate) struct Stop(Arc<RunOptions>);
+
+impl Turn {
+    /// What stops the run.
+    pub(crate) fn stop(&self) -> Stop {
+        Stop(Arc::clone(&self.options))
+    }
+
+    /// Runs the model on inputs; outputs come in the model's order. It blocks.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where the inputs are not what the model takes, `BAD_REQUEST` where it fails on them.
+    pub(crate) fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
+        let mut fed = Vec::with_capacity(self.ports.len());
+        for (name, tensor) in feed(&self.ports, inputs)? {
+            fed.push((name, SessionInputValue::from(values::value(tensor)?)));
+        }
+        let results = self.lease.session()?.run_with_options(fed, &self.options).map_err(failed)?;
+        let named = self.outputs.iter().map(|name| {
+            let value =
+                results.get(name).ok_or_else(|| Error::internal(format!("the model gave no output `{name}`")))?;
+            Ok((name.clone(), values::output(name, value)?))
+        });
+        named.collect()
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        // It fails only where there is nothing to stop.
+        let _nothing = self.0.terminate();
+    }
+}
+
+fn failed(error: ort::Error) -> Error {
+    Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {error}"))
+}
+
+/// What a model takes in one of its inputs.
+fn port(input: &Outlet) -> Result<Port> {
+    match input.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            Ok(Port { name: input.name().to_owned(), element: *ty, shape: shape.iter().copied().collect() })
+        }
+        other => Err(Error::new(
+            ErrorCode::NOT_IMPLEMENTED,
+            format!("the model's input `{}` is a {other}: only tensors can be given", input.name()),
+        )),
+    }
+}

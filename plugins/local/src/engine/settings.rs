@@ -1,0 +1,219 @@
+//! How a model's sessions are made: what its flavor says, and what the deployment's config says in its place.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+use mlflow_deploy_plugin_api::call::{self, Level};
+use mlflow_deploy_plugin_api::{Error, Result};
+use ort::ep::{CPU, CUDA, CoreML, ExecutionProvider, ExecutionProviderDispatch, OpenVINO, TensorRT};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use serde::{Deserialize, Serialize};
+
+/// How many predictions of one deployment run at once, where nothing is said: as many as there are processors, and no
+/// more than this, for each has a session with the model's weights.
+const MOST_SESSIONS: usize = 4;
+
+/// The settings; what is `None` is ONNX Runtime's to choose.
+///
+/// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is ours.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sessions: Option<NonZeroUsize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) providers: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) intra_op_num_threads: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) inter_op_num_threads: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) execution_mode: Option<ExecutionMode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) graph_optimization_level: Option<Optimization>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extra_session_config: Option<BTreeMap<String, Entry>>,
+}
+
+/// Whether branches of the graph run beside each other.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ExecutionMode {
+    Parallel,
+    Sequential,
+}
+
+/// How far the graph is rewritten. MLflow writes ONNX Runtime's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub(crate) struct Optimization(u8);
+
+impl TryFrom<u8> for Optimization {
+    type Error = String;
+
+    fn try_from(level: u8) -> std::result::Result<Self, String> {
+        let known = matches!(level, 0..=3 | 99);
+        known.then_some(Self(level)).ok_or_else(|| {
+            format!("`{level}` is no level: expected 0 (none), 1 (basic), 2 (extended), 3 (layout) or 99 (all)")
+        })
+    }
+}
+
+impl From<Optimization> for u8 {
+    fn from(level: Optimization) -> Self {
+        level.0
+    }
+}
+
+impl From<Optimization> for GraphOptimizationLevel {
+    fn from(level: Optimization) -> Self {
+        match level.0 {
+            0 => Self::Disable,
+            1 => Self::Level1,
+            2 => Self::Level2,
+            3 => Self::Level3,
+            _ => Self::All,
+        }
+    }
+}
+
+/// A value of `extra_session_config`, as text; people write numbers and truth values without quotes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "serde_json::Value", into = "String")]
+pub(crate) struct Entry(String);
+
+impl From<serde_json::Value> for Entry {
+    fn from(value: serde_json::Value) -> Self {
+        Self(match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Bool(on) => u8::from(on).to_string(),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl From<Entry> for String {
+    fn from(entry: Entry) -> Self {
+        entry.0
+    }
+}
+
+impl Settings {
+    /// These, and the others where these say nothing.
+    pub(crate) fn or(self, others: Self) -> Self {
+        let extra = match (self.extra_session_config, others.extra_session_config) {
+            (Some(mine), Some(mut all)) => {
+                all.extend(mine);
+                Some(all)
+            }
+            (mine, theirs) => mine.or(theirs),
+        };
+        Self {
+            sessions: self.sessions.or(others.sessions),
+            providers: self.providers.or(others.providers),
+            intra_op_num_threads: self.intra_op_num_threads.or(others.intra_op_num_threads),
+            inter_op_num_threads: self.inter_op_num_threads.or(others.inter_op_num_threads),
+            execution_mode: self.execution_mode.or(others.execution_mode),
+            graph_optimization_level: self.graph_optimization_level.or(others.graph_optimization_level),
+            extra_session_config: extra,
+        }
+    }
+
+    /// How many predictions may run at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        let processors = || available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_SESSIONS);
+        self.sessions.map_or_else(processors, NonZeroUsize::get)
+    }
+
+    /// Refuses a config that cannot be meant.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` for a provider that nobody knows, or no provider at all.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.providers.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::invalid_parameter(
+                "`providers` is an empty list: expected at least CPUExecutionProvider",
+            ));
+        }
+        for name in self.providers.iter().flatten() {
+            if PROVIDERS.iter().all(|known| known.name != name) {
+                let known: Vec<&str> = PROVIDERS.iter().map(|known| known.name).collect();
+                let known = known.join(", ");
+                return Err(Error::invalid_parameter(format!(
+                    "the provider `{name}` is not known: expected one of {known}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts all of it into a builder. `is_chosen` says that the deployment's config asks for the providers, and not only the
+    /// model.
+    pub(crate) fn apply(&self, builder: SessionBuilder, is_chosen: bool) -> Result<SessionBuilder> {
+        let providers = self.usable_providers(is_chosen)?;
+        self.configured(builder, providers)
+            .map_err(|error| Error::invalid_parameter(format!("ONNX Runtime refuses a session's settings: {error}")))
+    }
+
+    fn configured(
+        &self,
+        builder: SessionBuilder,
+        providers: Vec<ExecutionProviderDispatch>,
+    ) -> ort::Result<SessionBuilder> {
+        // Threads that spin between calls would heat the machine for as long as a deployment is loaded.
+        let mut builder = builder.with_intra_op_spinning(false)?.with_inter_op_spinning(false)?;
+        if let Some(threads) = self.intra_op_num_threads {
+            builder = builder.with_intra_threads(threads.into())?;
+        }
+        if let Some(threads) = self.inter_op_num_threads {
+            builder = builder.with_inter_threads(threads.into())?;
+        }
+        if let Some(mode) = self.execution_mode {
+            builder = builder.with_parallel_execution(mode == ExecutionMode::Parallel)?;
+        }
+        if let Some(level) = self.graph_optimization_level {
+            builder = builder.with_optimization_level(level.into())?;
+        }
+        for (key, Entry(value)) in self.extra_session_config.iter().flatten() {
+            builder = builder.with_config_entry(key, value)?;
+        }
+        Ok(builder.with_execution_providers(providers)?)
+    }
+
+    /// Models are saved with providers of the machine that made them: what this runtime lacks is left out, as MLflow does,
+    /// unless the deployment's config asks for it.
+    fn usable_providers(&self, is_chosen: bool) -> Result<Vec<ExecutionProviderDispatch>> {
+        let mut usable = Vec::new();
+        for name in self.providers.iter().flatten() {
+            let known = PROVIDERS.iter().find(|known| known.name == name);
+            if let Some(provider) = known.filter(|known| (known.is_available)().unwrap_or(false)) {
+                usable.push((provider.make)().error_on_failure());
+            } else if is_chosen {
+                return Err(Error::invalid_parameter(format!(
+                    "the provider `{name}` is not part of this ONNX Runtime: install one that has it, or leave it out \
+                     of `providers`"
+                )));
+            } else {
+                call::log(Level::Debug, format!("the model asks for `{name}`, which this ONNX Runtime does not have"));
+            }
+        }
+        Ok(usable)
+    }
+}
+
+/// A provider, by the name that MLflow and ONNX Runtime have for it.
+struct Provider {
+    name: &'static str,
+    /// Whether the loaded runtime has it.
+    is_available: fn() -> ort::Result<bool>,
+    make: fn() -> ExecutionProviderDispatch,
+}
+
+const PROVIDERS: &[Provider] = &[
+    Provider { name: CPU::NAME, is_available: CPU::is_available, make: || CPU::default().build() },
+    Provider { name: CUDA::NAME, is_available: CUDA::is_available, make: || CUDA::default().build() },
+    Provider { name: CoreML::NAME, is_available: CoreML::is_available, make: || CoreML::default().build() },
+    Provider { name: OpenVINO::NAME, is_available: OpenVINO::is_available, make: || OpenVINO::default().build() },
+    Provider { name: TensorRT::NAME, is_available: TensorRT::is_available, make: || TensorRT::default().build() },
+];

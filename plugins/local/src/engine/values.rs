@@ -1,0 +1,105 @@
+//! Tensors as ONNX Runtime's values, and its values as outputs.
+
+use std::fmt;
+
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use ndarray::ArrayD;
+use ort::value::{DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, Value, ValueType};
+
+use crate::protocol::Output;
+use crate::tensor::Tensor;
+
+/// A tensor as a value, without a copy where its memory is in order.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` with what ONNX Runtime says.
+pub(crate) fn value(tensor: Tensor) -> Result<DynValue> {
+    fn plain<T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static>(array: ArrayD<T>) -> ort::Result<DynValue> {
+        ort::value::Tensor::from_array(array).map(Value::into_dyn)
+    }
+    let made = match tensor {
+        Tensor::Bool(array) => plain(array),
+        Tensor::Int8(array) => plain(array),
+        Tensor::Int16(array) => plain(array),
+        Tensor::Int32(array) => plain(array),
+        Tensor::Int64(array) => plain(array),
+        Tensor::UInt8(array) => plain(array),
+        Tensor::UInt16(array) => plain(array),
+        Tensor::UInt32(array) => plain(array),
+        Tensor::UInt64(array) => plain(array),
+        Tensor::Float16(array) => plain(array),
+        Tensor::Float32(array) => plain(array),
+        Tensor::Float64(array) => plain(array),
+        Tensor::String(array) => {
+            ort::value::Tensor::from_string_array(&array.as_standard_layout()).map(Value::into_dyn)
+        }
+        Tensor::Binary(_) | Tensor::Datetime(_) => {
+            return Err(Error::invalid_parameter("an ONNX model takes neither bytes nor dates"));
+        }
+    };
+    made.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime cannot take an input: {error}")))
+}
+
+/// A value as an output.
+///
+/// # Errors
+/// `NOT_IMPLEMENTED` for a kind of value that MLflow's protocol has no form for.
+pub(crate) fn output(name: &str, value: &DynValue) -> Result<Output> {
+    let failed = |error: ort::Error| Error::internal(format!("failed to read the model's output `{name}`: {error}"));
+    match value.dtype() {
+        ValueType::Tensor { ty, .. } => {
+            tensor(*ty, value).map_err(failed)?.map(Output::Tensor).ok_or_else(|| unsupported(name, value))
+        }
+        ValueType::Sequence(element) if element.is_map() => {
+            let maps = value.try_extract_sequence::<DynMapValueType>().map_err(failed)?;
+            maps.iter()
+                .map(|map| entries(map).map_err(failed)?.ok_or_else(|| unsupported(name, value)))
+                .collect::<Result<_>>()
+                .map(Output::Maps)
+        }
+        _ => Err(unsupported(name, value)),
+    }
+}
+
+fn unsupported(name: &str, value: &DynValue) -> Error {
+    Error::new(
+        ErrorCode::NOT_IMPLEMENTED,
+        format!("the model's output `{name}` is a {}, for which MLflow's protocol has no form", value.dtype()),
+    )
+}
+
+fn tensor(element: TensorElementType, value: &DynValue) -> ort::Result<Option<Tensor>> {
+    fn copy<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> ort::Result<ArrayD<T>> {
+        value.try_extract_array::<T>().map(|array| array.to_owned())
+    }
+    Ok(Some(match element {
+        TensorElementType::Bool => Tensor::Bool(copy(value)?),
+        TensorElementType::Int8 => Tensor::Int8(copy(value)?),
+        TensorElementType::Int16 => Tensor::Int16(copy(value)?),
+        TensorElementType::Int32 => Tensor::Int32(copy(value)?),
+        TensorElementType::Int64 => Tensor::Int64(copy(value)?),
+        TensorElementType::Uint8 => Tensor::UInt8(copy(value)?),
+        TensorElementType::Uint16 => Tensor::UInt16(copy(value)?),
+        TensorElementType::Uint32 => Tensor::UInt32(copy(value)?),
+        TensorElementType::Uint64 => Tensor::UInt64(copy(value)?),
+        TensorElementType::Float16 => Tensor::Float16(copy(value)?),
+        TensorElementType::Float32 => Tensor::Float32(copy(value)?),
+        TensorElementType::Float64 => Tensor::Float64(copy(value)?),
+        TensorElementType::String => Tensor::String(value.try_extract_string_array()?),
+        _ => return Ok(None),
+    }))
+}
+
+/// The entries of one map, such as a classifier's probability of each label; `None` for types that no classifier writes.
+fn entries(map: &Value<DynMapValueType>) -> ort::Result<Option<Vec<(String, f32)>>> {
+    match map.dtype() {
+        ValueType::Map { key: TensorElementType::Int64, value: TensorElementType::Float32 } => {
+            let entries = map.try_extract_key_values::<i64, f32>()?;
+            Ok(Some(entries.into_iter().map(|(label, value)| (label.to_string(), value)).collect()))
+        }
+        ValueType::Map { key: TensorElementType::String, value: TensorElementType::Float32 } => {
+            map.try_extract_key_values::<String, f32>().map(Some)
+        }
+        _ => Ok(None),
+    }
+}

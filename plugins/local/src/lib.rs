@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod deployed;
+mod deployments;
+mod endpoints;
+mod engine;
+mod loaded;
+mod model;
+mod protocol;
+mod record;
+mod source;
+mod store;
+mod tensor;
+
+use mlflow_deploy_plugin_api::export_plugin;
+
+use crate::client::Local;
+
+export_plugin! {
+    client: Local,
+    name: "local",
+    schemes: ["local"],
+    operations: [
+        create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
+        create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
+        predict, target_help,
+    ],
+    manifest: include_str!("../manifest.json"),
+}

@@ -1,0 +1,47 @@
+//! The `onnx` flavor of a model, as `mlflow.onnx.save_model` writes it. Never checks that its file exists.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// The flavor `onnx` of a model.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(crate) struct OnnxFlavor {
+    /// The model's file, relative to the model's folder.
+    pub(crate) data: String,
+    /// The execution providers in the order of preference; empty where the model names none.
+    #[serde(default, deserialize_with = "providers")]
+    pub(crate) providers: Vec<Provider>,
+    /// `onnx_session_options`: `graph_optimization_level`, `intra_op_num_threads`, `inter_op_num_threads`,
+    /// `execution_mode` and others; empty where the model has none.
+    #[serde(default, rename = "onnx_session_options", deserialize_with = "map_or_null")]
+    pub(crate) session_options: Map<String, Value>,
+}
+
+/// An execution provider of ONNX Runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Provider {
+    /// Its name, such as `CPUExecutionProvider`.
+    pub(crate) name: String,
+    /// Its options.
+    pub(crate) options: Map<String, Value>,
+}
+
+/// A provider is a name, or a list of a name and options; all of them may be null.
+fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Entry {
+        Name(String),
+        WithOptions(String, Map<String, Value>),
+    }
+    let entries = Option::<Vec<Entry>>::deserialize(deserializer)?.unwrap_or_default();
+    let provider = |entry| match entry {
+        Entry::Name(name) => Provider { name, options: Map::new() },
+        Entry::WithOptions(name, options) => Provider { name, options },
+    };
+    Ok(entries.into_iter().map(provider).collect())
+}
+
+fn map_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,188 @@
+//! The models that MLflow saved, and damaged ones.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::flavor::Provider;
+use super::{ColumnType, Model, ScalarType, Schema, TensorSpec};
+use crate::tensor::DType;
+
+const ONNX_COLUMNS: &str = include_str!("onnx_iris_cols.yaml");
+const ONNX_TENSOR: &str = include_str!("onnx_iris_tensor.yaml");
+const SKLEARN: &str = include_str!("sklearn_iris.yaml");
+
+fn folder(mlmodel: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("MLmodel"), mlmodel).unwrap();
+    folder
+}
+
+fn read(mlmodel: &str) -> Model {
+    Model::read(folder(mlmodel).path()).unwrap()
+}
+
+/// The message of the error, without the folder's name.
+fn refusal(mlmodel: &str) -> String {
+    let folder = folder(mlmodel);
+    let error = Model::read(folder.path()).unwrap_err();
+    assert_eq!(error.code().as_str(), "INVALID_PARAMETER_VALUE");
+    error.message().replace(&folder.path().display().to_string(), "MODEL")
+}
+
+#[test]
+fn the_onnx_flavor_and_a_signature_of_columns() {
+    let model = read(ONNX_COLUMNS);
+    assert_eq!(model.flavors, ["onnx", "python_function"]);
+    let onnx = model.onnx.unwrap();
+    assert_eq!(onnx.data, "model.onnx");
+    let names: Vec<_> = onnx.providers.iter().map(|provider| provider.name.as_str()).collect();
+    assert_eq!(names, ["CUDAExecutionProvider", "CPUExecutionProvider"]);
+    assert!(onnx.session_options.is_empty());
+    let signature = model.signature.unwrap();
+    assert_eq!(signature.params, None);
+    let Some(Schema::Columns(columns)) = signature.inputs else { panic!("{:?}", signature.inputs) };
+    assert_eq!(columns.len(), 4);
+    assert_eq!(columns[3].name.as_deref(), Some("petal width (cm)"));
+    assert!(columns.iter().all(|column| column.required && column.kind == ColumnType::Scalar(ScalarType::Float)));
+}
+
+#[test]
+fn a_signature_of_a_tensor() {
+    let spec = TensorSpec { name: None, dtype: DType::Float32, shape: vec![None, Some(4)] };
+    assert_eq!(read(ONNX_TENSOR).signature.unwrap().inputs, Some(Schema::Tensors(vec![spec])));
+}
+
+#[test]
+fn other_flavors_are_only_named() {
+    let model = read(SKLEARN);
+    assert_eq!(model.flavors, ["python_function", "sklearn"]);
+    assert_eq!(model.onnx, None);
+}
+
+#[test]
+fn session_options_and_providers_with_options() {
+    let model = read(
+        "flavors:
+  onnx:
+    data: model.onnx
+    onnx_session_options: {execution_mode: sequential, intra_op_num_threads: 2}
+    providers: [[CUDAExecutionProvider, {device_id: 1}], CPUExecutionProvider]
+",
+    );
+    let onnx = model.onnx.unwrap();
+    assert_eq!(json!(onnx.session_options), json!({"execution_mode": "sequential", "intra_op_num_threads": 2}));
+    let options = json!({"device_id": 1}).as_object().unwrap().clone();
+    assert_eq!(onnx.providers[0], Provider { name: "CUDAExecutionProvider".to_owned(), options });
+    assert_eq!(onnx.providers[1].name, "CPUExecutionProvider");
+    assert_eq!(model.signature, None);
+}
+
+#[test]
+fn types_of_every_kind_and_parameters_with_any_default() {
+    let signature = read(
+        r#"signature:
+  inputs: '[{"type": "array", "items": {"type": "double"}, "name": "a"}, {"type": "any", "name": "b", "required":
+    false}, {"type": "object", "properties": {}, "name": "c", "required": true}]'
+  params: '[{"name": "t", "default": NaN, "shape": null, "type": "double"}, {"name": "stop", "default": ["a"],
+    "shape": [-1], "type": "string"}]'
+"#,
+    )
+    .signature
+    .unwrap();
+    let Some(Schema::Columns(columns)) = signature.inputs else { panic!("{:?}", signature.inputs) };
+    let double = ColumnType::Scalar(ScalarType::Double);
+    assert_eq!(columns[0].kind, ColumnType::Array(Box::new(double)));
+    assert_eq!((&columns[1].kind, columns[1].required), (&ColumnType::Any, false));
+    assert_eq!(columns[2].kind, ColumnType::Other("object".to_owned()));
+    let params = signature.params.unwrap();
+    assert_eq!((params[0].kind, params[0].is_list), (Some(ScalarType::Double), false));
+    assert_eq!((params[1].kind, params[1].is_list), (Some(ScalarType::String), true));
+}
+
+#[test]
+fn input_examples_become_requests() {
+    let example = |info: &str, name: &str, text: &str| {
+        let folder = folder(&format!("saved_input_example_info: {{{info}}}\n"));
+        fs::write(folder.path().join(name), text).unwrap();
+        Model::read(folder.path()).unwrap().input_example().unwrap()
+    };
+    let saved = "artifact_path: input_example.json";
+    let serving = format!("{saved}, serving_input_path: s.json, type: ndarray");
+    assert_eq!(example(&serving, "s.json", r#"{"inputs": [1]}"#).as_deref(), Some(r#"{"inputs": [1]}"#));
+    let file = "input_example.json";
+    let frame = format!("{saved}, type: dataframe");
+    let split = r#"{"columns": ["a"], "data": [[1]]}"#;
+    assert_eq!(example(&frame, file, split).unwrap(), format!(r#"{{"dataframe_split": {split}}}"#));
+    let array = format!("{saved}, type: ndarray");
+    assert_eq!(example(&array, file, "[[1]]").as_deref(), Some(r#"{"inputs": [[1]]}"#));
+    assert_eq!(example(&array, file, r#"{"inputs": [[1]]}"#).as_deref(), Some(r#"{"inputs": [[1]]}"#));
+    assert_eq!(example(&format!("{saved}, type: sparse_matrix_csr"), file, "{}"), None);
+    assert_eq!(read(ONNX_COLUMNS).input_example().unwrap(), None);
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    let message = Model::read(empty.path()).unwrap_err().message().to_owned();
+    assert!(message.contains("has no file `MLmodel`"), "{message}");
+    for (mlmodel, why) in [
+        ("flavors: [", "failed to read `MODEL/MLmodel`: "),
+        ("flavors: {onnx: {providers: null}}", "in the flavor `onnx`: missing field `data`"),
+        ("signature: {inputs: '[{'}", "in `inputs` of the signature: it is no JSON"),
+        ("signature: {inputs: '{}'}", "expected a list, got `{}`"),
+        ("signature: {inputs: '[]'}", "it is empty"),
+        (r#"signature: {inputs: '[{"type": "decimal"}]'}"#, "`decimal` is no type that this version knows"),
+        (r#"signature: {inputs: '[{"type": "long", "name": "a"}, {"type": "long"}]'}"#, "some have none"),
+        (
+            r#"signature: {inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "complex64", "shape": [-1]}}]'}"#,
+            "`complex64` is no dtype",
+        ),
+        (
+            r#"signature: {inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [-2]}}]'}"#,
+            "the shape `[-2]` is none",
+        ),
+        (r#"signature: {params: '[{"type": "long"}]'}"#, "in `params` of the signature: a parameter has no `name`"),
+    ] {
+        let message = refusal(mlmodel);
+        assert!(message.contains(why), "{mlmodel}: {message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn a_model_s_file_stays_in_its_folder() {
+    let outside = folder("");
+    let inside = folder("");
+    fs::write(inside.path().join("model.onnx"), "").unwrap();
+    symlink(outside.path().join("MLmodel"), inside.path().join("link")).unwrap();
+    let model = Model::read(inside.path()).unwrap();
+    assert_eq!(model.file("model.onnx").unwrap(), model.folder.join("model.onnx"));
+    let absolute = outside.path().join("MLmodel").display().to_string();
+    for (relative, why) in [
+        ("missing", "is missing"),
+        (".", "is not a file"),
+        ("link", "lies outside of its folder"),
+        (absolute.as_str(), "lies outside of its folder"),
+    ] {
+        let message = model.file(relative).unwrap_err().message().to_owned();
+        assert!(message.contains(why), "{relative}: {message}");
+    }
+}
+
+#[test]
+fn absurd_files_are_refused() {
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned()
+        + &(b'b'..=b'k')
+            .map(|letter| {
+                let (this, last) = (char::from(letter), char::from(letter - 1));
+                format!("{this}: &{this} [{}]\n", vec![format!("*{last}"); 10].join(", "))
+            })
+            .collect::<String>();
+    refusal(&bomb);
+    refusal(&"[".repeat(1 << 20));
+    assert!(refusal(&" ".repeat(17 << 20)).contains("longer than 16 MiB"));
+    refusal("\u{0}");
+}

@@ -1,0 +1,105 @@
+//! One copy of a model, and who may remove it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mlflow_deploy_plugin_api::{Error, Result};
+
+use super::directory::sync;
+use super::fault::fault;
+
+/// A folder that is held: as long as this value lives, no process removes it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Locked shared. The system lets go of it when the process ends, however it ends.
+    _lock: File,
+    is_kept: AtomicBool,
+}
+
+impl Folder {
+    /// Makes a folder with a name that no other has.
+    pub(super) fn create(models: &Path) -> Result<Self> {
+        for _ in 0..100 {
+            let path = models.join(format!("{:016x}", fastrand::u64(..)));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(fault("make the directory", &path, &error)),
+            }
+            let lock = File::create_new(path.join("lock")).and_then(hold);
+            return match lock {
+                Ok(lock) => Ok(Self { path, _lock: lock, is_kept: AtomicBool::new(false) }),
+                Err(error) => {
+                    let _left_for_the_next_time = fs::remove_dir_all(&path);
+                    Err(fault("write to the directory", &path, &error))
+                }
+            };
+        }
+        Err(Error::internal(format!("failed to make a new directory in `{}`", models.display())))
+    }
+
+    /// Takes hold of a folder; `None` where it is gone, or goes just now.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>> {
+        let lock = path.join("lock");
+        let held = File::open(&lock).and_then(hold).and_then(|held| {
+            // Whoever removed the folder in between has removed the file that was opened.
+            let same = fs::metadata(&lock)?.ino() == held.metadata()?.ino();
+            Ok(same.then(|| Self { path: path.to_owned(), _lock: held, is_kept: AtomicBool::new(true) }))
+        });
+        match held {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            held => held.map_err(|error| fault("read", &lock, &error)),
+        }
+    }
+
+    /// Removes a folder, unless somebody holds it.
+    pub(super) fn remove_unless_held(path: &Path) {
+        let lock = File::open(path.join("lock"));
+        let is_held = lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err());
+        if !is_held {
+            // It is garbage: the next one who changes something tries again. The lock is held until it is done.
+            let _left = fs::remove_dir_all(path);
+        }
+    }
+
+    /// Its name in `models/`.
+    pub(crate) fn id(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).expect("it was made of letters")
+    }
+
+    /// Where the model is, or is to be.
+    pub(crate) fn model(&self) -> PathBuf {
+        self.path.join("model")
+    }
+
+    /// Makes sure that the folder is still there after a crash of the machine.
+    ///
+    /// # Errors
+    /// Where the disk says so.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let parent = self.path.parent().expect("it is in `models/`");
+        sync(&self.path).and_then(|()| sync(parent)).map_err(|error| fault("write", &self.path, &error))
+    }
+
+    /// Says that a deployment names it: it is not removed when it is dropped.
+    pub(crate) fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.is_kept.load(Ordering::Relaxed) {
+            let _left_for_the_next_time = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Locks a file shared; who has locked it otherwise is removing it, and soon done.
+fn hold(lock: File) -> io::Result<File> {
+    lock.lock_shared().map(|()| lock)
+}
