@@ -11,12 +11,23 @@
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
-//! Plugins are no crates that others can link, so what is theirs is taken in by its path.
+//! Plugins are no crates that others can link, so what is theirs is taken in by its path, and stands where it stands
+//! in the plugin.
 
 mod readers;
 
-#[cfg(test)]
-mod tests;
+#[path = "../../../plugins/local/src/model/mod.rs"]
+#[cfg_attr(not(test), expect(dead_code, reason = "the plugin does more with a model than to read of it"))]
+#[expect(unused_imports, reason = "as above")]
+mod model;
+#[path = "../../../plugins/databricks/src/profile.rs"]
+#[expect(dead_code, reason = "the plugin asks more of a profile than its text")]
+mod profile;
+#[path = "../../../plugins/local/src/protocol/mod.rs"]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nobody writes answers here"))]
+mod protocol;
+#[path = "../../../plugins/local/src/tensor.rs"]
+mod tensor;
 
 use std::fs;
 use std::io;

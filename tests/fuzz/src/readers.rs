@@ -1,23 +1,24 @@
 //! The readers, and what has to hold of each beyond that it comes back.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use mlflow_deploy_http::SseReader;
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 
-use crate::Reader;
-
-#[path = "../../../plugins/databricks/src/profile.rs"]
-#[expect(dead_code, reason = "the plugin asks more of a profile than its text")]
-mod profile;
+use crate::model::Model;
+use crate::profile::Profiles;
+use crate::{Reader, protocol};
 
 /// All readers.
-pub const READERS: [Reader; 5] = [
+pub const READERS: [Reader; 7] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "manifest", read: manifest },
     Reader { name: "manifest-json", read: manifest_json },
+    Reader { name: "mlmodel", read: mlmodel },
     Reader { name: "profiles", read: profiles },
+    Reader { name: "scoring-request", read: scoring_request },
     Reader { name: "target-uri", read: target_uri },
 ];
 
@@ -49,14 +50,39 @@ fn manifest_json(bytes: &[u8]) {
     let _refused = Manifest::parse(bytes);
 }
 
+/// `MLmodel`.
+fn mlmodel(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    std::fs::write(folder.path().join("MLmodel"), bytes).expect("room for a temporary file");
+    let _refused = Model::read(folder.path());
+}
+
 /// `~/.databrickscfg`: every profile that is named can be chosen.
 fn profiles(bytes: &[u8]) {
     with_file(bytes, |path| {
-        if let Ok(profiles) = profile::Profiles::read(Some(path), None) {
+        if let Ok(profiles) = Profiles::read(Some(path), None) {
             let _none = profiles.choose(None);
             let _refused = profiles.choose(Some("DEFAULT")).map(|profile| profile.map(|profile| profile.get("host")));
         }
     });
+}
+
+/// The inputs of a model, for one without a signature, one of columns of every type, and one of tensors.
+fn scoring_request(bytes: &[u8]) {
+    static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
+        ["every_column", "every_tensor"].map(|name| {
+            let folder = tempfile::tempdir().expect("a folder for temporary files");
+            let mlmodel = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/mlmodel").join(name);
+            std::fs::copy(mlmodel, folder.path().join("MLmodel")).expect("a file of the corpus");
+            Model::read(folder.path()).expect("a model of the corpus")
+        })
+    });
+    let signatures = MODELS.iter().map(|model| model.signature.as_ref());
+    for signature in signatures.chain([None]) {
+        for content_type in ["application/json", "text/csv"] {
+            let _refused = protocol::read(content_type, bytes, signature);
+        }
+    }
 }
 
 /// What is accepted is kept as it was written, and its parts are in it.

@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use mutatis::Session;
 
-use crate::READERS;
+use mlflow_deploy_fuzz::READERS;
 
 const SEED: u64 = 0x6d6c_666c_6f77;
 
