@@ -81,12 +81,13 @@ impl Deployments {
         if request.model_uri.is_none() && request.flavor.is_some() {
             return Err(Error::invalid_parameter("a flavor was given without a model URI: give both, or neither"));
         }
-        if request.model_uri.is_none() && request.config.is_empty() {
+        let changes: Map<String, Value> = request.config.parse()?;
+        if request.model_uri.is_none() && changes.is_empty() {
             return Err(Error::invalid_parameter(
                 "nothing to change was given: expected a model URI, a config, or both",
             ));
         }
-        let config = merged(&before.config, request.config.parse()?)?;
+        let config = merged(&before.config, changes)?;
         config.check()?;
         let deployed = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,

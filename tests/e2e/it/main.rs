@@ -8,6 +8,7 @@ mod command;
 mod databricks;
 mod discovery;
 mod interrupts;
+mod local;
 mod manners;
 mod openai;
 mod peers;

@@ -4,5 +4,6 @@ mod answer;
 pub mod broken;
 pub mod cdylib;
 pub mod databricks;
+pub mod onnxruntime;
 pub mod peers;
 pub mod server;

@@ -1,0 +1,115 @@
+//! `kill -9` between any two steps of a change: afterwards there is the old state or the new one, and nothing else.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use mlflow_deploy::args::{ListDeployments, Predict};
+use mlflow_deploy::{DeployClient, Payload};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Machine, folder, sample};
+
+const OPERATIONS: usize = 200;
+
+/// The models, and what they make of 1.
+const MODELS: [(&str, f64); 2] = [("times_2", 2.0), ("times_3", 3.0)];
+
+/// What is deployed: each name's model.
+type Deployed = BTreeMap<String, String>;
+
+#[tokio::test]
+async fn killed_anywhere_the_state_is_the_old_or_the_new() {
+    const SEED: u64 = 5;
+    let (machine, shim) = (Machine::new(), Shim::compile());
+    let client = machine.client().await;
+    let mut random = Random(SEED);
+    let (mut deployed, mut killed, mut took_effect) = (Deployed::new(), 0, 0);
+    for number in 0..OPERATIONS {
+        let name = ["a", "b", "c"][random.below(3)];
+        let model = MODELS[random.below(2)].0;
+        let verb = match (deployed.contains_key(name), random.below(3)) {
+            (false, _) => "create",
+            (true, 0) => "delete",
+            (true, _) => "update",
+        };
+        let run = machine.ask(&format!("{verb} --name {name}"));
+        let run = if verb == "delete" { run } else { run.arg("-m").arg(sample(model)) };
+        // A create has 36 steps, an update 42, a delete 19, and those that sweep up what crashes left. Some are let through,
+        // so that sweeping comes to its end too.
+        let step = if number % 4 == 3 { 0 } else { 1 + random.below(60) };
+        let run = run.env("LD_PRELOAD", &shim.library).env("KILL_AT", step.to_string());
+        let ended = run.spawn().wait_with_output().unwrap();
+        let is_killed = ended.status.code().is_none();
+        assert!(is_killed || ended.status.success(), "{number}: {verb} {name}: {ended:?}");
+        let mut meant = deployed.clone();
+        match verb {
+            "delete" => drop(meant.remove(name)),
+            _ => drop(meant.insert(name.to_owned(), model.to_owned())),
+        }
+        let found = found(&client).await;
+        let is_new = found == meant;
+        assert!(is_new || is_killed && found == deployed, "{number}: {verb} {name}: {found:?}, from {deployed:?}");
+        killed += usize::from(is_killed);
+        took_effect += usize::from(is_killed && is_new && meant != deployed);
+        deployed = found;
+    }
+    // Any change sweeps up what crashes have left.
+    machine.create("last", &sample("times_2"));
+    assert_eq!(machine.copies(), deployed.len() + 1);
+    let files = std::fs::read_dir(machine.state_dir()).unwrap().map(|file| file.unwrap().file_name());
+    let unexpected: Vec<_> =
+        files.filter(|file| !["lock", "models", "state.json"].map(Into::into).contains(file)).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    assert!(
+        killed > OPERATIONS / 4 && took_effect > 0,
+        "{killed} killed, {took_effect} of them after they took effect"
+    );
+    println!("operations {OPERATIONS}, killed {killed}, of these {took_effect} had taken effect, with seed {SEED}");
+}
+
+/// What is deployed; every deployment predicts as its model does.
+async fn found(client: &DeployClient) -> Deployed {
+    let mut found = Deployed::new();
+    let listed = client.list_deployments(ListDeployments::default()).await.unwrap();
+    for record in listed.json::<Vec<Value>>().unwrap() {
+        let name = record["name"].as_str().unwrap().to_owned();
+        let request = Payload::new("application/json", r#"{"inputs": [1.0]}"#);
+        let predict = Predict { deployment_name: Some(name.clone()), inputs: request, ..Predict::default() };
+        let answer: Value = client.predict(predict).await.unwrap().json().unwrap();
+        let (model, _) = MODELS.iter().find(|(_, factor)| answer["predictions"]["y"][0] == *factor).unwrap();
+        assert!(record["model_uri"].as_str().unwrap().ends_with(model), "{name} does not predict as its model does");
+        found.insert(name, (*model).to_owned());
+    }
+    found
+}
+
+/// What kills at a step.
+struct Shim {
+    library: PathBuf,
+    _folder: TempDir,
+}
+
+impl Shim {
+    fn compile() -> Self {
+        let folder_of_it = tempfile::tempdir().unwrap();
+        let library = folder_of_it.path().join("kill_at.so");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let mut compile = Command::new(compiler);
+        compile.args(["-shared", "-fPIC", "-Wall", "-o"]).arg(&library).arg(folder("tests/e2e/it/local/kill_at.c"));
+        assert!(compile.arg("-ldl").status().unwrap().success());
+        Self { library, _folder: folder_of_it }
+    }
+}
+
+/// Numbers that are the same in every run: Knuth's generator of 64 bits.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % bound).unwrap()
+    }
+}

@@ -1,0 +1,48 @@
+/* Loaded before everything else: kills the process as kill -9 does, right before the call to change a file that is the
+   KILL_AT-th, so that a test can crash it between any two of its steps. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static long calls;
+
+static void step(void) {
+    const char *at = getenv("KILL_AT");
+    if (at && __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST) == atol(at)) kill(getpid(), SIGKILL);
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+int mkdir(const char *path, mode_t mode) { step(); return REAL(mkdir)(path, mode); }
+int rmdir(const char *path) { step(); return REAL(rmdir)(path); }
+int unlink(const char *path) { step(); return REAL(unlink)(path); }
+int unlinkat(int folder, const char *path, int flags) { step(); return REAL(unlinkat)(folder, path, flags); }
+int rename(const char *from, const char *to) { step(); return REAL(rename)(from, to); }
+int fsync(int file) { step(); return REAL(fsync)(file); }
+int fdatasync(int file) { step(); return REAL(fdatasync)(file); }
+int flock(int file, int operation) { step(); return REAL(flock)(file, operation); }
+
+ssize_t write(int file, const void *bytes, size_t length) {
+    if (file > 2) step();
+    return REAL(write)(file, bytes, length);
+}
+
+ssize_t copy_file_range(int from, off64_t *at, int to, off64_t *there, size_t length, unsigned flags) {
+    step();
+    return REAL(copy_file_range)(from, at, to, there, length, flags);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = va_arg(more, mode_t);
+    va_end(more);
+    if (flags & O_CREAT) step();
+    return REAL(open64)(path, flags, mode);
+}

@@ -1,0 +1,301 @@
+//! Models that are broken, hostile, or absurd: each is refused with a reason, and nothing is deployed.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use serde_json::json;
+
+use super::{FLOWERS, Machine, copy_of, iris, sample};
+
+/// Deploys a model that was spoilt; gives the code of the error and its message.
+fn refusal(machine: &Machine, model: &Path) -> (String, String) {
+    let ran = machine.ask("create --name broken --json -m").arg(model).run();
+    assert!([1, 2].contains(&ran.code), "{ran:?}");
+    let error = ran.error();
+    let text = |key: &str| error[key].as_str().unwrap().to_owned();
+    (text("code"), text("message"))
+}
+
+/// Spoils a copy of a model in each way; each has to be refused with these words.
+fn refused(model: &Path, ways: &[(&str, &dyn Fn(&Path), &str)]) {
+    let machine = Machine::new();
+    for (way, spoil, said) in ways {
+        let copy = copy_of(model);
+        spoil(copy.path());
+        let (code, message) = refusal(&machine, copy.path());
+        assert_eq!(code, "INVALID_PARAMETER_VALUE", "{way}: {message}");
+        assert!(message.contains(said), "{way}: {message}");
+        assert!(!message.contains('\n'), "{way}: {message}");
+        assert_eq!((machine.names().len(), machine.copies()), (0, 0), "{way}");
+    }
+    println!("broken models: {}, all refused", ways.len());
+}
+
+/// Writes a file of the model anew.
+fn rewrite(folder: &Path, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    let path = folder.join(file);
+    fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
+}
+
+fn mlmodel(folder: &Path, from: &str, to: &str) {
+    rewrite(folder, "MLmodel", |text| {
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains(from));
+        text.replace(from, to).into_bytes()
+    });
+}
+
+#[test]
+fn a_broken_mlmodel_is_refused() {
+    let bomb = {
+        let levels = (1..40).map(|level| format!("l{level}: &l{level} [*l{0}, *l{0}, *l{0}, *l{0}]\n", level - 1));
+        format!("l0: &l0 [x, x]\n{}flavors: {{onnx: {{data: *l39}}}}\n", levels.collect::<String>())
+    };
+    refused(
+        &iris(),
+        &[
+            (
+                "missing",
+                &|folder| fs::remove_file(folder.join("MLmodel")).unwrap(),
+                "is no MLflow model: it has no file `MLmodel`",
+            ),
+            ("empty", &|folder| fs::write(folder.join("MLmodel"), "").unwrap(), "it has none"),
+            ("garbage", &|folder| fs::write(folder.join("MLmodel"), [0xff_u8; 4096]).unwrap(), "MLmodel"),
+            ("cut short", &|folder| rewrite(folder, "MLmodel", |text| text[..20].to_vec()), "MLmodel"),
+            (
+                "a folder",
+                &|folder| {
+                    fs::remove_file(folder.join("MLmodel")).unwrap();
+                    fs::create_dir(folder.join("MLmodel")).unwrap();
+                },
+                "MLmodel",
+            ),
+            (
+                "17 MiB",
+                &|folder| fs::write(folder.join("MLmodel"), vec![b' '; 17 << 20]).unwrap(),
+                "longer than 16 MiB",
+            ),
+            ("a bomb", &|folder| fs::write(folder.join("MLmodel"), &bomb).unwrap(), "MLmodel"),
+            ("deep", &|folder| fs::write(folder.join("MLmodel"), "[".repeat(1 << 20)).unwrap(), "MLmodel"),
+            ("no flavor", &|folder| mlmodel(folder, "  onnx:", "  other:"), "it has `other`, `python_function`"),
+            (
+                "another file",
+                &|folder| mlmodel(folder, "data: model.onnx", "data: other.onnx"),
+                "names the file `other.onnx`",
+            ),
+            (
+                "a file outside",
+                &|folder| mlmodel(folder, "data: model.onnx", "data: ../../../../../../../../../../etc/passwd"),
+                "lies outside of its folder",
+            ),
+            (
+                "a path",
+                &|folder| mlmodel(folder, "data: model.onnx", "data: /etc/passwd"),
+                "lies outside of its folder",
+            ),
+            (
+                "threads",
+                &|folder| {
+                    mlmodel(folder, "onnx_session_options: null", "onnx_session_options: {intra_op_num_threads: -5}")
+                },
+                "onnx_session_options",
+            ),
+            (
+                "an example that is no input",
+                &|folder| {
+                    mlmodel(
+                        folder,
+                        "signature:",
+                        "saved_input_example_info: {artifact_path: e.json, serving_input_path: e.json, type: dataframe}\nsignature:",
+                    );
+                    fs::write(folder.join("e.json"), r#"{"inputs": [[1]]}"#).unwrap();
+                },
+                "cannot predict its own input example",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_broken_onnx_file_is_refused() {
+    refused(
+        &iris(),
+        &[
+            ("missing", &|folder| fs::remove_file(folder.join("model.onnx")).unwrap(), "names the file `model.onnx`"),
+            ("empty", &|folder| fs::write(folder.join("model.onnx"), "").unwrap(), "is not an ONNX model"),
+            ("text", &|folder| fs::write(folder.join("model.onnx"), "a text").unwrap(), "is not an ONNX model"),
+            (
+                "cut short",
+                &|folder| rewrite(folder, "model.onnx", |bytes| bytes[..300].to_vec()),
+                "is not an ONNX model",
+            ),
+            (
+                "an operator that is none",
+                &|folder| {
+                    rewrite(folder, "model.onnx", |bytes| {
+                        String::from_utf8_lossy(&bytes).replace("LinearClassifier", "LinearClassifieR").into_bytes()
+                    });
+                },
+                "is not an ONNX model",
+            ),
+            (
+                "nested",
+                &|folder| fs::write(folder.join("model.onnx"), nested(5_000)).unwrap(),
+                "is not an ONNX model: ",
+            ),
+        ],
+    );
+}
+
+/// A graph in an attribute of a node of a graph, and so on.
+fn nested(depth: usize) -> Vec<u8> {
+    let field = |number: u8, inner: Vec<u8>| {
+        let mut length = inner.len();
+        let mut bytes = vec![number << 3 | 2];
+        while length >= 0x80 {
+            bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+            length >>= 7;
+        }
+        bytes.push(u8::try_from(length).unwrap());
+        bytes.extend(inner);
+        bytes
+    };
+    field(7, (0..depth).fold(Vec::new(), |graph, _| field(1, field(5, field(6, graph)))))
+}
+
+#[test]
+fn a_bit_that_is_flipped_never_takes_the_process_down() {
+    const FLIPS: usize = 60;
+    let machine = Machine::new();
+    let length = fs::read(iris().join("model.onnx")).unwrap().len();
+    let mut deployed = 0;
+    for flip in 0..FLIPS {
+        let copy = copy_of(&iris());
+        rewrite(copy.path(), "model.onnx", |mut bytes| {
+            bytes[flip * length / FLIPS] ^= 1 << (flip % 8);
+            bytes
+        });
+        let ran = machine.ask("create --name flipped --json -m").arg(copy.path()).run();
+        if ran.code == 0 {
+            // What is still a model may answer anything, or refuse.
+            let asked = machine.ask("predict --name flipped -I - --json").stdin(FLOWERS).run();
+            assert!([0, 1, 2].contains(&asked.code), "{flip}: {asked:?}");
+            assert_eq!(machine.ask("delete --name flipped").run().code, 0);
+            deployed += 1;
+        } else {
+            assert!([1, 2].contains(&ran.code), "{flip}: {ran:?}");
+        }
+        assert_eq!(machine.copies(), 0, "{flip}");
+    }
+    println!("flipped bits: {FLIPS}, {deployed} of them are a model all the same, 0 crashes");
+}
+
+/// The file of weights of the sample model that has one.
+const WEIGHTS: &str = "e909a616-e662-11f1-a442-02fc00000001.data";
+
+/// Has the model name another file of weights, with a name that is padded to the same length.
+fn weights_in(folder: &Path, location: &str) {
+    assert_eq!(location.len(), WEIGHTS.len());
+    rewrite(folder, "model.onnx", |mut bytes| {
+        let places: Vec<usize> =
+            (0..bytes.len() - WEIGHTS.len()).filter(|at| bytes[*at..].starts_with(WEIGHTS.as_bytes())).collect();
+        assert!(!places.is_empty());
+        for place in places {
+            bytes[place..place + WEIGHTS.len()].copy_from_slice(location.as_bytes());
+        }
+        bytes
+    });
+}
+
+#[test]
+fn weights_come_from_the_model_s_folder_alone() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::copy(sample("onnx_mlp").join(WEIGHTS), outside.path().join("weights")).unwrap();
+    let machine = Machine::new();
+    machine.create("mlp", &sample("onnx_mlp"));
+    refused(
+        &sample("onnx_mlp"),
+        &[
+            ("missing", &|folder| fs::remove_file(folder.join(WEIGHTS)).unwrap(), "which cannot be read"),
+            ("empty", &|folder| fs::write(folder.join(WEIGHTS), "").unwrap(), "it is cut short"),
+            (
+                "cut short",
+                &|folder| rewrite(folder, WEIGHTS, |bytes| bytes[..bytes.len() - 1].to_vec()),
+                "it is cut short",
+            ),
+            (
+                "a folder",
+                &|folder| {
+                    fs::remove_file(folder.join(WEIGHTS)).unwrap();
+                    fs::create_dir(folder.join(WEIGHTS)).unwrap();
+                },
+                "which is not a file",
+            ),
+            ("a path", &|folder| weights_in(folder, &format!("{:/>41}", "etc/passwd")), "not below the model's folder"),
+            ("a way out", &|folder| weights_in(folder, &format!("../{:/>38}", "x")), "not below the model's folder"),
+            (
+                "a way out from within",
+                &|folder| weights_in(folder, &format!("a/../../{:/>33}", "x")),
+                "not below the model's folder",
+            ),
+            (
+                "a link that leads out",
+                &|folder| {
+                    fs::remove_file(folder.join(WEIGHTS)).unwrap();
+                    symlink(outside.path().join("weights"), folder.join(WEIGHTS)).unwrap();
+                },
+                "is a link that leads out of its folder",
+            ),
+            (
+                "a link to nothing",
+                &|folder| {
+                    fs::remove_file(folder.join(WEIGHTS)).unwrap();
+                    symlink("nowhere", folder.join(WEIGHTS)).unwrap();
+                },
+                "cannot be read",
+            ),
+            (
+                "a link that goes round",
+                &|folder| {
+                    symlink("round", folder.join("round")).unwrap();
+                },
+                "cannot be read",
+            ),
+            (
+                "a link to a folder",
+                &|folder| {
+                    symlink(".", folder.join("round")).unwrap();
+                },
+                "is a link to a folder",
+            ),
+            (
+                "a pipe",
+                &|folder| mkfifoat(CWD, folder.join("pipe"), Mode::from_raw_mode(0o600)).unwrap(),
+                "is neither a file nor a folder",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_link_within_the_folder_is_followed() {
+    let (machine, copy) = (Machine::new(), copy_of(&sample("onnx_mlp")));
+    fs::rename(copy.path().join(WEIGHTS), copy.path().join("weights")).unwrap();
+    symlink("weights", copy.path().join(WEIGHTS)).unwrap();
+    machine.create("mlp", copy.path());
+    let request = json!({"inputs": {"x": [[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]]}});
+    machine.ask("predict --name mlp -I - --json").stdin(request.to_string()).run().json();
+}
+
+#[test]
+fn a_model_that_fits_nowhere_is_not_copied() {
+    let (machine, copy) = (Machine::new(), copy_of(&iris()));
+    // It has no blocks: only its length is absurd.
+    File::create(copy.path().join("weights.bin")).unwrap().set_len(1 << 43).unwrap();
+    let (code, message) = refusal(&machine, copy.path());
+    assert_eq!(code, "RESOURCE_EXHAUSTED", "{message}");
+    assert!(message.contains("the model has 8796093") && message.contains("are free"), "{message}");
+    assert_eq!(machine.copies(), 0);
+}

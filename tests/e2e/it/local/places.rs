@@ -1,0 +1,150 @@
+//! Where ONNX Runtime is looked for, by a command that is installed; and that what is said where it is not found, helps.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mlflow_deploy_test_support::{cdylib, onnxruntime};
+use tempfile::TempDir;
+
+use super::{LOCAL, iris};
+use crate::command::Ran;
+
+/// A prefix as `make install` fills it, and other folders that may hold the library.
+struct Prefix(TempDir);
+
+/// The places in the order in which they are looked at: what each is called in an error, and its folder.
+const PLACES: [(&str, &str); 6] = [
+    ("option", "option"),
+    ("variable", "variable"),
+    ("plugin", "lib/mlflow-deploy/plugins"),
+    ("installed", "lib/mlflow-deploy"),
+    ("virtualenv", "venv/lib/python3.11/site-packages/onnxruntime/capi"),
+    ("system", "system"),
+];
+
+impl Prefix {
+    fn new() -> Self {
+        let prefix = Self(tempfile::tempdir().unwrap());
+        for (_, folder) in PLACES {
+            fs::create_dir_all(prefix.path(folder)).unwrap();
+        }
+        fs::create_dir(prefix.path("bin")).unwrap();
+        fs::copy(cdylib::command(), prefix.path("bin/mlflow-deploy")).unwrap();
+        let plugin = cdylib::path(LOCAL);
+        fs::copy(plugin, prefix.path("lib/mlflow-deploy/plugins").join(plugin.file_name().unwrap())).unwrap();
+        prefix
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    /// The library's file in a place; the system's loader knows no versions but the first.
+    fn file(&self, folder: &str) -> PathBuf {
+        self.path(folder).join(if folder == "system" { "libonnxruntime.so.1" } else { "libonnxruntime.so.1.31.1" })
+    }
+
+    fn put(&self, folder: &str) {
+        symlink(library(), self.file(folder)).unwrap();
+    }
+
+    /// Deploys a model, told only of the places in this list.
+    fn create(&self, told: &[&str]) -> Ran {
+        let mut command = Command::new(self.path("bin/mlflow-deploy"));
+        command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
+        command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", tempfile::tempdir().unwrap().path());
+        if told.contains(&"option") {
+            command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
+        }
+        if told.contains(&"variable") {
+            command.env("ORT_DYLIB_PATH", self.file("variable"));
+        }
+        if told.contains(&"virtualenv") {
+            command.env("VIRTUAL_ENV", self.path("venv"));
+        }
+        if told.contains(&"system") {
+            command.env("LD_LIBRARY_PATH", self.path("system"));
+        }
+        Ran::from(command.output().unwrap())
+    }
+}
+
+fn library() -> PathBuf {
+    onnxruntime::folder().join("libonnxruntime.so.1.31.1")
+}
+
+#[test]
+fn the_library_is_found_in_each_place() {
+    for (place, folder) in PLACES {
+        let prefix = Prefix::new();
+        prefix.put(folder);
+        let ran = prefix.create(&[place]);
+        assert_eq!(ran.code, 0, "{place}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_first_place_wins() {
+    let all: Vec<&str> = PLACES.iter().map(|(place, _)| *place).collect();
+    for (first, (place, folder)) in PLACES.iter().enumerate().take(PLACES.len() - 1) {
+        let prefix = Prefix::new();
+        for (_, later) in &PLACES[first + 1..] {
+            prefix.put(later);
+        }
+        fs::write(prefix.file(folder), "no library").unwrap();
+        let ran = prefix.create(&all[first..]);
+        let message = ran.error()["message"].as_str().unwrap().to_owned();
+        let expected = format!(
+            "ONNX Runtime's library `{}` cannot be used",
+            prefix.file(folder).canonicalize().unwrap().display()
+        );
+        assert!(message.starts_with(&expected), "{place}: {message}");
+    }
+}
+
+#[test]
+fn where_there_is_none_one_command_installs_it() {
+    let prefix = Prefix::new();
+    let ran = prefix.create(&[]);
+    let error = ran.error();
+    assert_eq!((ran.code, error["code"].as_str()), (1, Some("INVALID_STATE")), "{ran:?}");
+    let message = error["message"].as_str().unwrap();
+    let real = |path: &str| prefix.path(path).canonicalize().unwrap().display().to_string();
+    for place in [
+        "`onnxruntime`",
+        "`ORT_DYLIB_PATH`",
+        &real("lib/mlflow-deploy/plugins"),
+        &real("lib/mlflow-deploy"),
+        "virtual environment",
+        "libonnxruntime.so",
+    ] {
+        assert!(message.contains(place), "{place}: {message}");
+    }
+    let (_, command) = message.split_once("install it with: ").unwrap();
+    let installed = Command::new("sh").arg("-c").arg(command).output().unwrap();
+    assert!(installed.status.success(), "{command}: {installed:?}");
+    let ran = prefix.create(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn a_library_that_is_none_is_named() {
+    let prefix = Prefix::new();
+    let path: &Path = &prefix.path("option/libother.so");
+    for (option, said) in [
+        ("/nowhere", "expected ONNX Runtime's library, or a folder that holds it"),
+        (path.to_str().unwrap(), "cannot be used"),
+    ] {
+        fs::copy(cdylib::path(LOCAL), path).unwrap();
+        let mut command = Command::new(prefix.path("bin/mlflow-deploy"));
+        command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
+        command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", prefix.path("state"));
+        let ran = Ran::from(command.arg("--option").arg(format!("onnxruntime={option}")).output().unwrap());
+        let error = ran.error();
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(said) && message.contains(option), "{message}");
+    }
+}

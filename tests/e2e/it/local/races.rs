@@ -1,0 +1,98 @@
+//! Processes that want the same thing at once, and updates while predictions run.
+
+use std::process::{Child, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mlflow_deploy::args::{Predict, UpdateDeployment};
+use mlflow_deploy::{DeployClient, Payload};
+use serde_json::{Value, json};
+
+use super::{Machine, sample};
+
+#[test]
+fn of_two_who_create_one_name_exactly_one_wins() {
+    const ROUNDS: usize = 25;
+    let machine = Machine::new();
+    for round in 0..ROUNDS {
+        let start = |model: &str| -> Child {
+            machine.ask(&format!("create --json --name race-{round} -m")).arg(sample(model)).spawn()
+        };
+        let racers = [start("times_2"), start("times_3")];
+        let ended: Vec<Output> = racers.into_iter().map(|racer| racer.wait_with_output().unwrap()).collect();
+        let winners: Vec<&Output> = ended.iter().filter(|output| output.status.success()).collect();
+        let losers: Vec<&Output> = ended.iter().filter(|output| output.status.code() == Some(1)).collect();
+        assert_eq!((winners.len(), losers.len()), (1, 1), "{ended:?}");
+        let said = String::from_utf8_lossy(&losers[0].stderr);
+        assert!(said.contains("RESOURCE_ALREADY_EXISTS"), "{said}");
+        let won: Value = serde_json::from_slice(&winners[0].stdout).unwrap();
+        let shown = machine.ask(&format!("get --json --name race-{round}")).run().json();
+        assert_eq!(shown["model_uri"], won["model_uri"]);
+    }
+    assert_eq!((machine.names().len(), machine.copies()), (ROUNDS, ROUNDS));
+    println!("races of two processes: {ROUNDS}, each with exactly one winner");
+}
+
+#[tokio::test]
+async fn updates_fail_no_prediction_and_mix_no_models() {
+    /// At least; they go on until there were enough updates.
+    const PREDICTIONS: usize = 1_000;
+    const UPDATES: usize = 30;
+    const AT_ONCE: usize = 16;
+    let machine = Machine::new();
+    machine.create("m", &sample("times_2"));
+    let client = Arc::new(machine.client().await);
+    let updates = Arc::new(AtomicUsize::new(0));
+    let asking: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            tokio::spawn(ask_until_updated(Arc::clone(&client), Arc::clone(&updates), UPDATES, PREDICTIONS / AT_ONCE))
+        })
+        .collect();
+    for number in 0..UPDATES {
+        let model = sample(if number % 2 == 0 { "times_3" } else { "times_2" });
+        if number % 3 == 0 {
+            // Another process does it.
+            let machine_ran = machine.ask("update --name m -m").arg(&model).spawn();
+            let ran = tokio::task::spawn_blocking(move || machine_ran.wait_with_output().unwrap()).await.unwrap();
+            assert!(ran.status.success(), "{ran:?}");
+        } else {
+            let model_uri = Some(model.display().to_string());
+            let update = UpdateDeployment { name: "m".to_owned(), model_uri, ..UpdateDeployment::default() };
+            client.update_deployment(update).await.unwrap();
+        }
+        updates.fetch_add(1, Ordering::Relaxed);
+    }
+    let (mut twos, mut threes) = (0, 0);
+    for asked in asking {
+        let (two, three) = asked.await.unwrap();
+        twos += two;
+        threes += three;
+    }
+    assert!(twos + threes >= PREDICTIONS / AT_ONCE * AT_ONCE && twos > 0 && threes > 0, "{twos} and {threes}");
+    println!(
+        "predictions during {UPDATES} updates: {} ({twos} of one model, {threes} of the other), 0 failed",
+        twos + threes
+    );
+}
+
+/// Predicts until there were enough updates and predictions; gives how often each model has answered.
+async fn ask_until_updated(
+    client: Arc<DeployClient>,
+    updates: Arc<AtomicUsize>,
+    enough_updates: usize,
+    enough: usize,
+) -> (usize, usize) {
+    let (mut twos, mut threes) = (0, 0);
+    while updates.load(Ordering::Relaxed) < enough_updates || twos + threes < enough {
+        let inputs = Payload::new("application/json", r#"{"inputs": [1.0, 2.0, 3.0]}"#);
+        let predict = Predict { deployment_name: Some("m".to_owned()), inputs, ..Predict::default() };
+        let answer: Value = client.predict(predict).await.unwrap().json().unwrap();
+        if answer == json!({"predictions": {"y": [2.0, 4.0, 6.0]}}) {
+            twos += 1;
+        } else {
+            assert_eq!(answer, json!({"predictions": {"y": [3.0, 6.0, 9.0]}}));
+            threes += 1;
+        }
+    }
+    (twos, threes)
+}

@@ -1,0 +1,71 @@
+//! Every sample model, against ONNX Runtime as Python has it.
+
+use std::fs;
+
+use mlflow_deploy_test_support::peers;
+use serde_json::{Map, Value};
+
+use super::{Machine, folder, sample};
+
+/// How far floats may be apart, in relation to the larger one where it is above 1.
+pub(super) const CLOSE: f64 = 1e-5;
+
+#[test]
+fn outputs_are_those_of_onnx_runtime_in_python() {
+    let models = folder("tests/e2e/models");
+    let theirs = peers::run_script("onnx_outputs.py", &[models.to_str().unwrap()]);
+    let theirs: Map<String, Value> = serde_json::from_slice(&theirs).unwrap();
+    let machine = Machine::new();
+    let (mut largest, mut compared) = (0.0_f64, 0);
+    for (name, theirs) in &theirs {
+        machine.create(name, &sample(name));
+        let file: Value = serde_json::from_slice(&fs::read(models.join(format!("{name}.json"))).unwrap()).unwrap();
+        let asked = machine.ask("predict -I - --json --name").arg(name).stdin(file["request"].to_string()).run();
+        if name == "sequence" {
+            assert_eq!(asked.error()["code"], "NOT_IMPLEMENTED", "{asked:?}");
+            continue;
+        }
+        let ours = by_output(&asked.json()["predictions"]);
+        assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.as_object().unwrap().keys().collect::<Vec<_>>(), "{name}");
+        for (output, ours) in &ours {
+            let apart = distance(ours, &theirs[output]);
+            assert!(apart <= CLOSE, "{name}: `{output}` is {apart} apart: {ours} and {}", theirs[output]);
+            largest = largest.max(apart);
+        }
+        compared += 1;
+    }
+    println!("models compared with ONNX Runtime in Python: {compared}, largest difference {largest:e}");
+}
+
+/// Rows of records as columns; predictions that are no rows have one member for each output already.
+fn by_output(predictions: &Value) -> Map<String, Value> {
+    let Some(rows) = predictions.as_array() else { return predictions.as_object().unwrap().clone() };
+    let mut outputs: Map<String, Value> = Map::new();
+    for row in rows {
+        for (name, value) in row.as_object().unwrap() {
+            let column = outputs.entry(name.as_str()).or_insert_with(|| Value::Array(Vec::new()));
+            column.as_array_mut().unwrap().push(value.clone());
+        }
+    }
+    outputs
+}
+
+/// The largest difference of two values that are nested in the same way; infinite where they are not.
+pub(super) fn distance(ours: &Value, theirs: &Value) -> f64 {
+    match (ours, theirs) {
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            ours.iter().zip(theirs).map(|(ours, theirs)| distance(ours, theirs)).fold(0.0, f64::max)
+        }
+        // One value of an inner dimension stands alone in a record.
+        (ours, Value::Array(theirs)) if theirs.len() == 1 => distance(ours, &theirs[0]),
+        (Value::Object(ours), Value::Object(theirs)) if ours.keys().eq(theirs.keys()) => {
+            ours.values().zip(theirs.values()).map(|(ours, theirs)| distance(ours, theirs)).fold(0.0, f64::max)
+        }
+        (Value::Number(ours), Value::Number(theirs)) if ours != theirs => {
+            let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
+            (ours - theirs).abs() / ours.abs().max(theirs.abs()).max(1.0)
+        }
+        (ours, theirs) if ours == theirs => 0.0,
+        _ => f64::INFINITY,
+    }
+}
