@@ -19,7 +19,8 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/onnx_iris_tensor");
     let requests = ROWS.map(|rows| {
-        let row = |number: usize| json!([5.1 + (number % 7) as f64 / 10.0, 3.5, 1.4 + (number % 50) as f64 / 10.0, 0.2]);
+        let row =
+            |number: usize| json!([5.1 + (number % 7) as f64 / 10.0, 3.5, 1.4 + (number % 50) as f64 / 10.0, 0.2]);
         json!({"inputs": (0..rows).map(row).collect::<Vec<_>>()}).to_string()
     });
     let ours = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -33,7 +34,10 @@ fn main() {
     });
     let theirs = peers::run_script("bench_local.py", &[&model.display().to_string(), &files[0], &files[1]]);
     let theirs: Value = serde_json::from_slice(&theirs).unwrap();
-    println!("{:>8} {:>22} {:>26} {:>26}", "rows", "plugin, JSON in and out", "ONNX Runtime in Python", "mlflow models serve");
+    println!(
+        "{:>8} {:>22} {:>26} {:>26}",
+        "rows", "plugin, JSON in and out", "ONNX Runtime in Python", "mlflow models serve"
+    );
     for (number, rows) in ROWS.iter().enumerate() {
         let (python, http) = (&theirs["in_process"][number], &theirs["over_http"][number]);
         println!("{rows:>8} {:>20.1} us {python:>23} us {http:>23} us", ours[number]);
