@@ -5,7 +5,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test check install
+.PHONY: demo demo-gateway test test-llm check install
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -24,6 +24,11 @@ demo-gateway:
 test:
 	sh tests/peers/install.sh
 	cargo test --workspace --quiet
+
+# The openai target against a real llama.cpp server and a small real model. Optional: its server is compiled first.
+test-llm:
+	cargo build -p mlflow-deploy -p mlflow-deploy-openai
+	sh tests/peers/llama.sh sh tests/peers/llm.sh
 
 # What must be clean before a commit.
 check:

@@ -15,6 +15,9 @@ use crate::TargetError;
 /// pyarrow's name of a column that was an index without a name.
 const INDEX: &str = "__index_level_0__";
 
+/// 2 GiB of numbers. A few MiB of JSON can ask for a million times that: one long row, and many that are empty.
+const MOST_CELLS: usize = 1 << 28;
+
 /// The dataframe that pandas makes of the predictions: of a list one column, of lists or dicts a row each, of a dict a
 /// column for each key. In arrow's words its dtypes are `Boolean`, `Float64`, `Int64`, `UInt64`, `Utf8` for `str`, and
 /// `Utf8` with the extension type `arrow.json` for `object`.
@@ -50,6 +53,7 @@ fn lists<'a>(items: &'a [Value]) -> Result<RecordBatch, TargetError> {
     };
     let rows = items.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>()?;
     let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
+    room_for(width, rows.len())?;
     let column = |at: usize| {
         let cells = rows.iter().map(|row| Some(row.get(at).unwrap_or(&Value::Null))).collect();
         Column::new(at.to_string(), cells)
@@ -63,6 +67,7 @@ fn records(items: &[Value]) -> Result<RecordBatch, TargetError> {
     for (index, item) in items.iter().enumerate() {
         let Value::Object(row) = item else { return Err(no_row(index, "dict", item)) };
         for (name, value) in row {
+            room_for(columns.len(), items.len())?;
             columns.entry(name).or_insert_with(|| vec![None; items.len()])[index] = Some(value);
         }
     }
@@ -101,12 +106,23 @@ fn dict<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch, TargetE
         (None, Some((_, names))) => (names.len(), Some(names)),
         (None, None) => (1, None),
     };
+    room_for(columns.len(), rows)?;
     let column = |(name, column): (&'a String, &'a Value)| match column {
         Value::Array(items) => Column::new(name, items.iter().map(Some).collect()),
         Value::Object(cells) => Column::new(name, index.iter().flatten().map(|row| cells.get(*row)).collect()),
         scalar => Column::repeated(name, scalar, rows),
     };
     batch(columns.iter().map(column).collect(), rows, index.as_ref())
+}
+
+fn room_for(columns: usize, rows: usize) -> Result<(), TargetError> {
+    if columns.saturating_mul(rows) > MOST_CELLS {
+        return Err(TargetError::invalid_parameter(format!(
+            "the predictions would fill {columns} columns of {rows} cells, and a dataframe has at most {MOST_CELLS}: ask for \
+             JSON"
+        )));
+    }
+    Ok(())
 }
 
 /// The record batch, with the names of the rows as its last column where they have names.

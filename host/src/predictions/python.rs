@@ -8,13 +8,19 @@ pub(super) fn float_repr(float: f64) -> String {
     if float.is_nan() {
         return "nan".to_owned();
     }
-    // Rust chooses the same digits and the same limits, and writes the exponent without sign and zeros.
-    let text = format!("{float:?}");
-    match text.split_once('e') {
-        None => text,
-        Some((digits, exponent)) => match exponent.strip_prefix('-') {
-            None => format!("{digits}e+{exponent:0>2}"),
-            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+    // Rust's own digits differ from Python's where two are equally near: 2f64.powi(-25) ends in 2, and not in 3.
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(float);
+    let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    match (number.strip_prefix("0.0000"), number.split_once('e')) {
+        (None, None) => text.to_owned(),
+        (Some(digits), _) => match digits.split_at(1) {
+            (first, "") => format!("{sign}{first}e-05"),
+            (first, rest) => format!("{sign}{first}.{rest}e-05"),
+        },
+        (None, Some((digits, exponent))) => match exponent.strip_prefix('-') {
+            None => format!("{sign}{digits}e+{:0>2}", exponent.trim_start_matches('+')),
+            Some(exponent) => format!("{sign}{digits}e-{exponent:0>2}"),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Request, content_type, encode_segment, join, prediction, request, send,
+    ChunkStream, Client, Environment, Policy, Request, content_type, encode_segment, join, prediction, request, send,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -37,28 +37,22 @@ impl DeploymentClient for OpenAi {
 
     async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
         let name = request.endpoint;
+        let policy = self.config.look_up.started();
         let models = self.models("Get endpoint")?;
         let url = join(&models, &encode_segment(&name)?);
-        let answer = send(&self.http, &self.get(&url)?, &self.config.look_up).await?;
-        record::single(&answer.payload, &name)
+        match send(&self.http, &self.get(&url)?, &policy).await {
+            Ok(answer) => record::single(&answer.payload, &name),
+            Err(error) if knows_no_route(&error) => {
+                let listed = self.list(models, &policy).await.ok();
+                listed.and_then(|models| record::find(&models, &name)).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
-        let policy = self.config.look_up.started();
-        let mut url = self.models("List endpoints")?;
-        let (mut records, mut seen) = (Vec::new(), HashSet::new());
-        loop {
-            let answer = send(&self.http, &self.get(&url)?, &policy).await?;
-            let Some(last) = Page::parse(&answer.payload)?.add_to(&mut records)? else {
-                return Ok(record::list(&records));
-            };
-            url.query_pairs_mut().clear().append_pair("after", &last);
-            if let Some(twice) = seen.replace(last) {
-                return Err(Error::internal(format!(
-                    "the server ended two pages with the model `{twice}`, and the list has no end"
-                )));
-            }
-        }
+        let records = self.list(self.models("List endpoints")?, &self.config.look_up.started()).await?;
+        Ok(record::list(&records))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
@@ -104,6 +98,21 @@ impl OpenAi {
         }
     }
 
+    /// A record for each model, from all pages.
+    async fn list(&self, mut url: Url, policy: &Policy) -> Result<Vec<Vec<u8>>> {
+        let (mut records, mut seen) = (Vec::new(), HashSet::new());
+        loop {
+            let answer = send(&self.http, &self.get(&url)?, policy).await?;
+            let Some(last) = Page::parse(&answer.payload)?.add_to(&mut records)? else { return Ok(records) };
+            url.query_pairs_mut().clear().append_pair("after", &last);
+            if let Some(twice) = seen.replace(last) {
+                return Err(Error::internal(format!(
+                    "the server ended two pages with the model `{twice}`, and the list has no end"
+                )));
+            }
+        }
+    }
+
     fn get(&self, url: &Url) -> Result<Request> {
         request(Method::GET, url, self.config.headers.clone(), "")
     }
@@ -114,6 +123,11 @@ impl OpenAi {
         headers.insert(CONTENT_TYPE, content_type(media_type)?);
         request(Method::POST, &url, headers, question.body)
     }
+}
+
+/// Whether a server can list its models and not look one up, as llama.cpp's. OpenAI's names the model that it misses.
+fn knows_no_route(error: &Error) -> bool {
+    error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
 }
 
 /// The model to ask; a deployment's name will do.

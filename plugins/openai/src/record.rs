@@ -41,6 +41,13 @@ pub(crate) fn list(records: &[Vec<u8>]) -> Payload {
     Payload::new(JSON, [b"[".as_slice(), &records.join(&b","[..]), b"]"].concat())
 }
 
+/// The record of the model with this name.
+pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
+    let name = serde_json::to_string(name).expect("a text has a JSON form");
+    let has_name = |record: &&Vec<u8>| Object::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
+    records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
+}
+
 /// The one model of an answer, which was asked for by this name.
 pub(crate) fn single(answer: &Payload, asked: &str) -> Result<Payload> {
     let model = Object::parse(answer.bytes()).map_err(|error| unexpected(error.message()))?;

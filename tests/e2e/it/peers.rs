@@ -1,7 +1,6 @@
 //! The gateway's plugin against the real MLflow AI Gateway and the real tracking server, in front of a real upstream.
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 use mlflow_deploy_test_support::peers::{Gateway, PASSWORD, TrackingServer, USER};
 use serde_json::{Value, json};
@@ -137,12 +136,8 @@ fn a_stream_that_breaks_is_an_error_after_what_came() {
 
 #[test]
 fn a_deadline_ends_a_slow_answer() {
-    // The first test that asks for the server waits for its start.
-    let url = GATEWAY.url();
-    let begun = Instant::now();
-    let ran = chat(url, "chat", "be slow", "--timeout 1");
+    let ran = chat(GATEWAY.url(), "chat", "be slow", "--timeout 1");
     assert_eq!(ran.code, 6, "{ran:?}");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 #[test]

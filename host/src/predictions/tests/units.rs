@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use arrow_array::RecordBatch;
 use ndarray::ArrayD;
 
 use crate::predictions::python::float_repr;
@@ -26,6 +27,19 @@ fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
 }
 
 #[test]
+fn a_few_long_rows_among_many_short_ones_do_not_exhaust_the_memory() {
+    let zeros = |length: usize| vec!["0"; length].join(",");
+    let lists = format!("[[{}]{}]", zeros(1 << 15), ",[]".repeat(1 << 14));
+    let keys: Vec<_> = (0..1 << 15).map(|key| format!("\"{key}\":0")).collect();
+    let records = format!("[{{{}}}{}]", keys.join(","), ",{}".repeat(1 << 14));
+    let broadcast = format!("{{\"list\":[{}],{}}}", zeros(1 << 14), keys.join(","));
+    for predictions in [lists, records, broadcast] {
+        let error = response(&predictions).get_predictions::<RecordBatch>().unwrap_err();
+        assert!(error.message().contains("cells, and a dataframe has at most 268435456: ask for JSON"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused() {
     let error = PredictionsResponse::from_json(b"{\"predictions\": \"\xff\"}").unwrap_err();
     assert!(error.message().starts_with("predictions response contents are not valid JSON"), "{error}");
@@ -44,7 +58,9 @@ fn a_float_is_written_as_python_writes_it() {
         (1.5e16, "1.5e+16"),
         (0.0001, "0.0001"),
         (0.00001, "1e-05"),
+        (-1.52587890625e-05, "-1.52587890625e-05"),
         (1e-7, "1e-07"),
+        (2f64.powi(-25), "2.9802322387695312e-08"),
         (5e-324, "5e-324"),
         (f64::MAX, "1.7976931348623157e+308"),
         (f64::INFINITY, "inf"),

@@ -90,6 +90,18 @@ async fn an_error_keeps_what_openai_said() {
 }
 
 #[tokio::test]
+async fn a_server_that_only_lists_its_models_is_asked_for_the_list() {
+    let unknown = || Answer::new(404, r#"{"error":{"message":"File Not Found","type":"not_found_error","code":404}}"#);
+    let list = || Answer::new(200, r#"{"data":[{"id":"a"},{"id":"b","meta":{"n":1}}]}"#);
+    let server = Server::start([unknown(), list(), unknown(), list()]);
+    assert_eq!(text(&get(&server, "b").await.unwrap()), r#"{"name":"b","id":"b","meta":{"n":1}}"#);
+    let missing = get(&server, "c").await.unwrap_err();
+    assert_eq!(missing.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(missing.message().ends_with("/v1/models/c: File Not Found"), "{missing}");
+    assert_eq!(asked(&server), ["GET /v1/models/b", "GET /v1/models", "GET /v1/models/c", "GET /v1/models"]);
+}
+
+#[tokio::test]
 async fn a_busy_server_is_asked_again() {
     let server = Server::start([Answer::status(503), Answer::status(408), Answer::new(200, r#"{"data":[]}"#)]);
     assert_eq!(text(&list(&server).await.unwrap()), "[]");

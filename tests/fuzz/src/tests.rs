@@ -1,0 +1,35 @@
+//! Every reader over its corpus, and over what a fixed seed makes of it.
+
+use std::env;
+use std::panic::{self, AssertUnwindSafe};
+
+use mutatis::Session;
+
+use crate::READERS;
+
+const SEED: u64 = 0x6d6c_666c_6f77;
+
+/// More than one change in most cases: a reader that survives one often trips over two.
+const MOST_MUTATIONS: usize = 8;
+
+#[test]
+fn no_reader_trips_over_what_it_reads() {
+    let iterations = env::var("FUZZ_ITERATIONS").map_or(5_000, |number| number.parse().unwrap());
+    for reader in READERS {
+        let corpus = reader.corpus().unwrap();
+        let read = |bytes: &[u8]| {
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| (reader.read)(bytes)));
+            assert!(outcome.is_ok(), "`{}` tripped over {:?}", reader.name, bytes.escape_ascii().to_string());
+        };
+        corpus.iter().for_each(|bytes| read(bytes));
+        let mut session = Session::new().seed(SEED);
+        for iteration in 0..iterations {
+            let mut bytes = corpus[iteration % corpus.len()].clone();
+            for _ in 0..=iteration % MOST_MUTATIONS {
+                session.mutate(&mut bytes).unwrap();
+            }
+            read(&bytes);
+        }
+        println!("{}: {iterations} mutations of {} files", reader.name, corpus.len());
+    }
+}
