@@ -8,7 +8,7 @@ use super::cells::{Cell, Cells};
 use super::element::{Base64, Converted, Element, Nanoseconds, Refusal, Utf8};
 use super::fault::{Fault, Kind};
 use super::json::excerpt;
-use super::text::{csv_bool, is_missing, python_float};
+use super::text::{csv_bool, is_missing, python_float, python_int};
 use crate::tensor::{DType, Tensor};
 
 /// What values are for, in messages and where its kind decides.
@@ -155,6 +155,11 @@ fn mixed_dtype(cells: &[Cell]) -> DType {
 fn field_dtype<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> DType {
     if fields.clone().all(|field| field.trim().parse::<i64>().is_ok()) {
         DType::Int64
+    } else if fields.clone().all(|field| field.trim().parse::<u64>().is_ok()) {
+        DType::UInt64
+    } else if fields.clone().all(|field| python_int(field).is_some()) {
+        // No type holds them all, and a float would round them.
+        DType::String
     } else if fields.clone().all(|field| is_missing(field) || python_float(field).is_some()) {
         DType::Float64
     } else if fields.clone().all(|field| csv_bool(field).is_some()) {

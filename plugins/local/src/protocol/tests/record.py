@@ -138,7 +138,7 @@ for signature in ["none", "pair", "one", "nameless"]:
 
 CSV = ["a,b\n1,x\n2.5,y\n", "b,a\nx,1\n", "a,b,c\n1,x,9\n", "a,b\r\n1,x\r\n", 'a,b\n"1","x,y"\n', "a,b\n", "", "a,b\n1,x,3,4\n",
        "a\n1\n", "a,b\nq,x\n", "a,b\n,x\n", "a,b\n1,\n", "a,b\nNA,x\n", "a,b\n1,x\n\n2,y\n", "a,b\n1\n", "a,b\ninf,007\n",
-       "\ufeffa,b\n1,x\n", "a,b\nTrue,False\n", "a,b\n1,2\n3,4\n", "a,b\n1e400,x\n"]
+       "\ufeffa,b\n1,x\n", "a,b\nTrue,False\n", "a,b\n1,2\n3,4\n", "a,b\n1e400,x\n", "a,b\n9223372036854775808,1\n", "a,b\n9223372036854775808,1\n-3,2\n"]
 for signature in ["none", "pair", "one"]:
     for body in CSV:
         case(signature, body, C)
