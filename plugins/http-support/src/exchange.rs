@@ -104,7 +104,8 @@ async fn attempt(
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) response: reqwest::Response,
-    url: String,
+    /// Where it came from, as it may be printed.
+    pub(crate) url: String,
     patience: Patience,
 }
 
