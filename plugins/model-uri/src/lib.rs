@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod artifacts;
+mod fetch;
+mod landing;
+mod listing;
+mod name;
+mod progress;
+mod resolve;
+mod rest;
+#[cfg(test)]
+mod tests;
+mod tracking;
+mod uri;
+
+pub use fetch::{Fetched, fetch};
+pub use tracking::{Tracking, TrackingOptions};
+pub use uri::ModelUri;
