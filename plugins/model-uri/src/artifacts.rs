@@ -47,8 +47,7 @@ impl Folder {
     }
 
     fn url(&self, below: &[String]) -> Result<Url> {
-        let segments: Vec<_> =
-            self.path.iter().chain(below).map(|name| encode_segment(name)).collect::<Result<_>>()?;
+        let segments: Vec<_> = self.path.iter().chain(below).map(|name| encode_segment(name)).collect::<Result<_>>()?;
         Ok(join(&self.base, &segments.join("/")))
     }
 }

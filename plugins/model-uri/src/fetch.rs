@@ -48,7 +48,9 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
     let session = Session { tracking, policy: tracking.policy.started() };
     let found = session.find(uri).await?;
     let path = match found.location {
-        Location::Here(path) => return Ok(Fetched { path: here(uri, &path)?, is_downloaded: false, version: found.version }),
+        Location::Here(path) => {
+            return Ok(Fetched { path: here(uri, &path)?, is_downloaded: false, version: found.version });
+        }
         Location::Served(folders) => land(uri, &session, &folders, destination).await?,
     };
     Ok(Fetched { path, is_downloaded: true, version: found.version })
@@ -56,7 +58,8 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
 
 /// A model that is on this machine.
 fn here(uri: &ModelUri, path: &Path) -> Result<PathBuf> {
-    let missing = |why: String| Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no model at `{uri}`: {why}")));
+    let missing =
+        |why: String| Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no model at `{uri}`: {why}")));
     let shown = path.display();
     let hint = match path.to_str() {
         Some(id) if id.starts_with("m-") && !id.contains('/') => format!("; is `models:/{id}` meant?"),

@@ -25,7 +25,7 @@ impl Landing {
     /// name, `INTERNAL_ERROR` where the file system refuses.
     pub(crate) fn prepare(destination: &Path) -> Result<Self> {
         let destination = std::path::absolute(destination).map_err(|error| failed("find", destination, &error))?;
-        let (Some(parent), Some(name)) = (destination.parent(), destination.file_name()) else {
+        let (Some(parent), Some(_name)) = (destination.parent(), destination.file_name()) else {
             let message = format!("`{}` cannot take a model: it is no folder of its own", destination.display());
             return Err(Error::invalid_parameter(message));
         };
@@ -35,8 +35,7 @@ impl Landing {
         fs::create_dir_all(parent).map_err(|error| failed("create", parent, &error))?;
         // Its permissions become the destination's; the process's mask applies to them.
         let folder = tempfile::Builder::new()
-            .prefix(&format!(".{}-", name.to_string_lossy()))
-            .suffix(".part")
+            .prefix(".fetching-")
             .permissions(Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(|error| failed("create a folder in", parent, &error))?;

@@ -103,7 +103,8 @@ async fn list(session: &Session<'_>, folder: &Folder, path: Vec<String>) -> Resu
         files: Vec<Entry>,
     }
     let request = folder.list(&path)?;
-    let answer = send(&session.tracking.http, &request, &session.policy).await.map_err(|error| folder.explain(error))?;
+    let answer =
+        send(&session.tracking.http, &request, &session.policy).await.map_err(|error| folder.explain(error))?;
     let answer: Answer = serde_json::from_slice(answer.payload.bytes())
         .map_err(|error| Error::internal(format!("the listing of `{folder}` is not understood: {error}")))?;
     Ok((path, answer.files))

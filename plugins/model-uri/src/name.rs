@@ -29,7 +29,8 @@ mod tests {
         for name in ["model.onnx", ".hidden", "...", "a b%2e", "チ", "a\\b", "C:", &"x".repeat(255)] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
-        for name in ["", ".", "..", "/", "/etc", "a/b", "../a", "a/../b", "a\0b", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
+        for name in ["", ".", "..", "/", "/etc", "a/b", "../a", "a/../b", "a\0b", "a\nb", "\u{1b}[2J", &"x".repeat(256)]
+        {
             let why = check(name).unwrap_err();
             assert!(!why.contains(char::is_control) && why.len() < 200, "{why}");
         }

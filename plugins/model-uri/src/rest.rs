@@ -76,11 +76,11 @@ impl Server {
             models: Vec<LoggedModel>,
             next_page_token: Option<String>,
         }
-        let quote = if name.contains('\'') { '"' } else { '\'' };
-        let mut question = json!({
-            "experiment_ids": [run.experiment_id],
-            "filter": format!("name = {quote}{name}{quote}"),
-        });
+        if name.contains('\'') {
+            // No model has such a name, and in a filter it would say something else.
+            return Ok(None);
+        }
+        let mut question = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
         loop {
             let page: Page = match self.post(session, "logged-models/search", &question).await {
                 Err(error) if error.http_status() == Some(404) => return Ok(None),
@@ -108,10 +108,8 @@ impl Server {
             Ok(Answer { model_version }) => Ok(model_version.version),
             // The server takes an alias that it does not know for a mistake of another kind.
             Err(error) if error.http_status() == Some(400) && error.message().ends_with("not found.") => {
-                let message = format!(
-                    "the registered model `{name}` has no alias `{alias}` on `{}`",
-                    redact_url(&self.base)
-                );
+                let message =
+                    format!("the registered model `{name}` has no alias `{alias}` on `{}`", redact_url(&self.base));
                 let http = error.http().cloned().unwrap_or_default();
                 Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message).with_http(http).with_cause(&error))
             }
@@ -134,10 +132,12 @@ impl Server {
         let stages: Vec<_> = stage.into_iter().collect();
         let question = json!({"name": name, "stages": stages});
         let answer: Answer = self.post(session, "registered-models/get-latest-versions", &question).await?;
-        let latest = answer.model_versions.into_iter().max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
+        let latest =
+            answer.model_versions.into_iter().max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
         latest.map(|latest| latest.version).ok_or_else(|| {
             let stage = stage.map_or(String::new(), |stage| format!(" in the stage `{stage}`"));
-            let message = format!("the registered model `{name}` has no version{stage} on `{}`", redact_url(&self.base));
+            let message =
+                format!("the registered model `{name}` has no version{stage} on `{}`", redact_url(&self.base));
             Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
         })
     }
@@ -153,12 +153,7 @@ impl Server {
         Ok(answer.artifact_uri)
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        session: &Session<'_>,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<T> {
+    async fn get<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, query: &[(&str, &str)]) -> Result<T> {
         let mut url = self.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -197,9 +192,8 @@ impl Server {
             }
             answer => answer?,
         };
-        serde_json::from_slice(answer.payload.bytes()).map_err(|error| {
-            Error::internal(format!("the answer of `{}` is not understood: {error}", redact_url(url)))
-        })
+        serde_json::from_slice(answer.payload.bytes())
+            .map_err(|error| Error::internal(format!("the answer of `{}` is not understood: {error}", redact_url(url))))
     }
 }
 

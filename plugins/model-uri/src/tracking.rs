@@ -103,9 +103,8 @@ impl Tracking {
         match scheme.as_str() {
             "http" | "https" => {
                 // The URI is not repeated: it may hold a password.
-                let url = Url::parse(uri).map_err(|error| {
-                    Error::invalid_parameter(format!("{} is not a URL: {error}", named(option)))
-                })?;
+                let url = Url::parse(uri)
+                    .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", named(option))))?;
                 Ok(Server::new(&url, self.access.headers(&url)?))
             }
             _ => Err(unusable(uri, &scheme, option)),

@@ -127,7 +127,8 @@ fn local(text: &str) -> Result<ModelUri> {
 
 fn unknown(text: &str, scheme: &str) -> Error {
     let advice = match scheme {
-        "s3" | "r2" | "b2" | "gs" | "wasb" | "wasbs" | "abfs" | "abfss" | "dbfs" | "hdfs" | "viewfs" | "ftp" | "sftp" => {
+        "s3" | "r2" | "b2" | "gs" | "wasb" | "wasbs" | "abfs" | "abfss" | "dbfs" | "hdfs" | "viewfs" | "ftp"
+        | "sftp" => {
             "it is not fetched from there: have a tracking server hand it out, or fetch it first, with `mlflow artifacts \
              download`, and give its path"
         }
@@ -145,7 +146,10 @@ fn file(text: &str, rest: &str) -> Result<PathBuf> {
         Some(rest) => {
             let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
             if !matches!(host, "" | "localhost" | "127.0.0.1" | ".") {
-                return Err(wrong(text, &format!("`{host}` would be another machine; a path has three slashes before it")));
+                return Err(wrong(
+                    text,
+                    &format!("`{host}` would be another machine; a path has three slashes before it"),
+                ));
             }
             &rest[host.len()..]
         }
@@ -197,7 +201,8 @@ fn models(text: &str, rest: &str) -> Result<Place> {
 fn path_of(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
     if let Some(elsewhere) = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/')) {
         let profile = elsewhere.split('/').next().unwrap_or_default();
-        let why = format!("models are fetched from a tracking server, and `{profile}` is a profile of Databricks; {form}");
+        let why =
+            format!("models are fetched from a tracking server, and `{profile}` is a profile of Databricks; {form}");
         return Err(wrong(text, &why));
     }
     let path = rest.strip_prefix('/').ok_or_else(|| wrong(text, form))?;
@@ -225,8 +230,8 @@ fn artifacts(text: &str, rest: &str) -> Result<Place> {
 
 fn handed_out(text: &str) -> Result<ModelUri> {
     // The text is not repeated: it may hold a password.
-    let url = Url::parse(text)
-        .map_err(|error| Error::invalid_parameter(format!("the model URI is not a URL: {error}")))?;
+    let url =
+        Url::parse(text).map_err(|error| Error::invalid_parameter(format!("the model URI is not a URL: {error}")))?;
     let shown = redact_url(&url);
     let Some((before, path)) = url.path().split_once(HANDED_OUT) else {
         let why = format!(
