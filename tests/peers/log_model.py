@@ -1,6 +1,6 @@
 """log_model.py TRACKING_URL DATA [FOLDER]: logs models with MLflow's own client, and fetches them again with it.
 
-DATA is a folder that every model has in it. The URL may hold a user and a password. A run logs `model` as MLflow 3 does
+DATA is a folder that every model has in it. The URL may hold a user and a password, or be that of a folder. A run logs `model` as MLflow 3 does
 it, and it is registered as `iris`, with the alias `champion` for its last version. With a FOLDER, there are two versions
 of `iris`, the run has `older/model one` among its artifacts, as MLflow 2 would have logged it, and each of them is
 fetched. Writes a JSON object with the ids of the run and of the model, where the model is kept, and the folder in FOLDER
@@ -15,6 +15,8 @@ import tempfile
 
 url, data, *folders = sys.argv[1:]
 os.environ["MLFLOW_TRACKING_URI"] = url
+# Whoever has files from an older MLflow may go on with them.
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
 # Standard output is for the names alone, whatever a library likes to say.
 with contextlib.redirect_stdout(sys.stderr):

@@ -3,12 +3,14 @@
 
 mod artifacts;
 mod fetch;
+mod files;
 mod landing;
 mod listing;
 mod name;
 mod progress;
 mod resolve;
 mod rest;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tracking;

@@ -8,7 +8,8 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
 use crate::artifacts::Folder;
-use crate::rest::{API, Server, without_user};
+use crate::rest::{API, without_user};
+use crate::store::Store;
 use crate::uri::{Place, Which};
 use crate::{ModelUri, Tracking};
 
@@ -69,11 +70,11 @@ impl Session<'_> {
                 }
                 Place::HandedOut { base, path } => Location::Served(vec![self.folder(base, path, namer)?]),
                 Place::LoggedModel(id) => {
-                    let kept = self.tracking.tracking_server()?.logged_model(self, id).await?;
+                    let kept = self.tracking.store()?.logged_model(self, id).await?;
                     self.kept(uri, &kept, &[], namer).await?
                 }
                 Place::Registered { name, which } => {
-                    let registry = self.tracking.registry_server()?;
+                    let registry = self.tracking.registry()?;
                     let number = self.version(&registry, name, which).await?;
                     let kept = registry.version(self, name, &number).await?;
                     version = Some(number);
@@ -85,7 +86,7 @@ impl Session<'_> {
         })
     }
 
-    async fn version(&self, registry: &Server, name: &str, which: &Which) -> Result<String> {
+    async fn version(&self, registry: &Store, name: &str, which: &Which) -> Result<String> {
         match which {
             Which::Alias(alias) => registry.version_of_alias(self, name, alias).await,
             Which::Latest => registry.latest_version(self, name, None).await,
@@ -96,11 +97,11 @@ impl Session<'_> {
 
     /// What a run has logged: its own artifacts, and over them those of the model that it has logged by that name.
     async fn run(&self, uri: &ModelUri, run_id: &str, path: &[String], namer: Namer) -> Result<Location> {
-        let server = self.tracking.tracking_server()?;
-        let run = server.run(self, run_id).await?;
+        let store = self.tracking.store()?;
+        let run = store.run(self, run_id).await?;
         let own = self.kept(uri, &run.artifact_uri, path, namer).await;
         let Some((name, below)) = path.split_first() else { return own };
-        let Some(kept) = server.logged_model_of(self, run_id, &run, name).await? else { return own };
+        let Some(kept) = store.logged_model_of(self, &run, name).await? else { return own };
         match (own, self.kept(uri, &kept, below, namer).await) {
             (Ok(Location::Served(mut folders)), Ok(Location::Served(logged))) => {
                 folders.extend(logged);
@@ -132,7 +133,7 @@ impl Session<'_> {
 
     /// The URL of the artifacts that the tracking server hands out, or a server in its place.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
-        let server = self.tracking.tracking_server()?;
+        let server = self.tracking.server()?;
         let mut base = join(&server.base, &format!("{API}/mlflow-artifacts/artifacts"));
         if let Some(authority) = authority {
             let path = base.path().to_owned();
@@ -146,8 +147,11 @@ impl Session<'_> {
     /// A folder on a server, which gets the user's credentials only where it is the user's tracking server or registry,
     /// or named by the user: what is registered as a model can have been registered by anybody.
     fn folder(&self, base: &Url, path: &[String], namer: Namer) -> Result<Folder> {
-        let known = [self.tracking.tracking_server(), self.tracking.registry_server()];
-        let known = known.into_iter().flatten().find(|server| server.base.origin() == base.origin());
+        let known = [self.tracking.store(), self.tracking.registry()];
+        let known = known.into_iter().find_map(|store| match store {
+            Ok(Store::Server(server)) if server.base.origin() == base.origin() => Some(server),
+            _ => None,
+        });
         let headers = match (known, namer) {
             (Some(server), Namer::Server(_)) => Some(server.headers),
             (Some(server), Namer::User) if base.password().is_none() => Some(server.headers),

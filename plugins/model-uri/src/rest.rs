@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::resolve::Session;
+use crate::store::Run;
 
 /// Where MLflow's API is on a server.
 pub(crate) const API: &str = "/api/2.0";
@@ -23,19 +24,11 @@ pub(crate) struct Server {
     pub(crate) headers: HeaderMap,
 }
 
-/// A run, as far as its artifacts are concerned.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Run {
-    pub(crate) artifact_uri: String,
-    experiment_id: String,
-}
-
 impl Server {
     pub(crate) fn new(url: &Url, headers: HeaderMap) -> Self {
         Self { base: without_user(url), headers }
     }
 
-    /// A run.
     pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
         #[derive(Deserialize)]
         struct Answer {
@@ -43,13 +36,18 @@ impl Server {
         }
         #[derive(Deserialize)]
         struct Found {
-            info: Run,
+            info: Info,
+        }
+        #[derive(Deserialize)]
+        struct Info {
+            artifact_uri: String,
+            experiment_id: String,
         }
         let answer: Answer = self.get(session, "runs/get", &[("run_id", run_id)]).await?;
-        Ok(answer.run.info)
+        let Info { artifact_uri, experiment_id } = answer.run.info;
+        Ok(Run { run_id: run_id.to_owned(), experiment_id, artifact_uri })
     }
 
-    /// Where a logged model is kept.
     pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
         #[derive(Deserialize)]
         struct Answer {
@@ -61,15 +59,8 @@ impl Server {
         Ok(answer.model.info.artifact_uri)
     }
 
-    /// Where the model is kept that a run has logged by this name, the last one where there are several. Since MLflow
-    /// 3 it is not among the run's artifacts. Servers before that know none.
-    pub(crate) async fn logged_model_of(
-        &self,
-        session: &Session<'_>,
-        run_id: &str,
-        run: &Run,
-        name: &str,
-    ) -> Result<Option<String>> {
+    /// None where the server is older than logged models.
+    pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Page {
@@ -86,7 +77,7 @@ impl Server {
                 Err(error) if error.http_status() == Some(404) => return Ok(None),
                 page => page?,
             };
-            let is_it = |model: &LoggedModel| model.info.source_run_id.as_deref() == Some(run_id);
+            let is_it = |model: &LoggedModel| model.info.source_run_id.as_ref() == Some(&run.run_id);
             if let Some(model) = page.models.into_iter().find(is_it) {
                 return Ok(Some(model.info.artifact_uri));
             }
@@ -97,7 +88,6 @@ impl Server {
         }
     }
 
-    /// The version that an alias points to.
     pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
         #[derive(Deserialize)]
         struct Answer {
@@ -117,7 +107,6 @@ impl Server {
         }
     }
 
-    /// The last version, or the last one of a stage.
     pub(crate) async fn latest_version(
         &self,
         session: &Session<'_>,
@@ -142,7 +131,6 @@ impl Server {
         })
     }
 
-    /// Where a version of a registered model is kept.
     pub(crate) async fn version(&self, session: &Session<'_>, name: &str, version: &str) -> Result<String> {
         #[derive(Deserialize)]
         struct Answer {

@@ -1,14 +1,17 @@
 //! Who is asked where a model is, and how: client options, and MLflow's environment variables below them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy, Secret, redact_url};
 use mlflow_deploy_plugin_api::{Error, Result};
 use serde::Deserialize;
-use std::path::PathBuf;
 use url::Url;
 
+use crate::ModelUri;
+use crate::files::FileStore;
 use crate::rest::Server;
+use crate::store::Store;
+use crate::uri::Place;
 
 /// What is given to one client. All of it wins over the environment.
 ///
@@ -17,9 +20,10 @@ use crate::rest::Server;
 #[serde(default)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..TrackingOptions::default()`, so that fields can be added")]
 pub struct TrackingOptions {
-    /// The URL of the tracking server; it may hold a user and a password. Else `MLFLOW_TRACKING_URI`.
+    /// The URL of the tracking server, which may hold a user and a password; or a folder with MLflow's files. Else
+    /// `MLFLOW_TRACKING_URI`, else `./mlruns` where MLflow has begun to write its files there.
     pub tracking_uri: Option<Secret>,
-    /// The URL of the model registry, where that is another server. Else `MLFLOW_REGISTRY_URI`, else the tracking server.
+    /// The same for the model registry, where that is another one. Else `MLFLOW_REGISTRY_URI`, else `tracking_uri`.
     pub registry_uri: Option<Secret>,
     /// A user name, for Basic authentication. Else `MLFLOW_TRACKING_USERNAME`.
     pub username: Option<String>,
@@ -81,33 +85,49 @@ impl Tracking {
         })
     }
 
-    /// The tracking server.
-    pub(crate) fn tracking_server(&self) -> Result<Server> {
+    /// The tracking store.
+    pub(crate) fn store(&self) -> Result<Store> {
         match &self.tracking_uri {
-            Some(uri) => self.server(uri, "tracking_uri"),
-            None => Err(unset()),
+            Some(uri) => self.open(uri, "tracking_uri"),
+            // MLflow's default, as long as there is no database.
+            None => match FileStore("mlruns".into()) {
+                files if files.has_experiments() => Ok(Store::Files(files)),
+                _ => Err(unset()),
+            },
         }
     }
 
-    /// The server of the model registry.
-    pub(crate) fn registry_server(&self) -> Result<Server> {
+    /// The model registry.
+    pub(crate) fn registry(&self) -> Result<Store> {
         match &self.registry_uri {
-            Some(uri) => self.server(uri, "registry_uri"),
-            None => self.tracking_server(),
+            Some(uri) => self.open(uri, "registry_uri"),
+            None => self.store(),
         }
     }
 
-    fn server(&self, uri: &Secret, option: &str) -> Result<Server> {
+    /// The tracking server, which has to be one: artifacts are asked for.
+    pub(crate) fn server(&self) -> Result<Server> {
+        match self.store()? {
+            Store::Server(server) => Ok(server),
+            Store::Files(files) => Err(unusable(&files.0.display().to_string(), "", "tracking_uri")),
+        }
+    }
+
+    fn open(&self, uri: &Secret, option: &str) -> Result<Store> {
         let uri = uri.expose();
-        let scheme = uri.split([':', '/']).next().unwrap_or_default().to_ascii_lowercase();
+        let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         match scheme.as_str() {
             "http" | "https" => {
                 // The URI is not repeated: it may hold a password.
                 let url = Url::parse(uri)
                     .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", named(option))))?;
-                Ok(Server::new(&url, self.access.headers(&url)?))
+                Ok(Store::Server(Server::new(&url, self.access.headers(&url)?)))
             }
-            _ => Err(unusable(uri, &scheme, option)),
+            _ if uri.starts_with("databricks") => Err(unusable(uri, &scheme, option)),
+            _ => match ModelUri::parse(uri) {
+                Ok(ModelUri { place: Place::Folder(path), .. }) => Ok(Store::Files(FileStore(path))),
+                _ => Err(unusable(uri, &scheme, option)),
+            },
         }
     }
 }
@@ -118,10 +138,9 @@ fn named(option: &str) -> String {
 }
 
 fn unset() -> Error {
-    let local = ["mlruns", "mlflow.db"].into_iter().find(|name| Path::new(name).exists());
-    let hint = match local {
-        Some(name) => format!("; what is in `./{name}` is handed out by `mlflow server`"),
-        None => String::new(),
+    let hint = match Path::new("mlflow.db").exists() {
+        true => "; start `mlflow server` to have one for `./mlflow.db`",
+        false => "",
     };
     Error::invalid_parameter(format!(
         "no tracking server is known: give {} the URL of one, such as `http://localhost:5000`{hint}",
@@ -135,7 +154,7 @@ fn unusable(uri: &str, scheme: &str, option: &str) -> Error {
         _ if uri.contains('@') => format!("{scheme}:…"),
         _ => uri.to_owned(),
     };
-    let why = if scheme.starts_with("databricks") {
+    let why = if uri.starts_with("databricks") {
         "models are not fetched from Databricks".to_owned()
     } else {
         format!(

@@ -187,6 +187,7 @@ fn models(text: &str, rest: &str) -> Result<Place> {
         }
         [one] => match one.rsplit_once('@') {
             Some((name, alias)) if !name.is_empty() && !alias.is_empty() => {
+                names(text, &format!("{name}/{alias}"))?;
                 Ok(Place::Registered { name: name.to_owned(), which: Which::Alias(alias.to_owned()) })
             }
             None if one.starts_with("m-") => Ok(Place::LoggedModel(one.clone())),

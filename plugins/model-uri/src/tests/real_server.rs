@@ -1,4 +1,4 @@
-//! The real tracking server, and models that MLflow's own client has logged there: what it fetches, and what we do.
+//! Models that MLflow's own client has logged, to the real tracking server or to files: what it fetches, and what we do.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,6 +9,7 @@ use std::thread;
 use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_script};
 
 use super::*;
+use crate::files::FileStore;
 
 /// What MLflow's client adds to what it fetches of a registered model. It is not one of the model's files.
 const ADDED: &str = "registered_model_meta";
@@ -100,6 +101,59 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte() {
         assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
         assert!(error.message().contains(message), "{uri}: {error}");
     }
+}
+
+#[tokio::test]
+async fn what_mlflow_has_written_to_files_is_found_there() {
+    let mlruns = TempDir::new().unwrap();
+    let root = mlruns.path().join("my runs");
+    let url = format!("file:{}", root.display());
+    assert!(!FileStore(root.clone()).has_experiments());
+    let logged = Logged::log(&url, 1000, true);
+    assert!(FileStore(root.clone()).has_experiments());
+    for uri_of_root in [url, root.display().to_string()] {
+        let client = client(&uri_of_root);
+        for (uri, mut theirs) in logged.models() {
+            let fetched = Place::new().fetch(uri, &client).await.unwrap();
+            assert!(!fetched.is_downloaded && fetched.path.starts_with(&root), "{uri}: {fetched:?}");
+            let mut ours = content(&fetched.path);
+            // A model that stays where it is has nothing put beside it.
+            for added in [ADDED, "notes.txt"] {
+                ours.remove(added);
+                theirs.remove(added);
+            }
+            assert!(ours == theirs, "{uri}: {:?} {:?}", ours.keys(), theirs.keys());
+            let version = match uri {
+                "models:/iris/1" => Some("1"),
+                "models:/iris@champion" | "models:/iris/latest" => Some("2"),
+                _ => None,
+            };
+            assert_eq!(fetched.version.as_deref(), version, "{uri}");
+        }
+        let run = logged.name("run_id");
+        for (uri, message) in [
+            ("runs:/0f/model".to_owned(), "there is no run `0f` in `/"),
+            (format!("runs:/{run}/nope"), "no model at `runs:/"),
+            ("models:/m-0f".to_owned(), "there is no logged model `m-0f` in `/"),
+            ("models:/nope/1".to_owned(), "there is no registered model `nope` in `/"),
+            ("models:/iris/3".to_owned(), "there is no version 3 of the registered model `iris` in `/"),
+            (
+                "models:/iris/Production".to_owned(),
+                "no version in the stage `Production` of the registered model `iris`",
+            ),
+            ("models:/iris@nope".to_owned(), "there is no alias `nope` of the registered model `iris` in `/"),
+        ] {
+            let error = refused(&uri, &client).await;
+            assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
+            assert!(error.message().contains(message), "{uri}: {error}");
+        }
+        let error = refused("mlflow-artifacts:/0", &client).await;
+        assert!(error.message().contains("start `mlflow server --backend-store-uri "), "{error}");
+    }
+    let nowhere = client(root.join("nowhere").to_str().unwrap());
+    let error = refused("runs:/0f/model", &nowhere).await;
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(error.message().contains("nowhere`: No such file or directory"), "{error}");
 }
 
 #[tokio::test]

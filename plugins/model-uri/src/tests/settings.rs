@@ -63,7 +63,6 @@ async fn what_is_no_server_is_told_how_to_start_one() {
     for (uri, message) in [
         ("sqlite:///mlflow.db", "start `mlflow server --backend-store-uri sqlite:///mlflow.db`, and give its URL"),
         ("postgresql://me:s3cret@h/db", "`mlflow server --backend-store-uri postgresql://h/db`"),
-        ("/data/mlruns", "start `mlflow server --backend-store-uri /data/mlruns`"),
         ("databricks", "models are not fetched from Databricks"),
         ("databricks-uc://prod", "models are not fetched from Databricks"),
         ("http://h:x", "`tracking_uri` (or `MLFLOW_TRACKING_URI`) is not a URL: invalid port number"),
