@@ -5,20 +5,21 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mlflow_deploy_http::download;
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 
 use crate::artifacts::Folder;
 use crate::landing::Landing;
 use crate::listing::Listing;
-use crate::progress::{Progress, size};
+use crate::progress::Progress;
 use crate::resolve::{Location, Session};
+use crate::uri::Place;
 use crate::{ModelUri, Tracking};
 
 /// The file that makes a folder a model.
 const MLMODEL: &str = "MLmodel";
 
-/// How many files are under way at a time.
-const AT_ONCE: usize = 8;
+/// How many requests are under way at a time.
+pub(crate) const AT_ONCE: usize = 8;
 
 /// A model that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,20 +59,31 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
 
 /// A model that is on this machine.
 fn here(uri: &ModelUri, path: &Path) -> Result<PathBuf> {
+    let shown = path.display();
     let missing =
         |why: String| Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no model at `{uri}`: {why}")));
-    let shown = path.display();
-    let hint = match path.to_str() {
-        Some(id) if id.starts_with("m-") && !id.contains('/') => format!("; is `models:/{id}` meant?"),
-        _ => String::new(),
-    };
     match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => missing(format!("there is no folder `{shown}`{hint}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => missing(nowhere(uri, path)),
         Err(error) => missing(format!("failed to look at `{shown}`: {error}")),
         Ok(metadata) if !metadata.is_dir() => missing(format!("`{shown}` is a file, where a folder was expected")),
         Ok(_) if !path.join(MLMODEL).is_file() => missing(format!("there is no file `{MLMODEL}` in `{shown}`")),
         Ok(_) => std::path::absolute(path)
             .map_err(|error| Error::internal(format!("failed to find `{shown}`: {error}")).with_cause(&error)),
+    }
+}
+
+/// What is said of a folder that does not exist.
+fn nowhere(uri: &ModelUri, path: &Path) -> String {
+    let shown = path.display();
+    match (&uri.place, path.to_str()) {
+        (Place::Folder(_), Some(id)) if id.starts_with("m-") && !id.contains('/') => {
+            format!("there is no folder `{shown}`; is `models:/{id}` meant?")
+        }
+        (Place::Folder(_), _) => format!("there is no folder `{shown}`"),
+        _ => format!(
+            "it is said to be kept in `{shown}`, and this machine has no such folder; a tracking server that is started \
+             with `--serve-artifacts` hands out what it keeps"
+        ),
     }
 }
 
@@ -87,7 +99,7 @@ async fn land(uri: &ModelUri, session: &Session<'_>, folders: &[Folder], destina
         landing.create(folder)?;
     }
     let total = listing.files.values().filter_map(|file| file.size).fold(0, u64::saturating_add);
-    let progress = Progress::start(format!("fetching `{uri}`, files: {}", listing.files.len()), total);
+    let progress = Progress::start(uri, listing.files.len(), total);
     let files = stream::iter(&listing.files).map(Ok::<_, Error>);
     let landed = &landing;
     let progress = &progress;
@@ -102,7 +114,7 @@ async fn land(uri: &ModelUri, session: &Session<'_>, folders: &[Folder], destina
         .await?;
     let path = landing.destination().to_owned();
     blocking(move || landing.finish()).await?;
-    call::progress(1.0, format!("fetched `{uri}`, files: {}, {}", listing.files.len(), size(total)));
+    progress.finish();
     Ok(path)
 }
 

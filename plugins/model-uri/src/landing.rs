@@ -15,6 +15,19 @@ pub(crate) struct Landing {
     destination: PathBuf,
     /// The folders in it, parents first.
     inside: Vec<PathBuf>,
+    /// Goes after the folder itself, as it is above it.
+    above: Above,
+}
+
+/// Folders that were made for this, innermost first, and are gone unless they are kept.
+#[derive(Debug)]
+struct Above(Vec<PathBuf>);
+
+impl Drop for Above {
+    fn drop(&mut self) {
+        // One that has something in it by now is somebody's.
+        let _in_use = self.0.iter().try_for_each(fs::remove_dir);
+    }
 }
 
 impl Landing {
@@ -32,6 +45,7 @@ impl Landing {
         if is_taken(&destination) {
             return Err(taken(&destination));
         }
+        let above = Above(parent.ancestors().take_while(|above| !above.exists()).map(Path::to_owned).collect());
         fs::create_dir_all(parent).map_err(|error| failed("create", parent, &error))?;
         // Its permissions become the destination's; the process's mask applies to them.
         let folder = tempfile::Builder::new()
@@ -39,7 +53,7 @@ impl Landing {
             .permissions(Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(|error| failed("create a folder in", parent, &error))?;
-        Ok(Self { folder, destination, inside: Vec::new() })
+        Ok(Self { folder, destination, inside: Vec::new(), above })
     }
 
     /// The folder that it becomes, as an absolute path.
@@ -65,7 +79,8 @@ impl Landing {
     /// # Errors
     /// As for [`prepare`](Self::prepare): something may have come to the destination meanwhile.
     pub(crate) fn finish(self) -> Result<()> {
-        let Self { folder, destination, inside } = self;
+        // The last is dropped first: where this fails, the folder goes before those above it.
+        let Self { mut above, destination, inside, folder } = self;
         for folder in inside.iter().map(PathBuf::as_path).chain([folder.path()]) {
             sync(folder)?;
         }
@@ -76,7 +91,12 @@ impl Landing {
             _ => failed("move a model to", &destination, &error),
         })?;
         let _moved = folder.keep();
-        sync(destination.parent().unwrap_or(&destination))
+        // The folders above are new to those above them.
+        let made = std::mem::take(&mut above.0);
+        for folder in made.iter().map(PathBuf::as_path).chain([&*destination]) {
+            sync(folder.parent().unwrap_or(folder))?;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use serde::{Deserialize, Deserializer};
 
 use crate::artifacts::Folder;
+use crate::fetch::AT_ONCE;
 use crate::name;
 use crate::resolve::Session;
 
@@ -41,16 +42,19 @@ impl<'a> Listing<'a> {
         let mut all = Self::default();
         for folder in folders {
             let mut one = Self::default();
-            let mut open = FuturesUnordered::from_iter([list(session, folder, Vec::new())]);
-            while let Some(listed) = open.next().await {
+            let mut waiting = vec![Vec::new()];
+            let mut asked = FuturesUnordered::new();
+            loop {
+                let more = waiting.len().min(AT_ONCE - asked.len());
+                asked.extend(waiting.drain(..more).map(|path| list(session, folder, path)));
+                let Some(listed) = asked.next().await else { break };
                 let (path, entries) = listed?;
                 for entry in entries {
                     // Some stores list a folder as its own first entry.
                     if entry.is_dir && entry.path == "." {
                         continue;
                     }
-                    let below = one.add(folder, &path, entry)?;
-                    open.extend(below.map(|below| list(session, folder, below)));
+                    waiting.extend(one.add(folder, &path, entry)?);
                 }
             }
             all.folders.append(&mut one.folders);

@@ -4,20 +4,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlflow_deploy_plugin_api::call;
 
+use crate::ModelUri;
+
 /// The progress of one fetch.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    doing: String,
+    uri: String,
+    files: usize,
     total: u64,
     done: AtomicU64,
     said: AtomicU64,
 }
 
 impl Progress {
-    /// Says that so many bytes are to come.
-    pub(crate) fn start(doing: String, total: u64) -> Self {
-        call::progress(0.0, format!("{doing}: {}", size(total)));
-        Self { doing, total, done: AtomicU64::new(0), said: AtomicU64::new(0) }
+    /// Says that so many files are to come, with so many bytes altogether.
+    pub(crate) fn start(uri: &ModelUri, files: usize, total: u64) -> Self {
+        let progress = Self { uri: uri.to_string(), files, total, done: AtomicU64::new(0), said: AtomicU64::new(0) };
+        progress.tell(0.0, "fetching");
+        progress
+    }
+
+    /// Says that all of it is there.
+    pub(crate) fn finish(&self) {
+        self.tell(1.0, "fetched");
+    }
+
+    fn tell(&self, done: f64, verb: &str) {
+        let files = if self.files == 1 { "file" } else { "files" };
+        call::progress(done, format!("{verb} `{}`: {} {files}, {}", self.uri, self.files, size(self.total)));
     }
 
     /// What is to be told how many bytes of one file there are; where an attempt fails, they become fewer.
@@ -33,7 +47,7 @@ impl Progress {
     fn say(&self, done: u64) {
         let hundredths = done.saturating_mul(100).checked_div(self.total).unwrap_or(0).min(99);
         if self.said.fetch_max(hundredths, Ordering::Relaxed) < hundredths {
-            let message = format!("{}: {} of {}", self.doing, size(done), size(self.total));
+            let message = format!("fetching `{}`: {} of {}", self.uri, size(done), size(self.total));
             // Both are below 100, and so are exact.
             call::progress(f64::from(u8::try_from(hundredths).unwrap_or(99)) / 100.0, message);
         }
@@ -41,7 +55,7 @@ impl Progress {
 }
 
 /// A number of bytes, for people.
-pub(crate) fn size(bytes: u64) -> String {
+fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} bytes");

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use mlflow_deploy_http::{Policy, join, redact_url};
+use mlflow_deploy_http::{Policy, join};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
 use crate::artifacts::Folder;
 use crate::rest::{API, without_user};
 use crate::store::Store;
-use crate::uri::{Place, Which};
+use crate::uri::{Place, Which, shown};
 use crate::{ModelUri, Tracking};
 
 /// A server may name a model by a URI that a server has to be asked about, but not for ever.
@@ -168,11 +168,7 @@ impl Session<'_> {
 }
 
 fn not_handed_out(uri: &ModelUri, kept: &str, error: &Error) -> Error {
-    let shown = match Url::parse(kept) {
-        Ok(url) if url.has_host() => redact_url(&url),
-        _ if kept.contains('@') => "another place".to_owned(),
-        _ => kept.to_owned(),
-    };
+    let shown = shown(kept);
     Error::invalid_parameter(format!(
         "`{uri}` is kept at `{shown}`, from where it is not fetched: start the tracking server with \
          `--serve-artifacts`, so that it hands it out, or fetch it with `mlflow artifacts download` and give its path"

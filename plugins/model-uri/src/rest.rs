@@ -1,8 +1,10 @@
 //! The few questions that a tracking server and a model registry are asked: where something is kept.
 
+use std::collections::HashSet;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
-use mlflow_deploy_http::{join, redact_url, request, send};
+use mlflow_deploy_http::{encode_segment, join, redact_url, request, send};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, JSON, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -53,8 +55,7 @@ impl Server {
         struct Answer {
             model: LoggedModel,
         }
-        // The id becomes part of a path, and so has to be a single name: `ModelUri` has seen to it.
-        let path = format!("logged-models/{}", mlflow_deploy_http::encode_segment(model_id)?);
+        let path = format!("logged-models/{}", encode_segment(model_id)?);
         let answer: Answer = self.get(session, &path, &[]).await?;
         Ok(answer.model.info.artifact_uri)
     }
@@ -71,6 +72,7 @@ impl Server {
             // No model has such a name, and in a filter it would say something else.
             return Ok(None);
         }
+        let mut seen = HashSet::new();
         let mut question = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
         loop {
             let page: Page = match self.post(session, "logged-models/search", &question).await {
@@ -81,8 +83,9 @@ impl Server {
             if let Some(model) = page.models.into_iter().find(is_it) {
                 return Ok(Some(model.info.artifact_uri));
             }
-            match page.next_page_token.filter(|token| !token.is_empty()) {
-                Some(token) if question["page_token"] != token.as_str() => question["page_token"] = token.into(),
+            match page.next_page_token {
+                Some(token) if !token.is_empty() && seen.insert(token.clone()) => question["page_token"] = token.into(),
+                // There is no more, or there is no end.
                 _ => return Ok(None),
             }
         }
@@ -171,7 +174,7 @@ impl Server {
         let answer = match send(&session.tracking.http, &request, &session.policy).await {
             Err(error) if is_another_server(&error) => {
                 let message = format!(
-                    "no MLflow tracking server answers at `{}`, which knows no `{}`: check `MLFLOW_TRACKING_URI`",
+                    "no MLflow tracking server answers at `{}`, which knows no `{}`: check its URL",
                     redact_url(&self.base),
                     url.path()
                 );

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy, Secret, redact_url};
+use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy, Secret};
 use mlflow_deploy_plugin_api::{Error, Result};
 use serde::Deserialize;
 use url::Url;
@@ -11,7 +11,7 @@ use crate::ModelUri;
 use crate::files::FileStore;
 use crate::rest::Server;
 use crate::store::Store;
-use crate::uri::Place;
+use crate::uri::{Place, shown};
 
 /// What is given to one client. All of it wins over the environment.
 ///
@@ -73,6 +73,8 @@ impl Tracking {
         let policy = Policy {
             silence: environment.seconds(SILENCE, 120)?,
             advice: format!("raise `timeout` or `{SILENCE}` to wait longer").into(),
+            // Nothing but questions is asked.
+            repeat_post: true,
             ..environment.policy(options.max_retries)?
         };
         let given = |option: Option<Secret>| option.filter(|uri| !uri.expose().is_empty());
@@ -109,7 +111,7 @@ impl Tracking {
     pub(crate) fn server(&self) -> Result<Server> {
         match self.store()? {
             Store::Server(server) => Ok(server),
-            Store::Files(files) => Err(unusable(&files.0.display().to_string(), "", "tracking_uri")),
+            Store::Files(files) => Err(unusable(&files.0.display().to_string(), "tracking_uri")),
         }
     }
 
@@ -123,10 +125,10 @@ impl Tracking {
                     .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", named(option))))?;
                 Ok(Store::Server(Server::new(&url, self.access.headers(&url)?)))
             }
-            _ if uri.starts_with("databricks") => Err(unusable(uri, &scheme, option)),
+            _ if uri.starts_with("databricks") => Err(unusable(uri, option)),
             _ => match ModelUri::parse(uri) {
                 Ok(ModelUri { place: Place::Folder(path), .. }) => Ok(Store::Files(FileStore(path))),
-                _ => Err(unusable(uri, &scheme, option)),
+                _ => Err(unusable(uri, option)),
             },
         }
     }
@@ -148,12 +150,8 @@ fn unset() -> Error {
     ))
 }
 
-fn unusable(uri: &str, scheme: &str, option: &str) -> Error {
-    let shown = match Url::parse(uri) {
-        Ok(url) if url.has_host() => redact_url(&url),
-        _ if uri.contains('@') => format!("{scheme}:…"),
-        _ => uri.to_owned(),
-    };
+fn unusable(uri: &str, option: &str) -> Error {
+    let shown = shown(uri);
     let why = if uri.starts_with("databricks") {
         "models are not fetched from Databricks".to_owned()
     } else {

@@ -111,6 +111,15 @@ fn split(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
+/// A URI of any kind as it may be printed: without user, password and query.
+pub(crate) fn shown(uri: &str) -> String {
+    match Url::parse(uri) {
+        Ok(url) if url.has_host() => redact_url(&url),
+        _ if uri.contains('@') => "another place".to_owned(),
+        _ => uri.to_owned(),
+    }
+}
+
 fn wrong(text: &str, why: &str) -> Error {
     Error::invalid_parameter(format!("`{text}` is not a model URI: {why}"))
 }
@@ -134,9 +143,7 @@ fn unknown(text: &str, scheme: &str) -> Error {
         }
         _ => "where it is a path with a colon, write `./` before it",
     };
-    // Nothing but the scheme is repeated: URLs may hold passwords, and only of the known ones is known where.
-    let shown = if text.contains('@') { format!("{scheme}:…") } else { text.to_owned() };
-    wrong(&shown, &format!("the scheme `{scheme}` does not work; {advice}; {WORKING}"))
+    wrong(&shown(text), &format!("the scheme `{scheme}` does not work; {advice}; {WORKING}"))
 }
 
 /// A path of this machine: what follows `file:`, without percent-encoding.

@@ -49,8 +49,8 @@ async fn progress_is_said_and_the_caller_s_time_is_kept_to() {
     let progress: Vec<_> = said.iter().map(|event| event.progress.unwrap()).collect();
     assert!(progress.is_sorted() && progress.len() > 10 && progress.len() <= 101, "{progress:?}");
     assert_eq!((progress.first(), progress.last()), (Some(&0.0), Some(&1.0)));
-    assert_eq!(said[0].message, "fetching `mlflow-artifacts:/m`, files: 2: 2.0 MB");
-    assert_eq!(said.last().unwrap().message, "fetched `mlflow-artifacts:/m`, files: 2, 2.0 MB");
+    assert_eq!(said[0].message, "fetching `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+    assert_eq!(said.last().unwrap().message, "fetched `mlflow-artifacts:/m`: 2 files, 2.0 MB");
 
     let other = Place::new();
     let deadline = Some(std::time::Duration::from_millis(800));

@@ -66,6 +66,21 @@ async fn folders_above_the_destination_are_made_and_an_empty_one_is_taken() {
 }
 
 #[tokio::test]
+async fn folders_that_were_made_in_vain_are_gone() {
+    let server = artifacts(&[("m", json!([file("MLmodel", 2)]))], &[]);
+    let client = client(&server.url());
+    let place = Place::new();
+    fs::create_dir(place.0.path().join("mine")).unwrap();
+    for uri in ["mlflow-artifacts:/m", "mlflow-artifacts:/nothing"] {
+        let uri = ModelUri::parse(uri).unwrap();
+        let error = fetch(&uri, &client, &place.0.path().join("mine/a/b/model")).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{error}");
+        assert_eq!(fs::read_dir(place.0.path().join("mine")).unwrap().count(), 0);
+    }
+    assert_eq!(place.left(), ["mine"]);
+}
+
+#[tokio::test]
 async fn what_is_there_is_left_alone_and_nothing_is_asked() {
     let server = model();
     let client = client(&server.url());

@@ -51,11 +51,11 @@ impl Logged {
 }
 
 #[tokio::test]
-async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte() {
+async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_dies() {
     let server = TrackingServer::start();
-    let url = server.url();
-    let logged = Logged::log(url, 20_000_000, true);
-    let client = client(url);
+    let url = server.url().to_owned();
+    let logged = Logged::log(&url, 20_000_000, true);
+    let client = client(&url);
     let mut models = logged.models();
     assert_eq!(models.len(), 7);
     let path = logged.name("artifacts").trim_start_matches("mlflow-artifacts:/");
@@ -101,6 +101,7 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte() {
         assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
         assert!(error.message().contains(message), "{uri}: {error}");
     }
+    assert_nothing_is_left_by_a_server_that_dies(server, &logged).await;
 }
 
 #[tokio::test]
@@ -193,10 +194,8 @@ async fn a_protected_server_hands_a_model_to_who_has_its_password() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_dies_in_the_middle_leaves_nothing_half_fetched() {
-    let server = TrackingServer::start();
-    let logged = Logged::log(server.url(), 20_000_000, false);
+/// Kills the server in the middle of a fetch.
+async fn assert_nothing_is_left_by_a_server_that_dies(server: TrackingServer, logged: &Logged) {
     let mortal = Mortal::start(server, 5_000_000);
     let client = client(&mortal.url);
     let error = refused(&format!("models:/{}", logged.name("model_id")), &client).await;
