@@ -155,3 +155,54 @@ fn connection(options: &AccessOptions, environment: &Environment<'_>) -> Result<
         ..Connection::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(options: &AccessOptions, variables: &[(&str, &str)]) -> Result<Access> {
+        Access::new(
+            options,
+            &Environment::new(&|name| {
+                variables.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).to_owned())
+            }),
+        )
+    }
+
+    #[test]
+    fn what_is_given_goes_before_the_url_and_that_before_the_environment() {
+        let variables =
+            [("MLFLOW_TRACKING_USERNAME", "u"), ("MLFLOW_TRACKING_PASSWORD", "p"), ("MLFLOW_TRACKING_TOKEN", "t")];
+        let token = AccessOptions { token: Some(Secret::new("own")), ..AccessOptions::default() };
+        let (plain, with_user) = (Url::parse("http://h").unwrap(), Url::parse("http://a%20b:c@h").unwrap());
+        for (options, variables, url, expected) in [
+            (&token, &variables[..], &with_user, Some("Bearer own")),
+            (&AccessOptions::default(), &variables[..], &with_user, Some("Basic YSBiOmM=")),
+            (&AccessOptions::default(), &variables[..], &plain, Some("Basic dTpw")),
+            (&AccessOptions::default(), &variables[1..], &plain, Some("Bearer t")),
+            (&AccessOptions::default(), &[], &plain, None),
+        ] {
+            let headers = access(options, variables).unwrap().headers(url).unwrap();
+            let header = headers.get(AUTHORIZATION);
+            assert_eq!(header.map(|value| value.to_str().unwrap()), expected);
+            assert!(header.is_none_or(HeaderValue::is_sensitive));
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_and_what_excludes_each_other_are_refused() {
+        let user = AccessOptions { username: Some("u".to_owned()), ..AccessOptions::default() };
+        assert!(access(&user, &[]).unwrap_err().message().contains("`username` and `password` together"));
+        let both = [("MLFLOW_TRACKING_INSECURE_TLS", "1"), ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/ca")];
+        assert!(access(&AccessOptions::default(), &both).unwrap_err().message().contains("ignored and checked"));
+        let own = AccessOptions { ca_cert: Some("/own".into()), ..AccessOptions::default() };
+        let connection = access(&own, &both).unwrap().connection().clone();
+        assert_eq!((connection.insecure, connection.ca_certs), (false, Some("/own".into())));
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let access = access(&AccessOptions::default(), &[("MLFLOW_TRACKING_TOKEN", "s3cret")]).unwrap();
+        assert!(!format!("{access:?}").contains("s3cret"));
+    }
+}

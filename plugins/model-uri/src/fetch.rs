@@ -37,7 +37,7 @@ pub struct Fetched {
 ///
 /// The folder must not exist, or be empty. The model arrives in a folder beside it, whose name begins with a dot, and
 /// is moved into place once every file is there and written to the disk. Where anything fails, or the future is
-/// dropped, nothing is left. Files come several at a time; what is going on is said as events of the call.
+/// dropped before that, nothing is left. Files come several at a time; what is going on is said as events of the call.
 ///
 /// To be awaited on a tokio runtime, such as the one that plugins run on.
 ///
