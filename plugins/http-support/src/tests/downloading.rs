@@ -60,6 +60,55 @@ async fn an_attempt_that_breaks_leaves_nothing_to_the_next() {
 }
 
 #[tokio::test]
+async fn only_the_rest_is_asked_for_where_the_file_is_the_same() {
+    let broken = |etag: &str| Answer::new(200, "the begin").declared_length(16).header("ETag", etag);
+    let rest = |range: &str| Answer::new(206, "ning, ").header("ETag", "\"1\"").header("Content-Range", range);
+    let whole = || Answer::new(200, "another content!");
+    // What is asked of the second attempt, what it answers, and what the file has then.
+    for (first, second, asked, content) in [
+        (
+            broken("\"1\""),
+            Answer::new(206, "ning...").header("Content-Range", "bytes 9-15/16"),
+            true,
+            "the beginning...",
+        ),
+        (broken("\"1\""), whole(), true, "another content!"),
+        (broken("W/\"1\""), whole(), false, "another content!"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let server = Server::start([first, second]);
+        let path = folder.path().join("file");
+        let client = Client::new(Connection::default());
+        let question = request(Method::GET, &server.url());
+        let received = Mutex::new(Vec::new());
+        let note = |count| received.lock().unwrap().push(count);
+        assert_eq!(download(&client, &question, &policy(), &path, Some(16), note).await, Ok(16));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        let start = if content.starts_with("the") { 9 } else { 0 };
+        assert_eq!(received.into_inner().unwrap(), [0, 9, start, 16]);
+        let requests = server.requests();
+        assert_eq!((requests[0].header("range"), requests[0].header("if-range")), (None, None));
+        let expected = if asked { (Some("bytes=9-"), Some("\"1\"")) } else { (None, None) };
+        assert_eq!((requests[1].header("range"), requests[1].header("if-range")), expected);
+        assert_eq!(requests[1].header("authorization"), requests[0].header("authorization"));
+    }
+    // A part of the rest counts, too, and a part that nobody asked for does not.
+    let parts = [
+        broken("\"1\""),
+        rest("bytes 9-15/16").declared_length(7),
+        Answer::new(206, ".").header("Content-Range", "bytes 15-15/16"),
+    ];
+    let ran = get_file(parts, Some(16)).await;
+    assert_eq!((ran.length.unwrap(), ran.content.as_slice()), (16, b"the beginning, .".as_slice()));
+    for range in ["bytes 8-14/16", "bytes */16", "nonsense"] {
+        let ran = get_file([broken("\"1\""), rest(range).declared_length(7)], Some(16)).await;
+        assert!(ran.length.unwrap_err().message().contains("a part of the file that was not asked for"));
+    }
+    let unasked = Answer::new(206, "all").header("Content-Range", "bytes 0-2/3");
+    assert!(get_file([unasked], Some(3)).await.length.unwrap_err().message().contains("not asked for"));
+}
+
+#[tokio::test]
 async fn an_end_that_nobody_announced_is_checked() {
     let unannounced = |body: &str| Answer::from_script(&serde_json::json!({"body": body, "no_length": true}));
     let ran = get_file([unannounced("who"), unannounced("whole")], Some(5)).await;
