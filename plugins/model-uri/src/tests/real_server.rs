@@ -54,7 +54,7 @@ impl Logged {
 async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_dies() {
     let server = TrackingServer::start();
     let url = server.url().to_owned();
-    let logged = Logged::log(&url, 20_000_000, true);
+    let logged = Logged::log(&url, LARGE, true);
     let client = client(&url);
     let mut models = logged.models();
     assert_eq!(models.len(), 7);
@@ -101,7 +101,9 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_d
         assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
         assert!(error.message().contains(message), "{uri}: {error}");
     }
-    assert_nothing_is_left_by_a_server_that_dies(server, &logged).await;
+    let server = Arc::new(Mutex::new(Some(server)));
+    assert_a_fetch_goes_on(&server, &logged).await;
+    assert_nothing_is_half_fetched(&server, &logged).await;
 }
 
 #[tokio::test]
@@ -194,44 +196,56 @@ async fn a_protected_server_hands_a_model_to_who_has_its_password() {
     }
 }
 
-/// Kills the server in the middle of a fetch.
-async fn assert_nothing_is_left_by_a_server_that_dies(server: TrackingServer, logged: &Logged) {
-    let mortal = Mortal::start(server, 5_000_000);
-    let client = client(&mortal.url);
-    let error = refused(&format!("models:/{}", logged.name("model_id")), &client).await;
-    assert!(mortal.is_dead());
+/// Breaks a fetch off in its middle: it goes on from there.
+async fn assert_a_fetch_goes_on(server: &Shared, logged: &Logged) {
+    let way = Way::start(server, false);
+    let place = Place::new();
+    place.fetch(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await.unwrap();
+    let ours = fs::read(place.path().join("data/data/large")).unwrap();
+    assert!(ours == content(&logged.folder.path().join("data"))["large"]);
+    let passed = way.passed.load(Ordering::SeqCst);
+    assert!((LARGE..LARGE + ENOUGH / 2).contains(&passed), "{passed} bytes, where all again would have been more");
+}
+
+/// Kills the server in the middle of a fetch: nothing is left.
+async fn assert_nothing_is_half_fetched(server: &Shared, logged: &Logged) {
+    let way = Way::start(server, true);
+    let error = refused(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await;
+    assert!(server.lock().unwrap().is_none());
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true), "{error}");
 }
 
-/// The way to a server, which is killed when so many bytes have come from it. None more are passed on.
-struct Mortal {
+/// How large the large file of a model is, and how many bytes pass before something happens.
+const LARGE: usize = 20_000_000;
+const ENOUGH: usize = 5_000_000;
+
+/// A server that can be killed.
+type Shared = Arc<Mutex<Option<TrackingServer>>>;
+
+/// The way to a server. When enough bytes have come, the connection that brought the last of them is closed; or the
+/// server is killed, and no more are passed on.
+struct Way {
     url: String,
-    server: Arc<Mutex<Option<TrackingServer>>>,
+    passed: Arc<AtomicUsize>,
 }
 
-impl Mortal {
-    fn start(server: TrackingServer, bytes: usize) -> Self {
-        let address = server.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let server = Arc::new(Mutex::new(Some(server)));
+impl Way {
+    fn start(server: &Shared, is_deadly: bool) -> Self {
+        let address = server.lock().unwrap().as_ref().unwrap().url().replace("http://", "");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let passed = Arc::new(AtomicUsize::new(0));
-        let alive = Arc::clone(&server);
+        let way = Self { url: format!("http://{}", listener.local_addr().unwrap()), passed: Arc::default() };
+        let (passed, server) = (Arc::clone(&way.passed), Arc::clone(server));
         // The thread ends with the tests: it waits for who connects, and nothing else.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let Ok(upstream) = TcpStream::connect(&address) else { continue };
+                let Ok(upstream) = TcpStream::connect(address.trim_end_matches('/')) else { continue };
                 let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
                 thread::spawn(move || std::io::copy(&mut from, &mut to));
-                let (alive, passed) = (Arc::clone(&alive), Arc::clone(&passed));
-                thread::spawn(move || pass(&upstream, &client, &passed, bytes, &alive));
+                let (passed, server) = (Arc::clone(&passed), is_deadly.then(|| Arc::clone(&server)));
+                thread::spawn(move || pass(&upstream, &client, &passed, server.as_deref()));
             }
         });
-        Self { url, server }
-    }
-
-    fn is_dead(&self) -> bool {
-        self.server.lock().unwrap().is_none()
+        way
     }
 }
 
@@ -240,16 +254,17 @@ fn pass(
     mut upstream: &TcpStream,
     mut client: &TcpStream,
     passed: &AtomicUsize,
-    enough: usize,
-    server: &Mutex<Option<TrackingServer>>,
+    kill: Option<&Mutex<Option<TrackingServer>>>,
 ) {
     let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = upstream.read(&mut buffer) {
-        if passed.fetch_add(count, Ordering::SeqCst) > enough {
+        let before = passed.fetch_add(count, Ordering::SeqCst);
+        if let Some(server) = kill.filter(|_| before + count > ENOUGH) {
             drop(server.lock().unwrap().take());
             break;
         }
-        if client.write_all(&buffer[..count]).is_err() {
+        let is_enough = before <= ENOUGH && before + count > ENOUGH;
+        if client.write_all(&buffer[..count]).is_err() || is_enough {
             break;
         }
     }
