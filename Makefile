@@ -42,7 +42,7 @@ install:
 	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
 	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
-	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"
 	target/release/mlflow-deploy man --output-dir "$(PREFIX)/share/man/man1"
 	target/release/mlflow-deploy completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
 	"$(PREFIX)/bin/mlflow-deploy" plugins list
+	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"

@@ -2,7 +2,11 @@
 //! same model, the same requests, the same run.
 //!
 //! `cargo bench -p mlflow-deploy-e2e --bench local`
-#![expect(clippy::unwrap_used, reason = "a measurement that fails says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement is printed, and one that fails says where"
+)]
 
 use std::fs;
 use std::path::Path;

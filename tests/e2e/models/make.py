@@ -122,6 +122,18 @@ def times(factor):
     save(f"times_{factor}", model, {"inputs": data}, {"x": np.array(data)}, [TensorSpec(np.dtype("float64"), (-1,))])
 
 
+def counts():
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Add", ["before", "one"], ["after"]), helper.make_node("Identity", ["go"], ["go_on"])], "body",
+        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("before", TensorProto.INT64, [])],
+        [value("go_on", TensorProto.BOOL, []), value("after", TensorProto.INT64, [])],
+        [helper.make_tensor("one", TensorProto.INT64, [], [1])])
+    nodes = [helper.make_node("Squeeze", ["n"], ["times"]), helper.make_node("Loop", ["times", "", "zero"], ["last"], body=body)]
+    model = graph(nodes, [("n", TensorProto.INT64, [1])], [("last", TensorProto.INT64, [])], [helper.make_tensor("zero", TensorProto.INT64, [], [0])])
+    save("counts", model, {"inputs": [7]}, {"n": np.array([7])}, [TensorSpec(np.dtype("int64"), (1,))])
+
+
 def sequence():
     nodes = [helper.make_node("SplitToSequence", ["x"], ["parts"], axis=0)]
     model = graph(nodes, [("x", TensorProto.FLOAT, ["n", 2])], [])
@@ -152,5 +164,6 @@ types()
 several_outputs()
 times(2)
 times(3)
+counts()
 sequence()
 image()

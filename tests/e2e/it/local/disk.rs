@@ -9,8 +9,9 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{LOCAL, iris};
 
 /// Runs a script in which `$disk` is a file system of its own, of these many bytes, and `ask` the command with it as state
-/// directory; gives what it wrote. `None` where this machine lets nobody mount.
-fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
+/// directory; gives what it wrote. An error where this machine
+/// lets nobody mount.
+fn on_a_disk(bytes: usize, script: &str) -> Result<String, String> {
     const PRELUDE: &str = r#"
         set -u
         disk=$(mktemp -d)
@@ -35,21 +36,14 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
         .env("ORT_DYLIB_PATH", onnxruntime::folder())
         .output();
-    let ran = match ran {
-        Ok(ran) => ran,
-        Err(error) => {
-            println!("left out: there is no `unshare` here: {error}");
-            return None;
-        }
-    };
+    let ran = ran.map_err(|error| format!("there is no `unshare` here: {error}"))?;
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     if stderr.contains("Operation not permitted") || stderr.contains("unshare failed") || ran.status.code() == Some(77)
     {
-        println!("left out: this machine lets nobody mount: {stderr}");
-        return None;
+        return Err(format!("this machine lets nobody mount: {stderr}"));
     }
     assert!(ran.status.success(), "{stdout}\n{stderr}");
-    Some(stdout.into_owned())
+    Ok(stdout.into_owned())
 }
 
 #[test]
@@ -70,7 +64,10 @@ fn a_full_disk_leaves_what_was_deployed() {
         done
         rm -f "/tmp/answer.$$"
     "#;
-    let Some(said) = on_a_disk(256 * 1024, script) else { return };
+    let said = match on_a_disk(256 * 1024, script) {
+        Ok(said) => said,
+        Err(why) => return println!("left out: {why}"),
+    };
     let (mut refused, mut made) = (0, 0);
     let mut lines = said.lines();
     while let (Some(create), Some(list)) = (lines.next(), lines.next()) {
@@ -102,7 +99,10 @@ fn a_directory_that_cannot_be_written_still_predicts() {
         ask create --name next -m "$MODEL"
         echo "new: exit code $?"
     "#;
-    let Some(said) = on_a_disk(1024 * 1024, script) else { return };
+    let said = match on_a_disk(1024 * 1024, script) {
+        Ok(said) => said,
+        Err(why) => return println!("left out: {why}"),
+    };
     assert_eq!(said.matches("PERMISSION_DENIED").count(), 5, "{said}");
     assert_eq!(said.matches("exit code 1").count(), 5, "{said}");
     assert_eq!(said.matches("choose a directory that can be written").count(), 5, "{said}");

@@ -8,6 +8,7 @@ mod places;
 mod races;
 mod samples;
 mod scoring;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,8 +18,11 @@ fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     (text("code"), text("message"))
 }
 
+/// What a way is called, how it spoils a model's folder, and what is said of it.
+type Way<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+
 /// Spoils a copy of a model in each way; each has to be refused with these words.
-fn refused(model: &Path, ways: &[(&str, &dyn Fn(&Path), &str)]) {
+fn refused(model: &Path, ways: &[Way<'_>]) {
     let machine = Machine::new();
     for (way, spoil, said) in ways {
         let copy = copy_of(model);
@@ -30,7 +33,6 @@ fn refused(model: &Path, ways: &[(&str, &dyn Fn(&Path), &str)]) {
         assert!(!message.contains('\n'), "{way}: {message}");
         assert_eq!((machine.names().len(), machine.copies()), (0, 0), "{way}");
     }
-    println!("broken models: {}, all refused", ways.len());
 }
 
 /// Writes a file of the model anew.
@@ -98,7 +100,7 @@ fn a_broken_mlmodel_is_refused() {
             (
                 "threads",
                 &|folder| {
-                    mlmodel(folder, "onnx_session_options: null", "onnx_session_options: {intra_op_num_threads: -5}")
+                    mlmodel(folder, "onnx_session_options: null", "onnx_session_options: {intra_op_num_threads: -5}");
                 },
                 "onnx_session_options",
             ),
