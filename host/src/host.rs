@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
 use crate::client::DeployClient;
+use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::local::LocalDeployment;
@@ -169,7 +169,7 @@ impl Host {
     /// A plugin by its file, loaded now unless it is already.
     pub(crate) async fn load(&self, path: &Path, manifest: &Manifest) -> Result<RemotePlugin, Error> {
         let refused = |refusal| Error::Load { path: path.to_owned(), refusal };
-        let id = identity(path).map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
+        let id = Identity::at(path).map_err(|error| refused(Refusal::Unreadable(error.to_string())))?.place();
         let cell = Arc::clone(lock(&self.0.loaded).entry(id).or_default());
         let (listener, plugin) = (Arc::clone(&self.0.listener), manifest.name.clone());
         let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
@@ -182,12 +182,6 @@ impl From<HostBuilder> for Host {
         let HostBuilder { sources, schemes, listener } = builder;
         Self(Arc::new(Shared { sources, schemes, listener, target: Mutex::default(), loaded: Mutex::default() }))
     }
-}
-
-/// The file behind a path.
-fn identity(path: &Path) -> std::io::Result<FileId> {
-    let metadata = std::fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

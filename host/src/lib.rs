@@ -3,6 +3,8 @@
 pub mod blocking;
 mod builder;
 mod client;
+#[cfg_attr(not(test), expect(dead_code, reason = "what uses it comes next"))]
+mod digest;
 mod discover;
 mod error;
 mod event;
@@ -22,6 +24,7 @@ mod trust;
 
 pub use builder::HostBuilder;
 pub use client::{DeployClient, PredictionStream};
+pub use digest::Digest;
 pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
