@@ -28,8 +28,8 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         ("garbage", [&elf[..4], &[0xAA; 4096]].concat(), "not a shared library: "),
         ("program", plugin.with(KIND, &[2]), "not a shared library: an object file or a program"),
         ("other-processor", plugin.with(PROCESSOR, &OTHER_PROCESSOR), OTHER_PROCESSOR_NAME),
-        ("32-bit", plugin.with(CLASS, &[1]), "not a shared library: "),
-        ("mach-o", mach_o(), "built for MachO"),
+        ("32-bit", plugin.with(CLASS, &[1]), "built for 32-bit ELF"),
+        ("mach-o", mach_o(), "built for Mach-O x86_64"),
         ("beyond-the-end", plugin.with_manifest_of(LARGEST), "not a shared library: "),
         ("too-large", plugin.with_manifest_of(LARGEST + 1), "it has 65537 bytes, and 65536 are allowed"),
         ("not-json", plugin.with(plugin.manifest_at, b"!"), "its manifest is invalid: expected value"),
@@ -105,7 +105,7 @@ const SEGMENTS: usize = 0x38;
 /// A processor that the tests do not run on.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
 const OTHER_PROCESSOR_NAME: &str =
-    if cfg!(target_arch = "aarch64") { "built for Elf X86_64" } else { "built for Elf Aarch64" };
+    if cfg!(target_arch = "aarch64") { "built for ELF x86_64" } else { "built for ELF aarch64" };
 
 /// A library for macOS of which there is nothing but the header.
 fn mach_o() -> Vec<u8> {
