@@ -8,7 +8,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
+
+use crate::Refusal;
 
 /// The SHA-256 of a file's bytes. Written and read as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,15 @@ impl Identity {
     /// The file behind a path now.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::from(&std::fs::metadata(path)?))
+    }
+
+    /// Refuses a path that leads to another file now, or to this one after a change.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Refusal> {
+        match Self::at(path) {
+            Ok(now) if now == *self => Ok(()),
+            Ok(_) => Err(Refusal::Changed),
+            Err(error) => Err(Refusal::Unreadable(error.to_string())),
+        }
     }
 
     /// Device and inode: the file whatever is in it.
@@ -85,11 +97,6 @@ impl Measured {
         }
         Ok(Self { digest: Digest(hash.finalize().into()), identity })
     }
-
-    /// Whether this very file, unchanged, is what the path leads to now.
-    pub(crate) fn is_at(&self, path: &Path) -> bool {
-        Identity::at(path).is_ok_and(|now| now == self.identity)
-    }
 }
 
 impl fmt::Display for Digest {
@@ -126,6 +133,18 @@ impl FromStr for Digest {
     }
 }
 
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -142,7 +161,7 @@ mod tests {
         let measured = Measured::of(file.as_file()).unwrap();
         assert_eq!(measured.digest.to_string(), ABC);
         assert_eq!(ABC.parse::<Digest>().unwrap(), measured.digest);
-        assert!(measured.is_at(file.path()));
+        measured.identity.check(file.path()).unwrap();
         for wrong in ["", "ab", &ABC[1..], &ABC.to_uppercase(), &ABC.replace('b', "é"), &format!("{ABC}00")] {
             assert!(wrong.parse::<Digest>().unwrap_err().contains("64 hexadecimal digits"), "{wrong}");
         }
@@ -164,8 +183,8 @@ mod tests {
         let measured = Measured::of(&File::open(&path).unwrap()).unwrap();
         std::fs::write(&other, "abc").unwrap();
         std::fs::rename(&other, &path).unwrap();
-        assert!(!measured.is_at(&path));
+        assert!(matches!(measured.identity.check(&path), Err(Refusal::Changed)));
         std::fs::remove_file(&path).unwrap();
-        assert!(!measured.is_at(&path));
+        assert!(matches!(measured.identity.check(&path), Err(Refusal::Unreadable(_))));
     }
 }

@@ -3,14 +3,15 @@
 pub mod blocking;
 mod builder;
 mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "what uses it comes next"))]
 mod digest;
 mod discover;
 mod error;
 mod event;
+mod file;
 mod host;
 mod library;
 mod local;
+mod lock;
 #[cfg(feature = "predictions")]
 pub mod predictions;
 mod process;
@@ -31,6 +32,7 @@ pub use event::PluginEvent;
 pub use host::Host;
 pub use library::leave;
 pub use local::LocalDeployment;
+pub use lock::{Lock, LockedPlugin};
 pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
 pub use mlflow_deploy_plugin_api::{

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mlflow_deploy_plugin_api::TargetUri;
+use mlflow_deploy_plugin_api::manifest::Manifest;
 
 use crate::discover::{Candidate, CandidateState, Discovery};
 use crate::{Error, NoPlugin};
@@ -50,6 +51,12 @@ impl Discovery {
     pub fn is_shadowed(&self, candidate: &Candidate) -> bool {
         let hidden = |scheme: &String| self.serving(scheme).next().is_some_and(|first| first.path != candidate.path);
         candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().all(hidden))
+    }
+
+    /// The plugins that are used for some scheme, with their manifests.
+    pub(crate) fn used(&self) -> impl Iterator<Item = (&Candidate, &Manifest)> {
+        let is_used = |candidate: &&Candidate| !self.is_shadowed(candidate);
+        self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
     }
 
     /// Every scheme that some plugin serves, in alphabetical order.

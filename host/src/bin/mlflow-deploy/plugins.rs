@@ -14,7 +14,7 @@ pub(crate) fn run(verb: &Plugins, host: &Host, report: &Report) -> Result<(), Fa
     match verb {
         Plugins::List => {
             let discovery = host.discover();
-            discovery.warnings.iter().for_each(|warning| report.talk().warning(warning));
+            discovery.warnings().for_each(|warning| report.talk().warning(warning));
             let listing = Listing::new(&discovery);
             report.value(&listing, || listing.to_string())
         }
