@@ -12,7 +12,7 @@ use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic, TARGET};
 use crate::digest::Identity;
 use crate::file::PluginFile;
 use crate::search_path::{NamedFile, Origin, SearchEntry};
-use crate::{Refusal, trust};
+use crate::{Dependency, Refusal, linkage, trust};
 
 /// What a look through the search path found.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +95,18 @@ impl Candidate {
     /// What the file says of itself, also where it is refused. What is not trusted is not read.
     pub fn declared(&self) -> Option<&Manifest> {
         self.manifest().or(self.declared.as_deref())
+    }
+
+    /// The libraries that it needs, and which of them are not there. Nothing is loaded; of what is not trusted, and so
+    /// not used, nothing is read.
+    ///
+    /// # Errors
+    /// [`Refusal::NotALibrary`] and [`Refusal::Unreadable`], where the file is not what was found any more.
+    pub fn dependencies(&self) -> Result<Vec<Dependency>, Refusal> {
+        match self.state {
+            CandidateState::Usable(_) => linkage::dependencies(&self.path),
+            CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
+        }
     }
 
     /// Looks at a file: at whose it is before what is in it.

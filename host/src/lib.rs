@@ -10,6 +10,7 @@ mod event;
 mod file;
 mod host;
 mod library;
+mod linkage;
 mod local;
 mod lock;
 #[cfg(feature = "predictions")]
@@ -31,6 +32,7 @@ pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
 pub use library::leave;
+pub use linkage::Dependency;
 pub use local::LocalDeployment;
 pub use lock::{Lock, LockedPlugin};
 pub use mlflow_deploy_plugin_api::call::{Event, Level};

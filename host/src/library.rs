@@ -15,8 +15,8 @@ use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{RemotePlugin, TableError, table_of};
 use tokio::sync::oneshot;
 
-use crate::Refusal;
 use crate::race::race;
+use crate::{Refusal, linkage};
 
 /// How long a library may take to be loaded and to start.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -81,7 +81,8 @@ pub(crate) fn is_privileged() -> bool {
 fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'static) -> Result<RemotePlugin, Refusal> {
     // SAFETY: the file is a plugin by its manifest, from a place that only the user and root can write to; what its
     // initialisers do is the plugin's promise.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(not_loadable)?;
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| not_loadable(path, &error))?;
     // Never unloaded: its threads and its functions live as long as the process.
     let library: &'static Library = Box::leak(Box::new(library));
     let symbol = |name: &CStr| {
@@ -98,11 +99,13 @@ fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'stat
     unsafe { RemotePlugin::start(table, listener) }.map_err(|error| Refusal::Init(error.to_string()))
 }
 
-/// Finds the missing dependency's name in what the system's loader says.
-fn not_loadable(error: libloading::Error) -> Refusal {
-    let said = std::error::Error::source(&error).map_or_else(|| format!("{error:?}"), ToString::to_string);
-    match said.split_once(": cannot open shared object file") {
-        Some((name, _)) if !name.contains('/') => Refusal::MissingDependency(name.to_owned()),
-        _ => Refusal::NotLoadable(said),
+/// What is wrong, in our words where we can tell, else in those of the system's loader.
+fn not_loadable(path: &Path, error: &libloading::Error) -> Refusal {
+    match linkage::check(path) {
+        Err(refusal @ (Refusal::MissingDependency { .. } | Refusal::OldDependency { .. })) => refusal,
+        _ => {
+            let said = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
+            Refusal::NotLoadable(said)
+        }
     }
 }

@@ -27,7 +27,12 @@ pub enum Refusal {
     /// The manifest is there, but wrong.
     Manifest(String),
     /// A library that it needs is not there.
-    MissingDependency(String),
+    MissingDependency {
+        /// The library's name, such as `libssl.so.3`.
+        name: String,
+        /// The file that needs it: the plugin's own, or another library's.
+        needed_by: PathBuf,
+    },
     /// It asks for a process of its own.
     NeedsIsolation,
     /// It is no shared library, or a damaged one.
@@ -38,6 +43,15 @@ pub enum Refusal {
     NotLocked {
         /// The plugin's name.
         plugin: String,
+    },
+    /// A library that it needs is there, but older than the one it was built with.
+    OldDependency {
+        /// The library's file.
+        library: PathBuf,
+        /// The version of its symbols that is needed, such as `GLIBC_2.99`.
+        version: String,
+        /// The newest version of that kind that it has.
+        newest: Option<String>,
     },
     /// A panic in it would end the process.
     PanicsAbort,
@@ -82,11 +96,17 @@ impl Refusal {
             Self::Changed => "changed while it was looked at".to_owned(),
             Self::Init(what) => format!("failed to start: {what}"),
             Self::Manifest(what) => format!("its manifest is invalid: {what}"),
-            Self::MissingDependency(name) => format!("needs the library `{name}`, which is not installed"),
+            Self::MissingDependency { name, needed_by } => {
+                format!("needs the library `{name}`, which is not installed; `{}` asks for it", needed_by.display())
+            }
             Self::NeedsIsolation => "must run in a process of its own, which this host does not offer".to_owned(),
             Self::NotALibrary(what) => format!("not a shared library: {what}"),
             Self::NotLoadable(what) => format!("the system refused to load it: {what}"),
             Self::NotLocked { plugin } => format!("the plugin `{plugin}` is not in the lock file for {TARGET}"),
+            Self::OldDependency { library, version, newest } => {
+                let has = newest.as_ref().map(|newest| format!(", only `{newest}` and older")).unwrap_or_default();
+                format!("needs `{version}`, which `{}` does not have{has}", library.display())
+            }
             Self::PanicsAbort => {
                 "was built with `panic = \"abort\"`, so a panic in it would end the process".to_owned()
             }
@@ -108,6 +128,12 @@ impl Refusal {
             Self::Abi { plugin, host } if plugin > host => Some("upgrade the host".to_owned()),
             Self::Abi { .. } => Some("upgrade the plugin".to_owned()),
             Self::Changed => Some("try again when nobody writes to it any more".to_owned()),
+            Self::MissingDependency { .. } => {
+                Some("install it, or name the folder that it is in in `LD_LIBRARY_PATH`".to_owned())
+            }
+            Self::OldDependency { .. } => {
+                Some("upgrade that library, or get the plugin built for an older system".to_owned())
+            }
             Self::NotLocked { .. } => {
                 Some("if it is meant to be used, `mlflow-deploy plugins lock` adds it".to_owned())
             }
@@ -119,7 +145,6 @@ impl Refusal {
             Self::WrongMachine { expected, .. } => Some(format!("get the plugin built for {expected}")),
             Self::Init(_)
             | Self::Manifest(_)
-            | Self::MissingDependency(_)
             | Self::NeedsIsolation
             | Self::NotALibrary(_)
             | Self::NotLoadable(_)
