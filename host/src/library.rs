@@ -9,13 +9,12 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use futures_timer::Delay;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{RemotePlugin, TableError, table_of};
 use tokio::sync::oneshot;
 
-use crate::race::race;
+use crate::race::{race, start_timer};
 use crate::{Refusal, linkage};
 
 /// How long a library may take to be loaded and to start.
@@ -29,6 +28,7 @@ pub(crate) async fn load(
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, Refusal> {
     let real = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    start_timer().await.map_err(|error| Refusal::Init(format!("no thread to keep time on: {error}")))?;
     let (sender, loaded) = oneshot::channel();
     let work = move || {
         // The receiver has gone where the deadline has passed: then nobody is left to be told.
@@ -38,7 +38,7 @@ pub(crate) async fn load(
         .name("mlflow-deploy-load".to_owned())
         .spawn(work)
         .map_err(|error| Refusal::Init(format!("no thread to load it on: {error}")))?;
-    match race(loaded, Delay::new(DEADLINE)).await {
+    match race(loaded, DEADLINE).await {
         Some(Ok(started)) => started,
         Some(Err(_panicked)) => Err(Refusal::Init("it panicked while it was loaded".to_owned())),
         None => Err(Refusal::TimedOut(DEADLINE)),

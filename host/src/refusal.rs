@@ -30,8 +30,8 @@ pub enum Refusal {
     MissingDependency {
         /// The library's name, such as `libssl.so.3`.
         name: String,
-        /// The file that needs it: the plugin's own, or another library's.
-        needed_by: PathBuf,
+        /// The other library that needs it, where it is not the plugin itself.
+        needed_by: Option<PathBuf>,
     },
     /// It asks for a process of its own.
     NeedsIsolation,
@@ -96,8 +96,11 @@ impl Refusal {
             Self::Changed => "changed while it was looked at".to_owned(),
             Self::Init(what) => format!("failed to start: {what}"),
             Self::Manifest(what) => format!("its manifest is invalid: {what}"),
-            Self::MissingDependency { name, needed_by } => {
-                format!("needs the library `{name}`, which is not installed; `{}` asks for it", needed_by.display())
+            Self::MissingDependency { name, needed_by: None } => {
+                format!("needs the library `{name}`, which is not installed")
+            }
+            Self::MissingDependency { name, needed_by: Some(by) } => {
+                format!("needs the library `{}`, which needs `{name}`, which is not installed", by.display())
             }
             Self::NeedsIsolation => "must run in a process of its own, which this host does not offer".to_owned(),
             Self::NotALibrary(what) => format!("not a shared library: {what}"),

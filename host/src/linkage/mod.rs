@@ -20,8 +20,8 @@ use crate::Refusal;
 pub struct Dependency {
     /// The name that it is asked for by, such as `libc.so.6`.
     pub name: String,
-    /// The file that asks for it.
-    pub needed_by: PathBuf,
+    /// The library that asks for it; `None` where that is the plugin itself.
+    pub needed_by: Option<PathBuf>,
     /// Where the loader would find it.
     pub found: Option<PathBuf>,
     /// A version of its symbols that is asked for and that it does not have, such as `GLIBC_2.99`.
@@ -68,7 +68,7 @@ pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, Refusal> {
             let asking = &walk.objects[at];
             let lack = library.and_then(|library| asking.object.lacks(&name, &walk.objects[library].object));
             found.push(Dependency {
-                needed_by: asking.path.clone(),
+                needed_by: (at != 0).then(|| asking.path.clone()),
                 found: library.map(|library| walk.objects[library].path.clone()),
                 newest: lack.as_ref().and_then(|lack| walk.objects[library?].object.newest_like(lack)),
                 lacks: lack,
@@ -172,7 +172,7 @@ mod tests {
         let of_a_third = check(&alone).unwrap_err();
         let by = folder.join("libmiddle-of-a-test.so");
         assert!(
-            matches!(&of_a_third, Refusal::MissingDependency { name, needed_by } if name == "libleaf-of-a-test.so" && *needed_by == by),
+            matches!(&of_a_third, Refusal::MissingDependency { name, needed_by } if name == "libleaf-of-a-test.so" && *needed_by == Some(by.clone())),
             "{of_a_third}"
         );
     }

@@ -52,7 +52,8 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 /// Why there is none, see [`ReadError`].
 pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
     let data = Bounded::new(file, LARGEST_HEADERS);
-    let found = match FileKind::parse(&data).map_err(damaged)? {
+    let kind = FileKind::parse(&data).map_err(|_unknown| damaged("it is neither an ELF nor a Mach-O file"))?;
+    let found = match kind {
         FileKind::Elf64 => in_elf(&data),
         FileKind::Elf32 => Err(ReadError::WrongMachine { found: elf32(&data)?, expected: native() }),
         FileKind::MachO64 => in_macho(&data),

@@ -88,7 +88,7 @@ fn the_first_directory_wins_and_the_other_is_named() {
     let search = || mlflow_deploy("plugins").plugin_dir(first.path()).plugin_dir(second.path());
     let which = search().arg("which").arg("echo").run();
     let (a, b) = (first.path().join("a.so"), second.path().join("b.so"));
-    assert_eq!(which.stdout, format!("{}\nshadows {}\n", a.display(), b.display()));
+    assert_eq!(which.stdout, format!("{}\nshadows {} (echo 0.1.0)\n", a.display(), b.display()));
     let listing = search().arg("list").arg("--json").run().json();
     assert_eq!(with_state(&listing, "shadowed")[0]["file"].as_str(), b.to_str());
     let chosen = search().arg("which").arg("echo").arg("--plugin").arg(&b).run();

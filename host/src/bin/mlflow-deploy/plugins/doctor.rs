@@ -55,7 +55,8 @@ struct Need {
     name: String,
     /// Where it is; `null` where it is missing.
     file: Option<PathBuf>,
-    needed_by: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed_by: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
 }

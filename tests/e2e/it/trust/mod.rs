@@ -1,0 +1,4 @@
+//! Whose plugins are loaded: owners and modes, links, the lock file.
+
+mod lock;
+mod owners;
