@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::manifest::TARGET;
 
 use crate::LockedPlugin;
 
-/// Why a file is not used as a plugin. It is shown as its reason and, where there is one, its fix.
+/// Why a file is not used as a plugin. It is shown as its reason and its fix.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -125,43 +125,33 @@ impl Refusal {
         }
     }
 
-    /// What to do about it, as a fragment; `None` where only whoever made the file can tell.
-    pub fn fix(&self) -> Option<String> {
-        match self {
-            Self::Abi { plugin, host } if plugin > host => Some("upgrade the host".to_owned()),
-            Self::Abi { .. } => Some("upgrade the plugin".to_owned()),
-            Self::Changed => Some("try again when nobody writes to it any more".to_owned()),
-            Self::MissingDependency { .. } => {
-                Some("install it, or name the folder that it is in in `LD_LIBRARY_PATH`".to_owned())
-            }
-            Self::OldDependency { .. } => {
-                Some("upgrade that library, or get the plugin built for an older system".to_owned())
-            }
-            Self::NotLocked { .. } => {
-                Some("if it is meant to be used, `mlflow-deploy plugins lock` adds it".to_owned())
-            }
-            Self::PanicsAbort => Some("build it with `panic = \"unwind\"`".to_owned()),
-            Self::Unlike { .. } => {
-                Some("get the file that was locked, or accept this one with `mlflow-deploy plugins lock`".to_owned())
-            }
-            Self::Untrusted { fix, .. } => Some(fix.clone()),
-            Self::WrongMachine { expected, .. } => Some(format!("get the plugin built for {expected}")),
-            Self::Init(_)
-            | Self::Manifest(_)
-            | Self::NeedsIsolation
-            | Self::NotALibrary(_)
-            | Self::NotLoadable(_)
-            | Self::Table(_)
-            | Self::TimedOut(_)
-            | Self::Unreadable(_) => None,
-        }
+    /// What to do about it, as a fragment.
+    pub fn fix(&self) -> String {
+        let fix = match self {
+            Self::Abi { plugin, host } if plugin > host => "upgrade the host",
+            Self::Abi { .. } => "upgrade the plugin",
+            Self::Changed => "try again when nobody writes to it any more",
+            Self::Init(_) => "see to what it needs, or tell its author",
+            Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => "get another version of it, or tell its author",
+            Self::MissingDependency { .. } => "install it, or name the folder that it is in in `LD_LIBRARY_PATH`",
+            Self::NeedsIsolation => "get a version of it that runs in its host's process",
+            Self::NotALibrary(_) => "remove it, or get the file anew",
+            Self::NotLoadable(_) => "get the plugin built for this system",
+            Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
+            Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
+            Self::PanicsAbort => "build it with `panic = \"unwind\"`",
+            Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
+            Self::Unreadable(_) => "see that it is there, and that you may read it",
+            Self::Untrusted { fix, .. } => fix,
+            Self::WrongMachine { expected, .. } => return format!("get the plugin built for {expected}"),
+        };
+        fix.to_owned()
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.reason())?;
-        self.fix().map_or(Ok(()), |fix| write!(formatter, ": {fix}"))
+        write!(formatter, "{}: {}", self.reason(), self.fix())
     }
 }
 

@@ -167,7 +167,7 @@ mod tests {
             assert!(said.ends_with(&fix), "{said}");
         }
         symlink("loop", safe.join("loop")).unwrap();
-        assert_eq!(refusal(&safe.join("loop")), "cannot be read: too many links lead to it");
+        assert!(refusal(&safe.join("loop")).starts_with("cannot be read: too many links lead to it"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use object::elf::{self, FileHeader32, FileHeader64, SHT_NOBITS};
 use object::macho::{self, MachHeader64};
-use object::read::elf::{FileHeader, SectionHeader};
+use object::read::ReadRef;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::macho::{MachHeader, Section, Segment};
 use object::{Endianness, FileKind};
 
@@ -74,6 +75,14 @@ fn in_elf<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     check_machine(format!("ELF {}", elf_processor(header, endian)))?;
     if header.e_type(endian) != elf::ET_DYN {
         return Err(ReadError::NotALibrary("an object file or a program, not a shared library".to_owned()));
+    }
+    for segment in header.program_headers(endian, data).map_err(damaged)? {
+        let (start, size) = segment.file_range(endian);
+        let is_whole = start.checked_add(size).is_some_and(|end| data.len().is_ok_and(|length| end <= length));
+        // The system's loader would map what is not there, and the process end when it is touched.
+        if segment.p_type(endian) == elf::PT_LOAD && !is_whole {
+            return Err(damaged("it is cut off: it has less than it says that it has"));
+        }
     }
     let sections = header.section_headers(endian, data).map_err(damaged)?;
     let names = match header.section_strings_index(endian, data) {

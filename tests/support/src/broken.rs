@@ -30,6 +30,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         ("program", plugin.with(KIND, &[2]), "not a shared library: an object file or a program"),
         ("other-processor", plugin.with(PROCESSOR, &OTHER_PROCESSOR), OTHER_PROCESSOR_NAME),
         ("32-bit", plugin.with(CLASS, &[1]), "built for 32-bit ELF"),
+        ("segment-cut-off", plugin.with_a_segment_cut_off(), "not a shared library: it is cut off"),
         ("mach-o", mach_o(), "built for Mach-O x86_64"),
         ("beyond-the-end", plugin.with_manifest_of(LARGEST), "not a shared library: "),
         ("too-large", plugin.with_manifest_of(LARGEST + 1), "it has 65537 bytes, and 65536 are allowed"),
@@ -150,6 +151,7 @@ const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
 const SECTION_HEADERS: usize = 0x28;
 const SEGMENTS: usize = 0x38;
+const FIRST_SEGMENT: usize = 0x40;
 
 /// Places in one section's header.
 const SECTION_HEADER: usize = 64;
@@ -231,6 +233,17 @@ impl Plugin {
         let mut elf = self.with(self.section_header(".mlflow_deploy") + OFFSET_IN_SECTION_HEADER, &place);
         elf.extend(json);
         elf
+    }
+
+    /// With a first segment that is longer than the file.
+    fn with_a_segment_cut_off(&self) -> Vec<u8> {
+        const SEGMENT: usize = 56;
+        const SIZES_IN_SEGMENT: usize = 32;
+        const LOAD: &[u8] = &[1, 0, 0, 0];
+        let mut segments = self.elf[FIRST_SEGMENT..].chunks_exact(SEGMENT);
+        let at = segments.position(|segment| segment.starts_with(LOAD)).expect("something to be loaded");
+        let size = (self.elf.len() as u64 + 1).to_le_bytes();
+        self.with(FIRST_SEGMENT + at * SEGMENT + SIZES_IN_SEGMENT, &[size, size].concat())
     }
 
     /// With another section that has the manifest's name.

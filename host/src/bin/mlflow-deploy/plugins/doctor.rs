@@ -117,7 +117,7 @@ fn verdict(
 ) -> (&'static str, Option<String>, Option<String>) {
     let choose = || Some("remove one of them, or choose with `--plugin PATH`".to_owned());
     if let Some(refusal) = refusal {
-        ("refused", Some(refusal.reason()), refusal.fix())
+        ("refused", Some(refusal.reason()), Some(refusal.fix()))
     } else if candidate.manifest().is_none() {
         ("ignored", Some("a library without a plugin's manifest, which is no fault".to_owned()), None)
     } else if let Some(rival) = discovery.rival(candidate) {
