@@ -56,7 +56,7 @@ pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, Refusal> {
     }
     let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
-    let object = Object::read(&path).map_err(|why| Refusal::NotALibrary(why.to_string()))?;
+    let object = Object::read(&path).map_err(|why| Refusal::NotALibrary(why.to_owned()))?;
     let search = Search::new(object.machine);
     let mut walk = Walk { objects: vec![Loaded { path, object, rpaths: Vec::new() }], by_name: HashMap::new() };
     let mut found = Vec::new();
