@@ -142,8 +142,8 @@ impl Candidate {
         let real = self.path.canonicalize().map_err(unreadable)?;
         trust::check(&real, &opened.metadata)?;
         self.warnings.extend(trust::warning(&real, &opened.metadata));
-        // Of a file in a directory of the search path, that was seen to already, unless it is a link.
-        if self.directory.is_some() && real.parent() == self.path.parent() {
+        // What leads to a directory of the search path was seen to already, but not what a link in it leads to.
+        if self.directory.is_some() && !fs::symlink_metadata(&self.path).map_err(unreadable)?.is_symlink() {
             return Ok(());
         }
         self.warnings.extend(trust::check_way(&self.path)?);

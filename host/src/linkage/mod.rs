@@ -61,9 +61,9 @@ pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, Refusal> {
     let mut walk = Walk { objects: vec![Loaded { path, object, rpaths: Vec::new() }], by_name: HashMap::new() };
     let mut found = Vec::new();
     let mut at = 0;
-    while at < walk.objects.len() && found.len() < MOST {
+    while at < walk.objects.len() {
         let needed = walk.objects[at].object.needed.clone();
-        for name in needed {
+        for name in needed.into_iter().take(MOST - found.len()) {
             let library = walk.resolve(&search, at, &name);
             let asking = &walk.objects[at];
             let lack = library.and_then(|library| asking.object.lacks(&name, &walk.objects[library].object));

@@ -78,8 +78,7 @@ impl Object {
     pub(super) fn newest_like(&self, version: &str) -> Option<String> {
         let (kind, _) = version.rsplit_once('_')?;
         let numbers = |version: &str| {
-            let (its_kind, numbers) = version.rsplit_once('_').filter(|(its_kind, _)| *its_kind == kind)?;
-            debug_assert_eq!(its_kind, kind);
+            let numbers = version.strip_prefix(kind)?.strip_prefix('_')?;
             numbers.split('.').map(|number| number.parse().ok()).collect::<Option<Vec<u32>>>()
         };
         let defined = self.defines.iter().filter_map(|version| Some((numbers(version)?, version)));

@@ -115,3 +115,19 @@ fn loaded() -> Vec<PathBuf> {
     paths.dedup();
     paths
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_mean_what_they_mean_to_the_loader() {
+        let arch = std::env::consts::ARCH;
+        let folders = |list: &str| folders(OsStr::new(list), Path::new("/opt/plugins/x.so"));
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(folders("/a:${ORIGIN}/../lib;$ORIGIN"), paths(&["/a", "/opt/plugins/../lib", "/opt/plugins"]));
+        assert_eq!(folders("/b/$PLATFORM:"), paths(&[&format!("/b/{arch}"), "."]));
+        assert_eq!(folders("/$LIB/x"), paths(&["/lib64/x", &format!("/lib/{arch}-linux-gnu/x"), "/lib/x"]));
+        assert_eq!(folders(""), paths(&[]));
+    }
+}

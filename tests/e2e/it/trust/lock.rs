@@ -96,8 +96,10 @@ fn other_platforms_entries_stay_and_the_text_is_stable() {
     let text = fs::read_to_string(&path).unwrap();
     let old = text.find("wasm32-elsewhere").unwrap();
     assert!(text.find(TARGET).unwrap() != old && text.contains(&ours[ours.find("sha256").unwrap()..]), "{text}");
-    let unchanged = run("plugins lock --json", folder).run().json();
-    assert_eq!(unchanged["plugins"][0]["change"], "kept");
+    fs::write(folder.join("plugins/text.so"), "hello").unwrap();
+    let unchanged = run("plugins lock --json", folder).run();
+    assert!(unchanged.stderr.contains("text.so`: not a shared library: "), "{unchanged:?}");
+    assert_eq!(unchanged.json()["plugins"][0]["change"], "kept");
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 

@@ -54,9 +54,9 @@ struct Finding<'a> {
 struct Need {
     name: String,
     /// Where it is; `null` where it is missing.
-    file: Option<PathBuf>,
+    file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    needed_by: Option<PathBuf>,
+    needed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lacks: Option<String>,
 }
@@ -134,7 +134,8 @@ fn verdict(
 impl From<Dependency> for Need {
     fn from(dependency: Dependency) -> Self {
         let Dependency { name, needed_by, found, lacks, .. } = dependency;
-        Self { name, file: found, needed_by, lacks }
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        Self { name, file: found.map(text), needed_by: needed_by.map(text), lacks }
     }
 }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mlflow_deploy::manifest::{Manifest, TARGET};
-use mlflow_deploy::{Candidate, Host, Lock, LockedPlugin};
+use mlflow_deploy::{Candidate, CandidateState, Host, Lock, LockedPlugin};
 use serde::Serialize;
 
 use super::lossy;
@@ -36,6 +36,11 @@ pub(super) fn write(path: &Path, host: &Host, report: &Report) -> Result<(), Fai
     let old = if path.exists() { Lock::read(path)? } else { Lock::default() };
     let discovery = host.discover();
     discovery.warnings().for_each(|warning| report.talk().warning(warning));
+    for candidate in &discovery.candidates {
+        if let CandidateState::Refused(refusal) = &candidate.state {
+            report.talk().warning(&format!("not locked: `{}`: {refusal}", candidate.path.display()));
+        }
+    }
     let found = Lock::of(&discovery)?;
     let new = old.refreshed(&found);
     replace(path, &new.to_text())
@@ -93,7 +98,7 @@ struct Verdict {
     /// `ok`, `refused`, or `missing`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
+    file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -108,7 +113,7 @@ pub(super) fn verify(path: &Path, host: &Host, report: &Report) -> Result<(), Fa
         Verdict {
             name: manifest.name.clone(),
             state: if refusal.is_none() { "ok" } else { "refused" },
-            file: Some(candidate.path.clone()),
+            file: Some(candidate.path.to_string_lossy().into_owned()),
             reason: refusal.map(|refusal| refusal.to_string()),
         }
     };
@@ -139,7 +144,7 @@ impl fmt::Display for Verified<'_> {
         for Verdict { name, state, file, reason } in &self.plugins {
             write!(formatter, "{state:<7} {name}")?;
             if let Some(file) = file {
-                write!(formatter, " {}", file.display())?;
+                write!(formatter, " {file}")?;
             }
             if let Some(reason) = reason {
                 write!(formatter, ": {reason}")?;
