@@ -19,12 +19,13 @@ use crate::search_path::{NamedFile, Sources};
 pub struct HostBuilder {
     pub(crate) sources: Sources,
     pub(crate) schemes: Option<Vec<String>>,
+    pub(crate) lock_file: Option<PathBuf>,
     pub(crate) listener: Listener,
 }
 
 impl HostBuilder {
     pub(crate) fn new() -> Self {
-        Self { sources: Sources::default(), schemes: None, listener: Arc::new(trace) }
+        Self { sources: Sources::default(), schemes: None, lock_file: None, listener: Arc::new(trace) }
     }
 
     /// Adds a directory that comes before all others.
@@ -66,6 +67,14 @@ impl HostBuilder {
     #[must_use]
     pub fn allow_schemes<S: AsRef<str>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
         self.schemes = Some(schemes.into_iter().map(|scheme| scheme.as_ref().to_lowercase()).collect());
+        self
+    }
+
+    /// Loads only plugins that this lock file has, as `mlflow-deploy plugins lock` writes it. Without it, the file that
+    /// `MLFLOW_DEPLOY_LOCK_FILE` names, where it is set.
+    #[must_use]
+    pub fn lock_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.lock_file = Some(file.into());
         self
     }
 

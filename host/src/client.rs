@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_timer::Delay;
 use mlflow_deploy_plugin_api::args::{
     Arguments, CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,
     Invoke, ListDeployments, ListEndpoints, Predict, PredictStream, UpdateDeployment, UpdateEndpoint,
@@ -168,7 +167,7 @@ impl PredictionStream {
             None => stream.next().await,
             Some((deadline, limit)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                race(stream.next(), Delay::new(left)).await.unwrap_or_else(|| Some(Err(out_of_time(limit))))
+                race(stream.next(), left).await.unwrap_or_else(|| Some(Err(out_of_time(limit))))
             }
         };
         if !matches!(item, Some(Ok(_))) {
@@ -185,9 +184,7 @@ pub(crate) async fn within<T, E: From<Error>>(
 ) -> Result<T, E> {
     match limit {
         None => call.await,
-        Some(limit) => {
-            race(call, Delay::new(limit.min(LONGEST))).await.unwrap_or_else(|| Err(out_of_time(limit).into()))
-        }
+        Some(limit) => race(call, limit.min(LONGEST)).await.unwrap_or_else(|| Err(out_of_time(limit).into())),
     }
 }
 

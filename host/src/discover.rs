@@ -1,15 +1,18 @@
 //! Directories and the manifests in them: what could be loaded, and why the rest could not. Runs no plugin's code.
 
+use std::collections::HashMap;
 use std::env::consts::DLL_EXTENSION;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
-use mlflow_deploy_plugin_api::manifest::{self, Isolation, Manifest, Panic, ReadError, TARGET};
+use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic, TARGET};
 
+use crate::digest::Identity;
+use crate::file::PluginFile;
 use crate::search_path::{NamedFile, Origin, SearchEntry};
-use crate::{Refusal, trust};
+use crate::{Dependency, Refusal, linkage, trust};
 
 /// What a look through the search path found.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +22,6 @@ pub struct Discovery {
     pub directories: Vec<Directory>,
     /// The files in order: by directory, then by name.
     pub candidates: Vec<Candidate>,
-    /// What is not wrong, but should be known.
-    pub warnings: Vec<String>,
 }
 
 /// A directory that was looked in.
@@ -33,6 +34,8 @@ pub struct Directory {
     pub origin: Origin,
     /// What became of it.
     pub state: DirectoryState,
+    /// What is not wrong with it, but should be known.
+    pub warnings: Vec<String>,
 }
 
 /// What became of a directory.
@@ -47,6 +50,8 @@ pub enum DirectoryState {
     Refused(Refusal),
     /// It is not absolute, so that it would mean something else in another folder.
     Relative,
+    /// An earlier directory by another name, or the same name twice: this is the earlier one.
+    Repeated(PathBuf),
 }
 
 /// A file that might be a plugin.
@@ -59,6 +64,12 @@ pub struct Candidate {
     pub directory: Option<usize>,
     /// What became of it.
     pub state: CandidateState,
+    /// What is not wrong with it, but should be known.
+    pub warnings: Vec<String>,
+    /// What it says of itself, where that could be read, whether it is used or not.
+    declared: Option<Box<Manifest>>,
+    /// The file that was looked at, where there is one.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// What became of a file.
@@ -80,6 +91,69 @@ impl Candidate {
             CandidateState::Ignored | CandidateState::Refused(_) => None,
         }
     }
+
+    /// What the file says of itself, also where it is refused. What is not trusted is not read.
+    pub fn declared(&self) -> Option<&Manifest> {
+        self.manifest().or(self.declared.as_deref())
+    }
+
+    /// The libraries that it needs, and which of them are not there. Nothing is loaded; of what is not trusted, and so
+    /// not used, nothing is read.
+    ///
+    /// # Errors
+    /// [`Refusal::NotALibrary`] and [`Refusal::Unreadable`], where the file is not what was found any more.
+    pub fn dependencies(&self) -> Result<Vec<Dependency>, Refusal> {
+        match self.state {
+            CandidateState::Usable(_) => linkage::dependencies(&self.path),
+            CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Looks at a file: at whose it is before what is in it.
+    fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool) -> Self {
+        let state = CandidateState::Ignored;
+        let mut candidate = Self { path, directory, state, warnings: Vec::new(), declared: None, identity: None };
+        match candidate.read(is_trusted) {
+            Ok(None) => {}
+            Ok(Some(manifest)) => match check(&manifest) {
+                Ok(()) => candidate.state = CandidateState::Usable(manifest),
+                Err(refusal) => {
+                    candidate.state = CandidateState::Refused(refusal);
+                    candidate.declared = Some(manifest);
+                }
+            },
+            Err(refusal) => candidate.state = CandidateState::Refused(refusal),
+        }
+        candidate
+    }
+
+    fn read(&mut self, is_trusted: bool) -> Result<Option<Box<Manifest>>, Refusal> {
+        let opened = PluginFile::open(&self.path)?;
+        self.identity = Some(opened.identity);
+        if !is_trusted {
+            self.check_trust(&opened)?;
+        }
+        Ok(opened.manifest()?.map(Box::new))
+    }
+
+    /// Whether only root or the user could have put the file where it is.
+    fn check_trust(&mut self, opened: &PluginFile) -> Result<(), Refusal> {
+        let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
+        let real = self.path.canonicalize().map_err(unreadable)?;
+        trust::check(&real, &opened.metadata)?;
+        self.warnings.extend(trust::warning(&real, &opened.metadata));
+        // What leads to a directory of the search path was seen to already, but not what a link in it leads to.
+        if self.directory.is_some() && !fs::symlink_metadata(&self.path).map_err(unreadable)?.is_symlink() {
+            return Ok(());
+        }
+        self.warnings.extend(trust::check_way(&self.path)?);
+        if let Some(folder) = real.parent() {
+            let metadata = fs::metadata(folder).map_err(unreadable)?;
+            trust::check(folder, &metadata)?;
+            self.warnings.extend(trust::warning(folder, &metadata));
+        }
+        Ok(())
+    }
 }
 
 impl Discovery {
@@ -87,21 +161,38 @@ impl Discovery {
     pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry]) -> Self {
         let mut discovery = Self::default();
         for NamedFile { path, trusted } in files {
-            let state = if path.exists() {
-                inspect(path, *trusted).into()
-            } else {
-                CandidateState::Refused(Refusal::Unreadable("no such file".to_owned()))
-            };
-            discovery.candidates.push(Candidate { path: path.clone(), directory: None, state });
+            discovery.candidates.push(Candidate::inspect(path.clone(), None, *trusted));
         }
+        let mut seen = HashMap::new();
         for entry in entries {
-            let state = discovery.read_directory(entry).unwrap_or_else(|state| state);
-            discovery.directories.push(Directory { path: entry.path.clone(), origin: entry.origin, state });
+            let (path, origin) = (entry.path.clone(), entry.origin);
+            let mut warnings = Vec::new();
+            let state = discovery.read_directory(entry, &mut warnings, &mut seen).unwrap_or_else(|state| state);
+            discovery.directories.push(Directory { path, origin, state, warnings });
         }
         discovery
     }
 
-    fn read_directory(&mut self, entry: &SearchEntry) -> Result<DirectoryState, DirectoryState> {
+    /// What is not wrong anywhere, but should be known.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        let of_directories = self.directories.iter().flat_map(|directory| &directory.warnings);
+        of_directories.chain(self.candidates.iter().flat_map(|candidate| &candidate.warnings)).map(String::as_str)
+    }
+
+    /// What should be known of a file and of the directory that it was found in.
+    pub(crate) fn warnings_about(&self, candidate: &Candidate) -> Vec<String> {
+        let directory = candidate.directory.and_then(|at| self.directories.get(at));
+        let of_directory = directory.into_iter().flat_map(|directory| &directory.warnings);
+        of_directory.chain(&candidate.warnings).cloned().collect()
+    }
+
+    /// Looks at the files of a directory, unless it was `seen` by another name.
+    fn read_directory(
+        &mut self,
+        entry: &SearchEntry,
+        warnings: &mut Vec<String>,
+        seen: &mut HashMap<((u64, u64), &'static str), PathBuf>,
+    ) -> Result<DirectoryState, DirectoryState> {
         let unreadable = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => DirectoryState::Missing,
             _ => DirectoryState::Refused(Refusal::Unreadable(error.to_string())),
@@ -110,23 +201,25 @@ impl Discovery {
             return Err(DirectoryState::Relative);
         }
         let metadata = fs::metadata(&entry.path).map_err(unreadable)?;
+        let place = Identity::from(&metadata).place();
+        // All of its files were looked at, or those of the same names.
+        if let Some(earlier) = seen.get(&(place, "")).or_else(|| seen.get(&(place, entry.prefix))) {
+            return Err(DirectoryState::Repeated(earlier.clone()));
+        }
+        seen.insert((place, entry.prefix), entry.path.clone());
         let listing = fs::read_dir(&entry.path).map_err(unreadable)?;
         let mut files: Vec<_> =
             listing.filter_map(|file| Some(file.ok()?.path())).filter(|path| is_library(path, entry.prefix)).collect();
         if !files.is_empty() {
             // A folder without libraries harms nobody, whoever owns it.
             trust::check(&entry.path, &metadata).map_err(DirectoryState::Refused)?;
-            if trust::is_group_writable(&metadata) {
-                self.warnings.push(format!("`{}` can be changed by its group: `chmod g-w` it", entry.path.display()));
-            }
+            warnings.extend(trust::warning(&entry.path, &metadata));
+            warnings.extend(trust::check_way(&entry.path).map_err(DirectoryState::Refused)?);
         }
         files.sort();
         let looked_at = files.len();
         let directory = Some(self.directories.len());
-        for path in files {
-            let state = inspect(&path, false).into();
-            self.candidates.push(Candidate { path, directory, state });
-        }
+        self.candidates.extend(files.into_iter().map(|path| Candidate::inspect(path, directory, false)));
         Ok(DirectoryState::Read(looked_at))
     }
 }
@@ -135,56 +228,6 @@ impl Discovery {
 fn is_library(path: &Path, prefix: &str) -> bool {
     let has_prefix = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
     has_prefix && path.extension().is_some_and(|extension| extension == DLL_EXTENSION || extension == "so")
-}
-
-/// What a file is found to be.
-enum Found {
-    Library,
-    Plugin(Box<Manifest>),
-    Refused(Refusal),
-}
-
-impl From<Found> for CandidateState {
-    fn from(found: Found) -> Self {
-        match found {
-            Found::Library => Self::Ignored,
-            Found::Plugin(manifest) => Self::Usable(manifest),
-            Found::Refused(refusal) => Self::Refused(refusal),
-        }
-    }
-}
-
-/// Reads a file's manifest, and checks what can be checked before it is loaded.
-fn inspect(path: &Path, trusted: bool) -> Found {
-    // To open a pipe would be to wait for its writer.
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => {
-            return Found::Refused(Refusal::NotALibrary("not a file, but a folder, pipe or device".to_owned()));
-        }
-        Ok(_) => {}
-        Err(error) => return Found::Refused(Refusal::Unreadable(error.to_string())),
-    }
-    let manifest = match manifest::read(path) {
-        Ok(manifest) => manifest,
-        Err(ReadError::NoManifest) => return Found::Library,
-        Err(error) => return Found::Refused(refusal(error)),
-    };
-    let trust = if trusted { Ok(()) } else { check_trust(path) };
-    match trust.and_then(|()| check(&manifest)) {
-        Ok(()) => Found::Plugin(Box::new(manifest)),
-        Err(refusal) => Found::Refused(refusal),
-    }
-}
-
-/// Whether only root or the user could have put the file where it is.
-fn check_trust(path: &Path) -> Result<(), Refusal> {
-    let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
-    let real = path.canonicalize().map_err(unreadable)?;
-    trust::check(&real, &fs::metadata(&real).map_err(unreadable)?)?;
-    match real.parent() {
-        Some(folder) => trust::check(folder, &fs::metadata(folder).map_err(unreadable)?),
-        None => Ok(()),
-    }
 }
 
 /// Whether what a manifest says lets this host load its plugin.
@@ -202,14 +245,4 @@ fn check(manifest: &Manifest) -> Result<(), Refusal> {
         return Err(Refusal::NeedsIsolation);
     }
     Ok(())
-}
-
-fn refusal(error: ReadError) -> Refusal {
-    match error {
-        ReadError::Invalid(what) => Refusal::Manifest(what),
-        ReadError::Io(error) => Refusal::Unreadable(error.to_string()),
-        ReadError::NotALibrary(what) => Refusal::NotALibrary(what),
-        ReadError::WrongMachine { found, expected } => Refusal::WrongMachine { found, expected },
-        _ => Refusal::NotALibrary("it is of an unknown kind".to_owned()),
-    }
 }

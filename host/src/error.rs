@@ -30,6 +30,14 @@ pub enum Error {
         /// Why.
         refusal: Refusal,
     },
+    /// The lock file that plugins have to agree with is not there, or is none.
+    #[error("the lock file `{}` cannot be used: {why}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why, as a fragment.
+        why: String,
+    },
     /// The program serves targets of other schemes only.
     #[error("targets of the scheme `{scheme}` are not allowed here, only `{}`", allowed.join("`, `"))]
     NotAllowed {
@@ -53,7 +61,7 @@ impl Error {
     /// The machine-readable code.
     pub fn code(&self) -> &ErrorCode {
         match self {
-            Self::Ambiguous { .. } | Self::NoTarget => &ErrorCode::INVALID_PARAMETER_VALUE,
+            Self::Ambiguous { .. } | Self::Lock { .. } | Self::NoTarget => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::Load { .. } => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::NotAllowed { .. } => &ErrorCode::PERMISSION_DENIED,
             Self::NoPlugin(_) => &ErrorCode::PLUGIN_NOT_FOUND,
@@ -82,7 +90,11 @@ impl Error {
                 let _ = writeln!(text, "caused by: {cause}");
                 text
             }),
-            Self::Ambiguous { .. } | Self::Load { .. } | Self::NoTarget | Self::NotAllowed { .. } => String::new(),
+            Self::Ambiguous { .. }
+            | Self::Load { .. }
+            | Self::Lock { .. }
+            | Self::NoTarget
+            | Self::NotAllowed { .. } => String::new(),
         }
     }
 }
@@ -170,6 +182,7 @@ impl DirectoryState {
             Self::Relative => {
                 "skipped: the path is relative, and plugins are not taken from the current folder".to_owned()
             }
+            Self::Repeated(earlier) => format!("the same folder as `{}`", earlier.display()),
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlflow_deploy_plugin_api::args::RunLocal;
+use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
-use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 use tokio::sync::OnceCell;
 
@@ -16,9 +15,11 @@ use crate::builder::HostBuilder;
 use crate::client::DeployClient;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
+use crate::file::PluginFile;
 use crate::local::LocalDeployment;
+use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
-use crate::target::Target;
+use crate::target::{Chosen, Target};
 use crate::{Error, Refusal, library};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
@@ -46,6 +47,7 @@ pub struct Host(Arc<Shared>);
 struct Shared {
     sources: Sources,
     schemes: Option<Vec<String>>,
+    lock_file: Option<PathBuf>,
     listener: Listener,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
@@ -70,6 +72,16 @@ impl Host {
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
         Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment))
+    }
+
+    /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
+    /// `MLFLOW_DEPLOY_LOCK_FILE` names; `None` where there is neither.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] where it is not there, or is none.
+    pub fn lock(&self) -> Result<Option<Lock>, Error> {
+        let named = || environment("MLFLOW_DEPLOY_LOCK_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+        self.0.lock_file.clone().or_else(named).map(|file| Lock::read(&file)).transpose()
     }
 
     /// Makes a client of a target; without one, of the target that is set.
@@ -112,8 +124,13 @@ impl Host {
         }
         let discovery = self.discover();
         let winner = discovery.choose(&uri)?.winner;
-        let manifest = winner.manifest().expect("only what has a manifest is chosen").clone();
-        Ok(Target::new(self.clone(), uri, winner.path.clone(), Arc::new(manifest)))
+        let plugin = Chosen {
+            path: winner.path.clone(),
+            manifest: Arc::new(winner.manifest().expect("only what has a manifest is chosen").clone()),
+            identity: winner.identity.expect("a manifest was read from a file"),
+            warnings: discovery.warnings_about(winner),
+        };
+        Ok(Target::new(self.clone(), uri, plugin))
     }
 
     /// Sets the target that is meant where none is given. Every target that a plugin serves is accepted.
@@ -166,28 +183,39 @@ impl Host {
         self.target(Some(&arguments.target_uri))?.run_local(arguments).await
     }
 
-    /// A plugin by its file, loaded now unless it is already.
-    pub(crate) async fn load(&self, path: &Path, manifest: &Manifest) -> Result<RemotePlugin, Error> {
-        let refused = |refusal| Error::Load { path: path.to_owned(), refusal };
-        let id = identity(path).map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
-        let cell = Arc::clone(lock(&self.0.loaded).entry(id).or_default());
+    /// The plugin that was chosen, loaded now unless it is already.
+    pub(crate) async fn load(&self, chosen: &Chosen) -> Result<RemotePlugin, Error> {
+        let Chosen { path, manifest, identity, warnings } = chosen;
+        let cell = Arc::clone(lock(&self.0.loaded).entry(identity.place()).or_default());
         let (listener, plugin) = (Arc::clone(&self.0.listener), manifest.name.clone());
         let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
-        Ok(cell.get_or_try_init(|| library::load(path, listener)).await.map_err(refused)?.clone())
+        let refused = |refusal| Error::Load { path: path.clone(), refusal };
+        let load = async || {
+            warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
+            let lock = self.lock()?;
+            let admit = || {
+                let opened = PluginFile::open(path)?;
+                if opened.identity != *identity {
+                    return Err(Refusal::Changed);
+                }
+                lock.map_or(Ok(()), |lock| lock.check_measured(manifest, &opened.measure()?))
+            };
+            admit().map_err(refused)?;
+            let plugin = library::load(path, listener).await.map_err(refused)?;
+            // The system took the file by its path: it has to be the one that was looked at.
+            identity.check(path).map_err(refused)?;
+            Ok(plugin)
+        };
+        cell.get_or_try_init(load).await.cloned()
     }
 }
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, listener } = builder;
-        Self(Arc::new(Shared { sources, schemes, listener, target: Mutex::default(), loaded: Mutex::default() }))
+        let HostBuilder { sources, schemes, lock_file, listener } = builder;
+        let (target, loaded) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared { sources, schemes, lock_file, listener, target, loaded }))
     }
-}
-
-/// The file behind a path.
-fn identity(path: &Path) -> std::io::Result<FileId> {
-    let metadata = std::fs::metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

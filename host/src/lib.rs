@@ -3,12 +3,16 @@
 pub mod blocking;
 mod builder;
 mod client;
+mod digest;
 mod discover;
 mod error;
 mod event;
+mod file;
 mod host;
 mod library;
+mod linkage;
 mod local;
+mod lock;
 #[cfg(feature = "predictions")]
 pub mod predictions;
 mod process;
@@ -22,14 +26,18 @@ mod trust;
 
 pub use builder::HostBuilder;
 pub use client::{DeployClient, PredictionStream};
+pub use digest::Digest;
 pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
 pub use library::leave;
+pub use linkage::Dependency;
 pub use local::LocalDeployment;
+pub use lock::{Lock, LockedPlugin};
 pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
+pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
     ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, TargetUri, args, manifest,
 };

@@ -2,19 +2,20 @@
 
 #![expect(unsafe_code, reason = "loading a library runs its code, and takes its symbols at their word")]
 
+#[cfg(target_os = "linux")]
+use std::ffi::c_ulong;
 use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use futures_timer::Delay;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{RemotePlugin, TableError, table_of};
 use tokio::sync::oneshot;
 
-use crate::Refusal;
-use crate::race::race;
+use crate::race::{race, start_timer};
+use crate::{Refusal, linkage};
 
 /// How long a library may take to be loaded and to start.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -27,6 +28,7 @@ pub(crate) async fn load(
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, Refusal> {
     let real = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    start_timer().await.map_err(|error| Refusal::Init(format!("no thread to keep time on: {error}")))?;
     let (sender, loaded) = oneshot::channel();
     let work = move || {
         // The receiver has gone where the deadline has passed: then nobody is left to be told.
@@ -36,7 +38,7 @@ pub(crate) async fn load(
         .name("mlflow-deploy-load".to_owned())
         .spawn(work)
         .map_err(|error| Refusal::Init(format!("no thread to load it on: {error}")))?;
-    match race(loaded, Delay::new(DEADLINE)).await {
+    match race(loaded, DEADLINE).await {
         Some(Ok(started)) => started,
         Some(Err(_panicked)) => Err(Refusal::Init("it panicked while it was loaded".to_owned())),
         None => Err(Refusal::TimedOut(DEADLINE)),
@@ -54,10 +56,33 @@ pub fn leave(code: u8) -> ! {
     _exit(code.into())
 }
 
+/// Whether the process has rights that whoever started it has not: by its ids, by the capabilities of its file, or
+/// because a security module says so. The system's loader ignores its variables then, and so does this host.
+pub(crate) fn is_privileged() -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        const AT_SECURE: c_ulong = 23;
+        // glibc's and musl's own function, of this signature; it only looks at what the kernel handed over at the start.
+        unsafe extern "C" {
+            safe fn getauxval(entry: c_ulong) -> c_ulong;
+        }
+        getauxval(AT_SECURE) != 0
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        // The BSDs' and macOS's own function, of this signature.
+        unsafe extern "C" {
+            safe fn issetugid() -> c_int;
+        }
+        issetugid() != 0
+    }
+}
+
 fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'static) -> Result<RemotePlugin, Refusal> {
     // SAFETY: the file is a plugin by its manifest, from a place that only the user and root can write to; what its
     // initialisers do is the plugin's promise.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(not_loadable)?;
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| not_loadable(path, &error))?;
     // Never unloaded: its threads and its functions live as long as the process.
     let library: &'static Library = Box::leak(Box::new(library));
     let symbol = |name: &CStr| {
@@ -74,11 +99,13 @@ fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'stat
     unsafe { RemotePlugin::start(table, listener) }.map_err(|error| Refusal::Init(error.to_string()))
 }
 
-/// Finds the missing dependency's name in what the system's loader says.
-fn not_loadable(error: libloading::Error) -> Refusal {
-    let said = std::error::Error::source(&error).map_or_else(|| format!("{error:?}"), ToString::to_string);
-    match said.split_once(": cannot open shared object file") {
-        Some((name, _)) if !name.contains('/') => Refusal::MissingDependency(name.to_owned()),
-        _ => Refusal::NotLoadable(said),
+/// What is wrong, in our words where we can tell, else in those of the system's loader.
+fn not_loadable(path: &Path, error: &libloading::Error) -> Refusal {
+    match linkage::check(path) {
+        Err(refusal @ (Refusal::MissingDependency { .. } | Refusal::OldDependency { .. })) => refusal,
+        _ => {
+            let said = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
+            Refusal::NotLoadable(said)
+        }
     }
 }

@@ -1,67 +1,85 @@
 //! Why a file is not used as a plugin: one typed reason each, and what to do about it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ffi::TableError;
-use thiserror::Error;
+use mlflow_deploy_plugin_api::manifest::TARGET;
 
-/// Why a file is not used as a plugin.
-#[derive(Clone, Debug, Error)]
+use crate::LockedPlugin;
+
+/// Why a file is not used as a plugin. It is shown as its reason and its fix.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Refusal {
     /// Its manifest or its table speaks another version of the contract.
-    #[error("speaks plugin ABI {plugin}, and this host ABI {host}: upgrade the {}", if plugin > host { "host" } else { "plugin" })]
     Abi {
         /// The plugin's version.
         plugin: u32,
         /// The host's version.
         host: u32,
     },
+    /// It was written to, or replaced, between two looks at it.
+    Changed,
     /// Its `init` said that it failed, or took the process's other threads by surprise.
-    #[error("failed to start: {0}")]
     Init(String),
     /// The manifest is there, but wrong.
-    #[error("its manifest is invalid: {0}")]
     Manifest(String),
     /// A library that it needs is not there.
-    #[error("needs the library `{0}`, which is not installed")]
-    MissingDependency(String),
+    MissingDependency {
+        /// The library's name, such as `libssl.so.3`.
+        name: String,
+        /// The other library that needs it, where it is not the plugin itself.
+        needed_by: Option<PathBuf>,
+    },
     /// It asks for a process of its own.
-    #[error("must run in a process of its own, which this host does not offer")]
     NeedsIsolation,
     /// It is no shared library, or a damaged one.
-    #[error("not a shared library: {0}")]
     NotALibrary(String),
     /// The system's loader would not load it.
-    #[error("the system refused to load it: {0}")]
     NotLoadable(String),
+    /// The lock file does not name it.
+    NotLocked {
+        /// The plugin's name.
+        plugin: String,
+    },
+    /// A library that it needs is there, but older than the one it was built with.
+    OldDependency {
+        /// The library's file.
+        library: PathBuf,
+        /// The version of its symbols that is needed, such as `GLIBC_2.99`.
+        version: String,
+        /// The newest version of that kind that it has.
+        newest: Option<String>,
+    },
     /// A panic in it would end the process.
-    #[error(
-        "was built with `panic = \"abort\"`, so a panic in it would end the process: build it with `panic = \"unwind\"`"
-    )]
     PanicsAbort,
     /// Its table cannot be used.
-    #[error("{0}")]
     Table(TableError),
     /// Loading it did not come to an end.
-    #[error("did not finish loading within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
+    /// The lock file has another file by its name.
+    Unlike {
+        /// What the lock file has; one of them, where it has several.
+        expected: Box<LockedPlugin>,
+        /// What the file is.
+        found: Box<LockedPlugin>,
+    },
     /// It could not be read.
-    #[error("cannot be read: {0}")]
     Unreadable(String),
     /// Somebody else could have put it there.
-    #[error("{why}: `{}` {fix}", path.display())]
     Untrusted {
         /// The file or directory in question.
         path: PathBuf,
         /// What is wrong with it.
         why: &'static str,
+        /// What shows it.
+        found: String,
         /// How to put it right.
         fix: String,
     },
     /// It is for another processor, system or C library.
-    #[error("built for {found}, and this host is for {expected}: get the plugin built for {expected}")]
     WrongMachine {
         /// What it is built for.
         found: String,
@@ -69,3 +87,72 @@ pub enum Refusal {
         expected: String,
     },
 }
+
+impl Refusal {
+    /// What is wrong, as a fragment.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Abi { plugin, host } => format!("speaks plugin ABI {plugin}, and this host ABI {host}"),
+            Self::Changed => "changed while it was looked at".to_owned(),
+            Self::Init(what) => format!("failed to start: {what}"),
+            Self::Manifest(what) => format!("its manifest is invalid: {what}"),
+            Self::MissingDependency { name, needed_by: None } => {
+                format!("needs the library `{name}`, which is not installed")
+            }
+            Self::MissingDependency { name, needed_by: Some(by) } => {
+                format!("needs the library `{}`, which needs `{name}`, which is not installed", by.display())
+            }
+            Self::NeedsIsolation => "must run in a process of its own, which this host does not offer".to_owned(),
+            Self::NotALibrary(what) => format!("not a shared library: {what}"),
+            Self::NotLoadable(what) => format!("the system refused to load it: {what}"),
+            Self::NotLocked { plugin } => format!("the plugin `{plugin}` is not in the lock file for {TARGET}"),
+            Self::OldDependency { library, version, newest } => {
+                let has = newest.as_ref().map(|newest| format!(", only `{newest}` and older")).unwrap_or_default();
+                format!("needs `{version}`, which `{}` does not have{has}", library.display())
+            }
+            Self::PanicsAbort => {
+                "was built with `panic = \"abort\"`, so a panic in it would end the process".to_owned()
+            }
+            Self::Table(error) => error.to_string(),
+            Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
+            Self::Unlike { expected, found } => format!(
+                "not the plugin `{}` of the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
+                found.name, expected.version, expected.sha256, found.version, found.sha256
+            ),
+            Self::Unreadable(what) => format!("cannot be read: {what}"),
+            Self::Untrusted { path, why, found, .. } => format!("{why}: `{}` {found}", path.display()),
+            Self::WrongMachine { found, expected } => format!("built for {found}, and this host is for {expected}"),
+        }
+    }
+
+    /// What to do about it, as a fragment.
+    pub fn fix(&self) -> String {
+        let fix = match self {
+            Self::Abi { plugin, host } if plugin > host => "upgrade the host",
+            Self::Abi { .. } => "upgrade the plugin",
+            Self::Changed => "try again when nobody writes to it any more",
+            Self::Init(_) => "see to what it needs, or tell its author",
+            Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => "get another version of it, or tell its author",
+            Self::MissingDependency { .. } => "install it, or name the folder that it is in in `LD_LIBRARY_PATH`",
+            Self::NeedsIsolation => "get a version of it that runs in its host's process",
+            Self::NotALibrary(_) => "remove it, or get the file anew",
+            Self::NotLoadable(_) => "get the plugin built for this system",
+            Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
+            Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
+            Self::PanicsAbort => "build it with `panic = \"unwind\"`",
+            Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
+            Self::Unreadable(_) => "see that it is there, and that you may read it",
+            Self::Untrusted { fix, .. } => fix,
+            Self::WrongMachine { expected, .. } => return format!("get the plugin built for {expected}"),
+        };
+        fix.to_owned()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.reason(), self.fix())
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mlflow_deploy_plugin_api::TargetUri;
+use mlflow_deploy_plugin_api::manifest::Manifest;
 
 use crate::discover::{Candidate, CandidateState, Discovery};
 use crate::{Error, NoPlugin};
@@ -48,8 +49,31 @@ impl Discovery {
 
     /// Whether another plugin is used for every scheme that this one serves.
     pub fn is_shadowed(&self, candidate: &Candidate) -> bool {
-        let hidden = |scheme: &String| self.serving(scheme).next().is_some_and(|first| first.path != candidate.path);
-        candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().all(hidden))
+        self.shadowing(candidate).is_some()
+    }
+
+    /// Where other plugins are used for every scheme that this one serves, the first of them.
+    pub fn shadowing(&self, candidate: &Candidate) -> Option<&Candidate> {
+        let hides = |scheme: &String| self.serving(scheme).next().filter(|first| first.path != candidate.path);
+        let firsts: Option<Vec<_>> = candidate.manifest()?.schemes.iter().map(hides).collect();
+        firsts?.into_iter().next()
+    }
+
+    /// Another plugin in the same directory that serves one of its schemes, so that neither is used for it.
+    pub fn rival(&self, candidate: &Candidate) -> Option<&Candidate> {
+        let directory = candidate.directory?;
+        let of_scheme = |scheme: &String| {
+            let is_first = self.serving(scheme).next()?.directory == Some(directory);
+            let is_rival = |other: &&Candidate| other.directory == Some(directory) && real(other) != real(candidate);
+            self.serving(scheme).find(is_rival).filter(|_| is_first)
+        };
+        candidate.manifest()?.schemes.iter().find_map(of_scheme)
+    }
+
+    /// The plugins that are used for some scheme, with their manifests.
+    pub fn used(&self) -> impl Iterator<Item = (&Candidate, &Manifest)> {
+        let is_used = |candidate: &&Candidate| !self.is_shadowed(candidate);
+        self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
     }
 
     /// Every scheme that some plugin serves, in alphabetical order.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::library;
+
 /// Who put a directory on the search path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,9 +97,7 @@ impl Sources {
 
 /// The process's environment, or nothing where it runs with raised privileges: whoever set it is not trusted then.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
-    use rustix::process::{getegid, geteuid, getgid, getuid};
-    let raised = getuid() != geteuid() || getgid() != getegid();
-    if raised { None } else { std::env::var_os(name) }
+    if library::is_privileged() { None } else { std::env::var_os(name) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 
 use crate::client::{DeployClient, within};
+use crate::digest::Identity;
 use crate::local::LocalDeployment;
 use crate::{Error, Host};
 
@@ -31,13 +32,23 @@ const HELP: Duration = Duration::from_secs(10);
 pub struct Target {
     host: Host,
     uri: TargetUri,
-    path: PathBuf,
-    manifest: Arc<Manifest>,
+    plugin: Arc<Chosen>,
+}
+
+/// The plugin that was chosen for a target, as it was found.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) path: PathBuf,
+    pub(crate) manifest: Arc<Manifest>,
+    /// The file whose manifest it is.
+    pub(crate) identity: Identity,
+    /// What should be known before it is loaded.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Target {
-    pub(crate) fn new(host: Host, uri: TargetUri, path: PathBuf, manifest: Arc<Manifest>) -> Self {
-        Self { host, uri, path, manifest }
+    pub(crate) fn new(host: Host, uri: TargetUri, plugin: Chosen) -> Self {
+        Self { host, uri, plugin: Arc::new(plugin) }
     }
 
     /// The target URI.
@@ -47,12 +58,12 @@ impl Target {
 
     /// The plugin's file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.plugin.path
     }
 
     /// What the plugin says of itself.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        &self.plugin.manifest
     }
 
     /// Makes a client with options of its own, which win over the environment, and a limit to this and every call.
@@ -63,12 +74,12 @@ impl Target {
     pub async fn open(&self, options: &ClientOptions, timeout: Option<Duration>) -> Result<DeployClient, Error> {
         let begun = Instant::now();
         let open = async {
-            let plugin = self.host.load(&self.path, &self.manifest).await?;
+            let plugin = self.host.load(&self.plugin).await?;
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
             Ok::<_, Error>(plugin.open(&self.uri, options, left).await?)
         };
         let client = within(timeout, open).await?;
-        Ok(DeployClient::new(client, Arc::clone(&self.manifest), timeout))
+        Ok(DeployClient::new(client, Arc::clone(&self.plugin.manifest), timeout))
     }
 
     /// What the plugin tells a user about the target, as Markdown.
@@ -77,7 +88,7 @@ impl Target {
     /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help; `DEADLINE_EXCEEDED` where it says nothing for ten
     /// seconds.
     pub async fn help(&self) -> Result<Payload, Error> {
-        let plugin = self.host.load(&self.path, &self.manifest).await?;
+        let plugin = self.host.load(&self.plugin).await?;
         Ok(within(Some(HELP), plugin.target_help()).await?)
     }
 
@@ -87,7 +98,7 @@ impl Target {
     /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no way to. All else comes through what is returned.
     pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
         let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
-        let plugin = self.host.load(&self.path, &self.manifest).await?;
+        let plugin = self.host.load(&self.plugin).await?;
         Ok(LocalDeployment::new(plugin.run_local(&arguments)?))
     }
 }

@@ -35,6 +35,13 @@ pub struct Event {
     pub progress: Option<f64>,
 }
 
+impl Event {
+    /// Something to say, for a person.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), progress: None }
+    }
+}
+
 /// Where a call's events go.
 type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
@@ -81,7 +88,7 @@ pub fn remaining() -> Option<Duration> {
 
 /// Says something to whoever made the call.
 pub fn log(level: Level, message: impl Into<String>) {
-    tell(level, &Event { message: message.into(), progress: None });
+    tell(level, &Event::new(message));
 }
 
 /// Warns whoever made the call.

@@ -1,12 +1,16 @@
 //! The manifest: what a plugin says of itself in a section of its file, to be read without running any of it.
 
+#[cfg(feature = "host")]
+mod bounded;
 #[doc(hidden)]
 pub mod embed;
 #[cfg(feature = "host")]
 mod read;
 
 #[cfg(feature = "host")]
-pub use read::{ReadError, read};
+pub use bounded::Bounded;
+#[cfg(feature = "host")]
+pub use read::{ReadError, read, read_from};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

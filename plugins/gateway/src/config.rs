@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
-use mlflow_deploy_http::{Connection, Environment, Policy, Secret, header_name, header_value, secret_header};
-use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri, call};
+use mlflow_deploy_http::{
+    Access, AccessOptions, Connection, Environment, Policy, Secret, header_name, header_value, secret_header,
+};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 use url::Url;
-
-use crate::auth;
 
 /// How long looking an endpoint up, or listing all, may take altogether.
 const LOOKING_UP: Duration = Duration::from_secs(600);
@@ -20,9 +19,9 @@ const LOOKING_UP: Duration = Duration::from_secs(600);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-    pub(crate) token: Option<Secret>,
+    username: Option<String>,
+    password: Option<Secret>,
+    token: Option<Secret>,
     headers: BTreeMap<String, Secret>,
     timeout: Option<f64>,
     max_retries: Option<i64>,
@@ -30,6 +29,19 @@ pub(crate) struct Options {
     ca_cert: Option<PathBuf>,
     client_cert: Option<PathBuf>,
     insecure: Option<bool>,
+}
+
+impl Options {
+    fn access(&self) -> AccessOptions {
+        AccessOptions {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            token: self.token.clone(),
+            ca_cert: self.ca_cert.clone(),
+            client_cert: self.client_cert.clone(),
+            insecure: self.insecure,
+        }
+    }
 }
 
 /// All of it, checked.
@@ -59,10 +71,11 @@ impl Config {
                 "the target URI has a query or a fragment: only a path can follow the host",
             ));
         }
+        let access = Access::new(&options.access(), environment)?;
         Ok(Self {
             base: without_user(&target),
-            headers: headers(&options, &target, environment)?,
-            connection: connection(&options, environment)?,
+            headers: headers(&options, &access, &target, environment)?,
+            connection: access.connection().clone(),
             look_up: look_up(&options, environment)?,
             predict: predict(&options, environment)?,
         })
@@ -77,51 +90,16 @@ fn without_user(target: &Url) -> Url {
     base
 }
 
-fn headers(options: &Options, target: &Url, environment: &Environment<'_>) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    let variables =
-        [("X-MLFLOW-WORKSPACE", "MLFLOW_WORKSPACE"), ("x-databricks-traffic-id", "MLFLOW_DATABRICKS_TRAFFIC_ID")];
-    for (name, variable) in variables {
-        if let Some(value) = environment.text(variable) {
-            headers.insert(header_name(name)?, header_value(variable, &value)?);
-        }
-    }
-    if let Some(credentials) = auth::credentials(options, target, environment)? {
-        headers.insert(AUTHORIZATION, credentials.header()?);
-    } else if environment.flag("MLFLOW_TRACKING_AWS_SIGV4", false)?
-        || environment.text("MLFLOW_TRACKING_AUTH").is_some()
-    {
-        call::warn(
-            "requests are not signed: `MLFLOW_TRACKING_AWS_SIGV4` and `MLFLOW_TRACKING_AUTH` work in Python alone",
-        );
+fn headers(options: &Options, access: &Access, target: &Url, environment: &Environment<'_>) -> Result<HeaderMap> {
+    const TRAFFIC: &str = "MLFLOW_DATABRICKS_TRAFFIC_ID";
+    let mut headers = access.headers(target)?;
+    if let Some(traffic) = environment.text(TRAFFIC) {
+        headers.insert("x-databricks-traffic-id", header_value(TRAFFIC, &traffic)?);
     }
     for (name, value) in &options.headers {
         headers.insert(header_name(name)?, secret_header(name, value)?);
     }
     Ok(headers)
-}
-
-fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connection> {
-    let path = |variable: &str| environment.text(variable).map(PathBuf::from);
-    let (insecure, ca_certs) = match (options.insecure, &options.ca_cert) {
-        (None, None) => {
-            (environment.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?, path("MLFLOW_TRACKING_SERVER_CERT_PATH"))
-        }
-        (insecure, ca_cert) => (insecure.unwrap_or(false), ca_cert.clone()),
-    };
-    if insecure && ca_certs.is_some() {
-        return Err(Error::invalid_parameter(
-            "the server's certificate cannot be ignored and checked: give only one of `insecure` and `ca_cert`, \
-             or of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_CERT_PATH`",
-        ));
-    }
-    Ok(Connection {
-        insecure,
-        ca_certs: ca_certs.or_else(|| environment.ca_certs()),
-        client_cert: options.client_cert.clone().or_else(|| path("MLFLOW_TRACKING_CLIENT_CERT_PATH")),
-        proxies: environment.proxies(),
-        ..Connection::default()
-    })
 }
 
 fn look_up(options: &Options, environment: &Environment<'_>) -> Result<Policy> {

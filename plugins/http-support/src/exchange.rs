@@ -1,8 +1,8 @@
 //! One request from its first attempt to its last: redirects within an attempt, waits and retries between attempts.
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue};
 use mlflow_deploy_plugin_api::{Error, Result, call};
 use tokio::time::sleep;
 use url::Url;
@@ -16,12 +16,13 @@ use crate::{Client, Policy, Secret, redirect};
 /// As much of the body of an error is read.
 const LONGEST_REFUSAL: usize = 64 * 1024;
 
-/// Sends a request until it succeeds or may not be sent again. `read` takes what it needs of the answer's body; where
-/// that fails, the attempt has failed.
+/// Sends a request until it succeeds or may not be sent again. `vary` adds to the headers of an attempt what is its
+/// own; `read` takes what it needs of the answer's body, and where that fails, the attempt has failed.
 pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
     client: &Client,
     request: &Request,
     policy: &Policy,
+    vary: impl Fn(&mut HeaderMap) + Sync,
     read: impl Fn(Opened) -> F,
 ) -> Result<T> {
     let url = Url::parse(&request.uri().to_string())
@@ -34,7 +35,9 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
     let mut before = String::new();
     loop {
         retry += 1;
-        let opened = attempt(inner, request, &url, policy, &patience).await;
+        let mut headers = request.headers().clone();
+        vary(&mut headers);
+        let opened = attempt(inner, request, &headers, &url, policy, &patience).await;
         let answer = match opened {
             Ok(opened) => read(opened).await,
             Err(fault) => Err(fault),
@@ -67,6 +70,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
 async fn attempt(
     client: &reqwest::Client,
     request: &Request,
+    headers: &HeaderMap,
     url: &Url,
     policy: &Policy,
     patience: &Patience,
@@ -75,7 +79,7 @@ async fn attempt(
     let mut hops = 0;
     loop {
         let mut sent = reqwest::Request::new(request.method().clone(), url.clone());
-        sent.headers_mut().clone_from(request.headers());
+        sent.headers_mut().clone_from(headers);
         *sent.body_mut() = Some(request.body().clone().into());
         if request.body().is_empty() && !request.method().is_safe() {
             // Some servers wait for a body where none is announced.
@@ -104,7 +108,8 @@ async fn attempt(
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) response: reqwest::Response,
-    url: String,
+    /// Where it came from, as it may be printed.
+    pub(crate) url: String,
     patience: Patience,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Fault {
     code: ErrorCode,
     error_code: Option<String>,
     http: Option<Box<HttpFailure>>,
-    cause: Option<reqwest::Error>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Fault {
@@ -51,7 +51,7 @@ impl Fault {
     pub(crate) fn transport(error: reqwest::Error, url: &str) -> Self {
         let error = error.without_url();
         let reason = innermost(&error);
-        let mut fault = if is_tls(&error) {
+        let fault = if is_tls(&error) {
             let hint = "see the client's options for an own certificate authority and a client certificate";
             Self::new(
                 Stage::Settled,
@@ -68,8 +68,7 @@ impl Fault {
             let message = format!("the connection to `{url}` broke before the answer was complete: {reason}");
             Self::new(Stage::Unanswered, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
         };
-        fault.cause = Some(error);
-        fault
+        fault.with_cause(error)
     }
 
     /// An answer that is not a success. The sentence is MLflow's, with the server's own message at its end.
@@ -105,6 +104,12 @@ impl Fault {
         self.error_code.as_deref()
     }
 
+    /// Adds what lies behind it.
+    pub(crate) fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
     /// Adds what the server said.
     pub(crate) fn with_http(mut self, http: HttpFailure) -> Self {
         self.http = Some(Box::new(http));
@@ -127,7 +132,7 @@ impl Fault {
             error = error.with_detail("error_code", code);
         }
         match self.cause {
-            Some(cause) => error.with_cause(&cause),
+            Some(cause) => error.with_cause(&*cause),
             None => error,
         }
     }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod access;
 mod address;
 mod answer;
 mod backoff;
 mod client;
+mod download;
 mod environment;
 mod exchange;
 mod fault;
@@ -22,10 +24,12 @@ mod tests;
 mod tls;
 mod words;
 
+pub use access::{Access, AccessOptions};
 pub use address::{encode_segment, is_loopback, join, redact_url};
 pub use answer::{endpoint, prediction, require_inputs};
 pub use backoff::Backoff;
 pub use client::{Client, Connection};
+pub use download::download;
 pub use environment::{Environment, Proxies};
 pub use header::{content_type, header_name, header_value, secret_header};
 pub use member::{Object, set_member};

@@ -54,7 +54,7 @@ pub struct Response {
 /// # Errors
 /// What the server answered or what kept it from answering; see the crate's documentation for what is tried again.
 pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
-    let response = exchange(client, request, policy, read).await?;
+    let response = exchange(client, request, policy, |_| {}, read).await?;
     refuse_page(response.status, &response.payload)?;
     Ok(response)
 }

@@ -56,7 +56,7 @@ impl ChunkStream {
     /// # Errors
     /// As for [`send`](crate::send()).
     pub async fn open(client: &Client, request: &Request, policy: &Policy) -> Result<Self> {
-        let opened = exchange(client, request, policy, |opened| async { Ok(opened) }).await?;
+        let opened = exchange(client, request, policy, |_| {}, |opened| async { Ok(opened) }).await?;
         let format = match media_type(content_type(&opened.response)).as_str() {
             "text/event-stream" => Format::Events(SseReader::default()),
             "application/x-ndjson" | "application/jsonl" => Format::Lines(Vec::new()),

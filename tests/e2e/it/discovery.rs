@@ -49,7 +49,7 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "echo.so");
     fs::write(folder.path().join("text.so"), "hello").unwrap();
-    let ran = mlflow_deploy("list-endpoints -t ecko://x --plugin-dir /nowhere").plugin_dir(folder.path()).run();
+    let ran = mlflow_deploy("list-endpoints -t ecko://x --plugin-dir /nowhere/at/all").plugin_dir(folder.path()).run();
     assert_eq!(ran.code, 3);
     let lines: Vec<_> = ran.stderr.lines().collect();
     assert_eq!(
@@ -60,7 +60,7 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
     assert_eq!(
         lines[2..5],
         [
-            "  /nowhere (given): does not exist".to_owned(),
+            "  /nowhere/at/all (given): does not exist".to_owned(),
             format!("  {folder} (given): 2 libraries, 1 usable as plugins"),
             "refused:".to_owned(),
         ]
@@ -70,7 +70,7 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
 
 #[test]
 fn what_is_missing_is_data_too() {
-    let ran = mlflow_deploy("list-endpoints -t ecko --json --plugin-dir /nowhere").plugin(ECHO).run();
+    let ran = mlflow_deploy("list-endpoints -t ecko --json --plugin-dir /nowhere/at/all").plugin(ECHO).run();
     let error = ran.error();
     assert_eq!((ran.code, &error["code"]), (3, &Value::from("PLUGIN_NOT_FOUND")));
     assert_eq!((&error["details"]["target"], &error["details"]["nearest"]), (&"ecko".into(), &"echo".into()));
@@ -88,7 +88,7 @@ fn the_first_directory_wins_and_the_other_is_named() {
     let search = || mlflow_deploy("plugins").plugin_dir(first.path()).plugin_dir(second.path());
     let which = search().arg("which").arg("echo").run();
     let (a, b) = (first.path().join("a.so"), second.path().join("b.so"));
-    assert_eq!(which.stdout, format!("{}\nshadows {}\n", a.display(), b.display()));
+    assert_eq!(which.stdout, format!("{}\nshadows {} (echo 0.1.0)\n", a.display(), b.display()));
     let listing = search().arg("list").arg("--json").run().json();
     assert_eq!(with_state(&listing, "shadowed")[0]["file"].as_str(), b.to_str());
     let chosen = search().arg("which").arg("echo").arg("--plugin").arg(&b).run();

@@ -1,5 +1,10 @@
 //! The built command and the built libraries, end to end: one binary, so that they are built once.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says where it fails and what it saw"
+)]
 
 mod boundary;
 mod checklist;
@@ -7,6 +12,7 @@ mod clients;
 mod command;
 mod databricks;
 mod discovery;
+mod hostile;
 mod interrupts;
 mod local;
 mod manners;
@@ -18,3 +24,4 @@ mod secrets;
 mod streams;
 mod tidy;
 mod transcripts;
+mod trust;

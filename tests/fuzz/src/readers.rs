@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use mlflow_deploy_http::SseReader;
+use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 
@@ -12,11 +13,12 @@ use crate::profile::Profiles;
 use crate::{Reader, protocol};
 
 /// All readers.
-pub const READERS: [Reader; 7] = [
+pub const READERS: [Reader; 8] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "manifest", read: manifest },
     Reader { name: "manifest-json", read: manifest_json },
     Reader { name: "mlmodel", read: mlmodel },
+    Reader { name: "model-uri", read: model_uri },
     Reader { name: "profiles", read: profiles },
     Reader { name: "scoring-request", read: scoring_request },
     Reader { name: "target-uri", read: target_uri },
@@ -55,6 +57,15 @@ fn mlmodel(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     std::fs::write(folder.path().join("MLmodel"), bytes).expect("room for a temporary file");
     let _refused = Model::read(folder.path());
+}
+
+/// What is accepted is printed as something that is accepted, and that prints in the same way.
+fn model_uri(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(uri) = ModelUri::parse(text) {
+        let shown = uri.to_string();
+        assert_eq!(ModelUri::parse(&shown).map(|uri| uri.to_string()), Ok(shown));
+    }
 }
 
 /// `~/.databrickscfg`: every profile that is named can be chosen.

@@ -4,6 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::LARGEST;
@@ -28,10 +29,15 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         ("garbage", [&elf[..4], &[0xAA; 4096]].concat(), "not a shared library: "),
         ("program", plugin.with(KIND, &[2]), "not a shared library: an object file or a program"),
         ("other-processor", plugin.with(PROCESSOR, &OTHER_PROCESSOR), OTHER_PROCESSOR_NAME),
-        ("32-bit", plugin.with(CLASS, &[1]), "not a shared library: "),
-        ("mach-o", mach_o(), "built for MachO"),
+        ("32-bit", plugin.with(CLASS, &[1]), "built for 32-bit ELF"),
+        ("segment-cut-off", plugin.with_a_segment_cut_off(), "not a shared library: it is cut off"),
+        ("mach-o", mach_o(), "built for Mach-O x86_64"),
         ("beyond-the-end", plugin.with_manifest_of(LARGEST), "not a shared library: "),
         ("too-large", plugin.with_manifest_of(LARGEST + 1), "it has 65537 bytes, and 65536 are allowed"),
+        ("64-mib", plugin.with_manifest_of(64 * 1024 * 1024), "it has 67108864 bytes, and 65536 are allowed"),
+        ("twice", plugin.with_two_manifests(), "its manifest is invalid: there are two of them"),
+        ("member-twice", plugin.with_manifest(&plugin.with_a_member_twice()), "duplicate field `name`"),
+        ("nested", plugin.with_manifest(&nested()), "its manifest is invalid: recursion limit exceeded"),
         ("not-json", plugin.with(plugin.manifest_at, b"!"), "its manifest is invalid: expected value"),
         ("incomplete", plugin.saying("schemes", Value::Null), "its manifest is invalid: invalid type: null"),
         ("version-2", plugin.saying("manifest", json!(2)), "its format is version 2"),
@@ -56,6 +62,12 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let dangling = folder.join("dangling.so");
     symlink(folder.join("nothing"), &dangling).expect("a folder that can be written to");
     made.push((dangling, "cannot be read: "));
+    let ring = folder.join("ring.so");
+    symlink(&ring, &ring).expect("a folder that can be written to");
+    made.push((ring, "cannot be read: "));
+    let socket = folder.join("socket.so");
+    drop(UnixListener::bind(&socket).expect("a short path in a folder that can be written to"));
+    made.push((socket, "not a shared library: not a file, but a folder, pipe, socket"));
     let directory = folder.join("directory.so");
     fs::create_dir(&directory).expect("a folder that can be written to");
     made.push((directory, "not a shared library: not a file, but a folder"));
@@ -74,11 +86,49 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let plugin = Plugin::read();
     let files = [
-        ("no-dependency", plugin.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"), "needs the library `libX.so.6`"),
+        (
+            "no-dependency",
+            plugin.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"),
+            "needs the library `libX.so.6`, which is not installed",
+        ),
+        ("too-new", plugin.needing_a_newer_libc(), "needs `GLIBC_2.9"),
         ("no-segments", plugin.with(SEGMENTS, &[0, 0]), "the system refused to load it: "),
         ("no-entry", plugin.replacing(b"_plugin_v1\0", b"_plugin_v0\0"), "does not export `mlflow_deploy_plugin_v1`"),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
+}
+
+/// Makes plugins in C whose initialisers do something of their own, by their names: `crash` and `hang`.
+///
+/// # Panics
+/// Where the folder cannot be written to, or C is not compiled.
+pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
+    let sources = [
+        ("crash", "int *volatile nowhere; __attribute__((constructor)) static void run(void) { *nowhere = 1; }\n"),
+        ("hang", "int pause(void); __attribute__((constructor)) static void run(void) { for (;;) pause(); }\n"),
+    ];
+    let make = |(name, text)| {
+        let (source, library) = (folder.join(name).with_extension("c"), folder.join(name).with_extension("so"));
+        fs::write(&source, text).expect("a folder that can be written to");
+        cdylib::compile_c_plugin(&library, Some(&source));
+        (library, name)
+    };
+    sources.map(make).to_vec()
+}
+
+/// Makes a plugin whose table of symbols claims four gigabytes, of which none is on the disk.
+///
+/// # Panics
+/// Where the folder cannot be written to.
+pub fn large_symbol_table(folder: &Path) -> PathBuf {
+    const CLAIMED: u64 = 4 << 30;
+    let plugin = Plugin::read();
+    let header = plugin.section_header(".symtab");
+    let place = [(plugin.elf.len() as u64).to_le_bytes(), CLAIMED.to_le_bytes()].concat();
+    let path = write(folder, "large-symbol-table", &plugin.with(header + OFFSET_IN_SECTION_HEADER, &place));
+    let file = fs::File::options().write(true).open(&path).expect("the file that was just written");
+    file.set_len(plugin.elf.len() as u64 + CLAIMED).expect("a file system with sparse files");
+    path
 }
 
 /// Makes a shared library in a folder that is no plugin and no fault either: it has no manifest.
@@ -101,11 +151,17 @@ const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
 const SECTION_HEADERS: usize = 0x28;
 const SEGMENTS: usize = 0x38;
+const FIRST_SEGMENT: usize = 0x40;
+
+/// Places in one section's header.
+const SECTION_HEADER: usize = 64;
+const OFFSET_IN_SECTION_HEADER: usize = 24;
+const SIZE_IN_SECTION_HEADER: usize = 32;
 
 /// A processor that the tests do not run on.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
 const OTHER_PROCESSOR_NAME: &str =
-    if cfg!(target_arch = "aarch64") { "built for Elf X86_64" } else { "built for Elf Aarch64" };
+    if cfg!(target_arch = "aarch64") { "built for ELF x86_64" } else { "built for ELF aarch64" };
 
 /// A library for macOS of which there is nothing but the header.
 fn mach_o() -> Vec<u8> {
@@ -114,34 +170,42 @@ fn mach_o() -> Vec<u8> {
     [0xfeed_facf, X86_64, 3, LIBRARY, 0, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
+/// A manifest that is as large as one may be, and as deep.
+fn nested() -> Vec<u8> {
+    let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
+    json.resize(LARGEST, b'[');
+    json
+}
+
 /// The plugin in C, to be copied with a change.
 struct Plugin {
     elf: Vec<u8>,
     manifest: Map<String, Value>,
     manifest_at: usize,
     manifest_size: usize,
-    /// Where its section's size is written.
-    manifest_size_at: usize,
 }
 
 impl Plugin {
     fn read() -> Self {
-        const SECTION_HEADER: usize = 64;
-        const SIZE_IN_SECTION_HEADER: usize = 32;
         let elf = fs::read(cdylib::c_plugin()).expect("the plugin in C");
         let file = object::File::parse(elf.as_slice()).expect("a shared library");
         let section = file.section_by_name(".mlflow_deploy").expect("a manifest");
         let manifest = section.data().expect("a section's bytes");
         let manifest_at = manifest.as_ptr().addr() - elf.as_ptr().addr();
-        let headers = elf[SECTION_HEADERS..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let headers = usize::try_from(headers).expect("a small file");
         Self {
             manifest_at,
             manifest_size: manifest.len(),
-            manifest_size_at: headers + section.index().0 * SECTION_HEADER + SIZE_IN_SECTION_HEADER,
             manifest: serde_json::from_slice(manifest).expect("a manifest in JSON"),
             elf,
         }
+    }
+
+    /// Where the header of a section is.
+    fn section_header(&self, name: &str) -> usize {
+        let file = object::File::parse(self.elf.as_slice()).expect("a shared library");
+        let section = file.section_by_name(name).expect("a section of the plugin in C");
+        let headers = self.elf[SECTION_HEADERS..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        usize::try_from(headers).expect("a small file") + section.index().0 * SECTION_HEADER
     }
 
     /// With other bytes in one place.
@@ -160,7 +224,47 @@ impl Plugin {
 
     /// With a section header that gives the manifest this size.
     fn with_manifest_of(&self, size: usize) -> Vec<u8> {
-        self.with(self.manifest_size_at, &size.to_le_bytes())
+        self.with(self.section_header(".mlflow_deploy") + SIZE_IN_SECTION_HEADER, &size.to_le_bytes())
+    }
+
+    /// With another manifest, which lies behind all else.
+    fn with_manifest(&self, json: &[u8]) -> Vec<u8> {
+        let place = [self.elf.len().to_le_bytes(), json.len().to_le_bytes()].concat();
+        let mut elf = self.with(self.section_header(".mlflow_deploy") + OFFSET_IN_SECTION_HEADER, &place);
+        elf.extend(json);
+        elf
+    }
+
+    /// With a first segment that is longer than the file.
+    fn with_a_segment_cut_off(&self) -> Vec<u8> {
+        const SEGMENT: usize = 56;
+        const SIZES_IN_SEGMENT: usize = 32;
+        const LOAD: &[u8] = &[1, 0, 0, 0];
+        let mut segments = self.elf[FIRST_SEGMENT..].chunks_exact(SEGMENT);
+        let at = segments.position(|segment| segment.starts_with(LOAD)).expect("something to be loaded");
+        let size = (self.elf.len() as u64 + 1).to_le_bytes();
+        self.with(FIRST_SEGMENT + at * SEGMENT + SIZES_IN_SEGMENT, &[size, size].concat())
+    }
+
+    /// With another section that has the manifest's name.
+    fn with_two_manifests(&self) -> Vec<u8> {
+        let name = &self.elf[self.section_header(".mlflow_deploy")..][..4];
+        self.with(self.section_header(".comment"), name)
+    }
+
+    /// The manifest, with its name at both ends.
+    fn with_a_member_twice(&self) -> Vec<u8> {
+        let json = Value::Object(self.manifest.clone()).to_string();
+        let open = json.strip_suffix('}').expect("an object");
+        format!(r#"{open},"name":"c-echo"}}"#).into_bytes()
+    }
+
+    /// With a version of a symbol that no libc has yet.
+    fn needing_a_newer_libc(&self) -> Vec<u8> {
+        const VERSION: &[u8] = b"\0GLIBC_2.";
+        let at = self.elf.windows(VERSION.len()).position(|bytes| bytes == VERSION).expect("a symbol of glibc's");
+        let digits = self.elf[at + VERSION.len()..].iter().take_while(|byte| **byte != 0).count();
+        self.with(at + VERSION.len(), &vec![b'9'; digits])
     }
 
     /// With another member in the manifest, and spaces for what it is shorter by.

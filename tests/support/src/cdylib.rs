@@ -52,18 +52,27 @@ pub fn c_plugin() -> &'static Path {
         let library = command().with_file_name("c_echo").with_extension(DLL_EXTENSION);
         // Another test may compile it as well, or have it loaded: it is put in its place in one step.
         let unfinished = library.with_extension(std::process::id().to_string());
-        let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
-            .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
-            .arg(format!("-DTARGET=\"{TARGET}\""))
-            .arg(joined("-I", &workspace().join("plugin-api/include")))
-            .arg(joined("-o", &unfinished))
-            .arg(workspace().join("examples/c-plugin/echo.c"))
-            .status()
-            .expect("a C compiler called `cc`");
-        assert!(compiled.success(), "failed to compile the plugin in C");
+        compile_c_plugin(&unfinished, None);
         std::fs::rename(&unfinished, &library).expect("a folder that can be written to");
         library
     })
+}
+
+/// Compiles the plugin in C, with another source file where one is given.
+///
+/// # Panics
+/// Where it does not compile.
+pub fn compile_c_plugin(library: &Path, addition: Option<&Path>) {
+    let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+        .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
+        .arg(format!("-DTARGET=\"{TARGET}\""))
+        .arg(joined("-I", &workspace().join("plugin-api/include")))
+        .arg(joined("-o", library))
+        .arg(workspace().join("examples/c-plugin/echo.c"))
+        .args(addition)
+        .status()
+        .expect("a C compiler called `cc`");
+    assert!(compiled.success(), "failed to compile the plugin in C");
 }
 
 fn joined(flag: &str, path: &Path) -> OsString {

@@ -134,8 +134,9 @@ impl TrackingServer {
                 fs::copy(installed("databases").join(database), folder.join(database))
                     .expect("the databases are installed and can be copied");
             }
-            // What `mlflow server` sets for the uvicorn that it starts, leave to reach an upstream at 127.0.0.1, and
-            // no catalogue of prices: the server would look for one on the network before it answers its first call.
+            // What `mlflow server` sets for the uvicorn that it starts, with artifacts that it hands out itself, which
+            // is its default; leave to reach an upstream at 127.0.0.1, and no catalogue of prices: the server would
+            // look for one on the network before it answers its first call.
             let database = format!("sqlite:///{}", folder.join("tracking.db").display());
             let mut python = python(folder);
             python
@@ -143,7 +144,9 @@ impl TrackingServer {
                 .args(app)
                 .env("_MLFLOW_SGI_NAME", "uvicorn")
                 .env("_MLFLOW_SERVER_FILE_STORE", &database)
-                .env("_MLFLOW_SERVER_ARTIFACT_ROOT", folder.join("artifacts"))
+                .env("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
+                .env("_MLFLOW_SERVER_ARTIFACT_DESTINATION", folder.join("artifacts"))
+                .env("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
                 .env("MLFLOW_TRACKING_URI", database)
                 .env("MLFLOW_MODEL_CATALOG_URI", "")
                 .env("MLFLOW_FLASK_SERVER_SECRET_KEY", "for tests")

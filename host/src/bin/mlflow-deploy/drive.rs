@@ -1,14 +1,17 @@
 //! Runs a verb until it is done, interrupted, or out of time.
 //!
-//! The verb runs on a thread of its own, and a second one keeps time and hears signals, so that nothing a plugin does
-//! can keep the other two from ending it.
+//! The verb runs on a thread of its own, while this one keeps time and hears signals, so that nothing a plugin does can
+//! keep it from ending the verb. A system that has no thread to give is an error.
 
+use std::io;
 use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::report::{Failure, Talk};
@@ -21,6 +24,9 @@ const STOPPING: Duration = Duration::from_secs(5);
 
 /// How long one waits before a spinner shows.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How often the spinner turns.
+const TURN: Duration = Duration::from_millis(100);
 
 /// How a verb is ended before it is done.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +42,26 @@ pub(crate) fn drive<V>(verb: V, ending: Ending, talk: &Talk) -> Result<(), Failu
 where
     V: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Input(format!("failed to start: {error}")))?;
-    let outcome = runtime.block_on(async {
-        let mut verb = tokio::spawn(verb);
+    let failed = |error| Failure::Input(format!("failed to start: {error}"));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (sender, mut outcome) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let handle = runtime.handle().clone();
+    let run = move || {
+        let done = handle.block_on(async {
+            tokio::select! {
+                done = verb => Some(done),
+                _ = stopped => None,
+            }
+        });
+        // Nobody is left to be told where the verb was given up.
+        let _gone = sender.send(done);
+    };
+    let driven = runtime.block_on(async {
+        // Here, where this thread has all that it waits with: to get it, it would need the system's loader, whose lock a
+        // library that hangs while it is loaded holds.
+        let thread = thread::Builder::new().name("verb".to_owned()).spawn(run);
+        let thread = thread.map_err(|error| failed(io::Error::other(format!("no thread to run on: {error}"))))?;
         let stuck = async {
             match ending.limit {
                 Some(limit) => {
@@ -55,29 +74,35 @@ where
         let watch = async {
             sleep(PATIENCE).await;
             talk.spin();
-            std::future::pending::<()>().await;
+            loop {
+                sleep(TURN).await;
+                talk.turn();
+            }
         };
         let ended = tokio::select! {
-            done = &mut verb => return done.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
+            done = &mut outcome => return Ok::<_, Failure>(done.map_err(|_panicked| thread)),
             () = interrupted() => Err(Failure::Interrupted),
             limit = stuck => Err(Failure::Stuck(limit)),
             () = watch => Ok(()),
         };
         if ending.is_orderly {
             tokio::select! {
-                stopped = &mut verb => return stopped.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())),
+                done = &mut outcome => return Ok(done.map_err(|_panicked| thread)),
                 () = sleep(STOPPING) => talk.warning(&format!("the server did not stop within {} s", STOPPING.as_secs())),
                 // Whoever asks twice does not want to wait.
                 () = interrupted() => {}
             }
         }
         // What is on its way is dropped, and with it unfinished files, unless a plugin holds on to the thread.
-        verb.abort();
-        let _dropped = timeout(GRACE, verb).await;
-        ended
-    });
+        drop(stop);
+        let _dropped = timeout(GRACE, outcome).await;
+        Ok(Ok(Some(ended)))
+    })?;
     runtime.shutdown_background();
-    outcome
+    match driven {
+        Ok(outcome) => outcome.unwrap_or(Ok(())),
+        Err(thread) => resume_unwind(thread.join().expect_err("a thread that says nothing panicked")),
+    }
 }
 
 /// Ctrl-C, or the request to end.

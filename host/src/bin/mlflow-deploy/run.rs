@@ -135,7 +135,7 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
         }
         Verb::RunLocal(arguments) => local::run(arguments, &host, &report).await,
         Verb::Help(target) => help::run(target.target.as_deref(), &host, &report).await,
-        Verb::Plugins(verb) => plugins::run(&verb, &host, &report),
+        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, &host, &report),
         Verb::Completions { shell } => pages::completions(shell, &report),
         Verb::Man(manual) => pages::manual(&manual, &report),
     }
@@ -149,6 +149,10 @@ fn host(global: &Global, talk: &Talk) -> Host {
         builder.plugin_dir(std::path::absolute(directory).unwrap_or_else(|_empty| directory.clone()))
     });
     builder = global.plugin.iter().fold(builder, |builder, file| builder.plugin(file));
+    builder = global.trusted_plugin.iter().fold(builder, |builder, file| builder.trusted_plugin(file));
+    if global.locked || global.lock_file.is_some() {
+        builder = builder.lock_file(plugins::lock_file(global));
+    }
     if let Ok(executable) = std::env::current_exe() {
         builder = builder.beside_executable(executable);
     }

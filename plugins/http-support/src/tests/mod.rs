@@ -1,5 +1,6 @@
 //! Round trips with a scripted server.
 
+mod downloading;
 mod sending;
 mod streaming;
 mod tls;

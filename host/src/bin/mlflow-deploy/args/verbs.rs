@@ -35,6 +35,18 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) plugin: Vec<PathBuf>,
 
+    /// As `--plugin`, whoever owns the file and its folder, and whoever can change them. Can be repeated.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trusted_plugin: Vec<PathBuf>,
+
+    /// Load only plugins that are as the lock file has them.
+    #[arg(long, global = true)]
+    pub(crate) locked: bool,
+
+    /// The lock file, instead of `mlflow-deploy.lock` in the current folder; implies `--locked`.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) lock_file: Option<PathBuf>,
+
     /// Say more on stderr: once for what goes on, twice for what helps to find a fault.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
@@ -311,6 +323,9 @@ pub(crate) struct RunLocal {
 /// What can be asked of the plugins themselves.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
+    /// Explain every file that might be a plugin: its state, the reason, and what to do. Fails where one cannot be used.
+    Doctor,
+
     /// List every plugin on the search path, and every file that is none, with the reason.
     List,
 
@@ -321,7 +336,13 @@ pub(crate) enum Plugins {
         file: PathBuf,
     },
 
-    /// Show which plugin serves a target.
+    /// Write the lock file: the SHA-256 of every plugin that is used. Entries of other platforms stay.
+    Lock,
+
+    /// Compare the plugins that are found with the lock file.
+    Verify,
+
+    /// Show which plugin serves a target, and which others would.
     Which {
         /// The target URI.
         target: String,

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Stuck(Duration),
     /// The host or the target.
     Target(Error),
+    /// What was examined is not as it should be; what exactly is said already.
+    Unsound(String),
     /// Stdout takes no more.
     Unwritten(io::Error),
 }
@@ -69,7 +71,7 @@ impl Failure {
             Self::ClosedPipe => 0,
             Self::Input(_) | Self::Unwritten(_) => 2,
             Self::Interrupted => 130,
-            Self::NotAPlugin(_) => 3,
+            Self::NotAPlugin(_) | Self::Unsound(_) => 3,
             Self::Stuck(_) => 6,
             Self::Target(error) => match error {
                 Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
@@ -89,7 +91,7 @@ impl Failure {
     fn message(&self) -> (String, String) {
         match self {
             Self::ClosedPipe => (String::new(), String::new()),
-            Self::Input(message) => (message.clone(), String::new()),
+            Self::Input(message) | Self::Unsound(message) => (message.clone(), String::new()),
             Self::Interrupted => ("interrupted".to_owned(), String::new()),
             Self::NotAPlugin(file) => {
                 (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
@@ -123,7 +125,7 @@ impl Failure {
             Self::Target(error) => error.code(),
             Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
             Self::Input(_) | Self::Unwritten(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
-            Self::NotAPlugin(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
+            Self::NotAPlugin(_) | Self::Unsound(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::Stuck(_) => &ErrorCode::DEADLINE_EXCEEDED,
         };
         let causes: Vec<_> = explanation.lines().collect();

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlflow_deploy::{Level, PluginEvent};
@@ -64,7 +63,13 @@ impl Talk {
             let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
             self.spinner.set_style(style);
             self.spinner.set_draw_target(ProgressDrawTarget::stderr());
-            self.spinner.enable_steady_tick(Duration::from_millis(100));
+        }
+    }
+
+    /// Turns the spinner.
+    pub(crate) fn turn(&self) {
+        if self.is_watched {
+            self.spinner.tick();
         }
     }
 

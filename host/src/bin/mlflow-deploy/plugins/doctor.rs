@@ -1,0 +1,171 @@
+//! `plugins doctor`: what is wrong with each file that might be a plugin, and what to do about it. More than `list`, it
+//! looks at what only loading would show: the libraries that a plugin needs, and the lock file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy::manifest::TARGET;
+use mlflow_deploy::{Candidate, CandidateState, Dependency, Discovery, Host, Lock, PLUGIN_ABI, Refusal};
+use serde::Serialize;
+
+use super::list::ListedDirectory;
+use super::lossy;
+use crate::report::{Failure, Report};
+
+#[derive(Serialize)]
+struct Diagnosis<'a> {
+    host: Version,
+    plugins: Vec<Finding<'a>>,
+    directories: Vec<ListedDirectory<'a>>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+    abi: u32,
+    platform: &'static str,
+}
+
+/// What is known of one file.
+#[derive(Serialize)]
+struct Finding<'a> {
+    #[serde(serialize_with = "lossy")]
+    file: &'a Path,
+    /// `ready`, `shadowed`, `ambiguous`, `refused`, or `ignored`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    schemes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs: Vec<Need>,
+}
+
+/// A library that a plugin needs.
+#[derive(Serialize)]
+struct Need {
+    name: String,
+    /// Where it is; `null` where it is missing.
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
+}
+
+pub(super) fn run(host: &Host, report: &Report) -> Result<(), Failure> {
+    let lock = host.lock()?;
+    let discovery = host.discover();
+    let examine = |candidate| Finding::new(candidate, &discovery, lock.as_ref());
+    let diagnosis = Diagnosis {
+        host: Version { version: env!("CARGO_PKG_VERSION"), abi: PLUGIN_ABI, platform: TARGET },
+        plugins: discovery.candidates.iter().map(examine).collect(),
+        directories: ListedDirectory::all(&discovery),
+    };
+    report.value(&diagnosis, || diagnosis.to_string())?;
+    let is_bad = |finding: &&Finding<'_>| ["ambiguous", "refused"].contains(&finding.state);
+    match (diagnosis.plugins.iter().filter(is_bad).count(), diagnosis.plugins.len()) {
+        (0, _) => Ok(()),
+        (bad, all) => Err(Failure::Unsound(format!("{bad} of {all} files cannot be used"))),
+    }
+}
+
+impl<'a> Finding<'a> {
+    fn new(candidate: &'a Candidate, discovery: &Discovery, lock: Option<&Lock>) -> Self {
+        let (mut needs, mut refusal) = (Vec::new(), None);
+        match &candidate.state {
+            CandidateState::Ignored => {}
+            CandidateState::Refused(why) => refusal = Some(why.clone()),
+            CandidateState::Usable(_) => match candidate.dependencies() {
+                Ok(found) => {
+                    refusal = found.iter().find_map(Dependency::refusal);
+                    needs = found.into_iter().map(Need::from).collect();
+                }
+                Err(why) => refusal = Some(why),
+            },
+        }
+        let refusal = refusal.or_else(|| lock?.check(candidate).err());
+        let declared = candidate.declared();
+        let (state, reason, fix) = verdict(candidate, discovery, refusal.as_ref());
+        Self {
+            file: &candidate.path,
+            state,
+            name: declared.map(|manifest| manifest.name.as_str()),
+            version: declared.map(|manifest| manifest.version.as_str()),
+            schemes: declared.map_or(&[], |manifest| &manifest.schemes),
+            reason,
+            fix,
+            warnings: &candidate.warnings,
+            needs,
+        }
+    }
+}
+
+/// The state, the reason and the fix.
+fn verdict(
+    candidate: &Candidate,
+    discovery: &Discovery,
+    refusal: Option<&Refusal>,
+) -> (&'static str, Option<String>, Option<String>) {
+    let choose = || Some("remove one of them, or choose with `--plugin PATH`".to_owned());
+    if let Some(refusal) = refusal {
+        ("refused", Some(refusal.reason()), Some(refusal.fix()))
+    } else if candidate.manifest().is_none() {
+        ("ignored", Some("a library without a plugin's manifest, which is no fault".to_owned()), None)
+    } else if let Some(rival) = discovery.rival(candidate) {
+        let reason = format!("`{}` in the same directory serves one of its schemes too", rival.path.display());
+        ("ambiguous", Some(reason), choose())
+    } else if let Some(earlier) = discovery.shadowing(candidate) {
+        let reason = format!("`{}` comes earlier and serves its schemes", earlier.path.display());
+        ("shadowed", Some(reason), choose())
+    } else {
+        ("ready", None, None)
+    }
+}
+
+impl From<Dependency> for Need {
+    fn from(dependency: Dependency) -> Self {
+        let Dependency { name, needed_by, found, lacks, .. } = dependency;
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        Self { name, file: found.map(text), needed_by: needed_by.map(text), lacks }
+    }
+}
+
+impl fmt::Display for Diagnosis<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Version { version, abi, platform } = self.host;
+        writeln!(formatter, "mlflow-deploy {version}, plugin ABI {abi}, {platform}")?;
+        self.plugins.iter().try_for_each(|finding| write!(formatter, "{finding}"))?;
+        writeln!(formatter, "searched:")?;
+        self.directories.iter().try_for_each(|directory| write!(formatter, "{directory}"))
+    }
+}
+
+impl fmt::Display for Finding<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.file.display())?;
+        let plugin = match (self.name, self.version) {
+            (Some(name), Some(version)) => format!(": {name} {version}, for {}", self.schemes.join(", ")),
+            _ => String::new(),
+        };
+        writeln!(formatter, "  state:   {}{plugin}", self.state)?;
+        for (title, text) in [("reason:", &self.reason), ("fix:", &self.fix)] {
+            if let Some(text) = text {
+                writeln!(formatter, "  {title:<8} {text}")?;
+            }
+        }
+        self.warnings.iter().try_for_each(|warning| writeln!(formatter, "  warning: {warning}"))?;
+        let mut names: Vec<_> = self.needs.iter().map(|need| need.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { Ok(()) } else { writeln!(formatter, "  needs:   {}", names.join(", ")) }
+    }
+}

@@ -1,0 +1,142 @@
+//! `plugins list`: the files, and the directories that they were found in.
+
+use std::path::Path;
+
+use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
+use serde::Serialize;
+
+use super::lossy;
+
+/// `plugins list`: the files, and the directories that they were found in.
+#[derive(Serialize)]
+pub(crate) struct Listing<'a> {
+    plugins: Vec<Listed<'a>>,
+    directories: Vec<ListedDirectory<'a>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(serialize_with = "lossy")]
+    file: &'a Path,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    schemes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A directory of the search path.
+#[derive(Serialize)]
+pub(super) struct ListedDirectory<'a> {
+    #[serde(serialize_with = "lossy")]
+    path: &'a Path,
+    origin: String,
+    state: String,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip)]
+    is_missing: bool,
+}
+
+impl<'a> Listing<'a> {
+    pub(crate) fn new(discovery: &'a Discovery) -> Self {
+        Self {
+            plugins: discovery.candidates.iter().map(|candidate| Listed::new(candidate, discovery)).collect(),
+            directories: ListedDirectory::all(discovery),
+        }
+    }
+
+    fn with_state(&self, state: &str) -> impl Iterator<Item = &Listed<'a>> {
+        self.plugins.iter().filter(move |listed| listed.state == state)
+    }
+}
+
+impl<'a> ListedDirectory<'a> {
+    pub(super) fn all(discovery: &'a Discovery) -> Vec<Self> {
+        let usable_in = |at| {
+            let in_here = discovery.candidates.iter().filter(|candidate| candidate.directory == Some(at));
+            in_here.filter(|candidate| candidate.manifest().is_some()).count()
+        };
+        let listed = |(at, directory): (usize, &'a Directory)| Self {
+            path: &directory.path,
+            origin: directory.origin.to_string(),
+            state: directory.state.summary(usable_in(at)),
+            warnings: &directory.warnings,
+            is_missing: matches!(directory.state, DirectoryState::Missing),
+        };
+        discovery.directories.iter().enumerate().map(listed).collect()
+    }
+}
+
+impl<'a> Listed<'a> {
+    fn new(candidate: &'a Candidate, discovery: &Discovery) -> Self {
+        let (state, reason) = match &candidate.state {
+            CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
+            CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
+            CandidateState::Usable(_) if discovery.is_shadowed(candidate) => {
+                ("shadowed", Some("an earlier plugin serves its schemes".to_owned()))
+            }
+            CandidateState::Usable(_) => ("usable", None),
+        };
+        let manifest = candidate.declared();
+        Self {
+            file: &candidate.path,
+            state,
+            name: manifest.map(|manifest| manifest.name.as_str()),
+            version: manifest.map(|manifest| manifest.version.as_str()),
+            schemes: manifest.map_or(&[], |manifest| &manifest.schemes),
+            reason,
+        }
+    }
+}
+
+impl std::fmt::Display for Listing<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for listed in self.with_state("usable") {
+            let (name, version) = (listed.name.unwrap_or_default(), listed.version.unwrap_or_default());
+            writeln!(formatter, "{name} {version}")?;
+            writeln!(formatter, "  schemes: {}", listed.schemes.join(", "))?;
+            writeln!(formatter, "  file:    {}", listed.file.display())?;
+        }
+        if self.with_state("usable").next().is_none() {
+            writeln!(formatter, "no plugins found")?;
+        }
+        for (state, title) in [
+            ("shadowed", "shadowed by an earlier plugin for the same schemes:"),
+            ("refused", "refused:"),
+            ("ignored", "ignored, for they are libraries without a plugin's manifest:"),
+        ] {
+            for (at, listed) in self.with_state(state).enumerate() {
+                if at == 0 {
+                    writeln!(formatter, "{title}")?;
+                }
+                match &listed.reason {
+                    Some(reason) if state == "refused" => writeln!(formatter, "  {}: {reason}", listed.file.display())?,
+                    _ => writeln!(formatter, "  {}", listed.file.display())?,
+                }
+            }
+        }
+        writeln!(formatter, "searched:")?;
+        for directory in self.directories.iter().filter(|directory| !directory.is_missing) {
+            write!(formatter, "{directory}")?;
+        }
+        let missing: Vec<_> = self.directories.iter().filter(|directory| directory.is_missing).collect();
+        if !missing.is_empty() {
+            writeln!(formatter, "do not exist:")?;
+        }
+        for directory in missing {
+            writeln!(formatter, "  {} ({})", directory.path.display(), directory.origin)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for ListedDirectory<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(formatter, "  {} ({}): {}", self.path.display(), self.origin, self.state)
+    }
+}

@@ -1,0 +1,55 @@
+//! The verbs about plugins themselves. None of them runs a plugin's code.
+
+mod doctor;
+mod list;
+mod lock;
+mod which;
+
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy::{CandidateState, Error, Host, Lock};
+use serde::Serializer;
+
+pub(crate) use self::list::Listing;
+use crate::args::{Global, Plugins};
+use crate::facts::facts;
+use crate::report::{Failure, Report};
+
+pub(crate) fn run(verb: &Plugins, global: &Global, host: &Host, report: &Report) -> Result<(), Failure> {
+    match verb {
+        Plugins::Doctor => doctor::run(host, report),
+        Plugins::Inspect { file } => inspect(file, report),
+        Plugins::List => {
+            let discovery = host.discover();
+            discovery.warnings().for_each(|warning| report.talk().warning(warning));
+            let listing = Listing::new(&discovery);
+            report.value(&listing, || listing.to_string())
+        }
+        Plugins::Lock => lock::write(&lock_file(global), host, report),
+        Plugins::Verify => lock::verify(&lock_file(global), host, report),
+        Plugins::Which { target } => which::run(target, host, report),
+    }
+}
+
+/// The lock file that is meant: the flag's, else the variable's, else the one in the current folder.
+pub(crate) fn lock_file(global: &Global) -> PathBuf {
+    let named = || std::env::var_os("MLFLOW_DEPLOY_LOCK_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    global.lock_file.clone().or_else(named).unwrap_or_else(|| PathBuf::from(Lock::FILE))
+}
+
+fn inspect(file: &Path, report: &Report) -> Result<(), Failure> {
+    let discovery = Host::builder().search_path([""; 0]).trusted_plugin(file).build().discover();
+    let candidate = &discovery.candidates[0];
+    match &candidate.state {
+        CandidateState::Usable(manifest) => report.value(manifest, || facts(manifest)),
+        CandidateState::Refused(refusal) => {
+            Err(Failure::Target(Error::Load { path: file.to_owned(), refusal: refusal.clone() }))
+        }
+        CandidateState::Ignored => Err(Failure::NotAPlugin(file.to_owned())),
+    }
+}
+
+/// A path as text: JSON has no way to say one that is not.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}

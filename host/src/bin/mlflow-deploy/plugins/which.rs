@@ -1,0 +1,82 @@
+//! `plugins which`: the plugin that serves a target, and those that would serve it if they were not behind or refused.
+
+use std::fmt;
+use std::path::Path;
+
+use mlflow_deploy::{Candidate, CandidateState, Error, Host, TargetUri};
+use serde::Serialize;
+
+use super::lossy;
+use crate::report::{Failure, Report};
+
+#[derive(Serialize)]
+struct Which<'a> {
+    scheme: &'a str,
+    #[serde(flatten)]
+    winner: Plugin<'a>,
+    shadowed: Vec<Plugin<'a>>,
+    refused: Vec<Plugin<'a>>,
+}
+
+#[derive(Serialize)]
+struct Plugin<'a> {
+    #[serde(serialize_with = "lossy")]
+    file: &'a Path,
+    name: &'a str,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) fn run(target: &str, host: &Host, report: &Report) -> Result<(), Failure> {
+    let target = TargetUri::parse(target).map_err(Error::from)?;
+    let lock = host.lock()?;
+    let discovery = host.discover();
+    let choice = discovery.choose(&target)?;
+    if let Some(lock) = lock {
+        let path = choice.winner.path.clone();
+        lock.check(choice.winner).map_err(|refusal| Error::Load { path, refusal })?;
+    }
+    let serves = |candidate: &&Candidate| {
+        candidate.declared().is_some_and(|manifest| manifest.schemes.iter().any(|scheme| scheme == target.scheme()))
+    };
+    let which = Which {
+        scheme: target.scheme(),
+        winner: Plugin::new(choice.winner).expect("a plugin that was chosen has a manifest"),
+        shadowed: choice.shadowed.iter().filter_map(|candidate| Plugin::new(candidate)).collect(),
+        refused: discovery
+            .candidates
+            .iter()
+            .filter(|candidate| matches!(candidate.state, CandidateState::Refused(_)))
+            .filter(serves)
+            .filter_map(Plugin::new)
+            .collect(),
+    };
+    report.value(&which, || which.to_string())
+}
+
+impl<'a> Plugin<'a> {
+    fn new(candidate: &'a Candidate) -> Option<Self> {
+        let manifest = candidate.declared()?;
+        let reason = match &candidate.state {
+            CandidateState::Refused(refusal) => Some(refusal.to_string()),
+            CandidateState::Ignored | CandidateState::Usable(_) => None,
+        };
+        Some(Self { file: &candidate.path, name: &manifest.name, version: &manifest.version, reason })
+    }
+}
+
+/// The winner's file alone on the first line, for scripts.
+impl fmt::Display for Which<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.winner.file.display())?;
+        for Plugin { file, name, version, .. } in &self.shadowed {
+            writeln!(formatter, "shadows {} ({name} {version})", file.display())?;
+        }
+        for Plugin { file, name, version, reason } in &self.refused {
+            let reason = reason.as_deref().unwrap_or_default();
+            writeln!(formatter, "refused {} ({name} {version}): {reason}", file.display())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! A file that may be a plugin, opened once: what is learnt of it is about one and the same file. Runs none of it.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use mlflow_deploy_plugin_api::manifest::{self, Manifest, ReadError};
+use rustix::fs::{Mode, OFlags};
+
+use crate::Refusal;
+use crate::digest::{Identity, Measured};
+
+/// A file that may be a plugin.
+pub(crate) struct PluginFile {
+    pub(crate) file: File,
+    pub(crate) metadata: Metadata,
+    pub(crate) identity: Identity,
+}
+
+impl PluginFile {
+    /// Opens it, unless it is a folder, pipe, socket or device: of those, opening alone can wait or do something.
+    pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
+        refuse_other(&fs::metadata(path).map_err(unreadable)?)?;
+        // Where a pipe has taken its place meanwhile, its writer is not waited for.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?);
+        let metadata = file.metadata().map_err(unreadable)?;
+        refuse_other(&metadata)?;
+        Ok(Self { identity: Identity::from(&metadata), file, metadata })
+    }
+
+    /// What it says of itself; `None` for a library that is no plugin.
+    pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Refusal> {
+        let read = manifest::read_from(&self.file);
+        if Identity::from(&self.file.metadata().map_err(unreadable)?) != self.identity {
+            return Err(Refusal::Changed);
+        }
+        match read {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(ReadError::NoManifest) => Ok(None),
+            Err(ReadError::Invalid(what)) => Err(Refusal::Manifest(what)),
+            Err(ReadError::Io(error)) => Err(unreadable(error)),
+            Err(ReadError::NotALibrary(what)) => Err(Refusal::NotALibrary(what)),
+            Err(ReadError::WrongMachine { found, expected }) => Err(Refusal::WrongMachine { found, expected }),
+            Err(_) => Err(Refusal::NotALibrary("it is of an unknown kind".to_owned())),
+        }
+    }
+
+    /// Its SHA-256.
+    pub(crate) fn measure(&self) -> Result<Measured, Refusal> {
+        match Measured::of(&self.file) {
+            Ok(measured) if measured.identity == self.identity => Ok(measured),
+            Ok(_) => Err(Refusal::Changed),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Refusal::Changed),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+}
+
+fn refuse_other(metadata: &Metadata) -> Result<(), Refusal> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(Refusal::NotALibrary("not a file, but a folder, pipe, socket or device".to_owned()))
+}
+
+fn unreadable(error: io::Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::NotFound => Refusal::Unreadable("no such file".to_owned()),
+        _ => Refusal::Unreadable(error.to_string()),
+    }
+}

@@ -1,0 +1,157 @@
+//! The files that MLflow writes where it has no server: `mlruns`, with runs, logged models, and registered models in it.
+//!
+//! They are read, and never written.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::Run;
+
+/// What is said of anything is in a file of this name beside it.
+const META: &str = "meta.yaml";
+/// The folder of logged models in an experiment's folder, and of registered models beside the experiments.
+const MODELS: &str = "models";
+
+/// A folder with MLflow's files.
+#[derive(Clone, Debug)]
+pub(crate) struct FileStore(pub(crate) PathBuf);
+
+impl FileStore {
+    /// Whether MLflow has begun to write its files here.
+    pub(crate) fn has_experiments(&self) -> bool {
+        let is_experiment = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.bytes().all(|byte| byte.is_ascii_digit()) && path.join(META).exists()
+        };
+        folders(&self.0).is_ok_and(|folders| folders.iter().any(is_experiment))
+    }
+
+    pub(crate) fn run(&self, run_id: &str) -> Result<Run> {
+        #[derive(Deserialize)]
+        struct Meta {
+            artifact_uri: String,
+        }
+        let run = self.in_experiment(run_id)?.ok_or_else(|| self.missing(&format!("no run `{run_id}`")))?;
+        let Meta { artifact_uri } = meta(&run)?;
+        let experiment = run.parent().and_then(Path::file_name).unwrap_or_default();
+        let experiment_id = experiment.to_string_lossy().into_owned();
+        Ok(Run { run_id: run_id.to_owned(), experiment_id, artifact_uri })
+    }
+
+    pub(crate) fn logged_model(&self, model_id: &str) -> Result<String> {
+        let model = self.in_experiment(&format!("{MODELS}/{model_id}"))?;
+        let model = model.ok_or_else(|| self.missing(&format!("no logged model `{model_id}`")))?;
+        Ok(meta::<LoggedModel>(&model)?.artifact_location)
+    }
+
+    pub(crate) fn logged_model_of(&self, run: &Run, name: &str) -> Result<Option<String>> {
+        let folder = self.0.join(&run.experiment_id).join(MODELS);
+        let Ok(models) = folders(&folder) else { return Ok(None) };
+        let models = models.iter().map(|model| meta::<LoggedModel>(model)).collect::<Result<Vec<_>>>()?;
+        let is_it = |model: &LoggedModel| model.name == name && model.source_run_id.as_ref() == Some(&run.run_id);
+        let last = models.into_iter().filter(is_it).max_by_key(|model| model.creation_timestamp);
+        Ok(last.map(|model| model.artifact_location))
+    }
+
+    pub(crate) fn version_of_alias(&self, name: &str, alias: &str) -> Result<String> {
+        let model = self.registered(name)?;
+        match fs::read_to_string(model.join("aliases").join(alias)) {
+            Ok(version) => Ok(version.trim().to_owned()),
+            Err(_) => Err(self.missing(&format!("no alias `{alias}` of the registered model `{name}`"))),
+        }
+    }
+
+    pub(crate) fn latest_version(&self, name: &str, stage: Option<&str>) -> Result<String> {
+        let mut latest = None;
+        for folder in folders(&self.registered(name)?).map_err(|error| unreadable(&self.0, &error))? {
+            let number =
+                folder.file_name().and_then(|name| name.to_str()?.strip_prefix("version-")?.parse::<u64>().ok());
+            let Some(number) = number else { continue };
+            let is_meant = match stage {
+                Some(stage) => meta::<Version>(&folder)?.current_stage.eq_ignore_ascii_case(stage),
+                None => true,
+            };
+            latest = if is_meant { latest.max(Some(number)) } else { latest };
+        }
+        latest.map(|latest| latest.to_string()).ok_or_else(|| {
+            let stage = stage.map_or(String::new(), |stage| format!(" in the stage `{stage}`"));
+            self.missing(&format!("no version{stage} of the registered model `{name}`"))
+        })
+    }
+
+    pub(crate) fn version(&self, name: &str, version: &str) -> Result<String> {
+        let folder = self.registered(name)?.join(format!("version-{version}"));
+        if !folder.join(META).is_file() {
+            return Err(self.missing(&format!("no version {version} of the registered model `{name}`")));
+        }
+        let Version { storage_location, source, .. } = meta(&folder)?;
+        Ok(storage_location.unwrap_or(source))
+    }
+
+    /// The folder of something that is in the folder of an experiment, whichever that is.
+    fn in_experiment(&self, below: &str) -> Result<Option<PathBuf>> {
+        let experiments = folders(&self.0).map_err(|error| unreadable(&self.0, &error))?;
+        let mut candidates = experiments.into_iter().map(|experiment| experiment.join(below));
+        Ok(candidates.find(|candidate| candidate.join(META).is_file()))
+    }
+
+    fn registered(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.0.join(MODELS).join(name);
+        match folder.join(META).is_file() {
+            true => Ok(folder),
+            false => Err(self.missing(&format!("no registered model `{name}`"))),
+        }
+    }
+
+    fn missing(&self, what: &str) -> Error {
+        let message = format!("there is {what} in `{}`", self.0.display());
+        Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
+    }
+}
+
+#[derive(Deserialize)]
+struct LoggedModel {
+    artifact_location: String,
+    #[serde(default)]
+    creation_timestamp: u64,
+    name: String,
+    #[serde(default)]
+    source_run_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    #[serde(default)]
+    current_stage: String,
+    source: String,
+    #[serde(default)]
+    storage_location: Option<String>,
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(entries.filter(|path| path.is_dir()).collect())
+}
+
+/// What is said of what is in a folder.
+fn meta<T: DeserializeOwned>(folder: &Path) -> Result<T> {
+    let path = folder.join(META);
+    let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(&text, options)
+        .map_err(|error| Error::internal(format!("`{}` is not understood: {error}", path.display())))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound => ErrorCode::RESOURCE_DOES_NOT_EXIST,
+        _ => ErrorCode::INTERNAL_ERROR,
+    };
+    Error::new(code, format!("failed to read `{}`: {error}", path.display())).with_cause(error)
+}

@@ -1,0 +1,221 @@
+//! The few questions that a tracking server and a model registry are asked: where something is kept.
+
+use std::collections::HashSet;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
+use mlflow_deploy_http::{encode_segment, join, redact_url, request, send};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, JSON, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::resolve::Session;
+use crate::store::Run;
+
+/// Where MLflow's API is on a server.
+pub(crate) const API: &str = "/api/2.0";
+
+/// A tracking server, or that of a model registry.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    /// Its URL, without user and password.
+    pub(crate) base: Url,
+    /// How it knows the client.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Server {
+    pub(crate) fn new(url: &Url, headers: HeaderMap) -> Self {
+        Self { base: without_user(url), headers }
+    }
+
+    pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
+        #[derive(Deserialize)]
+        struct Answer {
+            run: Found,
+        }
+        #[derive(Deserialize)]
+        struct Found {
+            info: Info,
+        }
+        #[derive(Deserialize)]
+        struct Info {
+            artifact_uri: String,
+            experiment_id: String,
+        }
+        let answer: Answer = self.get(session, "runs/get", &[("run_id", run_id)]).await?;
+        let Info { artifact_uri, experiment_id } = answer.run.info;
+        Ok(Run { run_id: run_id.to_owned(), experiment_id, artifact_uri })
+    }
+
+    pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            model: LoggedModel,
+        }
+        let path = format!("logged-models/{}", encode_segment(model_id)?);
+        let answer: Answer = self.get(session, &path, &[]).await?;
+        Ok(answer.model.info.artifact_uri)
+    }
+
+    /// None where the server is older than logged models.
+    pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Page {
+            models: Vec<LoggedModel>,
+            next_page_token: Option<String>,
+        }
+        if name.contains('\'') {
+            // No model has such a name, and in a filter it would say something else.
+            return Ok(None);
+        }
+        let mut seen = HashSet::new();
+        let mut question = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
+        loop {
+            let page: Page = match self.post(session, "logged-models/search", &question).await {
+                Err(error) if error.http_status() == Some(404) => return Ok(None),
+                page => page?,
+            };
+            let is_it = |model: &LoggedModel| model.info.source_run_id.as_ref() == Some(&run.run_id);
+            if let Some(model) = page.models.into_iter().find(is_it) {
+                return Ok(Some(model.info.artifact_uri));
+            }
+            match page.next_page_token {
+                Some(token) if !token.is_empty() && seen.insert(token.clone()) => question["page_token"] = token.into(),
+                // There is no more, or there is no end.
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            model_version: Version,
+        }
+        let answer = self.get(session, "registered-models/alias", &[("name", name), ("alias", alias)]).await;
+        match answer {
+            Ok(Answer { model_version }) => Ok(model_version.version),
+            // The server takes an alias that it does not know for a mistake of another kind.
+            Err(error) if error.http_status() == Some(400) && error.message().ends_with("not found.") => {
+                let message =
+                    format!("the registered model `{name}` has no alias `{alias}` on `{}`", redact_url(&self.base));
+                let http = error.http().cloned().unwrap_or_default();
+                Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message).with_http(http).with_cause(&error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn latest_version(
+        &self,
+        session: &Session<'_>,
+        name: &str,
+        stage: Option<&str>,
+    ) -> Result<String> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Answer {
+            model_versions: Vec<Version>,
+        }
+        let stages: Vec<_> = stage.into_iter().collect();
+        let question = json!({"name": name, "stages": stages});
+        let answer: Answer = self.post(session, "registered-models/get-latest-versions", &question).await?;
+        let latest =
+            answer.model_versions.into_iter().max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
+        latest.map(|latest| latest.version).ok_or_else(|| {
+            let stage = stage.map_or(String::new(), |stage| format!(" in the stage `{stage}`"));
+            let message =
+                format!("the registered model `{name}` has no version{stage} on `{}`", redact_url(&self.base));
+            Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
+        })
+    }
+
+    pub(crate) async fn version(&self, session: &Session<'_>, name: &str, version: &str) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            artifact_uri: String,
+        }
+        let query = [("name", name), ("version", version)];
+        let answer: Answer = self.get(session, "model-versions/get-download-uri", &query).await?;
+        Ok(answer.artifact_uri)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(session, Method::GET, &url, self.headers.clone(), Vec::new()).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, question: &Value) -> Result<T> {
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        self.ask(session, Method::POST, &self.url(path), headers, question.to_string().into_bytes()).await
+    }
+
+    fn url(&self, path: &str) -> Url {
+        join(&self.base, &format!("{API}/mlflow/{path}"))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        session: &Session<'_>,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<T> {
+        let request = request(method, url, headers, body)?;
+        let answer = match send(&session.tracking.http, &request, &session.policy).await {
+            Err(error) if is_another_server(&error) => {
+                let message = format!(
+                    "no MLflow tracking server answers at `{}`, which knows no `{}`: check its URL",
+                    redact_url(&self.base),
+                    url.path()
+                );
+                let http = error.http().cloned().unwrap_or_default();
+                return Err(Error::invalid_parameter(message).with_http(http).with_cause(&error));
+            }
+            answer => answer?,
+        };
+        serde_json::from_slice(answer.payload.bytes())
+            .map_err(|error| Error::internal(format!("the answer of `{}` is not understood: {error}", redact_url(url))))
+    }
+}
+
+/// A model that MLflow 3 has logged.
+#[derive(Deserialize)]
+struct LoggedModel {
+    info: LoggedModelInfo,
+}
+
+#[derive(Deserialize)]
+struct LoggedModelInfo {
+    artifact_uri: String,
+    source_run_id: Option<String>,
+}
+
+/// A version of a registered model.
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// A URL without user and password, which go in a header.
+pub(crate) fn without_user(url: &Url) -> Url {
+    let mut base = url.clone();
+    // Neither can fail: `http` and `https` URLs have hosts.
+    let _has_host = base.set_username("");
+    let _has_host = base.set_password(None);
+    base
+}
+
+/// MLflow says with a code what it does not find; who has no such route answers with a page, or with nothing.
+fn is_another_server(error: &Error) -> bool {
+    error.http_status() == Some(404) && !error.details().contains_key("error_code")
+}

@@ -1,0 +1,100 @@
+//! Who knows where models are kept: a server, or the files that MLflow writes where there is none.
+
+use mlflow_deploy_plugin_api::{Result, blocking};
+
+use crate::files::FileStore;
+use crate::resolve::Session;
+use crate::rest::Server;
+
+/// A tracking store, or a model registry.
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    Files(FileStore),
+    Server(Server),
+}
+
+/// A run, as far as its artifacts are concerned.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) run_id: String,
+    pub(crate) experiment_id: String,
+    pub(crate) artifact_uri: String,
+}
+
+impl Store {
+    /// A run.
+    pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
+        match self {
+            Self::Files(files) => read(files, run_id, |files, run_id| files.run(&run_id)).await,
+            Self::Server(server) => server.run(session, run_id).await,
+        }
+    }
+
+    /// Where a logged model is kept.
+    pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
+        match self {
+            Self::Files(files) => read(files, model_id, |files, model_id| files.logged_model(&model_id)).await,
+            Self::Server(server) => server.logged_model(session, model_id).await,
+        }
+    }
+
+    /// Where the model is kept that a run has logged by this name, the last one where there are several. Since MLflow
+    /// 3 it is not among the run's artifacts.
+    pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
+        match self {
+            Self::Files(files) => {
+                let run = run.clone();
+                read(files, name, move |files, name| files.logged_model_of(&run, &name)).await
+            }
+            Self::Server(server) => server.logged_model_of(session, run, name).await,
+        }
+    }
+
+    /// The version that an alias points to.
+    pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
+        match self {
+            Self::Files(files) => {
+                let alias = alias.to_owned();
+                read(files, name, move |files, name| files.version_of_alias(&name, &alias)).await
+            }
+            Self::Server(server) => server.version_of_alias(session, name, alias).await,
+        }
+    }
+
+    /// The last version, or the last one of a stage.
+    pub(crate) async fn latest_version(
+        &self,
+        session: &Session<'_>,
+        name: &str,
+        stage: Option<&str>,
+    ) -> Result<String> {
+        match self {
+            Self::Files(files) => {
+                let stage = stage.map(str::to_owned);
+                read(files, name, move |files, name| files.latest_version(&name, stage.as_deref())).await
+            }
+            Self::Server(server) => server.latest_version(session, name, stage).await,
+        }
+    }
+
+    /// Where a version of a registered model is kept.
+    pub(crate) async fn version(&self, session: &Session<'_>, name: &str, version: &str) -> Result<String> {
+        match self {
+            Self::Files(files) => {
+                let version = version.to_owned();
+                read(files, name, move |files, name| files.version(&name, &version)).await
+            }
+            Self::Server(server) => server.version(session, name, version).await,
+        }
+    }
+}
+
+/// Reads files where that holds nobody up.
+async fn read<T: Send + 'static>(
+    files: &FileStore,
+    name: &str,
+    read: impl FnOnce(FileStore, String) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (files, name) = (files.clone(), name.to_owned());
+    blocking(move || read(files, name)).await
+}

@@ -1,0 +1,60 @@
+//! What a fetch says to whoever made the call: through a plugin's table, as it happens.
+
+use mlflow_deploy_plugin_api::args::CreateDeployment;
+use mlflow_deploy_plugin_api::testing::start;
+use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, TargetUri, plugin};
+
+use super::*;
+
+/// A plugin that fetches a deployment's model into the folder that is its name.
+struct Fetcher(Tracking);
+
+impl DeploymentClient for Fetcher {
+    async fn connect(_target: TargetUri, options: ClientOptions) -> Result<Self> {
+        tracking(options.parse()?, &[]).map(Self)
+    }
+
+    async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {
+        fetch(&request.model_uri.parse()?, &self.0, Path::new(&request.name)).await?;
+        Ok(Payload::empty())
+    }
+}
+
+static PLUGIN: mlflow_deploy_plugin_api::ffi::Plugin =
+    plugin! { client: Fetcher, name: "fetcher", schemes: ["fetcher"], operations: [create_deployment] };
+
+#[tokio::test]
+async fn progress_is_said_and_the_caller_s_time_is_kept_to() {
+    let chunks = || Answer::chunks((0..200).map(|_| vec![0; 10_000])).header("Content-Type", "x/y");
+    let server = artifacts(
+        &[("m", json!([file("MLmodel", 2), file("data", 2_000_000)])), ("slow", json!([file("MLmodel", 9)]))],
+        &[
+            ("m/MLmodel", Answer::new(200, "ab")),
+            ("m/data", chunks()),
+            ("slow/MLmodel", Answer::chunks(["a", "b"]).chunk_delay(std::time::Duration::from_secs(600))),
+        ],
+    );
+    let (plugin, events) = start(&PLUGIN).unwrap();
+    let target = TargetUri::parse("fetcher").unwrap();
+    let options = ClientOptions::new(&json!({"tracking_uri": server.url()})).unwrap();
+    let client = plugin.open(&target, &options, None).await.unwrap();
+    let place = Place::new();
+    let create = |uri: &str, name: &Path| CreateDeployment {
+        name: name.display().to_string(),
+        model_uri: uri.to_owned(),
+        ..CreateDeployment::default()
+    };
+    client.call(create("mlflow-artifacts:/m", &place.path()), None).await.unwrap();
+    let said: Vec<_> = events.all().into_iter().map(|(_, _, event)| event).collect();
+    let progress: Vec<_> = said.iter().map(|event| event.progress.unwrap()).collect();
+    assert!(progress.is_sorted() && progress.len() > 10 && progress.len() <= 101, "{progress:?}");
+    assert_eq!((progress.first(), progress.last()), (Some(&0.0), Some(&1.0)));
+    assert_eq!(said[0].message, "fetching `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+    assert_eq!(said.last().unwrap().message, "fetched `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+
+    let other = Place::new();
+    let deadline = Some(std::time::Duration::from_millis(800));
+    let error = client.call(create("mlflow-artifacts:/slow", &other.path()), deadline).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED, "{error}");
+    assert!(other.left().is_empty(), "{:?}", other.left());
+}

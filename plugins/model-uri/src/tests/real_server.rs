@@ -1,0 +1,273 @@
+//! Models that MLflow's own client has logged, to the real tracking server or to files: what it fetches, and what we do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_script};
+
+use super::*;
+use crate::files::FileStore;
+
+/// What MLflow's client adds to what it fetches of a registered model. It is not one of the model's files.
+const ADDED: &str = "registered_model_meta";
+
+/// Models on a server.
+struct Logged {
+    names: Value,
+    /// What MLflow's client has fetched of them, where it has.
+    folder: TempDir,
+}
+
+impl Logged {
+    /// Logs models that have a file of so many bytes.
+    fn log(url: &str, large: usize, and_fetch: bool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir_all(data.join("sub dir/チ")).unwrap();
+        let bytes: Vec<u8> = (0..=250).cycle().take(large).collect();
+        fs::write(data.join("large"), bytes).unwrap();
+        fs::write(data.join("sub dir/a+b%.txt"), "odd").unwrap();
+        fs::write(data.join("sub dir/チ/empty"), "").unwrap();
+        let (data, fetched) = (data.to_str().unwrap(), folder.path().to_str().unwrap());
+        let arguments = if and_fetch { vec![url, data, fetched] } else { vec![url, data] };
+        Self { names: serde_json::from_slice(&run_script("log_model.py", &arguments)).unwrap(), folder }
+    }
+
+    fn name(&self, name: &str) -> &str {
+        self.names[name].as_str().unwrap()
+    }
+
+    /// Every model's URI, and its files as MLflow's client has fetched them.
+    fn models(&self) -> Vec<(&str, BTreeMap<String, Vec<u8>>)> {
+        let models = self.names["models"].as_object().unwrap();
+        models
+            .iter()
+            .map(|(uri, name)| (uri.as_str(), content(&self.folder.path().join(name.as_str().unwrap()))))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_dies() {
+    let server = TrackingServer::start();
+    let url = server.url().to_owned();
+    let logged = Logged::log(&url, LARGE, true);
+    let client = client(&url);
+    let mut models = logged.models();
+    assert_eq!(models.len(), 7);
+    let path = logged.name("artifacts").trim_start_matches("mlflow-artifacts:/");
+    let proxied = format!("{}{ARTIFACTS}/{path}", url.trim_end_matches('/'));
+    models.push((&proxied, models.iter().find(|(uri, _)| *uri == logged.name("artifacts")).unwrap().1.clone()));
+    for (uri, mut theirs) in models {
+        let place = Place::new();
+        let fetched = place.fetch(uri, &client).await.unwrap();
+        let mut ours = content(&fetched.path);
+        // The model that was logged as a run's artifacts was fetched before, and so has it as a file of its own.
+        for files in [&mut ours, &mut theirs] {
+            files.remove(ADDED);
+        }
+        assert!(ours == theirs, "{uri}: {:?} {:?}", ours.keys(), theirs.keys());
+        assert!(ours.len() >= 7 && ours.contains_key("data/data/sub dir/a+b%.txt"), "{:?}", ours.keys());
+        assert_eq!(ours.contains_key("notes.txt"), uri.ends_with("/model"), "{uri}");
+        let version = match uri {
+            "models:/iris/1" => Some("1"),
+            "models:/iris@champion" | "models:/iris/latest" => Some("2"),
+            _ => None,
+        };
+        assert_eq!(fetched.version.as_deref(), version, "{uri}");
+    }
+
+    let run = logged.name("run_id");
+    for (uri, message) in [
+        (
+            "runs:/00000000000000000000000000000000/model".to_owned(),
+            "Run with id=00000000000000000000000000000000 not found",
+        ),
+        (format!("runs:/{run}/nope"), "the server has nothing in `http://"),
+        (format!("runs:/{run}/older"), "which has `model one/`"),
+        ("models:/m-00000000000000000000000000000000".to_owned(), "Logged model with ID"),
+        ("models:/nope/1".to_owned(), "name=nope"),
+        ("models:/iris/3".to_owned(), "(name=iris, version=3) not found"),
+        ("models:/iris/Production".to_owned(), "the registered model `iris` has no version in the stage `Production`"),
+        ("models:/nope/latest".to_owned(), "Registered Model with name=nope not found"),
+        ("models:/iris@nope".to_owned(), "the registered model `iris` has no alias `nope` on `http://"),
+        ("models:/nope@nope".to_owned(), "Registered Model with name=nope not found"),
+        ("mlflow-artifacts:/nope".to_owned(), "the server has nothing in `http://"),
+    ] {
+        let error = refused(&uri, &client).await;
+        assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
+        assert!(error.message().contains(message), "{uri}: {error}");
+    }
+    let server = Arc::new(Mutex::new(Some(server)));
+    assert_a_fetch_goes_on(&server, &logged).await;
+    assert_nothing_is_half_fetched(&server, &logged).await;
+}
+
+#[tokio::test]
+async fn what_mlflow_has_written_to_files_is_found_there() {
+    let mlruns = TempDir::new().unwrap();
+    let root = mlruns.path().join("my runs");
+    let url = format!("file:{}", root.display());
+    assert!(!FileStore(root.clone()).has_experiments());
+    let logged = Logged::log(&url, 1000, true);
+    assert!(FileStore(root.clone()).has_experiments());
+    for uri_of_root in [url, root.display().to_string()] {
+        let client = client(&uri_of_root);
+        for (uri, mut theirs) in logged.models() {
+            let fetched = Place::new().fetch(uri, &client).await.unwrap();
+            assert!(!fetched.is_downloaded && fetched.path.starts_with(&root), "{uri}: {fetched:?}");
+            let mut ours = content(&fetched.path);
+            // A model that stays where it is has nothing put beside it.
+            for added in [ADDED, "notes.txt"] {
+                ours.remove(added);
+                theirs.remove(added);
+            }
+            assert!(ours == theirs, "{uri}: {:?} {:?}", ours.keys(), theirs.keys());
+            let version = match uri {
+                "models:/iris/1" => Some("1"),
+                "models:/iris@champion" | "models:/iris/latest" => Some("2"),
+                _ => None,
+            };
+            assert_eq!(fetched.version.as_deref(), version, "{uri}");
+        }
+        let run = logged.name("run_id");
+        for (uri, message) in [
+            ("runs:/0f/model".to_owned(), "there is no run `0f` in `/"),
+            (format!("runs:/{run}/nope"), "no model at `runs:/"),
+            ("models:/m-0f".to_owned(), "there is no logged model `m-0f` in `/"),
+            ("models:/nope/1".to_owned(), "there is no registered model `nope` in `/"),
+            ("models:/iris/3".to_owned(), "there is no version 3 of the registered model `iris` in `/"),
+            (
+                "models:/iris/Production".to_owned(),
+                "no version in the stage `Production` of the registered model `iris`",
+            ),
+            ("models:/iris@nope".to_owned(), "there is no alias `nope` of the registered model `iris` in `/"),
+        ] {
+            let error = refused(&uri, &client).await;
+            assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
+            assert!(error.message().contains(message), "{uri}: {error}");
+        }
+        let error = refused("mlflow-artifacts:/0", &client).await;
+        assert!(error.message().contains("start `mlflow server --backend-store-uri "), "{error}");
+    }
+    let nowhere = client(root.join("nowhere").to_str().unwrap());
+    let error = refused("runs:/0f/model", &nowhere).await;
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+    assert!(error.message().contains("nowhere`: No such file or directory"), "{error}");
+}
+
+#[tokio::test]
+async fn a_protected_server_hands_a_model_to_who_has_its_password() {
+    let server = TrackingServer::start_protected();
+    let known = server.url().replace("://", &format!("://{USER}:{PASSWORD}@"));
+    let logged = Logged::log(&known, 1000, false);
+    let options = |password: &str| TrackingOptions {
+        username: Some(USER.to_owned()),
+        password: Some(Secret::new(password)),
+        ..TrackingOptions::default()
+    };
+    let variables = [("MLFLOW_TRACKING_URI", server.url()), ("MLFLOW_TRACKING_TOKEN", "another-s3cret")];
+    let by_environment = [
+        ("MLFLOW_TRACKING_URI", server.url()),
+        ("MLFLOW_TRACKING_USERNAME", USER),
+        ("MLFLOW_TRACKING_PASSWORD", PASSWORD),
+    ];
+    let run = format!("runs:/{}/model", logged.name("run_id"));
+    for (uri, client) in [
+        (run.as_str(), tracking(options(PASSWORD), &variables).unwrap()),
+        ("models:/iris@champion", tracking(TrackingOptions::default(), &by_environment).unwrap()),
+        (logged.name("artifacts"), client(&known)),
+    ] {
+        let place = Place::new();
+        place.fetch(uri, &client).await.unwrap();
+        assert_eq!(fs::metadata(place.path().join("data/data/large")).unwrap().len(), 1000);
+    }
+    for (uri, client) in [
+        (run.as_str(), tracking(options("wrong-s3cret"), &variables).unwrap()),
+        ("models:/iris@champion", tracking(TrackingOptions::default(), &variables).unwrap()),
+        (logged.name("artifacts"), client(server.url())),
+    ] {
+        let error = refused(uri, &client).await;
+        assert_eq!((error.code(), error.http_status()), (&ErrorCode::UNAUTHENTICATED, Some(401)), "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+}
+
+/// Breaks a fetch off in its middle: it goes on from there.
+async fn assert_a_fetch_goes_on(server: &Shared, logged: &Logged) {
+    let way = Way::start(server, false);
+    let place = Place::new();
+    place.fetch(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await.unwrap();
+    let ours = fs::read(place.path().join("data/data/large")).unwrap();
+    assert!(ours == content(&logged.folder.path().join("data"))["large"]);
+    let passed = way.passed.load(Ordering::SeqCst);
+    assert!((LARGE..LARGE + ENOUGH / 2).contains(&passed), "{passed} bytes, where all again would have been more");
+}
+
+/// Kills the server in the middle of a fetch: nothing is left.
+async fn assert_nothing_is_half_fetched(server: &Shared, logged: &Logged) {
+    let way = Way::start(server, true);
+    let error = refused(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await;
+    assert!(server.lock().unwrap().is_none());
+    assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true), "{error}");
+}
+
+/// How large the large file of a model is, and how many bytes pass before something happens.
+const LARGE: usize = 20_000_000;
+const ENOUGH: usize = 5_000_000;
+
+/// A server that can be killed.
+type Shared = Arc<Mutex<Option<TrackingServer>>>;
+
+/// The way to a server. When enough bytes have come, the connection that brought the last of them is closed; or the
+/// server is killed, and no more are passed on.
+struct Way {
+    url: String,
+    passed: Arc<AtomicUsize>,
+}
+
+impl Way {
+    fn start(server: &Shared, is_deadly: bool) -> Self {
+        let address = server.lock().unwrap().as_ref().unwrap().url().replace("http://", "");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let way = Self { url: format!("http://{}", listener.local_addr().unwrap()), passed: Arc::default() };
+        let (passed, server) = (Arc::clone(&way.passed), Arc::clone(server));
+        // The thread ends with the tests: it waits for who connects, and nothing else.
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(upstream) = TcpStream::connect(address.trim_end_matches('/')) else { continue };
+                let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let (passed, server) = (Arc::clone(&passed), is_deadly.then(|| Arc::clone(&server)));
+                thread::spawn(move || pass(&upstream, &client, &passed, server.as_deref()));
+            }
+        });
+        way
+    }
+}
+
+/// Passes on what the server says, until that is enough.
+fn pass(
+    mut upstream: &TcpStream,
+    mut client: &TcpStream,
+    passed: &AtomicUsize,
+    kill: Option<&Mutex<Option<TrackingServer>>>,
+) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(count @ 1..) = upstream.read(&mut buffer) {
+        let before = passed.fetch_add(count, Ordering::SeqCst);
+        if let Some(server) = kill.filter(|_| before + count > ENOUGH) {
+            drop(server.lock().unwrap().take());
+            break;
+        }
+        let is_enough = before <= ENOUGH && before + count > ENOUGH;
+        if client.write_all(&buffer[..count]).is_err() || is_enough {
+            break;
+        }
+    }
+    // Whoever has closed it already has done the same.
+    let _closed = client.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,5 @@
+//! Whose plugins are loaded: owners and modes, links, the lock file.
+
+mod lock;
+mod owners;
+mod privileges;
