@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
@@ -22,7 +23,7 @@ pub(crate) struct StateDirectory {
     last: Mutex<Option<(Stamp, Arc<State>)>>,
 }
 
-/// What tells one version of the file from another: each is a new file.
+/// What tells one version of the file from another: each is a new file, though it may get the number of an older one.
 #[derive(PartialEq)]
 struct Stamp {
     inode: (u64, u64),
@@ -59,7 +60,7 @@ impl StateDirectory {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| failed(&error))?;
         let state = Arc::new(State::parse(&bytes, &path.display().to_string())?);
-        *last = Some((stamp, Arc::clone(&state)));
+        *last = stamp.is_settled().then(|| (stamp, Arc::clone(&state)));
         Ok(state)
     }
 
@@ -142,7 +143,18 @@ impl StateDirectory {
 
 impl Stamp {
     fn of(found: &fs::Metadata) -> Self {
-        Self { inode: (found.dev(), found.ino()), size: found.size(), changed: (found.ctime(), found.ctime_nsec()) }
+        let changed = (found.ctime(), found.ctime_nsec());
+        Self { inode: (found.dev(), found.ino()), size: found.size(), changed }
+    }
+
+    /// Whether a later version is certain to have another stamp: the clock of a file system goes in steps of some
+    /// milliseconds, and within one step it could be the same.
+    fn is_settled(&self) -> bool {
+        const STEP: i128 = 100_000_000;
+        let (seconds, nanoseconds) = self.changed;
+        let changed = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i128::try_from(now.as_nanos()).is_ok_and(|now| now - changed > STEP)
     }
 }
 
@@ -158,4 +170,72 @@ fn make(folder: &Path) -> io::Result<()> {
 /// Makes sure that what was made in a folder is still there after a crash of the machine.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Endpoint;
+
+    fn add(directory: &StateDirectory, name: &str) {
+        let added = directory.change(|state| Ok(state.endpoints.insert(name.to_owned(), Endpoint::default())));
+        added.unwrap();
+    }
+
+    #[test]
+    fn who_reads_sees_what_others_have_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = [(); 2].map(|()| StateDirectory::new(folder.path().join("a/b")));
+        assert_eq!(*other.state().unwrap(), State::default());
+        for name in ["a", "b", "c"] {
+            add(&one, name);
+            assert!(other.state().unwrap().endpoints.contains_key(name));
+        }
+        assert_eq!(other.state().unwrap().endpoints.len(), 3);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::new(folder.path().to_owned());
+        add(&directory, "a");
+        let refused = directory.change(|state| {
+            state.endpoints.clear();
+            Err::<(), _>(Error::internal("no"))
+        });
+        assert_eq!(refused.unwrap_err().message(), "no");
+        assert_eq!(directory.state().unwrap().endpoints.len(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_swept_once_nobody_holds_it() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::new(root.path().to_owned());
+        let folder = directory.new_folder().unwrap();
+        folder.keep();
+        let (id, path) = (folder.id().to_owned(), folder.model());
+        fs::create_dir(&path).unwrap();
+        add(&directory, "a");
+        assert!(path.exists(), "it is held");
+        let again = directory.folder(&id).unwrap().unwrap();
+        drop(folder);
+        add(&directory, "b");
+        assert!(path.exists(), "it is held by another");
+        drop(again);
+        add(&directory, "c");
+        assert!(!path.exists());
+        assert!(directory.folder(&id).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_or_newer_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::new(root.path().to_owned());
+        for (text, said) in [("{", "is damaged"), (r#"{"format": 2}"#, "was written by a later version, in format 2")] {
+            fs::write(root.path().join("state.json"), text).unwrap();
+            let error = directory.change(|_| Ok(())).unwrap_err();
+            assert!(error.message().contains(said), "{error}");
+            assert_eq!(fs::read_to_string(root.path().join("state.json")).unwrap(), text);
+        }
+    }
 }
