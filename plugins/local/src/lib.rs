@@ -8,6 +8,7 @@ mod deployments;
 mod endpoints;
 mod engine;
 mod loaded;
+mod explain;
 mod model;
 mod protocol;
 mod record;

@@ -1,0 +1,194 @@
+//! Shapley values of every feature of every row: which mixed rows are predicted, and what the predictions add up to.
+//!
+//! A feature that is absent has its value in a background row. The value of a feature is the mean, over the background
+//! rows, of its Shapley value in the game between the row that is explained and that one background row. So what is
+//! predicted are mixtures of two rows, and of these only the features in which the two differ play a part.
+
+use std::ops::Range;
+
+use mlflow_deploy_plugin_api::{Error, Result, call};
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate};
+
+use super::method::{Method, Term};
+
+/// Rows that are predicted at once, at most: enough for an engine to be quick, few enough to hold in memory.
+const BATCH_ROWS: usize = 4096;
+
+/// Cells of all rows that are predicted at once, at most, unless one row has more.
+const BATCH_CELLS: usize = 1 << 20;
+
+/// What predicts rows that are put together, cell by cell, from a table.
+///
+/// The table has first the rows that are explained and then those of the background, and a column for each feature.
+pub(crate) trait Model: Sync {
+    /// How many rows are explained; they are the table's first.
+    fn rows(&self) -> usize;
+
+    /// How many rows of background follow.
+    fn background(&self) -> usize;
+
+    /// How many features a row has.
+    fn features(&self) -> usize;
+
+    /// Whether two rows of the table have the same value of a feature.
+    fn is_same(&self, feature: usize, one: usize, other: usize) -> bool;
+
+    /// Predicts rows: `picks` has a row for each, and says for every feature which row of the table its value is from.
+    /// The answer has a row for each, and a column for each output; they are as many each time.
+    fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>>> + Send;
+}
+
+/// What every feature contributes to every prediction.
+#[derive(Debug)]
+pub(crate) struct Attribution {
+    /// The mean prediction over the background: one for each output.
+    pub(crate) base: Array1<f64>,
+    /// What the model predicts: row × output.
+    pub(crate) predictions: Array2<f64>,
+    /// What each feature adds to the base: row × feature × output. Over the features it is prediction minus base.
+    pub(crate) values: Array3<f64>,
+}
+
+impl Attribution {
+    /// Explains all rows.
+    ///
+    /// # Errors
+    /// What the model says; where there are no rows, or no background; and where the model predicts no finite number:
+    /// nothing adds up to one that is not.
+    pub(crate) async fn of(model: &impl Model, method: &Method) -> Result<Self> {
+        if model.rows() == 0 {
+            return Err(Error::invalid_parameter("the inputs have no row: there is nothing to explain"));
+        }
+        if model.background() == 0 {
+            return Err(Error::invalid_parameter(
+                "the background has no row: give one that predictions are compared with",
+            ));
+        }
+        let table = predict_table(model).await?;
+        let (predictions, backgrounds) = table.view().split_at(Axis(0), model.rows());
+        let base = backgrounds.mean_axis(Axis(0)).expect("there is a background row");
+        let mut values = Array3::zeros((model.rows(), model.features(), table.ncols()));
+        let mut batch = Batch::new(model);
+        for row in 0..model.rows() {
+            for background in 0..model.background() {
+                let behind = model.rows() + background;
+                let is_different = |feature: &usize| !model.is_same(*feature, row, behind);
+                let varying: Vec<usize> = (0..model.features()).filter(is_different).collect();
+                for term in method.terms(&varying, background) {
+                    if term.members.is_empty() {
+                        add(&mut values, row, &term, table.row(behind));
+                    } else if term.members.len() == varying.len() {
+                        add(&mut values, row, &term, table.row(row));
+                    } else if batch.push(row, behind, term) {
+                        batch.settle(&mut values).await?;
+                    }
+                }
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a share of the way needs no more digits")]
+            call::progress(row as f64 / model.rows() as f64, "explaining");
+        }
+        batch.settle(&mut values).await?;
+        #[expect(clippy::cast_precision_loss, reason = "no memory holds that many rows")]
+        let mean = 1.0 / model.background() as f64;
+        values *= mean;
+        Ok(Self { base, predictions: predictions.to_owned(), values })
+    }
+
+    /// How much each feature matters: the mean absolute value over the rows, feature × output.
+    pub(crate) fn importance(&self) -> Array2<f64> {
+        self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
+    }
+}
+
+/// Predicts every row of the table as it is.
+async fn predict_table(model: &impl Model) -> Result<Array2<f64>> {
+    let all = model.rows() + model.background();
+    let size = batch_rows(model);
+    let mut parts = Vec::new();
+    for start in (0..all).step_by(size) {
+        let rows: Range<usize> = start..all.min(start + size);
+        let picks = Array2::from_shape_fn((rows.len(), model.features()), |(row, _)| start + row);
+        parts.push(checked(model, &picks, model.predict(picks.clone()).await?)?);
+    }
+    let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &parts).map_err(|_uneven| uneven())
+}
+
+fn batch_rows(model: &impl Model) -> usize {
+    (BATCH_CELLS / model.features().max(1)).clamp(1, BATCH_ROWS)
+}
+
+/// Mixed rows that wait for a prediction, and what each is for.
+struct Batch<'a, M> {
+    model: &'a M,
+    picks: Array2<usize>,
+    terms: Vec<(usize, Term)>,
+}
+
+impl<'a, M: Model> Batch<'a, M> {
+    fn new(model: &'a M) -> Self {
+        let size = batch_rows(model);
+        Self { model, picks: Array2::zeros((size, model.features())), terms: Vec::with_capacity(size) }
+    }
+
+    /// Adds a mixture of two rows of the table; says whether the batch is full.
+    fn push(&mut self, row: usize, behind: usize, term: Term) -> bool {
+        let mut picks = self.picks.row_mut(self.terms.len());
+        picks.fill(behind);
+        for feature in &term.members {
+            picks[*feature] = row;
+        }
+        self.terms.push((row, term));
+        self.terms.len() == self.picks.nrows()
+    }
+
+    /// Predicts the rows, and adds what comes of it to the values.
+    async fn settle(&mut self, values: &mut Array3<f64>) -> Result<()> {
+        if self.terms.is_empty() {
+            return Ok(());
+        }
+        let picks = self.picks.view().split_at(Axis(0), self.terms.len()).0.to_owned();
+        let predictions = checked(self.model, &picks, self.model.predict(picks.clone()).await?)?;
+        if predictions.ncols() != values.dim().2 {
+            return Err(uneven());
+        }
+        for ((row, term), prediction) in self.terms.drain(..).zip(predictions.rows()) {
+            add(values, row, &term, prediction);
+        }
+        Ok(())
+    }
+}
+
+fn add(values: &mut Array3<f64>, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
+    let mut row = values.index_axis_mut(Axis(0), row);
+    for (feature, weight) in &term.gains {
+        row.index_axis_mut(Axis(0), *feature).scaled_add(*weight, &prediction);
+    }
+}
+
+/// Sees to it that there is a finite prediction for every row.
+fn checked(model: &impl Model, picks: &Array2<usize>, predictions: Array2<f64>) -> Result<Array2<f64>> {
+    if predictions.nrows() != picks.nrows() {
+        return Err(uneven());
+    }
+    let Some(((place, output), value)) = predictions.indexed_iter().find(|(_, value)| !value.is_finite()) else {
+        return Ok(predictions);
+    };
+    let rows = model.rows();
+    let (explained, background): (Vec<usize>, Vec<usize>) = picks.row(place).iter().partition(|source| **source < rows);
+    let whose = match (explained.first(), background.first()) {
+        (Some(row), None) => format!("row {row}"),
+        (None, Some(behind)) => format!("row {} of the background", *behind - rows),
+        (Some(row), Some(behind)) => {
+            format!("row {row} with some of its values from row {} of the background", *behind - rows)
+        }
+        (None, None) => "a row without features".to_owned(),
+    };
+    Err(Error::invalid_parameter(format!(
+        "failed to explain: output {output} of the model is `{value}` for {whose}, and only finite numbers can be explained"
+    )))
+}
+
+fn uneven() -> Error {
+    Error::internal("failed to explain: the model does not answer every row with the same number of outputs")
+}
