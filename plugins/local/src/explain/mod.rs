@@ -1,13 +1,22 @@
 //! Why a model predicts what it predicts: Shapley values of the features, against background rows.
 //!
-//! Pure mathematics over whatever predicts rows. It knows no engine, no model folder and no protocol.
+//! It is mathematics over whatever predicts rows, and knows no engine and no model's folder.
 
 mod attribution;
+mod document;
+mod element;
 mod method;
+mod outputs;
 mod permutation;
+mod settings;
 mod shapley;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use attribution::{Attribution, Model};
+pub(crate) use document::Document;
 pub(crate) use method::Method;
+pub(crate) use outputs::Explained;
+pub(crate) use settings::Settings;
+pub(crate) use table::Table;
