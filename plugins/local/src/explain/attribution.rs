@@ -84,8 +84,7 @@ impl Attribution {
                     }
                 }
             }
-            #[expect(clippy::cast_precision_loss, reason = "a share of the way needs no more digits")]
-            call::progress(row as f64 / model.rows() as f64, "explaining");
+            report(row + 1, model.rows());
         }
         batch.settle(&mut values).await?;
         #[expect(clippy::cast_precision_loss, reason = "no memory holds that many rows")]
@@ -97,6 +96,14 @@ impl Attribution {
     /// How much each feature matters: the mean absolute value over the rows, feature × output.
     pub(crate) fn importance(&self) -> Array2<f64> {
         self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
+    }
+}
+
+/// Says how many rows are explained, at each of a hundred parts of the way.
+fn report(done: usize, all: usize) {
+    if done * 100 / all != (done - 1) * 100 / all {
+        #[expect(clippy::cast_precision_loss, reason = "a part of the way needs few digits")]
+        call::progress(done as f64 / all as f64, format!("explained {done} of {all} rows"));
     }
 }
 

@@ -22,6 +22,22 @@ pub(crate) struct Term {
 }
 
 impl Method {
+    /// Its name in the config and in the answer.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Permutation(_) => "permutation",
+        }
+    }
+
+    /// How many orders of the features are tried for each row of the background; none where all coalitions are.
+    pub(crate) fn permutations(&self) -> Option<usize> {
+        match self {
+            Self::Exact => None,
+            Self::Permutation(permutations) => Some(permutations.each()),
+        }
+    }
+
     /// The predictions that the values of one row against one background row are made of. `varying` are the features in
     /// which the two differ; the values of all others are 0.
     pub(crate) fn terms<'a>(

@@ -16,7 +16,6 @@ mod tests;
 
 pub(crate) use attribution::{Attribution, Model};
 pub(crate) use document::Document;
-pub(crate) use method::Method;
 pub(crate) use outputs::Explained;
 pub(crate) use settings::Settings;
 pub(crate) use table::Table;

@@ -80,18 +80,19 @@ fn matrix(numbers: ArrayD<f64>, rows: usize) -> Option<Array2<f64>> {
     Array2::from_shape_vec((rows, width), elements).ok()
 }
 
-fn labels(name: &str, maps: &[Vec<(String, f64)>]) -> Option<Vec<String>> {
+fn labels(name: &str, maps: &[Vec<(String, f32)>]) -> Option<Vec<String>> {
     Some(maps.first()?.iter().map(|(label, _)| format!("{name}[{label}]")).collect())
 }
 
 /// The values of all maps in the order of the first one's keys.
-fn of_maps(maps: &[Vec<(String, f64)>], rows: usize) -> Option<Array2<f64>> {
+fn of_maps(maps: &[Vec<(String, f32)>], rows: usize) -> Option<Array2<f64>> {
     let first = maps.first()?;
     if maps.len() != rows || maps.iter().any(|map| map.len() != first.len()) {
         return None;
     }
-    let value =
-        |map: &[(String, f64)], label: &str| map.iter().find(|(other, _)| other == label).map(|(_, value)| *value);
+    let value = |map: &[(String, f32)], label: &str| {
+        map.iter().find(|(other, _)| other == label).map(|(_, value)| f64::from(*value))
+    };
     let values = maps.iter().flat_map(|map| first.iter().map(|(label, _)| value(map, label)));
     Array2::from_shape_vec((rows, first.len()), values.collect::<Option<_>>()?).ok()
 }

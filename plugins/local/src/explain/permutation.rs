@@ -26,6 +26,11 @@ impl Permutations {
         Self { features, each, seeds: (0..background).map(|_| random.u64(..)).collect() }
     }
 
+    /// How many orders there are for each row of the background.
+    pub(crate) fn each(&self) -> usize {
+        self.each
+    }
+
     /// The coalitions on the way of every order, forward and backward.
     pub(crate) fn terms(&self, varying: &[usize], background: usize) -> impl Iterator<Item = Term> + Send {
         #[expect(clippy::cast_precision_loss, reason = "nobody waits for that many orders")]

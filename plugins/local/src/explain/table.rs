@@ -82,6 +82,11 @@ impl Table {
         self.background
     }
 
+    /// How many features a row has.
+    pub(crate) fn features(&self) -> usize {
+        self.features.len()
+    }
+
     /// The name of each feature: the column's, and in arrays with the place, such as `x[2]` or `[0, 3]`.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |(column, place): &(usize, usize)| {

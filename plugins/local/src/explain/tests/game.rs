@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{Array2, ArrayView1, Axis};
 
-use crate::explain::{Attribution, Method, Model};
+use crate::explain::method::Method;
+use crate::explain::{Attribution, Model};
 
 /// Explained rows, background rows, and a function of a row.
 pub(super) struct Game<F> {

@@ -6,7 +6,8 @@ use mlflow_deploy_plugin_api::Config;
 use ndarray::{ArrayD, IxDyn, arr1, arr2, array};
 use serde_json::{Value, json};
 
-use crate::explain::{Method, Settings, Table};
+use crate::explain::method::Method;
+use crate::explain::{Settings, Table};
 use crate::protocol::Inputs;
 use crate::tensor::Tensor;
 

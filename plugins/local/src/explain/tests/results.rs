@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::game::Game;
 use crate::explain::document::Numbers;
-use crate::explain::{Document, Explained, Method};
+use crate::explain::method::Method;
+use crate::explain::{Document, Explained};
 use crate::protocol::Output;
 use crate::tensor::Tensor;
 
@@ -22,8 +23,8 @@ fn probabilities() -> (String, Output) {
     ("probabilities".to_owned(), Output::Tensor(Tensor::Float32(arr2(&[[0.25, 0.75], [0.5, 0.5]]).into_dyn())))
 }
 
-fn maps(second: &[(&str, f64)]) -> (String, Output) {
-    let map = |entries: &[(&str, f64)]| entries.iter().map(|(label, value)| ((*label).to_owned(), *value)).collect();
+fn maps(second: &[(&str, f32)]) -> (String, Output) {
+    let map = |entries: &[(&str, f32)]| entries.iter().map(|(label, value)| ((*label).to_owned(), *value)).collect();
     ("scores".to_owned(), Output::Maps(vec![map(&[("no", 0.75), ("yes", 0.25)]), map(second)]))
 }
 
