@@ -1,4 +1,4 @@
-"""bench.py COMMAND MODELS: times `mlflow-deploy explain` beside the Python package shap, and compares what they say.
+"""bench.py COMMAND: times `mlflow-deploy explain` beside the Python package shap, and compares what they say.
 
 Both get one thread for the model. Ours is the whole command, from its start to its end; shap's is the call alone, after
 one that compiles what it needs.
@@ -14,9 +14,9 @@ import time
 
 import numpy as np
 import shap
-from sample import MODELS, Sample
+from sample import MODELS, ROOT, Sample
 
-command, models = sys.argv[1:]
+(command,) = sys.argv[1:]
 ROWS, BACKGROUND, ROUNDS = 40, 100, 3
 
 
@@ -35,8 +35,8 @@ with tempfile.TemporaryDirectory() as folder:
     environment = os.environ | {"MLFLOW_DEPLOY_LOCAL_STATE": folder}
     run = lambda *arguments: subprocess.run([command, *arguments], env=environment, check=True, capture_output=True)
     for name in MODELS:
-        sample = Sample(models, name, ROWS, BACKGROUND)
-        run("create", "-t", "local", "--name", name, "-m", f"{models}/{name}", "-C", "intra_op_num_threads=1")
+        sample = Sample(name, ROWS, BACKGROUND)
+        run("create", "-t", "local", "--name", name, "-m", str(ROOT / sample.folder), "-C", "intra_op_num_threads=1")
         request, config = pathlib.Path(folder, "request.json"), pathlib.Path(folder, "config.json")
         request.write_text(sample.request())
         config.write_text(sample.config())

@@ -1,4 +1,4 @@
-"""record.py MODELS FOLDER: writes down how the Python package shap explains the sample models.
+"""record.py FOLDER: writes down how the Python package shap explains the sample models.
 
 One file for each model: the request, the config, and shap's exact base values and values, row × feature × output. Beside
 them how far off shap's own estimate from ten permutations is at most, as a yardstick for ours.
@@ -12,15 +12,15 @@ import numpy as np
 import shap
 from sample import MODELS, Sample
 
-models, folder = sys.argv[1:]
+(folder,) = sys.argv[1:]
 for name in MODELS:
-    sample = Sample(models, name, rows=4, background=12)
+    sample = Sample(name, rows=4, background=12)
     masker = shap.maskers.Independent(sample.background, max_samples=len(sample.background))
     exact = shap.explainers.Exact(sample.predict, masker)(sample.rows, silent=True)
     evaluations = 10 * (2 * sample.rows.shape[1] + 1)
     estimate = shap.explainers.Permutation(sample.predict, masker, seed=0)(sample.rows, max_evals=evaluations, silent=True)
     recording = {
-        "model": name,
+        "model": sample.folder,
         "shap": shap.__version__,
         "request": json.loads(sample.request()),
         "config": json.loads(sample.config()),

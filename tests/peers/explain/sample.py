@@ -24,19 +24,21 @@ def named(rows):
     return {"inputs": {"x": rows.tolist()}}
 
 
-# The model's folder: its rows, their form in a request, and the output that is explained.
+# The name of a model: its folder below the root of the repository, its rows, their form in a request, and the output
+# that is explained.
 MODELS = {
-    "onnx_iris_cols": (IRIS, frame, "probabilities"),
-    "onnx_iris_tensor": (IRIS, tensor, "probabilities"),
-    "onnx_mlp": (NUMBERS, named, "y"),
+    "onnx_iris_cols": ("examples/iris/model", IRIS, frame, "probabilities"),
+    "onnx_iris_tensor": ("tests/e2e/models/onnx_iris_tensor", IRIS, tensor, "probabilities"),
+    "onnx_mlp": ("tests/e2e/models/onnx_mlp", NUMBERS, named, "y"),
 }
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 class Sample:
     """A model with rows to explain, and other rows as the background."""
 
-    def __init__(self, models, name, rows, background):
-        data, self.form, self.output = MODELS[name]
+    def __init__(self, name, rows, background):
+        self.folder, data, self.form, self.output = MODELS[name]
         order = np.random.default_rng(11).permutation(len(data))
         if rows + background > len(data):
             raise SystemExit(f"{name} has {len(data)} rows: {rows} and {background} are too many")
@@ -44,7 +46,7 @@ class Sample:
         options = onnxruntime.SessionOptions()
         # As in the measured process: two of them on a machine with few cores would measure each other.
         options.intra_op_num_threads = 1
-        file = pathlib.Path(models) / name / "model.onnx"
+        file = ROOT / self.folder / "model.onnx"
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         (port,) = session.get_inputs()
         self.predict = lambda rows: session.run([self.output], {port.name: rows.astype(np.float32)})[0].astype(float)
