@@ -10,6 +10,7 @@ const LARGEST: f64 = 1e100;
 
 /// The members of an answer that are drawn.
 #[derive(Deserialize)]
+#[serde(expecting = "an explanation")]
 struct Explanation {
     output_names: Vec<String>,
     feature_names: Vec<String>,
