@@ -60,6 +60,11 @@ impl Deployed {
         blocking(move || turn.run(inputs())).await
     }
 
+    /// How many rows the model takes at once, where it takes neither more nor fewer.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        self.engine.rows()
+    }
+
     /// What the model's folder says of it.
     pub(crate) fn model(&self) -> &Model {
         &self.model

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, blocking};
-use ndarray::Array2;
+use ndarray::{Array2, Axis, concatenate};
 
 use crate::deployed::Deployed;
 use crate::explain::{Attribution, Document, Explained, Model, Settings, Table};
@@ -106,6 +106,22 @@ impl Model for Asked<'_> {
     }
 
     async fn predict(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
+        let Some(at_once) = self.deployed.rows() else { return self.predict_at_once(picks).await };
+        let last = picks.nrows() - 1;
+        let mut parts = Vec::new();
+        for start in (0..picks.nrows()).step_by(at_once) {
+            // Where there are too few, the last one stands in for those that are missing.
+            let rows: Vec<usize> = (start..start + at_once).map(|row| row.min(last)).collect();
+            let predictions = self.predict_at_once(picks.select(Axis(0), &rows)).await?;
+            parts.push(predictions.select(Axis(0), &(0..at_once.min(picks.nrows() - start)).collect::<Vec<_>>()));
+        }
+        let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        concatenate(Axis(0), &parts).map_err(|_uneven| Error::internal("the model's outputs change their sizes"))
+    }
+}
+
+impl Asked<'_> {
+    async fn predict_at_once(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
         let (rows, table) = (picks.nrows(), Arc::clone(&self.table));
         let outputs = self.deployed.run(move || table.pick(&picks)).await?;
         let Explained { name, columns, values } = Explained::choose(outputs, self.output, rows)?;

@@ -173,6 +173,24 @@ fn the_input_example_is_the_background_where_none_is_given() {
 }
 
 #[test]
+fn a_model_of_a_fixed_number_of_rows_is_asked_for_as_many() {
+    let machine = Machine::new();
+    machine.create("two", &sample("two_rows"));
+    let config = config(&machine, &json!({"background": {"inputs": [[0, 0, 0]]}}));
+    let asked = machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
+    let explained = asked.run().json();
+    assert!(off(&explained) < CLOSE);
+    // Before the sigmoid, the three add 1, -1 and -0.5 to nothing.
+    let sigmoid = |sum: f64| 1.0 / (1.0 + (-sum).exp());
+    let values = [1.0, -1.0, -0.5].map(|own| {
+        let others: Vec<f64> = [1.0, -1.0, -0.5].into_iter().filter(|other| *other != own).collect();
+        let gain = |before: f64| sigmoid(before + own) - sigmoid(before);
+        gain(0.0) / 3.0 + (gain(others[0]) + gain(others[1])) / 6.0 + gain(others[0] + others[1]) / 3.0
+    });
+    assert!(apart(&explained["values"], &json!(values)) < CLOSE, "{values:?}: {explained}");
+}
+
+#[test]
 fn what_cannot_be_explained_is_said_with_what_can() {
     let machine = Machine::new();
     machine.create("cols", &iris());
