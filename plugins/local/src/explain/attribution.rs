@@ -67,26 +67,29 @@ impl Attribution {
         let table = predict_table(model).await?;
         let (predictions, backgrounds) = table.view().split_at(Axis(0), model.rows());
         let base = backgrounds.mean_axis(Axis(0)).expect("there is a background row");
-        let mut values = Array3::zeros((model.rows(), model.features(), table.ncols()));
-        let mut batch = Batch::new(model);
+        let mut batch = Batch::new(model, table.ncols());
+        let mut term = Term::default();
         for row in 0..model.rows() {
             for background in 0..model.background() {
                 let behind = model.rows() + background;
                 let is_different = |feature: &usize| !model.is_same(*feature, row, behind);
                 let varying: Vec<usize> = (0..model.features()).filter(is_different).collect();
-                for term in method.terms(&varying, background) {
+                let mut walk = method.walk(&varying, background);
+                while walk.next(&mut term) {
                     if term.members.is_empty() {
-                        add(&mut values, row, &term, table.row(behind));
+                        batch.add(row, &term, table.row(behind));
                     } else if term.members.len() == varying.len() {
-                        add(&mut values, row, &term, table.row(row));
-                    } else if batch.push(row, behind, term) {
-                        batch.settle(&mut values).await?;
+                        batch.add(row, &term, table.row(row));
+                    } else if batch.push(row, behind, &term) {
+                        batch.settle().await?;
                     }
                 }
             }
             report(row + 1, model.rows());
         }
-        batch.settle(&mut values).await?;
+        batch.settle().await?;
+        let shape = (model.rows(), model.features(), table.ncols());
+        let mut values = Array3::from_shape_vec(shape, batch.values).expect("it was made of this size");
         #[expect(clippy::cast_precision_loss, reason = "no memory holds that many rows")]
         let mean = 1.0 / model.background() as f64;
         values *= mean;
@@ -125,51 +128,74 @@ fn batch_rows(model: &impl Model) -> usize {
     (BATCH_CELLS / model.features().max(1)).clamp(1, BATCH_ROWS)
 }
 
-/// Mixed rows that wait for a prediction, and what each is for.
+/// Mixed rows that wait for a prediction, what each is for, and what has come of those before.
 struct Batch<'a, M> {
     model: &'a M,
     picks: Array2<usize>,
-    terms: Vec<(usize, Term)>,
+    /// For each mixed row: the row that is explained, and where its gains end.
+    waiting: Vec<(usize, usize)>,
+    gains: Vec<(usize, f64)>,
+    outputs: usize,
+    /// Row × feature × output.
+    values: Vec<f64>,
 }
 
 impl<'a, M: Model> Batch<'a, M> {
-    fn new(model: &'a M) -> Self {
-        let size = batch_rows(model);
-        Self { model, picks: Array2::zeros((size, model.features())), terms: Vec::with_capacity(size) }
+    fn new(model: &'a M, outputs: usize) -> Self {
+        Self {
+            model,
+            picks: Array2::zeros((batch_rows(model), model.features())),
+            waiting: Vec::new(),
+            gains: Vec::new(),
+            outputs,
+            values: vec![0.0; model.rows() * model.features() * outputs],
+        }
     }
 
     /// Adds a mixture of two rows of the table; says whether the batch is full.
-    fn push(&mut self, row: usize, behind: usize, term: Term) -> bool {
-        let mut picks = self.picks.row_mut(self.terms.len());
+    fn push(&mut self, row: usize, behind: usize, term: &Term) -> bool {
+        let mut picks = self.picks.row_mut(self.waiting.len());
         picks.fill(behind);
         for feature in &term.members {
             picks[*feature] = row;
         }
-        self.terms.push((row, term));
-        self.terms.len() == self.picks.nrows()
+        self.gains.extend_from_slice(&term.gains);
+        self.waiting.push((row, self.gains.len()));
+        self.waiting.len() == self.picks.nrows()
     }
 
     /// Predicts the rows, and adds what comes of it to the values.
-    async fn settle(&mut self, values: &mut Array3<f64>) -> Result<()> {
-        if self.terms.is_empty() {
+    async fn settle(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
             return Ok(());
         }
-        let picks = self.picks.view().split_at(Axis(0), self.terms.len()).0.to_owned();
+        let picks = self.picks.view().split_at(Axis(0), self.waiting.len()).0.to_owned();
         let predictions = checked(self.model, &picks, self.model.predict(picks.clone()).await?)?;
-        if predictions.ncols() != values.dim().2 {
+        if predictions.ncols() != self.outputs {
             return Err(uneven());
         }
-        for ((row, term), prediction) in self.terms.drain(..).zip(predictions.rows()) {
-            add(values, row, &term, prediction);
+        let mut start = 0;
+        for ((row, end), prediction) in self.waiting.drain(..).zip(predictions.rows()) {
+            add(&mut self.values, (row * self.model.features(), self.outputs), &self.gains[start..end], prediction);
+            start = end;
         }
+        self.gains.clear();
         Ok(())
+    }
+
+    /// Adds what is predicted already.
+    fn add(&mut self, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
+        add(&mut self.values, (row * self.model.features(), self.outputs), &term.gains, prediction);
     }
 }
 
-fn add(values: &mut Array3<f64>, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
-    let mut row = values.index_axis_mut(Axis(0), row);
-    for (feature, weight) in &term.gains {
-        row.index_axis_mut(Axis(0), *feature).scaled_add(*weight, &prediction);
+/// Adds a prediction to the values of features, of which the first has the given place.
+fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f64)], prediction: ArrayView1<'_, f64>) {
+    for (feature, weight) in gains {
+        let start = (first + feature) * outputs;
+        for (value, prediction) in values[start..start + outputs].iter_mut().zip(&prediction) {
+            *value += weight * prediction;
+        }
     }
 }
 

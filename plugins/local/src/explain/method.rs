@@ -1,7 +1,7 @@
 //! The ways to compute Shapley values, as a sum of weighted predictions.
 
-use super::permutation::Permutations;
-use super::shapley;
+use super::permutation::{Permutations, Steps};
+use super::shapley::Coalitions;
 
 /// How values are computed.
 #[derive(Debug)]
@@ -12,13 +12,19 @@ pub(crate) enum Method {
     Permutation(Permutations),
 }
 
-/// One prediction that values are made of.
-#[derive(Debug)]
+/// One prediction that values are made of; one is filled again and again.
+#[derive(Debug, Default)]
 pub(crate) struct Term {
     /// The features that have their values in the row that is explained; those of the others are the background's.
     pub(crate) members: Vec<usize>,
     /// To whose values the prediction is added, and times what.
     pub(crate) gains: Vec<(usize, f64)>,
+}
+
+/// The way through all predictions that the values of one row against one background row are made of.
+pub(crate) enum Walk<'a> {
+    Exact(Coalitions<'a>),
+    Permutation(Steps<'a>),
 }
 
 impl Method {
@@ -38,16 +44,27 @@ impl Method {
         }
     }
 
-    /// The predictions that the values of one row against one background row are made of. `varying` are the features in
-    /// which the two differ; the values of all others are 0.
-    pub(crate) fn terms<'a>(
-        &'a self,
-        varying: &'a [usize],
-        background: usize,
-    ) -> Box<dyn Iterator<Item = Term> + Send + 'a> {
+    /// The predictions that one row against one background row takes. `varying` are the features in which the two differ;
+    /// the values of all others are 0. Where there are so few that all coalitions are no more work than the orders, they
+    /// are tried instead.
+    pub(crate) fn walk<'a>(&'a self, varying: &'a [usize], background: usize) -> Walk<'a> {
         match self {
-            Self::Exact => Box::new(shapley::terms(varying)),
-            Self::Permutation(permutations) => Box::new(permutations.terms(varying, background)),
+            Self::Permutation(permutations)
+                if permutations.predictions(varying.len()) < Coalitions::predictions(varying.len()) =>
+            {
+                Walk::Permutation(permutations.steps(varying, background))
+            }
+            Self::Exact | Self::Permutation(_) => Walk::Exact(Coalitions::new(varying)),
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// The next prediction; says whether there is one.
+    pub(crate) fn next(&mut self, term: &mut Term) -> bool {
+        match self {
+            Self::Exact(coalitions) => coalitions.next(term),
+            Self::Permutation(steps) => steps.next(term),
         }
     }
 }

@@ -31,59 +31,111 @@ impl Permutations {
         self.each
     }
 
-    /// The coalitions on the way of every order, forward and backward.
-    pub(crate) fn terms(&self, varying: &[usize], background: usize) -> impl Iterator<Item = Term> + Send {
-        #[expect(clippy::cast_precision_loss, reason = "nobody waits for that many orders")]
-        let weight = 0.5 / self.each as f64;
-        let both = self.orders(background).flat_map(|mut order| {
-            order.retain(|feature| varying.binary_search(feature).is_ok());
-            let backward = order.iter().rev().copied().collect();
-            [order, backward]
-        });
-        both.flat_map(move |order| (0..=order.len()).map(move |size| step(&order, size, weight)))
+    /// How many predictions so many features take beside those of the two rows themselves.
+    pub(crate) fn predictions(&self, features: usize) -> usize {
+        features.saturating_sub(1).saturating_mul(2).saturating_mul(self.each)
     }
 
-    fn orders(&self, background: usize) -> impl Iterator<Item = Vec<usize>> + Send {
-        let mut random = Rng::with_seed(self.seeds[background]);
-        let features = self.features;
-        (0..self.each).map(move |_| {
-            let mut order: Vec<usize> = (0..features).collect();
-            random.shuffle(&mut order);
-            order
-        })
+    /// The coalitions on the way of every order, forward and backward. `varying` is sorted.
+    pub(crate) fn steps<'a>(&self, varying: &'a [usize], background: usize) -> Steps<'a> {
+        #[expect(clippy::cast_precision_loss, reason = "nobody waits for that many orders")]
+        let weight = 0.5 / self.each as f64;
+        Steps {
+            random: Rng::with_seed(self.seeds[background]),
+            features: self.features,
+            varying,
+            left: self.each,
+            order: Vec::new(),
+            is_backward: true,
+            size: 1,
+            weight,
+        }
     }
 }
 
-/// The coalition of the first features of an order: the last of them gains by it, and the next one loses.
-fn step(order: &[usize], size: usize, weight: f64) -> Term {
-    let last = size.checked_sub(1).map(|last| (order[last], weight));
-    let next = order.get(size).map(|next| (*next, -weight));
-    Term { members: order[..size].to_vec(), gains: last.into_iter().chain(next).collect() }
+/// A walk along orders of features: each is drawn, walked, turned around, and walked again.
+#[derive(Debug)]
+pub(crate) struct Steps<'a> {
+    random: Rng,
+    features: usize,
+    varying: &'a [usize],
+    /// Orders that are not drawn yet.
+    left: usize,
+    order: Vec<usize>,
+    is_backward: bool,
+    /// How many of the order's features are in the next coalition.
+    size: usize,
+    weight: f64,
+}
+
+impl Steps<'_> {
+    /// The next coalition, whose last feature gains by it, and the one that comes next loses; says whether there is one.
+    pub(crate) fn next(&mut self, term: &mut Term) -> bool {
+        if self.size > self.order.len() && !self.turn() {
+            return false;
+        }
+        term.members.clear();
+        term.members.extend_from_slice(&self.order[..self.size]);
+        term.gains.clear();
+        term.gains.extend(term.members.last().map(|last| (*last, self.weight)));
+        term.gains.extend(self.order.get(self.size).map(|next| (*next, -self.weight)));
+        self.size += 1;
+        true
+    }
+
+    /// Turns around, or to a new order.
+    fn turn(&mut self) -> bool {
+        if self.is_backward {
+            let Some(left) = self.left.checked_sub(1) else { return false };
+            self.left = left;
+            // All features are shuffled: the order of two does not depend on which others play.
+            self.order.clear();
+            self.order.extend(0..self.features);
+            self.random.shuffle(&mut self.order);
+            self.order.retain(|feature| self.varying.binary_search(feature).is_ok());
+        } else {
+            self.order.reverse();
+        }
+        self.is_backward = !self.is_backward;
+        self.size = 0;
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn terms(mut steps: Steps<'_>) -> Vec<Term> {
+        let mut terms = Vec::new();
+        loop {
+            let mut term = Term::default();
+            if !steps.next(&mut term) {
+                return terms;
+            }
+            terms.push(term);
+        }
+    }
+
     #[test]
     fn an_order_is_walked_in_both_directions() {
-        let permutations = Permutations::new(9, 1, 1, 0);
-        let order = permutations.orders(0).next().unwrap();
-        let (first, second) =
-            if order.iter().position(|feature| *feature == 3) < order.iter().position(|feature| *feature == 7) {
-                (3, 7)
-            } else {
-                (7, 3)
-            };
-        let members: Vec<_> = permutations.terms(&[3, 7], 0).map(|term| term.members).collect();
+        let terms = terms(Permutations::new(9, 1, 1, 0).steps(&[3, 7], 0));
+        let [first, second] = *terms[2].members else { unreachable!() };
+        assert_eq!(first.min(second) * 10 + first.max(second), 37);
+        let members: Vec<_> = terms.iter().map(|term| term.members.clone()).collect();
         assert_eq!(members, [vec![], vec![first], vec![first, second], vec![], vec![second], vec![second, first]]);
-        let gains: Vec<_> = permutations.terms(&[3, 7], 0).map(|term| term.gains).collect();
+        let gains: Vec<_> = terms.into_iter().map(|term| term.gains).collect();
         assert_eq!(gains[..3], [vec![(first, -0.5)], vec![(first, 0.5), (second, -0.5)], vec![(second, 0.5)]]);
     }
 
     #[test]
     fn the_seed_decides_the_orders() {
-        let draw = |seed, background| Permutations::new(12, 3, 4, seed).orders(background).collect::<Vec<_>>();
+        let features: Vec<usize> = (0..12).collect();
+        let draw = |seed, background| {
+            let terms = terms(Permutations::new(12, 3, 4, seed).steps(&features, background));
+            assert_eq!(terms.len(), 4 * 2 * 13);
+            terms.into_iter().map(|term| term.members).collect::<Vec<_>>()
+        };
         assert_eq!(draw(1, 0), draw(1, 0));
         assert_ne!(draw(1, 0), draw(2, 0));
         assert_ne!(draw(1, 0), draw(1, 1));

@@ -8,17 +8,45 @@ use super::method::Term;
 /// Features that a game can have, at most: twice as many predictions for each more.
 pub(crate) const MOST_FEATURES: usize = 16;
 
-/// All coalitions of the features; there are at most [`MOST_FEATURES`].
-pub(crate) fn terms(varying: &[usize]) -> impl Iterator<Item = Term> + Send {
-    let weights = weights(varying.len());
-    (0..1_u32 << varying.len()).map(move |coalition| {
-        let size = coalition.count_ones() as usize;
-        let is_member = |place: usize| coalition >> place & 1 == 1;
-        let members = (0..varying.len()).filter(|place| is_member(*place)).map(|place| varying[place]).collect();
-        let gain = |place| if is_member(place) { weights[size - 1] } else { -weights[size] };
-        let gains = varying.iter().enumerate().map(|(place, feature)| (*feature, gain(place))).collect();
-        Term { members, gains }
-    })
+/// All coalitions of some features, of which there are at most [`MOST_FEATURES`].
+#[derive(Debug)]
+pub(crate) struct Coalitions<'a> {
+    features: &'a [usize],
+    /// What a coalition of each size weighs.
+    weights: Vec<f64>,
+    /// The places of the next one's members, as bits.
+    next: u32,
+}
+
+impl<'a> Coalitions<'a> {
+    pub(crate) fn new(features: &'a [usize]) -> Self {
+        Self { features, weights: weights(features.len()), next: 0 }
+    }
+
+    /// How many predictions it takes beside those of the two rows themselves.
+    pub(crate) fn predictions(features: usize) -> usize {
+        if features > MOST_FEATURES { usize::MAX } else { (1 << features) - 2.min(1 << features) }
+    }
+
+    /// The next coalition; says whether there is one.
+    pub(crate) fn next(&mut self, term: &mut Term) -> bool {
+        let (coalition, size) = (self.next, self.next.count_ones() as usize);
+        if coalition >> self.features.len() != 0 {
+            return false;
+        }
+        self.next += 1;
+        term.members.clear();
+        term.gains.clear();
+        for (place, feature) in self.features.iter().enumerate() {
+            if coalition >> place & 1 == 1 {
+                term.members.push(*feature);
+                term.gains.push((*feature, self.weights[size - 1]));
+            } else {
+                term.gains.push((*feature, -self.weights[size]));
+            }
+        }
+        true
+    }
 }
 
 /// What a coalition of each size weighs for a feature that is not in it.
@@ -44,19 +72,21 @@ mod tests {
         assert_eq!(weights(3), [1.0 / 3.0, 1.0 / 6.0, 1.0 / 3.0]);
         for features in 1..=MOST_FEATURES {
             // Of the coalitions without a feature, those with it missing and it present weigh the same.
-            let total: f64 = terms(&(0..features).collect::<Vec<_>>())
-                .flat_map(|term| term.gains)
-                .filter(|(feature, weight)| *feature == 0 && *weight > 0.0)
-                .map(|(_, weight)| weight)
-                .sum();
-            assert!((total - 1.0).abs() < 1e-12, "{features} features: {total}");
+            let features: Vec<usize> = (0..features).collect();
+            let (mut coalitions, mut term, mut total) = (Coalitions::new(&features), Term::default(), 0.0);
+            while coalitions.next(&mut term) {
+                total += term.gains[0].1.max(0.0);
+            }
+            assert!((total - 1.0).abs() < 1e-12, "{} features: {total}", features.len());
         }
     }
 
     #[test]
     fn two_rows_that_are_the_same_have_one_coalition_and_nothing_to_gain() {
-        let terms: Vec<_> = terms(&[]).collect();
-        assert_eq!(terms.len(), 1);
-        assert!(terms[0].members.is_empty() && terms[0].gains.is_empty());
+        let (mut coalitions, mut term) = (Coalitions::new(&[]), Term::default());
+        assert!(coalitions.next(&mut term));
+        assert!(term.members.is_empty() && term.gains.is_empty());
+        assert!(!coalitions.next(&mut term));
+        assert_eq!([0, 1, 2, 3, 17].map(Coalitions::predictions), [0, 0, 2, 6, usize::MAX]);
     }
 }
