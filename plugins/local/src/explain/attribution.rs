@@ -204,9 +204,11 @@ fn checked(model: &impl Model, picks: &Array2<usize>, predictions: Array2<f64>) 
     if predictions.nrows() != picks.nrows() {
         return Err(uneven());
     }
-    let Some(((place, output), value)) = predictions.indexed_iter().find(|(_, value)| !value.is_finite()) else {
+    if predictions.iter().all(|prediction| prediction.is_finite()) {
         return Ok(predictions);
-    };
+    }
+    let is_not_finite = |(_, prediction): &(_, &f64)| !prediction.is_finite();
+    let ((place, output), value) = predictions.indexed_iter().find(is_not_finite).expect("one has just been seen");
     let rows = model.rows();
     let (explained, background): (Vec<usize>, Vec<usize>) = picks.row(place).iter().partition(|source| **source < rows);
     let whose = match (explained.first(), background.first()) {

@@ -115,8 +115,10 @@ pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tenso
 pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
     fn pick<T: Element>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
         let (elements, width) = (array.as_slice()?, picks.ncols());
-        let element = |(place, row): (usize, &usize)| elements[row * width + place].clone();
-        let picked = picks.rows().into_iter().flat_map(|row| row.into_iter().enumerate().map(element)).collect();
+        let mut picked = Vec::with_capacity(picks.len());
+        for row in picks.rows() {
+            picked.extend(row.iter().enumerate().map(|(place, row)| elements[row * width + place].clone()));
+        }
         let mut shape = array.shape().to_vec();
         *shape.first_mut()? = picks.nrows();
         ArrayD::from_shape_vec(shape, picked).ok().map(T::wrap)
