@@ -1,5 +1,5 @@
-//! The answer to `explain`: the inputs and the background as a table, a deployed model that predicts rows of it, and what
-//! comes of both.
+//! The answer to `explain`: the inputs and the background as a table, a deployed model that predicts rows of it, and
+//! what comes of both.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,8 +13,8 @@ use crate::protocol;
 /// Explains what a model predicts for the inputs.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where the config, the inputs or the background are not right, or the model cannot be explained;
-/// else what the model says.
+/// `INVALID_PARAMETER_VALUE` where the config, the inputs or the background are not right, or the model cannot be
+/// explained; else what the model says.
 pub(crate) async fn explain(deployed: Arc<Deployed>, config: &Config, inputs: Payload) -> Result<Payload> {
     let settings = Settings::new(config)?;
     let reader = Arc::clone(&deployed);

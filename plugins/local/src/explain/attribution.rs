@@ -220,7 +220,8 @@ fn checked(model: &impl Model, picks: &Array2<usize>, predictions: Array2<f64>) 
         (None, None) => "a row without features".to_owned(),
     };
     Err(Error::invalid_parameter(format!(
-        "failed to explain: output {output} of the model is `{value}` for {whose}, and only finite numbers can be explained"
+        "failed to explain: output {output} of the model is `{value}` for {whose}, and only finite numbers can be \
+         explained"
     )))
 }
 

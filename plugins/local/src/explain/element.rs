@@ -110,8 +110,8 @@ pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tenso
     with!(one, array => join(array, other, rows))?
 }
 
-/// New rows: `picks` says for each, and for every place in it, which row the element is from. The tensor is in the order
-/// of memory, as [`join`] makes it.
+/// New rows: `picks` says for each, and for every place in it, which row the element is from. The tensor is in the
+/// order of memory, as [`join`] makes it.
 pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
     fn pick<T: Element>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
         let (elements, width) = (array.as_slice()?, picks.ncols());

@@ -44,9 +44,9 @@ impl Method {
         }
     }
 
-    /// The predictions that one row against one background row takes. `varying` are the features in which the two differ;
-    /// the values of all others are 0. Where there are so few that all coalitions are no more work than the orders, they
-    /// are tried instead.
+    /// The predictions that one row against one background row takes. `varying` are the features in which the two
+    /// differ; the values of all others are 0. Where there are so few that all coalitions are no more work than the
+    /// orders, they are tried instead.
     pub(crate) fn walk<'a>(&'a self, varying: &'a [usize], background: usize) -> Walk<'a> {
         match self {
             Self::Permutation(permutations)

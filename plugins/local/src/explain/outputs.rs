@@ -19,8 +19,8 @@ pub(crate) struct Explained {
 }
 
 impl Explained {
-    /// Takes the output that is asked for, and where none is, the first that has fractions: a classifier's probabilities
-    /// and not its label. Where none has, the first of numbers.
+    /// Takes the output that is asked for, and where none is, the first that has fractions: a classifier's
+    /// probabilities and not its label. Where none has, the first of numbers.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where there is no such output, or it does not give every row its numbers.

@@ -1,8 +1,8 @@
-//! Shapley values from orders of the features that are drawn by a seed: each feature, in its turn, takes the value of the
-//! row that is explained, and gains what the prediction changes by.
+//! Shapley values from orders of the features that are drawn by a seed: each feature, in its turn, takes the value of
+//! the row that is explained, and gains what the prediction changes by.
 //!
-//! Every order is walked in both directions, which cancels much of the error: of a model whose features work together at
-//! most in pairs, one order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
+//! Every order is walked in both directions, which cancels much of the error: of a model whose features work together
+//! at most in pairs, one order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
 //! Estimation", 2022.
 
 use fastrand::Rng;
@@ -69,7 +69,8 @@ pub(crate) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// The next coalition, whose last feature gains by it, and the one that comes next loses; says whether there is one.
+    /// The next coalition, whose last feature gains by it while the one that comes next loses; says whether there is
+    /// one.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         if self.size > self.order.len() && !self.turn() {
             return false;

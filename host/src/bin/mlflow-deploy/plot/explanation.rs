@@ -49,7 +49,7 @@ pub(super) struct Feature {
     pub(super) importance: f64,
 }
 
-/// Reads an answer, and chooses: the row that is asked for, and the output that is asked for, or the largest of the row.
+/// Reads an answer, and chooses: the row that is asked for, and the output that is asked for, or the row's largest.
 pub(super) fn read(answer: &[u8], arguments: &PlotArguments) -> Result<View, String> {
     let explanation: Explanation = serde_json::from_slice(answer).map_err(|error| other_shape(&error.to_string()))?;
     explanation.check()?;
