@@ -3,7 +3,9 @@ take for the JSON requests in these files, as medians in microseconds."""
 
 import http.client
 import json
+import os
 import pathlib
+import signal
 import socket
 import statistics
 import subprocess
@@ -35,7 +37,9 @@ in_process = [median(lambda: session.run(None, feed)) for feed in feeds]
 with socket.create_server(("127.0.0.1", 0)) as listener:
     port = listener.getsockname()[1]
 command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+# The server starts programs of its own, which are beside this Python.
+environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:/usr/bin:/bin"}
+server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 try:
     while True:
         try:
@@ -44,7 +48,7 @@ try:
             if connection.getresponse().read() is not None:
                 break
         except OSError:
-            assert server.poll() is None, "the server ended"
+            assert server.poll() is None, server.stderr.read().decode()
             time.sleep(0.2)
 
     def ask(request):
@@ -55,6 +59,6 @@ try:
 
     over_http = [median(lambda: ask(request)) for request in requests]
 finally:
-    server.terminate()
+    os.killpg(server.pid, signal.SIGKILL)
     server.wait()
 json.dump({"in_process": in_process, "over_http": over_http}, sys.stdout)

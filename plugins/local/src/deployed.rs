@@ -1,5 +1,6 @@
 //! A deployed model, loaded: what is asked of it, and what it answers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -133,6 +134,13 @@ impl Settings {
         let known: Map<String, Value> = known.map(|(key, value)| (key.clone(), value.clone())).collect();
         let settings: Self = serde_json::from_value(Value::Object(known))
             .map_err(|error| Error::invalid_parameter(format!("the model's `onnx_session_options`: {error}")))?;
+        let mut names = settings.extra_session_config.iter().flat_map(BTreeMap::keys);
+        if let Some(name) = names.find(|name| ["path", "file", "ep.context"].iter().any(|word| name.contains(word))) {
+            return Err(Error::invalid_parameter(format!(
+                "the model's `onnx_session_options` have `{name}`, which names a file: a model may not, give it as the \
+                 config key `extra_session_config` where it is meant"
+            )));
+        }
         let providers: Vec<_> = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
         Ok(Self { providers: Some(providers).filter(|providers| !providers.is_empty()), ..settings })
     }

@@ -201,6 +201,15 @@ pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     ran.stdout
 }
 
+/// The folder of the Python that has the real clients, and pip.
+///
+/// # Panics
+/// Where it cannot be installed.
+pub fn python_folder() -> PathBuf {
+    install();
+    installed("venv/bin")
+}
+
 /// A running server: the process that holds its leash, and the folder it keeps its log and its files in.
 #[derive(Debug)]
 struct Server {

@@ -22,6 +22,10 @@ enum Wide {
 /// Which element cannot be one, as a fragment of a sentence.
 pub(crate) fn cast(tensor: Tensor, to: TensorElementType) -> Result<Tensor, String> {
     match (tensor, to) {
+        // By far the most there are, and nothing is to be done.
+        (tensor @ Tensor::Float32(_), TensorElementType::Float32)
+        | (tensor @ Tensor::Float64(_), TensorElementType::Float64)
+        | (tensor @ Tensor::Int64(_), TensorElementType::Int64) => Ok(tensor),
         (Tensor::String(array), TensorElementType::String) => match array.iter().any(|text| text.contains('\0')) {
             true => Err("holds a text with a NUL character, which ONNX Runtime cannot take".to_owned()),
             false => Ok(Tensor::String(array)),
@@ -61,25 +65,25 @@ fn number<T: Widen>(array: ArrayD<T>, to: TensorElementType) -> Result<Tensor, S
 }
 
 fn narrow<T: Widen, U: Narrow>(array: ArrayD<T>, to: TensorElementType) -> Result<ArrayD<U>, String> {
-    let shape = IxDyn(array.shape());
     let mut elements = Vec::with_capacity(array.len());
-    for (place, element) in array.indexed_iter() {
+    for element in &array {
         match U::narrow(element.widen()) {
             Some(element) => elements.push(element),
-            None => {
-                let place: Vec<String> = place.slice().iter().map(usize::to_string).collect();
-                let value = match element.widen() {
-                    Wide::Float(value) => format!("{value:?}"),
-                    Wide::Integer(value) => value.to_string(),
-                };
-                return Err(format!(
-                    "has `{value}` at [{}], which is no {to}, as the model wants it",
-                    place.join(", ")
-                ));
-            }
+            None => return Err(refusal(&array, elements.len(), to)),
         }
     }
-    Ok(ArrayD::from_shape_vec(shape, elements).expect("one element came of each"))
+    Ok(ArrayD::from_shape_vec(IxDyn(array.shape()), elements).expect("one element came of each"))
+}
+
+/// What is said of the element of this number.
+fn refusal<T: Widen>(array: &ArrayD<T>, number: usize, to: TensorElementType) -> String {
+    let (place, element) = array.indexed_iter().nth(number).expect("it was just seen");
+    let place: Vec<String> = place.slice().iter().map(usize::to_string).collect();
+    let value = match element.widen() {
+        Wide::Float(value) => format!("{value:?}"),
+        Wide::Integer(value) => value.to_string(),
+    };
+    format!("has `{value}` at [{}], which is no {to}, as the model wants it", place.join(", "))
 }
 
 /// What can become wide.

@@ -149,3 +149,59 @@ fn beside(columns: Vec<Tensor>) -> Option<Tensor> {
         Datetime
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr1, arr2};
+
+    use super::*;
+
+    fn port(name: &str, shape: &[i64]) -> Port {
+        Port { name: name.to_owned(), element: TensorElementType::Float32, shape: shape.to_vec() }
+    }
+
+    fn column(name: &str, values: &[f64]) -> (String, Tensor) {
+        (name.to_owned(), Tensor::Float64(arr1(values).into_dyn()))
+    }
+
+    /// What the model is fed, or what is said.
+    fn fed(ports: &[Port], inputs: Inputs) -> Result<Vec<Tensor>> {
+        feed(ports, inputs).map(|fed| fed.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    #[test]
+    fn the_columns_of_a_frame_are_one_matrix_for_one_input() {
+        let frame = || Inputs::Frame(vec![column("a", &[1.0, 2.0]), column("b", &[3.0, 4.0])]);
+        let matrix = Tensor::Float32(arr2(&[[1.0_f32, 3.0], [2.0, 4.0]]).into_dyn());
+        assert_eq!(fed(&[port("x", &[-1, 2])], frame()).unwrap(), [matrix]);
+        let error = fed(&[port("x", &[-1, 3])], frame()).unwrap_err();
+        assert_eq!(error.message(), "what was given for the model's input `x` has the shape [2, 2]: expected [any, 3]");
+    }
+
+    #[test]
+    fn a_column_goes_to_its_input_in_the_rank_that_it_wants() {
+        let ports = [port("b", &[-1, 1]), port("a", &[-1])];
+        let frame = Inputs::Frame(vec![column("a", &[1.0]), column("b", &[2.0]), column("other", &[3.0])]);
+        let (b, a) = (arr2(&[[2.0_f32]]).into_dyn(), arr1(&[1.0_f32]).into_dyn());
+        assert_eq!(fed(&ports, frame).unwrap(), [Tensor::Float32(b), Tensor::Float32(a)]);
+        let error = fed(&ports, Inputs::Named(vec![column("a", &[1.0])])).unwrap_err();
+        assert_eq!(error.message(), "the model's input `b` is missing: given `a`, expected `b`, `a`");
+    }
+
+    #[test]
+    fn one_array_is_for_one_input() {
+        let array = || Inputs::Single(Tensor::Int64(arr1(&[1_i64, 2]).into_dyn()));
+        let floats = Tensor::Float32(arr1(&[1.0_f32, 2.0]).into_dyn());
+        assert_eq!(fed(&[port("x", &[-1])], array()).unwrap(), [floats]);
+        let error = fed(&[port("x", &[-1]), port("y", &[-1])], array()).unwrap_err();
+        assert!(error.message().ends_with("give each by its name: `x`, `y`"), "{error}");
+    }
+
+    #[test]
+    fn a_column_that_is_wrong_is_named() {
+        let texts = Tensor::String(arr1(&["1".to_owned()]).into_dyn());
+        let frame = Inputs::Frame(vec![column("a", &[1.0]), ("b".to_owned(), texts)]);
+        let error = fed(&[port("x", &[-1, 2])], frame).unwrap_err();
+        assert_eq!(error.message(), "the column `b` is of type str, and the model wants f32");
+    }
+}

@@ -105,6 +105,14 @@ fn a_broken_mlmodel_is_refused() {
                 "onnx_session_options",
             ),
             (
+                "a session that writes a file",
+                &|folder| {
+                    let options = "onnx_session_options: {extra_session_config: {ep.context_file_path: /tmp/x}}";
+                    mlmodel(folder, "onnx_session_options: null", options);
+                },
+                "`ep.context_file_path`, which names a file",
+            ),
+            (
                 "an example that is no input",
                 &|folder| {
                     mlmodel(

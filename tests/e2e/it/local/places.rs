@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mlflow_deploy_test_support::{cdylib, onnxruntime};
+use mlflow_deploy_test_support::{cdylib, onnxruntime, peers};
 use tempfile::TempDir;
 
 use super::{LOCAL, iris};
@@ -124,7 +124,8 @@ fn where_there_is_none_one_command_installs_it() {
         assert!(message.contains(place), "{place}: {message}");
     }
     let (_, command) = message.split_once("install it with: ").unwrap();
-    let installed = Command::new("sh").arg("-c").arg(command).output().unwrap();
+    let path = format!("{}:/usr/bin:/bin", peers::python_folder().display());
+    let installed = Command::new("sh").arg("-c").arg(command).env("PATH", path).output().unwrap();
     assert!(installed.status.success(), "{command}: {installed:?}");
     let ran = prefix.create(&[]);
     assert_eq!(ran.code, 0, "{ran:?}");
