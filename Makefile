@@ -5,7 +5,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check install
+.PHONY: demo demo-gateway test test-llm check bench-explain install
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -35,6 +35,14 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# Explanations beside those of the Python package shap: how far apart they are, and how long both take.
+bench-explain:
+	cargo build --release -p mlflow-deploy -p mlflow-deploy-local
+	@sh plugins/local/runtime/install.sh target/lib/mlflow-deploy
+	@python3.11 -m venv target/shap
+	@target/shap/bin/pip install --quiet --disable-pip-version-check -r tests/peers/explain/requirements.txt
+	@target/shap/bin/python -B tests/peers/explain/bench.py target/release/mlflow-deploy
 
 # The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:

@@ -4,8 +4,8 @@ use std::env;
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::args::{
-    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, GetDeployment, GetEndpoint, ListDeployments,
-    ListEndpoints, Predict, UpdateDeployment, UpdateEndpoint,
+    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,
+    ListDeployments, ListEndpoints, Predict, UpdateDeployment, UpdateEndpoint,
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri};
@@ -13,8 +13,10 @@ use rustix::process::{getegid, geteuid, getgid, getuid};
 use serde::Deserialize;
 
 use crate::config::Config;
+use crate::deployed::Deployed;
 use crate::deployments::Deployments;
 use crate::endpoints;
+use crate::explanation;
 use crate::record::{DeploymentRecord, EndpointRecord};
 
 /// A client of one state directory.
@@ -30,6 +32,25 @@ struct NoConfig {}
 impl Local {
     pub(crate) fn new(config: Config) -> Self {
         Self { deployments: Arc::new(Deployments::new(config.state_dir, config.places)) }
+    }
+
+    /// The model of a deployment, or of the one that answers for an endpoint.
+    async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<Deployed>> {
+        let endpoint = endpoint.as_deref();
+        let name = match (deployment, endpoint) {
+            (Some(name), _) => name,
+            (None, Some(endpoint)) => {
+                let chosen = endpoints::choose(&*self.deployments.directory().state()?, endpoint)?;
+                call::log(Level::Debug, format!("the deployment `{chosen}` answers for the endpoint `{endpoint}`"));
+                chosen
+            }
+            (None, None) => {
+                return Err(Error::invalid_parameter(
+                    "nobody was asked: give the name of a deployment, or an endpoint",
+                ));
+            }
+        };
+        self.deployments.model(&name, endpoint).await
     }
 }
 
@@ -113,20 +134,11 @@ impl DeploymentClient for Local {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let NoConfig {} = request.config.parse()?;
-        let endpoint = request.endpoint.as_deref();
-        let name = match (request.deployment_name, endpoint) {
-            (Some(name), _) => name,
-            (None, Some(endpoint)) => {
-                let chosen = endpoints::choose(&*self.deployments.directory().state()?, endpoint)?;
-                call::log(Level::Debug, format!("the deployment `{chosen}` answers for the endpoint `{endpoint}`"));
-                chosen
-            }
-            (None, None) => {
-                return Err(Error::invalid_parameter(
-                    "nobody was asked: give the name of a deployment, or an endpoint",
-                ));
-            }
-        };
-        self.deployments.model(&name, endpoint).await?.predict(request.inputs).await
+        self.model(request.deployment_name, request.endpoint).await?.predict(request.inputs).await
+    }
+
+    async fn explain(&self, request: Explain) -> Result<Payload> {
+        let deployed = self.model(request.deployment_name, request.endpoint).await?;
+        explanation::explain(deployed, &request.config, request.inputs).await
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{Engine, Places, Settings};
 use crate::model::Model;
-use crate::protocol::{self, Inputs, Layout};
+use crate::protocol::{self, Inputs, Layout, Output};
 use crate::store::Folder;
 
 /// The one flavor that is run in this process.
@@ -49,6 +49,26 @@ impl Deployed {
             Ok(Payload::new(JSON, protocol::write(&outputs, layout)))
         })
         .await
+    }
+
+    /// What the model gives for inputs, which are made where it may take time.
+    ///
+    /// # Errors
+    /// As the model says.
+    pub(crate) async fn run(&self, inputs: impl FnOnce() -> Inputs + Send + 'static) -> Result<Vec<(String, Output)>> {
+        let turn = self.engine.turn().await?;
+        let _stop = turn.stop();
+        blocking(move || turn.run(inputs())).await
+    }
+
+    /// How many rows the model takes at once, where it takes neither more nor fewer.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        self.engine.rows()
+    }
+
+    /// What the model's folder says of it.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Predicts the input example that was saved with the model, where there is one.

@@ -7,6 +7,8 @@ mod deployed;
 mod deployments;
 mod endpoints;
 mod engine;
+mod explain;
+mod explanation;
 mod loaded;
 mod model;
 mod protocol;
@@ -26,7 +28,7 @@ export_plugin! {
     operations: [
         create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
         create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
-        predict, target_help,
+        predict, explain, target_help,
     ],
     manifest: include_str!("../manifest.json"),
 }

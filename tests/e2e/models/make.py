@@ -141,6 +141,15 @@ def sequence():
     save("sequence", model, {"inputs": [[1.0, 2.0]]}, {"x": np.array([[1.0, 2.0]], np.float32)})
 
 
+def two_rows():
+    """Takes two rows at once, and neither more nor fewer."""
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, [3, 1], [1.0, -2.0, 0.5])
+    nodes = [helper.make_node("MatMul", ["x", "weights"], ["dense"]), helper.make_node("Sigmoid", ["dense"], ["y"])]
+    model = graph(nodes, [("x", TensorProto.FLOAT, [2, 3])], [("y", TensorProto.FLOAT, [2, 1])], [weights])
+    data = np.array([[1.0, 0.5, -1.0], [0.0, 2.0, 3.0]], np.float32)
+    save("two_rows", model, {"inputs": data.tolist()}, {"x": data}, [TensorSpec(np.dtype("float32"), (-1, 3))])
+
+
 def image():
     rng = np.random.default_rng(0)
     kernel = helper.make_tensor("k", TensorProto.FLOAT, [2, 1, 3, 3], rng.normal(size=18).astype(np.float32))
@@ -167,3 +176,4 @@ times(3)
 counts()
 sequence()
 image()
+two_rows()

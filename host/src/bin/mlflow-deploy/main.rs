@@ -8,6 +8,7 @@ mod help;
 mod input;
 mod local;
 mod pages;
+mod plot;
 mod plugins;
 mod report;
 mod run;

@@ -9,11 +9,11 @@ use mlflow_deploy::args::{
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record, Target};
 use serde_json::Value;
 
-use crate::args::{Cli, Client, ConfigArguments, Global, Question, Unread, Verb};
+use crate::args::{Cli, Client, ConfigArguments, Global, PlotArguments, Question, Unread, Verb};
 use crate::drive::{Ending, drive};
 use crate::report::{Failure, Output, Report, Talk};
 use crate::settings::{Kind, Schema, merge};
-use crate::{help, input, local, pages, plugins};
+use crate::{help, input, local, pages, plot, plugins};
 
 /// Runs the verb; gives the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
@@ -84,11 +84,16 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
             }
             output.keep()
         }
-        Verb::Explain(question) => {
+        Verb::Explain { question, plot } => {
             let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
                 prepare(question, Operation::Explain, &host, &report).await?;
-            output.document(&client.explain(Explain { deployment_name, endpoint, config, inputs }).await?)?;
-            output.keep()
+            let picture = plot.path.as_deref().map(|path| report.output(Some(path))).transpose()?;
+            let answer = client.explain(Explain { deployment_name, endpoint, config, inputs }).await?;
+            // What cannot be drawn is an answer all the same.
+            let drawn = picture.map(|picture| draw(picture, &answer, &plot)).transpose();
+            output.document(&answer)?;
+            output.keep()?;
+            drawn.map(drop)
         }
         Verb::CreateEndpoint(create) => {
             let target = find(&host, &create.client)?;
@@ -192,6 +197,11 @@ async fn prepare(question: Question, operation: Operation, host: &Host, report: 
     let output = report.output(question.output.output_path.as_deref())?;
     let (deployment_name, endpoint) = (question.subject.name, question.subject.endpoint);
     Ok(Prepared { client, deployment_name, endpoint, config, inputs, output })
+}
+
+fn draw(mut picture: Output, answer: &Payload, arguments: &PlotArguments) -> Result<(), Failure> {
+    picture.text(&plot::svg(answer.bytes(), arguments)?)?;
+    picture.keep()
 }
 
 /// The config of an operation, MLflow's or the target's own, as the target's manifest types it.

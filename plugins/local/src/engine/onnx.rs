@@ -41,6 +41,12 @@ impl Engine {
         Ok(Self { ports, outputs, pool: Pool::new(recipe, session) })
     }
 
+    /// How many rows the model takes at once, where it takes neither more nor fewer.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        let outermost = self.ports.iter().filter_map(|port| port.shape.first());
+        outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
+    }
+
     /// Waits for a turn to run the model.
     ///
     /// # Errors

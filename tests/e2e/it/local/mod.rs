@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod explain;
 mod life;
 mod models;
 mod places;

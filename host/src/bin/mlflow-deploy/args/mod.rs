@@ -3,5 +3,5 @@
 mod parts;
 mod verbs;
 
-pub(crate) use parts::{Client, ConfigArguments, Unread};
+pub(crate) use parts::{Client, ConfigArguments, PlotArguments, Unread};
 pub(crate) use verbs::{Cli, Global, Manual, Plugins, Question, RunLocal, Verb};

@@ -80,6 +80,24 @@ pub(crate) struct OutputArguments {
     pub(crate) output_path: Option<PathBuf>,
 }
 
+/// What is drawn of an explanation.
+#[derive(Args, Debug)]
+pub(crate) struct PlotArguments {
+    /// SVG file to draw the explanation to: which features matter, and how one row's prediction comes about.
+    ///
+    /// Of targets that explain as `local` does.
+    #[arg(long = "plot", value_name = "FILE.svg", value_hint = ValueHint::FilePath, value_parser = svg)]
+    pub(crate) path: Option<PathBuf>,
+
+    /// The row whose prediction is drawn, counted from 0.
+    #[arg(long = "plot-row", value_name = "ROW", default_value_t = 0, requires = "path")]
+    pub(crate) row: usize,
+
+    /// The output that is drawn, by its name in `output_names`. Without it: the largest that the row has.
+    #[arg(long = "plot-output", value_name = "NAME", requires = "path")]
+    pub(crate) output: Option<String>,
+}
+
 /// An argument that may hold a secret: it is not shown, also not where it is wrong.
 #[derive(Clone)]
 pub(crate) struct Unread(String);
@@ -100,6 +118,15 @@ impl From<String> for Unread {
 impl fmt::Debug for Unread {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("<redacted>")
+    }
+}
+
+/// Reads the name of an SVG file.
+fn svg(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
+        true => Ok(path),
+        false => Err("expected a file name that ends in `.svg`, the one format that is drawn".to_owned()),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-use super::parts::{Client, ConfigArguments, InputArguments, OutputArguments, Subject, TargetArgument};
+use super::parts::{Client, ConfigArguments, InputArguments, OutputArguments, PlotArguments, Subject, TargetArgument};
 
 /// Deploy models to, and get predictions from, any target that has a plugin.
 #[derive(Debug, Parser)]
@@ -105,7 +105,13 @@ pub(crate) enum Verb {
     },
 
     /// Explain the deployed model's predictions for the given input.
-    Explain(Question),
+    Explain {
+        #[command(flatten)]
+        question: Question,
+
+        #[command(flatten)]
+        plot: PlotArguments,
+    },
 
     /// Create an endpoint.
     CreateEndpoint(Endpoint),
@@ -363,7 +369,7 @@ impl Cli {
         let cli = Self::try_parse()?;
         match &cli.verb {
             Verb::Predict { question, .. } => exactly_one("predict", &question.subject)?,
-            Verb::Explain(question) => exactly_one("explain", &question.subject)?,
+            Verb::Explain { question, .. } => exactly_one("explain", &question.subject)?,
             _ => {}
         }
         Ok(cli)
@@ -391,7 +397,7 @@ impl Verb {
             | Self::CreateEndpoint(Endpoint { client, .. })
             | Self::Delete(Delete { client, .. })
             | Self::DeleteEndpoint { client, .. }
-            | Self::Explain(Question { client, .. })
+            | Self::Explain { question: Question { client, .. }, .. }
             | Self::Get { client, .. }
             | Self::GetEndpoint { client, .. }
             | Self::Invoke(Invoke { client, .. })

@@ -66,6 +66,12 @@ impl Output {
         self.write_line(payload).map_err(|failure| self.at_its_path(failure))
     }
 
+    /// What is no result of the target's, as it is.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
+        written.map_err(|error| self.at_its_path(error.into()))
+    }
+
     fn write_document(&mut self, payload: &Payload) -> Result<(), Failure> {
         self.payload(payload)?;
         // MLflow ends what it prints with a line end, and what it writes to a file without.

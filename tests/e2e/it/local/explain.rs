@@ -1,0 +1,259 @@
+//! Explanations: beside those of the Python package shap, by the definition, and drawn.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{FLOWERS, Machine, folder, iris, sample};
+
+/// How far sums of values may be from the prediction.
+const CLOSE: f64 = 1e-6;
+
+/// Numbers however they are nested, in their order.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        number => vec![number.as_f64().unwrap_or_else(|| panic!("{number} is no number"))],
+    }
+}
+
+/// The largest difference of as many numbers.
+fn apart(one: &Value, other: &Value) -> f64 {
+    let (one, other) = (numbers(one), numbers(other));
+    assert_eq!(one.len(), other.len());
+    one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max)
+}
+
+/// The largest distance of base value and values from the prediction, over rows and outputs.
+fn off(explanation: &Value) -> f64 {
+    let (base, values) = (numbers(&explanation["base_values"]), &explanation["values"]);
+    let mut off = 0.0_f64;
+    for (row, prediction) in explanation["predictions"].as_array().unwrap().iter().enumerate() {
+        for (output, prediction) in numbers(prediction).into_iter().enumerate() {
+            let features = values[row].as_array().unwrap().iter();
+            let sum: f64 = features.map(|feature| feature[output].as_f64().unwrap()).sum();
+            off = off.max((base[output] + sum - prediction).abs());
+        }
+    }
+    off
+}
+
+/// Writes a config to a file, and gives its path.
+fn config(machine: &Machine, config: &Value) -> std::path::PathBuf {
+    let path = machine.0.path().join("config.json");
+    fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+#[test]
+fn values_are_those_of_the_python_package_shap() {
+    let machine = Machine::new();
+    let recordings = folder("tests/e2e/explanations");
+    let mut compared = 0;
+    for file in fs::read_dir(recordings).unwrap() {
+        let recording: Value = serde_json::from_slice(&fs::read(file.unwrap().path()).unwrap()).unwrap();
+        let model = recording["model"].as_str().unwrap();
+        let name = format!("model-{compared}");
+        machine.create(&name, &folder(model));
+        let explain = |more: &str| {
+            let asked = machine.ask(&format!("explain -I - --name {name} {more} --config-file"));
+            let explained =
+                asked.arg(config(&machine, &recording["config"])).stdin(recording["request"].to_string()).run();
+            let explanation = explained.json();
+            let off = off(&explanation);
+            assert!(off < CLOSE, "{model}: the values are {off} from the prediction");
+            explanation
+        };
+        let exact = explain("");
+        assert_eq!((&exact["method"], &exact["output"]), (&json!("exact"), &recording["output"]), "{model}");
+        let difference = apart(&exact["values"], &recording["values"]);
+        assert!(difference < CLOSE, "{model}: {difference} from shap");
+        assert!(apart(&exact["base_values"], &recording["base_values"]) < CLOSE, "{model}");
+
+        // As good as shap's estimate from as many predictions; the seed makes it the same every time.
+        let estimate = explain("-C method=permutation");
+        assert_eq!((&estimate["method"], &estimate["permutations"]), (&json!("permutation"), &json!(10)));
+        let (ours, theirs) =
+            (apart(&estimate["values"], &recording["values"]), numbers(&recording["estimate_error"])[0]);
+        assert!(ours < 2.0 * theirs, "{model}: the estimate is {ours} off, and shap's {theirs}");
+        assert_eq!(estimate, explain("-C method=permutation"));
+
+        let predicted = machine.ask(&format!("predict -I - --name {name}")).stdin(recording["request"].to_string());
+        let predicted = predicted.run().json()["predictions"].clone();
+        let output = recording["output"].as_str().unwrap();
+        let predicted = match predicted.as_array() {
+            Some(rows) => rows.iter().map(|row| row[output].clone()).collect(),
+            None => predicted[output].clone(),
+        };
+        assert!(apart(&exact["predictions"], &predicted) < CLOSE, "{model}");
+        println!("{model}: {difference:e} from shap, estimate {ours:e} off, shap's {theirs:e}");
+        compared += 1;
+    }
+    assert_eq!(compared, 3);
+}
+
+#[test]
+fn a_column_of_text_is_a_feature_and_the_values_are_those_of_the_definition() {
+    let machine = Machine::new();
+    machine.create("people", &sample("pipeline_two_inputs"));
+    let person = |age: f64, city: &str| json!({"age": age, "city": city});
+    let background = [person(30.0, "a"), person(70.5, "c")];
+    let (age, city) = (52.0, "b");
+    let request = json!({"dataframe_records": [person(age, city)]}).to_string();
+    let config = config(&machine, &json!({"background": {"dataframe_records": background}}));
+    let explained = machine.ask("explain --name people -I - --config-file").arg(config).stdin(&request).run().json();
+    assert_eq!(explained["feature_names"], json!(["age", "city"]));
+    assert_eq!(explained["data"], json!([[age, city]]));
+    assert!(off(&explained) < CLOSE);
+
+    let output = explained["output"].as_str().unwrap();
+    let predict = |person: Value| {
+        let request = json!({"dataframe_records": [person]}).to_string();
+        let answer = machine.ask("predict --name people -I -").stdin(request).run().json();
+        numbers(&answer["predictions"][0][output])
+    };
+    let whole = predict(person(age, city));
+    let mut expected = vec![[0.0, 0.0]; whole.len()];
+    for behind in &background {
+        let empty = predict(behind.clone());
+        let only_age = predict(person(age, behind["city"].as_str().unwrap()));
+        let only_city = predict(person(behind["age"].as_f64().unwrap(), city));
+        for (place, expected) in expected.iter_mut().enumerate() {
+            let (whole, empty, age, city) = (whole[place], empty[place], only_age[place], only_city[place]);
+            expected[0] += ((age - empty) + (whole - city)) / 4.0;
+            expected[1] += ((city - empty) + (whole - age)) / 4.0;
+        }
+    }
+    for (place, expected) in expected.iter().enumerate() {
+        for feature in 0..2 {
+            let value = explained["values"][0][feature][place].as_f64().unwrap();
+            assert!((value - expected[feature]).abs() < CLOSE, "{value} for {}: {explained}", expected[feature]);
+        }
+    }
+    assert!(expected.iter().any(|[_, city]| city.abs() > 1e-3), "the city matters");
+}
+
+#[test]
+fn a_classifier_is_explained_by_its_probabilities_and_their_labels() {
+    let machine = Machine::new();
+    machine.create("names", &sample("logistic_zipmap_names"));
+    let rows = r#"{"dataframe_split": {"columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"],
+        "data": [[5.1, 3.5, 1.4, 0.2], [6.9, 3.2, 5.7, 2.3]]}}"#;
+    let background = machine.0.path().join("rows.csv");
+    fs::write(&background, "sepal_length,sepal_width,petal_length,petal_width\n5,2,3.5,1\n5.5,2.6,4.4,1.2\n").unwrap();
+    let asked = machine.ask("explain --name names -I - -C").arg(format!("background={}", background.display()));
+    let explained = asked.stdin(rows).run().json();
+    let mut names: Vec<&str> =
+        explained["output_names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    names.sort_unstable();
+    let output = explained["output"].as_str().unwrap();
+    assert_eq!(names, ["setosa", "versicolor", "virginica"].map(|label| format!("{output}[{label}]")));
+    assert_eq!(explained["background_rows"], 2);
+    assert!(off(&explained) < CLOSE);
+}
+
+#[test]
+fn the_input_example_is_the_background_where_none_is_given() {
+    let machine = Machine::new();
+    machine.create("iris", &sample("onnx_iris_tensor"));
+    let rows = r#"{"inputs": [[6.2, 3.4, 5.4, 2.3]]}"#;
+    let names = r#"feature_names:=["a","b","c","d"]"#;
+    let explained = machine.ask("explain --name iris -I - -C").arg(names).stdin(rows).run().json();
+    assert_eq!((&explained["background_rows"], &explained["feature_names"]), (&json!(2), &json!(["a", "b", "c", "d"])));
+    assert!(off(&explained) < CLOSE);
+    let label = machine.ask("explain --name iris -I - -C output=label").stdin(rows).run().json();
+    assert_eq!((&label["output_names"], &label["base_values"]), (&json!(["label"]), &json!([0.0])));
+    // An endpoint explains with the deployment that answers for it.
+    for made in ["create-endpoint --endpoint flowers", "update-endpoint --endpoint flowers -C .traffic.iris:=1"] {
+        assert_eq!(machine.ask(made).run().code, 0);
+    }
+    let through = machine.ask("explain --endpoint flowers -I - -C").arg(names).stdin(rows).run().json();
+    assert_eq!(through, explained);
+}
+
+#[test]
+fn a_model_of_a_fixed_number_of_rows_is_asked_for_as_many() {
+    let machine = Machine::new();
+    machine.create("two", &sample("two_rows"));
+    let config = config(&machine, &json!({"background": {"inputs": [[0, 0, 0]]}}));
+    let asked = machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
+    let explained = asked.run().json();
+    assert!(off(&explained) < CLOSE);
+    // Before the sigmoid, the three add 1, -1 and -0.5 to nothing.
+    let sigmoid = |sum: f64| 1.0 / (1.0 + (-sum).exp());
+    let values = [1.0, -1.0, -0.5].map(|own| {
+        let others: Vec<f64> = [1.0, -1.0, -0.5].into_iter().filter(|other| *other != own).collect();
+        let gain = |before: f64| sigmoid(before + own) - sigmoid(before);
+        gain(0.0) / 3.0 + (gain(others[0]) + gain(others[1])) / 6.0 + gain(others[0] + others[1]) / 3.0
+    });
+    assert!(apart(&explained["values"], &json!(values)) < CLOSE, "{values:?}: {explained}");
+}
+
+#[test]
+fn what_cannot_be_explained_is_said_with_what_can() {
+    let machine = Machine::new();
+    machine.create("cols", &iris());
+    machine.create("tensor", &sample("onnx_iris_tensor"));
+    for (arguments, input, said) in [
+        ("--name cols", FLOWERS, "the model has no input example: give rows as the config `background`"),
+        ("--name cols -C background=/no/such.json", FLOWERS, "failed to read the background `/no/such.json`"),
+        ("--name cols -C background:={\"inputs\":[[1]]}", FLOWERS, "failed to read the background: "),
+        (
+            "--name tensor -C output=logits",
+            r#"{"inputs": [[1, 2, 3, 4]]}"#,
+            "`label` (numbers), `probabilities` (fractions)",
+        ),
+        ("--name tensor -C nsamples=5", r#"{"inputs": [[1, 2, 3, 4]]}"#, "nsamples"),
+        ("--name tensor -C permutations=0", r#"{"inputs": [[1, 2, 3, 4]]}"#, "nonzero"),
+        ("--name tensor -C feature_names:=[\"a\"]", r#"{"inputs": [[1, 2, 3, 4]]}"#, "has 1 names: expected 4"),
+        ("--name tensor", r#"{"inputs": [[1, 2, 3]]}"#, "shape"),
+    ] {
+        let ran = machine.ask(&format!("explain -I - {arguments}")).stdin(input).run();
+        assert!(ran.code != 0 && ran.stderr.contains(said), "{arguments}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{arguments}");
+    }
+}
+
+#[test]
+fn a_long_explanation_ends_with_the_callers_patience() {
+    let machine = Machine::new();
+    machine.create("mlp", &sample("onnx_mlp"));
+    let recording = folder("tests/e2e/explanations").join("onnx_mlp.json");
+    let recording: Value = serde_json::from_slice(&fs::read(recording).unwrap()).unwrap();
+    let config = config(&machine, &recording["config"]);
+    let asked = machine
+        .ask("explain --name mlp -I - -C method=permutation -C permutations=1000000000 --timeout 1 --config-file");
+    let ran = asked.arg(config).stdin(recording["request"].to_string()).run();
+    assert_eq!(ran.code, 6, "{ran:?}");
+}
+
+#[test]
+fn an_explanation_is_drawn_and_what_cannot_be_leaves_no_file() {
+    let machine = Machine::new();
+    machine.create("iris", &sample("onnx_iris_tensor"));
+    let rows = r#"{"inputs": [[6.2, 3.4, 5.4, 2.3], [5.0, 3.0, 1.5, 0.2]]}"#;
+    let draw = |file: &Path, more: &str| {
+        machine.ask(&format!("explain --name iris -I - {more} --plot")).arg(file).stdin(rows).run()
+    };
+    let file = machine.0.path().join("why.svg");
+    let drawn = draw(&file, "--plot-row 1");
+    assert!(off(&drawn.json()) < CLOSE, "the answer is printed too");
+    let picture = fs::read_to_string(&file).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+    assert!(picture.contains("How row 1 gets its probabilities[0]"), "{picture}");
+
+    fs::remove_file(&file).unwrap();
+    let wrong = draw(&file, "--plot-row 2");
+    assert_eq!((wrong.code, off(&serde_json::from_str(&wrong.stdout).unwrap()) < CLOSE), (2, true), "{wrong:?}");
+    assert!(wrong.stderr.contains("there is no row 2 to plot"), "{wrong:?}");
+    let wrong = draw(&file, "--plot-output label");
+    assert!(
+        wrong.stderr.contains("there is no output `label` to plot: the answer explains `probabilities[0]`"),
+        "{wrong:?}"
+    );
+    let wrong = draw(&machine.0.path().join("why.png"), "");
+    assert!(wrong.code == 2 && wrong.stderr.contains("ends in `.svg`"), "{wrong:?}");
+    let left: Vec<_> = fs::read_dir(machine.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["state"], "no file is left");
+}
