@@ -55,7 +55,7 @@ impl Prefix {
     fn create(&self, told: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
-        command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", tempfile::tempdir().unwrap().path());
+        command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", self.path("state"));
         if told.contains(&"option") {
             command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
         }
