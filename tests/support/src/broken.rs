@@ -7,18 +7,18 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::LARGEST;
-use object::{Object, ObjectSection};
 use rustix::fs::{CWD, FileType, Mode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cdylib;
+use crate::patch::Plugin;
 
 /// Makes files in a folder that are refused before they are loaded. With each comes a part of the reason.
 ///
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read();
+    let plugin = Plugin::read(cdylib::c_plugin());
     let elf = &plugin.elf;
     let files = [
         ("text", b"hello\n".to_vec(), "not a shared library: "),
@@ -72,7 +72,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read();
+    let plugin = Plugin::read(cdylib::c_plugin());
     let files = [
         ("no-dependency", plugin.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"), "needs the library `libX.so.6`"),
         ("no-segments", plugin.with(SEGMENTS, &[0, 0]), "the system refused to load it: "),
@@ -86,7 +86,7 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn plain_library(folder: &Path) -> PathBuf {
-    write(folder, "plain", &Plugin::read().replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"))
+    write(folder, "plain", &Plugin::read(cdylib::c_plugin()).replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"))
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
@@ -99,7 +99,6 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 const CLASS: usize = 0x04;
 const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
-const SECTION_HEADERS: usize = 0x28;
 const SEGMENTS: usize = 0x38;
 
 /// A processor that the tests do not run on.
@@ -112,65 +111,4 @@ fn mach_o() -> Vec<u8> {
     const X86_64: u32 = 0x0100_0007;
     const LIBRARY: u32 = 6;
     [0xfeed_facf, X86_64, 3, LIBRARY, 0, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
-}
-
-/// The plugin in C, to be copied with a change.
-struct Plugin {
-    elf: Vec<u8>,
-    manifest: Map<String, Value>,
-    manifest_at: usize,
-    manifest_size: usize,
-    /// Where its section's size is written.
-    manifest_size_at: usize,
-}
-
-impl Plugin {
-    fn read() -> Self {
-        const SECTION_HEADER: usize = 64;
-        const SIZE_IN_SECTION_HEADER: usize = 32;
-        let elf = fs::read(cdylib::c_plugin()).expect("the plugin in C");
-        let file = object::File::parse(elf.as_slice()).expect("a shared library");
-        let section = file.section_by_name(".mlflow_deploy").expect("a manifest");
-        let manifest = section.data().expect("a section's bytes");
-        let manifest_at = manifest.as_ptr().addr() - elf.as_ptr().addr();
-        let headers = elf[SECTION_HEADERS..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let headers = usize::try_from(headers).expect("a small file");
-        Self {
-            manifest_at,
-            manifest_size: manifest.len(),
-            manifest_size_at: headers + section.index().0 * SECTION_HEADER + SIZE_IN_SECTION_HEADER,
-            manifest: serde_json::from_slice(manifest).expect("a manifest in JSON"),
-            elf,
-        }
-    }
-
-    /// With other bytes in one place.
-    fn with(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut elf = self.elf.clone();
-        elf[at..at + bytes.len()].copy_from_slice(bytes);
-        elf
-    }
-
-    /// With other bytes for these, where they first stand.
-    fn replacing(&self, old: &[u8], new: &[u8]) -> Vec<u8> {
-        assert_eq!(old.len(), new.len());
-        let at = self.elf.windows(old.len()).position(|bytes| bytes == old);
-        self.with(at.expect("bytes of the plugin in C"), new)
-    }
-
-    /// With a section header that gives the manifest this size.
-    fn with_manifest_of(&self, size: usize) -> Vec<u8> {
-        self.with(self.manifest_size_at, &size.to_le_bytes())
-    }
-
-    /// With another member in the manifest, and spaces for what it is shorter by.
-    fn saying(&self, member: &str, value: Value) -> Vec<u8> {
-        let mut manifest = self.manifest.clone();
-        manifest.remove("description");
-        manifest.insert(member.to_owned(), value);
-        let mut json = Value::Object(manifest).to_string();
-        let room = self.manifest_size.checked_sub(json.len()).expect("a change that is shorter than the description");
-        json.push_str(&" ".repeat(room));
-        self.with(self.manifest_at, json.as_bytes())
-    }
 }
