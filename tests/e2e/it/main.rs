@@ -5,6 +5,7 @@ mod boundary;
 mod checklist;
 mod clients;
 mod command;
+mod conformance;
 mod databricks;
 mod discovery;
 mod interrupts;
