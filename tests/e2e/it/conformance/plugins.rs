@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use mlflow_deploy_test_support::cdylib;
+use mlflow_deploy_conformance::Case;
 use mlflow_deploy_test_support::databricks::{Databricks, TOKEN};
+use mlflow_deploy_test_support::{cdylib, onnxruntime};
 
 use super::{check, servers};
 use crate::command::mlflow_deploy;
@@ -103,4 +104,35 @@ fn databricks() {
         "semantics-endpoint-delete-twice",
     ];
     is_conformant(cdylib::path("mlflow-deploy-databricks"), &config, &[ASKED.as_slice(), &cases].concat());
+}
+
+#[test]
+fn local() {
+    const FLOWER: &str = r#"{"dataframe_split": {"columns": ["sepal length (cm)", "sepal width (cm)",
+        "petal length (cm)", "petal width (cm)"], "data": [[5.1, 3.5, 1.4, 0.2]]}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state").display().to_string();
+    let runtime = onnxruntime::folder().display().to_string();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/iris/model").canonicalize().unwrap();
+    let model = model.display();
+    let made = mlflow_deploy("create --target local --name iris -m")
+        .arg(model.to_string())
+        .plugin("mlflow-deploy-local")
+        .env("MLFLOW_DEPLOY_LOCAL_STATE", &state)
+        .env("ORT_DYLIB_PATH", &runtime)
+        .run();
+    assert_eq!(made.code, 0, "{made:?}");
+    let config = format!(
+        "target_uris = ['local']\n[options]\nstate_dir = '{state}'\nonnxruntime = '{runtime}'\n\
+         [predict]\ndeployment_name = 'iris'\ninputs = '''{FLOWER}'''\n\
+         [deployment]\nmodel_uri = '{model}'\ninputs = '''{FLOWER}'''\n\
+         [endpoint.config]\n\
+         [endpoint.update_config]\ntraffic = {{}}\n{LIMITS}"
+    );
+    let cases: Vec<_> = Case::all()
+        .map(|case| case.id)
+        .filter(|id| id.starts_with("semantics-") || id.starts_with("operations-"))
+        .filter(|id| !["stream", "explain", "invoke", "run-local"].iter().any(|word| id.ends_with(word)))
+        .collect();
+    is_conformant(cdylib::path("mlflow-deploy-local"), &config, &cases);
 }
