@@ -312,7 +312,7 @@ unsafe extern "C" fn never(_: *mut c_void, _: u64, _: AbiSlice, _: AbiSlice) {
     std::process::abort();
 }
 
-/// As [`never`].
+/// As [`never()`].
 unsafe extern "C" fn never_event(_: *mut c_void, _: u64, _: u32, _: AbiSlice) {
     std::process::abort();
 }
