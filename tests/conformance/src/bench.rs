@@ -248,9 +248,10 @@ impl Answer {
     pub(crate) fn said(&self) -> String {
         const LONGEST: usize = 300;
         let text = String::from_utf8_lossy(self.body());
-        let cut: String = text.chars().take(LONGEST).collect();
-        let more = if cut.len() < text.len() { "…" } else { "" };
-        format!("`{}` answered with status {}: {}{more}", self.slot.name(), self.reply.status, cut.escape_debug())
+        let visible = |each: char| if each.is_control() { each.escape_default().to_string() } else { each.to_string() };
+        let cut: String = text.chars().take(LONGEST).map(visible).collect();
+        let more = if text.chars().nth(LONGEST).is_some() { "…" } else { "" };
+        format!("`{}` answered with status {}: {cut}{more}", self.slot.name(), self.reply.status)
     }
 
     pub(crate) fn must_be_ok(&self) -> Result<(), Mark> {

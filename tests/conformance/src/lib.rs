@@ -24,7 +24,7 @@ pub use suite::{Suite, suite};
 
 /// What a process that was started for one case does: it runs the case and tells, and then waits to be ended.
 ///
-/// A program that calls [`run`] calls this first, with nothing done before: the children are that program, started again.
+/// A program that calls [`run()`] calls this first, with nothing done before: the children are that program, started again.
 /// It returns in a process that was not started for a case; and, with `true`, after a case that is about the end of a
 /// process, which is then to end.
 #[must_use = "a process that was started for a case has nothing else to do"]

@@ -69,7 +69,7 @@ pub enum Fault {
     NoProgram(std::io::Error),
 }
 
-/// Checks a plugin. It is never loaded into this process: see [`child`](crate::child), which has to be called first.
+/// Checks a plugin. It is never loaded into this process: see [`child`](crate::child()), which has to be called first.
 ///
 /// # Errors
 /// Where nothing could be checked. What goes wrong in a single case is in the report.
