@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::event::{Listener, PluginEvent, trace};
 use crate::host::Host;
+use crate::isolation::IsolationChoice;
 use crate::search_path::{NamedFile, Sources};
 
 /// Sets up a [`Host`].
@@ -21,11 +22,18 @@ pub struct HostBuilder {
     pub(crate) schemes: Option<Vec<String>>,
     pub(crate) lock_file: Option<PathBuf>,
     pub(crate) listener: Listener,
+    pub(crate) isolation: IsolationChoice,
 }
 
 impl HostBuilder {
     pub(crate) fn new() -> Self {
-        Self { sources: Sources::default(), schemes: None, lock_file: None, listener: Arc::new(trace) }
+        Self {
+            sources: Sources::default(),
+            schemes: None,
+            lock_file: None,
+            listener: Arc::new(trace),
+            isolation: IsolationChoice::default(),
+        }
     }
 
     /// Adds a directory that comes before all others.
@@ -83,6 +91,35 @@ impl HostBuilder {
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
         self.listener = Arc::new(listener);
+        self
+    }
+
+    /// Runs these plugins, by their names, in processes of their own: what one of them does to its process is an error
+    /// for its callers, and nothing to this one. Those whose manifest requires it always do.
+    ///
+    /// The process sees what the plugin declares of the environment, and little else. It ends with this one. Where it
+    /// dies before that, its calls answer `PLUGIN_CRASHED`, and the next call starts it anew.
+    #[must_use]
+    pub fn isolate<S: Into<String>>(mut self, plugins: impl IntoIterator<Item = S>) -> Self {
+        self.isolation.names.extend(plugins.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs every plugin in a process of its own, as [`isolate`](Self::isolate) does.
+    #[must_use]
+    pub fn isolate_all(mut self) -> Self {
+        self.isolation.all = true;
+        self
+    }
+
+    /// The program that hosts plugins in processes of their own: `mlflow-deploy-plugin-host`, or one of the program's own
+    /// that calls [`serve_plugin`](crate::serve_plugin).
+    ///
+    /// Without it: `MLFLOW_DEPLOY_PLUGIN_HOST`, else the folder of the running executable, `../libexec/mlflow-deploy`
+    /// beside it, `/usr/local/libexec/mlflow-deploy` and `/usr/libexec/mlflow-deploy`.
+    #[must_use]
+    pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
+        self.isolation.program = Some(program.into());
         self
     }
 

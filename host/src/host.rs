@@ -16,11 +16,12 @@ use crate::client::DeployClient;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::file::PluginFile;
+use crate::isolation::IsolationChoice;
 use crate::local::LocalDeployment;
 use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
 use crate::target::{Chosen, Target};
-use crate::{Error, Refusal, library};
+use crate::{Error, Refusal, loading};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -49,6 +50,7 @@ struct Shared {
     schemes: Option<Vec<String>>,
     lock_file: Option<PathBuf>,
     listener: Listener,
+    isolation: IsolationChoice,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
@@ -71,7 +73,7 @@ impl Host {
 
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
-        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment))
+        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &self.0.isolation)
     }
 
     /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
@@ -201,7 +203,13 @@ impl Host {
                 lock.map_or(Ok(()), |lock| lock.check_measured(manifest, &opened.measure()?))
             };
             admit().map_err(refused)?;
-            let plugin = library::load(path, listener).await.map_err(refused)?;
+            let real = path.canonicalize().map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
+            let isolated = self.0.isolation.recipe(&real, manifest).map_err(refused)?;
+            let plugin = match isolated {
+                None => loading::into_this_process(real, listener).await,
+                Some(recipe) => loading::into_its_own(recipe, listener).await,
+            };
+            let plugin = plugin.map_err(refused)?;
             // The system took the file by its path: it has to be the one that was looked at.
             identity.check(path).map_err(refused)?;
             Ok(plugin)
@@ -212,9 +220,9 @@ impl Host {
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, lock_file, listener } = builder;
+        let HostBuilder { sources, schemes, lock_file, listener, isolation } = builder;
         let (target, loaded) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { sources, schemes, lock_file, listener, target, loaded }))
+        Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, target, loaded }))
     }
 }
 

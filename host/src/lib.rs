@@ -9,8 +9,10 @@ mod error;
 mod event;
 mod file;
 mod host;
+mod isolation;
 mod library;
 mod linkage;
+mod loading;
 mod local;
 mod lock;
 #[cfg(feature = "predictions")]
@@ -31,6 +33,7 @@ pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discove
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
+pub use isolation::serve_plugin;
 pub use library::leave;
 pub use linkage::Dependency;
 pub use local::LocalDeployment;

@@ -14,6 +14,7 @@ mod databricks;
 mod discovery;
 mod hostile;
 mod interrupts;
+mod isolation;
 mod local;
 mod manners;
 mod openai;

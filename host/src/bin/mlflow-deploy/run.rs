@@ -158,6 +158,9 @@ fn host(global: &Global, talk: &Talk) -> Host {
     if global.locked || global.lock_file.is_some() {
         builder = builder.lock_file(plugins::lock_file(global));
     }
+    if global.isolate {
+        builder = builder.isolate_all();
+    }
     if let Ok(executable) = std::env::current_exe() {
         builder = builder.beside_executable(executable);
     }

@@ -47,6 +47,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) lock_file: Option<PathBuf>,
 
+    /// Run every plugin in a process of its own, which sees only what the plugin declares of the environment.
+    #[arg(long, global = true)]
+    pub(crate) isolate: bool,
+
     /// Say more on stderr: once for what goes on, twice for what helps to find a fault.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
