@@ -41,14 +41,14 @@ async fn clients_outlive_their_process() {
     let host = hermit().on_event(|_| {}).build();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    let options = ClientOptions::new(&serde_json::json!({"token": "s3cret"})).unwrap();
+    let options = ClientOptions::new(&serde_json::json!({"token": "s3cret", "unless": file})).unwrap();
     let plain = host.get_deploy_client(Some("hermit")).await.unwrap();
-    let client = host.get_deploy_client_with(Some(&format!("hermit://{}", file.display())), &options).await.unwrap();
+    let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
     let first = pid(&plain).await;
     client.predict(predict("abort")).await.unwrap_err();
     // Both are opened again in one new process, each with the options that it was made with.
-    let (options, second) = tokio::join!(client.predict(predict("options")), pid(&plain));
-    assert_eq!(options.unwrap().bytes(), br#"{"token":"s3cret"}"#);
+    let (answer, second) = tokio::join!(client.predict(predict("options")), pid(&plain));
+    assert_eq!(answer.unwrap().bytes(), options.as_str().as_bytes());
     assert_ne!(first, second);
 
     // One that cannot be opened again says why, and can be when that has changed.
