@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::Error;
+use crate::config_file::ConfigFile;
 use crate::event::{Listener, PluginEvent, trace};
 use crate::host::Host;
 use crate::isolation::IsolationChoice;
-use crate::search_path::{NamedFile, Sources};
+use crate::search_path::{NamedFile, Sources, environment};
 
 /// Sets up a [`Host`].
 ///
@@ -23,6 +25,8 @@ pub struct HostBuilder {
     pub(crate) lock_file: Option<PathBuf>,
     pub(crate) listener: Listener,
     pub(crate) isolation: IsolationChoice,
+    pub(crate) tries_first_loads: bool,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 impl HostBuilder {
@@ -33,6 +37,8 @@ impl HostBuilder {
             lock_file: None,
             listener: Arc::new(trace),
             isolation: IsolationChoice::default(),
+            tries_first_loads: false,
+            state_dir: None,
         }
     }
 
@@ -120,6 +126,44 @@ impl HostBuilder {
     #[must_use]
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.isolation.program = Some(program.into());
+        self
+    }
+
+    /// Loads what was never loaded before into a process of its own first, as the command does: what crashes or hangs
+    /// there is refused, and not loaded again until it changes.
+    ///
+    /// What was loaded once is remembered by the SHA-256 of its file, below `$XDG_STATE_HOME/mlflow-deploy`, which is
+    /// `~/.local/state/mlflow-deploy` unless set. Needs the program of [`plugin_host`](Self::plugin_host); where that is
+    /// not found, a warning says so and the plugin is loaded.
+    #[must_use]
+    pub fn try_first_loads(mut self) -> Self {
+        self.tries_first_loads = true;
+        self
+    }
+
+    /// Does what the user's configuration says, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml`, which is
+    /// `~/.config/mlflow-deploy/config.toml` unless set: which plugins run in processes of their own, and whether first
+    /// loads are tried. No such file is no error.
+    ///
+    /// ```toml
+    /// try-first-loads = true
+    ///
+    /// [plugins.NAME]
+    /// isolation = "process"
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the file cannot be read, or says what is not known.
+    pub fn user_config(mut self) -> Result<Self, Error> {
+        let config = ConfigFile::read(environment)?;
+        self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
+        Ok(self.isolate(config.isolated()))
+    }
+
+    /// Remembers first loads in this folder.
+    #[must_use]
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(folder.into());
         self
     }
 

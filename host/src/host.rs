@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
+use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
 use crate::client::DeployClient;
+use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::file::PluginFile;
@@ -21,7 +23,8 @@ use crate::local::LocalDeployment;
 use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
 use crate::target::{Chosen, Target};
-use crate::{Error, Refusal, loading};
+use crate::trial::{Memory, Standing, Trials};
+use crate::{Candidate, CandidateState, Error, Refusal, loading};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -51,6 +54,8 @@ struct Shared {
     lock_file: Option<PathBuf>,
     listener: Listener,
     isolation: IsolationChoice,
+    /// Where first loads are tried.
+    trials: Option<Trials>,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
@@ -73,7 +78,11 @@ impl Host {
 
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
-        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &self.0.isolation)
+        let admit = |manifest: &Manifest, identity: &Identity| {
+            self.0.isolation.check(manifest)?;
+            self.0.trials.as_ref().map_or(Ok(()), |trials| trials.check(identity))
+        };
+        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit)
     }
 
     /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
@@ -185,6 +194,33 @@ impl Host {
         self.target(Some(&arguments.target_uri))?.run_local(arguments).await
     }
 
+    /// Forgets that the first load of a plugin's file crashed or hung, and tries it again.
+    ///
+    /// # Errors
+    /// [`Error::Load`] where it cannot be loaded, or not even tried.
+    pub async fn retry(&self, candidate: &Candidate) -> Result<(), Error> {
+        let refused = |refusal| Error::Load { path: candidate.path.clone(), refusal };
+        match &candidate.state {
+            CandidateState::Refused(refusal) if !matches!(refusal, Refusal::Quarantined { .. }) => {
+                return Err(refused(refusal.clone()));
+            }
+            CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
+        }
+        let no_plugin = || refused(Refusal::NotALibrary("it is no plugin".to_owned()));
+        let manifest = candidate.declared().ok_or_else(no_plugin)?;
+        let opened = PluginFile::open(&candidate.path).map_err(refused)?;
+        if let Some(trials) = &self.0.trials {
+            trials.forget(&opened).map_err(refused)?;
+        }
+        let chosen = Chosen {
+            path: candidate.path.clone(),
+            manifest: Arc::new(manifest.clone()),
+            identity: opened.identity,
+            warnings: Vec::new(),
+        };
+        self.load(&chosen).await.map(drop)
+    }
+
     /// The plugin that was chosen, loaded now unless it is already.
     pub(crate) async fn load(&self, chosen: &Chosen) -> Result<RemotePlugin, Error> {
         let Chosen { path, manifest, identity, warnings } = chosen;
@@ -194,35 +230,65 @@ impl Host {
         let refused = |refusal| Error::Load { path: path.clone(), refusal };
         let load = async || {
             warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
-            let lock = self.lock()?;
-            let admit = || {
-                let opened = PluginFile::open(path)?;
-                if opened.identity != *identity {
-                    return Err(Refusal::Changed);
-                }
-                lock.map_or(Ok(()), |lock| lock.check_measured(manifest, &opened.measure()?))
-            };
-            admit().map_err(refused)?;
-            let real = path.canonicalize().map_err(|error| refused(Refusal::Unreadable(error.to_string())))?;
-            let isolated = self.0.isolation.recipe(&real, manifest).map_err(refused)?;
-            let plugin = match isolated {
-                None => loading::into_this_process(real, listener).await,
-                Some(recipe) => loading::into_its_own(recipe, listener).await,
-            };
-            let plugin = plugin.map_err(refused)?;
+            let (library, standing) = self.admit(chosen, self.lock()?.as_ref()).map_err(refused)?;
+            let plugin = self.load_admitted(&library, manifest, &standing, listener).await.map_err(refused)?;
             // The system took the file by its path: it has to be the one that was looked at.
             identity.check(path).map_err(refused)?;
             Ok(plugin)
         };
         cell.get_or_try_init(load).await.cloned()
     }
+
+    /// Whether a plugin may be loaded: gives its library's real path, and what is known of it.
+    fn admit(&self, chosen: &Chosen, lock: Option<&Lock>) -> Result<(PathBuf, Standing), Refusal> {
+        let opened = PluginFile::open(&chosen.path)?;
+        if opened.identity != chosen.identity {
+            return Err(Refusal::Changed);
+        }
+        if let Some(lock) = lock {
+            lock.check_measured(&chosen.manifest, &opened.measure()?)?;
+        }
+        let standing = self.0.trials.as_ref().map_or(Ok(Standing::Known), |trials| trials.standing(&opened))?;
+        let library = chosen.path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        Ok((library, standing))
+    }
+
+    async fn load_admitted(
+        &self,
+        library: &Path,
+        manifest: &Manifest,
+        standing: &Standing,
+        listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
+    ) -> Result<RemotePlugin, Refusal> {
+        if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
+            let plugin = loading::into_its_own(recipe, listener).await;
+            self.0.trials.iter().for_each(|trials| trials.judge(standing, library, &plugin));
+            return plugin;
+        }
+        if let (Standing::New(_), Some(trials)) = (standing, &self.0.trials) {
+            let tried = match self.0.isolation.trial(library) {
+                Ok(recipe) => trials.hold(recipe).await,
+                Err(no_program) => Err(no_program),
+            };
+            trials.judge(standing, library, &tried);
+            match tried {
+                Err(refusal @ (Refusal::NeedsIsolation { .. } | Refusal::PluginHost(_))) => {
+                    let warning = format!("`{}` is loaded without a trial, for it {refusal}", library.display());
+                    listener(0, Level::Warn, Event::new(warning));
+                }
+                tried => tried?,
+            }
+        }
+        loading::into_this_process(library.to_owned(), listener).await
+    }
 }
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, lock_file, listener, isolation } = builder;
+        let HostBuilder { sources, schemes, lock_file, listener, isolation, tries_first_loads, state_dir } = builder;
+        let trials = tries_first_loads.then(|| Trials::new(Memory::new(state_dir, environment)));
         let (target, loaded) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, target, loaded }))
+        Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, trials, target, loaded }))
     }
 }
 

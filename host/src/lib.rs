@@ -3,6 +3,7 @@
 pub mod blocking;
 mod builder;
 mod client;
+mod config_file;
 mod digest;
 mod discover;
 mod error;
@@ -24,6 +25,7 @@ mod refusal;
 mod registry;
 mod search_path;
 mod target;
+mod trial;
 mod trust;
 
 pub use builder::HostBuilder;

@@ -78,6 +78,11 @@ pub enum Refusal {
         /// What the file is.
         found: Box<LockedPlugin>,
     },
+    /// Its first load crashed or hung, and it has not changed since.
+    Quarantined {
+        /// What happened, as a fragment.
+        reason: String,
+    },
     /// It could not be read.
     Unreadable(String),
     /// Somebody else could have put it there.
@@ -131,6 +136,7 @@ impl Refusal {
                 format!("needs `{version}`, which `{}` does not have{has}", library.display())
             }
             Self::PluginHost(what) => format!("could not be given a process of its own: {what}"),
+            Self::Quarantined { reason } => format!("quarantined, for when it was first loaded it {reason}"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
             Self::Unlike { expected, found } => format!(
@@ -161,6 +167,9 @@ impl Refusal {
             Self::NotLoadable(_) => "get the plugin built for this system",
             Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
             Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
+            Self::Quarantined { .. } => {
+                "get another version, or if that was not its fault, `mlflow-deploy plugins retry` tries again"
+            }
             Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
             Self::Unreadable(_) => "see that it is there, and that you may read it",
             Self::Untrusted { fix, .. } => fix,

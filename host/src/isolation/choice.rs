@@ -40,6 +40,12 @@ impl IsolationChoice {
         Ok(Some(Recipe { program: self.program(why)?, library: library.to_owned(), environment }))
     }
 
+    /// How to start a process with a plugin that will run in this one, and sees all that this one does.
+    pub(crate) fn trial(&self, library: &Path) -> Result<Recipe, Refusal> {
+        let program = self.program("it was never loaded before")?;
+        Ok(Recipe { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
+    }
+
     /// The program that hosts plugins.
     fn program(&self, why: &'static str) -> Result<PathBuf, Refusal> {
         let searched = places(self.program.as_deref(), variable, std::env::current_exe().ok().as_deref());

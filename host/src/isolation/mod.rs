@@ -22,7 +22,7 @@ mod sender;
 mod serve;
 mod supervisor;
 
-pub(crate) use child::Recipe;
+pub(crate) use child::{Child, Recipe};
 pub(crate) use choice::IsolationChoice;
 pub use serve::serve_plugin;
 pub(crate) use supervisor::Supervisor;

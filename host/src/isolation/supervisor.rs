@@ -19,6 +19,7 @@ use super::calls::{Calls, Held, Link, Phase, is_of_host};
 use super::child::{Child, Death, Recipe, Woken};
 use super::message::{Message, TOO_LONG, number, to_json};
 use crate::Refusal;
+use crate::digest::Identity;
 
 /// How often a process that owes a reply is asked whether anybody is there.
 const TICK: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ pub(crate) struct Supervisor(Arc<Shared>);
 
 struct Shared {
     recipe: Recipe,
+    /// The library as it was when it was loaded first.
+    identity: Identity,
     host: Arc<dyn ToHost>,
     /// The slots that the plugin has.
     slots: AtomicU64,
@@ -49,10 +52,11 @@ struct Shared {
 impl Supervisor {
     /// Starts the process and waits until the plugin has been loaded in it.
     pub(crate) fn start(recipe: Recipe, host: Arc<dyn ToHost>) -> Result<Self, Refusal> {
+        let identity = Identity::at(&recipe.library).map_err(|error| Refusal::Unreadable(error.to_string()))?;
         let (child, slots) = Child::start(&recipe, host.as_ref())?;
         let (link, wake) = link(&child).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         let (calls, starts) = (Mutex::new(Calls::new(link)), Mutex::new(VecDeque::from([Instant::now()])));
-        let shared = Arc::new(Shared { recipe, host, slots: AtomicU64::new(slots), calls, starts });
+        let shared = Arc::new(Shared { recipe, identity, host, slots: AtomicU64::new(slots), calls, starts });
         let attending = Arc::clone(&shared);
         spawn(move || attending.attend(child, &wake)).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         Ok(Self(shared))
@@ -218,7 +222,11 @@ impl Shared {
     fn start_anew(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let work = move || {
-            let started = Child::start(&shared.recipe, shared.host.as_ref()).map_err(|refusal| refusal.to_string());
+            let unchanged = shared.identity.check(&shared.recipe.library);
+            let unchanged = unchanged.map_err(|_changed| "its file has changed since it was loaded".to_owned());
+            let started = unchanged.and_then(|()| {
+                Child::start(&shared.recipe, shared.host.as_ref()).map_err(|refusal| refusal.to_string())
+            });
             let linked = started.and_then(|(child, slots)| {
                 let (link, wake) = link(&child).map_err(|error| error.to_string())?;
                 Ok((child, slots, link, wake))

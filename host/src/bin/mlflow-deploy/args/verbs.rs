@@ -352,6 +352,13 @@ pub(crate) enum Plugins {
     /// Compare the plugins that are found with the lock file.
     Verify,
 
+    /// Try plugins again whose first load crashed or hung, and which have been quarantined for that.
+    Retry {
+        /// The names or files of the plugins; without any, all that are quarantined.
+        #[arg(value_name = "NAME|FILE")]
+        plugins: Vec<String>,
+    },
+
     /// Show which plugin serves a target, and which others would.
     Which {
         /// The target URI.
