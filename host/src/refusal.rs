@@ -136,7 +136,7 @@ impl Refusal {
                 format!("needs `{version}`, which `{}` does not have{has}", library.display())
             }
             Self::PluginHost(what) => format!("could not be given a process of its own: {what}"),
-            Self::Quarantined { reason } => format!("quarantined, for when it was first loaded it {reason}"),
+            Self::Quarantined { reason } => format!("quarantined: {reason} when it was first loaded"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
             Self::Unlike { expected, found } => format!(

@@ -59,7 +59,8 @@ impl Trials {
         let Standing::New(digest) = standing else { return };
         let quarantined = match outcome {
             Ok(_) => None,
-            Err(refusal @ (Refusal::Crashed { .. } | Refusal::TimedOut(_))) => Some(refusal.reason()),
+            Err(Refusal::Crashed { how, .. }) => Some(format!("its process {how}")),
+            Err(refusal @ Refusal::TimedOut(_)) => Some(format!("it {}", refusal.reason())),
             Err(_) => return,
         };
         self.memory.keep_verdict(digest, &Verdict { file: file.to_owned(), quarantined });

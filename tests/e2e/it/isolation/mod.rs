@@ -2,6 +2,7 @@
 
 mod crashes;
 mod faults;
+mod first_loads;
 mod orphans;
 mod same;
 

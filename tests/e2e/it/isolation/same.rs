@@ -129,7 +129,7 @@ fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
         let none = |run: crate::command::Run| list(run.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program"));
         let ran = none(mlflow_deploy("list-endpoints -t c-echo"));
         assert_eq!(ran.code, 3, "{path:?}: {ran:?}");
-        for part in ["must run in a process of its own", why, "it is none of `/no/program`"] {
+        for part in ["must run in a process of its own", why, "is none of `/no/program`"] {
             assert!(ran.stderr.contains(part), "{path:?}: {ran:?}");
         }
     }
