@@ -73,7 +73,7 @@ pub(crate) enum Message<'a> {
 pub(crate) struct Malformed(pub(crate) String);
 
 /// Where a plugin is entered, each with its bit in [`Message::Loaded`]. New ones come last.
-fn slots() -> impl Iterator<Item = Slot> {
+pub(super) fn slots() -> impl Iterator<Item = Slot> {
     let of_plugin = [Slot::Open, Slot::Shutdown, Slot::TargetHelp, Slot::RunLocal];
     of_plugin.into_iter().chain(Operation::ALL.iter().copied().map(Slot::Operation))
 }
@@ -151,7 +151,7 @@ impl<'a> Message<'a> {
         let lent = Lent { head: first.map(|_| &bytes[HEAD..split]), body: second.map(|_| &bytes[split..]) };
         let (kind, word) = (u32_at(bytes, 0), u32_at(bytes, 4));
         let (call, client, long) = (u64_at(bytes, 8), u64_at(bytes, 16), u64_at(bytes, 24));
-        Ok(match kind {
+        let message = match kind {
             1 => Self::Cancel { call },
             2 => Self::Close { client },
             3 => Self::Credit { call, chunks: word },
@@ -170,7 +170,11 @@ impl<'a> Message<'a> {
                 Self::Call { slot, client, call, request: Request { credit: word, timeout_ms: long, head, body } }
             }
             other => return Err(Malformed(format!("it is of the kind {other}, which is not known"))),
-        })
+        };
+        if message.parts().0 != bytes[..HEAD] {
+            return Err(Malformed(format!("it is of the kind {kind}, and says what that kind does not say")));
+        }
+        Ok(message)
     }
 }
 

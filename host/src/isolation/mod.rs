@@ -21,6 +21,8 @@ mod refused;
 mod sender;
 mod serve;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use child::{Child, Recipe};
 pub(crate) use choice::IsolationChoice;
