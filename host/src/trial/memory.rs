@@ -86,13 +86,13 @@ impl Memory {
     }
 }
 
-/// Writes a file whole or not at all, in a folder that only the user can look into.
+/// Writes a file whole or not at all, in a folder that only the user can look into. It is not forced to the disk, for
+/// whatever a power cut leaves of it counts as not known.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }
