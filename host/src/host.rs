@@ -54,8 +54,7 @@ struct Shared {
     lock_file: Option<PathBuf>,
     listener: Listener,
     isolation: IsolationChoice,
-    /// Where first loads are tried.
-    trials: Option<Trials>,
+    trials: Trials,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
@@ -80,7 +79,7 @@ impl Host {
     pub fn discover(&self) -> Discovery {
         let admit = |manifest: &Manifest, identity: &Identity| {
             self.0.isolation.check(manifest)?;
-            self.0.trials.as_ref().map_or(Ok(()), |trials| trials.check(identity))
+            self.0.trials.check(identity)
         };
         Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit)
     }
@@ -194,7 +193,7 @@ impl Host {
         self.target(Some(&arguments.target_uri))?.run_local(arguments).await
     }
 
-    /// Forgets that the first load of a plugin's file crashed or hung, and tries it again.
+    /// Forgets that the first load of a plugin's file crashed or hung, and tries it again, in a process of its own.
     ///
     /// # Errors
     /// [`Error::Load`] where it cannot be loaded, or not even tried.
@@ -208,17 +207,19 @@ impl Host {
         }
         let no_plugin = || refused(Refusal::NotALibrary("it is no plugin".to_owned()));
         let manifest = candidate.declared().ok_or_else(no_plugin)?;
-        let opened = PluginFile::open(&candidate.path).map_err(refused)?;
-        if let Some(trials) = &self.0.trials {
-            trials.forget(&opened).map_err(refused)?;
-        }
-        let chosen = Chosen {
-            path: candidate.path.clone(),
-            manifest: Arc::new(manifest.clone()),
-            identity: opened.identity,
-            warnings: Vec::new(),
+        self.try_again(&candidate.path, manifest).await.map_err(refused)
+    }
+
+    async fn try_again(&self, path: &Path, manifest: &Manifest) -> Result<(), Refusal> {
+        let library = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let recipe = match self.0.isolation.recipe(&library, manifest)? {
+            Some(recipe) => recipe,
+            None => self.0.isolation.trial(&library)?,
         };
-        self.load(&chosen).await.map(drop)
+        let standing = self.0.trials.forget(&PluginFile::open(&library)?)?;
+        let tried = Trials::hold(recipe).await;
+        self.0.trials.judge(&standing, &library, &tried);
+        tried
     }
 
     /// The plugin that was chosen, loaded now unless it is already.
@@ -248,7 +249,7 @@ impl Host {
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;
         }
-        let standing = self.0.trials.as_ref().map_or(Ok(Standing::Known), |trials| trials.standing(&opened))?;
+        let standing = self.0.trials.standing(&opened)?;
         let library = chosen.path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
         Ok((library, standing))
     }
@@ -262,15 +263,15 @@ impl Host {
     ) -> Result<RemotePlugin, Refusal> {
         if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
             let plugin = loading::into_its_own(recipe, listener).await;
-            self.0.trials.iter().for_each(|trials| trials.judge(standing, library, &plugin));
+            self.0.trials.judge(standing, library, &plugin);
             return plugin;
         }
-        if let (Standing::New(_), Some(trials)) = (standing, &self.0.trials) {
+        if let Standing::New(_) = standing {
             let tried = match self.0.isolation.trial(library) {
-                Ok(recipe) => trials.hold(recipe).await,
+                Ok(recipe) => Trials::hold(recipe).await,
                 Err(no_program) => Err(no_program),
             };
-            trials.judge(standing, library, &tried);
+            self.0.trials.judge(standing, library, &tried);
             match tried {
                 Err(refusal @ (Refusal::NeedsIsolation { .. } | Refusal::PluginHost(_))) => {
                     let warning = format!("`{}` is loaded without a trial, for it {refusal}", library.display());
@@ -286,7 +287,7 @@ impl Host {
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
         let HostBuilder { sources, schemes, lock_file, listener, isolation, tries_first_loads, state_dir } = builder;
-        let trials = tries_first_loads.then(|| Trials::new(Memory::new(state_dir, environment)));
+        let trials = Trials::new(tries_first_loads.then(|| Memory::new(state_dir, environment)));
         let (target, loaded) = (Mutex::default(), Mutex::default());
         Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, trials, target, loaded }))
     }
