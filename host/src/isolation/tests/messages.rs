@@ -8,9 +8,9 @@ use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
 use mlflow_deploy_plugin_api::ffi::{Lent, Request, Slot};
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-use super::message::{HEAD, LONGEST, Message, PROTOCOL, bits, number, slots};
-use super::receiver::Receiver;
-use super::sender::Sender;
+use super::super::message::{HEAD, LONGEST, Message, PROTOCOL, bits, number, slots};
+use super::super::receiver::Receiver;
+use super::super::sender::Sender;
 
 const HEAD_JSON: &[u8] = br#"{"endpoint":"e"}"#;
 
