@@ -53,8 +53,11 @@ impl ConfigFile {
         let failed = |why: String| Error::Config { path: path.clone(), why };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| failed(place(&text, &error))),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
-            Err(error) => Err(failed(error.to_string())),
+            Err(error) => match error.kind() {
+                // What may not be read is another user's: the environment is not always one's own.
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => Ok(Self::default()),
+                _ => Err(failed(error.to_string())),
+            },
         }
     }
 

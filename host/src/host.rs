@@ -267,16 +267,23 @@ impl Host {
             return plugin;
         }
         if let Standing::New(_) = standing {
+            let untried = |why: &str| {
+                let file = library.display();
+                let warning = format!("`{file}` was never loaded before, and is loaded without a trial: {why}");
+                listener(0, Level::Warn, Event::new(warning));
+            };
             let tried = match self.0.isolation.trial(library) {
                 Ok(recipe) => Trials::hold(recipe).await,
                 Err(no_program) => Err(no_program),
             };
             self.0.trials.judge(standing, library, &tried);
             match tried {
-                Err(refusal @ (Refusal::NeedsIsolation { .. } | Refusal::PluginHost(_))) => {
-                    let warning = format!("`{}` is loaded without a trial, for it {refusal}", library.display());
-                    listener(0, Level::Warn, Event::new(warning));
+                // The plugin is not at fault, and is loaded as it would be by a host that tries nothing.
+                Err(Refusal::NeedsIsolation { searched, .. }) => {
+                    let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+                    untried(&format!("`mlflow-deploy-plugin-host` is none of `{}`", searched.join("`, `")));
                 }
+                Err(Refusal::PluginHost(why)) => untried(&why),
                 tried => tried?,
             }
         }

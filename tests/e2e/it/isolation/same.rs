@@ -110,9 +110,10 @@ async fn a_plugin_is_asked_for_what_it_has() {
 
 #[test]
 fn the_process_sees_what_its_plugin_declares_and_little_else() {
+    let home = tempfile::tempdir().unwrap();
     let run =
         mlflow_deploy("predict -t hermit --endpoint environment -I - --json").plugin("mlflow-deploy-fixture-hermit");
-    let run = run.env("HERMIT_TOKEN", "t").env("OTHER_TOKEN", "s3cret").env("LC_ALL", "C").env("HOME", "/nowhere");
+    let run = run.env("HERMIT_TOKEN", "t").env("OTHER_TOKEN", "s3cret").env("LC_ALL", "C").env("HOME", home.path());
     let ran = run.env("AWS_SECRET_ACCESS_KEY", "s3cret").env("no_proxy", "*").stdin("[1]").run();
     let mut seen: Vec<String> = serde_json::from_value(ran.json()).unwrap();
     seen.sort();
