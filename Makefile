@@ -47,8 +47,9 @@ bench-explain:
 # The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:
 	cargo build --release -p mlflow-deploy $(PLUGINS:%=-p %)
-	install -d "$(PREFIX)/bin" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
+	install -d "$(PREFIX)/bin" "$(PREFIX)/libexec/mlflow-deploy" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
+	install -s -m 755 target/release/mlflow-deploy-plugin-host "$(PREFIX)/libexec/mlflow-deploy"
 	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
 	target/release/mlflow-deploy man --output-dir "$(PREFIX)/share/man/man1"
 	target/release/mlflow-deploy completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"

@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::Error;
+use crate::config_file::ConfigFile;
 use crate::event::{Listener, PluginEvent, trace};
 use crate::host::Host;
-use crate::search_path::{NamedFile, Sources};
+use crate::isolation::IsolationChoice;
+use crate::search_path::{NamedFile, Sources, environment};
 
 /// Sets up a [`Host`].
 ///
@@ -21,11 +24,22 @@ pub struct HostBuilder {
     pub(crate) schemes: Option<Vec<String>>,
     pub(crate) lock_file: Option<PathBuf>,
     pub(crate) listener: Listener,
+    pub(crate) isolation: IsolationChoice,
+    pub(crate) tries_first_loads: bool,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 impl HostBuilder {
     pub(crate) fn new() -> Self {
-        Self { sources: Sources::default(), schemes: None, lock_file: None, listener: Arc::new(trace) }
+        Self {
+            sources: Sources::default(),
+            schemes: None,
+            lock_file: None,
+            listener: Arc::new(trace),
+            isolation: IsolationChoice::default(),
+            tries_first_loads: false,
+            state_dir: None,
+        }
     }
 
     /// Adds a directory that comes before all others.
@@ -83,6 +97,73 @@ impl HostBuilder {
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
         self.listener = Arc::new(listener);
+        self
+    }
+
+    /// Runs these plugins, by their names, in processes of their own: what one of them does to its process is an error
+    /// for its callers, and nothing to this one. Those whose manifest requires it always do.
+    ///
+    /// The process sees what the plugin declares of the environment, and little else. It ends with this one. Where it
+    /// dies before that, its calls answer `PLUGIN_CRASHED`, and the next call starts it anew.
+    #[must_use]
+    pub fn isolate<S: Into<String>>(mut self, plugins: impl IntoIterator<Item = S>) -> Self {
+        self.isolation.names.extend(plugins.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs every plugin in a process of its own, as [`isolate`](Self::isolate) does.
+    #[must_use]
+    pub fn isolate_all(mut self) -> Self {
+        self.isolation.all = true;
+        self
+    }
+
+    /// The program that hosts plugins in processes of their own: `mlflow-deploy-plugin-host`, or one of the program's own
+    /// that calls [`serve_plugin`](crate::serve_plugin).
+    ///
+    /// Without it: `MLFLOW_DEPLOY_PLUGIN_HOST`, else the folder of the running executable, `../libexec/mlflow-deploy`
+    /// beside it, `/usr/local/libexec/mlflow-deploy` and `/usr/libexec/mlflow-deploy`.
+    #[must_use]
+    pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
+        self.isolation.program = Some(program.into());
+        self
+    }
+
+    /// Loads what was never loaded before into a process of its own first, as the command does: what crashes or hangs
+    /// there is refused, and not loaded again until it changes.
+    ///
+    /// What was loaded once is remembered by the SHA-256 of its file, below `$XDG_STATE_HOME/mlflow-deploy`, which is
+    /// `~/.local/state/mlflow-deploy` unless set. Needs the program of [`plugin_host`](Self::plugin_host); where that is
+    /// not found, a warning says so and the plugin is loaded.
+    #[must_use]
+    pub fn try_first_loads(mut self) -> Self {
+        self.tries_first_loads = true;
+        self
+    }
+
+    /// Does what the user's configuration says, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml`, which is
+    /// `~/.config/mlflow-deploy/config.toml` unless set: which plugins run in processes of their own, and whether first
+    /// loads are tried. No such file is no error.
+    ///
+    /// ```toml
+    /// try-first-loads = true
+    ///
+    /// [plugins.NAME]
+    /// isolation = "process"
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the file cannot be read, or says what is not known.
+    pub fn user_config(mut self) -> Result<Self, Error> {
+        let config = ConfigFile::read(environment)?;
+        self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
+        Ok(self.isolate(config.isolated()))
+    }
+
+    /// Remembers first loads in this folder.
+    #[must_use]
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(folder.into());
         self
     }
 

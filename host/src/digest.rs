@@ -58,6 +58,16 @@ impl Identity {
     }
 }
 
+/// All that tells it from others, in one word.
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, inode, size, modified, changed } = self;
+        let (modified, changed) =
+            (format!("{}.{:09}", modified.0, modified.1), format!("{}.{:09}", changed.0, changed.1));
+        write!(formatter, "{device:x}-{inode}-{size}-{modified}-{changed}")
+    }
+}
+
 impl From<&Metadata> for Identity {
     fn from(metadata: &Metadata) -> Self {
         Self {

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
-use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic, TARGET};
+use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
 
 use crate::digest::Identity;
 use crate::file::PluginFile;
@@ -23,6 +23,9 @@ pub struct Discovery {
     /// The files in order: by directory, then by name.
     pub candidates: Vec<Candidate>,
 }
+
+/// Whether a host may load what is in a file of this identity and says this of itself.
+pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<(), Refusal> + 'a;
 
 /// A directory that was looked in.
 #[derive(Clone, Debug)]
@@ -110,12 +113,14 @@ impl Candidate {
     }
 
     /// Looks at a file: at whose it is before what is in it.
-    fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool) -> Self {
+    fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
         let state = CandidateState::Ignored;
         let mut candidate = Self { path, directory, state, warnings: Vec::new(), declared: None, identity: None };
         match candidate.read(is_trusted) {
             Ok(None) => {}
-            Ok(Some(manifest)) => match check(&manifest) {
+            Ok(Some(manifest)) => match check(&manifest)
+                .and_then(|()| candidate.identity.map_or(Ok(()), |identity| admit(&manifest, &identity)))
+            {
                 Ok(()) => candidate.state = CandidateState::Usable(manifest),
                 Err(refusal) => {
                     candidate.state = CandidateState::Refused(refusal);
@@ -158,16 +163,16 @@ impl Candidate {
 
 impl Discovery {
     /// Looks at the files that were named, then through the directories, each in order.
-    pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry]) -> Self {
+    pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry], admit: &Admit<'_>) -> Self {
         let mut discovery = Self::default();
         for NamedFile { path, trusted } in files {
-            discovery.candidates.push(Candidate::inspect(path.clone(), None, *trusted));
+            discovery.candidates.push(Candidate::inspect(path.clone(), None, *trusted, admit));
         }
         let mut seen = HashMap::new();
         for entry in entries {
             let (path, origin) = (entry.path.clone(), entry.origin);
             let mut warnings = Vec::new();
-            let state = discovery.read_directory(entry, &mut warnings, &mut seen).unwrap_or_else(|state| state);
+            let state = discovery.read_directory(entry, &mut warnings, &mut seen, admit).unwrap_or_else(|state| state);
             discovery.directories.push(Directory { path, origin, state, warnings });
         }
         discovery
@@ -192,6 +197,7 @@ impl Discovery {
         entry: &SearchEntry,
         warnings: &mut Vec<String>,
         seen: &mut HashMap<((u64, u64), &'static str), PathBuf>,
+        admit: &Admit<'_>,
     ) -> Result<DirectoryState, DirectoryState> {
         let unreadable = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => DirectoryState::Missing,
@@ -219,7 +225,7 @@ impl Discovery {
         files.sort();
         let looked_at = files.len();
         let directory = Some(self.directories.len());
-        self.candidates.extend(files.into_iter().map(|path| Candidate::inspect(path, directory, false)));
+        self.candidates.extend(files.into_iter().map(|path| Candidate::inspect(path, directory, false, admit)));
         Ok(DirectoryState::Read(looked_at))
     }
 }
@@ -237,12 +243,6 @@ fn check(manifest: &Manifest) -> Result<(), Refusal> {
     }
     if manifest.target != TARGET {
         return Err(Refusal::WrongMachine { found: manifest.target.clone(), expected: TARGET.to_owned() });
-    }
-    if manifest.panic == Panic::Abort {
-        return Err(Refusal::PanicsAbort);
-    }
-    if manifest.isolation == Isolation::Required {
-        return Err(Refusal::NeedsIsolation);
     }
     Ok(())
 }

@@ -22,6 +22,14 @@ pub enum Error {
         /// The other.
         second: PathBuf,
     },
+    /// The user's configuration cannot be read.
+    #[error("the configuration `{}` cannot be used: {why}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why, as a fragment.
+        why: String,
+    },
     /// A plugin was found for the target, and could not be loaded.
     #[error("failed to load the plugin `{}`: {refusal}", path.display())]
     Load {
@@ -61,7 +69,9 @@ impl Error {
     /// The machine-readable code.
     pub fn code(&self) -> &ErrorCode {
         match self {
-            Self::Ambiguous { .. } | Self::Lock { .. } | Self::NoTarget => &ErrorCode::INVALID_PARAMETER_VALUE,
+            Self::Ambiguous { .. } | Self::Config { .. } | Self::Lock { .. } | Self::NoTarget => {
+                &ErrorCode::INVALID_PARAMETER_VALUE
+            }
             Self::Load { .. } => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::NotAllowed { .. } => &ErrorCode::PERMISSION_DENIED,
             Self::NoPlugin(_) => &ErrorCode::PLUGIN_NOT_FOUND,
@@ -91,6 +101,7 @@ impl Error {
                 text
             }),
             Self::Ambiguous { .. }
+            | Self::Config { .. }
             | Self::Load { .. }
             | Self::Lock { .. }
             | Self::NoTarget

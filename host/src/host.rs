@@ -2,25 +2,29 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
+use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
 use crate::client::DeployClient;
+use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::file::PluginFile;
+use crate::isolation::IsolationChoice;
 use crate::local::LocalDeployment;
 use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
 use crate::target::{Chosen, Target};
-use crate::{Error, Refusal, library};
+use crate::trial::{Memory, Standing, Trials};
+use crate::{Candidate, CandidateState, Error, Refusal, loading};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -49,6 +53,8 @@ struct Shared {
     schemes: Option<Vec<String>>,
     lock_file: Option<PathBuf>,
     listener: Listener,
+    isolation: IsolationChoice,
+    trials: Trials,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
@@ -71,7 +77,11 @@ impl Host {
 
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
-        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment))
+        let admit = |manifest: &Manifest, identity: &Identity| {
+            self.0.isolation.check(manifest)?;
+            self.0.trials.check(identity)
+        };
+        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit)
     }
 
     /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
@@ -183,6 +193,35 @@ impl Host {
         self.target(Some(&arguments.target_uri))?.run_local(arguments).await
     }
 
+    /// Forgets that the first load of a plugin's file crashed or hung, and tries it again, in a process of its own.
+    ///
+    /// # Errors
+    /// [`Error::Load`] where it cannot be loaded, or not even tried.
+    pub async fn retry(&self, candidate: &Candidate) -> Result<(), Error> {
+        let refused = |refusal| Error::Load { path: candidate.path.clone(), refusal };
+        match &candidate.state {
+            CandidateState::Refused(refusal) if !matches!(refusal, Refusal::Quarantined { .. }) => {
+                return Err(refused(refusal.clone()));
+            }
+            CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
+        }
+        let no_plugin = || refused(Refusal::NotALibrary("it is no plugin".to_owned()));
+        let manifest = candidate.declared().ok_or_else(no_plugin)?;
+        self.try_again(&candidate.path, manifest).await.map_err(refused)
+    }
+
+    async fn try_again(&self, path: &Path, manifest: &Manifest) -> Result<(), Refusal> {
+        let library = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let recipe = match self.0.isolation.recipe(&library, manifest)? {
+            Some(recipe) => recipe,
+            None => self.0.isolation.trial(&library)?,
+        };
+        let standing = self.0.trials.forget(&PluginFile::open(&library)?)?;
+        let tried = Trials::hold(recipe).await;
+        self.0.trials.judge(&standing, &library, &tried);
+        tried
+    }
+
     /// The plugin that was chosen, loaded now unless it is already.
     pub(crate) async fn load(&self, chosen: &Chosen) -> Result<RemotePlugin, Error> {
         let Chosen { path, manifest, identity, warnings } = chosen;
@@ -192,29 +231,72 @@ impl Host {
         let refused = |refusal| Error::Load { path: path.clone(), refusal };
         let load = async || {
             warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
-            let lock = self.lock()?;
-            let admit = || {
-                let opened = PluginFile::open(path)?;
-                if opened.identity != *identity {
-                    return Err(Refusal::Changed);
-                }
-                lock.map_or(Ok(()), |lock| lock.check_measured(manifest, &opened.measure()?))
-            };
-            admit().map_err(refused)?;
-            let plugin = library::load(path, listener).await.map_err(refused)?;
+            let (library, standing) = self.admit(chosen, self.lock()?.as_ref()).map_err(refused)?;
+            let plugin = self.load_admitted(&library, manifest, &standing, listener).await.map_err(refused)?;
             // The system took the file by its path: it has to be the one that was looked at.
             identity.check(path).map_err(refused)?;
             Ok(plugin)
         };
         cell.get_or_try_init(load).await.cloned()
     }
+
+    /// Whether a plugin may be loaded: gives its library's real path, and what is known of it.
+    fn admit(&self, chosen: &Chosen, lock: Option<&Lock>) -> Result<(PathBuf, Standing), Refusal> {
+        let opened = PluginFile::open(&chosen.path)?;
+        if opened.identity != chosen.identity {
+            return Err(Refusal::Changed);
+        }
+        if let Some(lock) = lock {
+            lock.check_measured(&chosen.manifest, &opened.measure()?)?;
+        }
+        let standing = self.0.trials.standing(&opened)?;
+        let library = chosen.path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        Ok((library, standing))
+    }
+
+    async fn load_admitted(
+        &self,
+        library: &Path,
+        manifest: &Manifest,
+        standing: &Standing,
+        listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
+    ) -> Result<RemotePlugin, Refusal> {
+        if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
+            let plugin = loading::into_its_own(recipe, listener).await;
+            self.0.trials.judge(standing, library, &plugin);
+            return plugin;
+        }
+        if let Standing::New(_) = standing {
+            let untried = |why: &str| {
+                let file = library.display();
+                let warning = format!("`{file}` was never loaded before, and is loaded without a trial: {why}");
+                listener(0, Level::Warn, Event::new(warning));
+            };
+            let tried = match self.0.isolation.trial(library) {
+                Ok(recipe) => Trials::hold(recipe).await,
+                Err(no_program) => Err(no_program),
+            };
+            self.0.trials.judge(standing, library, &tried);
+            match tried {
+                // The plugin is not at fault, and is loaded as it would be by a host that tries nothing.
+                Err(Refusal::NeedsIsolation { searched, .. }) => {
+                    let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+                    untried(&format!("`mlflow-deploy-plugin-host` is none of `{}`", searched.join("`, `")));
+                }
+                Err(Refusal::PluginHost(why)) => untried(&why),
+                tried => tried?,
+            }
+        }
+        loading::into_this_process(library.to_owned(), listener).await
+    }
 }
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, lock_file, listener } = builder;
+        let HostBuilder { sources, schemes, lock_file, listener, isolation, tries_first_loads, state_dir } = builder;
+        let trials = Trials::new(tries_first_loads.then(|| Memory::new(state_dir, environment)));
         let (target, loaded) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { sources, schemes, lock_file, listener, target, loaded }))
+        Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, trials, target, loaded }))
     }
 }
 

@@ -3,14 +3,17 @@
 pub mod blocking;
 mod builder;
 mod client;
+mod config_file;
 mod digest;
 mod discover;
 mod error;
 mod event;
 mod file;
 mod host;
+mod isolation;
 mod library;
 mod linkage;
+mod loading;
 mod local;
 mod lock;
 #[cfg(feature = "predictions")]
@@ -22,6 +25,7 @@ mod refusal;
 mod registry;
 mod search_path;
 mod target;
+mod trial;
 mod trust;
 
 pub use builder::HostBuilder;
@@ -31,6 +35,7 @@ pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discove
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
+pub use isolation::serve_plugin;
 pub use library::leave;
 pub use linkage::Dependency;
 pub use local::LocalDeployment;

@@ -1,4 +1,4 @@
-//! Loads a shared library and starts the plugin in it, on a thread of its own and against a deadline.
+//! Loads a shared library and starts the plugin in it.
 
 #![expect(unsafe_code, reason = "loading a library runs its code, and takes its symbols at their word")]
 
@@ -6,44 +6,12 @@
 use std::ffi::c_ulong;
 use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use mlflow_deploy_plugin_api::call::{Event, Level};
-use mlflow_deploy_plugin_api::ffi::{RemotePlugin, TableError, table_of};
-use tokio::sync::oneshot;
+use mlflow_deploy_plugin_api::ffi::{Table, TableError, ToHost, table_of};
 
-use crate::race::{race, start_timer};
 use crate::{Refusal, linkage};
-
-/// How long a library may take to be loaded and to start.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Loads the library, for the life of the process, and makes an instance of its plugin.
-///
-/// A library that does not come back keeps its thread; the host goes on without it.
-pub(crate) async fn load(
-    path: &Path,
-    listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
-) -> Result<RemotePlugin, Refusal> {
-    let real = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
-    start_timer().await.map_err(|error| Refusal::Init(format!("no thread to keep time on: {error}")))?;
-    let (sender, loaded) = oneshot::channel();
-    let work = move || {
-        // The receiver has gone where the deadline has passed: then nobody is left to be told.
-        let _ = sender.send(start(&real, listener));
-    };
-    thread::Builder::new()
-        .name("mlflow-deploy-load".to_owned())
-        .spawn(work)
-        .map_err(|error| Refusal::Init(format!("no thread to load it on: {error}")))?;
-    match race(loaded, DEADLINE).await {
-        Some(Ok(started)) => started,
-        Some(Err(_panicked)) => Err(Refusal::Init("it panicked while it was loaded".to_owned())),
-        None => Err(Refusal::TimedOut(DEADLINE)),
-    }
-}
 
 /// Ends the process at once, without what its libraries have registered for its end: a plugin that hangs there, or that
 /// holds the loader's lock because it hangs while it is loaded, cannot keep the process alive. Buffers of the program's
@@ -78,7 +46,9 @@ pub(crate) fn is_privileged() -> bool {
     }
 }
 
-fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'static) -> Result<RemotePlugin, Refusal> {
+/// Loads the library, for the life of the process, and makes an instance of its plugin. It blocks for as long as that
+/// takes.
+pub(crate) fn start(path: &Path, host: Arc<dyn ToHost>) -> Result<Table, Refusal> {
     // SAFETY: the file is a plugin by its manifest, from a place that only the user and root can write to; what its
     // initialisers do is the plugin's promise.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
@@ -96,7 +66,7 @@ fn start(path: &Path, listener: impl Fn(u64, Level, Event) + Send + Sync + 'stat
         other => Refusal::Table(other),
     })?;
     // SAFETY: as above; the library stays where it is for the life of the process.
-    unsafe { RemotePlugin::start(table, listener) }.map_err(|error| Refusal::Init(error.to_string()))
+    unsafe { Table::start(table, host) }.map_err(|error| Refusal::Init(error.to_string()))
 }
 
 /// What is wrong, in our words where we can tell, else in those of the system's loader.

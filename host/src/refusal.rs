@@ -22,6 +22,13 @@ pub enum Refusal {
     },
     /// It was written to, or replaced, between two looks at it.
     Changed,
+    /// The process that it was loaded in ended.
+    Crashed {
+        /// How the process ended: what comes after "its process".
+        how: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
     /// Its `init` said that it failed, or took the process's other threads by surprise.
     Init(String),
     /// The manifest is there, but wrong.
@@ -33,8 +40,13 @@ pub enum Refusal {
         /// The other library that needs it, where it is not the plugin itself.
         needed_by: Option<PathBuf>,
     },
-    /// It asks for a process of its own.
-    NeedsIsolation,
+    /// It must run in a process of its own, and the program for that was not found.
+    NeedsIsolation {
+        /// Why it must.
+        why: &'static str,
+        /// Where the program was looked for.
+        searched: Vec<PathBuf>,
+    },
     /// It is no shared library, or a damaged one.
     NotALibrary(String),
     /// The system's loader would not load it.
@@ -53,8 +65,8 @@ pub enum Refusal {
         /// The newest version of that kind that it has.
         newest: Option<String>,
     },
-    /// A panic in it would end the process.
-    PanicsAbort,
+    /// The program that hosts plugins in processes of their own cannot be used: no fault of the plugin's.
+    PluginHost(String),
     /// Its table cannot be used.
     Table(TableError),
     /// Loading it did not come to an end.
@@ -65,6 +77,11 @@ pub enum Refusal {
         expected: Box<LockedPlugin>,
         /// What the file is.
         found: Box<LockedPlugin>,
+    },
+    /// Its first load crashed or hung, and it has not changed since.
+    Quarantined {
+        /// What happened, as a fragment.
+        reason: String,
     },
     /// It could not be read.
     Unreadable(String),
@@ -94,6 +111,10 @@ impl Refusal {
         match self {
             Self::Abi { plugin, host } => format!("speaks plugin ABI {plugin}, and this host ABI {host}"),
             Self::Changed => "changed while it was looked at".to_owned(),
+            Self::Crashed { how, log } => match log.last() {
+                Some(line) => format!("its process {how} while it was loaded; its log ends with `{line}`"),
+                None => format!("its process {how} while it was loaded"),
+            },
             Self::Init(what) => format!("failed to start: {what}"),
             Self::Manifest(what) => format!("its manifest is invalid: {what}"),
             Self::MissingDependency { name, needed_by: None } => {
@@ -102,7 +123,11 @@ impl Refusal {
             Self::MissingDependency { name, needed_by: Some(by) } => {
                 format!("needs the library `{}`, which needs `{name}`, which is not installed", by.display())
             }
-            Self::NeedsIsolation => "must run in a process of its own, which this host does not offer".to_owned(),
+            Self::NeedsIsolation { why, searched } => {
+                let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+                let searched = searched.join("`, `");
+                format!("must run in a process of its own, for {why}, and the program for that is none of `{searched}`")
+            }
             Self::NotALibrary(what) => format!("not a shared library: {what}"),
             Self::NotLoadable(what) => format!("the system refused to load it: {what}"),
             Self::NotLocked { plugin } => format!("the plugin `{plugin}` is not in the lock file for {TARGET}"),
@@ -110,9 +135,8 @@ impl Refusal {
                 let has = newest.as_ref().map(|newest| format!(", only `{newest}` and older")).unwrap_or_default();
                 format!("needs `{version}`, which `{}` does not have{has}", library.display())
             }
-            Self::PanicsAbort => {
-                "was built with `panic = \"abort\"`, so a panic in it would end the process".to_owned()
-            }
+            Self::PluginHost(what) => format!("could not be given a process of its own: {what}"),
+            Self::Quarantined { reason } => format!("quarantined: {reason} when it was first loaded"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
             Self::Unlike { expected, found } => format!(
@@ -132,14 +156,20 @@ impl Refusal {
             Self::Abi { .. } => "upgrade the plugin",
             Self::Changed => "try again when nobody writes to it any more",
             Self::Init(_) => "see to what it needs, or tell its author",
-            Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => "get another version of it, or tell its author",
+            Self::Crashed { .. } | Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => {
+                "get another version of it, or tell its author"
+            }
             Self::MissingDependency { .. } => "install it, or name the folder that it is in in `LD_LIBRARY_PATH`",
-            Self::NeedsIsolation => "get a version of it that runs in its host's process",
+            Self::NeedsIsolation { .. } | Self::PluginHost(_) => {
+                "install `mlflow-deploy-plugin-host`, or name it in `MLFLOW_DEPLOY_PLUGIN_HOST`"
+            }
             Self::NotALibrary(_) => "remove it, or get the file anew",
             Self::NotLoadable(_) => "get the plugin built for this system",
             Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
             Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
-            Self::PanicsAbort => "build it with `panic = \"unwind\"`",
+            Self::Quarantined { .. } => {
+                "get another version, or if that was not its fault, `mlflow-deploy plugins retry` tries again"
+            }
             Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
             Self::Unreadable(_) => "see that it is there, and that you may read it",
             Self::Untrusted { fix, .. } => fix,

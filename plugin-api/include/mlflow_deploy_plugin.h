@@ -19,6 +19,9 @@
  *   - Every call gets exactly one reply, before or after its slot returns, and also after it was cancelled.
  *   - A plugin installs no signal handlers, changes no process-wide state, and is never unloaded.
  *   - After fork() calls fail at once.
+ *   - The process may be the host's, or one that a host has started for this plugin alone: there its stdin is empty, its
+ *     stdout and stderr are a log, and of the environment it sees what the manifest declares and what every program
+ *     needs. A manifest that says "isolation":"required" or "panic":"abort" is only ever loaded so.
  *
  * Both tables grow at their ends only. Set `size` to the sizeof that you were compiled with, and read of the other
  * side's table no more than its `size` says.

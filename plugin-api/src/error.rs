@@ -47,6 +47,9 @@ error_codes! {
     NOT_IMPLEMENTED,
     /// The credentials do not permit the operation (HTTP 403).
     PERMISSION_DENIED,
+    /// The process that a plugin runs in ended, or had to be ended. Made by the host, which starts it anew for the next
+    /// call; whether this one had an effect is not known.
+    PLUGIN_CRASHED,
     /// A plugin could not be loaded. Made by the host.
     PLUGIN_LOAD_FAILED,
     /// No plugin serves the target. Made by the host.

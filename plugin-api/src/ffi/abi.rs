@@ -171,13 +171,22 @@ impl AbiSlice {
     /// # Safety
     /// Whoever made the slice promises that `ptr` is NULL or has `len` readable bytes until this returns.
     pub unsafe fn copy(self) -> Option<Vec<u8>> {
+        // SAFETY: the maker's promise is passed on as it is.
+        unsafe { self.bytes() }.map(<[u8]>::to_vec)
+    }
+
+    /// The bytes themselves; `None` where the slice is the faulty `{NULL, n}`.
+    ///
+    /// # Safety
+    /// Whoever made the slice promises that `ptr` is NULL or has `len` readable bytes for as long as it is borrowed.
+    pub(super) unsafe fn bytes(&self) -> Option<&[u8]> {
         // More than half of the address space is no slice either.
         let is_impossible = isize::try_from(self.len).is_err();
         match (self.ptr.is_null() || is_impossible, self.len) {
-            (_, 0) => Some(Vec::new()),
+            (_, 0) => Some(&[]),
             (true, _) => None,
             // SAFETY: the caller of this function has the maker's promise of `len` readable bytes.
-            (false, len) => Some(unsafe { std::slice::from_raw_parts(self.ptr, len) }.to_vec()),
+            (false, len) => Some(unsafe { std::slice::from_raw_parts(self.ptr, len) }),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Takes the table out of a loaded library, and checks it before a function of it is called.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_void};
 use std::fmt;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility};
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use serde::{Deserialize, Serialize};
 
 use super::abi::{ABI, ENTRY_SYMBOL, Growing, PluginTable, PluginTableRef};
 
 /// Why a library's table was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TableError {
     /// The table speaks another version of the contract.
@@ -23,7 +26,7 @@ pub enum TableError {
     /// A Rust plugin whose table is laid out differently; the fragment says where they first differ.
     Layout(String),
     /// A function that every plugin must have is NULL.
-    MissingFunction(&'static str),
+    MissingFunction(Cow<'static, str>),
     /// The library has no way in: it exports no symbol that gives a table.
     NoEntry,
     /// The way in gave no table, or one that is too small to be one.
@@ -83,7 +86,7 @@ fn accept(table: PluginTable) -> Result<PluginTable, TableError> {
         ("credit", table.credit.is_some() || table.predict_stream.is_none() && table.run_local.is_none()),
     ];
     match required.iter().find(|(_, is_there)| !is_there) {
-        Some((name, _)) => Err(TableError::MissingFunction(name)),
+        Some((name, _)) => Err(TableError::MissingFunction(Cow::Borrowed(name))),
         None => Ok(table),
     }
 }

@@ -60,7 +60,10 @@ pub const fn table<C: DeploymentClient>() -> PluginTable {
 /// What a loaded library does before it hands out its table.
 pub fn loaded() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(keep_panics_off_stderr);
+    // Where a panic ends the process, nobody but stderr will ever hear of it.
+    if cfg!(panic = "unwind") {
+        ONCE.call_once(keep_panics_off_stderr);
+    }
 }
 
 unsafe extern "C" fn init<C: DeploymentClient>(host: *const c_void) -> *mut c_void {

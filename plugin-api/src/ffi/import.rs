@@ -3,7 +3,6 @@
 //! An operation is serialised once, its slot called, and the reply awaited by the call's id. Nothing here retries,
 //! logs, keeps time, or reads the JSON that passes through.
 
-use std::ffi::c_void;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::abi::{AbiRequest, AbiSlice, PluginTable};
+use super::abi::PluginTable;
 use super::export::Open;
 use super::pending::{Parts, Pending, Receiver, Waiting};
+use super::seam::{Request, Slot, ToHost, ToPlugin};
 use super::stream::{RemoteStream, WINDOW};
+use super::table::Table;
 use crate::args::{Arguments, PredictStream, RunLocal};
 use crate::call::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri};
@@ -31,60 +32,61 @@ fn next_id() -> u64 {
 pub struct RemotePlugin(Arc<Instance>);
 
 struct Instance {
-    table: PluginTable,
-    /// What `init` returned.
-    handle: *mut c_void,
-    pending: &'static Pending,
+    plugin: Box<dyn ToPlugin>,
+    pending: Arc<Pending>,
     is_shut_down: AtomicBool,
 }
-
-// SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
-unsafe impl Send for Instance {}
-// SAFETY: as above; nothing in here is written to but the flag.
-unsafe impl Sync for Instance {}
 
 /// Nobody holds the plugin or a client of it any more: its threads can go.
 impl Drop for Instance {
     fn drop(&mut self) {
-        if let (Some(shutdown), false) = (self.table.shutdown, *self.is_shut_down.get_mut()) {
+        if !*self.is_shut_down.get_mut() && self.plugin.has(Slot::Shutdown) {
             let call = next_id();
             self.pending.insert(call, Waiting { client: 0, credit: 0, receiver: Receiver::NOBODY });
-            // SAFETY: the table was vouched for at the start.
-            unsafe { shutdown(self.handle, call) };
+            self.plugin.call(Slot::Shutdown, 0, call, &Request::default());
         }
     }
 }
 
 impl RemotePlugin {
-    /// Makes an instance of the plugin. It blocks for as long as the plugin's `init` takes.
+    /// Makes an instance of the plugin in this process. It blocks for as long as the plugin's `init` takes.
     ///
     /// `listener` is given the plugin's events: the id of the call they concern, or 0. It may be called from any
     /// thread, and must not block.
     ///
     /// # Safety
-    /// Every function in the table honours the contract of [`PluginTable`] and stays where it is for the life of the
-    /// process.
+    /// As for [`Table::start`].
     ///
     /// # Errors
-    /// `PLUGIN_LOAD_FAILED` where the plugin says that it could not be made.
+    /// As for [`Table::start`].
     pub unsafe fn start(
         table: PluginTable,
         listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
     ) -> Result<Self> {
-        let refused = || Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed");
-        let (pending, api) = Pending::new(Arc::new(listener));
-        let init = table.init.ok_or_else(refused)?;
-        // SAFETY: the caller vouches for the table; the host's own table lives as long as the process.
-        let handle = unsafe { init(std::ptr::from_ref(api).cast()) };
-        if handle.is_null() {
-            return Err(refused());
-        }
-        Ok(Self(Arc::new(Instance { table, handle, pending, is_shut_down: AtomicBool::new(false) })))
+        // SAFETY: the caller's promise is passed on as it is.
+        Self::through(listener, |host| unsafe { Table::start(table, host) })
+    }
+
+    /// An instance that is reached through what `start` makes, wherever it runs; `start` is given the host's side,
+    /// which answers to the plugin.
+    ///
+    /// `listener` is given the plugin's events, as for [`start`](Self::start).
+    ///
+    /// # Errors
+    /// What `start` returns.
+    pub fn through<P: ToPlugin + 'static, E>(
+        listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
+        start: impl FnOnce(Arc<dyn ToHost>) -> Result<P, E>,
+    ) -> Result<Self, E> {
+        let pending = Arc::new(Pending::new(Arc::new(listener)));
+        let host = Arc::clone(&pending);
+        let plugin = Box::new(start(host)?);
+        Ok(Self(Arc::new(Instance { plugin, pending, is_shut_down: AtomicBool::new(false) })))
     }
 
     /// Whether the plugin has a slot for the operation.
     pub fn supports(&self, operation: Operation) -> bool {
-        self.0.table.slot(operation).is_some()
+        self.0.plugin.has(Slot::Operation(operation))
     }
 
     /// Makes a client. `timeout` is what is left of the caller's deadline, for the plugin to know.
@@ -97,14 +99,10 @@ impl RemotePlugin {
         options: &ClientOptions,
         timeout: Option<Duration>,
     ) -> Result<RemoteClient> {
-        let slot = self.0.table.open.ok_or_else(|| self.unsupported("open"))?;
         let head = to_json(&Open { target_uri: target.clone(), options: options.clone() })?;
         let (instance, client) = (Arc::clone(&self.0), next_id());
-        let request = Request { head: &head, body: &[], credit: 0, timeout };
-        let answer = self.0.ask(Caller::Opening(client), &request, |handle, call, request| {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { slot(handle, client, call, request) }
-        });
+        let request = Request { head: &head, timeout_ms: milliseconds(timeout), ..Request::default() };
+        let answer = self.0.ask(Slot::Open, Caller::Opening(client), &request)?;
         let parts = answer.parts().await?;
         // From here on there is a client to close, whatever else is wrong with the reply.
         let open = parts.is_ok().then(|| Arc::new(OpenClient { instance, id: client }));
@@ -117,13 +115,8 @@ impl RemotePlugin {
     /// # Errors
     /// `NOT_IMPLEMENTED` where the plugin has none.
     pub async fn target_help(&self) -> Result<Payload> {
-        let slot = self.0.table.target_help.ok_or_else(|| self.unsupported("target_help"))?;
-        let request = Request { head: b"{}", body: &[], credit: 0, timeout: None };
-        let answer = self.0.ask(Caller::Plugin, &request, |handle, call, request| {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { slot(handle, call, request) }
-        });
-        answer.wait().await
+        let request = Request { head: b"{}", ..Request::default() };
+        self.0.ask(Slot::TargetHelp, Caller::Plugin, &request)?.wait().await
     }
 
     /// Serves a model on this machine until the stream is dropped; its first chunk says where.
@@ -131,12 +124,8 @@ impl RemotePlugin {
     /// # Errors
     /// `NOT_IMPLEMENTED` where the plugin has no way to.
     pub fn run_local(&self, arguments: &RunLocal) -> Result<RemoteStream> {
-        let slot = self.0.table.run_local.ok_or_else(|| self.unsupported("run_local"))?;
-        let request = Request { head: &to_json(arguments)?, body: &[], credit: WINDOW, timeout: None };
-        Ok(self.0.stream(Caller::Plugin, &request, |handle, call, request| {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { slot(handle, call, request) }
-        }))
+        let head = to_json(arguments)?;
+        self.0.stream(Slot::RunLocal, Caller::Plugin, &Request { head: &head, credit: WINDOW, ..Request::default() })
     }
 
     /// Ends the instance: returns when its calls are answered and its clients closed.
@@ -144,18 +133,9 @@ impl RemotePlugin {
     /// # Errors
     /// What the plugin answers.
     pub async fn shut_down(&self) -> Result<()> {
-        let slot = self.0.table.shutdown.ok_or_else(|| self.unsupported("shutdown"))?;
+        let answer = self.0.ask(Slot::Shutdown, Caller::Plugin, &Request::default())?;
         self.0.is_shut_down.store(true, Ordering::Relaxed);
-        let request = Request { head: &[], body: &[], credit: 0, timeout: None };
-        let answer = self.0.ask(Caller::Plugin, &request, |handle, call, _| {
-            // SAFETY: the table was vouched for at the start.
-            unsafe { slot(handle, call) }
-        });
         answer.wait().await.map(drop)
-    }
-
-    fn unsupported(&self, what: &str) -> Error {
-        self.0.unsupported(what)
     }
 }
 
@@ -177,14 +157,14 @@ struct OpenClient {
 
 impl Drop for OpenClient {
     fn drop(&mut self) {
-        self.instance.close(self.id);
+        self.instance.plugin.close(self.id);
     }
 }
 
 impl RemoteClient {
     /// Whether the plugin has a slot for the operation.
     pub fn supports(&self, operation: Operation) -> bool {
-        self.open().is_ok_and(|open| open.instance.table.slot(operation).is_some())
+        self.open().is_ok_and(|open| open.instance.plugin.has(Slot::Operation(operation)))
     }
 
     /// Runs an operation. `timeout` is what is left of the caller's deadline, for the plugin to know; dropping the
@@ -194,15 +174,11 @@ impl RemoteClient {
     /// What the client answers; `NOT_IMPLEMENTED` where the plugin has no slot for the operation.
     pub async fn call<A: Arguments>(&self, mut arguments: A, timeout: Option<Duration>) -> Result<Payload> {
         let open = self.open()?;
-        let slot = open.instance.slot(A::OPERATION)?;
         let head = to_json(&arguments)?;
         let body = arguments.inputs().map(|inputs| std::mem::take(&mut inputs.bytes)).unwrap_or_default();
-        let request = Request { head: &head, body: &body, credit: 0, timeout };
-        let (instance, client) = (Arc::clone(&open.instance), open.id);
-        let answer = instance.ask(Caller::Client(open), &request, |handle, call, request| {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { slot(handle, client, call, request) }
-        });
+        let request = Request { head: &head, body: &body, credit: 0, timeout_ms: milliseconds(timeout) };
+        let instance = Arc::clone(&open.instance);
+        let answer = instance.ask(Slot::Operation(A::OPERATION), Caller::Client(open), &request)?;
         drop((head, body));
         answer.wait().await
     }
@@ -213,14 +189,11 @@ impl RemoteClient {
     /// `NOT_IMPLEMENTED` where the plugin has no slot for it; all else comes through the stream.
     pub fn predict_stream(&self, arguments: &PredictStream, timeout: Option<Duration>) -> Result<RemoteStream> {
         let open = self.open()?;
-        let slot = open.instance.slot(Operation::PredictStream)?;
         let head = to_json(arguments)?;
-        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: WINDOW, timeout };
-        let (instance, client) = (Arc::clone(&open.instance), open.id);
-        Ok(instance.stream(Caller::Client(open), &request, |handle, call, request| {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { slot(handle, client, call, request) }
-        }))
+        let timeout_ms = milliseconds(timeout);
+        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: WINDOW, timeout_ms };
+        let instance = Arc::clone(&open.instance);
+        instance.stream(Slot::Operation(Operation::PredictStream), Caller::Client(open), &request)
     }
 
     /// Closes the client now: calls on their way answer `CANCELLED`, and later ones fail.
@@ -241,30 +214,6 @@ impl fmt::Debug for RemoteClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.open().map(|open| open.id);
         write!(formatter, "RemoteClient({})", id.map_or("closed".to_owned(), |id| id.to_string()))
-    }
-}
-
-/// A call as it is passed to a slot.
-struct Request<'a> {
-    head: &'a [u8],
-    body: &'a [u8],
-    credit: u32,
-    timeout: Option<Duration>,
-}
-
-impl Request<'_> {
-    fn to_abi(&self) -> AbiRequest {
-        #[expect(clippy::cast_possible_truncation, reason = "the struct is some dozen bytes long")]
-        const SIZE: u32 = size_of::<AbiRequest>() as u32;
-        // A deadline that has passed is not the same as none: 1 ms is the least there is.
-        let milliseconds = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        AbiRequest {
-            size: SIZE,
-            credit: self.credit,
-            timeout_ms: self.timeout.map_or(0, milliseconds),
-            head: AbiSlice::lend(self.head),
-            body: AbiSlice::lend(self.body),
-        }
     }
 }
 
@@ -290,76 +239,56 @@ impl Caller {
 }
 
 impl Instance {
-    fn slot(&self, operation: Operation) -> Result<super::abi::OperationSlot> {
-        self.table.slot(operation).ok_or_else(|| self.unsupported(operation.name()))
-    }
-
     fn supported(&self) -> Vec<&'static str> {
-        let has_slot = |operation: &&Operation| self.table.slot(**operation).is_some();
-        Operation::ALL.iter().filter(has_slot).map(|operation| operation.name()).collect()
+        let is_there = |operation: &&Operation| self.plugin.has(Slot::Operation(**operation));
+        Operation::ALL.iter().filter(is_there).map(|operation| operation.name()).collect()
     }
 
-    fn unsupported(&self, what: &str) -> Error {
+    fn unsupported(&self, slot: Slot) -> Error {
+        let what = match slot {
+            Slot::Open => "open",
+            Slot::Operation(operation) => operation.name(),
+            Slot::RunLocal => "run_local",
+            Slot::Shutdown => "shutdown",
+            Slot::TargetHelp => "target_help",
+        };
         let supported = self.supported().join("`, `");
         Error::new(ErrorCode::NOT_IMPLEMENTED, format!("the target does not support `{what}`, only `{supported}`"))
     }
 
-    /// Notes a plain call and enters its slot.
-    fn ask(
-        self: &Arc<Self>,
-        caller: Caller,
-        request: &Request<'_>,
-        enter: impl FnOnce(*mut c_void, u64, *const AbiRequest),
-    ) -> Answer {
+    /// Notes a plain call and begins it.
+    fn ask(self: &Arc<Self>, slot: Slot, caller: Caller, request: &Request<'_>) -> Result<Answer> {
         let (sender, reply) = oneshot::channel();
-        let call = self.enter(caller, Receiver::One(sender), request, enter);
-        Answer { reply, call }
+        Ok(Answer { reply, call: self.enter(slot, caller, Receiver::One(sender), request)? })
     }
 
-    /// Notes a stream and enters its slot.
-    fn stream(
-        self: &Arc<Self>,
-        caller: Caller,
-        request: &Request<'_>,
-        enter: impl FnOnce(*mut c_void, u64, *const AbiRequest),
-    ) -> RemoteStream {
+    /// Notes a stream and begins it.
+    fn stream(self: &Arc<Self>, slot: Slot, caller: Caller, request: &Request<'_>) -> Result<RemoteStream> {
         let (sender, items) = mpsc::unbounded_channel();
-        RemoteStream::new(items, self.enter(caller, Receiver::Many(sender), request, enter))
+        Ok(RemoteStream::new(items, self.enter(slot, caller, Receiver::Many(sender), request)?))
     }
 
     fn enter(
         self: &Arc<Self>,
+        slot: Slot,
         caller: Caller,
         receiver: Receiver,
         request: &Request<'_>,
-        enter: impl FnOnce(*mut c_void, u64, *const AbiRequest),
-    ) -> InFlight {
-        let id = next_id();
-        self.pending.insert(id, Waiting { client: caller.client(), credit: request.credit, receiver });
-        let call = InFlight { instance: Arc::clone(self), id, caller };
-        let request = request.to_abi();
-        enter(self.handle, id, &raw const request);
-        call
-    }
-
-    fn cancel(&self, call: u64) {
-        if let Some(cancel) = self.table.cancel {
-            // SAFETY: the table was vouched for at the start.
-            unsafe { cancel(self.handle, call) };
+    ) -> Result<InFlight> {
+        if !self.plugin.has(slot) {
+            return Err(self.unsupported(slot));
         }
+        let (id, client) = (next_id(), caller.client());
+        self.pending.insert(id, Waiting { client, credit: request.credit, receiver });
+        let call = InFlight { instance: Arc::clone(self), id, caller };
+        self.plugin.call(slot, client, id, request);
+        Ok(call)
     }
 
     fn cancel_client(&self, client: u64) {
         let closed = Error::new(ErrorCode::CANCELLED, "the client was closed");
         for call in self.pending.abandon_client(client, &closed) {
-            self.cancel(call);
-        }
-    }
-
-    fn close(&self, client: u64) {
-        if let Some(close) = self.table.close {
-            // SAFETY: the table was vouched for at the start.
-            unsafe { close(self.handle, client) };
+            self.plugin.cancel(call);
         }
     }
 }
@@ -374,15 +303,14 @@ pub(super) struct InFlight {
 impl InFlight {
     /// Lets a stream's plugin send more chunks.
     pub(super) fn grant(&self, chunks: u32) {
-        if let (true, Some(credit)) = (self.instance.pending.grant(self.id, chunks), self.instance.table.credit) {
-            // SAFETY: the table was vouched for at the start.
-            unsafe { credit(self.instance.handle, self.id, chunks) };
+        if self.instance.pending.grant(self.id, chunks) {
+            self.instance.plugin.credit(self.id, chunks);
         }
     }
 
     /// Tells the plugin to stop; its reply is still waited for.
     pub(super) fn cancel(&self) {
-        self.instance.cancel(self.id);
+        self.instance.plugin.cancel(self.id);
     }
 }
 
@@ -393,13 +321,13 @@ impl InFlight {
         let undo = match self.caller {
             Caller::Opening(client) => {
                 let instance = Arc::clone(&self.instance);
-                let close: Box<dyn FnOnce() + Send> = Box::new(move || instance.close(client));
+                let close: Box<dyn FnOnce() + Send> = Box::new(move || instance.plugin.close(client));
                 Some(close)
             }
             Caller::Client(_) | Caller::Plugin => None,
         };
         if self.instance.pending.abandon(self.id, undo) {
-            self.instance.cancel(self.id);
+            self.instance.plugin.cancel(self.id);
         }
     }
 }
@@ -440,7 +368,7 @@ impl Drop for Answer {
         if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv())
             && parts.is_ok()
         {
-            self.call.instance.close(*client);
+            self.call.instance.plugin.close(*client);
         }
     }
 }
@@ -448,4 +376,10 @@ impl Drop for Answer {
 fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value)
         .map_err(|error| Error::invalid_parameter(format!("failed to write the arguments: {error}")))
+}
+
+/// A limit as it is passed on: 0 is none.
+fn milliseconds(timeout: Option<Duration>) -> u64 {
+    // A deadline that has passed is not the same as none: 1 ms is the least there is.
+    timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1))
 }

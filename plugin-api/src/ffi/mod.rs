@@ -7,7 +7,9 @@
 //! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
 //! | `place` | plugin | the file that it was loaded from |
 //! | `accept` | host | reads a library's table, and checks it |
-//! | `import`, `stream`, `pending` | host | calls slots, and waits for replies by id |
+//! | `seam` | host | what the two sides say to each other, whatever carries it |
+//! | `table` | host | carries it through the functions of a library in this process |
+//! | `import`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
 //! | `raw` | host | calls slots as no host would, for whoever proves a plugin right |
 //!
 //! Nothing that crosses changes its owner: a slice is lent for one function, and whoever receives it copies what it
@@ -34,7 +36,11 @@ mod pending;
 #[cfg(feature = "testing")]
 pub(crate) mod raw;
 #[cfg(feature = "host")]
+mod seam;
+#[cfg(feature = "host")]
 mod stream;
+#[cfg(feature = "host")]
+mod table;
 
 #[cfg(feature = "host")]
 pub use accept::{TableError, table_of};
@@ -44,7 +50,11 @@ pub use macros::Plugin;
 pub use place::library_path;
 pub use runtime::blocking;
 #[cfg(feature = "host")]
+pub use seam::{Lent, Request, Slot, ToHost, ToPlugin};
+#[cfg(feature = "host")]
 pub use stream::RemoteStream;
+#[cfg(feature = "host")]
+pub use table::Table;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

@@ -1,17 +1,16 @@
-//! The host's callbacks, and what waits for them: calls by id.
+//! What hears the plugin: calls by id, and whoever waits for them.
 //!
 //! A callback copies, enqueues and wakes; it never runs the caller's code. What a plugin must not do — reply twice,
 //! send a chunk without credit — ends in an error for the caller or a fault in the log, and nowhere else.
 
 use std::collections::HashMap;
-use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::ReplyHead;
-use super::abi::{ABI, AbiSlice, HostApi, STATUS_ERROR, STATUS_OK};
-use super::contain::contain;
+use super::abi::{STATUS_ERROR, STATUS_OK};
+use super::seam::{Lent, ToHost};
 use crate::call::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result};
 
@@ -56,19 +55,8 @@ pub(super) struct Parts {
 }
 
 impl Pending {
-    /// Makes the list, and the host's table that leads to it. Both live as long as the process: plugins may call late.
-    pub(super) fn new(listener: Listener) -> (&'static Self, &'static HostApi) {
-        let pending: &'static Self = Box::leak(Box::new(Self { calls: Mutex::default(), listener }));
-        #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
-        let api = Box::leak(Box::new(HostApi {
-            size: size_of::<HostApi>() as u32,
-            abi: ABI,
-            ctx: std::ptr::from_ref(pending).cast_mut().cast(),
-            reply: Some(reply),
-            chunk: Some(chunk),
-            event: Some(event),
-        }));
-        (pending, api)
+    pub(super) fn new(listener: Listener) -> Self {
+        Self { calls: Mutex::default(), listener }
     }
 
     pub(super) fn insert(&self, call: u64, waiting: Waiting) {
@@ -107,7 +95,16 @@ impl Pending {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reply(&self, call: u64, parts: Result<Parts>) {
+    /// Reports what the plugin did wrong where no caller can be told.
+    fn fault(&self, call: u64, what: &str) {
+        let message = format!("the plugin broke the contract: it {what} (call {call})");
+        (self.listener)(call, Level::Error, Event { message, progress: None });
+    }
+}
+
+impl ToHost for Pending {
+    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+        let parts = Parts::copy(status, lent);
         let waiting = self.lock().remove(&call);
         match waiting {
             None => self.fault(call, "replied to a call that it was not asked for, or has answered already"),
@@ -122,7 +119,8 @@ impl Pending {
         }
     }
 
-    fn chunk(&self, call: u64, parts: Result<Parts>) {
+    fn chunk(&self, call: u64, lent: Lent<'_>) {
+        let parts = Parts::copy(STATUS_OK, lent);
         let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&call) else {
             drop(calls);
@@ -145,10 +143,17 @@ impl Pending {
         receiver.end(Err(violated(violation)));
     }
 
-    /// Reports what the plugin did wrong where no caller can be told.
-    fn fault(&self, call: u64, what: &str) {
-        let message = format!("the plugin broke the contract: it {what} (call {call})");
-        (self.listener)(call, Level::Error, Event { message, progress: None });
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        let level = match level {
+            1 => Level::Error,
+            2 => Level::Warn,
+            3 => Level::Info,
+            _ => Level::Debug,
+        };
+        match serde_json::from_slice(json.unwrap_or_default()) {
+            Ok(event) => (self.listener)(call, level, event),
+            Err(_unreadable) => self.fault(call, "sent an event that cannot be read"),
+        }
     }
 }
 
@@ -172,16 +177,9 @@ impl Receiver {
 
 impl Parts {
     /// Copies what the plugin lent; a faulty slice is the caller's error.
-    ///
-    /// # Safety
-    /// The plugin promises that both slices are readable until this returns.
-    unsafe fn copy(status: u32, head: AbiSlice, body: AbiSlice) -> Result<Self> {
-        // SAFETY: the plugin's promise is passed on as it is.
-        let head = unsafe { head.copy() };
-        // SAFETY: the plugin's promise is passed on as it is.
-        let body = unsafe { body.copy() };
-        match (head, body) {
-            (Some(head), Some(body)) => Ok(Self { status, head, body }),
+    fn copy(status: u32, lent: Lent<'_>) -> Result<Self> {
+        match (lent.head, lent.body) {
+            (Some(head), Some(body)) => Ok(Self { status, head: head.to_vec(), body: body.to_vec() }),
             _ => Err(violated("sent a slice that is NULL but not empty")),
         }
     }
@@ -208,43 +206,4 @@ impl Parts {
 
 fn violated(what: &str) -> Error {
     Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, format!("the plugin broke the contract: it {what}"))
-}
-
-/// Runs a callback. Nothing here panics short of the listener, and that must not unwind into the plugin.
-fn callback(ctx: *mut c_void, work: impl FnOnce(&Pending)) {
-    // SAFETY: `ctx` is the `Pending` that was leaked with the table that the plugin got it from.
-    if let Some(pending) = unsafe { ctx.cast::<Pending>().cast_const().as_ref() } {
-        let _contained = contain(|| work(pending));
-    }
-}
-
-unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
-    callback(ctx, |pending| {
-        // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
-        pending.reply(call, unsafe { Parts::copy(status, head, body) });
-    });
-}
-
-unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
-    callback(ctx, |pending| {
-        // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
-        pending.chunk(call, unsafe { Parts::copy(STATUS_OK, head, body) });
-    });
-}
-
-unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
-    let level = match level {
-        1 => Level::Error,
-        2 => Level::Warn,
-        3 => Level::Info,
-        _ => Level::Debug,
-    };
-    callback(ctx, |pending| {
-        // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
-        let json = unsafe { json.copy() }.unwrap_or_default();
-        match serde_json::from_slice(&json) {
-            Ok(event) => (pending.listener)(call, level, event),
-            Err(_unreadable) => pending.fault(call, "sent an event that cannot be read"),
-        }
-    });
 }

@@ -54,25 +54,29 @@ fn predict(listener: &TcpListener, more: &str) -> Child {
 
 #[test]
 fn the_server_of_a_slow_prediction_sees_the_connection_close() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let child = predict(&listener, "");
-    let connection = asked(&listener, b"");
-    let (closed, ran) = interrupt(child, connection);
-    println!("predict: connection closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (130, "", "error: interrupted\n"));
+    for isolate in ["", "--isolate"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let child = predict(&listener, isolate);
+        let connection = asked(&listener, b"");
+        let (closed, ran) = interrupt(child, connection);
+        println!("predict {isolate}: closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (130, "", "error: interrupted\n"));
+    }
 }
 
 #[test]
 fn the_server_of_a_stream_sees_the_connection_close() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut child = predict(&listener, "--stream");
-    let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"n\":1}\n\n";
-    let connection = asked(&listener, head);
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let (closed, ran) = interrupt(child, connection);
-    println!("stream: connection closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
-    assert_eq!((line.as_str(), ran.code, ran.stderr.as_str()), ("{\"n\":1}\n", 130, "error: interrupted\n"));
+    for isolate in ["", "--isolate"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut child = predict(&listener, &format!("--stream {isolate}"));
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"n\":1}\n\n";
+        let connection = asked(&listener, head);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (closed, ran) = interrupt(child, connection);
+        println!("stream {isolate}: closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
+        assert_eq!((line.as_str(), ran.code, ran.stderr.as_str()), ("{\"n\":1}\n", 130, "error: interrupted\n"));
+    }
 }
 
 #[test]
@@ -88,15 +92,17 @@ fn a_request_to_end_ends_it_as_well_and_no_unfinished_file_is_left() {
 
 #[test]
 fn a_local_server_is_stopped_before_the_command_ends() {
-    let run = mlflow_deploy("run-local -t faketarget --name n -m model --json");
-    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "{\"event\":\"ready\",\"url\":\"http://127.0.0.1:5000\"}\n");
-    signal(&child, Signal::INT);
-    let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!(ran.code, 130, "{ran:?}");
-    assert!(ran.stderr.contains(r#"{"warning":{"message":"stopped (plugin faketarget)"}}"#), "{ran:?}");
+    for isolate in ["", "--isolate"] {
+        let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model --json {isolate}"));
+        let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "{\"event\":\"ready\",\"url\":\"http://127.0.0.1:5000\"}\n");
+        signal(&child, Signal::INT);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, 130, "{ran:?}");
+        assert!(ran.stderr.contains(r#"{"warning":{"message":"stopped (plugin faketarget)"}}"#), "{ran:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod databricks;
 mod discovery;
 mod hostile;
 mod interrupts;
+mod isolation;
 mod local;
 mod manners;
 mod openai;

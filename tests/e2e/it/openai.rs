@@ -93,6 +93,23 @@ fn failures_keep_what_the_server_said() {
 }
 
 #[test]
+fn the_same_is_said_in_a_process_of_its_own() {
+    let (here, there) = (ask("list-endpoints").run(), ask("list-endpoints --isolate").run());
+    assert_eq!((here.code, here.stdout), (0, there.stdout));
+    for message in ["hello", "weather"] {
+        let (here, there) = (chat(message, "").json(), chat(message, "--isolate").json());
+        assert_eq!(here["choices"], there["choices"], "{message}");
+    }
+    let deltas = |more: &str| {
+        let ran = chat("count to ten", &format!("--stream {more}"));
+        chunks(&ran).into_iter().map(|chunk| chunk["choices"][0]["delta"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(deltas(""), deltas("--isolate"));
+    let (here, there) = (chat("status 404", "").error(), chat("status 404", "--isolate").error());
+    assert_eq!((&here["code"], &here["message"]), (&there["code"], &there["message"]));
+}
+
+#[test]
 fn azure_s_paths_and_keys_are_known() {
     let inputs = json!({"messages": [{"role": "user", "content": "hello"}]}).to_string();
     let run = mlflow_deploy("predict -t openai --endpoint my-dep -I - --json").plugin(OPENAI).stdin(inputs);

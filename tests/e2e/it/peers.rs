@@ -69,6 +69,22 @@ fn both_predict() {
 }
 
 #[test]
+fn both_are_reached_from_a_process_of_its_own() {
+    for url in [GATEWAY.url(), TRACKING.url()] {
+        let listed = ask(url, "list-endpoints --isolate").run();
+        assert!(names(&listed).contains(&json!("chat")), "{listed:?}");
+        let answer = chat(url, "chat", "hello", "--isolate").json();
+        assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
+        assert_eq!(
+            said(&chat(url, "chat", "count to ten", "--stream --isolate")),
+            said(&chat(url, "chat", "count to ten", "--stream"))
+        );
+        let missing = |more| ask(url, &format!("get-endpoint --endpoint nope {more}")).run();
+        assert_eq!(missing("--isolate").error(), missing("").error());
+    }
+}
+
+#[test]
 fn both_stream_chunk_by_chunk() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         let ran = chat(url, "chat", "count to ten", "--stream");

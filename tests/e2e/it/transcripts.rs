@@ -9,7 +9,7 @@ use mlflow_deploy_test_support::cdylib;
 
 #[test]
 fn transcripts() {
-    let plugins = tempfile::tempdir().unwrap();
+    let (plugins, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let library = plugins.path().join("faketarget.so");
     fs::copy(cdylib::path("mlflow-deploy-fixture-faketarget"), library).unwrap();
     let cases = trycmd::TestCases::new();
@@ -17,6 +17,9 @@ fn transcripts() {
         .register_bin("mlflow-deploy", cdylib::command())
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
         .env("MLFLOW_DEPLOYMENTS_TARGET", "")
+        // Neither the user's configuration nor what the user's plugins have done before.
+        .env("XDG_CONFIG_HOME", state.path().to_str().unwrap())
+        .env("XDG_STATE_HOME", state.path().to_str().unwrap())
         .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())
         .insert_var("[PLUGINS]", plugins.path().to_str().unwrap().to_owned())
         .unwrap()

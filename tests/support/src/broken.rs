@@ -51,8 +51,6 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             plugin.saying("target", json!("x86_64-unknown-linux-musl")),
             "built for x86_64-unknown-linux-musl",
         ),
-        ("panic-abort", plugin.saying("panic", json!("abort")), "was built with `panic = \"abort\"`"),
-        ("isolated", plugin.saying("isolation", json!("required")), "must run in a process of its own"),
         ("world-writable", elf.clone(), "not trusted, for everybody can change it"),
     ];
     let mut made: Vec<_> = files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect();
@@ -76,6 +74,20 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a folder that can be written to");
     made.push((pipe, "not a shared library: not a file, but a folder, pipe"));
     made
+}
+
+/// Makes files in a folder that are plugins of the scheme `c-echo` and must run in a process of their own. With each
+/// comes a part of the reason.
+///
+/// # Panics
+/// Where the folder cannot be written to.
+pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
+    let plugin = Plugin::read(cdylib::c_plugin());
+    let files = [
+        ("panic-abort", plugin.saying("panic", json!("abort")), "for it was built with `panic = \"abort\"`"),
+        ("isolated", plugin.saying("isolation", json!("required")), "for its manifest requires it"),
+    ];
+    files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
 /// Makes files in a folder that are found to be plugins of the scheme `c-echo` and cannot be loaded. With each comes a

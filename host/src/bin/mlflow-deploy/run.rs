@@ -1,5 +1,6 @@
 //! Runs a verb: one match arm each. Reads the input, makes the client, calls it, hands the answer to the report.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use mlflow_deploy::args::{
@@ -9,7 +10,7 @@ use mlflow_deploy::args::{
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Operation, Payload, Record, Target};
 use serde_json::Value;
 
-use crate::args::{Cli, Client, ConfigArguments, Global, PlotArguments, Question, Unread, Verb};
+use crate::args::{Cli, Client, ConfigArguments, Global, PlotArguments, Plugins, Question, Unread, Verb};
 use crate::drive::{Ending, drive};
 use crate::report::{Failure, Output, Report, Talk};
 use crate::settings::{Kind, Schema, merge};
@@ -25,8 +26,13 @@ pub(crate) fn run(cli: Cli) -> u8 {
     }
 }
 
-async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
-    let host = host(&cli.global, report.talk());
+async fn verb(mut cli: Cli, report: Report) -> Result<(), Failure> {
+    if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
+        // A file need not be on the search path to be tried again.
+        let files = plugins.iter().map(PathBuf::from).filter(|path| path.is_file());
+        cli.global.plugin.extend(files);
+    }
+    let host = host(&cli.global, report.talk())?;
     let talk = report.talk();
     match cli.verb {
         Verb::Create(create) => {
@@ -140,14 +146,14 @@ async fn verb(cli: Cli, report: Report) -> Result<(), Failure> {
         }
         Verb::RunLocal(arguments) => local::run(arguments, &host, &report).await,
         Verb::Help(target) => help::run(target.target.as_deref(), &host, &report).await,
-        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, &host, &report),
+        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, &host, &report).await,
         Verb::Completions { shell } => pages::completions(shell, &report),
         Verb::Man(manual) => pages::manual(&manual, &report),
     }
 }
 
 /// A host that searches where the flags and the environment say, and beside this executable.
-fn host(global: &Global, talk: &Talk) -> Host {
+fn host(global: &Global, talk: &Talk) -> Result<Host, Failure> {
     let mut builder = Host::builder().on_event(talk.listener());
     builder = global.plugin_dir.iter().fold(builder, |builder, directory| {
         // A flag is typed in the folder that it is meant from.
@@ -158,10 +164,14 @@ fn host(global: &Global, talk: &Talk) -> Host {
     if global.locked || global.lock_file.is_some() {
         builder = builder.lock_file(plugins::lock_file(global));
     }
+    builder = builder.try_first_loads().user_config()?;
+    if global.isolate {
+        builder = builder.isolate_all();
+    }
     if let Ok(executable) = std::env::current_exe() {
         builder = builder.beside_executable(executable);
     }
-    builder.build()
+    Ok(builder.build())
 }
 
 fn find(host: &Host, arguments: &Client) -> Result<Target, Failure> {

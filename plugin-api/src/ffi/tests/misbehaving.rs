@@ -204,11 +204,11 @@ fn tables_are_checked_before_they_are_used() {
     extern "C" fn cannot_open() -> *const PluginTable {
         leak(PluginTable { open: None, ..table() })
     }
-    assert_eq!(table_from(cannot_open).unwrap_err(), TableError::MissingFunction("open"));
+    assert_eq!(table_from(cannot_open).unwrap_err(), TableError::MissingFunction("open".into()));
     extern "C" fn cannot_credit() -> *const PluginTable {
         leak(PluginTable { credit: None, ..table() })
     }
-    assert_eq!(table_from(cannot_credit).unwrap_err(), TableError::MissingFunction("credit"));
+    assert_eq!(table_from(cannot_credit).unwrap_err(), TableError::MissingFunction("credit".into()));
 }
 
 #[test]

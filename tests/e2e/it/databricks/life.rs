@@ -15,6 +15,16 @@ const SERVED: &str = r#".config.served_entities:=[{"name":"m","entity_name":"mai
 
 #[test]
 fn an_endpoint_lives_and_dies() {
+    live_and_die("");
+}
+
+#[test]
+fn an_endpoint_lives_and_dies_in_a_process_of_its_own() {
+    live_and_die("--isolate");
+}
+
+fn live_and_die(isolate: &str) {
+    let ask = |workspace: &Databricks, arguments: &str| ask(workspace, &format!("{arguments} {isolate}"));
     let workspace = Databricks::start();
     let create = || ask(&workspace, "create-endpoint --endpoint chat --wait -v").arg("-C").arg(SERVED);
     let made = create().run();

@@ -47,6 +47,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) lock_file: Option<PathBuf>,
 
+    /// Run every plugin in a process of its own, which sees only what the plugin declares of the environment.
+    #[arg(long, global = true)]
+    pub(crate) isolate: bool,
+
     /// Say more on stderr: once for what goes on, twice for what helps to find a fault.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
@@ -347,6 +351,13 @@ pub(crate) enum Plugins {
 
     /// Compare the plugins that are found with the lock file.
     Verify,
+
+    /// Try plugins again whose first load crashed or hung, and which have been quarantined for that.
+    Retry {
+        /// The names or files of the plugins; without any, all that are quarantined.
+        #[arg(value_name = "NAME|FILE")]
+        plugins: Vec<String>,
+    },
 
     /// Show which plugin serves a target, and which others would.
     Which {

@@ -1,8 +1,9 @@
-//! The verbs about plugins themselves. None of them runs a plugin's code.
+//! The verbs about plugins themselves. None of them runs a plugin's code, but for `retry`, in a process of its own.
 
 mod doctor;
 mod list;
 mod lock;
+mod retry;
 mod which;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::args::{Global, Plugins};
 use crate::facts::facts;
 use crate::report::{Failure, Report};
 
-pub(crate) fn run(verb: &Plugins, global: &Global, host: &Host, report: &Report) -> Result<(), Failure> {
+pub(crate) async fn run(verb: &Plugins, global: &Global, host: &Host, report: &Report) -> Result<(), Failure> {
     match verb {
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { file } => inspect(file, report),
@@ -26,6 +27,7 @@ pub(crate) fn run(verb: &Plugins, global: &Global, host: &Host, report: &Report)
             report.value(&listing, || listing.to_string())
         }
         Plugins::Lock => lock::write(&lock_file(global), host, report),
+        Plugins::Retry { plugins } => retry::run(plugins, host, report).await,
         Plugins::Verify => lock::verify(&lock_file(global), host, report),
         Plugins::Which { target } => which::run(target, host, report),
     }

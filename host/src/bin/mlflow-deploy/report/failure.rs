@@ -75,7 +75,8 @@ impl Failure {
             Self::Stuck(_) => 6,
             Self::Target(error) => match error {
                 Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
-                Error::NoTarget => 2,
+                Error::Config { .. } | Error::NoTarget => 2,
+                error if *error.code() == ErrorCode::PLUGIN_CRASHED => 4,
                 error if *error.code() == ErrorCode::PLUGIN_PANICKED => 4,
                 error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
                 error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,

@@ -1,0 +1,111 @@
+//! The host's configuration: a file of the user's, which says how plugins run.
+//!
+//! ```toml
+//! try-first-loads = true      # the default of the command: what was never loaded before is tried in a process of its own
+//!
+//! [plugins.NAME]
+//! isolation = "process"       # it runs in a process of its own; the default is "none"
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The configuration. A member that is not known is an error: it is a slip, and would silently do nothing.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ConfigFile {
+    pub(crate) try_first_loads: Option<bool>,
+    #[serde(default)]
+    plugins: BTreeMap<String, PluginConfig>,
+}
+
+/// How one plugin runs.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct PluginConfig {
+    #[serde(default)]
+    isolation: IsolationConfig,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum IsolationConfig {
+    #[default]
+    None,
+    Process,
+}
+
+impl ConfigFile {
+    /// Reads the user's file, whose place the environment tells; one that is not there says nothing.
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
+        let config = || variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || Some(PathBuf::from(variable("HOME")?).join(".config")).filter(|path| path.is_absolute());
+        let Some(path) = config().or_else(home).map(|folder| folder.join("mlflow-deploy/config.toml")) else {
+            return Ok(Self::default());
+        };
+        let failed = |why: String| Error::Config { path: path.clone(), why };
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| failed(place(&text, &error))),
+            Err(error) => match error.kind() {
+                // What may not be read is another user's: the environment is not always one's own.
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => Ok(Self::default()),
+                _ => Err(failed(error.to_string())),
+            },
+        }
+    }
+
+    /// The plugins that run in processes of their own.
+    pub(crate) fn isolated(&self) -> impl Iterator<Item = &String> {
+        let is_isolated = |(_, plugin): &(&String, &PluginConfig)| plugin.isolation == IsolationConfig::Process;
+        self.plugins.iter().filter(is_isolated).map(|(name, _)| name)
+    }
+}
+
+/// What is wrong, and in which line.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message().trim_end().replace('\n', ", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ConfigFile, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("mlflow-deploy")).unwrap();
+        fs::write(folder.path().join("mlflow-deploy/config.toml"), text).unwrap();
+        let variable = |name: &str| (name == "XDG_CONFIG_HOME").then(|| folder.path().as_os_str().to_owned());
+        ConfigFile::read(variable).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn it_says_which_plugins_are_isolated() {
+        let config =
+            read("[plugins.one]\nisolation = 'process'\n[plugins.two]\nisolation = 'none'\n[plugins.three]").unwrap();
+        assert_eq!(config.isolated().collect::<Vec<_>>(), ["one"]);
+        assert_eq!(read("").unwrap(), ConfigFile::default());
+        assert_eq!(read("try-first-loads = false").unwrap().try_first_loads, Some(false));
+        assert_eq!(ConfigFile::read(|_| None).unwrap(), ConfigFile::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, what) in [
+            ("\n[plugins.one]\nisolation = 'proces'", "line 3: unknown variant `proces`, expected `none` or `process`"),
+            ("isolate = true", "line 1: unknown field `isolate`, expected `try-first-loads` or `plugins`"),
+            ("[plugins", "line 1: "),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains("mlflow-deploy/config.toml` cannot be used: ") && error.contains(what), "{error}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Which plugins run in processes of their own, and the program that they run in.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
+
+use super::child::Recipe;
+use super::environment;
+use crate::Refusal;
+use crate::search_path::environment as variable;
+
+/// The name of the program that hosts a plugin.
+const PROGRAM: &str = "mlflow-deploy-plugin-host";
+
+/// Which plugins run in processes of their own, beside those that have to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IsolationChoice {
+    /// All of them.
+    pub(crate) all: bool,
+    /// These, by their names.
+    pub(crate) names: Vec<String>,
+    /// The program that hosts them, instead of the one that is looked for.
+    pub(crate) program: Option<PathBuf>,
+}
+
+impl IsolationChoice {
+    /// Refuses a plugin that has to run in a process of its own where there is no program for that.
+    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Refusal> {
+        must_be_isolated(manifest).map_or(Ok(()), |why| self.program(why).map(drop))
+    }
+
+    /// How to start a process with the plugin, which sees only what it declares of the environment; `None` where the
+    /// plugin runs in this one.
+    pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<Recipe>, Refusal> {
+        let is_chosen = self.all || self.names.contains(&manifest.name);
+        let why = must_be_isolated(manifest).or(is_chosen.then_some("so it is configured"));
+        let Some(why) = why else { return Ok(None) };
+        let environment = environment::seen(std::env::vars_os(), &manifest.environment);
+        Ok(Some(Recipe { program: self.program(why)?, library: library.to_owned(), environment }))
+    }
+
+    /// How to start a process with a plugin that will run in this one, and sees all that this one does.
+    pub(crate) fn trial(&self, library: &Path) -> Result<Recipe, Refusal> {
+        let program = self.program("it was never loaded before")?;
+        Ok(Recipe { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
+    }
+
+    /// The program that hosts plugins.
+    fn program(&self, why: &'static str) -> Result<PathBuf, Refusal> {
+        let searched = places(self.program.as_deref(), variable, std::env::current_exe().ok().as_deref());
+        let found = searched.iter().find(|path| path.is_file()).cloned();
+        found.ok_or(Refusal::NeedsIsolation { why, searched })
+    }
+}
+
+/// What makes a plugin run in a process of its own whatever the host is told.
+fn must_be_isolated(manifest: &Manifest) -> Option<&'static str> {
+    match (manifest.isolation, manifest.panic) {
+        (Isolation::Required, _) => Some("its manifest requires it"),
+        (_, Panic::Abort) => Some("it was built with `panic = \"abort\"`, and a panic in it would end this one"),
+        _ => None,
+    }
+}
+
+/// Where the program may be, in order. One that was named is not replaced by another.
+fn places(
+    named: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+    executable: Option<&Path>,
+) -> Vec<PathBuf> {
+    let named = named.map(Path::to_owned).or_else(|| variable("MLFLOW_DEPLOY_PLUGIN_HOST").map(PathBuf::from));
+    if let Some(named) = named {
+        return vec![std::path::absolute(&named).unwrap_or(named)];
+    }
+    let mut places = Vec::new();
+    if let Some(folder) = executable.and_then(Path::parent) {
+        places.push(folder.join(PROGRAM));
+        places.extend(folder.parent().map(|root| root.join("libexec/mlflow-deploy").join(PROGRAM)));
+    }
+    let system = ["/usr/local/libexec/mlflow-deploy", "/usr/libexec/mlflow-deploy"];
+    places.extend(system.map(|folder| Path::new(folder).join(PROGRAM)));
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_beside_the_executable_or_in_libexec() {
+        let places = places(None, |_| None, Some(Path::new("/opt/bin/mlflow-deploy")));
+        let places: Vec<_> = places.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(
+            places,
+            [
+                "/opt/bin/mlflow-deploy-plugin-host",
+                "/opt/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
+                "/usr/local/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
+                "/usr/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_that_is_named_is_the_only_one() {
+        let variable = |_: &str| Some(OsString::from("/env/host"));
+        assert_eq!(places(None, variable, None), [PathBuf::from("/env/host")]);
+        assert_eq!(places(Some(Path::new("/given")), variable, None), [PathBuf::from("/given")]);
+    }
+}

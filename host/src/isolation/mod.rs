@@ -1,0 +1,30 @@
+//! Plugins in processes of their own: the same calls as through a library's table, as messages over a pair of sockets.
+//!
+//! | file | side | what it does |
+//! |---|---|---|
+//! | `message` | both | the messages |
+//! | `sender`, `receiver` | both | sends without waiting; puts messages together |
+//! | `refused` | both | why a library could not be loaded |
+//! | `choice`, `environment` | host | which plugins, the program, and what it sees of the environment |
+//! | `child`, `log` | host | starts a process, listens to it, finds out how it ended |
+//! | `supervisor`, `calls` | host | makes calls, ends them where the process dies, starts it anew |
+//! | `serve` | plugin | loads the library, and passes calls on to it |
+
+mod calls;
+mod child;
+mod choice;
+mod environment;
+mod log;
+mod message;
+mod receiver;
+mod refused;
+mod sender;
+mod serve;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use child::{Child, Recipe};
+pub(crate) use choice::IsolationChoice;
+pub use serve::serve_plugin;
+pub(crate) use supervisor::Supervisor;

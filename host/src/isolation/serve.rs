@@ -1,0 +1,150 @@
+//! The other side: a process that loads one plugin, and lets its host call it.
+//!
+//! The thread that reads enters the plugin's slots, which do not block. It lives no longer than its host: the
+//! connection ends however the host does, and what the plugin has started ends with it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::RecvFlags;
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
+
+use super::message::{self, Message, PROTOCOL};
+use super::receiver::Receiver;
+use super::refused::Refused;
+use super::sender::Sender;
+use crate::library;
+
+/// How long a plugin may take to wind up when its host has gone.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Hosts the plugin of one library for the process that started this one, until that goes; never returns.
+///
+/// This is all of the program `mlflow-deploy-plugin-host`. A program that embeds the host may offer the same of its own,
+/// and name itself in [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host): it is started with the library's
+/// path as its only argument, and a socket as its stdin.
+pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
+    let mut arguments = arguments.into_iter();
+    let (library, None) = (arguments.next(), arguments.next()) else { misused() };
+    let (Some(library), Ok(socket)) = (library, connection()) else { misused() };
+    let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
+    let host =
+        Arc::new(Host { sender: Sender::new(sending), last_answered: Mutex::default(), answered: Condvar::new() });
+    let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned()).spawn(move || outlive_nobody(&watched));
+    if guard.is_ok() {
+        host.sender.send(&Message::Hello { protocol: PROTOCOL });
+        serve(Path::new(&library), &socket, &host);
+    }
+    end()
+}
+
+/// The connection to the host, which is stdin, and is put where the plugin's own programs do not see it.
+fn connection() -> std::io::Result<UnixStream> {
+    rustix::net::sockopt::socket_type(std::io::stdin())?;
+    let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(UnixStream::from(socket))
+}
+
+fn misused() -> ! {
+    let _closed = std::io::stderr().write_all(b"this program hosts a plugin for mlflow-deploy, which starts it\n");
+    library::leave(2)
+}
+
+/// Ends the process when its host has gone, also where the plugin holds on to the thread that reads.
+fn outlive_nobody(connection: &UnixStream) {
+    // Nothing is asked for, so that only the end is told.
+    let mut connection = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
+    while connection[0].revents().is_empty() {
+        let _interrupted = poll(&mut connection, None);
+    }
+    thread::sleep(GRACE);
+    end()
+}
+
+/// Ends the process and, where it is the leader of its group, all that the plugin has started.
+fn end() -> ! {
+    if getpgrp() == getpid() {
+        let _gone = kill_current_process_group(Signal::KILL);
+    }
+    library::leave(0)
+}
+
+/// Loads the plugin, and passes on what its host says until that says no more.
+fn serve(path: &Path, socket: &UnixStream, host: &Arc<Host>) {
+    let to_host = Arc::clone(host);
+    let plugin = match library::start(path, to_host) {
+        Ok(plugin) => plugin,
+        Err(refusal) => {
+            let refusal = serde_json::to_vec(&Refused::from(&refusal)).expect("it holds only strings and numbers");
+            return host.sender.send(&Message::Refused { refusal: &refusal });
+        }
+    };
+    host.sender.send(&Message::Loaded { slots: message::bits(|slot| plugin.has(slot)) });
+    let mut receiver = Receiver::default();
+    let mut shutting_down = None;
+    while let Ok(1..) = receiver.receive(socket, RecvFlags::empty()) {
+        while let Ok(Some(message)) = receiver.next() {
+            if let Message::Call { slot: Slot::Shutdown, call, .. } = message {
+                shutting_down = Some(call);
+            }
+            pass_on(&message, &plugin, host);
+        }
+    }
+    if let Some(call) = shutting_down {
+        host.wait_for(call);
+    }
+}
+
+fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
+    match *message {
+        Message::Call { slot, client, call, request } => plugin.call(slot, client, call, &request),
+        Message::Cancel { call } => plugin.cancel(call),
+        Message::Close { client } => plugin.close(client),
+        Message::Credit { call, chunks } => plugin.credit(call, chunks),
+        Message::Ping => host.sender.send(&Message::Pong),
+        // The rest is what a plugin says: a host that says it is not understood, and not obeyed.
+        _ => {}
+    }
+}
+
+/// The host as the plugin sees it.
+struct Host {
+    sender: Sender,
+    /// The call that was answered last.
+    last_answered: Mutex<Option<u64>>,
+    answered: Condvar,
+}
+
+impl Host {
+    /// Waits until the call has been answered, but not for ever.
+    fn wait_for(&self, call: u64) {
+        let last = self.last_answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let _timed_out = self.answered.wait_timeout_while(last, GRACE, |last| *last != Some(call));
+    }
+}
+
+impl ToHost for Host {
+    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+        self.sender.send(&Message::Reply { call, status, lent }.or_too_long(call));
+        *self.last_answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
+        self.answered.notify_all();
+    }
+
+    fn chunk(&self, call: u64, lent: Lent<'_>) {
+        self.sender.send(&Message::Chunk { call, lent }.or_too_long(call));
+    }
+
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        self.sender.send(&Message::Event { call, level, json });
+    }
+}

@@ -1,0 +1,172 @@
+//! Messages: as they are sent and received, and as somebody has tampered with them.
+
+use std::os::unix::net::UnixStream;
+
+use rustix::net::RecvFlags;
+
+use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
+use mlflow_deploy_plugin_api::ffi::{Lent, Request, Slot};
+use mlflow_deploy_plugin_api::{Error, ErrorCode};
+
+use super::super::message::{HEAD, LONGEST, Message, PROTOCOL, bits, number, slots};
+use super::super::receiver::Receiver;
+use super::super::sender::Sender;
+
+const HEAD_JSON: &[u8] = br#"{"endpoint":"e"}"#;
+
+/// One message of each kind, with parts that are there, empty and no slices.
+fn every_kind() -> Vec<Message<'static>> {
+    let request = Request { credit: 16, timeout_ms: u64::MAX, head: HEAD_JSON, body: b"[1]" };
+    let lent = Lent { head: Some(b""), body: Some(b"[1]") };
+    let mut messages = vec![
+        Message::Cancel { call: 1 },
+        Message::Close { client: u64::MAX },
+        Message::Credit { call: 2, chunks: u32::MAX },
+        Message::Ping,
+        Message::Hello { protocol: PROTOCOL },
+        Message::Loaded { slots: u64::MAX },
+        Message::Refused { refusal: b"{}" },
+        Message::Reply { call: 3, status: 9, lent },
+        Message::Reply { call: 3, status: 0, lent: Lent { head: Some(HEAD_JSON), body: None } },
+        Message::Chunk { call: 4, lent: Lent { head: None, body: Some(b"x") } },
+        Message::Event { call: 0, level: 4, json: Some(HEAD_JSON) },
+        Message::Event { call: 5, level: 1, json: None },
+        Message::Pong,
+    ];
+    messages.extend(slots().map(|slot| Message::Call { slot, client: 7, call: 8, request }));
+    messages
+}
+
+/// A message as its bytes.
+fn bytes(message: &Message<'_>) -> Vec<u8> {
+    let (head, first, second) = message.parts();
+    [&head, first, second].concat()
+}
+
+#[test]
+fn every_message_is_read_as_it_was_sent() {
+    for message in every_kind() {
+        let bytes = bytes(&message);
+        assert_eq!(Message::length(&bytes), Ok(Some(bytes.len())), "{message:?}");
+        assert_eq!(format!("{:?}", Message::read(&bytes).unwrap()), format!("{message:?}"));
+    }
+}
+
+#[test]
+fn every_slot_has_a_bit_of_its_own() {
+    let mut numbers: Vec<_> = slots().map(number).collect();
+    assert!(numbers.len() < 63, "the last bit is for what is not known");
+    numbers.dedup();
+    assert_eq!(numbers, (0..u32::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
+    assert_eq!(bits(|slot| slot == Slot::Open), 1);
+}
+
+#[test]
+fn what_is_too_long_is_not_waited_for() {
+    let mut head = bytes(&Message::Pong);
+    head[36..40].copy_from_slice(&u32::to_le_bytes((1 << 30) + 1));
+    assert!(Message::length(&head).unwrap_err().0.contains("1073741824 is the most"));
+    let long = vec![0; LONGEST + 1];
+    let lent = Lent { head: Some(b""), body: Some(&long) };
+    let Message::Reply { call: 9, status: STATUS_ERROR, lent } = (Message::Chunk { call: 9, lent }).or_too_long(9)
+    else {
+        panic!("the call goes on")
+    };
+    let error: Error = serde_json::from_slice(lent.body.unwrap()).unwrap();
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_EXHAUSTED);
+}
+
+#[test]
+fn messages_are_put_together_from_any_pieces() {
+    let all: Vec<u8> = every_kind().iter().flat_map(bytes).collect();
+    for piece in [1, 7, HEAD, HEAD + 1, all.len()] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (mut receiver, mut read) = (Receiver::default(), Vec::new());
+        for piece in all.chunks(piece) {
+            std::io::Write::write_all(&mut &theirs, piece).unwrap();
+            assert_eq!(receiver.receive(&ours, RecvFlags::empty()), Ok(piece.len()));
+            while let Some(message) = receiver.next().unwrap() {
+                read.push(format!("{message:?}"));
+            }
+        }
+        assert_eq!(read, every_kind().iter().map(|message| format!("{message:?}")).collect::<Vec<_>>(), "{piece}");
+        drop(theirs);
+        assert_eq!(receiver.receive(&ours, RecvFlags::empty()), Ok(0));
+    }
+}
+
+#[test]
+fn a_sender_does_not_wait_for_its_reader_and_keeps_the_order() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let sender = Sender::new(ours);
+    let body = vec![7; 1 << 20];
+    // Nobody reads yet, and no socket holds as much.
+    for call in 0..64 {
+        sender.send(&Message::Chunk { call, lent: Lent { head: Some(b""), body: Some(&body) } });
+    }
+    sender.send(&Message::Pong);
+    let (mut receiver, mut read) = (Receiver::default(), 0);
+    loop {
+        match receiver.next().unwrap() {
+            Some(Message::Chunk { call, lent }) => {
+                assert_eq!((call, lent.body.unwrap().len()), (read, body.len()));
+                read += 1;
+            }
+            Some(Message::Pong) => break,
+            Some(other) => panic!("{other:?}"),
+            None => assert_ne!(receiver.receive(&theirs, RecvFlags::empty()), Ok(0)),
+        }
+    }
+    assert_eq!(read, 64);
+    drop(theirs);
+    // Nor does it mind that the reader has gone.
+    (0..64).for_each(|_| sender.send(&Message::Pong));
+}
+
+/// Bytes that somebody has tampered with are read as messages, or are malformed, and nothing else happens.
+#[test]
+fn no_bytes_confuse_the_reader() {
+    const ROUNDS: u64 = 20_000;
+    let all: Vec<u8> = every_kind().iter().flat_map(bytes).collect();
+    let (mut read, mut malformed) = (0_u64, 0_u64);
+    for seed in 0..ROUNDS {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut bytes = all.clone();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..bytes.len());
+            match random.u8(..4) {
+                0 => bytes[at] = random.u8(..),
+                1 => bytes[at] ^= 1 << random.u8(..8),
+                2 => bytes.truncate(at.max(1)),
+                _ => {
+                    let from = random.usize(..=at);
+                    let copied = bytes[from..at].to_vec();
+                    bytes.splice(from..from, copied);
+                }
+            }
+        }
+        let mut rest = bytes.as_slice();
+        loop {
+            match Message::length(rest) {
+                Ok(Some(length)) if length <= rest.len() => {
+                    assert!(length >= HEAD, "seed {seed}: it would be read for ever");
+                    match Message::read(&rest[..length]) {
+                        Ok(message) => {
+                            assert!(self::bytes(&message) == rest[..length], "seed {seed}: {message:?}");
+                            read += 1;
+                        }
+                        Err(_) => malformed += 1,
+                    }
+                    rest = &rest[length..];
+                }
+                Ok(_) => break,
+                Err(_) => {
+                    malformed += 1;
+                    break;
+                }
+            }
+        }
+    }
+    println!("{ROUNDS} rounds: {read} messages read, {malformed} malformed");
+    assert!(read > ROUNDS && malformed > 0);
+}

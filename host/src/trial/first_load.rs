@@ -1,0 +1,96 @@
+//! Whether a file has been loaded before, how that went, and a trial for what has not.
+
+use std::path::Path;
+
+use mlflow_deploy_plugin_api::ffi::{Lent, ToHost};
+
+use super::memory::{Memory, Verdict};
+use crate::digest::{Digest, Identity};
+use crate::file::PluginFile;
+use crate::isolation::{Child, Recipe};
+use crate::{Refusal, loading};
+
+/// The trials of first loads, and what is remembered of them; without a memory nothing is tried.
+#[derive(Debug)]
+pub(crate) struct Trials(Option<Memory>);
+
+/// What is known of a file before it is loaded.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// It was loaded before, or nobody wants to know.
+    Known,
+    /// It was never loaded before.
+    New(Digest),
+}
+
+impl Trials {
+    pub(crate) fn new(memory: Option<Memory>) -> Self {
+        Self(memory)
+    }
+
+    /// Refuses a file that is known to be quarantined. It is not read for that.
+    pub(crate) fn check(&self, identity: &Identity) -> Result<(), Refusal> {
+        let Some(memory) = &self.0 else { return Ok(()) };
+        memory.digest(identity).map_or(Ok(()), |digest| was_loaded(memory, &digest).map(drop))
+    }
+
+    /// What is known of a file, which is read unless it was before.
+    pub(crate) fn standing(&self, opened: &PluginFile) -> Result<Standing, Refusal> {
+        let Some(memory) = &self.0 else { return Ok(Standing::Known) };
+        let digest = match memory.digest(&opened.identity) {
+            Some(digest) => digest,
+            None => {
+                let digest = opened.measure()?.digest;
+                memory.keep_digest(&opened.identity, &digest);
+                digest
+            }
+        };
+        Ok(if was_loaded(memory, &digest)? { Standing::Known } else { Standing::New(digest) })
+    }
+
+    /// Loads a plugin into a process of its own, which ends at once.
+    pub(crate) async fn hold(recipe: Recipe) -> Result<(), Refusal> {
+        loading::on_a_thread(move || Child::start(&recipe, &Nobody).map(drop)).await
+    }
+
+    /// Remembers how a first load went: that it did, or that the process crashed or hung. What else can be wrong harms
+    /// nobody, and may be put right without a change to the file.
+    pub(crate) fn judge<T>(&self, standing: &Standing, file: &Path, outcome: &Result<T, Refusal>) {
+        let (Standing::New(digest), Some(memory)) = (standing, &self.0) else { return };
+        let quarantined = match outcome {
+            Ok(_) => None,
+            Err(Refusal::Crashed { how, .. }) => Some(format!("its process {how}")),
+            Err(refusal @ Refusal::TimedOut(_)) => Some(format!("it {}", refusal.reason())),
+            Err(_) => return,
+        };
+        memory.keep_verdict(digest, &Verdict { file: file.to_owned(), quarantined });
+    }
+
+    /// Forgets how the first load of a file went, which so becomes new.
+    pub(crate) fn forget(&self, opened: &PluginFile) -> Result<Standing, Refusal> {
+        let Some(memory) = &self.0 else { return Ok(Standing::Known) };
+        let digest = opened.measure()?.digest;
+        let unwritable = |error: std::io::Error| Refusal::Unreadable(format!("what is remembered of it: {error}"));
+        memory.forget_verdict(&digest).map_err(unwritable)?;
+        Ok(Standing::New(digest))
+    }
+}
+
+/// Whether what has this SHA-256 was loaded before; refuses what is quarantined.
+fn was_loaded(memory: &Memory, digest: &Digest) -> Result<bool, Refusal> {
+    match memory.verdict(digest) {
+        Some(Verdict { quarantined: Some(reason), .. }) => Err(Refusal::Quarantined { reason }),
+        known => Ok(known.is_some()),
+    }
+}
+
+/// Who listens to a plugin that is only tried: what it says is said again when it is loaded.
+struct Nobody;
+
+impl ToHost for Nobody {
+    fn reply(&self, _: u64, _: u32, _: Lent<'_>) {}
+
+    fn chunk(&self, _: u64, _: Lent<'_>) {}
+
+    fn event(&self, _: u64, _: u32, _: Option<&[u8]>) {}
+}

@@ -1,0 +1,169 @@
+//! Carries calls through the functions of a library in this process, and its callbacks back.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use super::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
+use super::contain::contain;
+use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
+use crate::{Error, ErrorCode, Result};
+
+/// An instance of a plugin in this process.
+#[derive(Debug)]
+pub struct Table {
+    functions: PluginTable,
+    /// What `init` returned.
+    handle: *mut c_void,
+}
+
+// SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
+unsafe impl Send for Table {}
+// SAFETY: as above; nothing in here is ever written to.
+unsafe impl Sync for Table {}
+
+impl Table {
+    /// Makes an instance of the plugin, which talks to `host` for as long as the process lives. It blocks for as long
+    /// as the plugin's `init` takes.
+    ///
+    /// # Safety
+    /// Every function in the table honours the contract of [`PluginTable`] and stays where it is for the life of the
+    /// process.
+    ///
+    /// # Errors
+    /// `PLUGIN_LOAD_FAILED` where the plugin says that it could not be made.
+    pub unsafe fn start(functions: PluginTable, host: Arc<dyn ToHost>) -> Result<Self> {
+        let refused = || Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed");
+        let init = functions.init.ok_or_else(refused)?;
+        // SAFETY: the caller vouches for the table; the host's own table lives as long as the process.
+        let handle = unsafe { init(std::ptr::from_ref(api(host)).cast()) };
+        if handle.is_null() {
+            return Err(refused());
+        }
+        Ok(Self { functions, handle })
+    }
+}
+
+impl ToPlugin for Table {
+    fn has(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Open => self.functions.open.is_some(),
+            Slot::Operation(operation) => self.functions.slot(operation).is_some(),
+            Slot::RunLocal => self.functions.run_local.is_some(),
+            Slot::Shutdown => self.functions.shutdown.is_some(),
+            Slot::TargetHelp => self.functions.target_help.is_some(),
+        }
+    }
+
+    fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
+        let request = to_abi(request);
+        let request = &raw const request;
+        let of_client = match slot {
+            Slot::Open => self.functions.open,
+            Slot::Operation(operation) => self.functions.slot(operation),
+            Slot::RunLocal | Slot::Shutdown | Slot::TargetHelp => None,
+        };
+        let of_plugin = match slot {
+            Slot::RunLocal => self.functions.run_local,
+            Slot::TargetHelp => self.functions.target_help,
+            Slot::Open | Slot::Operation(_) | Slot::Shutdown => None,
+        };
+        if let Some(enter) = of_client {
+            // SAFETY: the table was vouched for at the start; the request outlives the call.
+            unsafe { enter(self.handle, client, call, request) };
+        } else if let Some(enter) = of_plugin {
+            // SAFETY: the table was vouched for at the start; the request outlives the call.
+            unsafe { enter(self.handle, call, request) };
+        } else if let (Slot::Shutdown, Some(shutdown)) = (slot, self.functions.shutdown) {
+            // SAFETY: the table was vouched for at the start.
+            unsafe { shutdown(self.handle, call) };
+        }
+    }
+
+    fn close(&self, client: u64) {
+        if let Some(close) = self.functions.close {
+            // SAFETY: the table was vouched for at the start.
+            unsafe { close(self.handle, client) };
+        }
+    }
+
+    fn cancel(&self, call: u64) {
+        if let Some(cancel) = self.functions.cancel {
+            // SAFETY: the table was vouched for at the start.
+            unsafe { cancel(self.handle, call) };
+        }
+    }
+
+    fn credit(&self, call: u64, chunks: u32) {
+        if let Some(credit) = self.functions.credit {
+            // SAFETY: the table was vouched for at the start.
+            unsafe { credit(self.handle, call, chunks) };
+        }
+    }
+}
+
+fn to_abi(request: &Request<'_>) -> AbiRequest {
+    #[expect(clippy::cast_possible_truncation, reason = "the struct is some dozen bytes long")]
+    const SIZE: u32 = size_of::<AbiRequest>() as u32;
+    AbiRequest {
+        size: SIZE,
+        credit: request.credit,
+        timeout_ms: request.timeout_ms,
+        head: AbiSlice::lend(request.head),
+        body: AbiSlice::lend(request.body),
+    }
+}
+
+/// The host as a table for a plugin. It lives as long as the process: plugins may call late.
+fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
+    let host: &'static Arc<dyn ToHost> = Box::leak(Box::new(host));
+    #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
+    Box::leak(Box::new(HostApi {
+        size: size_of::<HostApi>() as u32,
+        abi: ABI,
+        ctx: std::ptr::from_ref(host).cast_mut().cast(),
+        reply: Some(reply),
+        chunk: Some(chunk),
+        event: Some(event),
+    }))
+}
+
+/// Runs a callback. What panics in the host must not unwind into the plugin.
+fn callback(ctx: *mut c_void, work: impl FnOnce(&dyn ToHost)) {
+    // SAFETY: `ctx` is the host that was leaked with the table that the plugin got it from.
+    if let Some(host) = unsafe { ctx.cast::<Arc<dyn ToHost>>().cast_const().as_ref() } {
+        let _contained = contain(|| work(host.as_ref()));
+    }
+}
+
+unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
+    callback(ctx, |host| {
+        // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
+        host.reply(call, status, unsafe { lent(&head, &body) });
+    });
+}
+
+unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
+    callback(ctx, |host| {
+        // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
+        host.chunk(call, unsafe { lent(&head, &body) });
+    });
+}
+
+unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
+    callback(ctx, |host| {
+        // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
+        host.event(call, level, unsafe { json.bytes() });
+    });
+}
+
+/// Both slices for as long as they are borrowed.
+///
+/// # Safety
+/// The plugin promises that both are readable for as long.
+unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> Lent<'a> {
+    // SAFETY: the plugin's promise is passed on as it is.
+    let head = unsafe { head.bytes() };
+    // SAFETY: the plugin's promise is passed on as it is.
+    let body = unsafe { body.bytes() };
+    Lent { head, body }
+}

@@ -1,0 +1,107 @@
+//! What becomes of calls, streams and clients when their process dies, and of the calls after that.
+
+use std::time::{Duration, Instant};
+
+use mlflow_deploy::args::PredictStream;
+use mlflow_deploy::{ClientOptions, DeployClient, ErrorCode, JSON, Payload};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Said, hermit, predict};
+
+/// Longer than anything takes here, even on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+async fn pid(client: &DeployClient) -> Pid {
+    let pid = client.predict(predict("pid")).await.unwrap().json().unwrap();
+    Pid::from_raw(pid).unwrap()
+}
+
+#[tokio::test]
+async fn its_callers_learn_how_the_process_ended_and_what_it_said_last() {
+    let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let error = client.predict(predict("abort")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
+    assert!(error.message().starts_with("the plugin's process was ended by signal 6 (SIGABRT)"), "{error}");
+    assert_eq!(error.causes().last(), Some("its log: about to abort"));
+    let error = client.predict(predict("exit")).await.unwrap_err();
+    assert_eq!(error.message(), "the plugin's process ended with exit code 3");
+    assert_eq!(error.causes().last(), Some("its log: about to exit"));
+    let inputs = Payload::new(JSON, "[1]");
+    let endpoint = Some("abort".to_owned());
+    let mut stream = client.predict_stream(&PredictStream { endpoint, inputs, ..PredictStream::default() }).unwrap();
+    for number in 0..20 {
+        assert_eq!(stream.next().await.unwrap().unwrap().json::<u64>().unwrap(), number);
+    }
+    assert_eq!(stream.next().await.unwrap().unwrap_err().code(), &ErrorCode::PLUGIN_CRASHED);
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn clients_outlive_their_process() {
+    let host = hermit().on_event(|_| {}).build();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let options = ClientOptions::new(&serde_json::json!({"token": "s3cret", "unless": file})).unwrap();
+    let plain = host.get_deploy_client(Some("hermit")).await.unwrap();
+    let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
+    let first = pid(&plain).await;
+    client.predict(predict("abort")).await.unwrap_err();
+    // Both are opened again in one new process, each with the options that it was made with.
+    let (answer, second) = tokio::join!(client.predict(predict("options")), pid(&plain));
+    assert_eq!(answer.unwrap().bytes(), options.as_str().as_bytes());
+    assert_ne!(first, second);
+
+    // One that cannot be opened again says why, and can be when that has changed.
+    plain.predict(predict("abort")).await.unwrap_err();
+    std::fs::write(&file, "").unwrap();
+    let refused = client.predict(predict("echo")).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (&ErrorCode::UNAUTHENTICATED, "the file is there"));
+    plain.predict(predict("echo")).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(client.predict(predict("echo")).await.unwrap().bytes(), b"[1]");
+}
+
+#[tokio::test]
+async fn a_process_that_dies_again_and_again_is_not_started_for_ever() {
+    let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..5 {
+        let error = client.predict(predict("exit")).await.unwrap_err();
+        assert_eq!(error.message(), "the plugin's process ended with exit code 3");
+    }
+    let error = client.predict(predict("echo")).await;
+    // A machine that took a minute for the above has every right to start it once more.
+    if begun.elapsed() < Duration::from_secs(50) {
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
+        assert!(error.message().starts_with("the plugin's process was started 5 times within 60 s"), "{error}");
+        assert!(error.is_retryable() && error.retry_after().is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_one_of_a_thousand_calls_ends_when_the_process_is_killed() {
+    const CALLS: usize = 1000;
+    let said = Said::default();
+    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let process = pid(&client).await;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { (client.predict(predict("wait")).await, Instant::now()) })
+        })
+        .collect();
+    said.wait("waiting", CALLS).await;
+    let killed = Instant::now();
+    kill_process(process, Signal::KILL).unwrap();
+    let mut last = killed;
+    for call in calls {
+        let (answer, ended) = tokio::time::timeout(PATIENCE, call).await.expect("every call ends").unwrap();
+        let error = answer.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
+        assert_eq!(error.message(), "the plugin's process was ended by signal 9 (SIGKILL)");
+        last = last.max(ended);
+    }
+    println!("kill -9: {CALLS} of {CALLS} calls ended with PLUGIN_CRASHED, the last {:?} after it", last - killed);
+    assert_ne!(pid(&client).await, process, "and the next call finds a new process");
+}

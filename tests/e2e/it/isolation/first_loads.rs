@@ -1,0 +1,195 @@
+//! First loads: tried in a process of their own, remembered, quarantined where they crash or hang, and tried again.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy::{CandidateState, Host, Refusal};
+use mlflow_deploy_test_support::cdylib;
+use tempfile::TempDir;
+
+use crate::command::{Ran, Run, mlflow_deploy};
+
+/// A copy of a plugin, and a folder for what is remembered of it.
+struct Place {
+    folder: TempDir,
+    library: PathBuf,
+}
+
+impl Place {
+    fn new(package: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("plugin.so");
+        fs::copy(cdylib::path(package), &library).unwrap();
+        Self { folder, library }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn run(&self, arguments: &str, way: &str) -> Ran {
+        self.set_up(arguments).env("MISBEHAVE", way).stdin("[1]").run()
+    }
+
+    fn set_up(&self, arguments: &str) -> Run {
+        mlflow_deploy(arguments).env("XDG_STATE_HOME", self.state()).plugin_dir(self.folder.path())
+    }
+}
+
+fn misbehave() -> Place {
+    Place::new("mlflow-deploy-fixture-misbehave")
+}
+
+const PREDICT: &str = "predict -t misbehave --endpoint e -I -";
+
+#[test]
+fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {
+    for (way, isolate) in [("init-crash", ""), ("load-crash", ""), ("load-crash", "--isolate")] {
+        let place = misbehave();
+        let predict = format!("{PREDICT} {isolate}");
+        let ran = place.run(&predict, way);
+        assert_eq!(ran.code, 3, "{way}: {ran:?}");
+        assert!(ran.stderr.contains("its process was ended by signal 6 (SIGABRT)"), "{way}: {ran:?}");
+
+        // It would work now, but who knows for how long.
+        let quarantined = "quarantined: its process was ended by signal 6 (SIGABRT)";
+        let ran = place.run(&predict, "");
+        assert_eq!(ran.code, 3, "{way}: {ran:?}");
+        assert!(ran.stderr.contains(quarantined) && ran.stderr.contains("`mlflow-deploy plugins retry`"), "{ran:?}");
+        let listed = place.run("plugins list --json", "").json();
+        let reason = listed["plugins"][0]["reason"].as_str().unwrap();
+        assert!(listed["plugins"][0]["state"] == "refused" && reason.starts_with(quarantined), "{listed}");
+
+        let ran = place.run("plugins retry other", "");
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let ran = place.run("plugins retry misbehave", way);
+        assert_eq!(ran.code, 3, "{way}: {ran:?}");
+        let ran = place.run("plugins retry", "");
+        assert_eq!((ran.code, ran.stdout), (0, format!("{} can be loaded\n", place.library.display())), "{way}");
+        assert_eq!(place.run(&predict, "").stdout, "[1]\n");
+        assert_eq!(place.run("plugins retry", "").stdout, "no plugin is quarantined\n");
+    }
+}
+
+#[test]
+fn a_file_is_tried_again_when_it_has_changed_and_wherever_it_is() {
+    let place = misbehave();
+    assert_eq!(place.run(PREDICT, "load-crash").code, 3);
+    // What was quarantined is what is in the file, whatever it is called.
+    let copy = place.folder.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let copied = copy.join("other.so");
+    fs::copy(&place.library, &copied).unwrap();
+    let ran = mlflow_deploy(PREDICT).env("XDG_STATE_HOME", place.state()).plugin_dir(&copy).stdin("[1]").run();
+    assert!(ran.code == 3 && ran.stderr.contains("quarantined: "), "{ran:?}");
+    let ran = mlflow_deploy("plugins retry").arg(&copied).env("XDG_STATE_HOME", place.state()).run();
+    assert_eq!((ran.code, ran.stdout), (0, format!("{} can be loaded\n", copied.display())));
+
+    assert_eq!(place.run("plugins retry", "load-crash").stdout, "no plugin is quarantined\n", "neither name is now");
+    fs::remove_dir_all(place.state()).unwrap();
+    assert_eq!(place.run(PREDICT, "load-crash").code, 3);
+    OpenOptions::new().append(true).open(&place.library).unwrap().write_all(b"\n").unwrap();
+    assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
+}
+
+#[test]
+fn what_hangs_at_first_costs_its_time_only_once() {
+    let place = misbehave();
+    let ran = place.run(PREDICT, "load-hang");
+    assert!(ran.code == 3 && ran.stderr.contains("did not finish loading within 10 s"), "{ran:?}");
+    let ran = place.run(PREDICT, "load-hang");
+    let reason = "quarantined: it did not finish loading within 10 s when it was first loaded";
+    assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
+}
+
+#[test]
+fn what_is_refused_for_other_reasons_is_not_quarantined() {
+    let place = misbehave();
+    for way in ["null-table", "init-null", "future-abi"] {
+        assert_eq!(place.run(PREDICT, way).code, 3, "{way}");
+    }
+    assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
+}
+
+#[test]
+fn what_is_known_is_not_tried_and_no_list_tries_anything() {
+    let place = misbehave();
+    assert_eq!(place.run("plugins list", "load-crash").code, 0);
+    assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "there is none in this folder");
+    assert!(!place.state().exists(), "nothing was looked at closely");
+
+    // Without the program there is no trial: then that is said, and what it was told is done.
+    let none = |place: &Place| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
+    let ran = none(&place);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"));
+    assert!(ran.stderr.contains("is loaded without a trial") && ran.stderr.contains("`/no/program`"), "{ran:?}");
+    assert!(none(&place).stderr.contains("is loaded without a trial"), "which does not make it known");
+
+    assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
+    let ran = none(&place);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "[1]\n", ""));
+}
+
+#[test]
+fn without_a_place_to_remember_it_everything_is_tried_each_time() {
+    let run = |way: &str| {
+        let run = mlflow_deploy(PREDICT).plugin("mlflow-deploy-fixture-misbehave");
+        run.env("MISBEHAVE", way).stdin("[1]").run()
+    };
+    for _ in 0..2 {
+        let ran = run("load-crash");
+        assert!(ran.code == 3 && ran.stderr.contains("while it was loaded"), "{ran:?}");
+    }
+    assert_eq!(run("").stdout, "[1]\n");
+}
+
+#[test]
+fn the_user_s_configuration_says_how_plugins_run() {
+    let place = misbehave();
+    let config = place.folder.path().join("config/mlflow-deploy");
+    fs::create_dir_all(&config).unwrap();
+    let run = |text: &str, way: &str| {
+        fs::write(config.join("config.toml"), text).unwrap();
+        let run = place.set_up(PREDICT).env("XDG_CONFIG_HOME", config.parent().unwrap());
+        run.env("MISBEHAVE", way).stdin("[1]").run()
+    };
+    let isolated = "[plugins.misbehave]\nisolation = \"process\"\n";
+    let ran = run(isolated, "crash");
+    assert!(ran.code == 4 && ran.stderr.starts_with("error: the plugin's process was ended by signal 6"), "{ran:?}");
+    assert_eq!(run("[plugins.other]\nisolation = \"process\"\n", "").stdout, "[1]\n");
+    let ran = run("[plugins.misbehave]\nisolation = \"proces\"\n", "");
+    assert!(ran.code == 2 && ran.stderr.contains("line 2: unknown variant `proces`"), "{ran:?}");
+
+    // Without trials, what crashes takes the process along, as it always did.
+    fs::write(config.join("config.toml"), "try-first-loads = false").unwrap();
+    let run = place.set_up(PREDICT).env("XDG_CONFIG_HOME", config.parent().unwrap());
+    let output = run.env("MISBEHAVE", "load-crash").spawn().wait_with_output().unwrap();
+    assert_eq!(output.status.code(), None, "{output:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_embeds_the_host_may_try_first_loads_too() {
+    let place = Place::new("mlflow-deploy-example-echo");
+    let host = |program: &Path| {
+        let host = Host::builder().plugin(&place.library).plugin_host(program).on_event(|_| {});
+        host.try_first_loads().state_dir(place.state()).build()
+    };
+    let program = cdylib::program("mlflow-deploy-plugin-host");
+    host(program).get_deploy_client(Some("echo")).await.unwrap();
+    let verdicts = place.state().join("verdicts");
+    assert_eq!(fs::read_dir(&verdicts).unwrap().count(), 1);
+
+    // A note that says otherwise is believed, and forgotten when the plugin is tried again.
+    let note = fs::read_dir(&verdicts).unwrap().next().unwrap().unwrap().path();
+    fs::write(&note, r#"{"file": "/a.so", "quarantined": "ate the cat"}"#).unwrap();
+    let host = host(program);
+    let discovery = host.discover();
+    let CandidateState::Refused(Refusal::Quarantined { reason }) = &discovery.candidates[0].state else {
+        panic!("{discovery:?}")
+    };
+    assert_eq!(reason, "ate the cat");
+    host.get_deploy_client(Some("echo")).await.unwrap_err();
+    host.retry(&discovery.candidates[0]).await.unwrap();
+    host.get_deploy_client(Some("echo")).await.unwrap();
+}

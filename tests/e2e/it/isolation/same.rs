@@ -1,0 +1,153 @@
+//! What is the same in a process of its own: answers, streams with credit, cancellation, deadlines, options.
+
+use std::time::Duration;
+
+use mlflow_deploy::args::{ListEndpoints, PredictStream};
+use mlflow_deploy::{ClientOptions, ErrorCode, Host, JSON, Operation, Payload};
+use mlflow_deploy_test_support::{broken, cdylib};
+
+use super::{Said, hermit, predict};
+use crate::command::mlflow_deploy;
+
+#[test]
+fn every_operation_answers_the_same() {
+    for arguments in [
+        "create -t mirror --name a -m models:/a/1 -f onnx -C k=v --json",
+        "update -t faketarget --name a -m models:/a/1 -f onnx",
+        "delete -t mirror --name a",
+        "list -t mirror --json",
+        "get -t mirror --name a --endpoint e --json",
+        "create-endpoint -t mirror --endpoint e --json",
+        "update-endpoint -t mirror --endpoint e",
+        "delete-endpoint -t mirror --endpoint e",
+        "list-endpoints -t mirror",
+        "get-endpoint -t mirror --endpoint e",
+        "get -t noflavor --name a",
+        "create -t mirror --name a -m m -C raiseError=True",
+        "predict -t mirror --endpoint e -I -",
+        "predict -t mirror --endpoint e -I - --stream",
+        "explain -t mirror --endpoint e -I -",
+        "invoke repeat -t mirror --endpoint e -I -",
+        "invoke nothing -t mirror --json",
+        "run-local -t faketarget --name a -m brief",
+        "help -t faketarget",
+    ] {
+        let run = |more: &str| {
+            let run = mlflow_deploy(&format!("{arguments} {more}")).plugin("mlflow-deploy-fixture-faketarget");
+            run.stdin("{\"x\": [1, NaN]}").run()
+        };
+        let (in_process, isolated) = (run(""), run("--isolate"));
+        assert_eq!(
+            (isolated.code, &isolated.stdout, &isolated.stderr),
+            (in_process.code, &in_process.stdout, &in_process.stderr),
+            "{arguments}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn large_inputs_go_there_and_back() {
+    let client = hermit().build().get_deploy_client(Some("hermit")).await.unwrap();
+    // More than any socket takes at once, in both directions at the same time.
+    let bytes: Vec<u8> = (0..32 * 1024 * 1024_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let echo = || {
+        let inputs = Payload::new("application/octet-stream", bytes.clone());
+        client.predict(mlflow_deploy::args::Predict { inputs, ..predict("echo") })
+    };
+    let (one, two) = tokio::join!(echo(), echo());
+    for answer in [one.unwrap(), two.unwrap()] {
+        assert_eq!(answer.content_type(), "application/octet-stream");
+        assert!(answer.bytes() == bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_runs_no_further_ahead_than_its_credit() {
+    let said = Said::default();
+    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let inputs = Payload::new(JSON, "[1]");
+    let mut stream = client.predict_stream(&PredictStream { inputs, ..PredictStream::default() }).unwrap();
+    // Sixteen chunks may be sent; the seventeenth has to wait.
+    said.wait("16", 1).await;
+    // The plugin has one thread: once it has answered this, it has done all that it could.
+    client.predict(predict("echo")).await.unwrap();
+    assert_eq!(said.all().last().unwrap(), "16");
+    for number in 0..8 {
+        assert_eq!(stream.next().await.unwrap().unwrap().json::<u64>().unwrap(), number);
+    }
+    said.wait("24", 1).await;
+    client.predict(predict("echo")).await.unwrap();
+    assert_eq!(said.all().last().unwrap(), "24");
+}
+
+#[tokio::test]
+async fn deadlines_and_cancellation_reach_the_process() {
+    let said = Said::default();
+    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let limited = client.with_timeout(Some(Duration::from_millis(100)));
+    let error = limited.predict(predict("wait")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.predict(predict("wait")).await }
+    });
+    said.wait("waiting", 2).await;
+    client.close();
+    assert_eq!(waiting.await.unwrap().unwrap_err().code(), &ErrorCode::CANCELLED);
+    assert_eq!(client.predict(predict("echo")).await.unwrap_err().code(), &ErrorCode::CANCELLED);
+}
+
+#[tokio::test]
+async fn a_plugin_is_asked_for_what_it_has() {
+    let host = hermit().build();
+    let options = ClientOptions::new(&serde_json::json!({"token": "s3cret"})).unwrap();
+    let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
+    assert!(client.supports(Operation::Predict) && !client.supports(Operation::ListEndpoints));
+    let error = client.list_endpoints(ListEndpoints {}).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::NOT_IMPLEMENTED);
+    assert_eq!(client.predict(predict("options")).await.unwrap().bytes(), br#"{"token":"s3cret"}"#);
+}
+
+#[test]
+fn the_process_sees_what_its_plugin_declares_and_little_else() {
+    let home = tempfile::tempdir().unwrap();
+    let run =
+        mlflow_deploy("predict -t hermit --endpoint environment -I - --json").plugin("mlflow-deploy-fixture-hermit");
+    let run = run.env("HERMIT_TOKEN", "t").env("OTHER_TOKEN", "s3cret").env("LC_ALL", "C").env("HOME", home.path());
+    let ran = run.env("AWS_SECRET_ACCESS_KEY", "s3cret").env("no_proxy", "*").stdin("[1]").run();
+    let mut seen: Vec<String> = serde_json::from_value(ran.json()).unwrap();
+    seen.sort();
+    assert_eq!(seen, ["HERMIT_TOKEN", "HOME", "LC_ALL", "no_proxy"]);
+}
+
+#[test]
+fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, why) in broken::isolated(folder.path()) {
+        let list = |run: crate::command::Run| run.arg("--plugin").arg(&path).run();
+        let ran = list(mlflow_deploy("list-endpoints -t c-echo"));
+        assert_eq!(ran.code, 0, "{path:?}: {ran:?}");
+        let none = |run: crate::command::Run| list(run.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program"));
+        let ran = none(mlflow_deploy("list-endpoints -t c-echo"));
+        assert_eq!(ran.code, 3, "{path:?}: {ran:?}");
+        for part in ["must run in a process of its own", why, "is none of `/no/program`"] {
+            assert!(ran.stderr.contains(part), "{path:?}: {ran:?}");
+        }
+    }
+    let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
+    let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").run();
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("for so it is configured"), "{ran:?}");
+    let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
+    let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/bin/true").run();
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stderr.contains("`/bin/true` is no plugin host of this version: it ended with exit code 0"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn plugins_are_isolated_by_name() {
+    let echo = || Host::builder().plugin(cdylib::path("mlflow-deploy-example-echo")).plugin_host("/no/program");
+    echo().isolate(["other"]).build().get_deploy_client(Some("echo")).await.unwrap();
+    let error = echo().isolate(["other", "echo"]).build().get_deploy_client(Some("echo")).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PLUGIN_LOAD_FAILED);
+}
