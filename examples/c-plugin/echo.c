@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "mlflow_deploy_plugin.h"
 
 #ifndef TARGET
@@ -42,13 +43,25 @@ static void reply(void *plugin, uint64_t call, mlflow_deploy_slice head, mlflow_
     host->reply(host->ctx, call, MLFLOW_DEPLOY_OK, head, body);
 }
 
+/* Whether a request can be read; where it cannot, that is the reply. A head is empty, or an object in JSON. */
+static bool is_readable(void *plugin, uint64_t call, const mlflow_deploy_request *request) {
+    const mlflow_deploy_host *host = plugin;
+    mlflow_deploy_slice head = request->head, body = request->body;
+    bool is_there = (head.ptr != NULL || head.len == 0) && (body.ptr != NULL || body.len == 0);
+    if (is_there && (head.len == 0 || json_is_object(head.ptr, head.len))) return true;
+    host->reply(host->ctx, call, MLFLOW_DEPLOY_ERROR, text(""),
+                text("{\"code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"failed to read the arguments: expected an object"
+                     " in JSON\"}"));
+    return false;
+}
+
 /* The host may still call, and late: the instance stays. */
 static void stop(void *plugin, uint64_t call) { reply(plugin, call, text(""), text("")); }
 
 /* All clients are alike, so that none has to be kept. */
 static void open_client(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
-    (void)client, (void)request;
-    reply(plugin, call, text(""), text(""));
+    (void)client;
+    if (is_readable(plugin, call, request)) reply(plugin, call, text(""), text(""));
 }
 
 static void close_client(void *plugin, uint64_t client) { (void)plugin, (void)client; }
@@ -56,14 +69,14 @@ static void close_client(void *plugin, uint64_t client) { (void)plugin, (void)cl
 static void cancel(void *plugin, uint64_t call) { (void)plugin, (void)call; }
 
 static void list_endpoints(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
-    (void)client, (void)request;
-    reply(plugin, call, text(""), text("[{\"name\":\"echo\"}]"));
+    (void)client;
+    if (is_readable(plugin, call, request)) reply(plugin, call, text(""), text("[{\"name\":\"echo\"}]"));
 }
 
 /* The request's head names the format of its body in "content_type", and so does a reply's. */
 static void predict(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
     (void)client;
-    reply(plugin, call, request->head, request->body);
+    if (is_readable(plugin, call, request)) reply(plugin, call, request->head, request->body);
 }
 
 static const mlflow_deploy_plugin plugin = {

@@ -7,6 +7,8 @@
  *      reads it from the file and runs nothing. See MLFLOW_DEPLOY_MANIFEST below.
  *   2. the function mlflow_deploy_plugin_v1, which returns the plugin's table. The table lives as long as the process.
  *
+ * CONTRACT.md states what a plugin promises, clause by clause; mlflow-deploy-conformance checks it.
+ *
  * Rules that hold for every function, on both sides:
  *
  *   - It may be called from any thread, it does not block (50 ms, and 1 ms more for each MiB, at most), and it does not

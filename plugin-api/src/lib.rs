@@ -5,6 +5,7 @@ pub mod args;
 pub mod call;
 mod chunks;
 mod client;
+pub mod contract;
 mod error;
 pub mod ffi;
 mod json;

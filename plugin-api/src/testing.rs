@@ -1,5 +1,7 @@
 //! Drives a plugin through its table in one process, without loading a library.
 //!
+//! [`raw`] is for those who prove a library right: it loads one, and makes calls that no host would make.
+//!
 //! The same calls can so be made natively and through the boundary, and their answers compared. Nothing is loaded, so
 //! tools that cannot follow `dlopen`, such as Miri, see all of it.
 
@@ -7,6 +9,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
+
+/// Loads a library and calls its table with anything at all, to see what it does.
+///
+/// The functions are safe to write and run code that nobody vouches for: what they load may do anything to the process.
+/// Call them in one that may be lost.
+pub mod raw {
+    pub use crate::ffi::raw::{
+        Bytes, Call, Chunk, Driver, Entered, Event, HostShape, Library, Reply, Request, Slot, TableFacts, in_fork,
+    };
+}
 
 use crate::args::Arguments;
 use crate::call::{Event, Level};

@@ -133,9 +133,7 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
         let head = unsafe { request.head.copy() }.ok_or_else(null_slice)?;
         // SAFETY: the host lends the body until the slot returns.
         let body = unsafe { request.body.copy() }.ok_or_else(null_slice)?;
-        let head = if head.is_empty() { b"{}".as_slice() } else { &head };
-        let head = serde_json::from_slice(head)
-            .map_err(|error| Error::invalid_parameter(format!("failed to read the arguments: {error}")))?;
+        let head = arguments(&head)?;
         let timeout = (request.timeout_ms > 0).then(|| Duration::from_millis(request.timeout_ms));
         start(instance, Order { call, client, credit: request.credit, timeout }, head, body)
     });
@@ -144,6 +142,22 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
         Ok(Err(refusal)) => instance.host.reply(call, Err(refusal)),
         Err(message) => instance.host.reply(call, Err(panicked(&message))),
     }
+}
+
+/// Reads a head, which is a JSON object, or nothing.
+///
+/// serde would take a list for a struct as well, its elements in the order of the fields, and would not look at the
+/// bytes of a text that nobody asks for.
+fn arguments<H: DeserializeOwned>(head: &[u8]) -> Result<H> {
+    let unreadable =
+        |why: &dyn std::fmt::Display| Error::invalid_parameter(format!("failed to read the arguments: {why}"));
+    let text = std::str::from_utf8(head).map_err(|error| unreadable(&error))?;
+    let text = if text.is_empty() { "{}" } else { text };
+    let arguments = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(unreadable(&"expected a JSON object"));
+    }
+    Ok(arguments)
 }
 
 fn null_slice() -> Error {

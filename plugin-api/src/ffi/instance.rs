@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::contain::contain;
 use super::host::Host;
-use super::runtime::Runtime;
+use super::runtime::{Runtime, within};
 use super::task::{Outcome, Stop, Task};
 use crate::call::{Context, Event, Level};
 use crate::{Chunks, Error, ErrorCode, Payload, Result};
@@ -98,7 +98,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
         let finish = move |outcome| self.finish(order, outcome);
         // The work is made inside the task: what its author does before the first await is contained as well.
-        let task = Task::new(async move { work(chunks).await }, stop, context, finish);
+        let task = Task::new(async move { within(order.timeout, work(chunks)).await }, stop, context, finish);
         if let Err(error) = self.runtime.spawn(task) {
             host.event(order.call, Level::Error, &said(format!("failed to start the plugin's runtime: {error}")));
         }

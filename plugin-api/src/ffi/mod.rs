@@ -8,6 +8,7 @@
 //! | `place` | plugin | the file that it was loaded from |
 //! | `accept` | host | reads a library's table, and checks it |
 //! | `import`, `stream`, `pending` | host | calls slots, and waits for replies by id |
+//! | `raw` | host | calls slots as no host would, for whoever proves a plugin right |
 //!
 //! Nothing that crosses changes its owner: a slice is lent for one function, and whoever receives it copies what it
 //! keeps. So there is nothing to free on the other side, and no allocator to agree on.
@@ -30,6 +31,8 @@ mod accept;
 mod import;
 #[cfg(feature = "host")]
 mod pending;
+#[cfg(feature = "testing")]
+pub(crate) mod raw;
 #[cfg(feature = "host")]
 mod stream;
 

@@ -1,9 +1,9 @@
 //! What drives a plugin's futures: a small tokio runtime of its own, or a thread per call without the feature.
 
 #[cfg(feature = "runtime")]
-pub(super) use pooled::Runtime;
+pub(super) use pooled::{Runtime, within};
 #[cfg(not(feature = "runtime"))]
-pub(super) use threaded::Runtime;
+pub(super) use threaded::{Runtime, within};
 
 use crate::Result;
 
@@ -25,6 +25,7 @@ mod pooled {
     use std::io;
     use std::panic::resume_unwind;
     use std::sync::{Mutex, PoisonError};
+    use std::time::Duration;
 
     use tokio::runtime::Builder;
 
@@ -81,6 +82,20 @@ mod pooled {
         }
     }
 
+    /// Ends work that its caller does not wait for any more. It gets a little longer than that: an operation that keeps
+    /// its deadline itself says more about what it waited for.
+    pub(in crate::ffi) async fn within<T>(
+        timeout: Option<Duration>,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        const GRACE: Duration = Duration::from_millis(100);
+        let Some(timeout) = timeout else { return work.await };
+        tokio::time::timeout(timeout.saturating_add(GRACE), work).await.unwrap_or_else(|_elapsed| {
+            let message = format!("the caller's time is up: there was no answer within {} s", timeout.as_secs_f64());
+            Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message))
+        })
+    }
+
     pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let context = Context::current();
         let work = move || match context {
@@ -102,6 +117,9 @@ mod threaded {
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
+    use std::time::Duration;
+
+    use crate::Result;
 
     /// A thread for each call.
     #[derive(Default)]
@@ -120,6 +138,14 @@ mod threaded {
 
         /// Threads end with their calls.
         pub(in crate::ffi) fn shut_down(&self) {}
+    }
+
+    /// Threads have no clock: it is up to the work to end in time, and to the host to cancel it.
+    pub(in crate::ffi) async fn within<T>(
+        _timeout: Option<Duration>,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        work.await
     }
 
     fn run(task: impl Future<Output = ()>) {

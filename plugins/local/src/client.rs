@@ -18,6 +18,7 @@ use crate::deployments::Deployments;
 use crate::endpoints;
 use crate::explanation;
 use crate::record::{DeploymentRecord, EndpointRecord};
+use crate::store::check_name;
 
 /// A client of one state directory.
 pub(crate) struct Local {
@@ -115,6 +116,7 @@ impl DeploymentClient for Local {
 
     async fn delete_endpoint(&self, request: DeleteEndpoint) -> Result<Payload> {
         let name = request.endpoint;
+        check_name("an endpoint", &name)?;
         if self.deployments.directory().state()?.endpoints.contains_key(&name) {
             self.deployments.change(move |state| Ok(state.endpoints.remove(&name))).await?;
         }

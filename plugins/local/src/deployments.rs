@@ -120,8 +120,9 @@ impl Deployments {
         .await
     }
 
-    /// Takes a deployment down; one that is gone already is no error.
+    /// Takes a deployment down; one that is gone already is no error, and what is no name is one.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
+        check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
         if !state.deployments.contains_key(&request.name) {
             return Ok(());

@@ -10,6 +10,7 @@ mod boundary;
 mod checklist;
 mod clients;
 mod command;
+mod conformance;
 mod databricks;
 mod discovery;
 mod hostile;

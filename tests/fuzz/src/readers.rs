@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use mlflow_deploy::{Host, Lock};
 use mlflow_deploy_http::SseReader;
 use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::TargetUri;
@@ -13,8 +14,10 @@ use crate::profile::Profiles;
 use crate::{Reader, protocol};
 
 /// All readers.
-pub const READERS: [Reader; 8] = [
+pub const READERS: [Reader; 10] = [
     Reader { name: "event-stream", read: event_stream },
+    Reader { name: "linkage", read: linkage },
+    Reader { name: "lock-file", read: lock_file },
     Reader { name: "manifest", read: manifest },
     Reader { name: "manifest-json", read: manifest_json },
     Reader { name: "mlmodel", read: mlmodel },
@@ -40,6 +43,23 @@ fn event_stream(bytes: &[u8]) {
         let (before, after) = bytes.split_at(at.min(bytes.len()));
         assert_eq!(read([before, after]), whole, "cut at {at}");
     }
+}
+
+/// What a plugin asks of the system's loader.
+fn linkage(bytes: &[u8]) {
+    with_file(bytes, |path| {
+        let found = Host::builder().search_path([""; 0]).trusted_plugin(path).build().discover();
+        let _refused = found.candidates[0].dependencies();
+    });
+}
+
+/// A lock file that is taken is written as one that reads the same.
+fn lock_file(bytes: &[u8]) {
+    with_file(bytes, |path| {
+        if let Ok(lock) = Lock::read(path) {
+            with_file(lock.to_text().as_bytes(), |again| assert_eq!(Lock::read(again).ok(), Some(lock)));
+        }
+    });
 }
 
 /// A shared library, ELF or Mach-O.

@@ -8,18 +8,18 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::LARGEST;
-use object::{Object, ObjectSection};
 use rustix::fs::{CWD, FileType, Mode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cdylib;
+use crate::patch::{OFFSET_IN_SECTION_HEADER, Plugin};
 
 /// Makes files in a folder that are refused before they are loaded. With each comes a part of the reason.
 ///
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read();
+    let plugin = Plugin::read(cdylib::c_plugin());
     let elf = &plugin.elf;
     let files = [
         ("text", b"hello\n".to_vec(), "not a shared library: "),
@@ -84,7 +84,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read();
+    let plugin = Plugin::read(cdylib::c_plugin());
     let files = [
         (
             "no-dependency",
@@ -122,7 +122,7 @@ pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 /// Where the folder cannot be written to.
 pub fn large_symbol_table(folder: &Path) -> PathBuf {
     const CLAIMED: u64 = 4 << 30;
-    let plugin = Plugin::read();
+    let plugin = Plugin::read(cdylib::c_plugin());
     let header = plugin.section_header(".symtab");
     let place = [(plugin.elf.len() as u64).to_le_bytes(), CLAIMED.to_le_bytes()].concat();
     let path = write(folder, "large-symbol-table", &plugin.with(header + OFFSET_IN_SECTION_HEADER, &place));
@@ -136,7 +136,7 @@ pub fn large_symbol_table(folder: &Path) -> PathBuf {
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn plain_library(folder: &Path) -> PathBuf {
-    write(folder, "plain", &Plugin::read().replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"))
+    write(folder, "plain", &Plugin::read(cdylib::c_plugin()).replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"))
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
@@ -149,14 +149,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 const CLASS: usize = 0x04;
 const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
-const SECTION_HEADERS: usize = 0x28;
 const SEGMENTS: usize = 0x38;
-const FIRST_SEGMENT: usize = 0x40;
-
-/// Places in one section's header.
-const SECTION_HEADER: usize = 64;
-const OFFSET_IN_SECTION_HEADER: usize = 24;
-const SIZE_IN_SECTION_HEADER: usize = 32;
 
 /// A processor that the tests do not run on.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
@@ -175,106 +168,4 @@ fn nested() -> Vec<u8> {
     let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
     json.resize(LARGEST, b'[');
     json
-}
-
-/// The plugin in C, to be copied with a change.
-struct Plugin {
-    elf: Vec<u8>,
-    manifest: Map<String, Value>,
-    manifest_at: usize,
-    manifest_size: usize,
-}
-
-impl Plugin {
-    fn read() -> Self {
-        let elf = fs::read(cdylib::c_plugin()).expect("the plugin in C");
-        let file = object::File::parse(elf.as_slice()).expect("a shared library");
-        let section = file.section_by_name(".mlflow_deploy").expect("a manifest");
-        let manifest = section.data().expect("a section's bytes");
-        let manifest_at = manifest.as_ptr().addr() - elf.as_ptr().addr();
-        Self {
-            manifest_at,
-            manifest_size: manifest.len(),
-            manifest: serde_json::from_slice(manifest).expect("a manifest in JSON"),
-            elf,
-        }
-    }
-
-    /// Where the header of a section is.
-    fn section_header(&self, name: &str) -> usize {
-        let file = object::File::parse(self.elf.as_slice()).expect("a shared library");
-        let section = file.section_by_name(name).expect("a section of the plugin in C");
-        let headers = self.elf[SECTION_HEADERS..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        usize::try_from(headers).expect("a small file") + section.index().0 * SECTION_HEADER
-    }
-
-    /// With other bytes in one place.
-    fn with(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut elf = self.elf.clone();
-        elf[at..at + bytes.len()].copy_from_slice(bytes);
-        elf
-    }
-
-    /// With other bytes for these, where they first stand.
-    fn replacing(&self, old: &[u8], new: &[u8]) -> Vec<u8> {
-        assert_eq!(old.len(), new.len());
-        let at = self.elf.windows(old.len()).position(|bytes| bytes == old);
-        self.with(at.expect("bytes of the plugin in C"), new)
-    }
-
-    /// With a section header that gives the manifest this size.
-    fn with_manifest_of(&self, size: usize) -> Vec<u8> {
-        self.with(self.section_header(".mlflow_deploy") + SIZE_IN_SECTION_HEADER, &size.to_le_bytes())
-    }
-
-    /// With another manifest, which lies behind all else.
-    fn with_manifest(&self, json: &[u8]) -> Vec<u8> {
-        let place = [self.elf.len().to_le_bytes(), json.len().to_le_bytes()].concat();
-        let mut elf = self.with(self.section_header(".mlflow_deploy") + OFFSET_IN_SECTION_HEADER, &place);
-        elf.extend(json);
-        elf
-    }
-
-    /// With a first segment that is longer than the file.
-    fn with_a_segment_cut_off(&self) -> Vec<u8> {
-        const SEGMENT: usize = 56;
-        const SIZES_IN_SEGMENT: usize = 32;
-        const LOAD: &[u8] = &[1, 0, 0, 0];
-        let mut segments = self.elf[FIRST_SEGMENT..].chunks_exact(SEGMENT);
-        let at = segments.position(|segment| segment.starts_with(LOAD)).expect("something to be loaded");
-        let size = (self.elf.len() as u64 + 1).to_le_bytes();
-        self.with(FIRST_SEGMENT + at * SEGMENT + SIZES_IN_SEGMENT, &[size, size].concat())
-    }
-
-    /// With another section that has the manifest's name.
-    fn with_two_manifests(&self) -> Vec<u8> {
-        let name = &self.elf[self.section_header(".mlflow_deploy")..][..4];
-        self.with(self.section_header(".comment"), name)
-    }
-
-    /// The manifest, with its name at both ends.
-    fn with_a_member_twice(&self) -> Vec<u8> {
-        let json = Value::Object(self.manifest.clone()).to_string();
-        let open = json.strip_suffix('}').expect("an object");
-        format!(r#"{open},"name":"c-echo"}}"#).into_bytes()
-    }
-
-    /// With a version of a symbol that no libc has yet.
-    fn needing_a_newer_libc(&self) -> Vec<u8> {
-        const VERSION: &[u8] = b"\0GLIBC_2.";
-        let at = self.elf.windows(VERSION.len()).position(|bytes| bytes == VERSION).expect("a symbol of glibc's");
-        let digits = self.elf[at + VERSION.len()..].iter().take_while(|byte| **byte != 0).count();
-        self.with(at + VERSION.len(), &vec![b'9'; digits])
-    }
-
-    /// With another member in the manifest, and spaces for what it is shorter by.
-    fn saying(&self, member: &str, value: Value) -> Vec<u8> {
-        let mut manifest = self.manifest.clone();
-        manifest.remove("description");
-        manifest.insert(member.to_owned(), value);
-        let mut json = Value::Object(manifest).to_string();
-        let room = self.manifest_size.checked_sub(json.len()).expect("a change that is shorter than the description");
-        json.push_str(&" ".repeat(room));
-        self.with(self.manifest_at, json.as_bytes())
-    }
 }

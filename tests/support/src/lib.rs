@@ -5,5 +5,6 @@ pub mod broken;
 pub mod cdylib;
 pub mod databricks;
 pub mod onnxruntime;
+pub mod patch;
 pub mod peers;
 pub mod server;

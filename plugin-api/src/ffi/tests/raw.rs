@@ -103,6 +103,21 @@ fn faulty_requests_are_answered_with_an_error() {
     assert_eq!(host.next(), (50, 0, String::new()));
 }
 
+/// A list was taken for a struct, its elements in the order of the fields, and where nobody asked for a text its bytes
+/// were not looked at.
+#[test]
+fn a_head_is_an_object_in_utf_8() {
+    let host = FakeHost::new().opened();
+    let heads =
+        [b"[]".as_slice(), b"null", b"[\"wait\"]", b" [null,null,{}]", b"{\"unknown\":\"\xff\"}", b"{\"\xff\":1}"];
+    for (call, head) in (1..).zip(heads) {
+        host.predict(1, call, Some(&request(head, AbiSlice::EMPTY)));
+        has_code(&host.next(), call, &ErrorCode::INVALID_PARAMETER_VALUE);
+        host.open(2, call + 100, Some(&request(head, AbiSlice::EMPTY)));
+        has_code(&host.next(), call + 100, &ErrorCode::INVALID_PARAMETER_VALUE);
+    }
+}
+
 #[test]
 fn wrong_ids_do_no_harm() {
     let host = FakeHost::new().opened();
@@ -124,6 +139,19 @@ fn a_cancel_that_comes_first_is_remembered() {
     host.cancel(7);
     host.predict(1, 7, Some(&request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY)));
     has_code(&host.next(), 7, &ErrorCode::CANCELLED);
+}
+
+/// A call whose caller had gone by the clock went on until somebody cancelled it.
+#[test]
+#[cfg(feature = "runtime")]
+fn a_call_ends_when_its_caller_s_time_is_up() {
+    let host = FakeHost::new().opened();
+    let wait = AbiRequest { timeout_ms: 1, ..request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY) };
+    host.predict(1, 7, Some(&wait));
+    has_code(&host.next(), 7, &ErrorCode::DEADLINE_EXCEEDED);
+    let endless = AbiRequest { timeout_ms: u64::MAX, ..request(br#"{"endpoint":"echo"}"#, AbiSlice::EMPTY) };
+    host.predict(1, 8, Some(&endless));
+    assert_eq!(host.next(), (8, 0, String::new()));
 }
 
 #[test]

@@ -151,3 +151,14 @@ fn a_file_uri_is_a_folder() {
     let answer = machine.ask("predict --name iris -I -").stdin(FLOWERS).run().json();
     assert_eq!(labels(&answer), [0, 2], "a copy was deployed");
 }
+
+/// Without a name, or with what can be none, nothing was deleted, and nobody was told.
+#[test]
+fn what_is_no_name_cannot_be_deleted() {
+    let machine = Machine::new();
+    for arguments in ["delete --json --name a/b", "delete-endpoint --json --endpoint a/b"] {
+        let refused = machine.ask(arguments).run();
+        assert_eq!(refused.error()["code"], "INVALID_PARAMETER_VALUE", "{refused:?}");
+        assert!(refused.error()["message"].as_str().unwrap().starts_with("`a/b` is no name for a"), "{refused:?}");
+    }
+}

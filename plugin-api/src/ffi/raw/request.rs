@@ -1,0 +1,110 @@
+//! What a slot is called with.
+
+use crate::Operation;
+
+/// A slot that takes a request, or the one that ends the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Slot {
+    /// `open`.
+    Open,
+    /// An operation of a client.
+    Operation(Operation),
+    /// `run_local`.
+    RunLocal,
+    /// `shutdown`, which takes no request.
+    Shutdown,
+    /// `target_help`.
+    TargetHelp,
+}
+
+impl Slot {
+    /// The slot's name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Operation(operation) => operation.name(),
+            Self::RunLocal => "run_local",
+            Self::Shutdown => "shutdown",
+            Self::TargetHelp => "target_help",
+        }
+    }
+}
+
+/// The bytes of a slice, or a slice that no host would make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bytes {
+    /// These bytes, lent as the contract says.
+    Lent(Vec<u8>),
+    /// NULL and this length.
+    Null(usize),
+}
+
+impl<B: Into<Vec<u8>>> From<B> for Bytes {
+    fn from(bytes: B) -> Self {
+        Self::Lent(bytes.into())
+    }
+}
+
+/// A request to be made.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(super) head: Bytes,
+    pub(super) body: Bytes,
+    pub(super) credit: u32,
+    pub(super) timeout_ms: u64,
+    pub(super) newer: bool,
+    pub(super) loan: Option<Kind>,
+}
+
+/// What is particular about the memory that is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is gone as soon as the slot returns.
+    Fleeting,
+    /// It ends where a page ends that nobody may read beyond.
+    Guarded,
+}
+
+impl Request {
+    /// A request with this head and this body, without credit and without a deadline.
+    pub fn new(head: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
+        Self { head: head.into(), body: body.into(), credit: 0, timeout_ms: 0, newer: false, loan: None }
+    }
+
+    /// Lets it send so many chunks to begin with.
+    #[must_use]
+    pub fn with_credit(mut self, credit: u32) -> Self {
+        self.credit = credit;
+        self
+    }
+
+    /// Says how many milliseconds are left.
+    #[must_use]
+    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// Passes a request of a newer version, with members at its end that this one does not know.
+    #[must_use]
+    pub fn newer(mut self) -> Self {
+        self.newer = true;
+        self
+    }
+
+    /// Lends memory that ends where a page ends, with nothing behind it.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.loan = Some(Kind::Guarded);
+        self
+    }
+
+    /// Lends memory that is gone as soon as the slot returns.
+    #[must_use]
+    pub fn fleeting(mut self) -> Self {
+        self.loan = Some(Kind::Fleeting);
+        self
+    }
+}

@@ -1,0 +1,41 @@
+//! A report as one JSON document.
+
+use serde_json::json;
+
+use super::{Report, Result, Verdict};
+
+pub(super) fn write(report: &Report) -> String {
+    let count = |verdict| report.count(verdict);
+    let document = json!({
+        "plugin": report.plugin,
+        "name": report.name,
+        "version": report.version,
+        "seed": report.seed,
+        "conformant": match report.exit_code() { 0 => Some(true), 1 => Some(false), _ => None },
+        "seconds": report.took.as_secs_f64(),
+        "counts": {
+            "pass": count(Verdict::Pass),
+            "fail": count(Verdict::Fail),
+            "warn": count(Verdict::Warn),
+            "skip": count(Verdict::Skip),
+            "fault": count(Verdict::Fault),
+        },
+        "results": report.results.iter().map(|result| one(report, result)).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}
+
+fn one(report: &Report, result: &Result) -> serde_json::Value {
+    json!({
+        "id": result.id,
+        "clause": result.clause,
+        "level": result.level,
+        "says": result.says,
+        "verdict": result.verdict,
+        "message": result.message,
+        "signal": result.signal,
+        "log": result.log,
+        "seconds": result.took.as_secs_f64(),
+        "again": report.again(result),
+    })
+}

@@ -1,0 +1,57 @@
+//! A report in JUnit's XML: a suite for each family, a test for each case.
+
+use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
+
+use super::{Report, Result, Verdict};
+
+pub(super) fn write(report: &Report) -> String {
+    let mut junit = Junit::new("mlflow-deploy-conformance");
+    junit.set_time(report.took);
+    for results in report.results.chunk_by(|one, next| family(one) == family(next)) {
+        let Some(first) = results.first() else { continue };
+        let mut suite = TestSuite::new(family(first));
+        suite.add_property(("plugin", report.plugin.display().to_string().as_str()));
+        suite.add_property(("seed", report.seed.to_string().as_str()));
+        suite.set_time(results.iter().map(|result| result.took).sum());
+        suite.add_test_cases(results.iter().map(|result| one(report, result)));
+        junit.add_test_suite(suite);
+    }
+    junit.to_string().unwrap_or_else(|error| format!("<!-- the report cannot be written: {error} -->\n"))
+}
+
+fn family(result: &Result) -> &str {
+    result.id.split('-').next().unwrap_or(result.id)
+}
+
+fn one(report: &Report, result: &Result) -> TestCase {
+    let status = match result.verdict {
+        Verdict::Pass | Verdict::Warn => TestCaseStatus::success(),
+        Verdict::Skip => TestCaseStatus::skipped(),
+        Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Fault => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    let mut case = TestCase::new(result.id, status);
+    case.set_classname(format!("mlflow-deploy-conformance.{}", family(result)));
+    case.set_time(result.took);
+    case.add_property(("clause", result.clause));
+    case.add_property(("level", result.level.name()));
+    if !result.message.is_empty() {
+        case.status.set_message(result.message.as_str());
+    }
+    if let Some(signal) = &result.signal {
+        case.status.set_type(signal.as_str());
+    }
+    if matches!(result.verdict, Verdict::Fail | Verdict::Fault) {
+        let log = result.log.join("\n");
+        case.status.set_description(format!(
+            "{}\n\n{}\n{log}\n\n{}",
+            result.message,
+            result.says,
+            report.again(result)
+        ));
+    }
+    if result.verdict == Verdict::Warn {
+        case.set_system_out(format!("warning: {}\n{}", result.message, result.log.join("\n")));
+    }
+    case
+}

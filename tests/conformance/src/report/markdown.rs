@@ -1,0 +1,42 @@
+//! A report, and the list of cases, as Markdown.
+
+use super::{Report, Verdict};
+use crate::case::Case;
+
+pub(super) fn write(report: &Report) -> String {
+    let mut text = format!("**{}**: {}\n\n", report.title(), report.conclusion());
+    text += "| case | level | verdict | |\n|---|---|---|---|\n";
+    for result in &report.results {
+        let verdict = match result.verdict {
+            Verdict::Fail | Verdict::Fault => format!("**{}**", result.verdict.name()),
+            verdict => verdict.name().to_owned(),
+        };
+        let message = if result.message.is_empty() { result.says } else { &result.message };
+        text += &format!("| `{}` | {} | {verdict} | {} |\n", result.id, result.level.name(), cell(message));
+    }
+    text
+}
+
+/// Every case, as the README lists them.
+pub fn list() -> String {
+    let mut text = "| case | level | a plugin passes where |\n|---|---|---|\n".to_owned();
+    for case in Case::all() {
+        text += &format!("| `{}` | {} | {} |\n", case.id, case.level.name(), cell(case.says));
+    }
+    text
+}
+
+/// Text that does not end its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_lists_every_case() {
+        let readme = include_str!("../../README.md");
+        let listed = readme.split("--format markdown -->\n").nth(1).and_then(|rest| rest.split("<!-- end").next());
+        assert_eq!(listed, Some(super::list().as_str()), "write what `--list --format markdown` says into README.md");
+    }
+}

@@ -1,0 +1,94 @@
+//! Calls with arguments that a target may know: from the config, or made up so that they change nothing.
+
+use mlflow_deploy_plugin_api::testing::raw::Request;
+use mlflow_deploy_plugin_api::{JSON, Operation};
+use serde_json::{Map, Value, json};
+
+use crate::bench::{Bench, request};
+use crate::config::Question;
+
+/// As many chunks as any stream has.
+const PLENTY: u32 = 1_000_000;
+
+impl Bench {
+    /// A call that the target knows where the config tells of it, and that else changes nothing.
+    pub(crate) fn sample(&self, operation: Operation) -> Request {
+        let (head, body) = self.arguments(operation);
+        let credit = if operation == Operation::PredictStream { PLENTY } else { 0 };
+        request(&head.into(), body).with_credit(credit)
+    }
+
+    /// The sample's head and body.
+    pub(crate) fn arguments(&self, operation: Operation) -> (Map<String, Value>, Vec<u8>) {
+        let config = self.config();
+        let missing = self.name("missing");
+        let head = match operation {
+            Operation::Predict | Operation::PredictStream => {
+                return config.predict.clone().unwrap_or_else(made_up).parts();
+            }
+            Operation::Explain => return config.explain.clone().unwrap_or_else(made_up).parts(),
+            Operation::Invoke => return config.invoke.clone().unwrap_or_else(|| self.made_up_invoke()).parts(),
+            // Without a name nothing can be made.
+            Operation::CreateDeployment => json!({"name": "", "model_uri": ""}),
+            Operation::CreateEndpoint => json!({"name": "", "config": {}}),
+            Operation::UpdateDeployment => json!({"name": missing, "config": {}}),
+            Operation::UpdateEndpoint => json!({"endpoint": missing, "config": {}}),
+            Operation::DeleteDeployment | Operation::GetDeployment => json!({"name": missing}),
+            Operation::GetEndpoint => json!({"endpoint": self.existing_endpoint().unwrap_or(missing)}),
+            Operation::DeleteEndpoint => json!({"endpoint": missing}),
+            _ => json!({}),
+        };
+        (head.as_object().cloned().unwrap_or_default(), Vec::new())
+    }
+
+    /// Whether the config says that the sample works.
+    pub(crate) fn sample_works(&self, operation: Operation) -> bool {
+        let config = self.config();
+        match operation {
+            Operation::Predict | Operation::PredictStream => config.predict.is_some(),
+            Operation::Explain => config.explain.is_some(),
+            Operation::Invoke => config.invoke.is_some(),
+            Operation::GetEndpoint => self.existing_endpoint().is_some(),
+            Operation::ListEndpoints => config.endpoint.is_some(),
+            Operation::ListDeployments => config.deployment.is_some(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn existing_endpoint(&self) -> Option<String> {
+        self.config().endpoint.as_ref().and_then(|endpoint| endpoint.existing.clone())
+    }
+
+    fn made_up_invoke(&self) -> Question {
+        let named = self.manifest().ok().and_then(|manifest| manifest.invoke.into_iter().next());
+        Question { operation: Some(named.map_or_else(|| "conformance".to_owned(), |first| first.name)), ..made_up() }
+    }
+}
+
+fn made_up() -> Question {
+    Question { endpoint: Some("conformance".to_owned()), inputs: "[1]".to_owned(), ..Question::default() }
+}
+
+impl Question {
+    /// The call that asks it.
+    pub(crate) fn request(&self) -> Request {
+        let (head, body) = self.clone().parts();
+        request(&head.into(), body)
+    }
+
+    fn parts(self) -> (Map<String, Value>, Vec<u8>) {
+        let mut head = Map::new();
+        let texts = [
+            ("operation", self.operation),
+            ("deployment_name", self.deployment_name),
+            ("name", self.name),
+            ("endpoint", self.endpoint),
+            ("content_type", Some(self.content_type.unwrap_or_else(|| JSON.to_owned()))),
+        ];
+        head.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+        if !self.config.is_empty() {
+            head.insert("config".to_owned(), self.config.into());
+        }
+        (head, self.inputs.into_bytes())
+    }
+}

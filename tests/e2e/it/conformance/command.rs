@@ -1,0 +1,151 @@
+//! The harness as a command: its formats, its exit codes, and what becomes of plugins that do not come back.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mlflow_deploy_conformance::Case;
+use mlflow_deploy_test_support::cdylib;
+
+use super::{check, harness};
+
+const ECHO: &str = "mlflow-deploy-example-echo";
+const MISBEHAVE: &str = "mlflow-deploy-fixture-misbehave";
+
+/// A config in which the misbehaving plugin misbehaves in this way.
+fn misbehaving(way: &str) -> String {
+    format!("[environment]\nMISBEHAVE = '{way}'\n[predict]\ninputs = '[1]'\n")
+}
+
+#[test]
+fn a_crash_is_a_result_with_its_signal_and_what_came_before_it() {
+    let report =
+        check(cdylib::path(MISBEHAVE), &misbehaving("crash"), &["--only", "operations-predict", "--seed", "7"]);
+    let result = &report.results()[0];
+    assert_eq!(
+        (report.code, result["verdict"].as_str(), result["signal"].as_str()),
+        (1, Some("fail"), Some("SIGABRT"))
+    );
+    let log: Vec<_> = result["log"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(log.last().unwrap().starts_with("calls `predict`"), "{log:?}");
+    assert!(result["again"].as_str().unwrap().ends_with("--only operations-predict --seed 7"), "{result}");
+}
+
+#[test]
+fn a_hang_is_ended_with_all_that_it_started() {
+    let marker = format!("conformance-{}", std::process::id());
+    let config = misbehaving("spawn-hang").replace("[predict]", &format!("MARKER = '{marker}'\n[predict]"));
+    let begun = Instant::now();
+    let report = check(cdylib::path(MISBEHAVE), &config, &["--only", "operations-predict", "--timeout", "3"]);
+    assert_eq!((report.code, report.bad()[0].1), (1, "fail"), "{report:?}");
+    assert!(report.bad()[0].2.starts_with("it hung"), "{report:?}");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    // The killed need a moment to be gone; whoever is a zombie has no environment any more.
+    let ends = Instant::now() + Duration::from_secs(30);
+    while is_anybody_marked(&marker) {
+        assert!(Instant::now() < ends, "a process that the plugin started is left");
+        std::thread::yield_now();
+    }
+}
+
+fn is_anybody_marked(marker: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let environments = processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
+    environments.into_iter().any(|environment| String::from_utf8_lossy(&environment).contains(marker))
+}
+
+#[test]
+fn what_rests_on_a_case_that_fails_is_skipped() {
+    let report = check(cdylib::path(MISBEHAVE), &misbehaving("init-hang"), &["--timeout", "3"]);
+    let ids: Vec<_> = report.bad().iter().map(|(id, ..)| *id).collect();
+    assert_eq!((report.code, ids), (1, vec!["abi-init"]));
+    let waits = report.results().iter().find(|result| result["id"] == "threads-any").unwrap();
+    assert_eq!(
+        (waits["verdict"].as_str(), waits["message"].as_str()),
+        (Some("skip"), Some("`abi-init` has to pass first"))
+    );
+}
+
+#[test]
+fn what_is_no_fault_of_the_plugin_ends_with_2() {
+    let echo = cdylib::path(ECHO);
+    for (plugin, config, arguments, said) in [
+        (Path::new("/nowhere.so"), "", vec![], "no plugin at `/nowhere.so`"),
+        (echo, "", vec!["--only", "load-nothing"], "`load-nothing` is no case"),
+        (echo, "nonsense = 1", vec![], "unknown field `nonsense`"),
+        (echo, "", vec!["--list", "--format", "json"], "`text` or as `markdown`"),
+        (echo, "", vec!["--timeout", "0"], "expected seconds"),
+    ] {
+        let output = harness(plugin, config, &arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr.contains(said) && output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_not_conformant() {
+    let report = check(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), "", &[]);
+    let ids: Vec<_> = report.bad().iter().map(|(id, ..)| *id).collect();
+    assert_eq!((report.code, ids), (1, vec!["manifest-present", "load-opens"]));
+}
+
+#[test]
+fn a_junit_report_is_what_a_parser_of_xml_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("junit.xml");
+    let arguments = ["--format", "junit", "--output", file.to_str().unwrap(), "--only", "load", "operations"];
+    let output = harness(cdylib::path(MISBEHAVE), &misbehaving("bad-status"), &arguments);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), [].as_slice()), "{output:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let suites: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testsuite")).collect();
+    let names: Vec<_> = suites.iter().filter_map(|suite| suite.attribute("name")).collect();
+    assert_eq!(names, ["load", "operations"]);
+    let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
+    let all = Case::all().filter(|case| ["load", "operations"].contains(&case.family())).count();
+    assert_eq!(cases.len(), all);
+    let failed = document.descendants().find(|node| node.has_tag_name("failure")).unwrap();
+    let case = failed.parent().unwrap();
+    assert_eq!(case.attribute("name"), Some("operations-predict"));
+    assert!(failed.text().unwrap().contains("--only operations-predict --seed"), "{text}");
+    let skipped = document.descendants().filter(|node| node.has_tag_name("skipped")).count();
+    assert_eq!(suites[1].attribute("failures"), Some("2"));
+    assert_eq!(suites[1].attribute("skipped"), Some(skipped.to_string().as_str()));
+}
+
+#[test]
+fn a_person_reads_what_was_expected_and_how_to_see_it_again() {
+    let output =
+        harness(cdylib::path(MISBEHAVE), &misbehaving("bad-status"), &["--only", "operations-predict", "--seed", "3"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        "fail  operations-predict",
+        "expected: `predict` answers, with JSON where it says so.",
+        "contract: operations.answers A declared operation answers",
+        "--only operations-predict --seed 3",
+        "not conformant: 0 passed, 1 failed of 1",
+    ] {
+        assert!(text.contains(line), "expected `{line}`: {text}");
+    }
+    let table = harness(cdylib::path(ECHO), "", &["--only", "load", "--format", "markdown"]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("| `load-opens` | required | pass |"), "{table:?}");
+}
+
+#[test]
+fn every_case_is_listed() {
+    let output = harness(cdylib::path(ECHO), "", &["--list"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let listed: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(listed, Case::all().map(|case| case.id).collect::<Vec<_>>());
+}
+
+/// As an author would write it, but that the plugin has to be built first.
+#[test]
+fn the_harness_is_one_test_of_an_author_s_crate() {
+    // In a child the suite does its case and never returns, or is done; the path is the parent's to know.
+    let plugin =
+        if std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some() { Path::new("") } else { cdylib::path(ECHO) };
+    let report = mlflow_deploy_conformance::suite(plugin).check();
+    assert!(report.results.is_empty() || report.results.len() == Case::all().count());
+}

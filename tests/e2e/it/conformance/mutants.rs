@@ -1,0 +1,95 @@
+//! Every case finds its fault: a mutant for each, which fails that case and no other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use mlflow_deploy_conformance::{Case, Level};
+use mlflow_deploy_test_support::cdylib;
+use mlflow_deploy_test_support::patch::Plugin;
+use serde_json::json;
+
+use super::check;
+
+const CONFIG: &str = include_str!("../../conformance/mutant.toml");
+
+/// How many mutants are checked at once: some wait for what never comes.
+const AT_ONCE: usize = 6;
+
+#[test]
+fn the_honest_target_passes_every_case() {
+    let report = check(cdylib::path("mlflow-deploy-fixture-mutant"), CONFIG, &["--seed", "1"]);
+    assert_eq!((report.code, report.bad(), report.passed().len()), (0, vec![], Case::all().count()));
+}
+
+#[test]
+fn each_mutant_fails_its_own_case_and_no_other() {
+    let honest = Plugin::read(cdylib::path("mlflow-deploy-fixture-mutant"));
+    let echo = Plugin::read(cdylib::path("mlflow-deploy-example-echo"));
+    let folder = tempfile::tempdir().unwrap();
+    let cases: Vec<_> = Case::all().collect();
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let file = folder.path().join(case.id).with_extension("so");
+                    fs::write(&file, mutant(case.id, &honest, &echo)).unwrap();
+                    let failed = failed(&file);
+                    fs::remove_file(&file).unwrap();
+                    found.lock().unwrap().insert(case.id, failed);
+                }
+            });
+        }
+    });
+    let expected: BTreeMap<_, _> =
+        cases.iter().map(|case| (case.id, vec![(case.id.to_owned(), verdict(case.level))])).collect();
+    let found = found.into_inner().unwrap();
+    let wrong: Vec<_> = found.iter().filter(|(case, failed)| expected[*case] != **failed).collect();
+    assert!(wrong.is_empty() && found.len() == expected.len(), "{wrong:#?}");
+}
+
+fn verdict(level: Level) -> String {
+    if level == Level::Required { "fail" } else { "warn" }.to_owned()
+}
+
+/// The cases that a file fails, and how.
+fn failed(file: &Path) -> Vec<(String, String)> {
+    let report = check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--jobs", "1"]);
+    report.bad().into_iter().map(|(id, verdict, _)| (id.to_owned(), verdict.to_owned())).collect()
+}
+
+/// A plugin with one fault: what can be seen in the file is patched there, and the rest is a name in its section.
+fn mutant(case: &str, honest: &Plugin, echo: &Plugin) -> Vec<u8> {
+    match case {
+        "manifest-present" => honest.replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
+        "manifest-valid" => honest.with(honest.manifest_at, b"!"),
+        "manifest-machine" => honest.saying("target", json!("sparc64-unknown-netbsd")),
+        "manifest-abi" => honest.saying("abi", json!(2)),
+        "manifest-panic" => honest.saying("panic", json!("abort")),
+        "manifest-schema" => honest.saying("options", json!({"type": "strng"})),
+        "manifest-config" => honest.saying("config", json!({"no_such": {}})),
+        "manifest-invoke" => honest.saying("invoke", json!([{"name": "repeat"}, {"name": "repeat"}])),
+        "manifest-accepts" => honest.saying("accepts", json!(["text"])),
+        "manifest-secrets" => honest.saying("environment", json!([{"name": "MUTANT_TOKEN"}])),
+        "load-opens" => honest.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"),
+        "abi-entry" => honest.replacing(b"\0mlflow_deploy_plugin_v1\0", b"\0mlflow_deploy_plugin_v0\0"),
+        // The magic of abi_stable's header, which only a plugin that is exported as usual has.
+        "abi-layout" => echo.replacing(b"abi stable library for Rust", b"abi stable library of Rust!"),
+        other => honest.with_section(".mutant", format!("{other:64}").as_bytes()),
+    }
+}
+
+#[test]
+fn what_works_and_is_not_declared_is_a_warning() {
+    let honest = Plugin::read(cdylib::path("mlflow-deploy-fixture-mutant"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("undeclared.so");
+    fs::write(&file, honest.saying("operations", json!(["predict", "invoke"]))).unwrap();
+    let report = check(&file, CONFIG, &["--seed", "1", "--only", "operations-explain", "operations-predict"]);
+    let expected = [("operations-explain", "warn", "it works, and the manifest does not name it")];
+    assert_eq!((report.code, report.bad()), (0, expected.to_vec()));
+}

@@ -1,0 +1,138 @@
+//! The plugins of this repository are conformant, in Rust and in C, with what stands behind them.
+
+use std::path::Path;
+
+use mlflow_deploy_conformance::Case;
+use mlflow_deploy_test_support::databricks::{Databricks, TOKEN};
+use mlflow_deploy_test_support::{cdylib, onnxruntime};
+
+use super::{check, servers};
+use crate::command::mlflow_deploy;
+
+/// A question that every chat model answers.
+const QUESTION: &str = r#"inputs = '{"messages": [{"role": "user", "content": "one two three four"}]}'"#;
+
+/// Less than the usual: a server answers each call.
+const LIMITS: &str = "[limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz = 100\n";
+
+/// Proves a plugin right; these cases among them are not skipped.
+fn is_conformant(plugin: &Path, config: &str, cases: &[&str]) {
+    let report = check(plugin, config, &["--seed", "1", "--timeout", "90"]);
+    assert_eq!((report.code, report.bad()), (0, vec![]), "{}", plugin.display());
+    let passed = report.passed();
+    for case in cases {
+        assert!(passed.contains(case), "{}: `{case}` was skipped", plugin.display());
+    }
+}
+
+/// What every plugin with a target behind it can be asked for.
+const ASKED: [&str; 12] = [
+    "operations-predict",
+    "operations-predict-stream",
+    "operations-get-endpoint",
+    "operations-list-endpoints",
+    "semantics-predict",
+    "semantics-endpoint-list",
+    "semantics-endpoint-missing",
+    "errors-secrets",
+    "stream-resumes",
+    "cancel-one-reply",
+    "cancel-deadline",
+    "memory-calls",
+];
+
+#[test]
+fn the_example_in_rust() {
+    let config = "[predict]\nendpoint = 'echo'\ninputs = '[1]'\n[endpoint]\nexisting = 'echo'\n";
+    let cases: Vec<_> = ASKED.into_iter().filter(|case| *case != "errors-secrets").collect();
+    is_conformant(cdylib::path("mlflow-deploy-example-echo"), config, &cases);
+}
+
+#[test]
+fn the_example_in_c() {
+    let config = "[predict]\nendpoint = 'echo'\ninputs = '[1]'\n";
+    is_conformant(cdylib::c_plugin(), config, &["operations-predict", "semantics-predict", "memory-bounds"]);
+}
+
+#[test]
+fn the_gateway() {
+    let server = servers::gateway();
+    let url = server.url();
+    let config = format!(
+        "target_uris = ['{url}']\n[options]\ntoken = 'gateway-secret'\n[predict]\nendpoint = 'chat'\n{QUESTION}\n\
+         [slow]\nendpoint = 'slow'\n{QUESTION}\n[endpoint]\nexisting = 'chat'\n{LIMITS}"
+    );
+    is_conformant(cdylib::path("mlflow-deploy-gateway"), &config, &ASKED);
+}
+
+#[test]
+fn openai() {
+    let server = servers::openai();
+    let url = server.url().replace("http://", "openai://");
+    let config = format!(
+        "target_uris = ['{url}/v1']\n[environment]\nOPENAI_API_KEY = 'sk-conformance'\n[predict]\nendpoint = 'chat'\n\
+         {QUESTION}\n[slow]\nendpoint = 'slow'\n{QUESTION}\n[endpoint]\nexisting = 'chat'\n{LIMITS}"
+    );
+    is_conformant(cdylib::path("mlflow-deploy-openai"), &config, &ASKED);
+}
+
+#[test]
+fn databricks() {
+    const SERVED: &str = r#"served_entities = [{name = "m", entity_name = "main.a.m", entity_version = "1"}]"#;
+    let workspace = Databricks::start();
+    let url = workspace.url();
+    let made = mlflow_deploy("create-endpoint --target databricks --endpoint chat --wait --option poll_interval:=0")
+        .plugin("mlflow-deploy-databricks")
+        .env("DATABRICKS_HOST", &url)
+        .env("DATABRICKS_TOKEN", TOKEN)
+        .arg("-C")
+        .arg(r#".config.served_entities:=[{"name":"m","entity_name":"main.a.m","entity_version":"1"}]"#)
+        .run();
+    assert_eq!(made.code, 0, "{made:?}");
+    let config = format!(
+        "target_uris = ['databricks']\n[options]\npoll_interval = 0\n[environment]\nDATABRICKS_HOST = '{url}'\n\
+         DATABRICKS_TOKEN = '{TOKEN}'\n[predict]\nendpoint = 'chat'\n{QUESTION}\n[endpoint.config]\nwait = true\n\
+         [endpoint.config.config]\n{SERVED}\n[endpoint.update_config]\nwait = true\n{SERVED}\n{LIMITS}"
+    );
+    let cases = [
+        "operations-create-endpoint",
+        "operations-update-endpoint",
+        "operations-delete-endpoint",
+        "semantics-endpoint-get",
+        "semantics-endpoint-duplicate",
+        "semantics-endpoint-delete",
+        "semantics-endpoint-delete-twice",
+    ];
+    is_conformant(cdylib::path("mlflow-deploy-databricks"), &config, &[ASKED.as_slice(), &cases].concat());
+}
+
+#[test]
+fn local() {
+    const FLOWER: &str = r#"{"dataframe_split": {"columns": ["sepal length (cm)", "sepal width (cm)",
+        "petal length (cm)", "petal width (cm)"], "data": [[5.1, 3.5, 1.4, 0.2]]}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state").display().to_string();
+    let runtime = onnxruntime::folder().display().to_string();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/iris/model").canonicalize().unwrap();
+    let model = model.display();
+    let made = mlflow_deploy("create --target local --name iris -m")
+        .arg(model.to_string())
+        .plugin("mlflow-deploy-local")
+        .env("MLFLOW_DEPLOY_LOCAL_STATE", &state)
+        .env("ORT_DYLIB_PATH", &runtime)
+        .run();
+    assert_eq!(made.code, 0, "{made:?}");
+    let config = format!(
+        "target_uris = ['local']\n[options]\nstate_dir = '{state}'\nonnxruntime = '{runtime}'\n\
+         [predict]\ndeployment_name = 'iris'\ninputs = '''{FLOWER}'''\n\
+         [deployment]\nmodel_uri = '{model}'\ninputs = '''{FLOWER}'''\n\
+         [endpoint.config]\n\
+         [endpoint.update_config]\ntraffic = {{}}\n{LIMITS}"
+    );
+    let cases: Vec<_> = Case::all()
+        .map(|case| case.id)
+        .filter(|id| id.starts_with("semantics-") || id.starts_with("operations-"))
+        .filter(|id| !["stream", "explain", "invoke", "run-local"].iter().any(|word| id.ends_with(word)))
+        .collect();
+    is_conformant(cdylib::path("mlflow-deploy-local"), &config, &cases);
+}

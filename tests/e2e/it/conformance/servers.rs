@@ -1,0 +1,63 @@
+//! Servers that the bundled plugins are proven right against: they answer everything, at once or never.
+
+use std::time::Duration;
+
+use mlflow_deploy_test_support::server::{Answer, Request, Server};
+use serde_json::{Value, json};
+
+/// Longer than anybody waits.
+const NEVER: Duration = Duration::from_secs(3600);
+
+fn body(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap_or_default()
+}
+
+fn no(status: u16, body: &Value) -> Answer {
+    Answer::new(status, body.to_string())
+}
+
+/// A completion, whole or in pieces, as it was asked for.
+fn completion(request: &Request) -> Answer {
+    if body(request)["stream"] == true {
+        let piece =
+            |number: u32| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": number}}]}));
+        return Answer::chunks((0..12).map(piece).chain(["data: [DONE]\n\n".to_owned()]));
+    }
+    Answer::new(200, json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).to_string())
+}
+
+/// MLflow's gateway, with the endpoint `chat`, and `slow`, which never answers.
+pub(super) fn gateway() -> Server {
+    Server::answering(|request| {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let chat = json!({
+            "name": "chat", "endpoint_type": "llm/v1/chat", "model": {"name": "m", "provider": "openai"},
+            "endpoint_url": "/endpoints/chat/invocations", "limit": null,
+        });
+        match (request.method.as_str(), path) {
+            ("GET", "/api/2.0/endpoints/") => Answer::new(200, json!({"endpoints": [chat]}).to_string()),
+            ("GET", "/api/2.0/endpoints/chat") => Answer::new(200, chat.to_string()),
+            ("GET", other) if other.starts_with("/api/2.0/endpoints/") => {
+                no(404, &json!({"detail": "The endpoint is not present or active on the server."}))
+            }
+            ("POST", "/endpoints/chat/invocations") => completion(request),
+            ("POST", "/endpoints/slow/invocations") => Answer::status(200).after(NEVER),
+            _ => no(404, &json!({"detail": "Not Found"})),
+        }
+    })
+}
+
+/// OpenAI's API, with the model `chat`, and `slow`, which never answers.
+pub(super) fn openai() -> Server {
+    Server::answering(|request| {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let chat = json!({"id": "chat", "object": "model", "created": 1, "owned_by": "me"});
+        match (request.method.as_str(), path) {
+            ("GET", "/v1/models") => Answer::new(200, json!({"object": "list", "data": [chat]}).to_string()),
+            ("GET", "/v1/models/chat") => Answer::new(200, chat.to_string()),
+            ("POST", "/v1/chat/completions") if body(request)["model"] == "slow" => Answer::status(200).after(NEVER),
+            ("POST", "/v1/chat/completions") => completion(request),
+            _ => no(404, &json!({"error": {"message": "there is no such thing", "code": "model_not_found"}})),
+        }
+    })
+}
