@@ -116,7 +116,8 @@ typedef struct mlflow_deploy_plugin {
 
     /* Replies with a text for a user, such as Markdown with the head {"content_type":"text/markdown"}. */
     void (*target_help)(void *plugin, uint64_t call, const mlflow_deploy_request *request);
-    /* Serves a model on this machine until cancelled. Sends a chunk {"event":"ready","url":…} when it answers. */
+    /* Serves a model on this machine until cancelled. Sends a chunk {"event":"ready","url":…} when it answers, with a
+       command line that asks the model in "example" where there is one. */
     void (*run_local)(void *plugin, uint64_t call, const mlflow_deploy_request *request);
 
     mlflow_deploy_slot create_deployment; /* name, model_uri, flavor, config, endpoint */

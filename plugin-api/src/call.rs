@@ -4,10 +4,13 @@
 //! Outside of a call everything is said to nobody, and there is no deadline.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +53,33 @@ type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 pub(crate) struct Context {
     pub(crate) deadline: Option<Instant>,
     pub(crate) listener: Listener,
+    pub(crate) cancellation: Arc<Cancellation>,
+}
+
+/// How an operation that has something to wind up hears that its caller has given up.
+#[derive(Default)]
+pub(crate) struct Cancellation {
+    is_awaited: AtomicBool,
+    has_come: AtomicBool,
+    come: Notify,
+}
+
+impl Cancellation {
+    /// Tells the operation; gives whether it wants to wind up by itself.
+    pub(crate) fn tell(&self) -> bool {
+        self.has_come.store(true, Ordering::SeqCst);
+        self.come.notify_waiters();
+        self.is_awaited.load(Ordering::SeqCst)
+    }
+
+    async fn wait(&self) {
+        self.is_awaited.store(true, Ordering::SeqCst);
+        // Listens before it looks, so that nothing is missed in between.
+        let come = self.come.notified();
+        if !self.has_come.load(Ordering::SeqCst) {
+            come.await;
+        }
+    }
 }
 
 thread_local! {
@@ -84,6 +114,18 @@ pub fn deadline() -> Option<Instant> {
 /// What is left of the caller's patience; zero when the deadline has passed.
 pub fn remaining() -> Option<Duration> {
     deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Waits until the caller gives up, in an operation that has something to wind up then, such as a server with requests
+/// that it is still answering. It never returns outside of a call.
+///
+/// An operation is dropped when its caller gives up. One that awaits this is not, from the first time on: it has to end by
+/// itself, and soon, for somebody may wait for that. What it answers then is the call's reply.
+pub async fn cancelled() {
+    match Context::current() {
+        Some(context) => context.cancellation.wait().await,
+        None => pending().await,
+    }
 }
 
 /// Says something to whoever made the call.

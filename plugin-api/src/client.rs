@@ -36,9 +36,11 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         String::new()
     }
 
-    /// Serves a model on this machine as the target would, until the call is cancelled.
+    /// Serves a model on this machine as the target would, until the call is cancelled. A server that answers requests to
+    /// their end before it stops waits for [`call::cancelled`](crate::call::cancelled).
     ///
-    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers; the reply when it has stopped.
+    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers, with a command line that asks it in `example`
+    /// where there is one; the reply when it has stopped.
     ///
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` where there is no such model.

@@ -59,6 +59,11 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
+    /// Whether the work was told that its caller has given up, and ends by itself. After a panic nothing goes on.
+    fn winds_up(&self, verdict: &Error) -> bool {
+        *verdict.code() == ErrorCode::CANCELLED && self.context.cancellation.tell()
+    }
+
     /// Drops the work, then says how it ended.
     fn end(&mut self, outcome: Outcome) {
         let work = self.work.take();
@@ -77,7 +82,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
 
     fn poll(mut self: Pin<&mut Self>, poll: &mut PollContext<'_>) -> Poll<()> {
         let this = &mut *self;
-        let stopped = this.stop.poll(poll.waker()).cloned();
+        let stopped = this.stop.poll(poll.waker()).filter(|verdict| !this.winds_up(verdict)).cloned();
         let outcome = match (stopped, &mut this.work) {
             (Some(verdict), _) => Outcome::Answered(Err(verdict)),
             (None, Some(work)) => match contain(|| this.context.enter(|| work.as_mut().poll(poll))) {

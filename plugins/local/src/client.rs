@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,
-    ListDeployments, ListEndpoints, Predict, UpdateDeployment, UpdateEndpoint,
+    ListDeployments, ListEndpoints, Predict, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri};
+use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri};
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::deployments::Deployments;
 use crate::endpoints;
 use crate::explanation;
 use crate::record::{DeploymentRecord, EndpointRecord};
+use crate::serve::{self, ServeConfig};
 use crate::store::check_name;
 
 /// A client of one state directory.
@@ -65,6 +66,12 @@ impl DeploymentClient for Local {
 
     fn target_help() -> String {
         include_str!("../help.md").to_owned()
+    }
+
+    async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
+        let config: ServeConfig = request.config.parse()?;
+        let this = Self::connect(TargetUri::parse(&request.target_uri)?, config.options()?).await?;
+        serve::run(&this.deployments, &request, &config, chunks).await
     }
 
     async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {

@@ -174,8 +174,9 @@ impl Deployments {
         Ok(answer)
     }
 
-    /// Copies a model, loads it, and has it predict its input example.
-    async fn prepare(
+    /// Copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped, unless it is
+    /// kept.
+    pub(crate) async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,

@@ -13,6 +13,7 @@ mod loaded;
 mod model;
 mod protocol;
 mod record;
+mod serve;
 mod source;
 mod store;
 mod tensor;
@@ -28,7 +29,7 @@ export_plugin! {
     operations: [
         create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
         create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
-        predict, explain, target_help,
+        predict, explain, run_local, target_help,
     ],
     manifest: include_str!("../manifest.json"),
 }

@@ -150,6 +150,21 @@ def two_rows():
     save("two_rows", model, {"inputs": data.tolist()}, {"x": data}, [TensorSpec(np.dtype("float32"), (-1, 3))])
 
 
+def echoes():
+    """What comes in goes out, to show what was made of a request."""
+    both = lambda name, kind, shape: ((name, kind, shape), (name + "_out", kind, shape))
+    (a, a_out), (b, b_out) = both("a", TensorProto.INT64, ["n"]), both("b", TensorProto.STRING, ["n"])
+    model = graph([helper.make_node("Identity", ["a"], ["a_out"]), helper.make_node("Identity", ["b"], ["b_out"])], [a, b], [a_out, b_out])
+    data = {"a": [1, 2], "b": ["x", "y"]}
+    save("echo_columns", model, {"inputs": data}, {key: np.array(value) for key, value in data.items()})
+    x, x_out = both("x", TensorProto.DOUBLE, [])
+    model = graph([helper.make_node("Identity", ["x"], ["x_out"])], [x], [x_out])
+    # Of any rank, which ONNX Runtime takes, and which the checker of onnx does not know.
+    for value in [*model.graph.input, *model.graph.output]:
+        value.type.tensor_type.ClearField("shape")
+    save("echo_array", model, {"inputs": [[1.5, 2.0], [3.0, 4.0]]}, {"x": np.array([[1.5, 2.0], [3.0, 4.0]])})
+
+
 def image():
     rng = np.random.default_rng(0)
     kernel = helper.make_tensor("k", TensorProto.FLOAT, [2, 1, 3, 3], rng.normal(size=18).astype(np.float32))
@@ -174,6 +189,7 @@ several_outputs()
 times(2)
 times(3)
 counts()
+echoes()
 sequence()
 image()
 two_rows()

@@ -182,6 +182,29 @@ impl TrackingServer {
     }
 }
 
+/// MLflow's scoring server, as `mlflow models serve` starts it.
+#[derive(Debug)]
+pub struct ScoringServer {
+    server: Server,
+}
+
+impl ScoringServer {
+    /// Serves a model, in about five seconds.
+    pub fn start(model: &Path) -> Self {
+        let server = Server::start("scoring", |folder| {
+            let mut python = python(folder);
+            python.args(UVICORN).arg("mlflow.pyfunc.scoring_server.app:app").env("__pyfunc_model_path__", model);
+            python
+        });
+        Self { server }
+    }
+
+    /// Scheme, host and port.
+    pub fn url(&self) -> &str {
+        &self.server.url
+    }
+}
+
 /// Runs a script of `tests/peers` with the real Python clients, and without this process's environment; gives what it
 /// wrote.
 ///

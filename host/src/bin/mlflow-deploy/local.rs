@@ -43,7 +43,9 @@ pub(crate) async fn run(verb: RunLocal, host: &Host, report: &Report) -> Result<
 fn sentence(name: &str, event: &Payload) -> String {
     match Record::try_from(event) {
         Ok(record) if record["event"] == "ready" && record["url"].is_string() => {
-            format!("{name} is served at {}; Ctrl-C stops it\n", record["url"].as_str().unwrap_or_default())
+            let url = record["url"].as_str().unwrap_or_default();
+            let example = record["example"].as_str().map(|line| format!("{line}\n")).unwrap_or_default();
+            format!("{name} is served at {url}; Ctrl-C stops it\n{example}")
         }
         _ => format!("{}\n", String::from_utf8_lossy(event.bytes())),
     }

@@ -162,6 +162,26 @@ async fn run_local_says_where_and_stops_when_dropped() {
 }
 
 #[tokio::test]
+async fn an_operation_that_waits_for_its_cancellation_ends_by_itself() {
+    let (plugin, events) = start();
+    let request = RunLocal { name: "orderly".to_owned(), model_uri: "m".to_owned(), ..RunLocal::default() };
+    let mut run = plugin.run_local(&request).unwrap();
+    run.next().await.unwrap().unwrap();
+    run.cancel();
+    let stopped: serde_json::Value = run.next().await.unwrap().unwrap().json().unwrap();
+    assert_eq!(stopped, serde_json::json!({"event": "stopped"}));
+    assert!(run.next().await.is_none());
+    assert_eq!(events.all().len(), 1, "{events:?}");
+
+    // One that nobody listens to any more winds up as well, and the shutdown waits for it.
+    let mut run = plugin.run_local(&request).unwrap();
+    run.next().await.unwrap().unwrap();
+    drop(run);
+    plugin.shut_down().await.unwrap();
+    assert_eq!(events.all().len(), 2, "{events:?}");
+}
+
+#[tokio::test]
 async fn help_is_markdown() {
     let (plugin, _) = start();
     let help = plugin.target_help().await.unwrap();

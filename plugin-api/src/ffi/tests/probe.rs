@@ -69,7 +69,13 @@ impl DeploymentClient for Probe {
 
     async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
         chunks.send(Payload::from_json(&serde_json::json!({"event": "ready", "url": request.model_uri}))?).await?;
-        std::future::pending().await
+        if request.name != "orderly" {
+            return std::future::pending().await;
+        }
+        call::cancelled().await;
+        call::log(Level::Debug, "winding up");
+        tokio::task::yield_now().await;
+        chunks.send(Payload::from_json(&serde_json::json!({"event": "stopped"}))?).await
     }
 
     async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {

@@ -84,7 +84,12 @@ impl Turn {
         for (name, tensor) in feed(&self.ports, inputs)? {
             fed.push((name, SessionInputValue::from(values::value(tensor)?)));
         }
-        let results = self.lease.session()?.run_with_options(fed, &self.options).map_err(failed)?;
+        // The model is not at fault, for the first session was made of it.
+        let session = self.lease.session().map_err(|error| {
+            let message = format!("failed to make one more session: {}", error.message());
+            Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable()
+        })?;
+        let results = session.run_with_options(fed, &self.options).map_err(failed)?;
         let named = self.outputs.iter().map(|name| {
             let value =
                 results.get(name).ok_or_else(|| Error::internal(format!("the model gave no output `{name}`")))?;

@@ -85,6 +85,11 @@ impl Folder {
         sync(&self.path).and_then(|()| sync(parent)).map_err(|error| fault("write", &self.path, &error))
     }
 
+    /// Removes it now, though somebody may still run the model: what has been loaded stays loaded.
+    pub(crate) fn remove(&self) {
+        let _left_for_the_next_time = fs::remove_dir_all(&self.path);
+    }
+
     /// Says that a deployment names it: it is not removed when it is dropped.
     pub(crate) fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
@@ -94,7 +99,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if !self.is_kept.load(Ordering::Relaxed) {
-            let _left_for_the_next_time = fs::remove_dir_all(&self.path);
+            self.remove();
         }
     }
 }

@@ -9,6 +9,7 @@ mod places;
 mod races;
 mod samples;
 mod scoring;
+mod serve;
 mod turns;
 
 use std::fs;

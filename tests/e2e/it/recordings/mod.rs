@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::command::Ran;
 
 /// The recordings whose names begin so.
-fn recordings(prefix: &str) -> Vec<Value> {
+pub(crate) fn recordings(prefix: &str) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

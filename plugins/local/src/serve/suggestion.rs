@@ -1,0 +1,73 @@
+//! A command line that asks the model something, to be pasted into a shell.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{ColumnType, Schema, Signature};
+use crate::tensor::DType;
+
+/// Bytes; a longer line is no help.
+const LONGEST: usize = 1000;
+
+/// The command line: with the model's input example, or with inputs of zeros where it has none, or with a file of the
+/// user's own where nothing short can be said.
+pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signature>) -> String {
+    let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
+    // One line, whatever the file looks like.
+    let example = example.and_then(|text| serde_json::from_str::<Value>(&text).ok()).or_else(zeros);
+    let body = example.map(|body| body.to_string()).filter(|body| body.len() <= LONGEST);
+    let body = body.map_or_else(|| "@inputs.json".to_owned(), |body| quoted(&body));
+    format!("curl {url}/invocations -H 'Content-Type: application/json' -d {body}")
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Inputs that a signature takes; `None` where that cannot be known, or would be long.
+fn zeros(schema: &Schema) -> Option<Value> {
+    match schema {
+        Schema::Columns(columns) => {
+            let row = columns.iter().map(|column| cell(&column.kind)).collect::<Option<Vec<_>>>()?;
+            let names = columns.iter().map(|column| column.name.as_deref()).collect::<Option<Vec<_>>>();
+            Some(match names {
+                Some(names) => json!({"dataframe_split": {"columns": names, "data": [row]}}),
+                None => json!({"dataframe_split": {"data": [row]}}),
+            })
+        }
+        Schema::Tensors(tensors) => {
+            let mut inputs = Map::new();
+            for tensor in tensors {
+                let sizes: Vec<usize> = tensor.shape.iter().map(|size| size.unwrap_or(1)).collect();
+                let elements = sizes.iter().try_fold(1_usize, |elements, size| elements.checked_mul(*size))?;
+                if elements > LONGEST {
+                    return None;
+                }
+                let zeros = sizes.iter().rev().fold(zero(tensor.dtype), |inner, size| Value::from(vec![inner; *size]));
+                match &tensor.name {
+                    Some(name) => inputs.insert(name.clone(), zeros),
+                    None => return Some(json!({"inputs": zeros})),
+                };
+            }
+            Some(json!({"inputs": inputs}))
+        }
+    }
+}
+
+fn cell(kind: &ColumnType) -> Option<Value> {
+    match kind {
+        ColumnType::Array(items) => Some(json!([cell(items)?])),
+        ColumnType::Any | ColumnType::Other(_) => None,
+        ColumnType::Scalar(scalar) => Some(zero(scalar.dtype())),
+    }
+}
+
+fn zero(dtype: DType) -> Value {
+    match dtype {
+        DType::Binary | DType::String => json!(""),
+        DType::Bool => json!(false),
+        DType::Datetime => json!("1970-01-01"),
+        DType::Float16 | DType::Float32 | DType::Float64 => json!(0.0),
+        _ => json!(0),
+    }
+}

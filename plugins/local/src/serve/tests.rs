@@ -1,0 +1,74 @@
+//! What is decided without a network: the command line that is suggested, the config, the warning.
+
+use serde_json::{Value, json};
+
+use super::ServeConfig;
+use super::address::warning;
+use super::suggestion::curl;
+use crate::model::{ColumnSpec, ColumnType, ScalarType, Schema, Signature, TensorSpec};
+use crate::tensor::DType;
+
+/// The body that is suggested.
+fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {
+    let signature = Signature { inputs, params: None };
+    let line = curl("http://127.0.0.1:1", example.map(str::to_owned), Some(&signature));
+    let start = "curl http://127.0.0.1:1/invocations -H 'Content-Type: application/json' -d ";
+    line.strip_prefix(start).unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+#[test]
+fn the_suggestion_has_the_example_or_zeros() {
+    assert_eq!(suggested(Some("{\"inputs\":\n [1.0]}"), None), r#"'{"inputs":[1.0]}'"#);
+    assert_eq!(suggested(Some(r#"{"inputs": ["it's"]}"#), None), r#"'{"inputs":["it'\''s"]}'"#);
+    assert_eq!(suggested(None, None), "@inputs.json");
+    assert_eq!(suggested(Some(&format!(r#"{{"inputs": "{}"}}"#, "x".repeat(2000))), None), "@inputs.json");
+
+    let column = |name: Option<&str>, kind| ColumnSpec { name: name.map(str::to_owned), kind, required: true };
+    let text = ColumnType::Scalar(ScalarType::String);
+    let columns = vec![column(Some("a"), ColumnType::Scalar(ScalarType::Double)), column(Some("b"), text.clone())];
+    assert_eq!(
+        suggested(None, Some(Schema::Columns(columns))),
+        r#"'{"dataframe_split":{"columns":["a","b"],"data":[[0.0,""]]}}'"#
+    );
+    let list = column(None, ColumnType::Array(Box::new(text)));
+    assert_eq!(suggested(None, Some(Schema::Columns(vec![list]))), r#"'{"dataframe_split":{"data":[[[""]]]}}'"#);
+    assert_eq!(suggested(None, Some(Schema::Columns(vec![column(None, ColumnType::Any)]))), "@inputs.json");
+
+    let tensor = |name: Option<&str>, shape: &[Option<usize>]| TensorSpec {
+        name: name.map(str::to_owned),
+        dtype: DType::Int64,
+        shape: shape.to_vec(),
+    };
+    let one = vec![tensor(None, &[None, Some(2)])];
+    assert_eq!(suggested(None, Some(Schema::Tensors(one))), r#"'{"inputs":[[0,0]]}'"#);
+    let two = vec![tensor(Some("x"), &[]), tensor(Some("y"), &[Some(1)])];
+    assert_eq!(suggested(None, Some(Schema::Tensors(two))), r#"'{"inputs":{"x":0,"y":[0]}}'"#);
+    let huge = vec![tensor(None, &[Some(usize::MAX), Some(2)])];
+    assert_eq!(suggested(None, Some(Schema::Tensors(huge))), "@inputs.json");
+}
+
+#[test]
+fn the_config_knows_its_keys_and_leaves_the_others_to_the_options() {
+    let config = |value: Value| serde_json::from_value::<ServeConfig>(value).unwrap();
+    let given = config(json!({"port": 8080, "sessions": 2, "state_dir": "s"}));
+    assert_eq!((given.host.as_str(), given.port), ("127.0.0.1", 8080));
+    assert_eq!(given.settings.sessions.map(std::num::NonZeroUsize::get), Some(2));
+    assert_eq!(given.options().unwrap().as_str(), r#"{"state_dir":"s"}"#);
+    let limits = config(json!({"timeout": 0.5, "max_requests": 3, "max_request_bytes": 9})).limits().unwrap();
+    assert_eq!((limits.timeout.as_millis(), limits.max_requests, limits.max_request_bytes), (500, 3, 9));
+    for timeout in [json!(0), json!(-1), json!(1e300)] {
+        let error = config(json!({"timeout": timeout})).limits().unwrap_err();
+        assert!(error.message().starts_with("the config's `timeout` is `"), "{error}");
+    }
+}
+
+#[test]
+fn only_an_address_of_this_machine_alone_is_no_warning() {
+    for alone in ["127.0.0.1:5000", "127.9.9.9:1", "[::1]:5000"] {
+        assert_eq!(warning(alone.parse().unwrap()), None);
+    }
+    for open in ["0.0.0.0:5000", "[::]:5000", "192.168.0.1:5000"] {
+        let said = warning(open.parse().unwrap()).unwrap();
+        assert!(said.contains("where other machines may reach it"), "{said}");
+    }
+}

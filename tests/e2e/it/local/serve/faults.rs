@@ -1,0 +1,214 @@
+//! Clients with bad manners, models that cannot be served, and more requests than there should be.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit, setrlimit};
+use serde_json::{Value, json};
+
+use super::super::{Machine, copy_of, iris, sample};
+use super::http::{self, Answer, read, request};
+use super::{Served, run_local};
+
+/// Rows that the model of the demo answers.
+const ROWS: &str = r#"{"dataframe_split": {"data": [[5.1, 3.5, 1.4, 0.2]], "columns": ["sepal length (cm)",
+    "sepal width (cm)", "petal length (cm)", "petal width (cm)"]}}"#;
+
+/// So many that no machine comes to the end of counting them.
+const FOREVER: &str = r#"{"inputs": [4611686018427387904]}"#;
+
+/// What the model that counts answers at once.
+const SEVEN: &str = r#"{"inputs": [7]}"#;
+
+fn code(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["error_code"].as_str().unwrap_or_default().to_owned())
+}
+
+fn is_served(served: &Served) {
+    let answer = served.predict(SEVEN);
+    assert_eq!((answer.status, answer.json()), (200, json!({"predictions": {"last": 7}})));
+}
+
+#[test]
+fn a_client_that_is_slow_is_given_up() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2");
+    let mut half_a_head = TcpStream::connect(served.address).unwrap();
+    half_a_head.write_all(b"POST /invocations HTTP/1.1\r\nHost: te").unwrap();
+    let half_a_body = served.begin(SEVEN, 4);
+    let late = read(&half_a_body, false).unwrap();
+    assert_eq!((late.status, late.body.as_str()), (504, "Request processing time exceeded limit"));
+    assert_eq!(read(&half_a_head, false), None);
+    is_served(&served);
+}
+
+#[test]
+fn a_prediction_that_takes_too_long_is_stopped() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2 -C sessions=1");
+    let late = served.predict(FOREVER);
+    assert_eq!((late.status, late.body.as_str()), (504, "Request processing time exceeded limit"));
+    // The only session is free again.
+    is_served(&served);
+}
+
+#[test]
+fn a_prediction_is_stopped_when_its_client_goes() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C sessions=1");
+    drop(served.begin(FOREVER, FOREVER.len()));
+    is_served(&served);
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C max_request_bytes=1000");
+    let too_long = (413, "BAD_REQUEST".to_owned());
+    // All of it is sent before the answer is read, and more than any buffer holds.
+    let body = format!("{SEVEN}{}", " ".repeat(32 << 20));
+    assert_eq!(code(&served.predict(&body)), too_long);
+
+    let mut in_chunks = TcpStream::connect(served.address).unwrap();
+    let head = "POST /invocations HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
+    in_chunks.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).unwrap();
+    let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16));
+    (0..100).for_each(|_| in_chunks.write_all(chunk.as_bytes()).unwrap());
+    in_chunks.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(code(&read(&in_chunks, false).unwrap()), too_long);
+
+    // Who asks first is told first.
+    let mut asks = TcpStream::connect(served.address).unwrap();
+    asks.write_all(format!("{head}Expect: 100-continue\r\nContent-Length: 999999999999\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(code(&read(&asks, false).unwrap()), too_long);
+    is_served(&served);
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "");
+    let long_header = format!("GET /ping HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let many_headers = format!("GET /ping HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(1000));
+    let garbage: [&[u8]; 7] = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\r\n\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /invocations HTTP/9.9\r\n\r\n",
+        long_header.as_bytes(),
+        many_headers.as_bytes(),
+    ];
+    for garbage in garbage {
+        let mut connection = TcpStream::connect(served.address).unwrap();
+        // The server may have had enough before it has read all of it.
+        let _sent = connection.write_all(garbage).and_then(|()| connection.shutdown(std::net::Shutdown::Write));
+        let mut answer = Vec::new();
+        let _closed = connection.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    is_served(&served);
+}
+
+#[test]
+fn a_thousand_requests_at_once_are_answered() {
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let machine = Machine::new();
+    let served = Served::start(&iris(), &machine, "");
+    let asked = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
+    let (last, rest) = asked.split_last().unwrap();
+    let mut connections: Vec<_> = (0..1000).map(|_| TcpStream::connect(served.address).unwrap()).collect();
+    // Nobody can be answered before everybody has asked.
+    connections.iter_mut().for_each(|connection| connection.write_all(rest).unwrap());
+    connections.iter_mut().for_each(|connection| connection.write_all(&[*last]).unwrap());
+    for connection in &connections {
+        let answer = read(connection, false).unwrap();
+        assert_eq!((answer.status, &answer.json()["predictions"][0]["label"]), (200, &json!(0)));
+    }
+}
+
+#[test]
+fn connections_beyond_what_the_system_allows_wait() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C sessions=1");
+    let few = Rlimit { current: Some(40), maximum: Some(40) };
+    prlimit(Some(served.process()), Resource::Nofile, few).unwrap();
+    let asked = request("POST", "/invocations", Some("application/json"), SEVEN.as_bytes());
+    let mut connections: Vec<_> = (0..100).map(|_| TcpStream::connect(served.address).unwrap()).collect();
+    connections.iter_mut().for_each(|connection| connection.write_all(&asked).unwrap());
+    for connection in &connections {
+        assert_eq!(read(connection, false).unwrap().status, 200);
+    }
+    served.signal(Signal::INT);
+    let ran = served.end();
+    assert!(ran.stderr.contains("failed to accept a connection"), "{ran:?}");
+}
+
+#[test]
+fn more_requests_than_are_taken_on_are_sent_away() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-C max_requests=1");
+    let mut first = served.begin(SEVEN, 4);
+    // The first one has its place once another one is refused.
+    let refused = loop {
+        let answer = served.predict(SEVEN);
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(code(&refused), (503, "TEMPORARILY_UNAVAILABLE".to_owned()));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(http::ask(served.address, &request("GET", "/health", None, b"")).status, 200);
+    first.write_all(&SEVEN.as_bytes()[4..]).unwrap();
+    assert_eq!(read(&first, false).unwrap().status, 200);
+    is_served(&served);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "");
+    let port = served.address.port();
+    let again = super::super::ask("run-local --json --name iris -m", &machine.state_dir()).arg(sample("counts"));
+    let ran = again.arg("-C").arg(format!("port={port}")).run();
+    assert_eq!((ran.code, &ran.error()["code"]), (1, &json!("RESOURCE_ALREADY_EXISTS")), "{ran:?}");
+    assert_eq!(
+        ran.error()["message"],
+        format!(
+            "somebody else listens at 127.0.0.1:{port} already: stop that, or choose another with the config `port`, 0 \
+             for any that is free"
+        )
+    );
+    is_served(&served);
+}
+
+#[test]
+fn what_cannot_be_served_says_why_and_leaves_nothing_behind() {
+    let machine = Machine::new();
+    let broken = copy_of(&iris());
+    std::fs::write(broken.path().join("model.onnx"), b"no model").unwrap();
+    let cases: [(&std::path::Path, &str, &str, &str); 6] = [
+        (broken.path(), "", "INVALID_PARAMETER_VALUE", "is not an ONNX model"),
+        (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model is at `/nowhere`"),
+        (&iris(), "-C timeout=0", "INVALID_PARAMETER_VALUE", "the config's `timeout` is `0`: expected seconds"),
+        (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a nonzero"),
+        (
+            &iris(),
+            "-C host=no.such.host.invalid",
+            "INVALID_PARAMETER_VALUE",
+            "failed to listen at no.such.host.invalid",
+        ),
+        (&iris(), "-f sklearn", "INVALID_PARAMETER_VALUE", "has no flavor that is run here"),
+    ];
+    for (model, arguments, code, message) in cases {
+        let ran = run_local(model, &machine, &format!("--json {arguments}")).run();
+        let error: Value = ran.error();
+        assert_eq!(error["code"], code, "{arguments}: {ran:?}");
+        assert!(error["message"].as_str().unwrap().contains(message), "{arguments}: {ran:?}");
+        assert_eq!((ran.stdout.as_str(), machine.copies()), ("", 0), "{arguments}");
+    }
+    let ran = run_local(&iris(), &machine, "-C prot=1").run();
+    assert!(ran.stderr.contains("prot") && ran.code == 2, "{ran:?}");
+}

@@ -1,0 +1,71 @@
+//! HTTP by hand, so that a test can be as rude as it likes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+/// An answer of the server.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// The value of a header, by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON. Python's `NaN`, which is no JSON, becomes null.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body.replace("NaN", "null")).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A request; the connection is to be closed after it.
+pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body: &[u8]) -> Vec<u8> {
+    let content_type = content_type.map(|value| format!("Content-Type: {value}\r\n")).unwrap_or_default();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{content_type}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// Asks on a connection of its own.
+pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Answer {
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(request).unwrap();
+    read(&connection, request.starts_with(b"HEAD")).expect("an answer")
+}
+
+/// Reads an answer; `None` where the connection is closed instead.
+pub(super) fn read(connection: &TcpStream, is_head: bool) -> Option<Answer> {
+    let mut reader = BufReader::new(connection);
+    let mut line = String::new();
+    // A connection that is reset has been closed as well.
+    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        return None;
+    }
+    let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{line}"));
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => headers.push((name.to_ascii_lowercase(), value.to_owned())),
+            None => break,
+        }
+    }
+    let mut answer = Answer { status, headers, body: String::new() };
+    let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+    if !is_head {
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        answer.body = String::from_utf8(body).unwrap();
+    }
+    Some(answer)
+}

@@ -1,0 +1,44 @@
+//! What is said once a model is served: its address, and a command line that asks it.
+
+use std::process::Command;
+
+use super::super::{Machine, sample};
+use super::http::{ask, request};
+use super::{Running, Served, run_local};
+
+/// The words of a command line for `curl`, as a shell reads them.
+fn words(line: &str) -> Vec<String> {
+    let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}");
+    let read = Command::new("sh").arg("-c").arg(script).output().unwrap();
+    assert!(read.status.success(), "{read:?}");
+    String::from_utf8(read.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_command_line_asks_what_the_model_answers() {
+    let machine = Machine::new();
+    // With an example, with columns, with a text, and with tensors that have names.
+    for model in ["onnx_iris_tensor", "forest", "pipeline_two_inputs", "several_outputs"] {
+        let served = Served::start(&sample(model), &machine, "");
+        let words = words(served.ready["example"].as_str().unwrap());
+        let [url, h, content_type, d, body] = words.as_slice() else { panic!("{words:?}") };
+        assert_eq!(*url, format!("http://{}/invocations", served.address));
+        assert_eq!((h.as_str(), content_type.as_str(), d.as_str()), ("-H", "Content-Type: application/json", "-d"));
+        let answer = ask(served.address, &request("POST", "/invocations", Some("application/json"), body.as_bytes()));
+        assert_eq!(answer.status, 200, "{model}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_person_reads_the_address_and_the_command_line() {
+    let machine = Machine::new();
+    let mut served = Running::start(run_local(&sample("times_2"), &machine, ""));
+    let first = served.line();
+    let (said, address) = first.split_once("http://").unwrap();
+    let address = address.strip_suffix("; Ctrl-C stops it\n").unwrap();
+    assert_eq!(said, "iris is served at ");
+    let second = served.line();
+    let expected =
+        format!("curl http://{address}/invocations -H 'Content-Type: application/json' -d '{{\"inputs\":[0.0]}}'\n");
+    assert_eq!(second, expected);
+}

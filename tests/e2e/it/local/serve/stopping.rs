@@ -1,0 +1,111 @@
+//! The end of a server: Ctrl-C, a request to end, and a kill; with requests on their way, and without.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use super::super::{Machine, iris, sample};
+use super::Served;
+use super::http::{self, read, request};
+
+const SEVEN: &str = r#"{"inputs": [7]}"#;
+
+/// Waits until nobody listens any more.
+fn closed(served: &Served) {
+    while TcpStream::connect(served.address).is_ok() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_request_that_is_on_its_way_is_answered_before_the_end() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let machine = Machine::new();
+        let served = Served::start(&sample("counts"), &machine, "");
+        let mut idle = TcpStream::connect(served.address).unwrap();
+        idle.write_all(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        assert_eq!(read(&idle, false).unwrap().status, 200);
+        let mut connection = served.begin(SEVEN, 4);
+        // Connections are accepted in turn: the one before has been.
+        assert_eq!(http::ask(served.address, &request("GET", "/ping", None, b"")).status, 200);
+        served.signal(signal);
+        closed(&served);
+        connection.write_all(&SEVEN.as_bytes()[4..]).unwrap();
+        let answer = read(&connection, false).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"predictions": {"last": 7}}"#));
+        // One that is open, and asks nothing, does not hold it up.
+        assert_eq!(read(&idle, false), None);
+        let ran = served.end();
+        let said: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!((ran.code, said["error"]["message"].as_str()), (130, Some("interrupted")), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        assert_eq!(machine.copies(), 0);
+    }
+}
+
+#[test]
+fn a_request_that_does_not_end_holds_up_the_end_for_a_while_only() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "");
+    let forever = r#"{"inputs": [4611686018427387904]}"#;
+    let counting = served.begin(forever, forever.len());
+    let half = served.begin(SEVEN, 4);
+    assert_eq!(http::ask(served.address, &request("GET", "/ping", None, b"")).status, 200);
+    served.signal(Signal::INT);
+    let ran = served.end();
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(ran.stderr.contains("2 requests took longer than 4 s to finish, and were cut off"), "{ran:?}");
+    assert_eq!((read(&counting, false), read(&half, false)), (None, None));
+    assert_eq!(machine.copies(), 0);
+}
+
+#[test]
+fn a_second_interruption_does_not_wait() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "");
+    let half = served.begin(SEVEN, 4);
+    assert_eq!(http::ask(served.address, &request("GET", "/ping", None, b"")).status, 200);
+    served.signal(Signal::INT);
+    closed(&served);
+    served.signal(Signal::INT);
+    let ran = served.end();
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(!ran.stderr.contains("cut off"), "{ran:?}");
+    assert_eq!(read(&half, false), None);
+}
+
+#[test]
+fn what_a_killed_server_left_is_removed_by_the_next() {
+    let machine = Machine::new();
+    let killed = Served::start(&iris(), &machine, "");
+    assert_eq!(machine.copies(), 1);
+    // What another one serves is left alone.
+    let other = Served::start(&sample("counts"), &machine, "");
+    assert_eq!(machine.copies(), 2);
+    killed.signal(Signal::KILL);
+    drop(killed);
+    assert_eq!(machine.copies(), 2);
+    let next = Served::start(&iris(), &machine, "");
+    assert_eq!(machine.copies(), 2);
+    assert_eq!(other.predict(SEVEN).status, 200);
+    for served in [next, other] {
+        served.signal(Signal::INT);
+        served.end();
+    }
+    assert_eq!(machine.copies(), 0);
+}
+
+#[test]
+fn requests_are_written_down_where_that_is_asked_for() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("counts"), &machine, "-v");
+    assert_eq!(served.predict(SEVEN).status, 200);
+    let secret = request("GET", "/nope?token=secret", None, b"");
+    assert_eq!(http::ask(served.address, &secret).status, 404);
+    served.signal(Signal::INT);
+    let ran = served.end();
+    assert!(ran.stderr.contains(r#"\"POST /invocations HTTP/1.1\" 200 OK, "#), "{ran:?}");
+    assert!(ran.stderr.contains(r#"\"GET /nope HTTP/1.1\" 404 Not Found, "#), "{ran:?}");
+    assert!(!ran.stderr.contains("secret"), "{ran:?}");
+}
