@@ -26,19 +26,27 @@ pub(crate) enum Engine {
     Python,
 }
 
-/// The config of a deployment; what is `None` is chosen or left to the engine.
+/// The part of a deployment's config that chooses an engine, and is for Python; what is `None` is chosen here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct DeploymentConfig {
+pub(crate) struct EngineConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<Engine>,
-    /// The interpreter for the engine `python`: a path, or a name on `PATH`.
+    /// The interpreter: a path, or a name on `PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timeout: Option<NonZeroU32>,
-    /// The engine `onnx`.
+}
+
+/// The config of a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeploymentConfig {
+    #[serde(flatten)]
+    pub(crate) engine: EngineConfig,
+    /// What is for ONNX Runtime.
     #[serde(flatten)]
     pub(crate) onnx: Settings,
 }
@@ -68,7 +76,7 @@ impl DeploymentConfig {
     /// How long a model's server may take to start: enough to load a large model from a slow disk.
     pub(crate) fn start_timeout(&self) -> Duration {
         const DEFAULT: u32 = 300;
-        Duration::from_secs(self.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
+        Duration::from_secs(self.engine.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
     }
 
     /// Refuses a config that cannot be meant.
@@ -86,7 +94,7 @@ impl DeploymentConfig {
     /// for another engine.
     pub(crate) fn choose(&self, model: &Model, flavor: Option<&str>) -> Result<Choice> {
         let has = |flavor: &str| model.flavors.iter().any(|each| each == flavor);
-        let engine = match (flavor, self.engine) {
+        let engine = match (flavor, self.engine.engine) {
             (Some(flavor), _) if !has(flavor) => return Err(lacks(model, flavor)),
             (Some(flavor), Some(engine)) if engine != Engine::of_flavor(flavor) => {
                 return Err(Error::invalid_parameter(format!(
@@ -97,7 +105,8 @@ impl DeploymentConfig {
             (Some(flavor), _) => Engine::of_flavor(flavor),
             (None, Some(engine)) => engine,
             (None, None) if has(ONNX) => Engine::Onnx,
-            (None, None) => Engine::Python,
+            (None, None) if has(PYTHON) => Engine::Python,
+            (None, None) => return Err(lacks(model, &format!("{ONNX}` or `{PYTHON}"))),
         };
         let needed = if engine == Engine::Onnx { ONNX } else { PYTHON };
         if !has(needed) {
@@ -109,14 +118,14 @@ impl DeploymentConfig {
 
     /// Whether another config asks for the same engine.
     pub(crate) fn is_same_engine(&self, other: &Self) -> bool {
-        self.engine == other.engine
+        self.engine.engine == other.engine.engine
     }
 
     /// Refuses what is for the other engine.
     fn check_engine(&self, engine: Engine) -> Result<()> {
         let stray = match engine {
-            Engine::Onnx if self.python.is_some() => "`python` is",
-            Engine::Onnx if self.start_timeout.is_some() => "`start_timeout` is",
+            Engine::Onnx if self.engine.python.is_some() => "`python` is",
+            Engine::Onnx if self.engine.start_timeout.is_some() => "`start_timeout` is",
             Engine::Python if self.onnx != Settings::default() => "settings of ONNX Runtime's sessions are",
             Engine::Onnx | Engine::Python => return Ok(()),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, JSON, Payload, Result, blocking};
+use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 use serde_json::{Map, Value};
 
 use crate::choice::DeploymentConfig;
@@ -81,14 +81,15 @@ impl Deployed {
     /// What the model gives for inputs, which are made where it may take time.
     ///
     /// # Errors
-    /// As the model says; `NOT_IMPLEMENTED` where Python runs it, which answers requests alone.
+    /// As the model says.
     pub(crate) async fn run(&self, inputs: impl FnOnce() -> Inputs + Send + 'static) -> Result<Vec<(String, Output)>> {
-        let Running::Onnx(onnx) = &self.running else {
-            return Err(Error::new(
-                ErrorCode::NOT_IMPLEMENTED,
-                "models that Python runs are not explained here: save the model with the flavor `onnx`, or explain it \
-                 in Python, with the package shap",
-            ));
+        let onnx = match &self.running {
+            Running::Onnx(onnx) => onnx,
+            Running::Python(server) => {
+                let request = blocking(move || Ok(protocol::write_request(inputs()))).await?;
+                let answer = server.predict(&Payload::new(JSON, request)).await?;
+                return blocking(move || Ok(protocol::read_predictions(answer.bytes())?)).await;
+            }
         };
         let turn = onnx.turn().await?;
         let _stop = turn.stop();

@@ -239,7 +239,7 @@ impl Deployments {
         let python = match engine {
             Engine::Onnx => None,
             Engine::Python => {
-                let python = self.pythons.find(config.python.as_deref(), before).await?;
+                let python = self.pythons.find(&flavor, config.engine.python.as_deref(), before).await?;
                 let (path, mlflow) = (python.path().display(), python.mlflow());
                 call::log(Level::Info, format!("the flavor `{flavor}` is run by {path} with MLflow{mlflow}"));
                 Some(python)

@@ -68,7 +68,7 @@ impl Model {
         };
         let signature = match parts.signature.map(Signature::from_saved).transpose() {
             // Python may know what this version does not: only ONNX Runtime is fed by it.
-            Err(_unknown) if onnx.is_none() => None,
+            Err(_unknown) if onnx.is_none() && parts.flavors.contains_key("python_function") => None,
             signature => signature.map_err(failed)?,
         };
         Ok(Self {

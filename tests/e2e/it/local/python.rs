@@ -199,6 +199,21 @@ fn a_model_without_onnx_is_run_by_python_and_the_output_says_so() {
 }
 
 #[test]
+fn what_python_predicts_is_explained() {
+    let (machine, model) = (Machine::new(), moody());
+    assert_eq!(ask(&machine, "create --name moody -m").arg(model.path()).run().code, 0);
+    let background = r#"background={"dataframe_split": {"columns": ["x", "do"], "data": [[1, "a"], [4, "b"]]}}"#;
+    let explain = ask(&machine, "explain --name moody -I - --json -C").arg(background.replacen('=', ":=", 1));
+    let explained = explain.stdin(mood("")).run().json();
+    // The model is linear: twice the distance from the mean, and the text adds nothing.
+    assert_eq!(explained["feature_names"], json!(["x", "do"]));
+    assert_eq!(explained["output"], "x");
+    assert_eq!(explained["base_values"], json!([5.0]));
+    assert_eq!(explained["values"], json!([[[37.0], [0.0]]]));
+    assert_eq!(explained["predictions"], json!([[42.0]]));
+}
+
+#[test]
 fn a_model_with_both_flavors_runs_where_it_is_asked_to() {
     let machine = Machine::new();
     let request = r#"{"inputs": [1.0]}"#;

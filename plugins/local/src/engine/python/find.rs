@@ -68,11 +68,12 @@ impl Pythons {
         }
     }
 
-    /// The first Python that can run models. `config` is the deployment's own, and `before` the one that it was made with.
+    /// The first Python that can run models, of this flavor. `config` is the deployment's own, and `before` the one that it
+    /// was made with.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where one was asked for that cannot, `INVALID_STATE` where there is none.
-    pub(crate) async fn find(&self, config: Option<&Path>, before: Option<&Path>) -> Result<Python> {
+    pub(crate) async fn find(&self, flavor: &str, config: Option<&Path>, before: Option<&Path>) -> Result<Python> {
         let asked = [
             (config, "the config key `python`"),
             (self.option.as_deref(), "the client option `python`"),
@@ -111,8 +112,9 @@ impl Pythons {
         Err(Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "no Python has MLflow's scoring server: looked at the config key `python` (not given), the client option \
-                 `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON` (not set), {}; {}",
+                "the flavor `{flavor}` is run by Python, and none has MLflow's scoring server: looked at the config key `python` (not given), the client option \
+                 `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON` (not set), {}; save the model with \
+                 the flavor `onnx`, or {}",
                 looked.join(", "),
                 install(best.as_deref().unwrap_or(Path::new("python3")))
             ),
@@ -224,7 +226,7 @@ mod tests {
             ..Pythons::default()
         };
         let found = async |pythons: &Pythons, config: &Option<PathBuf>, before: &Option<PathBuf>| {
-            let python = pythons.find(config.as_deref(), before.as_deref()).await.unwrap();
+            let python = pythons.find("sklearn", config.as_deref(), before.as_deref()).await.unwrap();
             assert_eq!(python.mlflow(), " 3.17.2");
             python.path().strip_prefix(folder.path()).unwrap().to_owned()
         };
@@ -245,10 +247,11 @@ mod tests {
         let bare = write(folder.path(), "python3", &echo(r#"{"problem": "it has no mlflow", "mlflow": null}"#));
         write(folder.path(), "python", "#!/bin/sh\nexit 1\n");
         let pythons = Pythons { path: Some(folder.path().into()), ..Pythons::default() };
-        let error = pythons.find(None, Some(Path::new("/gone/python"))).await.unwrap_err();
+        let error = pythons.find("sklearn", None, Some(Path::new("/gone/python"))).await.unwrap_err();
         let (bare, other) = (bare.display(), folder.path().join("python"));
         let message = error.message();
         for part in [
+            "the flavor `sklearn` is run by Python, and none has",
             "the config key `python` (not given), the client option `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON`",
             "(`/gone/python`, which does not run: ",
             "the active virtual environment's (none), ",
@@ -258,7 +261,7 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part}: {message}");
         }
-        let error = pythons.find(Some(Path::new("/nowhere/python")), None).await.unwrap_err();
+        let error = pythons.find("sklearn", Some(Path::new("/nowhere/python")), None).await.unwrap_err();
         assert!(
             error.message().starts_with("the config key `python` is `/nowhere/python`: there is no such program; "),
             "{error}"
