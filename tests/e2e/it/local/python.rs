@@ -25,7 +25,7 @@ use crate::command::Run;
 const GENEROUS: Duration = Duration::from_secs(120);
 
 /// The Python that has MLflow, scikit-learn and ONNX Runtime.
-fn interpreter() -> PathBuf {
+pub(super) fn interpreter() -> PathBuf {
     peers::python_folder().join("python")
 }
 
@@ -46,7 +46,7 @@ fn python_sample(name: &str) -> PathBuf {
 }
 
 /// The model of `moody.py`.
-fn moody() -> TempDir {
+pub(super) fn moody() -> TempDir {
     let model = tempfile::tempdir().unwrap();
     let flavor = "flavors:\n  python_function:\n    loader_module: moody\n    code: code\n    python_version: 3.11.7\n";
     fs::write(model.path().join("MLmodel"), flavor).unwrap();
@@ -56,12 +56,12 @@ fn moody() -> TempDir {
 }
 
 /// A request to that model.
-fn mood(mood: &str) -> String {
+pub(super) fn mood(mood: &str) -> String {
     json!({"dataframe_split": {"columns": ["x", "do"], "data": [[21, mood]]}}).to_string()
 }
 
 /// What it answers in a good mood.
-fn doubled() -> Value {
+pub(super) fn doubled() -> Value {
     json!({"predictions": [{"x": 42}]})
 }
 
@@ -78,7 +78,7 @@ async fn predict(client: &DeployClient, name: &str, body: &str) -> mlflow_deploy
 }
 
 /// Processes that belong to servers of a state directory: those with its model, and all of their groups.
-fn servers(machine: &Machine) -> Vec<i32> {
+pub(super) fn servers(machine: &Machine) -> Vec<i32> {
     let mark = format!("__pyfunc_model_path__={}", machine.state_dir().display());
     let processes: Vec<i32> = fs::read_dir("/proc")
         .unwrap()
@@ -104,7 +104,7 @@ fn group(process: i32) -> Option<i32> {
 }
 
 /// Waits until something is so, and fails where it takes absurdly long.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
