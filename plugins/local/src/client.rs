@@ -33,7 +33,7 @@ struct NoConfig {}
 
 impl Local {
     pub(crate) fn new(config: Config) -> Self {
-        Self { deployments: Arc::new(Deployments::new(config.state_dir, config.places)) }
+        Self { deployments: Arc::new(Deployments::new(config)) }
     }
 
     /// The model of a deployment, or of the one that answers for an endpoint.

@@ -7,6 +7,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
 use crate::engine::Places;
+use crate::engine::python::Pythons;
 
 /// The options of one client. They win over the environment.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +15,7 @@ use crate::engine::Places;
 struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
+    python: Option<PathBuf>,
 }
 
 /// All of it, checked.
@@ -23,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Where ONNX Runtime may be.
     pub(crate) places: Places,
+    /// Where Python may be.
+    pub(crate) pythons: Pythons,
 }
 
 impl Config {
@@ -58,6 +62,7 @@ impl Config {
             })?;
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
-        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable) })
+        let pythons = Pythons::of_process(options.python, variable);
+        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), pythons })
     }
 }

@@ -6,6 +6,7 @@ mod explain;
 mod life;
 mod models;
 mod places;
+mod python;
 mod races;
 mod samples;
 mod scoring;
