@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::path::{self, PathBuf};
 
+use mlflow_deploy_model_uri::TrackingOptions;
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
 use crate::engine::Places;
+use crate::source::Sources;
 
 /// The options of one client. They win over the environment.
 #[derive(Debug, Default, Deserialize)]
@@ -14,6 +16,8 @@ use crate::engine::Places;
 struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
+    #[serde(flatten)]
+    tracking: TrackingOptions,
 }
 
 /// All of it, checked.
@@ -23,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Where ONNX Runtime may be.
     pub(crate) places: Places,
+    /// Who is asked for models.
+    pub(crate) sources: Sources,
 }
 
 impl Config {
@@ -33,7 +39,7 @@ impl Config {
     pub(crate) fn new(
         target: &TargetUri,
         options: &ClientOptions,
-        variable: impl Fn(&str) -> Option<OsString>,
+        variable: fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         if !target.suffix().is_empty() {
             return Err(Error::invalid_parameter(format!(
@@ -42,6 +48,7 @@ impl Config {
             )));
         }
         let options: Options = options.parse()?;
+        let sources = Sources::new(options.tracking, variable);
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| variable(name).map(PathBuf::from);
         let below = |folder: PathBuf| folder.join("mlflow-deploy/local");
@@ -58,6 +65,6 @@ impl Config {
             })?;
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
-        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable) })
+        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), sources })
     }
 }

@@ -1,17 +1,18 @@
 //! Deployments: made, replaced, taken down, and found. A model is copied and loaded before anybody sees it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mlflow_deploy_model_uri::shown;
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
+use crate::config::Config;
 use crate::deployed::{Deployed, FLAVOR, check_flavor};
 use crate::engine::{Places, Settings};
 use crate::loaded::Loaded;
-use crate::source;
+use crate::source::{Found, Source, Sources};
 use crate::store::{Deployment, State, StateDirectory, check_name, copy, now};
 
 /// How often a deployment is looked up again, where it is replaced just then.
@@ -21,12 +22,14 @@ const ATTEMPTS: usize = 100;
 pub(crate) struct Deployments {
     directory: StateDirectory,
     places: Places,
+    sources: Sources,
     loaded: Loaded,
 }
 
 impl Deployments {
-    pub(crate) fn new(state_dir: PathBuf, places: Places) -> Self {
-        Self { directory: StateDirectory::new(state_dir), places, loaded: Loaded::default() }
+    pub(crate) fn new(config: Config) -> Self {
+        let Config { state_dir, places, sources } = config;
+        Self { directory: StateDirectory::new(state_dir), places, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
@@ -48,12 +51,14 @@ impl Deployments {
         };
         let (name, endpoint) = (request.name, request.endpoint);
         free(&*self.directory.state()?, &name, endpoint.as_deref())?;
-        let deployed = self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
+        let Prepared { deployed, model_version } =
+            self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
         let now = now();
         let deployment = Deployment {
             revision: revision(),
             folder: deployed.folder().id().to_owned(),
-            model_uri: request.model_uri,
+            model_uri: shown(&request.model_uri),
+            model_version,
             flavor: FLAVOR.to_owned(),
             config,
             creation_timestamp: now,
@@ -89,13 +94,13 @@ impl Deployments {
         }
         let config = merged(&before.config, changes)?;
         config.check()?;
-        let deployed = match &request.model_uri {
+        let Prepared { deployed, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
             None => {
                 let loaded = self.load(before.folder.clone(), config.clone()).await?;
                 let deployed = loaded.ok_or_else(|| replaced(&name))?;
                 deployed.try_example().await?;
-                deployed
+                Prepared { deployed, model_version: before.model_version.clone() }
             }
         };
         let folder = deployed.folder().id().to_owned();
@@ -109,7 +114,8 @@ impl Deployments {
             *deployment = Deployment {
                 revision: revision(),
                 folder,
-                model_uri: request.model_uri.unwrap_or_else(|| deployment.model_uri.clone()),
+                model_uri: request.model_uri.map_or_else(|| deployment.model_uri.clone(), |uri| shown(&uri)),
+                model_version,
                 flavor: FLAVOR.to_owned(),
                 config,
                 creation_timestamp: deployment.creation_timestamp,
@@ -174,28 +180,33 @@ impl Deployments {
         Ok(answer)
     }
 
-    /// Copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped, unless it is
-    /// kept.
+    /// Fetches or copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped,
+    /// unless it is kept.
     pub(crate) async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
         config: &Settings,
-    ) -> Result<Arc<Deployed>> {
-        let (from, flavor, config) = (source::folder(model_uri)?, flavor.map(str::to_owned), config.clone());
+    ) -> Result<Prepared> {
+        let source = Source::parse(model_uri)?;
+        let this = Arc::clone(self);
+        let folder = blocking(move || this.directory.new_folder()).await?;
+        let Found { path, is_in_place, version } = self.sources.find(source, &folder.model()).await?;
+        let (flavor, config) = (flavor.map(str::to_owned), config.clone());
         let this = Arc::clone(self);
         let given_up = GivenUp::default();
         let is_given_up = Arc::clone(&given_up.0);
         let deployed = blocking(move || {
-            check_flavor(&from, flavor.as_deref())?;
-            let folder = this.directory.new_folder()?;
-            copy(&from, &folder.model(), &is_given_up)?;
+            check_flavor(&path, flavor.as_deref())?;
+            if !is_in_place {
+                copy(&path, &folder.model(), &is_given_up)?;
+            }
             folder.sync()?;
             Deployed::load(folder, &config, &this.places).map(Arc::new)
         })
         .await?;
         deployed.try_example().await?;
-        Ok(deployed)
+        Ok(Prepared { deployed, model_version: version })
     }
 
     /// Loads the model of a folder; `None` where the folder is gone.
@@ -225,6 +236,13 @@ impl Deployments {
         self.loaded.forget_all_but(&*self.directory.state()?);
         Ok(deployment)
     }
+}
+
+/// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.
+pub(crate) struct Prepared {
+    pub(crate) deployed: Arc<Deployed>,
+    /// The version of the registered model that it is.
+    model_version: Option<String>,
 }
 
 /// Says, when it is dropped, that the caller has given up.

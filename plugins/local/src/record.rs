@@ -13,6 +13,8 @@ pub(crate) struct DeploymentRecord<'a> {
     name: &'a str,
     flavor: &'a str,
     model_uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version: Option<&'a str>,
     config: &'a Settings,
     endpoints: Vec<&'a str>,
     creation_timestamp: u64,
@@ -26,6 +28,7 @@ impl<'a> DeploymentRecord<'a> {
             name,
             flavor: &deployment.flavor,
             model_uri: &deployment.model_uri,
+            model_version: deployment.model_version.as_deref(),
             config: &deployment.config,
             endpoints: endpoints.map(|(name, _)| name.as_str()).collect(),
             creation_timestamp: deployment.creation_timestamp,
