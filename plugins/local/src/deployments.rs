@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mlflow_deploy_model_uri::shown;
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
@@ -51,13 +50,13 @@ impl Deployments {
         };
         let (name, endpoint) = (request.name, request.endpoint);
         free(&*self.directory.state()?, &name, endpoint.as_deref())?;
-        let Prepared { deployed, model_version } =
+        let Prepared { deployed, model_uri, model_version } =
             self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
         let now = now();
         let deployment = Deployment {
             revision: revision(),
             folder: deployed.folder().id().to_owned(),
-            model_uri: shown(&request.model_uri),
+            model_uri,
             model_version,
             flavor: FLAVOR.to_owned(),
             config,
@@ -94,13 +93,13 @@ impl Deployments {
         }
         let config = merged(&before.config, changes)?;
         config.check()?;
-        let Prepared { deployed, model_version } = match &request.model_uri {
+        let Prepared { deployed, model_uri, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
             None => {
                 let loaded = self.load(before.folder.clone(), config.clone()).await?;
                 let deployed = loaded.ok_or_else(|| replaced(&name))?;
                 deployed.try_example().await?;
-                Prepared { deployed, model_version: before.model_version.clone() }
+                Prepared { deployed, model_uri: before.model_uri.clone(), model_version: before.model_version.clone() }
             }
         };
         let folder = deployed.folder().id().to_owned();
@@ -114,7 +113,7 @@ impl Deployments {
             *deployment = Deployment {
                 revision: revision(),
                 folder,
-                model_uri: request.model_uri.map_or_else(|| deployment.model_uri.clone(), |uri| shown(&uri)),
+                model_uri,
                 model_version,
                 flavor: FLAVOR.to_owned(),
                 config,
@@ -191,7 +190,7 @@ impl Deployments {
         let source = Source::parse(model_uri)?;
         let this = Arc::clone(self);
         let folder = blocking(move || this.directory.new_folder()).await?;
-        let Found { path, is_in_place, version } = self.sources.find(source, &folder.model()).await?;
+        let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
         let (flavor, config) = (flavor.map(str::to_owned), config.clone());
         let this = Arc::clone(self);
         let given_up = GivenUp::default();
@@ -206,7 +205,7 @@ impl Deployments {
         })
         .await?;
         deployed.try_example().await?;
-        Ok(Prepared { deployed, model_version: version })
+        Ok(Prepared { deployed, model_uri: source.shown, model_version: version })
     }
 
     /// Loads the model of a folder; `None` where the folder is gone.
@@ -241,6 +240,8 @@ impl Deployments {
 /// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.
 pub(crate) struct Prepared {
     pub(crate) deployed: Arc<Deployed>,
+    /// Where it came from, as it may be kept.
+    model_uri: String,
     /// The version of the registered model that it is.
     model_version: Option<String>,
 }

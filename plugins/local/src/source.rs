@@ -14,9 +14,17 @@ pub(crate) struct Sources {
     variable: fn(&str) -> Option<OsString>,
 }
 
+/// A model URI, read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// As it may be printed and kept: without a password.
+    pub(crate) shown: String,
+    place: Place,
+}
+
 /// What a model URI names.
 #[derive(Debug)]
-pub(crate) enum Source {
+enum Place {
     /// A folder of this machine.
     Folder(PathBuf),
     /// What MLflow knows the place of.
@@ -44,14 +52,14 @@ impl Sources {
     ///
     /// # Errors
     /// As [`fetch()`] has them: a model that does not exist, a server that is not known, does not answer, or refuses.
-    pub(crate) async fn find(&self, source: Source, destination: &Path) -> Result<Found> {
-        let uri = match source {
-            Source::Folder(path) => return Ok(Found { path, is_in_place: false, version: None }),
-            Source::Known(uri) => uri,
+    pub(crate) async fn find(&self, source: &Source, destination: &Path) -> Result<Found> {
+        let uri = match &source.place {
+            Place::Folder(path) => return Ok(Found { path: path.clone(), is_in_place: false, version: None }),
+            Place::Known(uri) => uri,
         };
         let lookup = |name: &str| (self.variable)(name).and_then(|value| value.into_string().ok());
         let tracking = Tracking::new(self.options.clone(), &Environment::new(&lookup))?;
-        let fetched = fetch(&uri, &tracking, destination).await?;
+        let fetched = fetch(uri, &tracking, destination).await?;
         Ok(Found { path: fetched.path, is_in_place: fetched.is_downloaded, version: fetched.version })
     }
 }
@@ -65,13 +73,15 @@ impl Source {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let path = PathBuf::from(text);
         if path.exists() {
-            return folder(path).map(Self::Folder);
+            return Ok(Self { shown: text.to_owned(), place: Place::Folder(folder(path)?) });
         }
         let uri = ModelUri::parse(text)?;
-        match uri.folder() {
-            Some(path) => folder(path.to_owned()).map(Self::Folder),
-            None => Ok(Self::Known(uri)),
-        }
+        let shown = uri.to_string();
+        let place = match uri.folder() {
+            Some(path) => Place::Folder(folder(path.to_owned())?),
+            None => Place::Known(uri),
+        };
+        Ok(Self { shown, place })
     }
 }
 

@@ -126,7 +126,8 @@ fn split(text: &str) -> Option<(&str, &str)> {
 /// It need not be right: a password with characters that a URL cannot have is not shown either.
 pub fn shown(uri: &str) -> String {
     let Some((scheme, rest)) = split(uri) else { return uri.to_owned() };
-    let is_looked_up = ["models", "runs", "mlflow-artifacts", "file"].iter().any(|each| scheme.eq_ignore_ascii_case(each));
+    let is_looked_up =
+        ["models", "runs", "mlflow-artifacts", "file"].iter().any(|each| scheme.eq_ignore_ascii_case(each));
     let path = rest.trim_start_matches('/');
     let slashes = &rest[..rest.len() - path.len()];
     if is_looked_up && slashes != "//" || path.is_empty() {

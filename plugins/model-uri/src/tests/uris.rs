@@ -64,7 +64,10 @@ fn what_is_none_is_told_what_is_one() {
         ("dbfs:/m", "`models:/<name>@<alias>`"),
         ("model:v1", "where it is a path with a colon, write `./` before it"),
         ("c:\\model", "the scheme `c` does not work"),
-        ("file://server/share", "`file://server/share` is not a model URI: what follows two slashes would be another machine"),
+        (
+            "file://server/share",
+            "`file://server/share` is not a model URI: what follows two slashes would be another machine",
+        ),
         ("file://", "the path is missing"),
         ("file:///a?b", "`%3F` in place of `?`"),
         ("file:///a%00b", "its path is no text"),
@@ -73,7 +76,10 @@ fn what_is_none_is_told_what_is_one() {
         ("runs:0f/model", "expected `runs:/<run_id>/<name of the model>`"),
         ("runs:/0f/../1e", "`..` in its path would lead elsewhere"),
         ("runs:/../model", "`..` in its path would lead elsewhere"),
-        ("runs://prod@databricks/0f/model", "`runs://databricks/0f/model` is not a model URI: models are fetched from a tracking server"),
+        (
+            "runs://prod@databricks/0f/model",
+            "`runs://databricks/0f/model` is not a model URI: models are fetched from a tracking server",
+        ),
         ("models:/iris", "expected `models:/<name>/<version>`"),
         ("models:/iris@", "expected `models:/<name>/<version>`"),
         ("models:/@champion", "expected `models:/<name>/<version>`"),
