@@ -125,10 +125,12 @@ impl Deployments {
         .await
     }
 
-    /// Takes a deployment down; one that is gone already is no error, and what is no name is one.
+    /// Takes a deployment down; one that is gone already is no error. What is no name is one, and an endpoint that there
+    /// is not: it was meant to be another.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
+        request.endpoint.as_deref().map(|endpoint| state.endpoint(endpoint)).transpose()?;
         if !state.deployments.contains_key(&request.name) {
             return Ok(());
         }
