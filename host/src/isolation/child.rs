@@ -32,6 +32,10 @@ const ENDING: Duration = Duration::from_secs(3);
 /// How long a process may take to end after its connection has.
 const LINGERING: Duration = Duration::from_millis(30);
 
+/// The signals that end a process on somebody's request.
+const OUTSIDE: [i32; 5] =
+    [Signal::HUP.as_raw(), Signal::INT.as_raw(), Signal::QUIT.as_raw(), Signal::KILL.as_raw(), Signal::TERM.as_raw()];
+
 /// How a plugin's process is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
@@ -60,6 +64,16 @@ pub(crate) struct Death {
     pub(crate) how: String,
     /// The last lines of its log.
     pub(crate) log: Vec<String>,
+    /// Whether somebody else may have ended it: the user, or a system without memory.
+    is_from_outside: bool,
+}
+
+impl Death {
+    /// Why a plugin is refused whose process ended while it was loaded. What somebody else did is not held against it.
+    fn while_loading(self) -> Refusal {
+        let Self { how, log, is_from_outside } = self;
+        if is_from_outside { Refusal::Init(format!("its process {how}")) } else { Refusal::Crashed { how, log } }
+    }
 }
 
 /// What there is to be done after a wait.
@@ -111,7 +125,7 @@ impl Child {
                 Woken::End => {
                     let death = child.bury();
                     return Err(if is_greeted {
-                        Refusal::Crashed { how: death.how, log: death.log }
+                        death.while_loading()
                     } else {
                         no_plugin_host(recipe, &format!("it {death}"))
                     });
@@ -210,7 +224,7 @@ impl Child {
     /// Ends the process, for this reason.
     pub(crate) fn end(mut self, why: impl Into<String>) -> Death {
         self.reap();
-        Death { how: why.into(), log: self.log.last() }
+        Death { how: why.into(), log: self.log.last(), is_from_outside: false }
     }
 
     /// Finds out how the process ended whose connection has.
@@ -221,11 +235,13 @@ impl Child {
             std::thread::sleep(Duration::from_millis(1));
         }
         let had_died = self.has_died();
-        let how = match self.reap() {
-            Some(status) if had_died => describe(status),
-            _ => "closed its connection, and was ended".to_owned(),
+        let (how, is_from_outside) = match self.reap() {
+            Some(status) if had_died => {
+                (describe(status), status.signal().is_some_and(|signal| OUTSIDE.contains(&signal)))
+            }
+            _ => ("closed its connection, and was ended".to_owned(), false),
         };
-        Death { how, log: self.log.last() }
+        Death { how, log: self.log.last(), is_from_outside }
     }
 
     /// Ends the process and all that it has started, and takes in the rest of its log.

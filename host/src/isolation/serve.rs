@@ -9,12 +9,12 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
@@ -39,8 +39,11 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
     let host =
         Arc::new(Host { sender: Sender::new(sending), last_answered: Mutex::default(), answered: Condvar::new() });
-    let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned()).spawn(move || outlive_nobody(&watched));
-    if guard.is_ok() {
+    let (alive, is_alive) = mpsc::channel();
+    let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned());
+    let guard = guard.spawn(move || outlive_nobody(&watched, &alive));
+    // A library that hangs while it is loaded holds the lock of the system's loader, without which no thread comes to life.
+    if guard.is_ok() && is_alive.recv().is_ok() {
         host.sender.send(&Message::Hello { protocol: PROTOCOL });
         serve(Path::new(&library), &socket, &host);
     }
@@ -61,9 +64,13 @@ fn misused() -> ! {
 }
 
 /// Ends the process when its host has gone, also where the plugin holds on to the thread that reads.
-fn outlive_nobody(connection: &UnixStream) {
+fn outlive_nobody(connection: &UnixStream, alive: &mpsc::Sender<()>) {
     // Nothing is asked for, so that only the end is told.
     let mut connection = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
+    // All that is needed later is called once, as long as it can be.
+    let _not_yet = poll(&mut connection, Some(&Timespec::default()));
+    thread::sleep(Duration::ZERO);
+    let _waited_for = alive.send(());
     while connection[0].revents().is_empty() {
         let _interrupted = poll(&mut connection, None);
     }

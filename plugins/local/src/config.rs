@@ -8,6 +8,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
 use crate::engine::Places;
+use crate::engine::python::Pythons;
 use crate::source::Sources;
 
 /// The options of one client. They win over the environment.
@@ -16,6 +17,7 @@ use crate::source::Sources;
 struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
+    python: Option<PathBuf>,
     #[serde(flatten)]
     tracking: TrackingOptions,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) places: Places,
     /// Who is asked for models.
     pub(crate) sources: Sources,
+    /// Where Python may be.
+    pub(crate) pythons: Pythons,
 }
 
 impl Config {
@@ -65,6 +69,7 @@ impl Config {
             })?;
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
-        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), sources })
+        let pythons = Pythons::of_process(options.python, variable);
+        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), pythons, sources })
     }
 }

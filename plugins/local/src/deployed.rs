@@ -7,32 +7,55 @@ use std::sync::Arc;
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 use serde_json::{Map, Value};
 
-use crate::engine::{Engine, Places, Settings};
+use crate::choice::DeploymentConfig;
+use crate::engine::python::{Python, Server};
+use crate::engine::{Onnx, Places, Settings};
 use crate::model::Model;
 use crate::protocol::{self, Inputs, Layout, Output};
 use crate::store::Folder;
 
-/// The one flavor that is run in this process.
-pub(crate) const FLAVOR: &str = "onnx";
-
 /// A model that can predict. Its folder stays as long as it does.
 pub(crate) struct Deployed {
     model: Model,
-    engine: Engine,
+    flavor: String,
+    running: Running,
     folder: Folder,
 }
 
+/// What is to run a model: a Python, or else ONNX Runtime.
+pub(crate) struct Runner {
+    pub(crate) flavor: String,
+    pub(crate) python: Option<Python>,
+}
+
+/// What runs a model.
+enum Running {
+    /// ONNX Runtime, in this process.
+    Onnx(Onnx),
+    /// MLflow's scoring server, in a process of its own, which lives as long as this value.
+    Python(Server),
+}
+
 impl Deployed {
-    /// Loads the copy of a model. It blocks.
+    /// Loads the copy of a model, or begins to start its server. It blocks, on the plugin's runtime.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where it is no model that can be run here, `INVALID_STATE` where there is no ONNX Runtime.
-    pub(crate) fn load(folder: Folder, config: &Settings, places: &Places) -> Result<Self> {
+    pub(crate) fn load(folder: Folder, runner: Runner, config: &DeploymentConfig, places: &Places) -> Result<Self> {
+        let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
-        let Some(onnx) = &model.onnx else { return Err(no_flavor(&model.flavors)) };
-        let flavor = Settings::of_flavor(onnx)?;
-        let engine = Engine::load(&model.file(&onnx.data)?, config, flavor, places)?;
-        Ok(Self { model, engine, folder })
+        let running = match &python {
+            Some(python) => Running::Python(Server::start(python, &folder.model(), config.start_timeout())),
+            None => {
+                let Some(onnx) = &model.onnx else {
+                    let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
+                    return Err(Error::invalid_parameter(message));
+                };
+                let of_flavor = Settings::of_flavor(onnx)?;
+                Running::Onnx(Onnx::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, places)?)
+            }
+        };
+        Ok(Self { model, flavor, running, folder })
     }
 
     /// Answers inputs as MLflow's scoring server does.
@@ -40,7 +63,11 @@ impl Deployed {
     /// # Errors
     /// As the protocol and the model say.
     pub(crate) async fn predict(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
-        let turn = self.engine.turn().await?;
+        let onnx = match &self.running {
+            Running::Onnx(onnx) => onnx,
+            Running::Python(server) => return server.predict(&inputs).await,
+        };
+        let turn = onnx.turn().await?;
         let _stop = turn.stop();
         blocking(move || {
             let inputs = protocol::read(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
@@ -56,14 +83,25 @@ impl Deployed {
     /// # Errors
     /// As the model says.
     pub(crate) async fn run(&self, inputs: impl FnOnce() -> Inputs + Send + 'static) -> Result<Vec<(String, Output)>> {
-        let turn = self.engine.turn().await?;
+        let onnx = match &self.running {
+            Running::Onnx(onnx) => onnx,
+            Running::Python(server) => {
+                let request = blocking(move || Ok(protocol::write_request(inputs()))).await?;
+                let answer = server.predict(&Payload::new(JSON, request)).await?;
+                return blocking(move || Ok(protocol::read_predictions(answer.bytes())?)).await;
+            }
+        };
+        let turn = onnx.turn().await?;
         let _stop = turn.stop();
         blocking(move || turn.run(inputs())).await
     }
 
     /// How many rows the model takes at once, where it takes neither more nor fewer.
     pub(crate) fn rows(&self) -> Option<usize> {
-        self.engine.rows()
+        match &self.running {
+            Running::Onnx(onnx) => onnx.rows(),
+            Running::Python(_) => None,
+        }
     }
 
     /// What the model's folder says of it.
@@ -71,11 +109,14 @@ impl Deployed {
         &self.model
     }
 
-    /// Predicts the input example that was saved with the model, where there is one.
+    /// Waits until the model is loaded, and predicts the input example that was saved with it, where there is one.
     ///
     /// # Errors
     /// What the model says to it: a model that cannot predict its own example is not deployed.
     pub(crate) async fn try_example(self: &Arc<Self>) -> Result<()> {
+        if let Running::Python(server) = &self.running {
+            server.ready().await?;
+        }
         let Some(example) = self.model.input_example()? else { return Ok(()) };
         let answer = Arc::clone(self).predict(Payload::new(JSON, example)).await;
         answer.map(drop).map_err(|error| {
@@ -86,35 +127,23 @@ impl Deployed {
         })
     }
 
+    /// The flavor that was asked for, or chosen.
+    pub(crate) fn flavor(&self) -> &str {
+        &self.flavor
+    }
+
+    /// The Python that runs it.
+    pub(crate) fn python(&self) -> Option<&Path> {
+        match &self.running {
+            Running::Onnx(_) => None,
+            Running::Python(server) => Some(server.python()),
+        }
+    }
+
     /// The folder with its copy.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
-}
-
-/// Refuses a flavor that is not run here, before a model is copied.
-///
-/// # Errors
-/// `INVALID_PARAMETER_VALUE`, with the flavors that the model has.
-pub(crate) fn check_flavor(folder: &Path, flavor: Option<&str>) -> Result<()> {
-    let model = Model::read(folder)?;
-    match flavor {
-        Some(flavor) if flavor != FLAVOR && model.flavors.iter().any(|each| each == flavor) => {
-            Err(Error::invalid_parameter(format!("the flavor `{flavor}` is not run here: expected `{FLAVOR}`")))
-        }
-        Some(flavor) if flavor != FLAVOR => Err(no_flavor(&model.flavors)),
-        _ if model.onnx.is_none() => Err(no_flavor(&model.flavors)),
-        _ => Ok(()),
-    }
-}
-
-fn no_flavor(flavors: &[String]) -> Error {
-    let found: Vec<String> = flavors.iter().map(|flavor| format!("`{flavor}`")).collect();
-    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
-    Error::invalid_parameter(format!(
-        "the model has no flavor that is run here: it has {found}, and expected is `{FLAVOR}`; save it with \
-         mlflow.onnx.save_model"
-    ))
 }
 
 impl Settings {

@@ -1,18 +1,23 @@
 //! Deployments: made, replaced, taken down, and found. A model is copied and loaded before anybody sees it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
+use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
+use crate::choice::{Choice, DeploymentConfig, Engine};
 use crate::config::Config;
-use crate::deployed::{Deployed, FLAVOR, check_flavor};
-use crate::engine::{Places, Settings};
+use crate::deployed::{Deployed, Runner};
+use crate::engine::Places;
+use crate::engine::python::Pythons;
 use crate::loaded::Loaded;
+use crate::model::Model;
 use crate::source::{Found, Source, Sources};
-use crate::store::{Deployment, State, StateDirectory, check_name, copy, now};
+use crate::store::{Deployment, Folder, State, StateDirectory, check_name, copy, now};
 
 /// How often a deployment is looked up again, where it is replaced just then.
 const ATTEMPTS: usize = 100;
@@ -21,14 +26,16 @@ const ATTEMPTS: usize = 100;
 pub(crate) struct Deployments {
     directory: StateDirectory,
     places: Places,
+    pythons: Pythons,
     sources: Sources,
     loaded: Loaded,
 }
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, places, sources } = config;
-        Self { directory: StateDirectory::new(state_dir), places, sources, loaded: Loaded::default() }
+        let Config { state_dir, places, pythons, sources } = config;
+        let directory = StateDirectory::new(state_dir);
+        Self { directory, places, pythons, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
@@ -39,7 +46,7 @@ impl Deployments {
     /// Deploys a model; gives the state with it.
     pub(crate) async fn create(self: &Arc<Self>, request: CreateDeployment) -> Result<Deployment> {
         check_name("a deployment", &request.name)?;
-        let config: Settings = request.config.parse()?;
+        let config: DeploymentConfig = request.config.parse()?;
         config.check()?;
         let free = move |state: &State, name: &str, endpoint: Option<&str>| {
             endpoint.map(|endpoint| state.endpoint(endpoint)).transpose()?;
@@ -53,13 +60,15 @@ impl Deployments {
         let Prepared { deployed, model_uri, model_version } =
             self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
         let now = now();
+        let (flavor, python) = (deployed.flavor().to_owned(), deployed.python().map(Path::to_owned));
         let deployment = Deployment {
             revision: revision(),
             folder: deployed.folder().id().to_owned(),
             model_uri,
             model_version,
-            flavor: FLAVOR.to_owned(),
+            flavor,
             config,
+            python,
             creation_timestamp: now,
             last_updated_timestamp: now,
         };
@@ -96,13 +105,16 @@ impl Deployments {
         let Prepared { deployed, model_uri, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
             None => {
-                let loaded = self.load(before.folder.clone(), config.clone()).await?;
+                // Another engine means another flavor.
+                let flavor = Some(before.flavor.as_str()).filter(|_| config.is_same_engine(&before.config));
+                let loaded = self.load(&before.folder, flavor, &config, before.python.as_deref()).await?;
                 let deployed = loaded.ok_or_else(|| replaced(&name))?;
                 deployed.try_example().await?;
                 Prepared { deployed, model_uri: before.model_uri.clone(), model_version: before.model_version.clone() }
             }
         };
         let folder = deployed.folder().id().to_owned();
+        let (flavor, python) = (deployed.flavor().to_owned(), deployed.python().map(Path::to_owned));
         let is_same_model = request.model_uri.is_none();
         self.commit(deployed, move |state| {
             state.deployment(&name, endpoint.as_deref())?;
@@ -115,8 +127,9 @@ impl Deployments {
                 folder,
                 model_uri,
                 model_version,
-                flavor: FLAVOR.to_owned(),
+                flavor,
                 config,
+                python,
                 creation_timestamp: deployment.creation_timestamp,
                 last_updated_timestamp: now(),
             };
@@ -154,8 +167,9 @@ impl Deployments {
             let deployment = state.deployment(name, endpoint)?;
             let load = async {
                 self.loaded.forget_all_but(&state);
-                let deployed = self.load(deployment.folder.clone(), deployment.config.clone()).await?;
-                deployed.ok_or_else(|| replaced(name))
+                let (flavor, python) = (Some(deployment.flavor.as_str()), deployment.python.as_deref());
+                let loaded = self.load(&deployment.folder, flavor, &deployment.config, python).await?;
+                loaded.ok_or_else(|| replaced(name))
             };
             match self.loaded.get(&deployment.revision, load).await {
                 Err(error) if error == replaced(name) && *self.directory.state()? != *state => {}
@@ -187,37 +201,68 @@ impl Deployments {
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
-        config: &Settings,
+        config: &DeploymentConfig,
     ) -> Result<Prepared> {
         let source = Source::parse(model_uri)?;
         let this = Arc::clone(self);
         let folder = blocking(move || this.directory.new_folder()).await?;
         let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
-        let (flavor, config) = (flavor.map(str::to_owned), config.clone());
-        let this = Arc::clone(self);
-        let given_up = GivenUp::default();
-        let is_given_up = Arc::clone(&given_up.0);
-        let deployed = blocking(move || {
-            check_flavor(&path, flavor.as_deref())?;
+        let runner = self.runner(path.clone(), flavor, config, None).await?;
+        let copied = GivenUp::default();
+        let is_given_up = Arc::clone(&copied.0);
+        let folder = blocking(move || {
             if !is_in_place {
                 copy(&path, &folder.model(), &is_given_up)?;
             }
             folder.sync()?;
-            Deployed::load(folder, &config, &this.places).map(Arc::new)
+            Ok(folder)
         })
         .await?;
+        let deployed = self.run(folder, runner, config).await?;
         deployed.try_example().await?;
         Ok(Prepared { deployed, model_uri: source.shown, model_version: version })
     }
 
     /// Loads the model of a folder; `None` where the folder is gone.
-    async fn load(self: &Arc<Self>, folder: String, config: Settings) -> Result<Option<Arc<Deployed>>> {
-        let this = Arc::clone(self);
-        blocking(move || {
-            let folder = this.directory.folder(&folder)?;
-            folder.map(|folder| Deployed::load(folder, &config, &this.places).map(Arc::new)).transpose()
-        })
-        .await
+    async fn load(
+        self: &Arc<Self>,
+        folder: &str,
+        flavor: Option<&str>,
+        config: &DeploymentConfig,
+        python: Option<&Path>,
+    ) -> Result<Option<Arc<Deployed>>> {
+        let (this, id) = (Arc::clone(self), folder.to_owned());
+        let Some(folder) = blocking(move || this.directory.folder(&id)).await? else { return Ok(None) };
+        let runner = self.runner(folder.model(), flavor, config, python).await?;
+        self.run(folder, runner, config).await.map(Some)
+    }
+
+    /// What is to run the model of a folder. `before` is the Python that ran it until now.
+    async fn runner(
+        &self,
+        model: PathBuf,
+        flavor: Option<&str>,
+        config: &DeploymentConfig,
+        before: Option<&Path>,
+    ) -> Result<Runner> {
+        let model = blocking(move || Model::read(&model)).await?;
+        let Choice { engine, flavor } = config.choose(&model, flavor)?;
+        let python = match engine {
+            Engine::Onnx => None,
+            Engine::Python => {
+                let python = self.pythons.find(&flavor, config.engine.python.as_deref(), before).await?;
+                let (path, mlflow) = (python.path().display(), python.mlflow());
+                call::log(Level::Info, format!("the flavor `{flavor}` is run by {path} with MLflow{mlflow}"));
+                Some(python)
+            }
+        };
+        Ok(Runner { flavor, python })
+    }
+
+    /// Loads the model of a folder, or begins to.
+    async fn run(self: &Arc<Self>, folder: Folder, runner: Runner, config: &DeploymentConfig) -> Result<Arc<Deployed>> {
+        let (this, config) = (Arc::clone(self), config.clone());
+        blocking(move || Deployed::load(folder, runner, &config, &this.places).map(Arc::new)).await
     }
 
     /// Makes a prepared model what is deployed.
@@ -279,7 +324,7 @@ fn revision() -> String {
 }
 
 /// A config with some of its keys changed; `null` takes a key out.
-fn merged(before: &Settings, changes: Map<String, Value>) -> Result<Settings> {
+fn merged(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
     let wrong = |error: serde_json::Error| Error::invalid_parameter(format!("failed to read the config: {error}"));
     let mut config: Map<String, Value> =
         serde_json::to_value(before).and_then(serde_json::from_value).map_err(wrong)?;

@@ -1,10 +1,11 @@
 //! Deployments and endpoints as records: what `get` and `list` answer.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::engine::Settings;
+use crate::choice::{DeploymentConfig, Engine};
 use crate::store::{Deployment, Endpoint, State};
 
 /// A deployment, with the endpoints that it is in.
@@ -12,10 +13,13 @@ use crate::store::{Deployment, Endpoint, State};
 pub(crate) struct DeploymentRecord<'a> {
     name: &'a str,
     flavor: &'a str,
+    engine: Engine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<&'a Path>,
     model_uri: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     model_version: Option<&'a str>,
-    config: &'a Settings,
+    config: &'a DeploymentConfig,
     endpoints: Vec<&'a str>,
     creation_timestamp: u64,
     last_updated_timestamp: u64,
@@ -27,6 +31,8 @@ impl<'a> DeploymentRecord<'a> {
         Self {
             name,
             flavor: &deployment.flavor,
+            engine: Engine::of_flavor(&deployment.flavor),
+            python: deployment.python.as_deref(),
             model_uri: &deployment.model_uri,
             model_version: deployment.model_version.as_deref(),
             config: &deployment.config,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mlflow_deploy::manifest::Manifest;
+use mlflow_deploy::manifest::{Isolation, Manifest, Panic};
 use serde_json::Value;
 
 use crate::settings::Schema;
@@ -33,6 +33,8 @@ pub(crate) fn facts(manifest: &Manifest) -> String {
     };
     let environment = manifest.environment.iter().map(|each| variable(&each.name, each.secret));
     section(&mut text, "Environment variables", environment);
+    let is_isolated = manifest.isolation == Isolation::Required || manifest.panic == Panic::Abort;
+    section(&mut text, "Runs in", is_isolated.then(|| "a process of its own".to_owned()));
     section(&mut text, "Built for", [format!("{}, plugin ABI {}", manifest.target, manifest.abi)]);
     text
 }

@@ -1,15 +1,17 @@
-//! ONNX Runtime, and a model in it. It knows tensors and files, and nothing of deployments, requests or JSON.
+//! What runs models: ONNX Runtime in this process, and in `python` MLflow's own scoring server beside it. ONNX Runtime
+//! is given tensors and files, and knows nothing of deployments, requests or JSON.
 
 mod cast;
 mod external;
 mod feed;
 mod library;
 mod onnx;
+pub(crate) mod python;
 mod runtime;
 mod session;
 mod settings;
 mod values;
 
 pub(crate) use library::Places;
-pub(crate) use onnx::Engine;
+pub(crate) use onnx::Onnx;
 pub(crate) use settings::Settings;

@@ -16,13 +16,13 @@ use super::{external, values};
 use crate::protocol::{Inputs, Output};
 
 /// A model that can predict.
-pub(crate) struct Engine {
+pub(crate) struct Onnx {
     ports: Arc<[Port]>,
     outputs: Arc<[String]>,
     pool: Pool,
 }
 
-impl Engine {
+impl Onnx {
     /// Loads a model: reads its files, and makes the first session. It blocks.
     ///
     /// # Errors

@@ -66,12 +66,16 @@ impl Model {
                 Some(flavor.map_err(|error| failed(format!("in the flavor `onnx`: {error}")))?)
             }
         };
-        let signature = parts.signature.map(Signature::from_saved).transpose();
+        let signature = match parts.signature.map(Signature::from_saved).transpose() {
+            // Python may know what this version does not: only ONNX Runtime is fed by it.
+            Err(_unknown) if onnx.is_none() && parts.flavors.contains_key("python_function") => None,
+            signature => signature.map_err(failed)?,
+        };
         Ok(Self {
             folder: folder.canonicalize().map_err(|error| failed(error.to_string()))?,
             flavors: parts.flavors.keys().cloned().collect(),
             onnx,
-            signature: signature.map_err(failed)?,
+            signature,
             example: parts.saved_input_example_info,
         })
     }

@@ -18,6 +18,7 @@
 
 mod array;
 mod cells;
+mod client;
 mod columns;
 mod content_type;
 mod convert;
@@ -36,5 +37,6 @@ mod tests;
 mod text;
 mod write;
 
+pub(crate) use client::{read_predictions, write_request};
 pub(crate) use read::{Inputs, read};
 pub(crate) use write::{Layout, Output, write};

@@ -44,6 +44,13 @@ pub(crate) fn write(outputs: &[(String, Output)], layout: Layout) -> String {
     out
 }
 
+/// Writes one value alone, as [`write()`] does.
+pub(super) fn write_value(output: &Output) -> String {
+    let mut out = String::new();
+    write_output(&mut out, output);
+    out
+}
+
 /// How many rows all outputs have.
 fn rows(outputs: &[(String, Output)]) -> Option<usize> {
     let mut rows = outputs.iter().map(|(_, output)| match output {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use super::limits::Limits;
+use crate::choice::{DeploymentConfig, EngineConfig};
 use crate::engine::Settings;
 
 /// Seconds, where neither the config nor `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT` says otherwise.
@@ -32,6 +33,8 @@ pub(crate) struct ServeConfig {
     #[serde(default = "max_requests")]
     max_requests: NonZeroUsize,
     #[serde(flatten)]
+    engine: EngineConfig,
+    #[serde(flatten)]
     pub(super) settings: Settings,
     #[serde(flatten)]
     options: Map<String, Value>,
@@ -44,6 +47,11 @@ impl ServeConfig {
     /// `INVALID_PARAMETER_VALUE`, which does not happen: an object is an object.
     pub(crate) fn options(&self) -> Result<ClientOptions> {
         ClientOptions::new(&self.options)
+    }
+
+    /// How the model is to run: as a deployment.
+    pub(super) fn deployment(&self) -> DeploymentConfig {
+        DeploymentConfig { engine: self.engine.clone(), onnx: self.settings.clone() }
     }
 
     /// The limits, with MLflow's environment variable.

@@ -23,12 +23,13 @@ pub(crate) async fn run(
     config: &ServeConfig,
     chunks: &mut Chunks,
 ) -> Result<()> {
-    config.settings.check()?;
+    let deployment = config.deployment();
+    deployment.check()?;
     let limits = config.limits()?;
     let address = Address::take(&config.host, config.port).await?;
     // What one left that was killed is removed before the model is copied, for there may be no room for both.
     deployments.change(|_same| Ok(())).await?;
-    let prepared = deployments.prepare(&request.model_uri, request.flavor.as_deref(), &config.settings).await?;
+    let prepared = deployments.prepare(&request.model_uri, request.flavor.as_deref(), &deployment).await?;
     let deployed = prepared.deployed;
     let (listener, url) = address.listen()?;
     let example = curl(&url, deployed.model().input_example()?, deployed.model().signature.as_ref());

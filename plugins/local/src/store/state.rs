@@ -1,12 +1,13 @@
 //! What is deployed, as it is written down.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Settings;
+use crate::choice::DeploymentConfig;
 
 /// The form of the file. One that is newer is not understood, and not touched.
 const FORMAT: u32 = 1;
@@ -32,7 +33,10 @@ pub(crate) struct Deployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model_version: Option<String>,
     pub(crate) flavor: String,
-    pub(crate) config: Settings,
+    pub(crate) config: DeploymentConfig,
+    /// The interpreter that it was made with, where Python runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) python: Option<PathBuf>,
     /// Milliseconds since 1970, as MLflow has them.
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,

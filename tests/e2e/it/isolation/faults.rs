@@ -12,6 +12,8 @@ fn what_ends_a_process_is_an_error_like_any_other() {
     for (way, code, reason) in [
         ("crash", 4, "error: the plugin's process was ended by signal 6 (SIGABRT)"),
         ("exit", 4, "error: the plugin's process ended with exit code 3"),
+        ("close-all", 4, "error: the plugin's process "),
+        ("fork-crash", 4, "error: the plugin's process was ended by signal 6 (SIGABRT)"),
         ("init-crash", 3, "its process was ended by signal 6 (SIGABRT)"),
         ("load-crash", 3, "its process was ended by signal 6 (SIGABRT)"),
     ] {

@@ -109,6 +109,9 @@ fn what_is_refused_for_other_reasons_is_not_quarantined() {
     for way in ["null-table", "init-null", "future-abi"] {
         assert_eq!(place.run(PREDICT, way).code, 3, "{way}");
     }
+    // Whoever is killed may have been killed by the user, or by a system without memory.
+    let ran = place.run(PREDICT, "load-kill");
+    assert!(ran.code == 3 && ran.stderr.contains("its process was ended by signal 9 (SIGKILL)"), "{ran:?}");
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 

@@ -57,18 +57,20 @@ fn no_process_outlives_a_host_that_is_killed() {
 
 #[test]
 fn a_plugin_that_holds_on_to_the_thread_that_reads_ends_as_well() {
-    let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate --timeout 0.5");
-    let run = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", "slot-hang");
-    let mut command = run.stdin("[1]").spawn();
-    let process = loop {
-        // The command starts one process before it runs into its limit.
-        match children(command.id()).first() {
-            Some(process) => break handle(*process),
-            None => std::thread::yield_now(),
-        }
-    };
-    assert_eq!(command.wait().unwrap().code(), Some(6));
-    wait_for_end(&process);
+    for way in ["slot-hang", "init-hang", "load-hang"] {
+        let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate --timeout 2");
+        let run = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", way);
+        let mut command = run.stdin("[1]").spawn();
+        let process = loop {
+            // The command starts one process before it runs into its limit.
+            match children(command.id()).first() {
+                Some(process) => break handle(*process),
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(command.wait().unwrap().code(), Some(6), "{way}");
+        wait_for_end(&process);
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,12 @@ fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
     assert!(ran.stderr.contains("`/bin/true` is no plugin host of this version: it ended with exit code 0"), "{ran:?}");
 }
 
+#[test]
+fn a_plugin_that_has_to_be_isolated_says_so() {
+    let ran = mlflow_deploy("plugins inspect").arg(cdylib::path("mlflow-deploy-fixture-hermit")).run();
+    assert!(ran.stdout.contains("\nRuns in:\n  a process of its own\n"), "{ran:?}");
+}
+
 #[tokio::test]
 async fn plugins_are_isolated_by_name() {
     let echo = || Host::builder().plugin(cdylib::path("mlflow-deploy-example-echo")).plugin_host("/no/program");

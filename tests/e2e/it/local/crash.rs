@@ -40,6 +40,8 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
         // A create has 36 steps, an update 42, a delete 19, and those that sweep up what crashes left. Some are let through,
         // so that sweeping comes to its end too.
         let step = if number % 4 == 3 { 0 } else { 1 + random.below(60) };
+        // The steps are the target's: a trial of its library, which is tried each time for want of a memory, has none.
+        let run = run.env("XDG_CONFIG_HOME", shim.config());
         let run = run.env("LD_PRELOAD", &shim.library).env("KILL_AT", step.to_string());
         let ended = run.spawn().wait_with_output().unwrap();
         let is_killed = ended.status.code().is_none();
@@ -89,7 +91,7 @@ async fn found(client: &DeployClient) -> Deployed {
 /// What kills at a step.
 struct Shim {
     library: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Shim {
@@ -100,7 +102,15 @@ impl Shim {
         let mut compile = Command::new(compiler);
         compile.args(["-shared", "-fPIC", "-Wall", "-o"]).arg(&library).arg(folder("tests/e2e/it/local/kill_at.c"));
         assert!(compile.arg("-ldl").status().unwrap().success());
-        Self { library, _folder: folder_of_it }
+        let config = folder_of_it.path().join("mlflow-deploy");
+        std::fs::create_dir(&config).unwrap();
+        std::fs::write(config.join("config.toml"), "try-first-loads = false").unwrap();
+        Self { library, folder: folder_of_it }
+    }
+
+    /// A place for the command's configuration, which has it try nothing.
+    fn config(&self) -> &std::path::Path {
+        self.folder.path()
     }
 }
 

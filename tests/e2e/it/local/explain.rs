@@ -1,6 +1,7 @@
 //! Explanations: beside those of the Python package shap, by the definition, and drawn.
 
 use std::fs;
+use std::iter::repeat_n;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -222,9 +223,9 @@ fn a_long_explanation_ends_with_the_callers_patience() {
     let recording = folder("tests/e2e/explanations").join("onnx_mlp.json");
     let recording: Value = serde_json::from_slice(&fs::read(recording).unwrap()).unwrap();
     let config = config(&machine, &recording["config"]);
-    let asked = machine
-        .ask("explain --name mlp -I - -C method=permutation -C permutations=1000000000 --timeout 1 --config-file");
-    let ran = asked.arg(config).stdin(recording["request"].to_string()).run();
+    let rows: Vec<_> = repeat_n(recording["request"]["inputs"]["x"].as_array().unwrap(), 10_000).flatten().collect();
+    let asked = machine.ask("explain --name mlp -I - -C method=exact --timeout 1 --config-file").arg(config);
+    let ran = asked.stdin(json!({"inputs": {"x": rows}}).to_string()).run();
     assert_eq!(ran.code, 6, "{ran:?}");
 }
 

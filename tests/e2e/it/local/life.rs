@@ -105,7 +105,16 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
             "INVALID_PARAMETER_VALUE",
             "it has `onnx`, `python_function`",
         ),
-        (format!("create --name n -f python_function -m {model}"), "INVALID_PARAMETER_VALUE", "expected `onnx`"),
+        (
+            format!("create --name n -f python_function -m {model}"),
+            "INVALID_STATE",
+            "the flavor `python_function` is run by Python, and none has MLflow's scoring server",
+        ),
+        (
+            format!("create --name n -f onnx -C engine=python -m {model}"),
+            "INVALID_PARAMETER_VALUE",
+            "the flavor `onnx` is not run by the engine `python`",
+        ),
         (format!("create --name n -C sessions=0 -m {model}"), "INVALID_PARAMETER_VALUE", "nonzero"),
         (
             format!("create --name n -C graph_optimization_level=7 -m {model}"),

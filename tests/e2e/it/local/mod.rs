@@ -7,6 +7,7 @@ mod fetched;
 mod life;
 mod models;
 mod places;
+mod python;
 mod races;
 mod samples;
 mod scoring;

@@ -81,7 +81,11 @@ fn a_broken_mlmodel_is_refused() {
             ),
             ("a bomb", &|folder| fs::write(folder.join("MLmodel"), &bomb).unwrap(), "MLmodel"),
             ("deep", &|folder| fs::write(folder.join("MLmodel"), "[".repeat(1 << 20)).unwrap(), "MLmodel"),
-            ("no flavor", &|folder| mlmodel(folder, "  onnx:", "  other:"), "it has `other`, `python_function`"),
+            (
+                "no flavor",
+                &|folder| fs::write(folder.join("MLmodel"), "flavors: {other: {}}").unwrap(),
+                "no flavor `onnx` or `python_function`: it has `other`",
+            ),
             (
                 "another file",
                 &|folder| mlmodel(folder, "data: model.onnx", "data: other.onnx"),

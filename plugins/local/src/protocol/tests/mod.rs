@@ -1,6 +1,7 @@
 //! The protocol against what MLflow recorded, and against what nobody should send.
 
 mod absurd;
+mod client;
 mod http;
 mod messages;
 mod mlflow;

@@ -29,3 +29,28 @@ fn mlflow_s_client_reads_the_same_from_both_servers() {
         theirs["milliseconds"], ours["milliseconds"]
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_python_runs_is_served_and_its_server_ends_with_ours() {
+    use rustix::process::Signal;
+
+    use super::super::python::{doubled, interpreter, mood, moody, servers, until};
+
+    let (machine, model) = (Machine::new(), moody());
+    let served = Served::start(model.path(), &machine, &format!("-C python={}", interpreter().display()));
+    let answer = served.predict(&mood(""));
+    assert_eq!((answer.status, answer.json()), (200, doubled()));
+    // MLflow's own error, as it was.
+    let answer = served.predict(&mood("raise"));
+    assert_eq!((answer.status, &answer.json()["error_code"]), (400, &"BAD_REQUEST".into()));
+    // One that dies with the request is the server's fault, and no client's.
+    let answer = served.predict(&mood("exit"));
+    assert_eq!((answer.status, &answer.json()["error_code"]), (503, &"TEMPORARILY_UNAVAILABLE".into()));
+    assert_eq!(served.predict(&mood("")).json(), doubled());
+    served.signal(Signal::INT);
+    let ended = served.end();
+    assert_eq!(ended.code, 130, "{ended:?}");
+    until("nothing is left", || servers(&machine).is_empty().then_some(()));
+    assert_eq!(machine.copies(), 0);
+}

@@ -1,0 +1,116 @@
+//! What is asked of a model's server, and what its refusals mean here.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
+use jiter::{JsonValue, PartialMode};
+use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
+use url::Url;
+
+/// A way to servers of this machine.
+pub(super) struct Asker(Client);
+
+impl Asker {
+    /// Nothing is connected yet.
+    pub(super) fn new() -> Self {
+        Self(Client::new(Connection::default()))
+    }
+
+    /// Waits until the server answers; a connection that breaks is one to a server that has ended, which others see.
+    pub(super) async fn until_healthy(&self, address: SocketAddr) {
+        let healthy = async {
+            let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
+            send(&self.0, &ping, &once()).await
+        };
+        if healthy.await.is_err() {
+            pending::<()>().await;
+        }
+    }
+
+    /// Asks for predictions: the body goes as it is, and the answer comes so.
+    ///
+    /// # Errors
+    /// What the server answers, in its own words; or, without an HTTP status, that there was no answer. Then it is
+    /// retryable where the server has seen nothing of the request.
+    pub(super) async fn predict(&self, address: SocketAddr, inputs: &Payload) -> Result<Payload> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type(inputs.content_type())?)]);
+        let request = request(Method::POST, &url(address, "invocations")?, headers, inputs.bytes().to_vec())?;
+        match send(&self.0, &request, &once()).await {
+            Ok(response) => Ok(response.payload),
+            Err(error) => Err(match error.http().cloned() {
+                Some(http) => refusal(&error, http),
+                None => error,
+            }),
+        }
+    }
+}
+
+/// No attempt is made twice, and none ends before its caller does.
+fn once() -> Policy {
+    Policy { silence: Duration::MAX, max_retries: 0, follow_redirects: false, ..Policy::default() }
+}
+
+fn url(address: SocketAddr, path: &str) -> Result<Url> {
+    let url = format!("http://{address}/{path}");
+    url.parse().map_err(|error| Error::internal(format!("`{url}` is no URL: {error}")))
+}
+
+/// A refusal in the server's words, with its status and the rest of its JSON in the details.
+fn refusal(error: &Error, http: HttpFailure) -> Error {
+    // A long one, with a stack trace at its end, has been cut.
+    let said = JsonValue::parse_with_config(http.body.as_bytes(), true, PartialMode::TrailingStrings);
+    let text = |wanted: &str| {
+        let Ok(JsonValue::Object(members)) = &said else { return None };
+        let found = members.iter().find(|(key, _)| key == wanted);
+        found.and_then(|(_, value)| if let JsonValue::Str(text) = value { Some(text.to_string()) } else { None })
+    };
+    let (code, message) = match (text("error_code"), text("message")) {
+        (Some(code), Some(message)) => (ErrorCode::new(code), message),
+        _ if http.body.trim().is_empty() => (error.code().clone(), error.message().to_owned()),
+        _ if http.status == 415 => (ErrorCode::INVALID_PARAMETER_VALUE, http.body.trim().to_owned()),
+        _ => (error.code().clone(), http.body.trim().to_owned()),
+    };
+    let details = ["sqlstate", "error_class"].map(|key| (key, text(key)));
+    let refused = Error::new(code, message).with_detail("http_status", http.status);
+    let details = details.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    details.fold(refused, |refused, (key, value)| refused.with_detail(key, value)).with_http(http)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Error {
+        let error = Error::new(ErrorCode::BAD_REQUEST, "400 Client Error");
+        refusal(&error, HttpFailure::new(status, body))
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_server_s_words() {
+        let error = refused(
+            400,
+            r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "no \u00e9", "sqlstate": "KAM01",
+                "error_class": "SCHEMA_ENFORCEMENT_FAILED", "stack_trace": "Traceback (most re…"#,
+        );
+        assert_eq!((error.code(), error.message()), (&ErrorCode::INVALID_PARAMETER_VALUE, "no é"));
+        assert_eq!(error.http_status(), Some(400));
+        assert_eq!(error.details()["sqlstate"], "KAM01");
+        assert_eq!(error.details()["error_class"], "SCHEMA_ENFORCEMENT_FAILED");
+    }
+
+    #[test]
+    fn a_refusal_without_json_is_its_text() {
+        let error = refused(415, "This predictor only supports JSON\n");
+        assert_eq!(
+            (error.code(), error.message()),
+            (&ErrorCode::INVALID_PARAMETER_VALUE, "This predictor only supports JSON")
+        );
+        assert_eq!(error.details()["http_status"], 415);
+        assert_eq!(refused(500, "").message(), "400 Client Error");
+        assert_eq!(refused(500, "[1]").message(), "[1]");
+    }
+}

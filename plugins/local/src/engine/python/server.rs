@@ -1,0 +1,130 @@
+//! A model in MLflow's scoring server, as the rest of the plugin sees it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::call::{self, Level};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Payload, Result};
+use tokio::time::timeout;
+
+use super::ask::Asker;
+use super::find::Python;
+use super::supervise::{Recipe, Serving, Supervisor, lost};
+
+/// How often a request is sent that no server has seen, because it ended just then.
+const ATTEMPTS: usize = 3;
+
+/// After a connection has broken, the end of the process is seen in a moment; where it lives, the connection was at fault.
+const MOMENT: Duration = Duration::from_secs(5);
+
+/// A model that can predict, once its server has started.
+pub(crate) struct Server {
+    python: PathBuf,
+    supervisor: Supervisor,
+    asker: Arc<Asker>,
+}
+
+impl Server {
+    /// Begins to start the server of a model. To be called on the plugin's runtime.
+    pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
+        let advice = format!(
+            "; install what is missing with: {} -m pip install {}",
+            python.path().display(),
+            requirements(model).unwrap_or_else(|| "PACKAGE".to_owned())
+        );
+        let recipe = Recipe { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
+        let asker = Arc::new(Asker::new());
+        let python = python.path().to_owned();
+        Self { python, supervisor: Supervisor::start(recipe, Arc::clone(&asker)), asker }
+    }
+
+    /// The interpreter.
+    pub(crate) fn python(&self) -> &Path {
+        &self.python
+    }
+
+    /// Waits until the model is loaded.
+    ///
+    /// # Errors
+    /// `INVALID_STATE` with the end of the server's log, where it cannot be.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        let serving = self.supervisor.serving().await?;
+        let (address, seconds) = (serving.child.address(), serving.start.as_secs_f64());
+        call::log(Level::Debug, format!("the model's Python server is at {address}, and started in {seconds:.1} s"));
+        Ok(())
+    }
+
+    /// Answers a request of the scoring protocol.
+    ///
+    /// # Errors
+    /// What MLflow's scoring server answers, with its code and status; `TEMPORARILY_UNAVAILABLE` where it ends meanwhile.
+    pub(crate) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let serving = self.supervisor.serving().await?;
+            match self.asker.predict(serving.child.address(), inputs).await {
+                Err(error) if error.http().is_none() && *error.code() == ErrorCode::TEMPORARILY_UNAVAILABLE => {
+                    let is_unseen = error.is_retryable();
+                    let error = broken(&serving, error).await;
+                    if !is_unseen {
+                        return Err(error);
+                    }
+                    last = Some(error);
+                }
+                answer => {
+                    serving.has_answered.store(true, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+        }
+        Err(last.expect("there was an attempt"))
+    }
+}
+
+/// The packages of the model's `requirements.txt`, for a command; `None` where it has none, or none that is plain.
+fn requirements(model: &Path) -> Option<String> {
+    /// Bytes; more than anybody pastes into a terminal.
+    const LONGEST: u64 = 4096;
+    let mut text = String::new();
+    File::open(model.join("requirements.txt")).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    let is_plain = |each: char| each.is_ascii_alphanumeric() || "-_.,=<>!~[]".contains(each);
+    let packages = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    // The file is somebody else's: what is more than a name and a version is not put into a command.
+    let quoted = packages.map(|package| package.chars().all(is_plain).then(|| format!("'{package}'")));
+    quoted.collect::<Option<Vec<_>>>().map(|packages| packages.join(" ")).filter(|packages| !packages.is_empty())
+}
+
+/// What to say of a connection that broke.
+async fn broken(serving: &Serving, error: Error) -> Error {
+    match timeout(MOMENT, serving.child.ended()).await {
+        Ok(ended) => lost(serving, ended),
+        Err(_alive) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_requirements_become_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(requirements(folder.path()), None);
+        for (file, expected) in [
+            ("", None),
+            (
+                "mlflow==3.17.2\n\n# why\nuvicorn[standard]<1,!=0.9\n",
+                Some("'mlflow==3.17.2' 'uvicorn[standard]<1,!=0.9'"),
+            ),
+            ("mlflow\n-r other.txt\n", None),
+            ("'; rm -rf ~; '\n", None),
+        ] {
+            std::fs::write(folder.path().join("requirements.txt"), file).unwrap();
+            assert_eq!(requirements(folder.path()).as_deref(), expected, "{file}");
+        }
+    }
+}

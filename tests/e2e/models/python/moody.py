@@ -1,0 +1,34 @@
+"""moody.py: a model that does to its process what the column `do` says, and gives the column `x` times two."""
+
+import os
+import pathlib
+import signal
+import sys
+import threading
+
+
+class Moody:
+    def predict(self, data, params=None):
+        for mood in data["do"]:
+            if mood == "exit":
+                print("the model exits", file=sys.stderr)
+                os._exit(3)
+            if mood == "hang":
+                pathlib.Path(os.environ["MOODY_HANGS"]).write_text(str(os.getpid()))
+                threading.Event().wait()
+            if mood == "raise":
+                raise ValueError("the model raises")
+        return data["x"] * 2
+
+
+def _load_pyfunc(path):
+    match os.environ.get("MOODY_LOAD"):
+        case "import":
+            import a_package_that_nobody_has
+        case "raise":
+            raise ValueError("the key is " + os.environ["MOODY_API_KEY"])
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            threading.Event().wait()
+    return Moody()
