@@ -1,12 +1,21 @@
 # The demo: a model is deployed on this machine, asked, listed, and deleted, without Python and without a server.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
+# What was built is shown, also where another plugin for `local` is installed or in the search path.
+for plugin in "$(dirname "$mlflow_deploy")"/libmlflow_deploy_local.so "$(dirname "$mlflow_deploy")"/libmlflow_deploy_local.dylib; do
+    if [ -e "$plugin" ]; then
+        break
+    fi
+done
 MLFLOW_DEPLOY_LOCAL_STATE=$(mktemp -d)
 export MLFLOW_DEPLOY_LOCAL_STATE
 trap 'rm -rf "$MLFLOW_DEPLOY_LOCAL_STATE"' EXIT
 
 run() {
     printf '\n$ mlflow-deploy %s\n' "$*"
+    if [ -e "$plugin" ]; then
+        set -- "$@" --plugin "$plugin"
+    fi
     "$mlflow_deploy" "$@"
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of the target: each operation in a few lines, and where its parts are done.
 
 use std::env;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::args::{
@@ -58,9 +59,6 @@ impl Local {
 
 impl DeploymentClient for Local {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        // Whoever runs a program with the rights of another does not choose the libraries that it loads.
-        let is_raised = getuid() != geteuid() || getgid() != getegid();
-        let variable = |name: &str| if is_raised { None } else { env::var_os(name) };
         Config::new(&target, &options, variable).map(Self::new)
     }
 
@@ -150,4 +148,11 @@ impl DeploymentClient for Local {
         let deployed = self.model(request.deployment_name, request.endpoint).await?;
         explanation::explain(deployed, &request.config, request.inputs).await
     }
+}
+
+/// A variable of the environment, which counts for nothing where a program is run with the rights of another: whoever
+/// runs it does not choose the libraries that it loads, nor the servers that it believes.
+fn variable(name: &str) -> Option<OsString> {
+    let is_raised = getuid() != geteuid() || getgid() != getegid();
+    if is_raised { None } else { env::var_os(name) }
 }

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::path::{self, PathBuf};
 
+use mlflow_deploy_model_uri::TrackingOptions;
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
 use crate::engine::Places;
 use crate::engine::python::Pythons;
+use crate::source::Sources;
 
 /// The options of one client. They win over the environment.
 #[derive(Debug, Default, Deserialize)]
@@ -16,6 +18,8 @@ struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
     python: Option<PathBuf>,
+    #[serde(flatten)]
+    tracking: TrackingOptions,
 }
 
 /// All of it, checked.
@@ -25,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Where ONNX Runtime may be.
     pub(crate) places: Places,
+    /// Who is asked for models.
+    pub(crate) sources: Sources,
     /// Where Python may be.
     pub(crate) pythons: Pythons,
 }
@@ -37,7 +43,7 @@ impl Config {
     pub(crate) fn new(
         target: &TargetUri,
         options: &ClientOptions,
-        variable: impl Fn(&str) -> Option<OsString>,
+        variable: fn(&str) -> Option<OsString>,
     ) -> Result<Self> {
         if !target.suffix().is_empty() {
             return Err(Error::invalid_parameter(format!(
@@ -46,6 +52,7 @@ impl Config {
             )));
         }
         let options: Options = options.parse()?;
+        let sources = Sources::new(options.tracking, variable);
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| variable(name).map(PathBuf::from);
         let below = |folder: PathBuf| folder.join("mlflow-deploy/local");
@@ -63,6 +70,6 @@ impl Config {
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
         let pythons = Pythons::of_process(options.python, variable);
-        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), pythons })
+        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), pythons, sources })
     }
 }

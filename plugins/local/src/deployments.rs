@@ -16,7 +16,7 @@ use crate::engine::Places;
 use crate::engine::python::Pythons;
 use crate::loaded::Loaded;
 use crate::model::Model;
-use crate::source;
+use crate::source::{Found, Source, Sources};
 use crate::store::{Deployment, Folder, State, StateDirectory, check_name, copy, now};
 
 /// How often a deployment is looked up again, where it is replaced just then.
@@ -27,13 +27,15 @@ pub(crate) struct Deployments {
     directory: StateDirectory,
     places: Places,
     pythons: Pythons,
+    sources: Sources,
     loaded: Loaded,
 }
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, places, pythons } = config;
-        Self { directory: StateDirectory::new(state_dir), places, pythons, loaded: Loaded::default() }
+        let Config { state_dir, places, pythons, sources } = config;
+        let directory = StateDirectory::new(state_dir);
+        Self { directory, places, pythons, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
@@ -55,13 +57,15 @@ impl Deployments {
         };
         let (name, endpoint) = (request.name, request.endpoint);
         free(&*self.directory.state()?, &name, endpoint.as_deref())?;
-        let deployed = self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
+        let Prepared { deployed, model_uri, model_version } =
+            self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
         let now = now();
         let (flavor, python) = (deployed.flavor().to_owned(), deployed.python().map(Path::to_owned));
         let deployment = Deployment {
             revision: revision(),
             folder: deployed.folder().id().to_owned(),
-            model_uri: request.model_uri,
+            model_uri,
+            model_version,
             flavor,
             config,
             python,
@@ -98,7 +102,7 @@ impl Deployments {
         }
         let config = merged(&before.config, changes)?;
         config.check()?;
-        let deployed = match &request.model_uri {
+        let Prepared { deployed, model_uri, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
             None => {
                 // Another engine means another flavor.
@@ -106,7 +110,7 @@ impl Deployments {
                 let loaded = self.load(&before.folder, flavor, &config, before.python.as_deref()).await?;
                 let deployed = loaded.ok_or_else(|| replaced(&name))?;
                 deployed.try_example().await?;
-                deployed
+                Prepared { deployed, model_uri: before.model_uri.clone(), model_version: before.model_version.clone() }
             }
         };
         let folder = deployed.folder().id().to_owned();
@@ -121,7 +125,8 @@ impl Deployments {
             *deployment = Deployment {
                 revision: revision(),
                 folder,
-                model_uri: request.model_uri.unwrap_or_else(|| deployment.model_uri.clone()),
+                model_uri,
+                model_version,
                 flavor,
                 config,
                 python,
@@ -133,10 +138,12 @@ impl Deployments {
         .await
     }
 
-    /// Takes a deployment down; one that is gone already is no error, and what is no name is one.
+    /// Takes a deployment down; one that is gone already is no error. What is no name is one, and an endpoint that there
+    /// is not: it was meant to be another.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
+        request.endpoint.as_deref().map(|endpoint| state.endpoint(endpoint)).transpose()?;
         if !state.deployments.contains_key(&request.name) {
             return Ok(());
         }
@@ -188,28 +195,32 @@ impl Deployments {
         Ok(answer)
     }
 
-    /// Copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped, unless it is
-    /// kept.
+    /// Fetches or copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped,
+    /// unless it is kept.
     pub(crate) async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
         config: &DeploymentConfig,
-    ) -> Result<Arc<Deployed>> {
-        let from = source::folder(model_uri)?;
-        let runner = self.runner(from.clone(), flavor, config, None).await?;
-        let (this, copied) = (Arc::clone(self), GivenUp::default());
+    ) -> Result<Prepared> {
+        let source = Source::parse(model_uri)?;
+        let this = Arc::clone(self);
+        let folder = blocking(move || this.directory.new_folder()).await?;
+        let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
+        let runner = self.runner(path.clone(), flavor, config, None).await?;
+        let copied = GivenUp::default();
         let is_given_up = Arc::clone(&copied.0);
         let folder = blocking(move || {
-            let folder = this.directory.new_folder()?;
-            copy(&from, &folder.model(), &is_given_up)?;
+            if !is_in_place {
+                copy(&path, &folder.model(), &is_given_up)?;
+            }
             folder.sync()?;
             Ok(folder)
         })
         .await?;
         let deployed = self.run(folder, runner, config).await?;
         deployed.try_example().await?;
-        Ok(deployed)
+        Ok(Prepared { deployed, model_uri: source.shown, model_version: version })
     }
 
     /// Loads the model of a folder; `None` where the folder is gone.
@@ -271,6 +282,15 @@ impl Deployments {
         self.loaded.forget_all_but(&*self.directory.state()?);
         Ok(deployment)
     }
+}
+
+/// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.
+pub(crate) struct Prepared {
+    pub(crate) deployed: Arc<Deployed>,
+    /// Where it came from, as it may be kept.
+    model_uri: String,
+    /// The version of the registered model that it is.
+    model_version: Option<String>,
 }
 
 /// Says, when it is dropped, that the caller has given up.

@@ -17,6 +17,8 @@ pub(crate) struct DeploymentRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     python: Option<&'a Path>,
     model_uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_version: Option<&'a str>,
     config: &'a DeploymentConfig,
     endpoints: Vec<&'a str>,
     creation_timestamp: u64,
@@ -32,6 +34,7 @@ impl<'a> DeploymentRecord<'a> {
             engine: Engine::of_flavor(&deployment.flavor),
             python: deployment.python.as_deref(),
             model_uri: &deployment.model_uri,
+            model_version: deployment.model_version.as_deref(),
             config: &deployment.config,
             endpoints: endpoints.map(|(name, _)| name.as_str()).collect(),
             creation_timestamp: deployment.creation_timestamp,

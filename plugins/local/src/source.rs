@@ -1,27 +1,92 @@
-//! Where a model comes from: what a model URI names.
+//! Where a model comes from: what a model URI names, and who is asked for what is not on this machine.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
+use mlflow_deploy_http::Environment;
+use mlflow_deploy_model_uri::{ModelUri, Tracking, TrackingOptions, fetch};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-/// The folder that a model URI names: a path, or a `file:` URI.
-///
-/// # Errors
-/// `INVALID_PARAMETER_VALUE` for another kind of URI, `RESOURCE_DOES_NOT_EXIST` where there is no such folder.
-pub(crate) fn folder(model_uri: &str) -> Result<PathBuf> {
-    let path = match model_uri.split_once(':') {
-        Some(("file", rest)) => file_path(model_uri, rest)?,
-        Some((scheme, _)) if is_scheme(scheme) && !PathBuf::from(model_uri).exists() => {
-            return Err(Error::invalid_parameter(format!(
-                "`{model_uri}` is not on this machine: expected a model's folder, or a `file:` URI of one; fetch it first, \
-                 with: mlflow artifacts download --artifact-uri {model_uri} --dst-path FOLDER"
-            )));
-        }
-        _ => PathBuf::from(model_uri),
-    };
-    if path.as_os_str().is_empty() {
-        return Err(Error::invalid_parameter("the model URI is empty: expected the folder of an MLflow model"));
+/// Who is asked for models: what the client's options say, and the environment below them.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    options: TrackingOptions,
+    variable: fn(&str) -> Option<OsString>,
+}
+
+/// A model URI, read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// As it may be printed and kept: without a password.
+    pub(crate) shown: String,
+    place: Place,
+}
+
+/// What a model URI names.
+#[derive(Debug)]
+enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// What MLflow knows the place of.
+    Known(ModelUri),
+}
+
+/// A model that is on this machine.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its folder.
+    pub(crate) path: PathBuf,
+    /// Whether that is where it was wanted; else it is somebody's, and to be copied.
+    pub(crate) is_in_place: bool,
+    /// The version of the registered model, where one was asked for.
+    pub(crate) version: Option<String>,
+}
+
+impl Sources {
+    /// The environment is read when a model is fetched: whoever only predicts needs none of it.
+    pub(crate) fn new(options: TrackingOptions, variable: fn(&str) -> Option<OsString>) -> Self {
+        Self { options, variable }
     }
+
+    /// Finds a model; what has to be fetched is put into `destination`, where nothing is yet: all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`fetch()`] has them: a model that does not exist, a server that is not known, does not answer, or refuses.
+    pub(crate) async fn find(&self, source: &Source, destination: &Path) -> Result<Found> {
+        let uri = match &source.place {
+            Place::Folder(path) => return Ok(Found { path: path.clone(), is_in_place: false, version: None }),
+            Place::Known(uri) => uri,
+        };
+        let lookup = |name: &str| (self.variable)(name).and_then(|value| value.into_string().ok());
+        let tracking = Tracking::new(self.options.clone(), &Environment::new(&lookup))?;
+        let fetched = fetch(uri, &tracking, destination).await?;
+        Ok(Found { path: fetched.path, is_in_place: fetched.is_downloaded, version: fetched.version })
+    }
+}
+
+impl Source {
+    /// Reads a model URI. A path that exists is a path, whatever it looks like.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where it has none of the forms that work, or names a file, `RESOURCE_DOES_NOT_EXIST`
+    /// where it is a path and nothing is there.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let path = PathBuf::from(text);
+        if path.exists() {
+            return Ok(Self { shown: text.to_owned(), place: Place::Folder(folder(path)?) });
+        }
+        let uri = ModelUri::parse(text)?;
+        let shown = uri.to_string();
+        let place = match uri.folder() {
+            Some(path) => Place::Folder(folder(path.to_owned())?),
+            None => Place::Known(uri),
+        };
+        Ok(Self { shown, place })
+    }
+}
+
+/// A path, which has to be that of a folder.
+fn folder(path: PathBuf) -> Result<PathBuf> {
     match path.metadata() {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err(Error::invalid_parameter(format!(
@@ -32,35 +97,4 @@ pub(crate) fn folder(model_uri: &str) -> Result<PathBuf> {
             Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no model is at `{}`: {error}", path.display())))
         }
     }
-}
-
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.chars().all(|each| each.is_ascii_alphanumeric() || "+-.".contains(each))
-}
-
-/// The path of a `file:` URI, such as `file:///models/iris` or `file:iris`.
-fn file_path(model_uri: &str, rest: &str) -> Result<PathBuf> {
-    let wrong = |why: &str| Error::invalid_parameter(format!("`{model_uri}` is no `file:` URI of a folder: {why}"));
-    let encoded = match rest.strip_prefix("//") {
-        None => rest,
-        Some(rest) => match rest.strip_prefix("localhost").unwrap_or(rest) {
-            path if path.starts_with('/') => path,
-            _ => return Err(wrong("it names another machine")),
-        },
-    };
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = str::from_utf8(&[*high, *low]).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                bytes.push(digits.ok_or_else(|| wrong("a `%` is followed by something else than two digits"))?);
-                rest = after;
-            }
-            _ => bytes.push(*first),
-        }
-    }
-    String::from_utf8(bytes).map(PathBuf::from).map_err(|_utf8| wrong("its characters are not UTF-8"))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use mlflow_deploy_http::download;
+use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 
 use crate::artifacts::Folder;
@@ -44,13 +45,20 @@ pub struct Fetched {
 /// # Errors
 /// `RESOURCE_DOES_NOT_EXIST` where the run, model, version, alias, or artifact does not exist, or has no model in it;
 /// `RESOURCE_ALREADY_EXISTS` where the destination is taken; `INVALID_PARAMETER_VALUE` where no tracking server is
-/// known, or the model is kept where nothing is fetched from; else what the server answered or kept it from answering.
+/// known, or the model is kept where nothing is fetched from; `RESOURCE_EXHAUSTED` where it has no room; else what the server answered or kept it from answering.
 pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> Result<Fetched> {
     let session = Session { tracking, policy: tracking.policy.started() };
     let found = session.find(uri).await?;
     let path = match found.location {
         Location::Here(path) => {
-            return Ok(Fetched { path: here(uri, &path)?, is_downloaded: false, version: found.version });
+            let path = here(uri, &path)?;
+            if uri.folder().is_none() && tracking.asks_a_server() {
+                // Nobody on this machine has named it: whoever may register a model may have.
+                let message =
+                    format!("a server says that `{uri}` is in the folder `{}` of this machine", path.display());
+                call::log(Level::Warn, message);
+            }
+            return Ok(Fetched { path, is_downloaded: false, version: found.version });
         }
         Location::Served(folders) => land(uri, &session, &folders, destination).await?,
     };
@@ -99,6 +107,7 @@ async fn land(uri: &ModelUri, session: &Session<'_>, folders: &[Folder], destina
         landing.create(folder)?;
     }
     let total = listing.files.values().filter_map(|file| file.size).fold(0, u64::saturating_add);
+    landing.check_room(total)?;
     let progress = Progress::start(uri, listing.files.len(), total);
     let files = stream::iter(&listing.files).map(Ok::<_, Error>);
     let landed = &landing;

@@ -61,6 +61,22 @@ impl Landing {
         &self.destination
     }
 
+    /// Refuses what cannot fit, before hours are spent on it.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` with the room that there is.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
+        let folder = self.folder.path();
+        let room = rustix::fs::statvfs(folder).map_err(|error| failed("look at the room in", folder, &error.into()))?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        if bytes <= free {
+            return Ok(());
+        }
+        let parent = self.destination.parent().unwrap_or(folder).display();
+        let message = format!("the model has {bytes} bytes, and in `{parent}` {free} are free: make room for it");
+        Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
+    }
+
     /// Makes a folder in it, whose parent is there.
     pub(crate) fn create(&mut self, path: &[String]) -> Result<()> {
         let folder = self.path(path);

@@ -18,4 +18,4 @@ mod uri;
 
 pub use fetch::{Fetched, fetch};
 pub use tracking::{Tracking, TrackingOptions};
-pub use uri::ModelUri;
+pub use uri::{ModelUri, shown};

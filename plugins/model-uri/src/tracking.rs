@@ -107,6 +107,11 @@ impl Tracking {
         }
     }
 
+    /// Whether it takes a server's word where models are, for runs or for the registry.
+    pub(crate) fn asks_a_server(&self) -> bool {
+        [self.store(), self.registry()].iter().any(|store| matches!(store, Ok(Store::Server(_))))
+    }
+
     /// The tracking server, which has to be one: artifacts are asked for.
     pub(crate) fn server(&self) -> Result<Server> {
         match self.store()? {

@@ -1,7 +1,7 @@
 //! Model URIs as they are written, before anybody is asked what they name.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use mlflow_deploy_http::redact_url;
@@ -72,7 +72,16 @@ impl ModelUri {
             "runs" => run(text, rest)?,
             other => return Err(unknown(text, other)),
         };
-        Ok(Self { shown: text.to_owned(), place })
+        Ok(Self { shown: shown(text), place })
+    }
+
+    /// The folder of this machine that it names: a path, as it is relative or not, or a `file:` URI. `None` where it
+    /// takes somebody to be asked.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(path) => Some(path),
+            _ => None,
+        }
     }
 }
 
@@ -111,17 +120,33 @@ fn split(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
-/// A URI of any kind as it may be printed: without user, password and query.
-pub(crate) fn shown(uri: &str) -> String {
-    match Url::parse(uri) {
-        Ok(url) if url.has_host() => redact_url(&url),
-        _ if uri.contains('@') => "another place".to_owned(),
-        _ => uri.to_owned(),
+/// A URI of any kind, a model's or not, as it may be printed and kept: without user, password and query. A path, and what
+/// MLflow looks up by name, stays as it is.
+///
+/// It need not be right: a password with characters that a URL cannot have is not shown either.
+pub fn shown(uri: &str) -> String {
+    let Some((scheme, rest)) = split(uri) else { return uri.to_owned() };
+    let is_looked_up =
+        ["models", "runs", "mlflow-artifacts", "file"].iter().any(|each| scheme.eq_ignore_ascii_case(each));
+    let path = rest.trim_start_matches('/');
+    let slashes = &rest[..rest.len() - path.len()];
+    if is_looked_up && slashes != "//" || path.is_empty() {
+        return uri.to_owned();
     }
+    // With three slashes there is no host, and so no user.
+    let end = if slashes.len() > 2 { 0 } else { path.find(['/', '?', '#']).unwrap_or(path.len()) };
+    let host = path[..end].rsplit_once('@').map_or(&path[..end], |(_user, host)| host);
+    let port = host.rsplit_once(']').map_or(host, |(_address, after)| after).split_once(':').map(|(_, port)| port);
+    if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
+        // A user and the beginning of a password look like this.
+        return format!("{scheme}:{slashes}…");
+    }
+    let after = path[end..].split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}:{slashes}{host}{after}")
 }
 
 fn wrong(text: &str, why: &str) -> Error {
-    Error::invalid_parameter(format!("`{text}` is not a model URI: {why}"))
+    Error::invalid_parameter(format!("`{}` is not a model URI: {why}", shown(text)))
 }
 
 fn local(text: &str) -> Result<ModelUri> {
@@ -143,7 +168,7 @@ fn unknown(text: &str, scheme: &str) -> Error {
         }
         _ => "where it is a path with a colon, write `./` before it",
     };
-    wrong(&shown(text), &format!("the scheme `{scheme}` does not work; {advice}; {WORKING}"))
+    wrong(text, &format!("the scheme `{scheme}` does not work; {advice}; {WORKING}"))
 }
 
 /// A path of this machine: what follows `file:`, without percent-encoding.
@@ -153,10 +178,8 @@ fn file(text: &str, rest: &str) -> Result<PathBuf> {
         Some(rest) => {
             let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
             if !matches!(host, "" | "localhost" | "127.0.0.1" | ".") {
-                return Err(wrong(
-                    text,
-                    &format!("`{host}` would be another machine; a path has three slashes before it"),
-                ));
+                let why = "what follows two slashes would be another machine; a path has three before it";
+                return Err(wrong(text, why));
             }
             &rest[host.len()..]
         }
@@ -207,10 +230,10 @@ fn models(text: &str, rest: &str) -> Result<Place> {
 
 /// The path's parts after `runs:/` and `models:/`.
 fn path_of(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
-    if let Some(elsewhere) = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/')) {
-        let profile = elsewhere.split('/').next().unwrap_or_default();
-        let why =
-            format!("models are fetched from a tracking server, and `{profile}` is a profile of Databricks; {form}");
+    if rest.starts_with("//") && !rest.starts_with("///") {
+        let why = format!(
+            "models are fetched from a tracking server, and what follows two slashes is a profile of Databricks; {form}"
+        );
         return Err(wrong(text, &why));
     }
     let path = rest.strip_prefix('/').ok_or_else(|| wrong(text, form))?;

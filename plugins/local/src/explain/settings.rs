@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use mlflow_deploy_model_uri::shown;
 use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -75,7 +76,8 @@ impl Settings {
             return Ok(Some(Payload::new(JSON, given.get())));
         };
         let bytes = std::fs::read(&path).map_err(|error| {
-            Error::invalid_parameter(format!("failed to read the background `{}`: {error}", path.display()))
+            let path = shown(&path.to_string_lossy());
+            Error::invalid_parameter(format!("failed to read the background `{path}`: {error}"))
         })?;
         let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         Ok(Some(Payload::new(if is_csv { "text/csv" } else { JSON }, bytes)))

@@ -29,7 +29,8 @@ pub(crate) async fn run(
     let address = Address::take(&config.host, config.port).await?;
     // What one left that was killed is removed before the model is copied, for there may be no room for both.
     deployments.change(|_same| Ok(())).await?;
-    let deployed = deployments.prepare(&request.model_uri, request.flavor.as_deref(), &deployment).await?;
+    let prepared = deployments.prepare(&request.model_uri, request.flavor.as_deref(), &deployment).await?;
+    let deployed = prepared.deployed;
     let (listener, url) = address.listen()?;
     let example = curl(&url, deployed.model().input_example()?, deployed.model().signature.as_ref());
     let router = router(Server::new(Arc::clone(&deployed), limits));

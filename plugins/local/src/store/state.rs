@@ -27,7 +27,11 @@ pub(crate) struct Deployment {
     pub(crate) revision: String,
     /// The folder of its copy, in `models/`.
     pub(crate) folder: String,
+    /// As it was given, without a password.
     pub(crate) model_uri: String,
+    /// The version of the registered model that an alias or `latest` meant, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model_version: Option<String>,
     pub(crate) flavor: String,
     pub(crate) config: DeploymentConfig,
     /// The interpreter that it was made with, where Python runs it.

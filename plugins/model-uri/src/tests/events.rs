@@ -1,6 +1,7 @@
 //! What a fetch says to whoever made the call: through a plugin's table, as it happens.
 
 use mlflow_deploy_plugin_api::args::CreateDeployment;
+use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::testing::start;
 use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, TargetUri, plugin};
 
@@ -51,6 +52,18 @@ async fn progress_is_said_and_the_caller_s_time_is_kept_to() {
     assert_eq!((progress.first(), progress.last()), (Some(&0.0), Some(&1.0)));
     assert_eq!(said[0].message, "fetching `mlflow-artifacts:/m`: 2 files, 2.0 MB");
     assert_eq!(said.last().unwrap().message, "fetched `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+
+    // A server's word on what is on this machine is not taken silently.
+    let here = Place::new();
+    fs::write(here.0.path().join("MLmodel"), "").unwrap();
+    let kept = json!({"model": {"info": {"artifact_uri": here.0.path()}}}).to_string();
+    let naming = Server::answering(move |_| Answer::new(200, kept.clone()));
+    let options = ClientOptions::new(&json!({"tracking_uri": naming.url()})).unwrap();
+    let named = plugin.open(&target, &options, None).await.unwrap();
+    named.call(create("models:/m-1", &place.path()), None).await.unwrap();
+    let (_, level, last) = events.all().pop().unwrap();
+    let expected = format!("a server says that `models:/m-1` is in the folder `{}`", here.0.path().display());
+    assert!(level == Level::Warn && last.message.starts_with(&expected), "{level:?} {last:?}");
 
     let other = Place::new();
     let deadline = Some(std::time::Duration::from_millis(800));

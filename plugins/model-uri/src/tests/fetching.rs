@@ -49,6 +49,16 @@ async fn a_model_arrives_whole() {
 }
 
 #[tokio::test]
+async fn what_has_no_room_is_not_begun() {
+    let huge = json!([file("MLmodel", 2), {"path": "data", "is_dir": false, "file_size": u64::MAX / 2}]);
+    let server = artifacts(&[("m", huge)], &[("m/MLmodel", Answer::new(200, "ab"))]);
+    let error = refused("mlflow-artifacts:/m", &client(&server.url())).await;
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_EXHAUSTED, "{error}");
+    assert!(error.message().contains("bytes, and in `") && error.message().ends_with("make room for it"), "{error}");
+    assert_eq!(server.requests().len(), 1, "only the listing was asked for: {:?}", asked(&server));
+}
+
+#[tokio::test]
 async fn folders_above_the_destination_are_made_and_an_empty_one_is_taken() {
     let server = model();
     let client = client(&server.url());

@@ -1,7 +1,7 @@
 //! What is a model URI, and what is said of what is none.
 
 use super::*;
-use crate::uri::{Place as Named, Which};
+use crate::uri::{Place as Named, Which, shown};
 
 fn names(path: &[&str]) -> Vec<String> {
     path.iter().map(|name| (*name).to_owned()).collect()
@@ -64,7 +64,10 @@ fn what_is_none_is_told_what_is_one() {
         ("dbfs:/m", "`models:/<name>@<alias>`"),
         ("model:v1", "where it is a path with a colon, write `./` before it"),
         ("c:\\model", "the scheme `c` does not work"),
-        ("file://server/share", "`server` would be another machine"),
+        (
+            "file://server/share",
+            "`file://server/share` is not a model URI: what follows two slashes would be another machine",
+        ),
         ("file://", "the path is missing"),
         ("file:///a?b", "`%3F` in place of `?`"),
         ("file:///a%00b", "its path is no text"),
@@ -73,7 +76,10 @@ fn what_is_none_is_told_what_is_one() {
         ("runs:0f/model", "expected `runs:/<run_id>/<name of the model>`"),
         ("runs:/0f/../1e", "`..` in its path would lead elsewhere"),
         ("runs:/../model", "`..` in its path would lead elsewhere"),
-        ("runs://prod@databricks/0f/model", "`prod@databricks` is a profile of Databricks"),
+        (
+            "runs://prod@databricks/0f/model",
+            "`runs://databricks/0f/model` is not a model URI: models are fetched from a tracking server",
+        ),
         ("models:/iris", "expected `models:/<name>/<version>`"),
         ("models:/iris@", "expected `models:/<name>/<version>`"),
         ("models:/@champion", "expected `models:/<name>/<version>`"),
@@ -104,11 +110,41 @@ fn no_password_is_shown() {
         "mlflow-artifacts://me:s3cret@h/a",
         "s3://me:s3cret@bucket/a",
         "http://me:s3cret@h:x/",
+        "file://me:s3cret@h/a",
+        "models://me:s3cret@h/a/1",
+        "runs://me:s3cret@h/a/1",
+        "gs://b/a?token=s3cret",
+        "me:s3cret@h/a",
     ] {
         let shown = match ModelUri::parse(text) {
             Ok(uri) => format!("{uri} {uri:?}"),
             Err(error) => format!("{error} {error:?}"),
         };
         assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
+
+#[test]
+fn what_may_be_shown_of_any_uri() {
+    for (text, expected) in [
+        ("/a?b@c", "/a?b@c"),
+        ("./a:b@c", "./a:b@c"),
+        ("models:/iris@champion", "models:/iris@champion"),
+        ("runs:/0f/a?b", "runs:/0f/a?b"),
+        ("file:///home/me@work/a", "file:///home/me@work/a"),
+        ("mlflow-artifacts://h:5000/a@b", "mlflow-artifacts://h:5000/a@b"),
+        ("http://h:5000/a@b", "http://h:5000/a@b"),
+        ("http://[::1]:5000/a", "http://[::1]:5000/a"),
+        ("https://me:s3cret@h:1/a?token=s3cret#s3cret", "https://h:1/a"),
+        ("https:me:s3cret@h/a", "https:h/a"),
+        ("s3://KEY:s3cret@bucket/a", "s3://bucket/a"),
+        ("file://me:s3cret@h/a", "file://h/a"),
+        ("mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret", "mssql+pyodbc:///"),
+        ("postgresql://me:s3/cret@h/db", "postgresql://…"),
+        ("postgresql://me:s3?cret@h/db", "postgresql://…"),
+        ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"),
+        ("databricks://profile", "databricks://profile"),
+    ] {
+        assert_eq!(shown(text), expected);
     }
 }

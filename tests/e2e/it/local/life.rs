@@ -99,7 +99,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         ),
         ("create --name n -m /no/where".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no model is at `/no/where`"),
         (format!("create --name n -m {model}/MLmodel"), "INVALID_PARAMETER_VALUE", "is a file: expected the folder"),
-        ("create --name n -m models:/iris/1".to_owned(), "INVALID_PARAMETER_VALUE", "mlflow artifacts download"),
+        ("create --name n -m models:/iris/1".to_owned(), "INVALID_PARAMETER_VALUE", "no tracking server is known"),
         (
             format!("create --name n -f sklearn -m {model}"),
             "INVALID_PARAMETER_VALUE",
@@ -133,6 +133,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
             "no endpoint is called `none`",
         ),
         ("update --name iris".to_owned(), "INVALID_PARAMETER_VALUE", "nothing to change"),
+        ("delete --name gone --endpoint none".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no endpoint is called `none`"),
         ("update --name other -C sessions=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is `iris`"),
         ("create-endpoint --endpoint e -C .traffic.none:=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "called `none`"),
         ("create-endpoint --endpoint e -C .traffic.iris:=0".to_owned(), "INVALID_PARAMETER_VALUE", "at least one"),
@@ -169,5 +170,23 @@ fn what_is_no_name_cannot_be_deleted() {
         let refused = machine.ask(arguments).run();
         assert_eq!(refused.error()["code"], "INVALID_PARAMETER_VALUE", "{refused:?}");
         assert!(refused.error()["message"].as_str().unwrap().starts_with("`a/b` is no name for a"), "{refused:?}");
+    }
+}
+
+/// The table of exit codes says so of inputs, whatever the code of the error is.
+#[test]
+fn inputs_that_cannot_be_read_have_the_exit_code_of_inputs() {
+    let machine = Machine::new();
+    machine.create("iris", &iris());
+    let header = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n";
+    for (content_type, inputs) in [
+        ("application/json", "{\"inputs\": ".to_owned()),
+        ("application/json", String::new()),
+        ("text/csv", format!("{header}abc,1,2,3\n")),
+        ("text/csv", format!("{header}1,2,3\n")),
+    ] {
+        let ran = machine.ask("predict --json --name iris -I - --content-type").arg(content_type).stdin(&inputs).run();
+        assert_eq!(ran.code, 2, "{inputs:?}: {ran:?}");
+        machine.ask("predict --name iris -I -").stdin(FLOWERS).run().json();
     }
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod explain;
+mod fetched;
 mod life;
 mod models;
 mod places;

@@ -82,7 +82,10 @@ impl Failure {
                 error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
                 error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
                 // Refused before a server was asked: the caller's own words were at fault.
-                error if *error.code() == ErrorCode::INVALID_PARAMETER_VALUE && error.http_status().is_none() => 2,
+                error if error.http_status().is_none() => match error.code() {
+                    code if [ErrorCode::BAD_REQUEST, ErrorCode::INVALID_PARAMETER_VALUE].contains(code) => 2,
+                    _ => 1,
+                },
                 _ => 1,
             },
         }

@@ -1,0 +1,144 @@
+//! Models that MLflow's own client has logged to the real tracking server, deployed by every URI that names them.
+
+use std::fs;
+
+use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_script};
+use serde_json::{Value, json};
+
+use super::{FLOWERS, Machine, copy_of, iris};
+use crate::command::Run;
+
+/// Logs the model of the demo.
+fn log(url: &str) -> Value {
+    serde_json::from_slice(&run_script("log_onnx.py", &[url, iris().to_str().unwrap()])).unwrap()
+}
+
+fn labels(machine: &Machine, name: &str) -> Value {
+    let answer = machine.ask(&format!("predict --name {name} -I -")).stdin(FLOWERS).run().json();
+    answer["predictions"].as_array().unwrap().iter().map(|row| row["label"].clone()).collect()
+}
+
+#[test]
+fn a_logged_model_is_deployed_by_every_uri_and_predicts_without_the_server() {
+    let machine = Machine::new();
+    let server = TrackingServer::start();
+    let url = server.url().trim_end_matches('/').to_owned();
+    let known = |run: Run| run.env("MLFLOW_TRACKING_URI", &url);
+    let first = log(&url);
+    let [run_id, model_id, artifacts] = ["run_id", "model_id", "artifacts"].map(|name| first[name].as_str().unwrap());
+    let proxied = artifacts.replace("mlflow-artifacts:", &format!("{url}/api/2.0/mlflow-artifacts/artifacts"));
+    let uris = [
+        (format!("runs:/{run_id}/model"), Value::Null),
+        ("models:/iris@champion".to_owned(), json!("1")),
+        ("models:/iris/1".to_owned(), json!("1")),
+        ("models:/iris/latest".to_owned(), json!("1")),
+        (format!("models:/{model_id}"), Value::Null),
+        (artifacts.to_owned(), Value::Null),
+        (proxied, Value::Null),
+    ];
+    for (number, (uri, version)) in uris.iter().enumerate() {
+        let made = known(machine.ask(&format!("create --json --name m{number} -m"))).arg(uri).run();
+        let record = made.json();
+        assert_eq!((&record["model_uri"], &record["model_version"]), (&json!(uri), version), "{made:?}");
+    }
+
+    // An alias that moves is followed when it is asked for, and not before.
+    log(&url);
+    assert_eq!(machine.ask("get --json --name m1").run().json()["model_version"], "1");
+    let updated = known(machine.ask("update --json --name m1 -m models:/iris@champion")).run().json();
+    assert_eq!(updated["model_version"], "2");
+    let kept = machine.ask("update --json --name m1 -C sessions=1").run().json();
+    assert_eq!((&kept["model_version"], &kept["model_uri"]), (&json!("2"), &json!("models:/iris@champion")));
+
+    for (uri, code, said) in [
+        ("models:/iris/3", "RESOURCE_DOES_NOT_EXIST", "(name=iris, version=3) not found"),
+        ("models:/iris@none", "RESOURCE_DOES_NOT_EXIST", "has no alias `none`"),
+        ("runs:/00000000000000000000000000000000/model", "RESOURCE_DOES_NOT_EXIST", "not found"),
+        ("s3://KEY:hunter2@bucket/m?token=hunter2", "INVALID_PARAMETER_VALUE", "`s3://bucket/m` is not a model URI"),
+    ] {
+        let refused = known(machine.ask("create --json --name refused -m")).arg(uri).run();
+        let error = refused.error();
+        assert_eq!(error["code"], code, "{refused:?}");
+        assert!(error["message"].as_str().unwrap().contains(said), "{refused:?}");
+        assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
+    }
+    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()), "nothing half fetched is left");
+
+    drop(server);
+    for number in 0..uris.len() {
+        assert_eq!(labels(&machine, &format!("m{number}")), json!([0, 2]), "m{number}");
+    }
+    let gone = known(machine.ask("create --json --name gone --option max_retries=0 -m models:/iris/1")).run();
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()));
+}
+
+#[test]
+fn a_server_gets_the_password_that_the_options_have_and_nobody_sees_it() {
+    let machine = Machine::new();
+    let server = TrackingServer::start_protected();
+    let host = server.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let names = log(&format!("http://{USER}:{PASSWORD}@{host}"));
+    let path = names["artifacts"].as_str().unwrap().trim_start_matches("mlflow-artifacts:");
+
+    let ask = |name: &str, uri: &str| {
+        machine.ask(&format!("create --json --name {name} --option tracking_uri=http://{host} -m")).arg(uri)
+    };
+    let refused = ask("refused", "models:/iris@champion").run();
+    assert_eq!((refused.code, &refused.error()["code"]), (1, &json!("UNAUTHENTICATED")), "{refused:?}");
+    let password = format!("password={PASSWORD}");
+    let by_option = ask("a", "models:/iris@champion").arg("--option").arg(format!("username={USER}"));
+    assert_eq!(by_option.arg("--option").arg(&password).run().json()["model_version"], "1");
+
+    let by_uri = format!("http://{USER}:{PASSWORD}@{host}/api/2.0/mlflow-artifacts/artifacts{path}");
+    let made = machine.ask("create --json --name b -m").arg(&by_uri).run();
+    let shown = by_uri.replace(&format!("{USER}:{PASSWORD}@"), "");
+    assert_eq!(made.json()["model_uri"], json!(shown));
+    let state = fs::read_to_string(machine.state_dir().join("state.json")).unwrap();
+    let listed = machine.ask("list --json").run();
+    for text in [&state, &made.stdout, &made.stderr, &listed.stdout, &refused.stderr] {
+        assert!(!text.contains(PASSWORD), "{text}");
+    }
+    assert_eq!([labels(&machine, "a"), labels(&machine, "b")], [json!([0, 2]), json!([0, 2])]);
+}
+
+/// MLflow's files are read as they are, and what they name is copied.
+#[test]
+fn a_model_in_mlflow_s_files_is_copied() {
+    let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());
+    let names = log(place.path().join("mlruns").to_str().unwrap());
+    let uri = format!("runs:/{}/model", names["run_id"].as_str().unwrap());
+    let made = machine.ask("create --json --name a -m").arg(&uri).current_dir(place.path()).run();
+    assert_eq!(made.json()["model_uri"], json!(uri));
+    drop(place);
+    assert_eq!(labels(&machine, "a"), json!([0, 2]));
+}
+
+#[test]
+fn a_path_that_exists_is_a_path_whatever_it_looks_like() {
+    let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());
+    let model = copy_of(&iris());
+    for uri in ["models:/iris/1", "my:model@home"] {
+        let folder = place.path().join(uri);
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
+        fs::create_dir(&folder).unwrap();
+        for entry in fs::read_dir(model.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+        let made = machine.ask("create --json --name a -m").arg(uri).current_dir(place.path()).run();
+        assert_eq!(made.json()["model_uri"], json!(uri), "{made:?}");
+        assert_eq!(labels(&machine, "a"), json!([0, 2]));
+        assert_eq!(machine.ask("delete --name a").run().code, 0);
+    }
+}
+
+#[test]
+fn options_that_are_none_are_refused() {
+    let machine = Machine::new();
+    for (option, said) in [("nope=1", "nope"), ("timeout:=-1", "timeout"), ("username=me", "password")] {
+        let refused = machine.ask("create --json --name a -m models:/iris/1 --option").arg(option).run();
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains(said), "{refused:?}");
+    }
+}
