@@ -184,8 +184,16 @@ impl Deployments {
     ) -> Result<T> {
         let this = Arc::clone(self);
         let answer = blocking(move || this.directory.change(change)).await?;
-        self.loaded.forget_all_but(&*self.directory.state()?);
+        self.forget();
         Ok(answer)
+    }
+
+    /// Lets go of models that are not deployed any more, after a change that was made: where the file cannot be read just
+    /// then, it is still no failure, and the next who reads it lets go.
+    fn forget(&self) {
+        if let Ok(state) = self.directory.state() {
+            self.loaded.forget_all_but(&state);
+        }
     }
 
     /// Copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped, unless it is
@@ -262,13 +270,11 @@ impl Deployments {
     ) -> Result<Deployment> {
         let (this, kept) = (Arc::clone(self), Arc::clone(&deployed));
         let deployment = blocking(move || {
-            let deployment = this.directory.change(change)?;
-            kept.folder().keep();
-            Ok(deployment)
+            this.directory.deploy(kept.folder(), change)
         })
         .await?;
         self.loaded.insert(deployment.revision.clone(), deployed);
-        self.loaded.forget_all_but(&*self.directory.state()?);
+        self.forget();
         Ok(deployment)
     }
 }
