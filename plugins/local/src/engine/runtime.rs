@@ -1,5 +1,6 @@
 //! ONNX Runtime itself: loaded once for the process, when the first model needs it.
 
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,7 +35,7 @@ impl Runtime {
             return runtime.if_asked_for(places.option.is_some(), found?);
         }
         let runtime = match found? {
-            Some(file) => load(&file).map_err(|error| unusable(&file, &error))?,
+            Some(file) => load(&file).map_err(|error| unusable(&file, &*error, places))?,
             None => SYSTEM.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| places.not_found())?,
         };
         *loaded = Some(runtime.clone());
@@ -56,7 +57,7 @@ impl Runtime {
 }
 
 /// What goes wrong between the library and us.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn StdError + Send + Sync>;
 
 fn load(file: &Path) -> Result<Runtime, Failure> {
     // Without a logger of ours, warnings would go to stderr.
@@ -70,9 +71,24 @@ fn load(file: &Path) -> Result<Runtime, Failure> {
     Ok(Runtime { environment, file: file.to_owned() })
 }
 
-fn unusable(file: &Path, error: &Failure) -> Error {
+fn unusable(file: &Path, error: &(dyn StdError + 'static), places: &Places) -> Error {
+    let mut why: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let reason = error.to_string();
+        // Some say again what their source says.
+        if why.last().is_none_or(|said| !said.contains(&reason)) {
+            why.push(reason);
+        }
+        next = error.source();
+    }
     Error::new(
         ErrorCode::new("INVALID_STATE"),
-        format!("ONNX Runtime's library `{}` cannot be used: {error}", file.display()),
+        format!(
+            "ONNX Runtime's library `{}` cannot be used: {}; one that can is installed with: {}",
+            file.display(),
+            why.join(": "),
+            places.install()
+        ),
     )
 }
