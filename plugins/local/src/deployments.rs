@@ -104,7 +104,11 @@ impl Deployments {
                 // Another engine means another flavor.
                 let flavor = Some(before.flavor.as_str()).filter(|_| config.is_same_engine(&before.config));
                 let loaded = self.load(&before.folder, flavor, &config, before.python.as_deref()).await?;
-                let deployed = loaded.ok_or_else(|| replaced(&name))?;
+                let Some(deployed) = loaded else {
+                    let now = self.directory.state()?;
+                    let is_named = now.deployments.get(&name).is_some_and(|now| now.folder == before.folder);
+                    return Err(if is_named { removed(&name) } else { replaced(&name) });
+                };
                 deployed.try_example().await?;
                 deployed
             }
@@ -157,8 +161,10 @@ impl Deployments {
     pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<Deployed>> {
         for _ in 0..ATTEMPTS {
             let state = self.directory.state()?;
+            self.loaded.forget_where_changed(&state);
             let deployment = state.deployment(name, endpoint)?;
             let load = async {
+                // Another prediction may have seen a later state since.
                 self.loaded.forget_all_but(&state);
                 let (flavor, python) = (Some(deployment.flavor.as_str()), deployment.python.as_deref());
                 let loaded = self.load(&deployment.folder, flavor, &deployment.config, python).await?;
@@ -166,11 +172,7 @@ impl Deployments {
             };
             match self.loaded.get(&deployment.revision, load).await {
                 Err(error) if error == replaced(name) && *self.directory.state()? != *state => {}
-                Err(error) if error == replaced(name) => {
-                    return Err(Error::internal(format!(
-                        "the copy of the model of `{name}` was removed from the state directory: deploy it again"
-                    )));
-                }
+                Err(error) if error == replaced(name) => return Err(removed(name)),
                 answer => return answer,
             }
         }
@@ -295,6 +297,12 @@ pub(crate) fn taken(what: &str, name: &str) -> Error {
         ErrorCode::RESOURCE_ALREADY_EXISTS,
         format!("the {what} `{name}` exists already: update it, or delete it first"),
     )
+}
+
+fn removed(name: &str) -> Error {
+    Error::internal(format!(
+        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with a model URI"
+    ))
 }
 
 fn replaced(name: &str) -> Error {

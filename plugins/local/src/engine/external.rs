@@ -14,7 +14,8 @@ use prost::Message;
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` with the tensor, the path and what is wrong with it; also where the file is no ONNX model.
 pub(crate) fn check(file: &Path) -> Result<()> {
-    let shown = file.display();
+    // Without the folder: it may be a copy that is gone before anybody reads this.
+    let shown = file.file_name().unwrap_or(file.as_os_str()).display();
     let bytes =
         fs::read(file).map_err(|error| Error::invalid_parameter(format!("failed to read `{shown}`: {error}")))?;
     let model = Model::decode(bytes.as_slice())

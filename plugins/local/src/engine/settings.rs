@@ -21,7 +21,7 @@ const MOST: usize = 1024;
 ///
 /// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is ours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sessions: Option<NonZeroUsize>,

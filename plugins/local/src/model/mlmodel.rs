@@ -90,10 +90,8 @@ impl Model {
     /// `INVALID_PARAMETER_VALUE` where it does not exist, is no file, or lies outside of the model's folder, through a link too.
     pub(crate) fn file(&self, relative: &str) -> Result<PathBuf> {
         let failed = |what: &str| {
-            Error::invalid_parameter(format!(
-                "the model in `{}` names the file `{relative}`, which {what}",
-                self.folder.display(),
-            ))
+            // Without the folder: it may be a copy that is gone before anybody reads this.
+            Error::invalid_parameter(format!("the model names the file `{relative}`, which {what}"))
         };
         let path =
             self.folder.join(relative).canonicalize().map_err(|error| failed(&format!("is missing: {error}")))?;

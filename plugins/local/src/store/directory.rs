@@ -1,13 +1,14 @@
 //! The state directory: reading what is deployed, and changing it one process at a time.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
 use super::fault::fault;
@@ -40,7 +41,8 @@ impl StateDirectory {
         Self { root, last: Mutex::default() }
     }
 
-    /// What is deployed now, by whichever process. The file is read only where it has changed.
+    /// What is deployed now, by whichever process. The file is read where it has changed, or has a date that
+    /// another change could have too.
     ///
     /// # Errors
     /// `PERMISSION_DENIED` or `INTERNAL_ERROR` where the file cannot be read.
@@ -122,7 +124,15 @@ impl StateDirectory {
         self.check_ours()?;
         let path = self.root.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let locked = lock.and_then(|file| file.lock().map(|()| file));
+        let locked = lock.and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let waiting = "waiting for another process, which changes what is deployed and holds";
+                call::log(Level::Info, format!("{waiting} `{}`", path.display()));
+                file.lock().map(|()| file)
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        });
         locked.map_err(|error| fault("lock the state directory with", &path, &error))
     }
 

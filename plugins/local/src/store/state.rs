@@ -8,6 +8,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
 use super::folder::is_id;
+use super::name::shown;
 use crate::choice::DeploymentConfig;
 
 /// The form of the file. One that is newer is not understood, and not touched.
@@ -95,7 +96,7 @@ impl State {
         if let Some(endpoint) = endpoint
             && !self.endpoint(endpoint)?.traffic.contains_key(name)
         {
-            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{name}`")));
+            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{}`", shown(name))));
         }
         self.deployments.get(name).ok_or_else(|| none("deployment", name, self.deployments.keys()))
     }
@@ -126,7 +127,7 @@ fn none<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> 
         *last = "…".to_owned();
     }
     let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
-    missing(format!("no {what} is called `{name}`: {known}"))
+    missing(format!("no {what} is called `{}`: {known}", shown(name)))
 }
 
 fn missing(message: String) -> Error {

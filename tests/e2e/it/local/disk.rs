@@ -55,14 +55,13 @@ fn a_full_disk_leaves_what_was_deployed() {
         for pages in $(seq 0 24); do
             free=$(df --output=avail -B 4096 "$disk" | tail -n 1)
             dd if=/dev/zero of="$disk/filler" bs=4096 count=$((free - pages)) 2>/dev/null
-            ask create --name next -m "$MODEL" >"/tmp/answer.$$"
-            echo "create $? $(cat "/tmp/answer.$$")"
+            answer=$(ask create --name next -m "$MODEL")
+            echo "create $? $answer"
             echo "list $(ask list | tr -d '\n' | grep -o '"name":"[a-z]*"' | tr '\n' ' ') models $(ls "$disk/state/models" | wc -l)"
             ask predict --name first -I "$FLOWERS" >/dev/null || echo "first cannot predict"
             rm "$disk/filler"
             ask delete --name next >/dev/null || echo "cannot delete"
         done
-        rm -f "/tmp/answer.$$"
     "#;
     let said = match on_a_disk(256 * 1024, script) {
         Ok(said) => said,
