@@ -9,7 +9,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::intact;
 use super::library::{Places, SYSTEM};
+use crate::regular;
 
 /// A process can have one ONNX Runtime: its environment is a global of the library. Every client of this plugin shares
 /// it; a failure to load is not kept, for the library may be installed a moment later.
@@ -35,7 +37,7 @@ impl Runtime {
             return runtime.if_asked_for(places.option.is_some(), found?);
         }
         let runtime = match found? {
-            Some(file) => load(&file).map_err(|error| unusable(&file, &*error, places))?,
+            Some(file) => load_whole(&file).map_err(|error| unusable(&file, &*error, places))?,
             None => SYSTEM.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| places.not_found())?,
         };
         *loaded = Some(runtime.clone());
@@ -58,6 +60,11 @@ impl Runtime {
 
 /// What goes wrong between the library and us.
 type Failure = Box<dyn StdError + Send + Sync>;
+
+fn load_whole(file: &Path) -> Result<Runtime, Failure> {
+    intact::check(regular::open(file)?)?;
+    load(file)
+}
 
 fn load(file: &Path) -> Result<Runtime, Failure> {
     // Without a logger of ours, warnings would go to stderr.
