@@ -42,7 +42,7 @@ pub(crate) struct EngineConfig {
 
 /// The config of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct DeploymentConfig {
     #[serde(flatten)]
     pub(crate) engine: EngineConfig,

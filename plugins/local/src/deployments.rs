@@ -271,10 +271,7 @@ impl Deployments {
         change: impl FnOnce(&mut State) -> Result<Deployment> + Send + 'static,
     ) -> Result<Deployment> {
         let (this, kept) = (Arc::clone(self), Arc::clone(&deployed));
-        let deployment = blocking(move || {
-            this.directory.deploy(kept.folder(), change)
-        })
-        .await?;
+        let deployment = blocking(move || this.directory.deploy(kept.folder(), change)).await?;
         self.loaded.insert(deployment.revision.clone(), deployed);
         self.forget();
         Ok(deployment)

@@ -27,8 +27,9 @@ impl Loaded {
         revision: &str,
         load: impl Future<Output = Result<Arc<Deployed>>>,
     ) -> Result<Arc<Deployed>> {
-        let cell =
-            Arc::clone(self.models.lock().unwrap_or_else(PoisonError::into_inner).entry(revision.to_owned()).or_default());
+        let cell = Arc::clone(
+            self.models.lock().unwrap_or_else(PoisonError::into_inner).entry(revision.to_owned()).or_default(),
+        );
         cell.get_or_try_init(|| load).await.cloned()
     }
 

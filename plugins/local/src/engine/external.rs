@@ -16,13 +16,17 @@ use prost::Message;
 pub(crate) fn check(file: &Path) -> Result<()> {
     // Without the folder: it may be a copy that is gone before anybody reads this.
     let shown = file.file_name().unwrap_or(file.as_os_str()).display();
+    let not_a_model = |why: &str| {
+        // In a decoder's error, the way through the messages comes before the reason.
+        let (_, why) = why.rsplit_once(": ").unwrap_or(("", why));
+        Error::invalid_parameter(format!("`{shown}` is not an ONNX model, or damaged: {why}"))
+    };
     let bytes =
         fs::read(file).map_err(|error| Error::invalid_parameter(format!("failed to read `{shown}`: {error}")))?;
-    let model = Model::decode(bytes.as_slice())
-        .map_err(|error| Error::invalid_parameter(format!("`{shown}` is not an ONNX model: {error}")))?;
+    let model = Model::decode(bytes.as_slice()).map_err(|error| not_a_model(&error.to_string()))?;
     drop(bytes);
     if model.graph.is_none() {
-        return Err(Error::invalid_parameter(format!("`{shown}` is not an ONNX model: it has no graph")));
+        return Err(not_a_model("it has no graph"));
     }
     let folder = file.parent().unwrap_or(Path::new("."));
     let nodes = model.functions.iter().flat_map(|function| &function.nodes);

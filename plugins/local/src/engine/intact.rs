@@ -17,7 +17,8 @@ pub(super) fn check(file: File) -> io::Result<()> {
     let size = file.metadata()?.len();
     let data = ReadCache::new(file);
     let Ok(header) = FileHeader64::<Endianness>::parse(&data) else { return Ok(()) };
-    let damaged = |_damaged: object::Error| io::Error::other(format!("its headers are damaged, or cut short at {size} bytes"));
+    let damaged =
+        |_damaged: object::Error| io::Error::other(format!("its headers are damaged, or cut short at {size} bytes"));
     let endian = header.endian().map_err(damaged)?;
     let segments = header.program_headers(endian, &data).map_err(damaged)?;
     let loaded = segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD);

@@ -21,7 +21,7 @@ const MOST: usize = 1024;
 ///
 /// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is ours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sessions: Option<NonZeroUsize>,
@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn nobody_has_more_sessions_or_threads_than_a_machine() {
         for key in ["sessions", "intra_op_num_threads", "inter_op_num_threads"] {
-            let settings = |number: usize| serde_json::from_value::<Settings>(serde_json::json!({key: number})).unwrap();
+            let settings =
+                |number: usize| serde_json::from_value::<Settings>(serde_json::json!({key: number})).unwrap();
             settings(1024).check().unwrap();
             let error = settings(1025).check().unwrap_err();
             assert_eq!(error.message(), format!("`{key}` is 1025: expected at most 1024"));

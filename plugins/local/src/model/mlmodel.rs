@@ -59,7 +59,9 @@ impl Model {
         let options = serde_saphyr::options! { with_snippet: false };
         let real = folder.canonicalize().map_err(|error| failed(error.to_string()))?;
         if !path.canonicalize().is_ok_and(|file| file.starts_with(&real)) {
-            return Err(failed("it is a link that leads out of its folder; put the file there in its place".to_owned()));
+            return Err(failed(
+                "it is a link that leads out of its folder; put the file there in its place".to_owned(),
+            ));
         }
         let parts: Parts =
             serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(error.to_string()))?;

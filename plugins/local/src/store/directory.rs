@@ -157,7 +157,8 @@ impl StateDirectory {
         let bytes = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::internal(format!("failed to write down what is deployed: {error}")))?;
         let write = || {
-            let mut file = tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(UNFINISHED_DIGITS).tempfile_in(&self.root)?;
+            let mut file =
+                tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(UNFINISHED_DIGITS).tempfile_in(&self.root)?;
             file.write_all(&bytes)?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
@@ -294,8 +295,13 @@ mod tests {
         assert!(error.message().contains("is no state directory"), "{error}");
         assert!(!path("lock").exists());
         fs::write(path("lock"), "").unwrap();
-        let theirs =
-            ["models/precious/w", "models/0123456789abcdef/w", "models/0123456789ABCDEF/lock", ".state-of-things", "f/w"];
+        let theirs = [
+            "models/precious/w",
+            "models/0123456789abcdef/w",
+            "models/0123456789ABCDEF/lock",
+            ".state-of-things",
+            "f/w",
+        ];
         for file in theirs {
             fs::create_dir_all(path(file).parent().unwrap()).unwrap();
             fs::write(path(file), "").unwrap();

@@ -162,7 +162,7 @@ fn a_broken_onnx_file_is_refused() {
             (
                 "nested",
                 &|folder| fs::write(folder.join("model.onnx"), nested(5_000)).unwrap(),
-                "is not an ONNX model: ",
+                "is not an ONNX model, or damaged: ",
             ),
         ],
     );
