@@ -155,6 +155,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_nobody_knows_is_refused() {
+        let read = |config: serde_json::Value| serde_json::from_value::<DeploymentConfig>(config);
+        read(json!({"engine": "onnx", "sessions": 2, "start_timeout": 3, "extra_session_config": {"a": 1}})).unwrap();
+        let error = read(json!({"sessions": 2, "session": 3})).unwrap_err();
+        assert!(error.to_string().contains("unknown field `session`"), "{error}");
+    }
+
+    #[test]
     fn the_engine_is_the_model_s_or_the_one_that_was_asked_for() {
         let both = model(&["onnx", "python_function"]);
         let sklearn = model(&["python_function", "sklearn"]);
