@@ -42,7 +42,7 @@ pub(crate) struct EngineConfig {
 
 /// The config of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct DeploymentConfig {
     #[serde(flatten)]
     pub(crate) engine: EngineConfig,
@@ -152,6 +152,14 @@ mod tests {
         let flavors: Vec<String> = flavors.iter().map(|name| format!("  {name}: {{data: model}}")).collect();
         std::fs::write(folder.path().join("MLmodel"), format!("flavors:\n{}\n", flavors.join("\n"))).unwrap();
         Model::read(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_refused() {
+        let read = |config: serde_json::Value| serde_json::from_value::<DeploymentConfig>(config);
+        read(json!({"engine": "onnx", "sessions": 2, "start_timeout": 3, "extra_session_config": {"a": 1}})).unwrap();
+        let error = read(json!({"sessions": 2, "session": 3})).unwrap_err();
+        assert!(error.to_string().contains("unknown field `session`"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
+use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 use serde_json::{Map, Value};
 
@@ -13,6 +15,29 @@ use crate::engine::{Onnx, Places, Settings};
 use crate::model::Model;
 use crate::protocol::{self, Inputs, Layout, Output};
 use crate::store::Folder;
+
+/// What a model may say in `extra_session_config`: how it is computed, and never where something is read or written.
+const OF_MODELS: [&str; 19] = [
+    "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    "optimization.disable_specified_optimizers",
+    "optimization.enable_cast_chain_elimination",
+    "optimization.enable_gelu_approximation",
+    "session.allow_released_opsets_only",
+    "session.disable_aot_function_inlining",
+    "session.disable_double_qdq_remover",
+    "session.disable_prepacking",
+    "session.disable_quant_qdq",
+    "session.dynamic_block_base",
+    "session.enable_quant_qdq_cleanup",
+    "session.force_spinning_stop",
+    "session.inter_op.allow_spinning",
+    "session.intra_op.allow_spinning",
+    "session.qdq_matmulnbits_accuracy_level",
+    "session.qdqisint8allowed",
+    "session.set_denormal_as_zero",
+    "session.strict_shape_type_inference",
+    "session.x64quantprecision",
+];
 
 /// A model that can predict. Its folder stays as long as it does.
 pub(crate) struct Deployed {
@@ -147,7 +172,8 @@ impl Deployed {
 }
 
 impl Settings {
-    /// What the model's flavor says of its sessions; keys that are not known are the saving side's matter.
+    /// What the model's flavor says of its sessions; keys that are not known are the saving side's matter, and threads
+    /// beyond the processors that there are would only be in each other's way.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where a value is not what MLflow writes.
@@ -164,11 +190,28 @@ impl Settings {
         let settings: Self = serde_json::from_value(Value::Object(known))
             .map_err(|error| Error::invalid_parameter(format!("the model's `onnx_session_options`: {error}")))?;
         let mut names = settings.extra_session_config.iter().flat_map(BTreeMap::keys);
-        if let Some(name) = names.find(|name| ["path", "file", "ep.context"].iter().any(|word| name.contains(word))) {
+        if let Some(name) = names.find(|name| !OF_MODELS.contains(&name.as_str())) {
             return Err(Error::invalid_parameter(format!(
-                "the model's `onnx_session_options` have `{name}`, which names a file: a model may not, give it as the \
-                 config key `extra_session_config` where it is meant"
+                "the model's `onnx_session_options` have `{}`, which a model may not set: give it as the config key \
+                 `extra_session_config` where it is meant",
+                name.escape_debug()
             )));
+        }
+        if flavor.data.to_ascii_lowercase().ends_with(".ort") {
+            return Err(Error::invalid_parameter(format!(
+                "the model's `{}` is in ONNX Runtime's own format, which is not looked into: save it as `.onnx`",
+                flavor.data
+            )));
+        }
+        let processors = available_parallelism().ok().and_then(|number| u16::try_from(number.get()).ok());
+        let at_most = |threads: Option<u16>| threads.map(|threads| threads.min(processors.unwrap_or(1)));
+        let settings = Self {
+            intra_op_num_threads: at_most(settings.intra_op_num_threads),
+            inter_op_num_threads: at_most(settings.inter_op_num_threads),
+            ..settings
+        };
+        for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
+            call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));
         }
         let providers: Vec<_> = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
         Ok(Self { providers: Some(providers).filter(|providers| !providers.is_empty()), ..settings })

@@ -108,7 +108,11 @@ impl Deployments {
                 // Another engine means another flavor.
                 let flavor = Some(before.flavor.as_str()).filter(|_| config.is_same_engine(&before.config));
                 let loaded = self.load(&before.folder, flavor, &config, before.python.as_deref()).await?;
-                let deployed = loaded.ok_or_else(|| replaced(&name))?;
+                let Some(deployed) = loaded else {
+                    let now = self.directory.state()?;
+                    let is_named = now.deployments.get(&name).is_some_and(|now| now.folder == before.folder);
+                    return Err(if is_named { removed(&name) } else { replaced(&name) });
+                };
                 deployed.try_example().await?;
                 Prepared { deployed, model_uri: before.model_uri.clone(), model_version: before.model_version.clone() }
             }
@@ -164,8 +168,10 @@ impl Deployments {
     pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<Deployed>> {
         for _ in 0..ATTEMPTS {
             let state = self.directory.state()?;
+            self.loaded.forget_where_changed(&state);
             let deployment = state.deployment(name, endpoint)?;
             let load = async {
+                // Another prediction may have seen a later state since.
                 self.loaded.forget_all_but(&state);
                 let (flavor, python) = (Some(deployment.flavor.as_str()), deployment.python.as_deref());
                 let loaded = self.load(&deployment.folder, flavor, &deployment.config, python).await?;
@@ -173,11 +179,7 @@ impl Deployments {
             };
             match self.loaded.get(&deployment.revision, load).await {
                 Err(error) if error == replaced(name) && *self.directory.state()? != *state => {}
-                Err(error) if error == replaced(name) => {
-                    return Err(Error::internal(format!(
-                        "the copy of the model of `{name}` was removed from the state directory: deploy it again"
-                    )));
-                }
+                Err(error) if error == replaced(name) => return Err(removed(name)),
                 answer => return answer,
             }
         }
@@ -191,8 +193,16 @@ impl Deployments {
     ) -> Result<T> {
         let this = Arc::clone(self);
         let answer = blocking(move || this.directory.change(change)).await?;
-        self.loaded.forget_all_but(&*self.directory.state()?);
+        self.forget();
         Ok(answer)
+    }
+
+    /// Lets go of models that are not deployed any more, after a change that was made: where the file cannot be read just
+    /// then, it is still no failure, and the next who reads it lets go.
+    fn forget(&self) {
+        if let Ok(state) = self.directory.state() {
+            self.loaded.forget_all_but(&state);
+        }
     }
 
     /// Fetches or copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped,
@@ -272,14 +282,9 @@ impl Deployments {
         change: impl FnOnce(&mut State) -> Result<Deployment> + Send + 'static,
     ) -> Result<Deployment> {
         let (this, kept) = (Arc::clone(self), Arc::clone(&deployed));
-        let deployment = blocking(move || {
-            let deployment = this.directory.change(change)?;
-            kept.folder().keep();
-            Ok(deployment)
-        })
-        .await?;
+        let deployment = blocking(move || this.directory.deploy(kept.folder(), change)).await?;
         self.loaded.insert(deployment.revision.clone(), deployed);
-        self.loaded.forget_all_but(&*self.directory.state()?);
+        self.forget();
         Ok(deployment)
     }
 }
@@ -309,6 +314,12 @@ pub(crate) fn taken(what: &str, name: &str) -> Error {
         ErrorCode::RESOURCE_ALREADY_EXISTS,
         format!("the {what} `{name}` exists already: update it, or delete it first"),
     )
+}
+
+fn removed(name: &str) -> Error {
+    Error::internal(format!(
+        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with a model URI"
+    ))
 }
 
 fn replaced(name: &str) -> Error {

@@ -14,6 +14,7 @@ mod loaded;
 mod model;
 mod protocol;
 mod record;
+mod regular;
 mod serve;
 mod source;
 mod store;

@@ -11,7 +11,11 @@ use crate::store::State;
 
 /// Models by the revision of their deployments.
 #[derive(Default)]
-pub(crate) struct Loaded(Mutex<HashMap<String, Arc<OnceCell<Arc<Deployed>>>>>);
+pub(crate) struct Loaded {
+    models: Mutex<HashMap<String, Arc<OnceCell<Arc<Deployed>>>>>,
+    /// What was deployed when models were last let go of.
+    state: Mutex<Arc<State>>,
+}
 
 impl Loaded {
     /// The model of a revision; the first who asks loads it, and the others wait.
@@ -23,23 +27,33 @@ impl Loaded {
         revision: &str,
         load: impl Future<Output = Result<Arc<Deployed>>>,
     ) -> Result<Arc<Deployed>> {
-        let cell =
-            Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(revision.to_owned()).or_default());
+        let cell = Arc::clone(
+            self.models.lock().unwrap_or_else(PoisonError::into_inner).entry(revision.to_owned()).or_default(),
+        );
         cell.get_or_try_init(|| load).await.cloned()
     }
 
     /// Takes in a model that is loaded already.
     pub(crate) fn insert(&self, revision: String, deployed: Arc<Deployed>) {
         let cell = Arc::new(OnceCell::new_with(Some(deployed)));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, cell);
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, cell);
     }
 
     /// Lets go of models that are not deployed any more. Predictions that run on one go on, and then it is gone.
-    pub(crate) fn forget_all_but(&self, state: &State) {
+    pub(crate) fn forget_all_but(&self, state: &Arc<State>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(state);
         let deployed: HashSet<&str> = state.deployments.values().map(|each| each.revision.as_str()).collect();
-        self.0
+        self.models
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|revision, _| deployed.contains(revision.as_str()));
+    }
+
+    /// As [`Self::forget_all_but`], where what is deployed has been read anew: every prediction may ask.
+    pub(crate) fn forget_where_changed(&self, state: &Arc<State>) {
+        let is_known = Arc::ptr_eq(&self.state.lock().unwrap_or_else(PoisonError::into_inner), state);
+        if !is_known {
+            self.forget_all_but(state);
+        }
     }
 }

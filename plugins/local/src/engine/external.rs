@@ -14,14 +14,19 @@ use prost::Message;
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` with the tensor, the path and what is wrong with it; also where the file is no ONNX model.
 pub(crate) fn check(file: &Path) -> Result<()> {
-    let shown = file.display();
+    // Without the folder: it may be a copy that is gone before anybody reads this.
+    let shown = file.file_name().unwrap_or(file.as_os_str()).display();
+    let not_a_model = |why: &str| {
+        // In a decoder's error, the way through the messages comes before the reason.
+        let (_, why) = why.rsplit_once(": ").unwrap_or(("", why));
+        Error::invalid_parameter(format!("`{shown}` is not an ONNX model, or damaged: {why}"))
+    };
     let bytes =
         fs::read(file).map_err(|error| Error::invalid_parameter(format!("failed to read `{shown}`: {error}")))?;
-    let model = Model::decode(bytes.as_slice())
-        .map_err(|error| Error::invalid_parameter(format!("`{shown}` is not an ONNX model: {error}")))?;
+    let model = Model::decode(bytes.as_slice()).map_err(|error| not_a_model(&error.to_string()))?;
     drop(bytes);
     if model.graph.is_none() {
-        return Err(Error::invalid_parameter(format!("`{shown}` is not an ONNX model: it has no graph")));
+        return Err(not_a_model("it has no graph"));
     }
     let folder = file.parent().unwrap_or(Path::new("."));
     let nodes = model.functions.iter().flat_map(|function| &function.nodes);
@@ -100,6 +105,12 @@ struct Entry {
     value: String,
 }
 
+/// The keys of an [`Entry`], as `onnx.proto` has them.
+const KEYS: [&str; 4] = ["checksum", "length", "location", "offset"];
+
+/// What ONNX Runtime takes for an address of its memory, in the place of a file.
+const ADDRESS: &str = "_ORT_MEM_ADDR_";
+
 impl Graph {
     fn check(&self, folder: &Path) -> Result<()> {
         self.nodes.iter().try_for_each(|node| node.check(folder))?;
@@ -128,6 +139,19 @@ impl Tensor {
     fn check(&self, folder: &Path) -> Result<()> {
         let entry =
             |key: &str| self.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+        // The runtime takes the last of several, and others the first: only one of each says the same to all.
+        let mut seen = Vec::new();
+        for Entry { key, .. } in &self.external_data {
+            if !KEYS.contains(&key.as_str()) || seen.contains(&key) {
+                return Err(Error::invalid_parameter(format!(
+                    "the tensor `{}` of the model says `{}` of the file with its values: expected each of {} at most once",
+                    self.name.escape_debug(),
+                    key.escape_debug(),
+                    KEYS.join(", ")
+                )));
+            }
+            seen.push(key);
+        }
         let Some(location) = entry("location") else { return Ok(()) };
         let wrong = |why: String| {
             Err(Error::invalid_parameter(format!(
@@ -136,6 +160,9 @@ impl Tensor {
             )))
         };
         let path = Path::new(location);
+        if location.contains(ADDRESS) {
+            return wrong("which is an address in memory and no file: save the model anew".to_owned());
+        }
         if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return wrong(
                 "which is not below the model's folder: save the model with its weights beside it".to_owned(),
@@ -160,6 +187,37 @@ impl Tensor {
                 entry("offset").unwrap_or("0"),
                 entry("length").unwrap_or("0")
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(folder: &Path, entries: &[(&str, &str)]) -> Result<()> {
+        let entry = |(key, value): &(&str, &str)| Entry { key: (*key).to_owned(), value: (*value).to_owned() };
+        Tensor { name: "w".to_owned(), external_data: entries.iter().map(entry).collect() }.check(folder)
+    }
+
+    #[test]
+    fn each_key_is_said_once_and_no_location_is_an_address() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("w.bin"), [0; 40]).unwrap();
+        let location = ("location", "w.bin");
+        checked(folder.path(), &[]).unwrap();
+        checked(folder.path(), &[location, ("offset", "8"), ("length", "32"), ("checksum", "0")]).unwrap();
+        for (entries, said) in [
+            ([location, ("location", "/etc/passwd")], "says `location` of"),
+            ([location, ("location", "*/_ORT_MEM_ADDR_/*")], "says `location` of"),
+            ([("length", "1"), ("length", "40")], "says `length` of"),
+            ([location, ("basepath", "/etc")], "says `basepath` of"),
+            ([("location", "*/_ORT_MEM_ADDR_/*"), ("length", "4")], "is an address in memory"),
+            ([("location", "./_ORT_MEM_ADDR_/x"), ("length", "4")], "is an address in memory"),
+            ([location, ("length", "41")], "the file has 40 bytes"),
+        ] {
+            let error = checked(folder.path(), &entries).unwrap_err();
+            assert!(error.message().contains(said), "{error}");
         }
     }
 }

@@ -74,20 +74,26 @@ impl Places {
         let shown = |place: &Option<PathBuf>, none: &str| {
             place.as_ref().map_or_else(|| none.to_owned(), |path| format!("`{}`", path.display()))
         };
-        let target = self.installed.as_ref().or(self.plugin.as_ref());
-        let install = target.map_or_else(String::new, |folder| format!(" --target '{}'", folder.display()));
         Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
                 "ONNX Runtime's library is nowhere: looked at the client option `onnxruntime` (not given), \
                  `ORT_DYLIB_PATH` (not set), the plugin's folder {}, {}, the virtual environment {}, and asked the \
-                 system for {}; install it with: python3 -m pip install --no-deps{install} {PACKAGE}",
+                 system for {}; install it with: {}",
                 shown(&self.plugin, "(unknown)"),
                 shown(&self.installed, "`../lib/mlflow-deploy` from the executable (unknown)"),
                 shown(&self.virtualenv, "(none is active)"),
                 SYSTEM.join(", "),
+                self.install(),
             ),
         )
+    }
+
+    /// The command that installs the library where it is found.
+    pub(crate) fn install(&self) -> String {
+        let target = self.installed.as_ref().or(self.plugin.as_ref());
+        let target = target.map_or_else(String::new, |folder| format!(" --target '{}'", folder.display()));
+        format!("python3 -m pip install --no-deps{target} {PACKAGE}")
     }
 }
 

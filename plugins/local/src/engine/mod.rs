@@ -4,6 +4,7 @@
 mod cast;
 mod external;
 mod feed;
+mod intact;
 mod library;
 mod onnx;
 pub(crate) mod python;

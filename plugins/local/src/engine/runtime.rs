@@ -1,5 +1,6 @@
 //! ONNX Runtime itself: loaded once for the process, when the first model needs it.
 
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::intact;
 use super::library::{Places, SYSTEM};
+use crate::regular;
 
 /// A process can have one ONNX Runtime: its environment is a global of the library. Every client of this plugin shares
 /// it; a failure to load is not kept, for the library may be installed a moment later.
@@ -34,7 +37,7 @@ impl Runtime {
             return runtime.if_asked_for(places.option.is_some(), found?);
         }
         let runtime = match found? {
-            Some(file) => load(&file).map_err(|error| unusable(&file, &error))?,
+            Some(file) => load_whole(&file).map_err(|error| unusable(&file, &*error, places))?,
             None => SYSTEM.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| places.not_found())?,
         };
         *loaded = Some(runtime.clone());
@@ -56,7 +59,12 @@ impl Runtime {
 }
 
 /// What goes wrong between the library and us.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Failure = Box<dyn StdError + Send + Sync>;
+
+fn load_whole(file: &Path) -> Result<Runtime, Failure> {
+    intact::check(regular::open(file)?)?;
+    load(file)
+}
 
 fn load(file: &Path) -> Result<Runtime, Failure> {
     // Without a logger of ours, warnings would go to stderr.
@@ -70,9 +78,24 @@ fn load(file: &Path) -> Result<Runtime, Failure> {
     Ok(Runtime { environment, file: file.to_owned() })
 }
 
-fn unusable(file: &Path, error: &Failure) -> Error {
+fn unusable(file: &Path, error: &(dyn StdError + 'static), places: &Places) -> Error {
+    let mut why: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let reason = error.to_string();
+        // Some say again what their source says.
+        if why.last().is_none_or(|said| !said.contains(&reason)) {
+            why.push(reason);
+        }
+        next = error.source();
+    }
     Error::new(
         ErrorCode::new("INVALID_STATE"),
-        format!("ONNX Runtime's library `{}` cannot be used: {error}", file.display()),
+        format!(
+            "ONNX Runtime's library `{}` cannot be used: {}; one that can is installed with: {}",
+            file.display(),
+            why.join(": "),
+            places.install()
+        ),
     )
 }

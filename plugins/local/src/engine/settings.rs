@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// more than this, for each has a session with the model's weights.
 const MOST_SESSIONS: usize = 4;
 
+/// Sessions and threads that a config may ask for: more than any machine has processors, and few enough to be made.
+const MOST: usize = 1024;
+
 /// The settings; what is `None` is ONNX Runtime's to choose.
 ///
 /// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is ours.
@@ -129,8 +132,18 @@ impl Settings {
     /// Refuses a config that cannot be meant.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` for a provider that nobody knows, or no provider at all.
+    /// `INVALID_PARAMETER_VALUE` for a provider that nobody knows, or no provider at all, and for more sessions or threads
+    /// than a machine can have.
     pub(crate) fn check(&self) -> Result<()> {
+        for (key, given) in [
+            ("sessions", self.sessions.map(NonZeroUsize::get)),
+            ("intra_op_num_threads", self.intra_op_num_threads.map(usize::from)),
+            ("inter_op_num_threads", self.inter_op_num_threads.map(usize::from)),
+        ] {
+            if let Some(given) = given.filter(|given| *given > MOST) {
+                return Err(Error::invalid_parameter(format!("`{key}` is {given}: expected at most {MOST}")));
+            }
+        }
         if self.providers.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::invalid_parameter(
                 "`providers` is an empty list: expected at least CPUExecutionProvider",
@@ -217,3 +230,21 @@ const PROVIDERS: &[Provider] = &[
     Provider { name: OpenVINO::NAME, is_available: OpenVINO::is_available, make: || OpenVINO::default().build() },
     Provider { name: TensorRT::NAME, is_available: TensorRT::is_available, make: || TensorRT::default().build() },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_more_sessions_or_threads_than_a_machine() {
+        for key in ["sessions", "intra_op_num_threads", "inter_op_num_threads"] {
+            let settings =
+                |number: usize| serde_json::from_value::<Settings>(serde_json::json!({key: number})).unwrap();
+            settings(1024).check().unwrap();
+            let error = settings(1025).check().unwrap_err();
+            assert_eq!(error.message(), format!("`{key}` is 1025: expected at most 1024"));
+        }
+        let settings: Settings = serde_json::from_str(r#"{"sessions": 9223372036854775807}"#).unwrap();
+        settings.check().unwrap_err();
+    }
+}

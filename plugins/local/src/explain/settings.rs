@@ -11,9 +11,13 @@ use serde_json::value::RawValue;
 use super::method::Method;
 use super::permutation::Permutations;
 use super::shapley;
+use crate::regular;
 
 /// Features up to which all coalitions are tried, unless another method is asked for.
 const EXACT_FEATURES: usize = 10;
+
+/// MiB of a background's file; of its rows, a few are drawn.
+const LONGEST: u64 = 256;
 
 /// What a caller may set.
 #[derive(Debug, Deserialize)]
@@ -69,13 +73,13 @@ impl Settings {
     /// The background that was given: inputs as a request, inline or in a file of JSON or CSV. It blocks.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the file cannot be read.
+    /// `INVALID_PARAMETER_VALUE` where the file cannot be read, is no regular one, or has more than 256 MiB.
     pub(crate) fn background(&self) -> Result<Option<Payload>> {
         let Some(given) = &self.background else { return Ok(None) };
         let Ok(path) = serde_json::from_str::<PathBuf>(given.get()) else {
             return Ok(Some(Payload::new(JSON, given.get())));
         };
-        let bytes = std::fs::read(&path).map_err(|error| {
+        let bytes = regular::read(&path, LONGEST).map_err(|error| {
             let path = shown(&path.to_string_lossy());
             Error::invalid_parameter(format!("failed to read the background `{path}`: {error}"))
         })?;

@@ -28,7 +28,7 @@ impl Model {
         let read = |relative: &str| {
             let path = self.file(relative)?;
             text(&path).map_err(|error| {
-                Error::invalid_parameter(format!("failed to read the input example `{}`: {error}", path.display()))
+                Error::invalid_parameter(format!("failed to read the model's input example `{relative}`: {error}"))
             })
         };
         if let Some(relative) = &example.serving_input_path {

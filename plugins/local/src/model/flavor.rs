@@ -22,8 +22,8 @@ pub(crate) struct OnnxFlavor {
 pub(crate) struct Provider {
     /// Its name, such as `CPUExecutionProvider`.
     pub(crate) name: String,
-    /// Its options.
-    pub(crate) options: Map<String, Value>,
+    /// Whether the model has options for it, which are those of the machine that made the model, and not used.
+    pub(crate) has_options: bool,
 }
 
 /// A provider is a name, or a list of a name and options; all of them may be null.
@@ -36,8 +36,8 @@ fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>
     }
     let entries = Option::<Vec<Entry>>::deserialize(deserializer)?.unwrap_or_default();
     let provider = |entry| match entry {
-        Entry::Name(name) => Provider { name, options: Map::new() },
-        Entry::WithOptions(name, options) => Provider { name, options },
+        Entry::Name(name) => Provider { name, has_options: false },
+        Entry::WithOptions(name, options) => Provider { name, has_options: !options.is_empty() },
     };
     Ok(entries.into_iter().map(provider).collect())
 }

@@ -1,7 +1,6 @@
 //! Reads `MLmodel`. Never follows a path out of the model's folder.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, Result};
@@ -11,9 +10,10 @@ use serde_json::{Map, Value};
 use super::example::SavedExample;
 use super::flavor::OnnxFlavor;
 use super::signature::{SavedSignature, Signature};
+use crate::regular;
 
-/// Bytes; more than any signature needs.
-const LONGEST: u64 = 16 << 20;
+/// MiB; more than any signature needs.
+const LONGEST: u64 = 16;
 
 /// An MLflow model's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,12 @@ impl Model {
         })?;
         // Without a snippet: an error is one line.
         let options = serde_saphyr::options! { with_snippet: false };
+        let real = folder.canonicalize().map_err(|error| failed(error.to_string()))?;
+        if !path.canonicalize().is_ok_and(|file| file.starts_with(&real)) {
+            return Err(failed(
+                "it is a link that leads out of its folder; put the file there in its place".to_owned(),
+            ));
+        }
         let parts: Parts =
             serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(error.to_string()))?;
         let onnx = match parts.flavors.get("onnx") {
@@ -72,7 +78,7 @@ impl Model {
             signature => signature.map_err(failed)?,
         };
         Ok(Self {
-            folder: folder.canonicalize().map_err(|error| failed(error.to_string()))?,
+            folder: real,
             flavors: parts.flavors.keys().cloned().collect(),
             onnx,
             signature,
@@ -86,10 +92,8 @@ impl Model {
     /// `INVALID_PARAMETER_VALUE` where it does not exist, is no file, or lies outside of the model's folder, through a link too.
     pub(crate) fn file(&self, relative: &str) -> Result<PathBuf> {
         let failed = |what: &str| {
-            Error::invalid_parameter(format!(
-                "the model in `{}` names the file `{relative}`, which {what}",
-                self.folder.display(),
-            ))
+            // Without the folder: it may be a copy that is gone before anybody reads this.
+            Error::invalid_parameter(format!("the model names the file `{relative}`, which {what}"))
         };
         let path =
             self.folder.join(relative).canonicalize().map_err(|error| failed(&format!("is missing: {error}")))?;
@@ -105,9 +109,5 @@ impl Model {
 
 /// The text of a file that is not absurdly long.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    if File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
-        return Err(io::Error::other(format!("it is longer than {} MiB", LONGEST >> 20)));
-    }
-    Ok(text)
+    String::from_utf8(regular::read(path, LONGEST)?).map_err(io::Error::other)
 }

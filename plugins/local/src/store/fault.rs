@@ -8,7 +8,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
 /// A failure to read or write a path.
 pub(crate) fn fault(what: impl Display, path: &Path, error: &io::Error) -> Error {
-    use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{
+        AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
     let (code, advice) = match error.kind() {
         StorageFull | QuotaExceeded => (
             ErrorCode::RESOURCE_EXHAUSTED,
@@ -17,6 +19,11 @@ pub(crate) fn fault(what: impl Display, path: &Path, error: &io::Error) -> Error
         PermissionDenied | ReadOnlyFilesystem => (
             ErrorCode::PERMISSION_DENIED,
             "; choose a directory that can be written with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
+        ),
+        AlreadyExists | NotADirectory => (
+            ErrorCode::INVALID_PARAMETER_VALUE,
+            "; something else is there: choose another directory with the option `state_dir` or \
+             `MLFLOW_DEPLOY_LOCAL_STATE`",
         ),
         NotFound => (ErrorCode::RESOURCE_DOES_NOT_EXIST, ""),
         _ => (ErrorCode::INTERNAL_ERROR, ""),

@@ -11,6 +11,9 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use super::directory::sync;
 use super::fault::fault;
 
+/// The digits of an id: 64 bits, in base 16.
+const ID_DIGITS: usize = 16;
+
 /// A folder that is held: as long as this value lives, no process removes it.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -24,7 +27,7 @@ impl Folder {
     /// Makes a folder with a name that no other has.
     pub(super) fn create(models: &Path) -> Result<Self> {
         for _ in 0..100 {
-            let path = models.join(format!("{:016x}", fastrand::u64(..)));
+            let path = models.join(format!("{:0ID_DIGITS$x}", fastrand::u64(..)));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -56,8 +59,16 @@ impl Folder {
         }
     }
 
-    /// Removes a folder, unless somebody holds it.
+    /// Removes a folder, unless somebody holds it, or it has what we put into none.
     pub(super) fn remove_unless_held(path: &Path) {
+        // Whoever crashed while it was made or removed has left some of it, or nothing.
+        let is_ours = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| ["lock", "model"].iter().any(|name| entry.file_name() == *name))
+        };
+        let is_folder = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        if !is_folder || !fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_ours)) {
+            return;
+        }
         let lock = File::open(path.join("lock"));
         let is_held = lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err());
         if !is_held {
@@ -102,6 +113,11 @@ impl Drop for Folder {
             self.remove();
         }
     }
+}
+
+/// Whether a name is one that [`Folder::create`] gives, and never a path.
+pub(super) fn is_id(name: &str) -> bool {
+    name.len() == ID_DIGITS && name.bytes().all(|each| matches!(each, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Locks a file shared; who has locked it otherwise is removing it, and soon done.

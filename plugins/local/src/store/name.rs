@@ -10,16 +10,26 @@ const LONGEST: usize = 128;
 /// # Errors
 /// `INVALID_PARAMETER_VALUE`, with what a name may be.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
-    let starts = name.starts_with(char::is_alphanumeric);
-    let fits = name.chars().all(|each| each.is_alphanumeric() || "-_.".contains(each));
-    if starts && fits && name.chars().count() <= LONGEST {
+    // Of ASCII alone: elsewhere two names can look the same, and one can be written in two ways.
+    let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let fits = name.chars().all(|each| each.is_ascii_alphanumeric() || "-_.".contains(each));
+    if starts && fits && name.len() <= LONGEST {
         return Ok(());
     }
-    let shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     Err(Error::invalid_parameter(format!(
-        "`{shown}` is no name for {what}: expected letters, digits, `-`, `_` and `.`, at most {LONGEST}, and a letter or a \
-         digit first"
+        "`{}` is no name for {what}: expected the letters a to z and A to Z, digits, `-`, `_` and `.`, at most {LONGEST}, \
+         and a letter or a digit first",
+        shown(name)
     )))
+}
+
+/// What was given as a name, for a message: whatever it was, it is one short line.
+pub(super) fn shown(name: &str) -> String {
+    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -28,10 +38,12 @@ mod tests {
 
     #[test]
     fn a_name_is_no_path_and_no_control_sequence() {
-        for name in ["iris", "a", "модель-2", "v1.2_b", &"x".repeat(128)] {
+        for name in ["iris", "a", "7", "v1.2_b", &"x".repeat(128)] {
             check_name("a deployment", name).unwrap();
         }
-        for name in ["", ".", "..", "../x", "a/b", "/etc", "a b", "-f", "a\u{0}", "a\u{1b}[0m", &"x".repeat(129)] {
+        let other_letters = ["модель", "²", "Ⅷ", "ａ", "e\u{301}"];
+        let no_names = ["", ".", "..", "../x", "a/b", "/etc", "a b", "-f", "a\u{0}", "a\u{1b}[0m", &"x".repeat(129)];
+        for name in no_names.into_iter().chain(other_letters) {
             let error = check_name("a deployment", name).unwrap_err();
             assert!(error.message().contains("is no name for a deployment"), "{error}");
             assert!(!error.message().contains(char::is_control));

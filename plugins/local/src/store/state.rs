@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
+use super::folder::is_id;
+use super::name::shown;
 use crate::choice::DeploymentConfig;
 
 /// The form of the file. One that is newer is not understood, and not touched.
@@ -67,19 +69,27 @@ impl State {
         struct Version {
             format: u32,
         }
-        let damaged = |error: serde_json::Error| {
+        // Without the file, every copy of a model would be garbage.
+        let damaged = |why: String| {
             Error::internal(format!(
-                "`{shown}` is damaged: {error}; move it away to start anew, or bring back a copy of it"
+                "`{shown}` is damaged: {why}; bring back a copy of it, or move the whole directory away to start anew"
             ))
         };
-        let Version { format } = serde_json::from_slice(bytes).map_err(damaged)?;
+        let parsed = |error: serde_json::Error| damaged(error.to_string());
+        let Version { format } = serde_json::from_slice(bytes).map_err(parsed)?;
         if format > FORMAT {
             return Err(Error::internal(format!(
                 "`{shown}` was written by a later version, in format {format}: update this plugin, or choose another \
                  directory with the option `state_dir`"
             )));
         }
-        serde_json::from_slice(bytes).map_err(damaged)
+        let state: Self = serde_json::from_slice(bytes).map_err(parsed)?;
+        match state.deployments.iter().find(|(_, deployment)| !is_id(&deployment.folder)) {
+            Some((name, Deployment { folder, .. })) => {
+                Err(damaged(format!("the folder of `{name}` is `{}`", folder.escape_debug())))
+            }
+            None => Ok(state),
+        }
     }
 
     /// The deployment of a name, in an endpoint where one is given.
@@ -90,7 +100,7 @@ impl State {
         if let Some(endpoint) = endpoint
             && !self.endpoint(endpoint)?.traffic.contains_key(name)
         {
-            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{name}`")));
+            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{}`", shown(name))));
         }
         self.deployments.get(name).ok_or_else(|| none("deployment", name, self.deployments.keys()))
     }
@@ -121,7 +131,7 @@ fn none<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> 
         *last = "…".to_owned();
     }
     let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
-    missing(format!("no {what} is called `{name}`: {known}"))
+    missing(format!("no {what} is called `{}`: {known}", shown(name)))
 }
 
 fn missing(message: String) -> Error {

@@ -72,6 +72,20 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
     println!("operations {OPERATIONS}, killed {killed}, of these {took_effect} had taken effect, with seed {SEED}");
 }
 
+#[tokio::test]
+async fn a_change_that_the_disk_does_not_confirm_is_said_to_be_made_and_is() {
+    let (machine, shim) = (Machine::new(), Shim::compile());
+    machine.create("a", &sample("times_2"));
+    let create = machine.ask("create --name b --json -m").arg(sample("times_3"));
+    let failing = machine.state_dir().canonicalize().unwrap();
+    let ran = create.env("LD_PRELOAD", &shim.library).env("FAIL_FSYNC_OF", failing).run();
+    let error = ran.error();
+    assert_eq!((ran.code, error["code"].as_str()), (1, Some("INTERNAL_ERROR")), "{ran:?}");
+    assert!(error["message"].as_str().unwrap().starts_with("the change was made"), "{error}");
+    let meant = MODELS.iter().zip(["a", "b"]).map(|((model, _), name)| (name.to_owned(), (*model).to_owned()));
+    assert_eq!(found(&machine.client().await).await, meant.collect());
+}
+
 /// What is deployed; every deployment predicts as its model does.
 async fn found(client: &DeployClient) -> Deployed {
     let mut found = Deployed::new();
@@ -88,7 +102,7 @@ async fn found(client: &DeployClient) -> Deployed {
     found
 }
 
-/// What kills at a step.
+/// What kills at a step, or fails to sync.
 struct Shim {
     library: PathBuf,
     folder: TempDir,

@@ -9,9 +9,8 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{LOCAL, iris};
 
 /// Runs a script in which `$disk` is a file system of its own, of these many bytes, and `ask` the command with it as state
-/// directory; gives what it wrote. An error where this machine
-/// lets nobody mount.
-fn on_a_disk(bytes: usize, script: &str) -> Result<String, String> {
+/// directory; gives what it wrote. `None` where it is said that this machine lets nobody mount, and it does not.
+fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     const PRELUDE: &str = r#"
         set -u
         disk=$(mktemp -d)
@@ -36,14 +35,18 @@ fn on_a_disk(bytes: usize, script: &str) -> Result<String, String> {
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
         .env("ORT_DYLIB_PATH", onnxruntime::folder())
         .output();
-    let ran = ran.map_err(|error| format!("there is no `unshare` here: {error}"))?;
+    let ran = ran.expect("`unshare` of util-linux is installed");
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     if stderr.contains("Operation not permitted") || stderr.contains("unshare failed") || ran.status.code() == Some(77)
     {
-        return Err(format!("this machine lets nobody mount: {stderr}"));
+        let why = format!("this machine lets nobody mount: {stderr}");
+        let is_left_out = std::env::var_os("MLFLOW_DEPLOY_TEST_NO_MOUNT").is_some();
+        assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to leave out what needs it");
+        println!("left out: {why}");
+        return None;
     }
     assert!(ran.status.success(), "{stdout}\n{stderr}");
-    Ok(stdout.into_owned())
+    Some(stdout.into_owned())
 }
 
 #[test]
@@ -55,19 +58,15 @@ fn a_full_disk_leaves_what_was_deployed() {
         for pages in $(seq 0 24); do
             free=$(df --output=avail -B 4096 "$disk" | tail -n 1)
             dd if=/dev/zero of="$disk/filler" bs=4096 count=$((free - pages)) 2>/dev/null
-            ask create --name next -m "$MODEL" >"/tmp/answer.$$"
-            echo "create $? $(cat "/tmp/answer.$$")"
+            answer=$(ask create --name next -m "$MODEL")
+            echo "create $? $answer"
             echo "list $(ask list | tr -d '\n' | grep -o '"name":"[a-z]*"' | tr '\n' ' ') models $(ls "$disk/state/models" | wc -l)"
             ask predict --name first -I "$FLOWERS" >/dev/null || echo "first cannot predict"
             rm "$disk/filler"
             ask delete --name next >/dev/null || echo "cannot delete"
         done
-        rm -f "/tmp/answer.$$"
     "#;
-    let said = match on_a_disk(256 * 1024, script) {
-        Ok(said) => said,
-        Err(why) => return println!("left out: {why}"),
-    };
+    let Some(said) = on_a_disk(256 * 1024, script) else { return };
     let (mut refused, mut made) = (0, 0);
     let mut lines = said.lines();
     while let (Some(create), Some(list)) = (lines.next(), lines.next()) {
@@ -99,10 +98,7 @@ fn a_directory_that_cannot_be_written_still_predicts() {
         ask create --name next -m "$MODEL"
         echo "new: exit code $?"
     "#;
-    let said = match on_a_disk(1024 * 1024, script) {
-        Ok(said) => said,
-        Err(why) => return println!("left out: {why}"),
-    };
+    let Some(said) = on_a_disk(1024 * 1024, script) else { return };
     assert_eq!(said.matches("PERMISSION_DENIED").count(), 5, "{said}");
     assert_eq!(said.matches("exit code 1").count(), 5, "{said}");
     assert_eq!(said.matches("choose a directory that can be written").count(), 5, "{said}");

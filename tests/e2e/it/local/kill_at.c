@@ -1,11 +1,16 @@
 /* Loaded before everything else: kills the process as kill -9 does, right before the call to change a file that is the
-   KILL_AT-th, so that a test can crash it between any two of its steps. */
+   KILL_AT-th, so that a test can crash it between any two of its steps; and has the disk fail where FAIL_FSYNC_OF is to be
+   synced. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -24,7 +29,20 @@ int rmdir(const char *path) { step(); return REAL(rmdir)(path); }
 int unlink(const char *path) { step(); return REAL(unlink)(path); }
 int unlinkat(int folder, const char *path, int flags) { step(); return REAL(unlinkat)(folder, path, flags); }
 int rename(const char *from, const char *to) { step(); return REAL(rename)(from, to); }
-int fsync(int file) { step(); return REAL(fsync)(file); }
+
+int fsync(int file) {
+    const char *failing = getenv("FAIL_FSYNC_OF");
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = failing ? readlink(link, path, sizeof path - 1) : -1;
+    if (length > 0) {
+        path[length] = 0;
+        if (!strcmp(path, failing)) return errno = EIO, -1;
+    }
+    step();
+    return REAL(fsync)(file);
+}
+
 int fdatasync(int file) { step(); return REAL(fdatasync)(file); }
 int flock(int file, int operation) { step(); return REAL(flock)(file, operation); }
 

@@ -114,7 +114,12 @@ fn a_broken_mlmodel_is_refused() {
                     let options = "onnx_session_options: {extra_session_config: {ep.context_file_path: /tmp/x}}";
                     mlmodel(folder, "onnx_session_options: null", options);
                 },
-                "`ep.context_file_path`, which names a file",
+                "`ep.context_file_path`, which a model may not set",
+            ),
+            (
+                "another format",
+                &|folder| mlmodel(folder, "data: model.onnx", "data: model.ORT"),
+                "is in ONNX Runtime's own format",
             ),
             (
                 "an example that is no input",
@@ -157,7 +162,7 @@ fn a_broken_onnx_file_is_refused() {
             (
                 "nested",
                 &|folder| fs::write(folder.join("model.onnx"), nested(5_000)).unwrap(),
-                "is not an ONNX model: ",
+                "is not an ONNX model, or damaged: ",
             ),
         ],
     );
