@@ -200,7 +200,7 @@ fn what_cannot_be_served_says_why_and_leaves_nothing_behind() {
             "INVALID_PARAMETER_VALUE",
             "failed to listen at no.such.host.invalid",
         ),
-        (&iris(), "-f sklearn", "INVALID_PARAMETER_VALUE", "has no flavor that is run here"),
+        (&iris(), "-f sklearn", "INVALID_PARAMETER_VALUE", "the model has no flavor `sklearn`: it has `onnx`"),
     ];
     for (model, arguments, code, message) in cases {
         let ran = run_local(model, &machine, &format!("--json {arguments}")).run();
