@@ -353,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_million_causes_do_not_exhaust_the_stack() {
-        let causes = vec!["again"; 1_000_000];
+        // Miri takes half an hour for a million, and looks for other faults than this.
+        let causes = vec!["again"; if cfg!(miri) { 1_000 } else { 1_000_000 }];
         let json = serde_json::json!({"code": "X", "message": "m", "causes": causes}).to_string();
         assert_eq!(serde_json::from_str::<Error>(&json).unwrap().causes().count(), 64);
     }
