@@ -5,7 +5,7 @@
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
 //! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
 //! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
-//! | `place` | plugin | the file that it was loaded from |
+//! | `place`, `exit` | plugin | the file that it was loaded from; the end of the process |
 //! | `accept` | host | reads a library's table, and checks it |
 //! | `seam` | host | what the two sides say to each other, whatever carries it |
 //! | `table` | host | carries it through the functions of a library in this process |
@@ -18,6 +18,7 @@
 
 pub mod abi;
 mod contain;
+mod exit;
 #[doc(hidden)]
 pub mod export;
 mod host;
@@ -44,6 +45,7 @@ mod table;
 
 #[cfg(feature = "host")]
 pub use accept::{TableError, table_of};
+pub use exit::at_exit;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
 pub use macros::Plugin;

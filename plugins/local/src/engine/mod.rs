@@ -4,6 +4,7 @@
 mod cast;
 mod external;
 mod feed;
+mod inside;
 mod intact;
 mod library;
 mod onnx;

@@ -8,6 +8,7 @@ use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
 use super::feed::{Port, feed};
+use super::inside::Inside;
 use super::library::Places;
 use super::runtime::Runtime;
 use super::session::{Lease, Pool, Recipe};
@@ -80,6 +81,7 @@ impl Turn {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the inputs are not what the model takes, `BAD_REQUEST` where it fails on them.
     pub(crate) fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
+        let _inside = Inside::to_run(&self.options);
         let mut fed = Vec::with_capacity(self.ports.len());
         for (name, tensor) in feed(&self.ports, inputs)? {
             fed.push((name, SessionInputValue::from(values::value(tensor)?)));

@@ -9,6 +9,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::inside::Inside;
 use super::intact;
 use super::library::{Places, SYSTEM};
 use crate::regular;
@@ -72,7 +73,9 @@ fn load(file: &Path) -> Result<Runtime, Failure> {
         let level = if level >= LogLevel::Warning { Level::Info } else { Level::Debug };
         call::log(level, format!("ONNX Runtime: {message}"));
     };
-    let builder = ort::init_from(file)?.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(tell));
+    let builder = ort::init_from(file)?;
+    let _inside = Inside::to_change();
+    let builder = builder.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(tell));
     let environment = builder.build().map_err(|error| error.to_string())?;
     environment.set_log_level(LogLevel::Warning);
     Ok(Runtime { environment, file: file.to_owned() })

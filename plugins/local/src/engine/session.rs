@@ -10,6 +10,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ort::session::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::inside::Inside;
 use super::runtime::Runtime;
 use super::settings::Settings;
 
@@ -45,6 +46,7 @@ impl Recipe {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` with what ONNX Runtime says of the model.
     pub(crate) fn session(&self) -> Result<Session> {
+        let _inside = Inside::to_change();
         let failed = |error: &ort::Error| not_loaded(&self.file, error);
         let builder = Session::builder(&self.runtime.environment).map_err(|error| failed(&error))?;
         let mut builder = self.settings.apply(builder, self.providers_are_chosen)?;
@@ -74,6 +76,14 @@ impl Lease {
             self.session = Some(self.recipe.session()?);
         }
         Ok(self.session.as_mut().expect("it was made"))
+    }
+}
+
+impl Drop for Pool {
+    /// Releases the idle sessions; a lease that is still out does so with its own.
+    fn drop(&mut self) {
+        let _inside = Inside::to_change();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
