@@ -2,6 +2,7 @@
 //!
 //! They stay as the text they came as until a plugin reads them into a type of its own.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Error as _};
@@ -42,13 +43,12 @@ macro_rules! json_object {
             /// Reads the object into a type of the plugin's.
             ///
             /// # Errors
-            /// `INVALID_PARAMETER_VALUE`, with what serde says of the key and its value.
+            /// `INVALID_PARAMETER_VALUE`, with the key and what its value should be.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-                let wrong = |error: serde_json::Error| {
-                    let said = without_value(&error.to_string());
-                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), said))
-                };
-                serde_json::from_str(self.as_str()).map_err(wrong)
+                let reader = &mut serde_json::Deserializer::from_str(self.as_str());
+                serde_path_to_error::deserialize(reader).map_err(|error| {
+                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), in_words(&error)))
+                })
             }
         }
 
@@ -86,11 +86,43 @@ json_object! {
     ClientOptions, "the client options"
 }
 
+/// What is wrong with a value, and where: a user has written keys and values, and knows neither lines nor Rust's types.
+fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let said = error.inner().to_string();
+    let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _line_and_column)| said);
+    let said = without_value(said);
+    let said = match said.rsplit_once("expected ") {
+        Some((before, kind)) => format!("{before}expected {}", kind_in_words(kind)),
+        None => said,
+    };
+    let path = error.path();
+    if path.iter().next().is_some() { format!("`{path}`: {said}") } else { said }
+}
+
 /// What serde says of a wrong value, without the value: it may be a secret in the wrong place.
 fn without_value(said: &str) -> String {
     match (said.find(": string \""), said.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => format!("{}: string{}", &said[..start], &said[end + 1..]),
         _ => said.to_owned(),
+    }
+}
+
+/// What serde expects, where it names a type of Rust's.
+fn kind_in_words(kind: &str) -> Cow<'_, str> {
+    let (least, of) = kind.strip_prefix("a nonzero ").map_or((0, kind), |of| (1, of));
+    let greatest = match of {
+        "u8" => u8::MAX.into(),
+        "u16" => u16::MAX.into(),
+        "u32" => u32::MAX.into(),
+        "u64" | "usize" => u64::MAX,
+        "i8" | "i16" | "i32" | "i64" | "isize" => return "a whole number".into(),
+        "f32" | "f64" => return "a number".into(),
+        _ if of.starts_with("struct ") => return "an object".into(),
+        _ => return kind.into(),
+    };
+    match greatest {
+        u64::MAX => format!("a whole number from {least}").into(),
+        _ => format!("a whole number from {least} to {greatest}").into(),
     }
 }
 
@@ -101,6 +133,9 @@ fn object(raw: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     #[test]
@@ -113,11 +148,36 @@ mod tests {
     #[test]
     fn a_wrong_value_is_not_repeated() {
         let options = ClientOptions::new(&serde_json::json!({"headers": "Bearer \", expected s3cret"})).unwrap();
-        let error = options.parse::<std::collections::HashMap<String, u8>>().unwrap_err();
+        let error = options.parse::<HashMap<String, u8>>().unwrap_err();
+        let message =
+            "failed to read the client options: `headers`: invalid type: string, expected a whole number from 0 to 255";
+        assert_eq!(error.message(), message);
+    }
+
+    #[test]
+    fn a_wrong_value_is_found_by_its_key() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "they are only read from text")]
+        struct Inner {
+            least: NonZeroUsize,
+            share: f64,
+        }
+        let said = |inner: serde_json::Value| {
+            let config = Config::new(&serde_json::json!({"inner": [inner]})).unwrap();
+            config.parse::<HashMap<String, Vec<Inner>>>().unwrap_err().message().to_owned()
+        };
+        let least = said(serde_json::json!({"least": 0}));
         assert_eq!(
-            error.message(),
-            "failed to read the client options: invalid type: string, expected u8 at line 1 column 39"
+            least,
+            "failed to read the config: `inner[0].least`: invalid value: integer `0`, expected a whole number from 1"
         );
+        let share = said(serde_json::json!({"least": 1, "share": []}));
+        assert!(share.ends_with("`inner[0].share`: invalid type: sequence, expected a number"), "{share}");
+        let none = said(serde_json::json!(true));
+        assert!(none.ends_with("`inner[0]`: invalid type: boolean `true`, expected an object"), "{none}");
+        let other = said(serde_json::json!({"more": 1}));
+        assert!(other.ends_with("`inner[0].more`: unknown field `more`, expected `least` or `share`"), "{other}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
+use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
 use crate::choice::{Choice, DeploymentConfig, Engine};
@@ -336,11 +336,7 @@ fn revision() -> String {
 
 /// A config with some of its keys changed; `null` takes a key out.
 fn merged(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
-    let wrong = |error: serde_json::Error| Error::invalid_parameter(format!("failed to read the config: {error}"));
-    let mut config: Map<String, Value> =
-        serde_json::to_value(before).and_then(serde_json::from_value).map_err(wrong)?;
-    for (key, value) in changes {
-        config.insert(key, value);
-    }
-    serde_json::from_value(Value::Object(config)).map_err(wrong)
+    let mut config: Map<String, Value> = api::Config::new(before)?.parse()?;
+    config.extend(changes);
+    api::Config::new(&config)?.parse()
 }

@@ -53,7 +53,7 @@ fn what_cannot_be_meant_is_refused() {
         ("{}", json!({}), "the inputs have none of `messages` (chat), `prompt` (completions) and `input`"),
         (r#"{"messages":[],"prompt":""}"#, json!({}), "the inputs have `messages` and `prompt`: leave one"),
         (text, json!({"task": "chat", "route": "x"}), "`task` and `route` both say where to ask"),
-        (text, json!({"task": "talk"}), "failed to read the config: unknown variant `talk`"),
+        (text, json!({"task": "talk"}), "failed to read the config: `task`: unknown variant `talk`"),
         (text, json!({"tusk": "chat"}), "unknown field `tusk`, expected `task` or `route`"),
         (text, json!({"route": "../files"}), "`route` is `../files`: expected a path below the base"),
         (

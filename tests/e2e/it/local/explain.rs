@@ -206,7 +206,7 @@ fn what_cannot_be_explained_is_said_with_what_can() {
             "`label` (numbers), `probabilities` (fractions)",
         ),
         ("--name tensor -C nsamples=5", r#"{"inputs": [[1, 2, 3, 4]]}"#, "nsamples"),
-        ("--name tensor -C permutations=0", r#"{"inputs": [[1, 2, 3, 4]]}"#, "nonzero"),
+        ("--name tensor -C permutations=0", r#"{"inputs": [[1, 2, 3, 4]]}"#, "a whole number from 1"),
         ("--name tensor -C feature_names:=[\"a\"]", r#"{"inputs": [[1, 2, 3, 4]]}"#, "has 1 names: expected 4"),
         ("--name tensor", r#"{"inputs": [[1, 2, 3]]}"#, "shape"),
     ] {

@@ -115,7 +115,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
             "INVALID_PARAMETER_VALUE",
             "the flavor `onnx` is not run by the engine `python`",
         ),
-        (format!("create --name n -C sessions=0 -m {model}"), "INVALID_PARAMETER_VALUE", "nonzero"),
+        (format!("create --name n -C sessions=0 -m {model}"), "INVALID_PARAMETER_VALUE", "a whole number from 1"),
         (
             format!("create --name n -C graph_optimization_level=7 -m {model}"),
             "INVALID_PARAMETER_VALUE",

@@ -156,8 +156,8 @@ fn a_background_is_inline_or_a_file() {
 fn a_key_that_is_not_known_and_a_number_that_is_none_are_refused() {
     for (config, said) in [
         (json!({"nsamples": 5}), "unknown field `nsamples`"),
-        (json!({"permutations": 0}), "nonzero"),
-        (json!({"seed": -1}), "u64"),
+        (json!({"permutations": 0}), "a whole number from 1"),
+        (json!({"seed": -1}), "a whole number from 0"),
         (json!({"method": "kernel"}), "unknown variant"),
     ] {
         let message = settings(config).unwrap_err();

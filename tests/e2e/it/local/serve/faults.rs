@@ -193,7 +193,7 @@ fn what_cannot_be_served_says_why_and_leaves_nothing_behind() {
         (broken.path(), "", "INVALID_PARAMETER_VALUE", "is not an ONNX model"),
         (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model is at `/nowhere`"),
         (&iris(), "-C timeout=0", "INVALID_PARAMETER_VALUE", "the config's `timeout` is `0`: expected seconds"),
-        (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a nonzero"),
+        (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a whole number from 1"),
         (
             &iris(),
             "-C host=no.such.host.invalid",
