@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
@@ -47,7 +48,8 @@ macro_rules! json_object {
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 let reader = &mut serde_json::Deserializer::from_str(self.as_str());
                 serde_path_to_error::deserialize(reader).map_err(|error| {
-                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), in_words(&error)))
+                    let wrong = in_words::<T>(self.as_str(), &error);
+                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), wrong))
                 })
             }
         }
@@ -87,16 +89,30 @@ json_object! {
 }
 
 /// What is wrong with a value, and where: a user has written keys and values, and knows neither lines nor Rust's types.
-fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+fn in_words<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let said = error.inner().to_string();
     let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _line_and_column)| said);
+    let is_found = error.path().iter().next().is_some();
+    let place = if is_found { Some(error.path().to_string()) } else { wrong_key::<T>(object, said) };
     let said = without_value(said);
     let said = match said.rsplit_once("expected ") {
         Some((before, kind)) => format!("{before}expected {}", kind_in_words(kind)),
         None => said,
     };
-    let path = error.path();
-    if path.iter().next().is_some() { format!("`{path}`: {said}") } else { said }
+    match place {
+        Some(place) => format!("`{place}`: {said}"),
+        None => said,
+    }
+}
+
+/// The key of a wrong value, where serde has lost it, as it does in a flattened struct: by itself it is as wrong.
+fn wrong_key<T: DeserializeOwned>(object: &str, said: &str) -> Option<String> {
+    let entries: Map<String, Value> = serde_json::from_str(object).ok()?;
+    entries.into_iter().find_map(|(key, value)| {
+        let alone = Map::from_iter([(key.clone(), value)]);
+        let error = serde_json::from_value::<T>(alone.into()).err()?;
+        (error.to_string() == said).then_some(key)
+    })
 }
 
 /// What serde says of a wrong value, without the value: it may be a secret in the wrong place.
@@ -163,7 +179,7 @@ mod tests {
             least: NonZeroUsize,
             share: f64,
         }
-        let said = |inner: serde_json::Value| {
+        let said = |inner: Value| {
             let config = Config::new(&serde_json::json!({"inner": [inner]})).unwrap();
             config.parse::<HashMap<String, Vec<Inner>>>().unwrap_err().message().to_owned()
         };
@@ -178,6 +194,22 @@ mod tests {
         assert!(none.ends_with("`inner[0]`: invalid type: boolean `true`, expected an object"), "{none}");
         let other = said(serde_json::json!({"more": 1}));
         assert!(other.ends_with("`inner[0].more`: unknown field `more`, expected `least` or `share`"), "{other}");
+    }
+
+    #[test]
+    fn a_key_that_serde_loses_is_found() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[serde(flatten)]
+            _inner: Inner,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            _share: Option<f64>,
+            _least: Option<NonZeroUsize>,
+        }
+        let config = Config::new(&serde_json::json!({"_share": 0, "_least": 0})).unwrap();
+        assert!(config.parse::<Outer>().unwrap_err().message().contains("`_least`: invalid value"));
     }
 
     #[test]
