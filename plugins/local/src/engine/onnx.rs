@@ -109,7 +109,7 @@ impl Drop for Stop {
 }
 
 fn failed(error: ort::Error) -> Error {
-    Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {error}"))
+    Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {}", error.to_string().trim_end()))
 }
 
 /// What a model takes in one of its inputs.

@@ -97,5 +97,5 @@ impl Drop for Lease {
 
 fn not_loaded(file: &Path, error: &ort::Error) -> Error {
     let name = file.file_name().unwrap_or(file.as_os_str()).display();
-    Error::invalid_parameter(format!("ONNX Runtime cannot load `{name}`: {error}"))
+    Error::invalid_parameter(format!("ONNX Runtime cannot load `{name}`: {}", error.to_string().trim_end()))
 }
