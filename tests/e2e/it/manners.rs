@@ -1,8 +1,9 @@
 //! What the command does with files, secrets and odd words.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 
 use mlflow_deploy_test_support::cdylib;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -116,6 +117,18 @@ fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
     assert_eq!(predict().arg("-O").arg("-").run().stdout, "[1]\n");
     let full = predict().arg("-O").arg("/dev/full").run();
     assert_eq!((full.code, full.stderr.contains("`/dev/full`: No space left")), (2, true), "{full:?}");
+}
+
+#[test]
+fn help_that_cannot_be_written_is_no_success() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for words in ["--help", "--version", "predict --help"] {
+        let mut command = Command::new(cdylib::command());
+        let status = command.args(words.split(' ')).stdout(full()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{words}");
+    }
+    let asked = mlflow_deploy("help predict").run();
+    assert_eq!((asked.code, asked.stderr.contains("`mlflow-deploy predict --help` says")), (2, true), "{asked:?}");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! How verbs fail: the message, the same as data, and the exit code.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind as UsageKind};
 use mlflow_deploy::{Error, ErrorCode};
 use serde_json::{Value, json};
 
 use super::talk::{Talk, printable};
+use crate::args::Cli;
 use crate::plugins::Listing;
 
 /// How a verb fails.
@@ -140,17 +142,18 @@ impl Failure {
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        // Nothing is left to be done where the help cannot be written.
-        drop(error.print());
-        return 0;
+        let written = error.print().and_then(|()| io::stdout().flush());
+        return written.map_or_else(|error| Failure::from(error).report(&Talk::silent(), false), |()| 0);
     }
     // The arguments could not be read, so whether JSON is wanted is only to be seen in their words.
     let json = std::env::args_os().any(|argument| argument == "--json");
-    let is_stray = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (UsageKind::UnknownArgument, Some(ContextValue::String(word))) => !word.starts_with('-'),
-        _ => false,
+    let stray = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (UsageKind::UnknownArgument, Some(ContextValue::String(word))) if !word.starts_with('-') => Some(word),
+        _ => None,
     };
-    let message = if is_stray {
+    let message = if let Some(verb) = stray.filter(|word| Cli::command().find_subcommand(word).is_some()) {
+        format!("there is a word too many: `mlflow-deploy {verb} --help` says how to use `{verb}`")
+    } else if stray.is_some() {
         // It may be a secret behind a blank too many.
         "there is a word too many: write a value behind its key, as in `--option key=value`".to_owned()
     } else if json {
