@@ -2,8 +2,6 @@
 
 #![expect(unsafe_code, reason = "loading a library runs its code, and takes its symbols at their word")]
 
-#[cfg(target_os = "linux")]
-use std::ffi::c_ulong;
 use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,28 +20,6 @@ pub fn leave(code: u8) -> ! {
         safe fn _exit(code: c_int) -> !;
     }
     _exit(code.into())
-}
-
-/// Whether the process has rights that whoever started it has not: by its ids, by the capabilities of its file, or
-/// because a security module says so. The system's loader ignores its variables then, and so does this host.
-pub(crate) fn is_privileged() -> bool {
-    #[cfg(target_os = "linux")]
-    {
-        const AT_SECURE: c_ulong = 23;
-        // glibc's and musl's own function, of this signature; it only looks at what the kernel handed over at the start.
-        unsafe extern "C" {
-            safe fn getauxval(entry: c_ulong) -> c_ulong;
-        }
-        getauxval(AT_SECURE) != 0
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        // The BSDs' and macOS's own function, of this signature.
-        unsafe extern "C" {
-            safe fn issetugid() -> c_int;
-        }
-        issetugid() != 0
-    }
 }
 
 /// Loads the library, for the life of the process, and makes an instance of its plugin. It blocks for as long as that

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::library;
-
 /// Who put a directory on the search path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,7 +95,7 @@ impl Sources {
 
 /// The process's environment, or nothing where it runs with raised privileges: whoever set it is not trusted then.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
-    if library::is_privileged() { None } else { std::env::var_os(name) }
+    if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var_os(name) }
 }
 
 #[cfg(test)]

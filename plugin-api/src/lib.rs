@@ -19,7 +19,7 @@ pub mod testing;
 pub use chunks::Chunks;
 pub use client::DeploymentClient;
 pub use error::{Error, ErrorCode, HttpFailure, Result};
-pub use ffi::{at_exit, blocking, library_path};
+pub use ffi::{at_exit, blocking, is_privileged, library_path};
 pub use json::{ClientOptions, Config};
 pub use operation::{Operation, UnknownOperation};
 pub use payload::{JSON, Payload};

@@ -5,7 +5,8 @@
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
 //! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
 //! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
-//! | `place`, `exit` | plugin | the file that it was loaded from; the end of the process |
+//! | `place` | plugin | the file that it was loaded from |
+//! | `process` | both | whose rights the process has, and its end |
 //! | `accept` | host | reads a library's table, and checks it |
 //! | `seam` | host | what the two sides say to each other, whatever carries it |
 //! | `table` | host | carries it through the functions of a library in this process |
@@ -18,13 +19,13 @@
 
 pub mod abi;
 mod contain;
-mod exit;
 #[doc(hidden)]
 pub mod export;
 mod host;
 mod instance;
 mod macros;
 mod place;
+mod process;
 mod runtime;
 mod task;
 
@@ -45,11 +46,11 @@ mod table;
 
 #[cfg(feature = "host")]
 pub use accept::{TableError, table_of};
-pub use exit::at_exit;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
 pub use macros::Plugin;
 pub use place::library_path;
+pub use process::{at_exit, is_privileged};
 pub use runtime::blocking;
 #[cfg(feature = "host")]
 pub use seam::{Lent, Request, Slot, ToHost, ToPlugin};

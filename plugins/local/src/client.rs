@@ -9,8 +9,9 @@ use mlflow_deploy_plugin_api::args::{
     ListDeployments, ListEndpoints, Predict, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri};
-use rustix::process::{getegid, geteuid, getgid, getuid};
+use mlflow_deploy_plugin_api::{
+    Chunks, ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri, is_privileged,
+};
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -150,9 +151,7 @@ impl DeploymentClient for Local {
     }
 }
 
-/// A variable of the environment, which counts for nothing where a program is run with the rights of another: whoever
-/// runs it does not choose the libraries that it loads, nor the servers that it believes.
+/// A variable of the environment, which counts for nothing where the process has more rights than who started it.
 fn variable(name: &str) -> Option<OsString> {
-    let is_raised = getuid() != geteuid() || getgid() != getegid();
-    if is_raised { None } else { env::var_os(name) }
+    if is_privileged() { None } else { env::var_os(name) }
 }

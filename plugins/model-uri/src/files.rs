@@ -62,7 +62,8 @@ impl FileStore {
         let model = self.registered(name)?;
         match fs::read_to_string(model.join("aliases").join(alias)) {
             Ok(version) => Ok(version.trim().to_owned()),
-            Err(_) => Err(self.missing(&format!("no alias `{alias}` of the registered model `{name}`"))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unreadable(&self.0, &error)),
+            Err(_missing) => Err(self.missing(&format!("no alias `{alias}` of the registered model `{name}`"))),
         }
     }
 

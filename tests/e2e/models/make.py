@@ -141,6 +141,13 @@ def sequence():
     save("sequence", model, {"inputs": [[1.0, 2.0]]}, {"x": np.array([[1.0, 2.0]], np.float32)})
 
 
+def ones():
+    """As many rows and columns as it is told."""
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["y"], value=helper.make_tensor("one", TensorProto.INT64, [1], [1]))]
+    model = graph(nodes, [("shape", TensorProto.INT64, [2])], [("y", TensorProto.INT64, ["rows", "columns"])])
+    save("ones", model, {"inputs": [2, 3]}, {"shape": np.array([2, 3])}, [TensorSpec(np.dtype("int64"), (2,))])
+
+
 def two_rows():
     """Takes two rows at once, and neither more nor fewer."""
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [3, 1], [1.0, -2.0, 0.5])
@@ -191,5 +198,6 @@ times(3)
 counts()
 echoes()
 sequence()
+ones()
 image()
 two_rows()

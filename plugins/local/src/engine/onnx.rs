@@ -51,7 +51,7 @@ impl Onnx {
     /// Waits for a turn to run the model.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` where ONNX Runtime has no memory left.
+    /// Where ONNX Runtime has no memory left.
     pub(crate) async fn turn(&self) -> Result<Turn> {
         let options = Arc::new(RunOptions::new().map_err(failed)?);
         let (ports, outputs) = (Arc::clone(&self.ports), Arc::clone(&self.outputs));

@@ -4,7 +4,7 @@
 //! are several sessions, made when all others are busy and up to the number of the settings; each has its own weights.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use ort::session::Session;
@@ -17,9 +17,12 @@ use super::settings::Settings;
 /// The sessions that nobody uses just now, and what makes more.
 pub(crate) struct Pool {
     recipe: Recipe,
-    idle: Arc<Mutex<Vec<Session>>>,
+    idle: Arc<Idle>,
     permits: Arc<Semaphore>,
 }
+
+/// Sessions at rest, released with whoever holds them last: the model, or a prediction that outlives it.
+struct Idle(Mutex<Vec<Session>>);
 
 /// How a session is made.
 #[derive(Clone)]
@@ -36,7 +39,7 @@ pub(crate) struct Recipe {
 pub(crate) struct Lease {
     session: Option<Session>,
     recipe: Recipe,
-    idle: Arc<Mutex<Vec<Session>>>,
+    idle: Arc<Idle>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -58,13 +61,13 @@ impl Pool {
     /// A pool with its first session, which has shown that the model can be loaded.
     pub(crate) fn new(recipe: Recipe, first: Session) -> Self {
         let permits = Arc::new(Semaphore::new(recipe.settings.concurrency()));
-        Self { recipe, idle: Arc::new(Mutex::new(vec![first])), permits }
+        Self { recipe, idle: Arc::new(Idle(Mutex::new(vec![first]))), permits }
     }
 
     /// Waits for a turn.
     pub(crate) async fn lease(&self) -> Lease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let session = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let session = self.idle.sessions().pop();
         Lease { session, recipe: self.recipe.clone(), idle: Arc::clone(&self.idle), _permit: permit }
     }
 }
@@ -79,19 +82,24 @@ impl Lease {
     }
 }
 
-impl Drop for Pool {
-    /// Releases the idle sessions; a lease that is still out does so with its own.
-    fn drop(&mut self) {
-        let _inside = Inside::to_change();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.idle.sessions().push(session);
         }
+    }
+}
+
+impl Idle {
+    fn sessions(&self) -> MutexGuard<'_, Vec<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _inside = Inside::to_change();
+        self.sessions().clear();
     }
 }
 

@@ -40,14 +40,24 @@ pub(crate) fn value(tensor: Tensor) -> Result<DynValue> {
     made.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime cannot take an input: {error}")))
 }
 
+/// Values and lists that an output may have: a text of it has some gigabytes at most.
+const MOST_VALUES: i64 = 1 << 28;
+
 /// A value as an output.
 ///
 /// # Errors
-/// `NOT_IMPLEMENTED` for a kind of value that MLflow's protocol has no form for.
+/// `NOT_IMPLEMENTED` for a kind of value that MLflow's protocol has no form for, `BAD_REQUEST` for one that is too large.
 pub(crate) fn output(name: &str, value: &DynValue) -> Result<Output> {
     let failed = |error: ort::Error| Error::internal(format!("failed to read the model's output `{name}`: {error}"));
     match value.dtype() {
-        ValueType::Tensor { ty, .. } => {
+        ValueType::Tensor { ty, shape, .. } => {
+            // Rows without values are written too, and may be more than there is memory for.
+            let values = shape.iter().try_fold(1, |values: i64, size| values.checked_mul((*size).max(1)));
+            if values.is_none_or(|values| values > MOST_VALUES) {
+                let message =
+                    format!("the model's output `{name}` has the shape {shape}: that is too large for an answer");
+                return Err(Error::new(ErrorCode::BAD_REQUEST, message));
+            }
             tensor(*ty, value).map_err(failed)?.map(Output::Tensor).ok_or_else(|| unsupported(name, value))
         }
         ValueType::Sequence(element) if element.is_map() => {

@@ -14,6 +14,8 @@ pub(super) enum Refused {
     Broken(String),
     /// As many requests as are taken on are there already.
     Busy(usize),
+    /// The bodies of other requests are as much as is kept.
+    Full,
     /// Nobody says what the body is.
     NoContentType,
     /// The prediction panicked.
@@ -52,11 +54,9 @@ impl IntoResponse for Refused {
         match self {
             Self::Broken(why) => error(&Error::new(ErrorCode::BAD_REQUEST, format!("failed to read the body: {why}"))),
             Self::Busy(most) => {
-                let message = format!("{most} requests are being answered, and no more are taken on: try again");
-                let mut answer = error(&Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message));
-                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                answer
+                not_now(format!("{most} requests are being answered, and no more are taken on: try again"))
             }
+            Self::Full => not_now("the bodies of other requests take all memory that there is for them: try again"),
             Self::NoContentType => {
                 unsupported("the request has no content type: send `application/json` or `text/csv`")
             }
@@ -74,6 +74,13 @@ impl IntoResponse for Refused {
             Self::Unanswered(unanswered) => error(&unanswered),
         }
     }
+}
+
+/// What may be asked again in a moment.
+fn not_now(why: impl Into<String>) -> Response {
+    let mut answer = error(&Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why));
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// A content type that is not read, in plain text.

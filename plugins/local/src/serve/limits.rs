@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::answers::Refused;
@@ -24,6 +25,40 @@ pub(super) struct Limits {
     pub(super) max_requests: usize,
 }
 
+/// Memory for bodies, shared by all requests: a mebibyte for each permit.
+pub(super) struct Room(Semaphore);
+
+impl Room {
+    const MIB: usize = 1 << 20;
+
+    /// A gibibyte, or as much as the longest body takes.
+    pub(super) fn new(max_request_bytes: usize) -> Self {
+        Self::of_mib(max_request_bytes.div_ceil(Self::MIB).max(1024))
+    }
+
+    pub(super) fn of_mib(mib: usize) -> Self {
+        Self(Semaphore::new(mib.min(Semaphore::MAX_PERMITS)))
+    }
+
+    /// Has `taken` stand for so many bytes; whether there was room.
+    fn grow<'a>(&'a self, taken: &mut Option<SemaphorePermit<'a>>, bytes: usize) -> bool {
+        let has = taken.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = bytes.div_ceil(Self::MIB).saturating_sub(has);
+        if more == 0 {
+            return true;
+        }
+        let Ok(more) = u32::try_from(more).map_err(drop).and_then(|more| self.0.try_acquire_many(more).map_err(drop))
+        else {
+            return false;
+        };
+        match taken {
+            Some(taken) => taken.merge(more),
+            None => *taken = Some(more),
+        }
+        true
+    }
+}
+
 /// Gives up a request that takes too long, and with it a prediction that runs.
 pub(super) async fn in_time(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     match timeout(server.limits.timeout, next.run(request)).await {
@@ -33,14 +68,19 @@ pub(super) async fn in_time(State(server): State<Arc<Server>>, request: Request,
 }
 
 /// Reads a request's body to its end, though it keeps no more than the limit: a client that is still sending would not
-/// read why it is refused. Only one that asks before it sends is told at once.
-pub(super) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Refused> {
+/// read why it is refused. Only one that asks before it sends is told at once. The room is the body's until its permit
+/// is dropped.
+pub(super) async fn read(
+    request: Request,
+    limit: usize,
+    room: &Room,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refused> {
     let announced = axum::body::HttpBody::size_hint(request.body()).lower();
     let is_too_long = announced > limit as u64;
     if is_too_long && request.headers().contains_key("expect") {
         return Err(Refused::TooLong(limit));
     }
-    let mut kept = Vec::new();
+    let (mut kept, mut taken, mut is_full) = (Vec::new(), None, false);
     if !is_too_long && let Ok(announced) = usize::try_from(announced) {
         // What a client announces it need not send.
         kept.reserve(announced.min(1 << 20));
@@ -51,11 +91,16 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Refu
         let frame = frame.map_err(|error| Refused::Broken(error.to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
         length = length.saturating_add(piece.len());
-        if length > limit {
-            kept = Vec::new();
+        is_full |= length <= limit && !room.grow(&mut taken, length);
+        if length > limit || is_full {
+            (kept, taken) = (Vec::new(), None);
         } else {
             kept.extend_from_slice(&piece);
         }
     }
-    if length > limit { Err(Refused::TooLong(limit)) } else { Ok(kept) }
+    match (length > limit, is_full) {
+        (true, _) => Err(Refused::TooLong(limit)),
+        (false, true) => Err(Refused::Full),
+        (false, false) => Ok((kept, taken)),
+    }
 }

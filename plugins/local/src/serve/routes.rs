@@ -18,7 +18,7 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use tokio::sync::Semaphore;
 
 use super::answers::{Refused, as_json, detail};
-use super::limits::{Limits, in_time, read};
+use super::limits::{Limits, Room, in_time, read};
 use crate::deployed::Deployed;
 
 /// The version of MLflow whose protocol is spoken. Its server answers it at `/version`.
@@ -30,6 +30,7 @@ pub(super) struct Server {
     pub(super) limits: Limits,
     /// One permit for each request that is taken on.
     places: Semaphore,
+    room: Room,
 }
 
 /// Who sent a request.
@@ -39,7 +40,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 impl Server {
     pub(super) fn new(deployed: Arc<Deployed>, limits: Limits) -> Self {
         let places = Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS));
-        Self { deployed, limits, places }
+        Self { deployed, limits, places, room: Room::new(limits.max_request_bytes) }
     }
 }
 
@@ -73,14 +74,16 @@ async fn invocations(State(server): State<Arc<Server>>, request: Request) -> Res
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     // What is refused for another reason is read as well, so that its client reads the answer; but none of it is kept.
     let is_heard = place.is_ok() && content_type.is_some();
-    let body = read(request, if is_heard { limits.max_request_bytes } else { 0 }).await;
+    let body = read(request, if is_heard { limits.max_request_bytes } else { 0 }, &server.room).await;
     let _place = place.map_err(|_full| Refused::Busy(limits.max_requests))?;
     let content_type = content_type.ok_or(Refused::NoContentType)?;
-    let inputs = Payload::new(String::from_utf8_lossy(content_type.as_bytes()), body?);
+    let (body, _room) = body?;
+    let inputs = Payload::new(String::from_utf8_lossy(content_type.as_bytes()), body);
     let predicted = AssertUnwindSafe(Arc::clone(&server.deployed).predict(inputs)).catch_unwind().await;
     let predicted = predicted.map_err(|panic| {
         // It is one request's: the others go on.
-        let message = panic.downcast_ref::<String>().map_or("of an unknown kind", String::as_str);
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let message = text.unwrap_or("without a message");
         call::log(Level::Error, format!("a prediction panicked: {message}"));
         Refused::Panicked
     })??;

@@ -40,7 +40,7 @@ fn zeros(schema: &Schema) -> Option<Value> {
             for tensor in tensors {
                 let sizes: Vec<usize> = tensor.shape.iter().map(|size| size.unwrap_or(1)).collect();
                 let elements = sizes.iter().try_fold(1_usize, |elements, size| elements.checked_mul(*size))?;
-                if elements > LONGEST {
+                if !(1..=LONGEST).contains(&elements) {
                     return None;
                 }
                 let zeros = sizes.iter().rev().fold(zero(tensor.dtype), |inner, size| Value::from(vec![inner; *size]));

@@ -1,9 +1,14 @@
 //! What is decided without a network: the command line that is suggested, the config, the warning.
 
+use axum::body::Body;
+use axum::extract::Request;
 use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 
 use super::ServeConfig;
 use super::address::warning;
+use super::answers::Refused;
+use super::limits::{Room, read};
 use super::suggestion::curl;
 use crate::model::{ColumnSpec, ColumnType, ScalarType, Schema, Signature, TensorSpec};
 use crate::tensor::DType;
@@ -45,6 +50,27 @@ fn the_suggestion_has_the_example_or_zeros() {
     assert_eq!(suggested(None, Some(Schema::Tensors(two))), r#"'{"inputs":{"x":0,"y":[0]}}'"#);
     let huge = vec![tensor(None, &[Some(usize::MAX), Some(2)])];
     assert_eq!(suggested(None, Some(Schema::Tensors(huge))), "@inputs.json");
+    let long_and_empty = vec![tensor(None, &[Some(1 << 40), Some(0)])];
+    assert_eq!(suggested(None, Some(Schema::Tensors(long_and_empty))), "@inputs.json");
+}
+
+/// A body of so many mebibytes is read.
+async fn read_mib(mib: usize, limit: usize, room: &Room) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refused> {
+    read(Request::new(Body::from(vec![b' '; mib << 20])), limit << 20, room).await
+}
+
+#[tokio::test]
+async fn bodies_share_what_room_there_is() {
+    let room = Room::of_mib(3);
+    let held = read_mib(2, 8, &room).await.unwrap();
+    assert_eq!(held.0.len(), 2 << 20);
+    assert!(matches!(read_mib(2, 8, &room).await, Err(Refused::Full)));
+    assert!(matches!(read_mib(9, 8, &room).await, Err(Refused::TooLong(_))));
+    let small = read_mib(1, 8, &room).await.unwrap();
+    drop(held);
+    read_mib(2, 8, &room).await.unwrap();
+    drop(small);
+    read_mib(3, 8, &room).await.unwrap();
 }
 
 #[test]

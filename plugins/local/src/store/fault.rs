@@ -20,12 +20,11 @@ pub(crate) fn fault(what: impl Display, path: &Path, error: &io::Error) -> Error
             ErrorCode::PERMISSION_DENIED,
             "; choose a directory that can be written with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
         ),
-        AlreadyExists | NotADirectory => (
+        AlreadyExists | NotADirectory | NotFound => (
             ErrorCode::INVALID_PARAMETER_VALUE,
-            "; something else is there: choose another directory with the option `state_dir` or \
+            "; choose another directory with the option `state_dir` or \
              `MLFLOW_DEPLOY_LOCAL_STATE`",
         ),
-        NotFound => (ErrorCode::RESOURCE_DOES_NOT_EXIST, ""),
         _ => (ErrorCode::INTERNAL_ERROR, ""),
     };
     Error::new(code, format!("failed to {what} `{}`: {error}{advice}", path.display()))

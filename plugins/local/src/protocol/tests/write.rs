@@ -48,6 +48,11 @@ fn values_are_written_as_python_writes_them() {
         one(tensor(arr1(&[1e300, 1e-7, 1e16, 1.234_567_890_123_456_8e17, 1e-4, 0.00001, -0.0]), Tensor::Float64)),
         "[1e+300, 1e-07, 1e+16, 1.2345678901234568e+17, 0.0001, 1e-05, -0.0]",
     );
+    // Two numbers of as many digits are as near to 2^-25: Python takes the even one.
+    assert_eq!(
+        one(tensor(arr1(&[2_f64.powi(-25), 1.5e-5, -1.25e-5, 5e-324, f64::MAX]), Tensor::Float64)),
+        "[2.9802322387695312e-08, 1.5e-05, -1.25e-05, 5e-324, 1.7976931348623157e+308]",
+    );
     let unreal = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
     assert_eq!(one(tensor(arr1(&unreal), Tensor::Float64)), "[NaN, Infinity, -Infinity]");
     assert_eq!(one(tensor(arr0(f32::NAN), Tensor::Float32)), "NaN");

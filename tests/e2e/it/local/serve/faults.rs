@@ -52,6 +52,20 @@ fn a_prediction_that_takes_too_long_is_stopped() {
     is_served(&served);
 }
 
+/// Ten thousand million empty lists need no memory in ONNX Runtime, and tens of gigabytes as text.
+#[test]
+fn an_output_that_is_too_large_to_be_written_is_refused() {
+    let machine = Machine::new();
+    let served = Served::start(&sample("ones"), &machine, "");
+    for shape in [json!([10_000_000_000_i64, 0]), json!([0, 10_000_000_000_i64])] {
+        let answer = served.predict(&json!({"inputs": shape}).to_string());
+        let message = answer.json()["message"].as_str().unwrap().to_owned();
+        assert_eq!((answer.status, message.contains("too large for an answer")), (400, true), "{message}");
+    }
+    let answer = served.predict(r#"{"inputs": [1, 2]}"#);
+    assert_eq!((answer.status, answer.json()), (200, json!({"predictions": {"y": [[1, 1]]}})));
+}
+
 #[test]
 fn a_prediction_is_stopped_when_its_client_goes() {
     let machine = Machine::new();
