@@ -81,7 +81,9 @@ impl Settings {
         };
         let bytes = regular::read(&path, LONGEST).map_err(|error| {
             let path = shown(&path.to_string_lossy());
-            Error::invalid_parameter(format!("failed to read the background `{path}`: {error}"))
+            // What the command is given with `=` is text.
+            let advice = if path.starts_with(['{', '[']) { "; JSON is given as `background:=…`" } else { "" };
+            Error::invalid_parameter(format!("failed to read the background `{path}`: {error}{advice}"))
         })?;
         let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         Ok(Some(Payload::new(if is_csv { "text/csv" } else { JSON }, bytes)))

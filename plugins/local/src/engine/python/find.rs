@@ -80,15 +80,14 @@ impl Pythons {
             (self.variable.as_deref(), "`MLFLOW_DEPLOY_LOCAL_PYTHON`"),
         ];
         if let Some((given, name)) = asked.into_iter().find_map(|(given, name)| Some((given?, name))) {
-            let refused = |why: &str| {
+            let refused = |why: &str, advice: &str| {
                 Error::invalid_parameter(format!(
-                    "{name} is `{}`: {why}; expected a Python with MLflow 3, or leave it out; {}",
-                    given.display(),
-                    install(given)
+                    "{name} is `{}`: {why}; expected a Python with MLflow 3, or leave it out{advice}",
+                    given.display()
                 ))
             };
-            let python = self.on_path(given.as_os_str()).ok_or_else(|| refused("there is no such program"))?;
-            return self.probe(&python).await.map_err(|why| refused(&why));
+            let python = self.on_path(given.as_os_str()).ok_or_else(|| refused("there is no such program", ""))?;
+            return self.probe(&python).await.map_err(|why| refused(&why, &format!("; {}", install(given))));
         }
         let virtualenv = self.virtualenv.as_ref().map(|folder| folder.join("bin/python"));
         let places = [
