@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 /// Call them in one that may be lost.
 pub mod raw {
     pub use crate::ffi::raw::{
-        Bytes, Call, Chunk, Driver, Entered, Event, HostShape, Library, Reply, Request, Slot, TableFacts, in_fork,
+        Bytes, Call, Chunk, Driver, Entered, Event, HostShape, Library, Reply, Request, TableFacts, in_fork,
     };
 }
 

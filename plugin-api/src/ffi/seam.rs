@@ -55,6 +55,19 @@ pub enum Slot {
     TargetHelp,
 }
 
+impl Slot {
+    /// The slot's name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Operation(operation) => operation.name(),
+            Self::RunLocal => "run_local",
+            Self::Shutdown => "shutdown",
+            Self::TargetHelp => "target_help",
+        }
+    }
+}
+
 /// A call's arguments, lent until it has begun.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has the members that the contract's own request has")]

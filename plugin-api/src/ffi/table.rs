@@ -32,14 +32,53 @@ impl Table {
     /// # Errors
     /// `PLUGIN_LOAD_FAILED` where the plugin says that it could not be made.
     pub unsafe fn start(functions: PluginTable, host: Arc<dyn ToHost>) -> Result<Self> {
-        let refused = || Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed");
-        let init = functions.init.ok_or_else(refused)?;
         // SAFETY: the caller vouches for the table; the host's own table lives as long as the process.
-        let handle = unsafe { init(std::ptr::from_ref(api(host)).cast()) };
-        if handle.is_null() {
-            return Err(refused());
+        let instance = unsafe { Self::init(functions, std::ptr::from_ref(api(host)).cast()) };
+        instance.ok_or_else(|| Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed"))
+    }
+
+    /// Makes an instance that is given `api` for its host; `None` where the plugin says that it failed.
+    ///
+    /// # Safety
+    /// As for [`start`](Self::start); `api` is NULL, or a host's table that lives as long as the process.
+    pub(super) unsafe fn init(functions: PluginTable, api: *const c_void) -> Option<Self> {
+        let init = functions.init?;
+        // SAFETY: the caller vouches for both.
+        let handle = unsafe { init(api) };
+        (!handle.is_null()).then_some(Self { functions, handle })
+    }
+
+    /// What `init` returned, as a number.
+    #[cfg(feature = "testing")]
+    pub(super) fn handle(&self) -> usize {
+        self.handle.addr()
+    }
+
+    /// Enters a slot; one that is NULL is not entered.
+    ///
+    /// # Safety
+    /// `request` points to a request that is lent until this returns.
+    pub(super) unsafe fn enter(&self, slot: Slot, client: u64, call: u64, request: *const AbiRequest) {
+        let of_client = match slot {
+            Slot::Open => self.functions.open,
+            Slot::Operation(operation) => self.functions.slot(operation),
+            Slot::RunLocal | Slot::Shutdown | Slot::TargetHelp => None,
+        };
+        let of_plugin = match slot {
+            Slot::RunLocal => self.functions.run_local,
+            Slot::TargetHelp => self.functions.target_help,
+            Slot::Open | Slot::Operation(_) | Slot::Shutdown => None,
+        };
+        if let Some(enter) = of_client {
+            // SAFETY: the table was vouched for at the start, and the request by the caller.
+            unsafe { enter(self.handle, client, call, request) };
+        } else if let Some(enter) = of_plugin {
+            // SAFETY: the table was vouched for at the start, and the request by the caller.
+            unsafe { enter(self.handle, call, request) };
+        } else if let (Slot::Shutdown, Some(shutdown)) = (slot, self.functions.shutdown) {
+            // SAFETY: the table was vouched for at the start.
+            unsafe { shutdown(self.handle, call) };
         }
-        Ok(Self { functions, handle })
     }
 }
 
@@ -56,27 +95,8 @@ impl ToPlugin for Table {
 
     fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
         let request = to_abi(request);
-        let request = &raw const request;
-        let of_client = match slot {
-            Slot::Open => self.functions.open,
-            Slot::Operation(operation) => self.functions.slot(operation),
-            Slot::RunLocal | Slot::Shutdown | Slot::TargetHelp => None,
-        };
-        let of_plugin = match slot {
-            Slot::RunLocal => self.functions.run_local,
-            Slot::TargetHelp => self.functions.target_help,
-            Slot::Open | Slot::Operation(_) | Slot::Shutdown => None,
-        };
-        if let Some(enter) = of_client {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { enter(self.handle, client, call, request) };
-        } else if let Some(enter) = of_plugin {
-            // SAFETY: the table was vouched for at the start; the request outlives the call.
-            unsafe { enter(self.handle, call, request) };
-        } else if let (Slot::Shutdown, Some(shutdown)) = (slot, self.functions.shutdown) {
-            // SAFETY: the table was vouched for at the start.
-            unsafe { shutdown(self.handle, call) };
-        }
+        // SAFETY: the request outlives the call.
+        unsafe { self.enter(slot, client, call, &raw const request) };
     }
 
     fn close(&self, client: u64) {
@@ -160,7 +180,7 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
 ///
 /// # Safety
 /// The plugin promises that both are readable for as long.
-unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> Lent<'a> {
+pub(super) unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> Lent<'a> {
     // SAFETY: the plugin's promise is passed on as it is.
     let head = unsafe { head.bytes() };
     // SAFETY: the plugin's promise is passed on as it is.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::Operation;
+use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
-use mlflow_deploy_plugin_api::testing::raw::{Call, Driver, HostShape, Library, Reply, Request, Slot};
+use mlflow_deploy_plugin_api::testing::raw::{Call, Driver, HostShape, Library, Reply, Request};
 use serde_json::{Value, json};
 
 use crate::child::{Job, Line, Teller};

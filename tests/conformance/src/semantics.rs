@@ -1,7 +1,8 @@
 //! Things that the config lets the harness make: deployments and endpoints with names of its own.
 
 use mlflow_deploy_plugin_api::Operation;
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, request};

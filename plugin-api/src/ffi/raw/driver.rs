@@ -1,8 +1,9 @@
 //! An instance of a plugin, to be called with anything.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::fmt;
 use std::ptr::null;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,22 +11,20 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::lend::Loan;
 use super::recorder::{Call, Event, HostShape, Recorder, Reenter};
-use super::request::{Bytes, Kind, Request, Slot};
+use super::request::{Bytes, Kind, Request};
 use crate::Operation;
 use crate::ffi::abi::{AbiRequest, AbiSlice, PluginTable};
+use crate::ffi::seam::{Slot, ToHost, ToPlugin};
+use crate::ffi::table::Table;
 
 /// A running instance of a plugin. Clones share it.
 #[derive(Clone, Copy)]
 pub struct Driver {
-    table: PluginTable,
-    handle: *mut c_void,
+    plugin: &'static dyn ToPlugin,
+    /// The same, where it is in this process: it can be lent what no carrier would carry.
+    table: Option<&'static Table>,
     recorder: &'static Recorder,
 }
-
-// SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
-unsafe impl Send for Driver {}
-// SAFETY: as above; nothing in here is written to.
-unsafe impl Sync for Driver {}
 
 /// How a slot was entered.
 #[derive(Clone, Copy, Debug)]
@@ -36,41 +35,49 @@ pub struct Entered {
 }
 
 impl Driver {
-    /// Makes an instance; `None` where the plugin says that it failed.
+    /// Makes an instance in this process; `None` where the plugin says that it failed.
     pub fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
-        let (recorder, api) = Recorder::new(shape);
-        let init = table.init?;
+        let recorder = Recorder::new(shape);
         // SAFETY: the host's table lives as long as the process; the rest is the plugin's promise, which is being tested.
-        let handle = unsafe { init(api) };
-        (!handle.is_null()).then_some(Self { table, handle, recorder })
+        let instance = unsafe { Table::init(table, recorder.api()) }?;
+        let table: &'static Table = Box::leak(Box::new(instance));
+        Some(Self { plugin: table, table: Some(table), recorder })
+    }
+
+    /// Makes an instance that is somewhere else, and called through whatever `start` makes for this host. What only a
+    /// table can be lent, such as a request of another version, is lent as usual there.
+    ///
+    /// # Errors
+    /// What `start` says.
+    pub fn through<P: ToPlugin + 'static, E>(
+        shape: HostShape,
+        start: impl FnOnce(Arc<dyn ToHost>) -> Result<P, E>,
+    ) -> Result<Self, E> {
+        let recorder = Recorder::new(shape);
+        let plugin = Box::leak(Box::new(start(Arc::new(recorder))?));
+        Ok(Self { plugin, table: None, recorder })
     }
 
     /// Asks for an instance without giving a host; returns whether the plugin made one all the same.
     pub fn start_without_host(table: PluginTable) -> bool {
         // SAFETY: NULL is not a host, and `init` is to say so.
-        table.init.is_some_and(|init| !unsafe { init(null()) }.is_null())
+        unsafe { Table::init(table, null()) }.is_some()
     }
 
-    /// What `init` returned, as a number.
-    pub fn handle(&self) -> usize {
-        self.handle.addr()
+    /// What `init` returned, as a number; `None` where that was not in this process.
+    pub fn handle(&self) -> Option<usize> {
+        self.table.map(Table::handle)
     }
 
-    /// Whether the table has the slot.
+    /// Whether the plugin has the slot.
     pub fn has(&self, slot: Slot) -> bool {
-        match slot {
-            Slot::Open => self.table.open.is_some(),
-            Slot::Operation(operation) => self.table.slot(operation).is_some(),
-            Slot::RunLocal => self.table.run_local.is_some(),
-            Slot::Shutdown => self.table.shutdown.is_some(),
-            Slot::TargetHelp => self.table.target_help.is_some(),
-        }
+        self.plugin.has(slot)
     }
 
     /// The operations that have a slot.
     pub fn operations(&self) -> impl Iterator<Item = Operation> {
-        let table = self.table;
-        Operation::ALL.iter().copied().filter(move |operation| table.slot(*operation).is_some())
+        let plugin = self.plugin;
+        Operation::ALL.iter().copied().filter(move |operation| plugin.has(Slot::Operation(*operation)))
     }
 
     /// An id that was not used before.
@@ -82,71 +89,33 @@ impl Driver {
     /// Enters a slot; one that is NULL is not entered.
     pub fn enter(&self, slot: Slot, client: u64, call: u64, request: &Request) -> Entered {
         self.recorder.made(call, request.credit);
+        let Some(table) = self.table else {
+            return timed(|| self.plugin.call(slot, client, call, &request.said()));
+        };
         let lent = Lent::new(request);
-        let begun = Instant::now();
-        let pointer = lent.pointer();
-        match slot {
-            Slot::Shutdown => {
-                if let Some(shutdown) = self.table.shutdown {
-                    // SAFETY: what `init` returned.
-                    unsafe { shutdown(self.handle, call) };
-                }
-            }
-            Slot::TargetHelp | Slot::RunLocal => {
-                let entry = if slot == Slot::TargetHelp { self.table.target_help } else { self.table.run_local };
-                if let Some(entry) = entry {
-                    // SAFETY: what `init` returned, and a request that is lent until this returns.
-                    unsafe { entry(self.handle, call, pointer) };
-                }
-            }
-            Slot::Open | Slot::Operation(_) => {
-                let entry =
-                    if let Slot::Operation(operation) = slot { self.table.slot(operation) } else { self.table.open };
-                if let Some(entry) = entry {
-                    // SAFETY: what `init` returned, and a request that is lent until this returns.
-                    unsafe { entry(self.handle, client, call, pointer) };
-                }
-            }
-        }
-        let took = begun.elapsed();
-        drop(lent);
-        Entered { took }
+        // SAFETY: the request is lent until this returns.
+        timed(|| unsafe { table.enter(slot, client, call, lent.pointer()) })
     }
 
     /// Closes a client.
     pub fn close(&self, client: u64) -> Entered {
-        let begun = Instant::now();
-        if let Some(close) = self.table.close {
-            // SAFETY: what `init` returned.
-            unsafe { close(self.handle, client) };
-        }
-        Entered { took: begun.elapsed() }
+        timed(|| self.plugin.close(client))
     }
 
     /// Gives a call up.
     pub fn cancel(&self, call: u64) -> Entered {
-        let begun = Instant::now();
-        if let Some(cancel) = self.table.cancel {
-            // SAFETY: what `init` returned.
-            unsafe { cancel(self.handle, call) };
-        }
-        Entered { took: begun.elapsed() }
+        timed(|| self.plugin.cancel(call))
     }
 
     /// Allows a call more chunks.
     pub fn credit(&self, call: u64, chunks: u32) -> Entered {
         self.recorder.grant(call, chunks);
-        let begun = Instant::now();
-        if let Some(credit) = self.table.credit {
-            // SAFETY: what `init` returned.
-            unsafe { credit(self.handle, call, chunks) };
-        }
-        Entered { took: begun.elapsed() }
+        timed(|| self.plugin.credit(call, chunks))
     }
 
     /// Lets the reentrant host close this client from within every reply that comes.
     pub fn close_from_reply(&self, client: u64) {
-        let _twice = self.recorder.reenter.set(Reenter { table: self.table, handle: self.handle, client });
+        let _twice = self.recorder.reenter.set(Reenter { plugin: self.plugin, client });
     }
 
     /// Waits until something is so of a call, for so long at most; returns whether it is.
@@ -202,8 +171,14 @@ impl Driver {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Driver({:#x})", self.handle.addr())
+        write!(formatter, "Driver({:#x?})", self.handle())
     }
+}
+
+fn timed(enter: impl FnOnce()) -> Entered {
+    let begun = Instant::now();
+    enter();
+    Entered { took: begun.elapsed() }
 }
 
 /// A request of a later version.

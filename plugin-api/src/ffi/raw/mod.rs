@@ -11,4 +11,4 @@ mod request;
 pub use driver::{Driver, Entered, in_fork};
 pub use library::{Library, TableFacts};
 pub use recorder::{Call, Chunk, Event, HostShape, Reply};
-pub use request::{Bytes, Request, Slot};
+pub use request::{Bytes, Request};

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ffi::abi::{ABI, AbiSlice, HostApi, PluginTable};
+use crate::ffi::abi::{ABI, AbiSlice, HostApi};
+use crate::ffi::seam::{Lent, ToHost, ToPlugin};
+use crate::ffi::table::lent;
 
 /// Which host a plugin meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +90,7 @@ pub(super) struct Recorder {
     shape: HostShape,
     /// Notes replies as numbers alone, where there are too many to keep.
     pub(super) brief: AtomicBool,
-    /// What the reentrant host calls back into: table, instance, client.
+    /// What the reentrant host calls back into.
     pub(super) reenter: OnceLock<Reenter>,
 }
 
@@ -100,15 +102,9 @@ struct State {
 }
 
 pub(super) struct Reenter {
-    pub(super) table: PluginTable,
-    pub(super) handle: *mut c_void,
+    pub(super) plugin: &'static dyn ToPlugin,
     pub(super) client: u64,
 }
-
-// SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
-unsafe impl Send for Reenter {}
-// SAFETY: as above.
-unsafe impl Sync for Reenter {}
 
 /// The `ctx` of every recorder there is: what comes back is looked up before it is believed.
 static KNOWN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
@@ -124,18 +120,22 @@ struct Newer {
 }
 
 impl Recorder {
-    /// Makes a recorder and the table that leads to it. Both live as long as the process.
-    pub(super) fn new(shape: HostShape) -> (&'static Self, *const c_void) {
-        let recorder: &'static Self = Box::leak(Box::new(Self {
+    /// Makes a recorder, which lives as long as the process.
+    pub(super) fn new(shape: HostShape) -> &'static Self {
+        Box::leak(Box::new(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             shape,
             brief: AtomicBool::new(false),
             reenter: OnceLock::new(),
-        }));
-        let ctx: *mut c_void = std::ptr::from_ref(recorder).cast_mut().cast();
+        }))
+    }
+
+    /// The table that leads to it, for a plugin in this process. It lives as long.
+    pub(super) fn api(&'static self) -> *const c_void {
+        let ctx: *mut c_void = std::ptr::from_ref(self).cast_mut().cast();
         KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(ctx.addr());
-        let size = match shape {
+        let size = match self.shape {
             HostShape::Newer => size_of::<Newer>(),
             HostShape::Older => offset_of!(HostApi, chunk),
             _ => size_of::<HostApi>(),
@@ -145,12 +145,12 @@ impl Recorder {
             HostApi { size: size as u32, abi: ABI, ctx, reply: Some(reply), chunk: Some(chunk), event: Some(event) };
         // Also an older host's table has something behind it: what is read there is no function.
         let mut table = Box::new(Newer { api, more: [usize::MAX; 8] });
-        if shape == HostShape::Older {
+        if self.shape == HostShape::Older {
             // A pointer that is called by whoever does not look at the size.
             table.api.chunk = Some(never);
             table.api.event = Some(never_event);
         }
-        (recorder, std::ptr::from_ref(Box::leak(table)).cast())
+        std::ptr::from_ref(Box::leak(table)).cast()
     }
 
     /// How often a callback was called with a `ctx` that no host gave out.
@@ -219,29 +219,32 @@ impl Recorder {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn reply(&self, call: u64, reply: Reply) {
+impl ToHost for &'static Recorder {
+    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
         let mut state = self.lock();
         state.answered += 1;
         let call = state.calls.entry(call).or_default();
         call.overlapped |= call.inside > 0;
-        let brief = self.brief.load(Ordering::Relaxed);
-        call.replies.push(if brief { Reply { head: None, body: None, ..reply } } else { reply });
+        let kept = if self.brief.load(Ordering::Relaxed) { Lent::default() } else { lent };
+        call.replies.push(Reply { status, head: kept.head.map(<[u8]>::to_vec), body: kept.body.map(<[u8]>::to_vec) });
         drop(state);
         self.changed.notify_all();
-        if let (HostShape::Reentrant, Some(reenter)) = (self.shape, self.reenter.get()) {
-            reenter.call();
+        if let (HostShape::Reentrant, Some(Reenter { plugin, client })) = (self.shape, self.reenter.get()) {
+            plugin.close(*client);
+            plugin.cancel(u64::MAX);
         }
     }
 
-    fn chunk(&self, id: u64, chunk: Chunk) {
+    fn chunk(&self, id: u64, lent: Lent<'_>) {
         let mut state = self.lock();
         let call = state.calls.entry(id).or_default();
         call.overlapped |= call.inside > 0;
         call.inside += 1;
         call.after_reply += usize::from(!call.replies.is_empty());
         call.beyond_credit += usize::from(call.chunks.len() as u64 >= call.credit);
-        call.chunks.push(chunk);
+        call.chunks.push(Chunk { head: lent.head.map(<[u8]>::to_vec), body: lent.body.map(<[u8]>::to_vec) });
         drop(state);
         self.changed.notify_all();
         if self.shape == HostShape::Slow {
@@ -253,22 +256,9 @@ impl Recorder {
         }
     }
 
-    fn event(&self, event: Event) {
-        self.lock().events.push(event);
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        self.lock().events.push(Event { call, level, json: json.map(<[u8]>::to_vec) });
         self.changed.notify_all();
-    }
-}
-
-impl Reenter {
-    fn call(&self) {
-        if let Some(close) = self.table.close {
-            // SAFETY: the contract lets a host call this from within `reply`.
-            unsafe { close(self.handle, self.client) };
-        }
-        if let Some(cancel) = self.table.cancel {
-            // SAFETY: as above.
-            unsafe { cancel(self.handle, u64::MAX) };
-        }
     }
 }
 
@@ -285,26 +275,19 @@ fn recorder(ctx: *mut c_void) -> Option<&'static Recorder> {
 unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
     let Some(recorder) = recorder(ctx) else { return };
     // SAFETY: the plugin lends both slices for this function.
-    let head = unsafe { head.copy() };
-    // SAFETY: as above.
-    let body = unsafe { body.copy() };
-    recorder.reply(call, Reply { status, head, body });
+    recorder.reply(call, status, unsafe { lent(&head, &body) });
 }
 
 unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
     let Some(recorder) = recorder(ctx) else { return };
     // SAFETY: the plugin lends both slices for this function.
-    let head = unsafe { head.copy() };
-    // SAFETY: as above.
-    let body = unsafe { body.copy() };
-    recorder.chunk(call, Chunk { head, body });
+    recorder.chunk(call, unsafe { lent(&head, &body) });
 }
 
 unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
     let Some(recorder) = recorder(ctx) else { return };
     // SAFETY: the plugin lends the slice for this function.
-    let json = unsafe { json.copy() };
-    recorder.event(Event { call, level, json });
+    recorder.event(call, level, unsafe { json.bytes() });
 }
 
 /// Where an older host has nothing: whoever calls it has read beyond the table.

@@ -1,35 +1,6 @@
 //! What a slot is called with.
 
-use crate::Operation;
-
-/// A slot that takes a request, or the one that ends the instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Slot {
-    /// `open`.
-    Open,
-    /// An operation of a client.
-    Operation(Operation),
-    /// `run_local`.
-    RunLocal,
-    /// `shutdown`, which takes no request.
-    Shutdown,
-    /// `target_help`.
-    TargetHelp,
-}
-
-impl Slot {
-    /// The slot's name in the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Operation(operation) => operation.name(),
-            Self::RunLocal => "run_local",
-            Self::Shutdown => "shutdown",
-            Self::TargetHelp => "target_help",
-        }
-    }
-}
+use crate::ffi::seam;
 
 /// The bytes of a slice, or a slice that no host would make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +10,15 @@ pub enum Bytes {
     Lent(Vec<u8>),
     /// NULL and this length.
     Null(usize),
+}
+
+impl Bytes {
+    fn said(&self) -> &[u8] {
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::Null(_) => &[],
+        }
+    }
 }
 
 impl<B: Into<Vec<u8>>> From<B> for Bytes {
@@ -106,5 +86,11 @@ impl Request {
     pub fn fleeting(mut self) -> Self {
         self.loan = Some(Kind::Fleeting);
         self
+    }
+
+    /// What it says, without what is particular about how that is lent.
+    pub(super) fn said(&self) -> seam::Request<'_> {
+        let Self { credit, timeout_ms, .. } = *self;
+        seam::Request { credit, timeout_ms, head: self.head.said(), body: self.body.said() }
     }
 }

@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::ffi::abi::{ABI, ENTRY_SYMBOL};
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Entered, HostShape, Library, Slot, TableFacts, in_fork};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, Entered, HostShape, Library, TableFacts, in_fork};
 use serde_json::Value;
 
 use crate::bench::{Bench, request};

@@ -1,6 +1,6 @@
 //! Giving calls up: at any moment, and each still gets its one reply.
 
-use mlflow_deploy_plugin_api::testing::raw::Slot;
+use mlflow_deploy_plugin_api::ffi::Slot;
 
 use super::operations::once;
 use crate::bench::Bench;

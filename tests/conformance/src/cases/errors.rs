@@ -1,6 +1,7 @@
 //! Errors: what they say, what they never say, and what comes after them.
 
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Operation};
 use serde_json::json;
 

@@ -1,6 +1,7 @@
 //! Inputs and orders of calls that nobody would think of: made up, and the same for the same seed.
 
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 use serde_json::{Map, Value, json};
 
 use super::operations::once;

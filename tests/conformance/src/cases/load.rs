@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library};
 use tempfile::TempDir;
 
@@ -133,8 +134,7 @@ fn live(bench: &Bench) -> Result<(), Mark> {
     let driver = bench.instance()?;
     let target = bench.target().unwrap_or_default();
     let client = driver.fresh_id();
-    let answer =
-        bench.ask(&driver, mlflow_deploy_plugin_api::testing::raw::Slot::Open, client, &bench.open_request(&target))?;
+    let answer = bench.ask(&driver, Slot::Open, client, &bench.open_request(&target))?;
     if let (true, Some((slot, request))) = (answer.is_ok(), bench.easy(&driver)) {
         bench.ask(&driver, slot, client, &request)?;
     }

@@ -1,6 +1,7 @@
 //! Memory and other things of the process: what is lent is not kept, and what is used is given back.
 
-use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Request};
 use serde_json::Value;
 
 use super::process;

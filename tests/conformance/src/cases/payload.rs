@@ -1,7 +1,8 @@
 //! Bad heads and bodies: they get an error, and never a crash.
 
 use mlflow_deploy_plugin_api::Operation;
-use mlflow_deploy_plugin_api::testing::raw::{Bytes, Driver, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Bytes, Driver, Request};
 use serde_json::{Map, Value, json};
 
 use crate::bench::{Answer, Bench, request};

@@ -1,7 +1,8 @@
 //! What MLflow promises of deployments and endpoints, as far as the config lets some be made.
 
 use mlflow_deploy_plugin_api::Operation;
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::Driver;
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, request};

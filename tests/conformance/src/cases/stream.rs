@@ -1,7 +1,8 @@
 //! Streams: no faster than their caller, in order, with one end.
 
 use mlflow_deploy_plugin_api::Operation;
-use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape};
 
 use super::operations::{is_head, once};
 use crate::bench::Bench;

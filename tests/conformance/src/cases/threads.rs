@@ -3,7 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Request, Slot};
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 
 use super::operations::once;
 use crate::bench::Bench;
