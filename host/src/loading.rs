@@ -30,7 +30,7 @@ pub(crate) async fn into_its_own(
     recipe: Recipe,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, Refusal> {
-    on_a_thread(move || RemotePlugin::through(listener, |host| Supervisor::start(recipe, host))).await
+    on_a_thread(move || RemotePlugin::through(listener, |host| Supervisor::start(recipe, host, Box::new(|_| {})))).await
 }
 
 /// Does what blocks where nobody is kept waiting.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::manifest::TARGET;
 
-use crate::LockedPlugin;
+use crate::{Death, LockedPlugin};
 
 /// Why a file is not used as a plugin. It is shown as its reason and its fix.
 #[derive(Clone, Debug)]
@@ -23,12 +23,7 @@ pub enum Refusal {
     /// It was written to, or replaced, between two looks at it.
     Changed,
     /// The process that it was loaded in ended.
-    Crashed {
-        /// How the process ended: what comes after "its process".
-        how: String,
-        /// The last lines of its log.
-        log: Vec<String>,
-    },
+    Crashed(Death),
     /// Its `init` said that it failed, or took the process's other threads by surprise.
     Init(String),
     /// The manifest is there, but wrong.
@@ -111,9 +106,9 @@ impl Refusal {
         match self {
             Self::Abi { plugin, host } => format!("speaks plugin ABI {plugin}, and this host ABI {host}"),
             Self::Changed => "changed while it was looked at".to_owned(),
-            Self::Crashed { how, log } => match log.last() {
-                Some(line) => format!("its process {how} while it was loaded; its log ends with `{line}`"),
-                None => format!("its process {how} while it was loaded"),
+            Self::Crashed(death) => match death.log().last() {
+                Some(line) => format!("its process {death} while it was loaded; its log ends with `{line}`"),
+                None => format!("its process {death} while it was loaded"),
             },
             Self::Init(what) => format!("failed to start: {what}"),
             Self::Manifest(what) => format!("its manifest is invalid: {what}"),
@@ -156,7 +151,8 @@ impl Refusal {
             Self::Abi { .. } => "upgrade the plugin",
             Self::Changed => "try again when nobody writes to it any more",
             Self::Init(_) => "see to what it needs, or tell its author",
-            Self::Crashed { .. } | Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => {
+            Self::Crashed(death) if death.is_from_outside() => "see who ended it, and whether there is memory left",
+            Self::Crashed(_) | Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => {
                 "get another version of it, or tell its author"
             }
             Self::MissingDependency { .. } => "install it, or name the folder that it is in in `LD_LIBRARY_PATH`",

@@ -6,16 +6,18 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::ffi::ToHost;
+use mlflow_deploy_plugin_api::manifest::Manifest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::environment;
 use super::log::Log;
 use super::message::{Malformed, Message, PROTOCOL};
 use super::receiver::Receiver;
@@ -47,6 +49,14 @@ pub(crate) struct Recipe {
     pub(crate) environment: Vec<(OsString, OsString)>,
 }
 
+impl Recipe {
+    /// A process that sees of this one's environment what the plugin declares.
+    pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest) -> Self {
+        let environment = environment::seen(std::env::vars_os(), &manifest.environment);
+        Self { program, library: library.to_owned(), environment }
+    }
+}
+
 /// A process, its connection, and its log. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -57,22 +67,28 @@ pub(crate) struct Child {
     is_reaped: bool,
 }
 
-/// How a process ended.
+/// How a plugin's process ended. It is shown as what comes after "its process", such as `was ended by signal 6 (SIGABRT)`.
 #[derive(Clone, Debug)]
-pub(crate) struct Death {
-    /// The end itself, such as `was ended by signal 6 (SIGABRT)`: what comes after "its process".
-    pub(crate) how: String,
-    /// The last lines of its log.
-    pub(crate) log: Vec<String>,
-    /// Whether somebody else may have ended it: the user, or a system without memory.
-    is_from_outside: bool,
+pub struct Death {
+    how: String,
+    signal: Option<i32>,
+    log: Vec<String>,
 }
 
 impl Death {
-    /// Why a plugin is refused whose process ended while it was loaded. What somebody else did is not held against it.
-    fn while_loading(self) -> Refusal {
-        let Self { how, log, is_from_outside } = self;
-        if is_from_outside { Refusal::Init(format!("its process {how}")) } else { Refusal::Crashed { how, log } }
+    /// The signal that ended it, where one did.
+    pub fn signal(&self) -> Option<i32> {
+        self.signal
+    }
+
+    /// The last lines that it printed, oldest first.
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// Whether somebody else may have ended it: the user, or a system without memory.
+    pub fn is_from_outside(&self) -> bool {
+        self.signal.is_some_and(|signal| OUTSIDE.contains(&signal))
     }
 }
 
@@ -125,7 +141,7 @@ impl Child {
                 Woken::End => {
                     let death = child.bury();
                     return Err(if is_greeted {
-                        death.while_loading()
+                        Refusal::Crashed(death)
                     } else {
                         no_plugin_host(recipe, &format!("it {death}"))
                     });
@@ -224,7 +240,7 @@ impl Child {
     /// Ends the process, for this reason.
     pub(crate) fn end(mut self, why: impl Into<String>) -> Death {
         self.reap();
-        Death { how: why.into(), log: self.log.last(), is_from_outside: false }
+        Death { how: why.into(), signal: None, log: self.log.last() }
     }
 
     /// Finds out how the process ended whose connection has.
@@ -235,13 +251,11 @@ impl Child {
             std::thread::sleep(Duration::from_millis(1));
         }
         let had_died = self.has_died();
-        let (how, is_from_outside) = match self.reap() {
-            Some(status) if had_died => {
-                (describe(status), status.signal().is_some_and(|signal| OUTSIDE.contains(&signal)))
-            }
-            _ => ("closed its connection, and was ended".to_owned(), false),
+        let (how, signal) = match self.reap() {
+            Some(status) if had_died => (describe(status), status.signal()),
+            _ => ("closed its connection, and was ended".to_owned(), None),
         };
-        Death { how, log: self.log.last(), is_from_outside }
+        Death { how, signal, log: self.log.last() }
     }
 
     /// Ends the process and all that it has started, and takes in the rest of its log.

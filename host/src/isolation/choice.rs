@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
 
 use super::child::Recipe;
-use super::environment;
 use crate::Refusal;
 use crate::search_path::environment as variable;
 
@@ -36,8 +35,7 @@ impl IsolationChoice {
         let is_chosen = self.all || self.names.contains(&manifest.name);
         let why = must_be_isolated(manifest).or(is_chosen.then_some("so it is configured"));
         let Some(why) = why else { return Ok(None) };
-        let environment = environment::seen(std::env::vars_os(), &manifest.environment);
-        Ok(Some(Recipe { program: self.program(why)?, library: library.to_owned(), environment }))
+        Ok(Some(Recipe::new(self.program(why)?, library, manifest)))
     }
 
     /// How to start a process with a plugin that will run in this one, and sees all that this one does.
@@ -48,10 +46,15 @@ impl IsolationChoice {
 
     /// The program that hosts plugins.
     fn program(&self, why: &'static str) -> Result<PathBuf, Refusal> {
-        let searched = places(self.program.as_deref(), variable, std::env::current_exe().ok().as_deref());
-        let found = searched.iter().find(|path| path.is_file()).cloned();
-        found.ok_or(Refusal::NeedsIsolation { why, searched })
+        program(self.program.as_deref(), why)
     }
+}
+
+/// The program that hosts plugins: the one that is named, or the one that is found.
+pub(super) fn program(named: Option<&Path>, why: &'static str) -> Result<PathBuf, Refusal> {
+    let searched = places(named, variable, std::env::current_exe().ok().as_deref());
+    let found = searched.iter().find(|path| path.is_file()).cloned();
+    found.ok_or(Refusal::NeedsIsolation { why, searched })
 }
 
 /// What makes a plugin run in a process of its own whatever the host is told.

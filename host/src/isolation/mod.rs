@@ -8,12 +8,14 @@
 //! | `choice`, `environment` | host | which plugins, the program, and what it sees of the environment |
 //! | `child`, `log` | host | starts a process, listens to it, finds out how it ended |
 //! | `supervisor`, `calls` | host | makes calls, ends them where the process dies, starts it anew |
+//! | `isolate` | host | the same for programs that check plugins |
 //! | `serve` | plugin | loads the library, and passes calls on to it |
 
 mod calls;
 mod child;
 mod choice;
 mod environment;
+mod isolate;
 mod log;
 mod message;
 mod receiver;
@@ -24,7 +26,9 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
+pub use child::Death;
 pub(crate) use child::{Child, Recipe};
 pub(crate) use choice::IsolationChoice;
+pub use isolate::{isolate, plugin_host};
 pub use serve::serve_plugin;
 pub(crate) use supervisor::Supervisor;

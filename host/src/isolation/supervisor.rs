@@ -47,16 +47,23 @@ struct Shared {
     calls: Mutex<Calls>,
     /// When the process was started, lately.
     starts: Mutex<VecDeque<Instant>>,
+    /// Whoever is told that it has died.
+    died: Box<dyn Fn(&Death) + Send + Sync>,
 }
 
 impl Supervisor {
-    /// Starts the process and waits until the plugin has been loaded in it.
-    pub(crate) fn start(recipe: Recipe, host: Arc<dyn ToHost>) -> Result<Self, Refusal> {
+    /// Starts the process and waits until the plugin has been loaded in it. `died` is told of each of its ends that
+    /// nobody has asked for, before any call is.
+    pub(crate) fn start(
+        recipe: Recipe,
+        host: Arc<dyn ToHost>,
+        died: Box<dyn Fn(&Death) + Send + Sync>,
+    ) -> Result<Self, Refusal> {
         let identity = Identity::at(&recipe.library).map_err(|error| Refusal::Unreadable(error.to_string()))?;
         let (child, slots) = Child::start(&recipe, host.as_ref())?;
         let (link, wake) = link(&child).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         let (calls, starts) = (Mutex::new(Calls::new(link)), Mutex::new(VecDeque::from([Instant::now()])));
-        let shared = Arc::new(Shared { recipe, identity, host, slots: AtomicU64::new(slots), calls, starts });
+        let shared = Arc::new(Shared { recipe, identity, host, slots: AtomicU64::new(slots), calls, starts, died });
         let attending = Arc::clone(&shared);
         spawn(move || attending.attend(child, &wake)).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         Ok(Self(shared))
@@ -170,7 +177,8 @@ impl Shared {
                 break child.end(format!("did not react for {PATIENCE} s, and was ended"));
             }
         };
-        let error = died(&death);
+        (self.died)(&death);
+        let error = crashed(&death);
         let unanswered = self.lock().ended(error.clone());
         self.fail(&unanswered, &to_json(&error));
     }
@@ -284,7 +292,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// What a call gets whose process has died.
-fn died(death: &Death) -> Error {
+fn crashed(death: &Death) -> Error {
     let error = Error::new(ErrorCode::PLUGIN_CRASHED, format!("the plugin's process {death}"));
-    death.log.iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))
+    death.log().iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))
 }

@@ -59,7 +59,8 @@ impl Trials {
         let (Standing::New(digest), Some(memory)) = (standing, &self.0) else { return };
         let quarantined = match outcome {
             Ok(_) => None,
-            Err(Refusal::Crashed { how, .. }) => Some(format!("its process {how}")),
+            // What somebody else did is not held against it.
+            Err(Refusal::Crashed(death)) if !death.is_from_outside() => Some(format!("its process {death}")),
             Err(refusal @ Refusal::TimedOut(_)) => Some(format!("it {}", refusal.reason())),
             Err(_) => return,
         };
