@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::child::{Job, Line, Teller};
 use crate::config::Config;
+use crate::isolated;
 use crate::mark::Mark;
 
 /// What a case works with.
@@ -79,8 +80,15 @@ impl Bench {
     }
 
     pub(crate) fn library(&self) -> Result<Library, Mark> {
+        self.library_at(self.plugin())
+    }
+
+    fn library_at(&self, file: &Path) -> Result<Library, Mark> {
+        if self.job.plugin_host.is_some() {
+            return Err(Mark::fault("a case that looks at the library itself was run isolated"));
+        }
         self.say("loads the library");
-        Library::open(self.plugin()).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
+        Library::open(file).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
     }
 
     pub(crate) fn table(&self) -> Result<PluginTable, Mark> {
@@ -92,7 +100,17 @@ impl Bench {
     }
 
     pub(crate) fn instance_for(&self, shape: HostShape) -> Result<Driver, Mark> {
-        let table = self.table()?;
+        self.instance_of(self.plugin(), shape)
+    }
+
+    /// An instance of the plugin, or of a copy of it.
+    pub(crate) fn instance_of(&self, file: &Path, shape: HostShape) -> Result<Driver, Mark> {
+        if let Some(program) = &self.job.plugin_host {
+            let manifest = self.manifest()?;
+            self.say("starts the plugin in a process of its own");
+            return isolated::start((program, file), &manifest, shape, &self.teller);
+        }
+        let table = self.library_at(file)?.table().map_err(|error| Mark::fail(error.to_string()))?;
         self.say("calls `init`");
         Driver::start(table, shape).ok_or_else(|| Mark::fail("`init` returned NULL"))
     }

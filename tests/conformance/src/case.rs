@@ -19,6 +19,8 @@ pub struct Case {
     pub(crate) needs: Stage,
     pub(crate) is_gate: bool,
     pub(crate) process: Process,
+    /// Why it cannot be checked where the plugin is in a process of its own.
+    pub(crate) inside: Option<&'static str>,
     pub(crate) check: fn(&Bench) -> Result<(), Mark>,
 }
 
@@ -58,6 +60,15 @@ pub(crate) enum Stage {
     Client,
 }
 
+/// Why a case needs the plugin inside: it looks at what the library exports, at its table, or at pointers.
+pub(crate) const LIBRARY: &str = "it looks at the library itself";
+
+/// Why a case needs the plugin inside: it looks at memory, threads, files or signals.
+pub(crate) const PROCESS: &str = "it looks at the process that the plugin is loaded into";
+
+/// Why a case needs the plugin inside: no message says what it would make a plugin read.
+pub(crate) const LENT: &str = "a process of the plugin's own gets messages, and is lent nothing";
+
 /// What is particular about a case's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
@@ -80,7 +91,7 @@ impl Case {
         check: fn(&Bench) -> Result<(), Mark>,
     ) -> Self {
         let (level, needs, process) = (Level::Required, Stage::Client, Process::Plain);
-        Self { id, clause, level, says, needs, is_gate: false, process, check }
+        Self { id, clause, level, says, needs, is_gate: false, process, inside: None, check }
     }
 
     pub(crate) const fn recommended(mut self) -> Self {
@@ -101,6 +112,12 @@ impl Case {
 
     pub(crate) const fn process(mut self, process: Process) -> Self {
         self.process = process;
+        self
+    }
+
+    /// It needs the plugin to be loaded into its own process, for this reason: where that is not so, it is skipped.
+    pub(crate) const fn inside(mut self, why: &'static str) -> Self {
+        self.inside = Some(why);
         self
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) plugin: PathBuf,
     pub(crate) config: Config,
     pub(crate) seed: u64,
+    /// The program that hosts the plugin, where it is to run in a process of its own.
+    pub(crate) plugin_host: Option<PathBuf>,
     /// How long a reply may take, in milliseconds.
     pub(crate) patience_ms: u64,
 }
@@ -41,6 +43,14 @@ pub(crate) enum Line {
     Fail(String),
     Warn(String),
     Skip(String),
+    /// The plugin's own process ended.
+    Died {
+        /// What comes after "its process".
+        how: String,
+        signal: Option<i32>,
+        /// What it printed last.
+        log: Vec<String>,
+    },
     /// The harness could not do its work.
     Fault(String),
 }

@@ -7,6 +7,7 @@ mod cases;
 mod child;
 pub mod config;
 mod contract;
+mod isolated;
 mod mark;
 pub mod report;
 mod run;

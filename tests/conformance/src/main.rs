@@ -22,6 +22,12 @@ struct Arguments {
     /// What has to be known of the target: options, environment, and calls that work
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Run the plugin in a process of its own, as hosts isolate plugins; cases that look inside are skipped
+    #[arg(long)]
+    isolated: bool,
+    /// The program that isolates it; MLFLOW_DEPLOY_PLUGIN_HOST, or the `mlflow-deploy-plugin-host` beside this one, else
+    #[arg(long, value_name = "FILE", requires = "isolated")]
+    plugin_host: Option<PathBuf>,
     /// Only these cases, by their names or the first words of them, such as `load`
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
@@ -80,6 +86,8 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
             if let Some(path) = &arguments.config {
                 options.config = Config::read(path).map_err(|error| error.to_string())?;
             }
+            options.isolated = arguments.isolated;
+            options.plugin_host.clone_from(&arguments.plugin_host);
             options.only.clone_from(&arguments.only);
             options.seed = arguments.seed.unwrap_or(options.seed);
             options.timeout = Duration::from_secs_f64(arguments.timeout);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::case::{Case, Level, Process, Stage};
 use crate::child::{Job, Line};
 use crate::config::Config;
 use crate::report::{Report, Result as CaseResult, Verdict};
-use crate::sandbox::{End, Outcome, Sandbox, signal};
+use crate::sandbox::{End, Outcome, Sandbox, signal_name};
 
 /// How a plugin is to be checked.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct Options {
     pub timeout: Duration,
     /// How many cases run at once.
     pub jobs: usize,
+    /// Whether the plugin runs in a process of its own, as hosts isolate plugins. Cases that look inside are skipped then.
+    pub isolated: bool,
+    /// The program that hosts it there, instead of the one that [`mlflow_deploy::plugin_host`] finds.
+    pub plugin_host: Option<PathBuf>,
     pub(crate) arguments: Vec<OsString>,
 }
 
@@ -44,6 +49,8 @@ impl Default for Options {
             seed: fastrand::u64(..),
             timeout: Duration::from_secs(60),
             jobs: thread::available_parallelism().map_or(1, usize::from),
+            isolated: false,
+            plugin_host: None,
             arguments: Vec::new(),
         }
     }
@@ -67,6 +74,9 @@ pub enum Fault {
     /// This program cannot be started again.
     #[error("failed to find this very program, which is started again for each case: {0}")]
     NoProgram(std::io::Error),
+    /// The program that plugins are isolated with is not there.
+    #[error("failed to find the program that a plugin is isolated with: {0}")]
+    NoPluginHost(mlflow_deploy::Refusal),
 }
 
 /// Checks a plugin. It is never loaded into this process: see [`child`](crate::child()), which has to be called first.
@@ -83,7 +93,9 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, Fault> {
         timeout: options.timeout,
     };
     let manifest = manifest::read(&plugin).ok();
-    let runner = Runner { sandbox, options, manifest: manifest.as_ref(), plugin: &plugin };
+    let find = || mlflow_deploy::plugin_host(options.plugin_host.as_deref()).map_err(Fault::NoPluginHost);
+    let plugin_host = options.isolated.then(find).transpose()?;
+    let runner = Runner { sandbox, options, manifest: manifest.as_ref(), plugin: &plugin, plugin_host };
     let mut results = runner.gates(&chosen);
     let blocked = chosen
         .iter()
@@ -102,6 +114,7 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, Fault> {
         name: manifest.as_ref().map(|manifest| manifest.name.clone()),
         version: manifest.as_ref().map(|manifest| manifest.version.clone()),
         plugin,
+        isolated: options.isolated,
         seed: options.seed,
         took: begun.elapsed(),
         results: chosen.iter().filter_map(|case| results.remove(case.id)).collect(),
@@ -125,6 +138,8 @@ struct Runner<'a> {
     options: &'a Options,
     manifest: Option<&'a Manifest>,
     plugin: &'a Path,
+    /// The program that hosts the plugin, where it is to be isolated.
+    plugin_host: Option<PathBuf>,
 }
 
 type Results = BTreeMap<&'static str, CaseResult>;
@@ -161,12 +176,16 @@ impl Runner<'_> {
     }
 
     fn one(&self, case: &Case) -> CaseResult {
+        if let (Some(why), true) = (case.inside, self.options.isolated) {
+            return CaseResult::new(case, Verdict::Skip, format!("{why}: run without `--isolated`"));
+        }
         let begun = Instant::now();
         let job = Job {
             case: case.id.to_owned(),
             plugin: self.plugin.to_owned(),
             config: self.options.config.clone(),
             seed: self.options.seed,
+            plugin_host: self.plugin_host.clone(),
             patience_ms: u64::try_from(self.options.timeout.as_millis() / 3).unwrap_or(u64::MAX),
         };
         let ran = self.sandbox.run(&job, case.process, &self.environment(case.process));
@@ -209,7 +228,8 @@ impl Runner<'_> {
 
 /// Turns what became of a process into a verdict on the plugin.
 fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
-    let (verdict, message, signal) = match outcome.end {
+    let Outcome { end, mut log } = outcome;
+    let (verdict, message, signal) = match end {
         End::Told(Line::Pass) => (Verdict::Pass, String::new(), None),
         End::Told(Line::Skip(why)) => (Verdict::Skip, why, None),
         End::Told(Line::Warn(why)) => (Verdict::Warn, why, None),
@@ -217,27 +237,35 @@ fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
         End::Told(Line::Fault(why)) => (Verdict::Fault, why, None),
         End::Told(Line::Begun | Line::Log(_)) => (Verdict::Fault, "the case told no verdict".to_owned(), None),
         End::Hung => (Verdict::Fail, format!("it hung: no end after {} s", timeout.as_secs_f64()), None),
-        End::Died(status) => match signal(status) {
-            // Neither a plugin's crash nor anything of ours ends a process so: the system or a person did.
-            Some(name) if ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM"].contains(&name.as_str()) => {
-                (Verdict::Fault, format!("somebody ended the case's process with {name}: out of memory?"), Some(name))
-            }
-            Some(name) => (Verdict::Fail, format!("it crashed: {name}"), Some(name)),
-            None => (Verdict::Fail, format!("it ended the process, with {status}"), None),
-        },
+        End::Told(Line::Died { how, signal, log: printed }) => {
+            log.extend(printed.into_iter().map(|line| format!("its log: {line}")));
+            died(signal, format!("its process {how}"))
+        }
+        End::Died(status) => died(status.signal(), format!("it ended the process, with {status}")),
     };
     let verdict = match (verdict, case.level) {
         (Verdict::Fail, Level::Recommended) => Verdict::Warn,
         (verdict, _) => verdict,
     };
     let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
-    let log = if is_bad { outcome.log } else { Vec::new() };
+    let log = if is_bad { log } else { Vec::new() };
     CaseResult { signal, log, ..CaseResult::new(case, verdict, message) }
+}
+
+/// What the end of a process says of the plugin in it: by its signal, or else by these words.
+fn died(signal: Option<i32>, otherwise: String) -> (Verdict, String, Option<String>) {
+    match signal.map(signal_name) {
+        // Neither a plugin's crash nor anything of ours ends a process so: the system or a person did.
+        Some(name) if ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM"].contains(&name.as_str()) => {
+            (Verdict::Fault, format!("somebody ended the case's process with {name}: out of memory?"), Some(name))
+        }
+        Some(name) => (Verdict::Fail, format!("it crashed: {name}"), Some(name)),
+        None => (Verdict::Fail, otherwise, None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
     use super::*;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -173,7 +173,7 @@ impl Output {
 }
 
 /// The name of a signal, such as `SIGSEGV`.
-pub(crate) fn signal(status: ExitStatus) -> Option<String> {
+pub(crate) fn signal_name(number: i32) -> String {
     const NAMES: [(Signal, &str); 14] = [
         (Signal::ABORT, "SIGABRT"),
         (Signal::ALARM, "SIGALRM"),
@@ -190,7 +190,6 @@ pub(crate) fn signal(status: ExitStatus) -> Option<String> {
         (Signal::TRAP, "SIGTRAP"),
         (Signal::XCPU, "SIGXCPU"),
     ];
-    let number = status.signal()?;
     let name = NAMES.iter().find(|(signal, _)| signal.as_raw() == number);
-    Some(name.map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned()))
+    name.map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_owned())
 }

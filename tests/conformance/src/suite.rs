@@ -44,6 +44,18 @@ impl Suite {
         self
     }
 
+    /// Runs the plugin in a process of its own, as hosts isolate plugins.
+    pub fn isolated(mut self) -> Self {
+        self.options.isolated = true;
+        self
+    }
+
+    /// Isolates the plugin with this program, in the place of the `mlflow-deploy-plugin-host` that is found.
+    pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
+        self.options.plugin_host = Some(program.into());
+        self
+    }
+
     /// Takes these options in the place of the usual ones.
     pub fn options(mut self, options: Options) -> Self {
         self.options = Options { arguments: self.options.arguments, ..options };

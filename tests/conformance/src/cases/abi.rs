@@ -10,46 +10,58 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, Entered, HostShape, Library
 use serde_json::Value;
 
 use crate::bench::{Bench, request};
-use crate::case::{Case, Stage};
+use crate::case::{Case, LIBRARY, PROCESS, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("abi-entry", "abi.entry", "The library exports `mlflow_deploy_plugin_v1`.", entry)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-table", "abi.table", "`mlflow_deploy_plugin_v1` returns a table.", table)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-size", "abi.size", "The table begins with its size, which holds whole functions.", size)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-version", "abi.version", "The table says that it speaks ABI 1.", version)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-functions", "abi.functions", "The table has every function that a plugin must have.", functions)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-layout", "abi.layout", "A Rust plugin's table is laid out as the host's.", layout)
+        .inside(LIBRARY)
         .needs(Stage::Library)
         .gate(),
     Case::new("abi-same-table", "abi.lasting", "The table stays the same one, whichever thread asks.", same_table)
+        .inside(LIBRARY)
         .needs(Stage::Table),
     Case::new("abi-init", "abi.init", "`init` makes an instance.", init).needs(Stage::Table).gate(),
     Case::new("abi-init-null", "abi.no-host", "`init` returns NULL where it is given no host.", init_null)
+        .inside(LIBRARY)
         .needs(Stage::Table),
     Case::new("abi-two-instances", "abi.instances", "Two instances are apart, and answer to their own hosts.", two)
+        .inside(LIBRARY)
         .needs(Stage::Instance),
-    Case::new("abi-context", "abi.context", "Callbacks get the `ctx` of their own host back.", context),
+    Case::new("abi-context", "abi.context", "Callbacks get the `ctx` of their own host back.", context).inside(LIBRARY),
     Case::new("abi-older-host", "abi.older-host", "It does with a host that has `reply` and nothing after it.", older)
+        .inside(LIBRARY)
         .needs(Stage::Instance),
     Case::new("abi-newer-host", "abi.newer-host", "It does with a host whose table is longer than it knows.", newer)
+        .inside(LIBRARY)
         .needs(Stage::Instance),
     Case::new(
         "abi-newer-request",
         "abi.newer-request",
         "A request that is longer than it knows is read.",
         newer_request,
-    ),
+    )
+    .inside(LIBRARY),
     Case::new("abi-large-ids", "abi.ids", "Ids are 64 bits wide, and come back whole.", large_ids),
     Case::new("abi-unknown-ids", "abi.unknown-ids", "Ids that it does not know do nothing.", unknown_ids),
     Case::new(
@@ -58,7 +70,7 @@ pub(super) const CASES: &[Case] = &[
         "A call of a client that is not open is replied to.",
         no_client,
     ),
-    Case::new("abi-prompt", "abi.prompt", "Its functions return within 50 ms.", prompt),
+    Case::new("abi-prompt", "abi.prompt", "Its functions return within 50 ms.", prompt).inside(LIBRARY),
     Case::new("abi-reentrant", "abi.reentrant", "A host may close and cancel from within `reply`.", reentrant)
         .needs(Stage::Instance),
     Case::new("abi-shutdown", "abi.shutdown", "`shutdown` is replied to, once.", shutdown).needs(Stage::Instance),
@@ -74,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
         "Events are JSON with a message, of a level and a call that there are.",
         events,
     ),
-    Case::new("abi-fork", "abi.fork", "After a fork calls are answered at once.", fork),
+    Case::new("abi-fork", "abi.fork", "After a fork calls are answered at once.", fork).inside(PROCESS),
 ];
 
 fn facts(bench: &Bench) -> Result<TableFacts, Mark> {

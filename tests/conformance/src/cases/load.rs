@@ -10,29 +10,39 @@ use tempfile::TempDir;
 
 use super::process;
 use crate::bench::Bench;
-use crate::case::{Case, Process, Stage};
+use crate::case::{Case, LIBRARY, PROCESS, Process, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("load-opens", "load.complete", "The library loads with every symbol that it needs.", opens)
+        .inside(LIBRARY)
         .needs(Stage::File)
         .gate(),
     Case::new("load-twice", "load.once", "Loading it a second time gives the same table, and does no harm.", twice)
+        .inside(LIBRARY)
         .needs(Stage::Instance),
     Case::new("load-elsewhere", "load.anywhere", "A copy of it in another folder works as well.", elsewhere)
         .needs(Stage::Instance),
     Case::new("load-stripped", "load.environment", "It loads and starts with nothing in its environment.", starts)
         .needs(Stage::Instance)
         .process(Process::Stripped),
-    Case::new("load-quiet", "load.quiet", "Loading and starting it prints nothing.", quiet).needs(Stage::Instance),
+    Case::new("load-quiet", "load.quiet", "Loading and starting it prints nothing.", quiet)
+        .inside(PROCESS)
+        .needs(Stage::Instance),
     Case::new("load-threads", "load.idle", "Loading and starting it starts no thread.", starts_no_thread)
+        .inside(PROCESS)
         .needs(Stage::Instance),
     Case::new("load-files", "load.files", "Loading and starting it opens no socket, and no file to write to.", files)
+        .inside(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-fast", "load.fast", "Loading and starting it takes less than 50 ms.", fast).needs(Stage::Instance),
+    Case::new("load-fast", "load.fast", "Loading and starting it takes less than 50 ms.", fast)
+        .inside(PROCESS)
+        .needs(Stage::Instance),
     Case::new("load-signals", "load.signals", "It leaves the process's signals as they are.", signals)
+        .inside(PROCESS)
         .needs(Stage::Instance),
     Case::new("load-state", "load.state", "It leaves the environment, the folder and the file mode mask alone.", state)
+        .inside(PROCESS)
         .needs(Stage::Instance),
 ];
 
@@ -56,11 +66,7 @@ fn twice(bench: &Bench) -> Result<(), Mark> {
 fn elsewhere(bench: &Bench) -> Result<(), Mark> {
     let (_folder, copy) = copy(bench, "elsewhere-")?;
     bench.say("loads a copy from another folder");
-    let library = Library::open(&copy).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))?;
-    let table = library.table().map_err(|error| Mark::fail(format!("in another folder, {error}")))?;
-    bench.say("calls `init`");
-    ensure!(Driver::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
-    Ok(())
+    bench.instance_of(&copy, HostShape::Current).map(drop)
 }
 
 /// A copy of the plugin in a folder of its own.

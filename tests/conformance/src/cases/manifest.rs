@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::manifest::{self, Panic, ReadError, TARGET};
 use serde_json::{Map, Value};
 
 use crate::bench::Bench;
-use crate::case::{Case, Stage};
+use crate::case::{Case, LIBRARY, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("manifest-abi", "manifest.abi", "It names the version of the contract that the plugin speaks.", abi)
         .needs(Stage::File),
     Case::new("manifest-panic", "manifest.panic", "It does not say that a panic ends the process.", panic)
+        .inside("a panic that ends the process ends one of the plugin's own")
         .needs(Stage::File),
     Case::new("manifest-schema", "manifest.schema", "Options and config are described in JSON Schema.", schema)
         .needs(Stage::File),
@@ -39,6 +40,7 @@ pub(super) const CASES: &[Case] = &[
     .needs(Stage::File)
     .recommended(),
     Case::new("manifest-operations", "manifest.operations", "Every operation that it names has a slot.", operations)
+        .inside(LIBRARY)
         .needs(Stage::Table),
 ];
 

@@ -6,25 +6,29 @@ use serde_json::Value;
 
 use super::process;
 use crate::bench::{Answer, Bench, request};
-use crate::case::Case;
+use crate::case::{Case, LENT, PROCESS};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("memory-lent", "memory.lent", "What a request lends is not read after the slot has returned.", lent),
-    Case::new("memory-bounds", "memory.bounds", "Slices are read to their length, and no further.", bounds),
-    Case::new("memory-calls", "memory.calls", "Memory does not grow over 10 000 calls.", calls),
+    Case::new("memory-lent", "memory.lent", "What a request lends is not read after the slot has returned.", lent)
+        .inside(LENT),
+    Case::new("memory-bounds", "memory.bounds", "Slices are read to their length, and no further.", bounds)
+        .inside(LENT),
+    Case::new("memory-calls", "memory.calls", "Memory does not grow over 10 000 calls.", calls).inside(PROCESS),
     Case::new(
         "memory-clients",
         "memory.clients",
         "Clients that are closed leave no memory, file or thread behind.",
         clients,
-    ),
+    )
+    .inside(PROCESS),
     Case::new(
         "memory-instances",
         "memory.instances",
         "Instances that are shut down leave no thread behind.",
         instances,
-    ),
+    )
+    .inside(PROCESS),
 ];
 
 /// Asks everything with what `change` makes of each sample.

@@ -15,7 +15,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("stream-one-end", "stream.one-end", "A stream ends with one reply, and nothing comes after it.", one_end),
     Case::new("stream-cancel", "stream.cancel", "A stream that waits for credit ends when it is cancelled.", cancel),
     Case::new("stream-close", "stream.close", "A stream ends when its client is closed.", close),
-    Case::new("stream-serial", "stream.serial", "Chunks and reply of one stream come one after the other.", serial),
+    Case::new("stream-serial", "stream.serial", "Chunks and reply of one stream come one after the other.", serial)
+        .inside("messages between processes cannot overlap"),
     Case::new("stream-chunk-head", "stream.chunk-head", "A chunk's head is empty, or names its format.", chunk_head),
     Case::new("stream-much-credit", "stream.much-credit", "Credit without end does no harm.", much_credit),
     Case::new("stream-plain", "stream.plain", "A call that is no stream sends no chunks.", plain),

@@ -10,6 +10,7 @@ pub(super) fn write(report: &Report) -> String {
         "plugin": report.plugin,
         "name": report.name,
         "version": report.version,
+        "mode": report.mode(),
         "seed": report.seed,
         "conformant": match report.exit_code() { 0 => Some(true), 1 => Some(false), _ => None },
         "seconds": report.took.as_secs_f64(),

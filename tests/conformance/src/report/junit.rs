@@ -11,6 +11,7 @@ pub(super) fn write(report: &Report) -> String {
         let Some(first) = results.first() else { continue };
         let mut suite = TestSuite::new(family(first));
         suite.add_property(("plugin", report.plugin.display().to_string().as_str()));
+        suite.add_property(("mode", report.mode()));
         suite.add_property(("seed", report.seed.to_string().as_str()));
         suite.set_time(results.iter().map(|result| result.took).sum());
         suite.add_test_cases(results.iter().map(|result| one(report, result)));

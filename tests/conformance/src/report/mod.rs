@@ -25,6 +25,8 @@ pub struct Report {
     pub name: Option<String>,
     /// Its version, where its manifest could be read.
     pub version: Option<String>,
+    /// Whether the plugin ran in a process of its own, as hosts isolate plugins.
+    pub isolated: bool,
     /// The seed: with the same one, the same is made up.
     pub seed: u64,
     /// How long it all took.
@@ -150,10 +152,16 @@ impl Report {
 
     /// The plugin, its version, and its file.
     fn title(&self) -> String {
-        match (&self.name, &self.version) {
+        let title = match (&self.name, &self.version) {
             (Some(name), Some(version)) => format!("{name} {version} ({})", self.plugin.display()),
             _ => self.plugin.display().to_string(),
-        }
+        };
+        if self.isolated { format!("{title}, isolated") } else { title }
+    }
+
+    /// How the plugin ran.
+    fn mode(&self) -> &'static str {
+        if self.isolated { "isolated" } else { "loaded" }
     }
 
     /// The verdict on all of it, in one sentence.
@@ -180,6 +188,8 @@ impl Report {
 
     /// The command that runs one case again, with the same seed.
     fn again(&self, result: &Result) -> String {
-        format!("mlflow-deploy-conformance {} --only {} --seed {}", self.plugin.display(), result.id, self.seed)
+        let isolated = if self.isolated { " --isolated" } else { "" };
+        let (plugin, seed) = (self.plugin.display(), self.seed);
+        format!("mlflow-deploy-conformance {plugin}{isolated} --only {} --seed {seed}", result.id)
     }
 }
