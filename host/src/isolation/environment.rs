@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use mlflow_deploy_plugin_api::manifest::EnvironmentVariable;
 
 /// What every program may see: where things are, which language is spoken, whom to trust, and how the network is
-/// reached; and where the system's loader finds libraries, so that it finds the same as in this process.
-const NAMES: [&str; 14] = [
+/// reached, with what says that `HTTP_PROXY` came with a request and is not to be believed; and where the system's loader
+/// finds libraries, so that it finds the same as in this process.
+const NAMES: [&str; 15] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -15,6 +16,7 @@ const NAMES: [&str; 14] = [
     "HTTPS_PROXY",
     "ALL_PROXY",
     "NO_PROXY",
+    "REQUEST_METHOD",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
     "http_proxy",
@@ -48,10 +50,20 @@ mod tests {
     fn only_what_is_declared_or_needed_is_seen() {
         let declared: Vec<EnvironmentVariable> =
             serde_json::from_str(r#"[{"name": "MY_TOKEN", "secret": true}, {"name": "MY_HOST"}]"#).unwrap();
-        let all = ["HOME", "LC_ALL", "XDG_STATE_HOME", "SSL_CERT_FILE", "no_proxy", "MY_TOKEN", "OTHER_TOKEN", "LCD"];
+        let all = [
+            "HOME",
+            "LC_ALL",
+            "XDG_STATE_HOME",
+            "SSL_CERT_FILE",
+            "no_proxy",
+            "REQUEST_METHOD",
+            "MY_TOKEN",
+            "OTHER_TOKEN",
+            "LCD",
+        ];
         let variables = all.map(|name| (OsString::from(name), OsString::from("v")));
         let seen: Vec<_> =
             seen(variables, &declared).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
-        assert_eq!(seen, ["HOME", "LC_ALL", "XDG_STATE_HOME", "SSL_CERT_FILE", "no_proxy", "MY_TOKEN"]);
+        assert_eq!(seen, all[..7]);
     }
 }
