@@ -1,5 +1,7 @@
 //! Options, variables, and what is made of them.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
@@ -111,8 +113,21 @@ fn the_manifest_names_the_options_that_there_are() {
 }
 
 #[test]
-fn the_help_names_the_variables_that_are_read() {
+fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
+    let read = RefCell::new(BTreeSet::new());
+    let note = |name: &str| {
+        read.borrow_mut().insert(name.to_uppercase());
+        None
+    };
+    let target = TargetUri::parse("http://h").unwrap();
+    Config::new(&target, &ClientOptions::default(), &Environment::new(&note)).unwrap();
+    for name in read.into_inner() {
+        // MLflow's own limits, and that a web server runs the program, are no settings.
+        let is_internal = name.starts_with('_') || name == "REQUEST_METHOD";
+        let is_listed = manifest.environment.iter().any(|variable| variable.name == name);
+        assert!(is_internal || is_listed, "{name} is read and not listed");
+    }
     for name in manifest.environment.iter().map(|variable| &variable.name).filter(|name| name.starts_with("MLFLOW")) {
         assert!(Gateway::target_help().contains(name), "{name}");
     }
