@@ -69,6 +69,13 @@ pub(crate) const PROCESS: &str = "it looks at the process that the plugin is loa
 /// Why a case needs the plugin inside: no message says what it would make a plugin read.
 pub(crate) const LENT: &str = "a process of the plugin's own gets messages, and is lent nothing";
 
+/// Why a case needs the plugin inside: what no host asks for, the host's end of the connection keeps to itself.
+pub(crate) const FILTERED: &str =
+    "a host that isolates plugins passes on nothing about ids that a plugin does not know";
+
+/// Why a case needs the plugin inside: there the one thread that hears the host calls the plugin.
+pub(crate) const ONE_THREAD: &str = "one thread alone calls a plugin in a process of its own";
+
 /// What is particular about a case's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {

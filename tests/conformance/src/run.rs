@@ -287,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_isolated_plugin_is_as_good_as_that_of_the_case() {
+        let died = |how: &str, signal| {
+            let told = Line::Died { how: how.to_owned(), signal, log: vec!["last words".to_owned()] };
+            let outcome = Outcome { end: End::Told(told), log: vec!["calls `predict`".to_owned()] };
+            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+        };
+        let crash = died("was ended by signal 6 (SIGABRT)", Some(6));
+        assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "it crashed: SIGABRT"));
+        assert_eq!((crash.signal.as_deref(), crash.log[1].as_str()), (Some("SIGABRT"), "its log: last words"));
+        assert_eq!(died("was ended by signal 9 (SIGKILL)", Some(9)).verdict, Verdict::Fault);
+        let left = died("ended with exit code 3", None);
+        assert_eq!((left.verdict, left.message.as_str()), (Verdict::Fail, "its process ended with exit code 3"));
+    }
+
+    #[test]
     fn a_name_means_its_case_or_all_that_begin_so() {
         let chosen = |name: &str| choose(&[name.to_owned()]).map(|cases| cases.len());
         assert_eq!(chosen("operations-predict").unwrap(), 1);

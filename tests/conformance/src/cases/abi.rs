@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, Entered, HostShape, Library
 use serde_json::Value;
 
 use crate::bench::{Bench, request};
-use crate::case::{Case, LIBRARY, PROCESS, Stage};
+use crate::case::{Case, FILTERED, LIBRARY, PROCESS, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
@@ -63,7 +63,8 @@ pub(super) const CASES: &[Case] = &[
     )
     .inside(LIBRARY),
     Case::new("abi-large-ids", "abi.ids", "Ids are 64 bits wide, and come back whole.", large_ids),
-    Case::new("abi-unknown-ids", "abi.unknown-ids", "Ids that it does not know do nothing.", unknown_ids),
+    Case::new("abi-unknown-ids", "abi.unknown-ids", "Ids that it does not know do nothing.", unknown_ids)
+        .inside(FILTERED),
     Case::new(
         "abi-unknown-client",
         "abi.unknown-client",
@@ -72,6 +73,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     Case::new("abi-prompt", "abi.prompt", "Its functions return within 50 ms.", prompt).inside(LIBRARY),
     Case::new("abi-reentrant", "abi.reentrant", "A host may close and cancel from within `reply`.", reentrant)
+        .inside("no reply is waited for between processes")
         .needs(Stage::Instance),
     Case::new("abi-shutdown", "abi.shutdown", "`shutdown` is replied to, once.", shutdown).needs(Stage::Instance),
     Case::new(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::operations::once;
 use crate::bench::{Answer, Bench, request};
-use crate::case::{Case, Process, Stage};
+use crate::case::{Case, FILTERED, Process, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
@@ -23,6 +23,7 @@ pub(super) const CASES: &[Case] = &[
         "After an `open` that failed, closing does nothing, and others open.",
         failed,
     )
+    .inside(FILTERED)
     .needs(Stage::Instance),
     Case::new("errors-secrets", "errors.secrets", "No secret is in what it replies, says or prints.", secrets)
         .needs(Stage::Instance)

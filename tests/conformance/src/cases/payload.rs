@@ -106,7 +106,9 @@ fn empty_head(bench: &Bench) -> Result<(), Mark> {
 }
 
 fn empty_body(bench: &Bench) -> Result<(), Mark> {
-    each(bench, &bench.client()?, |head, _| Request::new(Value::from(head).to_string(), Bytes::Null(0)))
+    const HOUR: u64 = 3_600_000;
+    let without_body = |head, _| Request::new(Value::from(head).to_string(), Bytes::Null(0)).with_timeout_ms(HOUR);
+    each(bench, &bench.client()?, without_body)
 }
 
 fn unknown_keys(bench: &Bench) -> Result<(), Mark> {

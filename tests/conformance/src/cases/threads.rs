@@ -8,13 +8,15 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 
 use super::operations::once;
 use crate::bench::Bench;
-use crate::case::{Case, PROCESS, Process};
+use crate::case::{Case, ONE_THREAD, PROCESS, Process};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("threads-any", "threads.any", "Any thread may call any function.", any),
-    Case::new("threads-one-client", "threads.one-client", "64 threads may call one client at once.", one_client),
-    Case::new("threads-many-clients", "threads.many-clients", "64 threads may open a client each, and call it.", many),
+    Case::new("threads-any", "threads.any", "Any thread may call any function.", any).inside(ONE_THREAD),
+    Case::new("threads-one-client", "threads.one-client", "64 threads may call one client at once.", one_client)
+        .inside(ONE_THREAD),
+    Case::new("threads-many-clients", "threads.many-clients", "64 threads may open a client each, and call it.", many)
+        .inside(ONE_THREAD),
     Case::new("threads-close", "threads.close", "A client may be closed while its calls run.", close),
     Case::new("threads-exit", "threads.exit", "The process may end while calls run.", exit)
         .inside(PROCESS)

@@ -10,6 +10,7 @@ use mlflow_deploy_test_support::cdylib;
 use super::{check, harness};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
+const HERMIT: &str = "mlflow-deploy-fixture-hermit";
 const MISBEHAVE: &str = "mlflow-deploy-fixture-misbehave";
 
 /// A config in which the misbehaving plugin misbehaves in this way.
@@ -32,17 +33,66 @@ fn a_crash_is_a_result_with_its_signal_and_what_came_before_it() {
 }
 
 #[test]
+fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printed() {
+    let config = "[predict]\nendpoint = 'abort'\ninputs = '[1]'\n";
+    let report = check(cdylib::path(HERMIT), config, &["--only", "operations-predict", "--isolated", "--seed", "7"]);
+    let result = &report.results()[0];
+    assert_eq!(
+        (report.code, result["verdict"].as_str(), result["message"].as_str(), result["signal"].as_str()),
+        (1, Some("fail"), Some("it crashed: SIGABRT"), Some("SIGABRT"))
+    );
+    let log: Vec<_> = result["log"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(log.iter().any(|line| line.starts_with("calls `predict`")), "{log:?}");
+    assert!(log.last().unwrap().starts_with("its log: "), "{log:?}");
+    assert!(result["again"].as_str().unwrap().ends_with("--isolated --only operations-predict --seed 7"), "{result}");
+    // One that its host started nobody knows of: it is a crash wherever it happens.
+    let report = check(cdylib::path(MISBEHAVE), &misbehaving("load-crash"), &["--only", "abi-init", "--isolated"]);
+    assert_eq!(report.bad(), [("abi-init", "fail", "it crashed: SIGABRT")]);
+}
+
+#[test]
+fn an_isolated_plugin_that_does_not_react_is_ended() {
+    let report =
+        check(cdylib::path(MISBEHAVE), &misbehaving("slot-hang"), &["--only", "operations-predict", "--isolated"]);
+    let expected = ("operations-predict", "fail", "its process did not react for 10 s, and was ended");
+    assert_eq!((report.code, report.bad()), (1, vec![expected]));
+}
+
+#[test]
+fn without_the_program_nothing_is_isolated() {
+    let echo = cdylib::path(ECHO);
+    let output = harness(echo, "", &["--isolated", "--plugin-host", "/no/program"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    for said in ["none of `/no/program`", "or name it in `MLFLOW_DEPLOY_PLUGIN_HOST`"] {
+        assert!(stderr.contains(said), "{stderr}");
+    }
+    // What is no such program is no fault of the plugin.
+    let report = check(echo, "", &["--isolated", "--plugin-host", "/bin/true", "--only", "abi-init"]);
+    assert_eq!((report.code, report.bad()[0].1), (2, "fault"), "{report:?}");
+    let output = harness(echo, "", &["--plugin-host", "/bin/true"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--isolated"), "{output:?}");
+}
+
+#[test]
 fn a_hang_is_ended_with_all_that_it_started() {
-    let marker = format!("conformance-{}", std::process::id());
-    let config = misbehaving("spawn-hang").replace("[predict]", &format!("MARKER = '{marker}'\n[predict]"));
     let begun = Instant::now();
-    let report = check(cdylib::path(MISBEHAVE), &config, &["--only", "operations-predict", "--timeout", "3"]);
-    assert_eq!((report.code, report.bad()[0].1), (1, "fail"), "{report:?}");
-    assert!(report.bad()[0].2.starts_with("it hung"), "{report:?}");
-    assert!(begun.elapsed() < Duration::from_secs(60));
+    for (mode, said) in [([].as_slice(), "it hung"), (&["--isolated"], "no reply to `predict`")] {
+        let marker = format!("conformance-{}-{}", std::process::id(), mode.len());
+        let config = misbehaving("spawn-hang").replace("[predict]", &format!("MARKER = '{marker}'\n[predict]"));
+        let arguments = [&["--only", "operations-predict", "--timeout", "3"], mode].concat();
+        let report = check(cdylib::path(MISBEHAVE), &config, &arguments);
+        assert_eq!((report.code, report.bad()[0].1), (1, "fail"), "{report:?}");
+        assert!(report.bad()[0].2.starts_with(said), "{report:?}");
+        all_are_gone(&marker);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(120));
+}
+
+fn all_are_gone(marker: &str) {
     // The killed need a moment to be gone; whoever is a zombie has no environment any more.
     let ends = Instant::now() + Duration::from_secs(30);
-    while is_anybody_marked(&marker) {
+    while is_anybody_marked(marker) {
         assert!(Instant::now() < ends, "a process that the plugin started is left");
         std::thread::yield_now();
     }
@@ -148,4 +198,16 @@ fn the_harness_is_one_test_of_an_author_s_crate() {
         if std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some() { Path::new("") } else { cdylib::path(ECHO) };
     let report = mlflow_deploy_conformance::suite(plugin).check();
     assert!(report.results.is_empty() || report.results.len() == Case::all().count());
+}
+
+#[test]
+fn the_harness_is_one_test_of_an_author_s_crate_also_isolated() {
+    let is_child = std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some();
+    let (plugin, program) = if is_child {
+        (Path::new(""), Path::new(""))
+    } else {
+        (cdylib::path(ECHO), cdylib::program("mlflow-deploy-plugin-host"))
+    };
+    let report = mlflow_deploy_conformance::suite(plugin).isolated().plugin_host(program).check();
+    assert!(report.results.is_empty() || report.isolated && report.results.len() == Case::all().count());
 }

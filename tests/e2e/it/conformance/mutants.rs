@@ -12,7 +12,7 @@ use mlflow_deploy_test_support::cdylib;
 use mlflow_deploy_test_support::patch::Plugin;
 use serde_json::json;
 
-use super::check;
+use super::{Report, check};
 
 const CONFIG: &str = include_str!("../../conformance/mutant.toml");
 
@@ -21,12 +21,38 @@ const AT_ONCE: usize = 6;
 
 #[test]
 fn the_honest_target_passes_every_case() {
-    let report = check(cdylib::path("mlflow-deploy-fixture-mutant"), CONFIG, &["--seed", "1"]);
+    let honest = cdylib::path("mlflow-deploy-fixture-mutant");
+    let report = check(honest, CONFIG, &["--seed", "1"]);
     assert_eq!((report.code, report.bad(), report.passed().len()), (0, vec![], Case::all().count()));
+    let report = check(honest, CONFIG, &["--seed", "1", "--isolated"]);
+    assert_eq!((report.code, report.bad(), report.document["mode"].as_str()), (0, vec![], Some("isolated")));
 }
 
 #[test]
 fn each_mutant_fails_its_own_case_and_no_other() {
+    let expected: BTreeMap<_, _> =
+        Case::all().map(|case| (case.id, vec![(case.id.to_owned(), verdict(case.level))])).collect();
+    let found = each_mutant(|_, file| bad(&check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--jobs", "1"])));
+    let wrong: Vec<_> = found.iter().filter(|(case, failed)| expected[*case] != **failed).collect();
+    assert!(wrong.is_empty() && found.len() == expected.len(), "{wrong:#?}");
+}
+
+#[test]
+fn a_mutant_is_caught_in_a_process_of_its_own_as_well() {
+    let found = each_mutant(|case, file| {
+        let report = check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--isolated", "--only", case.id]);
+        let message = report.results()[0]["message"].as_str().unwrap();
+        // What looks inside cannot be asked there.
+        if message.ends_with("run without `--isolated`") { None } else { Some((verdict(case.level), bad(&report))) }
+    });
+    let asked: Vec<_> = found.iter().filter_map(|(case, asked)| Some((*case, asked.as_ref()?))).collect();
+    let wrong: Vec<_> =
+        asked.iter().filter(|(case, (verdict, bad))| *bad != [((*case).to_owned(), verdict.clone())]).collect();
+    assert!(wrong.is_empty() && asked.len() > 90, "{} were asked: {wrong:#?}", asked.len());
+}
+
+/// What came of each case's mutant.
+fn each_mutant<T: Send>(check: impl Fn(&Case, &Path) -> T + Sync) -> BTreeMap<&'static str, T> {
     let honest = Plugin::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let echo = Plugin::read(cdylib::path("mlflow-deploy-example-echo"));
     let folder = tempfile::tempdir().unwrap();
@@ -38,27 +64,22 @@ fn each_mutant_fails_its_own_case_and_no_other() {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let file = folder.path().join(case.id).with_extension("so");
                     fs::write(&file, mutant(case.id, &honest, &echo)).unwrap();
-                    let failed = failed(&file);
+                    let came = check(case, &file);
                     fs::remove_file(&file).unwrap();
-                    found.lock().unwrap().insert(case.id, failed);
+                    found.lock().unwrap().insert(case.id, came);
                 }
             });
         }
     });
-    let expected: BTreeMap<_, _> =
-        cases.iter().map(|case| (case.id, vec![(case.id.to_owned(), verdict(case.level))])).collect();
-    let found = found.into_inner().unwrap();
-    let wrong: Vec<_> = found.iter().filter(|(case, failed)| expected[*case] != **failed).collect();
-    assert!(wrong.is_empty() && found.len() == expected.len(), "{wrong:#?}");
+    found.into_inner().unwrap()
 }
 
 fn verdict(level: Level) -> String {
     if level == Level::Required { "fail" } else { "warn" }.to_owned()
 }
 
-/// The cases that a file fails, and how.
-fn failed(file: &Path) -> Vec<(String, String)> {
-    let report = check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--jobs", "1"]);
+/// The cases that did not pass, and how.
+fn bad(report: &Report) -> Vec<(String, String)> {
     report.bad().into_iter().map(|(id, verdict, _)| (id.to_owned(), verdict.to_owned())).collect()
 }
 
