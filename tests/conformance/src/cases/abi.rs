@@ -1,12 +1,11 @@
 //! The table: how it looks, and what its functions do whatever the operation.
 
 use std::thread;
-use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::ffi::abi::{ABI, ENTRY_SYMBOL};
-use mlflow_deploy_plugin_api::testing::raw::{Driver, Entered, HostShape, Library, TableFacts, in_fork};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, TableFacts, in_fork};
 use serde_json::Value;
 
 use crate::bench::{Bench, request};
@@ -71,7 +70,6 @@ pub(super) const CASES: &[Case] = &[
         "A call of a client that is not open is replied to.",
         no_client,
     ),
-    Case::new("abi-prompt", "abi.prompt", "Its functions return within 50 ms.", prompt).inside(LIBRARY),
     Case::new("abi-reentrant", "abi.reentrant", "A host may close and cancel from within `reply`.", reentrant)
         .inside("no reply is waited for between processes")
         .needs(Stage::Instance),
@@ -270,36 +268,6 @@ fn no_client(bench: &Bench) -> Result<(), Mark> {
     bench.ask(&driver, slot, driver.fresh_id(), &request)?.must_not_be_a_panic()?;
     driver.close(client);
     bench.ask(&driver, slot, client, &request)?.must_not_be_a_panic()
-}
-
-/// The fastest of some attempts counts: the machine may be slow now and then.
-fn prompt(bench: &Bench) -> Result<(), Mark> {
-    let driver = bench.instance()?;
-    let target = bench.target()?;
-    let mut best: Vec<(&str, Duration)> = Vec::new();
-    let mut note = |name: &'static str, Entered { took, .. }: Entered| {
-        match best.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, least)) => *least = took.min(*least),
-            None => best.push((name, took)),
-        };
-    };
-    for _attempt in 0..5 {
-        let client = driver.fresh_id();
-        let call = driver.fresh_id();
-        bench.say("opens a client and asks it everything");
-        note("open", driver.enter(Slot::Open, client, call, &bench.open_request(&target)));
-        bench.answer(&driver, Slot::Open, call)?;
-        for operation in bench.harmless(&driver) {
-            let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
-            note(slot.name(), driver.enter(slot, client, call, &bench.sample(operation)));
-            note("cancel", driver.cancel(call));
-            note("credit", driver.credit(call, 1));
-        }
-        note("close", driver.close(client));
-    }
-    let slow: Vec<_> = best.iter().filter(|(_, took)| *took > Duration::from_millis(50)).collect();
-    ensure!(slow.is_empty(), "the fastest of 5 attempts each: {slow:?}");
-    Ok(())
 }
 
 fn reentrant(bench: &Bench) -> Result<(), Mark> {

@@ -10,6 +10,7 @@ mod memory;
 mod operations;
 mod payload;
 mod process;
+mod prompt;
 mod semantics;
 mod stream;
 mod threads;
@@ -21,6 +22,7 @@ pub(crate) const FAMILIES: &[&[Case]] = &[
     manifest::CASES,
     load::CASES,
     abi::CASES,
+    prompt::CASES,
     operations::CASES,
     payload::CASES,
     errors::CASES,

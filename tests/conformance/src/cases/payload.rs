@@ -163,6 +163,24 @@ fn wrong_types(bench: &Bench) -> Result<(), Mark> {
 
 fn large(bench: &Bench) -> Result<(), Mark> {
     let (driver, client) = bench.client()?;
+    for operation in bench.harmless(&driver).into_iter().filter(takes_inputs) {
+        let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
+        let asked = large_request(bench, operation);
+        bench.start(&driver, slot, (client, call), &asked);
+        drop(asked);
+        bench.answer(&driver, slot, call)?.must_not_be_a_panic()?;
+        driver.forget(call);
+    }
+    Ok(())
+}
+
+/// Whether an operation has inputs for a body.
+pub(super) fn takes_inputs(operation: &Operation) -> bool {
+    [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
+}
+
+/// A sample with the largest body that is asked for: a string in JSON.
+pub(super) fn large_request(bench: &Bench, operation: Operation) -> Request {
     let bytes = bench.config().limits.body_mib << 20;
     let mut body = vec![b' '; bytes];
     if let (Some(first), true) = (body.first_mut(), bytes > 1) {
@@ -171,20 +189,8 @@ fn large(bench: &Bench) -> Result<(), Mark> {
     if let Some(last) = body.last_mut() {
         *last = b'"';
     }
-    let takes_inputs = |operation: &Operation| {
-        [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
-    };
-    for operation in bench.harmless(&driver).into_iter().filter(takes_inputs) {
-        let (head, _) = bench.arguments(operation);
-        let call = driver.fresh_id();
-        let slot = Slot::Operation(operation);
-        let asked = request(&head.into(), body.clone()).with_credit(1 << 20);
-        bench.start(&driver, slot, (client, call), &asked);
-        drop(asked);
-        bench.answer(&driver, slot, call)?.must_not_be_a_panic()?;
-        driver.forget(call);
-    }
-    Ok(())
+    let (head, _) = bench.arguments(operation);
+    request(&head.into(), body).with_credit(1 << 20)
 }
 
 fn deep(bench: &Bench) -> Result<(), Mark> {

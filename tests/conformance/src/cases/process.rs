@@ -91,6 +91,14 @@ pub(super) fn umask() -> Result<String, Mark> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
+/// How long this thread has waited for a processor so far: time that others took. None where the system does not tell.
+pub(super) fn waited_for_a_processor() -> Duration {
+    // Three numbers: nanoseconds on a processor, nanoseconds of waiting for one, and how often it got one.
+    let schedule = read("../thread-self/schedstat").unwrap_or_default();
+    let waited = schedule.split_whitespace().nth(1).and_then(|waited| waited.parse().ok());
+    waited.map_or(Duration::ZERO, Duration::from_nanos)
+}
+
 /// The memory that is in use, in KiB.
 pub(super) fn memory() -> Result<u64, Mark> {
     number(&read("status")?, "RssAnon")
