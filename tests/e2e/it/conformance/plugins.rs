@@ -126,7 +126,7 @@ fn local() {
         .run();
     assert_eq!(made.code, 0, "{made:?}");
     let config = format!(
-        "target_uris = ['local']\n[options]\nstate_dir = '{state}'\nonnxruntime = '{runtime}'\n\
+        "target_uris = ['local']\n[environment]\nMLFLOW_DEPLOY_LOCAL_STATE = '{state}'\nORT_DYLIB_PATH = '{runtime}'\n\
          [predict]\ndeployment_name = 'iris'\ninputs = '''{FLOWER}'''\n\
          [explain]\ndeployment_name = 'iris'\ninputs = '''{FLOWER}'''\n\
          config = {{background = {{dataframe_records = [{{'sepal length (cm)' = 5.9, 'sepal width (cm)' = 3.0, \
