@@ -53,6 +53,21 @@ impl Report {
             .collect()
     }
 
+    /// What was proven right, and how many cases that took.
+    fn summary(&self) -> String {
+        let document = &self.document;
+        let (counts, seconds) = (&document["counts"], document["seconds"].as_f64().unwrap());
+        format!(
+            "{} {}: {} passed, {} skipped, {} failed of {} in {seconds:.1} s",
+            document["name"].as_str().unwrap(),
+            document["mode"].as_str().unwrap(),
+            counts["pass"],
+            counts["skip"],
+            counts["fail"],
+            self.results().len()
+        )
+    }
+
     /// The cases that passed.
     fn passed(&self) -> Vec<&str> {
         let passed = self.results().iter().filter(|result| result["verdict"] == "pass");

@@ -34,6 +34,7 @@ fn each_mutant_fails_its_own_case_and_no_other() {
         Case::all().map(|case| (case.id, vec![(case.id.to_owned(), verdict(case.level))])).collect();
     let found = each_mutant(|_, file| bad(&check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--jobs", "1"])));
     let wrong: Vec<_> = found.iter().filter(|(case, failed)| expected[*case] != **failed).collect();
+    println!("{} of {} mutants fail their own case and no other", found.len() - wrong.len(), expected.len());
     assert!(wrong.is_empty() && found.len() == expected.len(), "{wrong:#?}");
 }
 
@@ -48,6 +49,7 @@ fn a_mutant_is_caught_in_a_process_of_its_own_as_well() {
     let asked: Vec<_> = found.iter().filter_map(|(case, asked)| Some((*case, asked.as_ref()?))).collect();
     let wrong: Vec<_> =
         asked.iter().filter(|(case, (verdict, bad))| *bad != [((*case).to_owned(), verdict.clone())]).collect();
+    println!("{} of {} isolated mutants are caught", asked.len() - wrong.len(), asked.len());
     assert!(wrong.is_empty() && asked.len() > 90, "{} were asked: {wrong:#?}", asked.len());
 }
 

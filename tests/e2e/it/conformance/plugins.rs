@@ -19,6 +19,7 @@ const LIMITS: &str = "[limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz =
 fn is_conformant(plugin: &Path, config: &str, cases: &[&str]) {
     for mode in [[].as_slice(), &["--isolated"]] {
         let report = check(plugin, config, &[&["--seed", "1", "--timeout", "90"], mode].concat());
+        println!("{}", report.summary());
         assert_eq!(report.bad(), vec![], "{} {mode:?}", plugin.display());
         for case in cases {
             let result = report.results().iter().find(|result| result["id"] == *case).unwrap();
