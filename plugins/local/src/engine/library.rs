@@ -26,7 +26,7 @@ pub(crate) struct Places {
     pub(crate) variable: Option<PathBuf>,
     /// The folder of the plugin.
     pub(crate) plugin: Option<PathBuf>,
-    /// `../lib/mlflow-deploy` from the folder of the executable.
+    /// `lib/mlflow-deploy` below the prefix that the executable is installed in.
     pub(crate) installed: Option<PathBuf>,
     /// `VIRTUAL_ENV`, or conda's `CONDA_PREFIX`.
     pub(crate) virtualenv: Option<PathBuf>,
@@ -42,7 +42,7 @@ impl Places {
             option,
             variable: path("ORT_DYLIB_PATH"),
             plugin: library_path().and_then(|path| path.canonicalize().ok()).and_then(parent),
-            installed: executable.and_then(parent).map(|prefix| prefix.join("lib/mlflow-deploy")),
+            installed: executable.as_deref().and_then(prefix).map(|prefix| prefix.join("lib/mlflow-deploy")),
             virtualenv: path("VIRTUAL_ENV").or_else(|| path("CONDA_PREFIX")),
         }
     }
@@ -95,6 +95,11 @@ impl Places {
         let target = target.map_or_else(String::new, |folder| format!(" --target '{}'", folder.display()));
         format!("python3 -m pip install --no-deps{target} {PACKAGE}")
     }
+}
+
+/// Where the executable in a folder is installed: the command in `bin`, or the program of an isolated plugin.
+fn prefix(folder: &Path) -> Option<&Path> {
+    folder.ancestors().nth(if folder.ends_with("libexec/mlflow-deploy") { 2 } else { 1 })
 }
 
 /// The library in a folder, or in the package that pip has put into it.

@@ -31,8 +31,10 @@ impl Prefix {
         for (_, folder) in PLACES {
             fs::create_dir_all(prefix.path(folder)).unwrap();
         }
-        fs::create_dir(prefix.path("bin")).unwrap();
-        fs::copy(cdylib::command(), prefix.path("bin/mlflow-deploy")).unwrap();
+        for (program, file) in [("mlflow-deploy", "bin"), ("mlflow-deploy-plugin-host", "libexec/mlflow-deploy")] {
+            fs::create_dir_all(prefix.path(file)).unwrap();
+            fs::copy(cdylib::program(program), prefix.path(file).join(program)).unwrap();
+        }
         let plugin = cdylib::path(LOCAL);
         fs::copy(plugin, prefix.path("lib/mlflow-deploy/plugins").join(plugin.file_name().unwrap())).unwrap();
         prefix
@@ -55,6 +57,9 @@ impl Prefix {
     fn create(&self, told: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
+        if told.contains(&"isolated") {
+            command.arg("--isolate");
+        }
         command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", self.path("state"));
         if told.contains(&"option") {
             command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
@@ -84,6 +89,14 @@ fn the_library_is_found_in_each_place() {
         let ran = prefix.create(&[place]);
         assert_eq!(ran.code, 0, "{place}: {ran:?}");
     }
+}
+
+#[test]
+fn an_isolated_plugin_finds_what_is_installed() {
+    let prefix = Prefix::new();
+    prefix.put("lib/mlflow-deploy");
+    let ran = prefix.create(&["isolated"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
 }
 
 #[test]
