@@ -13,7 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin};
+use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
+use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin, check_size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
@@ -133,6 +134,17 @@ struct Host {
 }
 
 impl Host {
+    /// Sends what the plugin says of a call; what is too large ends it with an error, as it would in the host's process.
+    fn send(&self, call: u64, said: &Message<'_>) {
+        match said.check_size() {
+            Ok(()) => self.sender.send(said),
+            Err(too_large) => {
+                let lent = Lent { head: Some(&[]), body: Some(&message::to_json(&too_large)) };
+                self.sender.send(&Message::Reply { call, status: STATUS_ERROR, lent });
+            }
+        }
+    }
+
     /// Waits until the call has been answered, but not for ever.
     fn wait_for(&self, call: u64) {
         let last = self.last_answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,16 +154,18 @@ impl Host {
 
 impl ToHost for Host {
     fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
-        self.sender.send(&Message::Reply { call, status, lent }.or_too_long(call));
+        self.send(call, &Message::Reply { call, status, lent });
         *self.last_answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
         self.answered.notify_all();
     }
 
     fn chunk(&self, call: u64, lent: Lent<'_>) {
-        self.sender.send(&Message::Chunk { call, lent }.or_too_long(call));
+        self.send(call, &Message::Chunk { call, lent });
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        // The host says of one without JSON that it cannot be read.
+        let json = json.filter(|json| check_size(json).is_ok());
         self.sender.send(&Message::Event { call, level, json });
     }
 }

@@ -4,11 +4,10 @@ use std::os::unix::net::UnixStream;
 
 use rustix::net::RecvFlags;
 
-use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
-use mlflow_deploy_plugin_api::ffi::{Lent, Request, Slot};
-use mlflow_deploy_plugin_api::{Error, ErrorCode};
+use mlflow_deploy_plugin_api::ffi::{Lent, MOST_AT_ONCE, Request, Slot};
+use mlflow_deploy_plugin_api::ErrorCode;
 
-use super::super::message::{HEAD, LONGEST, Message, PROTOCOL, bits, number, slots};
+use super::super::message::{HEAD, Message, PROTOCOL, bits, number, slots};
 use super::super::receiver::Receiver;
 use super::super::sender::Sender;
 
@@ -64,16 +63,12 @@ fn every_slot_has_a_bit_of_its_own() {
 #[test]
 fn what_is_too_long_is_not_waited_for() {
     let mut head = bytes(&Message::Pong);
-    head[36..40].copy_from_slice(&u32::to_le_bytes((1 << 30) + 1));
-    assert!(Message::length(&head).unwrap_err().0.contains("1073741824 is the most"));
-    let long = vec![0; LONGEST + 1];
-    let lent = Lent { head: Some(b""), body: Some(&long) };
-    let Message::Reply { call: 9, status: STATUS_ERROR, lent } = (Message::Chunk { call: 9, lent }).or_too_long(9)
-    else {
-        panic!("the call goes on")
-    };
-    let error: Error = serde_json::from_slice(lent.body.unwrap()).unwrap();
-    assert_eq!(error.code(), &ErrorCode::RESOURCE_EXHAUSTED);
+    head[36..40].copy_from_slice(&u32::to_le_bytes((1 << 29) + 1));
+    assert!(Message::length(&head).unwrap_err().0.contains("536870912 is the most"));
+    let long = vec![0; MOST_AT_ONCE + 1];
+    let chunk = |body| Message::Chunk { call: 9, lent: Lent { head: Some(b""), body: Some(body) } };
+    assert!(chunk(&long[1..]).check_size().is_ok());
+    assert_eq!(chunk(&long).check_size().unwrap_err().code(), &ErrorCode::RESOURCE_EXHAUSTED);
 }
 
 #[test]
