@@ -1,6 +1,6 @@
 //! A program with two plugins, one of which does its worst: what its callers are told, and whether the other goes on.
 //!
-//! `bystander inside|isolated GOOD BAD TARGET OPERATION ENDPOINT [--limit SECONDS] [--fault WORDS]` prints
+//! `bystander inside|isolated GOOD BAD TARGET OPERATION ENDPOINT [--limit SECONDS] [--fault WORDS] [--trials FOLDER]` prints
 //!
 //! - `said: ` and what became of the call,
 //! - `logged: ` and what was said of the plugin that holds these words; it waits for that,
@@ -89,7 +89,8 @@ impl Question {
             "explain" => client.explain(Explain::default()).await,
             "invoke" => client.invoke(Invoke::default()).await,
             "predict_stream" => {
-                let mut stream = client.predict_stream(&PredictStream { endpoint, inputs, ..PredictStream::default() })?;
+                let mut stream =
+                    client.predict_stream(&PredictStream { endpoint, inputs, ..PredictStream::default() })?;
                 let mut last = Payload::empty();
                 while let Some(chunk) = stream.next().await {
                     last = chunk?;
@@ -106,16 +107,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = || arguments.next().unwrap_or_default();
     let (way, good, bad) = (next(), PathBuf::from(next()), PathBuf::from(next()));
     let (target, operation, endpoint) = (next(), next(), next());
-    let (mut limit, mut fault) = (None, None);
+    let (mut limit, mut fault, mut trials) = (None, None, None);
     while let (Some(option), Some(value)) = (arguments.next(), arguments.next()) {
         match option.as_str() {
             "--limit" => limit = Some(Duration::from_secs_f64(value.parse()?)),
+            "--trials" => trials = Some(value),
             _ => fault = Some(value),
         }
     }
     let faults = Arc::new(Faults::default());
     let heard = Arc::clone(&faults);
     let host = Host::builder().plugin(&good).plugin(&bad).on_event(move |event| heard.hear(event));
+    let host = match trials {
+        Some(folder) => host.try_first_loads().state_dir(folder),
+        None => host,
+    };
     let host = if way == "isolated" { host.isolate(["misbehave", "panics"]) } else { host }.build();
     let echo = blocking::DeployClient::from(blocking::wait(host.get_deploy_client(Some("echo")))?);
     let is_alive = || echo.predict(Predict { inputs: Payload::new(JSON, "[2]"), ..Predict::default() });

@@ -9,15 +9,17 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
 use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin, check_size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
-use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
+use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
 
 use super::message::{self, Message, PROTOCOL};
 use super::receiver::Receiver;
@@ -27,6 +29,9 @@ use crate::library;
 
 /// How long a plugin may take to wind up when its host has gone.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How much may wait for the host before events are left out: who talks faster than it is heard talks to nobody.
+const BACKLOG: usize = 16 << 20;
 
 /// Hosts the plugin of one library for the process that started this one, until that goes; never returns.
 ///
@@ -38,8 +43,7 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (library, None) = (arguments.next(), arguments.next()) else { misused() };
     let (Some(library), Ok(socket)) = (library, connection()) else { misused() };
     let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
-    let host =
-        Arc::new(Host { sender: Sender::new(sending), last_answered: Mutex::default(), answered: Condvar::new() });
+    let host = Arc::new(Host::new(Sender::new(sending)));
     let (alive, is_alive) = mpsc::channel();
     let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned());
     let guard = guard.spawn(move || outlive_nobody(&watched, &alive));
@@ -106,6 +110,9 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<Host>) {
                 shutting_down = Some(call);
             }
             pass_on(&message, &plugin, host);
+            if host.is_copy() {
+                library::leave(0);
+            }
         }
     }
     if let Some(call) = shutting_down {
@@ -128,15 +135,31 @@ fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
 /// The host as the plugin sees it.
 struct Host {
     sender: Sender,
+    /// The process that the host has started.
+    process: Pid,
+    /// How many events were left out since the last that was not.
+    left_out: AtomicU64,
     /// The call that was answered last.
     last_answered: Mutex<Option<u64>>,
     answered: Condvar,
 }
 
 impl Host {
+    fn new(sender: Sender) -> Self {
+        let (process, left_out) = (getpid(), AtomicU64::new(0));
+        Self { sender, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
+    }
+
+    /// Whether this is a copy of the process, which the plugin has forked: it has the same connection, and is to say
+    /// nothing through it, and hear nothing.
+    fn is_copy(&self) -> bool {
+        getpid() != self.process
+    }
+
     /// Sends what the plugin says of a call; what is too large ends it with an error, as it would in the host's process.
     fn send(&self, call: u64, said: &Message<'_>) {
         match said.check_size() {
+            _ if self.is_copy() => {}
             Ok(()) => self.sender.send(said),
             Err(too_large) => {
                 let lent = Lent { head: Some(&[]), body: Some(&message::to_json(&too_large)) };
@@ -164,6 +187,19 @@ impl ToHost for Host {
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        if self.is_copy() {
+            return;
+        }
+        if self.sender.backlog() > BACKLOG {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let message = format!("{left_out} events were left out: they came faster than they were heard");
+            let json = serde_json::json!({ "message": message }).to_string();
+            self.sender.send(&Message::Event { call: 0, level: Level::Warn as u32, json: Some(json.as_bytes()) });
+        }
         // The host says of one without JSON that it cannot be read.
         let json = json.filter(|json| check_size(json).is_ok());
         self.sender.send(&Message::Event { call, level, json });

@@ -48,6 +48,7 @@ pub(super) fn run(place: Place, package: &str, way: &str, question: &[&str]) -> 
     program.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     let line = |name: &str| stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let said = [line("said"), line("logged")].into_iter().flatten().collect::<Vec<_>>().join("; logged: ");
+    let said = said.replace(&*cdylib::path(package).to_string_lossy(), "FILE");
     let how = if is_stopped { "stopped".to_owned() } else { status.to_string() };
     let is_alive = line("alive") == Some("[2]");
     Ended { said, is_alive, memory: line("memory").and_then(|most| most.parse().ok()), how }
