@@ -1,4 +1,5 @@
-//! What a plugin's process sees of the environment: what its manifest declares, and what every program needs.
+//! What a plugin's process sees of the environment: what its manifest declares, what it is allowed, and what every
+//! program needs.
 
 use std::ffi::OsString;
 
@@ -30,14 +31,21 @@ const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
 pub(crate) fn seen(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     declared: &[EnvironmentVariable],
+    allowed: &[String],
 ) -> Vec<(OsString, OsString)> {
     let is_seen = |name: &OsString| {
-        let Some(name) = name.to_str() else { return false };
+        let Some(name) = name.to_str() else { return allowed.iter().any(|allowed| allowed == "*") };
         NAMES.contains(&name)
+            || allowed.iter().any(|allowed| matches(allowed, name))
             || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
             || declared.iter().any(|variable| variable.name == name)
     };
     variables.into_iter().filter(|(name, _)| is_seen(name)).collect()
+}
+
+/// Whether a variable is what is allowed: the name itself, or `PREFIX*` for all that begin so.
+fn matches(allowed: &str, name: &str) -> bool {
+    allowed.strip_suffix('*').map_or(allowed == name, |prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -50,8 +58,17 @@ mod tests {
             serde_json::from_str(r#"[{"name": "MY_TOKEN", "secret": true}, {"name": "MY_HOST"}]"#).unwrap();
         let all = ["HOME", "LC_ALL", "XDG_STATE_HOME", "SSL_CERT_FILE", "no_proxy", "MY_TOKEN", "OTHER_TOKEN", "LCD"];
         let variables = all.map(|name| (OsString::from(name), OsString::from("v")));
-        let seen: Vec<_> =
-            seen(variables, &declared).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
-        assert_eq!(seen, ["HOME", "LC_ALL", "XDG_STATE_HOME", "SSL_CERT_FILE", "no_proxy", "MY_TOKEN"]);
+        let seen = |allowed: &[&str]| -> Vec<_> {
+            let allowed: Vec<_> = allowed.iter().map(|&allowed| allowed.to_owned()).collect();
+            let seen = seen(variables.clone(), &declared, &allowed).into_iter();
+            seen.map(|(name, _)| name.into_string().unwrap()).collect()
+        };
+        let mine = ["HOME", "LC_ALL", "XDG_STATE_HOME", "SSL_CERT_FILE", "no_proxy", "MY_TOKEN"];
+        assert_eq!(seen(&[]), mine);
+        assert_eq!(seen(&["OTHER", "OTHER_TOKEN_", "other_token"]), mine);
+        for allowed in ["OTHER_TOKEN", "OTHER_*", "OTHER_TOKEN*"] {
+            assert_eq!(seen(&[allowed]), [&mine[..], &["OTHER_TOKEN"]].concat(), "{allowed}");
+        }
+        assert_eq!(seen(&["*"]), all);
     }
 }

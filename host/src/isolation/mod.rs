@@ -25,6 +25,7 @@ mod supervisor;
 mod tests;
 
 pub(crate) use child::{Child, Recipe};
+pub use choice::IsolatedBy;
 pub(crate) use choice::IsolationChoice;
 pub use serve::serve_plugin;
 pub(crate) use supervisor::Supervisor;

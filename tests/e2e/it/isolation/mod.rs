@@ -4,6 +4,7 @@ mod crashes;
 mod first_loads;
 mod orphans;
 mod same;
+mod shown;
 
 use std::sync::{Arc, Mutex};
 
