@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use mlflow_deploy_plugin_api::manifest::EnvironmentVariable;
 
 /// What every program may see: where things are, which language is spoken, whom to trust, and how the network is
-/// reached; and where the system's loader finds libraries, so that it finds the same as in this process.
-const NAMES: [&str; 14] = [
+/// reached; and where the system's loader finds libraries, so that it finds the same as in this process. With the
+/// proxies goes what forbids to believe `HTTP_PROXY`: where there is a `REQUEST_METHOD`, a stranger has set it.
+const NAMES: [&str; 15] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -22,6 +23,7 @@ const NAMES: [&str; 14] = [
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    "REQUEST_METHOD",
 ];
 
 /// The same, by how the names begin.
