@@ -259,11 +259,20 @@ impl Child {
         // The group cannot be somebody else's: the process is its leader, and its number is not free before the wait.
         let _gone = kill_process_group(self.id(), Signal::KILL);
         // The plugin may have put its process into another.
-        let _gone = self.process.kill();
+        let _gone = self.kill();
         let status = self.process.wait().ok();
         self.is_reaped = true;
         self.log.read(|_| {});
         status
+    }
+
+    /// Ends the process itself, and none that has got its number after it.
+    fn kill(&mut self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(end) = &self.end {
+            return Ok(rustix::process::pidfd_send_signal(end, Signal::KILL)?);
+        }
+        self.process.kill()
     }
 
     fn id(&self) -> Pid {

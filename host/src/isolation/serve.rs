@@ -17,6 +17,7 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
 use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin, check_size};
+use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
@@ -122,6 +123,11 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<Host>) {
 
 fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
     match *message {
+        // What the host was told of the plugin's slots may be what an earlier process had.
+        Message::Call { slot, call, .. } if !plugin.has(slot) => {
+            let gone = format!("the plugin does not have the slot {slot:?} any more");
+            host.fail(call, &Error::new(ErrorCode::NOT_IMPLEMENTED, gone));
+        }
         Message::Call { slot, client, call, request } => plugin.call(slot, client, call, &request),
         Message::Cancel { call } => plugin.cancel(call),
         Message::Close { client } => plugin.close(client),
@@ -161,11 +167,13 @@ impl Host {
         match said.check_size() {
             _ if self.is_copy() => {}
             Ok(()) => self.sender.send(said),
-            Err(too_large) => {
-                let lent = Lent { head: Some(&[]), body: Some(&message::to_json(&too_large)) };
-                self.sender.send(&Message::Reply { call, status: STATUS_ERROR, lent });
-            }
+            Err(too_large) => self.fail(call, &too_large),
         }
+    }
+
+    fn fail(&self, call: u64, error: &Error) {
+        let lent = Lent { head: Some(&[]), body: Some(&message::to_json(error)) };
+        self.sender.send(&Message::Reply { call, status: STATUS_ERROR, lent });
     }
 
     /// Waits until the call has been answered, but not for ever.
