@@ -213,3 +213,35 @@ impl ToHost for Host {
         self.sender.send(&Message::Event { call, level, json });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_nobody_hears_are_left_out_and_counted() {
+        const EVENTS: u64 = 200;
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let host = Host::new(Sender::new(ours));
+        let json = vec![b' '; 1 << 20];
+        (0..EVENTS).for_each(|_| host.event(1, 3, Some(&json)));
+        host.reply(9, 0, Lent { head: Some(&[]), body: Some(&[]) });
+        let (mut receiver, mut heard, mut noted) = (Receiver::default(), 0, None);
+        while noted.is_none() {
+            match receiver.next().unwrap() {
+                Some(Message::Event { call: 1, .. }) => heard += 1,
+                // All that was kept has been heard: there is room for what comes now.
+                Some(Message::Reply { call: 9, .. }) => host.event(2, 3, Some(b"{}")),
+                Some(Message::Event { call: 0, json, .. }) => {
+                    noted = Some(String::from_utf8(json.unwrap().to_vec()).unwrap());
+                }
+                Some(other) => panic!("{other:?}"),
+                None => assert_ne!(receiver.receive(&theirs, RecvFlags::empty()), Ok(0)),
+            }
+        }
+        let left_out = EVENTS - heard;
+        assert!(heard > 0 && left_out > 0, "{heard} heard");
+        let note = format!("{left_out} events were left out: they came faster than they were heard");
+        assert_eq!(noted.unwrap(), serde_json::json!({ "message": note }).to_string());
+    }
+}
