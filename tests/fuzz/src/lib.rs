@@ -7,7 +7,7 @@
 //!
 //! ```sh
 //! cargo test -p mlflow-deploy-fuzz                                   # as CI does
-//! FUZZ_ITERATIONS=1000000 cargo test --release -p mlflow-deploy-fuzz
+//! FUZZ_ITERATIONS=1000000 FUZZ_READER=manifest cargo test --release -p mlflow-deploy-fuzz
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
