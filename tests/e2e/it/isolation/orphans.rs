@@ -55,27 +55,6 @@ fn no_process_outlives_a_host_that_is_killed() {
     }
 }
 
-/// A process that was stopped hears nothing; but the system ends it when its parent has gone.
-#[test]
-fn nor_does_one_that_was_stopped() {
-    let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate -vv");
-    let run = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", "signal-stop");
-    let mut command = run.stdin("[1]").spawn();
-    let is_stopped = |process: &Pid| {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-    };
-    let process = loop {
-        match children(command.id()).iter().find(|process| is_stopped(process)) {
-            Some(process) => break handle(*process),
-            None => std::thread::yield_now(),
-        }
-    };
-    kill_process(Pid::from_child(&command), Signal::KILL).unwrap();
-    command.wait().unwrap();
-    wait_for_end(&process);
-}
-
 #[test]
 fn a_plugin_that_holds_on_to_the_thread_that_reads_ends_as_well() {
     for way in ["slot-hang", "init-hang", "load-hang"] {
