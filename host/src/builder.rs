@@ -107,7 +107,7 @@ impl HostBuilder {
     /// dies before that, its calls answer `PLUGIN_CRASHED`, and the next call starts it anew.
     #[must_use]
     pub fn isolate<S: Into<String>>(mut self, plugins: impl IntoIterator<Item = S>) -> Self {
-        self.isolation.names.extend(plugins.into_iter().map(Into::into));
+        self.isolation.named.extend(plugins.into_iter().map(Into::into));
         self
     }
 
@@ -115,6 +115,20 @@ impl HostBuilder {
     #[must_use]
     pub fn isolate_all(mut self) -> Self {
         self.isolation.all = true;
+        self
+    }
+
+    /// Lets a plugin that runs in a process of its own see these variables of the environment too: by their names, or
+    /// `PREFIX*` for all that begin so. It needs that where one variable or option names another, or where programs that
+    /// it starts have variables of their own.
+    #[must_use]
+    pub fn isolated_environment<S: Into<String>>(
+        mut self,
+        plugin: impl Into<String>,
+        variables: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let allowed = self.isolation.variables.entry(plugin.into()).or_default();
+        allowed.extend(variables.into_iter().map(Into::into));
         self
     }
 
@@ -142,14 +156,15 @@ impl HostBuilder {
     }
 
     /// Does what the user's configuration says, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml`, which is
-    /// `~/.config/mlflow-deploy/config.toml` unless set: which plugins run in processes of their own, and whether first
-    /// loads are tried. No such file is no error.
+    /// `~/.config/mlflow-deploy/config.toml` unless set: which plugins run in processes of their own, what they see there
+    /// beside what they declare, and whether first loads are tried. No such file is no error.
     ///
     /// ```toml
     /// try-first-loads = true
     ///
     /// [plugins.NAME]
     /// isolation = "process"
+    /// environment = ["MY_TOKEN", "AWS_*"]
     /// ```
     ///
     /// # Errors
@@ -157,7 +172,11 @@ impl HostBuilder {
     pub fn user_config(mut self) -> Result<Self, Error> {
         let config = ConfigFile::read(environment)?;
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
-        Ok(self.isolate(config.isolated()))
+        let (configured, variables) = config.isolation();
+        self.isolation.configured.extend(configured);
+        Ok(variables
+            .into_iter()
+            .fold(self, |builder, (plugin, variables)| builder.isolated_environment(plugin, variables)))
     }
 
     /// Remembers first loads in this folder.

@@ -5,6 +5,7 @@
 //!
 //! [plugins.NAME]
 //! isolation = "process"       # it runs in a process of its own; the default is "none"
+//! environment = ["MY_*"]      # what it sees there of the environment beside what it declares
 //! ```
 
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ use crate::Error;
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConfigFile {
+    /// Where it was read.
+    #[serde(skip)]
+    path: PathBuf,
     pub(crate) try_first_loads: Option<bool>,
     #[serde(default)]
     plugins: BTreeMap<String, PluginConfig>,
@@ -32,6 +36,25 @@ pub(crate) struct ConfigFile {
 struct PluginConfig {
     #[serde(default)]
     isolation: IsolationConfig,
+    #[serde(default)]
+    environment: Vec<Variables>,
+}
+
+/// A variable's name, or how the names of some begin: `PREFIX*`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Variables(String);
+
+impl TryFrom<String> for Variables {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = text.strip_suffix('*').unwrap_or(&text);
+        if text.is_empty() || name.contains(['*', '=']) {
+            return Err(format!("`{text}` is no variable: expected a name, or `PREFIX*`"));
+        }
+        Ok(Self(text))
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -52,7 +75,10 @@ impl ConfigFile {
         };
         let failed = |why: String| Error::Config { path: path.clone(), why };
         match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| failed(place(&text, &error))),
+            Ok(text) => match toml::from_str(&text) {
+                Ok(config) => Ok(Self { path, ..config }),
+                Err(error) => Err(failed(place(&text, &error))),
+            },
             Err(error) => match error.kind() {
                 // What may not be read is another user's: the environment is not always one's own.
                 ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => Ok(Self::default()),
@@ -61,10 +87,17 @@ impl ConfigFile {
         }
     }
 
-    /// The plugins that run in processes of their own.
-    pub(crate) fn isolated(&self) -> impl Iterator<Item = &String> {
-        let is_isolated = |(_, plugin): &(&String, &PluginConfig)| plugin.isolation == IsolationConfig::Process;
-        self.plugins.iter().filter(is_isolated).map(|(name, _)| name)
+    /// The plugins that run in processes of their own, each with the file that says so, and the variables that plugins
+    /// see there beside what they declare.
+    pub(crate) fn isolation(self) -> (BTreeMap<String, PathBuf>, BTreeMap<String, Vec<String>>) {
+        let (mut isolated, mut variables) = (BTreeMap::new(), BTreeMap::new());
+        for (name, plugin) in self.plugins {
+            if plugin.isolation == IsolationConfig::Process {
+                isolated.insert(name.clone(), self.path.clone());
+            }
+            variables.insert(name, plugin.environment.into_iter().map(|Variables(text)| text).collect());
+        }
+        (isolated, variables)
     }
 }
 
@@ -91,8 +124,12 @@ mod tests {
     fn it_says_which_plugins_are_isolated() {
         let config =
             read("[plugins.one]\nisolation = 'process'\n[plugins.two]\nisolation = 'none'\n[plugins.three]").unwrap();
-        assert_eq!(config.isolated().collect::<Vec<_>>(), ["one"]);
-        assert_eq!(read("").unwrap(), ConfigFile::default());
+        let path = config.path.clone();
+        assert!(path.ends_with("mlflow-deploy/config.toml"), "{path:?}");
+        assert_eq!(config.isolation().0, BTreeMap::from([("one".to_owned(), path)]));
+        let config = read("[plugins.one]\nenvironment = ['A', 'B_*', '*']").unwrap();
+        assert_eq!(config.isolation().1["one"], ["A", "B_*", "*"]);
+        assert_eq!(read("").unwrap().plugins, BTreeMap::new());
         assert_eq!(read("try-first-loads = false").unwrap().try_first_loads, Some(false));
         assert_eq!(ConfigFile::read(|_| None).unwrap(), ConfigFile::default());
     }
@@ -103,6 +140,9 @@ mod tests {
             ("\n[plugins.one]\nisolation = 'proces'", "line 3: unknown variant `proces`, expected `none` or `process`"),
             ("isolate = true", "line 1: unknown field `isolate`, expected `try-first-loads` or `plugins`"),
             ("[plugins", "line 1: "),
+            ("[plugins.a]\nenvironment = ['A', 'B*C']", "`B*C` is no variable: expected a name, or `PREFIX*`"),
+            ("[plugins.a]\nenvironment = ['']", "`` is no variable"),
+            ("[plugins.a]\nenvironment = 'A'", "line 2: invalid type: string \"A\", expected a sequence"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains("mlflow-deploy/config.toml` cannot be used: ") && error.contains(what), "{error}");

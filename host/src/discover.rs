@@ -12,7 +12,7 @@ use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
 use crate::digest::Identity;
 use crate::file::PluginFile;
 use crate::search_path::{NamedFile, Origin, SearchEntry};
-use crate::{Dependency, Refusal, linkage, trust};
+use crate::{Dependency, IsolatedBy, Refusal, linkage, trust};
 
 /// What a look through the search path found.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +24,8 @@ pub struct Discovery {
     pub candidates: Vec<Candidate>,
 }
 
-/// Whether a host may load what is in a file of this identity and says this of itself.
-pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<(), Refusal> + 'a;
+/// Whether a host may load what is in a file of this identity and says this of itself, and why it would be isolated.
+pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, Refusal> + 'a;
 
 /// A directory that was looked in.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub struct Candidate {
     pub warnings: Vec<String>,
     /// What it says of itself, where that could be read, whether it is used or not.
     declared: Option<Box<Manifest>>,
+    /// Why it runs in a process of its own, where it does.
+    isolated_by: Option<IsolatedBy>,
     /// The file that was looked at, where there is one.
     pub(crate) identity: Option<Identity>,
 }
@@ -100,6 +102,11 @@ impl Candidate {
         self.manifest().or(self.declared.as_deref())
     }
 
+    /// Why it runs in a process of its own; `None` where it runs in the host's, or is not used.
+    pub fn isolated_by(&self) -> Option<&IsolatedBy> {
+        self.isolated_by.as_ref()
+    }
+
     /// The libraries that it needs, and which of them are not there. Nothing is loaded; of what is not trusted, and so
     /// not used, nothing is read.
     ///
@@ -115,13 +122,17 @@ impl Candidate {
     /// Looks at a file: at whose it is before what is in it.
     fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
         let state = CandidateState::Ignored;
-        let mut candidate = Self { path, directory, state, warnings: Vec::new(), declared: None, identity: None };
+        let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
+        let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity };
         match candidate.read(is_trusted) {
             Ok(None) => {}
             Ok(Some(manifest)) => match check(&manifest)
-                .and_then(|()| candidate.identity.map_or(Ok(()), |identity| admit(&manifest, &identity)))
+                .and_then(|()| candidate.identity.map_or(Ok(None), |identity| admit(&manifest, &identity)))
             {
-                Ok(()) => candidate.state = CandidateState::Usable(manifest),
+                Ok(isolated_by) => {
+                    candidate.isolated_by = isolated_by;
+                    candidate.state = CandidateState::Usable(manifest);
+                }
                 Err(refusal) => {
                     candidate.state = CandidateState::Refused(refusal);
                     candidate.declared = Some(manifest);

@@ -78,8 +78,9 @@ impl Host {
     /// Looks through the search path. Nothing is loaded.
     pub fn discover(&self) -> Discovery {
         let admit = |manifest: &Manifest, identity: &Identity| {
-            self.0.isolation.check(manifest)?;
-            self.0.trials.check(identity)
+            let isolated_by = self.0.isolation.check(manifest)?;
+            self.0.trials.check(identity)?;
+            Ok(isolated_by)
         };
         Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit)
     }

@@ -35,7 +35,7 @@ pub use discover::{Candidate, CandidateState, Directory, DirectoryState, Discove
 pub use error::{Error, NoPlugin};
 pub use event::PluginEvent;
 pub use host::Host;
-pub use isolation::{Death, isolate, plugin_host, serve_plugin};
+pub use isolation::{Death, IsolatedBy, isolate, plugin_host, serve_plugin};
 pub use library::leave;
 pub use linkage::Dependency;
 pub use local::LocalDeployment;

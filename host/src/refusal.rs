@@ -38,7 +38,7 @@ pub enum Refusal {
     /// It must run in a process of its own, and the program for that was not found.
     NeedsIsolation {
         /// Why it must.
-        why: &'static str,
+        why: String,
         /// Where the program was looked for.
         searched: Vec<PathBuf>,
     },

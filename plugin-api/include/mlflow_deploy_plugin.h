@@ -78,7 +78,8 @@ typedef struct mlflow_deploy_host {
     void *ctx; /* to be passed back with every call */
 
     /* Ends a call. On MLFLOW_DEPLOY_OK the body is the result, and the head is empty or {"content_type":…}.
-     * On MLFLOW_DEPLOY_ERROR the body is {"code":…,"message":…,"retryable":false,…}. */
+     * On MLFLOW_DEPLOY_ERROR the body is {"code":…,"message":…,"retryable":false,…}. A slice may have 512 MiB; a larger
+     * one is not taken, and the caller is told so. */
     void (*reply)(void *ctx, uint64_t call, uint32_t status, mlflow_deploy_slice head, mlflow_deploy_slice body);
 
     /* One chunk of a stream, against one unit of credit; a chunk without credit ends the call with an error.

@@ -50,9 +50,9 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// A process that sees of this one's environment what the plugin declares.
-    pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest) -> Self {
-        let environment = environment::seen(std::env::vars_os(), &manifest.environment);
+    /// A process that sees of this one's environment what the plugin declares, and what it is allowed beside that.
+    pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest, allowed: &[String]) -> Self {
+        let environment = environment::seen(std::env::vars_os(), &manifest.environment, allowed);
         Self { program, library: library.to_owned(), environment }
     }
 }
@@ -64,6 +64,8 @@ pub(crate) struct Child {
     socket: UnixStream,
     receiver: Receiver,
     log: Log,
+    /// Tells its end, where the system has such a thing: the connection may be held open by what it has started.
+    end: Option<OwnedFd>,
     is_reaped: bool,
 }
 
@@ -136,8 +138,13 @@ impl Child {
                     _ => return Err(no_plugin_host(recipe, "it speaks out of turn")),
                 }
             }
-            match child.wait(Some(deadline.saturating_duration_since(Instant::now())), None, host) {
-                Woken::Messages => {}
+            let left = deadline.saturating_duration_since(Instant::now());
+            // One that never stops to talk is late all the same.
+            if left.is_zero() {
+                return Err(Refusal::TimedOut(LOADING));
+            }
+            match child.wait(Some(left), None, host) {
+                Woken::Messages | Woken::Nothing => {}
                 Woken::End => {
                     let death = child.bury();
                     return Err(if is_greeted {
@@ -146,7 +153,6 @@ impl Child {
                         no_plugin_host(recipe, &format!("it {death}"))
                     });
                 }
-                Woken::Nothing => return Err(Refusal::TimedOut(LOADING)),
             }
         }
     }
@@ -164,7 +170,8 @@ impl Child {
             // A group of its own: Ctrl-C is the host's to hear, and whatever the plugin starts ends with it.
             .process_group(0)
             .spawn()?;
-        Ok(Self { process, socket: ours, receiver: Receiver::default(), log: Log::new(log)?, is_reaped: false })
+        let end = end_of(&process);
+        Ok(Self { process, socket: ours, receiver: Receiver::default(), log: Log::new(log)?, end, is_reaped: false })
     }
 
     /// A way to send to the process.
@@ -193,6 +200,8 @@ impl Child {
                     Err(rustix::io::Errno::AGAIN) => {}
                     Ok(0) | Err(_) => return Woken::End,
                 }
+            } else if ready.end {
+                return Woken::End;
             }
             if ready.wake || left.is_some_and(|left| left.is_zero()) {
                 return Woken::Nothing;
@@ -204,12 +213,13 @@ impl Child {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let of = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
         let (log, wake) = (self.log.pipe().map(AsFd::as_fd), wake.map(AsFd::as_fd));
-        let mut files: Vec<_> = [Some(self.socket.as_fd()), log, wake].into_iter().flatten().map(of).collect();
+        let end = self.end.as_ref().map(AsFd::as_fd);
+        let mut files: Vec<_> = [Some(self.socket.as_fd()), log, wake, end].into_iter().flatten().map(of).collect();
         // An interruption is as good as the end of the wait: the caller looks at its clock, and waits again.
         let _interrupted = poll(&mut files, limit.as_ref());
         let mut ready = files.iter().map(|file| !file.revents().is_empty());
         let mut next = |is_there: bool| is_there && ready.next().unwrap_or(false);
-        Ready { socket: next(true), log: next(log.is_some()), wake: next(wake.is_some()) }
+        Ready { socket: next(true), log: next(log.is_some()), wake: next(wake.is_some()), end: next(end.is_some()) }
     }
 
     /// Whether the process has ended, though its connection may still be held open by what it has started.
@@ -262,10 +272,21 @@ impl Child {
     fn reap(&mut self) -> Option<ExitStatus> {
         // The group cannot be somebody else's: the process is its leader, and its number is not free before the wait.
         let _gone = kill_process_group(self.id(), Signal::KILL);
+        // The plugin may have put its process into another.
+        let _gone = self.kill();
         let status = self.process.wait().ok();
         self.is_reaped = true;
         self.log.read(|_| {});
         status
+    }
+
+    /// Ends the process itself, and none that has got its number after it.
+    fn kill(&mut self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(end) = &self.end {
+            return Ok(rustix::process::pidfd_send_signal(end, Signal::KILL)?);
+        }
+        self.process.kill()
     }
 
     fn id(&self) -> Pid {
@@ -286,6 +307,18 @@ struct Ready {
     socket: bool,
     log: bool,
     wake: bool,
+    end: bool,
+}
+
+/// What can be read once the process has ended.
+fn end_of(process: &std::process::Child) -> Option<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    return rustix::process::pidfd_open(Pid::from_child(process), rustix::process::PidfdFlags::empty()).ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _unasked = process;
+        None
+    }
 }
 
 /// A line of the log, for whoever looks into a fault.

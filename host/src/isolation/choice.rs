@@ -1,6 +1,8 @@
-//! Which plugins run in processes of their own, and the program that they run in.
+//! Which plugins run in processes of their own, what they see there, and the program that they run in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
@@ -18,51 +20,89 @@ pub(crate) struct IsolationChoice {
     /// All of them.
     pub(crate) all: bool,
     /// These, by their names.
-    pub(crate) names: Vec<String>,
+    pub(crate) named: BTreeSet<String>,
+    /// These, by their names, each with the configuration that says so.
+    pub(crate) configured: BTreeMap<String, PathBuf>,
+    /// The variables that a plugin sees beside what it declares, by its name: `PREFIX*` is all that begin so.
+    pub(crate) variables: BTreeMap<String, Vec<String>>,
     /// The program that hosts them, instead of the one that is looked for.
     pub(crate) program: Option<PathBuf>,
 }
 
+/// Why a plugin runs in a process of its own. It is shown as what comes after "for".
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IsolatedBy {
+    /// All plugins do: [`HostBuilder::isolate_all`](crate::HostBuilder::isolate_all), `--isolate`.
+    All,
+    /// This configuration says so.
+    Configuration(PathBuf),
+    /// Its manifest requires it.
+    Manifest,
+    /// The program says so: [`HostBuilder::isolate`](crate::HostBuilder::isolate).
+    Named,
+    /// It was built with `panic = "abort"`.
+    PanicAbort,
+}
+
+impl fmt::Display for IsolatedBy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::All => "every plugin is to (`--isolate`)",
+            Self::Configuration(path) => return write!(formatter, "`{}` says so", path.display()),
+            Self::Manifest => "its manifest requires it",
+            Self::Named => "the program says so",
+            Self::PanicAbort => "it was built with `panic = \"abort\"`, and a panic in it would end this one",
+        })
+    }
+}
+
 impl IsolationChoice {
-    /// Refuses a plugin that has to run in a process of its own where there is no program for that.
-    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Refusal> {
-        must_be_isolated(manifest).map_or(Ok(()), |why| self.program(why).map(drop))
+    /// Why a plugin runs in a process of its own; `None` where it runs in this one.
+    pub(crate) fn reason(&self, manifest: &Manifest) -> Option<IsolatedBy> {
+        let configured = self.configured.get(&manifest.name);
+        match (manifest.isolation, manifest.panic) {
+            (Isolation::Required, _) => Some(IsolatedBy::Manifest),
+            (_, Panic::Abort) => Some(IsolatedBy::PanicAbort),
+            _ if self.all => Some(IsolatedBy::All),
+            _ if self.named.contains(&manifest.name) => Some(IsolatedBy::Named),
+            _ => configured.cloned().map(IsolatedBy::Configuration),
+        }
     }
 
-    /// How to start a process with the plugin, which sees only what it declares of the environment; `None` where the
-    /// plugin runs in this one.
+    /// The same; refuses a plugin that is to run in a process of its own where there is no program for that.
+    pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, Refusal> {
+        let reason = self.reason(manifest);
+        reason.as_ref().map_or(Ok(()), |why| self.program(why).map(drop))?;
+        Ok(reason)
+    }
+
+    /// How to start a process with the plugin, which sees only what it declares of the environment, and what it is
+    /// allowed beside that; `None` where the plugin runs in this one.
     pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<Recipe>, Refusal> {
-        let is_chosen = self.all || self.names.contains(&manifest.name);
-        let why = must_be_isolated(manifest).or(is_chosen.then_some("so it is configured"));
-        let Some(why) = why else { return Ok(None) };
-        Ok(Some(Recipe::new(self.program(why)?, library, manifest)))
+        let Some(why) = self.reason(manifest) else { return Ok(None) };
+        let allowed = self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice);
+        Ok(Some(Recipe::new(self.program(&why)?, library, manifest, allowed)))
     }
 
     /// How to start a process with a plugin that will run in this one, and sees all that this one does.
     pub(crate) fn trial(&self, library: &Path) -> Result<Recipe, Refusal> {
-        let program = self.program("it was never loaded before")?;
+        let program = self.program(&"it was never loaded before")?;
         Ok(Recipe { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
     }
 
     /// The program that hosts plugins.
-    fn program(&self, why: &'static str) -> Result<PathBuf, Refusal> {
+    fn program(&self, why: &dyn fmt::Display) -> Result<PathBuf, Refusal> {
         program(self.program.as_deref(), why)
     }
 }
 
 /// The program that hosts plugins: the one that is named, or the one that is found.
-pub(super) fn program(named: Option<&Path>, why: &'static str) -> Result<PathBuf, Refusal> {
+pub(super) fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, Refusal> {
     let searched = places(named, variable, std::env::current_exe().ok().as_deref());
-    let found = searched.iter().find(|path| path.is_file()).cloned();
-    found.ok_or(Refusal::NeedsIsolation { why, searched })
-}
-
-/// What makes a plugin run in a process of its own whatever the host is told.
-fn must_be_isolated(manifest: &Manifest) -> Option<&'static str> {
-    match (manifest.isolation, manifest.panic) {
-        (Isolation::Required, _) => Some("its manifest requires it"),
-        (_, Panic::Abort) => Some("it was built with `panic = \"abort\"`, and a panic in it would end this one"),
-        _ => None,
+    match searched.iter().find(|path| path.is_file()) {
+        Some(found) => Ok(found.clone()),
+        None => Err(Refusal::NeedsIsolation { why: why.to_string(), searched }),
     }
 }
 

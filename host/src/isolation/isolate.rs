@@ -18,7 +18,7 @@ use crate::Refusal;
 /// # Errors
 /// [`Refusal::NeedsIsolation`] where it is not there, with the places where it was looked for.
 pub fn plugin_host(named: Option<&Path>) -> Result<PathBuf, Refusal> {
-    choice::program(named, "that was asked for")
+    choice::program(named, &"that was asked for")
 }
 
 /// Starts a plugin in a process of its own, as a [`Host`](crate::Host) does that isolates it: `program` is what
@@ -38,5 +38,5 @@ pub fn isolate(
     host: Arc<dyn ToHost>,
     died: Box<dyn Fn(&Death) + Send + Sync>,
 ) -> Result<impl ToPlugin + use<>, Refusal> {
-    Supervisor::start(Recipe::new(program.to_owned(), library, manifest), host, died)
+    Supervisor::start(Recipe::new(program.to_owned(), library, manifest, &[]), host, died)
 }

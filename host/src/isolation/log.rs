@@ -1,7 +1,7 @@
 //! What a plugin's process writes to its stdout and stderr: the last lines are kept, to be shown where it dies.
 
 use std::collections::VecDeque;
-use std::io::{PipeReader, Read, Result};
+use std::io::{BufRead, PipeReader, Read, Result};
 
 /// How many lines are kept.
 const LINES: usize = 10;
@@ -38,7 +38,7 @@ impl Log {
             let Some(pipe) = &mut self.pipe else { return };
             match pipe.read(&mut some) {
                 Ok(0) => self.pipe = None,
-                Ok(count) => some[..count].iter().for_each(|byte| self.take(*byte, &mut line)),
+                Ok(count) => self.take(&some[..count], &mut line),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(_broken) => self.pipe = None,
@@ -46,30 +46,45 @@ impl Log {
         }
     }
 
-    fn take(&mut self, byte: u8, line: &mut impl FnMut(&str)) {
-        match byte {
-            b'\n' => {
-                let ended = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
-                if !ended.is_empty() {
-                    line(&ended);
-                    self.last.push_back(ended);
-                }
-                while self.last.len() > LINES {
-                    self.last.pop_front();
-                }
-            }
-            _ if self.line.len() < LINE => self.line.push(byte),
-            _ => {}
+    fn take(&mut self, mut bytes: &[u8], line: &mut impl FnMut(&str)) {
+        while let Some(end) = end_of_line(bytes) {
+            self.keep(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            self.end_line(line);
+        }
+        self.keep(bytes);
+    }
+
+    /// Adds to the line, up to where it is cut.
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE - self.line.len();
+        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn end_line(&mut self, line: &mut impl FnMut(&str)) {
+        let ended = String::from_utf8_lossy(&std::mem::take(&mut self.line)).trim_end().to_owned();
+        if !ended.is_empty() {
+            line(&ended);
+            self.last.push_back(ended);
+        }
+        while self.last.len() > LINES {
+            self.last.pop_front();
         }
     }
 
     /// The last lines, the one that has not ended among them.
     pub(crate) fn last(&mut self) -> Vec<String> {
         if !self.line.is_empty() {
-            self.take(b'\n', &mut |_| {});
+            self.end_line(&mut |_| {});
         }
         self.last.iter().cloned().collect()
     }
+}
+
+/// Where the first line ends. The library's own search is faster than a loop: who writes waits for who reads.
+fn end_of_line(bytes: &[u8]) -> Option<usize> {
+    let length = { bytes }.skip_until(b'\n').ok()?;
+    (length > 0 && bytes[length - 1] == b'\n').then(|| length - 1)
 }
 
 #[cfg(test)]

@@ -14,11 +14,8 @@
 //!
 //! Both sides are of one version, which the first message makes sure of: what is not known is malformed.
 
-use std::sync::LazyLock;
-
-use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
-use mlflow_deploy_plugin_api::ffi::{Lent, Request, Slot};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Operation};
+use mlflow_deploy_plugin_api::ffi::{Lent, MOST_AT_ONCE, Request, Slot, check_size};
+use mlflow_deploy_plugin_api::{Error, Operation};
 
 /// The version of this protocol. It has nothing to do with the table's: the program that hosts a plugin comes with
 /// the library that starts it.
@@ -26,15 +23,6 @@ pub(crate) const PROTOCOL: u32 = 1;
 
 /// How long a message's head is.
 pub(crate) const HEAD: usize = 40;
-
-/// The longest part of a message: 1 GiB.
-pub(crate) const LONGEST: usize = 1 << 30;
-
-/// What a caller gets whose inputs or answer are longer than may be sent, as JSON.
-pub(crate) static TOO_LONG: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let message = format!("longer than the {LONGEST} bytes that go to a plugin's process, or come from it, at once");
-    to_json(&Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
-});
 
 /// The length of a part that is no slice.
 const NO_SLICE: u32 = u32::MAX;
@@ -124,16 +112,10 @@ impl<'a> Message<'a> {
         (head, lent.head.unwrap_or_default(), lent.body.unwrap_or_default())
     }
 
-    /// Whether a part is longer than may be sent.
-    pub(crate) fn is_too_long(&self) -> bool {
+    /// Refuses what is larger than may be sent, with the error for its caller.
+    pub(crate) fn check_size(&self) -> Result<(), Error> {
         let (_, head, body) = self.parts();
-        head.len() > LONGEST || body.len() > LONGEST
-    }
-
-    /// The message, or in its place the end of its call where it is too long.
-    pub(crate) fn or_too_long(self, call: u64) -> Self {
-        let lent = || Lent { head: Some(&[]), body: Some(&TOO_LONG) };
-        if self.is_too_long() { Self::Reply { call, status: STATUS_ERROR, lent: lent() } } else { self }
+        check_size(head).and_then(|()| check_size(body))
     }
 
     /// How long the message is that begins with these bytes, head and parts; `None` where the head is not whole yet.
@@ -188,8 +170,8 @@ fn part_length(bytes: &[u8], at: usize) -> Result<Option<usize>, Malformed> {
     match u32_at(bytes, at) {
         NO_SLICE => Ok(None),
         length => match usize::try_from(length) {
-            Ok(length) if length <= LONGEST => Ok(Some(length)),
-            _ => Err(Malformed(format!("a part of it is {length} bytes long, and {LONGEST} is the most"))),
+            Ok(length) if length <= MOST_AT_ONCE => Ok(Some(length)),
+            _ => Err(Malformed(format!("a part of it is {length} bytes long, and {MOST_AT_ONCE} is the most"))),
         },
     }
 }

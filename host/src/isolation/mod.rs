@@ -28,6 +28,7 @@ mod tests;
 
 pub use child::Death;
 pub(crate) use child::{Child, Recipe};
+pub use choice::IsolatedBy;
 pub(crate) use choice::IsolationChoice;
 pub use isolate::{isolate, plugin_host};
 pub use serve::serve_plugin;

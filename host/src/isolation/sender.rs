@@ -66,6 +66,11 @@ impl Sender {
         }
     }
 
+    /// How many bytes wait for their reader.
+    pub(crate) fn backlog(&self) -> usize {
+        self.0.lock().bytes.len()
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&self) {
         // The other side may have gone already.

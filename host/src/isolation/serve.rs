@@ -9,14 +9,18 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin};
+use mlflow_deploy_plugin_api::call::Level;
+use mlflow_deploy_plugin_api::ffi::abi::STATUS_ERROR;
+use mlflow_deploy_plugin_api::ffi::{Lent, Slot, Table, ToHost, ToPlugin, check_size};
+use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
-use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
+use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
 
 use super::message::{self, Message, PROTOCOL};
 use super::receiver::Receiver;
@@ -26,6 +30,9 @@ use crate::library;
 
 /// How long a plugin may take to wind up when its host has gone.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How much may wait for the host before events are left out: who talks faster than it is heard talks to nobody.
+const BACKLOG: usize = 16 << 20;
 
 /// Hosts the plugin of one library for the process that started this one, until that goes; never returns.
 ///
@@ -37,8 +44,7 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (library, None) = (arguments.next(), arguments.next()) else { misused() };
     let (Some(library), Ok(socket)) = (library, connection()) else { misused() };
     let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
-    let host =
-        Arc::new(Host { sender: Sender::new(sending), last_answered: Mutex::default(), answered: Condvar::new() });
+    let host = Arc::new(Host::new(Sender::new(sending)));
     let (alive, is_alive) = mpsc::channel();
     let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned());
     let guard = guard.spawn(move || outlive_nobody(&watched, &alive));
@@ -105,6 +111,9 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<Host>) {
                 shutting_down = Some(call);
             }
             pass_on(&message, &plugin, host);
+            if host.is_copy() {
+                library::leave(0);
+            }
         }
     }
     if let Some(call) = shutting_down {
@@ -114,6 +123,11 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<Host>) {
 
 fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
     match *message {
+        // What the host was told of the plugin's slots may be what an earlier process had.
+        Message::Call { slot, call, .. } if !plugin.has(slot) => {
+            let gone = format!("the plugin does not have the slot {slot:?} any more");
+            host.fail(call, &Error::new(ErrorCode::NOT_IMPLEMENTED, gone));
+        }
         Message::Call { slot, client, call, request } => plugin.call(slot, client, call, &request),
         Message::Cancel { call } => plugin.cancel(call),
         Message::Close { client } => plugin.close(client),
@@ -127,12 +141,41 @@ fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
 /// The host as the plugin sees it.
 struct Host {
     sender: Sender,
+    /// The process that the host has started.
+    process: Pid,
+    /// How many events were left out since the last that was not.
+    left_out: AtomicU64,
     /// The call that was answered last.
     last_answered: Mutex<Option<u64>>,
     answered: Condvar,
 }
 
 impl Host {
+    fn new(sender: Sender) -> Self {
+        let (process, left_out) = (getpid(), AtomicU64::new(0));
+        Self { sender, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
+    }
+
+    /// Whether this is a copy of the process, which the plugin has forked: it has the same connection, and is to say
+    /// nothing through it, and hear nothing.
+    fn is_copy(&self) -> bool {
+        getpid() != self.process
+    }
+
+    /// Sends what the plugin says of a call; what is too large ends it with an error, as it would in the host's process.
+    fn send(&self, call: u64, said: &Message<'_>) {
+        match said.check_size() {
+            _ if self.is_copy() => {}
+            Ok(()) => self.sender.send(said),
+            Err(too_large) => self.fail(call, &too_large),
+        }
+    }
+
+    fn fail(&self, call: u64, error: &Error) {
+        let lent = Lent { head: Some(&[]), body: Some(&message::to_json(error)) };
+        self.sender.send(&Message::Reply { call, status: STATUS_ERROR, lent });
+    }
+
     /// Waits until the call has been answered, but not for ever.
     fn wait_for(&self, call: u64) {
         let last = self.last_answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,16 +185,63 @@ impl Host {
 
 impl ToHost for Host {
     fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
-        self.sender.send(&Message::Reply { call, status, lent }.or_too_long(call));
+        self.send(call, &Message::Reply { call, status, lent });
         *self.last_answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(call);
         self.answered.notify_all();
     }
 
     fn chunk(&self, call: u64, lent: Lent<'_>) {
-        self.sender.send(&Message::Chunk { call, lent }.or_too_long(call));
+        self.send(call, &Message::Chunk { call, lent });
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        if self.is_copy() {
+            return;
+        }
+        if self.sender.backlog() > BACKLOG {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let left_out = self.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let message = format!("{left_out} events were left out: they came faster than they were heard");
+            let json = serde_json::json!({ "message": message }).to_string();
+            self.sender.send(&Message::Event { call: 0, level: Level::Warn as u32, json: Some(json.as_bytes()) });
+        }
+        // The host says of one without JSON that it cannot be read.
+        let json = json.filter(|json| check_size(json).is_ok());
         self.sender.send(&Message::Event { call, level, json });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_nobody_hears_are_left_out_and_counted() {
+        const EVENTS: u64 = 200;
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let host = Host::new(Sender::new(ours));
+        let json = vec![b' '; 1 << 20];
+        (0..EVENTS).for_each(|_| host.event(1, 3, Some(&json)));
+        host.reply(9, 0, Lent { head: Some(&[]), body: Some(&[]) });
+        let (mut receiver, mut heard, mut noted) = (Receiver::default(), 0, None);
+        while noted.is_none() {
+            match receiver.next().unwrap() {
+                Some(Message::Event { call: 1, .. }) => heard += 1,
+                // All that was kept has been heard: there is room for what comes now.
+                Some(Message::Reply { call: 9, .. }) => host.event(2, 3, Some(b"{}")),
+                Some(Message::Event { call: 0, json, .. }) => {
+                    noted = Some(String::from_utf8(json.unwrap().to_vec()).unwrap());
+                }
+                Some(other) => panic!("{other:?}"),
+                None => assert_ne!(receiver.receive(&theirs, RecvFlags::empty()), Ok(0)),
+            }
+        }
+        let left_out = EVENTS - heard;
+        assert!(heard > 0 && left_out > 0, "{heard} heard");
+        let note = format!("{left_out} events were left out: they came faster than they were heard");
+        assert_eq!(noted.unwrap(), serde_json::json!({ "message": note }).to_string());
     }
 }

@@ -17,7 +17,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
 use super::calls::{Calls, Held, Link, Phase, is_of_host};
 use super::child::{Child, Death, Recipe, Woken};
-use super::message::{Message, TOO_LONG, number, to_json};
+use super::message::{Message, number, to_json};
 use crate::Refusal;
 use crate::digest::Identity;
 
@@ -76,8 +76,8 @@ impl ToPlugin for Supervisor {
     }
 
     fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
-        if (Message::Call { slot, client, call, request: *request }).is_too_long() {
-            return self.0.fail(&[call], &TOO_LONG);
+        if let Err(too_large) = (Message::Call { slot, client, call, request: *request }).check_size() {
+            return self.0.fail(&[call], &to_json(&too_large));
         }
         let mut calls = self.0.lock();
         let refusal = match &mut calls.phase {

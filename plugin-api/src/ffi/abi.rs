@@ -62,9 +62,10 @@ pub struct HostApi {
     pub abi: u32,
     /// To be passed back with every call.
     pub ctx: *mut c_void,
-    /// Ends a call: exactly once for each, also after `cancel`.
+    /// Ends a call: exactly once for each, also after `cancel`. A part may have 512 MiB; a larger one is not taken, and its
+    /// caller is told so.
     pub reply: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
-    /// Hands over one chunk of a stream, against one unit of credit.
+    /// Hands over one chunk of a stream, against one unit of credit. It may be as large as a reply.
     pub chunk: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice)>,
     /// Says something beside the replies; `call` is 0 where no call is concerned.
     #[sabi(last_prefix_field)]

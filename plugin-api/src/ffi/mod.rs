@@ -53,7 +53,7 @@ pub use place::library_path;
 pub use process::{at_exit, is_privileged};
 pub use runtime::blocking;
 #[cfg(feature = "host")]
-pub use seam::{Lent, Request, Slot, ToHost, ToPlugin};
+pub use seam::{Lent, MOST_AT_ONCE, Request, Slot, ToHost, ToPlugin, check_size};
 #[cfg(feature = "host")]
 pub use stream::RemoteStream;
 #[cfg(feature = "host")]

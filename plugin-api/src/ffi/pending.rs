@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ReplyHead;
 use super::abi::{STATUS_ERROR, STATUS_OK};
-use super::seam::{Lent, ToHost};
+use super::seam::{Lent, ToHost, check_size};
 use crate::call::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result};
 
@@ -126,21 +126,22 @@ impl ToHost for Pending {
             drop(calls);
             return self.fault(call, "sent a chunk for a call that has ended");
         };
-        let violation = match (&waiting.receiver, waiting.credit) {
-            (Receiver::Nobody { .. }, _) => return,
-            (Receiver::One(_), _) => "sent a chunk in answer to a call that is no stream",
-            (Receiver::Many(_), 0) => "sent a chunk without credit",
-            (Receiver::Many(items), _) => {
+        let error = match (&waiting.receiver, waiting.credit, parts) {
+            (Receiver::Nobody { .. }, ..) => return,
+            (Receiver::One(_), ..) => violated("sent a chunk in answer to a call that is no stream"),
+            (Receiver::Many(_), 0, _) => violated("sent a chunk without credit"),
+            (Receiver::Many(_), _, Err(error)) => error,
+            (Receiver::Many(items), _, chunk) => {
                 waiting.credit -= 1;
                 // A send that fails means that the caller is about to abandon the call.
-                let _ = items.send(parts);
+                let _ = items.send(chunk);
                 return;
             }
         };
         // Whoever drops the call tells the plugin to end it.
         let receiver = std::mem::replace(&mut waiting.receiver, Receiver::Nobody { told: false, undo: None });
         drop(calls);
-        receiver.end(Err(violated(violation)));
+        receiver.end(Err(error));
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
@@ -150,7 +151,8 @@ impl ToHost for Pending {
             3 => Level::Info,
             _ => Level::Debug,
         };
-        match serde_json::from_slice(json.unwrap_or_default()) {
+        let json = json.filter(|json| check_size(json).is_ok()).unwrap_or_default();
+        match serde_json::from_slice(json) {
             Ok(event) => (self.listener)(call, level, event),
             Err(_unreadable) => self.fault(call, "sent an event that cannot be read"),
         }
@@ -176,12 +178,14 @@ impl Receiver {
 }
 
 impl Parts {
-    /// Copies what the plugin lent; a faulty slice is the caller's error.
+    /// Copies what the plugin lent; a faulty slice, or one that is too large, is the caller's error.
     fn copy(status: u32, lent: Lent<'_>) -> Result<Self> {
-        match (lent.head, lent.body) {
-            (Some(head), Some(body)) => Ok(Self { status, head: head.to_vec(), body: body.to_vec() }),
-            _ => Err(violated("sent a slice that is NULL but not empty")),
-        }
+        let (Some(head), Some(body)) = (lent.head, lent.body) else {
+            return Err(violated("sent a slice that is NULL but not empty"));
+        };
+        check_size(head)?;
+        check_size(body)?;
+        Ok(Self { status, head: head.to_vec(), body: body.to_vec() })
     }
 
     /// Whether the plugin says that the call succeeded.

@@ -3,7 +3,23 @@
 //! [`Table`](super::Table) carries it through the functions of a library in this process. A host may as well put the
 //! plugin into another process: then each method is a message. Nothing here knows which of the two it is.
 
-use crate::Operation;
+use crate::{Error, ErrorCode, Operation, Result};
+
+/// The most bytes that a plugin may hand over at once, and that go to its process at once: 512 MiB. Who has more to say
+/// says it in chunks.
+pub const MOST_AT_ONCE: usize = 512 << 20;
+
+/// Refuses a part of a message that is larger than [`MOST_AT_ONCE`].
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED`.
+pub fn check_size(part: &[u8]) -> Result<()> {
+    if part.len() <= MOST_AT_ONCE {
+        return Ok(());
+    }
+    let message = format!("{} bytes are too many to be handed over at once: {MOST_AT_ONCE} may be", part.len());
+    Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
+}
 
 /// What a host says to a plugin. Nothing blocks, and any method may be called from any thread.
 ///

@@ -7,15 +7,18 @@
 //!
 //! ```sh
 //! cargo test -p mlflow-deploy-fuzz                                   # as CI does
-//! FUZZ_ITERATIONS=1000000 cargo test --release -p mlflow-deploy-fuzz
+//! FUZZ_ITERATIONS=1000000 FUZZ_READER=manifest cargo test --release -p mlflow-deploy-fuzz
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
 //! Plugins are no crates that others can link, so what is theirs is taken in by its path, and stands where it stands
-//! in the plugin.
+//! in the plugin. So is what the host keeps to itself.
 
 mod readers;
 
+#[path = "../../../host/src/isolation/message.rs"]
+#[expect(dead_code, reason = "nobody is called here")]
+mod message;
 #[path = "../../../plugins/local/src/model/mod.rs"]
 #[cfg_attr(not(test), expect(dead_code, reason = "the plugin does more with a model than to read of it"))]
 #[expect(unused_imports, reason = "as above")]

@@ -9,13 +9,15 @@ use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 
+use crate::message::{HEAD, Message};
 use crate::model::Model;
 use crate::profile::Profiles;
 use crate::{Reader, protocol};
 
 /// All readers.
-pub const READERS: [Reader; 10] = [
+pub const READERS: [Reader; 11] = [
     Reader { name: "event-stream", read: event_stream },
+    Reader { name: "isolation-message", read: isolation_message },
     Reader { name: "linkage", read: linkage },
     Reader { name: "lock-file", read: lock_file },
     Reader { name: "manifest", read: manifest },
@@ -42,6 +44,20 @@ fn event_stream(bytes: &[u8]) {
     for at in [1, bytes.len() / 2, bytes.len().saturating_sub(1)] {
         let (before, after) = bytes.split_at(at.min(bytes.len()));
         assert_eq!(read([before, after]), whole, "cut at {at}");
+    }
+}
+
+/// What a host and a plugin's process say to each other: each message is written as it was read.
+fn isolation_message(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Ok(Some(length)) = Message::length(rest) {
+        assert!(length >= HEAD, "it would be read for ever");
+        let Some((whole, after)) = rest.split_at_checked(length) else { return };
+        if let Ok(message) = Message::read(whole) {
+            let (head, first, second) = message.parts();
+            assert_eq!([&head, first, second].concat(), whole, "{message:?}");
+        }
+        rest = after;
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use mutatis::Session;
 
-use mlflow_deploy_fuzz::READERS;
+use mlflow_deploy_fuzz::{READERS, Reader};
 
 const SEED: u64 = 0x6d6c_666c_6f77;
 
@@ -15,7 +15,9 @@ const MOST_MUTATIONS: usize = 8;
 #[test]
 fn no_reader_trips_over_what_it_reads() {
     let iterations = env::var("FUZZ_ITERATIONS").map_or(5_000, |number| number.parse().unwrap());
-    for reader in READERS {
+    let only = env::var("FUZZ_READER").ok();
+    let is_meant = |reader: &Reader| only.as_ref().is_none_or(|only| reader.name == only);
+    for reader in READERS.into_iter().filter(is_meant) {
         let corpus = reader.corpus().unwrap();
         let read = |bytes: &[u8]| {
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| (reader.read)(bytes)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
 use super::*;
+use crate::client::Gateway;
 use crate::config::Config;
 
 fn config(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Config> {
@@ -130,5 +131,24 @@ fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
     }
     for name in manifest.environment.iter().map(|variable| &variable.name).filter(|name| name.starts_with("MLFLOW")) {
         assert!(Gateway::target_help().contains(name), "{name}");
+    }
+}
+
+/// In a process of its own the plugin sees nothing else.
+#[test]
+fn every_variable_that_is_read_is_declared() {
+    let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
+    let read = std::cell::RefCell::new(Vec::new());
+    let lookup = |name: &str| {
+        read.borrow_mut().push(name.to_owned());
+        None
+    };
+    let target = TargetUri::parse("http://localhost:1").unwrap();
+    Gateway::new(&target, &ClientOptions::default(), &Environment::new(&lookup)).unwrap();
+    for name in read.borrow().iter().filter(|name| **name != name.to_lowercase()) {
+        assert!(
+            name == "REQUEST_METHOD" || manifest.environment.iter().any(|declared| declared.name == *name),
+            "{name}"
+        );
     }
 }

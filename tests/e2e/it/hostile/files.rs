@@ -11,6 +11,7 @@ use mlflow_deploy::{Host, blocking};
 use mlflow_deploy_test_support::{broken, cdylib};
 use serde_json::Value;
 
+use super::Line;
 use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
@@ -19,10 +20,19 @@ fn good_plugin(folder: &Path) {
     fs::copy(cdylib::path(ECHO), folder.join("good.so")).unwrap();
 }
 
-/// A line of the table: what it was, and what was said.
-fn tell(path: &Path, by: &str, said: &str) {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    println!("| {name} | {by} | {} |", said.trim().replace(&*path.to_string_lossy(), "FILE").replace('\n', "; "));
+/// The lines of all files.
+pub(super) fn lines() -> Vec<Line> {
+    let mut lines = not_loaded();
+    lines.push(changing());
+    lines.extend(unreadable());
+    lines
+}
+
+/// The line of a file that was refused with these words, and nobody was hurt by.
+fn line(path: &Path, said: &str, faults: Vec<String>) -> Line {
+    let what = format!("file: {}", path.file_stem().unwrap_or_default().to_string_lossy());
+    let said = said.replace(&*path.to_string_lossy(), "FILE");
+    Line { what, said, inside: "yes".to_owned(), isolated: "yes".to_owned(), faults }
 }
 
 /// What a listing or a diagnosis says of a file.
@@ -57,7 +67,6 @@ fn what_can_be_seen_without_loading_is_said_and_nothing_is_loaded() {
         let said = listed["reason"].as_str().unwrap_or_default();
         assert!(said.contains(reason), "{}: expected `{reason}`, got `{said}`", path.display());
         assert_eq!((&listed["state"], &diagnosed["state"]), (&"refused".into(), &"refused".into()));
-        tell(path, "before loading", said);
         let opened = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(path).run();
         assert_eq!((opened.code, opened.stderr.contains(said)), (3, true), "{opened:?}");
     }
@@ -65,27 +74,28 @@ fn what_can_be_seen_without_loading_is_said_and_nothing_is_loaded() {
         let diagnosed = entry(&diagnosis, path);
         let said = diagnosed["reason"].as_str().unwrap_or_default();
         assert!(said.contains(reason) && diagnosed["fix"].is_string(), "expected `{reason}`, got {diagnosed:#}");
-        tell(path, "doctor", said);
     }
     the_good_one_answers(folder.path());
 }
 
-#[test]
-fn one_process_outlives_all_that_does_not_load() {
+/// Loads all that cannot be, into this process and into others, beside a good plugin that goes on answering.
+fn not_loaded() -> Vec<Line> {
     let folder = tempfile::tempdir().unwrap();
     let bad = [broken::all(folder.path()), broken::unloadable(folder.path())].concat();
     good_plugin(folder.path());
-    for (path, reason) in &bad {
-        let host = Host::builder().search_path([folder.path()]).plugin(path).build();
-        let error = blocking::wait(host.get_deploy_client(Some("c-echo"))).unwrap_err().to_string();
-        assert!(error.contains(reason), "{}: expected `{reason}`, got `{error}`", path.display());
-        if !reason.starts_with("not a shared library") {
-            tell(path, "loading", &error);
-        }
-    }
     let host = Host::builder().search_path([folder.path()]).build();
     let client = blocking::DeployClient::from(blocking::wait(host.get_deploy_client(Some("echo"))).unwrap());
-    assert_eq!(client.list_endpoints(ListEndpoints {}).unwrap().bytes(), br#"[{"name":"echo"}]"#);
+    let line = |(path, reason): &(PathBuf, &str)| {
+        let host = || Host::builder().search_path([folder.path()]).plugin(path);
+        let isolated = host().isolate_all().plugin_host(cdylib::program("mlflow-deploy-plugin-host"));
+        let load = |host: Host| blocking::wait(host.get_deploy_client(Some("c-echo"))).unwrap_err().to_string();
+        let said = [load(host().build()), load(isolated.build())];
+        assert_eq!(client.list_endpoints(ListEndpoints {}).unwrap().bytes(), br#"[{"name":"echo"}]"#);
+        let is_wrong = |said: &&String| !said.contains(reason);
+        let fault = |said: &String| format!("{}: expected `{reason}`, got `{said}`", path.display());
+        line(path, &said[0], said.iter().filter(is_wrong).map(fault).collect())
+    };
+    bad.iter().map(line).collect()
 }
 
 #[test]
@@ -97,28 +107,29 @@ fn a_constructor_runs_only_when_its_own_target_is_asked_for() {
     let listing = ran.json();
     let _diagnosis = diagnosis(folder.path());
     for (path, way) in &constructors {
+        let reason = match *way {
+            "crash" => "its process was ended by signal 11 (SIGSEGV) while it was loaded",
+            _ => "did not finish loading within 10 s",
+        };
         assert_ne!(entry(&listing, path)["state"], "refused", "{listing:#}");
         let which = mlflow_deploy("plugins which c-echo --plugin").arg(path).run();
         assert_eq!(which.code, 0, "{which:?}");
-        let opened = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(path).spawn();
-        let Output { status, stdout, stderr } = opened.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&stderr);
-        assert!(!status.success() && stdout.is_empty(), "{way}: {status} {said}");
-        tell(path, "loading", &format!("{status}: {said}"));
+        let opened = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(path).run();
+        assert_eq!((opened.code, opened.stdout.as_str()), (3, ""), "{way}: {opened:?}");
+        assert!(opened.stderr.contains(reason), "{way}: {opened:?}");
         the_good_one_answers(folder.path());
     }
 }
 
 /// Whoever writes to files while they are looked at can be seen to have done so, or not; the host lives either way.
-#[test]
-fn files_that_change_while_they_are_looked_at_hurt_nobody() {
+fn changing() -> Line {
     const LOOKS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     good_plugin(folder.path());
     let whole = fs::read(cdylib::c_plugin()).unwrap();
     let (path, stop) = (folder.path().join("changing.so"), AtomicBool::new(false));
     fs::write(&path, &whole).unwrap();
-    std::thread::scope(|scope| {
+    let line = std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0.. {
                 if stop.load(Ordering::Relaxed) {
@@ -143,13 +154,14 @@ fn files_that_change_while_they_are_looked_at_hurt_nobody() {
         stop.store(true, Ordering::Relaxed);
         said.sort();
         said.dedup();
-        tell(&path, "before loading", &said.join(" / "));
+        line(&path, &said.join(" / "), Vec::new())
     });
     the_good_one_answers(folder.path());
+    line
 }
 
-#[test]
-fn a_file_that_may_not_be_read_is_refused() {
+/// A file that may not be read; none where nobody can be found who may not.
+fn unreadable() -> Option<Line> {
     let folder = tempfile::tempdir().unwrap();
     good_plugin(folder.path());
     let path = folder.path().join("unreadable.so");
@@ -157,13 +169,13 @@ fn a_file_that_may_not_be_read_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let Some(output) = as_somebody_else(folder.path(), &["plugins", "list", "--json"]) else {
         println!("skipped: root reads all, and there is no `setpriv` to be somebody else with");
-        return;
+        return None;
     };
     let listing: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let said = entry(&listing, &path)["reason"].as_str().unwrap_or_default();
     assert!(said.starts_with("cannot be read: Permission denied"), "{listing:#}");
     assert_eq!(entry(&listing, &folder.path().join("good.so"))["state"], "usable", "{listing:#}");
-    tell(&path, "before loading", said);
+    Some(line(&path, said, Vec::new()))
 }
 
 /// Runs the command as a user who is not root, from a place where everybody may read it; `None` where that cannot be.

@@ -37,16 +37,6 @@ async fn its_callers_learn_how_the_process_ended_and_what_it_said_last() {
 }
 
 #[tokio::test]
-async fn what_it_uses_up_is_its_own() {
-    let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
-    for endpoint in ["log", "descriptors", "echo"] {
-        assert_eq!(client.predict(predict(endpoint)).await.unwrap().bytes(), b"[1]", "{endpoint}");
-    }
-    let error = client.predict(predict("overflow")).await.unwrap_err();
-    assert!(error.message().starts_with("the plugin's process was ended by signal "), "{error}");
-}
-
-#[tokio::test]
 async fn clients_outlive_their_process() {
     let host = hermit().on_event(|_| {}).build();
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
 //! Plugins in processes of their own: the same calls and the same errors, and what ends with the process and what not.
 
 mod crashes;
-mod faults;
 mod first_loads;
 mod orphans;
 mod same;
+mod shown;
 
 use std::sync::{Arc, Mutex};
 

@@ -109,15 +109,26 @@ async fn a_plugin_is_asked_for_what_it_has() {
 }
 
 #[test]
-fn the_process_sees_what_its_plugin_declares_and_little_else() {
+fn the_process_sees_what_its_plugin_declares_or_is_allowed_and_little_else() {
     let home = tempfile::tempdir().unwrap();
-    let run =
-        mlflow_deploy("predict -t hermit --endpoint environment -I - --json").plugin("mlflow-deploy-fixture-hermit");
-    let run = run.env("HERMIT_TOKEN", "t").env("OTHER_TOKEN", "s3cret").env("LC_ALL", "C").env("HOME", home.path());
-    let ran = run.env("AWS_SECRET_ACCESS_KEY", "s3cret").env("no_proxy", "*").stdin("[1]").run();
-    let mut seen: Vec<String> = serde_json::from_value(ran.json()).unwrap();
-    seen.sort();
-    assert_eq!(seen, ["HERMIT_TOKEN", "HOME", "LC_ALL", "no_proxy"]);
+    let config = home.path().join(".config/mlflow-deploy");
+    std::fs::create_dir_all(&config).unwrap();
+    let seen = |allowed: &str| {
+        let allowed = format!("[plugins.hermit]\nenvironment = [{allowed}]\n");
+        std::fs::write(config.join("config.toml"), allowed).unwrap();
+        let run = mlflow_deploy("predict -t hermit --endpoint environment -I - --json");
+        let run = run.plugin("mlflow-deploy-fixture-hermit").stdin("[1]").env("HOME", home.path());
+        let run = run.env("HERMIT_TOKEN", "t").env("OTHER_TOKEN", "s3cret").env("LC_ALL", "C");
+        let ran = run.env("AWS_REGION", "r").env("AWS_SECRET_ACCESS_KEY", "s3cret").env("no_proxy", "*").run();
+        let mut seen: Vec<String> = serde_json::from_value(ran.json()).unwrap();
+        seen.sort();
+        seen
+    };
+    assert_eq!(seen(""), ["HERMIT_TOKEN", "HOME", "LC_ALL", "no_proxy"]);
+    assert_eq!(seen("'OTHER_TOKEN', 'AWS'"), ["HERMIT_TOKEN", "HOME", "LC_ALL", "OTHER_TOKEN", "no_proxy"]);
+    let aws = ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "HERMIT_TOKEN", "HOME", "LC_ALL", "no_proxy"];
+    assert_eq!(seen("'AWS_*'"), aws);
+    assert!(seen("'*'").contains(&"MLFLOW_DEPLOY_PLUGIN_PATH_ONLY".to_owned()));
 }
 
 #[test]
@@ -137,7 +148,7 @@ fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
     let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
     let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").run();
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.stderr.contains("for so it is configured"), "{ran:?}");
+    assert!(ran.stderr.contains("for every plugin is to (`--isolate`)"), "{ran:?}");
     let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
     let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/bin/true").run();
     assert_eq!(ran.code, 3, "{ran:?}");

@@ -2,14 +2,14 @@
 //! looks at what only loading would show: the libraries that a plugin needs, and the lock file.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mlflow_deploy::manifest::TARGET;
 use mlflow_deploy::{Candidate, CandidateState, Dependency, Discovery, Host, Lock, PLUGIN_ABI, Refusal};
 use serde::Serialize;
 
+use super::about::About;
 use super::list::ListedDirectory;
-use super::lossy;
 use crate::report::{Failure, Report};
 
 #[derive(Serialize)]
@@ -29,18 +29,9 @@ struct Version {
 /// What is known of one file.
 #[derive(Serialize)]
 struct Finding<'a> {
-    #[serde(serialize_with = "lossy")]
-    file: &'a Path,
-    /// `ready`, `shadowed`, `ambiguous`, `refused`, or `ignored`.
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    schemes: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    /// Its state is `ready`, `shadowed`, `ambiguous`, `refused`, or `ignored`.
+    #[serde(flatten)]
+    about: About<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -71,7 +62,7 @@ pub(super) fn run(host: &Host, report: &Report) -> Result<(), Failure> {
         directories: ListedDirectory::all(&discovery),
     };
     report.value(&diagnosis, || diagnosis.to_string())?;
-    let is_bad = |finding: &&Finding<'_>| ["ambiguous", "refused"].contains(&finding.state);
+    let is_bad = |finding: &&Finding<'_>| ["ambiguous", "refused"].contains(&finding.about.state);
     match (diagnosis.plugins.iter().filter(is_bad).count(), diagnosis.plugins.len()) {
         (0, _) => Ok(()),
         (bad, all) => Err(Failure::Unsound(format!("{bad} of {all} files cannot be used"))),
@@ -93,19 +84,8 @@ impl<'a> Finding<'a> {
             },
         }
         let refusal = refusal.or_else(|| lock?.check(candidate).err());
-        let declared = candidate.declared();
         let (state, reason, fix) = verdict(candidate, discovery, refusal.as_ref());
-        Self {
-            file: &candidate.path,
-            state,
-            name: declared.map(|manifest| manifest.name.as_str()),
-            version: declared.map(|manifest| manifest.version.as_str()),
-            schemes: declared.map_or(&[], |manifest| &manifest.schemes),
-            reason,
-            fix,
-            warnings: &candidate.warnings,
-            needs,
-        }
+        Self { about: About::new(candidate, state, reason), fix, warnings: &candidate.warnings, needs }
     }
 }
 
@@ -151,13 +131,15 @@ impl fmt::Display for Diagnosis<'_> {
 
 impl fmt::Display for Finding<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}", self.file.display())?;
-        let plugin = match (self.name, self.version) {
-            (Some(name), Some(version)) => format!(": {name} {version}, for {}", self.schemes.join(", ")),
+        let About { file, state, name, version, schemes, isolated_by, reason } = &self.about;
+        writeln!(formatter, "{}", file.display())?;
+        let plugin = match (name, version) {
+            (Some(name), Some(version)) => format!(": {name} {version}, for {}", schemes.join(", ")),
             _ => String::new(),
         };
-        writeln!(formatter, "  state:   {}{plugin}", self.state)?;
-        for (title, text) in [("reason:", &self.reason), ("fix:", &self.fix)] {
+        writeln!(formatter, "  state:   {state}{plugin}")?;
+        let runs_in = isolated_by.as_ref().map(|why| format!("a process of its own, for {why}"));
+        for (title, text) in [("runs in:", &runs_in), ("reason:", reason), ("fix:", &self.fix)] {
             if let Some(text) = text {
                 writeln!(formatter, "  {title:<8} {text}")?;
             }

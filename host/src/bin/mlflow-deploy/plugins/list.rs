@@ -5,28 +5,14 @@ use std::path::Path;
 use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
 use serde::Serialize;
 
+use super::about::About;
 use super::lossy;
 
-/// `plugins list`: the files, and the directories that they were found in.
+/// All that was found, and where was looked.
 #[derive(Serialize)]
 pub(crate) struct Listing<'a> {
-    plugins: Vec<Listed<'a>>,
+    plugins: Vec<About<'a>>,
     directories: Vec<ListedDirectory<'a>>,
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
-    #[serde(serialize_with = "lossy")]
-    file: &'a Path,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    schemes: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
 }
 
 /// A directory of the search path.
@@ -45,12 +31,12 @@ pub(super) struct ListedDirectory<'a> {
 impl<'a> Listing<'a> {
     pub(crate) fn new(discovery: &'a Discovery) -> Self {
         Self {
-            plugins: discovery.candidates.iter().map(|candidate| Listed::new(candidate, discovery)).collect(),
+            plugins: discovery.candidates.iter().map(|candidate| about(candidate, discovery)).collect(),
             directories: ListedDirectory::all(discovery),
         }
     }
 
-    fn with_state(&self, state: &str) -> impl Iterator<Item = &Listed<'a>> {
+    fn with_state(&self, state: &str) -> impl Iterator<Item = &About<'a>> {
         self.plugins.iter().filter(move |listed| listed.state == state)
     }
 }
@@ -72,26 +58,17 @@ impl<'a> ListedDirectory<'a> {
     }
 }
 
-impl<'a> Listed<'a> {
-    fn new(candidate: &'a Candidate, discovery: &Discovery) -> Self {
-        let (state, reason) = match &candidate.state {
-            CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
-            CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
-            CandidateState::Usable(_) if discovery.is_shadowed(candidate) => {
-                ("shadowed", Some("an earlier plugin serves its schemes".to_owned()))
-            }
-            CandidateState::Usable(_) => ("usable", None),
-        };
-        let manifest = candidate.declared();
-        Self {
-            file: &candidate.path,
-            state,
-            name: manifest.map(|manifest| manifest.name.as_str()),
-            version: manifest.map(|manifest| manifest.version.as_str()),
-            schemes: manifest.map_or(&[], |manifest| &manifest.schemes),
-            reason,
+/// What became of a file, for whoever looks through them all.
+fn about<'a>(candidate: &'a Candidate, discovery: &Discovery) -> About<'a> {
+    let (state, reason) = match &candidate.state {
+        CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
+        CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
+        CandidateState::Usable(_) if discovery.is_shadowed(candidate) => {
+            ("shadowed", Some("an earlier plugin serves its schemes".to_owned()))
         }
-    }
+        CandidateState::Usable(_) => ("usable", None),
+    };
+    About::new(candidate, state, reason)
 }
 
 impl std::fmt::Display for Listing<'_> {
@@ -101,6 +78,9 @@ impl std::fmt::Display for Listing<'_> {
             writeln!(formatter, "{name} {version}")?;
             writeln!(formatter, "  schemes: {}", listed.schemes.join(", "))?;
             writeln!(formatter, "  file:    {}", listed.file.display())?;
+            if let Some(why) = &listed.isolated_by {
+                writeln!(formatter, "  runs in: a process of its own, for {why}")?;
+            }
         }
         if self.with_state("usable").next().is_none() {
             writeln!(formatter, "no plugins found")?;

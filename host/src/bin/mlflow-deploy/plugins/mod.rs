@@ -1,5 +1,6 @@
 //! The verbs about plugins themselves. None of them runs a plugin's code, but for `retry`, in a process of its own.
 
+mod about;
 mod doctor;
 mod list;
 mod lock;
@@ -8,7 +9,7 @@ mod which;
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{CandidateState, Error, Host, Lock};
+use mlflow_deploy::{Candidate, CandidateState, Error, Host, Lock};
 use serde::Serializer;
 
 pub(crate) use self::list::Listing;
@@ -49,6 +50,11 @@ fn inspect(file: &Path, report: &Report) -> Result<(), Failure> {
         }
         CandidateState::Ignored => Err(Failure::NotAPlugin(file.to_owned())),
     }
+}
+
+/// Why a plugin runs in a process of its own, where it does.
+fn isolated_by(candidate: &Candidate) -> Option<String> {
+    candidate.isolated_by().map(ToString::to_string)
 }
 
 /// A path as text: JSON has no way to say one that is not.

@@ -6,7 +6,7 @@ use std::path::Path;
 use mlflow_deploy::{Candidate, CandidateState, Error, Host, TargetUri};
 use serde::Serialize;
 
-use super::lossy;
+use super::{isolated_by, lossy};
 use crate::report::{Failure, Report};
 
 #[derive(Serialize)]
@@ -24,6 +24,9 @@ struct Plugin<'a> {
     file: &'a Path,
     name: &'a str,
     version: &'a str,
+    /// Why it runs in a process of its own, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isolated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -62,7 +65,8 @@ impl<'a> Plugin<'a> {
             CandidateState::Refused(refusal) => Some(refusal.to_string()),
             CandidateState::Ignored | CandidateState::Usable(_) => None,
         };
-        Some(Self { file: &candidate.path, name: &manifest.name, version: &manifest.version, reason })
+        let (name, version) = (&manifest.name, &manifest.version);
+        Some(Self { file: &candidate.path, name, version, isolated_by: isolated_by(candidate), reason })
     }
 }
 
@@ -70,10 +74,13 @@ impl<'a> Plugin<'a> {
 impl fmt::Display for Which<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.winner.file.display())?;
+        if let Some(why) = &self.winner.isolated_by {
+            writeln!(formatter, "runs in a process of its own, for {why}")?;
+        }
         for Plugin { file, name, version, .. } in &self.shadowed {
             writeln!(formatter, "shadows {} ({name} {version})", file.display())?;
         }
-        for Plugin { file, name, version, reason } in &self.refused {
+        for Plugin { file, name, version, reason, .. } in &self.refused {
             let reason = reason.as_deref().unwrap_or_default();
             writeln!(formatter, "refused {} ({name} {version}): {reason}", file.display())?;
         }
