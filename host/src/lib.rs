@@ -23,6 +23,7 @@ mod race;
 mod record;
 mod refusal;
 mod registry;
+mod replacement;
 mod search_path;
 mod target;
 mod trial;
@@ -54,6 +55,7 @@ pub use process::{
 pub use record::Record;
 pub use refusal::Refusal;
 pub use registry::Choice;
+pub use replacement::Replacement;
 pub use search_path::Origin;
 pub use target::Target;
 

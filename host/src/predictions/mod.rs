@@ -45,7 +45,6 @@ mod kinds;
 mod parse;
 mod python;
 mod response;
-mod save;
 mod value;
 mod write;
 

@@ -6,10 +6,9 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::parse::parse;
-use super::save::save;
 use super::value::{Value, excerpt};
 use super::write::write_object;
-use crate::TargetError;
+use crate::{Replacement, TargetError};
 
 /// The key that every response has.
 const PREDICTIONS: &str = "predictions";
@@ -149,7 +148,9 @@ impl PredictionsResponse {
         write_object(&mut json, &self.contents).expect("a string takes all that is written to it");
         match path {
             None => Ok(Some(json)),
-            Some(path) => save(path, &json).map(|()| None),
+            Some(path) => Replacement::write(path, json.as_bytes()).map(|()| None).map_err(|error| {
+                TargetError::invalid_parameter(format!("failed to write `{}`: {error}", path.display()))
+            }),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use mlflow_deploy::manifest::TARGET;
@@ -60,6 +61,21 @@ fn a_plugin_changed_by_one_byte_is_refused() {
     let again = run("plugins lock", folder).run();
     assert!(again.stdout.contains("  changed echo 0.1.0, sha256 "), "{again:?}");
     assert_eq!(run("list-endpoints -t echo --locked", folder).run().code, 0);
+}
+
+#[test]
+fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode() {
+    let folder = workspace();
+    let folder = folder.path();
+    symlink("real.lock", folder.join(Lock::FILE)).unwrap();
+    assert_eq!(run("plugins lock", folder).run().code, 0);
+    assert!(fs::symlink_metadata(folder.join(Lock::FILE)).unwrap().is_symlink());
+    fs::set_permissions(folder.join("real.lock"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(run("plugins lock", folder).run().code, 0);
+    assert_eq!(fs::metadata(folder.join("real.lock")).unwrap().permissions().mode() & 0o777, 0o600);
+    let nowhere = run("plugins lock --lock-file no/lock", folder).run();
+    let said = "error: failed to write the lock file `no/lock`: there is no folder `no`\n";
+    assert_eq!((nowhere.code, nowhere.stderr.as_str()), (2, said));
 }
 
 #[test]

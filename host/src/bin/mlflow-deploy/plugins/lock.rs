@@ -1,13 +1,10 @@
 //! `plugins lock` and `plugins verify`: the lock file is made of what is found, and what is found is held to it.
 
 use std::fmt;
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use mlflow_deploy::manifest::{Manifest, TARGET};
-use mlflow_deploy::{Candidate, CandidateState, Host, Lock, LockedPlugin};
+use mlflow_deploy::{Candidate, CandidateState, Host, Lock, LockedPlugin, Replacement};
 use serde::Serialize;
 
 use super::lossy;
@@ -43,7 +40,7 @@ pub(super) fn write(path: &Path, host: &Host, report: &Report) -> Result<(), Fai
     }
     let found = Lock::of(&discovery)?;
     let new = old.refreshed(&found);
-    replace(path, &new.to_text())
+    Replacement::write(path, new.to_text().as_bytes())
         .map_err(|error| Failure::Input(format!("failed to write the lock file `{}`: {error}", path.display())))?;
     let ours = |lock: &'_ Lock| lock.plugins().iter().filter(|plugin| plugin.is_for_this_platform()).cloned().collect();
     let (before, after): (Vec<_>, Vec<_>) = (ours(&old), ours(&new));
@@ -58,17 +55,6 @@ pub(super) fn write(path: &Path, host: &Host, report: &Report) -> Result<(), Fai
     let other_platforms = new.plugins().len() - after.len();
     let written = Written { lock_file: path, platform: TARGET, plugins, other_platforms };
     report.value(&written, || written.to_string())
-}
-
-/// Puts the text in the place of a file in one step, so that nobody ever reads half of it.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let real = path.canonicalize().unwrap_or_else(|_new| path.to_owned());
-    let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(&real)?;
-    Ok(())
 }
 
 impl fmt::Display for Written<'_> {

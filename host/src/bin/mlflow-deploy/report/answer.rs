@@ -70,7 +70,7 @@ impl Report {
         let mut output = self.output(None)?;
         if !self.json {
             self.talk.rest();
-            writeln!(output.writer, "List of all {what}:")?;
+            writeln!(output.sink, "List of all {what}:")?;
         }
         output.document(list)
     }
