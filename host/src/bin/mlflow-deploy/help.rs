@@ -9,8 +9,10 @@ use serde_json::json;
 
 use crate::facts::{facts, is_set};
 use crate::report::{Failure, Report};
+use crate::session::Session;
 
-pub(crate) async fn run(target: Option<&str>, host: &Host, report: &Report) -> Result<(), Failure> {
+pub(crate) async fn run(target: Option<&str>, session: &Session) -> Result<(), Failure> {
+    let Session { host, report } = session;
     match target {
         Some(target) => of_target(target, host, report).await,
         None => of_targets(host, report),

@@ -3,20 +3,17 @@
 use std::pin::pin;
 
 use mlflow_deploy::args::RunLocal as Arguments;
-use mlflow_deploy::{Config, Host, Payload, Record};
-use serde_json::Value;
+use mlflow_deploy::{Payload, Record};
 
 use crate::args::RunLocal;
 use crate::drive::interrupted;
-use crate::report::{Failure, Report};
-use crate::settings::{Kind, Schema, merge};
+use crate::report::Failure;
+use crate::session::Session;
 
-pub(crate) async fn run(verb: RunLocal, host: &Host, report: &Report) -> Result<(), Failure> {
-    let target = host.target(verb.target.target.as_deref())?;
-    let schema = Schema::new(target.manifest().config.get("run_local").and_then(Value::as_object));
-    let config = merge(Kind::Config, verb.config.file.as_deref(), &verb.config.settings, schema, report.talk())?;
-    let RunLocal { name, model_uri, flavor, .. } = verb;
-    let config = Config::new(&config)?;
+pub(crate) async fn run(verb: RunLocal, session: &Session) -> Result<(), Failure> {
+    let RunLocal { target, name, model_uri, flavor, config } = verb;
+    let target = session.host.target(target.target.as_deref())?;
+    let config = session.config(&target, "run_local", &config)?;
     let asked =
         Arguments { target_uri: target.uri().as_str().to_owned(), name: name.clone(), model_uri, flavor, config };
     // One for all of the verb: an interruption counts whenever it comes.
@@ -28,7 +25,7 @@ pub(crate) async fn run(verb: RunLocal, host: &Host, report: &Report) -> Result<
     loop {
         tokio::select! {
             event = served.next() => match event {
-                Some(event) => report.event(&event?, |event| sentence(&name, event))?,
+                Some(event) => session.report.event(&event?, |event| sentence(&name, event))?,
                 None => return Ok(()),
             },
             () = &mut interruption => {

@@ -2,7 +2,9 @@
 
 mod args;
 mod csv;
+mod deployments;
 mod drive;
+mod endpoints;
 mod facts;
 mod help;
 mod input;
@@ -10,8 +12,10 @@ mod local;
 mod pages;
 mod plot;
 mod plugins;
+mod questions;
 mod report;
 mod run;
+mod session;
 mod settings;
 
 use std::io::{self, Write};

@@ -4,4 +4,6 @@ mod parts;
 mod verbs;
 
 pub(crate) use parts::{Client, ConfigArguments, PlotArguments, Unread};
-pub(crate) use verbs::{Cli, Global, Manual, Plugins, Question, RunLocal, Verb};
+pub(crate) use verbs::{
+    Cli, Create, Delete, Endpoint, Global, Invoke, Manual, Plugins, Question, RunLocal, Update, Verb,
+};

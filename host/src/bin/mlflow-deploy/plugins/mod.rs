@@ -16,8 +16,10 @@ pub(crate) use self::list::Listing;
 use crate::args::{Global, Plugins};
 use crate::facts::facts;
 use crate::report::{Failure, Report};
+use crate::session::Session;
 
-pub(crate) async fn run(verb: &Plugins, global: &Global, host: &Host, report: &Report) -> Result<(), Failure> {
+pub(crate) async fn run(verb: &Plugins, global: &Global, session: &Session) -> Result<(), Failure> {
+    let Session { host, report } = session;
     match verb {
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { file } => inspect(file, report),

@@ -1,0 +1,80 @@
+//! The verbs that ask about an input: `predict`, `explain`, and `invoke` for what a target has of its own.
+
+use mlflow_deploy::args::{Explain, Invoke as InvokeArguments, Predict, PredictStream};
+use mlflow_deploy::{Config, DeployClient, Operation, Payload};
+
+use crate::args::{Invoke, PlotArguments, Question};
+use crate::report::{Failure, Output};
+use crate::session::Session;
+use crate::{input, plot};
+
+pub(crate) async fn predict(question: Question, session: &Session) -> Result<(), Failure> {
+    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+        prepare(question, Operation::Predict, session).await?;
+    output.document(&client.predict(Predict { deployment_name, endpoint, config, inputs }).await?)?;
+    output.keep()
+}
+
+pub(crate) async fn stream(question: Question, session: &Session) -> Result<(), Failure> {
+    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+        prepare(question, Operation::PredictStream, session).await?;
+    let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
+    while let Some(chunk) = chunks.next().await {
+        output.line(&chunk?)?;
+    }
+    output.keep()
+}
+
+pub(crate) async fn explain(question: Question, plot: PlotArguments, session: &Session) -> Result<(), Failure> {
+    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
+        prepare(question, Operation::Explain, session).await?;
+    let picture = plot.path.as_deref().map(|path| session.report.output(Some(path))).transpose()?;
+    let answer = client.explain(Explain { deployment_name, endpoint, config, inputs }).await?;
+    // What cannot be drawn is an answer all the same.
+    let drawn = picture.map(|picture| draw(picture, &answer, &plot)).transpose();
+    output.document(&answer)?;
+    output.keep()?;
+    drawn.map(drop)
+}
+
+fn draw(mut picture: Output, answer: &Payload, arguments: &PlotArguments) -> Result<(), Failure> {
+    picture.text(&plot::svg(answer.bytes(), arguments)?)?;
+    picture.keep()
+}
+
+pub(crate) async fn invoke(verb: Invoke, session: &Session) -> Result<(), Failure> {
+    let Invoke { operation, client, name, endpoint, config, input_path, content_type, output } = verb;
+    let target = session.target(&client)?;
+    let config = session.config(&target, &operation, &config)?;
+    let inputs = match &input_path {
+        Some(path) => input::read(path, content_type.as_deref())?,
+        None => Payload::empty(),
+    };
+    let mut output = session.report.output(output.output_path.as_deref())?;
+    let client = session.open(&target, &client).await?;
+    let asked = InvokeArguments { operation, name, endpoint, config, inputs };
+    output.document(&client.invoke(asked).await?)?;
+    output.keep()
+}
+
+/// A question to a deployment or an endpoint, and all that it takes to ask it.
+struct Prepared {
+    client: DeployClient,
+    deployment_name: Option<String>,
+    endpoint: Option<String>,
+    config: Config,
+    inputs: Payload,
+    output: Output,
+}
+
+/// What the user gave is read before the plugin is loaded: what is wrong with it is said at once.
+async fn prepare(question: Question, operation: Operation, session: &Session) -> Result<Prepared, Failure> {
+    let Question { client, subject, config, input, output } = question;
+    let target = session.target(&client)?;
+    let config = session.config(&target, operation.name(), &config)?;
+    let inputs = input::read(&input.input_path, input.content_type.as_deref())?;
+    let inputs = input::accepted(inputs, target.manifest())?;
+    let output = session.report.output(output.output_path.as_deref())?;
+    let client = session.open(&target, &client).await?;
+    Ok(Prepared { client, deployment_name: subject.name, endpoint: subject.endpoint, config, inputs, output })
+}

@@ -1,0 +1,64 @@
+//! What a verb is run with: the host and the report. It finds targets, reads what is meant for them, and makes clients.
+
+use std::time::Instant;
+
+use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Target};
+use serde_json::Value;
+
+use crate::args::{Client, ConfigArguments};
+use crate::report::{Failure, Report};
+use crate::settings::{Kind, Schema, merge};
+
+/// What a verb is run with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) host: Host,
+    pub(crate) report: Report,
+}
+
+impl Session {
+    /// The target that is meant. Nothing of its plugin runs yet.
+    pub(crate) fn target(&self, arguments: &Client) -> Result<Target, Failure> {
+        Ok(self.host.target(arguments.target.target.as_deref())?)
+    }
+
+    /// A client of the target that is meant.
+    pub(crate) async fn client(&self, arguments: &Client) -> Result<DeployClient, Failure> {
+        self.open(&self.target(arguments)?, arguments).await
+    }
+
+    /// The same, and the config of an operation. What the user gave is read before the plugin is loaded: what is wrong
+    /// with it is said at once.
+    pub(crate) async fn client_and_config(
+        &self,
+        arguments: &Client,
+        operation: &str,
+        config: &ConfigArguments,
+    ) -> Result<(DeployClient, Config), Failure> {
+        let target = self.target(arguments)?;
+        let config = self.config(&target, operation, config)?;
+        Ok((self.open(&target, arguments).await?, config))
+    }
+
+    /// The config of an operation, MLflow's or the target's own, as the target's manifest types it.
+    pub(crate) fn config(
+        &self,
+        target: &Target,
+        operation: &str,
+        arguments: &ConfigArguments,
+    ) -> Result<Config, Failure> {
+        let schema = Schema::new(target.manifest().config.get(operation).and_then(Value::as_object));
+        let file = arguments.file.as_deref();
+        Ok(Config::new(&merge(Kind::Config, file, &arguments.settings, schema, self.report.talk())?)?)
+    }
+
+    /// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
+    pub(crate) async fn open(&self, target: &Target, arguments: &Client) -> Result<DeployClient, Failure> {
+        let schema = Schema::new(Some(&target.manifest().options));
+        let file = arguments.options_file.as_deref();
+        let options = merge(Kind::Option, file, &arguments.options, schema, self.report.talk())?;
+        let begun = Instant::now();
+        let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
+        Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
+    }
+}
