@@ -34,6 +34,18 @@ fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
 }
 
 #[test]
+fn a_picture_and_its_explanation_are_two_files() {
+    let folder = tempfile::tempdir().unwrap();
+    symlink("a.svg", folder.path().join("b.svg")).unwrap();
+    for other in ["a.svg", "./a.svg", "b.svg"] {
+        let run = mlflow_deploy(&format!("explain -t mirror --name n -I - --plot a.svg -O {other}"));
+        let run = run.plugin("mlflow-deploy-fixture-faketarget").current_dir(folder.path()).stdin("[1]").run();
+        assert_eq!((run.code, run.stderr.contains("name one file")), (2, true), "{run:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written");
+}
+
+#[test]
 fn an_output_that_is_no_file_stays_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");

@@ -26,9 +26,13 @@ pub(crate) async fn stream(question: Question, session: &Session) -> Result<(), 
 }
 
 pub(crate) async fn explain(question: Question, plot: PlotArguments, session: &Session) -> Result<(), Failure> {
+    let picture = plot.path.as_deref().map(|path| session.report.output(Some(path))).transpose()?;
     let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
         prepare(question, Operation::Explain, session).await?;
-    let picture = plot.path.as_deref().map(|path| session.report.output(Some(path))).transpose()?;
+    if picture.as_ref().is_some_and(|picture| picture.is_same_file(&output)) {
+        let said = "`--plot` and `--output-path` name one file: the explanation would take the place of its picture";
+        return Err(Failure::Input(said.to_owned()));
+    }
     let answer = client.explain(Explain { deployment_name, endpoint, config, inputs }).await?;
     // What cannot be drawn is an answer all the same.
     let drawn = picture.map(|picture| draw(picture, &answer, &plot)).transpose();

@@ -36,6 +36,14 @@ impl Output {
         Ok(Self { sink, json, talk })
     }
 
+    /// Whether the other would take its place.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        match (&self.sink, &other.sink) {
+            (Sink::File(one, _), Sink::File(other, _)) => one.is_same_file(other),
+            _ => false,
+        }
+    }
+
     /// The whole result.
     pub(crate) fn document(&mut self, payload: &Payload) -> Result<(), Failure> {
         self.talk.rest();
