@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mlflow_deploy_plugin_api::{ErrorCode, TargetUri};
 
 use crate::discover::{CandidateState, DirectoryState, Discovery};
-use crate::{Origin, Refusal};
+use crate::{Origin, Refusal, nearest};
 
 /// What goes wrong in a host.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +116,7 @@ impl Error {
 pub struct NoPlugin {
     /// What was typed.
     pub target: TargetUri,
-    /// The known scheme that is most like it.
+    /// What may have been meant: the known scheme that is most like it, or for `HOST:PORT` the URL.
     pub nearest: Option<String>,
     /// Where was looked, and what was there.
     pub discovery: Discovery,
@@ -124,11 +124,12 @@ pub struct NoPlugin {
 
 impl NoPlugin {
     pub(crate) fn new(target: &TargetUri, discovery: &Discovery) -> Self {
-        /// How alike two words have to be for one to be meant when the other was typed.
-        const ALIKE: f64 = 0.7;
-        let likeness = |scheme: &&str| strsim::jaro_winkler(target.scheme(), scheme);
-        let nearest = discovery.schemes().into_iter().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
-        let nearest = nearest.filter(|scheme| likeness(scheme) >= ALIKE).map(str::to_owned);
+        let schemes = discovery.schemes();
+        let nearest = if is_address(target.as_str()) {
+            schemes.contains(&"http").then(|| format!("http://{target}"))
+        } else {
+            nearest(target.scheme(), schemes).map(str::to_owned)
+        };
         Self { target: target.clone(), nearest, discovery: discovery.clone() }
     }
 
@@ -166,6 +167,14 @@ impl NoPlugin {
         }
         text
     }
+}
+
+/// Whether a target is a server's `HOST:PORT`, which lacks its scheme.
+fn is_address(target: &str) -> bool {
+    let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host =
+        |host: &str| !host.is_empty() && host.chars().all(|each| each.is_alphanumeric() || "-.".contains(each));
+    authority.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
 }
 
 impl fmt::Display for NoPlugin {

@@ -16,6 +16,7 @@ mod linkage;
 mod loading;
 mod local;
 mod lock;
+mod nearest;
 #[cfg(feature = "predictions")]
 pub mod predictions;
 mod process;
@@ -47,6 +48,7 @@ pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
     ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, TargetUri, args, manifest,
 };
+pub use nearest::nearest;
 #[cfg(feature = "predictions")]
 pub use predictions::PredictionsResponse;
 pub use process::{

@@ -2,6 +2,7 @@
 //!
 //! It is a help for whoever types, and no validator: that is the plugin's to be.
 
+use mlflow_deploy::nearest;
 use serde_json::{Map, Value};
 
 /// The JSON Schema subset of one object or of one of its members; nothing is known where it is empty.
@@ -50,14 +51,10 @@ impl<'a> Schema<'a> {
     /// Why a member of this name is not expected: the name that may have been meant. `None` where it is expected, or
     /// may as well be.
     pub(crate) fn unexpected(self, name: &str) -> Option<Unexpected<'a>> {
-        /// How alike two words have to be for one to be meant when the other was typed.
-        const ALIKE: f64 = 0.8;
         if self.names().any(|known| known == name) {
             return None;
         }
-        let likeness = |known: &&str| strsim::jaro_winkler(name, known);
-        let nearest = self.names().max_by(|one, two| likeness(one).total_cmp(&likeness(two)));
-        let nearest = nearest.filter(|known| likeness(known) >= ALIKE);
+        let nearest = nearest(name, self.names());
         let is_closed = self.0.is_some_and(|schema| schema.get("additionalProperties") == Some(&Value::Bool(false)));
         (is_closed || nearest.is_some()).then_some(Unexpected { nearest, is_closed })
     }
