@@ -217,6 +217,17 @@ impl fmt::Debug for RemoteClient {
     }
 }
 
+/// MLflow's name of what a slot is for.
+fn name(slot: Slot) -> &'static str {
+    match slot {
+        Slot::Open => "open",
+        Slot::Operation(operation) => operation.name(),
+        Slot::RunLocal => "run_local",
+        Slot::Shutdown => "shutdown",
+        Slot::TargetHelp => "target_help",
+    }
+}
+
 /// On whose behalf a slot is entered.
 enum Caller {
     /// A client, which stays open until the call has ended.
@@ -239,21 +250,17 @@ impl Caller {
 }
 
 impl Instance {
+    /// What the plugin can be asked for, by MLflow's names.
     fn supported(&self) -> Vec<&'static str> {
-        let is_there = |operation: &&Operation| self.plugin.has(Slot::Operation(**operation));
-        Operation::ALL.iter().filter(is_there).map(|operation| operation.name()).collect()
+        let slots = Operation::ALL.iter().copied().map(Slot::Operation).chain([Slot::TargetHelp, Slot::RunLocal]);
+        slots.filter(|slot| self.plugin.has(*slot)).map(name).collect()
     }
 
     fn unsupported(&self, slot: Slot) -> Error {
-        let what = match slot {
-            Slot::Open => "open",
-            Slot::Operation(operation) => operation.name(),
-            Slot::RunLocal => "run_local",
-            Slot::Shutdown => "shutdown",
-            Slot::TargetHelp => "target_help",
-        };
-        let supported = self.supported().join("`, `");
-        Error::new(ErrorCode::NOT_IMPLEMENTED, format!("the target does not support `{what}`, only `{supported}`"))
+        let (what, supported) = (name(slot), self.supported());
+        let said = format!("the target does not support `{what}`, only `{}`", supported.join("`, `"));
+        let error = Error::new(ErrorCode::NOT_IMPLEMENTED, said);
+        error.with_detail("operation", what).with_detail("supported", supported)
     }
 
     /// Notes a plain call and begins it.

@@ -23,7 +23,7 @@ fn whose_fault_it_was_is_the_exit_code() {
     for (way, arguments, code, said) in [
         ("future-abi", "", 3, "error: failed to load the plugin `"),
         ("init-crash", "--isolate", 3, "error: failed to load the plugin `"),
-        ("open-fails", "", 1, "error: asked to refuse\n"),
+        ("open-fails", "", 2, "error: asked to refuse\n"),
         ("null-slice", "", 4, "error: the plugin broke the contract: it "),
         ("chunk-without-credit", "--stream", 4, "error: the plugin broke the contract: it "),
         ("crash", "--isolate", 4, "error: the plugin's process was ended by signal 6 (SIGABRT)\n"),
@@ -50,8 +50,11 @@ fn older_and_newer_tables_work() {
             assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"), "{way}: {ran:?}");
         }
         let ran = misbehave("old-table", &format!("--stream {isolate}"));
-        assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.stderr.contains("does not support `predict_stream`"), "{ran:?}");
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(
+            ran.stderr.contains("does not support `predict --stream`, only `list-endpoints`, `predict`"),
+            "{ran:?}"
+        );
     }
 }
 

@@ -69,6 +69,19 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
 }
 
 #[test]
+fn a_server_s_address_lacks_its_scheme_and_another_word_is_no_slip() {
+    for (target, said) in [
+        ("localhost:5000", "; did you mean `http://localhost:5000`?"),
+        ("127.0.0.1:5000/api", "; did you mean `http://127.0.0.1:5000/api`?"),
+        ("nope", "`; known schemes"),
+        ("ftp://x", "`; known schemes"),
+    ] {
+        let ran = mlflow_deploy(&format!("list-endpoints -t {target}")).plugin(GATEWAY).run();
+        assert!(ran.code == 3 && ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_data_too() {
     let ran = mlflow_deploy("list-endpoints -t ecko --json --plugin-dir /nowhere/at/all").plugin(ECHO).run();
     let error = ran.error();

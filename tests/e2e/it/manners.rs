@@ -145,6 +145,37 @@ fn help_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
+fn what_a_target_does_not_support_is_said_in_verbs() {
+    for (arguments, asked) in [
+        ("create --name n -m m", "create"),
+        ("list", "list"),
+        ("explain --name n -I -", "explain"),
+        ("run-local --name n -m m", "run-local"),
+    ] {
+        for isolate in ["", "--isolate"] {
+            let ran = mlflow_deploy(&format!("{arguments} -t echo {isolate}")).plugin(ECHO).run();
+            let said = "only `get-endpoint`, `list-endpoints`, `predict`, `predict --stream`, `help`";
+            assert_eq!(ran.stderr, format!("error: the target does not support `{asked}`, {said}\n"));
+            assert_eq!(ran.code, 2, "nobody was asked: {ran:?}");
+        }
+    }
+    let error = mlflow_deploy("list -t echo --json").plugin(ECHO).run().error();
+    assert!(error["message"].as_str().unwrap().starts_with("the target does not support `list`"), "{error}");
+    assert_eq!(
+        (&error["code"], &error["details"]["operation"]),
+        (&"NOT_IMPLEMENTED".into(), &"list_deployments".into())
+    );
+    assert_eq!(error["details"]["supported"][0], "get_endpoint");
+}
+
+#[test]
+fn credentials_that_are_missing_are_the_caller_s() {
+    let run = mlflow_deploy("list-endpoints -t databricks --option host=https://127.0.0.1:1 --json");
+    let ran = run.plugin("mlflow-deploy-databricks").run();
+    assert_eq!((ran.code, &ran.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{ran:?}");
+}
+
+#[test]
 fn what_a_target_says_does_not_command_the_terminal() {
     let ran = mlflow_deploy("get -t mirror --name a\u{1b}[2Jb").plugin("mlflow-deploy-fixture-faketarget").run();
     assert!(ran.stdout.starts_with("name: a\\u{1b}[2Jb\n"), "{ran:?}");

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use mlflow_deploy::manifest::{Isolation, Manifest, Panic};
 use serde_json::Value;
 
+use crate::args::verb_of;
 use crate::settings::Schema;
 
 /// What a manifest says, for a person.
@@ -19,11 +20,13 @@ pub(crate) fn facts(manifest: &Manifest) -> String {
         "Target URIs",
         manifest.schemes.iter().map(|scheme| format!("{scheme}, {scheme}:/…, {scheme}://…")),
     );
-    section(&mut text, "Operations", [manifest.operations.join(", ")]);
+    let verbs: Vec<_> = manifest.operations.iter().filter_map(|operation| verb_of(operation)).collect();
+    section(&mut text, "Verbs", [verbs.join(", ")]);
     section(&mut text, "Input", [manifest.accepts.join(", ")]);
     members(&mut text, "Client options (--option)", Schema::new(Some(&manifest.options)));
     for (operation, schema) in &manifest.config {
-        members(&mut text, &format!("Config of {operation} (--config)"), Schema::new(schema.as_object()));
+        let verb = verb_of(operation).map_or_else(|| format!("invoke {operation}"), str::to_owned);
+        members(&mut text, &format!("Config of {verb} (--config)"), Schema::new(schema.as_object()));
     }
     let invoke = manifest.invoke.iter().map(|operation| format!("{}: {}", operation.name, operation.description));
     section(&mut text, "Operations of its own (invoke)", invoke);

@@ -61,6 +61,10 @@ async fn an_operation_that_is_not_listed_has_no_slot() {
     let error = client.call(ListEndpoints {}, None).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NOT_IMPLEMENTED);
     assert_eq!(error.message(), "the target does not support `list_endpoints`, only `predict`");
+    assert_eq!(
+        (&error.details()["operation"], &error.details()["supported"]),
+        (&"list_endpoints".into(), &vec!["predict"].into())
+    );
     assert_eq!(plugin.target_help().await.unwrap_err().code(), &ErrorCode::NOT_IMPLEMENTED);
 }
 

@@ -166,6 +166,7 @@ const DIFFERENCES: &[Difference] = &[
     difference("cli_plugin_importerror", "B28", 3, "no plugin found for the target `importerror`"),
     difference("cli_plugin_missingfuncs", "B28", 3, "no plugin found for the target `missingfuncs`"),
     difference("cli_plugin_twoclients", "B28", 3, "no plugin found for the target `twoclients`"),
+    difference("cli_list_http", "Exit codes", 2, "does not support `list`, only `get-endpoint`"),
     difference("cli_predict_bad_json", "B22", 0, "\"null and void\""),
     difference("cli_predict_csv", "B22", 0, r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"]]}}"#),
     difference(
@@ -179,7 +180,7 @@ const DIFFERENCES: &[Difference] = &[
     difference("cli_predict_endpoint", "B22", 0, r#"[null,"e",[{"a":1,"b":"x"},{"a":null,"b":"2020-01-01"}]]"#),
     difference("cli_predict_missing_file", "Exit codes", 2, "No such file or directory"),
     difference("cli_predict_scalar_dict", "B22", 0, r#"[null,"e",{"a":1}]"#),
-    difference("cli_run_local_http", "B27", 1, "does not support `run_local`"),
+    difference("cli_run_local_http", "B27", 2, "does not support `run-local`"),
     difference("cli_target_uri_suffix", "B24", 0, "\nDeployment [\"mirror:/some/suffix\""),
     difference("cli_unknown_target", "Exit codes", 3, "no plugin found for the target `wrong_target`"),
     difference("cli_update_returns_none", "B24", 0, "Deployment n is updated\n"),

@@ -423,5 +423,6 @@ impl Verb {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done · 1 the target answered with an error · 2 usage or input · 3 no plugin, or it could not be loaded · \
+Exit codes: 0 done · 1 the target answered with an error · 2 usage or input, credentials \
+missing, or not supported · 3 no plugin, or it could not be loaded · \
 4 plugin fault · 5 the named resource does not exist · 6 deadline passed · 130 interrupted";

@@ -10,8 +10,16 @@ use mlflow_deploy::{Error, ErrorCode};
 use serde_json::{Value, json};
 
 use super::talk::{Talk, printable};
-use crate::args::Cli;
+use crate::args::{Cli, verb_of};
 use crate::plugins::Listing;
+
+/// What is the caller's fault, where no server says so.
+const CALLER_S: [ErrorCode; 4] = [
+    ErrorCode::BAD_REQUEST,
+    ErrorCode::INVALID_PARAMETER_VALUE,
+    ErrorCode::NOT_IMPLEMENTED,
+    ErrorCode::UNAUTHENTICATED,
+];
 
 /// How a verb fails.
 #[derive(Debug)]
@@ -83,11 +91,8 @@ impl Failure {
                 error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
                 error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
                 error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
-                // Refused before a server was asked: the caller's own words were at fault.
-                error if error.http_status().is_none() => match error.code() {
-                    code if [ErrorCode::BAD_REQUEST, ErrorCode::INVALID_PARAMETER_VALUE].contains(code) => 2,
-                    _ => 1,
-                },
+                // Refused before a server was asked: what the caller said, or did not, was at fault.
+                error if error.http_status().is_none() && CALLER_S.contains(error.code()) => 2,
                 _ => 1,
             },
         }
@@ -111,16 +116,23 @@ impl Failure {
             Self::Target(Error::NoTarget) => {
                 ("no target is given: use `--target`, or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
             }
-            Self::Target(error) => (error.to_string(), error.explanation()),
+            Self::Target(error) => {
+                let message = unsupported(error).unwrap_or_else(|| error.to_string());
+                (message, error.explanation())
+            }
             Self::Unwritten(error) => (format!("failed to write the output: {error}"), String::new()),
         }
     }
 
     /// The failure as data. What a target answered is passed on as it came.
     fn to_json(&self) -> Value {
-        let (message, explanation) = self.message();
+        let (message, _) = self.message();
         let code = match self {
-            Self::Target(Error::Target(error)) => return json!(error),
+            Self::Target(Error::Target(error)) => {
+                let mut json = json!(error);
+                json["message"] = message.into();
+                return json;
+            }
             Self::Target(Error::NoPlugin(missing)) => {
                 let found = json!(Listing::new(&missing.discovery));
                 let details =
@@ -134,9 +146,18 @@ impl Failure {
             Self::NotAPlugin(_) | Self::Unsound(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::Stuck(_) => &ErrorCode::DEADLINE_EXCEEDED,
         };
-        let causes: Vec<_> = explanation.lines().collect();
-        json!({ "code": code, "message": message, "retryable": false, "causes": causes })
+        json!({ "code": code, "message": message, "retryable": false })
     }
+}
+
+/// What the target does not support, and what it does, by the verbs that ask for it: the library has MLflow's names.
+fn unsupported(error: &Error) -> Option<String> {
+    let Error::Target(error) = error else { return None };
+    let verb = |name: &Value| verb_of(name.as_str()?);
+    let asked = verb(error.details().get("operation")?)?;
+    let supported: Vec<_> = error.details().get("supported")?.as_array()?.iter().filter_map(verb).collect();
+    let is_host_s = *error.code() == ErrorCode::NOT_IMPLEMENTED && error.http_status().is_none();
+    is_host_s.then(|| format!("the target does not support `{asked}`, only `{}`", supported.join("`, `")))
 }
 
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
