@@ -189,6 +189,25 @@ pub(crate) async fn within<T, E: From<Error>>(
 }
 
 fn out_of_time(limit: Duration) -> Error {
-    let message = format!("no answer within {:.1} s: allow more time, or ask for less", limit.as_secs_f64());
+    let message = format!("no answer within {}: allow more time, or ask for less", in_words(limit));
     Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable()
+}
+
+/// A limit as a person says it: what is less than a tenth of a second is no zero.
+fn in_words(limit: Duration) -> String {
+    let seconds = limit.as_secs_f64();
+    if seconds < 0.1 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.1} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_limit_is_no_zero() {
+        for (seconds, said) in [(30.0, "30.0 s"), (0.5, "0.5 s"), (0.1, "0.1 s"), (0.05, "50.0 ms"), (0.001, "1.0 ms")]
+        {
+            assert_eq!(in_words(Duration::from_secs_f64(seconds)), said);
+        }
+    }
 }

@@ -106,6 +106,21 @@ fn a_local_server_is_stopped_before_the_command_ends() {
 }
 
 #[test]
+fn a_local_server_that_is_stopped_has_no_error() {
+    for (more, said) in [("", Some("stopped")), ("-q", None)] {
+        let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model {more}"));
+        let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "n is served at http://127.0.0.1:5000; Ctrl-C stops it\n");
+        signal(&child, Signal::INT);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.lines().last()), (130, said), "{ran:?}");
+        assert!(!ran.stderr.contains("error"), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_terminal_shows_what_goes_on_and_is_left_clean() {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();

@@ -176,6 +176,17 @@ fn credentials_that_are_missing_are_the_caller_s() {
 }
 
 #[test]
+fn a_limit_that_is_none_is_said_to_be() {
+    for (limit, said) in [
+        ("-1", "invalid value '-1' for '--timeout <SECONDS>': expected a number of seconds greater than 0"),
+        ("1e400", "expected a number of seconds that a clock can count"),
+    ] {
+        let ran = mlflow_deploy(&format!("list-endpoints -t echo --timeout {limit}")).run();
+        assert!(ran.code == 2 && ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_a_target_says_does_not_command_the_terminal() {
     let ran = mlflow_deploy("get -t mirror --name a\u{1b}[2Jb").plugin("mlflow-deploy-fixture-faketarget").run();
     assert!(ran.stdout.starts_with("name: a\\u{1b}[2Jb\n"), "{ran:?}");

@@ -30,7 +30,7 @@ pub(crate) async fn run(verb: RunLocal, session: &Session) -> Result<(), Failure
             },
             () = &mut interruption => {
                 served.stop().await?;
-                return Err(Failure::Interrupted);
+                return Err(Failure::Stopped);
             }
         }
     }

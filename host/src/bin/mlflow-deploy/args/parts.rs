@@ -29,7 +29,7 @@ pub(crate) struct Client {
     pub(crate) options_file: Option<PathBuf>,
 
     /// Give up after this many seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -135,6 +135,27 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_not_a_number| "expected a number of seconds, such as 30 or 0.5")?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
+        Err(_) if seconds > 0.0 => Err("expected a number of seconds that a clock can count".to_owned()),
         _ => Err("expected a number of seconds greater than 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_more_than_none_and_no_more_than_can_be_counted() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for (text, said) in [
+            ("1e400", "expected a number of seconds that a clock can count"),
+            ("inf", "expected a number of seconds that a clock can count"),
+            ("-1", "expected a number of seconds greater than 0"),
+            ("0", "expected a number of seconds greater than 0"),
+            ("nan", "expected a number of seconds greater than 0"),
+            ("soon", "expected a number of seconds, such as 30 or 0.5"),
+        ] {
+            assert_eq!(seconds(text), Err(said.to_owned()), "{text}");
+        }
     }
 }

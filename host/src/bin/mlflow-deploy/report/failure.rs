@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     Interrupted,
     /// A library that is no plugin.
     NotAPlugin(PathBuf),
+    /// A server was stopped by Ctrl-C, which is how it is meant to be.
+    Stopped,
     /// What was waited for did not let go within the caller's limit, which is this.
     Stuck(Duration),
     /// The host or the target.
@@ -69,6 +71,7 @@ impl Failure {
         let (message, explanation) = self.message();
         match self {
             Self::ClosedPipe => {}
+            Self::Stopped if !json => talk.remark("stopped"),
             _ if json => talk.line(&json!({ "error": self.to_json() })),
             _ => talk.line(&printable(format!("error: {message}\n{explanation}").trim_end())),
         }
@@ -80,7 +83,7 @@ impl Failure {
         match self {
             Self::ClosedPipe => 0,
             Self::Input(_) | Self::Unwritten(_) => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Stopped => 130,
             Self::NotAPlugin(_) | Self::Unsound(_) => 3,
             Self::Stuck(_) => 6,
             Self::Target(error) => match error {
@@ -103,7 +106,7 @@ impl Failure {
         match self {
             Self::ClosedPipe => (String::new(), String::new()),
             Self::Input(message) | Self::Unsound(message) => (message.clone(), String::new()),
-            Self::Interrupted => ("interrupted".to_owned(), String::new()),
+            Self::Interrupted | Self::Stopped => ("interrupted".to_owned(), String::new()),
             Self::NotAPlugin(file) => {
                 (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
             }
@@ -141,7 +144,7 @@ impl Failure {
                 return json!({ "code": code, "message": message, "retryable": false, "details": details });
             }
             Self::Target(error) => error.code(),
-            Self::ClosedPipe | Self::Interrupted => &ErrorCode::CANCELLED,
+            Self::ClosedPipe | Self::Interrupted | Self::Stopped => &ErrorCode::CANCELLED,
             Self::Input(_) | Self::Unwritten(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::NotAPlugin(_) | Self::Unsound(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::Stuck(_) => &ErrorCode::DEADLINE_EXCEEDED,

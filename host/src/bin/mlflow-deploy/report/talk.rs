@@ -44,7 +44,14 @@ impl Talk {
         self.say(Level::Warn, message);
     }
 
-    /// Receives what plugins say.
+    /// A word that is neither a warning nor an error.
+    pub(crate) fn remark(&self, message: &str) {
+        if self.least > Level::Error {
+            self.line(&message);
+        }
+    }
+
+    /// Receives what plugins say, and the host of them.
     pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
         let talk = self.clone();
         move |said| {
