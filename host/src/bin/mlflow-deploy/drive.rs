@@ -3,6 +3,7 @@
 //! The verb runs on a thread of its own, while this one keeps time and hears signals, so that nothing a plugin does can
 //! keep it from ending the verb. A system that has no thread to give is an error.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::resume_unwind;
 use std::thread;
@@ -62,28 +63,9 @@ where
         // library that hangs while it is loaded holds.
         let thread = thread::Builder::new().name("verb".to_owned()).spawn(run);
         let thread = thread.map_err(|error| failed(io::Error::other(format!("no thread to run on: {error}"))))?;
-        let stuck = async {
-            match ending.limit {
-                Some(limit) => {
-                    sleep(limit.saturating_add(GRACE)).await;
-                    limit
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let watch = async {
-            sleep(PATIENCE).await;
-            talk.spin();
-            loop {
-                sleep(TURN).await;
-                talk.turn();
-            }
-        };
         let ended = tokio::select! {
             done = &mut outcome => return Ok::<_, Failure>(done.map_err(|_panicked| thread)),
-            () = interrupted() => Err(Failure::Interrupted),
-            limit = stuck => Err(Failure::Stuck(limit)),
-            () = watch => Ok(()),
+            failure = ended(ending, talk) => failure,
         };
         if ending.is_orderly {
             tokio::select! {
@@ -96,12 +78,36 @@ where
         // What is on its way is dropped, and with it unfinished files, unless a plugin holds on to the thread.
         drop(stop);
         let _dropped = timeout(GRACE, outcome).await;
-        Ok(Ok(Some(ended)))
+        Ok(Ok(Some(Err(ended))))
     })?;
     runtime.shutdown_background();
     match driven {
         Ok(outcome) => outcome.unwrap_or(Ok(())),
         Err(thread) => resume_unwind(thread.join().expect_err("a thread that says nothing panicked")),
+    }
+}
+
+/// Why a verb is ended before it is done. Shows meanwhile that something is going on.
+async fn ended(ending: Ending, talk: &Talk) -> Failure {
+    let stuck = async {
+        let Some(limit) = ending.limit else { return std::future::pending().await };
+        sleep(limit.saturating_add(GRACE)).await;
+        limit
+    };
+    tokio::select! {
+        () = interrupted() => Failure::Interrupted,
+        limit = stuck => Failure::Stuck(limit),
+        never = turn(talk) => match never {},
+    }
+}
+
+/// Shows that something is going on, once it is.
+async fn turn(talk: &Talk) -> Infallible {
+    sleep(PATIENCE).await;
+    talk.spin();
+    loop {
+        sleep(TURN).await;
+        talk.turn();
     }
 }
 
