@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::config_file::ConfigFile;
+use crate::config_file::{ConfigFile, Expectations};
 use crate::event::{Listener, PluginEvent, trace};
 use crate::host::Host;
 use crate::isolation::IsolationChoice;
@@ -27,6 +27,7 @@ pub struct HostBuilder {
     pub(crate) isolation: IsolationChoice,
     pub(crate) tries_first_loads: bool,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) expectations: Expectations,
 }
 
 impl HostBuilder {
@@ -39,6 +40,7 @@ impl HostBuilder {
             isolation: IsolationChoice::default(),
             tries_first_loads: false,
             state_dir: None,
+            expectations: Expectations::default(),
         }
     }
 
@@ -168,10 +170,12 @@ impl HostBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] where the file cannot be read, or says what is not known.
+    /// [`Error::Config`] where the file cannot be read, or says what is not known. A plugin that it names and that is not
+    /// found is worth a warning: another one is loaded that may have been meant, or all are listed.
     pub fn user_config(mut self) -> Result<Self, Error> {
         let config = ConfigFile::read(environment)?;
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
+        self.expectations = config.expectations();
         let (configured, variables) = config.isolation();
         self.isolation.configured.extend(configured);
         Ok(variables

@@ -16,15 +16,18 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::Error;
+use crate::{Error, nearest};
 
 /// The configuration. A member that is not known is an error: it is a slip, and would silently do nothing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConfigFile {
-    /// Where it was read.
+    /// Where it was read, or could not be.
     #[serde(skip)]
     path: PathBuf,
+    /// Whether it may be there all the same.
+    #[serde(skip)]
+    is_unseen: bool,
     pub(crate) try_first_loads: Option<bool>,
     #[serde(default)]
     plugins: BTreeMap<String, PluginConfig>,
@@ -80,11 +83,20 @@ impl ConfigFile {
                 Err(error) => Err(failed(place(&text, &error))),
             },
             Err(error) => match error.kind() {
-                // What may not be read is another user's: the environment is not always one's own.
-                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => Ok(Self::default()),
+                ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Self::default()),
+                // The environment is not always one's own: another user's folder may not be looked into.
+                ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => {
+                    Ok(Self { path, is_unseen: true, ..Self::default() })
+                }
                 _ => Err(failed(error.to_string())),
             },
         }
+    }
+
+    /// What is found is held to this.
+    pub(crate) fn expectations(&self) -> Expectations {
+        let Self { path, is_unseen, plugins, .. } = self;
+        Expectations { path: path.clone(), is_unseen: *is_unseen, plugins: plugins.keys().cloned().collect() }
     }
 
     /// The plugins that run in processes of their own, each with the file that says so, and the variables that plugins
@@ -98,6 +110,41 @@ impl ConfigFile {
             variables.insert(name, plugin.environment.into_iter().map(|Variables(text)| text).collect());
         }
         (isolated, variables)
+    }
+}
+
+/// What the configuration expects to be found. What it says of plugins that are not there does nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expectations {
+    path: PathBuf,
+    is_unseen: bool,
+    plugins: Vec<String>,
+}
+
+/// Something that the configuration says, or may say, and that does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// The plugin that may have been meant; none where any may be.
+    pub(crate) plugin: Option<String>,
+    /// For the user.
+    pub(crate) warning: String,
+}
+
+impl Expectations {
+    /// What does nothing, given the names of the plugins that were found.
+    pub(crate) fn doubts(&self, found: &[&str]) -> Vec<Doubt> {
+        let file = self.path.display();
+        let unseen = self.is_unseen.then(|| Doubt {
+            plugin: None,
+            warning: format!("`{file}` is not used, for its folder may not be looked into: set `XDG_CONFIG_HOME`"),
+        });
+        let missing = self.plugins.iter().filter(|name| !found.contains(&name.as_str())).map(|name| {
+            let meant = nearest(name, found.iter().copied());
+            let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+            let warning = format!("`{file}` configures the plugin `{name}`, which is not found{hint}");
+            Doubt { plugin: Some(meant.unwrap_or(name).to_owned()), warning }
+        });
+        unseen.into_iter().chain(missing).collect()
     }
 }
 
@@ -132,6 +179,25 @@ mod tests {
         assert_eq!(read("").unwrap().plugins, BTreeMap::new());
         assert_eq!(read("try-first-loads = false").unwrap().try_first_loads, Some(false));
         assert_eq!(ConfigFile::read(|_| None).unwrap(), ConfigFile::default());
+    }
+
+    #[test]
+    fn a_plugin_that_is_not_found_is_doubted() {
+        let expected =
+            read("[plugins.lcal]\nisolation = 'process'\n[plugins.mine]\n[plugins.openai]").unwrap().expectations();
+        let file = expected.path.display().to_string();
+        let doubt = |plugin: &str, warning| Doubt { plugin: Some(plugin.to_owned()), warning };
+        assert_eq!(
+            expected.doubts(&["local", "openai"]),
+            [
+                doubt(
+                    "local",
+                    format!("`{file}` configures the plugin `lcal`, which is not found; did you mean `local`?")
+                ),
+                doubt("mine", format!("`{file}` configures the plugin `mine`, which is not found")),
+            ]
+        );
+        assert_eq!(Expectations::default().doubts(&["local"]), []);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
 
+use crate::config_file::{Doubt, Expectations};
 use crate::digest::Identity;
 use crate::file::PluginFile;
 use crate::search_path::{NamedFile, Origin, SearchEntry};
@@ -22,6 +23,8 @@ pub struct Discovery {
     pub directories: Vec<Directory>,
     /// The files in order: by directory, then by name.
     pub candidates: Vec<Candidate>,
+    /// What the configuration says that does nothing.
+    doubts: Vec<Doubt>,
 }
 
 /// Whether a host may load what is in a file of this identity and says this of itself, and why it would be isolated.
@@ -184,22 +187,55 @@ impl Discovery {
             let (path, origin) = (entry.path.clone(), entry.origin);
             let mut warnings = Vec::new();
             let state = discovery.read_directory(entry, &mut warnings, &mut seen, admit).unwrap_or_else(|state| state);
+            warnings.extend(unread(entry, &state));
             discovery.directories.push(Directory { path, origin, state, warnings });
         }
         discovery
     }
 
+    /// The same, with what the configuration says of plugins that were not found.
+    pub(crate) fn held_to(mut self, expectations: &Expectations) -> Self {
+        let found: Vec<_> = self.candidates.iter().filter_map(|candidate| Some(&*candidate.declared()?.name)).collect();
+        self.doubts = expectations.doubts(&found);
+        self
+    }
+
+    /// What the user's configuration says, or may say, and that does nothing: of plugins that were not found.
+    pub fn doubts(&self) -> impl Iterator<Item = &str> {
+        self.doubts.iter().map(|doubt| doubt.warning.as_str())
+    }
+
+    /// The directories, each with its state in one line for a person.
+    pub fn summaries(&self) -> impl Iterator<Item = (&Directory, String)> {
+        let usable_in = |at| {
+            let in_here = self.candidates.iter().filter(|candidate| candidate.directory == Some(at));
+            in_here.filter(|candidate| candidate.manifest().is_some()).count()
+        };
+        let summary = move |(at, directory): (usize, &Directory)| directory.state.summary(usable_in(at));
+        self.directories.iter().enumerate().map(move |at| (at.1, summary(at)))
+    }
+
     /// What is not wrong anywhere, but should be known.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         let of_directories = self.directories.iter().flat_map(|directory| &directory.warnings);
-        of_directories.chain(self.candidates.iter().flat_map(|candidate| &candidate.warnings)).map(String::as_str)
+        let of_files = self.candidates.iter().flat_map(|candidate| &candidate.warnings);
+        self.doubts().chain(of_directories.chain(of_files).map(String::as_str))
     }
 
-    /// What should be known of a file and of the directory that it was found in.
+    /// What should be known before a file is loaded: of it, of the directory that it was found in, and of what was set
+    /// for it and does nothing.
     pub(crate) fn warnings_about(&self, candidate: &Candidate) -> Vec<String> {
-        let directory = candidate.directory.and_then(|at| self.directories.get(at));
-        let of_directory = directory.into_iter().flat_map(|directory| &directory.warnings);
-        of_directory.chain(&candidate.warnings).cloned().collect()
+        let name = candidate.declared().map(|manifest| &manifest.name);
+        let is_meant = |doubt: &&Doubt| doubt.plugin.is_none() || doubt.plugin.as_ref() == name;
+        let of_configuration = self.doubts.iter().filter(is_meant).map(|doubt| &doubt.warning);
+        // Where a file was named, nothing is expected of directories.
+        let is_told = |(at, directory): &(usize, &Directory)| {
+            let is_unread = !matches!(directory.state, DirectoryState::Read(_));
+            candidate.directory.is_some_and(|its| its == *at || is_unread)
+        };
+        let directories = self.directories.iter().enumerate().filter(is_told);
+        let of_directories = directories.flat_map(|(_, directory)| &directory.warnings);
+        of_configuration.chain(of_directories).chain(&candidate.warnings).cloned().collect()
     }
 
     /// Looks at the files of a directory, unless it was `seen` by another name.
@@ -239,6 +275,15 @@ impl Discovery {
         self.candidates.extend(files.into_iter().map(|path| Candidate::inspect(path, directory, false, admit)));
         Ok(DirectoryState::Read(looked_at))
     }
+}
+
+/// Whoever sets a directory expects something of it.
+fn unread(entry: &SearchEntry, state: &DirectoryState) -> Option<String> {
+    let is_set = matches!(entry.origin, Origin::Environment | Origin::Given);
+    let is_unread = matches!(state, DirectoryState::Missing | DirectoryState::Refused(_) | DirectoryState::Relative);
+    let said =
+        || format!("no plugins are taken from `{}` ({}): {}", entry.path.display(), entry.origin, state.summary(0));
+    (is_set && is_unread).then(said)
 }
 
 /// Whether a file's name is that of a shared library.

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
 use crate::client::DeployClient;
+use crate::config_file::Expectations;
 use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
@@ -55,6 +56,7 @@ struct Shared {
     listener: Listener,
     isolation: IsolationChoice,
     trials: Trials,
+    expectations: Expectations,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
     /// The plugins loaded so far: one file is loaded once, whatever it is called, and however many ask for it at once.
@@ -82,7 +84,8 @@ impl Host {
             self.0.trials.check(identity)?;
             Ok(isolated_by)
         };
-        Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit)
+        let discovery = Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit);
+        discovery.held_to(&self.0.expectations)
     }
 
     /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
@@ -294,10 +297,21 @@ impl Host {
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, lock_file, listener, isolation, tries_first_loads, state_dir } = builder;
-        let trials = Trials::new(tries_first_loads.then(|| Memory::new(state_dir, environment)));
-        let (target, loaded) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { sources, schemes, lock_file, listener, isolation, trials, target, loaded }))
+        let HostBuilder { sources, schemes, lock_file, listener, isolation, .. } = builder;
+        let state_dir = builder.state_dir;
+        let trials = Trials::new(builder.tries_first_loads.then(|| Memory::new(state_dir, environment)));
+        let (expectations, target, loaded) = (builder.expectations, Mutex::default(), Mutex::default());
+        Self(Arc::new(Shared {
+            sources,
+            schemes,
+            lock_file,
+            listener,
+            isolation,
+            trials,
+            expectations,
+            target,
+            loaded,
+        }))
     }
 }
 

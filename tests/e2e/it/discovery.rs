@@ -136,6 +136,26 @@ fn a_relative_entry_of_the_environment_is_reported_and_skipped() {
 }
 
 #[test]
+fn a_directory_that_was_set_and_is_not_there_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    put(ECHO, &folder.join("plugins"), "echo.so");
+    fs::write(folder.join("rows.csv"), "a\n1\n").unwrap();
+    let here = folder.display();
+    for (flags, variable, said) in [
+        ("--plugin-dir nope", "", format!("no plugins are taken from `{here}/nope` (given): does not exist")),
+        ("--plugin-dir rows.csv", "", format!("no plugins are taken from `{here}/rows.csv` (given): not read: ")),
+        ("", "plugs", "no plugins are taken from `plugs` (MLFLOW_DEPLOY_PLUGIN_PATH): skipped: the path".to_owned()),
+    ] {
+        for verb in ["list-endpoints -t echo", "plugins which echo", "plugins list", "help"] {
+            let run = mlflow_deploy(&format!("{verb} {flags}")).env("MLFLOW_DEPLOY_PLUGIN_PATH", variable);
+            let ran = run.current_dir(folder).plugin_dir(&folder.join("plugins")).run();
+            assert!(ran.code == 0 && ran.stderr.starts_with(&format!("warning: {said}")), "{verb}: {ran:?}");
+        }
+    }
+}
+
+#[test]
 fn a_manifest_can_be_inspected_without_running_the_plugin() {
     let ran = mlflow_deploy("plugins inspect --json").arg(cdylib::path("mlflow-deploy-fixture-misbehave"));
     let manifest = ran.env("MISBEHAVE", "init-hang").run().json();

@@ -2,20 +2,19 @@
 
 use std::fmt::Write;
 
+use mlflow_deploy::ErrorCode;
 use mlflow_deploy::manifest::Manifest;
-use mlflow_deploy::{ErrorCode, Host};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::facts::{facts, is_set};
-use crate::report::{Failure, Report};
+use crate::report::Failure;
 use crate::session::Session;
 
 pub(crate) async fn run(target: Option<&str>, session: &Session) -> Result<(), Failure> {
-    let Session { host, report } = session;
     match target {
-        Some(target) => of_target(target, host, report).await,
-        None => of_targets(host, report),
+        Some(target) => of_target(target, session).await,
+        None => of_targets(session),
     }
 }
 
@@ -27,14 +26,14 @@ struct Listed<'a> {
     description: &'a str,
 }
 
-fn of_targets(host: &Host, report: &Report) -> Result<(), Failure> {
-    let discovery = host.discover();
+fn of_targets(session: &Session) -> Result<(), Failure> {
+    let discovery = session.discover();
     let used = discovery.candidates.iter().filter(|candidate| !discovery.is_shadowed(candidate));
     let targets: Vec<_> = used
         .filter_map(|candidate| candidate.manifest())
         .map(|Manifest { name, schemes, description, .. }| Listed { name, schemes, description })
         .collect();
-    report.value(&json!({ "targets": targets }), || {
+    session.report.value(&json!({ "targets": targets }), || {
         let mut text = String::from("Targets that have a plugin:\n");
         for target in &targets {
             let _ = writeln!(text, "  {}: {}", target.schemes.join(", "), target.description);
@@ -47,8 +46,8 @@ fn of_targets(host: &Host, report: &Report) -> Result<(), Failure> {
     })
 }
 
-async fn of_target(target: &str, host: &Host, report: &Report) -> Result<(), Failure> {
-    let target = host.target(Some(target))?;
+async fn of_target(target: &str, session: &Session) -> Result<(), Failure> {
+    let target = session.host.target(Some(target))?;
     let text = match target.help().await {
         Ok(text) => String::from_utf8_lossy(text.bytes()).trim_end().to_owned(),
         Err(error) if *error.code() == ErrorCode::NOT_IMPLEMENTED => String::new(),
@@ -58,7 +57,7 @@ async fn of_target(target: &str, host: &Host, report: &Report) -> Result<(), Fai
     let names = manifest.environment.iter().map(|variable| variable.name.as_str());
     let set: Vec<_> = names.filter(|name| is_set(name)).collect();
     let value = json!({ "help": text, "manifest": manifest, "environment_set": set });
-    report.value(&value, || {
+    session.report.value(&value, || {
         let mut page = if text.is_empty() { String::new() } else { text.clone() + "\n\n" };
         page += &facts(manifest);
         page

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mlflow_deploy::{ClientOptions, Config, DeployClient, Host, Target};
+use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Target};
 use serde_json::Value;
 
 use crate::args::{Client, ConfigArguments};
@@ -17,6 +17,13 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// All that is on the search path; says what should be known of it.
+    pub(crate) fn discover(&self) -> Discovery {
+        let discovery = self.host.discover();
+        discovery.warnings().for_each(|warning| self.report.talk().warning(warning));
+        discovery
+    }
+
     /// The target that is meant. Nothing of its plugin runs yet.
     pub(crate) fn target(&self, arguments: &Client) -> Result<Target, Failure> {
         Ok(self.host.target(arguments.target.target.as_deref())?)

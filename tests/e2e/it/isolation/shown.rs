@@ -1,13 +1,16 @@
 //! Where a plugin runs, and who says so, is seen before it is loaded.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use mlflow_deploy::{CandidateState, Host, IsolatedBy, Refusal};
 use mlflow_deploy_test_support::{broken, cdylib};
+use rustix::process::geteuid;
 
 use super::HERMIT;
-use crate::command::mlflow_deploy;
+use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
@@ -36,6 +39,57 @@ fn said(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<
         member(&which, "/isolated_by"),
         member("doctor", "/plugins/0/isolated_by"),
     ]
+}
+
+#[test]
+fn a_plugin_that_is_configured_by_a_name_that_none_has_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("mlflow-deploy/config.toml");
+    fs::create_dir(config.parent().unwrap()).unwrap();
+    let run = |verb: &str| mlflow_deploy(verb).env("XDG_CONFIG_HOME", folder.path()).plugin(ECHO).run();
+    fs::write(&config, "[plugins.eco]\nisolation = 'process'\n[plugins.another]\n").unwrap();
+    let file = config.display();
+    let slip = format!("`{file}` configures the plugin `eco`, which is not found; did you mean `echo`?");
+    let other = format!("`{file}` configures the plugin `another`, which is not found");
+    let asked = run("list-endpoints -t echo");
+    assert_eq!((asked.code, asked.stderr), (0, format!("warning: {slip} (plugin echo)\n")));
+    assert_eq!(run("plugins list").stderr, format!("warning: {other}\nwarning: {slip}\n"));
+    let diagnosis = run("plugins doctor");
+    assert!(diagnosis.stdout.contains(&format!("warning: {other}\nwarning: {slip}\n")), "{diagnosis:?}");
+    assert_eq!(run("plugins doctor --json").json()["configuration"][1], slip.as_str());
+}
+
+/// Of root's command, run as somebody else where root runs the test; of one's own otherwise.
+#[test]
+fn a_configuration_that_may_not_be_read_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config/mlflow-deploy/config.toml");
+    let (command, plugin) = (folder.path().join("mlflow-deploy"), folder.path().join("plugins/echo.so"));
+    for path in [&config, &plugin] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+    }
+    fs::write(&config, "[plugins.echo]\nisolation = 'process'\n").unwrap();
+    fs::copy(cdylib::command(), &command).unwrap();
+    fs::copy(cdylib::path(ECHO), &plugin).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let list = || {
+        let mut run = Command::new(if geteuid().is_root() { "setpriv" } else { "env" });
+        if geteuid().is_root() {
+            run.args(["--reuid=54321", "--regid=54321", "--clear-groups"]);
+        }
+        run.arg(&command).args(["plugins", "list", "--plugin-dir"]).arg(plugin.parent().unwrap());
+        Ran::from(run.env("XDG_CONFIG_HOME", folder.path().join("config")).output().unwrap())
+    };
+    fs::set_permissions(&config, Permissions::from_mode(0o000)).unwrap();
+    let unread = list();
+    let said =
+        format!("error: the configuration `{}` cannot be used: Permission denied (os error 13)\n", config.display());
+    assert_eq!((unread.code, unread.stderr), (2, said));
+    fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o000)).unwrap();
+    let unseen = list();
+    let said = format!("warning: `{}` is not used, for its folder may not be looked into", config.display());
+    assert!(unseen.code == 0 && unseen.stderr.starts_with(&said), "{unseen:?}");
+    fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

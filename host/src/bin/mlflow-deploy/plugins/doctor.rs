@@ -15,6 +15,9 @@ use crate::report::{Failure, Report};
 #[derive(Serialize)]
 struct Diagnosis<'a> {
     host: Version,
+    /// What the user's configuration says that does nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    configuration: Vec<&'a str>,
     plugins: Vec<Finding<'a>>,
     directories: Vec<ListedDirectory<'a>>,
 }
@@ -58,6 +61,7 @@ pub(super) fn run(host: &Host, report: &Report) -> Result<(), Failure> {
     let examine = |candidate| Finding::new(candidate, &discovery, lock.as_ref());
     let diagnosis = Diagnosis {
         host: Version { version: env!("CARGO_PKG_VERSION"), abi: PLUGIN_ABI, platform: TARGET },
+        configuration: discovery.doubts().collect(),
         plugins: discovery.candidates.iter().map(examine).collect(),
         directories: ListedDirectory::all(&discovery),
     };
@@ -123,9 +127,13 @@ impl fmt::Display for Diagnosis<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Version { version, abi, platform } = self.host;
         writeln!(formatter, "mlflow-deploy {version}, plugin ABI {abi}, {platform}")?;
+        self.configuration.iter().try_for_each(|doubt| writeln!(formatter, "warning: {doubt}"))?;
         self.plugins.iter().try_for_each(|finding| write!(formatter, "{finding}"))?;
         writeln!(formatter, "searched:")?;
-        self.directories.iter().try_for_each(|directory| write!(formatter, "{directory}"))
+        self.directories.iter().try_for_each(|directory| {
+            write!(formatter, "{directory}")?;
+            directory.warnings.iter().try_for_each(|warning| writeln!(formatter, "    warning: {warning}"))
+        })
     }
 }
 

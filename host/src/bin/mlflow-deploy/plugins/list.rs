@@ -23,7 +23,7 @@ pub(super) struct ListedDirectory<'a> {
     origin: String,
     state: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
+    pub(super) warnings: &'a [String],
     #[serde(skip)]
     is_missing: bool,
 }

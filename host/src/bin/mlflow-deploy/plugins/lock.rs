@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::lossy;
 use crate::report::{Failure, Report};
+use crate::session::Session;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -28,11 +29,10 @@ struct Change<'a> {
 }
 
 /// Writes the lock file. What it has for other platforms stays.
-pub(super) fn write(path: &Path, host: &Host, report: &Report) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, session: &Session) -> Result<(), Failure> {
     // One that is there and cannot be read is not written over: it may be a later version's.
     let old = if path.exists() { Lock::read(path)? } else { Lock::default() };
-    let discovery = host.discover();
-    discovery.warnings().for_each(|warning| report.talk().warning(warning));
+    let (discovery, report) = (session.discover(), &session.report);
     for candidate in &discovery.candidates {
         if let CandidateState::Refused(refusal) = &candidate.state {
             report.talk().warning(&format!("not locked: `{}`: {refusal}", candidate.path.display()));

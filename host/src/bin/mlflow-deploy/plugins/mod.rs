@@ -24,15 +24,14 @@ pub(crate) async fn run(verb: &Plugins, global: &Global, session: &Session) -> R
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { file } => inspect(file, report),
         Plugins::List => {
-            let discovery = host.discover();
-            discovery.warnings().for_each(|warning| report.talk().warning(warning));
+            let discovery = session.discover();
             let listing = Listing::new(&discovery);
             report.value(&listing, || listing.to_string())
         }
-        Plugins::Lock => lock::write(&lock_file(global), host, report),
+        Plugins::Lock => lock::write(&lock_file(global), session),
         Plugins::Retry { plugins } => retry::run(plugins, host, report).await,
         Plugins::Verify => lock::verify(&lock_file(global), host, report),
-        Plugins::Which { target } => which::run(target, host, report),
+        Plugins::Which { target } => which::run(target, session),
     }
 }
 

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-use mlflow_deploy::{Candidate, CandidateState, Error, Host, TargetUri};
+use mlflow_deploy::{Candidate, CandidateState, Error, TargetUri};
 use serde::Serialize;
 
 use super::{isolated_by, lossy};
-use crate::report::{Failure, Report};
+use crate::report::Failure;
+use crate::session::Session;
 
 #[derive(Serialize)]
 struct Which<'a> {
@@ -31,10 +32,10 @@ struct Plugin<'a> {
     reason: Option<String>,
 }
 
-pub(super) fn run(target: &str, host: &Host, report: &Report) -> Result<(), Failure> {
+pub(super) fn run(target: &str, session: &Session) -> Result<(), Failure> {
     let target = TargetUri::parse(target).map_err(Error::from)?;
-    let lock = host.lock()?;
-    let discovery = host.discover();
+    let lock = session.host.lock()?;
+    let discovery = session.discover();
     let choice = discovery.choose(&target)?;
     if let Some(lock) = lock {
         let path = choice.winner.path.clone();
@@ -55,7 +56,7 @@ pub(super) fn run(target: &str, host: &Host, report: &Report) -> Result<(), Fail
             .filter_map(Plugin::new)
             .collect(),
     };
-    report.value(&which, || which.to_string())
+    session.report.value(&which, || which.to_string())
 }
 
 impl<'a> Plugin<'a> {
