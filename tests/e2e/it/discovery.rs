@@ -160,6 +160,11 @@ fn a_manifest_can_be_inspected_without_running_the_plugin() {
     let ran = mlflow_deploy("plugins inspect --json").arg(cdylib::path("mlflow-deploy-fixture-misbehave"));
     let manifest = ran.env("MISBEHAVE", "init-hang").run().json();
     assert_eq!(manifest["schemes"][0], "misbehave");
+    let by_name = mlflow_deploy("plugins inspect echo").plugin(ECHO).run();
+    assert!(by_name.code == 0 && by_name.stdout.starts_with("echo 0.1.0: "), "{by_name:?}");
+    let slip = mlflow_deploy("plugins inspect ecko").plugin(ECHO).run();
+    let said = "error: there is no plugin and no file of the name `ecko`; did you mean `echo`?\n";
+    assert_eq!((slip.code, slip.stderr.as_str()), (2, said));
     let nothing = mlflow_deploy("plugins inspect /nowhere.so").run();
     assert_eq!((nothing.code, nothing.stderr.contains("no such file")), (3, true), "{nothing:?}");
 }

@@ -341,9 +341,9 @@ pub(crate) enum Plugins {
 
     /// Show what a plugin's file says of itself. Runs none of it.
     Inspect {
-        /// The plugin's file.
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
+        /// The plugin's name or file.
+        #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+        wanted: PathBuf,
     },
 
     /// Write the lock file: the SHA-256 of every plugin that is used. Entries of other platforms stay.

@@ -9,20 +9,20 @@ mod which;
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Candidate, CandidateState, Error, Host, Lock};
+use mlflow_deploy::{Candidate, CandidateState, Discovery, Error, Host, Lock, nearest};
 use serde::Serializer;
 
 pub(crate) use self::list::Listing;
 use crate::args::{Global, Plugins};
 use crate::facts::facts;
-use crate::report::{Failure, Report};
+use crate::report::Failure;
 use crate::session::Session;
 
 pub(crate) async fn run(verb: &Plugins, global: &Global, session: &Session) -> Result<(), Failure> {
     let Session { host, report } = session;
     match verb {
         Plugins::Doctor => doctor::run(host, report),
-        Plugins::Inspect { file } => inspect(file, report),
+        Plugins::Inspect { wanted } => inspect(wanted, session),
         Plugins::List => {
             let discovery = session.discover();
             let listing = Listing::new(&discovery);
@@ -41,16 +41,33 @@ pub(crate) fn lock_file(global: &Global) -> PathBuf {
     global.lock_file.clone().or_else(named).unwrap_or_else(|| PathBuf::from(Lock::FILE))
 }
 
-fn inspect(file: &Path, report: &Report) -> Result<(), Failure> {
+fn inspect(wanted: &Path, session: &Session) -> Result<(), Failure> {
+    let file = if is_name(wanted) { &of_name(&wanted.to_string_lossy(), &session.host.discover())? } else { wanted };
     let discovery = Host::builder().search_path([""; 0]).trusted_plugin(file).build().discover();
     let candidate = &discovery.candidates[0];
     match &candidate.state {
-        CandidateState::Usable(manifest) => report.value(manifest, || facts(manifest)),
+        CandidateState::Usable(manifest) => session.report.value(manifest, || facts(manifest)),
         CandidateState::Refused(refusal) => {
             Err(Failure::Target(Error::Load { path: file.to_owned(), refusal: refusal.clone() }))
         }
         CandidateState::Ignored => Err(Failure::NotAPlugin(file.to_owned())),
     }
+}
+
+/// Whether a word is no file's, and may be a plugin's name.
+fn is_name(wanted: &Path) -> bool {
+    !wanted.exists() && wanted.extension().is_none() && wanted.components().count() == 1
+}
+
+/// The file of the plugin of this name.
+fn of_name(name: &str, discovery: &Discovery) -> Result<PathBuf, Failure> {
+    let named = |candidate: &&Candidate| candidate.declared().is_some_and(|manifest| manifest.name == name);
+    if let Some(candidate) = discovery.candidates.iter().find(named) {
+        return Ok(candidate.path.clone());
+    }
+    let known = discovery.candidates.iter().filter_map(|candidate| Some(candidate.declared()?.name.as_str()));
+    let hint = nearest(name, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    Err(Failure::Input(format!("there is no plugin and no file of the name `{name}`{hint}")))
 }
 
 /// Why a plugin runs in a process of its own, where it does.
