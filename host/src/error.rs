@@ -136,16 +136,8 @@ impl NoPlugin {
     /// Every directory with its state, and every file that was refused with its reason.
     fn explanation(&self) -> String {
         let mut text = String::from("looked in, first to last:\n");
-        for (at, directory) in self.discovery.directories.iter().enumerate() {
-            let in_here = self.discovery.candidates.iter().filter(|candidate| candidate.directory == Some(at));
-            let usable = in_here.filter(|candidate| candidate.manifest().is_some()).count();
-            let _ = writeln!(
-                text,
-                "  {} ({}): {}",
-                directory.path.display(),
-                directory.origin,
-                directory.state.summary(usable)
-            );
+        for (directory, state) in self.discovery.summaries() {
+            let _ = writeln!(text, "  {} ({}): {state}", directory.path.display(), directory.origin);
         }
         let refused: Vec<_> = self
             .discovery
@@ -192,7 +184,7 @@ impl fmt::Display for NoPlugin {
 
 impl DirectoryState {
     /// One line for a person, given how many plugins in it can be used.
-    pub fn summary(&self, usable: usize) -> String {
+    pub(crate) fn summary(&self, usable: usize) -> String {
         match self {
             Self::Missing => "does not exist".to_owned(),
             Self::Read(0) => "no libraries".to_owned(),

@@ -43,18 +43,14 @@ impl<'a> Listing<'a> {
 
 impl<'a> ListedDirectory<'a> {
     pub(super) fn all(discovery: &'a Discovery) -> Vec<Self> {
-        let usable_in = |at| {
-            let in_here = discovery.candidates.iter().filter(|candidate| candidate.directory == Some(at));
-            in_here.filter(|candidate| candidate.manifest().is_some()).count()
-        };
-        let listed = |(at, directory): (usize, &'a Directory)| Self {
+        let listed = |(directory, state): (&'a Directory, String)| Self {
             path: &directory.path,
             origin: directory.origin.to_string(),
-            state: directory.state.summary(usable_in(at)),
+            state,
             warnings: &directory.warnings,
             is_missing: matches!(directory.state, DirectoryState::Missing),
         };
-        discovery.directories.iter().enumerate().map(listed).collect()
+        discovery.summaries().map(listed).collect()
     }
 }
 
