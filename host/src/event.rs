@@ -1,16 +1,16 @@
-//! What plugins say beside their replies, and where it goes.
+//! What plugins say beside their replies, and the host of them, and where it goes.
 
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::call::{Event, Level};
 
-/// Something that a plugin said beside its replies.
+/// Something that a plugin said beside its replies, or the host of how it is loaded.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PluginEvent {
     /// The plugin's name.
     pub plugin: String,
-    /// The call that it concerns, 0 for none.
+    /// The call that it concerns, 0 for none: what the host says concerns none.
     pub call: u64,
     /// How much it matters.
     pub level: Level,

@@ -235,6 +235,8 @@ impl Host {
         let refused = |refusal| Error::Load { path: path.clone(), refusal };
         let load = async || {
             warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
+            let served = format!("the target is served by `{}`, version {}", path.display(), manifest.version);
+            listener(0, Level::Info, Event::new(served));
             let (library, standing) = self.admit(chosen, self.lock()?.as_ref()).map_err(refused)?;
             let plugin = self.load_admitted(&library, manifest, &standing, listener).await.map_err(refused)?;
             // The system took the file by its path: it has to be the one that was looked at.
@@ -265,11 +267,21 @@ impl Host {
         standing: &Standing,
         listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
     ) -> Result<RemotePlugin, Refusal> {
+        let debug = |what: &str| listener(0, Level::Debug, Event::new(what));
         if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
+            let why = self.0.isolation.reason(manifest).map(|why| format!(", for {why}")).unwrap_or_default();
+            debug(&format!("it runs in a process of its own{why}"));
             let plugin = loading::into_its_own(recipe, listener).await;
             self.0.trials.judge(standing, library, &plugin);
             return plugin;
         }
+        debug(match standing {
+            Standing::Known => "it was loaded before, and runs in this process",
+            Standing::New(_) => {
+                "it was never loaded before, and is tried in a process of its own before it runs in this one"
+            }
+            Standing::Unasked => "it runs in this process; first loads are not tried",
+        });
         if let Standing::New(_) = standing {
             let untried = |why: &str| {
                 let file = library.display();

@@ -17,10 +17,12 @@ pub(crate) struct Trials(Option<Memory>);
 /// What is known of a file before it is loaded.
 #[derive(Clone, Debug)]
 pub(crate) enum Standing {
-    /// It was loaded before, or nobody wants to know.
+    /// It was loaded before.
     Known,
     /// It was never loaded before.
     New(Digest),
+    /// Nobody wants to know.
+    Unasked,
 }
 
 impl Trials {
@@ -36,7 +38,7 @@ impl Trials {
 
     /// What is known of a file, which is read unless it was before.
     pub(crate) fn standing(&self, opened: &PluginFile) -> Result<Standing, Refusal> {
-        let Some(memory) = &self.0 else { return Ok(Standing::Known) };
+        let Some(memory) = &self.0 else { return Ok(Standing::Unasked) };
         let digest = match memory.digest(&opened.identity) {
             Some(digest) => digest,
             None => {
@@ -69,7 +71,7 @@ impl Trials {
 
     /// Forgets how the first load of a file went, which so becomes new.
     pub(crate) fn forget(&self, opened: &PluginFile) -> Result<Standing, Refusal> {
-        let Some(memory) = &self.0 else { return Ok(Standing::Known) };
+        let Some(memory) = &self.0 else { return Ok(Standing::Unasked) };
         let digest = opened.measure()?.digest;
         let unwritable = |error: std::io::Error| Refusal::Unreadable(format!("what is remembered of it: {error}"));
         memory.forget_verdict(&digest).map_err(unwritable)?;

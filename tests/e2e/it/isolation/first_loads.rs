@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy::{CandidateState, Host, Refusal};
 use mlflow_deploy_test_support::cdylib;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::command::{Ran, Run, mlflow_deploy};
+
+const ECHO: &str = "mlflow-deploy-example-echo";
 
 /// A copy of a plugin, and a folder for what is remembered of it.
 struct Place {
@@ -42,6 +45,30 @@ fn misbehave() -> Place {
 }
 
 const PREDICT: &str = "predict -t misbehave --endpoint e -I -";
+
+#[test]
+fn how_a_plugin_is_loaded_is_said_to_whoever_asks() {
+    let state = tempfile::tempdir().unwrap();
+    let said = |more: &str| {
+        let run = mlflow_deploy(&format!("list-endpoints -t echo {more}")).plugin(ECHO);
+        let ran = run.env("XDG_STATE_HOME", state.path()).env("XDG_CONFIG_HOME", state.path()).run();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stderr
+    };
+    let served = format!("the target is served by `{}`, version 0.1.0", cdylib::path(ECHO).display());
+    let new = "it was never loaded before, and is tried in a process of its own before it runs in this one";
+    let isolated = "it runs in a process of its own, for every plugin is to (`--isolate`)";
+    let lines = |how: &str| format!("info: {served} (plugin echo)\ndebug: {how} (plugin echo)\n");
+    for (flags, how) in
+        [("-vv", new), ("-vv", "it was loaded before, and runs in this process"), ("-vv --isolate", isolated)]
+    {
+        let said = said(flags);
+        assert!(said.starts_with(&lines(how)), "{said}");
+    }
+    assert_eq!(said("-v"), format!("info: {served} (plugin echo)\n"));
+    assert_eq!(said("-v --json"), format!("{}\n", json!({ "info": { "message": format!("{served} (plugin echo)") } })));
+    assert_eq!(said(""), "");
+}
 
 #[test]
 fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {

@@ -55,8 +55,9 @@ impl Talk {
     pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
         let talk = self.clone();
         move |said| {
-            let PluginEvent { plugin, level, event, .. } = said;
-            if level == Level::Info {
+            let PluginEvent { plugin, call, level, event, .. } = said;
+            // What concerns no call is no news of the one that is waited for.
+            if level == Level::Info && call != 0 {
                 let done = event.progress.map(|done| format!(" ({:.0} %)", done * 100.0)).unwrap_or_default();
                 talk.spinner.set_message(format!("{}{done}", event.message));
             }
