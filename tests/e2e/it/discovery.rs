@@ -91,6 +91,7 @@ fn what_is_missing_is_data_too() {
     assert_eq!(error["details"]["found"]["plugins"][0]["name"], "echo");
     let usage = mlflow_deploy("predict --json").run();
     assert_eq!((usage.code, usage.error()["code"].clone()), (2, "INVALID_PARAMETER_VALUE".into()));
+    assert!(usage.error().get("causes").is_none(), "what has no causes has no list of them: {usage:?}");
 }
 
 #[test]
