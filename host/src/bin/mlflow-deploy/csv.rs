@@ -9,11 +9,11 @@ use serde_json::{Number, Value, json};
 pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     // Spreadsheets open what they write with a byte order mark, which is no part of the first name.
     let mut reader = csv::Reader::from_reader(csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv));
-    let columns: Vec<_> = reader.headers().map_err(|error| error.to_string())?.iter().map(str::to_owned).collect();
+    let columns: Vec<_> = reader.headers().map_err(|error| in_words(&error))?.iter().map(str::to_owned).collect();
     if columns.is_empty() {
         return Err("it is empty: expected a line that names the columns".to_owned());
     }
-    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().map_err(|error| in_words(&error))?;
     let is_number: Vec<_> =
         (0..columns.len()).map(|at| rows.iter().all(|row| row[at].is_empty() || number(&row[at]).is_some())).collect();
     let cell = |(text, is_number): (&str, &bool)| match number(text) {
@@ -23,6 +23,19 @@ pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     };
     let data: Vec<Vec<_>> = rows.iter().map(|row| row.iter().zip(&is_number).map(cell).collect()).collect();
     Ok(json!({ "dataframe_split": { "columns": columns, "data": data } }).to_string().into_bytes())
+}
+
+/// What is wrong, and in which line.
+fn in_words(error: &csv::Error) -> String {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            let fields = if *len == 1 { "field" } else { "fields" };
+            format!("line {line} has {len} {fields}, and the first has {expected_len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => format!("line {line} is not UTF-8"),
+        _ => error.to_string(),
+    }
 }
 
 /// The number that is written exactly so.
@@ -50,8 +63,10 @@ mod tests {
     fn what_is_no_table_is_refused() {
         for (csv, message) in [
             (b"".as_slice(), "it is empty"),
-            (b"a,b\n1\n", "CSV error: record 1 (line: 2, byte: 4): found record with 1 fields"),
-            (b"a\n\xff\n", "CSV parse error: record 1 (line 2, field: 0, byte: 2): invalid utf-8"),
+            (b"a,b\n1\n", "line 2 has 1 field, and the first has 2"),
+            (b"a\n1\n1,2\n", "line 3 has 2 fields, and the first has 1"),
+            (b"a\n\xff\n", "line 2 is not UTF-8"),
+            (b"\xff\n", "line 1 is not UTF-8"),
         ] {
             let error = dataframe_split(csv).unwrap_err();
             assert!(error.starts_with(message), "{error}");
