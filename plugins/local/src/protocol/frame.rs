@@ -135,7 +135,8 @@ fn unequal(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
-            format!("line {line} has {len} fields, and the header has {expected_len}")
+            let fields = if *len == 1 { "field" } else { "fields" };
+            format!("line {line} has {len} {fields}, and the header has {expected_len}")
         }
         _ => error.to_string(),
     }

@@ -27,7 +27,7 @@ fn a_refusal_names_the_column_the_row_and_the_value() {
             "column `income`, row 2: `\"low\"` is no number; the model takes `double`",
         ),
         ("text/csv", "age,income\n1,2\n,3\n", "column `age`, row 1: the value is missing; the model takes `integer`"),
-        ("text/csv", "age,income\n1,2\n3\n", "the body is not valid CSV: line 3 has 1 fields, and the header has 2"),
+        ("text/csv", "age,income\n1,2\n3\n", "the body is not valid CSV: line 3 has 1 field, and the header has 2"),
         ("text/csv", "age,incoem\n1,2\n", "the model takes `income`, which the request lacks: it has `age`, `incoem`"),
         (
             JSON,
