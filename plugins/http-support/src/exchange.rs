@@ -9,12 +9,13 @@ use url::Url;
 
 use crate::address::redact_url;
 use crate::fault::{Fault, Refusal, Stage};
+use crate::mask::Mask;
 use crate::patience::Patience;
-use crate::send::{Hidden, Request};
-use crate::{Client, Policy, Secret, redirect};
+use crate::send::Request;
+use crate::{Client, Policy, redirect};
 
 /// As much of the body of an error is read.
-const LONGEST_REFUSAL: usize = 64 * 1024;
+pub(crate) const LONGEST_REFUSAL: usize = 64 * 1024;
 
 /// Sends a request until it succeeds or may not be sent again. `vary` adds to the headers of an attempt what is its
 /// own; `read` takes what it needs of the answer's body, and where that fails, the attempt has failed.
@@ -75,7 +76,9 @@ async fn attempt(
     policy: &Policy,
     patience: &Patience,
 ) -> Result<Opened, Fault> {
+    let mask = Mask::of(request);
     let mut url = url.clone();
+    let mut shown = redact_url(&url);
     let mut hops = 0;
     loop {
         let mut sent = reqwest::Request::new(request.method().clone(), url.clone());
@@ -85,22 +88,23 @@ async fn attempt(
             // Some servers wait for a body where none is announced.
             sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let shown = redact_url(&url);
         let response = patience.wait_for(client.execute(sent), &shown).await?;
-        let opened = Opened { response, url: shown, patience: patience.clone() };
+        let opened = Opened { response, url: shown, mask: mask.clone(), patience: patience.clone() };
         let status = opened.response.status();
         if status.is_success() {
             return Ok(opened);
         }
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Err(opened.refused(request).await);
+            return Err(opened.refused().await);
         }
-        let next = redirect::target(status, opened.response.headers(), request.method(), &url, policy)?;
+        let next = redirect::target(status, opened.response.headers(), request.method(), &url, policy)
+            .map_err(|fault| fault.masked(&mask))?;
         hops += 1;
         if hops > redirect::MOST_HOPS {
-            return Err(redirect::too_long(status, &url));
+            return Err(redirect::too_long(status, &url).masked(&mask));
         }
         url = next;
+        shown = mask.hide(&redact_url(&url));
     }
 }
 
@@ -110,6 +114,8 @@ pub(crate) struct Opened {
     pub(crate) response: reqwest::Response,
     /// Where it came from, as it may be printed.
     pub(crate) url: String,
+    /// What no error may repeat.
+    pub(crate) mask: Mask,
     patience: Patience,
 }
 
@@ -120,7 +126,7 @@ impl Opened {
     }
 
     /// What the answer says, where it is not a success.
-    async fn refused(mut self, request: &Request) -> Fault {
+    async fn refused(mut self) -> Fault {
         let mut body = Vec::new();
         // The status counts, also where the rest of the answer never comes.
         while let Ok(Some(chunk)) = self.chunk().await {
@@ -135,18 +141,7 @@ impl Opened {
             headers: self.response.headers(),
             body: &body,
             url: &self.url,
-            secrets: &secrets(request),
+            mask: &self.mask,
         })
     }
-}
-
-/// What the client sent to prove who it is; servers like to repeat it. To hide a very short text would hide half of a
-/// message, and keep nothing secret.
-pub(crate) fn secrets(request: &Request) -> Vec<Secret> {
-    const SHORTEST: usize = 6;
-    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
-    let texts = sensitive.filter_map(|value| value.to_str().ok());
-    let in_headers = texts.map(|text| Secret::new(text.split_once(' ').map_or(text, |(_scheme, secret)| secret)));
-    let elsewhere = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| hidden.0.clone());
-    in_headers.chain(elsewhere).filter(|secret| secret.expose().len() >= SHORTEST).collect()
 }

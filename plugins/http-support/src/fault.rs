@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure};
 
-use crate::Secret;
 use crate::backoff::retry_after;
-use crate::words::{Words, is_code, keep, mask};
+use crate::mask::Mask;
+use crate::words::{Words, is_code, keep};
 
 /// The headers in which servers give a request's id, in the order of preference.
 const REQUEST_IDS: [&str; 5] =
@@ -74,26 +74,26 @@ impl Fault {
     /// An answer that is not a success. The sentence is MLflow's, with the server's own message at its end.
     pub(crate) fn refused(refusal: &Refusal<'_>) -> Self {
         let status = refusal.status;
-        let words = Words::read(refusal.body);
+        let words = Words::read(refusal.body, refusal.mask);
         let reason = status.canonical_reason().unwrap_or_default();
         let side = if status.is_server_error() { "Server" } else { "Client" };
         let mut message = format!("{} {side} Error: {} for url: {}", status.as_u16(), reason, refusal.url);
         if let Some(own) = words.message {
-            message = format!("{message}: {}", mask(&own, refusal.secrets));
+            message = format!("{message}: {own}");
         }
         let code = match &words.error_code {
             Some(own) if status == StatusCode::BAD_REQUEST && is_code(own) => ErrorCode::new(own.clone()),
             _ => code_of(status),
         };
-        let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.secrets));
+        let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.mask));
         http.request_id = REQUEST_IDS
             .iter()
             .find_map(|name| refusal.headers.get(*name)?.to_str().ok())
-            .map(|id| mask(id, refusal.secrets));
+            .map(|id| refusal.mask.hide(id));
         Self {
             retry_after: retry_after(refusal.headers),
             should_retry: refusal.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
-            error_code: words.error_code.map(|own| mask(&own, refusal.secrets)),
+            error_code: words.error_code,
             http: Some(Box::new(http)),
             ..Self::new(Stage::Refused(status), code, message)
         }
@@ -102,6 +102,11 @@ impl Fault {
     /// The code in the body of an error.
     pub(crate) fn error_code(&self) -> Option<&str> {
         self.error_code.as_deref()
+    }
+
+    /// Hides the client's secrets, where the message has something of the server's in it.
+    pub(crate) fn masked(self, mask: &Mask) -> Self {
+        Self { message: mask.hide(&self.message), ..self }
     }
 
     /// Adds what lies behind it.
@@ -145,8 +150,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a str,
     pub(crate) url: &'a str,
-    /// What the client sent to prove who it is; servers like to repeat it.
-    pub(crate) secrets: &'a [Secret],
+    pub(crate) mask: &'a Mask,
 }
 
 /// The code of a status, for servers that give none.
@@ -188,8 +192,8 @@ mod tests {
 
     fn refused(status: u16, headers: &HeaderMap, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        let secrets = [Secret::new("dapi123")];
-        let refusal = Refusal { status, headers, body, url: "http://h/p", secrets: &secrets };
+        let mask = Mask::new(["dapi123".to_owned()]);
+        let refusal = Refusal { status, headers, body, url: "http://h/p", mask: &mask };
         Fault::refused(&refusal).into_error(false, "")
     }
 

@@ -11,6 +11,7 @@ mod environment;
 mod exchange;
 mod fault;
 mod header;
+mod mask;
 mod member;
 mod patience;
 mod policy;

@@ -6,8 +6,9 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Result};
 use url::Url;
 
-use crate::exchange::{Opened, exchange};
+use crate::exchange::{LONGEST_REFUSAL, Opened, exchange};
 use crate::fault::Fault;
+use crate::mask::Mask;
 use crate::words::{Words, is_html, keep};
 use crate::{Client, Policy, Secret};
 
@@ -55,7 +56,7 @@ pub struct Response {
 /// What the server answered or what kept it from answering; see the crate's documentation for what is tried again.
 pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
     let response = exchange(client, request, policy, |_| {}, read).await?;
-    refuse_page(response.status, &response.payload)?;
+    refuse_page(response.status, &response.payload, &Mask::of(request))?;
     Ok(response)
 }
 
@@ -75,12 +76,12 @@ pub(crate) fn content_type(response: &reqwest::Response) -> &str {
 }
 
 /// Refuses a web page, which proxies and login forms answer with a status of success.
-pub(crate) fn refuse_page(status: StatusCode, payload: &Payload) -> Result<()> {
+pub(crate) fn refuse_page(status: StatusCode, payload: &Payload, mask: &Mask) -> Result<()> {
     // The start is enough to know a page and to find its title.
-    let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(4096)]);
+    let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(LONGEST_REFUSAL)]);
     if is_html(&start) {
-        let page = Words::read(&start).message.unwrap_or_default();
-        let http = HttpFailure::new(status.as_u16(), keep(&start, &[]));
+        let page = Words::read(&start, mask).message.unwrap_or_default();
+        let http = HttpFailure::new(status.as_u16(), keep(&start, mask));
         return Err(Error::internal(format!("the server answered with {page}")).with_http(http));
     }
     Ok(())

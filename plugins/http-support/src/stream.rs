@@ -9,11 +9,11 @@ use http::StatusCode;
 use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, HttpFailure, JSON, Payload, Result};
 use serde_json::Value;
 
-use crate::exchange::{Opened, exchange, secrets};
+use crate::exchange::{Opened, exchange};
 use crate::fault::code_of;
 use crate::send::{Request, content_type, refuse_page};
-use crate::words::{Words, keep, mask};
-use crate::{Client, Event, Policy, Secret, SseReader, sse};
+use crate::words::{Words, cut, keep};
+use crate::{Client, Event, Policy, SseReader, sse};
 
 /// Sends a request and hands out the answer part by part: an event stream by its events' data, lines of JSON
 /// (`application/x-ndjson`) by line, anything else as one chunk.
@@ -38,8 +38,6 @@ pub struct ChunkStream {
     has_spoken: bool,
     /// How it ended, where it has.
     end: Option<Result<()>>,
-    /// What no error may repeat.
-    secrets: Vec<Secret>,
 }
 
 /// How a body is cut into chunks.
@@ -62,7 +60,7 @@ impl ChunkStream {
             "application/x-ndjson" | "application/jsonl" => Format::Lines(Vec::new()),
             _ => Format::Whole(Vec::new()),
         };
-        Ok(Self { opened, format, ready: VecDeque::new(), has_spoken: false, end: None, secrets: secrets(request) })
+        Ok(Self { opened, format, ready: VecDeque::new(), has_spoken: false, end: None })
     }
 
     /// The next chunk; none at the end, and none after an error.
@@ -133,7 +131,7 @@ impl ChunkStream {
             Format::Whole(body) if body.is_empty() => Ok(()),
             Format::Whole(body) => {
                 let payload = Payload::new(content_type(&self.opened.response), std::mem::take(body));
-                refuse_page(self.opened.response.status(), &payload)?;
+                refuse_page(self.opened.response.status(), &payload, &self.opened.mask)?;
                 self.ready.push_back(payload);
                 Ok(())
             }
@@ -169,7 +167,7 @@ impl ChunkStream {
             return Err(self.failed(data, failure));
         }
         if let Err(error) = value {
-            let shown = mask(&data.chars().take(80).collect::<String>(), &self.secrets);
+            let shown = cut(self.opened.mask.hide(data), 80);
             return Err(Error::internal(format!("expected JSON in a stream, got `{shown}`: {error}")));
         }
         self.ready.push_back(Payload::new(JSON, data));
@@ -178,7 +176,11 @@ impl ChunkStream {
 
     /// What an error among the chunks says. Its code is the status that it names, as a number or before a colon.
     fn failed(&self, data: &str, failure: Option<&Value>) -> Error {
-        let words = failure.map_or_else(|| Words::read(data), |failure| Words::read(&failure.to_string()));
+        let mask = &self.opened.mask;
+        let words = match failure {
+            Some(failure) => Words::read(&failure.to_string(), mask),
+            None => Words::read(data, mask),
+        };
         let message = words.message.unwrap_or_else(|| "it gave no reason".to_owned());
         let named = failure.and_then(|failure| u16::try_from(failure["error"]["code"].as_u64()?).ok());
         let status = named.or_else(|| message.split_once(':')?.0.parse().ok());
@@ -186,11 +188,10 @@ impl ChunkStream {
             Some(Ok(status)) if status.is_client_error() || status.is_server_error() => code_of(status),
             _ => ErrorCode::INTERNAL_ERROR,
         };
-        let http = HttpFailure::new(self.opened.response.status().as_u16(), keep(data, &self.secrets));
-        let message = mask(&message, &self.secrets);
+        let http = HttpFailure::new(self.opened.response.status().as_u16(), keep(data, mask));
         let error = Error::new(code, format!("the server broke the stream off: {message}")).with_http(http);
         match words.error_code {
-            Some(own) => error.with_detail("error_code", mask(&own, &self.secrets)),
+            Some(own) => error.with_detail("error_code", own),
             None => error,
         }
     }

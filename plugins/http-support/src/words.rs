@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::Secret;
+use crate::mask::Mask;
 
 /// As much of a body is kept.
 const LONGEST_BODY: usize = 2048;
@@ -21,16 +21,16 @@ pub(crate) struct Words {
 
 impl Words {
     /// Reads a body: JSON in one of the known dialects, a web page, or text.
-    pub(crate) fn read(body: &str) -> Self {
+    pub(crate) fn read(body: &str, mask: &Mask) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
             Ok(value @ Value::Object(_)) => Self {
-                message: message(&value).map(|message| one_line(&message)),
-                error_code: error_code(&value).map(str::to_owned),
+                message: message(&value).map(|message| one_line(&message, mask)),
+                error_code: error_code(&value).map(|code| mask.hide(code)),
             },
-            _ if is_html(body) => Self { message: Some(page(body)), error_code: None },
+            _ if is_html(body) => Self { message: Some(page(body, mask)), error_code: None },
             _ if body.is_empty() => Self::default(),
-            _ => Self { message: Some(one_line(body)), error_code: None },
+            _ => Self { message: Some(one_line(body, mask)), error_code: None },
         }
     }
 }
@@ -41,26 +41,9 @@ pub(crate) fn is_html(body: &str) -> bool {
     start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
-/// A body as it is kept in an error: cut, and without secrets.
-pub(crate) fn keep(body: &str, secrets: &[Secret]) -> String {
-    mask(&cut(body, LONGEST_BODY), secrets)
-}
-
-/// Hides the given secrets, and whatever looks like a key of OpenAI's: `sk-` and eight characters or more.
-pub(crate) fn mask(text: &str, secrets: &[Secret]) -> String {
-    const HIDDEN: &str = "<redacted>";
-    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
-    let mut rest = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN));
-    let mut masked = String::with_capacity(rest.len());
-    while let Some(start) = rest.find("sk-") {
-        let key: usize = rest[start..].chars().take_while(|each| is_key(*each)).map(char::len_utf8).sum();
-        let begins_a_word = !rest[..start].ends_with(|before: char| before.is_alphanumeric());
-        let hidden = begins_a_word && key >= "sk-".len() + 8;
-        masked.push_str(&rest[..start]);
-        masked.push_str(if hidden { HIDDEN } else { &rest[start..start + key] });
-        rest.drain(..start + key);
-    }
-    masked + &rest
+/// A body as it is kept in an error: without secrets, and cut.
+pub(crate) fn keep(body: &str, mask: &Mask) -> String {
+    cut(mask.hide(body), LONGEST_BODY)
 }
 
 /// `{"detail"}`, `{"error"}` and `{"message"}`, each a text or an object with one of them in it.
@@ -106,12 +89,12 @@ pub(crate) fn is_code(text: &str) -> bool {
 }
 
 /// A web page comes from a proxy, a login, or a server that is not the target.
-fn page(body: &str) -> String {
+fn page(body: &str, mask: &Mask) -> String {
     let lower = body.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
         let start = start + "<title>".len();
         let end = lower[start..].find("</title>")? + start;
-        Some(one_line(&body[start..end]))
+        Some(one_line(&body[start..end], mask))
     });
     let hint = "check that the URL is the target's own and no login page or proxy is in the way";
     match title {
@@ -120,20 +103,27 @@ fn page(body: &str) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
-    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_MESSAGE)
+fn one_line(text: &str, mask: &Mask) -> String {
+    cut(mask.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_MESSAGE)
 }
 
-fn cut(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
-        return text.to_owned();
+/// What is cut is masked already.
+pub(crate) fn cut(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest));
+        text.push('…');
     }
-    format!("{}…", &text[..text.floor_char_boundary(longest)])
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Reads what holds no secret.
+    fn read(body: &str) -> Words {
+        Words::read(body, &Mask::new([]))
+    }
 
     #[test]
     fn every_dialect_has_its_message() {
@@ -152,15 +142,15 @@ mod tests {
             ("Internal Server Error", "Internal Server Error"),
             ("Bad request: rpc error: code = X", "Bad request: rpc error: code = X"),
         ] {
-            assert_eq!(Words::read(body).message.as_deref(), Some(message), "{body}");
+            assert_eq!(read(body).message.as_deref(), Some(message), "{body}");
         }
-        assert_eq!(Words::read(" "), Words::default());
-        assert_eq!(Words::read(r#"{"a":1}"#), Words::default());
+        assert_eq!(read(" "), Words::default());
+        assert_eq!(read(r#"{"a":1}"#), Words::default());
     }
 
     #[test]
     fn a_code_is_taken_where_it_is_one() {
-        let code = |body: &str| Words::read(body).error_code;
+        let code = |body: &str| read(body).error_code;
         assert_eq!(code(r#"{"error_code":"INVALID_STATE","message":""}"#).as_deref(), Some("INVALID_STATE"));
         assert_eq!(code(r#"{"detail":{"error_code":"X"}}"#).as_deref(), Some("X"));
         assert_eq!(code(r#"{"error_code":"not a code"}"#), None);
@@ -173,23 +163,32 @@ mod tests {
 
     #[test]
     fn a_web_page_is_named_by_its_title() {
-        let message = Words::read("<!DOCTYPE html><html><head><TITLE>\n Sign in\n</TITLE>").message.unwrap();
+        let message = read("<!DOCTYPE html><html><head><TITLE>\n Sign in\n</TITLE>").message.unwrap();
         assert!(message.starts_with("a web page titled `Sign in`; check that"), "{message}");
-        assert!(Words::read("<html><title>open").message.unwrap().starts_with("a web page; "));
-    }
-
-    #[test]
-    fn keys_and_the_client_s_own_secrets_are_hidden() {
-        let masked =
-            mask("Incorrect key sk-proj-ab12***xyz, a task-force, sk-1, token dapi123", &[Secret::new("dapi123")]);
-        assert_eq!(masked, "Incorrect key <redacted>, a task-force, sk-1, token <redacted>");
-        assert_eq!(mask("sk-", &[]), "sk-");
-        assert_eq!(mask("disk-abcdefghijk", &[]), "disk-abcdefghijk");
+        assert!(read("<html><title>open").message.unwrap().starts_with("a web page; "));
     }
 
     #[test]
     fn a_long_body_is_cut_between_characters() {
-        let kept = keep(&"é".repeat(3000), &[]);
+        let kept = keep(&"é".repeat(3000), &Mask::new([]));
         assert!(kept.ends_with('…') && kept.len() <= LONGEST_BODY + '…'.len_utf8());
+    }
+
+    #[test]
+    fn a_secret_that_crosses_the_cut_is_hidden_whole() {
+        for length in [LONGEST_MESSAGE, LONGEST_BODY].map(|longest| longest + 100) {
+            let token = "t0k3n-".repeat(length / 6);
+            let mask = Mask::new([token.clone()]);
+            for body in [
+                format!("no: {token}."),
+                format!("{}{token}.", ". ".repeat(240)),
+                format!("{}{token}.", ". ".repeat(1020)),
+                format!("<html><title>no: {token}</title>"),
+                serde_json::json!({"message": format!("no: {token}.")}).to_string(),
+            ] {
+                let shown = format!("{:?} {}", Words::read(&body, &mask), keep(&body, &mask));
+                assert!(!shown.contains("t0k3n-"), "{shown}");
+            }
+        }
     }
 }

@@ -1,0 +1,68 @@
+//! What a server repeats of a client's secrets, wherever it does.
+
+use super::*;
+use crate::ChunkStream;
+
+/// What comes of a request with these credentials, sent and streamed, when the server answers so.
+async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
+    let server = Server::start([answer]);
+    let client = Client::new(Connection::default());
+    let token = credentials.header().unwrap();
+    let asked = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
+    let sent = send(&client, &asked, &policy()).await.err();
+    let streamed = match ChunkStream::open(&client, &asked, &policy()).await {
+        Ok(mut stream) => loop {
+            match stream.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        },
+        Err(error) => Some(error),
+    };
+    [sent, streamed].map(|error| error.unwrap_or_else(|| Error::internal("it was taken for an answer")))
+}
+
+#[tokio::test]
+async fn a_token_that_is_longer_than_what_is_kept_is_hidden_whole() {
+    for parts in [100, 250, 3000] {
+        let token = "t0k3n-".repeat(parts);
+        let bearer = Credentials::Bearer(Secret::new(&token));
+        let json = serde_json::json!({"error": {"message": format!("bad {token}, go")}}).to_string();
+        for answer in [
+            Answer::new(401, format!("bad {token}, go")),
+            Answer::new(401, json.clone()),
+            // Longer than what is read of it.
+            Answer::new(401, token.repeat(150)),
+            Answer::new(401, "").header("X-Request-Id", &token),
+            Answer::new(200, format!("<html><title>{token}</title>{token}")).header("Content-Type", "text/html"),
+            Answer::status(302).header("Location", &format!("/to/{token}?q=1")),
+            Answer::status(302).header("Location", &format!("http://far.test/{token}")),
+            Answer::chunks([format!("data: {json}\n\n")]),
+            Answer::chunks([format!("data: {token}\n\n")]),
+        ] {
+            for error in errors(&bearer, answer).await {
+                let shown = format!("{error} {error:?} {:?}", error.http());
+                assert!(!shown.contains("t0k3n-"), "{shown}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_hidden_though_it_was_sent_encoded() {
+    let basic = Credentials::Basic("bob".to_owned(), Secret::new("hunter2hunter2"));
+    for error in errors(&basic, Answer::new(401, "refused: bob:hunter2hunter2")).await {
+        assert!(error.message().ends_with(": refused: bob:<redacted>"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_repeats_a_header_does_not_show_it() {
+    let bearer = Credentials::Bearer(Secret::new(TOKEN));
+    let page = format!("<!doctype html><title>echo Bearer {TOKEN}</title>");
+    for error in errors(&bearer, Answer::new(200, page)).await {
+        assert!(error.message().contains("titled `echo Bearer <redacted>`"), "{error}");
+        assert_no_secret(&error);
+    }
+}
