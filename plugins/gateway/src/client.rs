@@ -7,7 +7,9 @@ use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Policy, endpoint, prediction, redact_url, require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
-use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
+use mlflow_deploy_plugin_api::{
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, blocking,
+};
 
 use crate::config::Config;
 use crate::record::{self, Page};
@@ -24,7 +26,8 @@ pub(crate) struct Gateway {
 
 impl DeploymentClient for Gateway {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))
+        // MLflow's credentials are a file.
+        blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
     }
 
     fn target_help() -> String {

@@ -1,12 +1,12 @@
 //! The connections of one client of a plugin: made on first use, kept alive, shared by its operations.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, Result, blocking, call};
 use reqwest::{NoProxy, Proxy, redirect};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::address::is_loopback;
@@ -54,18 +54,22 @@ impl Default for Connection {
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
-    inner: OnceLock<Result<reqwest::Client>>,
+    inner: OnceCell<Result<reqwest::Client>>,
     has_warned: AtomicBool,
 }
 
 impl Client {
     /// A client that connects like this. Its files are read when it is first used.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, inner: OnceLock::new(), has_warned: AtomicBool::new(false) }
+        Self { connection, inner: OnceCell::new(), has_warned: AtomicBool::new(false) }
     }
 
-    pub(crate) fn inner(&self) -> Result<&reqwest::Client> {
-        self.inner.get_or_init(|| build(&self.connection)).as_ref().map_err(Clone::clone)
+    pub(crate) async fn inner(&self) -> Result<&reqwest::Client> {
+        let build = || {
+            let connection = self.connection.clone();
+            blocking(move || build(&connection))
+        };
+        self.inner.get_or_init(build).await.as_ref().map_err(Clone::clone)
     }
 
     /// Keeps credentials from going where whoever is on the way can read them; or, where that is allowed, says so once.

@@ -99,6 +99,8 @@ impl<'a> Target<'a> {
             let chunk = match opened.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break Ok(()),
+                // It broke off after its last byte, and nothing is missing.
+                Err(_) if self.length == Some(total) => break Ok(()),
                 Err(fault) => break Err(fault),
             };
             let next = total + chunk.len() as u64;

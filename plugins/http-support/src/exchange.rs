@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
 use tokio::time::sleep;
 use url::Url;
 
@@ -30,7 +30,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
         .map_err(|error| Error::invalid_parameter(format!("the URL of the request is not one: {error}")))?;
     client.guard_plain_credentials(request, &url)?;
     // Certificates are read once, and that is not the server's time.
-    let inner = client.inner()?;
+    let inner = client.inner().await?;
     let patience = Patience::new(policy);
     let mut retry = 0;
     let mut before = String::new();
@@ -89,7 +89,13 @@ async fn attempt(
             sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let response = patience.wait_for(client.execute(sent), &shown).await?;
-        let opened = Opened { response, url: shown, mask: mask.clone(), patience: patience.clone() };
+        let opened = Opened {
+            response,
+            url: shown,
+            mask: mask.clone(),
+            longest: policy.longest_answer,
+            patience: patience.clone(),
+        };
         let status = opened.response.status();
         if status.is_success() {
             return Ok(opened);
@@ -116,6 +122,7 @@ pub(crate) struct Opened {
     pub(crate) url: String,
     /// What no error may repeat.
     pub(crate) mask: Mask,
+    longest: usize,
     patience: Patience,
 }
 
@@ -123,6 +130,22 @@ impl Opened {
     /// The next part of the body; none at its end. A body that breaks off is a fault.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         self.patience.wait_for(self.response.chunk(), &self.url).await
+    }
+
+    /// Adds a part to a body that is held in memory, unless that becomes too long: a server may send without end.
+    pub(crate) fn hold(&self, body: &mut Vec<u8>, part: &[u8]) -> Result<(), Fault> {
+        let to_come = self.response.content_length().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
+        let length = (body.len() + part.len()).saturating_add(to_come);
+        if length > self.longest {
+            let message = format!(
+                "the answer of `{}` has {length} bytes or more, and {} are the most that are taken: ask for less at \
+                 once, and check that the URL is the target's own",
+                self.url, self.longest
+            );
+            return Err(Fault::new(Stage::Settled, ErrorCode::INTERNAL_ERROR, message));
+        }
+        body.extend_from_slice(part);
+        Ok(())
     }
 
     /// What the answer says, where it is not a success.

@@ -35,6 +35,8 @@ pub struct Policy {
     pub respect_retry_after: bool,
     /// A server that wants us to wait for longer is not asked again.
     pub longest_wait: Duration,
+    /// No answer that is held in memory is longer, in bytes.
+    pub longest_answer: usize,
     /// Whether redirects are followed: of a GET, to the same origin.
     pub follow_redirects: bool,
     /// Whether a POST is sent again also where the server may have acted on it already.
@@ -57,6 +59,7 @@ impl Default for Policy {
             respect_should_retry: false,
             respect_retry_after: true,
             longest_wait: Duration::from_secs(21_600),
+            longest_answer: 1 << 30,
             follow_redirects: true,
             repeat_post: false,
             advice: Cow::Borrowed("give it more time"),

@@ -63,7 +63,7 @@ pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result
 async fn read(mut opened: Opened) -> Result<Response, Fault> {
     let mut bytes = Vec::new();
     while let Some(chunk) = opened.chunk().await? {
-        bytes.extend_from_slice(&chunk);
+        opened.hold(&mut bytes, &chunk)?;
     }
     let response = opened.response;
     let payload = Payload::new(content_type(&response), bytes);

@@ -103,10 +103,7 @@ impl ChunkStream {
                 let lines = std::mem::replace(open, rest);
                 self.take_lines(&lines)
             }
-            Format::Whole(body) => {
-                body.extend_from_slice(bytes);
-                Ok(())
-            }
+            Format::Whole(body) => self.opened.hold(body, bytes).map_err(|fault| fault.into_error(false, "")),
         }
     }
 

@@ -119,6 +119,13 @@ async fn an_end_that_nobody_announced_is_checked() {
 }
 
 #[tokio::test]
+async fn a_file_that_breaks_off_after_its_last_byte_is_whole() {
+    let answer = Answer::chunks(["wh", "ole"]).header("ETag", "\"1\"").abort_after_chunks();
+    let ran = get_file([answer, Answer::status(416)], Some(5)).await;
+    assert_eq!((ran.length.unwrap(), ran.content, ran.asked), (5, b"whole".to_vec(), 1));
+}
+
+#[tokio::test]
 async fn another_length_than_expected_is_final() {
     let chunks = || Answer::chunks(["too", " long", " by", " far"]);
     for answer in [Answer::new(200, "too long"), Answer::new(200, "no"), chunks()] {

@@ -251,6 +251,24 @@ async fn a_web_page_is_no_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_given_up() {
+    let strict = Policy { longest_answer: 9, ..policy() };
+    let endless = || Answer::chunks((0..1000).map(|_| "[0, "));
+    for answer in [endless(), Answer::new(200, "0123456789")] {
+        let (answer, asked) = ask(Method::GET, [answer], &strict).await;
+        let error = answer.unwrap_err();
+        assert_eq!((error.code(), asked), (&ErrorCode::INTERNAL_ERROR, 1), "{error}");
+        assert!(error.message().contains(" bytes or more, and 9 are the most that are taken: ask for less"), "{error}");
+    }
+    let (answer, _) = ask(Method::GET, [Answer::new(200, "012345678")], &strict).await;
+    assert_eq!(answer.unwrap().payload.bytes().len(), 9);
+    let huge = Answer::new(200, "{").declared_length((1 << 30) + 1);
+    let (answer, asked) = ask(Method::GET, [huge], &policy()).await;
+    assert!(answer.unwrap_err().message().contains("has 1073741825 bytes or more"));
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
 async fn nothing_is_a_success_too() {
     let (answer, _) = ask(Method::GET, [Answer::status(204)], &policy()).await;
     let response = answer.unwrap();

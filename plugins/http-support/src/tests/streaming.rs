@@ -91,6 +91,15 @@ async fn a_server_that_does_not_stream_gives_one_chunk() {
 }
 
 #[tokio::test]
+async fn one_chunk_has_bounds() {
+    let strict = Policy { longest_answer: 9, ..policy() };
+    let answer = Answer::chunks((0..1000).map(|_| "[0, ")).header("Content-Type", "application/json");
+    let (chunks, error) = read(answer, &strict).await;
+    assert_eq!(chunks.len(), 0);
+    assert!(error.unwrap().message().contains("9 are the most that are taken"));
+}
+
+#[tokio::test]
 async fn lines_of_json_are_chunks() {
     let answer =
         Answer::chunks(["{\"a\":1}\n{\"b\"", ":2}\r\n\n{\"c\":3}"]).header("Content-Type", "application/x-ndjson");

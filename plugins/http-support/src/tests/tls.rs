@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -102,6 +103,28 @@ async fn a_client_certificate_is_shown() {
     ask_securely(&authority, true, known.clone()).await.unwrap_err();
     let known = Connection { client_cert: Some(authority.file("client.pem")), ..known };
     ask_securely(&authority, true, known).await.unwrap();
+}
+
+/// The file is a pipe, which lets whoever reads it wait until somebody writes.
+#[tokio::test]
+async fn certificates_are_read_beside_other_calls() {
+    let authority = Authority::new();
+    let pipe = authority.file("pipe.pem");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (other_call, heard) = std::sync::mpsc::channel();
+    let writer = {
+        let pipe = pipe.clone();
+        thread::spawn(move || {
+            let _open_until_the_end = std::fs::File::create(pipe).unwrap();
+            heard.recv_timeout(LONG)
+        })
+    };
+    let client = Client::new(Connection { ca_certs: Some(pipe), ..Connection::default() });
+    let asked = request(Method::GET, "http://127.0.0.1:1");
+    let policy = policy();
+    let (answer, ()) = tokio::join!(biased; send(&client, &asked, &policy), async { other_call.send(()).unwrap() });
+    assert!(answer.unwrap_err().message().contains("no certificate authority"));
+    assert_eq!(writer.join().unwrap(), Ok(()), "another call has waited for the file");
 }
 
 #[tokio::test]
