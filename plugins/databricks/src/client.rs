@@ -10,7 +10,9 @@ use mlflow_deploy_plugin_api::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
+use mlflow_deploy_plugin_api::{
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, blocking,
+};
 use serde_json::{Map, Value};
 
 use crate::config::Config;
@@ -27,7 +29,8 @@ pub(crate) struct Databricks {
 
 impl DeploymentClient for Databricks {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))
+        // Profiles are a file.
+        blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
     }
 
     fn target_help() -> String {
@@ -160,7 +163,7 @@ impl Databricks {
         let Some(mut wait) = wait else { return Ok(answered) };
         let path = routes::endpoint(name)?;
         loop {
-            let policy = Policy { until: Some(wait.until()), ..self.config.manage.clone() };
+            let policy = Policy { until: wait.until(), ..self.config.manage.clone() };
             let doing = match self.get(&path, &policy).await {
                 Ok(answer) => match progress(&record::object(&answer)?) {
                     Progress::Ready => {

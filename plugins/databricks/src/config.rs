@@ -9,6 +9,9 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri, call};
 use crate::options::Options;
 use crate::workspace::Workspace;
 
+/// The shortest and the longest `poll_interval`, in seconds.
+const POLL_INTERVALS: (f64, f64) = (0.1, 3600.0);
+
 /// All of it, checked.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -36,9 +39,12 @@ impl Config {
             return Err(Error::invalid_parameter(message));
         }
         let interval = options.poll_interval.unwrap_or(1.0);
-        let poll_interval = Duration::try_from_secs_f64(interval).map_err(|_none| {
-            Error::invalid_parameter(format!("`poll_interval` is `{interval}`: expected seconds, 0 or more"))
-        })?;
+        let (shortest, longest) = POLL_INTERVALS;
+        if !(shortest..=longest).contains(&interval) {
+            return Err(Error::invalid_parameter(format!(
+                "`poll_interval` is `{interval}`: expected seconds, {shortest} to {longest}"
+            )));
+        }
         Ok(Self {
             headers: headers(&options, environment)?,
             connection: Connection {
@@ -50,7 +56,7 @@ impl Config {
             },
             manage: manage(&options, environment)?,
             predict: predict(&options, environment)?,
-            poll_interval,
+            poll_interval: Duration::from_secs_f64(interval),
             workspace: Workspace::new(target, options, environment),
         })
     }

@@ -16,7 +16,8 @@ const SLOWEST: u32 = 10;
 pub(crate) struct Wait {
     interval: Duration,
     slowest: Duration,
-    until: Instant,
+    /// When to give up; none where that is too late for any clock.
+    until: Option<Instant>,
     limit: Duration,
 }
 
@@ -53,13 +54,12 @@ impl Wait {
                 return Err(Error::invalid_parameter(format!("`wait_timeout` is `{given}`: expected seconds")));
             }
         };
-        let own = Instant::now().checked_add(limit);
-        let until = own.into_iter().chain(call::deadline()).min().unwrap_or_else(Instant::now);
+        let until = Instant::now().checked_add(limit).into_iter().chain(call::deadline()).min();
         Ok(wants.then_some(Self { interval, slowest: interval * SLOWEST, until, limit }))
     }
 
-    /// When to give up.
-    pub(crate) fn until(&self) -> Instant {
+    /// When to give up, where that is known.
+    pub(crate) fn until(&self) -> Option<Instant> {
         self.until
     }
 
@@ -68,7 +68,7 @@ impl Wait {
     /// # Errors
     /// `DEADLINE_EXCEEDED` where there is no time left; `doing` is the last that was seen.
     pub(crate) async fn pause(&mut self, name: &str, doing: &str) -> Result<()> {
-        if Instant::now() + self.interval >= self.until {
+        if self.until.is_some_and(|until| Instant::now() + self.interval >= until) {
             let limit = self.limit.as_secs_f64();
             let message = format!(
                 "`{name}` is not ready, and the time to wait is over: {doing}; it goes on without anyone waiting, and \

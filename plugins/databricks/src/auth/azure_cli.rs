@@ -1,7 +1,7 @@
 //! `azure-cli`: whoever is logged in with `az login`.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::HeaderName;
 use mlflow_deploy_http::{Credentials, Secret};
@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::auth::azure::{Cloud, DATABRICKS, MANAGEMENT_TOKEN, headers};
 use crate::auth::{Exchange, Given, Token, jwt, program};
 
-/// How long a token is used of which `az` does not say when it ends; all but very old versions do.
-const SHORT: Duration = Duration::from_secs(300);
+/// How many seconds a token is used of which `az` does not say when it ends; all but very old versions do.
+const SHORT: u64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct AzureCli {
@@ -91,8 +91,10 @@ impl AzureCli {
 impl Answer {
     fn into_token(self) -> Token {
         let seconds = self.expires_on.as_u64().or_else(|| self.expires_on.as_str()?.parse().ok());
-        let expires = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let expires = expires.unwrap_or_else(|| SystemTime::now() + SHORT);
-        Token { expires: Some(expires), ..Token::new(Credentials::Bearer(self.access_token)) }
+        let token = Token::new(Credentials::Bearer(self.access_token));
+        match seconds {
+            Some(seconds) => token.until(SystemTime::UNIX_EPOCH, seconds),
+            None => token.until(SystemTime::now(), SHORT),
+        }
     }
 }

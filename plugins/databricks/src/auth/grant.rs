@@ -1,6 +1,6 @@
 //! A token for a form: the one request that all OAuth flows have in common.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -46,8 +46,11 @@ pub(super) async fn ask(exchange: &Exchange<'_>, url: &Url, form: Form) -> Resul
     hide(&mut request, hidden);
     let granted: Granted = exchange.json(&request).await?;
     let seconds = granted.expires_in.as_u64().or_else(|| granted.expires_in.as_str()?.parse().ok());
-    let expires = seconds.map(|seconds| SystemTime::now() + Duration::from_secs(seconds));
-    Ok(Token { expires, ..Token::new(Credentials::Bearer(granted.access_token)) })
+    let token = Token::new(Credentials::Bearer(granted.access_token));
+    Ok(match seconds {
+        Some(seconds) => token.until(SystemTime::now(), seconds),
+        None => token,
+    })
 }
 
 /// The scopes that are asked for: each once, in order, and all where none are given.

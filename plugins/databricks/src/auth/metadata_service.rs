@@ -1,6 +1,6 @@
 //! `metadata-service`: a service on this machine that knows a token, as IDEs start one. Its URL is a secret itself.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, Method};
 use mlflow_deploy_http::{Credentials, Policy, Secret, header_value, hide, request};
@@ -40,8 +40,8 @@ impl MetadataService {
         let policy = Policy { max_retries: 0, ..exchange.policy.clone() };
         let once = Exchange { policy, ..*exchange };
         let answer: Answer = once.json(&request).await.map_err(|error| without_url(&error))?;
-        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(answer.expires_on);
-        Ok(Token { expires: Some(expires), ..Token::new(Credentials::Bearer(answer.access_token)) })
+        let token = Token::new(Credentials::Bearer(answer.access_token));
+        Ok(token.until(SystemTime::UNIX_EPOCH, answer.expires_on))
     }
 }
 

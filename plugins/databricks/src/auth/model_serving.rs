@@ -1,7 +1,7 @@
 //! `model-serving`: the token that Databricks puts into the container of a model that it serves.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mlflow_deploy_http::{Credentials, Environment, Secret};
 use mlflow_deploy_plugin_api::{Error, Result, blocking};
@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::auth::{Exchange, Given, Token};
 
-/// How long a token is used before the file is read again.
-const FRESH: Duration = Duration::from_secs(300);
+/// How many seconds a token is used before the file is read again.
+const FRESH: u64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct ModelServing {
@@ -60,7 +60,6 @@ impl ModelServing {
             let entry = file.and_then(|file| file.tokens.into_iter().next());
             entry.map(|entry| entry.value).ok_or_else(|| Error::internal(format!("`{shown}` has no token in it")))
         });
-        let expires = Some(SystemTime::now() + FRESH);
-        Ok(Token { expires, ..Token::new(Credentials::Bearer(secret.await?)) })
+        Ok(Token::new(Credentials::Bearer(secret.await?)).until(SystemTime::now(), FRESH))
     }
 }

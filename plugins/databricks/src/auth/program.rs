@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,10 +56,12 @@ pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy)
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
     let patience = limits.fold(PATIENCE, Duration::min);
     let program = program.to_owned();
-    blocking(move || run_within(&program, &arguments, patience)).await
+    // Dropped with the call: whoever runs the program hears then that nobody waits for it any more.
+    let (_waiting, waiter) = mpsc::channel();
+    blocking(move || run_within(&program, &arguments, patience, &waiter)).await
 }
 
-fn run_within(program: &Path, arguments: &[String], patience: Duration) -> Result<Ran> {
+fn run_within(program: &Path, arguments: &[String], patience: Duration, waiter: &Receiver<()>) -> Result<Ran> {
     let shown = program.display();
     let deadline = Instant::now() + patience;
     let spawned = Command::new(program)
@@ -72,27 +74,38 @@ fn run_within(program: &Path, arguments: &[String], patience: Duration) -> Resul
     let stdout = read(child.stdout.take());
     let stderr = read(child.stderr.take());
     let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break Some(status),
-            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-            _ => break None,
+        // Where the process ignores the ends of its children, nobody knows how they ended. There is nothing to stop.
+        let ended = child.try_wait().map_err(|error| {
+            let hint = "does this process ignore the signal `SIGCHLD`?";
+            Error::internal(format!("failed to learn how `{shown}` ended: {error}; {hint}")).with_cause(&error)
+        })?;
+        if ended.is_some() || Instant::now() >= deadline {
+            break ended;
+        }
+        if waiter.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Disconnected) {
+            stop(&mut child);
+            return Err(Error::new(ErrorCode::CANCELLED, format!("nobody waits for `{shown}`, and it was stopped")));
         }
     };
     let Some(status) = ended else {
-        // It may have ended just now, and whatever it left running is not waited for.
-        let _ended = child.kill();
-        let _ended = child.wait();
+        stop(&mut child);
         let message = format!("`{shown}` took longer than {:.1} s, and was stopped", patience.as_secs_f64());
         return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
     };
     // What it started may still hold the pipes, and has nothing to say to us.
-    let rest = |pipe: &mpsc::Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let rest = |pipe: &Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     let (stdout, stderr) = (rest(&stdout), rest(&stderr));
     Ok(Ran { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
 }
 
+/// It may have ended just now, and whatever it left running is not waited for.
+fn stop(child: &mut Child) {
+    let _ended = child.kill();
+    let _ended = child.wait();
+}
+
 /// Reads a pipe on a thread of its own, so that neither of two fills up.
-fn read(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -119,7 +132,8 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, patience: Duration) -> Result<Ran> {
-        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], patience)
+        let (_waiting, waiter) = mpsc::channel();
+        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], patience, &waiter)
     }
 
     #[test]
@@ -142,6 +156,54 @@ mod tests {
         let error = shell("exec sleep 60", Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
         assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_nobody_waits_for_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("pid");
+        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told.display());
+        let policy = Policy::default();
+        let running = run(Path::new("/bin/sh"), vec!["-c".to_owned(), script], &policy);
+        let has_begun = async {
+            while !told.exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            ran = running => panic!("{ran:?}"),
+            () = has_begun => {}
+        }
+        let pid = std::fs::read_to_string(told).unwrap();
+        let is_there = || Command::new("/bin/kill").args(["-0", pid.trim()]).output().unwrap().status.success();
+        let given_up = Instant::now();
+        while is_there() {
+            assert!(given_up.elapsed() < Duration::from_secs(50), "it would have been stopped after a minute anyway");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The end of a program is lost where its parent ignores such ends, as this test does in a process of its own.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_end_that_is_lost_is_no_timeout() {
+        const INSIDE: &str = "AN_END_THAT_IS_LOST";
+        if std::env::var_os(INSIDE).is_some() {
+            let error = shell("exit 0", Duration::from_secs(60)).unwrap_err();
+            assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
+            assert!(error.message().starts_with("failed to learn how `/bin/sh` ended: "), "{error}");
+            return;
+        }
+        let name = "auth::program::tests::an_end_that_is_lost_is_no_timeout";
+        let ran = Command::new("env")
+            .arg("--ignore-signal=CHLD")
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("1 passed"), "{said}");
     }
 
     #[test]

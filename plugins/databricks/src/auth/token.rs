@@ -33,6 +33,11 @@ impl Token {
         Self { credentials, headers: Vec::new(), expires: None }
     }
 
+    /// The token with its end: so many seconds after a time. One that is too late for any clock is no end.
+    pub(super) fn until(self, start: SystemTime, seconds: u64) -> Self {
+        Self { expires: start.checked_add(Duration::from_secs(seconds)), ..self }
+    }
+
     fn into_headers(self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::from_iter([(AUTHORIZATION, self.credentials.header()?)]);
         for (name, secret) in self.headers {
@@ -130,8 +135,11 @@ impl Tokens {
     fn keep(&self, token: Token) -> Result<HeaderMap> {
         let now = SystemTime::now();
         let expires = token.expires;
-        let life = expires.map(|expires| expires.duration_since(now).unwrap_or_default());
-        let before_end = |time: fn(Duration) -> Duration| Some(now + life? - time(life?));
+        let before_end = |time: fn(Duration) -> Duration| {
+            let expires = expires?;
+            // One that has ended already has no life, and nothing is taken from it.
+            Some(expires - time(expires.duration_since(now).unwrap_or_default()))
+        };
         let current = Current {
             headers: token.into_headers()?,
             renew: before_end(|life| EARLY.min(life / 2)),

@@ -172,9 +172,9 @@ async fn a_cli_that_fails_says_why_and_shows_no_token() {
 }
 
 /// The path of an `az` that writes down what it was asked, and answers with this token.
-fn az(folder: &TempDir, token: &str) -> String {
+fn az(folder: &TempDir, token: &str, expires_on: u64) -> String {
     let calls = folder.path().join("calls");
-    let answer = format!(r#"{{"accessToken":"{token}","expires_on":4102444800,"tokenType":"Bearer"}}"#);
+    let answer = format!(r#"{{"accessToken":"{token}","expires_on":{expires_on},"tokenType":"Bearer"}}"#);
     script(
         folder,
         "az",
@@ -191,7 +191,7 @@ fn calls(folder: &Path) -> Vec<String> {
 async fn azure_cli() {
     let server = Server::start([Answer::new(200, "{}")]);
     let folder = tempfile::tempdir().unwrap();
-    let path = az(&folder, "no-person");
+    let path = az(&folder, "no-person", u64::MAX);
     let resource = "/subscriptions/sub/resourceGroups/g/providers/Microsoft.Databricks/workspaces/w";
     let options = json!({"host": server.url(), "azure_workspace_resource_id": resource, "azure_tenant_id": "ten"});
     let client = client("databricks", &options, &[("PATH", &path)]).unwrap();

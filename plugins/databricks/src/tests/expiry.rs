@@ -7,7 +7,7 @@ use super::*;
 /// A client of a service principal, and an endpoint that is ready.
 async fn principal(workspace: &databricks::Databricks) -> Databricks {
     let options = json!({
-        "host": workspace.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "poll_interval": 0,
+        "host": workspace.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "poll_interval": 0.1,
     });
     let client = client("databricks", &options, &[]).unwrap();
     client.create_endpoint(create("chat", &json!({"wait": true}))).await.unwrap();
@@ -46,6 +46,30 @@ async fn the_host_is_asked_once_what_it_is() {
     assert_eq!(count("POST /oidc/v1/token"), 2);
     let last = requests.last().unwrap();
     assert_eq!(last.header("x-databricks-org-id"), Some(WORKSPACE_ID), "it was said on the way");
+}
+
+#[tokio::test]
+async fn a_token_that_ends_after_all_time_does_not_end() {
+    for seconds in [json!(u64::MAX), json!(u64::MAX.to_string()), json!(i64::MAX)] {
+        let answer = json!({"access_token": "AT", "expires_in": seconds, "expires_on": u64::MAX}).to_string();
+        let server = Server::start([Answer::new(200, "{}")])
+            .with_route("/.well-known/", Answer::status(404))
+            .with_route("/token", Answer::new(200, answer));
+        let document = json!({"token_endpoint": format!("{}/token", server.url())}).to_string();
+        let server = server.with_route("/oidc/.well-known/", Answer::new(200, document));
+        for given in [
+            json!({"client_id": "cid", "client_secret": "csec"}),
+            json!({"metadata_service_url": format!("{}/token", server.url())}),
+        ] {
+            let mut options = json!({"host": server.url()});
+            options.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+            let client = client("databricks", &options, &[]).unwrap();
+            client.list_endpoints(ListEndpoints {}).await.unwrap();
+            client.list_endpoints(ListEndpoints {}).await.unwrap();
+        }
+        let given = server.requests().iter().filter(|request| request.path == "/token").count();
+        assert_eq!(given, 2, "each is asked for once");
+    }
 }
 
 #[tokio::test]

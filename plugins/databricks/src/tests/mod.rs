@@ -39,7 +39,7 @@ fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<D
 
 /// A client of a server, with a token.
 fn plain(url: &str) -> Databricks {
-    client("databricks", &json!({"host": url, "token": TOKEN, "poll_interval": 0}), &[]).unwrap()
+    client("databricks", &json!({"host": url, "token": TOKEN, "poll_interval": 0.1}), &[]).unwrap()
 }
 
 fn config(config: &Value) -> Config {

@@ -32,7 +32,9 @@ fn what_cannot_be_meant_is_refused_at_once() {
         (json!({"tokn": "t"}), "unknown field `tokn`, expected one of `host`"),
         (json!({"timeout": 0}), "`timeout` is `0`: expected seconds"),
         (json!({"max_retries": 11}), "maximum allowable retries (10)"),
-        (json!({"poll_interval": -1}), "`poll_interval` is `-1`: expected seconds, 0 or more"),
+        (json!({"poll_interval": -1}), "`poll_interval` is `-1`: expected seconds, 0.1 to 3600"),
+        (json!({"poll_interval": 0}), "`poll_interval` is `0`: expected seconds, 0.1 to 3600"),
+        (json!({"poll_interval": 1e19}), "`poll_interval` is `10000000000000000000`: expected seconds, 0.1 to 3600"),
         (json!({"headers": {"a b": "c"}}), "`a b` is not the name of a header"),
         (json!({"insecure": true, "ca_cert": "x"}), "give only one of `insecure` and `ca_cert`"),
     ] {

@@ -59,17 +59,24 @@ async fn a_wait_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_wait_without_end_goes_on() {
+    let workspace = databricks::Databricks::start();
+    let client = plain(&workspace.url());
+    client.create_endpoint(create("chat", &json!({"wait": true, "wait_timeout": 1e19}))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_wait_says_how_far_it_is_and_keeps_the_caller_s_deadline() {
     let workspace = databricks::Databricks::start();
     let (plugin, events) = start(&crate::PLUGIN).unwrap();
     let target = TargetUri::parse("databricks").unwrap();
-    let open = async |interval: u32| {
+    let open = async |interval: f64| {
         let options = json!({"host": workspace.url(), "token": TOKEN, "poll_interval": interval});
         plugin.open(&target, &ClientOptions::new(&options).unwrap(), None).await.unwrap()
     };
-    let error = open(600).await.call(create("slow", &json!({"wait": true})), Some(Duration::from_secs(60))).await;
+    let error = open(600.0).await.call(create("slow", &json!({"wait": true})), Some(Duration::from_secs(60))).await;
     assert_eq!(error.unwrap_err().code(), &ErrorCode::DEADLINE_EXCEEDED);
-    open(0).await.call(create("chat", &json!({"wait": true})), None).await.unwrap();
+    open(0.1).await.call(create("chat", &json!({"wait": true})), None).await.unwrap();
     let said = events.all().into_iter().filter(|(_, _, event)| event.progress.is_some()).map(|(_, _, event)| event);
     let said: Vec<_> = said.map(|event| (event.message, event.progress.unwrap())).collect();
     assert_eq!(said.last().unwrap(), &("`chat` is ready".to_owned(), 1.0));

@@ -85,7 +85,7 @@ fn databricks() {
     const SERVED: &str = r#"served_entities = [{name = "m", entity_name = "main.a.m", entity_version = "1"}]"#;
     let workspace = Databricks::start();
     let url = workspace.url();
-    let made = mlflow_deploy("create-endpoint --target databricks --endpoint chat --wait --option poll_interval:=0")
+    let made = mlflow_deploy("create-endpoint --target databricks --endpoint chat --wait --option poll_interval:=0.1")
         .plugin("mlflow-deploy-databricks")
         .env("DATABRICKS_HOST", &url)
         .env("DATABRICKS_TOKEN", TOKEN)
@@ -94,7 +94,7 @@ fn databricks() {
         .run();
     assert_eq!(made.code, 0, "{made:?}");
     let config = format!(
-        "target_uris = ['databricks']\n[options]\npoll_interval = 0\n[environment]\nDATABRICKS_HOST = '{url}'\n\
+        "target_uris = ['databricks']\n[options]\npoll_interval = 0.1\n[environment]\nDATABRICKS_HOST = '{url}'\n\
          DATABRICKS_TOKEN = '{TOKEN}'\n[predict]\nendpoint = 'chat'\n{QUESTION}\n[endpoint.config]\nwait = true\n\
          [endpoint.config.config]\n{SERVED}\n[endpoint.update_config]\nwait = true\n{SERVED}\n{LIMITS}"
     );

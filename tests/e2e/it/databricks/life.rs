@@ -8,7 +8,7 @@ use crate::command::{Run, mlflow_deploy};
 /// The command against a workspace, with its token.
 fn ask(workspace: &Databricks, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).plugin("mlflow-deploy-databricks").arg("--target").arg("databricks");
-    run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0")
+    run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0.1")
 }
 
 const SERVED: &str = r#".config.served_entities:=[{"name":"m","entity_name":"main.a.m","entity_version":"1"}]"#;
