@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mlflow_deploy_http::{Connection, Environment, Policy, header_name, header_value, secret_header};
-use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri, call};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 
 use crate::options::Options;
 use crate::workspace::Workspace;
@@ -33,11 +33,6 @@ impl Config {
     /// Reads everything that there is to know.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
-        if options.insecure && options.ca_cert.is_some() {
-            let message =
-                "the server's certificate cannot be ignored and checked: give only one of `insecure` and `ca_cert`";
-            return Err(Error::invalid_parameter(message));
-        }
         let interval = options.poll_interval.unwrap_or(1.0);
         let (shortest, longest) = POLL_INTERVALS;
         if !(shortest..=longest).contains(&interval) {
@@ -45,17 +40,19 @@ impl Config {
                 "`poll_interval` is `{interval}`: expected seconds, {shortest} to {longest}"
             )));
         }
+        let mut connection =
+            environment.connection(options.insecure, options.ca_cert.clone(), ["insecure", "ca_cert"])?;
+        connection.allow_http = options.allow_http;
         Ok(Self {
             headers: headers(&options, environment)?,
-            connection: Connection {
-                insecure: options.insecure,
-                ca_certs: options.ca_cert.clone().or_else(|| environment.ca_certs()),
-                proxies: environment.proxies(),
-                allow_http: options.allow_http,
-                ..Connection::default()
-            },
+            connection,
             manage: manage(&options, environment)?,
-            predict: predict(&options, environment)?,
+            predict: Policy { repeat_post: options.retry_post, ..environment.policy(options.max_retries)? }
+                .of_predictions(
+                    environment,
+                    options.timeout,
+                    "the model may need more time for this query: see its parameters",
+                )?,
             poll_interval: Duration::from_secs_f64(interval),
             workspace: Workspace::new(target, options, environment),
         })
@@ -85,31 +82,6 @@ fn manage(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
         silence: environment.seconds(ONE, 120)?,
         total: Some(environment.seconds(ALL, 500)?),
         advice: format!("raise `timeout`, `{ONE}` (for one attempt) or `{ALL}` (for all) to wait longer").into(),
-        ..environment.policy(options.max_retries)?
-    };
-    policy.within(options.timeout)
-}
-
-fn predict(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
-    const ONE: &str = "MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT";
-    const ALL: &str = "MLFLOW_DEPLOYMENT_PREDICT_TOTAL_TIMEOUT";
-    let (one, all) = (environment.seconds(ONE, 120)?, environment.seconds(ALL, 600)?);
-    if all < one && options.timeout.is_none() {
-        call::warn(format!(
-            "`{ALL}` ({}s) is less than `{ONE}` ({}s): no attempt gets the time that it could have",
-            all.as_secs(),
-            one.as_secs()
-        ));
-    }
-    let policy = Policy {
-        silence: one,
-        total: Some(all),
-        advice: format!(
-            "the model may need more time for this query: see its parameters, or raise `timeout`, `{ONE}` (for one \
-             attempt) or `{ALL}` (for all)"
-        )
-        .into(),
-        repeat_post: options.retry_post,
         ..environment.policy(options.max_retries)?
     };
     policy.within(options.timeout)

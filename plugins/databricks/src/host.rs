@@ -1,5 +1,6 @@
 //! The address of a workspace, as people write it, and what it says of the cloud.
 
+use mlflow_deploy_http::parse_url;
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
@@ -23,9 +24,7 @@ impl Host {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-        let mut url = Url::parse(&whole).map_err(|error| {
-            Error::invalid_parameter(format!("the host is not one: {error}; expected such as `https://HOST`"))
-        })?;
+        let mut url = parse_url("the host", &whole, "https://adb-1.2.azuredatabricks.net")?;
         if !matches!(url.scheme(), "http" | "https") {
             let scheme = url.scheme();
             return Err(Error::invalid_parameter(format!("the host's scheme is `{scheme}`: expected `https`")));
@@ -73,7 +72,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for (text, message) in [
-            ("", "the host is not one"),
+            ("h.test:99999", "the host is `https://h.test:99999`, which is not a URL: invalid port number"),
+            ("https://me:s3cret@h.test:x", "the host is `https://h.test:x`, which is not a URL"),
+            ("", "the host is `https://`, which is not a URL: empty host; expected such as `https://adb-"),
             ("ftp://h.test", "the host's scheme is `ftp`"),
             ("https://me:s3cret@h.test", "the host has a user name in it"),
         ] {

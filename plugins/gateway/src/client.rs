@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, endpoint, prediction, redact_url, require_inputs, send, set_member,
+    ChunkStream, Client, Environment, Policy, endpoint, json_list, prediction, redact_url, require_inputs, send,
+    set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -57,7 +58,7 @@ impl DeploymentClient for Gateway {
             }
         };
         let records = self.ask(None, list).await?;
-        Ok(record::list(&records))
+        Ok(json_list(&records))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {

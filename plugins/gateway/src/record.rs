@@ -55,11 +55,6 @@ pub(crate) fn single(answer: &Payload, base: &Url) -> Result<Payload> {
     Ok(Payload::new(JSON, absolute(&record, base)?))
 }
 
-/// Records as one list.
-pub(crate) fn list(records: &[Vec<u8>]) -> Payload {
-    Payload::new(JSON, [b"[".as_slice(), &records.join(&b","[..]), b"]"].concat())
-}
-
 /// A record whose `endpoint_url`, where it has one, is below the target's URL unless it is absolute already.
 fn absolute(record: &RawValue, base: &Url) -> Result<Vec<u8>> {
     #[derive(Deserialize)]

@@ -134,26 +134,18 @@ fn decode(text: &str) -> String {
 }
 
 fn connection(options: &AccessOptions, environment: &Environment<'_>) -> Result<Connection> {
+    const VARIABLES: [&str; 2] = ["MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_SERVER_CERT_PATH"];
     let path = |variable: &str| environment.text(variable).map(PathBuf::from);
-    let (insecure, ca_certs) = match (options.insecure, &options.ca_cert) {
+    let mut connection = match (options.insecure, &options.ca_cert) {
         (None, None) => {
-            (environment.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?, path("MLFLOW_TRACKING_SERVER_CERT_PATH"))
+            environment.connection(environment.flag(VARIABLES[0], false)?, path(VARIABLES[1]), VARIABLES)?
         }
-        (insecure, ca_cert) => (insecure.unwrap_or(false), ca_cert.clone()),
+        (insecure, ca_cert) => {
+            environment.connection(insecure.unwrap_or(false), ca_cert.clone(), ["insecure", "ca_cert"])?
+        }
     };
-    if insecure && ca_certs.is_some() {
-        return Err(Error::invalid_parameter(
-            "the server's certificate cannot be ignored and checked: give only one of `insecure` and `ca_cert`, \
-             or of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_CERT_PATH`",
-        ));
-    }
-    Ok(Connection {
-        insecure,
-        ca_certs: ca_certs.or_else(|| environment.ca_certs()),
-        client_cert: options.client_cert.clone().or_else(|| path("MLFLOW_TRACKING_CLIENT_CERT_PATH")),
-        proxies: environment.proxies(),
-        ..Connection::default()
-    })
+    connection.client_cert = options.client_cert.clone().or_else(|| path("MLFLOW_TRACKING_CLIENT_CERT_PATH"));
+    Ok(connection)
 }
 
 #[cfg(test)]

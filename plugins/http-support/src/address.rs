@@ -27,15 +27,41 @@ pub fn join(base: &Url, path: &str) -> Url {
     url
 }
 
+/// Reads a URL that a user gave. `what` tells which one it is, and `example` what it could be.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` where it is none. Of what was given, the error has what may be printed.
+pub fn parse_url(what: &str, text: &str, example: &str) -> Result<Url> {
+    Url::parse(text).map_err(|error| {
+        let shown = redact_text(text);
+        Error::invalid_parameter(format!(
+            "{what} is `{shown}`, which is not a URL: {error}; expected such as `{example}`"
+        ))
+    })
+}
+
+/// A URL without user and password, which go in a header.
+pub fn without_user(url: &Url) -> Url {
+    let mut base = url.clone();
+    // Neither can fail for a URL that has a host, and one without has neither user nor password.
+    let _no_host = base.set_username("");
+    let _no_host = base.set_password(None);
+    base
+}
+
 /// A URL as it may be printed: without user, password, query and fragment.
 pub fn redact_url(url: &Url) -> String {
-    let mut shown = url.clone();
-    // Neither can fail for a URL that has a host, and one without has neither user nor password.
-    let _no_host = shown.set_username("");
-    let _no_host = shown.set_password(None);
+    let mut shown = without_user(url);
     shown.set_query(None);
     shown.set_fragment(None);
     shown.into()
+}
+
+/// The same of what should have been a URL, and has none of its parts for certain. A password may have any character.
+fn redact_text(text: &str) -> String {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |end| end + "://".len()));
+    let rest = rest.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}{}", rest.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// Whether the host is this machine.
@@ -86,5 +112,17 @@ mod tests {
     fn what_is_printed_has_no_secret() {
         let url = Url::parse("http://me:pw@h:81/a?token=t#f").unwrap();
         assert_eq!(redact_url(&url), "http://h:81/a");
+        for (given, shown) in [
+            ("http://localhost:99999", "http://localhost:99999"),
+            ("http://me:p/w?#@w@h:x/a?token=t#f", "http://h:x/a"),
+            ("me:pw@h", "h"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_text(given), shown);
+        }
+        let error = parse_url("`url`", "http://me:pw@h:99999", "http://h").unwrap_err();
+        let expected =
+            "`url` is `http://h:99999`, which is not a URL: invalid port number; expected such as `http://h`";
+        assert_eq!(error.message(), expected);
     }
 }

@@ -4,22 +4,26 @@ use mlflow_deploy_plugin_api::{Error, Payload, Result, call};
 
 use crate::Response;
 
-/// The endpoint to ask; a deployment's name will do, as each endpoint has one deployment. `target` is what is asked,
-/// such as `a gateway`.
+/// The endpoint to ask, which has to be named; see [`named`].
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where neither is given.
+/// `INVALID_PARAMETER_VALUE` where it is not.
 pub fn endpoint(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Result<String> {
-    match (endpoint, deployment_name) {
-        (Some(endpoint), Some(deployment)) if endpoint != deployment => {
-            call::warn(format!(
-                "the deployment `{deployment}` is ignored: {target} is asked by endpoint, here `{endpoint}`"
-            ));
-            Ok(endpoint)
-        }
-        (Some(name), _) | (None, Some(name)) => Ok(name),
-        (None, None) => Err(Error::invalid_parameter("no endpoint is given: name the one to ask as `endpoint`")),
+    let missing = || Error::invalid_parameter("no endpoint is given: name the one to ask as `endpoint`");
+    named(endpoint, deployment_name, target).ok_or_else(missing)
+}
+
+/// The endpoint to ask, where one is named; a deployment's name will do, as each endpoint has one deployment. `target` is
+/// what is asked, such as `a gateway`.
+pub fn named(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Option<String> {
+    if let (Some(endpoint), Some(deployment)) = (&endpoint, &deployment_name)
+        && endpoint != deployment
+    {
+        call::warn(format!(
+            "the deployment `{deployment}` is ignored: {target} is asked by endpoint, here `{endpoint}`"
+        ));
     }
+    endpoint.or(deployment_name)
 }
 
 /// The inputs, which have to be there.
@@ -44,7 +48,8 @@ pub fn prediction(answer: Response) -> Result<Payload> {
     }
     match media_type.as_str() {
         "text/event-stream" => Err(Error::invalid_parameter(
-            "the server streams its answer, as the inputs ask for with `stream`: use `predict_stream`, or leave it out",
+            "the server streams its answer, as the inputs ask for with `stream`: leave that out, or use `predict_stream`, \
+             which is `predict --stream` at the command line",
         )),
         text if text.starts_with("text/") => Err(Error::internal(format!(
             "the server answered with `{text}`, where JSON was expected; check the target's URL"

@@ -10,15 +10,15 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::address::is_loopback;
+use crate::environment::Proxies;
 use crate::send::{Hidden, Request};
-use crate::{Proxies, tls};
+use crate::tls;
 
 /// What no proxy stands in front of: this machine, and the metadata service of a cloud, which hands out credentials.
 const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.169.254";
 
-/// How connections are made.
+/// How connections are made. It begins as the default, or as what the [`Environment`](crate::Environment) says.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "built with `..Connection::default()`, so that fields can be added")]
 pub struct Connection {
     /// What the client calls itself.
     pub user_agent: String,
@@ -31,7 +31,7 @@ pub struct Connection {
     /// Whether any server is believed to be who it says it is.
     pub insecure: bool,
     /// Through which proxies requests go.
-    pub proxies: Proxies,
+    pub(crate) proxies: Proxies,
     /// Whether credentials may go over plain `http` to another machine. There is a warning where they do.
     pub allow_http: bool,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
-use crate::{Backoff, Policy, Secret};
+use crate::{Backoff, Connection, Policy, Secret};
 
 /// The environment of a process, or what a test says it is.
 #[derive(Clone, Copy)]
@@ -103,8 +103,26 @@ impl<'a> Environment<'a> {
         })
     }
 
+    /// How connections are made: with these certificate authorities or those that the environment names, and through the
+    /// environment's proxies. `names` is what a user calls the first two.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where certificates are to be ignored and checked.
+    pub fn connection(&self, insecure: bool, ca_certs: Option<PathBuf>, names: [&str; 2]) -> Result<Connection> {
+        if insecure && ca_certs.is_some() {
+            let names = names.join("` and `");
+            return Err(Error::invalid_parameter(format!(
+                "the server's certificate cannot be ignored and checked: give only one of `{names}`"
+            )));
+        }
+        let ca_certs = ca_certs.or_else(|| {
+            ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].iter().find_map(|name| self.text(name)).map(PathBuf::from)
+        });
+        Ok(Connection { insecure, ca_certs, proxies: self.proxies(), ..Connection::default() })
+    }
+
     /// The proxies that the environment names, in lower or upper case.
-    pub fn proxies(&self) -> Proxies {
+    fn proxies(&self) -> Proxies {
         let either = |name: &str| self.text(&name.to_lowercase()).or_else(|| self.text(name));
         let all = either("ALL_PROXY");
         // A web server that runs a program as CGI sets `HTTP_PROXY` from a header of the request.
@@ -115,11 +133,6 @@ impl<'a> Environment<'a> {
             https: either("HTTPS_PROXY").or(all).map(Secret::new),
             bypass: either("NO_PROXY").unwrap_or_default(),
         }
-    }
-
-    /// The certificate authorities that take the place of the system's, where the environment names some.
-    pub fn ca_certs(&self) -> Option<PathBuf> {
-        ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].iter().find_map(|name| self.text(name)).map(PathBuf::from)
     }
 
     /// A whole number.
@@ -144,15 +157,14 @@ impl fmt::Debug for Environment<'_> {
 
 /// Through which proxies requests go. Their URLs may hold passwords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "built with `..Proxies::default()`, so that fields can be added")]
-pub struct Proxies {
+pub(crate) struct Proxies {
     /// The proxy for `http` URLs.
-    pub http: Option<Secret>,
+    pub(crate) http: Option<Secret>,
     /// The proxy for `https` URLs.
-    pub https: Option<Secret>,
+    pub(crate) https: Option<Secret>,
     /// The hosts that are reached directly, separated by commas. This machine and the metadata service of a cloud are
     /// always among them.
-    pub bypass: String,
+    pub(crate) bypass: String,
 }
 
 #[cfg(test)]

@@ -22,18 +22,19 @@ mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod times;
 mod tls;
 mod words;
 
 pub use access::{Access, AccessOptions};
-pub use address::{encode_segment, is_loopback, join, redact_url};
-pub use answer::{endpoint, prediction, require_inputs};
+pub use address::{encode_segment, is_loopback, join, parse_url, redact_url, without_user};
+pub use answer::{endpoint, named, prediction, require_inputs};
 pub use backoff::Backoff;
 pub use client::{Client, Connection};
 pub use download::download;
-pub use environment::{Environment, Proxies};
+pub use environment::Environment;
 pub use header::{content_type, header_name, header_value, secret_header};
-pub use member::{Object, set_member};
+pub use member::{Object, json_list, set_member};
 pub use policy::Policy;
 pub use secret::{Credentials, Secret};
 pub use send::{Request, Response, hide, request, send};

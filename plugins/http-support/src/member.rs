@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -16,6 +16,11 @@ use serde_json::value::RawValue;
 /// `INVALID_PARAMETER_VALUE` where the bytes are not a JSON object.
 pub fn set_member(object: &[u8], name: &str, value: &str) -> Result<Vec<u8>> {
     Ok(Object::parse(object)?.with(&[(name, value)]))
+}
+
+/// These JSON objects as one list.
+pub fn json_list(objects: &[Vec<u8>]) -> Payload {
+    Payload::new(JSON, [b"[".as_slice(), &objects.join(&b","[..]), b"]"].concat())
 }
 
 /// A JSON object that is read once: its members in their order, with the text of each value.

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use http::Method;
 use http::header::CONTENT_TYPE;
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, Request, content_type, encode_segment, join, prediction, request, send,
+    ChunkStream, Client, Environment, Policy, Request, content_type, encode_segment, join, json_list, named,
+    prediction, request, send,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
-use mlflow_deploy_plugin_api::{
-    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, call,
-};
+use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
 use serde::de::IgnoredAny;
 use url::Url;
 
@@ -52,18 +51,18 @@ impl DeploymentClient for OpenAi {
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
         let records = self.list(self.models("List endpoints")?, &self.config.look_up.started()).await?;
-        Ok(record::list(&records))
+        Ok(json_list(&records))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
-        let name = name(request.endpoint, request.deployment_name);
+        let name = named(request.endpoint, request.deployment_name, "a model");
         let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
         let request = self.post(question, request.inputs.content_type())?;
         prediction(send(&self.http, &request, &self.config.predict).await?).and_then(json)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
-        let name = name(request.endpoint, request.deployment_name);
+        let name = named(request.endpoint, request.deployment_name, "a model");
         let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
         let request = self.post(question, request.inputs.content_type())?;
         let mut stream = ChunkStream::open(&self.http, &request, &self.config.predict).await?;
@@ -128,18 +127,6 @@ impl OpenAi {
 /// Whether a server can list its models and not look one up, as llama.cpp's. OpenAI's names the model that it misses.
 fn knows_no_route(error: &Error) -> bool {
     error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
-}
-
-/// The model to ask; a deployment's name will do.
-fn name(endpoint: Option<String>, deployment_name: Option<String>) -> Option<String> {
-    if let (Some(endpoint), Some(deployment)) = (&endpoint, &deployment_name)
-        && endpoint != deployment
-    {
-        call::warn(format!(
-            "the deployment `{deployment}` is ignored: a model is asked by endpoint, here `{endpoint}`"
-        ));
-    }
-    endpoint.or(deployment_name)
 }
 
 /// The answer, unless it is no JSON. What Python writes is let through: its `NaN` and `Infinity` are no JSON either.

@@ -13,9 +13,6 @@ use serde::Deserialize;
 use crate::auth;
 use crate::server::Server;
 
-/// How long looking a model up, or listing all, may take altogether.
-const LOOKING_UP: Duration = Duration::from_secs(600);
-
 /// How often a request is sent again, at most, where nothing else is said; and the most that can be asked for.
 const RETRIES: (u32, u32) = (5, 10);
 
@@ -59,12 +56,17 @@ impl Config {
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let server = Server::new(target, &options, environment)?;
+        let policy = policy(&options)?;
         Ok(Self {
             headers: headers(&options, &server, environment)?,
             server,
             connection: connection(&options, environment)?,
-            look_up: look_up(&options, environment)?,
-            predict: predict(&options, environment)?,
+            look_up: policy.clone().of_looking_up(environment, options.timeout)?,
+            predict: policy.of_predictions(
+                environment,
+                options.timeout,
+                "the model may need more time for this query: ask for a stream",
+            )?,
         })
     }
 }
@@ -94,46 +96,10 @@ fn headers(options: &Options, server: &Server, environment: &Environment<'_>) ->
 }
 
 fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connection> {
-    if options.insecure && options.ca_cert.is_some() {
-        return Err(Error::invalid_parameter(
-            "the server's certificate cannot be ignored and checked: give only one of `insecure` and `ca_cert`",
-        ));
-    }
-    Ok(Connection {
-        insecure: options.insecure,
-        ca_certs: options.ca_cert.clone().or_else(|| environment.ca_certs()),
-        client_cert: options.client_cert.clone(),
-        proxies: environment.proxies(),
-        allow_http: options.allow_http,
-        ..Connection::default()
-    })
-}
-
-fn look_up(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
-    const VARIABLE: &str = "MLFLOW_DEPLOYMENT_CLIENT_HTTP_REQUEST_TIMEOUT";
-    let policy = Policy {
-        silence: environment.seconds(VARIABLE, 300)?,
-        total: Some(LOOKING_UP),
-        advice: format!("raise `timeout` or `{VARIABLE}` to wait longer").into(),
-        ..policy(options)?
-    };
-    policy.within(options.timeout)
-}
-
-fn predict(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
-    const ONE: &str = "MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT";
-    const ALL: &str = "MLFLOW_DEPLOYMENT_PREDICT_TOTAL_TIMEOUT";
-    let policy = Policy {
-        silence: environment.seconds(ONE, 120)?,
-        total: Some(environment.seconds(ALL, 600)?),
-        advice: format!(
-            "the model may need more time for this query: ask for a stream, or raise `timeout`, `{ONE}` (for one \
-             attempt) or `{ALL}` (for all)"
-        )
-        .into(),
-        ..policy(options)?
-    };
-    policy.within(options.timeout)
+    let mut connection = environment.connection(options.insecure, options.ca_cert.clone(), ["insecure", "ca_cert"])?;
+    connection.client_cert.clone_from(&options.client_cert);
+    connection.allow_http = options.allow_http;
+    Ok(connection)
 }
 
 /// What is sent again, and when.

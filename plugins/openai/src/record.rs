@@ -36,11 +36,6 @@ impl Page {
     }
 }
 
-/// Records as one list.
-pub(crate) fn list(records: &[Vec<u8>]) -> Payload {
-    Payload::new(JSON, [b"[".as_slice(), &records.join(&b","[..]), b"]"].concat())
-}
-
 /// The record of the model with this name.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     let name = serde_json::to_string(name).expect("a text has a JSON form");

@@ -1,6 +1,6 @@
 //! Which server is asked, in whose dialect, and the URL of each of its routes. All URLs have one base.
 
-use mlflow_deploy_http::{Environment, encode_segment, is_loopback, join};
+use mlflow_deploy_http::{Environment, encode_segment, is_loopback, join, parse_url};
 use mlflow_deploy_plugin_api::{Error, Result, TargetUri, call};
 use url::Url;
 
@@ -127,7 +127,7 @@ fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Url>> {
 
 /// `https`, unless the host is this machine: servers on it seldom have a certificate, and nobody else listens.
 fn named(host: &str) -> Result<Url> {
-    const WHAT: &str = "the target URI";
+    const WHAT: &str = "the server of the target URI";
     let url = base(WHAT, &format!("https://{host}"))?;
     if is_loopback(&url) { base(WHAT, &format!("http://{host}")) } else { Ok(url) }
 }
@@ -157,10 +157,10 @@ fn azure_base(environment: &Environment<'_>) -> Result<Url> {
     base(&format!("`{name}`"), &url)
 }
 
-/// Reads a base. It is not repeated in an error: it may hold a password.
+/// Reads a base.
 fn base(what: &str, text: &str) -> Result<Url> {
     let wrong = |why: &str| Error::invalid_parameter(format!("{what} {why}"));
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
+    let url = parse_url(what, text, OPENAI)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong(&format!("begins with `{}`: expected `https` or `http`", url.scheme())));
     }

@@ -57,10 +57,15 @@ fn what_cannot_be_meant_is_refused() {
         ("http://h", json!({"max_retries": 11}), &[], "maximum allowable retries (10)"),
         ("http://h", json!({"headers": {"a b": "c"}}), &[], "`a b` is not the name of a header"),
         ("http://h", json!({"headers": {"a": "c\nd"}}), &[], "the value of `a` has a character"),
-        ("http://h", json!({}), &both, "give only one of `insecure` and `ca_cert`"),
+        ("http://h", json!({}), &both, "give only one of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_"),
         ("http://h", json!({"insecure": true, "ca_cert": "x"}), &[], "give only one of `insecure` and `ca_cert`"),
         ("http://h", json!({}), &[("MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT", "1.5")], "failed to convert `1.5`"),
-        ("http://h:notaport", json!({}), &[], "the target URI is not a URL: invalid port number"),
+        (
+            "http://me:pw@localhost:99999",
+            json!({}),
+            &[],
+            "the target URI is `http://localhost:99999`, which is not a URL: invalid port number; expected such as `http://",
+        ),
         ("http://h/?a=1", json!({}), &[], "the target URI has a query"),
     ] {
         let error = config(target, &options, variables).unwrap_err();

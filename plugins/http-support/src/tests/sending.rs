@@ -5,7 +5,7 @@ use std::time::Instant;
 use mlflow_deploy_plugin_api::ErrorCode;
 
 use super::*;
-use crate::Proxies;
+use crate::environment::Proxies;
 
 fn ok() -> Answer {
     Answer::new(200, "{\"a\": NaN}")
