@@ -21,14 +21,13 @@ impl Workspace {
     /// Finds out which workspace is meant, and which credentials are there. Files are read; nobody is asked.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where something is wrong or missing; `UNAUTHENTICATED` where there are no credentials.
+    /// `INVALID_PARAMETER_VALUE` where something is wrong or missing, credentials among it.
     pub(crate) fn new(target: &TargetUri, mut options: Options, environment: &Environment<'_>) -> Result<Self> {
         options.profile = options.profile.or(profile(target)?);
         let mut options = options.complete(environment)?;
         options.host = options.host.or_else(|| model_serving_host(environment));
         let Some(host) = &options.host else {
-            return Err(Error::new(
-                ErrorCode::UNAUTHENTICATED,
+            return Err(Error::invalid_parameter(
                 "no workspace is configured: give `host` as an option, set `DATABRICKS_HOST`, or name a profile of \
                  `~/.databrickscfg`, as in `databricks://PROFILE`",
             ));

@@ -1,5 +1,7 @@
 //! One request from its first attempt to its last: redirects within an attempt, waits and retries between attempts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
@@ -32,10 +34,10 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
     // Certificates are read once, and that is not the server's time.
     let inner = client.inner().await?;
     let patience = Patience::new(policy);
-    let mut retry = 0;
+    let mut attempts = 0;
     let mut before = String::new();
     loop {
-        retry += 1;
+        attempts += 1;
         let mut headers = request.headers().clone();
         vary(&mut headers);
         let opened = attempt(inner, request, &headers, &url, policy, &patience).await;
@@ -51,19 +53,32 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
             let note = if fault.stage == Stage::Settled { before.as_str() } else { "" };
             return Err(fault.into_error(false, note));
         }
-        if retry > policy.max_retries {
-            let note = if retry > 1 { format!("; gave up after {retry} attempts") } else { String::new() };
+        if attempts > policy.max_retries {
+            let note = if attempts > 1 { format!("; gave up after {attempts} attempts") } else { String::new() };
             return Err(fault.into_error(true, &note));
         }
-        let wait = policy.wait(retry, fault.retry_after);
+        let wait = policy.wait(attempts, fault.retry_after);
         if wait > policy.longest_wait || patience.ends_within(wait) {
             let note = format!("; gave up, as the next attempt would have to wait {:.1} s", wait.as_secs_f64());
             return Err(fault.into_error(true, &note));
         }
-        call::warn(format!("{}; trying again in {:.1} s", fault.message, wait.as_secs_f64()));
+        let hint = match attempts {
+            1 => format!(", up to {} times: `max_retries=0` or a `timeout` ends it sooner", policy.max_retries),
+            _ => String::new(),
+        };
+        call::warn(format!("{}; trying again {}{hint}", fault.message, when(wait)));
         // Should the time run out, this tells more than that it did.
         before = format!("; before that, {}", fault.message);
         sleep(wait).await;
+    }
+}
+
+/// When the next attempt is.
+fn when(wait: Duration) -> String {
+    match wait {
+        Duration::ZERO => "now".to_owned(),
+        short if short < Duration::from_millis(100) => format!("in {} ms", short.as_millis().max(1)),
+        long => format!("in {:.1} s", long.as_secs_f64()),
     }
 }
 
@@ -166,5 +181,16 @@ impl Opened {
             url: &self.url,
             mask: &self.mask,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_said_in_digits_that_tell_something() {
+        let said = [0, 300, 40_000, 1_540_000].map(|micros| when(Duration::from_micros(micros)));
+        assert_eq!(said, ["now", "in 1 ms", "in 40 ms", "in 1.5 s"]);
     }
 }

@@ -170,9 +170,16 @@ fn what_a_target_does_not_support_is_said_in_verbs() {
 
 #[test]
 fn credentials_that_are_missing_are_the_caller_s() {
-    let run = mlflow_deploy("list-endpoints -t databricks --option host=https://127.0.0.1:1 --json");
-    let ran = run.plugin("mlflow-deploy-databricks").run();
-    assert_eq!((ran.code, &ran.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{ran:?}");
+    let run = |options: &str| {
+        let run =
+            mlflow_deploy(&format!("list-endpoints -t databricks --json --option host=https://127.0.0.1:1 {options}"));
+        run.plugin("mlflow-deploy-databricks").run()
+    };
+    let none = run("");
+    assert_eq!((none.code, &none.error()["code"]), (2, &"INVALID_PARAMETER_VALUE".into()), "{none:?}");
+    // A program that nobody is logged in with.
+    let of_nobody = run("--option databricks_cli_path=/usr/bin/false");
+    assert_eq!((of_nobody.code, &of_nobody.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{of_nobody:?}");
 }
 
 #[test]

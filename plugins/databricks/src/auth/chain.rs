@@ -105,7 +105,7 @@ const ELSEWHERE: [(&str, &str); 7] = [
 /// The credentials to use.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` where nothing is given that would do; `NOT_IMPLEMENTED` for a kind that is not supported.
+/// `INVALID_PARAMETER_VALUE` where nothing is given that would do: nobody was asked, and nobody refused. `NOT_IMPLEMENTED` for a kind that is not supported.
 pub(crate) fn choose(given: &Given<'_>) -> Result<Kind> {
     let forced = given.options.auth_type.as_deref();
     if let Some(forced) = forced {
@@ -129,5 +129,5 @@ fn none_found(given: &Given<'_>, tried: &[String]) -> Error {
     let hint = if google { "; Google's credentials are not supported here: use `oauth-m2m`" } else { "" };
     let host = &given.host.url;
     let tried = tried.join("; ");
-    Error::new(ErrorCode::UNAUTHENTICATED, format!("no credentials for `{host}` are configured: {tried}{hint}"))
+    Error::invalid_parameter(format!("no credentials for `{host}` are configured: {tried}{hint}"))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Uri};
-use mlflow_deploy_http::{Client, Policy, Request, request, send};
+use http::{HeaderMap, Method};
+use mlflow_deploy_http::{Client, Policy, Request, redact_url, request, send};
 use mlflow_deploy_plugin_api::{Error, Result};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -39,13 +39,8 @@ impl<'a> Exchange<'a> {
         serde_json::from_slice(answer.payload.bytes()).map_err(|error| {
             let place = format!("line {} column {}", error.line(), error.column());
             let what = if error.is_data() { "lacks something, or has it in another form" } else { "is not JSON" };
-            Error::internal(format!("the answer of `{}` {what}, at {place}", redact_uri(request.uri())))
+            let url = Url::parse(&request.uri().to_string()).map_or_else(|_none| String::new(), |url| redact_url(&url));
+            Error::internal(format!("the answer of `{url}` {what}, at {place}"))
         })
     }
-}
-
-/// Without the query, which may hold a token.
-fn redact_uri(uri: &Uri) -> String {
-    let (host, path) = (uri.host().unwrap_or_default(), uri.path());
-    format!("{}://{host}{path}", uri.scheme_str().unwrap_or_default())
 }

@@ -80,6 +80,14 @@ fn what_is_missing_is_said() {
 }
 
 #[test]
+fn what_is_missing_is_the_user_s_to_give_and_nobody_s_refusal() {
+    for options in [json!({"config_file": "/nowhere"}), json!({"host": "h.test"})] {
+        let error = client("databricks", &options, &[]).unwrap().config.workspace.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE, "{error}");
+    }
+}
+
+#[test]
 fn the_kinds_are_tried_in_databricks_order() {
     let host = ("DATABRICKS_HOST", "env.test");
     let principal = [("DATABRICKS_CLIENT_ID", "i"), ("DATABRICKS_CLIENT_SECRET", "s")];

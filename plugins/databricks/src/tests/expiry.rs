@@ -73,6 +73,15 @@ async fn a_token_that_ends_after_all_time_does_not_end() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_token_is_named_by_its_address() {
+    let server = Server::start([Answer::new(200, "s3cret")]).with_route("/.well-known/", Answer::status(404));
+    let options = json!({"host": server.url(), "client_id": "cid", "client_secret": "csec"});
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
+    let expected = format!("the answer of `{}/oidc/.well-known/oauth-authorization-server` is not JSON", server.url());
+    assert!(error.message().starts_with(&expected) && !error.message().contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_says_why_and_shows_no_secret() {
     let workspace = databricks::Databricks::start();
     let options = json!({"host": workspace.url(), "client_id": "nobody", "client_secret": "s3cret-of-nobody"});

@@ -33,7 +33,11 @@ async fn a_second_name_and_a_second_attempt_are_said() {
     let (answer, warnings) = ask(&server, request, None).await;
     answer.unwrap();
     assert_eq!(warnings[0], "the deployment `other` is ignored: a model is asked by endpoint, here `m`");
-    assert!(warnings[1].contains("503 Server Error") && warnings[1].ends_with("trying again in 0.0 s"), "{warnings:?}");
+    assert!(
+        warnings[1].contains("503 Server Error")
+            && warnings[1].contains("; trying again in 1 ms, up to 5 times: `max_retries=0`"),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]
