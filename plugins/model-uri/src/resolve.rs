@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use mlflow_deploy_http::{Policy, join};
+use mlflow_deploy_http::{Policy, join, without_user};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
 use crate::artifacts::Folder;
-use crate::rest::{API, without_user};
+use crate::rest::API;
 use crate::store::Store;
 use crate::uri::{Place, Which, shown};
 use crate::{ModelUri, Tracking};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
-use mlflow_deploy_http::{encode_segment, join, redact_url, request, send};
+use mlflow_deploy_http::{encode_segment, join, redact_url, request, send, without_user};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, JSON, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -204,15 +204,6 @@ struct LoggedModelInfo {
 #[derive(Deserialize)]
 struct Version {
     version: String,
-}
-
-/// A URL without user and password, which go in a header.
-pub(crate) fn without_user(url: &Url) -> Url {
-    let mut base = url.clone();
-    // Neither can fail: `http` and `https` URLs have hosts.
-    let _has_host = base.set_username("");
-    let _has_host = base.set_password(None);
-    base
 }
 
 /// MLflow says with a code what it does not find; who has no such route answers with a page, or with nothing.
