@@ -143,7 +143,7 @@ fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
 #[test]
 fn every_variable_that_is_read_is_declared() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
-    let read = std::cell::RefCell::new(Vec::new());
+    let read = RefCell::new(Vec::new());
     let lookup = |name: &str| {
         read.borrow_mut().push(name.to_owned());
         None
