@@ -51,8 +51,11 @@ impl Drop for Inside {
             // Without memory to note it the end is not guarded, and nothing else is wrong.
             let _unguarded = at_exit(end);
         }
-        work().inside.remove(&self.0);
-        LEFT.notify_all();
+        let mut work = work();
+        work.inside.remove(&self.0);
+        if work.is_over {
+            LEFT.notify_all();
+        }
     }
 }
 
