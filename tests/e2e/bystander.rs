@@ -129,6 +129,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // A thread that does not come back from the plugin is left where it is.
     let (sender, answer) = mpsc::channel();
+    // While a library hangs as it is loaded, no thread can wait for the first time: that registers with the system's loader.
+    let _nothing_yet = answer.recv_timeout(Duration::from_millis(1));
     let (asking, question) = (host.clone(), Question { target, operation, endpoint, limit });
     thread::spawn(move || sender.send(blocking::wait(question.ask(&asking))));
     let said = match answer.recv_timeout(limit.map_or(PATIENCE, |limit| limit + GRACE)) {
