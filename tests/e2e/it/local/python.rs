@@ -158,10 +158,10 @@ async fn deployments_answer_as_mlflow_s_scoring_server_has_answered() {
                 Err(error) => {
                     let theirs = &response["error"];
                     let is_text = theirs.is_null();
-                    response["status"] == error.http_status().unwrap()
+                    let is_their = |detail: &str| Some(&theirs[detail]) == error.details().get(detail);
+                    error.http_status().is_some_and(|status| response["status"] == status)
                         && (is_text || theirs["error_code"] == error.code().as_str())
-                        && (is_text || theirs["error_class"] == error.details()["error_class"])
-                        && (is_text || theirs["sqlstate"] == error.details()["sqlstate"])
+                        && (is_text || is_their("error_class") && is_their("sqlstate"))
                 }
             };
             match is_same {

@@ -61,8 +61,9 @@ fn url(address: SocketAddr, path: &str) -> Result<Url> {
 
 /// A refusal in the server's words, with its status and the rest of its JSON in the details.
 fn refusal(error: &Error, http: HttpFailure) -> Error {
-    // A long one, with a stack trace at its end, has been cut.
-    let said = JsonValue::parse_with_config(http.body.as_bytes(), true, PartialMode::TrailingStrings);
+    // A long one, with a stack trace at its end, has been cut, and that is marked; the cut may go through an escape.
+    let body = http.body.trim_end_matches('…');
+    let said = JsonValue::parse_with_config(body.as_bytes(), true, PartialMode::TrailingStrings);
     let text = |wanted: &str| {
         let Ok(JsonValue::Object(members)) = &said else { return None };
         let found = members.iter().find(|(key, _)| key == wanted);
@@ -100,6 +101,15 @@ mod tests {
         assert_eq!(error.http_status(), Some(400));
         assert_eq!(error.details()["sqlstate"], "KAM01");
         assert_eq!(error.details()["error_class"], "SCHEMA_ENFORCEMENT_FAILED");
+    }
+
+    #[test]
+    fn a_refusal_is_read_wherever_it_was_cut() {
+        let whole = r#"{"error_code": "BAD_REQUEST", "message": "no", "stack_trace": "File \"a\", \u00e9\n"}"#;
+        for end in whole.find("File").unwrap()..whole.len() {
+            let error = refused(400, &format!("{}…", &whole[..end]));
+            assert_eq!(error.message(), "no", "{}", &whole[..end]);
+        }
     }
 
     #[test]
