@@ -8,6 +8,7 @@ mod client;
 pub mod contract;
 mod error;
 pub mod ffi;
+pub mod file;
 mod json;
 pub mod manifest;
 mod operation;

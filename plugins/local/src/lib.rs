@@ -14,7 +14,6 @@ mod loaded;
 mod model;
 mod protocol;
 mod record;
-mod regular;
 mod serve;
 mod source;
 mod store;

@@ -29,8 +29,6 @@ mod profile;
 #[path = "../../../plugins/local/src/protocol/mod.rs"]
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nobody writes answers here"))]
 mod protocol;
-#[path = "../../../plugins/local/src/regular.rs"]
-mod regular;
 #[path = "../../../plugins/local/src/tensor.rs"]
 mod tensor;
 

@@ -12,7 +12,7 @@ use ort::logging::LogLevel;
 use super::inside::Inside;
 use super::intact;
 use super::library::{Places, SYSTEM};
-use crate::regular;
+use mlflow_deploy_plugin_api::file;
 
 /// A process can have one ONNX Runtime: its environment is a global of the library. Every client of this plugin shares
 /// it; a failure to load is not kept, for the library may be installed a moment later.
@@ -63,7 +63,7 @@ impl Runtime {
 type Failure = Box<dyn StdError + Send + Sync>;
 
 fn load_whole(file: &Path) -> Result<Runtime, Failure> {
-    intact::check(regular::open(file)?)?;
+    intact::check(file::open(file)?)?;
     load(file)
 }
 

@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use super::method::Method;
 use super::permutation::Permutations;
 use super::shapley;
-use crate::regular;
+use mlflow_deploy_plugin_api::file;
 
 /// Features up to which all coalitions are tried, unless another method is asked for.
 const EXACT_FEATURES: usize = 10;
 
-/// MiB of a background's file; of its rows, a few are drawn.
-const LONGEST: u64 = 256;
+/// Bytes of a background's file; a few of its rows are drawn.
+const LONGEST: u64 = 256 << 20;
 
 /// What a caller may set.
 #[derive(Debug, Deserialize)]
@@ -73,13 +73,13 @@ impl Settings {
     /// The background that was given: inputs as a request, inline or in a file of JSON or CSV. It blocks.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the file cannot be read, is no regular one, or has more than 256 MiB.
+    /// `INVALID_PARAMETER_VALUE` where the file cannot be read, is not a regular file, or is larger than 256 MiB.
     pub(crate) fn background(&self) -> Result<Option<Payload>> {
         let Some(given) = &self.background else { return Ok(None) };
         let Ok(path) = serde_json::from_str::<PathBuf>(given.get()) else {
             return Ok(Some(Payload::new(JSON, given.get())));
         };
-        let bytes = regular::read(&path, LONGEST).map_err(|error| {
+        let bytes = file::read(&path, LONGEST).map_err(|error| {
             let path = shown(&path.to_string_lossy());
             // What the command is given with `=` is text.
             let advice = if path.starts_with(['{', '[']) { "; JSON is given as `background:=…`" } else { "" };

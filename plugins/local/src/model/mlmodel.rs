@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use super::example::SavedExample;
 use super::flavor::OnnxFlavor;
 use super::signature::{SavedSignature, Signature};
-use crate::regular;
+use mlflow_deploy_plugin_api::file;
 
-/// MiB; more than any signature needs.
-const LONGEST: u64 = 16;
+/// Bytes; more than any signature needs.
+const LONGEST: u64 = 16 << 20;
 
 /// An MLflow model's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,5 +109,5 @@ impl Model {
 
 /// The text of a file that is not absurdly long.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    String::from_utf8(regular::read(path, LONGEST)?).map_err(io::Error::other)
+    file::read_text(path, LONGEST)
 }

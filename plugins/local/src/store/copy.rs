@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
 
 use super::directory::sync;
 use super::fault::fault;
-use crate::regular;
+use mlflow_deploy_plugin_api::file;
 
 /// Bytes between two looks at whether somebody still waits.
 const PIECE: u64 = 8 << 20;
@@ -44,7 +44,7 @@ fn copy_listed(listing: &Listing, to: &Path, is_given_up: &AtomicBool) -> Result
     let mut done = 0;
     for Listed { file, source, stamp } in &listing.files {
         let path = to.join(file);
-        let mut reader = regular::open_real(source).map_err(|error| unreadable(source, &error))?;
+        let mut reader = file::open_real(source).map_err(|error| unreadable(source, &error))?;
         let check = |reader: &File| match reader.metadata() {
             Ok(found) if Stamp::of(&found) == *stamp => Ok(()),
             Ok(_) => Err(changed(file)),

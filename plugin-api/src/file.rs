@@ -1,0 +1,88 @@
+//! Files that others wrote: opened without waiting for a pipe, and read up to a limit.
+//!
+//! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module, so
+//! that no file can fill the memory of the process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens a regular file for reading. Links are followed.
+///
+/// # Errors
+/// The file system's error. Fails also if the path is not a regular file: pipes and devices are not waited for.
+pub fn open(path: &Path) -> io::Result<File> {
+    open_real(&path.canonicalize()?)
+}
+
+/// Opens a regular file for reading and fails if the last part of the path is a link.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_real(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// As [`open`]. Fails also if the file is larger than `limit`.
+pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read_up_to(open(path)?, limit)
+}
+
+/// As [`read`], for UTF-8 text.
+///
+/// # Errors
+/// As [`read`]. Fails also if the file is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let text = String::from_utf8(read(path, limit)?);
+    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8: {}", error.utf8_error())))
+}
+
+/// Reads all of `source`, such as an open pipe, up to `limit` bytes.
+///
+/// # Errors
+/// The error of the source. Fails also if there are more bytes than `limit`.
+pub fn read_up_to(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if source.take(limit.saturating_add(1)).read_to_end(&mut bytes)? as u64 <= limit {
+        return Ok(bytes);
+    }
+    let limit = if limit > 0 && limit.is_multiple_of(1 << 20) {
+        format!("{} MiB", limit >> 20)
+    } else {
+        format!("{limit} bytes")
+    };
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {limit}")))
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn pipes_devices_and_large_files_fail_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+        assert!(made.success());
+        symlink("/dev/zero", path("zero")).unwrap();
+        for name in ["pipe", "zero", "."] {
+            assert_eq!(read(&path(name), 1).unwrap_err().to_string(), "it is not a regular file", "{name}");
+        }
+        fs::write(path("file"), vec![b'x'; 1 << 20]).unwrap();
+        symlink("file", path("link")).unwrap();
+        assert_eq!(read(&path("link"), 1 << 20).unwrap().len(), 1 << 20);
+        open_real(&path("link")).unwrap_err();
+        assert_eq!(read(&path("link"), (1 << 20) - 1).unwrap_err().to_string(), "it is larger than 1048575 bytes");
+        assert_eq!(read_up_to(io::repeat(0), 1 << 20).unwrap_err().to_string(), "it is larger than 1 MiB");
+    }
+}
