@@ -11,6 +11,7 @@ mod checklist;
 mod clients;
 mod command;
 mod conformance;
+mod contract_1_0;
 mod databricks;
 mod discovery;
 mod hostile;

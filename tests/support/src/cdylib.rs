@@ -63,12 +63,39 @@ pub fn c_plugin() -> &'static Path {
 /// # Panics
 /// Where it does not compile.
 pub fn compile_c_plugin(library: &Path, addition: Option<&Path>) {
+    let example = workspace().join("examples/c-plugin/echo.c");
+    compile_c(library, &workspace().join("plugin-api"), &example, addition);
+}
+
+/// The plugins of `tests/fixtures/contract-1.0`, built against version 1.0.0 of the contract: one in Rust, and one in C.
+///
+/// # Panics
+/// Panics if they do not build.
+pub fn contract_1_0() -> &'static [PathBuf; 2] {
+    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = workspace().join("tests/fixtures/contract-1.0");
+        let target = workspace().join("target/contract-1.0");
+        let mut cargo = cargo();
+        cargo.args(["build", "--locked", "--message-format=json-render-diagnostics", "--target-dir"]).arg(&target);
+        let built = artifacts(cargo.current_dir(&folder));
+        let in_rust = built.get("lib contract-1-0-echo").expect("cargo builds the package").clone();
+        let in_c = target.join("stream").with_extension(DLL_EXTENSION);
+        let unfinished = in_c.with_extension(std::process::id().to_string());
+        compile_c(&unfinished, &folder.join("plugin-api"), &folder.join("stream.c"), None);
+        std::fs::rename(&unfinished, &in_c).expect("the target folder is writable");
+        [in_rust, in_c]
+    })
+}
+
+/// Compiles a plugin in C with the header of one version of `plugin-api`.
+fn compile_c(library: &Path, plugin_api: &Path, source: &Path, addition: Option<&Path>) {
     let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
         .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
         .arg(format!("-DTARGET=\"{TARGET}\""))
-        .arg(joined("-I", &workspace().join("plugin-api/include")))
+        .arg(joined("-I", &plugin_api.join("include")))
         .arg(joined("-o", library))
-        .arg(workspace().join("examples/c-plugin/echo.c"))
+        .arg(source)
         .args(addition)
         .status()
         .expect("a C compiler called `cc`");
@@ -87,14 +114,18 @@ fn built(what: &str) -> &'static Path {
 }
 
 fn build() -> HashMap<String, PathBuf> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
         .args(["build", "--workspace", "--lib", "--bins", "--message-format=json-render-diagnostics"])
-        .current_dir(workspace())
-        .stderr(Stdio::inherit());
+        .current_dir(workspace());
     if let Some((profile, target)) = profile_and_target() {
         cargo.arg("--profile").arg(profile).arg("--target-dir").arg(target);
     }
+    artifacts(&mut cargo)
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What cargo says of the package that is tested is not to be taken for its word on those that are built.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -102,7 +133,12 @@ fn build() -> HashMap<String, PathBuf> {
             cargo.env_remove(&name);
         }
     }
-    let output = cargo.output().expect("cargo runs");
+    cargo
+}
+
+/// Runs cargo, and takes what it built from its messages.
+fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
+    let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
     assert!(output.status.success(), "the workspace does not build");
     output
         .stdout
