@@ -15,6 +15,7 @@ mod model;
 mod protocol;
 mod record;
 mod serve;
+mod shown;
 mod source;
 mod store;
 mod tensor;

@@ -8,8 +8,8 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
 use super::folder::is_id;
-use super::name::shown;
 use crate::choice::DeploymentConfig;
+use crate::shown::shown;
 
 /// The form of the file. One that is newer is not understood, and not touched.
 const FORMAT: u32 = 1;
