@@ -31,7 +31,7 @@ export_plugin! {
     operations: [
         create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
         create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
-        predict, explain, run_local, target_help,
+        predict, explain, invoke, run_local, target_help,
     ],
     manifest: include_str!("../manifest.json"),
 }
