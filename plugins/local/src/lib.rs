@@ -12,6 +12,7 @@ mod explain;
 mod explanation;
 mod loaded;
 mod model;
+mod patience;
 mod protocol;
 mod record;
 mod serve;
