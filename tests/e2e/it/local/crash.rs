@@ -103,13 +103,13 @@ async fn found(client: &DeployClient) -> Deployed {
 }
 
 /// What kills at a step, or fails to sync.
-struct Shim {
+pub(super) struct Shim {
     library: PathBuf,
     folder: TempDir,
 }
 
 impl Shim {
-    fn compile() -> Self {
+    pub(super) fn compile() -> Self {
         let folder_of_it = tempfile::tempdir().unwrap();
         let library = folder_of_it.path().join("kill_at.so");
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
@@ -123,8 +123,13 @@ impl Shim {
     }
 
     /// A place for the command's configuration, which has it try nothing.
-    fn config(&self) -> &std::path::Path {
+    pub(super) fn config(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// What is loaded before everything else.
+    pub(super) fn library(&self) -> &std::path::Path {
+        &self.library
     }
 }
 
