@@ -46,9 +46,8 @@ impl Copies {
     pub(super) fn of(root: &Path) -> Result<Self> {
         let models = root.join(MODELS);
         let failed = |error: io::Error| fault("read the directory", &models, &error);
-        match fs::symlink_metadata(&models) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self(BTreeMap::new())),
-            found => drop(found.map_err(failed)?),
+        if fs::symlink_metadata(&models).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(Self(BTreeMap::new()));
         }
         let mut copies = BTreeMap::new();
         for entry in fs::read_dir(&models).map_err(failed)? {
@@ -98,7 +97,7 @@ impl Copies {
         for (id, path) in self.iter() {
             if is_named(id, before) && !is_named(id, after) {
                 // Where it cannot be removed, the copy is kept.
-                let _kept = fs::remove_file(path.join(RECORD));
+                let _kept = fs::remove_file(path.join(RECORD)).and_then(|()| sync(path));
             }
         }
     }

@@ -161,7 +161,7 @@ impl StateDirectory {
             // A copy with a record is one that the file names: the record goes before, and comes after.
             copies.retire(&before, &after);
             if let Err(error) = self.write(lock, &after, replaced) {
-                copies.describe(&*self.state().unwrap_or(before));
+                copies.describe(&self.state().unwrap_or(before));
                 return Err(error);
             }
         }
@@ -215,7 +215,14 @@ impl StateDirectory {
                 // A pipe in its place is not waited for.
                 let mut options = File::options();
                 options.create(true).truncate(false).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-                let locked = options.open(&tried).and_then(|file| Ok(attempt(file.try_lock())?.map(|()| file)));
+                let locked = options.open(&tried).and_then(|file| {
+                    if attempt(file.try_lock())?.is_none() {
+                        return Ok(None);
+                    }
+                    // A lock of a file that was removed meanwhile keeps no process out.
+                    let is_there = fs::metadata(&tried)?.ino() == file.metadata()?.ino();
+                    Ok(is_there.then_some(file))
+                });
                 let locked = locked.map_err(|error| fault("lock the state directory with", &tried, &error))?;
                 Ok(locked.map(|file| Lock { _file: file }))
             })

@@ -87,7 +87,7 @@ impl Walk<'_> {
                 self.message(inner.message, bytes, depth)?;
             } else if !message.plain.contains(&number) {
                 self.unknown(message, number, field.bytes.unwrap_or_default())?;
-            } else if std::ptr::eq(message, &NODE) && number == NODE_OPERATOR && field.bytes == Some(COMPILED) {
+            } else if message.name == NODE.name && number == NODE_OPERATOR && field.bytes == Some(COMPILED) {
                 return Err(Error::invalid_parameter(format!(
                     "`{}` has the operator `EPContext`, a part that was compiled for one accelerator and may name any \
                      file: export the model without it",
@@ -95,7 +95,7 @@ impl Walk<'_> {
                 )));
             }
         }
-        if std::ptr::eq(message, &TENSOR) {
+        if message.name == TENSOR.name {
             Tensor::read(bytes).map_err(|why| self.damaged(&why))?.check(self.folder)?;
         }
         Ok(())
