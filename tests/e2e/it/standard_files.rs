@@ -109,12 +109,12 @@ fn a_limit_on_the_size_of_files_is_like_a_full_disk() {
 /// What the command does with signals is its own: the process of a plugin starts with the system's defaults.
 #[test]
 fn the_process_of_a_plugin_has_the_default_signals() {
-    let run = mlflow_deploy("predict -t mirror --endpoint slow -I - --isolate -v").stdin("[1]");
-    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
-    let id = child.id();
     if !Path::new("/proc/self/task").exists() {
         return;
     }
+    let run = mlflow_deploy("predict -t mirror --endpoint slow -I - --isolate -v").stdin("[1]");
+    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
+    let id = child.id();
     let says = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(says.into_iter().any(|line| line.contains("thinking")));
     let of_thread = |task: std::io::Result<fs::DirEntry>| {
