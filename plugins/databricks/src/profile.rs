@@ -10,8 +10,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, call};
 
 /// The section that says which profile is used where nobody names one.
 const SETTINGS: &str = "__settings__";

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, call};
 use url::Url;
 
-use crate::{Connection, Credentials, Environment, Secret, header_value};
+use crate::address::decode;
+use crate::{Connection, Credentials, Environment, header_value};
 
 /// What is given to one client.
 #[derive(Clone, Debug, Default)]
@@ -126,11 +127,6 @@ fn read(path: &Path) -> (Option<String>, Option<Secret>) {
         }
     }
     found
-}
-
-/// User and password of a URL, without its percent-encoding.
-fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn connection(options: &AccessOptions, environment: &Environment<'_>) -> Result<Connection> {

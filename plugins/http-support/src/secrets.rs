@@ -1,70 +1,55 @@
-//! What a client sent to prove who it is, kept out of everything that is said: servers like to repeat it.
-//!
-//! A text is masked before it is cut. Of a secret that crosses a cut only the beginning is left, which nobody knows again.
-
-use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::sync::Arc;
+//! The secrets of a request: what the client sends to prove who it is, and what the HTTP library adds to that. Servers and
+//! proxies like to repeat them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use mlflow_deploy_plugin_api::{Redactor, Secret};
+use url::Url;
 
-use crate::Secret;
+use crate::address::decode;
+use crate::environment::Proxies;
 use crate::send::{Hidden, Request};
 
-/// What stands in the place of a secret.
-const HIDDEN: &str = "<redacted>";
+/// Returns what removes the secrets of a request from text: the values of its sensitive headers, what it says to be secret
+/// in its body, and the credentials in its URL and in those of the proxies.
+pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
+    let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
+    let in_headers = sensitive.flat_map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if name == AUTHORIZATION || name == PROXY_AUTHORIZATION { of_credentials(&value) } else { with_parts(&value) }
+    });
+    let in_body = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| &hidden.0);
+    let in_url = Url::parse(&request.uri().to_string()).ok();
+    let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(of_proxy);
+    let texts = in_headers.chain(in_url.iter().flat_map(of_url)).chain(of_proxies);
+    Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
+}
 
-/// To hide a shorter text would hide half of a message, and keep nothing secret.
-const SHORTEST: usize = 6;
+/// Reads the URL of a proxy, which may lack its scheme.
+pub(crate) fn proxy_url(proxy: &Secret) -> Option<Url> {
+    let text = proxy.expose();
+    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
+}
 
-/// The secrets of a request, the longest first: one may be a part of another.
-#[derive(Clone, Debug)]
-pub(crate) struct Mask(Arc<[Secret]>);
+/// The secrets in the URL of a proxy.
+pub(crate) fn of_proxy(proxy: &Secret) -> Vec<String> {
+    proxy_url(proxy).iter().flat_map(of_url).collect()
+}
 
-impl Mask {
-    /// Hides these texts, also in the form that they have in JSON.
-    pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let both = secrets.into_iter().flat_map(|text| {
-            let json = serde_json::to_string(&text).expect("a text has a JSON form");
-            [json[1..json.len() - 1].to_owned(), text]
-        });
-        let mut texts: Vec<_> = both.filter(|text| text.len() >= SHORTEST).collect();
-        texts.sort_unstable_by(|one, other| (Reverse(one.len()), one).cmp(&(Reverse(other.len()), other)));
-        texts.dedup();
-        Self(texts.into_iter().map(Secret::new).collect())
-    }
-
-    /// Hides what a request has in its sensitive headers, and what it says to be secret in its body.
-    pub(crate) fn of(request: &Request) -> Self {
-        let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
-        let in_headers = sensitive.flat_map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            if name == AUTHORIZATION || name == PROXY_AUTHORIZATION {
-                of_credentials(&value)
-            } else {
-                with_parts(&value)
-            }
-        });
-        let in_body = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| &hidden.0);
-        Self::new(in_headers.chain(in_body.map(|secret| secret.expose().to_owned())))
-    }
-
-    /// The text without the secrets, without the beginning of one at its end, where whoever sent it may have cut it, and
-    /// without whatever looks like a key of OpenAI's: `sk-` and eight characters or more.
-    pub(crate) fn hide(&self, text: &str) -> String {
-        let mut text = self.0.iter().fold(Cow::Borrowed(text), |text, secret| {
-            if text.contains(secret.expose()) { text.replace(secret.expose(), HIDDEN).into() } else { text }
-        });
-        if let Some(cut) = self.0.iter().filter_map(|secret| beginning_at_end(&text, secret.expose())).max() {
-            text = format!("{}{HIDDEN}", &text[..text.len() - cut]).into();
+/// The password of a URL, or the user without one, and both as they are sent.
+fn of_url(url: &Url) -> Vec<String> {
+    let (user, password) = (decode(url.username()), url.password());
+    match password {
+        Some(password) => {
+            let sent = BASE64_STANDARD.encode(format!("{user}:{}", decode(password)));
+            vec![sent, password.to_owned(), decode(password)]
         }
-        without_keys(&text)
+        None => vec![user],
     }
 }
 
-/// What the value of `Authorization` hides: all but the scheme, and of `Basic` the password that is encoded in it.
+/// The secrets in a value of `Authorization`: all but the scheme, and of `Basic` the password that is encoded in it.
 fn of_credentials(value: &str) -> Vec<String> {
     let Some((scheme, secret)) = value.split_once(' ') else { return with_parts(value) };
     let mut secrets = with_parts(secret.trim());
@@ -83,79 +68,29 @@ fn with_parts(value: &str) -> Vec<String> {
     [value].into_iter().chain(parts).map(str::to_owned).collect()
 }
 
-/// How much at the end of a text is the beginning of a secret.
-fn beginning_at_end(text: &str, secret: &str) -> Option<usize> {
-    let ends_with = |length: &usize| text.as_bytes().ends_with(&secret.as_bytes()[..*length]);
-    (SHORTEST..secret.len()).rev().filter(|length| secret.is_char_boundary(*length)).find(ends_with)
-}
-
-fn without_keys(text: &str) -> String {
-    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("sk-") {
-        let (before, from) = rest.split_at(start);
-        let key = from.find(|each| !is_key(each)).unwrap_or(from.len());
-        let begins_a_word = !before.ends_with(char::is_alphanumeric);
-        masked.push_str(before);
-        masked.push_str(if begins_a_word && key >= "sk-".len() + 8 { HIDDEN } else { &from[..key] });
-        rest = &from[key..];
-    }
-    masked + rest
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
 
     use super::*;
 
-    fn mask(secrets: &[&str]) -> Mask {
-        Mask::new(secrets.iter().map(|text| (*text).to_owned()))
+    fn of_request(request: http::request::Builder) -> Redactor {
+        redactor(&request.body(bytes::Bytes::new()).unwrap(), &Proxies::default())
     }
 
-    /// The mask of a request with this sensitive header.
-    fn of_header(name: &str, value: &str) -> Mask {
+    /// What hides the secrets of a request with this sensitive header.
+    fn of_header(name: &str, value: &str) -> Redactor {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(true);
-        Mask::of(&http::Request::builder().header(name, value).body(bytes::Bytes::new()).unwrap())
-    }
-
-    #[test]
-    fn keys_and_the_client_s_own_secrets_are_hidden() {
-        let masked = mask(&["dapi123"]).hide("Incorrect key sk-proj-ab12***xyz, a task-force, sk-1, token dapi123");
-        assert_eq!(masked, "Incorrect key <redacted>, a task-force, sk-1, token <redacted>");
-        assert_eq!(mask(&[]).hide("sk-"), "sk-");
-        assert_eq!(mask(&[]).hide("disk-abcdefghijk"), "disk-abcdefghijk");
-    }
-
-    #[test]
-    fn a_secret_within_another_leaves_nothing_of_it() {
-        assert_eq!(mask(&["abcdef", "abcdef-ghijkl"]).hide("abcdef-ghijkl, abcdef"), "<redacted>, <redacted>");
-    }
-
-    #[test]
-    fn a_secret_is_known_in_json_too() {
-        let secret = "pass\"word\"";
-        let said = serde_json::json!({"message": format!("bad {secret}!")}).to_string();
-        assert_eq!(mask(&[secret]).hide(&said), r#"{"message":"bad <redacted>!"}"#);
-    }
-
-    #[test]
-    fn the_beginning_of_a_secret_is_hidden_where_a_text_was_cut() {
-        let token = mask(&["dapi0123456789"]);
-        assert_eq!(token.hide("bad dapi0123456789 dapi01234"), "bad <redacted> <redacted>");
-        assert_eq!(token.hide("bad dapi0"), "bad dapi0", "that says nothing");
-        assert_eq!(mask(&["ßßßßßß"]).hide("ßßßßß"), "<redacted>");
-        assert_eq!(mask(&["dapi0123456789", "X-dapi0123"]).hide("bad X-dapi012"), "bad <redacted>");
+        of_request(http::Request::builder().header(name, value))
     }
 
     #[test]
     fn of_basic_the_password_is_hidden_as_well() {
-        // bob:hunter2:hunter2
-        let mask = of_header("Authorization", "Basic Ym9iOmh1bnRlcjI6aHVudGVyMg==");
-        assert_eq!(mask.hide("refused: bob:hunter2:hunter2"), "refused: bob:<redacted>");
-        assert_eq!(mask.hide("refused: Basic Ym9iOmh1bnRlcjI6aHVudGVyMg=="), "refused: Basic <redacted>");
+        // bob:hunter2:hunter3
+        let redactor = of_header("Authorization", "Basic Ym9iOmh1bnRlcjI6aHVudGVyMw==");
+        assert_eq!(redactor.hide("refused: bob:hunter2:hunter3"), "refused: bob:<redacted>");
+        assert_eq!(redactor.hide("refused: Basic Ym9iOmh1bnRlcjI6aHVudGVyMw=="), "refused: Basic <redacted>");
     }
 
     #[test]
@@ -171,7 +106,23 @@ mod tests {
         ] {
             assert_eq!(of_header(name, value).hide(said), shown, "{name}: {value}");
         }
-        let plain = http::Request::builder().header("Cookie", "session=public-1").body(bytes::Bytes::new()).unwrap();
-        assert_eq!(Mask::of(&plain).hide("public-1"), "public-1");
+        let plain = of_request(http::Request::builder().header("Cookie", "session=public-1"));
+        assert_eq!(plain.hide("public-1"), "public-1");
+    }
+
+    #[test]
+    fn what_the_library_sends_of_a_url_is_hidden() {
+        let request = of_request(http::Request::get("http://alice:p%40ssW0rd99@h/p"));
+        let request_hides = |said: &str| request.hide(said) == "<redacted>";
+        for said in ["p%40ssW0rd99", "p@ssW0rd99", "YWxpY2U6cEBzc1cwcmQ5OQ==", "YWxpY2U6cEBzc1cwcmQ5OQ"] {
+            assert!(request_hides(said), "{said}");
+        }
+        for url in ["http://alice:p%40ssW0rd99@127.0.0.1:1", "alice:p%40ssW0rd99@127.0.0.1:1"] {
+            let secrets = of_proxy(&Secret::new(url)).into_iter().map(Secret::new);
+            let redactor = Redactor::new(secrets);
+            assert_eq!(redactor.hide("no: p@ssW0rd99"), "no: <redacted>", "{url}");
+            let sent = redactor.hide("YWxpY2U6cEBzc1cwcmQ5OQ==");
+            assert!(!sent.contains("cEBzc1cw"), "{url}: {sent}");
+        }
     }
 }

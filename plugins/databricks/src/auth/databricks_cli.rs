@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use mlflow_deploy_http::{Credentials, Secret};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::Credentials;
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

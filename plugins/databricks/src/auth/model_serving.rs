@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use mlflow_deploy_http::{Credentials, Environment, Secret};
-use mlflow_deploy_plugin_api::{Error, Result, blocking};
+use mlflow_deploy_http::{Credentials, Environment};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking};
 use serde::Deserialize;
 
 use crate::auth::{Exchange, Given, Token};

@@ -3,8 +3,7 @@
 
 use std::path::PathBuf;
 
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::{Error, Result, blocking};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking};
 
 use crate::auth::grant::{self, Form, scope};
 use crate::auth::{Exchange, Given, Token};
