@@ -131,6 +131,7 @@ async fn attempt(
             url: shown,
             redactor: redactor.clone(),
             longest: policy.longest_answer,
+            taken: policy.taken,
             patience: patience.clone(),
         };
         let status = opened.response.status();
@@ -159,6 +160,8 @@ pub(crate) struct Opened {
     /// What no error may repeat.
     pub(crate) redactor: Redactor,
     longest: usize,
+    /// How much of that earlier answers have taken.
+    taken: usize,
     patience: Patience,
 }
 
@@ -171,10 +174,12 @@ impl Opened {
     /// Adds a part to a body that is held in memory, unless that becomes too long: a server may send without end.
     pub(crate) fn hold(&self, body: &mut Vec<u8>, part: &[u8]) -> Result<(), Fault> {
         let to_come = self.response.content_length().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
-        let length = (body.len() + part.len()).saturating_add(to_come);
+        let length = (self.taken + body.len() + part.len()).saturating_add(to_come);
         if length > self.longest {
+            let what = if self.taken > 0 { "pages of the list at" } else { "answer of" };
+            let has = if self.taken > 0 { "have" } else { "has" };
             let message = format!(
-                "the answer of `{}` has {length} bytes or more, and {} are the most that are taken: ask for less at \
+                "the {what} `{}` {has} {length} bytes or more, and {} are the most that are taken: ask for less at \
                  once, and check that the URL is the target's own",
                 self.url, self.longest
             );

@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result, Secret};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::exchange::{LONGEST_REFUSAL, Opened, exchange};
@@ -61,15 +62,23 @@ impl Response {
         serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &words_of_json(&error)))
     }
 
+    /// Reads a part of the body; see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_part<'a, T: Deserialize<'a>>(&self, part: &'a RawValue, expected: &str) -> Result<T> {
+        serde_json::from_str(part.get()).map_err(|error| self.unexpected(expected, &words_of_json(&error)))
+    }
+
     /// Returns the error for a body that is not what was expected, and why it is not; see [`parse`](Self::parse).
     pub fn unexpected(&self, expected: &str, why: &str) -> Error {
-        let message = format!("the server did not answer with {expected}: {why}; check the target's URL");
+        let message = format!("the server did not answer with {expected}: {why}; check the URL");
         Error::internal(message).redacted(&self.redactor)
     }
 }
 
 /// What serde says of JSON, without the value that it may quote.
-pub(crate) fn words_of_json(error: &serde_json::Error) -> String {
+fn words_of_json(error: &serde_json::Error) -> String {
     let said = error.to_string();
     match said.rfind(", expected ") {
         // `invalid type: string "…", expected a sequence at line 1 column 9`: the string may have any text in it.

@@ -1,6 +1,7 @@
 //! Round trips with a scripted server.
 
 mod downloading;
+mod paging;
 mod secrets;
 mod sending;
 mod streaming;
