@@ -15,7 +15,7 @@ pub(crate) const REDACTED: &str = "<redacted>";
 const MAX_LAYERS: usize = 3;
 
 /// How keys of OpenAI and tokens of Databricks and of OAuth begin, and how much has to follow.
-const KEYS: [(&str, usize); 3] = [("dapi", 8), ("eyJ", 8), ("sk-", 8)];
+const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 
 /// Removes a set of secrets from text.
 ///
