@@ -10,6 +10,10 @@ const SHORTEST: usize = 6;
 /// Of a secret, at least this much must be left for the search.
 const SHORTEST_FOLDED: usize = 4;
 
+/// What the search ignores, beside white space: the odd characters of both alphabets of Base64, and what URLs make of
+/// backslashes.
+const IGNORED: &[u8] = b"+-=/_\\";
+
 /// The beginning or end of a secret is hidden from this length on, wherever it stands; of a shorter secret, half.
 const LONGEST_PART: usize = 12;
 
@@ -89,7 +93,7 @@ impl Pattern {
             end += 1;
         }
         let (mut first, mut last) = (stream.kept[start].0, stream.kept[end - 1].0);
-        let is_padding = |index: usize| stream.units.get(index).is_some_and(|unit| b"+-=".contains(&unit.byte));
+        let is_padding = |index: usize| stream.units.get(index).is_some_and(|unit| IGNORED.contains(&unit.byte));
         if is_whole {
             first -= (1..=self.ignored.0).take_while(|back| first >= *back && is_padding(first - back)).count();
             last += (1..=self.ignored.1).take_while(|next| is_padding(last + next)).count();
@@ -111,8 +115,7 @@ impl<'a> Stream<'a> {
 /// What the search compares of a byte; `None` if it ignores it.
 fn fold(byte: u8) -> Option<u8> {
     match byte {
-        b'+' | b'-' | b'=' => None,
-        b'_' => Some(b'/'),
+        _ if IGNORED.contains(&byte) => None,
         _ if byte.is_ascii_whitespace() => None,
         _ => Some(byte.to_ascii_lowercase()),
     }
@@ -120,7 +123,7 @@ fn fold(byte: u8) -> Option<u8> {
 
 /// Whether a folded byte can be a character of Base64.
 fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'/'
+    byte.is_ascii_alphanumeric()
 }
 
 /// A word to search for, as Knuth, Morris and Pratt do.

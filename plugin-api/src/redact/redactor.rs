@@ -19,7 +19,7 @@ const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 
 /// Removes a set of secrets from text.
 ///
-/// A secret is removed if it has at least six bytes, and at least four that are not white space, `+`, `-` or `=`. Of a
+/// A secret is removed if it has at least six bytes, and at least four that are neither white space nor one of `+-=/_\`. Of a
 /// secret that is repeated in part, its beginning and its end are removed: twelve characters or more (of a secret of less
 /// than 24, half of it, six at least), and at the edge of a text, where a sender may have cut it, six. Words that look
 /// like keys of OpenAI (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed too.

@@ -17,7 +17,7 @@ pub(super) fn literal(text: &str) -> Vec<Unit> {
 /// Decodes every escape once: percent-encoding, the escapes of JSON, and the entities of HTML. An escape that the end of
 /// the text cuts is left out. Returns `None` if there is none.
 pub(super) fn decode(units: &[Unit]) -> Option<Vec<Unit>> {
-    if !units.iter().any(|unit| matches!(unit.byte, b'%' | b'\\' | b'&')) {
+    if !units.iter().any(|unit| matches!(unit.byte, b'%' | b'\\' | b'&' | b'/')) {
         return None;
     }
     let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
@@ -66,6 +66,10 @@ fn escape(bytes: &[u8]) -> Escape {
         [b'%', b'u' | b'U', rest @ ..] => hex(rest, 4).and_then(char::from_u32).map(|char| Escape::Char(char, 6)),
         [b'%', rest @ ..] => hex(rest, 2).and_then(|byte| u8::try_from(byte).ok()).map(|byte| Escape::Byte(byte, 3)),
         [b'\\', rest @ ..] => backslash(rest),
+        // Where a URL is read, a backslash becomes a slash.
+        [b'/', b'u', rest @ ..] => {
+            return hex(rest, 4).and_then(char::from_u32).map_or(Escape::None, |char| Escape::Char(char, 6));
+        }
         [b'&', rest @ ..] => entity(rest),
         _ => return Escape::None,
     };

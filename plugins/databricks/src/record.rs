@@ -17,6 +17,9 @@ pub(crate) fn list(answer: &Response) -> Result<Payload> {
         endpoints: Option<&'a RawValue>,
     }
     let page: Page<'_> = answer.parse("a list of endpoints")?;
+    if let Some(endpoints) = page.endpoints {
+        answer.parse_part::<Vec<&RawValue>>(endpoints, "a list of endpoints")?;
+    }
     Ok(Payload::new(JSON, page.endpoints.map_or("[]", RawValue::get)))
 }
 

@@ -23,6 +23,7 @@ mod peers;
 mod python;
 mod recordings;
 mod secrets;
+mod spellings;
 mod streams;
 mod tidy;
 mod transcripts;

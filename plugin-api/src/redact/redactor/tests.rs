@@ -41,6 +41,8 @@ fn every_spelling_of_a_secret_is_hidden_whole() {
         "UzNjcjN0VDBr\r\nM25Rdy9FclR5K2Fiw6kmImNkZWY9PQ%3D%3D",
         "53336372337454306b336e51772f457254792b6162c3a92622636465663d3d",
         "53336372337454306B336E51772F457254792B6162C3A92622636465663D3D",
+        // What a URL makes of backslashes.
+        "S3cr3tT0k3nQw/u002FErTy/u002Bab/u00E9/u0026/u0022cdef==",
         // In another case, as in the name of a host, and wrapped.
         "s3cr3tt0k3nqw/erty+abé&\"cdef==",
         "S3cr3tT0\nk3nQw/Er\nTy+abé&\"\ncdef==",
