@@ -48,7 +48,7 @@ pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
 pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
-    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, TargetUri, args, manifest,
+    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, Secret, TargetUri, args, manifest,
 };
 pub use nearest::nearest;
 #[cfg(feature = "predictions")]

@@ -5,12 +5,14 @@
 
 use std::cell::RefCell;
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+use crate::{Error, Redactor};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +56,34 @@ pub(crate) struct Context {
     pub(crate) deadline: Option<Instant>,
     pub(crate) listener: Listener,
     pub(crate) cancellation: Arc<Cancellation>,
+    pub(crate) secrets: Arc<Secrets>,
+}
+
+/// What nothing that the call says may repeat.
+#[derive(Default)]
+pub(crate) struct Secrets(Mutex<Vec<Redactor>>);
+
+impl Secrets {
+    fn add(&self, redactor: &Redactor) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(redactor) {
+            all.push(redactor.clone());
+        }
+    }
+
+    fn all(&self) -> Vec<Redactor> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the text without the secrets.
+    pub(crate) fn hide(&self, text: String) -> String {
+        self.all().iter().fold(text, |text, redactor| redactor.hide(&text))
+    }
+
+    /// Returns the error without the secrets.
+    pub(crate) fn redact(&self, error: Error) -> Error {
+        self.all().iter().fold(error, Error::redacted)
+    }
 }
 
 /// How an operation that has something to wind up hears that its caller has given up.
@@ -128,9 +158,17 @@ pub async fn cancelled() {
     }
 }
 
+/// Keeps these secrets out of everything that the call says from now on: its events, and the error that it ends with.
+/// What it answers where it succeeds is not touched.
+pub fn hide(redactor: &Redactor) {
+    if let Some(context) = Context::current() {
+        context.secrets.add(redactor);
+    }
+}
+
 /// Says something to whoever made the call.
 pub fn log(level: Level, message: impl Into<String>) {
-    tell(level, &Event::new(message));
+    tell(level, Event::new(message));
 }
 
 /// Warns whoever made the call.
@@ -140,11 +178,12 @@ pub fn warn(message: impl Into<String>) {
 
 /// Says what a long call is doing and how far it has come: `done` runs from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
-    tell(Level::Info, &Event { message: message.into(), progress: Some(done) });
+    tell(Level::Info, Event { message: message.into(), progress: Some(done) });
 }
 
-fn tell(level: Level, event: &Event) {
+fn tell(level: Level, event: Event) {
     if let Some(context) = Context::current() {
-        (context.listener)(level, event);
+        let event = Event { message: context.secrets.hide(event.message), ..event };
+        (context.listener)(level, &event);
     }
 }

@@ -13,6 +13,8 @@ mod json;
 pub mod manifest;
 mod operation;
 mod payload;
+mod redact;
+mod secret;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -25,4 +27,6 @@ pub use ffi::{at_exit, blocking, is_privileged, library_path};
 pub use json::{ClientOptions, Config};
 pub use operation::{Operation, UnknownOperation};
 pub use payload::{JSON, Payload};
+pub use redact::Redactor;
+pub use secret::Secret;
 pub use target::TargetUri;

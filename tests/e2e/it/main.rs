@@ -25,6 +25,7 @@ mod python;
 mod recordings;
 mod secrets;
 mod standard_files;
+mod spellings;
 mod streams;
 mod terminals;
 mod tidy;
