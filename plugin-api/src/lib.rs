@@ -16,6 +16,7 @@ mod payload;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trust;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;
