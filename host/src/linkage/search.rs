@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
+
 use super::cache::Cache;
 use super::object::Object;
 use crate::search_path::environment;
@@ -106,7 +108,9 @@ fn position(text: &[u8], token: &[u8]) -> Option<usize> {
 
 /// The files that this process has in its memory, as the kernel lists them.
 fn loaded() -> Vec<PathBuf> {
-    let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
+    /// More than a process has mapped.
+    const MAX_BYTES: u64 = 64 << 20;
+    let maps = file::read(Path::new("/proc/self/maps"), MAX_BYTES).unwrap_or_default();
     let path = |line: &[u8]| {
         line.iter().position(|byte| *byte == b'/').map(|at| PathBuf::from(OsStr::from_bytes(&line[at..])))
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, call, trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -44,6 +44,10 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
+    let distrusted = |why| {
+        Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
+    };
+    trust::check(path).map_err(distrusted)?.iter().for_each(call::warn);
     let found = if path.is_dir() {
         rustls_native_certs::load_certs_from_paths(None, Some(path))
     } else {

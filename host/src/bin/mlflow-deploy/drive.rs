@@ -9,6 +9,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy::STACK_SIZE;
 use tokio::runtime::Builder;
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +62,7 @@ where
     let driven = runtime.block_on(async {
         // Here, where this thread has all that it waits with: to get it, it would need the system's loader, whose lock a
         // library that hangs while it is loaded holds.
-        let thread = thread::Builder::new().name("verb".to_owned()).spawn(run);
+        let thread = thread::Builder::new().name("verb".to_owned()).stack_size(STACK_SIZE).spawn(run);
         let thread = thread.map_err(|error| failed(io::Error::other(format!("no thread to run on: {error}"))))?;
         let ended = tokio::select! {
             done = &mut outcome => return Ok::<_, Failure>(done.map_err(|_panicked| thread)),
