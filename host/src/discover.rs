@@ -117,10 +117,16 @@ impl Candidate {
     /// not used, nothing is read.
     ///
     /// # Errors
-    /// [`Refusal::NotALibrary`] and [`Refusal::Unreadable`], where the file is not what was found any more.
+    /// [`Refusal::Untrusted`], where another user can change one of them; [`Refusal::NotALibrary`] and
+    /// [`Refusal::Unreadable`], where the file is not what was found any more.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, Refusal> {
         match self.state {
-            CandidateState::Usable(_) => linkage::dependencies(&self.path),
+            CandidateState::Usable(_) => {
+                if !self.is_trusted {
+                    linkage::check_trust(&self.path)?;
+                }
+                linkage::dependencies(&self.path)
+            }
             CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
         }
     }

@@ -25,7 +25,7 @@ use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
 use crate::target::{Chosen, Target};
 use crate::trial::{Memory, Standing, Trials};
-use crate::{Candidate, CandidateState, Error, Refusal, loading};
+use crate::{Candidate, CandidateState, Error, Refusal, linkage, loading};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -259,6 +259,7 @@ impl Host {
         }
         if !chosen.is_trusted {
             trust::check_code(&chosen.path)?;
+            linkage::check_trust(&chosen.path)?;
         }
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;

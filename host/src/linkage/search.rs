@@ -52,6 +52,12 @@ impl Search {
             .or_else(|| in_folders(&self.system))
     }
 
+    /// Whether this process has the library, or `LD_LIBRARY_PATH` leads to it.
+    pub(super) fn is_of_user(&self, library: &Path) -> bool {
+        let is_listed = library.parent().is_some_and(|folder| self.library_path.iter().any(|listed| listed == folder));
+        is_listed || self.loaded.iter().any(|loaded| loaded == library)
+    }
+
     /// A library for another processor is passed over.
     fn usable(&self, path: PathBuf) -> Option<(PathBuf, Object)> {
         let object = Object::read(&path).ok().filter(|object| object.machine == self.machine)?;

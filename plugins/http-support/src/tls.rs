@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mlflow_deploy_plugin_api::{Error, Result, call, trust};
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, Result, call};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -44,10 +45,14 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
-    let distrusted = |why| {
-        Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
-    };
-    trust::check(path).map_err(distrusted)?.iter().for_each(call::warn);
+    // Whoever can change one of the files decides which servers are believed.
+    trust::check(path).map_err(|why| distrusted(path, &why))?.iter().for_each(call::warn);
+    for entry in path.read_dir().into_iter().flatten().flatten() {
+        // A link that leads nowhere is no authority.
+        if let Err(why @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
+            return Err(distrusted(&entry.path(), &why));
+        }
+    }
     let found = if path.is_dir() {
         rustls_native_certs::load_certs_from_paths(None, Some(path))
     } else {
@@ -59,6 +64,10 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
         Some(error) => Err(Error::invalid_parameter(format!("failed to read certificate authorities: {error}"))),
         None => Err(Error::invalid_parameter(format!("`{}` has no certificate authority in it", path.display()))),
     }
+}
+
+fn distrusted(path: &Path, why: &Distrust) -> Error {
+    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
 }
 
 /// Accepts every server, for `insecure`. Signatures are still checked, so that a broken connection is seen as one.

@@ -120,6 +120,53 @@ fn a_file_is_tried_again_when_it_has_changed_and_wherever_it_is() {
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
+/// Its constructor needs 4 MiB of stack: more than a thread has by default, less than a main thread has.
+#[test]
+fn a_library_that_needs_much_stack_is_loaded_as_it_was_tried() {
+    const SOURCE: &str = "
+        static void __attribute__((noinline)) use(int left) {
+            volatile char block[4096];
+            block[0] = 1;
+            if (left > 0) use(left - 1);
+            block[1] = 2;
+        }
+        __attribute__((constructor)) static void construct(void) { use(1000); }";
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("deep.c"), folder.path().join("plugin.so"));
+    fs::write(&source, SOURCE).unwrap();
+    cdylib::compile_c_plugin(&library, Some(&source));
+    for how in ["", "", "--isolate"] {
+        let run = mlflow_deploy(&format!("list-endpoints -t c-echo {how}")).plugin_dir(folder.path());
+        let ran = run.env("XDG_STATE_HOME", folder.path().join("state")).run();
+        assert_eq!(ran.code, 0, "{how}: {ran:?}");
+    }
+}
+
+/// glibc's loader keeps the program headers of a library on the stack.
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+fn a_library_with_65534_program_headers_does_not_end_the_command() {
+    let place = Place::new(ECHO);
+    let mut bytes = fs::read(&place.library).unwrap();
+    let number = |bytes: &[u8], at: usize, size: usize| {
+        bytes[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (table, count) = (number(&bytes, 32, 8), number(&bytes, 56, 2));
+    let headers = bytes[table..table + count * 56].to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let moved = bytes.len() as u64;
+    bytes[32..40].copy_from_slice(&moved.to_le_bytes());
+    bytes[56..58].copy_from_slice(&65534u16.to_le_bytes());
+    bytes.extend(&headers);
+    // The others are of the type `PT_NULL`.
+    bytes.resize(bytes.len() + (65534 - count) * 56, 0);
+    fs::write(&place.library, bytes).unwrap();
+    for how in ["", "", "--isolate"] {
+        let ran = place.run(&format!("list-endpoints -t echo {how}"), "");
+        assert!([0, 3].contains(&ran.code), "{how}: {ran:?}");
+    }
+}
+
 #[test]
 fn what_hangs_at_first_costs_its_time_only_once() {
     let place = misbehave();

@@ -262,6 +262,12 @@ mod tests {
             assert!(message.contains(part), "{part}: {message}");
         }
         let error = pythons.find("sklearn", Some(Path::new("/nowhere/python")), None).await.unwrap_err();
+        let loose = write(folder.path(), "loose", &echo(r#"{"problem": null, "mlflow": "3.17.2"}"#));
+        let everybody_s = std::os::unix::fs::PermissionsExt::from_mode(0o757);
+        std::fs::set_permissions(&loose, everybody_s).unwrap();
+        let refused = pythons.find("sklearn", Some(&loose), None).await.unwrap_err();
+        let fix = format!("has mode 757: `chmod o-w {}`", loose.display());
+        assert!(refused.message().contains(&fix), "{refused}");
         assert!(
             error.message().starts_with("the config key `python` is `/nowhere/python`: there is no such program; "),
             "{error}"
