@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+/// More than any target needs, sample inputs included.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// What an author says of the target.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -166,7 +170,7 @@ impl Config {
     /// Where it cannot be read, or says something that is not known.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            file::read_text(path, MAX_BYTES).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         text.parse().map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
     }
 }

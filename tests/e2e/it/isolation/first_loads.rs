@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use mlflow_deploy::{CandidateState, Host, Refusal};
 use mlflow_deploy_test_support::cdylib;
@@ -128,7 +129,7 @@ fn a_library_that_needs_much_stack_is_loaded_as_it_was_tried() {
             volatile char block[4096];
             block[0] = 1;
             if (left > 0) use(left - 1);
-            block[1] = 2;
+            block[1] = block[0];
         }
         __attribute__((constructor)) static void construct(void) { use(1000); }";
     let folder = tempfile::tempdir().unwrap();
@@ -175,6 +176,38 @@ fn what_hangs_at_first_costs_its_time_only_once() {
     let ran = place.run(PREDICT, "load-hang");
     let reason = "quarantined: it did not finish loading within 10 s when it was first loaded";
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
+}
+
+/// Its file system gives no more than the manifest: the hash never comes to its end.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
+    const SOURCE: &str = "
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <unistd.h>
+        ssize_t pread64(int file, void *buffer, size_t size, off_t at) {
+            ssize_t (*real)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, \"pread64\");
+            /* Blocks of this size are read by nothing but the hash. */
+            while (size >= 128 * 1024) pause();
+            return real(file, buffer, size, at);
+        }";
+    let place = Place::new(ECHO);
+    let (source, preload) = (place.folder.path().join("slow.c"), place.folder.path().join("slow.preload"));
+    fs::write(&source, SOURCE).unwrap();
+    let mut compile = Command::new("cc");
+    assert!(
+        compile.args(["-shared", "-fPIC", "-o"]).arg(&preload).arg(&source).arg("-ldl").status().unwrap().success()
+    );
+    for (more, code, said) in
+        [("", 3, "cannot be read: it was not read within 10 s"), (" --timeout 1", 6, "no answer within 1.0 s")]
+    {
+        let run = place.set_up(&format!("list-endpoints -t echo{more}")).env("LD_PRELOAD", &preload);
+        let ran = run.run();
+        assert!(ran.code == code && ran.stderr.contains(said), "{ran:?}");
+    }
+    let ran = place.run("list-endpoints -t echo", "");
+    assert_eq!(ran.code, 0, "it is not quarantined: {ran:?}");
 }
 
 #[test]
