@@ -128,7 +128,7 @@ pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     sources.map(make).to_vec()
 }
 
-/// Makes a plugin whose table of symbols claims four gigabytes, of which none is on the disk.
+/// Makes a plugin whose table of symbols claims 1,000 MiB, of which none is on the disk.
 ///
 /// # Panics
 /// Where the folder cannot be written to.
