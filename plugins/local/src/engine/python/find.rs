@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, trust};
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -136,7 +137,12 @@ impl Pythons {
         if let Some(python) = self.usable.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(python.clone());
         }
-        trust::check_code(path).map_err(|distrust| format!("which is {distrust}"))?.iter().for_each(call::warn);
+        match trust::check_code(path) {
+            Ok(warnings) => warnings.iter().for_each(call::warn),
+            Err(distrust @ Distrust::Untrusted { .. }) => return Err(format!("which is {distrust}")),
+            // The start says it better.
+            Err(_unreadable) => {}
+        }
         let mut process = Probe::start(path).map_err(|error| format!("which does not run: {error}"))?;
         let mut output = process.0.stdout.take().expect("it was asked for");
         let said = blocking(move || {
