@@ -19,6 +19,7 @@ mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod trust;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
+use mlflow_deploy_plugin_api::trust;
 
 use super::child::Recipe;
 use crate::Refusal;
@@ -101,7 +102,10 @@ impl IsolationChoice {
 pub(super) fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, Refusal> {
     let searched = places(named, variable, std::env::current_exe().ok().as_deref());
     match searched.iter().find(|path| path.is_file()) {
-        Some(found) => Ok(found.clone()),
+        Some(found) => {
+            trust::check_code(found)?;
+            Ok(found.clone())
+        }
         None => Err(Refusal::NeedsIsolation { why: why.to_string(), searched }),
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::call::Level;
@@ -26,7 +26,7 @@ use super::message::{self, Message, PROTOCOL};
 use super::receiver::Receiver;
 use super::refused::Refused;
 use super::sender::Sender;
-use crate::library;
+use crate::{library, loading};
 
 /// How long a plugin may take to wind up when its host has gone.
 const GRACE: Duration = Duration::from_secs(2);
@@ -51,7 +51,9 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     // A library that hangs while it is loaded holds the lock of the system's loader, without which no thread comes to life.
     if guard.is_ok() && is_alive.recv().is_ok() {
         host.sender.send(&Message::Hello { protocol: PROTOCOL });
-        serve(Path::new(&library), &socket, &host);
+        // Of the same kind as the thread that loads a library into the host's process.
+        let plugin = loading::thread().spawn(move || serve(Path::new(&library), &socket, &host));
+        let _panicked = plugin.map(JoinHandle::join);
     }
     end()
 }

@@ -50,6 +50,7 @@ pub use accept::{TableError, table_of};
 pub use import::{RemoteClient, RemotePlugin};
 pub use macros::Plugin;
 pub use place::library_path;
+pub(crate) use process::effective_user;
 pub use process::{at_exit, is_privileged};
 pub use runtime::blocking;
 #[cfg(feature = "host")]

@@ -24,6 +24,15 @@ pub fn at_exit(work: extern "C" fn()) -> io::Result<()> {
     if atexit(work) == 0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
+/// The id of the user with whose rights the process accesses files.
+pub(crate) fn effective_user() -> u32 {
+    // POSIX's own function, of this signature; it cannot fail.
+    unsafe extern "C" {
+        safe fn geteuid() -> u32;
+    }
+    geteuid()
+}
+
 /// Whether the process has rights that whoever started it has not: by its ids, by the capabilities of its file, or
 /// because a security module says so. The system's loader ignores its variables then, and so do host and plugins: whoever
 /// starts such a process does not choose the libraries that it loads, nor the servers that it believes.

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mlflow_deploy_plugin_api::{Error, Result, file};
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, Result, call, file};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -63,6 +64,7 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
     }
     let mut usable = 0;
     for path in &paths {
+        check_trust(path)?;
         let found = authorities(path).map_err(|error| {
             let message = format!("failed to read certificate authorities in `{}`: {error}", path.display());
             Error::invalid_parameter(message)
@@ -75,6 +77,24 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
         }
         _ => Ok(roots),
     }
+}
+
+/// Checks who can change a file of authorities, or a folder and the files in it: they decide which servers are trusted.
+fn check_trust(path: &Path) -> Result<()> {
+    let warnings = match trust::check(path) {
+        Ok(warnings) => warnings,
+        // Reading it fails with the reason.
+        Err(Distrust::Unreadable(_)) => return Ok(()),
+        Err(why) => return Err(distrusted(path, &why)),
+    };
+    warnings.iter().for_each(call::warn);
+    for entry in path.read_dir().into_iter().flatten().flatten() {
+        // A link that leads nowhere is skipped when it is read.
+        if let Err(why @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
+            return Err(distrusted(&entry.path(), &why));
+        }
+    }
+    Ok(())
 }
 
 /// The certificates in a file, or in all files of a folder. This is the one place where a file of authorities that a user
@@ -98,6 +118,10 @@ fn authorities(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     }
     Ok(certificates)
+}
+
+fn distrusted(path: &Path, why: &Distrust) -> Error {
+    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
 }
 
 /// Accepts every server, for `insecure`. Signatures are still checked, so that a broken connection is seen as one.

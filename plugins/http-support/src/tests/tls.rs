@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -139,6 +140,21 @@ async fn certificates_are_read_from_small_files_alone() {
             send(&Client::new(connection), &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
         assert!(error.message().ends_with(why), "{error}");
+    }
+}
+
+/// Whoever can change the file decides which servers are believed.
+#[tokio::test]
+async fn authorities_that_everybody_can_change_are_refused() {
+    let authority = Authority::new();
+    let file = authority.file("ca.pem");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    for path in [file.as_path(), authority.folder.path()] {
+        let client = Client::new(Connection { ca_certs: Some(path.to_owned()), ..Connection::default() });
+        let error = send(&client, &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+        let fix = format!("has mode 666: `chmod o-w {}`", file.display());
+        assert!(error.message().ends_with(&fix), "{error}");
     }
 }
 
