@@ -1,6 +1,7 @@
 //! Loads plugins, each on a thread of its own and against a deadline: into this process, or into one of theirs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use tokio::sync::oneshot;
 
-use crate::isolation::{Recipe, Supervisor};
+use crate::isolation::{Isolating, Nested, Recipe, Supervisor};
 use crate::race::{race, start_timer};
 use crate::{Refusal, library};
 
@@ -16,12 +17,17 @@ use crate::{Refusal, library};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Loads a library into this process. One that does not come back keeps its thread; the host goes on without it.
+///
+/// `nested` is how the plugin gets an instance of itself in a process of its own, where it asks for one.
 pub(crate) async fn into_this_process(
     path: PathBuf,
+    nested: Option<Nested>,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, Refusal> {
     start_timer().await.map_err(|error| Refusal::Init(format!("no thread to keep time on: {error}")))?;
-    let loaded = on_a_thread(move || RemotePlugin::through(listener, |host| library::start(&path, host)));
+    let loaded = on_a_thread(move || {
+        RemotePlugin::through(listener, |host| library::start(&path, Arc::new(Isolating { host, nested })))
+    });
     race(loaded, DEADLINE).await.unwrap_or(Err(Refusal::TimedOut(DEADLINE)))
 }
 

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::io::{PipeWriter, Write};
 
-use mlflow_deploy_plugin_api::Error;
 use mlflow_deploy_plugin_api::ffi::abi::STATUS_OK;
 use mlflow_deploy_plugin_api::ffi::{Request, Slot};
+use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
 use super::message::Message;
 use super::sender::Sender;
@@ -98,8 +98,14 @@ impl Held {
 
 impl Calls {
     pub(crate) fn new(link: Link) -> Self {
+        Self { phase: Phase::Running(link), ..Self::unstarted() }
+    }
+
+    /// None, of a process that the first call starts.
+    pub(crate) fn unstarted() -> Self {
+        let not_yet = Error::new(ErrorCode::PLUGIN_CRASHED, "the plugin's process has not been started");
         Self {
-            phase: Phase::Running(link),
+            phase: Phase::Ended(not_yet),
             owed: HashMap::new(),
             clients: HashMap::new(),
             reopening: HashMap::new(),

@@ -68,6 +68,12 @@ impl Supervisor {
         spawn(move || attending.attend(child, &wake)).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         Ok(Self(shared))
     }
+
+    /// One whose process the first call starts. Until then every slot is taken to be there.
+    pub(crate) fn unstarted(recipe: Recipe, identity: Identity, host: Arc<dyn ToHost>) -> Self {
+        let (slots, starts, died) = (AtomicU64::new(u64::MAX), Mutex::default(), Box::new(|_: &Death| {}));
+        Self(Arc::new(Shared { recipe, identity, host, slots, calls: Mutex::new(Calls::unstarted()), starts, died }))
+    }
 }
 
 impl ToPlugin for Supervisor {
@@ -258,8 +264,9 @@ impl Shared {
     }
 
     fn not_started(&self, refusal: &str) {
-        let message = format!("the plugin's process could not be started anew: {refusal}");
-        let error = Error::new(ErrorCode::PLUGIN_CRASHED, message);
+        let message = format!("the plugin's process could not be started: {refusal}");
+        // The calls that wait for it have not begun.
+        let error = Error::new(ErrorCode::PLUGIN_CRASHED, message).retryable();
         let unanswered = self.lock().ended(error.clone());
         self.fail(&unanswered, &to_json(&error));
     }

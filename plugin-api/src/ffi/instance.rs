@@ -95,6 +95,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             deadline: order.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             listener: Arc::new(move |level, event| host.event(order.call, level, event)),
             cancellation: Arc::default(),
+            host,
         };
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
         let finish = move |outcome| self.finish(order, outcome);
