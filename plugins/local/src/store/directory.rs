@@ -41,6 +41,11 @@ impl StateDirectory {
         Self { root, last: Mutex::default() }
     }
 
+    /// Where it is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// What is deployed now, by whichever process. The file is read where it has changed, or has a date that
     /// another change could have too.
     ///
@@ -115,7 +120,7 @@ impl StateDirectory {
     /// # Errors
     /// Where it cannot be read.
     pub(crate) fn folder(&self, id: &str) -> Result<Option<Folder>> {
-        Folder::open(&self.root.join("models").join(id))
+        if is_id(id) { Folder::open(&self.root.join("models").join(id)) } else { Ok(None) }
     }
 
     /// Waits until no other process changes anything. Each is done in a moment: models are copied and loaded before.
