@@ -55,7 +55,9 @@ impl Hosts {
     /// Whether it is the server's own name or address, with any port: it may be reached through another.
     fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        if host.contains('@') {
+        // A user's name would stand before the host, and a port after it.
+        let port = host.strip_prefix(authority.host()).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+        if !port.is_some_and(|port| port.bytes().all(|each| each.is_ascii_digit())) {
             return false;
         }
         let name = bare(authority.host()).to_ascii_lowercase();
