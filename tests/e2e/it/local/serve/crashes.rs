@@ -92,8 +92,8 @@ fn inputs_that_kill_after_their_client_has_gone_are_found_out() {
 fn an_isolated_prediction_that_kills_is_an_error_and_the_next_one_works() {
     let machine = Machine::new();
     machine.create("d", &sample("divides"));
-    let killed = machine.ask("predict --isolate --json --name d -I -").stdin(KILLS.to_owned()).run();
+    let killed = machine.ask("predict --isolate --json --name d -I -").stdin(KILLS).run();
     assert_eq!((killed.code, &killed.error()["code"]), (4, &json!("PLUGIN_CRASHED")), "{killed:?}");
-    let asked = machine.ask("predict --isolate --json --name d -I -").stdin(TWO.to_owned()).run();
+    let asked = machine.ask("predict --isolate --json --name d -I -").stdin(TWO).run();
     assert_eq!((asked.code, asked.json()), (0, json!({"predictions": {"y": [2]}})), "{asked:?}");
 }
