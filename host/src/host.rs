@@ -19,7 +19,7 @@ use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::file::PluginFile;
-use crate::isolation::IsolationChoice;
+use crate::isolation::{IsolationChoice, Nested};
 use crate::local::LocalDeployment;
 use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
@@ -312,7 +312,8 @@ impl Host {
                 tried => tried?,
             }
         }
-        loading::into_this_process(library.to_owned(), listener).await
+        let nested = self.0.isolation.nested(library, manifest).ok().and_then(Nested::new);
+        loading::into_this_process(library.to_owned(), nested, listener).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Loads plugins, each on a thread of its own and against a deadline: into this process, or into one of theirs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{Lent, RemotePlugin, ToHost};
 use tokio::sync::oneshot;
 
-use crate::isolation::{Child, Recipe, Supervisor};
+use crate::isolation::{Child, Isolating, Nested, Recipe, Supervisor};
 use crate::race::{race, start_timer};
 use crate::{Refusal, library};
 
@@ -25,11 +26,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const ISOLATED_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Loads a library into this process. One that does not come back keeps its thread; the host goes on without it.
+///
+/// `nested` is how the plugin gets an instance of itself in a process of its own, where it asks for one.
 pub(crate) async fn into_this_process(
     path: PathBuf,
+    nested: Option<Nested>,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, Refusal> {
-    on_a_thread(DEADLINE, move || RemotePlugin::through(listener, |host| library::start(&path, host))).await
+    let start =
+        move || RemotePlugin::through(listener, |host| library::start(&path, Arc::new(Isolating { host, nested })));
+    on_a_thread(DEADLINE, start).await
 }
 
 /// Loads a library into a process of its own, which ends where it takes too long.

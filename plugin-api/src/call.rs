@@ -57,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) listener: Listener,
     pub(crate) cancellation: Arc<Cancellation>,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) host: crate::ffi::Host,
 }
 
 /// What nothing that the call says may repeat.
@@ -179,6 +180,20 @@ pub fn warn(message: impl Into<String>) {
 /// Says what a long call is doing and how far it has come: `done` runs from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
     tell(Level::Info, Event { message: message.into(), progress: Some(done) });
+}
+
+/// Another instance of this plugin, in a process of its own that the host starts, watches, and ends; `None` outside of a
+/// call, and where the host has no way to.
+///
+/// It is for work that may end the process that does it, such as native code that is given what strangers send. The
+/// process is started by the first call. A call whose process ends fails with `PLUGIN_CRASHED`; one that is retryable was
+/// not begun, because the process could not be started, or not so soon again. The next call starts the process anew, and
+/// opens the client there with the options that it was made with. What the instance says is said to whoever made this
+/// call. The process ends when the last handle is dropped.
+#[cfg(feature = "host")]
+pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
+    let Context { host, listener, .. } = Context::current()?;
+    crate::ffi::isolated_self(&host, move |_call, level, event| listener(level, &event))
 }
 
 fn tell(level: Level, event: Event) {

@@ -82,8 +82,18 @@ impl IsolationChoice {
     /// allowed beside that; `None` where the plugin runs in this one.
     pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<Recipe>, Refusal> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
-        let allowed = self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice);
-        Ok(Some(Recipe::new(self.program(&why)?, library, manifest, allowed)))
+        Ok(Some(Recipe::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
+    }
+
+    /// What a plugin sees of the environment beside what it declares.
+    fn allowed(&self, manifest: &Manifest) -> &[String] {
+        self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// How to start a process with another instance of a plugin that runs in this one; it sees what an isolated one does.
+    pub(crate) fn nested(&self, library: &Path, manifest: &Manifest) -> Result<Recipe, Refusal> {
+        let program = self.program(&"the plugin asks for it")?;
+        Ok(Recipe::new(program, library, manifest, self.allowed(manifest)))
     }
 
     /// How to start a process with a plugin that will run in this one, and sees all that this one does.

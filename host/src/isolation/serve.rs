@@ -3,12 +3,12 @@
 //! The thread that reads enters the plugin's slots, which do not block. It lives no longer than its host: the
 //! connection ends however the host does, and what the plugin has started ends with it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -22,7 +22,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
 
+use super::child::Recipe;
 use super::message::{self, Message, PROTOCOL};
+use super::nested::Nested;
 use super::receiver::Receiver;
 use super::refused::Refused;
 use super::sender::Sender;
@@ -44,7 +46,7 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (library, None) = (arguments.next(), arguments.next()) else { misused() };
     let (Some(library), Ok(socket)) = (library, connection()) else { misused() };
     let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
-    let host = Arc::new(Host::new(Sender::new(sending)));
+    let host = Arc::new(Host::new(Sender::new(sending), nested(&library)));
     let (alive, is_alive) = mpsc::channel();
     let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned());
     let guard = guard.spawn(move || outlive_nobody(&watched, &alive));
@@ -59,6 +61,12 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
 }
 
 /// The connection to the host, which is stdin, and is put where the plugin's own programs do not see it.
+/// How the plugin gets another instance of itself: by this same program, which sees what this process does.
+fn nested(library: &OsStr) -> Option<Nested> {
+    let (program, library) = (std::env::current_exe().ok()?, PathBuf::from(library));
+    Nested::new(Recipe { program, library, environment: std::env::vars_os().collect() })
+}
+
 fn connection() -> std::io::Result<UnixStream> {
     rustix::net::sockopt::socket_type(std::io::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
@@ -143,6 +151,8 @@ fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
 /// The host as the plugin sees it.
 struct Host {
     sender: Sender,
+    /// How the plugin gets another instance of itself.
+    nested: Option<Nested>,
     /// The process that the host has started.
     process: Pid,
     /// How many events were left out since the last that was not.
@@ -153,9 +163,9 @@ struct Host {
 }
 
 impl Host {
-    fn new(sender: Sender) -> Self {
+    fn new(sender: Sender, nested: Option<Nested>) -> Self {
         let (process, left_out) = (getpid(), AtomicU64::new(0));
-        Self { sender, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
+        Self { sender, nested, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
     }
 
     /// Whether this is a copy of the process, which the plugin has forked: it has the same connection, and is to say
@@ -214,6 +224,10 @@ impl ToHost for Host {
         let json = json.filter(|json| check_size(json).is_ok());
         self.sender.send(&Message::Event { call, level, json });
     }
+
+    fn isolate(&self, host: Arc<dyn ToHost>) -> Option<Arc<dyn ToPlugin>> {
+        self.nested.as_ref().filter(|_| !self.is_copy()).map(|nested| nested.isolate(host))
+    }
 }
 
 #[cfg(test)]
@@ -224,7 +238,7 @@ mod tests {
     fn events_that_nobody_hears_are_left_out_and_counted() {
         const EVENTS: u64 = 200;
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let host = Host::new(Sender::new(ours));
+        let host = Host::new(Sender::new(ours), None);
         let json = vec![b' '; 1 << 20];
         (0..EVENTS).for_each(|_| host.event(1, 3, Some(&json)));
         host.reply(9, 0, Lent { head: Some(&[]), body: Some(&[]) });

@@ -70,6 +70,14 @@ pub struct HostApi {
     /// Says something beside the replies; `call` is 0 where no call is concerned.
     #[sabi(last_prefix_field)]
     pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice)>,
+    /// Gives the plugin an instance of its own library in another process; NULL where the host has no way to.
+    ///
+    /// `host` is the [`HostApi`] that the instance answers to; it lives as long as the process. `table` is a
+    /// [`PluginTable`] whose `size` the plugin has set: the host fills it, up to that size. Its functions are called
+    /// with what is returned, as the host calls the functions of the plugin; its `init` is NULL. The process is started
+    /// by the first call. A call whose process ends is replied to with `PLUGIN_CRASHED`, and the next one starts the
+    /// process anew. `shutdown` ends the process, and nothing is called with what was returned afterwards.
+    pub isolate: Option<unsafe extern "C" fn(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void>,
 }
 
 /// A slot that answers an operation of a client through `reply`.
@@ -123,6 +131,26 @@ macro_rules! plugin_table {
         }
 
         impl PluginTable {
+            /// A table without functions.
+            pub const EMPTY: Self = {
+                #[expect(clippy::cast_possible_truncation, reason = "a table is some hundred bytes long")]
+                const SIZE: u32 = size_of::<PluginTable>() as u32;
+                Self {
+                    size: SIZE,
+                    abi: ABI,
+                    init: None,
+                    shutdown: None,
+                    open: None,
+                    close: None,
+                    cancel: None,
+                    credit: None,
+                    target_help: None,
+                    run_local: None,
+                    $($slot: None,)*
+                    $last: None,
+                }
+            };
+
             /// The slot of an operation; `None` where the plugin does not support it.
             pub fn slot(&self, operation: Operation) -> Option<OperationSlot> {
                 match operation {

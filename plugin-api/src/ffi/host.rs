@@ -6,7 +6,7 @@ use crate::{JSON, Payload, Result};
 
 /// A copy of the host's table; the host promises that it may be called from any thread for as long as the process lives.
 #[derive(Clone, Copy)]
-pub(super) struct Host(HostApi);
+pub(crate) struct Host(HostApi);
 
 // SAFETY: the contract lets every function of the table be called from any thread with its `ctx`.
 unsafe impl Send for Host {}
@@ -33,11 +33,24 @@ impl Host {
     }
 
     fn send_reply(&self, call: u64, status: u32, head: &[u8], body: &[u8]) {
-        let (head, body) = (AbiSlice::lend(head), AbiSlice::lend(body));
         if let Some(reply) = self.0.reply {
+            let (head, body) = (AbiSlice::lend(head), AbiSlice::lend(body));
             // SAFETY: the host gave this function and its `ctx` to be called so; both slices outlive the call.
             unsafe { reply(self.0.ctx, call, status, head, body) };
         }
+    }
+
+    /// Asks for an instance of this plugin in another process, which answers to `api`; `None` where the host has no way to.
+    #[cfg(feature = "host")]
+    pub(super) fn isolate(&self, api: &'static HostApi) -> Option<super::Table> {
+        let isolate = self.0.isolate?;
+        let mut functions = super::abi::PluginTable::EMPTY;
+        let table = std::ptr::from_mut(&mut functions).cast();
+        // SAFETY: the host gave this function and its `ctx` to be called so; `api` lives as long as the process, and
+        // `functions` says its own size.
+        let handle = unsafe { isolate(self.0.ctx, std::ptr::from_ref(api).cast(), table) };
+        // SAFETY: the host has filled the table with functions that take what it returned.
+        (!handle.is_null()).then(|| unsafe { super::Table::made(functions, handle) })
     }
 
     /// Hands over one chunk of a stream.
@@ -67,4 +80,37 @@ fn head_of(payload: &Payload) -> Vec<u8> {
     }
     serde_json::to_vec(&super::ReplyHead { content_type: Some(payload.content_type.as_str().into()) })
         .expect("a reply's head holds only a string")
+}
+
+/// The host of an instance that a plugin was given in another process is that plugin: what comes is passed on as it is.
+#[cfg(feature = "host")]
+impl super::ToHost for Host {
+    fn reply(&self, call: u64, status: u32, lent: super::Lent<'_>) {
+        if let Some(reply) = self.0.reply {
+            let (head, body) = (slice(lent.head), slice(lent.body));
+            // SAFETY: the plugin gave this function and its `ctx` to be called so; both slices outlive the call.
+            unsafe { reply(self.0.ctx, call, status, head, body) };
+        }
+    }
+
+    fn chunk(&self, call: u64, lent: super::Lent<'_>) {
+        if let Some(chunk) = self.0.chunk {
+            let (head, body) = (slice(lent.head), slice(lent.body));
+            // SAFETY: the plugin gave this function and its `ctx` to be called so; both slices outlive the call.
+            unsafe { chunk(self.0.ctx, call, head, body) };
+        }
+    }
+
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        if let Some(event) = self.0.event {
+            // SAFETY: the plugin gave this function and its `ctx` to be called so; the slice outlives the call.
+            unsafe { event(self.0.ctx, call, level, slice(json)) };
+        }
+    }
+}
+
+/// What was no slice where it was lent first is none here either.
+#[cfg(feature = "host")]
+fn slice(lent: Option<&[u8]>) -> AbiSlice {
+    lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)
 }

@@ -4,6 +4,8 @@
 //! logs, keeps time, or reads the JSON that passes through.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use super::pending::{Parts, Pending, Receiver, Waiting};
 use super::seam::{Request, Slot, ToHost, ToPlugin};
 use super::stream::{RemoteStream, WINDOW};
 use super::table::Table;
-use crate::args::{Arguments, PredictStream, RunLocal};
+use crate::args::{Arguments, Predict, PredictStream, RunLocal};
 use crate::call::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri};
 
@@ -181,6 +183,36 @@ impl RemoteClient {
         let answer = instance.ask(Slot::Operation(A::OPERATION), Caller::Client(open), &request)?;
         drop((head, body));
         answer.wait().await
+    }
+
+    /// As [`call`](Self::call), of arguments that the caller keeps. Once `given_up` is ready the call is cancelled, and
+    /// its reply is still waited for: it says whether the plugin's process has outlived the call.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub async fn predict_until(
+        &self,
+        arguments: &Predict,
+        timeout: Option<Duration>,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Payload> {
+        let open = self.open()?;
+        let head = to_json(arguments)?;
+        let timeout_ms = milliseconds(timeout);
+        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: 0, timeout_ms };
+        let instance = Arc::clone(&open.instance);
+        let mut answer = instance.ask(Slot::Operation(Operation::Predict), Caller::Client(open), &request)?;
+        let mut given_up = pin!(given_up);
+        let mut is_waiting = true;
+        let reply = poll_fn(|context| {
+            if is_waiting && given_up.as_mut().poll(context).is_ready() {
+                is_waiting = false;
+                answer.call.cancel();
+            }
+            Pin::new(&mut answer.reply).poll(context)
+        });
+        let reply = reply.await;
+        answer.read(reply)?.read()
     }
 
     /// Runs `predict_stream`. Dropping the stream cancels the call.
@@ -364,6 +396,10 @@ impl Answer {
 
     async fn parts(mut self) -> Result<Parts> {
         let reply = (&mut self.reply).await;
+        self.read(reply)
+    }
+
+    fn read(&self, reply: Result<Result<Parts>, oneshot::error::RecvError>) -> Result<Parts> {
         reply.map_err(|_dropped| Error::internal(format!("{:?} was forgotten by the host", self.call)))?
     }
 }

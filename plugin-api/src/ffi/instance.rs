@@ -96,6 +96,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             listener: Arc::new(move |level, event| host.event(order.call, level, event)),
             cancellation: Arc::default(),
             secrets: Arc::default(),
+            host,
         };
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
         let finish = move |outcome| self.finish(order, outcome);

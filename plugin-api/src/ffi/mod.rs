@@ -10,6 +10,7 @@
 //! | `accept` | host | reads a library's table, and checks it |
 //! | `seam` | host | what the two sides say to each other, whatever carries it |
 //! | `table` | host | carries it through the functions of a library in this process |
+//! | `relay` | both | an instance of a plugin in another process, which the host lends to that plugin |
 //! | `import`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
 //! | `raw` | host | calls slots as no host would, for whoever proves a plugin right |
 //!
@@ -38,6 +39,8 @@ mod pending;
 #[cfg(feature = "testing")]
 pub(crate) mod raw;
 #[cfg(feature = "host")]
+mod relay;
+#[cfg(feature = "host")]
 mod seam;
 #[cfg(feature = "host")]
 mod stream;
@@ -46,12 +49,15 @@ mod table;
 
 #[cfg(feature = "host")]
 pub use accept::{TableError, table_of};
+pub(crate) use host::Host;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
 pub use macros::Plugin;
 pub use place::library_path;
 pub(crate) use process::effective_user;
 pub use process::{at_exit, is_privileged};
+#[cfg(feature = "host")]
+pub(crate) use relay::isolated_self;
 pub use runtime::blocking;
 #[cfg(feature = "host")]
 pub use seam::{Lent, MOST_AT_ONCE, Request, Slot, ToHost, ToPlugin, check_size};

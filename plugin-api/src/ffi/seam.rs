@@ -3,6 +3,8 @@
 //! [`Table`](super::Table) carries it through the functions of a library in this process. A host may as well put the
 //! plugin into another process: then each method is a message. Nothing here knows which of the two it is.
 
+use std::sync::Arc;
+
 use crate::{Error, ErrorCode, Operation, Result};
 
 /// The most bytes that a plugin may hand over at once, and that go to its process at once: 512 MiB. Who has more to say
@@ -53,6 +55,13 @@ pub trait ToHost: Send + Sync {
     /// Says something beside the replies; `call` is 0 where no call is concerned, and `json` `None` where the plugin
     /// lent what is no slice.
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
+
+    /// Gives the plugin an instance of its own library in another process, which answers to `host`; `None` where there
+    /// is no way to. The process is started by the first call, and ends when the instance is dropped.
+    fn isolate(&self, host: Arc<dyn ToHost>) -> Option<Arc<dyn ToPlugin>> {
+        drop(host);
+        None
+    }
 }
 
 /// Where a plugin is entered with a call.

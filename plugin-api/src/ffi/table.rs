@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
 use super::contain::contain;
+use super::relay;
 use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
 use crate::{Error, ErrorCode, Result};
 
@@ -46,6 +47,14 @@ impl Table {
         // SAFETY: the caller vouches for both.
         let handle = unsafe { init(api) };
         (!handle.is_null()).then_some(Self { functions, handle })
+    }
+
+    /// An instance that has been made already: what is called with `handle`.
+    ///
+    /// # Safety
+    /// As for [`start`](Self::start); `handle` is what the functions take for their instance.
+    pub(super) unsafe fn made(functions: PluginTable, handle: *mut c_void) -> Self {
+        Self { functions, handle }
     }
 
     /// What `init` returned, as a number.
@@ -134,7 +143,7 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
 }
 
 /// The host as a table for a plugin. It lives as long as the process: plugins may call late.
-fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
+pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
     let host: &'static Arc<dyn ToHost> = Box::leak(Box::new(host));
     #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
     Box::leak(Box::new(HostApi {
@@ -144,6 +153,7 @@ fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
         reply: Some(reply),
         chunk: Some(chunk),
         event: Some(event),
+        isolate: Some(isolate),
     }))
 }
 
@@ -174,6 +184,15 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
         // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
         host.event(call, level, unsafe { json.bytes() });
     });
+}
+
+unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void {
+    let mut instance = std::ptr::null_mut();
+    callback(ctx, |to_host| {
+        // SAFETY: the plugin passes a host's table and room for a plugin's, see `HostApi::isolate`.
+        instance = unsafe { relay::lend(to_host, host.cast(), table.cast()) };
+    });
+    instance
 }
 
 /// Both slices for as long as they are borrowed.
