@@ -8,7 +8,7 @@ use ndarray::{Array2, Axis, concatenate};
 
 use crate::deployed::Deployed;
 use crate::explain::{Attribution, Document, Explained, Model, Settings, Table};
-use crate::protocol;
+use mlflow_deploy_scoring as scoring;
 
 /// Explains what a model predicts for the inputs.
 ///
@@ -43,7 +43,7 @@ pub(crate) async fn explain(deployed: Arc<Deployed>, config: &Config, inputs: Pa
 fn table(deployed: &Deployed, settings: &Settings, inputs: &Payload) -> Result<Table> {
     let model = deployed.model();
     let read = |inputs: &Payload| {
-        Ok::<_, Error>(protocol::read(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
+        Ok::<_, Error>(scoring::read(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
     };
     let background = match settings.background()? {
         Some(given) => given,

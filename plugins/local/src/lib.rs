@@ -12,12 +12,10 @@ mod explain;
 mod explanation;
 mod loaded;
 mod model;
-mod protocol;
 mod record;
 mod serve;
 mod source;
 mod store;
-mod tensor;
 
 use mlflow_deploy_plugin_api::export_plugin;
 

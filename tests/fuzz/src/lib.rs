@@ -26,11 +26,6 @@ mod model;
 #[path = "../../../plugins/databricks/src/profile.rs"]
 #[expect(dead_code, reason = "the plugin asks more of a profile than its text")]
 mod profile;
-#[path = "../../../plugins/local/src/protocol/mod.rs"]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "nobody writes answers here"))]
-mod protocol;
-#[path = "../../../plugins/local/src/tensor.rs"]
-mod tensor;
 
 use std::fs;
 use std::io;

@@ -4,7 +4,7 @@ use half::f16;
 use ndarray::{ArrayD, ArrayView2, Axis, IxDyn, concatenate};
 use serde_json::Value;
 
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::Tensor;
 
 /// An element of the arrays that can be explained, or that explain.
 trait Element: Clone + PartialEq {

@@ -4,8 +4,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{Array2, ArrayD};
 
 use super::element::numbers;
-use crate::protocol::Output;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Output, Tensor};
 
 /// An output with a column for each number that the model gives a row.
 #[derive(Debug, PartialEq)]

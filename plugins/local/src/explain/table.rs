@@ -9,8 +9,7 @@ use ndarray::{Array2, Axis};
 use serde_json::Value;
 
 use super::element;
-use crate::protocol::Inputs;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Inputs, Tensor};
 
 /// Rows of a model's inputs, of which new rows can be put together.
 pub(crate) struct Table {

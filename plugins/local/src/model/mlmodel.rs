@@ -3,14 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, file};
+use mlflow_deploy_scoring::{SavedSignature, Signature};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::example::SavedExample;
 use super::flavor::OnnxFlavor;
-use super::signature::{SavedSignature, Signature};
-use mlflow_deploy_plugin_api::file;
 
 /// Bytes; more than any signature needs.
 const LONGEST: u64 = 16 << 20;

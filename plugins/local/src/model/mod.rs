@@ -3,10 +3,8 @@
 mod example;
 mod flavor;
 mod mlmodel;
-mod signature;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use flavor::OnnxFlavor;
 pub(crate) use mlmodel::Model;
-pub(crate) use signature::{ColumnSpec, ColumnType, ParamSpec, ScalarType, Schema, Signature, TensorSpec};

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::explain::method::Method;
 use crate::explain::{Settings, Table};
-use crate::protocol::Inputs;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Inputs, Tensor};
 
 fn text(texts: &[&str]) -> Tensor {
     Tensor::String(arr1(texts).mapv(str::to_owned).into_dyn())

@@ -7,8 +7,7 @@ use super::game::Game;
 use crate::explain::document::Numbers;
 use crate::explain::method::Method;
 use crate::explain::{Document, Explained};
-use crate::protocol::Output;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Output, Tensor};
 
 fn label() -> (String, Output) {
     ("label".to_owned(), Output::Tensor(Tensor::Int64(arr1(&[1, 0]).into_dyn())))

@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use mlflow_deploy_scoring::{ColumnType, DType, ScalarType, Schema, TensorSpec};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::Model;
 use super::flavor::Provider;
-use super::{ColumnType, Model, ScalarType, Schema, TensorSpec};
-use crate::tensor::DType;
 
 const ONNX_COLUMNS: &str = include_str!("onnx_iris_cols.yaml");
 const ONNX_TENSOR: &str = include_str!("onnx_iris_tensor.yaml");
@@ -182,6 +182,6 @@ fn absurd_files_are_refused() {
             .collect::<String>();
     refusal(&bomb);
     refusal(&"[".repeat(1 << 20));
-    assert!(refusal(&" ".repeat(17 << 20)).contains("longer than 16 MiB"));
+    assert!(refusal(&" ".repeat(17 << 20)).contains("larger than 16 MiB"));
     refusal("\u{0}");
 }
