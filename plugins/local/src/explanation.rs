@@ -4,11 +4,12 @@
 use std::sync::{Arc, OnceLock};
 
 use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, blocking};
+use mlflow_deploy_scoring as scoring;
+use mlflow_deploy_shapley::{Attribution, Model};
 use ndarray::{Array2, Axis, concatenate};
 
 use crate::deployed::Deployed;
-use crate::explain::{Attribution, Document, Explained, Model, Settings, Table};
-use mlflow_deploy_scoring as scoring;
+use crate::explain::{Document, Explained, Settings, Table};
 
 /// Explains what a model predicts for the inputs.
 ///

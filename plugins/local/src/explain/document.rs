@@ -1,10 +1,9 @@
 //! The answer as JSON. Its members have the names and axes that the Python package `shap` gives them.
 
+use mlflow_deploy_shapley::Attribution;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 use serde_json::Value;
-
-use super::attribution::Attribution;
 
 /// An explanation of some rows.
 #[derive(Debug, Serialize)]

@@ -4,14 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use mlflow_deploy_model_uri::shown;
-use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result};
+use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, file};
+use mlflow_deploy_shapley::{MOST_FEATURES, Method, Permutations};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-use super::method::Method;
-use super::permutation::Permutations;
-use super::shapley;
-use mlflow_deploy_plugin_api::file;
 
 /// Features up to which all coalitions are tried, unless another method is asked for.
 const EXACT_FEATURES: usize = 10;
@@ -94,13 +90,12 @@ impl Settings {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the exact method is asked for and there are too many features for it.
     pub(crate) fn method(&self, features: usize, background: usize) -> Result<Method> {
-        const MOST: usize = shapley::MOST_FEATURES;
         let is_exact = match self.method {
             Wanted::Auto => features <= EXACT_FEATURES,
-            Wanted::Exact if features > MOST => {
+            Wanted::Exact if features > MOST_FEATURES => {
                 return Err(Error::invalid_parameter(format!(
                     "exact values take 2^{features} predictions for each pair of rows: give the config `method` as \
-                     `permutation`, or at most {MOST} features"
+                     `permutation`, or at most {MOST_FEATURES} features"
                 )));
             }
             Wanted::Exact => true,

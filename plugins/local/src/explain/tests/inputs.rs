@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 
 use mlflow_deploy_plugin_api::Config;
+use mlflow_deploy_shapley::Method;
 use ndarray::{ArrayD, IxDyn, arr1, arr2, array};
 use serde_json::{Value, json};
 
-use crate::explain::method::Method;
 use crate::explain::{Settings, Table};
 use mlflow_deploy_scoring::{Inputs, Tensor};
 

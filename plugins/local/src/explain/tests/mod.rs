@@ -1,6 +1,4 @@
-//! Properties that Shapley values have, on models with known ones; and what goes in and comes out.
+//! What goes in and comes out.
 
-mod game;
 mod inputs;
-mod properties;
 mod results;

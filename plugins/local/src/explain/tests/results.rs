@@ -1,11 +1,10 @@
 //! What comes out: the output that is explained, and the document.
 
+use mlflow_deploy_shapley::Attribution;
 use ndarray::{Array2, arr1, arr2, array};
 use serde_json::json;
 
-use super::game::Game;
 use crate::explain::document::Numbers;
-use crate::explain::method::Method;
 use crate::explain::{Document, Explained};
 use mlflow_deploy_scoring::{Output, Tensor};
 
@@ -66,10 +65,14 @@ fn an_output_that_cannot_be_explained_is_refused_with_those_there_are() {
     assert!(refused(vec![maps(&[("no", 1.0), ("maybe", 0.0)])], None, 2).contains("as many numbers"));
 }
 
-#[tokio::test]
-async fn the_document_has_the_names_and_axes_of_shap() {
-    let sum = |row: &[f64]| vec![row[0] + 2.0 * row[1], -row[0]];
-    let game = Game::new(&array![[1.0, 1.0], [0.0, -3.0]], &array![[0.0, 0.0]], sum);
+#[test]
+fn the_document_has_the_names_and_axes_of_shap() {
+    // Of the model `[a + 2 b, -a]`, against a background of zeros.
+    let attribution = Attribution {
+        base: array![0.0, 0.0],
+        predictions: array![[3.0, -1.0], [-6.0, 0.0]],
+        values: array![[[1.0, -1.0], [2.0, 0.0]], [[0.0, 0.0], [-6.0, 0.0]]],
+    };
     let document = Document {
         method: "exact",
         permutations: None,
@@ -77,7 +80,7 @@ async fn the_document_has_the_names_and_axes_of_shap() {
         output: "y".to_owned(),
         output_names: vec!["y[0]".to_owned(), "y[1]".to_owned()],
         feature_names: vec!["a".to_owned(), "b".to_owned()],
-        numbers: Numbers::from(game.explain(&Method::Exact).await),
+        numbers: Numbers::from(attribution),
         data: vec![vec![json!(1.0), json!(1.0)], vec![json!(0.0), json!(-3.0)]],
     };
     assert_eq!(

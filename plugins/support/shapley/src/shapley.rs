@@ -3,10 +3,10 @@
 //! Source: L. S. Shapley, "A Value for n-Person Games", 1953. With s members of n features in a coalition, a feature
 //! gains `s! (n − s − 1)! / n!` times what it adds to the coalition.
 
-use super::method::Term;
+use crate::method::Term;
 
 /// Features that a game can have, at most: twice as many predictions for each more.
-pub(crate) const MOST_FEATURES: usize = 16;
+pub const MOST_FEATURES: usize = 16;
 
 /// All coalitions of some features, of which there are at most [`MOST_FEATURES`].
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! The ways to compute Shapley values, as a sum of weighted predictions.
 
-use super::permutation::{Permutations, Steps};
-use super::shapley::Coalitions;
+use crate::permutation::{Permutations, Steps};
+use crate::shapley::Coalitions;
 
 /// How values are computed.
 #[derive(Debug)]
-pub(crate) enum Method {
+pub enum Method {
     /// Over every coalition of features: right, and 2ⁿ predictions for n features.
     Exact,
     /// Over some orders of the features: an estimate that gets better with more orders.
@@ -29,7 +29,7 @@ pub(crate) enum Walk<'a> {
 
 impl Method {
     /// Its name in the config and in the answer.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::Permutation(_) => "permutation",
@@ -37,7 +37,7 @@ impl Method {
     }
 
     /// How many orders of the features are tried for each row of the background; none where all coalitions are.
-    pub(crate) fn permutations(&self) -> Option<usize> {
+    pub fn permutations(&self) -> Option<usize> {
         match self {
             Self::Exact => None,
             Self::Permutation(permutations) => Some(permutations.each()),

@@ -7,12 +7,12 @@
 
 use fastrand::Rng;
 
-use super::method::Term;
+use crate::method::Term;
 
 /// The orders of the features: some for every row of the background, and the same for every row that is explained, so
 /// that what is said of a row does not depend on the other ones.
 #[derive(Debug)]
-pub(crate) struct Permutations {
+pub struct Permutations {
     features: usize,
     each: usize,
     /// One for each row of the background. The orders themselves could fill the memory.
@@ -21,13 +21,13 @@ pub(crate) struct Permutations {
 
 impl Permutations {
     /// `each` orders of the features for every row of the background.
-    pub(crate) fn new(features: usize, background: usize, each: usize, seed: u64) -> Self {
+    pub fn new(features: usize, background: usize, each: usize, seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         Self { features, each, seeds: (0..background).map(|_| random.u64(..)).collect() }
     }
 
     /// How many orders there are for each row of the background.
-    pub(crate) fn each(&self) -> usize {
+    pub fn each(&self) -> usize {
         self.each
     }
 

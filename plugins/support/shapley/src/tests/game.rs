@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{Array2, ArrayView1, Axis};
 
-use crate::explain::method::Method;
-use crate::explain::{Attribution, Model};
+use crate::method::Method;
+use crate::{Attribution, Model};
 
 /// Explained rows, background rows, and a function of a row.
 pub(super) struct Game<F> {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use mlflow_deploy_plugin_api::{Error, Result, call};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate};
 
-use super::method::{Method, Term};
+use crate::method::{Method, Term};
 
 /// Rows that are predicted at once, at most: enough for an engine to be quick, few enough to hold in memory.
 const BATCH_ROWS: usize = 4096;
@@ -20,7 +20,7 @@ const BATCH_CELLS: usize = 1 << 20;
 /// What predicts rows that are put together, cell by cell, from a table.
 ///
 /// The table has first the rows that are explained and then those of the background, and a column for each feature.
-pub(crate) trait Model: Sync {
+pub trait Model: Sync {
     /// How many rows are explained; they are the table's first.
     fn rows(&self) -> usize;
 
@@ -40,13 +40,13 @@ pub(crate) trait Model: Sync {
 
 /// What every feature contributes to every prediction.
 #[derive(Debug)]
-pub(crate) struct Attribution {
+pub struct Attribution {
     /// The mean prediction over the background: one for each output.
-    pub(crate) base: Array1<f64>,
+    pub base: Array1<f64>,
     /// What the model predicts: row × output.
-    pub(crate) predictions: Array2<f64>,
+    pub predictions: Array2<f64>,
     /// What each feature adds to the base: row × feature × output. Over the features it is prediction minus base.
-    pub(crate) values: Array3<f64>,
+    pub values: Array3<f64>,
 }
 
 impl Attribution {
@@ -55,7 +55,7 @@ impl Attribution {
     /// # Errors
     /// What the model says; where there are no rows, or no background; and where the model predicts no finite number:
     /// nothing adds up to one that is not.
-    pub(crate) async fn of(model: &impl Model, method: &Method) -> Result<Self> {
+    pub async fn of(model: &impl Model, method: &Method) -> Result<Self> {
         if model.rows() == 0 {
             return Err(Error::invalid_parameter("the inputs have no row: there is nothing to explain"));
         }
@@ -97,7 +97,7 @@ impl Attribution {
     }
 
     /// How much each feature matters: the mean absolute value over the rows, feature × output.
-    pub(crate) fn importance(&self) -> Array2<f64> {
+    pub fn importance(&self) -> Array2<f64> {
         self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
     }
 }

@@ -3,9 +3,9 @@
 use ndarray::{Array2, Axis, array};
 
 use super::game::Game;
-use crate::explain::Attribution;
-use crate::explain::method::Method;
-use crate::explain::permutation::Permutations;
+use crate::Attribution;
+use crate::method::Method;
+use crate::permutation::Permutations;
 
 /// Numbers without a pattern, from -1 to 1.
 fn numbers(rows: usize, features: usize, seed: u64) -> Array2<f64> {

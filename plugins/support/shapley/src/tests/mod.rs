@@ -1,0 +1,4 @@
+//! Properties that Shapley values have, on models with known ones.
+
+mod game;
+mod properties;
