@@ -11,8 +11,8 @@
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
-//! Plugins are no crates that others can link, so what is theirs is taken in by its path, and stands where it stands
-//! in the plugin. So is what the host keeps to itself.
+//! Plugins are shared libraries that no crate can link, so their readers are compiled by path, and so are the private
+//! modules of the host.
 
 mod readers;
 

@@ -127,7 +127,7 @@ fn scoring_request(bytes: &[u8]) {
     let signatures = MODELS.iter().map(|model| model.signature.as_ref());
     for signature in signatures.chain([None]) {
         for content_type in ["application/json", "text/csv"] {
-            let _refused = mlflow_deploy_scoring::read(content_type, bytes, signature);
+            let _refused = mlflow_deploy_scoring::read_request(content_type, bytes, signature);
         }
     }
 }

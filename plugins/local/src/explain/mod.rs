@@ -1,15 +1,14 @@
-//! The config of `explain`, its inputs as a table of features, and its answer. The values are computed by
-//! `mlflow-deploy-shapley`.
+//! The config of `explain`, its inputs as a table of features, and its answer. `mlflow-deploy-shapley` computes the values.
 
+mod config;
 mod document;
 mod element;
+mod feature_table;
 mod outputs;
-mod settings;
-mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use document::Document;
-pub(crate) use outputs::Explained;
-pub(crate) use settings::Settings;
-pub(crate) use table::Table;
+pub(crate) use config::ExplainConfig;
+pub(crate) use document::ExplainDocument;
+pub(crate) use feature_table::FeatureTable;
+pub(crate) use outputs::ExplainedOutput;

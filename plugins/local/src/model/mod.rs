@@ -1,4 +1,4 @@
-//! An MLflow model's folder: what its file `MLmodel` says. Never opens the model itself.
+//! An MLflow model's folder, as its file `MLmodel` describes it. Never opens the model itself.
 
 mod example;
 mod flavor;

@@ -1,90 +1,91 @@
-//! Arrays of any rank, as JSON nests them. Never fails for a shape: an array that nobody asks for may have any.
+//! Nested JSON lists as arrays of any rank. Uneven lists are no error here: the model may not use them.
 
 use jiter::Peek;
 
 use crate::cells::{Cell, Cells};
-use crate::fault::Fault;
-use crate::json::{DEEPEST, Json};
+use crate::error::ProtocolError;
+use crate::json::{JsonReader, MAX_DEPTH};
+use crate::message::at_indexes;
 
-/// Values and the shape in which they were nested.
+/// Values and the shape of the lists around them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Array {
-    /// The size of each dimension, outermost first; those of a column start with its rows.
+pub(crate) struct NestedArray {
+    /// The size of each dimension, outermost first. The first dimension of a column is its rows.
     pub(crate) shape: Vec<usize>,
-    /// The values, the last dimension running fastest.
+    /// The values in row-major order.
     pub(crate) cells: Cells,
-    /// Why the values are no array: where the nesting changes.
+    /// The first difference in nesting or length, for a message; `None` if the lists form an array.
     pub(crate) uneven: Option<String>,
 }
 
-impl Array {
-    /// The array as the only item of a list.
-    pub(crate) fn in_a_list(mut self) -> Self {
+impl NestedArray {
+    /// Wraps the array in a list of one item.
+    pub(crate) fn into_single_row(mut self) -> Self {
         self.shape.insert(0, 1);
         self
     }
 
-    /// The first columns of a matrix, this many at most.
-    pub(crate) fn into_columns(self, most: usize) -> Vec<Self> {
+    /// Returns at most `limit` columns of a matrix.
+    pub(crate) fn into_columns(self, limit: usize) -> Vec<Self> {
         let (rows, columns) = (self.shape.first().copied(), self.shape.get(1).copied().unwrap_or_default());
         let column = |column| Self {
             shape: rows.into_iter().collect(),
-            cells: self.cells.every(columns, column),
+            cells: self.cells.select(columns, column),
             uneven: self.uneven.clone(),
         };
-        (0..columns.min(most)).map(column).collect()
+        (0..columns.min(limit)).map(column).collect()
     }
 }
 
-/// Builds an array from values that come one after another.
+/// Builds an array while its values are read.
 #[derive(Debug, Default)]
-pub(crate) struct Builder {
+pub(crate) struct ArrayBuilder {
     cells: Cells,
-    /// The sizes of the dimensions so far; `None` while the first array of a dimension is open.
+    /// The sizes of the dimensions so far; `None` until the first list of a dimension ends.
     sizes: Vec<Option<usize>>,
-    /// In how many arrays each value lies, once one has come.
+    /// The number of lists around each value; `None` before the first value.
     rank: Option<usize>,
     uneven: Option<String>,
 }
 
-impl Builder {
-    /// A builder of a column: an array whose outermost dimension is rows.
+impl ArrayBuilder {
+    /// Creates a builder of a column: an array whose outermost dimension is the rows.
     pub(crate) fn column() -> Self {
         Self { sizes: vec![None], ..Self::default() }
     }
 
-    /// Reads one value, nested or not.
-    pub(crate) fn value(&mut self, json: &mut Json<'_>, peek: Peek) -> Result<(), Fault> {
+    /// Reads one value or nested list.
+    pub(crate) fn read_value(&mut self, json: &mut JsonReader<'_>, peek: Peek) -> Result<(), ProtocolError> {
         self.read(json, peek, 0)
     }
 
-    /// Reads the value of a column's row.
-    pub(crate) fn row(&mut self, json: &mut Json<'_>, peek: Peek, row: usize) -> Result<(), Fault> {
+    /// Reads the value of one row of a column.
+    pub(crate) fn read_row(&mut self, json: &mut JsonReader<'_>, peek: Peek, row: usize) -> Result<(), ProtocolError> {
         json.at[0] = row;
         self.read(json, peek, 1)
     }
 
-    /// Adds the value of a row that has none.
-    pub(crate) fn missing(&mut self, row: usize) {
+    /// Adds a missing value for a row.
+    pub(crate) fn push_missing(&mut self, row: usize) {
         self.push(Cell::Missing, &[row]);
     }
 
-    /// Forgets the last of this many rows.
-    pub(crate) fn forget_last(&mut self, rows: usize) {
+    /// Removes the last of `rows` rows.
+    pub(crate) fn pop_row(&mut self, rows: usize) {
         let each = self.cells.len().checked_div(rows).unwrap_or_default();
         self.cells.truncate(self.cells.len() - each);
     }
 
-    /// The array; one of a column has this many rows.
-    pub(crate) fn finish(mut self, rows: Option<usize>) -> Array {
+    /// Returns the array. `rows` is the number of rows of a column.
+    pub(crate) fn finish(mut self, rows: Option<usize>) -> NestedArray {
         if let (Some(rows), Some(outermost)) = (rows, self.sizes.first_mut()) {
             *outermost = Some(rows);
         }
         let shape = self.sizes.into_iter().map(Option::unwrap_or_default).collect();
-        Array { shape, cells: self.cells, uneven: self.uneven }
+        NestedArray { shape, cells: self.cells, uneven: self.uneven }
     }
 
-    fn read(&mut self, json: &mut Json<'_>, peek: Peek, depth: usize) -> Result<(), Fault> {
+    fn read(&mut self, json: &mut JsonReader<'_>, peek: Peek, depth: usize) -> Result<(), ProtocolError> {
         if peek != Peek::Array {
             if self.uneven.is_some() {
                 return json.skip(peek).map(|_| ());
@@ -93,17 +94,20 @@ impl Builder {
             self.push(cell, json.at(depth));
             return Ok(());
         }
-        if depth == DEEPEST {
-            return Err(Fault::bad_request(format!("arrays nest deeper than {DEEPEST}{}", place(json.at(depth)))));
+        if depth == MAX_DEPTH {
+            return Err(ProtocolError::bad_request(format!(
+                "arrays nest deeper than {MAX_DEPTH}{}",
+                at_indexes(json.at(depth))
+            )));
         }
         let known = self.sizes.get(depth).copied();
         if known.is_none() {
             if self.rank.is_some() {
-                self.refuse("a list is where others are values", json.at(depth));
+                self.mark_uneven("expected a value like the others, got a list", json.at(depth));
             }
             self.sizes.push(None);
         } else if self.rank == Some(depth) {
-            self.refuse("a list is where others are values", json.at(depth));
+            self.mark_uneven("expected a value like the others, got a list", json.at(depth));
         }
         let mut count = 0;
         let mut next = json.first_item()?;
@@ -120,7 +124,8 @@ impl Builder {
                 }
             }
             Some(size) if size != count => {
-                self.refuse(&format!("a list has {count} items where others have {size}"), json.at(depth));
+                let difference = format!("expected a list of {size} items like the others, got {count}");
+                self.mark_uneven(&difference, json.at(depth));
             }
             Some(_) => {}
         }
@@ -131,19 +136,13 @@ impl Builder {
         if *self.rank.get_or_insert(at.len()) == at.len() && self.sizes.len() == at.len() {
             self.cells.push(cell);
         } else {
-            self.refuse("a value is where others are lists", at);
+            self.mark_uneven("expected a list like the others, got a value", at);
         }
     }
 
-    fn refuse(&mut self, why: &str, at: &[usize]) {
+    fn mark_uneven(&mut self, difference: &str, at: &[usize]) {
         if self.uneven.is_none() {
-            self.uneven = Some(format!("{why}{}", place(at)));
+            self.uneven = Some(format!("{difference}{}", at_indexes(at)));
         }
     }
-}
-
-/// Where a value is, for a message: its indexes.
-pub(crate) fn place(at: &[usize]) -> String {
-    let indexes = at.iter().map(|index| format!("[{index}]")).collect::<String>();
-    if indexes.is_empty() { indexes } else { format!(" at {indexes}") }
 }

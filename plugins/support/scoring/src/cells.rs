@@ -1,46 +1,46 @@
-//! Cells in the order in which they were read, in as little memory as their kinds allow. Never converts to a model's type.
+//! The values of a request, stored compactly. Never converts to a model's type.
 
 use std::mem;
 
-use crate::json::excerpt;
-use crate::text::float_repr;
+use crate::message::shorten;
+use crate::python::float_repr;
 
 /// One value of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
-    /// `null`, or `NaN` among values that are no numbers.
+    /// `null`, or `NaN` among values of other types.
     Missing,
     Bool(bool),
     Int(i64),
-    /// The digits of an integer beyond `i64`.
+    /// An integer beyond `i64`: its digits.
     BigInt(Box<str>),
     Float(f64),
     Text(Box<str>),
-    /// An object, which no tensor can hold.
+    /// An object. Tensors cannot hold it.
     Object,
 }
 
-/// Values of a request.
+/// The values of one array or column.
 #[derive(Clone, Debug)]
 pub(crate) enum Cells {
     /// Integers only.
     Ints(Vec<i64>),
-    /// Floats, integers that a float holds exactly, and `NaN` for what is missing.
+    /// Floats, and integers that a float represents exactly. `NaN` is a missing value.
     Floats(Vec<f64>),
-    /// Anything.
+    /// Values of several types.
     Mixed(Vec<Cell>),
-    /// The fields of a CSV file, which may mean a number.
-    Csv(Fields),
+    /// The fields of a CSV file, not parsed yet.
+    Csv(CsvFields),
 }
 
-/// Texts one after another, in one allocation.
+/// The fields of a CSV column in one allocation.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fields {
+pub(crate) struct CsvFields {
     text: String,
     ends: Vec<usize>,
 }
 
-impl Fields {
+impl CsvFields {
     pub(crate) fn push(&mut self, field: &str) {
         self.text.push_str(field);
         self.ends.push(self.text.len());
@@ -59,10 +59,10 @@ impl Fields {
     }
 }
 
-/// `int` as a float, where that changes nothing.
-pub(crate) fn exact(int: i64) -> Option<f64> {
-    const LARGEST: u64 = 1 << f64::MANTISSA_DIGITS;
-    (int.unsigned_abs() <= LARGEST).then_some(int as f64)
+/// Returns `int` as a float if the float represents it exactly.
+fn exact_float(int: i64) -> Option<f64> {
+    const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    (int.unsigned_abs() <= MAX_EXACT).then_some(int as f64)
 }
 
 impl Default for Cells {
@@ -81,8 +81,8 @@ impl Cells {
         }
     }
 
-    /// The values at `first`, `first + step` and so on.
-    pub(crate) fn every(&self, step: usize, first: usize) -> Self {
+    /// Returns the values at `first`, `first + step` and so on.
+    pub(crate) fn select(&self, step: usize, first: usize) -> Self {
         fn pick<T: Clone>(values: &[T], step: usize, first: usize) -> Vec<T> {
             values.iter().skip(first).step_by(step).cloned().collect()
         }
@@ -91,15 +91,15 @@ impl Cells {
             Self::Floats(values) => Self::Floats(pick(values, step, first)),
             Self::Mixed(values) => Self::Mixed(pick(values, step, first)),
             Self::Csv(fields) => {
-                let mut picked = Fields::default();
+                let mut picked = CsvFields::default();
                 fields.iter().skip(first).step_by(step).for_each(|field| picked.push(field));
                 Self::Csv(picked)
             }
         }
     }
 
-    /// A value for a message.
-    pub(crate) fn show(&self, index: usize) -> String {
+    /// Formats a value for a message.
+    pub(crate) fn quote(&self, index: usize) -> String {
         let cell = match self {
             Self::Ints(values) => values.get(index).map(|int| Cell::Int(*int)),
             Self::Floats(values) => values.get(index).map(|float| Cell::Float(*float)),
@@ -113,8 +113,8 @@ impl Cells {
             Some(Cell::Float(float)) if float.is_nan() => "the value".to_owned(),
             Some(Cell::Text(text)) if text.is_empty() => "the value".to_owned(),
             Some(Cell::Float(float)) => format!("`{}`", float_repr(float)),
-            Some(Cell::BigInt(digits)) => format!("`{}`", excerpt(&digits)),
-            Some(Cell::Text(text)) => format!("`{:?}`", excerpt(&text)),
+            Some(Cell::BigInt(digits)) => format!("`{}`", shorten(&digits)),
+            Some(Cell::Text(text)) => format!("`{:?}`", shorten(&text)),
         }
     }
 
@@ -132,10 +132,10 @@ impl Cells {
             (Self::Ints(values), Cell::Int(int)) => values.push(int),
             (Self::Floats(values), Cell::Float(float)) => values.push(float),
             (Self::Floats(values), Cell::Missing) => values.push(f64::NAN),
-            (Self::Floats(values), Cell::Int(int)) if exact(int).is_some() => values.extend(exact(int)),
+            (Self::Floats(values), Cell::Int(int)) if exact_float(int).is_some() => values.extend(exact_float(int)),
             (Self::Mixed(values), cell) => values.push(cell),
             (Self::Ints(values), cell @ (Cell::Float(_) | Cell::Missing)) => {
-                if let Some(floats) = values.iter().map(|int| exact(*int)).collect() {
+                if let Some(floats) = values.iter().map(|int| exact_float(*int)).collect() {
                     *self = Self::Floats(floats);
                 } else {
                     *self = Self::Mixed(mem::take(self).into_mixed());
@@ -149,7 +149,7 @@ impl Cells {
         }
     }
 
-    /// The cells as those that may be anything.
+    /// Converts every value to a [`Cell`].
     fn into_mixed(self) -> Vec<Cell> {
         match self {
             Self::Ints(values) => values.into_iter().map(Cell::Int).collect(),

@@ -1,63 +1,67 @@
-//! Enforces a signature of columns: MLflow's rules on names and shapes. It converts no value itself.
+//! Matches a request with a signature of columns: MLflow's rules on names and shapes. Values are converted in `convert`.
 
 use std::collections::HashMap;
 
-use crate::array::Array;
-use crate::convert::{Target, infer, tensor};
-use crate::fault::{Fault, Kind};
-use crate::frame::{Column, Frame, Label};
-use crate::json::{excerpt, listing};
-use crate::read::Inputs;
-use crate::request::Data;
+use crate::array::NestedArray;
+use crate::convert::{ConversionTarget, infer_tensor, to_tensor};
+use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::frame::{ColumnLabel, Frame, FrameColumn};
+use crate::inputs::Inputs;
+use crate::message::{quote_names, shorten};
+use crate::request::RequestData;
 use crate::signature::{ColumnSpec, ColumnType};
 use crate::tensor::Tensor;
 
-/// The columns of a signature, from a request.
-pub(crate) fn enforce(data: Data, specs: &[ColumnSpec]) -> Result<Inputs, Fault> {
-    // Bytes are base64 in dataframes only.
-    let is_base64 = matches!(data, Data::Frame(_));
+/// Returns the columns of the signature from a request.
+pub(crate) fn enforce(data: RequestData, specs: &[ColumnSpec]) -> Result<Inputs, ProtocolError> {
+    // Only dataframes write bytes as base64.
+    let is_base64 = matches!(data, RequestData::Frame(_));
     let columns = match data {
-        Data::Frame(Frame { columns, .. }) | Data::Instances(Frame { columns, .. }) => columns,
-        Data::Records(Frame { columns, .. }) => columns,
-        Data::Named(arrays) => {
-            let has_lists = |spec: &ColumnSpec| matches!(spec.kind, ColumnType::Array(_) | ColumnType::Other(_));
-            let is_row = specs.iter().any(has_lists);
-            let columns = arrays.into_iter().map(|(name, data)| Column { label: Label::Name(name), data });
-            if is_row { columns.map(one_row).collect() } else { of_one_length(columns.collect())? }
+        RequestData::Frame(Frame { columns, .. }) | RequestData::Instances(Frame { columns, .. }) => columns,
+        RequestData::Records(Frame { columns, .. }) => columns,
+        RequestData::Named(arrays) => {
+            let takes_lists = |spec: &ColumnSpec| matches!(spec.kind, ColumnType::Array(_) | ColumnType::Other(_));
+            let is_row = specs.iter().any(takes_lists);
+            let columns = arrays.into_iter().map(|(name, data)| FrameColumn { label: ColumnLabel::Name(name), data });
+            if is_row { columns.map(into_single_row).collect() } else { with_equal_lengths(columns.collect())? }
         }
-        Data::Array(array) => from_array(array, specs)?,
+        RequestData::Array(array) => from_array(array, specs)?,
     };
     let columns = match specs.iter().all(|spec| spec.name.is_none()) {
-        true => by_place(columns, specs, is_base64)?,
+        true => by_position(columns, specs, is_base64)?,
         false => by_name(columns, specs, is_base64)?,
     };
     Ok(Inputs::Frame(columns))
 }
 
-fn by_name(columns: Vec<Column>, specs: &[ColumnSpec], is_base64: bool) -> Result<Vec<(String, Tensor)>, Fault> {
+fn by_name(
+    columns: Vec<FrameColumn>,
+    specs: &[ColumnSpec],
+    is_base64: bool,
+) -> Result<Vec<(String, Tensor)>, ProtocolError> {
     let labels: Vec<_> = columns.iter().map(|column| column.label.text().to_owned()).collect();
-    let mut given: HashMap<String, Vec<Array>> = HashMap::new();
+    let mut by_name: HashMap<String, Vec<NestedArray>> = HashMap::new();
     for column in columns {
-        if let Label::Name(name) = column.label {
-            given.entry(name).or_default().push(column.data);
+        if let ColumnLabel::Name(name) = column.label {
+            by_name.entry(name).or_default().push(column.data);
         }
     }
     let names = || specs.iter().filter_map(|spec| Some((spec.name.as_deref()?, spec)));
-    let missing: Vec<_> = names().filter(|(name, spec)| spec.required && !given.contains_key(*name)).collect();
+    let missing: Vec<_> = names().filter(|(name, spec)| spec.required && !by_name.contains_key(*name)).collect();
     if !missing.is_empty() {
-        return Err(Fault::schema(format!(
-            "the model takes {}, which the request lacks: it has {}",
-            listing(missing.iter().map(|(name, _)| *name)),
-            listing(labels.iter().map(String::as_str)),
+        return Err(ProtocolError::schema(format!(
+            "the request lacks {}, which the model takes: it has {}",
+            quote_names(missing.iter().map(|(name, _)| *name)),
+            quote_names(labels.iter().map(String::as_str)),
         )));
     }
     let mut taken = Vec::with_capacity(specs.len());
     for (name, spec) in names() {
-        let mut arrays = given.remove(name).unwrap_or_default();
+        let mut arrays = by_name.remove(name).unwrap_or_default();
         if arrays.len() > 1 {
-            return Err(Fault::bad_request(format!(
+            return Err(ProtocolError::bad_request(format!(
                 "the request has column `{}` {} times",
-                excerpt(name),
+                shorten(name),
                 arrays.len()
             )));
         }
@@ -68,13 +72,17 @@ fn by_name(columns: Vec<Column>, specs: &[ColumnSpec], is_base64: bool) -> Resul
     Ok(taken)
 }
 
-/// Columns without names are only counted; what is too much is ignored, as in MLflow.
-fn by_place(columns: Vec<Column>, specs: &[ColumnSpec], is_base64: bool) -> Result<Vec<(String, Tensor)>, Fault> {
+/// Matches columns without names by position. Surplus columns are ignored, as in MLflow.
+fn by_position(
+    columns: Vec<FrameColumn>,
+    specs: &[ColumnSpec],
+    is_base64: bool,
+) -> Result<Vec<(String, Tensor)>, ProtocolError> {
     if columns.len() < specs.len() {
-        let (expected, given) = (specs.len(), columns.len());
-        return Err(Fault::schema(format!("the model takes {expected} columns, and the request has {given}")));
+        let (expected, actual) = (specs.len(), columns.len());
+        return Err(ProtocolError::schema(format!("expected {expected} columns, the request has {actual}")));
     }
-    let column = |(column, spec): (Column, &ColumnSpec)| {
+    let column = |(column, spec): (FrameColumn, &ColumnSpec)| {
         let name = column.label.into_text();
         let tensor = convert(column.data, spec, &name, is_base64)?;
         Ok((name, tensor))
@@ -82,19 +90,19 @@ fn by_place(columns: Vec<Column>, specs: &[ColumnSpec], is_base64: bool) -> Resu
     columns.into_iter().zip(specs).map(column).collect()
 }
 
-fn convert(array: Array, spec: &ColumnSpec, name: &str, is_base64: bool) -> Result<Tensor, Fault> {
-    let target = Target { is_base64, ..Target::column(name) };
+fn convert(array: NestedArray, spec: &ColumnSpec, name: &str, is_base64: bool) -> Result<Tensor, ProtocolError> {
+    let target = ConversionTarget { is_base64, ..ConversionTarget::column(name) };
     let (mut kind, mut rank) = (&spec.kind, 1);
     while let ColumnType::Array(items) = kind {
         (kind, rank) = (items, rank + 1);
     }
     let scalar = match kind {
-        ColumnType::Any if rank == 1 => return infer(array, target),
+        ColumnType::Any if rank == 1 => return infer_tensor(array, target),
         ColumnType::Scalar(scalar) => *scalar,
-        ColumnType::Any | ColumnType::Array(_) => return infer(array, target),
+        ColumnType::Any | ColumnType::Array(_) => return infer_tensor(array, target),
         ColumnType::Other(kind) => {
-            return Err(Fault::invalid(format!(
-                "{} is `{kind}` in the model's signature, which no tensor can hold",
+            return Err(ProtocolError::invalid(format!(
+                "{} is `{kind}` in the model's signature, which this target does not support",
                 target.subject(),
             )));
         }
@@ -106,25 +114,26 @@ fn convert(array: Array, spec: &ColumnSpec, name: &str, is_base64: bool) -> Resu
             1 => "a list".to_owned(),
             deep => format!("lists {deep} deep"),
         };
-        let kind = if is_base64 { Kind::BadRequest } else { Kind::Schema };
-        let (given, wanted) = (lists(array.shape.len()), lists(rank));
+        let kind = if is_base64 { ProtocolErrorKind::BadRequest } else { ProtocolErrorKind::Schema };
+        let (actual, wanted) = (lists(array.shape.len()), lists(rank));
         let subject = target.subject();
-        return Err(Fault::new(
+        return Err(ProtocolError::new(
             kind,
-            format!("{subject} has {given} in a row, and the model takes {wanted} of `{expected}`"),
+            format!("{subject} has {actual} in a row; the model takes {wanted} of `{expected}`"),
         ));
     }
-    tensor(array, scalar.dtype(), Target { expected, ..target })
+    to_tensor(array, scalar.dtype(), ConversionTarget { expected, ..target })
 }
 
-fn one_row(column: Column) -> Column {
-    Column { data: column.data.in_a_list(), ..column }
+fn into_single_row(column: FrameColumn) -> FrameColumn {
+    FrameColumn { data: column.data.into_single_row(), ..column }
 }
 
-/// Columns of one length; beside lists of one item a value stands for such a list, as in pandas.
-fn of_one_length(columns: Vec<Column>) -> Result<Vec<Column>, Fault> {
+/// Checks that all columns have the same length. If every list has one item, a value stands for a list of one item, as in
+/// pandas.
+fn with_equal_lengths(columns: Vec<FrameColumn>) -> Result<Vec<FrameColumn>, ProtocolError> {
     let is_one_row = columns.iter().all(|column| column.data.shape.first().is_none_or(|rows| *rows == 1));
-    let row = |column: Column| if column.data.shape.is_empty() { one_row(column) } else { column };
+    let row = |column: FrameColumn| if column.data.shape.is_empty() { into_single_row(column) } else { column };
     if is_one_row {
         return Ok(columns.into_iter().map(row).collect());
     }
@@ -132,36 +141,37 @@ fn of_one_length(columns: Vec<Column>) -> Result<Vec<Column>, Fault> {
     let Some((first, expected)) = lengths.next() else { return Ok(columns) };
     let length =
         |length: Option<&usize>| length.map_or_else(|| "one value".to_owned(), |length| format!("{length} rows"));
-    match lengths.find(|(_, given)| *given != expected) {
+    match lengths.find(|(_, actual)| *actual != expected) {
         None => Ok(columns),
-        Some((other, given)) => Err(Fault::schema(format!(
+        Some((other, actual)) => Err(ProtocolError::schema(format!(
             "column `{}` has {}, and column `{}` has {}",
-            excerpt(first),
+            shorten(first),
             length(expected),
-            excerpt(other),
-            length(given),
+            shorten(other),
+            length(actual),
         ))),
     }
 }
 
-/// The columns in a list or a value without names.
-fn from_array(array: Array, specs: &[ColumnSpec]) -> Result<Vec<Column>, Fault> {
+/// Returns the columns of a list or value without names.
+fn from_array(array: NestedArray, specs: &[ColumnSpec]) -> Result<Vec<FrameColumn>, ProtocolError> {
     if let [spec] = specs {
-        let label = spec.name.clone().map_or_else(|| Label::Other("0".to_owned()), Label::Name);
+        let label = spec.name.clone().map_or_else(|| ColumnLabel::Other("0".to_owned()), ColumnLabel::Name);
         let mut depth = 0;
         let mut kind = &spec.kind;
         while let ColumnType::Array(items) = kind {
             (kind, depth) = (items, depth + 1);
         }
-        let data = if array.shape.len() <= depth { array.in_a_list() } else { array };
-        return Ok(vec![Column { label, data }]);
+        let data = if array.shape.len() <= depth { array.into_single_row() } else { array };
+        return Ok(vec![FrameColumn { label, data }]);
     }
     if specs.iter().all(|spec| spec.name.is_none()) && array.shape.len() == 2 {
-        let column = |(place, data): (usize, Array)| Column { label: Label::Other(place.to_string()), data };
+        let column =
+            |(index, data): (usize, NestedArray)| FrameColumn { label: ColumnLabel::Other(index.to_string()), data };
         return Ok(array.into_columns(specs.len()).into_iter().enumerate().map(column).collect());
     }
-    Err(Fault::schema(format!(
-        "the model takes {} columns, and the request has a list without names: use `dataframe_split`",
+    Err(ProtocolError::schema(format!(
+        "expected {} columns, the request has a list without names: use `dataframe_split`",
         specs.len(),
     )))
 }

@@ -1,64 +1,69 @@
-//! Values as a tensor of one type. It decides nothing about columns and shapes.
+//! Converts values to a tensor of one type. Names and shapes are checked in `columns` and `tensors`.
 
 use half::f16;
 use ndarray::{ArrayD, IxDyn};
 
-use crate::array::{Array, place};
+use crate::array::NestedArray;
+use crate::cell_error::{CellError, CellResult};
 use crate::cells::{Cell, Cells};
-use crate::element::{Base64, Converted, Element, Nanoseconds, Refusal, Utf8};
-use crate::fault::{Fault, Kind};
-use crate::json::excerpt;
+use crate::element::{Base64, Nanoseconds, TensorElement, Utf8};
+use crate::error::{ProtocolError, ProtocolErrorKind};
+use crate::message::{at_indexes, shorten};
 use crate::tensor::{DType, Tensor};
 use crate::text::{csv_bool, is_missing, python_float, python_int};
 
-/// What values are for, in messages and where its kind decides.
+/// The column or input that values are converted for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Target<'a> {
-    /// Its name, where it has one.
+pub(crate) struct ConversionTarget<'a> {
+    /// The name, if it has one.
     pub(crate) name: Option<&'a str>,
-    /// Whether it is a column, whose outermost dimension is rows.
+    /// True for a column, whose outermost dimension is the rows.
     pub(crate) is_column: bool,
-    /// Whether bytes are written as base64.
+    /// True if bytes are written as base64.
     pub(crate) is_base64: bool,
-    /// What the signature calls the type.
+    /// The signature's name of the type.
     pub(crate) expected: &'a str,
 }
 
-impl<'a> Target<'a> {
-    /// A column of a dataframe; the type is not known yet.
+impl<'a> ConversionTarget<'a> {
+    /// Returns the target for a column of a dataframe, without a type.
     pub(crate) fn column(name: &'a str) -> Self {
         Self { name: Some(name), is_column: true, is_base64: false, expected: "" }
     }
 
-    /// An input that is one tensor; the type is not known yet.
+    /// Returns the target for an input that is one tensor, without a type.
     pub(crate) fn input(name: Option<&'a str>) -> Self {
         Self { name, is_column: false, is_base64: false, expected: "" }
     }
 
-    /// What it is, for a message.
+    /// Names the column or input in a message.
     pub(crate) fn subject(&self) -> String {
         let kind = if self.is_column { "column" } else { "input" };
-        self.name.map_or_else(|| format!("the {kind}"), |name| format!("{kind} `{}`", excerpt(name)))
+        self.name.map_or_else(|| format!("the {kind}"), |name| format!("{kind} `{}`", shorten(name)))
     }
 
-    /// Where a value is, for a message.
-    fn place(&self, shape: &[usize], mut index: usize) -> String {
+    /// Describes the position of a value in a message.
+    fn locate(&self, shape: &[usize], mut index: usize) -> String {
         let mut at = vec![0; shape.len()];
         for (at, size) in at.iter_mut().zip(shape).rev() {
             *at = index.checked_rem(*size).unwrap_or_default();
             index = index.checked_div(*size).unwrap_or_default();
         }
         match at.split_first() {
-            Some((row, rest)) if self.is_column => format!("{}, row {row}{}", self.subject(), place(rest)),
-            _ => format!("{}{}", self.subject(), place(&at)),
+            Some((row, rest)) if self.is_column => format!("{}, row {row}{}", self.subject(), at_indexes(rest)),
+            _ => format!("{}{}", self.subject(), at_indexes(&at)),
         }
     }
 }
 
-/// The values as a tensor of this type.
-pub(crate) fn tensor(array: Array, dtype: DType, target: Target<'_>) -> Result<Tensor, Fault> {
-    if let Some(why) = &array.uneven {
-        return Err(Fault::bad_request(format!("{} is no array: {why}", target.subject())));
+/// Converts the values to a tensor of this type.
+pub(crate) fn to_tensor(
+    array: NestedArray,
+    dtype: DType,
+    target: ConversionTarget<'_>,
+) -> Result<Tensor, ProtocolError> {
+    if let Some(difference) = &array.uneven {
+        return Err(ProtocolError::bad_request(format!("{} is not an array: {difference}", target.subject())));
     }
     Ok(match dtype {
         DType::Bool => Tensor::Bool(elements(&array, target)?),
@@ -88,44 +93,45 @@ pub(crate) fn tensor(array: Array, dtype: DType, target: Target<'_>) -> Result<T
     })
 }
 
-fn elements<T: Element>(array: &Array, target: Target<'_>) -> Result<ArrayD<T>, Fault> {
+fn elements<T: TensorElement>(array: &NestedArray, target: ConversionTarget<'_>) -> Result<ArrayD<T>, ProtocolError> {
     let values = match &array.cells {
-        Cells::Ints(values) => all(values.iter(), |int| T::from_int(*int)),
-        Cells::Floats(values) => all(values.iter(), |float| T::from_float(*float)),
-        Cells::Mixed(values) => all(values.iter(), T::from_cell),
-        Cells::Csv(fields) => all(fields.iter(), T::from_field),
+        Cells::Ints(values) => convert_all(values.iter(), |int| T::from_int(*int)),
+        Cells::Floats(values) => convert_all(values.iter(), |float| T::from_float(*float)),
+        Cells::Mixed(values) => convert_all(values.iter(), T::from_cell),
+        Cells::Csv(fields) => convert_all(fields.iter(), T::from_field),
     };
-    let values = values.map_err(|(index, refusal)| {
-        let place = target.place(&array.shape, index);
-        let (kind, why) = match refusal {
-            Refusal::Changed(why) => (Kind::InvalidParameter, why),
-            Refusal::Unreadable(why) => (Kind::BadRequest, why),
-            Refusal::Zone => (Kind::Schema, "has a time zone"),
+    let values = values.map_err(|(index, error)| {
+        let position = target.locate(&array.shape, index);
+        let (kind, reason) = match error {
+            CellError::Lossy(reason) => (ProtocolErrorKind::InvalidParameter, reason),
+            CellError::Invalid(reason) => (ProtocolErrorKind::BadRequest, reason),
+            CellError::TimeZone => (ProtocolErrorKind::Schema, "has a time zone"),
         };
-        let value = array.cells.show(index);
-        Fault::new(kind, format!("{place}: {value} {why}; the model takes `{}`", target.expected))
+        let value = array.cells.quote(index);
+        ProtocolError::new(kind, format!("{position}: {value} {reason}; the model takes `{}`", target.expected))
     })?;
     shaped(&array.shape, values)
 }
 
-/// Every value converted, or the index of the first that cannot be.
-fn all<V, T>(
+/// Converts every value, or returns the index and the error of the first that fails.
+fn convert_all<V, T>(
     values: impl ExactSizeIterator<Item = V>,
-    convert: impl Fn(V) -> Converted<T>,
-) -> Result<Vec<T>, (usize, Refusal)> {
+    convert: impl Fn(V) -> CellResult<T>,
+) -> Result<Vec<T>, (usize, CellError)> {
     let mut converted = Vec::with_capacity(values.len());
     for (index, value) in values.enumerate() {
-        converted.push(convert(value).map_err(|refusal| (index, refusal))?);
+        converted.push(convert(value).map_err(|error| (index, error))?);
     }
     Ok(converted)
 }
 
-fn shaped<T>(shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>, Fault> {
-    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| Fault::bad_request(format!("no array: {error}")))
+fn shaped<T>(shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>, ProtocolError> {
+    ArrayD::from_shape_vec(IxDyn(shape), values)
+        .map_err(|error| ProtocolError::bad_request(format!("failed to build an array: {error}")))
 }
 
-/// The values as a tensor of the type that pandas and numpy would find.
-pub(crate) fn infer(array: Array, target: Target<'_>) -> Result<Tensor, Fault> {
+/// Converts the values to a tensor of the type that pandas and numpy infer.
+pub(crate) fn infer_tensor(array: NestedArray, target: ConversionTarget<'_>) -> Result<Tensor, ProtocolError> {
     let dtype = match &array.cells {
         cells if cells.len() == 0 => DType::Float64,
         Cells::Ints(_) => DType::Int64,
@@ -133,10 +139,10 @@ pub(crate) fn infer(array: Array, target: Target<'_>) -> Result<Tensor, Fault> {
         Cells::Mixed(cells) => mixed_dtype(cells),
         Cells::Csv(fields) => field_dtype(fields.iter()),
     };
-    tensor(array, dtype, Target { expected: dtype.name(), ..target })
+    to_tensor(array, dtype, ConversionTarget { expected: dtype.name(), ..target })
 }
 
-/// Text wins over numbers, floats over integers, and numbers over truth values.
+/// Returns the type that holds all cells: strings before floats before integers before booleans.
 fn mixed_dtype(cells: &[Cell]) -> DType {
     let any = |is: fn(&Cell) -> bool| cells.iter().any(is);
     if any(|cell| matches!(cell, Cell::Text(_) | Cell::Object)) {
@@ -158,7 +164,7 @@ fn field_dtype<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> DType {
     } else if fields.clone().all(|field| field.trim().parse::<u64>().is_ok()) {
         DType::UInt64
     } else if fields.clone().all(|field| python_int(field).is_some()) {
-        // No type holds them all, and a float would round them.
+        // No integer type holds all of them, and floats would round them.
         DType::String
     } else if fields.clone().all(|field| is_missing(field) || python_float(field).is_some()) {
         DType::Float64

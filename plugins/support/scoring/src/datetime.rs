@@ -1,15 +1,15 @@
-//! Times as pandas reads them: ISO 8601, a date alone, and month first. Never with a time zone, which MLflow refuses.
+//! Parses times as pandas does: ISO 8601, a date alone, and month first. Rejects time zones, as MLflow does.
 
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{Date, PrimitiveDateTime, Time};
 
-use crate::element::{Converted, Refusal};
+use crate::cell_error::{CellError, CellResult};
 
-const UNREADABLE: Refusal = Refusal::Unreadable("is no time such as `2024-01-02T03:04:05`");
+const UNREADABLE: CellError = CellError::Invalid("is not a time such as `2024-01-02T03:04:05`");
 
-/// Nanoseconds from 1970 to a time.
-pub(crate) fn nanoseconds(text: &str) -> Converted<i64> {
+/// Returns the nanoseconds since 1970.
+pub(crate) fn nanoseconds(text: &str) -> CellResult<i64> {
     let text = text.trim();
     let (date, time) = match text.find(['T', ' ']) {
         None => (text, None),
@@ -19,12 +19,12 @@ pub(crate) fn nanoseconds(text: &str) -> Converted<i64> {
     let time = match time {
         None => Time::MIDNIGHT,
         Some(time) if time.ends_with(['Z', 'z']) || time.contains(['+', '-']) => {
-            return Err(Refusal::Zone);
+            return Err(CellError::TimeZone);
         }
         Some(time) => time_of(time).ok_or(UNREADABLE)?,
     };
     let nanoseconds = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos();
-    i64::try_from(nanoseconds).map_err(|_out_of_range| Refusal::Unreadable("is not between 1678 and 2261"))
+    i64::try_from(nanoseconds).map_err(|_out_of_range| CellError::Invalid("is not between 1678 and 2261"))
 }
 
 fn date_of(text: &str) -> Option<Date> {

@@ -1,44 +1,33 @@
-//! One value as an element of a tensor: MLflow's conversions, without those that change a value silently.
+//! Converts one value to an element of a tensor: MLflow's conversions, except those that change the value.
 
-use crate::cells::Cell;
-use crate::datetime;
-use crate::text::{self, float_repr};
 use half::f16;
 
-/// Why a value is no element: the end of a sentence that starts with the value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// MLflow takes it and feeds another value to the model.
-    Changed(&'static str),
-    /// MLflow refuses it too.
-    Unreadable(&'static str),
-    /// It is a time with a time zone.
-    Zone,
-}
+use crate::cell_error::{CellError, CellResult};
+use crate::cells::Cell;
+use crate::python::float_repr;
+use crate::{datetime, text};
 
-pub(crate) type Converted<T> = Result<T, Refusal>;
+const BEYOND: CellError = CellError::Lossy("is beyond its range");
+const FRACTION: CellError = CellError::Lossy("has a fraction");
+const MISSING: CellError = CellError::Invalid("is missing");
+const NOT_A_NUMBER: CellError = CellError::Invalid("is not a number");
+const OBJECT: CellError = CellError::Invalid("is an object");
+const WRONG_TYPE: CellError = CellError::Invalid("has the wrong type");
 
-const BEYOND: Refusal = Refusal::Changed("is beyond its range");
-const FRACTION: Refusal = Refusal::Changed("has a fraction");
-const MISSING: Refusal = Refusal::Unreadable("is missing");
-const NO_NUMBER: Refusal = Refusal::Unreadable("is no number");
-const OBJECT: Refusal = Refusal::Unreadable("is an object");
-const WRONG_KIND: Refusal = Refusal::Unreadable("is of another kind");
+/// An element type of tensors.
+pub(crate) trait TensorElement: Sized {
+    fn from_int(int: i64) -> CellResult<Self>;
 
-/// What a tensor can hold.
-pub(crate) trait Element: Sized {
-    fn from_int(int: i64) -> Converted<Self>;
+    /// Converts a float; `NaN` is a missing value.
+    fn from_float(float: f64) -> CellResult<Self>;
 
-    /// From a float; `NaN` is what is missing.
-    fn from_float(float: f64) -> Converted<Self>;
+    /// Converts a value other than a float or an integer within `i64`.
+    fn from_other(cell: &Cell) -> CellResult<Self>;
 
-    /// From what is neither an integer within `i64` nor a float.
-    fn from_other(cell: &Cell) -> Converted<Self>;
+    /// Converts a field of a CSV file.
+    fn from_field(field: &str) -> CellResult<Self>;
 
-    /// From a field of a CSV file.
-    fn from_field(field: &str) -> Converted<Self>;
-
-    fn from_cell(cell: &Cell) -> Converted<Self> {
+    fn from_cell(cell: &Cell) -> CellResult<Self> {
         match cell {
             Cell::Int(int) => Self::from_int(*int),
             Cell::Float(float) => Self::from_float(*float),
@@ -47,37 +36,37 @@ pub(crate) trait Element: Sized {
     }
 }
 
-/// Declares the integers.
+/// Implements [`TensorElement`] for integers.
 macro_rules! integers {
     ($($type:ident)*) => {
-        $(impl Element for $type {
-            fn from_int(int: i64) -> Converted<Self> {
+        $(impl TensorElement for $type {
+            fn from_int(int: i64) -> CellResult<Self> {
                 Self::try_from(int).map_err(|_out_of_range| BEYOND)
             }
 
-            fn from_float(float: f64) -> Converted<Self> {
-                let why = if float.is_nan() { MISSING } else if float.is_infinite() { BEYOND } else { FRACTION };
-                text::integer(float).ok_or(why)?.try_into().map_err(|_out_of_range| BEYOND)
+            fn from_float(float: f64) -> CellResult<Self> {
+                let reason = if float.is_nan() { MISSING } else if float.is_infinite() { BEYOND } else { FRACTION };
+                text::integer(float).ok_or(reason)?.try_into().map_err(|_out_of_range| BEYOND)
             }
 
-            fn from_other(cell: &Cell) -> Converted<Self> {
+            fn from_other(cell: &Cell) -> CellResult<Self> {
                 match cell {
                     Cell::Bool(truth) => Ok(Self::from(*truth)),
                     Cell::BigInt(text) | Cell::Text(text) => {
-                        text::python_int(text).ok_or(NO_NUMBER)?.try_into().map_err(|_out_of_range| BEYOND)
+                        text::python_int(text).ok_or(NOT_A_NUMBER)?.try_into().map_err(|_out_of_range| BEYOND)
                     }
                     Cell::Object => Err(OBJECT),
                     _ => Err(MISSING),
                 }
             }
 
-            fn from_field(field: &str) -> Converted<Self> {
+            fn from_field(field: &str) -> CellResult<Self> {
                 if text::is_missing(field) {
                     return Err(MISSING);
                 }
                 match text::python_int(field) {
                     Some(int) => int.try_into().map_err(|_out_of_range| BEYOND),
-                    // pandas reads `1.0` here, as no text in JSON may be.
+                    // pandas reads `1.0` as an integer in CSV; a JSON string is not read so.
                     None => Self::from_float(finite(field, text::csv_float(field))?),
                 }
             }
@@ -87,21 +76,21 @@ macro_rules! integers {
 
 integers! { i8 i16 i32 i64 u8 u16 u32 u64 }
 
-/// Declares the floats: from `f64`, which rounds, and refuses what becomes infinite.
+/// Implements [`TensorElement`] for floats: rounds an `f64`, and fails if the result is infinite.
 macro_rules! floats {
     ($($type:ident $convert:expr),* $(,)?) => {
-        $(impl Element for $type {
-            fn from_int(int: i64) -> Converted<Self> {
+        $(impl TensorElement for $type {
+            fn from_int(int: i64) -> CellResult<Self> {
                 Self::from_float(int as f64)
             }
 
-            fn from_float(float: f64) -> Converted<Self> {
+            fn from_float(float: f64) -> CellResult<Self> {
                 let convert: fn(f64) -> Self = $convert;
                 let converted = convert(float);
                 if converted.is_infinite() && float.is_finite() { Err(BEYOND) } else { Ok(converted) }
             }
 
-            fn from_other(cell: &Cell) -> Converted<Self> {
+            fn from_other(cell: &Cell) -> CellResult<Self> {
                 match cell {
                     Cell::Bool(truth) => Self::from_float(f64::from(u8::from(*truth))),
                     Cell::BigInt(text) => {
@@ -113,7 +102,7 @@ macro_rules! floats {
                 }
             }
 
-            fn from_field(field: &str) -> Converted<Self> {
+            fn from_field(field: &str) -> CellResult<Self> {
                 if text::is_missing(field) {
                     return Self::from_float(f64::NAN);
                 }
@@ -123,10 +112,10 @@ macro_rules! floats {
     };
 }
 
-/// The float that a text was read as; digits that are read as infinite are refused.
-fn finite(text: &str, float: Option<f64>) -> Converted<f64> {
+/// Checks the float that a text was parsed to. Fails if digits were parsed as infinite.
+fn finite(text: &str, float: Option<f64>) -> CellResult<f64> {
     match float {
-        None => Err(NO_NUMBER),
+        None => Err(NOT_A_NUMBER),
         Some(float) if float.is_infinite() && text.contains(|character: char| character.is_ascii_digit()) => {
             Err(BEYOND)
         }
@@ -134,7 +123,10 @@ fn finite(text: &str, float: Option<f64>) -> Converted<f64> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the nearest float; one that became infinite is refused")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounds to the nearest float; the caller rejects an infinite result"
+)]
 fn to_f32(float: f64) -> f32 {
     float as f32
 }
@@ -145,108 +137,108 @@ floats! {
     f64 |float| float,
 }
 
-impl Element for bool {
-    fn from_int(int: i64) -> Converted<Self> {
+impl TensorElement for bool {
+    fn from_int(int: i64) -> CellResult<Self> {
         match int {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(Refusal::Changed("is neither 0 nor 1")),
+            _ => Err(CellError::Lossy("is neither 0 nor 1")),
         }
     }
 
-    fn from_float(float: f64) -> Converted<Self> {
+    fn from_float(float: f64) -> CellResult<Self> {
         match text::integer(float) {
             Some(int) if (0..=1).contains(&int) => Ok(int == 1),
-            None if float.is_nan() => Err(Refusal::Changed("is missing")),
-            _ => Err(Refusal::Changed("is neither 0 nor 1")),
+            None if float.is_nan() => Err(CellError::Lossy("is missing")),
+            _ => Err(CellError::Lossy("is neither 0 nor 1")),
         }
     }
 
-    fn from_other(cell: &Cell) -> Converted<Self> {
+    fn from_other(cell: &Cell) -> CellResult<Self> {
         match cell {
             Cell::Bool(truth) => Ok(*truth),
-            Cell::Text(_) => Err(Refusal::Changed("is text")),
-            Cell::BigInt(_) => Err(Refusal::Changed("is neither 0 nor 1")),
+            Cell::Text(_) => Err(CellError::Lossy("is a string")),
+            Cell::BigInt(_) => Err(CellError::Lossy("is neither 0 nor 1")),
             Cell::Object => Err(OBJECT),
-            _ => Err(Refusal::Changed("is missing")),
+            _ => Err(CellError::Lossy("is missing")),
         }
     }
 
-    fn from_field(field: &str) -> Converted<Self> {
+    fn from_field(field: &str) -> CellResult<Self> {
         match field {
             "0" => Ok(false),
             "1" => Ok(true),
-            _ => text::csv_bool(field).ok_or(Refusal::Unreadable("is neither `True` nor `False`")),
+            _ => text::csv_bool(field).ok_or(CellError::Invalid("is neither `True` nor `False`")),
         }
     }
 }
 
-impl Element for String {
-    fn from_int(int: i64) -> Converted<Self> {
+impl TensorElement for String {
+    fn from_int(int: i64) -> CellResult<Self> {
         Ok(int.to_string())
     }
 
-    fn from_float(float: f64) -> Converted<Self> {
+    fn from_float(float: f64) -> CellResult<Self> {
         if float.is_nan() { Self::from_other(&Cell::Missing) } else { Ok(float_repr(float)) }
     }
 
-    fn from_other(cell: &Cell) -> Converted<Self> {
+    fn from_other(cell: &Cell) -> CellResult<Self> {
         match cell {
             Cell::Bool(truth) => Ok(if *truth { "True" } else { "False" }.to_owned()),
             Cell::BigInt(text) | Cell::Text(text) => Ok(text.as_ref().to_owned()),
             Cell::Object => Err(OBJECT),
-            _ => Err(Refusal::Changed("is missing, and would be the text `None` or `nan`")),
+            _ => Err(CellError::Lossy("is missing, and would be the text `None` or `nan`")),
         }
     }
 
-    fn from_field(field: &str) -> Converted<Self> {
+    fn from_field(field: &str) -> CellResult<Self> {
         Ok(field.to_owned())
     }
 }
 
-/// Bytes that are written as base64, in dataframes.
+/// Bytes written as base64, in dataframes.
 #[derive(Clone)]
 pub(crate) struct Base64(pub(super) Vec<u8>);
 
-impl Element for Base64 {
-    fn from_int(_: i64) -> Converted<Self> {
-        Err(WRONG_KIND)
+impl TensorElement for Base64 {
+    fn from_int(_: i64) -> CellResult<Self> {
+        Err(WRONG_TYPE)
     }
 
-    fn from_float(_: f64) -> Converted<Self> {
-        Err(WRONG_KIND)
+    fn from_float(_: f64) -> CellResult<Self> {
+        Err(WRONG_TYPE)
     }
 
-    fn from_other(cell: &Cell) -> Converted<Self> {
+    fn from_other(cell: &Cell) -> CellResult<Self> {
         match cell {
             Cell::Text(text) => Self::from_field(text),
-            _ => Err(WRONG_KIND),
+            _ => Err(WRONG_TYPE),
         }
     }
 
-    fn from_field(field: &str) -> Converted<Self> {
+    fn from_field(field: &str) -> CellResult<Self> {
         text::base64(field).map(Self)
     }
 }
 
-/// Bytes that are written as text, in `inputs` and `instances`.
+/// Bytes written as text, in `inputs` and `instances`.
 #[derive(Clone)]
 pub(crate) struct Utf8(pub(super) Vec<u8>);
 
-impl Element for Utf8 {
-    fn from_int(int: i64) -> Converted<Self> {
+impl TensorElement for Utf8 {
+    fn from_int(int: i64) -> CellResult<Self> {
         String::from_int(int).map(|text| Self(text.into_bytes()))
     }
 
-    fn from_float(float: f64) -> Converted<Self> {
+    fn from_float(float: f64) -> CellResult<Self> {
         String::from_float(float).map(|text| Self(text.into_bytes()))
     }
 
-    fn from_other(cell: &Cell) -> Converted<Self> {
+    fn from_other(cell: &Cell) -> CellResult<Self> {
         String::from_other(cell).map(|text| Self(text.into_bytes()))
     }
 
-    fn from_field(field: &str) -> Converted<Self> {
+    fn from_field(field: &str) -> CellResult<Self> {
         Ok(Self(field.as_bytes().to_vec()))
     }
 }
@@ -255,32 +247,32 @@ impl Element for Utf8 {
 #[derive(Clone)]
 pub(crate) struct Nanoseconds(pub(super) i64);
 
-/// What is missing, as numpy has it: `NaT`.
+/// A missing time: numpy's `NaT`.
 const NOT_A_TIME: i64 = i64::MIN;
 
-impl Element for Nanoseconds {
-    fn from_int(int: i64) -> Converted<Self> {
+impl TensorElement for Nanoseconds {
+    fn from_int(int: i64) -> CellResult<Self> {
         Ok(Self(int))
     }
 
-    fn from_float(float: f64) -> Converted<Self> {
+    fn from_float(float: f64) -> CellResult<Self> {
         if float.is_nan() {
             return Ok(Self(NOT_A_TIME));
         }
         i64::from_float(float).map(Self)
     }
 
-    fn from_other(cell: &Cell) -> Converted<Self> {
+    fn from_other(cell: &Cell) -> CellResult<Self> {
         match cell {
             Cell::Missing => Ok(Self(NOT_A_TIME)),
             Cell::Text(text) => Self::from_field(text),
             Cell::BigInt(_) => Err(BEYOND),
             Cell::Object => Err(OBJECT),
-            _ => Err(WRONG_KIND),
+            _ => Err(WRONG_TYPE),
         }
     }
 
-    fn from_field(field: &str) -> Converted<Self> {
+    fn from_field(field: &str) -> CellResult<Self> {
         if text::is_missing(field) {
             return Ok(Self(NOT_A_TIME));
         }

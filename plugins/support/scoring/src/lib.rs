@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod array;
+mod cell_error;
 mod cells;
 mod client;
 mod columns;
@@ -9,10 +10,14 @@ mod content_type;
 mod convert;
 mod datetime;
 mod element;
-mod fault;
+mod error;
 mod frame;
+mod input_example;
+mod inputs;
 mod json;
+mod message;
 mod params;
+pub mod python;
 mod read;
 mod records;
 mod request;
@@ -25,8 +30,11 @@ mod text;
 mod write;
 
 pub use client::{read_predictions, write_request};
-pub use fault::Fault;
-pub use read::{Inputs, read};
-pub use signature::{ColumnSpec, ColumnType, ParamSpec, SavedSignature, ScalarType, Schema, Signature, TensorSpec};
+pub use error::ProtocolError;
+pub use input_example::InputExampleKind;
+pub use inputs::Inputs;
+pub use message::shorten;
+pub use read::read_request;
+pub use signature::{ColumnSpec, ColumnType, ParamSpec, ScalarType, Schema, Signature, SignatureError, TensorSpec};
 pub use tensor::{DType, Tensor};
-pub use write::{Layout, Output, write};
+pub use write::{Layout, Output, write_predictions};

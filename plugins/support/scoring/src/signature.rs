@@ -1,63 +1,55 @@
-//! A model's signature: the columns or tensors that it takes, and its parameters. Never looks at data.
+//! A model's signature: the columns or tensors that it takes, and its parameters.
+
+use std::fmt;
 
 use jiter::{Jiter, JsonValue};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::tensor::DType;
 
-/// `signature` of `MLmodel`: each part is a JSON document in a string.
-#[derive(Debug, Deserialize)]
-pub struct SavedSignature {
-    #[serde(default)]
-    inputs: Option<String>,
-    #[serde(default)]
-    params: Option<String>,
-}
-
-/// What a model takes.
+/// The inputs and parameters that a model takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
-    /// The inputs; `None` where the signature has only outputs or parameters.
+    /// The inputs; `None` if the signature has only outputs or parameters.
     pub inputs: Option<Schema>,
-    /// The parameters; `None` where the signature has none, and what is given is ignored.
+    /// The parameters; `None` if the signature has none, and parameters of a request are ignored.
     pub params: Option<Vec<ParamSpec>>,
 }
 
-/// The inputs of a model: at least one, and all of one kind.
+/// The inputs of a model: at least one column or tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schema {
-    /// Columns of a dataframe; either all have a name or none.
+    /// Columns of a dataframe. Either all of them have a name or none has.
     Columns(Vec<ColumnSpec>),
-    /// Arrays; either all have a name, or there is one without.
+    /// Tensors. Either all of them have a name, or there is one without a name.
     Tensors(Vec<TensorSpec>),
 }
 
 /// A column of a signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnSpec {
-    /// Its name; `None` where columns are known by their place.
+    /// The name; `None` if columns are matched by position.
     pub name: Option<String>,
-    /// What its cells are.
+    /// The type of its cells.
     pub kind: ColumnType,
-    /// Whether it has to be there.
+    /// True if a request must have the column.
     pub required: bool,
 }
 
-/// What the cells of a column are.
+/// The type of the cells of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnType {
-    /// Whatever the caller gives.
+    /// Any type.
     Any,
-    /// Lists of such cells.
+    /// Lists of cells of this type.
     Array(Box<Self>),
-    /// What no tensor can hold, by its name: `object`, `map`, `sparkml_vector`.
+    /// A type that no tensor can hold, by its name: `object`, `map`, `sparkml_vector`.
     Other(String),
     /// One value.
     Scalar(ScalarType),
 }
 
-/// MLflow's types of one value.
+/// MLflow's scalar types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarType {
     /// Bytes; base64 in JSON and CSV.
@@ -74,34 +66,46 @@ pub enum ScalarType {
     Integer,
     /// An integer of 64 bits.
     Long,
-    /// Text.
+    /// A string.
     String,
 }
 
 /// A tensor of a signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSpec {
-    /// Its name; `None` where it is the only one.
+    /// The name; `None` for a single tensor without a name.
     pub name: Option<String>,
-    /// The type of its elements.
+    /// The element type.
     pub dtype: DType,
-    /// Its dimensions; `None` where one may have any size.
+    /// The dimensions; `None` for a dimension of any size.
     pub shape: Vec<Option<usize>>,
 }
 
 /// A parameter of a signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is; `None` for what has no scalar type, such as an object.
+    /// The type; `None` for a parameter without a scalar type, such as an object.
     pub kind: Option<ScalarType>,
-    /// Whether it is a list of such values.
+    /// True if the parameter is a list of values of this type.
     pub is_list: bool,
 }
 
+/// An invalid or unsupported signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureError(String);
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SignatureError {}
+
 impl ScalarType {
-    /// MLflow's name of the type.
+    /// Returns MLflow's name of the type.
     pub fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
@@ -115,7 +119,7 @@ impl ScalarType {
         }
     }
 
-    /// The type that MLflow calls so.
+    /// Returns the type that MLflow calls `name`.
     fn from_name(name: &str) -> Option<Self> {
         const ALL: [ScalarType; 8] = [
             ScalarType::Binary,
@@ -130,7 +134,7 @@ impl ScalarType {
         ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What a tensor of such values holds.
+    /// Returns the element type of tensors of this type.
     pub fn dtype(self) -> DType {
         match self {
             Self::Binary => DType::Binary,
@@ -146,29 +150,29 @@ impl ScalarType {
 }
 
 impl Signature {
-    /// Reads what `MLmodel` holds.
+    /// Parses the JSON documents `inputs` and `params` of `signature` in `MLmodel`.
     ///
     /// # Errors
-    /// What of the signature cannot be read, as a sentence.
-    pub fn from_saved(saved: SavedSignature) -> Result<Self, String> {
-        let within = |part: &str, why: String| format!("in `{part}` of the signature: {why}");
-        let inputs = entries(saved.inputs.as_deref()).and_then(|inputs| inputs.map(schema).transpose());
-        let params = entries(saved.params.as_deref());
+    /// Fails if a document is invalid, or names a type that this version does not support.
+    pub fn from_json(inputs: Option<&str>, params: Option<&str>) -> Result<Self, SignatureError> {
+        let within = |part: &str| {
+            let part = part.to_owned();
+            move |reason: String| SignatureError(format!("in `{part}` of the signature: {reason}"))
+        };
+        let inputs = entries(inputs).and_then(|inputs| inputs.map(schema).transpose());
+        let params = entries(params);
         let params = params.and_then(|params| params.map(|params| params.iter().map(param).collect()).transpose());
-        Ok(Self {
-            inputs: inputs.map_err(|why| within("inputs", why))?,
-            params: params.map_err(|why| within("params", why))?,
-        })
+        Ok(Self { inputs: inputs.map_err(within("inputs"))?, params: params.map_err(within("params"))? })
     }
 }
 
-/// The entries of a JSON list, which are objects; `None` for nothing.
+/// Parses a JSON list of objects; `None` for null and for a missing document.
 fn entries(json: Option<&str>) -> Result<Option<Vec<Map<String, Value>>>, String> {
     let Some(json) = json else { return Ok(None) };
-    // A default may be `NaN`, which Python writes.
+    // Python writes `NaN` in defaults.
     let mut jiter = Jiter::new(json.as_bytes()).with_allow_inf_nan();
     let value = jiter.next_value().and_then(|value| jiter.finish().map(|()| value));
-    let value = value.map_err(|error| format!("it is no JSON: {}", error.description(&jiter)))?;
+    let value = value.map_err(|error| format!("it is not JSON: {}", error.description(&jiter)))?;
     match to_json(&value) {
         Value::Null => Ok(None),
         Value::Array(entries) => entries
@@ -183,7 +187,7 @@ fn entries(json: Option<&str>) -> Result<Option<Vec<Map<String, Value>>>, String
     }
 }
 
-/// `NaN` and the infinities, which only defaults can be, become null: no default is ever used.
+/// Converts a value. `NaN` and infinities become null: they occur only in defaults, which are not used.
 fn to_json(value: &JsonValue<'_>) -> Value {
     match value {
         JsonValue::Null => Value::Null,
@@ -202,7 +206,7 @@ fn schema(entries: Vec<Map<String, Value>>) -> Result<Schema, String> {
         return Err("it is empty".to_owned());
     }
     if names != 0 && names != entries.len() {
-        return Err("some inputs have a name and some have none".to_owned());
+        return Err("some inputs have a name and some do not".to_owned());
     }
     let tensors = entries.iter().filter(|entry| text(entry, "type") == Some("tensor")).count();
     if tensors == 0 {
@@ -212,7 +216,7 @@ fn schema(entries: Vec<Map<String, Value>>) -> Result<Schema, String> {
         return Err("some inputs are columns and some are tensors".to_owned());
     }
     if names == 0 && tensors > 1 {
-        return Err(format!("it has {tensors} tensors without a name, where there can be one"));
+        return Err(format!("it has {tensors} tensors without a name: only one is allowed"));
     }
     entries.iter().map(tensor).collect::<Result<_, _>>().map(Schema::Tensors)
 }
@@ -225,7 +229,7 @@ fn column(entry: &Map<String, Value>) -> Result<ColumnSpec, String> {
     Ok(ColumnSpec {
         name: text(entry, "name").map(str::to_owned),
         kind: column_type(entry)?,
-        // MLflow's own reading: `required` is `true` where it is missing, and null is false.
+        // As in MLflow, a missing `required` means true and null means false.
         required: entry.get("required").is_none_or(|required| required == &Value::Bool(true)),
     })
 }
@@ -241,7 +245,7 @@ fn column_type(entry: &Map<String, Value>) -> Result<ColumnType, String> {
         Some(other @ ("map" | "object" | "sparkml_vector")) => ColumnType::Other(other.to_owned()),
         Some(name) => match ScalarType::from_name(name) {
             Some(kind) => ColumnType::Scalar(kind),
-            None => return Err(format!("`{name}` is no type that this version knows")),
+            None => return Err(format!("unknown type `{name}`")),
         },
     })
 }
@@ -256,11 +260,11 @@ fn tensor(entry: &Map<String, Value>) -> Result<TensorSpec, String> {
         size => size
             .and_then(|size| usize::try_from(size).ok())
             .map(Some)
-            .ok_or_else(|| format!("the shape `{}` is none", Value::from(shape.clone()))),
+            .ok_or_else(|| format!("invalid shape `{}`", Value::from(shape.clone()))),
     };
     Ok(TensorSpec {
         name: text(entry, "name").map(str::to_owned),
-        dtype: DType::from_name(dtype).ok_or_else(|| format!("`{dtype}` is no dtype that a model can take"))?,
+        dtype: DType::from_name(dtype).ok_or_else(|| format!("unsupported dtype `{dtype}`"))?,
         shape: shape.iter().map(dimension).collect::<Result<_, _>>()?,
     })
 }

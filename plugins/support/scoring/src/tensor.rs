@@ -1,34 +1,34 @@
-//! Values of a model: arrays of one element type, of any rank. Never converts one type to another.
+//! Arrays of one element type and any rank. Never converts one type to another.
 
 use std::fmt;
 
 use half::f16;
 use ndarray::{ArrayD, Axis, Ix1};
 
-/// Declares the element types once: the variant, what an element is, and numpy's name of it.
+/// Declares the element types: the variant, the Rust type and numpy's name.
 macro_rules! tensors {
     ($($(#[$doc:meta])* $variant:ident($element:ty) = $name:literal),* $(,)?) => {
-        /// An array of one element type, of any rank, its last dimension running fastest in memory; rank 0 is one value.
+        /// An array of one element type and any rank, in row-major order. An array of rank 0 is one value.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Tensor {
             $($(#[$doc])* $variant(ArrayD<$element>),)*
         }
 
-        /// The type of a tensor's elements. `Display` is numpy's name of it.
+        /// The element type of a tensor. `Display` is numpy's name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum DType {
             $($(#[$doc])* $variant,)*
         }
 
         impl Tensor {
-            /// The type of the elements.
+            /// Returns the element type.
             pub fn dtype(&self) -> DType {
                 match self {
                     $(Self::$variant(_) => DType::$variant,)*
                 }
             }
 
-            /// The size of each dimension, outermost first.
+            /// Returns the size of each dimension, outermost first.
             pub fn shape(&self) -> &[usize] {
                 match self {
                     $(Self::$variant(array) => array.shape(),)*
@@ -37,7 +37,7 @@ macro_rules! tensors {
         }
 
         impl Tensor {
-            /// The matrix of these columns, which are of one type and length and of rank 1.
+            /// Joins columns to a matrix; `None` unless they have rank 1, one type and one length.
             pub fn from_columns(columns: Vec<Self>) -> Option<Self> {
                 match columns.first()?.dtype() {
                     $(DType::$variant => {
@@ -46,7 +46,7 @@ macro_rules! tensors {
                             let Self::$variant(array) = column else { return None };
                             arrays.push(array.view().into_dimensionality::<Ix1>().ok()?);
                         }
-                        // Stacking leaves the columns one after another in memory; whoever reads a tensor expects its rows.
+                        // Stacking leaves the matrix in column-major order.
                         let matrix = ndarray::stack(Axis(1), &arrays).ok()?.as_standard_layout().into_owned();
                         Some(Self::$variant(matrix.into_dyn()))
                     })*
@@ -55,14 +55,14 @@ macro_rules! tensors {
         }
 
         impl DType {
-            /// numpy's name of the type, such as `float32`.
+            /// Returns numpy's name of the type, such as `float32`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// The type that numpy calls so. MLflow has older names for text and bytes too.
+            /// Returns the type with a numpy name. MLflow also writes `object` and `string` for strings.
             pub fn from_name(name: &str) -> Option<Self> {
                 Some(match name {
                     $($name => Self::$variant,)*
@@ -75,7 +75,7 @@ macro_rules! tensors {
 }
 
 tensors! {
-    /// Truth values.
+    /// Booleans.
     Bool(bool) = "bool",
     /// Integers of 8 bits.
     Int8(i8) = "int8",
@@ -99,11 +99,11 @@ tensors! {
     Float32(f32) = "float32",
     /// Floats of 64 bits: MLflow's `double`.
     Float64(f64) = "float64",
-    /// Texts.
+    /// Strings.
     String(String) = "str",
     /// Byte strings: MLflow's `binary`.
     Binary(Vec<u8>) = "bytes",
-    /// Nanoseconds since 1970 without a time zone: MLflow's `datetime`. A missing one is `i64::MIN`, as in numpy.
+    /// Nanoseconds since 1970 without a time zone: MLflow's `datetime`. A missing time is `i64::MIN`, as in numpy.
     Datetime(i64) = "datetime64[ns]",
 }
 

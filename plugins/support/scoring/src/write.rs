@@ -1,57 +1,68 @@
-//! Writes predictions as MLflow's scoring server does: Python's JSON, with `NaN`, `Infinity` and `-Infinity` as they are.
+//! Writes predictions as MLflow's scoring server does.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Write};
 
 use ndarray::{ArrayD, ArrayViewD, Axis};
 
+use crate::python::{write_json_float, write_list, write_object, write_string};
 use crate::tensor::Tensor;
-use crate::text::{to_base64, write_float};
+use crate::text::to_base64;
+
+const INFALLIBLE: &str = "writing to a string does not fail";
+
+type WriteElement<T> = fn(&mut String, &T) -> fmt::Result;
 
 /// An output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Maps from a class to its probability, one a row, as the operator ZipMap makes them. Keys that are integers come as
-    /// their digits, as in JSON.
+    /// Maps from a class to its probability, one for each row: the output of ONNX's operator ZipMap. Integer keys are their
+    /// digits, as in JSON.
     Maps(Vec<Vec<(String, f32)>>),
     /// An array.
     Tensor(Tensor),
 }
 
-/// How outputs are laid out, which follows from the inputs.
+/// The layout of outputs, which follows from the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// One member for each output: the answer to tensors.
+    /// An object with a member for each output: the answer to tensors.
     Named,
-    /// A list with an object for each row: the answer to a dataframe. Outputs that are no rows are laid out as
-    /// [`Named`](Self::Named).
+    /// A list with an object for each row: the answer to a dataframe. If the outputs have different numbers of rows, the
+    /// layout is [`Named`](Self::Named).
     Records,
 }
 
 /// Writes `{"predictions": …}`.
 ///
-/// Floats have the shortest digits that read back as the same `float64`; those of 16 and 32 bits are widened first, as
-/// numpy's `tolist` does. What is no number is written as Python writes it, `NaN`, `Infinity` and `-Infinity`, which
-/// Python, MLflow and this project read, and strict readers of JSON refuse. Text is ASCII with `\u` escapes.
-pub fn write(outputs: &[(String, Output)], layout: Layout) -> String {
-    let mut out = "{\"predictions\": ".to_owned();
-    match (layout, rows(outputs)) {
+/// Floats have the shortest digits that read back as the same `float64`; floats of 16 and 32 bits are widened first, as
+/// numpy's `tolist` does. The JSON is that of [`python`](crate::python).
+pub fn write_predictions(outputs: &[(String, Output)], layout: Layout) -> String {
+    write_outputs("predictions", outputs, layout)
+}
+
+/// Writes `{"<key>": …}`.
+pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Layout) -> String {
+    let mut out = format!("{{\"{key}\": ");
+    let members = || outputs.iter().map(|(name, output)| (name, output));
+    let written = match (layout, rows(outputs)) {
         (Layout::Records, Some(rows)) => write_list(&mut out, 0..rows, |out, row| {
-            write_object(out, outputs, |out, output| write_row(out, output, row));
+            write_object(out, members(), |out, output| write_row(out, output, row))
         }),
-        _ => write_object(&mut out, outputs, write_output),
-    }
+        _ => write_object(&mut out, members(), write_output),
+    };
+    written.expect(INFALLIBLE);
     out.push('}');
     out
 }
 
-/// Writes one value alone, as [`write()`] does.
+/// Writes the value of one output.
 pub(crate) fn write_value(output: &Output) -> String {
     let mut out = String::new();
-    write_output(&mut out, output);
+    write_output(&mut out, output).expect(INFALLIBLE);
     out
 }
 
-/// How many rows all outputs have.
+/// Returns the number of rows, if all outputs have the same.
 fn rows(outputs: &[(String, Output)]) -> Option<usize> {
     let mut rows = outputs.iter().map(|(_, output)| match output {
         Output::Maps(maps) => Some(maps.len()),
@@ -61,30 +72,26 @@ fn rows(outputs: &[(String, Output)]) -> Option<usize> {
     rows.all(|rows| rows == Some(first)).then_some(first)
 }
 
-fn write_output(out: &mut String, output: &Output) {
+fn write_output(out: &mut String, output: &Output) -> fmt::Result {
     match output {
         Output::Maps(maps) => write_list(out, maps, |out, map| write_map(out, map)),
         Output::Tensor(tensor) => write_tensor(out, tensor, None),
     }
 }
 
-/// A row of an output; one value in an inner dimension stands alone, as in MLflow's dataframe.
-fn write_row(out: &mut String, output: &Output, row: usize) {
+/// Writes a row of an output. A row of one value is written without a list, as in MLflow's dataframe.
+fn write_row(out: &mut String, output: &Output, row: usize) -> fmt::Result {
     match output {
-        Output::Maps(maps) => {
-            if let Some(map) = maps.get(row) {
-                write_map(out, map);
-            }
-        }
+        Output::Maps(maps) => write_map(out, &maps[row]),
         Output::Tensor(tensor) => write_tensor(out, tensor, Some(row)),
     }
 }
 
-fn write_map(out: &mut String, map: &[(String, f32)]) {
-    write_object(out, map, write_widened);
+fn write_map(out: &mut String, map: &[(String, f32)]) -> fmt::Result {
+    write_object(out, map.iter().map(|(key, value)| (key, value)), write_widened)
 }
 
-fn write_tensor(out: &mut String, tensor: &Tensor, row: Option<usize>) {
+fn write_tensor(out: &mut String, tensor: &Tensor, row: Option<usize>) -> fmt::Result {
     match tensor {
         Tensor::Bool(array) => write_array(out, array, row, write_display),
         Tensor::Int8(array) => write_array(out, array, row, write_display),
@@ -99,13 +106,11 @@ fn write_tensor(out: &mut String, tensor: &Tensor, row: Option<usize>) {
         Tensor::Float32(array) => write_array(out, array, row, write_widened),
         Tensor::Float64(array) => write_array(out, array, row, write_widened),
         Tensor::String(array) => write_array(out, array, row, |out, text| write_string(out, text)),
-        Tensor::Binary(array) => write_array(out, array, row, |out, bytes| {
-            write_string(out, &to_base64(bytes));
-        }),
+        Tensor::Binary(array) => write_array(out, array, row, |out, bytes| write_string(out, &to_base64(bytes))),
     }
 }
 
-fn write_array<T>(out: &mut String, array: &ArrayD<T>, row: Option<usize>, write: fn(&mut String, &T)) {
+fn write_array<T>(out: &mut String, array: &ArrayD<T>, row: Option<usize>, write: WriteElement<T>) -> fmt::Result {
     match row {
         None => write_nested(out, &array.view(), write),
         Some(row) => {
@@ -118,66 +123,18 @@ fn write_array<T>(out: &mut String, array: &ArrayD<T>, row: Option<usize>, write
     }
 }
 
-fn write_nested<T>(out: &mut String, array: &ArrayViewD<'_, T>, write: fn(&mut String, &T)) {
+fn write_nested<T>(out: &mut String, array: &ArrayViewD<'_, T>, write: WriteElement<T>) -> fmt::Result {
     match array.ndim() {
-        0 => array.iter().for_each(|value| write(out, value)),
+        0 => array.iter().try_for_each(|value| write(out, value)),
         1 => write_list(out, array.iter(), write),
         _ => write_list(out, array.axis_iter(Axis(0)), |out, inner| write_nested(out, &inner, write)),
     }
 }
 
-fn write_list<T>(out: &mut String, items: impl IntoIterator<Item = T>, write: impl Fn(&mut String, T)) {
-    out.push('[');
-    for (index, item) in items.into_iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { ", " });
-        write(out, item);
-    }
-    out.push(']');
+fn write_display(out: &mut String, value: &impl fmt::Display) -> fmt::Result {
+    write!(out, "{value}")
 }
 
-fn write_object<T>(out: &mut String, members: &[(String, T)], write: impl Fn(&mut String, &T)) {
-    out.push('{');
-    for (index, (key, value)) in members.iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { ", " });
-        write_string(out, key);
-        out.push_str(": ");
-        write(out, value);
-    }
-    out.push('}');
-}
-
-fn write_display(out: &mut String, value: &impl Display) {
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{value}");
-}
-
-fn write_widened<F: Copy + Into<f64>>(out: &mut String, float: &F) {
-    match (*float).into() {
-        f64::INFINITY => out.push_str("Infinity"),
-        f64::NEG_INFINITY => out.push_str("-Infinity"),
-        float if float.is_nan() => out.push_str("NaN"),
-        float => write_float(out, float),
-    }
-}
-
-fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(character),
-            _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    out.push('"');
+fn write_widened<F: Copy + Into<f64>>(out: &mut String, float: &F) -> fmt::Result {
+    write_json_float(out, (*float).into())
 }

@@ -1,68 +1,68 @@
-//! Shapley values of every feature of every row: which mixed rows are predicted, and what the predictions add up to.
-//!
-//! A feature that is absent has its value in a background row. The value of a feature is the mean, over the background
-//! rows, of its Shapley value in the game between the row that is explained and that one background row. So what is
-//! predicted are mixtures of two rows, and of these only the features in which the two differ play a part.
+//! Computes the Shapley values of every feature of every row: mixes rows, predicts them in batches and sums the predictions.
 
 use std::ops::Range;
 
-use mlflow_deploy_plugin_api::{Error, Result, call};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate};
 
-use crate::method::{Method, Term};
+use crate::error::AttributionError;
+use crate::method::Method;
+use crate::term::Term;
 
-/// Rows that are predicted at once, at most: enough for an engine to be quick, few enough to hold in memory.
-const BATCH_ROWS: usize = 4096;
+/// The maximum number of rows in a batch: enough for a fast engine, few enough for the memory.
+const MAX_BATCH_ROWS: usize = 4096;
 
-/// Cells of all rows that are predicted at once, at most, unless one row has more.
-const BATCH_CELLS: usize = 1 << 20;
+/// The maximum number of cells in a batch, unless one row has more.
+const MAX_BATCH_CELLS: usize = 1 << 20;
 
-/// What predicts rows that are put together, cell by cell, from a table.
+/// A model with a table of rows. It predicts rows that are mixed, cell by cell, from the table.
 ///
-/// The table has first the rows that are explained and then those of the background, and a column for each feature.
-pub trait Model: Sync {
-    /// How many rows are explained; they are the table's first.
+/// The table has a column for each feature: first the explained rows, then the background rows.
+pub trait RowPredictor: Sync {
+    /// The error of a prediction.
+    type Error;
+
+    /// Returns the number of explained rows.
     fn rows(&self) -> usize;
 
-    /// How many rows of background follow.
-    fn background(&self) -> usize;
+    /// Returns the number of background rows.
+    fn background_rows(&self) -> usize;
 
-    /// How many features a row has.
+    /// Returns the number of features.
     fn features(&self) -> usize;
 
-    /// Whether two rows of the table have the same value of a feature.
+    /// Returns true if two rows of the table have the same value of a feature.
     fn is_same(&self, feature: usize, one: usize, other: usize) -> bool;
 
-    /// Predicts rows: `picks` has a row for each, and says for every feature which row of the table its value is from.
-    /// The answer has a row for each, and a column for each output; they are as many each time.
-    fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>>> + Send;
+    /// Predicts mixed rows. `picks[[row, feature]]` is the row of the table that the value is from. Returns row × output,
+    /// with the same number of outputs at each call.
+    fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>, Self::Error>> + Send;
+
+    /// Called after each explained row.
+    fn progress(&self, _done: usize, _all: usize) {}
 }
 
-/// What every feature contributes to every prediction.
+/// The contribution of every feature to every prediction.
 #[derive(Debug)]
 pub struct Attribution {
-    /// The mean prediction over the background: one for each output.
+    /// The mean prediction over the background, for each output.
     pub base: Array1<f64>,
-    /// What the model predicts: row × output.
+    /// The predictions of the explained rows: row × output.
     pub predictions: Array2<f64>,
-    /// What each feature adds to the base: row × feature × output. Over the features it is prediction minus base.
+    /// The contribution of each feature: row × feature × output. The sum over the features is prediction minus base.
     pub values: Array3<f64>,
 }
 
 impl Attribution {
-    /// Explains all rows.
+    /// Computes the values of all explained rows.
     ///
     /// # Errors
-    /// What the model says; where there are no rows, or no background; and where the model predicts no finite number:
-    /// nothing adds up to one that is not.
-    pub async fn of(model: &impl Model, method: &Method) -> Result<Self> {
+    /// Fails if a prediction fails or is not finite, or there are no explained rows or no background rows.
+    pub async fn compute<M: RowPredictor>(model: &M, method: &Method) -> Result<Self, AttributionError<M::Error>> {
         if model.rows() == 0 {
-            return Err(Error::invalid_parameter("the inputs have no row: there is nothing to explain"));
+            return Err(AttributionError::NoRows);
         }
-        if model.background() == 0 {
-            return Err(Error::invalid_parameter(
-                "the background has no row: give one that predictions are compared with",
-            ));
+        if model.background_rows() == 0 {
+            return Err(AttributionError::NoBackground);
         }
         let table = predict_table(model).await?;
         let (predictions, backgrounds) = table.view().split_at(Axis(0), model.rows());
@@ -70,112 +70,114 @@ impl Attribution {
         let mut batch = Batch::new(model, table.ncols());
         let mut term = Term::default();
         for row in 0..model.rows() {
-            for background in 0..model.background() {
-                let behind = model.rows() + background;
-                let is_different = |feature: &usize| !model.is_same(*feature, row, behind);
+            for background in 0..model.background_rows() {
+                let background_row = model.rows() + background;
+                let is_different = |feature: &usize| !model.is_same(*feature, row, background_row);
                 let varying: Vec<usize> = (0..model.features()).filter(is_different).collect();
-                let mut walk = method.walk(&varying, background);
-                while walk.next(&mut term) {
+                let mut terms = method.terms(&varying, background);
+                while terms.next(&mut term) {
                     if term.members.is_empty() {
-                        batch.add(row, &term, table.row(behind));
+                        batch.add(row, &term, table.row(background_row));
                     } else if term.members.len() == varying.len() {
                         batch.add(row, &term, table.row(row));
-                    } else if batch.push(row, behind, &term) {
-                        batch.settle().await?;
+                    } else if batch.push(row, background_row, &term) {
+                        batch.predict().await?;
                     }
                 }
             }
-            report(row + 1, model.rows());
+            model.progress(row + 1, model.rows());
         }
-        batch.settle().await?;
+        batch.predict().await?;
         let shape = (model.rows(), model.features(), table.ncols());
-        let mut values = Array3::from_shape_vec(shape, batch.values).expect("it was made of this size");
-        #[expect(clippy::cast_precision_loss, reason = "no memory holds that many rows")]
-        let mean = 1.0 / model.background() as f64;
+        let mut values = Array3::from_shape_vec(shape, batch.values).expect("the batch has this many values");
+        #[expect(clippy::cast_precision_loss, reason = "the number of rows is far below 2^52")]
+        let mean = 1.0 / model.background_rows() as f64;
         values *= mean;
         Ok(Self { base, predictions: predictions.to_owned(), values })
     }
 
-    /// How much each feature matters: the mean absolute value over the rows, feature × output.
+    /// Returns the mean absolute value over the rows: feature × output.
     pub fn importance(&self) -> Array2<f64> {
         self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
     }
 }
 
-/// Says how many rows are explained, at each of a hundred parts of the way.
-fn report(done: usize, all: usize) {
-    if done * 100 / all != (done - 1) * 100 / all {
-        #[expect(clippy::cast_precision_loss, reason = "a part of the way needs few digits")]
-        call::progress(done as f64 / all as f64, format!("explained {done} of {all} rows"));
-    }
-}
-
-/// Predicts every row of the table as it is.
-async fn predict_table(model: &impl Model) -> Result<Array2<f64>> {
-    let all = model.rows() + model.background();
+/// Predicts every row of the table.
+async fn predict_table<M: RowPredictor>(model: &M) -> Result<Array2<f64>, AttributionError<M::Error>> {
+    let all = model.rows() + model.background_rows();
     let size = batch_rows(model);
     let mut parts = Vec::new();
     for start in (0..all).step_by(size) {
         let rows: Range<usize> = start..all.min(start + size);
         let picks = Array2::from_shape_fn((rows.len(), model.features()), |(row, _)| start + row);
-        parts.push(checked(model, &picks, model.predict(picks.clone()).await?)?);
+        parts.push(predict_checked(model, picks).await?);
     }
     let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    concatenate(Axis(0), &parts).map_err(|_uneven| uneven())
+    concatenate(Axis(0), &parts).map_err(|_shape| AttributionError::UnevenPredictions)
 }
 
-fn batch_rows(model: &impl Model) -> usize {
-    (BATCH_CELLS / model.features().max(1)).clamp(1, BATCH_ROWS)
+/// Predicts mixed rows and checks the predictions.
+async fn predict_checked<M: RowPredictor>(
+    model: &M,
+    picks: Array2<usize>,
+) -> Result<Array2<f64>, AttributionError<M::Error>> {
+    let predictions = model.predict(picks.clone()).await.map_err(AttributionError::Model)?;
+    check_predictions(model, &picks, &predictions)?;
+    Ok(predictions)
 }
 
-/// Mixed rows that wait for a prediction, what each is for, and what has come of those before.
+fn batch_rows(model: &impl RowPredictor) -> usize {
+    (MAX_BATCH_CELLS / model.features().max(1)).clamp(1, MAX_BATCH_ROWS)
+}
+
+/// Mixed rows to predict together, and the sums of the predictions so far.
 struct Batch<'a, M> {
     model: &'a M,
     picks: Array2<usize>,
-    /// For each mixed row: the row that is explained, and where its gains end.
-    waiting: Vec<(usize, usize)>,
+    /// For each mixed row: the explained row, and the end of its gains.
+    mixtures: Vec<(usize, usize)>,
     gains: Vec<(usize, f64)>,
     outputs: usize,
     /// Row × feature × output.
     values: Vec<f64>,
 }
 
-impl<'a, M: Model> Batch<'a, M> {
+impl<'a, M: RowPredictor> Batch<'a, M> {
     fn new(model: &'a M, outputs: usize) -> Self {
         Self {
             model,
             picks: Array2::zeros((batch_rows(model), model.features())),
-            waiting: Vec::new(),
+            mixtures: Vec::new(),
             gains: Vec::new(),
             outputs,
             values: vec![0.0; model.rows() * model.features() * outputs],
         }
     }
 
-    /// Adds a mixture of two rows of the table; says whether the batch is full.
-    fn push(&mut self, row: usize, behind: usize, term: &Term) -> bool {
-        let mut picks = self.picks.row_mut(self.waiting.len());
-        picks.fill(behind);
+    /// Adds a mixture of two rows of the table. Returns true if the batch is full.
+    fn push(&mut self, row: usize, background_row: usize, term: &Term) -> bool {
+        let mut picks = self.picks.row_mut(self.mixtures.len());
+        picks.fill(background_row);
         for feature in &term.members {
             picks[*feature] = row;
         }
         self.gains.extend_from_slice(&term.gains);
-        self.waiting.push((row, self.gains.len()));
-        self.waiting.len() == self.picks.nrows()
+        self.mixtures.push((row, self.gains.len()));
+        self.mixtures.len() == self.picks.nrows()
     }
 
-    /// Predicts the rows, and adds what comes of it to the values.
-    async fn settle(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
+    /// Predicts the mixed rows and adds the predictions to the values.
+    async fn predict(&mut self) -> Result<(), AttributionError<M::Error>> {
+        if self.mixtures.is_empty() {
             return Ok(());
         }
-        let picks = self.picks.view().split_at(Axis(0), self.waiting.len()).0.to_owned();
-        let predictions = checked(self.model, &picks, self.model.predict(picks.clone()).await?)?;
+        let picks = self.picks.view().split_at(Axis(0), self.mixtures.len()).0.to_owned();
+        let predictions = predict_checked(self.model, picks).await?;
         if predictions.ncols() != self.outputs {
-            return Err(uneven());
+            return Err(AttributionError::UnevenPredictions);
         }
         let mut start = 0;
-        for ((row, end), prediction) in self.waiting.drain(..).zip(predictions.rows()) {
+        for ((row, end), prediction) in self.mixtures.drain(..).zip(predictions.rows()) {
             add(&mut self.values, (row * self.model.features(), self.outputs), &self.gains[start..end], prediction);
             start = end;
         }
@@ -183,13 +185,13 @@ impl<'a, M: Model> Batch<'a, M> {
         Ok(())
     }
 
-    /// Adds what is predicted already.
+    /// Adds a prediction that is known already.
     fn add(&mut self, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
         add(&mut self.values, (row * self.model.features(), self.outputs), &term.gains, prediction);
     }
 }
 
-/// Adds a prediction to the values of features, of which the first has the given place.
+/// Adds a prediction to the values of the features of a row; `first` is the index of the first feature.
 fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f64)], prediction: ArrayView1<'_, f64>) {
     for (feature, weight) in gains {
         let start = (first + feature) * outputs;
@@ -199,32 +201,24 @@ fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f6
     }
 }
 
-/// Sees to it that there is a finite prediction for every row.
-fn checked(model: &impl Model, picks: &Array2<usize>, predictions: Array2<f64>) -> Result<Array2<f64>> {
+/// Checks that there is a finite prediction for every row.
+fn check_predictions<M: RowPredictor>(
+    model: &M,
+    picks: &Array2<usize>,
+    predictions: &Array2<f64>,
+) -> Result<(), AttributionError<M::Error>> {
     if predictions.nrows() != picks.nrows() {
-        return Err(uneven());
+        return Err(AttributionError::UnevenPredictions);
     }
-    if predictions.iter().all(|prediction| prediction.is_finite()) {
-        return Ok(predictions);
-    }
-    let is_not_finite = |(_, prediction): &(_, &f64)| !prediction.is_finite();
-    let ((place, output), value) = predictions.indexed_iter().find(is_not_finite).expect("one has just been seen");
-    let rows = model.rows();
-    let (explained, background): (Vec<usize>, Vec<usize>) = picks.row(place).iter().partition(|source| **source < rows);
-    let whose = match (explained.first(), background.first()) {
-        (Some(row), None) => format!("row {row}"),
-        (None, Some(behind)) => format!("row {} of the background", *behind - rows),
-        (Some(row), Some(behind)) => {
-            format!("row {row} with some of its values from row {} of the background", *behind - rows)
-        }
-        (None, None) => "a row without features".to_owned(),
+    let Some(((mixture, output), value)) = predictions.indexed_iter().find(|(_, value)| !value.is_finite()) else {
+        return Ok(());
     };
-    Err(Error::invalid_parameter(format!(
-        "failed to explain: output {output} of the model is `{value}` for {whose}, and only finite numbers can be \
-         explained"
-    )))
-}
-
-fn uneven() -> Error {
-    Error::internal("failed to explain: the model does not answer every row with the same number of outputs")
+    let rows = model.rows();
+    let mut sources = picks.row(mixture).into_iter().copied();
+    Err(AttributionError::NotFinite {
+        output,
+        value: *value,
+        row: sources.clone().find(|source| *source < rows),
+        background_row: sources.find(|source| *source >= rows).map(|source| source - rows),
+    })
 }

@@ -2,13 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+mod coalitions;
+mod error;
 mod method;
 mod permutation;
-mod shapley;
+mod term;
 #[cfg(test)]
 mod tests;
 
-pub use attribution::{Attribution, Model};
+pub use attribution::{Attribution, RowPredictor};
+pub use coalitions::MAX_FEATURES;
+pub use error::AttributionError;
 pub use method::Method;
 pub use permutation::Permutations;
-pub use shapley::MOST_FEATURES;

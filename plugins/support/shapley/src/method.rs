@@ -1,34 +1,26 @@
-//! The ways to compute Shapley values, as a sum of weighted predictions.
+//! The methods to compute Shapley values as a sum of weighted predictions.
 
-use crate::permutation::{Permutations, Steps};
-use crate::shapley::Coalitions;
+use crate::coalitions::Coalitions;
+use crate::permutation::{PermutationTerms, Permutations};
+use crate::term::Term;
 
-/// How values are computed.
+/// A method to compute Shapley values.
 #[derive(Debug)]
 pub enum Method {
-    /// Over every coalition of features: right, and 2ⁿ predictions for n features.
+    /// Exact values over every coalition of features: 2ⁿ predictions for n features.
     Exact,
-    /// Over some orders of the features: an estimate that gets better with more orders.
+    /// An estimate over some orders of the features. More orders improve it.
     Permutation(Permutations),
 }
 
-/// One prediction that values are made of; one is filled again and again.
-#[derive(Debug, Default)]
-pub(crate) struct Term {
-    /// The features that have their values in the row that is explained; those of the others are the background's.
-    pub(crate) members: Vec<usize>,
-    /// To whose values the prediction is added, and times what.
-    pub(crate) gains: Vec<(usize, f64)>,
-}
-
-/// The way through all predictions that the values of one row against one background row are made of.
-pub(crate) enum Walk<'a> {
+/// The predictions that the values of one explained row against one background row are computed from.
+pub(crate) enum Terms<'a> {
     Exact(Coalitions<'a>),
-    Permutation(Steps<'a>),
+    Permutation(PermutationTerms<'a>),
 }
 
 impl Method {
-    /// Its name in the config and in the answer.
+    /// Returns `exact` or `permutation`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -36,35 +28,34 @@ impl Method {
         }
     }
 
-    /// How many orders of the features are tried for each row of the background; none where all coalitions are.
+    /// Returns the number of orders for each background row; `None` for exact values.
     pub fn permutations(&self) -> Option<usize> {
         match self {
             Self::Exact => None,
-            Self::Permutation(permutations) => Some(permutations.each()),
+            Self::Permutation(permutations) => Some(permutations.per_background_row()),
         }
     }
 
-    /// The predictions that one row against one background row takes. `varying` are the features in which the two
-    /// differ; the values of all others are 0. Where there are so few that all coalitions are no more work than the
-    /// orders, they are tried instead.
-    pub(crate) fn walk<'a>(&'a self, varying: &'a [usize], background: usize) -> Walk<'a> {
+    /// Returns the predictions for one explained row and one background row. `varying` are the features in which the two
+    /// rows differ; all others have the value 0. Uses all coalitions if they need no more predictions than the orders.
+    pub(crate) fn terms<'a>(&'a self, varying: &'a [usize], background: usize) -> Terms<'a> {
         match self {
             Self::Permutation(permutations)
                 if permutations.predictions(varying.len()) < Coalitions::predictions(varying.len()) =>
             {
-                Walk::Permutation(permutations.steps(varying, background))
+                Terms::Permutation(permutations.terms(varying, background))
             }
-            Self::Exact | Self::Permutation(_) => Walk::Exact(Coalitions::new(varying)),
+            Self::Exact | Self::Permutation(_) => Terms::Exact(Coalitions::new(varying)),
         }
     }
 }
 
-impl Walk<'_> {
-    /// The next prediction; says whether there is one.
+impl Terms<'_> {
+    /// Moves to the next prediction. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         match self {
             Self::Exact(coalitions) => coalitions.next(term),
-            Self::Permutation(steps) => steps.next(term),
+            Self::Permutation(terms) => terms.next(term),
         }
     }
 }

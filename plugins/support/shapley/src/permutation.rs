@@ -1,50 +1,50 @@
-//! Shapley values from orders of the features that are drawn by a seed: each feature, in its turn, takes the value of
-//! the row that is explained, and gains what the prediction changes by.
+//! Shapley values from random orders of the features: the features take the value of the explained row one after another,
+//! and each gains the change of the prediction.
 //!
-//! Every order is walked in both directions, which cancels much of the error: of a model whose features work together
-//! at most in pairs, one order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
+//! Every order is used in both directions, which cancels much of the error: if features interact at most in pairs, one
+//! order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
 //! Estimation", 2022.
 
 use fastrand::Rng;
 
-use crate::method::Term;
+use crate::term::Term;
 
-/// The orders of the features: some for every row of the background, and the same for every row that is explained, so
-/// that what is said of a row does not depend on the other ones.
+/// Random orders of the features for every background row. They are the same for every explained row, so that the values
+/// of a row do not depend on the other rows.
 #[derive(Debug)]
 pub struct Permutations {
     features: usize,
-    each: usize,
-    /// One for each row of the background. The orders themselves could fill the memory.
+    per_background_row: usize,
+    /// A seed for each background row. The orders themselves could fill the memory.
     seeds: Vec<u64>,
 }
 
 impl Permutations {
-    /// `each` orders of the features for every row of the background.
-    pub fn new(features: usize, background: usize, each: usize, seed: u64) -> Self {
+    /// Creates `per_background_row` orders of the features for every background row.
+    pub fn new(features: usize, background: usize, per_background_row: usize, seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        Self { features, each, seeds: (0..background).map(|_| random.u64(..)).collect() }
+        Self { features, per_background_row, seeds: (0..background).map(|_| random.u64(..)).collect() }
     }
 
-    /// How many orders there are for each row of the background.
-    pub fn each(&self) -> usize {
-        self.each
+    /// Returns the number of orders for each background row.
+    pub fn per_background_row(&self) -> usize {
+        self.per_background_row
     }
 
-    /// How many predictions so many features take beside those of the two rows themselves.
+    /// Returns the number of predictions for this many features, without those of the two rows themselves.
     pub(crate) fn predictions(&self, features: usize) -> usize {
-        features.saturating_sub(1).saturating_mul(2).saturating_mul(self.each)
+        features.saturating_sub(1).saturating_mul(2).saturating_mul(self.per_background_row)
     }
 
-    /// The coalitions on the way of every order, forward and backward. `varying` is sorted.
-    pub(crate) fn steps<'a>(&self, varying: &'a [usize], background: usize) -> Steps<'a> {
-        #[expect(clippy::cast_precision_loss, reason = "nobody waits for that many orders")]
-        let weight = 0.5 / self.each as f64;
-        Steps {
+    /// Returns the coalitions along every order, forward and backward. `varying` is sorted.
+    pub(crate) fn terms<'a>(&self, varying: &'a [usize], background: usize) -> PermutationTerms<'a> {
+        #[expect(clippy::cast_precision_loss, reason = "the number of orders is far below 2^52")]
+        let weight = 0.5 / self.per_background_row as f64;
+        PermutationTerms {
             random: Rng::with_seed(self.seeds[background]),
             features: self.features,
             varying,
-            left: self.each,
+            remaining: self.per_background_row,
             order: Vec::new(),
             is_backward: true,
             size: 1,
@@ -53,26 +53,26 @@ impl Permutations {
     }
 }
 
-/// A walk along orders of features: each is drawn, walked, turned around, and walked again.
+/// Iterates over the coalitions along random orders, each forward and then backward.
 #[derive(Debug)]
-pub(crate) struct Steps<'a> {
+pub(crate) struct PermutationTerms<'a> {
     random: Rng,
     features: usize,
     varying: &'a [usize],
-    /// Orders that are not drawn yet.
-    left: usize,
+    /// The number of orders that are not drawn yet.
+    remaining: usize,
     order: Vec<usize>,
     is_backward: bool,
-    /// How many of the order's features are in the next coalition.
+    /// The number of features in the next coalition.
     size: usize,
     weight: f64,
 }
 
-impl Steps<'_> {
-    /// The next coalition, whose last feature gains by it while the one that comes next loses; says whether there is
-    /// one.
+impl PermutationTerms<'_> {
+    /// Moves to the next coalition: its last feature gains by the prediction, the following feature loses. Returns false at
+    /// the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
-        if self.size > self.order.len() && !self.turn() {
+        if self.size > self.order.len() && !self.next_order() {
             return false;
         }
         term.members.clear();
@@ -84,12 +84,12 @@ impl Steps<'_> {
         true
     }
 
-    /// Turns around, or to a new order.
-    fn turn(&mut self) -> bool {
+    /// Reverses the order, or draws a new one.
+    fn next_order(&mut self) -> bool {
         if self.is_backward {
-            let Some(left) = self.left.checked_sub(1) else { return false };
-            self.left = left;
-            // All features are shuffled: the order of two does not depend on which others play.
+            let Some(remaining) = self.remaining.checked_sub(1) else { return false };
+            self.remaining = remaining;
+            // All features are shuffled, so that the order of two does not depend on the others.
             self.order.clear();
             self.order.extend(0..self.features);
             self.random.shuffle(&mut self.order);
@@ -107,11 +107,11 @@ impl Steps<'_> {
 mod tests {
     use super::*;
 
-    fn terms(mut steps: Steps<'_>) -> Vec<Term> {
+    fn collect(mut terms_of_order: PermutationTerms<'_>) -> Vec<Term> {
         let mut terms = Vec::new();
         loop {
             let mut term = Term::default();
-            if !steps.next(&mut term) {
+            if !terms_of_order.next(&mut term) {
                 return terms;
             }
             terms.push(term);
@@ -119,8 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_walked_in_both_directions() {
-        let terms = terms(Permutations::new(9, 1, 1, 0).steps(&[3, 7], 0));
+    fn an_order_is_used_in_both_directions() {
+        let terms = collect(Permutations::new(9, 1, 1, 0).terms(&[3, 7], 0));
         let [first, second] = *terms[2].members else { unreachable!() };
         assert_eq!(first.min(second) * 10 + first.max(second), 37);
         let members: Vec<_> = terms.iter().map(|term| term.members.clone()).collect();
@@ -130,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_the_orders() {
+    fn the_seed_determines_the_orders() {
         let features: Vec<usize> = (0..12).collect();
         let draw = |seed, background| {
-            let terms = terms(Permutations::new(12, 3, 4, seed).steps(&features, background));
+            let terms = collect(Permutations::new(12, 3, 4, seed).terms(&features, background));
             assert_eq!(terms.len(), 4 * 2 * 13);
             terms.into_iter().map(|term| term.members).collect::<Vec<_>>()
         };

@@ -1,4 +1,4 @@
-//! What goes in and comes out.
+//! The config, the table of features and the answer of `explain`.
 
 mod inputs;
 mod results;

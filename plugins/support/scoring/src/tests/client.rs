@@ -1,16 +1,15 @@
-//! What is asked of a server is read as what was meant, and its answers as outputs.
+//! Requests that are written are read as the same inputs, and answers are read as outputs.
 
 use ndarray::{arr1, arr2};
 
-use crate::tensor::Tensor;
-use crate::{Inputs, Output, read, read_predictions, write_request};
+use crate::{Inputs, Output, Tensor, read_predictions, read_request, write_request};
 
 fn numbers(values: &[f64]) -> Tensor {
     Tensor::Float64(arr1(values).into_dyn())
 }
 
 #[test]
-fn a_request_is_read_as_what_was_meant() {
+fn a_written_request_is_read_as_the_same_inputs() {
     let texts = Tensor::String(arr1(&["é\"".to_owned(), "predictions".to_owned()]).into_dyn());
     for inputs in [
         Inputs::Frame(vec![("predictions".to_owned(), numbers(&[0.5, 1e300])), ("b".to_owned(), texts)]),
@@ -18,12 +17,12 @@ fn a_request_is_read_as_what_was_meant() {
         Inputs::Single(Tensor::Float64(arr2(&[[0.5, f64::INFINITY], [1.5, 3.25]]).into_dyn())),
     ] {
         let written = write_request(inputs.clone());
-        assert_eq!(read("application/json", written.as_bytes(), None).unwrap(), inputs, "{written}");
+        assert_eq!(read_request("application/json", written.as_bytes(), None).unwrap(), inputs, "{written}");
     }
 }
 
 #[test]
-fn an_answer_has_an_output_for_each_name() {
+fn predictions_are_read_as_an_output_for_each_name() {
     let output = |name: &str, tensor| (name.to_owned(), Output::Tensor(tensor));
     for (answer, expected) in [
         (r#"{"predictions": [0.5, 1.5]}"#, vec![output("predictions", numbers(&[0.5, 1.5]))]),
@@ -33,7 +32,7 @@ fn an_answer_has_an_output_for_each_name() {
         ),
         (r#"{"predictions": {"y": [0.5]}}"#, vec![output("y", numbers(&[0.5]))]),
     ] {
-        // NaN is not what it is.
+        // Compared as text: `NaN` does not equal itself.
         assert_eq!(format!("{:?}", read_predictions(answer.as_bytes()).unwrap()), format!("{expected:?}"), "{answer}");
     }
     for answer in ["", "{}", "[1]", r#"{"predictions": null}"#, r#"{"predictions": [[1], [2, 3]]}"#] {

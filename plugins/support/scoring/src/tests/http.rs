@@ -1,11 +1,10 @@
-//! What MLflow's scoring server answered: the same status and code here, but for the differences that are listed.
+//! Requests get the status and error code that MLflow's scoring server answered, except for the listed differences.
 
 use base64::Engine;
 use serde_json::Value;
 
 use super::signature;
-use crate::fault::Fault;
-use crate::{Inputs, read};
+use crate::{Inputs, ProtocolError, read_request};
 
 const MODELS: &[&str] = &[
     include_str!("recordings/lightgbm_booster.json"),
@@ -21,35 +20,35 @@ const MODELS: &[&str] = &[
     include_str!("recordings/xgboost_booster.json"),
 ];
 
-/// What is refused here and not there, or here with another code, and why.
-const REFUSED: &[(&str, &str)] = &[
-    ("pyfunc_alltypes/i_overflow", "MLflow feeds -2147483648 for 2147483648"),
-    ("pyfunc_alltypes/l_float", "MLflow feeds 2 for 2.7"),
-    ("pyfunc_alltypes/f_big", "MLflow feeds an infinity for 1e300"),
-    ("pyfunc_alltypes/b_int2", "MLflow feeds true for 2"),
-    ("pyfunc_alltypes/b_str_false", "MLflow feeds true for `False`"),
-    ("pyfunc_alltypes/b_null", "MLflow feeds false for null"),
-    ("pyfunc_alltypes/bin_bad", "MLflow feeds no bytes for `@@@`"),
-    ("pyfunc_nosig/split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
+/// Requests that are rejected here and accepted by MLflow, or rejected with another code, with the reason.
+const REJECTED_HERE: &[(&str, &str)] = &[
+    ("pyfunc_alltypes/i_overflow", "MLflow passes -2147483648 for 2147483648"),
+    ("pyfunc_alltypes/l_float", "MLflow passes 2 for 2.7"),
+    ("pyfunc_alltypes/f_big", "MLflow passes infinity for 1e300"),
+    ("pyfunc_alltypes/b_int2", "MLflow passes true for 2"),
+    ("pyfunc_alltypes/b_str_false", "MLflow passes true for `False`"),
+    ("pyfunc_alltypes/b_null", "MLflow passes false for null"),
+    ("pyfunc_alltypes/bin_bad", "MLflow passes empty bytes for `@@@`"),
+    ("pyfunc_nosig/split", "a missing string, which ONNX Runtime would read as `nan`"),
     ("pyfunc_nosig/llm_input", "a request for a chat model"),
-    ("pyfunc_nosig/inputs_null", "null is no array"),
-    ("sklearn_iris/parquet_bad", "Parquet is no content type here: 415, where MLflow says 400"),
+    ("pyfunc_nosig/inputs_null", "null is not an array"),
+    ("sklearn_iris/parquet_bad", "Parquet is not supported: 415 here, 400 in MLflow"),
 ];
 
-/// What is taken here and not there, and why.
-const TAKEN: &[(&str, &str)] = &[
-    ("onnx_iris_tensor/csv", "MLflow's reader of CSV fails for every signature of tensors"),
-    ("pyfunc_alltypes/csv", "MLflow's reader of CSV fails for every signature with a datetime"),
+/// Requests that are accepted here and rejected by MLflow, with the reason.
+const ACCEPTED_HERE: &[(&str, &str)] = &[
+    ("onnx_iris_tensor/csv", "MLflow cannot read CSV for a signature of tensors"),
+    ("pyfunc_alltypes/csv", "MLflow cannot read CSV for a signature with a datetime"),
 ];
 
-/// The server's own business, which is not the protocol's.
-fn is_of_the_server(case: &Value) -> bool {
+/// Returns true for requests that the HTTP server handles, not the protocol.
+fn is_for_server(case: &Value) -> bool {
     let request = &case["request"];
     request["method"] != "POST" || request["path"] != "/invocations" || request["content_type"].is_null()
 }
 
-/// Whether the request was read, and the model failed.
-fn is_of_the_model(response: &Value) -> bool {
+/// Returns true if the request was read and the model failed.
+fn is_model_error(response: &Value) -> bool {
     let message = response["error"]["message"].as_str().unwrap_or_default();
     message.starts_with("Encountered an unexpected error while evaluating the model")
 }
@@ -61,29 +60,29 @@ fn body(request: &Value) -> Vec<u8> {
     }
 }
 
-fn is_same(response: &Value, ours: &Result<Inputs, Fault>) -> bool {
+fn is_same(response: &Value, ours: &Result<Inputs, ProtocolError>) -> bool {
     match ours {
-        Ok(_) => response["status"] == 200 || is_of_the_model(response),
-        Err(fault) if fault.status() == 415 => response["status"] == 415,
-        Err(fault) => {
-            let error = &response["error"];
-            response["status"] == fault.status()
-                && error["error_code"] == fault.error_code().as_str()
-                && error["error_class"] == fault.error_class()
-                && error["sqlstate"] == fault.sqlstate()
+        Ok(_) => response["status"] == 200 || is_model_error(response),
+        Err(error) if error.status() == 415 => response["status"] == 415,
+        Err(error) => {
+            let recorded = &response["error"];
+            response["status"] == error.status()
+                && recorded["error_code"] == error.error_code().as_str()
+                && recorded["error_class"] == error.error_class()
+                && recorded["sqlstate"] == error.sqlstate()
         }
     }
 }
 
 #[test]
-fn requests_get_the_status_and_the_code_that_mlflow_gives_them() {
+fn requests_get_the_status_and_code_of_mlflow() {
     let (mut same, mut different) = (0, Vec::new());
     for recorded in MODELS {
         let recorded: Value = serde_json::from_str(recorded).unwrap();
         let signature = signature(&recorded["signature"]);
-        for case in recorded["cases"].as_array().unwrap().iter().filter(|case| !is_of_the_server(case)) {
+        for case in recorded["cases"].as_array().unwrap().iter().filter(|case| !is_for_server(case)) {
             let request = &case["request"];
-            let ours = read(request["content_type"].as_str().unwrap(), &body(request), signature.as_ref());
+            let ours = read_request(request["content_type"].as_str().unwrap(), &body(request), signature.as_ref());
             if is_same(&case["response"], &ours) {
                 same += 1;
             } else {
@@ -93,16 +92,20 @@ fn requests_get_the_status_and_the_code_that_mlflow_gives_them() {
         }
     }
     let listed = |listed: &[(&str, &str)]| listed.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
-    let names = |is_taken: bool| {
-        different.iter().filter(|(_, ours)| ours.is_ok() == is_taken).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    let names = |is_accepted: bool| {
+        different
+            .iter()
+            .filter(|(_, ours)| ours.is_ok() == is_accepted)
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(names(false), listed(REFUSED));
-    assert_eq!(names(true), listed(TAKEN));
+    assert_eq!(names(false), listed(REJECTED_HERE));
+    assert_eq!(names(true), listed(ACCEPTED_HERE));
     assert_eq!(same, 122);
 }
 
 #[test]
-fn requests_to_a_server_without_a_signature() {
+fn requests_to_a_real_server_get_its_status_and_code() {
     let signature = signature(&serde_json::json!({
         "inputs": [
             {"type": "long", "name": "a", "required": true},
@@ -113,18 +116,18 @@ fn requests_to_a_server_without_a_signature() {
     }));
     let recorded: Vec<Value> = serde_json::from_str(include_str!("recordings/wire.json")).unwrap();
     let listed = [
-        ("sc_dataframe_split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
-        ("sc_inputs_null", "null is no array"),
+        ("sc_dataframe_split", "a missing string, which ONNX Runtime would read as `nan`"),
+        ("sc_inputs_null", "null is not an array"),
         ("sc_llm_input", "a request for a chat model"),
         ("sc_llm_prompt", "a request for a chat model"),
-        ("sc_parquet_bad", "Parquet is no content type here: 415, where MLflow says 400"),
-        ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
+        ("sc_parquet_bad", "Parquet is not supported: 415 here, 400 in MLflow"),
+        ("sc_sig_missing_column", "MLflow answers 500 to an error of the caller"),
     ];
     let mut different = Vec::new();
     for case in recorded.iter().filter(|case| !case["request"]["content_type"].is_null()) {
         let request = &case["request"];
         let signature = signature.as_ref().filter(|_| case["signature"] == true);
-        let ours = read(request["content_type"].as_str().unwrap(), &body(request), signature);
+        let ours = read_request(request["content_type"].as_str().unwrap(), &body(request), signature);
         if !is_same(&case["response"], &ours) {
             different.push(case["name"].as_str().unwrap());
         }

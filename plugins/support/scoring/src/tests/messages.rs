@@ -1,19 +1,19 @@
-//! What a refusal says: the place, the value, and what was expected.
+//! The messages of errors: the position, the value, and what was expected.
 
 use serde_json::json;
 
 use super::{JSON, signature};
-use crate::read;
+use crate::read_request;
 
-fn refusal(content_type: &str, body: &str, inputs: serde_json::Value) -> String {
+fn message_of(content_type: &str, body: &str, inputs: serde_json::Value) -> String {
     let signature = signature(&json!({ "inputs": inputs }));
-    let fault = read(content_type, body.as_bytes(), signature.as_ref()).unwrap_err();
-    assert_eq!(mlflow_deploy_plugin_api::Error::from(fault.clone()).message(), fault.message);
-    fault.message
+    let error = read_request(content_type, body.as_bytes(), signature.as_ref()).unwrap_err();
+    assert_eq!(mlflow_deploy_plugin_api::Error::from(error.clone()).message(), error.message);
+    error.message
 }
 
 #[test]
-fn a_refusal_names_the_column_the_row_and_the_value() {
+fn a_message_names_the_column_the_row_and_the_value() {
     let columns = json!([{"type": "integer", "name": "age"}, {"type": "double", "name": "income"}]);
     for (content_type, body, message) in [
         (
@@ -24,63 +24,69 @@ fn a_refusal_names_the_column_the_row_and_the_value() {
         (
             JSON,
             r#"{"dataframe_records": [{"age": 1, "income": 1}, {"age": 2}, {"age": 3, "income": "low"}]}"#,
-            "column `income`, row 2: `\"low\"` is no number; the model takes `double`",
+            "column `income`, row 2: `\"low\"` is not a number; the model takes `double`",
         ),
         ("text/csv", "age,income\n1,2\n,3\n", "column `age`, row 1: the value is missing; the model takes `integer`"),
         ("text/csv", "age,income\n1,2\n3\n", "the body is not valid CSV: line 3 has 1 field, and the header has 2"),
-        ("text/csv", "age,incoem\n1,2\n", "the model takes `income`, which the request lacks: it has `age`, `incoem`"),
+        ("text/csv", "age,incoem\n1,2\n", "the request lacks `income`, which the model takes: it has `age`, `incoem`"),
         (
             JSON,
             r#"{"dataframe_split": {"columns": ["age", "income"], "data": [[[1], 2]]}}"#,
-            "column `age` has a list in a row, and the model takes one value of `integer`",
+            "column `age` has a list in a row; the model takes one value of `integer`",
         ),
         (
             JSON,
             r#"{"dataframe_split": {"columns": ["age"], "data": [[1], [2, 3]]}}"#,
-            "row 1 of `dataframe_split` has 2 values, where row 0 has 1",
+            "row 1 of `dataframe_split` has 2 values, but row 0 has 1",
         ),
         (
             JSON,
             r#"{"dataframe_split": {"columns": ["age"], "data": [[1, 2]]}}"#,
-            "`dataframe_split` has 1 names in `columns`, and 2 values in each row of `data`",
+            "`dataframe_split` has 1 names in `columns`, but 2 values in each row of `data`",
         ),
     ] {
-        assert_eq!(refusal(content_type, body, columns.clone()), message);
+        assert_eq!(message_of(content_type, body, columns.clone()), message);
     }
 }
 
 #[test]
-fn a_refusal_names_the_input_and_the_indexes() {
+fn a_message_names_the_input_and_the_indexes() {
     let tensor = json!([{"type": "tensor", "name": "x", "tensor-spec": {"dtype": "uint8", "shape": [-1, 2]}}]);
     for (body, message) in [
         (
             r#"{"inputs": {"x": [[0, 255], [1, 256]]}}"#,
             "input `x` at [1][1]: `256` is beyond its range; the model takes `uint8`",
         ),
-        (r#"{"inputs": [[1, 2, 3]]}"#, "input `x` has the shape (1, 3), and the model takes (-1, 2)"),
-        (r#"{"inputs": [[1, 2], [3]]}"#, "input `x` is no array: a list has 1 items where others have 2 at [1]"),
-        (r#"{"inputs": [[1, 2], 3]}"#, "input `x` is no array: a value is where others are lists at [1]"),
-        (r#"{"inputs": [1, [2]]}"#, "input `x` is no array: a list is where others are values at [1]"),
-        (r#"{"inputs": {"y": [[1, 2]]}}"#, "the model takes `x`, which the request lacks: it has `y`"),
+        (r#"{"inputs": [[1, 2, 3]]}"#, "input `x` has shape (1, 3); the model takes (-1, 2)"),
+        (
+            r#"{"inputs": [[1, 2], [3]]}"#,
+            "input `x` is not an array: expected a list of 2 items like the others, got 1 at [1]",
+        ),
+        (
+            r#"{"inputs": [[1, 2], 3]}"#,
+            "input `x` is not an array: expected a list like the others, got a value at [1]",
+        ),
+        (r#"{"inputs": [1, [2]]}"#, "input `x` is not an array: expected a value like the others, got a list at [1]"),
+        (r#"{"inputs": {"y": [[1, 2]]}}"#, "the request lacks `x`, which the model takes: it has `y`"),
     ] {
-        assert_eq!(refusal(JSON, body, tensor.clone()), message);
+        assert_eq!(message_of(JSON, body, tensor.clone()), message);
     }
 }
 
 #[test]
-fn what_no_tensor_can_hold_is_refused_by_its_name() {
+fn an_unsupported_type_is_named() {
     let columns = json!([{"type": "map", "values": {"type": "long"}, "name": "a"}]);
     assert_eq!(
-        refusal(JSON, r#"{"dataframe_records": [{"a": {}}]}"#, columns),
-        "column `a` is `map` in the model's signature, which no tensor can hold",
+        message_of(JSON, r#"{"dataframe_records": [{"a": {}}]}"#, columns),
+        "column `a` is `map` in the model's signature, which this target does not support",
     );
 }
 
 #[test]
-fn json_that_cannot_be_read_is_refused_with_its_place() {
+fn invalid_json_is_rejected_with_its_position() {
     for (body, message) in [
         ("{\"inputs\":\n [1, x]}", "the body is not valid JSON: expected value at line 2 column 6"),
-        (r#"{"inputs": [1e999]}"#, "the number `1e999` at line 1 column 13 is beyond every float"),
+        (r#"{"inputs": [1e999]}"#, "the number `1e999` at line 1 column 13 is out of range for a float"),
         (
             r#"{"a": 1, "params": {}}"#,
             "the body has `a`: expected an object with one of `inputs`, `instances`, `dataframe_records` and `dataframe_split`",
@@ -90,20 +96,20 @@ fn json_that_cannot_be_read_is_refused_with_its_place() {
             "the body has `inputs` and `instances`: expected an object with one of `inputs`, `instances`, `dataframe_records` and `dataframe_split`",
         ),
     ] {
-        assert_eq!(read(JSON, body.as_bytes(), None).unwrap_err().message, message);
+        assert_eq!(read_request(JSON, body.as_bytes(), None).unwrap_err().message, message);
     }
-    let fault = read(JSON, b"{\"inputs\": \"\xff\"}", None).unwrap_err();
-    assert_eq!(fault.message, "the body is not UTF-8: see its byte 12");
+    let error = read_request(JSON, b"{\"inputs\": \"\xff\"}", None).unwrap_err();
+    assert_eq!(error.message, "the body is not UTF-8: invalid byte at offset 12");
 }
 
 #[test]
-fn long_values_and_many_names_are_cut() {
+fn long_values_and_many_names_are_shortened() {
     let long = "x".repeat(1 << 16);
     let body = json!({"dataframe_records": [{"a": long, "b": long}]}).to_string();
-    let message = refusal(JSON, &body, json!([{"type": "double", "name": "a"}]));
+    let message = message_of(JSON, &body, json!([{"type": "double", "name": "a"}]));
     assert!(message.len() < 200, "{message}");
     let names: serde_json::Map<_, _> =
         (0..1000).map(|index| (format!("{index}{}", &long[..100]), json!([1]))).collect();
-    let message = refusal(JSON, &json!({ "inputs": names }).to_string(), json!([{"type": "double", "name": "a"}]));
+    let message = message_of(JSON, &json!({ "inputs": names }).to_string(), json!([{"type": "double", "name": "a"}]));
     assert!(message.len() < 1000 && message.contains("992 more"), "{message}");
 }

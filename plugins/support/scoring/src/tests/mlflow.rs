@@ -1,4 +1,4 @@
-//! What MLflow itself made of 1,266 requests (`record.py`): the same here, but for the differences that a file lists.
+//! 1,266 requests are read as MLflow reads them (`record.py`), except for the differences that a file lists.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -7,16 +7,14 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 use super::signature;
-use crate::fault::Fault;
-use crate::tensor::Tensor;
-use crate::{Inputs, read};
+use crate::{Inputs, ProtocolError, Tensor, read_request};
 
 const RECORDED: &str = include_str!("recordings/mlflow.json");
 const DIFFERENCES: &str = include_str!("recordings/differences.txt");
 
-/// With `DIFFERENCES=overwrite` it writes the file, for a review line by line.
+/// `DIFFERENCES=overwrite` rewrites the file; review every changed line.
 #[test]
-fn requests_are_read_as_mlflow_reads_them_but_for_the_listed_differences() {
+fn requests_are_read_as_mlflow_reads_them_except_for_listed_differences() {
     let recorded: Value = serde_json::from_str(RECORDED).unwrap();
     let signatures: HashMap<_, _> = recorded["signatures"]
         .as_object()
@@ -32,7 +30,7 @@ fn requests_are_read_as_mlflow_reads_them_but_for_the_listed_differences() {
         let [name, content_type, body, theirs] = case.as_array().unwrap().as_slice() else { panic!("{case}") };
         let (name, content_type, body) =
             (name.as_str().unwrap(), content_type.as_str().unwrap(), body.as_str().unwrap());
-        let ours = read(content_type, body.as_bytes(), signatures[name].as_ref());
+        let ours = read_request(content_type, body.as_bytes(), signatures[name].as_ref());
         if is_same(theirs, &ours) {
             same += 1;
             continue;
@@ -45,11 +43,11 @@ fn requests_are_read_as_mlflow_reads_them_but_for_the_listed_differences() {
         };
         let ours = match ours {
             Ok(inputs) => show(&inputs).to_string(),
-            Err(fault) => format!("{} {}: {}", fault.error_code(), fault.error_class(), fault.message),
+            Err(error) => format!("{} {}: {error}", error.error_code(), error.error_class()),
         };
         differences[kind].push(format!("{name} {body}\n  MLflow {theirs}\n  here   {ours}\n"));
     }
-    let titles = ["refused here", "taken here", "other values", "refused by both with another code"];
+    let titles = ["rejected here only", "accepted here only", "other values", "rejected by both with another code"];
     let mut listed = format!("{same} of {} are the same.\n", cases.len());
     for (title, differences) in titles.iter().zip(&differences) {
         writeln!(listed, "\n# {title}: {}\n\n{}", differences.len(), differences.concat()).unwrap();
@@ -58,13 +56,13 @@ fn requests_are_read_as_mlflow_reads_them_but_for_the_listed_differences() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/recordings/differences.txt");
         fs::write(path, &listed).unwrap();
     } else {
-        assert!(listed == DIFFERENCES, "the differences are other ones now:\n{listed}");
+        assert!(listed == DIFFERENCES, "the differences changed:\n{listed}");
     }
 }
 
-fn is_same(theirs: &Value, ours: &Result<Inputs, Fault>) -> bool {
+fn is_same(theirs: &Value, ours: &Result<Inputs, ProtocolError>) -> bool {
     match ours {
-        Err(fault) => theirs["refused"] == json!([fault.error_code().as_str(), fault.error_class()]),
+        Err(error) => theirs["refused"] == json!([error.error_code().as_str(), error.error_class()]),
         Ok(inputs) => {
             let (kind, ours) =
                 show(inputs).as_object().unwrap().iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
@@ -73,7 +71,7 @@ fn is_same(theirs: &Value, ours: &Result<Inputs, Fault>) -> bool {
     }
 }
 
-/// Whether two values are equal, where numpy has several names for types of text and bytes.
+/// Returns true if two values are equal. numpy has several names for types of strings and bytes.
 fn is_same_value(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Array(theirs), Value::Array(ours)) => {
@@ -85,8 +83,9 @@ fn is_same_value(theirs: &Value, ours: &Value) -> bool {
         (Value::String(theirs), Value::String(ours)) if ours == "bytes" => {
             theirs == "object" || theirs.starts_with("|S")
         }
-        // MLflow's columns of lists are objects; serde_json does not read a float's last digit.
+        // MLflow's columns of lists are objects.
         (Value::String(theirs), Value::String(_)) if theirs == "object" => true,
+        // `serde_json` may read the last digit of a float differently.
         (Value::Number(theirs), Value::Number(ours)) if theirs.is_f64() && ours.is_f64() => {
             let (theirs, ours) = (theirs.as_f64().unwrap(), ours.as_f64().unwrap());
             (theirs - ours).abs() <= theirs.abs() * f64::EPSILON
@@ -111,7 +110,7 @@ fn show(inputs: &Inputs) -> Value {
     }
 }
 
-/// The values as `record.py` writes them.
+/// Returns the values in the form of `record.py`.
 fn values(tensor: &Tensor) -> Value {
     match tensor {
         Tensor::Bool(array) => nested(array.view(), |truth| json!(truth)),
@@ -127,7 +126,7 @@ fn values(tensor: &Tensor) -> Value {
             |bytes| json!({"bytes": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()}),
         ),
         Tensor::Datetime(array) => nested(array.view(), |time| json!({"nanoseconds": time})),
-        other => panic!("no recording has {}", other.dtype()),
+        other => panic!("unexpected dtype {}", other.dtype()),
     }
 }
 

@@ -1,25 +1,22 @@
-//! The protocol against what MLflow recorded, and against what nobody should send.
+//! The protocol compared with recordings of MLflow, and with malformed requests.
 
-mod absurd;
 mod client;
 mod http;
+mod malformed;
 mod messages;
 mod mlflow;
+mod signatures;
 mod write;
 
 use serde_json::Value;
 
-use crate::signature::{SavedSignature, Signature};
+use crate::Signature;
 
 const JSON: &str = "application/json";
 
-/// The signature that a recording has in JSON, read as MLflow would have saved it.
+/// Reads the signature of a recording.
 fn signature(recorded: &Value) -> Option<Signature> {
-    let part = |name: &str| match &recorded[name] {
-        Value::Null => Value::Null,
-        part => Value::String(part.to_string()),
-    };
-    let saved = serde_json::json!({"inputs": part("inputs"), "params": part("params")});
-    let saved: SavedSignature = serde_json::from_value(saved).unwrap();
-    (!recorded.is_null()).then(|| Signature::from_saved(saved).unwrap())
+    let part = |name: &str| recorded[name].to_string();
+    let (inputs, params) = (part("inputs"), part("params"));
+    (!recorded.is_null()).then(|| Signature::from_json(Some(&inputs), Some(&params)).unwrap())
 }

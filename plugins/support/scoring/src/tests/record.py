@@ -1,6 +1,6 @@
-"""Records what MLflow itself makes of requests: `python record.py > recordings/mlflow.json`, with the Python of target/peers/venv.
+"""Records the inputs that MLflow reads from requests: `python record.py > recordings/mlflow.json`, with the Python of target/peers/venv.
 
-The way is that of its scoring server, in process: parse, enforce the signature, check the parameters.
+Runs the steps of its scoring server in process: parse, enforce the signature, check the parameters.
 """
 
 import io
@@ -65,7 +65,7 @@ def case(signature, body, content_type=J):
 
 
 def scalar(name, *literals):
-    """One row whose column has each of the literals, in each of the formats."""
+    """One row with each of the literals in a column, in each format."""
     for literal in literals:
         case("scalars", f'{{"dataframe_records": [{{"r": 0.5, "{name}": {literal}}}]}}')
         case("scalars", f'{{"inputs": {{"r": [0.5], "{name}": [{literal}]}}}}')

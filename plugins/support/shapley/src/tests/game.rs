@@ -1,31 +1,30 @@
-//! A model of numbers that is a Rust function, and takes down what it is asked.
+//! A model that is a Rust function and counts its predictions.
 
 use std::sync::Mutex;
 
-use mlflow_deploy_plugin_api::{Error, Result};
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1, Axis, ShapeError};
 
 use crate::method::Method;
-use crate::{Attribution, Model};
+use crate::{Attribution, RowPredictor};
 
 /// Explained rows, background rows, and a function of a row.
 pub(super) struct Game<F> {
     table: Array2<f64>,
     rows: usize,
     function: F,
-    /// How many rows each prediction had.
-    pub(super) asked: Mutex<Vec<usize>>,
+    /// The number of rows of each prediction.
+    pub(super) batches: Mutex<Vec<usize>>,
 }
 
 impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Game<F> {
     pub(super) fn new(rows: &Array2<f64>, background: &Array2<f64>, function: F) -> Self {
         let table = ndarray::concatenate![Axis(0), *rows, *background];
-        Self { table, rows: rows.nrows(), function, asked: Mutex::default() }
+        Self { table, rows: rows.nrows(), function, batches: Mutex::default() }
     }
 
-    /// Explains, and sees to it that the values add up.
+    /// Explains the rows and checks that the values sum to the predictions.
     pub(super) async fn explain(&self, method: &Method) -> Attribution {
-        let attribution = Attribution::of(self, method).await.unwrap();
+        let attribution = Attribution::compute(self, method).await.unwrap();
         for ((row, values), prediction) in
             attribution.values.outer_iter().enumerate().zip(attribution.predictions.rows())
         {
@@ -41,12 +40,14 @@ impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Game<F> {
     }
 }
 
-impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Model for Game<F> {
+impl<F: Fn(&[f64]) -> Vec<f64> + Sync> RowPredictor for Game<F> {
+    type Error = ShapeError;
+
     fn rows(&self) -> usize {
         self.rows
     }
 
-    fn background(&self) -> usize {
+    fn background_rows(&self) -> usize {
         self.table.nrows() - self.rows
     }
 
@@ -58,8 +59,8 @@ impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Model for Game<F> {
         self.table[[one, feature]].to_bits() == self.table[[other, feature]].to_bits()
     }
 
-    async fn predict(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
-        self.asked.lock().unwrap().push(picks.nrows());
+    async fn predict(&self, picks: Array2<usize>) -> Result<Array2<f64>, ShapeError> {
+        self.batches.lock().unwrap().push(picks.nrows());
         let mix = |picks: ArrayView1<'_, usize>| {
             let row: Vec<_> = picks.iter().enumerate().map(|(feature, row)| self.table[[*row, feature]]).collect();
             (self.function)(&row)
@@ -67,6 +68,5 @@ impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Model for Game<F> {
         let outputs: Vec<_> = picks.rows().into_iter().map(mix).collect();
         let width = outputs.first().map_or(0, Vec::len);
         Array2::from_shape_vec((picks.nrows(), width), outputs.concat())
-            .map_err(|error| Error::internal(error.to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! Properties that Shapley values have, on models with known ones.
+//! Properties of Shapley values, and models with known values.
 
 mod game;
 mod properties;

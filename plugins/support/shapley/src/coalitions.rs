@@ -1,20 +1,20 @@
 //! Exact Shapley values: every coalition of the features.
 //!
 //! Source: L. S. Shapley, "A Value for n-Person Games", 1953. With s members of n features in a coalition, a feature
-//! gains `s! (n − s − 1)! / n!` times what it adds to the coalition.
+//! gains `s! (n − s − 1)! / n!` times the change of the prediction.
 
-use crate::method::Term;
+use crate::term::Term;
 
-/// Features that a game can have, at most: twice as many predictions for each more.
-pub const MOST_FEATURES: usize = 16;
+/// The maximum number of features for exact values. Each feature doubles the number of predictions.
+pub const MAX_FEATURES: usize = 16;
 
-/// All coalitions of some features, of which there are at most [`MOST_FEATURES`].
+/// Iterates over all coalitions of at most [`MAX_FEATURES`] features.
 #[derive(Debug)]
 pub(crate) struct Coalitions<'a> {
     features: &'a [usize],
-    /// What a coalition of each size weighs.
+    /// The weight of a coalition of each size.
     weights: Vec<f64>,
-    /// The places of the next one's members, as bits.
+    /// The members of the next coalition, as bits.
     next: u32,
 }
 
@@ -23,12 +23,12 @@ impl<'a> Coalitions<'a> {
         Self { features, weights: weights(features.len()), next: 0 }
     }
 
-    /// How many predictions it takes beside those of the two rows themselves.
+    /// Returns the number of predictions, without those of the two rows themselves.
     pub(crate) fn predictions(features: usize) -> usize {
-        if features > MOST_FEATURES { usize::MAX } else { (1 << features) - 2.min(1 << features) }
+        if features > MAX_FEATURES { usize::MAX } else { (1 << features) - 2.min(1 << features) }
     }
 
-    /// The next coalition; says whether there is one.
+    /// Moves to the next coalition. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         let (coalition, size) = (self.next, self.next.count_ones() as usize);
         if coalition >> self.features.len() != 0 {
@@ -37,8 +37,8 @@ impl<'a> Coalitions<'a> {
         self.next += 1;
         term.members.clear();
         term.gains.clear();
-        for (place, feature) in self.features.iter().enumerate() {
-            if coalition >> place & 1 == 1 {
+        for (index, feature) in self.features.iter().enumerate() {
+            if coalition >> index & 1 == 1 {
                 term.members.push(*feature);
                 term.gains.push((*feature, self.weights[size - 1]));
             } else {
@@ -49,8 +49,8 @@ impl<'a> Coalitions<'a> {
     }
 }
 
-/// What a coalition of each size weighs for a feature that is not in it.
-#[expect(clippy::cast_precision_loss, reason = "they are few features")]
+/// Returns the weight of a coalition of each size, for a feature that is not in it.
+#[expect(clippy::cast_precision_loss, reason = "there are at most 16 features")]
 fn weights(features: usize) -> Vec<f64> {
     let mut weight = 1.0 / features as f64;
     (0..features)
@@ -67,11 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_weights_of_all_coalitions_add_up_to_one() {
+    fn the_weights_of_all_coalitions_sum_to_one() {
         assert_eq!(weights(1), [1.0]);
         assert_eq!(weights(3), [1.0 / 3.0, 1.0 / 6.0, 1.0 / 3.0]);
-        for features in 1..=MOST_FEATURES {
-            // Of the coalitions without a feature, those with it missing and it present weigh the same.
+        for features in 1..=MAX_FEATURES {
+            // A coalition weighs the same with and without the feature, so only the positive gains are summed.
             let features: Vec<usize> = (0..features).collect();
             let (mut coalitions, mut term, mut total) = (Coalitions::new(&features), Term::default(), 0.0);
             while coalitions.next(&mut term) {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn two_rows_that_are_the_same_have_one_coalition_and_nothing_to_gain() {
+    fn equal_rows_have_one_coalition_without_gains() {
         let (mut coalitions, mut term) = (Coalitions::new(&[]), Term::default());
         assert!(coalitions.next(&mut term));
         assert!(term.members.is_empty() && term.gains.is_empty());
