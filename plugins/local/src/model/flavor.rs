@@ -30,14 +30,14 @@ pub(crate) struct Provider {
 fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Entry {
+    enum ProviderEntry {
         Name(String),
         WithOptions(String, Map<String, Value>),
     }
-    let entries = Option::<Vec<Entry>>::deserialize(deserializer)?.unwrap_or_default();
+    let entries = Option::<Vec<ProviderEntry>>::deserialize(deserializer)?.unwrap_or_default();
     let provider = |entry| match entry {
-        Entry::Name(name) => Provider { name, has_options: false },
-        Entry::WithOptions(name, options) => Provider { name, has_options: !options.is_empty() },
+        ProviderEntry::Name(name) => Provider { name, has_options: false },
+        ProviderEntry::WithOptions(name, options) => Provider { name, has_options: !options.is_empty() },
     };
     Ok(entries.into_iter().map(provider).collect())
 }

@@ -30,7 +30,7 @@ pub(crate) struct Model {
 
 /// The parts of `MLmodel` that are read.
 #[derive(Deserialize)]
-struct Parts {
+struct MlmodelParts {
     #[serde(default)]
     flavors: Map<String, Value>,
     #[serde(default)]
@@ -76,7 +76,7 @@ impl Model {
         if !path.canonicalize().is_ok_and(|file| file.starts_with(&real)) {
             return Err(failed("it is a link that leads out of its folder; replace it by the file".to_owned()));
         }
-        let parts: Parts =
+        let parts: MlmodelParts =
             serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(error.to_string()))?;
         let onnx = match parts.flavors.get("onnx") {
             None => None,

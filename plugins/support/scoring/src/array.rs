@@ -1,4 +1,4 @@
-//! Nested JSON lists as arrays of any rank. Uneven lists are no error here: the model may not use them.
+//! Nested JSON lists as arrays of any rank. Uneven lists are reported only if the model uses them.
 
 use jiter::Peek;
 

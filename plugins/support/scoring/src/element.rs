@@ -7,7 +7,7 @@ use crate::cells::Cell;
 use crate::python::float_repr;
 use crate::{datetime, text};
 
-const BEYOND: CellError = CellError::Lossy("is beyond its range");
+const OUT_OF_RANGE: CellError = CellError::Lossy("is out of range");
 const FRACTION: CellError = CellError::Lossy("has a fraction");
 const MISSING: CellError = CellError::Invalid("is missing");
 const NOT_A_NUMBER: CellError = CellError::Invalid("is not a number");
@@ -41,19 +41,19 @@ macro_rules! integers {
     ($($type:ident)*) => {
         $(impl TensorElement for $type {
             fn from_int(int: i64) -> CellResult<Self> {
-                Self::try_from(int).map_err(|_out_of_range| BEYOND)
+                Self::try_from(int).map_err(|_out_of_range| OUT_OF_RANGE)
             }
 
             fn from_float(float: f64) -> CellResult<Self> {
-                let reason = if float.is_nan() { MISSING } else if float.is_infinite() { BEYOND } else { FRACTION };
-                text::integer(float).ok_or(reason)?.try_into().map_err(|_out_of_range| BEYOND)
+                let reason = if float.is_nan() { MISSING } else if float.is_infinite() { OUT_OF_RANGE } else { FRACTION };
+                text::integer(float).ok_or(reason)?.try_into().map_err(|_out_of_range| OUT_OF_RANGE)
             }
 
             fn from_other(cell: &Cell) -> CellResult<Self> {
                 match cell {
                     Cell::Bool(truth) => Ok(Self::from(*truth)),
                     Cell::BigInt(text) | Cell::Text(text) => {
-                        text::python_int(text).ok_or(NOT_A_NUMBER)?.try_into().map_err(|_out_of_range| BEYOND)
+                        text::python_int(text).ok_or(NOT_A_NUMBER)?.try_into().map_err(|_out_of_range| OUT_OF_RANGE)
                     }
                     Cell::Object => Err(OBJECT),
                     _ => Err(MISSING),
@@ -65,8 +65,8 @@ macro_rules! integers {
                     return Err(MISSING);
                 }
                 match text::python_int(field) {
-                    Some(int) => int.try_into().map_err(|_out_of_range| BEYOND),
-                    // pandas reads `1.0` as an integer in CSV; a JSON string is not read so.
+                    Some(int) => int.try_into().map_err(|_out_of_range| OUT_OF_RANGE),
+                    // pandas reads `1.0` as an integer in CSV; JSON strings are not read this way.
                     None => Self::from_float(finite(field, text::csv_float(field))?),
                 }
             }
@@ -87,7 +87,7 @@ macro_rules! floats {
             fn from_float(float: f64) -> CellResult<Self> {
                 let convert: fn(f64) -> Self = $convert;
                 let converted = convert(float);
-                if converted.is_infinite() && float.is_finite() { Err(BEYOND) } else { Ok(converted) }
+                if converted.is_infinite() && float.is_finite() { Err(OUT_OF_RANGE) } else { Ok(converted) }
             }
 
             fn from_other(cell: &Cell) -> CellResult<Self> {
@@ -117,7 +117,7 @@ fn finite(text: &str, float: Option<f64>) -> CellResult<f64> {
     match float {
         None => Err(NOT_A_NUMBER),
         Some(float) if float.is_infinite() && text.contains(|character: char| character.is_ascii_digit()) => {
-            Err(BEYOND)
+            Err(OUT_OF_RANGE)
         }
         Some(float) => Ok(float),
     }
@@ -266,7 +266,7 @@ impl TensorElement for Nanoseconds {
         match cell {
             Cell::Missing => Ok(Self(NOT_A_TIME)),
             Cell::Text(text) => Self::from_field(text),
-            Cell::BigInt(_) => Err(BEYOND),
+            Cell::BigInt(_) => Err(OUT_OF_RANGE),
             Cell::Object => Err(OBJECT),
             _ => Err(WRONG_TYPE),
         }

@@ -67,7 +67,7 @@ impl<'a> JsonReader<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, &str) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        // The key is copied to one buffer: it borrows the reader that has to read the value.
+        // Copies each key to a buffer: the key borrows the reader, which has to read the value.
         let mut key = String::new();
         let first = self.jiter.known_object().map(|first| first.map(|first| key.push_str(first)));
         let mut more = first.map_err(|error| self.error(&error))?.is_some();

@@ -19,9 +19,9 @@ pub struct Signature {
 /// The inputs of a model: at least one column or tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schema {
-    /// Columns of a dataframe. Either all of them have a name or none has.
+    /// Columns of a dataframe. Either all of them have names or none do.
     Columns(Vec<ColumnSpec>),
-    /// Tensors. Either all of them have a name, or there is one without a name.
+    /// Tensors. Either all of them have names, or there is a single tensor without a name.
     Tensors(Vec<TensorSpec>),
 }
 

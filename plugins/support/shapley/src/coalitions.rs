@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(weights(1), [1.0]);
         assert_eq!(weights(3), [1.0 / 3.0, 1.0 / 6.0, 1.0 / 3.0]);
         for features in 1..=MAX_FEATURES {
-            // A coalition weighs the same with and without the feature, so only the positive gains are summed.
+            // A coalition has the same weight with and without the feature: the positive gains are half of the terms.
             let features: Vec<usize> = (0..features).collect();
             let (mut coalitions, mut term, mut total) = (Coalitions::new(&features), Term::default(), 0.0);
             while coalitions.next(&mut term) {

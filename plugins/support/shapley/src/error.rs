@@ -23,7 +23,7 @@ pub enum AttributionError<E> {
         /// The background row, from 0, if it contributes at least one feature.
         background_row: Option<usize>,
     },
-    /// The number of predictions or of outputs differs between calls.
+    /// The number of predictions is wrong, or the number of outputs differs between calls.
     UnevenPredictions,
 }
 

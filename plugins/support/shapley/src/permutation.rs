@@ -69,8 +69,8 @@ pub(crate) struct PermutationTerms<'a> {
 }
 
 impl PermutationTerms<'_> {
-    /// Moves to the next coalition: its last feature gains by the prediction, the following feature loses. Returns false at
-    /// the end.
+    /// Moves to the next coalition. The prediction is added to the value of its last feature, and subtracted from that of
+    /// the following feature. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         if self.size > self.order.len() && !self.next_order() {
             return false;

@@ -55,7 +55,7 @@ fn a_message_names_the_input_and_the_indexes() {
     for (body, message) in [
         (
             r#"{"inputs": {"x": [[0, 255], [1, 256]]}}"#,
-            "input `x` at [1][1]: `256` is beyond its range; the model takes `uint8`",
+            "input `x` at [1][1]: `256` is out of range; the model takes `uint8`",
         ),
         (r#"{"inputs": [[1, 2, 3]]}"#, "input `x` has shape (1, 3); the model takes (-1, 2)"),
         (

@@ -58,7 +58,8 @@ async fn exact_values_equal_the_definition() {
     for ((row, feature, output), value) in attribution.values.indexed_iter() {
         let gains = orders.iter().map(|order| {
             let position = order.iter().position(|other| *other == feature).unwrap();
-            mean_over_background(row, &order[..=position], output) - mean_over_background(row, &order[..position], output)
+            mean_over_background(row, &order[..=position], output)
+                - mean_over_background(row, &order[..position], output)
         });
         let expected = gains.sum::<f64>() / 120.0;
         assert!((value - expected).abs() < 1e-12, "{value} for {expected}");
