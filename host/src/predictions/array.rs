@@ -1,17 +1,17 @@
-//! Predictions as an array: numpy's rules for its shape, and for its dtype where none is given.
+//! Predictions as an array, with numpy's rules for the shape and the default dtype.
 
+use mlflow_deploy_plugin_api::Error as TargetError;
 use ndarray::{ArrayD, IxDyn};
 
 use super::element::Element;
-use super::kinds::{Dtype, Kinds};
+use super::kinds::{NumpyDtype, ValueKinds};
 use super::response::PredictionsFormat;
 use super::value::Value;
-use crate::TargetError;
 
-/// How many dimensions numpy's arrays have at most.
-const MOST_DIMENSIONS: usize = 64;
+/// The maximum number of dimensions of numpy's arrays.
+const MAX_DIMENSIONS: usize = 64;
 
-/// The array that numpy makes where no dtype is given: of the least dtype that holds every prediction.
+/// An array with numpy's default dtype: the smallest dtype that holds every prediction.
 ///
 /// ```
 /// use mlflow_deploy::PredictionsResponse;
@@ -28,15 +28,15 @@ const MOST_DIMENSIONS: usize = 64;
 /// Source: `numpy.array` without `dtype`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ndarray {
-    /// Only booleans.
+    /// Booleans only.
     Bool(ArrayD<bool>),
-    /// Numbers that no integer dtype holds, or nothing.
+    /// Numbers, if no integer dtype holds them, and empty arrays.
     Float64(ArrayD<f64>),
     /// Integers within `i64`.
     Int64(ArrayD<i64>),
-    /// Anything with a `null`, a dict, or an integer that no dtype holds.
+    /// Arrays with a `null`, a dict, or an integer that no dtype holds.
     Object(ArrayD<Value>),
-    /// Anything with a string: the rest became text.
+    /// Arrays with a string: all other values are converted to strings.
     Str(ArrayD<String>),
     /// Integers beyond `i64` and within `u64`.
     Uint64(ArrayD<u64>),
@@ -44,25 +44,25 @@ pub enum Ndarray {
 
 impl PredictionsFormat for Ndarray {
     fn from_predictions(predictions: &Value) -> Result<Self, TargetError> {
-        let nested = Nested::of(predictions);
+        let nested = NestedLists::new(predictions);
         nested.check_shape()?;
-        match Kinds::of(nested.elements.iter().copied().map(Some)).numpy() {
-            Dtype::Bool => nested.collect().map(Self::Bool),
-            Dtype::Float64 => nested.collect().map(Self::Float64),
-            Dtype::Int64 => nested.collect().map(Self::Int64),
-            Dtype::Object => nested.collect().map(Self::Object),
-            Dtype::Str => nested.collect().map(Self::Str),
-            Dtype::Uint64 => nested.collect().map(Self::Uint64),
+        match ValueKinds::new(nested.elements.iter().copied().map(Some)).numpy() {
+            NumpyDtype::Bool => nested.collect().map(Self::Bool),
+            NumpyDtype::Float64 => nested.collect().map(Self::Float64),
+            NumpyDtype::Int64 => nested.collect().map(Self::Int64),
+            NumpyDtype::Object => nested.collect().map(Self::Object),
+            NumpyDtype::Str => nested.collect().map(Self::Str),
+            NumpyDtype::Uint64 => nested.collect().map(Self::Uint64),
         }
     }
 }
 
-/// The array that numpy makes of the predictions with this dtype.
+/// The array that numpy makes from the predictions with this dtype.
 ///
 /// Source: `numpy.array` with `dtype`.
 impl<T: Element> PredictionsFormat for ArrayD<T> {
     fn from_predictions(predictions: &Value) -> Result<Self, TargetError> {
-        let nested = Nested::of(predictions);
+        let nested = NestedLists::new(predictions);
         if !T::HOLDS_LISTS {
             nested.check_shape()?;
         }
@@ -70,18 +70,18 @@ impl<T: Element> PredictionsFormat for ArrayD<T> {
     }
 }
 
-/// Nested lists, taken apart as deep as they have one shape.
-struct Nested<'a> {
+/// Nested lists, flattened as deep as all lists have the same length.
+struct NestedLists<'a> {
     shape: Vec<usize>,
     elements: Vec<&'a Value>,
-    /// Whether there are lists among the elements, which do not all have one length.
+    /// True if some elements are lists: their lengths differ.
     is_ragged: bool,
 }
 
-impl<'a> Nested<'a> {
-    fn of(value: &'a Value) -> Self {
+impl<'a> NestedLists<'a> {
+    fn new(value: &'a Value) -> Self {
         let mut nested = Self { shape: Vec::new(), elements: vec![value], is_ragged: false };
-        while nested.shape.len() < MOST_DIMENSIONS
+        while nested.shape.len() < MAX_DIMENSIONS
             && let Some(length) = nested.common_length()
         {
             nested.shape.push(length);
@@ -91,7 +91,7 @@ impl<'a> Nested<'a> {
         nested
     }
 
-    /// The length that all elements have, where all of them are lists.
+    /// Returns the length of all elements, if they are lists of the same length.
     fn common_length(&self) -> Option<usize> {
         let length = list(self.elements.first()?)?.len();
         self.elements.iter().all(|element| list(element).is_some_and(|items| items.len() == length)).then_some(length)
@@ -102,8 +102,8 @@ impl<'a> Nested<'a> {
             return Ok(());
         }
         Err(TargetError::invalid_parameter(format!(
-            "expected nested lists of one shape in at most {MOST_DIMENSIONS} dimensions, found lists that differ after \
-             {} dimensions, of shape {:?}: ask for an array of `Value`, whose elements may be lists",
+            "expected nested lists of one shape in at most {MAX_DIMENSIONS} dimensions, found lists that differ after \
+             {} dimensions, of shape {:?}: use an array of `Value`, whose elements may be lists",
             self.shape.len(),
             self.shape
         )))
@@ -113,24 +113,24 @@ impl<'a> Nested<'a> {
         let converted = self.elements.iter().enumerate().map(|(index, element)| {
             T::from_value(element).ok_or_else(|| {
                 TargetError::invalid_parameter(format!(
-                    "expected {}, found `{}` at {:?}: ask for an array of another dtype",
+                    "expected {}, found `{}` at {:?}: use an array of another dtype",
                     T::DTYPE,
-                    element.excerpt(),
+                    element.shortened(),
                     self.position(index)
                 ))
             })
         });
         let elements = converted.collect::<Result<Vec<_>, _>>()?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), elements).map_err(|error| {
-            TargetError::invalid_parameter(format!("failed to make an array of shape {:?}: {error}", self.shape))
+            TargetError::invalid_parameter(format!("failed to build an array of shape {:?}: {error}", self.shape))
         })
     }
 
-    /// Where the element of this number is: an index for each dimension.
+    /// Converts a row-major index to an index for each dimension.
     fn position(&self, mut index: usize) -> Vec<usize> {
         let mut position = vec![0; self.shape.len()];
-        for (place, length) in position.iter_mut().zip(&self.shape).rev() {
-            *place = index % length;
+        for (at, length) in position.iter_mut().zip(&self.shape).rev() {
+            *at = index % length;
             index /= length;
         }
         position

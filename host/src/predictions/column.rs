@@ -1,5 +1,5 @@
-//! One column of a dataframe: its dtype as pandas chooses it, and its values as an arrow array. Never fails on a value:
-//! what no dtype holds becomes JSON text.
+//! One column of a dataframe: its dtype by the rules of pandas, and its values as an arrow array. Values of dtype `object`
+//! become JSON text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,47 +7,47 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow_schema::Field;
 use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
+use mlflow_deploy_plugin_api::Error as TargetError;
 
-use super::kinds::{Dtype, Kinds};
+use super::kinds::{NumpyDtype, ValueKinds};
 use super::value::Value;
-use crate::TargetError;
 
-/// One value of a column; `None` where there is none.
-pub(super) type Cell<'a> = Option<&'a Value>;
+/// One value of a column; `None` for a missing value.
+pub(super) type ColumnCell<'a> = Option<&'a Value>;
 
-/// A column that is not yet an arrow array.
-pub(super) struct Column<'a> {
+/// A column before its conversion to an arrow array.
+pub(super) struct ArrowColumn<'a> {
     name: String,
-    cells: Vec<Cell<'a>>,
-    dtype: Dtype,
+    cells: Vec<ColumnCell<'a>>,
+    dtype: NumpyDtype,
 }
 
-impl<'a> Column<'a> {
-    /// A column of these values.
-    pub(super) fn new(name: impl Into<String>, cells: Vec<Cell<'a>>) -> Self {
-        let dtype = Kinds::of(cells.iter().copied()).pandas();
+impl<'a> ArrowColumn<'a> {
+    /// Creates a column of these values.
+    pub(super) fn new(name: impl Into<String>, cells: Vec<ColumnCell<'a>>) -> Self {
+        let dtype = ValueKinds::new(cells.iter().copied()).pandas();
         Self { name: name.into(), cells, dtype }
     }
 
-    /// A column that has one value in each row. It has the value's dtype, even where there are no rows.
+    /// Creates a column with the same value in each row. Without rows, it still has the dtype of the value.
     pub(super) fn repeated(name: &str, value: &'a Value, rows: usize) -> Self {
-        let dtype = Kinds::of([Some(value)]).pandas();
+        let dtype = ValueKinds::new([Some(value)]).pandas();
         Self { name: name.to_owned(), cells: vec![Some(value); rows], dtype }
     }
 
-    /// The arrow array, and the field that describes it.
+    /// Converts the column to an arrow array and its field.
     pub(super) fn into_arrow(self) -> Result<(Field, ArrayRef), TargetError> {
         let cells = self.cells.iter().copied();
         let array: ArrayRef = match self.dtype {
-            Dtype::Bool => Arc::new(cells.map(as_bool).collect::<BooleanArray>()),
-            Dtype::Float64 => Arc::new(cells.map(|cell| cell?.as_f64()).collect::<Float64Array>()),
-            Dtype::Int64 => Arc::new(cells.map(as_i64).collect::<Int64Array>()),
-            Dtype::Uint64 => Arc::new(cells.map(as_u64).collect::<UInt64Array>()),
-            Dtype::Str => Arc::new(texts(&self.name, cells.map(as_str).collect())?),
-            Dtype::Object => Arc::new(texts(&self.name, cells.map(as_json).collect())?),
+            NumpyDtype::Bool => Arc::new(cells.map(as_bool).collect::<BooleanArray>()),
+            NumpyDtype::Float64 => Arc::new(cells.map(|cell| cell?.as_f64()).collect::<Float64Array>()),
+            NumpyDtype::Int64 => Arc::new(cells.map(as_i64).collect::<Int64Array>()),
+            NumpyDtype::Uint64 => Arc::new(cells.map(as_u64).collect::<UInt64Array>()),
+            NumpyDtype::Str => Arc::new(string_array(&self.name, cells.map(as_str).collect())?),
+            NumpyDtype::Object => Arc::new(string_array(&self.name, cells.map(as_json).collect())?),
         };
         let field = Field::new(self.name, array.data_type().clone(), true);
-        if self.dtype == Dtype::Object {
+        if self.dtype == NumpyDtype::Object {
             let json = [(EXTENSION_TYPE_NAME_KEY, "arrow.json"), (EXTENSION_TYPE_METADATA_KEY, "")];
             let json = json.map(|(key, value)| (key.to_owned(), value.to_owned()));
             return Ok((field.with_metadata(HashMap::from(json)), array));
@@ -56,31 +56,31 @@ impl<'a> Column<'a> {
     }
 }
 
-/// An array of texts, unless they are more than arrow's `Utf8` can count.
-pub(super) fn texts<T: AsRef<str>>(name: &str, texts: Vec<Option<T>>) -> Result<StringArray, TargetError> {
-    let bytes: usize = texts.iter().flatten().map(|text| text.as_ref().len()).sum();
+/// Builds an array of strings. Fails if they are longer than arrow's `Utf8` allows.
+pub(super) fn string_array<T: AsRef<str>>(name: &str, values: Vec<Option<T>>) -> Result<StringArray, TargetError> {
+    let bytes: usize = values.iter().flatten().map(|text| text.as_ref().len()).sum();
     if i32::try_from(bytes).is_err() {
         let message = format!("expected at most {} bytes in the column `{name}`, found {bytes}", i32::MAX);
         return Err(TargetError::invalid_parameter(message));
     }
-    Ok(texts.into_iter().collect())
+    Ok(values.into_iter().collect())
 }
 
-fn as_bool(cell: Cell<'_>) -> Option<bool> {
+fn as_bool(cell: ColumnCell<'_>) -> Option<bool> {
     match cell {
         Some(Value::Bool(bool)) => Some(*bool),
         _ => None,
     }
 }
 
-fn as_i64(cell: Cell<'_>) -> Option<i64> {
+fn as_i64(cell: ColumnCell<'_>) -> Option<i64> {
     match cell {
         Some(Value::Int(int)) => Some(*int),
         _ => None,
     }
 }
 
-fn as_u64(cell: Cell<'_>) -> Option<u64> {
+fn as_u64(cell: ColumnCell<'_>) -> Option<u64> {
     match cell {
         Some(Value::Int(int)) => u64::try_from(*int).ok(),
         Some(Value::BigInt(digits)) => digits.parse().ok(),
@@ -88,15 +88,15 @@ fn as_u64(cell: Cell<'_>) -> Option<u64> {
     }
 }
 
-fn as_str(cell: Cell<'_>) -> Option<&str> {
+fn as_str(cell: ColumnCell<'_>) -> Option<&str> {
     match cell {
         Some(Value::String(text)) => Some(text),
         _ => None,
     }
 }
 
-/// The value's JSON; nothing for what pandas counts as missing.
-fn as_json(cell: Cell<'_>) -> Option<String> {
+/// Returns the JSON of the value; `None` for values that pandas treats as missing.
+fn as_json(cell: ColumnCell<'_>) -> Option<String> {
     match cell {
         None | Some(Value::Null) => None,
         Some(Value::Float(float)) if float.is_nan() => None,

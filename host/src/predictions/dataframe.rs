@@ -1,25 +1,26 @@
-//! Predictions as a dataframe: the rows and columns that `pandas.DataFrame` makes of them, as an arrow record batch.
-//! Never mixes shapes: what pandas refuses is an error, and so are rows of which some are lists and some are not.
+//! Predictions as a dataframe: the rows and columns of `pandas.DataFrame` as an arrow record batch. Predictions that pandas
+//! rejects are errors, and so are rows of mixed types.
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema};
 use indexmap::{IndexMap, IndexSet};
+use mlflow_deploy_plugin_api::Error as TargetError;
 
-use super::column::{Column, texts};
+use super::column::{ArrowColumn, string_array};
 use super::response::PredictionsFormat;
 use super::value::Value;
-use crate::TargetError;
 
-/// pyarrow's name of a column that was an index without a name.
+/// pyarrow's name of the column for an index without a name.
 const INDEX: &str = "__index_level_0__";
 
-/// 2 GiB of numbers. A few MiB of JSON can ask for a million times that: one long row, and many that are empty.
-const MOST_CELLS: usize = 1 << 28;
+/// The maximum number of cells: 2 GiB of numbers. Without it, one long row and many empty rows in a few MiB of JSON would
+/// fill the memory.
+const MAX_CELLS: usize = 1 << 28;
 
-/// The dataframe that pandas makes of the predictions: of a list one column, of lists or dicts a row each, of a dict a
-/// column for each key. In arrow's words its dtypes are `Boolean`, `Float64`, `Int64`, `UInt64`, `Utf8` for `str`, and
+/// The dataframe that pandas makes from the predictions: one column from a list, a row from each list or dict in a list, a
+/// column from each key of a dict. Its arrow types are `Boolean`, `Float64`, `Int64`, `UInt64`, `Utf8` for `str`, and
 /// `Utf8` with the extension type `arrow.json` for `object`.
 ///
 /// Source: `PredictionsResponse.get_predictions("dataframe")` and `pandas.DataFrame`.
@@ -27,55 +28,52 @@ impl PredictionsFormat for RecordBatch {
     fn from_predictions(predictions: &Value) -> Result<Self, TargetError> {
         match predictions {
             Value::Null => batch(Vec::new(), 0, None),
-            Value::String(_) => batch(vec![Column::repeated("0", predictions, 1)], 1, None),
+            Value::String(_) => batch(vec![ArrowColumn::repeated("0", predictions, 1)], 1, None),
             Value::Array(items) => match items.first() {
                 None => batch(Vec::new(), 0, None),
-                Some(Value::Array(_)) => lists(items),
-                Some(Value::Object(_)) => records(items),
-                Some(_) => batch(vec![Column::new("0", items.iter().map(Some).collect())], items.len(), None),
+                Some(Value::Array(_)) => from_lists(items),
+                Some(Value::Object(_)) => from_dicts(items),
+                Some(_) => batch(vec![ArrowColumn::new("0", items.iter().map(Some).collect())], items.len(), None),
             },
-            Value::Object(columns) => dict(columns),
-            Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => {
-                Err(TargetError::invalid_parameter(format!(
-                    "expected predictions with rows or columns, found `{}`: ask for an array",
-                    predictions.excerpt()
-                )))
-            }
+            Value::Object(columns) => from_columns(columns),
+            Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => Err(TargetError::invalid_parameter(
+                format!("expected predictions with rows or columns, found `{}`: use an array", predictions.shortened()),
+            )),
         }
     }
 }
 
-/// Rows that are lists. Short ones are filled with nulls.
-fn lists<'a>(items: &'a [Value]) -> Result<RecordBatch, TargetError> {
+/// Builds a dataframe from rows that are lists. Short rows are filled with nulls.
+fn from_lists<'a>(items: &'a [Value]) -> Result<RecordBatch, TargetError> {
     let row = |(index, item): (usize, &'a Value)| match item {
         Value::Array(row) => Ok(row),
-        other => Err(no_row(index, "list", other)),
+        other => Err(wrong_row(index, "list", other)),
     };
     let rows = items.iter().enumerate().map(row).collect::<Result<Vec<_>, _>>()?;
     let width = rows.iter().map(|row| row.len()).max().unwrap_or_default();
-    room_for(width, rows.len())?;
+    check_cells(width, rows.len())?;
     let column = |at: usize| {
         let cells = rows.iter().map(|row| Some(row.get(at).unwrap_or(&Value::Null))).collect();
-        Column::new(at.to_string(), cells)
+        ArrowColumn::new(at.to_string(), cells)
     };
     batch((0..width).map(column).collect(), rows.len(), None)
 }
 
-/// Rows that are dicts. Their keys are the columns, in the order in which they appear.
-fn records(items: &[Value]) -> Result<RecordBatch, TargetError> {
+/// Builds a dataframe from rows that are dicts. Their keys are the columns, in the order of appearance.
+fn from_dicts(items: &[Value]) -> Result<RecordBatch, TargetError> {
     let mut columns = IndexMap::new();
     for (index, item) in items.iter().enumerate() {
-        let Value::Object(row) = item else { return Err(no_row(index, "dict", item)) };
+        let Value::Object(row) = item else { return Err(wrong_row(index, "dict", item)) };
         for (name, value) in row {
-            room_for(columns.len(), items.len())?;
+            check_cells(columns.len(), items.len())?;
             columns.entry(name).or_insert_with(|| vec![None; items.len()])[index] = Some(value);
         }
     }
-    batch(columns.into_iter().map(|(name, cells)| Column::new(name, cells)).collect(), items.len(), None)
+    batch(columns.into_iter().map(|(name, cells)| ArrowColumn::new(name, cells)).collect(), items.len(), None)
 }
 
-/// Columns by their names: lists of one length, or dicts that say the rows' names, and scalars that fill every row.
-fn dict<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch, TargetError> {
+/// Builds a dataframe from named columns: lists of one length, or dicts from row names to values. Scalars fill every row.
+fn from_columns<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch, TargetError> {
     let mut list: Option<(&str, usize)> = None;
     let mut index: Option<(&str, IndexSet<&str>)> = None;
     for (name, column) in columns {
@@ -106,27 +104,31 @@ fn dict<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch, TargetE
         (None, Some((_, names))) => (names.len(), Some(names)),
         (None, None) => (1, None),
     };
-    room_for(columns.len(), rows)?;
+    check_cells(columns.len(), rows)?;
     let column = |(name, column): (&'a String, &'a Value)| match column {
-        Value::Array(items) => Column::new(name, items.iter().map(Some).collect()),
-        Value::Object(cells) => Column::new(name, index.iter().flatten().map(|row| cells.get(*row)).collect()),
-        scalar => Column::repeated(name, scalar, rows),
+        Value::Array(items) => ArrowColumn::new(name, items.iter().map(Some).collect()),
+        Value::Object(cells) => ArrowColumn::new(name, index.iter().flatten().map(|row| cells.get(*row)).collect()),
+        scalar => ArrowColumn::repeated(name, scalar, rows),
     };
     batch(columns.iter().map(column).collect(), rows, index.as_ref())
 }
 
-fn room_for(columns: usize, rows: usize) -> Result<(), TargetError> {
-    if columns.saturating_mul(rows) > MOST_CELLS {
+/// Fails if a dataframe of this size is larger than [`MAX_CELLS`].
+fn check_cells(columns: usize, rows: usize) -> Result<(), TargetError> {
+    if columns.saturating_mul(rows) > MAX_CELLS {
         return Err(TargetError::invalid_parameter(format!(
-            "the predictions would fill {columns} columns of {rows} cells, and a dataframe has at most {MOST_CELLS}: ask for \
-             JSON"
+            "the predictions have {columns} columns of {rows} cells, but a dataframe has at most {MAX_CELLS}: use JSON"
         )));
     }
     Ok(())
 }
 
-/// The record batch, with the names of the rows as its last column where they have names.
-fn batch(columns: Vec<Column<'_>>, rows: usize, index: Option<&IndexSet<&str>>) -> Result<RecordBatch, TargetError> {
+/// Builds the record batch. The names of rows, if they have names, are the last column.
+fn batch(
+    columns: Vec<ArrowColumn<'_>>,
+    rows: usize,
+    index: Option<&IndexSet<&str>>,
+) -> Result<RecordBatch, TargetError> {
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for column in columns {
@@ -136,16 +138,16 @@ fn batch(columns: Vec<Column<'_>>, rows: usize, index: Option<&IndexSet<&str>>) 
     }
     if let Some(names) = index {
         fields.push(Field::new(INDEX, DataType::Utf8, true));
-        arrays.push(Arc::new(texts(INDEX, names.iter().map(Some).collect())?));
+        arrays.push(Arc::new(string_array(INDEX, names.iter().map(Some).collect())?));
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-        .map_err(|error| TargetError::invalid_parameter(format!("failed to make a dataframe: {error}")))
+        .map_err(|error| TargetError::invalid_parameter(format!("failed to build a dataframe: {error}")))
 }
 
-fn no_row(index: usize, kind: &str, found: &Value) -> TargetError {
+fn wrong_row(index: usize, kind: &str, found: &Value) -> TargetError {
     TargetError::invalid_parameter(format!(
-        "expected a {kind} as row {index}, as row 0 is one, found `{}`: ask for an array",
-        found.excerpt()
+        "expected a {kind} in row {index}, as in row 0, found `{}`: use an array",
+        found.shortened()
     ))
 }

@@ -1,12 +1,12 @@
-//! One element of an array: numpy's conversions of a value to a dtype. Never wraps around where a number is too large.
+//! Converts one value to an element of an array by the rules of numpy. Never wraps numbers that are out of range.
 
 use super::python;
 use super::value::Value;
 
-/// What an array can hold: a dtype of numpy.
+/// An element type of arrays: a dtype of numpy.
 ///
 /// `f32` `f64` `i32` `i64` `u8` `u64` `bool` are numpy's dtypes of these sizes, `String` is `str`, and [`Value`] is
-/// `object`, which takes what the others refuse.
+/// `object`, which holds any value.
 ///
 /// ```
 /// use mlflow_deploy::predictions::{Element, Value};
@@ -20,10 +20,10 @@ pub trait Element: Sized {
     /// numpy's name of the dtype.
     const DTYPE: &'static str;
 
-    /// Whether a list can be an element, so that nested lists need not have one shape.
+    /// True if a list can be an element; nested lists may then differ in shape.
     const HOLDS_LISTS: bool = false;
 
-    /// The value as numpy converts it; `None` where numpy raises.
+    /// Converts the value as numpy does; `None` if numpy raises an exception.
     fn from_value(value: &Value) -> Option<Self>;
 }
 
@@ -35,7 +35,7 @@ impl Element for bool {
             Value::Null => false,
             Value::Bool(bool) => *bool,
             Value::Int(int) => *int != 0,
-            // Zero is within `i64`.
+            // Not zero: zero is within `i64`.
             Value::BigInt(_) => true,
             Value::Float(float) => *float != 0.0,
             Value::String(text) => !text.is_empty(),
@@ -79,13 +79,13 @@ impl Element for f64 {
 impl Element for f32 {
     const DTYPE: &'static str = "float32";
 
-    #[expect(clippy::cast_possible_truncation, reason = "what is too large becomes infinite, as in numpy")]
+    #[expect(clippy::cast_possible_truncation, reason = "a value out of range becomes infinite, as in numpy")]
     fn from_value(value: &Value) -> Option<Self> {
         f64::from_value(value).map(|float| float as Self)
     }
 }
 
-/// Declares the integers: what is out of range is refused.
+/// Implements [`Element`] for integers. Values out of range are rejected.
 macro_rules! integers {
     ($($type:ident $dtype:literal),* $(,)?) => {
         $(impl Element for $type {
@@ -105,7 +105,7 @@ integers! {
     u8 "uint8",
 }
 
-/// `int(x)`; `None` also for what is beyond `i128`, and so beyond every dtype.
+/// Returns `int(x)`; `None` also for an integer beyond `i128`, which no dtype holds.
 #[expect(clippy::cast_possible_truncation, reason = "`int` drops the fraction, and the widest floats saturate")]
 fn integer(value: &Value) -> Option<i128> {
     match value {

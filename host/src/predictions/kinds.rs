@@ -1,11 +1,10 @@
-//! What kinds of values are among some, and the dtype that numpy or pandas chooses for them. Never looks at the order:
-//! neither does.
+//! The kinds of values in an array or column, and the dtype that numpy or pandas chooses for them.
 
 use super::value::Value;
 
-/// numpy's and pandas' names of what an array or a column holds.
+/// A dtype of numpy and pandas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dtype {
+pub(super) enum NumpyDtype {
     Bool,
     Float64,
     Int64,
@@ -14,10 +13,10 @@ pub(super) enum Dtype {
     Uint64,
 }
 
-/// The kinds of values that are there.
+/// The kinds of values that occur.
 #[derive(Debug, Default)]
-pub(super) struct Kinds {
-    /// No value at all: pandas fills in `NaN`.
+pub(super) struct ValueKinds {
+    /// A missing value: pandas fills in `NaN`.
     missing: bool,
     null: bool,
     nan: bool,
@@ -33,8 +32,9 @@ pub(super) struct Kinds {
     object: bool,
 }
 
-impl Kinds {
-    pub(super) fn of<'a>(values: impl IntoIterator<Item = Option<&'a Value>>) -> Self {
+impl ValueKinds {
+    /// Collects the kinds of `values`; `None` is a missing value.
+    pub(super) fn new<'a>(values: impl IntoIterator<Item = Option<&'a Value>>) -> Self {
         let mut kinds = Self::default();
         for value in values {
             match value {
@@ -55,27 +55,27 @@ impl Kinds {
         kinds
     }
 
-    /// The dtype that `numpy.array` finds where none is given: the one that all kinds can be promoted to.
-    pub(super) fn numpy(&self) -> Dtype {
+    /// Returns the default dtype of `numpy.array`: the one that all kinds are promoted to.
+    pub(super) fn numpy(&self) -> NumpyDtype {
         if self.object || self.null {
-            Dtype::Object
+            NumpyDtype::Object
         } else if self.str {
-            Dtype::Str
+            NumpyDtype::Str
         } else if self.float || self.nan || (self.int && self.uint) {
-            Dtype::Float64
+            NumpyDtype::Float64
         } else if self.uint {
-            Dtype::Uint64
+            NumpyDtype::Uint64
         } else if self.int {
-            Dtype::Int64
+            NumpyDtype::Int64
         } else if self.bool {
-            Dtype::Bool
+            NumpyDtype::Bool
         } else {
-            Dtype::Float64
+            NumpyDtype::Float64
         }
     }
 
-    /// The dtype of a column of a `pandas.DataFrame`, which promotes numbers alone.
-    pub(super) fn pandas(&self) -> Dtype {
+    /// Returns the dtype of a column of a `pandas.DataFrame`, which promotes only numbers.
+    pub(super) fn pandas(&self) -> NumpyDtype {
         let numbers = self.int || self.uint || self.float;
         let absent = self.missing || self.null || self.nan;
         if self.object
@@ -83,21 +83,21 @@ impl Kinds {
             || (self.str && numbers)
             || (self.negative && self.uint)
         {
-            Dtype::Object
+            NumpyDtype::Object
         } else if self.bool {
-            Dtype::Bool
+            NumpyDtype::Bool
         } else if self.str {
-            Dtype::Str
+            NumpyDtype::Str
         } else if self.float || (numbers && absent) {
-            Dtype::Float64
+            NumpyDtype::Float64
         } else if self.uint {
-            Dtype::Uint64
+            NumpyDtype::Uint64
         } else if self.int {
-            Dtype::Int64
+            NumpyDtype::Int64
         } else if self.null && !self.missing && !self.nan {
-            Dtype::Object
+            NumpyDtype::Object
         } else {
-            Dtype::Float64
+            NumpyDtype::Float64
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a model answered, as a dataframe or an array: `mlflow.deployments.PredictionsResponse`. Never asks a target, and
-//! never guesses: what pandas or numpy would refuse is an error here.
+//! The predictions of a model as a dataframe or an array: `mlflow.deployments.PredictionsResponse`. Predictions that pandas
+//! or numpy reject are errors.
 //!
 //! ```
 //! use mlflow_deploy::PredictionsResponse;
@@ -17,23 +17,23 @@
 //! # }
 //! ```
 //!
-//! # What Rust types cannot say, or what is different on purpose
+//! # Differences
 //!
 //! | mlflow, pandas and numpy | here |
 //! |---|---|
 //! | The format is a string, and an unknown one is an exception | The format is a type, and an unknown one does not compile |
-//! | A response can be made without `predictions`, or of `None` | A response always has `predictions`, and comes from text |
+//! | A response can be created without `predictions`, or from `None` | A response always has `predictions`, and is read from text |
 //! | An unreadable response has the code `INTERNAL_ERROR`, and exceptions have many classes | Every error has the code `INVALID_PARAMETER_VALUE` |
 //! | Column labels are integers or strings | Column names are text: `0` becomes `"0"`, as pyarrow writes it |
 //! | Rows have an index | An index of names is the last column, `__index_level_0__`, as pyarrow writes it |
-//! | `None`, `NaN` and a missing value are told apart by dtype | What is missing is an arrow null; `NaN` stays in a column of floats, and is a null in any other |
+//! | `None`, `NaN` and a missing value are distinguished by dtype | A missing value is an arrow null; `NaN` stays in a column of floats, and is a null in any other |
 //! | A column of dtype `object` holds any object | It holds JSON text, as arrow's extension type `arrow.json`; a `NaN` inside a list is written `NaN`, as Python does |
-//! | In a dataframe of lists, a dict is the list of its keys and a string that of its characters | A row that is no list is an error |
-//! | In a dataframe of dicts, a list of pairs is a dict | A row that is no dict is an error |
-//! | An array of `str` has one width, and drops NUL at the end of a text | An array of `String` |
+//! | In a dataframe of lists, a dict is the list of its keys, and a string the list of its characters | A row of another type than list is an error |
+//! | In a dataframe of dicts, a list of pairs is a dict | A row of another type than dict is an error |
+//! | An array of `str` has one width, and drops NUL at the end of a string | An array of `String` |
 //! | An array of `str` holds a dict as its Python `repr` | It holds JSON, as `to_json` writes it |
 //! | Numbers in text may have digits of any script | Numbers in text have ASCII digits |
-//! | A lone surrogate such as `"\ud800"` is a character | It is not valid JSON, for text is UTF-8 |
+//! | A lone surrogate such as `"\ud800"` is a character | It is not valid JSON, because text is UTF-8 |
 //! | JSON nests up to the recursion limit, about 990 deep | JSON nests up to 200 deep |
 //! | `to_json(path)` leaves half a file when it fails | The file is replaced as a whole, or not at all |
 
@@ -46,7 +46,6 @@ mod parse;
 mod python;
 mod response;
 mod value;
-mod write;
 
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,21 @@
-//! The response as a whole: from JSON, to a format, and back to JSON. Never knows how a format is made.
+//! The response: parsed from JSON, converted to a format, and written as JSON.
 
 use std::fmt;
 use std::path::Path;
 
 use indexmap::IndexMap;
+use mlflow_deploy_plugin_api::Error as TargetError;
+use mlflow_deploy_scoring::shorten;
 
 use super::parse::parse;
-use super::value::{Value, excerpt};
-use super::write::write_object;
-use crate::{Replacement, TargetError};
+use super::value::{Value, write_dict};
+use crate::Replacement;
 
 /// The key that every response has.
 const PREDICTIONS: &str = "predictions";
 
-/// The predictions and metadata that a model answered to a scoring request, such as one to the `/invocations` endpoint of
-/// an MLflow model server.
+/// The predictions and metadata in the answer to a scoring request, such as one to the `/invocations` endpoint of an MLflow
+/// model server.
 ///
 /// Source: `mlflow.deployments.PredictionsResponse`.
 #[derive(Clone, PartialEq)]
@@ -22,17 +23,17 @@ pub struct PredictionsResponse {
     contents: IndexMap<String, Value>,
 }
 
-/// What predictions can be asked for as: a dataframe ([`RecordBatch`](arrow_array::RecordBatch)), an array of one dtype
-/// ([`ArrayD`](ndarray::ArrayD) of an [`Element`](super::Element)), or the array that numpy would choose
+/// A format of predictions: a dataframe ([`RecordBatch`](arrow_array::RecordBatch)), an array of one dtype
+/// ([`ArrayD`](ndarray::ArrayD) of an [`Element`](super::Element)), or the array that numpy chooses
 /// ([`Ndarray`](super::Ndarray)).
 ///
-/// A program may add its own:
+/// A program may add formats:
 ///
 /// ```
 /// use mlflow_deploy::predictions::{PredictionsFormat, Value};
 /// use mlflow_deploy::{PredictionsResponse, TargetError};
 ///
-/// /// How many predictions there are.
+/// /// The number of predictions.
 /// struct Count(usize);
 ///
 /// impl PredictionsFormat for Count {
@@ -51,23 +52,23 @@ pub struct PredictionsResponse {
 /// # }
 /// ```
 ///
-/// What is no format does not compile:
+/// Other types do not compile:
 ///
 /// ```compile_fail,E0277
 /// # let response = mlflow_deploy::PredictionsResponse::from_json(r#"{"predictions": [1]}"#).unwrap();
 /// response.get_predictions::<String>();
 /// ```
 pub trait PredictionsFormat: Sized {
-    /// Makes the format of the value of `predictions`.
+    /// Converts the value of `predictions` to the format.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the predictions cannot be represented in it.
+    /// `INVALID_PARAMETER_VALUE` if the predictions cannot be represented in the format.
     fn from_predictions(predictions: &Value) -> Result<Self, TargetError>;
 }
 
 impl PredictionsResponse {
-    /// Reads a response: a JSON object with `predictions`, as Python reads JSON, so with `NaN`, `Infinity` and integers of
-    /// any size.
+    /// Parses a response: a JSON object with `predictions`. As in Python, `NaN`, `Infinity` and integers of any size are
+    /// valid.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;
@@ -83,19 +84,19 @@ impl PredictionsResponse {
     /// Source: `PredictionsResponse.from_json`.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the bytes are not JSON, or no object with `predictions`.
+    /// `INVALID_PARAMETER_VALUE` if the bytes are not JSON, or not an object with `predictions`.
     pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, TargetError> {
         match parse(json.as_ref())? {
             Value::Object(contents) if contents.contains_key(PREDICTIONS) => Ok(Self { contents }),
             _ => Err(TargetError::invalid_parameter(format!(
                 "invalid response: predictions response contents must be a dictionary containing a `{PREDICTIONS}` \
                  field; instead, received: `{}`",
-                excerpt(&String::from_utf8_lossy(json.as_ref()))
+                shorten(&String::from_utf8_lossy(json.as_ref()))
             ))),
         }
     }
 
-    /// The predictions in the format that the caller names.
+    /// Converts the predictions to a format.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;
@@ -107,7 +108,7 @@ impl PredictionsResponse {
     /// assert_eq!(texts, arr1(&["1", "None", "2.5"].map(str::to_owned)).into_dyn());
     ///
     /// let error = response.get_predictions::<ArrayD<i64>>().unwrap_err();
-    /// assert_eq!(error.message(), "expected int64, found `null` at [1]: ask for an array of another dtype");
+    /// assert_eq!(error.message(), "expected int64, found `null` at [1]: use an array of another dtype");
     /// # Ok(())
     /// # }
     /// ```
@@ -115,18 +116,18 @@ impl PredictionsResponse {
     /// Source: `PredictionsResponse.get_predictions`.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the predictions cannot be represented in the format.
+    /// `INVALID_PARAMETER_VALUE` if the predictions cannot be represented in the format.
     pub fn get_predictions<F: PredictionsFormat>(&self) -> Result<F, TargetError> {
         F::from_predictions(&self.contents[PREDICTIONS])
     }
 
-    /// All that was answered, in its order: `predictions`, and whatever metadata came beside it.
+    /// Returns all members of the response in their order: `predictions` and metadata.
     pub fn contents(&self) -> &IndexMap<String, Value> {
         &self.contents
     }
 
-    /// The response as the JSON that Python writes. With a path it goes to this file, and `None` comes back; the file is
-    /// replaced as a whole, or stays what it was.
+    /// Returns the response as the JSON that Python writes. With a path, writes it to the file and returns `None`; if writing
+    /// fails, the file is unchanged.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;
@@ -142,10 +143,10 @@ impl PredictionsResponse {
     /// Source: `PredictionsResponse.to_json`.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the file cannot be written. Without a path there is none.
+    /// `INVALID_PARAMETER_VALUE` if the file cannot be written. Never fails without a path.
     pub fn to_json(&self, path: Option<&Path>) -> Result<Option<String>, TargetError> {
         let mut json = String::new();
-        write_object(&mut json, &self.contents).expect("a string takes all that is written to it");
+        write_dict(&mut json, &self.contents).expect("writing to a string does not fail");
         match path {
             None => Ok(Some(json)),
             Some(path) => Replacement::write(path, json.as_bytes()).map(|()| None).map_err(|error| {
@@ -155,7 +156,7 @@ impl PredictionsResponse {
     }
 }
 
-/// Shows the keys; the predictions may be large, or private.
+/// Prints only the keys: the predictions may be large or private.
 impl fmt::Debug for PredictionsResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PredictionsResponse ")?;

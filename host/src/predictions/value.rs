@@ -1,10 +1,9 @@
-//! A JSON value as Python reads it. Never rounds a number, and never changes the order of an object.
+//! A JSON value as Python reads and writes it. Keeps the digits of integers and the order of objects.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use indexmap::IndexMap;
-
-use super::write::write_value;
+use mlflow_deploy_scoring::{python, shorten};
 
 /// A JSON value as Python reads it: with `NaN`, infinities and integers of any size. In an array it is numpy's `object`.
 ///
@@ -28,7 +27,7 @@ pub enum Value {
     Bool(bool),
     /// An integer within `i64`.
     Int(i64),
-    /// An integer beyond `i64`: its decimal digits, after a `-` where it is negative.
+    /// An integer beyond `i64`: its decimal digits, with a `-` if it is negative.
     BigInt(String),
     /// A number with a fraction or an exponent, `NaN`, `Infinity` or `-Infinity`.
     Float(f64),
@@ -36,7 +35,7 @@ pub enum Value {
     String(String),
     /// A list.
     Array(Vec<Self>),
-    /// A dict: of a key that came twice the last value, at the place of the first.
+    /// A dict. A repeated key has its last value, at its first position.
     Object(IndexMap<String, Self>),
 }
 
@@ -47,12 +46,12 @@ impl fmt::Display for Value {
 }
 
 impl Value {
-    /// The start of the value's JSON, for a message.
-    pub(super) fn excerpt(&self) -> String {
-        excerpt(&self.to_string())
+    /// Returns the start of the value's JSON, for a message.
+    pub(super) fn shortened(&self) -> String {
+        shorten(&self.to_string())
     }
 
-    /// The number as the nearest float; `None` for what is no number, or is beyond every float.
+    /// Returns the number as the nearest float; `None` for other values and for numbers out of range.
     pub(super) fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Int(int) => Some(*int as f64),
@@ -63,11 +62,21 @@ impl Value {
     }
 }
 
-/// The start of a text, for a message.
-pub(super) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+/// Writes a value as JSON.
+fn write_value(out: &mut impl Write, value: &Value) -> fmt::Result {
+    match value {
+        Value::Null => out.write_str("null"),
+        Value::Bool(bool) => write!(out, "{bool}"),
+        Value::Int(int) => write!(out, "{int}"),
+        Value::BigInt(digits) => out.write_str(digits),
+        Value::Float(float) => python::write_json_float(out, *float),
+        Value::String(text) => python::write_string(out, text),
+        Value::Array(items) => python::write_list(out, items, |out, item| write_value(out, item)),
+        Value::Object(members) => write_dict(out, members),
     }
+}
+
+/// Writes a dict as JSON.
+pub(super) fn write_dict(out: &mut impl Write, members: &IndexMap<String, Value>) -> fmt::Result {
+    python::write_object(out, members, |out, value| write_value(out, value))
 }

@@ -15,8 +15,8 @@ use crate::choice::DeploymentConfig;
 use crate::engine::python::{Python, Server};
 use crate::engine::{Onnx, Places, Settings};
 use crate::model::Model;
-use crate::protocol::{self, Inputs, Layout, Output};
 use crate::store::Folder;
+use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
 
 /// What a model may say in `extra_session_config`: how it is computed, and never where something is read or written.
 const OF_MODELS: [&str; 19] = [
@@ -97,10 +97,10 @@ impl Deployed {
         let turn = onnx.turn().await?;
         let _stop = turn.stop();
         blocking(move || {
-            let inputs = protocol::read(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
+            let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
             let outputs = turn.run(inputs)?;
-            Ok(Payload::new(JSON, protocol::write(&outputs, layout)))
+            Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
         .await
     }
@@ -127,9 +127,9 @@ impl Deployed {
         let onnx = match &self.running {
             Running::Onnx(onnx) => onnx,
             Running::Python(server) => {
-                let request = blocking(move || Ok(protocol::write_request(inputs()))).await?;
+                let request = blocking(move || Ok(write_request(inputs()))).await?;
                 let answer = server.predict(&Payload::new(JSON, request)).await?;
-                return blocking(move || Ok(protocol::read_predictions(answer.bytes())?)).await;
+                return blocking(move || Ok(read_predictions(answer.bytes())?)).await;
             }
         };
         let turn = onnx.turn().await?;

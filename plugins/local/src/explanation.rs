@@ -1,58 +1,67 @@
-//! The answer to `explain`: the inputs and the background as a table, a deployed model that predicts rows of it, and
-//! what comes of both.
+//! Answers `explain`: reads inputs and background into a table, and computes Shapley values with a deployed model.
 
 use std::sync::{Arc, OnceLock};
 
-use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, blocking};
+use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, blocking, call};
+use mlflow_deploy_scoring::read_request;
+use mlflow_deploy_shapley::{Attribution, AttributionError, RowPredictor};
 use ndarray::{Array2, Axis, concatenate};
 
 use crate::deployed::Deployed;
-use crate::explain::{Attribution, Document, Explained, Model, Settings, Table};
-use crate::protocol;
+use crate::explain::{ExplainConfig, ExplainDocument, ExplainedOutput, FeatureTable};
 
-/// Explains what a model predicts for the inputs.
+/// Explains the predictions of a model for the inputs.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where the config, the inputs or the background are not right, or the model cannot be
-/// explained; else what the model says.
+/// `INVALID_PARAMETER_VALUE` if the config, the inputs or the background are invalid, or the model cannot be explained.
+/// Otherwise the error of the model.
 pub(crate) async fn explain(deployed: Arc<Deployed>, config: &Config, inputs: Payload) -> Result<Payload> {
-    let settings = Settings::new(config)?;
+    let config = ExplainConfig::new(config)?;
     let reader = Arc::clone(&deployed);
-    let (settings, table) = blocking(move || {
-        let table = table(&reader, &settings, &inputs)?;
-        Ok((settings, table))
+    let (config, table) = blocking(move || {
+        let table = read_table(&reader, &config, &inputs)?;
+        Ok((config, table))
     })
     .await?;
-    let feature_names = feature_names(&table, settings.feature_names.as_deref())?;
-    let method = settings.method(feature_names.len(), table.background())?;
-    let asked = Asked { deployed, table: Arc::new(table), output: settings.output.as_deref(), names: OnceLock::new() };
-    let attribution = Attribution::of(&asked, &method).await?;
-    let (output, output_names) = asked.names.into_inner().unwrap_or_default();
-    Payload::from_json(&Document {
+    let feature_names = feature_names(&table, config.feature_names.as_deref())?;
+    let method = config.method(feature_names.len(), table.background_rows())?;
+    let output = config.output.as_deref();
+    let predictor = TablePredictor { deployed, table: Arc::new(table), output, names: OnceLock::new() };
+    let attribution = Attribution::compute(&predictor, &method).await.map_err(attribution_error)?;
+    let (output, output_names) = predictor.names.into_inner().unwrap_or_default();
+    Payload::from_json(&ExplainDocument {
         method: method.name(),
         permutations: method.permutations(),
-        background_rows: asked.table.background(),
+        background_rows: predictor.table.background_rows(),
         output,
         output_names,
         feature_names,
-        numbers: attribution.into(),
-        data: asked.table.data(),
+        values: attribution.into(),
+        data: predictor.table.data(),
     })
 }
 
-fn table(deployed: &Deployed, settings: &Settings, inputs: &Payload) -> Result<Table> {
+fn attribution_error(error: AttributionError<Error>) -> Error {
+    match error {
+        AttributionError::Model(error) => error,
+        AttributionError::UnevenPredictions => Error::internal(error.to_string()),
+        _ => Error::invalid_parameter(error.to_string()),
+    }
+}
+
+fn read_table(deployed: &Deployed, config: &ExplainConfig, inputs: &Payload) -> Result<FeatureTable> {
     let model = deployed.model();
     let read = |inputs: &Payload| {
-        Ok::<_, Error>(protocol::read(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
+        Ok::<_, Error>(read_request(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
     };
-    let background = match settings.background()? {
-        Some(given) => given,
+    let background = match config.background()? {
+        Some(background) => background,
         None => match model.input_example()? {
             Some(example) => Payload::new(JSON, example),
             None => {
                 return Err(Error::invalid_parameter(
-                    "there is nothing to compare predictions with, for the model has no input example: give rows as \
-                     the config `background`, inline or as the path of a JSON or CSV file",
+                    "no background rows: the model has no input example; set the config `background` to rows, inline or \
+                     as the path of a JSON or CSV file",
                 ));
             }
         },
@@ -61,40 +70,42 @@ fn table(deployed: &Deployed, settings: &Settings, inputs: &Payload) -> Result<T
     let background = read(&background).map_err(|error| {
         Error::new(error.code().clone(), format!("failed to read the background: {}", error.message()))
     })?;
-    Table::new(explained, background, settings.background_rows, settings.seed)
+    FeatureTable::new(explained, background, config.background_rows, config.seed)
 }
 
-/// The names of the table's features, or those that were given.
-fn feature_names(table: &Table, given: Option<&[String]>) -> Result<Vec<String>> {
+/// Returns the configured names of the features; by default those of the table.
+fn feature_names(table: &FeatureTable, configured: Option<&[String]>) -> Result<Vec<String>> {
     let names = table.names();
-    match given {
+    match configured {
         None => Ok(names),
-        Some(given) if given.len() == names.len() => Ok(given.to_vec()),
-        Some(given) => Err(Error::invalid_parameter(format!(
+        Some(configured) if configured.len() == names.len() => Ok(configured.to_vec()),
+        Some(configured) => Err(Error::invalid_parameter(format!(
             "the config `feature_names` has {} names: expected {}, one for each feature",
-            given.len(),
+            configured.len(),
             names.len()
         ))),
     }
 }
 
 /// A deployed model that predicts rows of a table.
-struct Asked<'a> {
+struct TablePredictor<'a> {
     deployed: Arc<Deployed>,
-    table: Arc<Table>,
-    /// The output that is wanted.
+    table: Arc<FeatureTable>,
+    /// The requested output.
     output: Option<&'a str>,
-    /// The output that is explained, and the names of its columns, once the model has predicted.
+    /// The explained output and the names of its columns; set by the first prediction.
     names: OnceLock<(String, Vec<String>)>,
 }
 
-impl Model for Asked<'_> {
+impl RowPredictor for TablePredictor<'_> {
+    type Error = Error;
+
     fn rows(&self) -> usize {
         self.table.rows()
     }
 
-    fn background(&self) -> usize {
-        self.table.background()
+    fn background_rows(&self) -> usize {
+        self.table.background_rows()
     }
 
     fn features(&self) -> usize {
@@ -106,25 +117,34 @@ impl Model for Asked<'_> {
     }
 
     async fn predict(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
-        let Some(at_once) = self.deployed.rows() else { return self.predict_at_once(picks).await };
+        let Some(batch) = self.deployed.rows() else { return self.predict_batch(picks).await };
         let last = picks.nrows() - 1;
         let mut parts = Vec::new();
-        for start in (0..picks.nrows()).step_by(at_once) {
-            // Where there are too few, the last one stands in for those that are missing.
-            let rows: Vec<usize> = (start..start + at_once).map(|row| row.min(last)).collect();
-            let predictions = self.predict_at_once(picks.select(Axis(0), &rows)).await?;
-            parts.push(predictions.select(Axis(0), &(0..at_once.min(picks.nrows() - start)).collect::<Vec<_>>()));
+        for start in (0..picks.nrows()).step_by(batch) {
+            // The model takes a fixed number of rows: the last one is repeated to fill a batch.
+            let rows: Vec<usize> = (start..start + batch).map(|row| row.min(last)).collect();
+            let predictions = self.predict_batch(picks.select(Axis(0), &rows)).await?;
+            parts.push(predictions.select(Axis(0), &(0..batch.min(picks.nrows() - start)).collect::<Vec<_>>()));
         }
         let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        concatenate(Axis(0), &parts).map_err(|_uneven| Error::internal("the model's outputs change their sizes"))
+        concatenate(Axis(0), &parts)
+            .map_err(|_uneven| Error::internal("the number of outputs of the model differs between calls"))
+    }
+
+    fn progress(&self, done: usize, all: usize) {
+        // One event for each percent.
+        if done * 100 / all != (done - 1) * 100 / all {
+            #[expect(clippy::cast_precision_loss, reason = "the fraction needs few digits")]
+            call::progress(done as f64 / all as f64, format!("explained {done} of {all} rows"));
+        }
     }
 }
 
-impl Asked<'_> {
-    async fn predict_at_once(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
+impl TablePredictor<'_> {
+    async fn predict_batch(&self, picks: Array2<usize>) -> Result<Array2<f64>> {
         let (rows, table) = (picks.nrows(), Arc::clone(&self.table));
         let outputs = self.deployed.run(move || table.pick(&picks)).await?;
-        let Explained { name, columns, values } = Explained::choose(outputs, self.output, rows)?;
+        let ExplainedOutput { name, columns, values } = ExplainedOutput::choose(outputs, self.output, rows)?;
         self.names.get_or_init(|| (name, columns));
         Ok(values)
     }

@@ -13,13 +13,11 @@ mod explanation;
 mod loaded;
 mod model;
 mod patience;
-mod protocol;
 mod record;
 mod serve;
 mod shown;
 mod source;
 mod store;
-mod tensor;
 
 use mlflow_deploy_plugin_api::export_plugin;
 

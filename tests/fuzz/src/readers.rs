@@ -9,10 +9,10 @@ use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 
+use crate::Reader;
 use crate::message::{HEAD, Message};
 use crate::model::Model;
 use crate::profile::Profiles;
-use crate::{Reader, protocol};
 
 /// All readers.
 pub const READERS: [Reader; 11] = [
@@ -127,7 +127,7 @@ fn scoring_request(bytes: &[u8]) {
     let signatures = MODELS.iter().map(|model| model.signature.as_ref());
     for signature in signatures.chain([None]) {
         for content_type in ["application/json", "text/csv"] {
-            let _refused = protocol::read(content_type, bytes, signature);
+            let _refused = mlflow_deploy_scoring::read_request(content_type, bytes, signature);
         }
     }
 }

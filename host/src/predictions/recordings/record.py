@@ -1,6 +1,6 @@
-"""Records what mlflow, numpy and pandas make of predictions: `python record.py > more-shapes.json`.
+"""Records the results of mlflow, numpy and pandas for predictions: `python record.py > more-shapes.json`.
 
-Needs mlflow-skinny, numpy and pandas. A line that is added to INPUTS is a test from then on.
+Needs mlflow-skinny, numpy and pandas. Each line of INPUTS is a test case.
 """
 
 import json
@@ -62,7 +62,7 @@ TEXTS = [
 
 
 def plain(value):
-    """The value with names for what JSON cannot say."""
+    """Replaces floats that JSON cannot express by names."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"inf": "Infinity", "-inf": "-Infinity"}.get(repr(value), "NaN")
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-//! What mlflow, pandas and numpy were recorded to do, and what the recordings do not show.
+//! Recordings of mlflow, pandas and numpy, and cases that they do not cover.
 
 mod differences;
 mod recordings;

@@ -1,4 +1,4 @@
-//! Every recorded case in every format: the same values, shape, dtype, and an error where there was one.
+//! Every recorded case in every format has the recorded values, shape and dtype, or an error if one was recorded.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field};
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 
-use super::differences::{CANNOT_BE_WRITTEN, DIFFERENCES, Difference, REPR};
+use super::differences::{DIFFERENCES, DO_NOT_COMPILE, Difference, REPR};
 use crate::predictions::parse::parse;
 use crate::predictions::{Element, Ndarray, PredictionsResponse, Value};
 use crate::{ErrorCode, TargetError};
@@ -21,7 +21,7 @@ const WIRE: &str = include_str!("../recordings/pure_predictions_response.json");
 const DOCUMENTATION: &str = include_str!("../mod.rs");
 
 #[test]
-fn recordings_are_followed() {
+fn predictions_equal_the_recordings() {
     let mut tally = Tally::default();
     for recording in [RESPONSES, MORE_SHAPES] {
         for case in list(get(&value(recording), "cases")) {
@@ -38,18 +38,18 @@ fn recordings_are_followed() {
     tally.close();
 }
 
-/// What came of the comparisons.
+/// The results of the comparisons.
 #[derive(Default)]
 struct Tally {
     passing: usize,
-    /// What differed on purpose: format and case.
+    /// Deliberate differences: format and case.
     different: Vec<(String, String)>,
     failing: String,
     failures: usize,
 }
 
 impl Tally {
-    /// One comparison.
+    /// Compares one case in one format.
     fn compare(&mut self, format: &str, case: &str, expected: &Value, found: &Value) {
         let known = |known: &&Difference| known.format == format && known.cases.contains(&case);
         let is_repr = format == "ndarray[str]" && expected != found && without_reprs(expected) == *found;
@@ -58,15 +58,15 @@ impl Tally {
             (true, false) => self.passing += 1,
             (false, true) => self.different.push((format.to_owned(), case.to_owned())),
             (same, _) => {
-                let why = if same { "listed as different, and is not" } else { "different" };
+                let why = if same { "listed as different, but equal" } else { "different" };
                 self.fail(&format!("{format} of {case}: {why}\n  recorded {expected}\n  found    {found}"));
             }
         }
     }
 
-    /// What was recorded of a call that cannot be written.
-    fn cannot_be_written(&mut self, call: &str) {
-        match CANNOT_BE_WRITTEN.iter().any(|(known, _)| *known == call) {
+    /// Counts a recorded call that does not compile in Rust.
+    fn does_not_compile(&mut self, call: &str) {
+        match DO_NOT_COMPILE.iter().any(|(known, _)| *known == call) {
             true => self.different.push(("call".to_owned(), call.to_owned())),
             false => self.fail(&format!("no test for {call}")),
         }
@@ -77,22 +77,22 @@ impl Tally {
         writeln!(self.failing, "{why}").unwrap();
     }
 
-    /// A case of the recordings of one text each.
+    /// Compares a case of the recordings with one text each.
     fn case(&mut self, case: &Value) {
         let input = text(get(case, "input"));
         let mut recorded = object(case).clone();
         recorded.shift_remove("input");
         if let Some(format) = recorded.get("format") {
-            return self.cannot_be_written(&format!("get_predictions('{}')", text(format)));
+            return self.does_not_compile(&format!("get_predictions('{}')", text(format)));
         }
         match (PredictionsResponse::from_json(input), recorded.get("from_json_error")) {
             (Ok(response), None) => self.formats(&response, &recorded),
-            (Err(error), Some(expected)) => self.refused(input, &error, expected),
+            (Err(error), Some(expected)) => self.rejected(input, &error, expected),
             (found, expected) => self.fail(&format!("from_json of {input}: recorded {expected:?}, found {found:?}")),
         }
     }
 
-    /// A row of the recordings of a value each.
+    /// Compares a row of the recordings with one value each.
     fn row(&mut self, row: &Value) {
         let mut recorded = object(row).clone();
         let input = format!("{{\"predictions\": {}}}", recorded.shift_remove("predictions").unwrap());
@@ -121,7 +121,7 @@ impl Tally {
         }
     }
 
-    fn refused(&mut self, input: &str, error: &TargetError, recorded: &Value) {
+    fn rejected(&mut self, input: &str, error: &TargetError, recorded: &Value) {
         let expected = text(get(recorded, "message"));
         self.compare("message", input, &words(expected), &words(error.message()));
         if let Some(code) = object(recorded).get("error_code") {
@@ -129,12 +129,12 @@ impl Tally {
         }
     }
 
-    /// One of the calls that were recorded one by one.
+    /// Compares a call that was recorded separately.
     fn call(&mut self, call: &Value) {
         let (name, result) = (text(get(call, "call")), get(call, "result"));
         match (name, object(call).get("arg")) {
             ("from_json", Some(Value::String(json))) => match PredictionsResponse::from_json(json) {
-                Err(error) => self.refused(json, &error, result),
+                Err(error) => self.rejected(json, &error, result),
                 Ok(response) => {
                     let found = Value::Object(response.contents().clone()).to_string();
                     self.compare(
@@ -145,7 +145,7 @@ impl Tally {
                     );
                 }
             },
-            ("from_json", _) => self.cannot_be_written("from_json(None)"),
+            ("from_json", _) => self.does_not_compile("from_json(None)"),
             ("to_json unicode", _) => {
                 let response = PredictionsResponse::from_json(r#"{"predictions": ["é", NaN], "z": 1}"#).unwrap();
                 self.compare(name, "", get(result, "value"), &response.to_json(None).unwrap().unwrap().into());
@@ -158,20 +158,20 @@ impl Tally {
                 self.compare(name, "", get(result, "value"), &nothing);
                 self.compare(name, "file", get(call, "file"), &std::fs::read_to_string(&path).unwrap().into());
             }
-            _ => self.cannot_be_written(name),
+            _ => self.does_not_compile(name),
         }
     }
 
-    /// Says what came out, and that no listed difference is out of date or undocumented.
+    /// Prints the results, and checks that every listed difference occurs and is documented.
     fn close(mut self) {
         let listed = DIFFERENCES.iter().flat_map(|known| known.cases.iter().map(|case| (known.format, *case)));
-        for (format, case) in listed.chain(CANNOT_BE_WRITTEN.iter().map(|(call, _)| ("call", *call))) {
+        for (format, case) in listed.chain(DO_NOT_COMPILE.iter().map(|(call, _)| ("call", *call))) {
             if !self.different.iter().any(|(known, at)| (known.as_str(), at.as_str()) == (format, case)) {
-                self.fail(&format!("{format} of {case}: listed as different, and is not recorded to be"));
+                self.fail(&format!("{format} of {case}: listed as different, but not recorded"));
             }
         }
         let documented = DIFFERENCES.iter().map(|known| known.documented);
-        for row in documented.chain(CANNOT_BE_WRITTEN.iter().map(|(_, row)| *row)).chain([REPR]) {
+        for row in documented.chain(DO_NOT_COMPILE.iter().map(|(_, row)| *row)).chain([REPR]) {
             if !DOCUMENTATION.contains(row) {
                 self.fail(&format!("not in the documentation: {row}"));
             }
@@ -186,7 +186,7 @@ impl Tally {
     }
 }
 
-/// Python's reprs of dicts and lists as JSON.
+/// Converts Python's reprs of dicts and lists to JSON.
 fn without_reprs(value: &Value) -> Value {
     match value {
         Value::String(text) if text.starts_with(['{', '[']) => {
@@ -198,7 +198,7 @@ fn without_reprs(value: &Value) -> Value {
     }
 }
 
-/// The text of `to_json`, which one of the recordings wraps.
+/// Returns the text of `to_json`; one of the recordings wraps it.
 fn recorded_json(recorded: &Value) -> Value {
     match recorded {
         Value::Object(wrapped) => wrapped["value"].clone(),
@@ -206,7 +206,7 @@ fn recorded_json(recorded: &Value) -> Value {
     }
 }
 
-/// An error, or the dtype, the shape and the elements.
+/// Returns the error, or the dtype, shape and elements.
 fn recorded_array(recorded: &Value) -> Value {
     let recorded = object(recorded);
     if recorded.contains_key("error") {
@@ -220,7 +220,7 @@ fn recorded_array(recorded: &Value) -> Value {
     Value::Array(vec![dtype.into(), recorded["shape"].clone(), plain(elements)])
 }
 
-/// An error, or the names of columns, their dtypes, the index where it has names, and the rows.
+/// Returns the error, or the names and dtypes of columns, the index if it has names, and the rows.
 fn recorded_dataframe(recorded: &Value) -> Value {
     let recorded = object(recorded).get("DataFrame").unwrap_or(recorded);
     let recorded = object(recorded);
@@ -232,7 +232,7 @@ fn recorded_dataframe(recorded: &Value) -> Value {
         Some(dtype) => text(dtype) != "int64",
         None => matches!(index.first(), Some(Value::String(_))),
     };
-    // Columns may be numbers, and in a dataframe without columns the rows may be left out.
+    // Column labels may be numbers. A dataframe without columns may have no recorded rows.
     let columns: Vec<_> = list(&recorded["columns"]).iter().map(|name| as_text(name).into()).collect();
     let rows = match columns.is_empty() {
         true => vec![Value::Array(Vec::new()); index.len()],
@@ -242,7 +242,7 @@ fn recorded_dataframe(recorded: &Value) -> Value {
     Value::Array(vec![Value::Array(columns), recorded["dtypes"].clone(), index, Value::Array(rows)])
 }
 
-/// A record batch in the words of the recordings.
+/// Converts a record batch to the form of the recordings.
 fn dataframe(batch: &RecordBatch) -> Value {
     let schema = batch.schema();
     let mut columns: Vec<_> = schema.fields().iter().zip(batch.columns()).collect();
@@ -267,7 +267,7 @@ fn dtype(field: &Field) -> &'static str {
             "object"
         }
         DataType::Utf8 => "str",
-        other => panic!("no column should be {other}"),
+        other => panic!("unexpected column type {other}"),
     }
 }
 
@@ -284,7 +284,7 @@ fn cells(field: &Field, array: &dyn Array) -> Vec<Value> {
     (0..array.len()).map(|row| missing(plain(&cell(row)))).collect()
 }
 
-/// The predictions as the array of this name, in the words of the recordings.
+/// Converts the predictions to the array of this name, in the form of the recordings.
 fn array(response: &PredictionsResponse, format: &str) -> Result<Value, TargetError> {
     Ok(match format {
         "ndarray" => match response.get_predictions()? {
@@ -320,7 +320,7 @@ fn nested<T: Element>(array: &ArrayD<T>, element: fn(&T) -> Value) -> Value {
     Value::Array(vec![T::DTYPE.into(), Value::Array(shape), plain(&elements)])
 }
 
-/// The value with the recordings' names for what JSON cannot say.
+/// Replaces floats that JSON cannot express by the names of the recordings.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Float(float) if !float.is_finite() => value.to_string().into(),
@@ -332,7 +332,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// The value, or the row, with nulls for all that is missing.
+/// Replaces missing values by nulls, also in a row.
 fn missing(value: Value) -> Value {
     match value {
         Value::String(text) if text == "NaN" => Value::Null,
@@ -341,7 +341,7 @@ fn missing(value: Value) -> Value {
     }
 }
 
-/// What a message says, without its marks, and without the value that it ends with.
+/// Returns the words of a message, without punctuation and without the value at its end.
 fn words(message: &str) -> Value {
     let message = message.to_lowercase();
     let start = message.split("received").next().unwrap().split("valid json").next().unwrap();

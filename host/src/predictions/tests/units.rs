@@ -1,11 +1,10 @@
-//! What the recordings do not show: hostile text, the words for floats, and what is left of a file.
+//! Cases that the recordings do not cover: malicious text, conversion errors and files.
 
 use std::fs;
 
 use arrow_array::RecordBatch;
 use ndarray::ArrayD;
 
-use crate::predictions::python::float_repr;
 use crate::predictions::{PredictionsResponse, Value};
 
 fn response(predictions: &str) -> PredictionsResponse {
@@ -13,7 +12,7 @@ fn response(predictions: &str) -> PredictionsResponse {
 }
 
 #[test]
-fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
+fn deep_nesting_is_rejected_without_a_stack_overflow() {
     for depth in [199, 1_000_000] {
         let text = format!("{{\"predictions\": {}{}}}", "[".repeat(depth), "]".repeat(depth));
         match PredictionsResponse::from_json(text) {
@@ -27,7 +26,7 @@ fn deep_nesting_is_refused_and_does_not_exhaust_the_stack() {
 }
 
 #[test]
-fn a_few_long_rows_among_many_short_ones_do_not_exhaust_the_memory() {
+fn a_dataframe_of_few_long_and_many_short_rows_is_rejected() {
     let zeros = |length: usize| vec!["0"; length].join(",");
     let lists = format!("[[{}]{}]", zeros(1 << 15), ",[]".repeat(1 << 14));
     let keys: Vec<_> = (0..1 << 15).map(|key| format!("\"{key}\":0")).collect();
@@ -35,12 +34,12 @@ fn a_few_long_rows_among_many_short_ones_do_not_exhaust_the_memory() {
     let broadcast = format!("{{\"list\":[{}],{}}}", zeros(1 << 14), keys.join(","));
     for predictions in [lists, records, broadcast] {
         let error = response(&predictions).get_predictions::<RecordBatch>().unwrap_err();
-        assert!(error.message().contains("cells, and a dataframe has at most 268435456: ask for JSON"), "{error}");
+        assert!(error.message().contains("cells, but a dataframe has at most 268435456: use JSON"), "{error}");
     }
 }
 
 #[test]
-fn what_is_no_text_is_refused() {
+fn text_that_is_not_utf_8_is_rejected() {
     let error = PredictionsResponse::from_json(b"{\"predictions\": \"\xff\"}").unwrap_err();
     assert!(error.message().starts_with("predictions response contents are not valid JSON"), "{error}");
     let lone = PredictionsResponse::from_json(r#"{"predictions": "\ud800"}"#).unwrap_err();
@@ -48,38 +47,15 @@ fn what_is_no_text_is_refused() {
 }
 
 #[test]
-fn a_float_is_written_as_python_writes_it() {
-    for (float, text) in [
-        (1.0, "1.0"),
-        (0.1, "0.1"),
-        (-0.0, "-0.0"),
-        (1e15, "1000000000000000.0"),
-        (1e16, "1e+16"),
-        (1.5e16, "1.5e+16"),
-        (0.0001, "0.0001"),
-        (0.00001, "1e-05"),
-        (-1.52587890625e-05, "-1.52587890625e-05"),
-        (1e-7, "1e-07"),
-        (2f64.powi(-25), "2.9802322387695312e-08"),
-        (5e-324, "5e-324"),
-        (f64::MAX, "1.7976931348623157e+308"),
-        (f64::INFINITY, "inf"),
-        (f64::NAN, "nan"),
-    ] {
-        assert_eq!(float_repr(float), text);
-    }
-}
-
-#[test]
-fn an_element_that_does_not_fit_is_named_with_its_place() {
+fn an_element_out_of_range_is_reported_with_its_position() {
     let error = response("[[1, 2], [3, 256]]").get_predictions::<ArrayD<u8>>().unwrap_err();
-    assert_eq!(error.message(), "expected uint8, found `256` at [1, 1]: ask for an array of another dtype");
+    assert_eq!(error.message(), "expected uint8, found `256` at [1, 1]: use an array of another dtype");
     let any: ArrayD<Value> = response("[[1], [2, 3]]").get_predictions().unwrap();
     assert_eq!((any.shape(), any[0].to_string().as_str()), ([2].as_slice(), "[1]"));
 }
 
 #[test]
-fn a_file_is_replaced_whole_or_stays_what_it_was() {
+fn a_file_is_replaced_or_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("response.json");
     fs::write(&path, "a longer text that was here before").unwrap();
@@ -88,5 +64,5 @@ fn a_file_is_replaced_whole_or_stays_what_it_was() {
     let error = response("[2]").to_json(Some(&folder.path().join("no/response.json"))).unwrap_err();
     assert!(error.message().starts_with("failed to write `"), "{error}");
     response("[2]").to_json(Some(folder.path())).unwrap_err();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
 }

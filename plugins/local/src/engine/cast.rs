@@ -4,7 +4,7 @@ use half::f16;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use ort::value::TensorElementType;
 
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::Tensor;
 
 /// An element between two types: no integer and no float of a tensor is too large for it.
 #[derive(Clone, Copy)]

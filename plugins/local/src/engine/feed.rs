@@ -9,8 +9,7 @@ use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 use ort::value::TensorElementType;
 
 use super::cast::cast;
-use crate::protocol::Inputs;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Inputs, Tensor};
 
 /// One input of a model.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use super::runtime::Runtime;
 use super::session::{Lease, Pool, Recipe};
 use super::settings::Settings;
 use super::{external, values};
-use crate::protocol::{Inputs, Output};
+use mlflow_deploy_scoring::{Inputs, Output};
 
 /// A model that can predict.
 pub(crate) struct Onnx {

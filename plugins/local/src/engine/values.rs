@@ -6,8 +6,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ndarray::ArrayD;
 use ort::value::{DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, Value, ValueType};
 
-use crate::protocol::Output;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Output, Tensor};
 
 /// A tensor as a value, without a copy where its memory is in order.
 ///

@@ -1,35 +1,34 @@
-//! The answer as JSON. Its members have the names and axes that the Python package `shap` gives them.
+//! The answer as JSON, with the names and axes of the Python package `shap`.
 
+use mlflow_deploy_shapley::Attribution;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::attribution::Attribution;
-
 /// An explanation of some rows.
 #[derive(Debug, Serialize)]
-pub(crate) struct Document {
+pub(crate) struct ExplainDocument {
     /// `exact` or `permutation`.
     pub(crate) method: &'static str,
-    /// How many orders of the features were tried for each row of the background; none where the values are exact.
+    /// The number of orders of the features for each background row; `None` for exact values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) permutations: Option<usize>,
-    /// How many rows of background the predictions are compared with.
+    /// The number of background rows.
     pub(crate) background_rows: usize,
-    /// The output of the model that is explained.
+    /// The explained output of the model.
     pub(crate) output: String,
-    /// Its columns.
+    /// The names of its columns.
     pub(crate) output_names: Vec<String>,
     pub(crate) feature_names: Vec<String>,
     #[serde(flatten)]
-    pub(crate) numbers: Numbers,
-    /// The rows: row × feature.
+    pub(crate) values: ShapleyValues,
+    /// The explained rows: row × feature.
     pub(crate) data: Vec<Vec<Value>>,
 }
 
-/// What was computed.
+/// The computed values.
 #[derive(Debug, Serialize)]
-pub(crate) struct Numbers {
+pub(crate) struct ShapleyValues {
     /// The mean prediction over the background, for each output.
     base_values: Vec<f64>,
     /// The mean absolute value over the rows: feature × output.
@@ -40,7 +39,7 @@ pub(crate) struct Numbers {
     values: Vec<Vec<Vec<f64>>>,
 }
 
-impl From<Attribution> for Numbers {
+impl From<Attribution> for ShapleyValues {
     fn from(attribution: Attribution) -> Self {
         Self {
             base_values: attribution.base.to_vec(),

@@ -1,34 +1,34 @@
-//! What explaining does to arrays of any type: rows are joined and picked, and elements compared, counted and written.
+//! Operations on tensors of any type that can be explained: joins and picks rows, compares and converts elements.
 
 use half::f16;
 use ndarray::{ArrayD, ArrayView2, Axis, IxDyn, concatenate};
 use serde_json::Value;
 
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::Tensor;
 
-/// An element of the arrays that can be explained, or that explain.
-trait Element: Clone + PartialEq {
-    /// An array as a tensor.
-    fn wrap(array: ArrayD<Self>) -> Tensor;
+/// An element type of tensors that can be explained.
+trait FeatureElement: Clone + PartialEq {
+    /// Wraps an array in a tensor.
+    fn into_tensor(array: ArrayD<Self>) -> Tensor;
 
-    /// The array of a tensor, where it has this type.
-    fn unwrap(tensor: &Tensor) -> Option<&ArrayD<Self>>;
+    /// Returns the array of a tensor of this type.
+    fn from_tensor(tensor: &Tensor) -> Option<&ArrayD<Self>>;
 
-    /// The value as a float, where it is a number or a truth value.
+    /// Converts a number or boolean to a float.
     fn number(&self) -> Option<f64>;
 
-    /// The value for a person and for JSON.
+    /// Converts the value to JSON.
     fn json(&self) -> Value;
 }
 
 macro_rules! elements {
     ($($variant:ident($type:ty): $number:expr, $json:expr;)*) => {
-        $(impl Element for $type {
-            fn wrap(array: ArrayD<Self>) -> Tensor {
+        $(impl FeatureElement for $type {
+            fn into_tensor(array: ArrayD<Self>) -> Tensor {
                 Tensor::$variant(array)
             }
 
-            fn unwrap(tensor: &Tensor) -> Option<&ArrayD<Self>> {
+            fn from_tensor(tensor: &Tensor) -> Option<&ArrayD<Self>> {
                 match tensor {
                     Tensor::$variant(array) => Some(array),
                     _ => None,
@@ -46,7 +46,7 @@ macro_rules! elements {
             }
         })*
 
-        /// Calls a function with the array of a tensor; `None` for bytes and times, which cannot be explained.
+        /// Evaluates an expression with the array of a tensor; `None` for bytes and times, which cannot be explained.
         macro_rules! with {
             ($tensor:expr, $array:ident => $result:expr) => {
                 match $tensor {
@@ -58,7 +58,7 @@ macro_rules! elements {
     };
 }
 
-#[expect(clippy::cast_precision_loss, reason = "integers beyond 2^53 are rounded, as numpy does it")]
+#[expect(clippy::cast_precision_loss, reason = "integers beyond 2^53 are rounded, as in numpy")]
 mod conversions {
     pub(super) fn signed(int: &i64) -> Option<f64> {
         Some(*int as f64)
@@ -69,8 +69,8 @@ mod conversions {
     }
 }
 
-/// The shortest decimal number that is this float, rather than all digits of the float of 64 bits.
-fn short(float: impl ToString) -> Value {
+/// Returns the shortest decimal number for a float of 16 or 32 bits, instead of all digits of the widened float.
+fn shortest(float: impl ToString) -> Value {
     float.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
@@ -84,54 +84,54 @@ elements! {
     UInt16(u16): |int| Some(f64::from(*int)), |int| Value::from(*int);
     UInt32(u32): |int| Some(f64::from(*int)), |int| Value::from(*int);
     UInt64(u64): conversions::unsigned, |int| Value::from(*int);
-    Float16(f16): |float| Some(f64::from(*float)), |float| short(float);
-    Float32(f32): |float| Some(f64::from(*float)), |float| short(float);
+    Float16(f16): |float| Some(f64::from(*float)), |float| shortest(float);
+    Float32(f32): |float| Some(f64::from(*float)), |float| shortest(float);
     Float64(f64): |float| Some(*float), |float| Value::from(*float);
     String(String): |_| None, |text| Value::from(text.as_str());
 }
 
-/// The elements as floats; `None` where they are no numbers.
+/// Converts the elements to floats; `None` unless they are numbers or booleans.
 pub(super) fn numbers(tensor: &Tensor) -> Option<ArrayD<f64>> {
-    fn numbers<T: Element>(array: &ArrayD<T>) -> Option<ArrayD<f64>> {
-        let numbers: Option<Vec<f64>> = array.iter().map(Element::number).collect();
+    fn numbers<T: FeatureElement>(array: &ArrayD<T>) -> Option<ArrayD<f64>> {
+        let numbers: Option<Vec<f64>> = array.iter().map(FeatureElement::number).collect();
         ArrayD::from_shape_vec(IxDyn(array.shape()), numbers?).ok()
     }
     with!(tensor, array => numbers(array))?
 }
 
-/// The rows of one tensor and then some of another, in the order of memory; `None` where their types or their other
-/// dimensions differ.
+/// Joins the rows of one tensor and selected rows of another, in row-major order; `None` if their types or inner dimensions
+/// differ.
 pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
-    fn join<T: Element>(one: &ArrayD<T>, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
-        let other = T::unwrap(other)?.select(Axis(0), rows);
+    fn join<T: FeatureElement>(one: &ArrayD<T>, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
+        let other = T::from_tensor(other)?.select(Axis(0), rows);
         let joined = concatenate(Axis(0), &[one.view(), other.view()]).ok()?;
-        Some(T::wrap(joined.as_standard_layout().into_owned()))
+        Some(T::into_tensor(joined.as_standard_layout().into_owned()))
     }
     with!(one, array => join(array, other, rows))?
 }
 
-/// New rows: `picks` says for each, and for every place in it, which row the element is from. The tensor is in the
-/// order of memory, as [`join`] makes it.
+/// Mixes rows: `picks[[row, position]]` is the row that the element is from. The tensor is in row-major order, as
+/// [`join`] returns it.
 pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
-    fn pick<T: Element>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
+    fn pick<T: FeatureElement>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
         let (elements, width) = (array.as_slice()?, picks.ncols());
         let mut picked = Vec::with_capacity(picks.len());
         for row in picks.rows() {
-            picked.extend(row.iter().enumerate().map(|(place, row)| elements[row * width + place].clone()));
+            picked.extend(row.iter().enumerate().map(|(position, row)| elements[row * width + position].clone()));
         }
         let mut shape = array.shape().to_vec();
         *shape.first_mut()? = picks.nrows();
-        ArrayD::from_shape_vec(shape, picked).ok().map(T::wrap)
+        ArrayD::from_shape_vec(shape, picked).ok().map(T::into_tensor)
     }
     with!(tensor, array => pick(array, picks))?
 }
 
-/// Whether two elements, by their places in the order of memory, are the same.
+/// Returns true if two elements, by their row-major index, are equal.
 pub(super) fn is_same(tensor: &Tensor, one: usize, other: usize) -> bool {
     with!(tensor, array => array.as_slice().is_some_and(|elements| elements[one] == elements[other])) == Some(true)
 }
 
-/// An element, by its place in the order of memory.
-pub(super) fn json(tensor: &Tensor, place: usize) -> Value {
-    with!(tensor, array => array.as_slice().map_or(Value::Null, |elements| elements[place].json())).unwrap_or_default()
+/// Returns an element by its row-major index.
+pub(super) fn json(tensor: &Tensor, index: usize) -> Value {
+    with!(tensor, array => array.as_slice().map_or(Value::Null, |elements| elements[index].json())).unwrap_or_default()
 }

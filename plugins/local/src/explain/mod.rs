@@ -1,21 +1,14 @@
-//! Why a model predicts what it predicts: Shapley values of the features, against background rows.
-//!
-//! It is mathematics over whatever predicts rows, and knows no engine and no model's folder.
+//! The config of `explain`, its inputs as a table of features, and its answer. `mlflow-deploy-shapley` computes the values.
 
-mod attribution;
+mod config;
 mod document;
 mod element;
-mod method;
+mod feature_table;
 mod outputs;
-mod permutation;
-mod settings;
-mod shapley;
-mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use attribution::{Attribution, Model};
-pub(crate) use document::Document;
-pub(crate) use outputs::Explained;
-pub(crate) use settings::Settings;
-pub(crate) use table::Table;
+pub(crate) use config::ExplainConfig;
+pub(crate) use document::ExplainDocument;
+pub(crate) use feature_table::FeatureTable;
+pub(crate) use outputs::ExplainedOutput;

@@ -1,73 +1,74 @@
-//! The one output of a model that is explained, as a matrix of numbers.
+//! The explained output of a model, as a matrix of numbers.
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{Array2, ArrayD};
 
 use super::element::numbers;
-use crate::protocol::Output;
-use crate::tensor::Tensor;
+use mlflow_deploy_scoring::{Output, Tensor};
 
-/// An output with a column for each number that the model gives a row.
+/// An output with a column for each number of a row.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Explained {
-    /// The output's name.
+pub(crate) struct ExplainedOutput {
+    /// The name of the output.
     pub(crate) name: String,
-    /// The name of each column: that of the output, with a place or a label where there are several.
+    /// The name of each column: the name of the output, with an index or label if there are several columns.
     pub(crate) columns: Vec<String>,
     /// row × column.
     pub(crate) values: Array2<f64>,
 }
 
-impl Explained {
-    /// Takes the output that is asked for, and where none is, the first that has fractions: a classifier's
-    /// probabilities and not its label. Where none has, the first of numbers.
+impl ExplainedOutput {
+    /// Returns the requested output; by default the first with floats, which is a classifier's probabilities instead of its
+    /// label, or else the first with numbers.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where there is no such output, or it does not give every row its numbers.
-    pub(crate) fn choose(outputs: Vec<(String, Output)>, wanted: Option<&str>, rows: usize) -> Result<Self> {
+    /// `INVALID_PARAMETER_VALUE` if the output does not exist, or does not have the same number of values for every row.
+    pub(crate) fn choose(outputs: Vec<(String, Output)>, requested: Option<&str>, rows: usize) -> Result<Self> {
         let choices = outputs.iter().map(|(name, output)| format!("`{name}` ({})", kind(output))).collect::<Vec<_>>();
-        let place = match wanted {
-            Some(wanted) => outputs.iter().position(|(name, _)| name == wanted),
-            None => ["fractions", "numbers"]
+        let index = match requested {
+            Some(requested) => outputs.iter().position(|(name, _)| name == requested),
+            None => ["floats", "integers or booleans"]
                 .iter()
-                .find_map(|wanted| outputs.iter().position(|(_, output)| kind(output) == *wanted)),
+                .find_map(|preferred| outputs.iter().position(|(_, output)| kind(output) == *preferred)),
         };
-        let refused =
-            |why: &str| Error::invalid_parameter(format!("{why}: the model's outputs are {}", choices.join(", ")));
-        let Some(place) = place else {
-            return Err(match wanted {
-                Some(wanted) => refused(&format!("the model has no output `{wanted}` to explain")),
-                None => refused("only outputs of numbers can be explained"),
+        let failed = |reason: &str| {
+            Error::invalid_parameter(format!("{reason}: the model's outputs are {}", choices.join(", ")))
+        };
+        let Some(index) = index else {
+            return Err(match requested {
+                Some(requested) => failed(&format!("the model has no output `{requested}`")),
+                None => failed("only outputs of numbers can be explained"),
             });
         };
-        let (name, output) = outputs.into_iter().nth(place).expect("the place has just been found");
+        let (name, output) = outputs.into_iter().nth(index).expect("the index was just found");
         let columns = match &output {
             Output::Tensor(tensor) => {
                 let numbers = numbers(tensor)
-                    .ok_or_else(|| refused(&format!("the output `{name}` has no numbers, and cannot be explained")))?;
-                places(&name, &numbers).zip(matrix(numbers, rows))
+                    .ok_or_else(|| failed(&format!("the output `{name}` has no numbers and cannot be explained")))?;
+                indexed_names(&name, &numbers).zip(matrix(numbers, rows))
             }
-            Output::Maps(maps) => labels(&name, maps).zip(of_maps(maps, rows)),
+            Output::Maps(maps) => labelled_names(&name, maps).zip(map_matrix(maps, rows)),
         };
-        let (columns, values) =
-            columns.ok_or_else(|| refused(&format!("the output `{name}` does not give each row as many numbers")))?;
+        let (columns, values) = columns.ok_or_else(|| {
+            failed(&format!("the output `{name}` does not have the same number of values for every row"))
+        })?;
         Ok(Self { name, columns, values })
     }
 }
 
 fn kind(output: &Output) -> &'static str {
     match output {
-        Output::Maps(_) | Output::Tensor(Tensor::Float16(_) | Tensor::Float32(_) | Tensor::Float64(_)) => "fractions",
+        Output::Maps(_) | Output::Tensor(Tensor::Float16(_) | Tensor::Float32(_) | Tensor::Float64(_)) => "floats",
         Output::Tensor(Tensor::Binary(_) | Tensor::Datetime(_) | Tensor::String(_)) => "no numbers",
-        Output::Tensor(_) => "numbers",
+        Output::Tensor(_) => "integers or booleans",
     }
 }
 
-fn places(name: &str, numbers: &ArrayD<f64>) -> Option<Vec<String>> {
+fn indexed_names(name: &str, numbers: &ArrayD<f64>) -> Option<Vec<String>> {
     let width: usize = numbers.shape().get(1..)?.iter().product();
     Some(match width {
         1 => vec![name.to_owned()],
-        width => (0..width).map(|place| format!("{name}[{place}]")).collect(),
+        width => (0..width).map(|index| format!("{name}[{index}]")).collect(),
     })
 }
 
@@ -80,12 +81,12 @@ fn matrix(numbers: ArrayD<f64>, rows: usize) -> Option<Array2<f64>> {
     Array2::from_shape_vec((rows, width), elements).ok()
 }
 
-fn labels(name: &str, maps: &[Vec<(String, f32)>]) -> Option<Vec<String>> {
+fn labelled_names(name: &str, maps: &[Vec<(String, f32)>]) -> Option<Vec<String>> {
     Some(maps.first()?.iter().map(|(label, _)| format!("{name}[{label}]")).collect())
 }
 
-/// The values of all maps in the order of the first one's keys.
-fn of_maps(maps: &[Vec<(String, f32)>], rows: usize) -> Option<Array2<f64>> {
+/// Returns the values of all maps, in the order of the keys of the first map.
+fn map_matrix(maps: &[Vec<(String, f32)>], rows: usize) -> Option<Array2<f64>> {
     let first = maps.first()?;
     if maps.len() != rows || maps.iter().any(|map| map.len() != first.len()) {
         return None;

@@ -1,16 +1,14 @@
-//! The input example that was saved with a model, as a request of the scoring protocol. Never reads what is inside it.
+//! `saved_input_example_info` of `MLmodel`: which file holds the input example, and in which form.
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_scoring::InputExampleKind;
 use serde::Deserialize;
 
-use super::mlmodel::{Model, text};
-
-/// `saved_input_example_info` of `MLmodel`.
+/// The input example that was saved with a model.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct SavedExample {
-    /// The example as MLflow read it, relative to the model's folder.
+    /// The path of the example as MLflow read it, relative to the model's folder.
     artifact_path: String,
-    /// The example as a request; models of older versions have none.
+    /// The path of the example as a request; `None` for models of older versions.
     #[serde(default)]
     serving_input_path: Option<String>,
     /// `dataframe`, `ndarray`, `json_object`, `sparse_matrix_csc` or `sparse_matrix_csr`.
@@ -18,31 +16,20 @@ pub(super) struct SavedExample {
     kind: String,
 }
 
-impl Model {
-    /// The saved input example as the JSON body of a request; `None` where the model has none that a request can say.
-    ///
-    /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where a file that the model names cannot be read, or lies outside of its folder.
-    pub(crate) fn input_example(&self) -> Result<Option<String>> {
-        let Some(example) = &self.example else { return Ok(None) };
-        let read = |relative: &str| {
-            let path = self.file(relative)?;
-            text(&path).map_err(|error| {
-                Error::invalid_parameter(format!("failed to read the model's input example `{relative}`: {error}"))
-            })
-        };
-        if let Some(relative) = &example.serving_input_path {
-            return read(relative).map(Some);
+/// The file of an input example.
+pub(super) enum ExampleFile<'a> {
+    /// A request.
+    Request(&'a str),
+    /// The example in the form that MLflow saved.
+    Saved(&'a str, InputExampleKind),
+}
+
+impl SavedExample {
+    /// Returns the file to read; `None` if no request can express the example.
+    pub(super) fn file(&self) -> Option<ExampleFile<'_>> {
+        if let Some(path) = &self.serving_input_path {
+            return Some(ExampleFile::Request(path));
         }
-        Ok(match example.kind.as_str() {
-            "dataframe" => Some(format!(r#"{{"dataframe_split": {}}}"#, read(&example.artifact_path)?)),
-            "ndarray" => {
-                let saved = read(&example.artifact_path)?;
-                // MLflow 1 and 2 saved a request, and MLflow 3 saves the array.
-                let is_request = saved.trim_start().starts_with('{') && saved.contains(r#""inputs""#);
-                Some(if is_request { saved } else { format!(r#"{{"inputs": {saved}}}"#) })
-            }
-            _ => None,
-        })
+        InputExampleKind::from_name(&self.kind).map(|kind| ExampleFile::Saved(&self.artifact_path, kind))
     }
 }

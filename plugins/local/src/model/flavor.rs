@@ -1,4 +1,4 @@
-//! The `onnx` flavor of a model, as `mlflow.onnx.save_model` writes it. Never checks that its file exists.
+//! The `onnx` flavor of a model, as `mlflow.onnx.save_model` writes it.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 pub(crate) struct OnnxFlavor {
     /// The model's file, relative to the model's folder.
     pub(crate) data: String,
-    /// The execution providers in the order of preference; empty where the model names none.
+    /// The execution providers in the order of preference; empty if the model names none.
     #[serde(default, deserialize_with = "providers")]
     pub(crate) providers: Vec<Provider>,
     /// `onnx_session_options`: `graph_optimization_level`, `intra_op_num_threads`, `inter_op_num_threads`,
-    /// `execution_mode` and others; empty where the model has none.
+    /// `execution_mode` and others; empty if the model has none.
     #[serde(default, rename = "onnx_session_options", deserialize_with = "map_or_null")]
     pub(crate) session_options: Map<String, Value>,
 }
@@ -20,24 +20,24 @@ pub(crate) struct OnnxFlavor {
 /// An execution provider of ONNX Runtime.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Provider {
-    /// Its name, such as `CPUExecutionProvider`.
+    /// The name, such as `CPUExecutionProvider`.
     pub(crate) name: String,
-    /// Whether the model has options for it, which are those of the machine that made the model, and not used.
+    /// True if the model has options for the provider. They describe the machine that saved the model and are not used.
     pub(crate) has_options: bool,
 }
 
-/// A provider is a name, or a list of a name and options; all of them may be null.
+/// Reads providers: each is a name, or a list of a name and options. The whole list may be null.
 fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Entry {
+    enum ProviderEntry {
         Name(String),
         WithOptions(String, Map<String, Value>),
     }
-    let entries = Option::<Vec<Entry>>::deserialize(deserializer)?.unwrap_or_default();
+    let entries = Option::<Vec<ProviderEntry>>::deserialize(deserializer)?.unwrap_or_default();
     let provider = |entry| match entry {
-        Entry::Name(name) => Provider { name, has_options: false },
-        Entry::WithOptions(name, options) => Provider { name, has_options: !options.is_empty() },
+        ProviderEntry::Name(name) => Provider { name, has_options: false },
+        ProviderEntry::WithOptions(name, options) => Provider { name, has_options: !options.is_empty() },
     };
     Ok(entries.into_iter().map(provider).collect())
 }

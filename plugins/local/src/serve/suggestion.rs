@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{ColumnType, Schema, Signature};
-use crate::tensor::DType;
+use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 
 /// Bytes; a longer line is no help.
 const LONGEST: usize = 1000;

@@ -10,8 +10,7 @@ use super::address::warning;
 use super::answers::Refused;
 use super::limits::{Room, read};
 use super::suggestion::curl;
-use crate::model::{ColumnSpec, ColumnType, ScalarType, Schema, Signature, TensorSpec};
-use crate::tensor::DType;
+use mlflow_deploy_scoring::{ColumnSpec, ColumnType, DType, ScalarType, Schema, Signature, TensorSpec};
 
 /// The body that is suggested.
 fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {

@@ -62,7 +62,7 @@ fn a_broken_mlmodel_is_refused() {
             (
                 "missing",
                 &|folder| fs::remove_file(folder.join("MLmodel")).unwrap(),
-                "is no MLflow model: it has no file `MLmodel`",
+                "is not an MLflow model: it has no file `MLmodel`",
             ),
             ("empty", &|folder| fs::write(folder.join("MLmodel"), "").unwrap(), "it has none"),
             ("garbage", &|folder| fs::write(folder.join("MLmodel"), [0xff_u8; 4096]).unwrap(), "MLmodel"),

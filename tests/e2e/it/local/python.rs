@@ -135,7 +135,7 @@ async fn deployments_answer_as_mlflow_s_scoring_server_has_answered() {
     let (mut same, mut failing) = (0, Vec::new());
     for model in ["sklearn_iris", "sklearn_nosig"] {
         create(&client, model, &python_sample(model)).await;
-        let recorded = folder("plugins/local/src/protocol/tests/recordings").join(format!("{model}.json"));
+        let recorded = folder("plugins/support/scoring/src/tests/recordings").join(format!("{model}.json"));
         let recorded: Value = serde_json::from_slice(&fs::read(recorded).unwrap()).unwrap();
         for case in recorded["cases"].as_array().unwrap() {
             let (request, response) = (&case["request"], &case["response"]);

@@ -24,7 +24,7 @@ async fn deployments_answer_as_mlflow_s_scoring_server_does() {
     let (mut same, mut different, mut failing) = (0, 0, Vec::new());
     for model in ["onnx_iris_cols", "onnx_iris_tensor", "onnx_mlp"] {
         machine.create(model, &if model == "onnx_iris_cols" { iris() } else { sample(model) });
-        let recorded = folder("plugins/local/src/protocol/tests/recordings").join(format!("{model}.json"));
+        let recorded = folder("plugins/support/scoring/src/tests/recordings").join(format!("{model}.json"));
         let recorded: Value = serde_json::from_slice(&fs::read(recorded).unwrap()).unwrap();
         for case in recorded["cases"].as_array().unwrap() {
             let name = format!("{model}/{}", case["name"].as_str().unwrap());

@@ -1,6 +1,4 @@
-//! Properties that Shapley values have, on models with known ones; and what goes in and comes out.
+//! The config, the table of features and the answer of `explain`.
 
-mod game;
 mod inputs;
-mod properties;
 mod results;

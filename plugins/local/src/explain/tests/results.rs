@@ -1,14 +1,12 @@
-//! What comes out: the output that is explained, and the document.
+//! The explained output and the document.
 
+use mlflow_deploy_shapley::Attribution;
 use ndarray::{Array2, arr1, arr2, array};
 use serde_json::json;
 
-use super::game::Game;
-use crate::explain::document::Numbers;
-use crate::explain::method::Method;
-use crate::explain::{Document, Explained};
-use crate::protocol::Output;
-use crate::tensor::Tensor;
+use crate::explain::document::ShapleyValues;
+use crate::explain::{ExplainDocument, ExplainedOutput};
+use mlflow_deploy_scoring::{Output, Tensor};
 
 fn label() -> (String, Output) {
     ("label".to_owned(), Output::Tensor(Tensor::Int64(arr1(&[1, 0]).into_dyn())))
@@ -28,13 +26,13 @@ fn maps(second: &[(&str, f32)]) -> (String, Output) {
     ("scores".to_owned(), Output::Maps(vec![map(&[("no", 0.75), ("yes", 0.25)]), map(second)]))
 }
 
-fn explained(outputs: Vec<(String, Output)>, wanted: Option<&str>) -> (String, Vec<String>, Array2<f64>) {
-    let Explained { name, columns, values } = Explained::choose(outputs, wanted, 2).unwrap();
+fn explained(outputs: Vec<(String, Output)>, requested: Option<&str>) -> (String, Vec<String>, Array2<f64>) {
+    let ExplainedOutput { name, columns, values } = ExplainedOutput::choose(outputs, requested, 2).unwrap();
     (name, columns, values)
 }
 
 #[test]
-fn probabilities_are_explained_rather_than_labels() {
+fn probabilities_are_preferred_to_labels() {
     let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let expected = (
         "probabilities".to_owned(),
@@ -45,40 +43,46 @@ fn probabilities_are_explained_rather_than_labels() {
     assert_eq!(explained(vec![label(), species()], None).0, "label");
     let expected = ("label".to_owned(), columns(&["label"]), array![[1.0], [0.0]]);
     assert_eq!(explained(vec![probabilities(), label()], Some("label")), expected);
-    // A classifier's map has its own order in every row.
+    // The keys of a classifier's maps may have a different order in every row.
     let expected = ("scores".to_owned(), columns(&["scores[no]", "scores[yes]"]), array![[0.75, 0.25], [0.375, 0.625]]);
     assert_eq!(explained(vec![label(), maps(&[("yes", 0.625), ("no", 0.375)])], None), expected);
 }
 
 #[test]
-fn an_output_that_cannot_be_explained_is_refused_with_those_there_are() {
-    let refused = |outputs: Vec<(String, Output)>, wanted: Option<&str>, rows: usize| {
-        Explained::choose(outputs, wanted, rows).unwrap_err().message().to_owned()
+fn an_invalid_output_is_rejected_with_a_list_of_outputs() {
+    let message = |outputs: Vec<(String, Output)>, requested: Option<&str>, rows: usize| {
+        ExplainedOutput::choose(outputs, requested, rows).unwrap_err().message().to_owned()
     };
     assert_eq!(
-        refused(vec![label(), probabilities(), species()], Some("logits"), 2),
-        "the model has no output `logits` to explain: the model's outputs are `label` (numbers), `probabilities` \
-         (fractions), `species` (no numbers)"
+        message(vec![label(), probabilities(), species()], Some("logits"), 2),
+        "the model has no output `logits`: the model's outputs are `label` (integers or booleans), `probabilities` \
+         (floats), `species` (no numbers)"
     );
-    assert!(refused(vec![species()], None, 2).starts_with("only outputs of numbers can be explained: "));
-    assert!(refused(vec![label(), species()], Some("species"), 2).starts_with("the output `species` has no numbers"));
-    assert!(refused(vec![probabilities()], None, 3).contains("does not give each row as many numbers"));
-    assert!(refused(vec![maps(&[("no", 1.0)])], None, 2).contains("does not give each row as many numbers"));
-    assert!(refused(vec![maps(&[("no", 1.0), ("maybe", 0.0)])], None, 2).contains("as many numbers"));
+    assert!(message(vec![species()], None, 2).starts_with("only outputs of numbers can be explained: "));
+    assert!(message(vec![label(), species()], Some("species"), 2).starts_with("the output `species` has no numbers"));
+    assert!(message(vec![probabilities()], None, 3).contains("does not have the same number of values for every row"));
+    assert!(
+        message(vec![maps(&[("no", 1.0)])], None, 2).contains("does not have the same number of values for every row")
+    );
+    assert!(message(vec![maps(&[("no", 1.0), ("maybe", 0.0)])], None, 2).contains("the same number of values"));
 }
 
-#[tokio::test]
-async fn the_document_has_the_names_and_axes_of_shap() {
-    let sum = |row: &[f64]| vec![row[0] + 2.0 * row[1], -row[0]];
-    let game = Game::new(&array![[1.0, 1.0], [0.0, -3.0]], &array![[0.0, 0.0]], sum);
-    let document = Document {
+#[test]
+fn the_document_has_the_names_and_axes_of_shap() {
+    // Of the model `[a + 2 b, -a]`, against a background of zeros.
+    let attribution = Attribution {
+        base: array![0.0, 0.0],
+        predictions: array![[3.0, -1.0], [-6.0, 0.0]],
+        values: array![[[1.0, -1.0], [2.0, 0.0]], [[0.0, 0.0], [-6.0, 0.0]]],
+    };
+    let document = ExplainDocument {
         method: "exact",
         permutations: None,
         background_rows: 1,
         output: "y".to_owned(),
         output_names: vec!["y[0]".to_owned(), "y[1]".to_owned()],
         feature_names: vec!["a".to_owned(), "b".to_owned()],
-        numbers: Numbers::from(game.explain(&Method::Exact).await),
+        values: ShapleyValues::from(attribution),
         data: vec![vec![json!(1.0), json!(1.0)], vec![json!(0.0), json!(-3.0)]],
     };
     assert_eq!(

@@ -88,7 +88,7 @@ fn onnx_models_answer_what_they_answer_in_mlflow() {
     let mut outcome = Outcome::default();
     // The classifier of scikit-learn is the one of `onnx_iris_cols`, before it was converted.
     for name in ["onnx_iris_cols", "onnx_iris_tensor", "onnx_mlp", "sklearn_iris"] {
-        let file = folder("plugins/local/src/protocol/tests/recordings").join(format!("{name}.json"));
+        let file = folder("plugins/support/scoring/src/tests/recordings").join(format!("{name}.json"));
         let recorded: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         let model = if matches!(name, "onnx_iris_cols" | "sklearn_iris") { iris() } else { sample(name) };
         let model = with_signature(&model, &recorded["signature"]);

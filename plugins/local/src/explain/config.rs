@@ -1,0 +1,109 @@
+//! The config of `explain`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use mlflow_deploy_model_uri::shown;
+use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, file};
+use mlflow_deploy_shapley::{MAX_FEATURES, Method, Permutations};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The maximum number of features for exact values with the method `auto`.
+const MAX_AUTO_EXACT: usize = 10;
+
+/// The maximum size of a background file, in bytes.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// The config of `explain`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ExplainConfig {
+    /// Background rows, inline or as a path; the model's input example if unset.
+    background: Option<Box<RawValue>>,
+    /// The maximum number of background rows.
+    pub(crate) background_rows: NonZeroUsize,
+    /// The names of the features; those of the inputs if unset.
+    pub(crate) feature_names: Option<Vec<String>>,
+    method: MethodChoice,
+    /// The output to explain.
+    pub(crate) output: Option<String>,
+    permutations: NonZeroUsize,
+    pub(crate) seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MethodChoice {
+    #[default]
+    Auto,
+    Exact,
+    Permutation,
+}
+
+impl Default for ExplainConfig {
+    fn default() -> Self {
+        const TEN: NonZeroUsize = NonZeroUsize::new(10).expect("it is not 0");
+        const HUNDRED: NonZeroUsize = NonZeroUsize::new(100).expect("it is not 0");
+        Self {
+            background: None,
+            background_rows: HUNDRED,
+            feature_names: None,
+            method: MethodChoice::Auto,
+            output: None,
+            permutations: TEN,
+            seed: 0,
+        }
+    }
+}
+
+impl ExplainConfig {
+    /// Reads the config.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if a key is unknown or its value is invalid.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        config.parse()
+    }
+
+    /// Returns the background as a request, inline or from a file of JSON or CSV. Blocks.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the file cannot be read, is not a regular file, or is larger than 256 MiB.
+    pub(crate) fn background(&self) -> Result<Option<Payload>> {
+        let Some(background) = &self.background else { return Ok(None) };
+        let Ok(path) = serde_json::from_str::<PathBuf>(background.get()) else {
+            return Ok(Some(Payload::new(JSON, background.get())));
+        };
+        let bytes = file::read(&path, MAX_BYTES).map_err(|error| {
+            let path = shown(&path.to_string_lossy());
+            // The command passes a value after `=` as a string.
+            let hint = if path.starts_with(['{', '[']) { "; specify JSON as `background:=…`" } else { "" };
+            Error::invalid_parameter(format!("failed to read the background `{path}`: {error}{hint}"))
+        })?;
+        let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        Ok(Some(Payload::new(if is_csv { "text/csv" } else { JSON }, bytes)))
+    }
+
+    /// Returns the method for this number of features and background rows.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the method is `exact` and there are too many features for it.
+    pub(crate) fn method(&self, features: usize, background: usize) -> Result<Method> {
+        let is_exact = match self.method {
+            MethodChoice::Auto => features <= MAX_AUTO_EXACT,
+            MethodChoice::Exact if features > MAX_FEATURES => {
+                return Err(Error::invalid_parameter(format!(
+                    "exact values need 2^{features} predictions for each pair of rows: set the config `method` to \
+                     `permutation`, or explain at most {MAX_FEATURES} features"
+                )));
+            }
+            MethodChoice::Exact => true,
+            MethodChoice::Permutation => false,
+        };
+        Ok(match is_exact {
+            true => Method::Exact,
+            false => Method::Permutation(Permutations::new(features, background, self.permutations.get(), self.seed)),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Reads JSON as Python's `json.loads` does, with `NaN` and `Infinity`. Arrays nest at most as deep as numpy's.
+
+use std::ops::Range;
+
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt, Peek};
+
+use crate::cells::Cell;
+use crate::error::ProtocolError;
+use crate::message::shorten;
+
+/// The maximum depth of nested arrays: numpy's limit.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// A streaming reader of one value in a JSON text.
+pub(crate) struct JsonReader<'a> {
+    jiter: Jiter<'a>,
+    text: &'a str,
+    /// The offset of the value in the text.
+    start: usize,
+    /// The index of the current value in each array around it, outermost first.
+    pub(crate) at: [usize; MAX_DEPTH],
+}
+
+impl<'a> JsonReader<'a> {
+    /// Creates a reader of a byte range of a text.
+    pub(crate) fn new(text: &'a str, part: Range<usize>) -> Self {
+        let start = part.start;
+        let part = text.as_bytes().get(part).unwrap_or_default();
+        Self { jiter: Jiter::new(part).with_allow_inf_nan(), text, start, at: [0; MAX_DEPTH] }
+    }
+
+    /// Returns the indexes of the current value in the outermost `depth` arrays.
+    pub(crate) fn at(&self, depth: usize) -> &[usize] {
+        self.at.get(..depth).unwrap_or_default()
+    }
+
+    /// Returns the type of the next value.
+    pub(crate) fn peek(&mut self) -> Result<Peek, ProtocolError> {
+        self.jiter.peek().map_err(|error| self.error(&error))
+    }
+
+    /// Skips a value and returns its byte range in the text.
+    pub(crate) fn skip(&mut self, peek: Peek) -> Result<Range<usize>, ProtocolError> {
+        let start = self.start + self.jiter.current_index();
+        self.jiter.known_skip(peek).map_err(|error| self.error(&error))?;
+        Ok(start..self.start + self.jiter.current_index())
+    }
+
+    /// Skips a value and returns its text.
+    pub(crate) fn raw(&mut self, peek: Peek) -> Result<&'a str, ProtocolError> {
+        let part = self.skip(peek)?;
+        Ok(self.text.get(part).unwrap_or_default())
+    }
+
+    /// Enters an array and returns the type of its first item.
+    pub(crate) fn first_item(&mut self) -> Result<Option<Peek>, ProtocolError> {
+        self.jiter.known_array().map_err(|error| self.error(&error))
+    }
+
+    /// Returns the type of the next item of an array.
+    pub(crate) fn next_item(&mut self) -> Result<Option<Peek>, ProtocolError> {
+        self.jiter.array_step().map_err(|error| self.error(&error))
+    }
+
+    /// Calls a function with every key of an object. The function reads the value.
+    pub(crate) fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        // Copies each key to a buffer: the key borrows the reader, which has to read the value.
+        let mut key = String::new();
+        let first = self.jiter.known_object().map(|first| first.map(|first| key.push_str(first)));
+        let mut more = first.map_err(|error| self.error(&error))?.is_some();
+        while more {
+            each(self, &key)?;
+            key.clear();
+            let next = self.jiter.next_key().map(|next| next.map(|next| key.push_str(next)));
+            more = next.map_err(|error| self.error(&error))?.is_some();
+        }
+        Ok(())
+    }
+
+    /// Fails if anything but white space follows.
+    pub(crate) fn finish(&mut self) -> Result<(), ProtocolError> {
+        self.jiter.finish().map_err(|error| self.error(&error))
+    }
+
+    /// Reads a string.
+    pub(crate) fn string(&mut self) -> Result<String, ProtocolError> {
+        self.jiter.known_str().map(str::to_owned).map_err(|error| self.error(&error))
+    }
+
+    /// Reads a value other than an array. Objects are skipped.
+    pub(crate) fn cell(&mut self, peek: Peek) -> Result<Cell, ProtocolError> {
+        let read = match peek {
+            Peek::Null => self.jiter.known_null().map(|()| Cell::Missing),
+            Peek::True | Peek::False => self.jiter.known_bool(peek).map(Cell::Bool),
+            Peek::String => self.jiter.known_str().map(|text| Cell::Text(text.into())),
+            Peek::Object => self.jiter.known_skip(peek).map(|()| Cell::Object),
+            _ => return self.number(peek),
+        };
+        read.map_err(|error| self.error(&error))
+    }
+
+    fn number(&mut self, peek: Peek) -> Result<Cell, ProtocolError> {
+        let start = self.jiter.current_index();
+        match self.jiter.known_number(peek) {
+            Ok(NumberAny::Int(NumberInt::Int(int))) => Ok(Cell::Int(int)),
+            Ok(NumberAny::Float(float)) => {
+                let literal = self.jiter.slice_to_current(start);
+                if float.is_infinite() && !literal.ends_with(b"Infinity") {
+                    let literal = shorten(&String::from_utf8_lossy(literal));
+                    let position = self.position(start);
+                    return Err(ProtocolError::invalid(format!(
+                        "the number `{literal}` at {position} is out of range for a float"
+                    )));
+                }
+                Ok(Cell::Float(float))
+            }
+            Err(error) if is_out_of_range(&error) => {
+                let digits = self.jiter.known_number_bytes(peek).map(|digits| String::from_utf8_lossy(digits).into());
+                digits.map(Cell::BigInt).map_err(|error| self.error(&error))
+            }
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    fn error(&self, error: &JiterError) -> ProtocolError {
+        let position = self.position(error.index);
+        ProtocolError::bad_request(format!("the body is not valid JSON: {} at {position}", error.error_type))
+    }
+
+    /// Returns the line and column of a byte of the value, for a message.
+    fn position(&self, index: usize) -> String {
+        let before = self.text.as_bytes().get(..self.start + index).unwrap_or(self.text.as_bytes());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        format!("line {line} column {column}")
+    }
+}
+
+fn is_out_of_range(error: &JiterError) -> bool {
+    matches!(error.error_type, JiterErrorType::JsonError(JsonErrorType::NumberOutOfRange))
+}

@@ -1,0 +1,29 @@
+//! Values, names and indexes in error messages, cut to a readable length.
+
+/// Returns the start of a text: at most 60 characters, then `…`.
+pub fn shorten(text: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Lists names in backticks: at most 8, then the number of the others.
+pub(crate) fn quote_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MAX_NAMES: usize = 8;
+    let mut names = names.into_iter();
+    let mut quoted: Vec<_> = names.by_ref().take(MAX_NAMES).map(|name| format!("`{}`", shorten(name))).collect();
+    match names.count() {
+        0 if quoted.is_empty() => return "none".to_owned(),
+        0 => {}
+        more => quoted.push(format!("{more} more")),
+    }
+    quoted.join(", ")
+}
+
+/// Formats the position of a value in an array, such as ` at [0][2]`; empty for a value outside of arrays.
+pub(crate) fn at_indexes(indexes: &[usize]) -> String {
+    let indexes = indexes.iter().map(|index| format!("[{index}]")).collect::<String>();
+    if indexes.is_empty() { indexes } else { format!(" at {indexes}") }
+}

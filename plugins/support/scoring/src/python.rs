@@ -1,0 +1,125 @@
+//! Writes floats and JSON exactly as Python does: `repr(float)` and `json.dumps`.
+//!
+//! JSON is ASCII with `", "` and `": "` as separators. `NaN`, `Infinity` and `-Infinity` are written bare: Python, MLflow
+//! and this project read them, strict JSON parsers do not.
+//!
+//! ```
+//! use mlflow_deploy_scoring::python;
+//!
+//! # fn main() -> std::fmt::Result {
+//! let mut json = String::new();
+//! python::write_list(&mut json, [1e16, f64::NAN], |out, float| python::write_json_float(out, float))?;
+//! assert_eq!(json, "[1e+16, NaN]");
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt::{Result, Write};
+
+/// Returns `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
+pub fn float_repr(float: f64) -> String {
+    let mut text = String::new();
+    write_float(&mut text, float).expect("writing to a string does not fail");
+    text
+}
+
+/// Writes [`float_repr`].
+///
+/// # Errors
+/// Fails if `out` does.
+pub fn write_float(out: &mut impl Write, float: f64) -> Result {
+    if float.is_nan() {
+        return out.write_str("nan");
+    }
+    // If two candidates are equally near, Rust's own digits differ from Python's: 2f64.powi(-25) ends in 3, not in 2.
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format(float);
+    if (1e-4..1e16).contains(&float.abs()) || float == 0.0 {
+        return out.write_str(text);
+    }
+    let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    match (number.strip_prefix("0.0000").map(|digits| digits.split_at(1)), number.split_once('e')) {
+        (Some((first, "")), _) => write!(out, "{sign}{first}e-05"),
+        (Some((first, rest)), _) => write!(out, "{sign}{first}.{rest}e-05"),
+        (None, Some((digits, exponent))) => match exponent.strip_prefix('-') {
+            Some(exponent) => write!(out, "{sign}{digits}e-{exponent:0>2}"),
+            None => write!(out, "{sign}{digits}e+{:0>2}", exponent.trim_start_matches('+')),
+        },
+        (None, None) => out.write_str(text),
+    }
+}
+
+/// Writes a float as JSON: its `repr`, or `NaN`, `Infinity`, `-Infinity`.
+///
+/// # Errors
+/// Fails if `out` does.
+pub fn write_json_float(out: &mut impl Write, float: f64) -> Result {
+    match float {
+        f64::INFINITY => out.write_str("Infinity"),
+        f64::NEG_INFINITY => out.write_str("-Infinity"),
+        float if float.is_nan() => out.write_str("NaN"),
+        float => write_float(out, float),
+    }
+}
+
+/// Writes a JSON string. Characters outside of printable ASCII become `\u` escapes.
+///
+/// # Errors
+/// Fails if `out` does.
+pub fn write_string(out: &mut impl Write, text: &str) -> Result {
+    out.write_char('"')?;
+    for character in text.chars() {
+        match character {
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            '\u{8}' => out.write_str("\\b")?,
+            '\u{c}' => out.write_str("\\f")?,
+            ' '..='~' => out.write_char(character)?,
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+    }
+    out.write_char('"')
+}
+
+/// Writes a JSON array; `write` writes each item.
+///
+/// # Errors
+/// Fails if `out` does.
+pub fn write_list<W: Write, T>(
+    out: &mut W,
+    items: impl IntoIterator<Item = T>,
+    write: impl Fn(&mut W, T) -> Result,
+) -> Result {
+    out.write_char('[')?;
+    for (index, item) in items.into_iter().enumerate() {
+        out.write_str(if index == 0 { "" } else { ", " })?;
+        write(out, item)?;
+    }
+    out.write_char(']')
+}
+
+/// Writes a JSON object in the order of its members; `write` writes each value.
+///
+/// # Errors
+/// Fails if `out` does.
+pub fn write_object<W: Write, K: AsRef<str>, T>(
+    out: &mut W,
+    members: impl IntoIterator<Item = (K, T)>,
+    write: impl Fn(&mut W, T) -> Result,
+) -> Result {
+    out.write_char('{')?;
+    for (index, (key, value)) in members.into_iter().enumerate() {
+        out.write_str(if index == 0 { "" } else { ", " })?;
+        write_string(out, key.as_ref())?;
+        out.write_str(": ")?;
+        write(out, value)?;
+    }
+    out.write_char('}')
+}

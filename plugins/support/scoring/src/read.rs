@@ -1,0 +1,70 @@
+//! Reads a request: body, inputs and parameters.
+
+use std::str;
+
+use crate::array::NestedArray;
+use crate::content_type::{BodyFormat, body_format};
+use crate::convert::{ConversionTarget, infer_tensor};
+use crate::error::ProtocolError;
+use crate::frame::{Frame, FrameColumn};
+use crate::inputs::Inputs;
+use crate::request::{JsonRequest, RequestData};
+use crate::signature::{Schema, Signature};
+use crate::{columns, params, tensors};
+
+/// Reads a request and returns its inputs, converted to the types of the signature, or to those that pandas and numpy infer.
+///
+/// Parameters are checked and dropped: ONNX models take none.
+///
+/// # Errors
+/// Fails if MLflow's scoring server rejects the request, or would change a value silently, such as 2147483648 or 1.5 for an
+/// `integer`. The message names the column or input, the position (from 0) and the value.
+pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signature>) -> Result<Inputs, ProtocolError> {
+    let format = body_format(content_type)?;
+    let text = str::from_utf8(body).map_err(|error| {
+        ProtocolError::bad_request(format!("the body is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (data, parameters) = match format {
+        BodyFormat::Csv => (RequestData::Frame(Frame::read_csv(text)?), None),
+        BodyFormat::JsonReader => {
+            let request = JsonRequest::new(text)?;
+            let parameters = request.params();
+            (request.data()?, parameters)
+        }
+    };
+    let inputs = match signature.and_then(|signature| signature.inputs.as_ref()) {
+        None => infer_inputs(data)?,
+        Some(Schema::Columns(specs)) => columns::enforce(data, specs)?,
+        Some(Schema::Tensors(specs)) => tensors::enforce(data, specs)?,
+    };
+    if let Some(specs) = signature.and_then(|signature| signature.params.as_ref())
+        && let Some(parameters) = parameters
+    {
+        params::check(text, parameters, specs)?;
+    }
+    Ok(inputs)
+}
+
+/// Converts the inputs of a model without a signature to the types that pandas and numpy infer.
+fn infer_inputs(data: RequestData) -> Result<Inputs, ProtocolError> {
+    let column = |column: FrameColumn| {
+        let name = column.label.into_text();
+        let tensor = infer_tensor(column.data, ConversionTarget::column(&name))?;
+        Ok((name, tensor))
+    };
+    let named = |(name, array): (String, NestedArray)| {
+        let tensor = infer_tensor(array, ConversionTarget::input(Some(&name)))?;
+        Ok((name, tensor))
+    };
+    Ok(match data {
+        RequestData::Frame(frame) | RequestData::Records(frame) => {
+            Inputs::Frame(frame.columns.into_iter().map(column).collect::<Result<_, _>>()?)
+        }
+        RequestData::Instances(frame) => {
+            Inputs::Named(frame.columns.into_iter().map(column).collect::<Result<_, _>>()?)
+        }
+        RequestData::Named(arrays) => Inputs::Named(arrays.into_iter().map(named).collect::<Result<_, _>>()?),
+        RequestData::Array(array) => Inputs::Single(infer_tensor(array, ConversionTarget::input(None))?),
+    })
+}

@@ -1,0 +1,73 @@
+//! Parses text as Python and pandas do. Digits are ASCII only.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::cell_error::{CellError, CellResult};
+
+/// Returns `int(text)`; `None` also for an integer beyond `i128`, which no tensor holds.
+pub(crate) fn python_int(text: &str) -> Option<i128> {
+    text.trim().parse().ok()
+}
+
+/// Returns `float(text)`.
+pub(crate) fn python_float(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
+/// Parses a number of a CSV file. pandas reads booleans as numbers.
+pub(crate) fn csv_float(field: &str) -> Option<f64> {
+    python_float(field).or_else(|| csv_bool(field).map(|truth| f64::from(u8::from(truth))))
+}
+
+/// Converts a float to an integer; `None` if it has a fraction.
+#[expect(clippy::cast_possible_truncation, reason = "the float has no fraction, and the cast saturates")]
+pub(crate) fn integer(float: f64) -> Option<i128> {
+    (float.fract() == 0.0).then_some(float as i128)
+}
+
+/// Returns true if a field of a CSV file is a missing value: pandas' list.
+pub(crate) fn is_missing(field: &str) -> bool {
+    const MISSING: [&str; 18] = [
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan",
+    ];
+    MISSING.contains(&field) || field == "null"
+}
+
+/// Parses a boolean as pandas does.
+pub(crate) fn csv_bool(field: &str) -> Option<bool> {
+    match field {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// Decodes base64, which may contain line breaks.
+pub(crate) fn base64(text: &str) -> CellResult<Vec<u8>> {
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+    );
+    let text: String = text.chars().filter(|character| !matches!(character, '\n' | '\r')).collect();
+    ENGINE.decode(text).map_err(|error| match error {
+        base64::DecodeError::InvalidByte(..) => CellError::Lossy("has characters that are not base64"),
+        base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+            CellError::Invalid("is base64 with wrong padding")
+        }
+        base64::DecodeError::InvalidLastSymbol(..) => CellError::Lossy("is base64 with surplus bits"),
+    })
+}
+
+/// Encodes bytes as Python's `base64.encodebytes` does: lines of 76 characters, each with a line break.
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
+    const LINE: usize = 57;
+    let mut text = String::new();
+    for line in bytes.chunks(LINE) {
+        base64::engine::general_purpose::STANDARD.encode_string(line, &mut text);
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! Computes the Shapley values of every feature of every row: mixes rows, predicts them in batches and sums the predictions.
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis, concatenate};
+
+use crate::error::AttributionError;
+use crate::method::Method;
+use crate::term::Term;
+
+/// The maximum number of rows in a batch: enough for a fast engine, few enough for the memory.
+const MAX_BATCH_ROWS: usize = 4096;
+
+/// The maximum number of cells in a batch, unless one row has more.
+const MAX_BATCH_CELLS: usize = 1 << 20;
+
+/// A model with a table of rows. It predicts rows that are mixed, cell by cell, from the table.
+///
+/// The table has a column for each feature: first the explained rows, then the background rows.
+pub trait RowPredictor: Sync {
+    /// The error of a prediction.
+    type Error;
+
+    /// Returns the number of explained rows.
+    fn rows(&self) -> usize;
+
+    /// Returns the number of background rows.
+    fn background_rows(&self) -> usize;
+
+    /// Returns the number of features.
+    fn features(&self) -> usize;
+
+    /// Returns true if two rows of the table have the same value of a feature.
+    fn is_same(&self, feature: usize, one: usize, other: usize) -> bool;
+
+    /// Predicts mixed rows. `picks[[row, feature]]` is the row of the table that the value is from. Returns row × output,
+    /// with the same number of outputs at each call.
+    fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>, Self::Error>> + Send;
+
+    /// Called after each explained row.
+    fn progress(&self, _done: usize, _all: usize) {}
+}
+
+/// The contribution of every feature to every prediction.
+#[derive(Debug)]
+pub struct Attribution {
+    /// The mean prediction over the background, for each output.
+    pub base: Array1<f64>,
+    /// The predictions of the explained rows: row × output.
+    pub predictions: Array2<f64>,
+    /// The contribution of each feature: row × feature × output. The sum over the features is prediction minus base.
+    pub values: Array3<f64>,
+}
+
+impl Attribution {
+    /// Computes the values of all explained rows.
+    ///
+    /// # Errors
+    /// Fails if a prediction fails or is not finite, or there are no explained rows or no background rows.
+    pub async fn compute<M: RowPredictor>(model: &M, method: &Method) -> Result<Self, AttributionError<M::Error>> {
+        if model.rows() == 0 {
+            return Err(AttributionError::NoRows);
+        }
+        if model.background_rows() == 0 {
+            return Err(AttributionError::NoBackground);
+        }
+        let table = predict_table(model).await?;
+        let (predictions, backgrounds) = table.view().split_at(Axis(0), model.rows());
+        let base = backgrounds.mean_axis(Axis(0)).expect("there is a background row");
+        let mut batch = Batch::new(model, table.ncols());
+        let mut term = Term::default();
+        for row in 0..model.rows() {
+            for background in 0..model.background_rows() {
+                let background_row = model.rows() + background;
+                let is_different = |feature: &usize| !model.is_same(*feature, row, background_row);
+                let varying: Vec<usize> = (0..model.features()).filter(is_different).collect();
+                let mut terms = method.terms(&varying, background);
+                while terms.next(&mut term) {
+                    if term.members.is_empty() {
+                        batch.add(row, &term, table.row(background_row));
+                    } else if term.members.len() == varying.len() {
+                        batch.add(row, &term, table.row(row));
+                    } else if batch.push(row, background_row, &term) {
+                        batch.predict().await?;
+                    }
+                }
+            }
+            model.progress(row + 1, model.rows());
+        }
+        batch.predict().await?;
+        let shape = (model.rows(), model.features(), table.ncols());
+        let mut values = Array3::from_shape_vec(shape, batch.values).expect("the batch has this many values");
+        #[expect(clippy::cast_precision_loss, reason = "the number of rows is far below 2^52")]
+        let mean = 1.0 / model.background_rows() as f64;
+        values *= mean;
+        Ok(Self { base, predictions: predictions.to_owned(), values })
+    }
+
+    /// Returns the mean absolute value over the rows: feature × output.
+    pub fn importance(&self) -> Array2<f64> {
+        self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
+    }
+}
+
+/// Predicts every row of the table.
+async fn predict_table<M: RowPredictor>(model: &M) -> Result<Array2<f64>, AttributionError<M::Error>> {
+    let all = model.rows() + model.background_rows();
+    let size = batch_rows(model);
+    let mut parts = Vec::new();
+    for start in (0..all).step_by(size) {
+        let rows: Range<usize> = start..all.min(start + size);
+        let picks = Array2::from_shape_fn((rows.len(), model.features()), |(row, _)| start + row);
+        parts.push(predict_checked(model, picks).await?);
+    }
+    let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(0), &parts).map_err(|_shape| AttributionError::UnevenPredictions)
+}
+
+/// Predicts mixed rows and checks the predictions.
+async fn predict_checked<M: RowPredictor>(
+    model: &M,
+    picks: Array2<usize>,
+) -> Result<Array2<f64>, AttributionError<M::Error>> {
+    let predictions = model.predict(picks.clone()).await.map_err(AttributionError::Model)?;
+    check_predictions(model, &picks, &predictions)?;
+    Ok(predictions)
+}
+
+fn batch_rows(model: &impl RowPredictor) -> usize {
+    (MAX_BATCH_CELLS / model.features().max(1)).clamp(1, MAX_BATCH_ROWS)
+}
+
+/// Mixed rows to predict together, and the sums of the predictions so far.
+struct Batch<'a, M> {
+    model: &'a M,
+    picks: Array2<usize>,
+    /// For each mixed row: the explained row, and the end of its gains.
+    mixtures: Vec<(usize, usize)>,
+    gains: Vec<(usize, f64)>,
+    outputs: usize,
+    /// Row × feature × output.
+    values: Vec<f64>,
+}
+
+impl<'a, M: RowPredictor> Batch<'a, M> {
+    fn new(model: &'a M, outputs: usize) -> Self {
+        Self {
+            model,
+            picks: Array2::zeros((batch_rows(model), model.features())),
+            mixtures: Vec::new(),
+            gains: Vec::new(),
+            outputs,
+            values: vec![0.0; model.rows() * model.features() * outputs],
+        }
+    }
+
+    /// Adds a mixture of two rows of the table. Returns true if the batch is full.
+    fn push(&mut self, row: usize, background_row: usize, term: &Term) -> bool {
+        let mut picks = self.picks.row_mut(self.mixtures.len());
+        picks.fill(background_row);
+        for feature in &term.members {
+            picks[*feature] = row;
+        }
+        self.gains.extend_from_slice(&term.gains);
+        self.mixtures.push((row, self.gains.len()));
+        self.mixtures.len() == self.picks.nrows()
+    }
+
+    /// Predicts the mixed rows and adds the predictions to the values.
+    async fn predict(&mut self) -> Result<(), AttributionError<M::Error>> {
+        if self.mixtures.is_empty() {
+            return Ok(());
+        }
+        let picks = self.picks.view().split_at(Axis(0), self.mixtures.len()).0.to_owned();
+        let predictions = predict_checked(self.model, picks).await?;
+        if predictions.ncols() != self.outputs {
+            return Err(AttributionError::UnevenPredictions);
+        }
+        let mut start = 0;
+        for ((row, end), prediction) in self.mixtures.drain(..).zip(predictions.rows()) {
+            add(&mut self.values, (row * self.model.features(), self.outputs), &self.gains[start..end], prediction);
+            start = end;
+        }
+        self.gains.clear();
+        Ok(())
+    }
+
+    /// Adds a prediction that is known already.
+    fn add(&mut self, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
+        add(&mut self.values, (row * self.model.features(), self.outputs), &term.gains, prediction);
+    }
+}
+
+/// Adds a prediction to the values of the features of a row; `first` is the index of the first feature.
+fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f64)], prediction: ArrayView1<'_, f64>) {
+    for (feature, weight) in gains {
+        let start = (first + feature) * outputs;
+        for (value, prediction) in values[start..start + outputs].iter_mut().zip(&prediction) {
+            *value += weight * prediction;
+        }
+    }
+}
+
+/// Checks that there is a finite prediction for every row.
+fn check_predictions<M: RowPredictor>(
+    model: &M,
+    picks: &Array2<usize>,
+    predictions: &Array2<f64>,
+) -> Result<(), AttributionError<M::Error>> {
+    if predictions.nrows() != picks.nrows() {
+        return Err(AttributionError::UnevenPredictions);
+    }
+    let Some(((mixture, output), value)) = predictions.indexed_iter().find(|(_, value)| !value.is_finite()) else {
+        return Ok(());
+    };
+    let rows = model.rows();
+    let mut sources = picks.row(mixture).into_iter().copied();
+    Err(AttributionError::NotFinite {
+        output,
+        value: *value,
+        row: sources.clone().find(|source| *source < rows),
+        background_row: sources.find(|source| *source >= rows).map(|source| source - rows),
+    })
+}
