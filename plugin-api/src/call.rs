@@ -1,62 +1,71 @@
-//! The call that is being answered: its deadline, and the way to say something to whoever made it.
+//! The current call: its deadline, its cancellation, and events for its caller.
 //!
-//! An operation finds its call here without being handed it: the adapter sets it while it polls the operation.
-//! Outside of a call everything is said to nobody, and there is no deadline.
+//! The call is ambient (thread-local): the adapter sets it while it polls the operation. Outside of a call events are
+//! discarded, and there is no deadline.
+//!
+//! ```
+//! use mlflow_deploy_plugin_api::call;
+//!
+//! call::warn("the option `host` has no effect"); // Discarded: there is no call here.
+//! assert!(call::deadline().is_none());
+//! ```
 
 use std::cell::RefCell;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-/// How much an event matters.
+use crate::Deadline;
+
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// Something failed and no reply will say so.
+    /// A failure that no reply reports.
     Error = 1,
-    /// The caller should know, though the call goes on.
+    /// A problem that the caller should know. The call goes on.
     Warn = 2,
-    /// What is going on, progress among it.
+    /// The progress of a call.
     Info = 3,
-    /// For whoever looks into a fault.
+    /// Details for the analysis of a fault.
     Debug = 4,
 }
 
-/// What a plugin says beside its replies.
+/// A message of a plugin that is not a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// What there is to say, for a person.
+    /// The text, for a person.
     pub message: String,
-    /// How far a long call has come, from 0 to 1.
+    /// The completed part of a long call, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
 }
 
 impl Event {
-    /// Something to say, for a person.
+    /// Returns an event with this text and without progress.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), progress: None }
     }
 }
 
-/// Where a call's events go.
+/// The receiver of a call's events.
 type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
-/// What the adapter knows of a call while it answers it.
+/// The current call, as the adapter knows it.
 #[derive(Clone)]
 pub(crate) struct Context {
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Deadline>,
     pub(crate) listener: Listener,
     pub(crate) cancellation: Arc<Cancellation>,
 }
 
-/// How an operation that has something to wind up hears that its caller has given up.
+/// Tells an operation that it was cancelled, and remembers if the operation waits for that.
 #[derive(Default)]
 pub(crate) struct Cancellation {
     is_awaited: AtomicBool,
@@ -65,8 +74,8 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
-    /// Tells the operation; gives whether it wants to wind up by itself.
-    pub(crate) fn tell(&self) -> bool {
+    /// Cancels the operation. Returns true if it waits for its cancellation, and so ends by itself.
+    pub(crate) fn cancel(&self) -> bool {
         self.has_come.store(true, Ordering::SeqCst);
         self.come.notify_waiters();
         self.is_awaited.load(Ordering::SeqCst)
@@ -74,7 +83,7 @@ impl Cancellation {
 
     async fn wait(&self) {
         self.is_awaited.store(true, Ordering::SeqCst);
-        // Listens before it looks, so that nothing is missed in between.
+        // Registered before the flag is read, so that no cancellation in between is missed.
         let come = self.come.notified();
         if !self.has_come.load(Ordering::SeqCst) {
             come.await;
@@ -87,9 +96,9 @@ thread_local! {
 }
 
 impl Context {
-    /// Runs `work` as part of the call.
+    /// Runs `work` with this call as the current one.
     pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Puts the outer call back, also when `work` panics.
+        /// Restores the outer call, also if `work` panics.
         struct Restore(Option<Context>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -100,27 +109,38 @@ impl Context {
         work()
     }
 
-    /// The call that this thread works on.
+    /// Returns the call that this thread works on.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
 }
 
-/// When the caller stops waiting; `None` where it waits for as long as it takes.
-pub fn deadline() -> Option<Instant> {
+/// Returns the deadline of the current call; `None` if there is none, and outside of a call.
+///
+/// An operation passes it on to what it waits for. One with a limit of its own takes the earlier of both:
+///
+/// ```
+/// use std::time::Duration;
+/// use mlflow_deploy_plugin_api::{Deadline, call};
+///
+/// let own = Deadline::after(Duration::from_secs(5));
+/// let earlier = call::deadline().into_iter().fold(own, Deadline::min);
+/// assert_eq!(earlier, own);
+/// ```
+pub fn deadline() -> Option<Deadline> {
     Context::current()?.deadline
 }
 
-/// What is left of the caller's patience; zero when the deadline has passed.
+/// Returns the time until the [`deadline`]; zero if it is past.
 pub fn remaining() -> Option<Duration> {
-    deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    deadline().map(Deadline::remaining)
 }
 
-/// Waits until the caller gives up, in an operation that has something to wind up then, such as a server with requests
-/// that it is still answering. It never returns outside of a call.
+/// Waits until the current call is cancelled. Never returns outside of a call.
 ///
-/// An operation is dropped when its caller gives up. One that awaits this is not, from the first time on: it has to end by
-/// itself, and soon, for somebody may wait for that. What it answers then is the call's reply.
+/// A cancelled operation is dropped, unless it has polled this future before. Then it goes on, to shut down in an orderly
+/// way, such as a server that finishes its current requests. It must end by itself and soon: the caller may wait for it.
+/// Its result is the call's reply.
 pub async fn cancelled() {
     match Context::current() {
         Some(context) => context.cancellation.wait().await,
@@ -128,17 +148,17 @@ pub async fn cancelled() {
     }
 }
 
-/// Says something to whoever made the call.
+/// Sends an event to the caller.
 pub fn log(level: Level, message: impl Into<String>) {
     tell(level, &Event::new(message));
 }
 
-/// Warns whoever made the call.
+/// Sends a warning to the caller.
 pub fn warn(message: impl Into<String>) {
     log(Level::Warn, message);
 }
 
-/// Says what a long call is doing and how far it has come: `done` runs from 0 to 1.
+/// Reports the progress of a long call: `done` is the completed part, from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
     tell(Level::Info, &Event { message: message.into(), progress: Some(done) });
 }

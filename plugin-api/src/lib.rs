@@ -6,6 +6,7 @@ pub mod call;
 mod chunks;
 mod client;
 pub mod contract;
+mod deadline;
 mod error;
 pub mod ffi;
 pub mod file;
@@ -13,12 +14,14 @@ mod json;
 pub mod manifest;
 mod operation;
 mod payload;
+pub mod sync;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;
+pub use deadline::Deadline;
 pub use error::{Error, ErrorCode, HttpFailure, Result};
 pub use ffi::{at_exit, blocking, is_privileged, library_path};
 pub use json::{ClientOptions, Config};

@@ -15,6 +15,7 @@ use crate::child::{Job, Line, Teller};
 use crate::config::Config;
 use crate::isolated;
 use crate::mark::Mark;
+use crate::untrusted;
 
 /// What a case works with.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Bench {
             return Err(Mark::fault("a case that looks at the library itself was run isolated"));
         }
         self.say("loads the library");
-        Library::open(file).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
+        untrusted::open(file).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
     }
 
     pub(crate) fn table(&self) -> Result<PluginTable, Mark> {
@@ -112,7 +113,7 @@ impl Bench {
         }
         let table = self.library_at(file)?.table().map_err(|error| Mark::fail(error.to_string()))?;
         self.say("calls `init`");
-        Driver::start(table, shape).ok_or_else(|| Mark::fail("`init` returned NULL"))
+        untrusted::start(table, shape).ok_or_else(|| Mark::fail("`init` returned NULL"))
     }
 
     /// An instance with a client.
