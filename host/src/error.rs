@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
+use mlflow_deploy_plugin_api::text::{self, line};
 use mlflow_deploy_plugin_api::{ErrorCode, TargetUri};
 
 use crate::discover::{CandidateState, DirectoryState, Discovery};
@@ -96,9 +97,9 @@ impl Error {
     pub fn explanation(&self) -> String {
         match self {
             Self::NoPlugin(missing) => missing.explanation(),
-            Self::Target(error) => error.causes().fold(String::new(), |mut text, cause| {
-                let _ = writeln!(text, "caused by: {cause}");
-                text
+            Self::Target(error) => error.causes().fold(String::new(), |mut causes, cause| {
+                let _ = writeln!(causes, "{}", text::message(&format!("caused by: {cause}")));
+                causes
             }),
             Self::Ambiguous { .. }
             | Self::Config { .. }
@@ -137,7 +138,8 @@ impl NoPlugin {
     fn explanation(&self) -> String {
         let mut text = String::from("looked in, first to last:\n");
         for (directory, state) in self.discovery.summaries() {
-            let _ = writeln!(text, "  {} ({}): {state}", directory.path.display(), directory.origin);
+            let found = format!("{} ({}): {state}", directory.path.display(), directory.origin);
+            let _ = writeln!(text, "  {}", line(&found));
         }
         let refused: Vec<_> = self
             .discovery
@@ -152,7 +154,7 @@ impl NoPlugin {
             text.push_str("refused:\n");
         }
         for (path, refusal) in refused {
-            let _ = writeln!(text, "  {}: {refusal}", path.display());
+            let _ = writeln!(text, "  {}", line(&format!("{}: {refusal}", path.display())));
         }
         if self.discovery.schemes().is_empty() {
             text.push_str("put a plugin into one of these directories, or name its directory with `--plugin-dir` or `MLFLOW_DEPLOY_PLUGIN_PATH`\n");

@@ -3,6 +3,8 @@
 pub mod blocking;
 mod builder;
 mod client;
+#[cfg(feature = "command")]
+pub mod command;
 mod config_file;
 mod digest;
 mod discover;

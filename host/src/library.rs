@@ -9,12 +9,13 @@ use std::sync::Arc;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use mlflow_deploy_plugin_api::ffi::{Table, TableError, ToHost, table_of};
 
-use crate::{Refusal, linkage};
+use crate::{Refusal, linkage, replacement};
 
 /// Ends the process at once, without what its libraries have registered for its end: a plugin that hangs there, or that
 /// holds the loader's lock because it hangs while it is loaded, cannot keep the process alive. Buffers of the program's
-/// own have to be flushed before.
+/// own have to be flushed before. A [`Replacement`](crate::Replacement) that is not complete is removed.
 pub fn leave(code: u8) -> ! {
+    replacement::remove_unfinished();
     // POSIX's own function, of this signature; it may be called from anywhere.
     unsafe extern "C" {
         safe fn _exit(code: c_int) -> !;
@@ -52,6 +53,61 @@ fn not_loadable(path: &Path, error: &libloading::Error) -> Refusal {
         _ => {
             let said = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
             Refusal::NotLoadable(said)
+        }
+    }
+}
+
+/// The process before `main`, and its signals.
+#[cfg(feature = "command")]
+pub(crate) mod process {
+    use std::ffi::c_int;
+    use std::mem::MaybeUninit;
+    use std::ptr;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// Notes, before `main`, which of the files 0, 1 and 2 the process was started without: Rust's runtime opens `/dev/null`
+    /// in their places, after which nothing tells the difference.
+    #[used]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+    #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+    static NOTE_CLOSED: extern "C" fn() = note_closed;
+
+    /// A bit for each of the files 0, 1 and 2.
+    static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+    extern "C" fn note_closed() {
+        for file in 0..3 {
+            // SAFETY: the function takes any number, and only looks at what is open by it.
+            if unsafe { libc::fcntl(file, libc::F_GETFD) } == -1 {
+                CLOSED.fetch_or(1 << file, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Returns whether the process was started without the file 0, 1 or 2.
+    pub(crate) fn was_closed(file: u8) -> bool {
+        CLOSED.load(Ordering::Relaxed) & 1 << file != 0
+    }
+
+    /// Returns whether the process ignores the signal.
+    pub(crate) fn is_ignored(signal: c_int) -> bool {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: nothing is changed, and what is written fits.
+        let asked = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+        // SAFETY: it was zeroed, which is a value of this type, before it was written to.
+        let action = unsafe { action.assume_init() };
+        asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+
+    /// Lets a write beyond the limit on the size of files fail, as on a full disk, where the system would end the process.
+    ///
+    /// It installs a handler that does nothing, because programs that this process starts get the default back in its place.
+    pub(crate) fn outlive_file_size_limit() {
+        extern "C" fn nothing(_signal: c_int) {}
+        if !is_ignored(libc::SIGXFSZ) {
+            let handler = nothing as extern "C" fn(c_int);
+            // SAFETY: the handler does nothing, so that it may run at any time.
+            unsafe { libc::signal(libc::SIGXFSZ, handler as libc::sighandler_t) };
         }
     }
 }

@@ -37,9 +37,10 @@ impl Record {
     /// Reads a list of records from the result of `list_deployments` or `list_endpoints`.
     ///
     /// # Errors
-    /// `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON list of objects.
+    /// `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON list of objects; `INTERNAL_ERROR` where it is nested more
+    /// than 127 levels deep.
     pub fn list(result: &Payload) -> Result<Vec<Self>> {
-        result.json().map_err(|error| no_record("a list of records", &error))
+        result.json().map_err(|error| no_record("a list of records", result, &error))
     }
 
     /// The name, which every record has that follows the contract.
@@ -91,18 +92,52 @@ impl Index<&str> for Record {
 
 /// Reads a record from an operation's result.
 ///
-/// Fails with `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON object.
+/// Fails with `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON object, and with `INTERNAL_ERROR` where it is nested
+/// more than 127 levels deep.
 impl TryFrom<&Payload> for Record {
     type Error = Error;
 
     fn try_from(result: &Payload) -> Result<Self> {
-        result.json().map_err(|error| no_record("a record", &error))
+        result.json().map_err(|error| no_record("a record", result, &error))
     }
 }
 
-fn no_record(expected: &str, error: &Error) -> Error {
+/// The levels of JSON that `serde_json` reads.
+const DEEPEST: usize = 127;
+
+fn no_record(expected: &str, result: &Payload, error: &Error) -> Error {
+    if depth(result.bytes()) > DEEPEST {
+        // The plugin passes on what its server says.
+        return Error::internal(format!(
+            "the target's answer is JSON of more than {DEEPEST} levels, and cannot be read as {expected}"
+        ));
+    }
     let message = format!("the plugin's answer is not {expected}: {error}");
     Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, message)
+}
+
+/// Returns how deep objects and lists are nested in a JSON text.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut bytes) = (0_usize, 0, json.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next()
+                    && *byte != b'"'
+                {
+                    // What is escaped is no end of the string.
+                    if *byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 impl Serialize for Record {
@@ -153,6 +188,18 @@ mod tests {
         assert_eq!(serde_json::to_string(&[&record]).unwrap(), format!("[{text}]"));
         assert_eq!(record.members().keys().collect::<Vec<_>>(), ["z", "a", "unknown"]);
         assert_eq!(record.name(), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_nested_too_deeply_is_no_fault_of_the_plugin() {
+        let nested = |levels: usize| {
+            let json = format!(r#"{{"a\"[":{}1{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+            Payload::new("application/json", json)
+        };
+        Record::try_from(&nested(DEEPEST)).unwrap();
+        let error = Record::try_from(&nested(DEEPEST + 1)).unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
+        assert!(error.message().starts_with("the target's answer is JSON of more than 127 levels"), "{error}");
     }
 
     #[test]

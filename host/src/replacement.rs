@@ -1,9 +1,10 @@
 //! A file that takes the place of what was there when all of it is written. Never leaves half of it, and nothing beside it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Error, ErrorKind, Write};
+use std::io::{self, Error, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -14,10 +15,13 @@ use tempfile::NamedTempFile;
 #[derive(Debug)]
 pub struct Replacement(Place);
 
+/// The files that are not complete. A thread that a plugin holds on to drops none when the process ends.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
 #[derive(Debug)]
 enum Place {
     Device(File),
-    File { unfinished: NamedTempFile, path: PathBuf },
+    File { unfinished: Unfinished, path: PathBuf },
 }
 
 impl Replacement {
@@ -50,7 +54,7 @@ impl Replacement {
         if let Some(there) = there {
             unfinished.as_file().set_permissions(there.permissions())?;
         }
-        Ok(Self(Place::File { unfinished, path }))
+        Ok(Self(Place::File { unfinished: Unfinished::new(unfinished), path }))
     }
 
     /// Begins the file, writes this and keeps it.
@@ -68,6 +72,11 @@ impl Replacement {
         matches!(self.0, Place::File { .. })
     }
 
+    /// Whether it is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        matches!(&self.0, Place::Device(device) if device.is_terminal())
+    }
+
     /// Whether the other would take its place.
     pub fn is_same_file(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -81,10 +90,12 @@ impl Replacement {
     /// # Errors
     /// Those of the system; then what was there stays.
     pub fn keep(self) -> io::Result<()> {
-        let Place::File { unfinished, path } = self.0 else { return Ok(()) };
-        unfinished.as_file().sync_all()?;
-        unfinished.persist(path)?;
-        Ok(())
+        let Place::File { mut unfinished, path } = self.0 else { return Ok(()) };
+        let Some(file) = unfinished.0.take() else { return Ok(()) };
+        let temporary = file.path().to_owned();
+        let kept = file.as_file().sync_all().and_then(|()| Ok(file.persist(path).map(drop)?));
+        forget(&temporary);
+        kept
     }
 }
 
@@ -92,16 +103,51 @@ impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
             Place::Device(device) => device.write(bytes),
-            Place::File { unfinished, .. } => unfinished.as_file_mut().write(bytes),
+            Place::File { unfinished, .. } => unfinished.file().write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
             Place::Device(device) => device.flush(),
-            Place::File { unfinished, .. } => unfinished.as_file_mut().flush(),
+            Place::File { unfinished, .. } => unfinished.file().flush(),
         }
     }
+}
+
+/// A file that is removed when it is dropped, or when the process ends before that.
+#[derive(Debug)]
+struct Unfinished(Option<NamedTempFile>);
+
+impl Unfinished {
+    fn new(file: NamedTempFile) -> Self {
+        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(file.path().to_owned());
+        Self(Some(file))
+    }
+
+    fn file(&mut self) -> &mut File {
+        self.0.as_mut().expect("it is taken only by what consumes this").as_file_mut()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(file) = self.0.take() {
+            let path = file.path().to_owned();
+            drop(file);
+            forget(&path);
+        }
+    }
+}
+
+fn forget(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|unfinished| unfinished != path);
+}
+
+/// Removes the files that are not complete, for a process that ends at once.
+pub(crate) fn remove_unfinished() {
+    let unfinished = std::mem::take(&mut *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner));
+    unfinished.iter().for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// The file that a path leads to, in its real folder.

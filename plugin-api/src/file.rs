@@ -60,12 +60,17 @@ pub fn read_up_to(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     if source.take(limit.saturating_add(1)).read_to_end(&mut bytes)? as u64 <= limit {
         return Ok(bytes);
     }
+    Err(too_large(limit))
+}
+
+/// Returns the error for a file larger than `limit` bytes, for a caller that knows the size before it reads.
+pub fn too_large(limit: u64) -> io::Error {
     let limit = if limit > 0 && limit.is_multiple_of(1 << 20) {
         format!("{} MiB", limit >> 20)
     } else {
         format!("{limit} bytes")
     };
-    Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit}")))
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit}"))
 }
 
 #[cfg(test)]

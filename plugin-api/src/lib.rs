@@ -18,6 +18,7 @@ pub mod sync;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;

@@ -13,9 +13,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Identity};
+
+/// Bytes of a note, at most.
+const LARGEST: u64 = 64 << 10;
 
 /// The memory; without a folder nothing is remembered.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +45,7 @@ impl Memory {
 
     /// The SHA-256 of a file that was read before and has not changed since.
     pub(crate) fn digest(&self, identity: &Identity) -> Option<Digest> {
-        let text = fs::read_to_string(self.file(identity)?).ok()?;
+        let text = file::read_text(&self.file(identity)?, LARGEST).ok()?;
         let (known, digest) = text.trim_end().split_once(' ')?;
         (known == identity.to_string()).then(|| digest.parse().ok())?
     }
@@ -55,7 +59,7 @@ impl Memory {
 
     /// How the first load went of what has this SHA-256.
     pub(crate) fn verdict(&self, digest: &Digest) -> Option<Verdict> {
-        serde_json::from_slice(&fs::read(self.judged(digest)?).ok()?).ok()
+        serde_json::from_slice(&file::read(&self.judged(digest)?, LARGEST).ok()?).ok()
     }
 
     /// Remembers how a first load went.

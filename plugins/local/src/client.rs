@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::args::{
-    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,
+    CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
     ListDeployments, ListEndpoints, Predict, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{
-    Chunks, ClientOptions, DeploymentClient, Error, Payload, Result, TargetUri, is_privileged,
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, is_privileged,
 };
 use serde::Deserialize;
 
@@ -21,7 +21,11 @@ use crate::endpoints;
 use crate::explanation;
 use crate::record::{DeploymentRecord, EndpointRecord};
 use crate::serve::{self, ServeConfig};
+use crate::shown::shown;
 use crate::store::check_name;
+
+/// The operation that makes `state.json` anew.
+const REBUILD: &str = "rebuild";
 
 /// A client of one state directory.
 pub(crate) struct Local {
@@ -143,6 +147,20 @@ impl DeploymentClient for Local {
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let NoConfig {} = request.config.parse()?;
         self.model(request.deployment_name, request.endpoint).await?.predict(request.inputs).await
+    }
+
+    async fn invoke(&self, request: Invoke) -> Result<Payload> {
+        let NoConfig {} = request.config.parse()?;
+        if request.operation != REBUILD {
+            let message = format!("there is no operation `{}`: expected `{REBUILD}`", shown(&request.operation));
+            return Err(Error::new(ErrorCode::NOT_IMPLEMENTED, message));
+        }
+        if request.name.is_some() || request.endpoint.is_some() {
+            return Err(Error::invalid_parameter(format!(
+                "`{REBUILD}` concerns all deployments and endpoints: give no name and no endpoint"
+            )));
+        }
+        Payload::from_json(&self.deployments.rebuild().await?)
     }
 
     async fn explain(&self, request: Explain) -> Result<Payload> {

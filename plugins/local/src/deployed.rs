@@ -197,12 +197,6 @@ impl Settings {
                 name.escape_debug()
             )));
         }
-        if flavor.data.to_ascii_lowercase().ends_with(".ort") {
-            return Err(Error::invalid_parameter(format!(
-                "the model's `{}` is in ONNX Runtime's own format, which is not looked into: save it as `.onnx`",
-                flavor.data
-            )));
-        }
         let processors = available_parallelism().ok().and_then(|number| u16::try_from(number.get()).ok());
         let at_most = |threads: Option<u16>| threads.map(|threads| threads.min(processors.unwrap_or(1)));
         let settings = Self {

@@ -17,14 +17,14 @@ use crate::engine::python::Pythons;
 use crate::loaded::Loaded;
 use crate::model::Model;
 use crate::source::{Found, Source, Sources};
-use crate::store::{Deployment, Folder, State, StateDirectory, check_name, copy, now};
+use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now};
 
 /// How often a deployment is looked up again, where it is replaced just then.
 const ATTEMPTS: usize = 100;
 
 /// What is deployed in a directory, and the models that are loaded of it.
 pub(crate) struct Deployments {
-    directory: StateDirectory,
+    directory: Arc<StateDirectory>,
     places: Places,
     pythons: Pythons,
     sources: Sources,
@@ -34,12 +34,12 @@ pub(crate) struct Deployments {
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
         let Config { state_dir, places, pythons, sources } = config;
-        let directory = StateDirectory::new(state_dir);
+        let directory = Arc::new(StateDirectory::new(state_dir));
         Self { directory, places, pythons, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
-    pub(crate) fn directory(&self) -> &StateDirectory {
+    pub(crate) fn directory(&self) -> &Arc<StateDirectory> {
         &self.directory
     }
 
@@ -186,13 +186,21 @@ impl Deployments {
         Err(replaced(name))
     }
 
+    /// Makes what is deployed anew from the copies of models, where it is lost.
+    pub(crate) async fn rebuild(&self) -> Result<Rebuilt> {
+        let flavor = |model: &Path| {
+            let model = Model::read(model).ok()?;
+            DeploymentConfig::default().choose(&model, None).ok().map(|choice| choice.flavor)
+        };
+        self.directory.rebuild(flavor).await
+    }
+
     /// Changes the state, off the plugin's own thread.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let this = Arc::clone(self);
-        let answer = blocking(move || this.directory.change(change)).await?;
+        let answer = self.directory.change(change).await?;
         self.forget();
         Ok(answer)
     }
@@ -214,8 +222,7 @@ impl Deployments {
         config: &DeploymentConfig,
     ) -> Result<Prepared> {
         let source = Source::parse(model_uri)?;
-        let this = Arc::clone(self);
-        let folder = blocking(move || this.directory.new_folder()).await?;
+        let folder = self.directory.new_folder().await?;
         let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
         let runner = self.runner(path.clone(), flavor, config, None).await?;
         let copied = GivenUp::default();
@@ -241,8 +248,7 @@ impl Deployments {
         config: &DeploymentConfig,
         python: Option<&Path>,
     ) -> Result<Option<Arc<Deployed>>> {
-        let (this, id) = (Arc::clone(self), folder.to_owned());
-        let Some(folder) = blocking(move || this.directory.folder(&id)).await? else { return Ok(None) };
+        let Some(folder) = self.directory.folder(folder).await? else { return Ok(None) };
         let runner = self.runner(folder.model(), flavor, config, python).await?;
         self.run(folder, runner, config).await.map(Some)
     }
@@ -281,8 +287,8 @@ impl Deployments {
         deployed: Arc<Deployed>,
         change: impl FnOnce(&mut State) -> Result<Deployment> + Send + 'static,
     ) -> Result<Deployment> {
-        let (this, kept) = (Arc::clone(self), Arc::clone(&deployed));
-        let deployment = blocking(move || this.directory.deploy(kept.folder(), change)).await?;
+        let kept = Arc::clone(&deployed);
+        let deployment = self.directory.deploy(change, move || kept.folder().keep()).await?;
         self.loaded.insert(deployment.revision.clone(), deployed);
         self.forget();
         Ok(deployment)

@@ -12,9 +12,11 @@ mod explain;
 mod explanation;
 mod loaded;
 mod model;
+mod patience;
 mod protocol;
 mod record;
 mod serve;
+mod shown;
 mod source;
 mod store;
 mod tensor;
@@ -30,7 +32,7 @@ export_plugin! {
     operations: [
         create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
         create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
-        predict, explain, run_local, target_help,
+        predict, explain, invoke, run_local, target_help,
     ],
     manifest: include_str!("../manifest.json"),
 }

@@ -1,8 +1,11 @@
 //! `conformance.toml`: what has to be known of a target before it can be asked for more than an error.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -147,7 +150,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is no TOML, or says something that is not known.
     #[error("failed to understand `{}`: {source}", path.display())]
@@ -165,8 +168,12 @@ impl Config {
     /// # Errors
     /// Where it cannot be read, or says something that is not known.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        /// Bytes, at most.
+        const LARGEST: u64 = 4 << 20;
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        // It may be a pipe, as the shell's `<(…)` is.
+        let bytes = File::open(path).and_then(|file| file::read_up_to(file, LARGEST)).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error.utf8_error())))?;
         text.parse().map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
     }
 }

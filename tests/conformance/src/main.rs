@@ -1,13 +1,15 @@
 //! The command: reads its arguments, runs the cases, and writes the report.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use mlflow_deploy::{Replacement, command};
 use mlflow_deploy_conformance::report::{Format, list_as_markdown, list_as_text};
 use mlflow_deploy_conformance::{Config, Options, run};
+use mlflow_deploy_plugin_api::text;
 
 /// Proves a deployment plugin of mlflow-deploy right
 ///
@@ -65,14 +67,19 @@ enum Written {
 }
 
 fn main() -> ExitCode {
+    command::prepare();
     if mlflow_deploy_conformance::child() {
         return ExitCode::SUCCESS;
     }
-    let arguments = Arguments::parse();
-    work(&arguments).map_or_else(
+    let worked = match Arguments::try_parse() {
+        Ok(arguments) => work(&arguments),
+        Err(page) if !page.use_stderr() => print(&page.render().to_string()).map(|()| 0),
+        Err(error) => Err(error.render().to_string().trim_start_matches("error: ").to_owned()),
+    };
+    worked.map_or_else(
         |error| {
             // Where nobody reads errors, there is nobody to tell.
-            let _closed = writeln!(io::stderr().lock(), "error: {error}");
+            let _closed = writeln!(io::stderr().lock(), "{}", text::message(&format!("error: {error}")));
             ExitCode::from(2)
         },
         ExitCode::from,
@@ -104,12 +111,19 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
         },
     };
     match &arguments.output {
-        Some(path) => std::fs::write(path, written)
+        Some(path) => Replacement::write(path, written.as_bytes())
             .map_err(|error| format!("failed to write the report to `{}`: {error}", path.display()))?,
-        // A reader that has read enough closes the pipe.
-        None => drop(io::stdout().lock().write_all(written.as_bytes())),
+        None => print(&written)?,
     }
     Ok(code)
+}
+
+/// Writes to standard output. A reader that has read enough closes the pipe, which is no error.
+fn print(text: &str) -> Result<(), String> {
+    match command::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("failed to write the output: {error}")),
+        _ => Ok(()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -1,11 +1,13 @@
 //! Runs the built command as a user would, in an environment of its own.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use mlflow_deploy_test_support::cdylib;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 /// A run of the command to be set up.
@@ -60,6 +62,19 @@ impl Run {
         self
     }
 
+    /// Runs it by a shell: in the script, `"$@"` is the command with its arguments.
+    pub(crate) fn in_shell(mut self, script: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
+        shell.env_clear().env("PATH", "/usr/bin:/bin");
+        shell.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = self.command.get_current_dir() {
+            shell.current_dir(folder);
+        }
+        self.command = shell;
+        self
+    }
+
     pub(crate) fn run(self) -> Ran {
         Ran::from(self.spawn().wait_with_output().unwrap())
     }
@@ -73,11 +88,34 @@ impl Run {
         child
     }
 
+    /// Runs it on a terminal of its own; gives the exit code and the bytes that the terminal got.
+    pub(crate) fn run_on_a_terminal(self) -> (i32, Vec<u8>) {
+        let (mut ours, theirs) = terminal();
+        let mut child = self.spawn_on(&theirs);
+        drop(theirs);
+        let (mut screen, mut some) = (Vec::new(), [0; 1024]);
+        // The terminal fails with `EIO` when the last process has closed it.
+        while let Ok(read @ 1..) = ours.read(&mut some) {
+            screen.extend_from_slice(&some[..read]);
+        }
+        (child.wait().unwrap().code().unwrap(), screen)
+    }
+
     /// Starts it on a terminal.
     pub(crate) fn spawn_on(mut self, terminal: &OwnedFd) -> Child {
         let side = || terminal.try_clone().unwrap();
         self.command.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side()).spawn().unwrap()
     }
+}
+
+/// Both sides of a terminal.
+pub(crate) fn terminal() -> (File, OwnedFd) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (File::from(ours), theirs.into())
 }
 
 impl From<Output> for Ran {

@@ -1,15 +1,13 @@
 //! Ctrl-C: the call is cancelled in the plugin, the server sees the connection close, the terminal is left clean.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::command::{Ran, mlflow_deploy};
+use crate::command::{Ran, mlflow_deploy, terminal};
 
 const INPUTS: &str = r#"{"messages": []}"#;
 
@@ -80,25 +78,51 @@ fn the_server_of_a_stream_sees_the_connection_close() {
 }
 
 #[test]
-fn a_request_to_end_ends_it_as_well_and_no_unfinished_file_is_left() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_request_to_end_and_a_closed_terminal_end_it_as_well_and_no_unfinished_file_is_left() {
+    for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let child = predict(&listener, &format!("-O {}", folder.path().join("out.json").display()));
+        let _connection = asked(&listener, b"");
+        signal(&child, end);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (130, "error: interrupted\n"), "{end:?}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{end:?}");
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_nothing_under_nohup() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let child = predict(&listener, &format!("-O {}", folder.path().join("out.json").display()));
-    let _connection = asked(&listener, b"");
-    signal(&child, Signal::TERM);
-    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, 130);
+    let target = format!("http://{}", listener.local_addr().unwrap());
+    let run = mlflow_deploy("predict --endpoint chat -I - -t").arg(target).plugin("mlflow-deploy-gateway");
+    let child = run.stdin(INPUTS).in_shell(r#"trap '' HUP; exec "$@""#).spawn();
+    let mut connection = asked(&listener, b"");
+    signal(&child, Signal::HUP);
+    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "{}\n"), "{ran:?}");
+}
+
+#[test]
+fn no_unfinished_file_is_left_where_a_plugin_holds_on_to_the_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --timeout 1 -O").arg(folder.path().join("out"));
+    let ran = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", "slot-hang").stdin("[1]").run();
+    assert_eq!((ran.code, ran.stderr.contains("not done within 1 s")), (6, true), "{ran:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_local_server_is_stopped_before_the_command_ends() {
-    for isolate in ["", "--isolate"] {
+    let ends = [Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM];
+    for (isolate, end) in ["", "--isolate"].iter().flat_map(|isolate| ends.map(|end| (isolate, end))) {
         let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model --json {isolate}"));
         let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "{\"event\":\"ready\",\"url\":\"http://127.0.0.1:5000\"}\n");
-        signal(&child, Signal::INT);
+        signal(&child, end);
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!(ran.code, 130, "{ran:?}");
         assert!(ran.stderr.contains(r#"{"warning":{"message":"stopped (plugin faketarget)"}}"#), "{ran:?}");
@@ -122,17 +146,13 @@ fn a_local_server_that_is_stopped_has_no_error() {
 
 #[test]
 fn a_terminal_shows_what_goes_on_and_is_left_clean() {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let (mut ours, theirs) = terminal();
     let folder = tempfile::tempdir().unwrap();
     let inputs = folder.path().join("in.json");
     std::fs::write(&inputs, "[1]").unwrap();
     let run = mlflow_deploy("predict -t mirror --endpoint slow -I").arg(inputs);
-    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn_on(&theirs.into());
-    let (mut screen, mut ours) = (Vec::new(), File::from(ours));
+    let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn_on(&theirs);
+    let mut screen = Vec::new();
     let mut read_until = |words: &str| {
         while !String::from_utf8_lossy(&screen).contains(words) {
             let mut some = [0; 1024];

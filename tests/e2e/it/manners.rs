@@ -207,3 +207,37 @@ fn what_the_user_gave_is_checked_before_the_plugin_runs() {
     let twice = twice.plugin("mlflow-deploy-fixture-faketarget").run();
     assert_eq!((twice.code, twice.stderr.as_str()), (2, "error: repeated parameter: `wait` is given twice\n"));
 }
+
+#[test]
+fn files_without_end_are_refused_and_pipes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["zero.json", "zero.yaml", "zero.toml"] {
+        symlink("/dev/zero", path(name)).unwrap();
+        for flag in ["--config-file", "--options-file"] {
+            let ran = predict().arg(flag).arg(path(name)).run();
+            assert_eq!((ran.code, ran.stderr.ends_with(": larger than 4 MiB\n")), (2, true), "{ran:?}");
+        }
+    }
+    File::create(path("large")).unwrap().set_len((512 << 20) + 1).unwrap();
+    let large = mlflow_deploy("predict -t echo --endpoint echo --plugin").arg(cdylib::path(ECHO));
+    let large = large.arg("-I").arg(path("large")).run();
+    assert_eq!((large.code, large.stderr.ends_with("/large`: larger than 512 MiB\n")), (2, true), "{large:?}");
+    mknodat(CWD, path("pipe.json"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let pipe = path("pipe.json");
+    let writer = std::thread::spawn(move || fs::write(pipe, "{\"name\": 1}").unwrap());
+    let ran = mlflow_deploy("create-endpoint -t mirror --endpoint e --json --config-file").arg(path("pipe.json"));
+    let ran = ran.plugin("mlflow-deploy-fixture-faketarget").run();
+    assert_eq!(ran.json()["config"]["name"], 1);
+    writer.join().unwrap();
+}
+
+#[test]
+fn what_json_cannot_hold_is_said_with_the_flag_that_asks_for_json() {
+    for flag in ["--stream", "--json"] {
+        let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
+        let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
+        let said = format!("the result is `image/png` and no text, which JSON cannot hold: leave out `{flag}`");
+        assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use mlflow_deploy::args::{CreateDeployment, DeleteDeployment, GetDeployment, ListDeployments, UpdateDeployment};
 use mlflow_deploy::{Operation, Payload, Record};
+use mlflow_deploy_plugin_api::text::line;
 
 use crate::args::{Client, Create, Delete, Update};
 use crate::report::Failure;
@@ -49,9 +50,9 @@ pub(crate) async fn get(client: &Client, asked: GetDeployment, session: &Session
     session.report.record(&client.get_deployment(asked).await?)
 }
 
-/// A member of the answer that is text.
+/// A member of the answer that is text, as one line.
 fn member(answer: &Payload, name: &str) -> Option<String> {
-    Record::try_from(answer).ok()?.get(name)?.as_str().map(str::to_owned)
+    Some(line(Record::try_from(answer).ok()?.get(name)?.as_str()?).into_owned())
 }
 
 /// The name that the answer gives, which is the one that was asked for unless the target changed it.

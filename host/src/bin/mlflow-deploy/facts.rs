@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use mlflow_deploy::manifest::{Isolation, Manifest, Panic};
+use mlflow_deploy_plugin_api::text::line;
 use serde_json::Value;
 
 use crate::args::verb_of;
@@ -10,11 +11,11 @@ use crate::settings::Schema;
 
 /// What a manifest says, for a person.
 pub(crate) fn facts(manifest: &Manifest) -> String {
-    let mut text = format!("{} {}", manifest.name, manifest.version);
+    let mut title = format!("{} {}", manifest.name, manifest.version);
     if !manifest.description.is_empty() {
-        text += &format!(": {}", manifest.description);
+        title += &format!(": {}", manifest.description);
     }
-    text += "\n";
+    let mut text = line(&title).into_owned() + "\n";
     section(
         &mut text,
         "Target URIs",
@@ -67,9 +68,9 @@ fn members(text: &mut String, title: &str, schema: Schema<'_>) {
 fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
     let mut lines = lines.into_iter().filter(|line| !line.is_empty()).peekable();
     if lines.peek().is_some() {
-        let _ = writeln!(text, "\n{title}:");
+        let _ = writeln!(text, "\n{}:", line(title));
     }
-    for line in lines {
-        let _ = writeln!(text, "  {}", line.trim_end_matches(": "));
+    for each in lines {
+        let _ = writeln!(text, "  {}", line(each.trim_end_matches(": ")));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use mlflow_deploy::ErrorCode;
 use mlflow_deploy::manifest::Manifest;
+use mlflow_deploy_plugin_api::text::line;
 use serde::Serialize;
 use serde_json::json;
 
@@ -36,7 +37,7 @@ fn of_targets(session: &Session) -> Result<(), Failure> {
     session.report.value(&json!({ "targets": targets }), || {
         let mut text = String::from("Targets that have a plugin:\n");
         for target in &targets {
-            let _ = writeln!(text, "  {}: {}", target.schemes.join(", "), target.description);
+            let _ = writeln!(text, "  {}", line(&format!("{}: {}", target.schemes.join(", "), target.description)));
         }
         if targets.is_empty() {
             text = "No plugin was found, and so there is no target; `mlflow-deploy plugins list` tells where was looked.\n"

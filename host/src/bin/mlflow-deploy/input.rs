@@ -1,25 +1,31 @@
 //! Reads a verb's input from a file or stdin, and makes it what the target takes.
 
-use std::io::Read;
+use std::fs::File;
 use std::path::Path;
 
 use mlflow_deploy::manifest::Manifest;
-use mlflow_deploy::{JSON, Payload};
+use mlflow_deploy::{JSON, Payload, command};
+use mlflow_deploy_plugin_api::ffi::MOST_AT_ONCE;
+use mlflow_deploy_plugin_api::file;
 
 use crate::csv;
 use crate::report::Failure;
 
 const CSV: &str = "text/csv";
 
+/// The most bytes of an input: what can be handed to a plugin at once.
+const MOST: u64 = MOST_AT_ONCE as u64;
+
 /// Reads an input. Its media type is the one given, or what the file's name says.
 pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, Failure> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
-    };
-    read.map_err(|error| Failure::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
+    let file = if path == Path::new("-") { command::stdin() } else { File::open(path) };
+    let read = file.and_then(|file| {
+        // A file that is too large is not read; of a pipe, that shows only when it was.
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        if length > MOST { Err(file::too_large(MOST)) } else { file::read_up_to(file, MOST) }
+    });
+    let bytes =
+        read.map_err(|error| Failure::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
     let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let content_type = match content_type {
         Some("csv") => CSV,

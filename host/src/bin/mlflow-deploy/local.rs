@@ -1,12 +1,11 @@
 //! The verb `run-local`: says where the model is served, and stops the server when it is interrupted.
 
-use std::pin::pin;
-
 use mlflow_deploy::args::RunLocal as Arguments;
 use mlflow_deploy::{Payload, Record};
+use mlflow_deploy_plugin_api::text::line;
 
 use crate::args::RunLocal;
-use crate::drive::interrupted;
+use crate::drive::Interruption;
 use crate::report::Failure;
 use crate::session::Session;
 
@@ -17,18 +16,27 @@ pub(crate) async fn run(verb: RunLocal, session: &Session) -> Result<(), Failure
     let asked =
         Arguments { target_uri: target.uri().as_str().to_owned(), name: name.clone(), model_uri, flavor, config };
     // One for all of the verb: an interruption counts whenever it comes.
-    let mut interruption = pin!(interrupted());
+    let mut interruption =
+        Interruption::listen().map_err(|error| Failure::Input(format!("failed to start: {error}")))?;
     let mut served = tokio::select! {
         served = target.run_local(asked) => served?,
-        () = &mut interruption => return Err(Failure::Interrupted),
+        () = interruption.heard() => return Err(Failure::Interrupted),
     };
     loop {
         tokio::select! {
             event = served.next() => match event {
-                Some(event) => session.report.event(&event?, |event| sentence(&name, event))?,
+                Some(event) => {
+                    let shown = event.map_err(Failure::from).and_then(|event| {
+                        session.report.event(&event, |event| sentence(&name, event))
+                    });
+                    if shown.is_err() {
+                        session.hold(served);
+                        return shown;
+                    }
+                }
                 None => return Ok(()),
             },
-            () = &mut interruption => {
+            () = interruption.heard() => {
                 served.stop().await?;
                 return Err(Failure::Stopped);
             }
@@ -40,8 +48,8 @@ pub(crate) async fn run(verb: RunLocal, session: &Session) -> Result<(), Failure
 fn sentence(name: &str, event: &Payload) -> String {
     match Record::try_from(event) {
         Ok(record) if record["event"] == "ready" && record["url"].is_string() => {
-            let url = record["url"].as_str().unwrap_or_default();
-            let example = record["example"].as_str().map(|line| format!("{line}\n")).unwrap_or_default();
+            let url = line(record["url"].as_str().unwrap_or_default());
+            let example = record["example"].as_str().map(|example| format!("{example}\n")).unwrap_or_default();
             format!("{name} is served at {url}; Ctrl-C stops it\n{example}")
         }
         _ => format!("{}\n", String::from_utf8_lossy(event.bytes())),

@@ -18,14 +18,13 @@ mod run;
 mod session;
 mod settings;
 
-use std::io::{self, Write};
+use mlflow_deploy::command;
 
 fn main() {
+    command::prepare();
     let code = match args::Cli::read() {
         Ok(cli) => run::run(cli),
         Err(error) => report::usage(&error),
     };
-    // Where nobody takes it any more, nothing is lost.
-    let _closed = io::stdout().flush();
     mlflow_deploy::leave(code)
 }

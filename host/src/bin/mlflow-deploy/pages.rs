@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use mlflow_deploy::Replacement;
 
 use crate::args::{Cli, Manual};
 use crate::report::{Failure, Report};
@@ -36,7 +37,7 @@ pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), Failure> {
 /// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and those of its verbs.
 fn write(command: &Command, name: &str, directory: &Path) -> Result<(), Failure> {
     let file = directory.join(format!("{name}.1"));
-    std::fs::write(&file, page(command.clone())?).map_err(|error| failed(&file, &error))?;
+    Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;
     for verb in command.get_subcommands() {
         write(verb, &format!("{name}-{}", verb.get_name()), directory)?;
     }

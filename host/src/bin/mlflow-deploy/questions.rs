@@ -20,7 +20,11 @@ pub(crate) async fn stream(question: Question, session: &Session) -> Result<(), 
         prepare(question, Operation::PredictStream, session).await?;
     let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
     while let Some(chunk) = chunks.next().await {
-        output.line(&chunk?)?;
+        let shown = chunk.map_err(Failure::from).and_then(|chunk| output.line(&chunk));
+        if shown.is_err() {
+            session.hold(chunks);
+            return shown;
+        }
     }
     output.keep()
 }

@@ -15,39 +15,47 @@ use crate::{deployments, endpoints, help, local, pages, plugins, questions};
 pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
     let ending = Ending { limit: cli.verb.timeout(), is_orderly: matches!(cli.verb, Verb::RunLocal(_)) };
-    match drive(verb(cli, report.clone()), ending, report.talk()) {
+    drive(begin(cli, report.clone()), ending, report.talk(), |result| match result {
         Ok(()) => 0,
         Err(failure) => report.failure(&failure),
-    }
+    })
 }
 
-async fn verb(mut cli: Cli, report: Report) -> Result<(), Failure> {
+/// Runs the verb; gives how that went, and what is left to be dropped.
+async fn begin(mut cli: Cli, report: Report) -> (Result<(), Failure>, Option<Session>) {
     if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
         // A file need not be on the search path to be tried again.
         let files = plugins.iter().map(PathBuf::from).filter(|path| path.is_file());
         cli.global.plugin.extend(files);
     }
-    let session = Session { host: host(&cli.global, report.talk())?, report };
+    let session = match host(&cli.global, report.talk()) {
+        Ok(host) => Session::new(host, report),
+        Err(failure) => return (Err(failure), None),
+    };
+    (verb(cli, &session).await, Some(session))
+}
+
+async fn verb(cli: Cli, session: &Session) -> Result<(), Failure> {
     match cli.verb {
-        Verb::Create(verb) => deployments::create(verb, &session).await,
-        Verb::Update(verb) => deployments::update(verb, &session).await,
-        Verb::Delete(verb) => deployments::delete(verb, &session).await,
-        Verb::List { client, endpoint } => deployments::list(&client, endpoint, &session).await,
+        Verb::Create(verb) => deployments::create(verb, session).await,
+        Verb::Update(verb) => deployments::update(verb, session).await,
+        Verb::Delete(verb) => deployments::delete(verb, session).await,
+        Verb::List { client, endpoint } => deployments::list(&client, endpoint, session).await,
         Verb::Get { client, name, endpoint } => {
-            deployments::get(&client, GetDeployment { name, endpoint }, &session).await
+            deployments::get(&client, GetDeployment { name, endpoint }, session).await
         }
-        Verb::Predict { question, stream: false } => questions::predict(question, &session).await,
-        Verb::Predict { question, stream: true } => questions::stream(question, &session).await,
-        Verb::Explain { question, plot } => questions::explain(question, plot, &session).await,
-        Verb::CreateEndpoint(verb) => endpoints::create(verb, &session).await,
-        Verb::UpdateEndpoint(verb) => endpoints::update(verb, &session).await,
-        Verb::DeleteEndpoint { client, endpoint } => endpoints::delete(&client, endpoint, &session).await,
-        Verb::ListEndpoints(client) => endpoints::list(&client, &session).await,
-        Verb::GetEndpoint { client, endpoint } => endpoints::get(&client, endpoint, &session).await,
-        Verb::Invoke(verb) => questions::invoke(verb, &session).await,
-        Verb::RunLocal(verb) => local::run(verb, &session).await,
-        Verb::Help(verb) => help::run(verb.target.as_deref(), &session).await,
-        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, &session).await,
+        Verb::Predict { question, stream: false } => questions::predict(question, session).await,
+        Verb::Predict { question, stream: true } => questions::stream(question, session).await,
+        Verb::Explain { question, plot } => questions::explain(question, plot, session).await,
+        Verb::CreateEndpoint(verb) => endpoints::create(verb, session).await,
+        Verb::UpdateEndpoint(verb) => endpoints::update(verb, session).await,
+        Verb::DeleteEndpoint { client, endpoint } => endpoints::delete(&client, endpoint, session).await,
+        Verb::ListEndpoints(client) => endpoints::list(&client, session).await,
+        Verb::GetEndpoint { client, endpoint } => endpoints::get(&client, endpoint, session).await,
+        Verb::Invoke(verb) => questions::invoke(verb, session).await,
+        Verb::RunLocal(verb) => local::run(verb, session).await,
+        Verb::Help(verb) => help::run(verb.target.target.as_deref(), session).await,
+        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, session).await,
         Verb::Completions { shell } => pages::completions(shell, &session.report),
         Verb::Man(manual) => pages::manual(&manual, &session.report),
     }

@@ -1,5 +1,7 @@
 //! What a verb is run with: the host and the report. It finds targets, reads what is meant for them, and makes clients.
 
+use std::any::Any;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Target};
@@ -14,9 +16,20 @@ use crate::settings::{Kind, Schema, merge};
 pub(crate) struct Session {
     pub(crate) host: Host,
     pub(crate) report: Report,
+    /// Clients and calls that are dropped when the result is written: a plugin may not return from that.
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl Session {
+    pub(crate) fn new(host: Host, report: Report) -> Self {
+        Self { host, report, held: Mutex::default() }
+    }
+
+    /// Keeps what ends something in a plugin when it is dropped, until the result of the verb is written.
+    pub(crate) fn hold(&self, value: impl Any + Send) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(value));
+    }
+
     /// All that is on the search path; says what should be known of it.
     pub(crate) fn discover(&self) -> Discovery {
         let discovery = self.host.discover();
@@ -66,6 +79,7 @@ impl Session {
         let options = merge(Kind::Option, file, &arguments.options, schema, self.report.talk())?;
         let begun = Instant::now();
         let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
+        self.hold(client.clone());
         Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
     }
 }

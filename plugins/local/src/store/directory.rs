@@ -1,30 +1,41 @@
 //! The state directory: reading what is deployed, and changing it one process at a time.
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file};
+use rustix::fs::OFlags;
 
+use super::copies::{Copies, MODELS};
 use super::fault::fault;
-use super::folder::{Folder, is_id};
+use super::folder::Folder;
 use super::state::State;
+use super::sweep::{UNFINISHED, UNFINISHED_DIGITS};
+use super::wait::{LOCK_WAIT, Wait, attempt};
 
-/// How the files begin that are to become `state.json`, so that those that a crash left are known.
-const UNFINISHED: &str = ".state-";
+/// The file that says what is deployed.
+const STATE: &str = "state.json";
 
-/// How many letters and digits follow.
-const UNFINISHED_DIGITS: usize = 6;
+/// Bytes; more than any number of deployments needs.
+const LONGEST: u64 = 64 << 20;
+
+/// How what is deployed is made anew from the copies.
+pub(super) const REBUILD: &str = "mlflow-deploy invoke rebuild -t local";
 
 /// A directory, and what was last read from it.
 pub(crate) struct StateDirectory {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     last: Mutex<Option<(Stamp, Arc<State>)>>,
+    wait: Wait,
+}
+
+/// The right to change what is deployed, until this is dropped.
+pub(super) struct Lock {
+    _file: File,
 }
 
 /// What tells one version of the file from another: each is a new file, though it may get the number of an older one.
@@ -38,21 +49,25 @@ struct Stamp {
 impl StateDirectory {
     /// A directory, which need not exist yet.
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, last: Mutex::default() }
+        Self { root, last: Mutex::default(), wait: LOCK_WAIT }
     }
 
     /// What is deployed now, by whichever process. The file is read where it has changed, or has a date that
     /// another change could have too.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` where the file cannot be read.
+    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` where the file cannot be read, `INVALID_STATE` where it is gone and there
+    /// are copies of models.
     pub(crate) fn state(&self) -> Result<Arc<State>> {
-        let path = self.root.join("state.json");
+        let path = self.root.join(STATE);
         let failed = |error: &io::Error| fault("read", &path, error);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = match fs::metadata(&path) {
             Ok(found) => Stamp::of(&found),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Arc::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_new()?;
+                return Ok(Arc::default());
+            }
             Err(error) => return Err(failed(&error)),
         };
         if let Some((stamp, state)) = &*last
@@ -60,41 +75,98 @@ impl StateDirectory {
         {
             return Ok(Arc::clone(state));
         }
-        let mut file = File::open(&path).map_err(|error| failed(&error))?;
+        let file = file::open(&path).map_err(|error| failed(&error))?;
         let stamp = Stamp::of(&file.metadata().map_err(|error| failed(&error))?);
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+        let bytes = file::read_up_to(file, LONGEST).map_err(|error| failed(&error))?;
         let state = Arc::new(State::parse(&bytes, &path.display().to_string())?);
         *last = stamp.is_settled().then(|| (stamp, Arc::clone(&state)));
         Ok(state)
     }
 
-    /// Changes what is deployed, while no other process does. What `change` refuses is not written. Garbage is removed
-    /// along the way. It blocks.
-    ///
-    /// # Errors
-    /// What `change` answers, and where the directory cannot be written.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        self.change_and(change, || {})
+    /// Fails where there is no file, and yet something was deployed here: to take that for an empty directory would be to
+    /// remove every model.
+    fn check_new(&self) -> Result<()> {
+        let path = self.root.join(STATE);
+        self.check_no_link()?;
+        let copies = Copies::of(&self.root)?;
+        // The file is made before the first copy: where copies were found, it was looked for too early, or is gone.
+        if copies.is_empty() || path.exists() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::new("INVALID_STATE"),
+            format!(
+                "`{}` is gone, and `{}` has {} that it named: nothing was changed; bring back a copy of the file, or make \
+                 it anew from the copies with: {REBUILD}",
+                path.display(),
+                self.root.join(MODELS).display(),
+                copies.counted(),
+            ),
+        ))
     }
 
-    /// As [`Self::change`], where `change` names a folder: it is kept as soon as the file names it, whatever fails then.
+    /// Fails where the file is a link that leads nowhere, as to a disk that is not there now.
+    fn check_no_link(&self) -> Result<()> {
+        let path = self.root.join(STATE);
+        match fs::read_link(&path) {
+            Ok(target) if !path.exists() => Err(Error::new(
+                ErrorCode::new("INVALID_STATE"),
+                format!(
+                    "`{}` is a link to `{}`, which is not there: nothing was changed; bring that back, or remove the link",
+                    path.display(),
+                    target.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes what is deployed, while no other process does. What `change` refuses is not written. Garbage is removed
+    /// along the way.
+    ///
+    /// # Errors
+    /// What `change` answers, where the directory cannot be written, and where another process keeps it locked.
+    pub(crate) async fn change<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.deploy(change, || {}).await
+    }
+
+    /// As [`Self::change`]; `replaced` is called as soon as the file says what was changed, whatever fails then.
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn deploy<T>(&self, folder: &Folder, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        self.change_and(change, || folder.keep())
+    pub(crate) async fn deploy<T: Send + 'static>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
+        replaced: impl FnOnce() + Send + 'static,
+    ) -> Result<T> {
+        let lock = self.lock().await?;
+        let this = Arc::clone(self);
+        blocking(move || this.change_locked(&lock, change, replaced)).await
     }
 
-    fn change_and<T>(&self, change: impl FnOnce(&mut State) -> Result<T>, replaced: impl FnOnce()) -> Result<T> {
-        let _lock = self.lock()?;
+    fn change_locked<T>(
+        &self,
+        lock: &Lock,
+        change: impl FnOnce(&mut State) -> Result<T>,
+        replaced: impl FnOnce(),
+    ) -> Result<T> {
         let before = self.state()?;
         let mut after = State::clone(&before);
         let answer = change(&mut after)?;
+        let copies = Copies::of(&self.root)?;
         if after != *before {
-            self.write(&after, replaced)?;
+            // A copy with a record is one that the file names: the record goes before, and comes after.
+            copies.retire(&before, &after);
+            if let Err(error) = self.write(lock, &after, replaced) {
+                copies.describe(&self.state().unwrap_or(before));
+                return Err(error);
+            }
         }
-        self.sweep(&after);
+        copies.describe(&after);
+        self.sweep(lock, &copies, &after);
         Ok(answer)
     }
 
@@ -102,100 +174,125 @@ impl StateDirectory {
     ///
     /// # Errors
     /// Where the directory cannot be written.
-    pub(crate) fn new_folder(&self) -> Result<Folder> {
-        // Nobody sweeps while the folder is there and not yet held.
-        let _lock = self.lock()?;
-        let models = self.root.join("models");
-        make(&models).map_err(|error| fault("make the directory", &models, &error))?;
-        Folder::create(&models)
+    pub(crate) async fn new_folder(self: &Arc<Self>) -> Result<Folder> {
+        // No other process sweeps while the folder is there and not yet held.
+        let lock = self.lock().await?;
+        let this = Arc::clone(self);
+        blocking(move || {
+            let state = this.state()?;
+            if !this.root.join(STATE).exists() {
+                this.write(&lock, &state, || {})?;
+            }
+            let models = this.root.join(MODELS);
+            make(&models).map_err(|error| fault("make the directory", &models, &error))?;
+            Folder::create(&models)
+        })
+        .await
     }
 
-    /// The folder that a deployment names, held so that nobody removes it; `None` where it is gone.
+    /// The folder that a deployment names, held so that no process removes it; `None` where it is gone.
     ///
     /// # Errors
-    /// Where it cannot be read.
-    pub(crate) fn folder(&self, id: &str) -> Result<Option<Folder>> {
-        Folder::open(&self.root.join("models").join(id))
+    /// Where it cannot be read, and where another process keeps it locked.
+    pub(crate) async fn folder(&self, id: &str) -> Result<Option<Folder>> {
+        let path = self.root.join(MODELS).join(id);
+        let lock = path.join("lock");
+        self.wait.until(&lock, move || Folder::open(&path)).await
     }
 
     /// Waits until no other process changes anything. Each is done in a moment: models are copied and loaded before.
-    fn lock(&self) -> Result<File> {
-        make(&self.root).map_err(|error| fault("make the state directory", &self.root, &error))?;
-        self.check_ours()?;
+    pub(super) async fn lock(self: &Arc<Self>) -> Result<Lock> {
+        let this = Arc::clone(self);
+        blocking(move || {
+            make(&this.root).map_err(|error| fault("make the state directory", &this.root, &error))?;
+            this.check_ours()
+        })
+        .await?;
         let path = self.root.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let locked = lock.and_then(|file| match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                let waiting = "waiting for another process, which changes what is deployed and holds";
-                call::log(Level::Info, format!("{waiting} `{}`", path.display()));
-                file.lock().map(|()| file)
-            }
-            Err(TryLockError::Error(error)) => Err(error),
-        });
-        locked.map_err(|error| fault("lock the state directory with", &path, &error))
+        let tried = path.clone();
+        self.wait
+            .until(&path, move || {
+                // A pipe in its place is not waited for.
+                let mut options = File::options();
+                options.create(true).truncate(false).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+                let locked = options.open(&tried).and_then(|file| {
+                    if attempt(file.try_lock())?.is_none() {
+                        return Ok(None);
+                    }
+                    // A lock of a file that was removed meanwhile keeps no process out.
+                    let is_there = fs::metadata(&tried)?.ino() == file.metadata()?.ino();
+                    Ok(is_there.then_some(file))
+                });
+                let locked = locked.map_err(|error| fault("lock the state directory with", &tried, &error))?;
+                Ok(locked.map(|file| Lock { _file: file }))
+            })
+            .await
     }
 
-    /// Refuses a directory in which somebody else keeps something: what is garbage here is removed.
+    /// Fails where the directory has files that are not this plugin's: what is garbage here is removed.
     fn check_ours(&self) -> Result<()> {
-        let is_ours = |entry: &fs::DirEntry| ["lock", "state.json"].iter().any(|name| entry.file_name() == *name);
+        let entries = fs::read_dir(&self.root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| fault("read the state directory", &self.root, &error))?;
+        let is_ours = |entry: &fs::DirEntry| ["lock", STATE].iter().any(|name| entry.file_name() == *name);
         // A disk of its own begins with a folder for what is found when it is repaired.
-        let mut others = entries(&self.root).filter(|entry| entry.file_name() != "lost+found").peekable();
-        if others.peek().is_none() || others.any(|entry| is_ours(&entry)) {
+        let is_new = entries.iter().all(|entry| entry.file_name() == "lost+found");
+        if is_new || entries.iter().any(is_ours) || Copies::of(&self.root)?.has_records() {
             return Ok(());
         }
         Err(Error::invalid_parameter(format!(
-            "`{}` is no state directory: it has files, and no `state.json` among them; nothing was changed: choose a \
+            "`{}` is no state directory: it has files, and no `{STATE}` among them; nothing was changed: choose a \
              directory that is empty or new with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
             self.root.display()
         )))
     }
 
+    /// Fails where the file is there.
+    ///
+    /// # Errors
+    /// `INVALID_STATE`, and as [`Self::state`] where it cannot be read.
+    pub(super) fn check_gone(&self) -> Result<()> {
+        let path = self.root.join(STATE);
+        self.check_no_link()?;
+        if !path.exists() {
+            return Ok(());
+        }
+        self.state()?;
+        Err(Error::new(
+            ErrorCode::new("INVALID_STATE"),
+            format!(
+                "`{}` is there and whole: nothing was changed; move it away first, if the copies are to count instead",
+                path.display()
+            ),
+        ))
+    }
+
     /// Replaces the file; `replaced` is called once it is there.
-    fn write(&self, state: &State, replaced: impl FnOnce()) -> Result<()> {
-        let path = self.root.join("state.json");
+    pub(super) fn write(&self, _lock: &Lock, state: &State, replaced: impl FnOnce()) -> Result<()> {
+        let path = self.root.join(STATE);
+        // What a link leads to is replaced, and not the link.
+        let path = if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path };
+        let folder = path.parent().unwrap_or(&self.root);
         let bytes = serde_json::to_vec_pretty(state)
             .map_err(|error| Error::internal(format!("failed to write down what is deployed: {error}")))?;
         let write = || {
             let mut file =
-                tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(UNFINISHED_DIGITS).tempfile_in(&self.root)?;
+                tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(UNFINISHED_DIGITS).tempfile_in(folder)?;
             file.write_all(&bytes)?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
         };
         write().map_err(|error| fault("write", &path, &error))?;
         replaced();
-        sync(&self.root).map_err(|error| {
+        sync(folder).map_err(|error| {
             Error::new(
                 ErrorCode::INTERNAL_ERROR,
                 format!(
                     "the change was made, but the disk does not say that it would outlast a crash of the machine: failed \
                      to sync `{}`: {error}; check the disk, then what is deployed",
-                    self.root.display()
+                    folder.display()
                 ),
             )
         })
-    }
-
-    /// Removes folders that no deployment names and nobody holds, and files that a crash left. What cannot be removed now
-    /// is left for the next time, and what has another name than ours for good.
-    fn sweep(&self, state: &State) {
-        let named: BTreeSet<&str> = state.deployments.values().map(|deployment| deployment.folder.as_str()).collect();
-        for entry in entries(&self.root.join("models")) {
-            if entry.file_name().to_str().is_some_and(|name| is_id(name) && !named.contains(name)) {
-                Folder::remove_unless_held(&entry.path());
-            }
-        }
-        for entry in entries(&self.root) {
-            let name = entry.file_name();
-            let digits = name.to_str().and_then(|name| name.strip_prefix(UNFINISHED));
-            let is_ours = digits.is_some_and(|digits| {
-                digits.len() == UNFINISHED_DIGITS && digits.chars().all(|each| each.is_ascii_alphanumeric())
-            });
-            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                let _left_for_the_next_time = fs::remove_file(entry.path());
-            }
-        }
     }
 }
 
@@ -216,10 +313,6 @@ impl Stamp {
     }
 }
 
-fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> {
-    fs::read_dir(folder).into_iter().flatten().filter_map(io::Result::ok)
-}
-
 /// Makes a directory for the user alone: models may be private.
 fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
@@ -228,112 +321,4 @@ fn make(folder: &Path) -> io::Result<()> {
 /// Makes sure that what was made in a folder is still there after a crash of the machine.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Endpoint;
-
-    fn add(directory: &StateDirectory, name: &str) {
-        let added = directory.change(|state| Ok(state.endpoints.insert(name.to_owned(), Endpoint::default())));
-        added.unwrap();
-    }
-
-    #[test]
-    fn who_reads_sees_what_others_have_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let [one, other] = [(); 2].map(|()| StateDirectory::new(folder.path().join("a/b")));
-        assert_eq!(*other.state().unwrap(), State::default());
-        for name in ["a", "b", "c"] {
-            add(&one, name);
-            assert!(other.state().unwrap().endpoints.contains_key(name));
-        }
-        assert_eq!(other.state().unwrap().endpoints.len(), 3);
-    }
-
-    #[test]
-    fn what_is_refused_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::new(folder.path().to_owned());
-        add(&directory, "a");
-        let refused = directory.change(|state| {
-            state.endpoints.clear();
-            Err::<(), _>(Error::internal("no"))
-        });
-        assert_eq!(refused.unwrap_err().message(), "no");
-        assert_eq!(directory.state().unwrap().endpoints.len(), 1);
-    }
-
-    #[test]
-    fn a_folder_is_swept_once_nobody_holds_it() {
-        let root = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::new(root.path().to_owned());
-        let folder = directory.new_folder().unwrap();
-        folder.keep();
-        let (id, path) = (folder.id().to_owned(), folder.model());
-        fs::create_dir(&path).unwrap();
-        add(&directory, "a");
-        assert!(path.exists(), "it is held");
-        let again = directory.folder(&id).unwrap().unwrap();
-        drop(folder);
-        add(&directory, "b");
-        assert!(path.exists(), "it is held by another");
-        drop(again);
-        add(&directory, "c");
-        assert!(!path.exists());
-        assert!(directory.folder(&id).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_others_keep_there_is_left_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let path = |path: &str| root.path().join(path);
-        fs::create_dir_all(path("models/precious")).unwrap();
-        let directory = StateDirectory::new(root.path().to_owned());
-        let error = directory.change(|_| Ok(())).unwrap_err();
-        assert!(error.message().contains("is no state directory"), "{error}");
-        assert!(!path("lock").exists());
-        fs::write(path("lock"), "").unwrap();
-        let theirs = [
-            "models/precious/w",
-            "models/0123456789abcdef/w",
-            "models/0123456789ABCDEF/lock",
-            ".state-of-things",
-            "f/w",
-        ];
-        for file in theirs {
-            fs::create_dir_all(path(file).parent().unwrap()).unwrap();
-            fs::write(path(file), "").unwrap();
-        }
-        std::os::unix::fs::symlink(path("f"), path("models/00000000000000ff")).unwrap();
-        // What a crash may leave of ours.
-        fs::create_dir_all(path("models/0000000000000001/model/data")).unwrap();
-        fs::create_dir_all(path("models/0000000000000002")).unwrap();
-        fs::write(path(".state-aB3dEf"), "").unwrap();
-        add(&directory, "a");
-        for file in theirs {
-            assert!(path(file).exists(), "{file}");
-        }
-        assert_eq!(entries(&path("models")).count(), 4);
-        assert!(!path(".state-aB3dEf").exists());
-    }
-
-    #[test]
-    fn a_file_that_is_damaged_or_newer_is_left_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::new(root.path().to_owned());
-        let led_out = r#"{"format": 1, "endpoints": {}, "deployments": {"a": {"revision": "1", "folder": "../../x",
-            "model_uri": "m", "flavor": "onnx", "config": {}, "creation_timestamp": 1, "last_updated_timestamp": 1}}}"#;
-        for (text, said) in [
-            ("{", "is damaged"),
-            (r#"{"format": 2}"#, "was written by a later version, in format 2"),
-            (led_out, "is damaged: the folder of `a` is `../../x`"),
-        ] {
-            fs::write(root.path().join("state.json"), text).unwrap();
-            let error = directory.change(|_| Ok(())).unwrap_err();
-            assert!(error.message().contains(said), "{error}");
-            assert_eq!(fs::read_to_string(root.path().join("state.json")).unwrap(), text);
-        }
-    }
 }

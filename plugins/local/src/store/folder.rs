@@ -6,13 +6,18 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, file};
 
+use super::copies::UNFINISHED_RECORD;
 use super::directory::sync;
 use super::fault::fault;
+use super::wait::attempt;
 
 /// The digits of an id: 64 bits, in base 16.
 const ID_DIGITS: usize = 16;
+
+/// How the folder begins in which a model arrives that is fetched.
+const UNFINISHED_FETCH: &str = ".fetching-";
 
 /// A folder that is held: as long as this value lives, no process removes it.
 #[derive(Debug)]
@@ -33,7 +38,8 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(fault("make the directory", &path, &error)),
             }
-            let lock = File::create_new(path.join("lock")).and_then(hold);
+            // No other process has seen it: they sweep only while they have the directory's lock, which the caller has.
+            let lock = File::create_new(path.join("lock")).and_then(|lock| lock.lock_shared().map(|()| lock));
             return match lock {
                 Ok(lock) => Ok(Self { path, _lock: lock, is_kept: AtomicBool::new(false) }),
                 Err(error) => {
@@ -45,34 +51,54 @@ impl Folder {
         Err(Error::internal(format!("failed to make a new directory in `{}`", models.display())))
     }
 
-    /// Takes hold of a folder; `None` where it is gone, or goes just now.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>> {
+    /// Takes hold of a folder: `Some(None)` where it is gone, and `None` where another process has locked it for itself,
+    /// as one does that is removing it.
+    pub(super) fn open(path: &Path) -> Result<Option<Option<Self>>> {
         let lock = path.join("lock");
-        let held = File::open(&lock).and_then(hold).and_then(|held| {
-            // Whoever removed the folder in between has removed the file that was opened.
+        let held = file::open_real(&lock).and_then(|held| {
+            if attempt(held.try_lock_shared())?.is_none() {
+                return Ok(None);
+            }
+            // The process that removed the folder in between has removed the file that was opened.
             let same = fs::metadata(&lock)?.ino() == held.metadata()?.ino();
-            Ok(same.then(|| Self { path: path.to_owned(), _lock: held, is_kept: AtomicBool::new(true) }))
+            Ok(Some(same.then(|| Self { path: path.to_owned(), _lock: held, is_kept: AtomicBool::new(true) })))
         });
         match held {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(None)),
             held => held.map_err(|error| fault("read", &lock, &error)),
         }
     }
 
-    /// Removes a folder, unless somebody holds it, or it has what we put into none.
+    /// Whether a process holds a folder, or that cannot be told.
+    pub(super) fn is_held(path: &Path) -> bool {
+        match file::open_real(&path.join("lock")) {
+            Ok(lock) => lock.try_lock().is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes a folder, unless a process holds it, or it has what we put into none.
     pub(super) fn remove_unless_held(path: &Path) {
-        // Whoever crashed while it was made or removed has left some of it, or nothing.
+        // A process that crashed while it was made or removed has left some of it, or nothing.
         let is_ours = |entry: io::Result<fs::DirEntry>| {
-            entry.is_ok_and(|entry| ["lock", "model"].iter().any(|name| entry.file_name() == *name))
+            entry.is_ok_and(|entry| {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                ["lock", "model", UNFINISHED_RECORD].contains(&&*name) || name.starts_with(UNFINISHED_FETCH)
+            })
         };
         let is_folder = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         if !is_folder || !fs::read_dir(path).is_ok_and(|mut entries| entries.all(is_ours)) {
             return;
         }
-        let lock = File::open(path.join("lock"));
-        let is_held = lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err());
+        // The lock is held until it is done.
+        let lock = file::open_real(&path.join("lock"));
+        let is_held = match &lock {
+            Ok(lock) => lock.try_lock().is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
         if !is_held {
-            // It is garbage: the next one who changes something tries again. The lock is held until it is done.
+            // It is garbage: the next process that changes something tries again.
             let _left = fs::remove_dir_all(path);
         }
     }
@@ -118,9 +144,4 @@ impl Drop for Folder {
 /// Whether a name is one that [`Folder::create`] gives, and never a path.
 pub(super) fn is_id(name: &str) -> bool {
     name.len() == ID_DIGITS && name.bytes().all(|each| matches!(each, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Locks a file shared; who has locked it otherwise is removing it, and soon done.
-fn hold(lock: File) -> io::Result<File> {
-    lock.lock_shared().map(|()| lock)
 }

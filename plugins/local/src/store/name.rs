@@ -2,6 +2,8 @@
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
+use crate::shown::shown;
+
 /// Characters; more than anybody reads.
 const LONGEST: usize = 128;
 
@@ -21,15 +23,6 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
          and a letter or a digit first",
         shown(name)
     )))
-}
-
-/// What was given as a name, for a message: whatever it was, it is one short line.
-pub(super) fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(LONGEST).flat_map(char::escape_debug).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

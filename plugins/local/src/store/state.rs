@@ -7,9 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
+use super::directory::REBUILD;
 use super::folder::is_id;
-use super::name::shown;
 use crate::choice::DeploymentConfig;
+use crate::shown::shown;
 
 /// The form of the file. One that is newer is not understood, and not touched.
 const FORMAT: u32 = 1;
@@ -72,7 +73,8 @@ impl State {
         // Without the file, every copy of a model would be garbage.
         let damaged = |why: String| {
             Error::internal(format!(
-                "`{shown}` is damaged: {why}; bring back a copy of it, or move the whole directory away to start anew"
+                "`{shown}` is damaged: {why}; bring back a copy of it, or move it away and make it anew from the copies of \
+                 models with: {REBUILD}"
             ))
         };
         let parsed = |error: serde_json::Error| damaged(error.to_string());

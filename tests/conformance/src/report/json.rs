@@ -1,5 +1,6 @@
 //! A report as one JSON document.
 
+use mlflow_deploy_plugin_api::text;
 use serde_json::json;
 
 use super::{Report, Result, Verdict};
@@ -23,7 +24,7 @@ pub(super) fn write(report: &Report) -> String {
         },
         "results": report.results.iter().map(|result| one(report, result)).collect::<Vec<_>>(),
     });
-    format!("{document:#}\n")
+    format!("{}\n", text::json(&format!("{document:#}")))
 }
 
 fn one(report: &Report, result: &Result) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! A report in JUnit's XML: a suite for each family, a test for each case.
 
+use mlflow_deploy_plugin_api::text;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Report, Result, Verdict};
@@ -10,7 +11,7 @@ pub(super) fn write(report: &Report) -> String {
     for results in report.results.chunk_by(|one, next| family(one) == family(next)) {
         let Some(first) = results.first() else { continue };
         let mut suite = TestSuite::new(family(first));
-        suite.add_property(("plugin", report.plugin.display().to_string().as_str()));
+        suite.add_property(("plugin", text::path(&report.plugin).as_str()));
         suite.add_property(("mode", report.mode()));
         suite.add_property(("seed", report.seed.to_string().as_str()));
         suite.set_time(results.iter().map(|result| result.took).sum());
@@ -37,22 +38,19 @@ fn one(report: &Report, result: &Result) -> TestCase {
     case.add_property(("clause", result.clause));
     case.add_property(("level", result.level.name()));
     if !result.message.is_empty() {
-        case.status.set_message(result.message.as_str());
+        case.status.set_message(text::block(&result.message).as_ref());
     }
     if let Some(signal) = &result.signal {
         case.status.set_type(signal.as_str());
     }
     if matches!(result.verdict, Verdict::Fail | Verdict::Fault) {
-        let log = result.log.join("\n");
-        case.status.set_description(format!(
-            "{}\n\n{}\n{log}\n\n{}",
-            result.message,
-            result.says,
-            report.again(result)
-        ));
+        let (says, log, again) = (result.says, result.log.join("\n"), report.again(result));
+        let description = format!("{}\n\n{says}\n{log}\n\n{again}", result.message);
+        case.status.set_description(text::block(&description).as_ref());
     }
     if result.verdict == Verdict::Warn {
-        case.set_system_out(format!("warning: {}\n{}", result.message, result.log.join("\n")));
+        let said = format!("warning: {}\n{}", result.message, result.log.join("\n"));
+        case.set_system_out(text::block(&said).as_ref());
     }
     case
 }

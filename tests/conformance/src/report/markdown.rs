@@ -1,10 +1,12 @@
 //! A report, and the list of cases, as Markdown.
 
+use mlflow_deploy_plugin_api::text::line;
+
 use super::{Report, Verdict};
 use crate::case::Case;
 
 pub(super) fn write(report: &Report) -> String {
-    let mut text = format!("**{}**: {}\n\n", report.title(), report.conclusion());
+    let mut text = format!("**{}**: {}\n\n", line(&report.title()), report.conclusion());
     text += "| case | level | verdict | |\n|---|---|---|---|\n";
     for result in &report.results {
         let verdict = match result.verdict {
@@ -28,7 +30,7 @@ pub fn list() -> String {
 
 /// Text that does not end its cell.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    line(&text.replace('\n', " ")).replace('|', "\\|")
 }
 
 #[cfg(test)]

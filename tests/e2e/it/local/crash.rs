@@ -37,7 +37,7 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
         };
         let run = machine.ask(&format!("{verb} --name {name}"));
         let run = if verb == "delete" { run } else { run.arg("-m").arg(sample(model)) };
-        // A create has 36 steps, an update 42, a delete 19, and those that sweep up what crashes left. Some are let through,
+        // A create has 41 steps, an update 46, a delete 24, and those that sweep up what crashes left. Some are let through,
         // so that sweeping comes to its end too.
         let step = if number % 4 == 3 { 0 } else { 1 + random.below(60) };
         // The steps are the target's: a trial of its library, which is tried each time for want of a memory, has none.
@@ -103,13 +103,13 @@ async fn found(client: &DeployClient) -> Deployed {
 }
 
 /// What kills at a step, or fails to sync.
-struct Shim {
+pub(super) struct Shim {
     library: PathBuf,
     folder: TempDir,
 }
 
 impl Shim {
-    fn compile() -> Self {
+    pub(super) fn compile() -> Self {
         let folder_of_it = tempfile::tempdir().unwrap();
         let library = folder_of_it.path().join("kill_at.so");
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
@@ -123,8 +123,13 @@ impl Shim {
     }
 
     /// A place for the command's configuration, which has it try nothing.
-    fn config(&self) -> &std::path::Path {
+    pub(super) fn config(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// What is loaded before everything else.
+    pub(super) fn library(&self) -> &std::path::Path {
+        &self.library
     }
 }
 

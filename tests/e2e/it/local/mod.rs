@@ -5,6 +5,7 @@ mod disk;
 mod explain;
 mod fetched;
 mod life;
+mod lost;
 mod models;
 mod places;
 mod python;
@@ -13,6 +14,7 @@ mod samples;
 mod scoring;
 mod serve;
 mod turns;
+mod waits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use mlflow_deploy_test_support::peers;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::json;
 
-use super::{FLOWERS, Machine, copy_of, iris, sample};
+use super::{FLOWERS, Machine, copy_of, folder, iris, sample};
 
 /// Deploys a model that was spoilt; gives the code of the error and its message.
 fn refusal(machine: &Machine, model: &Path) -> (String, String) {
@@ -77,7 +78,7 @@ fn a_broken_mlmodel_is_refused() {
             (
                 "17 MiB",
                 &|folder| fs::write(folder.join("MLmodel"), vec![b' '; 17 << 20]).unwrap(),
-                "longer than 16 MiB",
+                "larger than 16 MiB",
             ),
             ("a bomb", &|folder| fs::write(folder.join("MLmodel"), &bomb).unwrap(), "MLmodel"),
             ("deep", &|folder| fs::write(folder.join("MLmodel"), "[".repeat(1 << 20)).unwrap(), "MLmodel"),
@@ -118,7 +119,15 @@ fn a_broken_mlmodel_is_refused() {
             ),
             (
                 "another format",
-                &|folder| mlmodel(folder, "data: model.onnx", "data: model.ORT"),
+                &|folder| {
+                    mlmodel(folder, "data: model.onnx", "data: model.ORT");
+                    fs::rename(folder.join("model.onnx"), folder.join("model.ORT")).unwrap();
+                },
+                "is in ONNX Runtime's own format",
+            ),
+            (
+                "another format, under another name",
+                &|folder| fs::write(folder.join("model.onnx"), b"\x20\0\0\0ORTM").unwrap(),
                 "is in ONNX Runtime's own format",
             ),
             (
@@ -166,6 +175,20 @@ fn a_broken_onnx_file_is_refused() {
             ),
         ],
     );
+}
+
+#[test]
+fn the_schema_that_models_are_checked_by_is_that_of_the_installed_onnx() {
+    let words = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| line.split("//").next().unwrap());
+        lines.flat_map(str::split_whitespace).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let libraries = peers::python_folder().parent().unwrap().join("lib");
+    let python = fs::read_dir(libraries).unwrap().next().unwrap().unwrap().path();
+    let installed = words(&python.join("site-packages/onnx/onnx.proto"));
+    let ours = words(&folder("plugins/local/src/engine/external/tests/onnx.proto"));
+    assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 
 /// A graph in an attribute of a node of a graph, and so on.

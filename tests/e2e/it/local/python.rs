@@ -450,3 +450,66 @@ fn nothing_is_left_of_a_server_when_its_host_is_killed() {
         host.wait().unwrap();
     }
 }
+
+/// Where a Python is a program that leaves a mark and no more, so that a start of it is seen.
+fn marked(machine: &Machine, run: Run) -> (Run, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let (python, mark) = (machine.0.path().join("python"), machine.0.path().join("mark"));
+    fs::write(&python, format!("#!/bin/sh\n: > '{}'\n", mark.display())).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = run.env("MLFLOW_DEPLOY_LOCAL_PYTHON", &python).env("VIRTUAL_ENV", machine.0.path());
+    (run.env("PATH", machine.0.path()), mark)
+}
+
+#[test]
+fn a_model_with_the_flavor_onnx_never_runs_python_unasked() {
+    let machine = Machine::new();
+    let text = fs::read_to_string(sample("times_2").join("MLmodel")).unwrap();
+    assert!(text.contains("data: model.onnx") && text.contains("python_function:"), "{text}");
+    let spoilt = |from: &str, to: &str| {
+        let copy = super::copy_of(&sample("times_2"));
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        fs::write(copy.path().join("MLmodel"), changed).unwrap();
+        copy
+    };
+    let damaged = super::copy_of(&sample("times_2"));
+    fs::write(damaged.path().join("model.onnx"), "no model").unwrap();
+    let missing = super::copy_of(&sample("times_2"));
+    fs::remove_file(missing.path().join("model.onnx")).unwrap();
+    for model in [
+        damaged,
+        missing,
+        spoilt("data: model.onnx", "data: 5"),
+        spoilt("data: model.onnx", "data: ../model.onnx"),
+        spoilt("flavors:", "flavors:\n  onnx: null"),
+    ] {
+        let (run, mark) = marked(&machine, machine.ask("create --name m --json -m").arg(model.path()));
+        let ran = run.run();
+        assert_eq!(ran.error()["code"], "INVALID_PARAMETER_VALUE", "{ran:?}");
+        assert!(!mark.exists(), "{ran:?}");
+    }
+    let (run, mark) = marked(&machine, machine.ask("create --name m -m").arg(sample("times_2")));
+    assert_eq!(run.run().code, 0);
+    assert!(!mark.exists());
+    // The program is seen where it is asked for.
+    let (run, mark) = marked(&machine, machine.ask("update --name m -C engine=python"));
+    assert_ne!(run.run().code, 0);
+    assert!(mark.exists());
+}
+
+#[test]
+fn files_of_a_model_shadow_no_module_of_the_server() {
+    let machine = Machine::new();
+    let model = super::copy_of(&python_sample("sklearn_iris"));
+    let mark = machine.0.path().join("mark");
+    for name in ["mlflow", "uvicorn", "socket", "sitecustomize", "usercustomize", "encodings", "json"] {
+        let script = format!("open({:?}, 'w')\nraise SystemExit('shadowed')\n", mark.display().to_string());
+        fs::write(model.path().join(format!("{name}.py")), script).unwrap();
+    }
+    fs::write(model.path().join("x.pth"), format!("import os; open({:?}, 'w')\n", mark.display().to_string())).unwrap();
+    // From within the model's folder, too.
+    let made = ask(&machine, "create --name iris -m .").current_dir(model.path()).run();
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(!mark.exists());
+}

@@ -63,7 +63,7 @@ pub(crate) struct Subject {
 /// What goes in.
 #[derive(Args, Debug)]
 pub(crate) struct InputArguments {
-    /// File with the input, or `-` for stdin. CSV becomes `dataframe_split` where the target takes none.
+    /// File with the input, or `-` for stdin, of at most 512 MiB. CSV becomes `dataframe_split` where the target takes none.
     #[arg(short = 'I', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input_path: PathBuf,
 
@@ -131,7 +131,7 @@ fn svg(text: &str) -> Result<PathBuf, String> {
 }
 
 /// Reads a number of seconds, more than 0.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_not_a_number| "expected a number of seconds, such as 30 or 0.5")?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),

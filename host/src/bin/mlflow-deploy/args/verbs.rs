@@ -7,7 +7,9 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-use super::parts::{Client, ConfigArguments, InputArguments, OutputArguments, PlotArguments, Subject, TargetArgument};
+use super::parts::{
+    Client, ConfigArguments, InputArguments, OutputArguments, PlotArguments, Subject, TargetArgument, seconds,
+};
 
 /// Deploy models to, and get predictions from, any target that has a plugin.
 #[derive(Debug, Parser)]
@@ -26,6 +28,10 @@ pub(crate) struct Global {
     /// Print one JSON document on stdout, and errors as JSON on stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    /// Print answers to a terminal as they are, with control characters.
+    #[arg(long, global = true)]
+    pub(crate) raw: bool,
 
     /// Look for plugins in this directory before all others. Can be repeated.
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -153,7 +159,7 @@ pub(crate) enum Verb {
     RunLocal(RunLocal),
 
     /// Show how a target is used: its URIs, options, config and environment. Without a target: which there are.
-    Help(TargetArgument),
+    Help(Help),
 
     /// See which plugins are found, and why others are not used.
     #[command(subcommand)]
@@ -330,6 +336,17 @@ pub(crate) struct RunLocal {
     pub(crate) config: ConfigArguments,
 }
 
+/// Shows how a target is used.
+#[derive(Args, Debug)]
+pub(crate) struct Help {
+    #[command(flatten)]
+    pub(crate) target: TargetArgument,
+
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, default_value = "30")]
+    pub(crate) timeout: Duration,
+}
+
 /// What can be asked of the plugins themselves.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
@@ -417,7 +434,8 @@ impl Verb {
             | Self::Predict { question: Question { client, .. }, .. }
             | Self::Update(Update { client, .. })
             | Self::UpdateEndpoint(Endpoint { client, .. }) => client.timeout,
-            Self::Completions { .. } | Self::Help(_) | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
+            Self::Help(help) => Some(help.timeout),
+            Self::Completions { .. } | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Texts in a plot: numbers with as many digits as one reads, and names that are not too long.
 
+use mlflow_deploy_plugin_api::text::line;
 use serde_json::Value;
 
 /// Characters of a label, at most.
@@ -25,13 +26,14 @@ pub(super) fn change(value: f64) -> String {
     if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
 
-/// A name, cut where it is too long, and without characters that no XML can hold.
+/// A name on one line, cut where it is too long. Characters that XML cannot hold are spelled out with the others that
+/// cannot be shown.
 pub(super) fn name(text: &str) -> String {
-    let printable = |character: char| if character.is_control() { ' ' } else { character };
+    let text = line(text);
     if text.chars().count() <= LONGEST {
-        return text.chars().map(printable).collect();
+        return text.into_owned();
     }
-    text.chars().take(LONGEST - 1).map(printable).chain(['…']).collect()
+    text.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
 /// A feature and what the row has there.

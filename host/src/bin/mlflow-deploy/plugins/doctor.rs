@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use mlflow_deploy::manifest::TARGET;
 use mlflow_deploy::{Candidate, CandidateState, Dependency, Discovery, Host, Lock, PLUGIN_ABI, Refusal};
+use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
 use super::about::About;
@@ -127,12 +128,15 @@ impl fmt::Display for Diagnosis<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Version { version, abi, platform } = self.host;
         writeln!(formatter, "mlflow-deploy {version}, plugin ABI {abi}, {platform}")?;
-        self.configuration.iter().try_for_each(|doubt| writeln!(formatter, "warning: {doubt}"))?;
+        self.configuration.iter().try_for_each(|doubt| writeln!(formatter, "warning: {}", text::line(doubt)))?;
         self.plugins.iter().try_for_each(|finding| write!(formatter, "{finding}"))?;
         writeln!(formatter, "searched:")?;
         self.directories.iter().try_for_each(|directory| {
             write!(formatter, "{directory}")?;
-            directory.warnings.iter().try_for_each(|warning| writeln!(formatter, "    warning: {warning}"))
+            directory
+                .warnings
+                .iter()
+                .try_for_each(|warning| writeln!(formatter, "    warning: {}", text::line(warning)))
         })
     }
 }
@@ -140,22 +144,22 @@ impl fmt::Display for Diagnosis<'_> {
 impl fmt::Display for Finding<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let About { file, state, name, version, schemes, isolated_by, reason } = &self.about;
-        writeln!(formatter, "{}", file.display())?;
+        writeln!(formatter, "{}", text::path(file))?;
         let plugin = match (name, version) {
             (Some(name), Some(version)) => format!(": {name} {version}, for {}", schemes.join(", ")),
             _ => String::new(),
         };
-        writeln!(formatter, "  state:   {state}{plugin}")?;
+        writeln!(formatter, "  state:   {state}{}", text::line(&plugin))?;
         let runs_in = isolated_by.as_ref().map(|why| format!("a process of its own, for {why}"));
-        for (title, text) in [("runs in:", &runs_in), ("reason:", reason), ("fix:", &self.fix)] {
-            if let Some(text) = text {
-                writeln!(formatter, "  {title:<8} {text}")?;
+        for (title, said) in [("runs in:", &runs_in), ("reason:", reason), ("fix:", &self.fix)] {
+            if let Some(said) = said {
+                writeln!(formatter, "  {title:<8} {}", text::line(said))?;
             }
         }
-        self.warnings.iter().try_for_each(|warning| writeln!(formatter, "  warning: {warning}"))?;
+        self.warnings.iter().try_for_each(|warning| writeln!(formatter, "  warning: {}", text::line(warning)))?;
         let mut names: Vec<_> = self.needs.iter().map(|need| need.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        if names.is_empty() { Ok(()) } else { writeln!(formatter, "  needs:   {}", names.join(", ")) }
+        if names.is_empty() { Ok(()) } else { writeln!(formatter, "  needs:   {}", text::line(&names.join(", "))) }
     }
 }

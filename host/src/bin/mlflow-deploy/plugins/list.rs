@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
+use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
 use super::about::About;
@@ -71,11 +72,11 @@ impl std::fmt::Display for Listing<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for listed in self.with_state("usable") {
             let (name, version) = (listed.name.unwrap_or_default(), listed.version.unwrap_or_default());
-            writeln!(formatter, "{name} {version}")?;
-            writeln!(formatter, "  schemes: {}", listed.schemes.join(", "))?;
-            writeln!(formatter, "  file:    {}", listed.file.display())?;
+            writeln!(formatter, "{} {}", text::line(name), text::line(version))?;
+            writeln!(formatter, "  schemes: {}", text::line(&listed.schemes.join(", ")))?;
+            writeln!(formatter, "  file:    {}", text::path(listed.file))?;
             if let Some(why) = &listed.isolated_by {
-                writeln!(formatter, "  runs in: a process of its own, for {why}")?;
+                writeln!(formatter, "  runs in: a process of its own, for {}", text::line(why))?;
             }
         }
         if self.with_state("usable").next().is_none() {
@@ -90,10 +91,9 @@ impl std::fmt::Display for Listing<'_> {
                 if at == 0 {
                     writeln!(formatter, "{title}")?;
                 }
-                match &listed.reason {
-                    Some(reason) if state == "refused" => writeln!(formatter, "  {}: {reason}", listed.file.display())?,
-                    _ => writeln!(formatter, "  {}", listed.file.display())?,
-                }
+                let reason = listed.reason.as_ref().filter(|_| state == "refused");
+                let reason = reason.map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
+                writeln!(formatter, "  {}{reason}", text::path(listed.file))?;
             }
         }
         writeln!(formatter, "searched:")?;
@@ -105,7 +105,7 @@ impl std::fmt::Display for Listing<'_> {
             writeln!(formatter, "do not exist:")?;
         }
         for directory in missing {
-            writeln!(formatter, "  {} ({})", directory.path.display(), directory.origin)?;
+            writeln!(formatter, "  {} ({})", text::path(directory.path), directory.origin)?;
         }
         Ok(())
     }
@@ -113,6 +113,6 @@ impl std::fmt::Display for Listing<'_> {
 
 impl std::fmt::Display for ListedDirectory<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(formatter, "  {} ({}): {}", self.path.display(), self.origin, self.state)
+        writeln!(formatter, "  {} ({}): {}", text::path(self.path), self.origin, text::line(&self.state))
     }
 }

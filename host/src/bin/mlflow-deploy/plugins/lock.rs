@@ -5,6 +5,7 @@ use std::path::Path;
 
 use mlflow_deploy::manifest::{Manifest, TARGET};
 use mlflow_deploy::{Candidate, CandidateState, Host, Lock, LockedPlugin, Replacement};
+use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
 use super::lossy;
@@ -59,9 +60,9 @@ pub(super) fn write(path: &Path, session: &Session) -> Result<(), Failure> {
 
 impl fmt::Display for Written<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}, for {}:", self.lock_file.display(), self.platform)?;
+        writeln!(formatter, "{}, for {}:", text::path(self.lock_file), self.platform)?;
         for Change { change, plugin: LockedPlugin { name, version, sha256, .. } } in &self.plugins {
-            writeln!(formatter, "  {change:<7} {name} {version}, sha256 {sha256}")?;
+            writeln!(formatter, "  {change:<7} {} {}, sha256 {sha256}", text::line(name), text::line(version))?;
         }
         match self.other_platforms {
             0 => Ok(()),
@@ -128,12 +129,12 @@ pub(super) fn verify(path: &Path, host: &Host, report: &Report) -> Result<(), Fa
 impl fmt::Display for Verified<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Verdict { name, state, file, reason } in &self.plugins {
-            write!(formatter, "{state:<7} {name}")?;
+            write!(formatter, "{state:<7} {}", text::line(name))?;
             if let Some(file) = file {
-                write!(formatter, " {file}")?;
+                write!(formatter, " {}", text::line(file))?;
             }
             if let Some(reason) = reason {
-                write!(formatter, ": {reason}")?;
+                write!(formatter, ": {}", text::line(reason))?;
             }
             writeln!(formatter)?;
         }

@@ -19,7 +19,7 @@ use crate::report::Failure;
 use crate::session::Session;
 
 pub(crate) async fn run(verb: &Plugins, global: &Global, session: &Session) -> Result<(), Failure> {
-    let Session { host, report } = session;
+    let Session { host, report, .. } = session;
     match verb {
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { wanted } => inspect(wanted, session),

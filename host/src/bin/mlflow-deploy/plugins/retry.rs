@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use mlflow_deploy::{Candidate, CandidateState, Error, Host, Refusal};
+use mlflow_deploy_plugin_api::text;
 use serde_json::json;
 
 use crate::report::{Failure, Report};
@@ -19,12 +20,12 @@ pub(crate) async fn run(wanted: &[String], host: &Host, report: &Report) -> Resu
     if let (true, Some(wanted)) = (meant.is_empty(), wanted.first()) {
         return Err(Failure::Input(format!("no plugin of the name or file `{wanted}` is quarantined")));
     }
-    let (mut text, mut tried, mut failed) = (String::new(), Vec::new(), None);
+    let (mut said, mut tried, mut failed) = (String::new(), Vec::new(), None);
     for candidate in meant {
         let file = candidate.path.to_string_lossy();
         match host.retry(candidate).await {
             Ok(()) => {
-                let _ = writeln!(text, "{file} can be loaded");
+                let _ = writeln!(said, "{} can be loaded", text::line(&file));
                 tried.push(json!({ "file": file, "usable": true }));
             }
             Err(error) => {
@@ -38,9 +39,9 @@ pub(crate) async fn run(wanted: &[String], host: &Host, report: &Report) -> Resu
         }
     }
     if tried.is_empty() {
-        text = "no plugin is quarantined\n".to_owned();
+        said = "no plugin is quarantined\n".to_owned();
     }
-    report.value(&json!({ "retried": tried }), || text)?;
+    report.value(&json!({ "retried": tried }), || said)?;
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use mlflow_deploy::{Candidate, CandidateState, Error, TargetUri};
+use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
 use super::{isolated_by, lossy};
@@ -74,16 +75,18 @@ impl<'a> Plugin<'a> {
 /// The winner's file alone on the first line, for scripts.
 impl fmt::Display for Which<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}", self.winner.file.display())?;
+        writeln!(formatter, "{}", text::path(self.winner.file))?;
         if let Some(why) = &self.winner.isolated_by {
-            writeln!(formatter, "runs in a process of its own, for {why}")?;
+            writeln!(formatter, "runs in a process of its own, for {}", text::line(why))?;
         }
         for Plugin { file, name, version, .. } in &self.shadowed {
-            writeln!(formatter, "shadows {} ({name} {version})", file.display())?;
+            let shadowed = format!("{} ({name} {version})", file.display());
+            writeln!(formatter, "shadows {}", text::line(&shadowed))?;
         }
         for Plugin { file, name, version, reason, .. } in &self.refused {
             let reason = reason.as_deref().unwrap_or_default();
-            writeln!(formatter, "refused {} ({name} {version}): {reason}", file.display())?;
+            let refused = format!("{} ({name} {version}): {reason}", file.display());
+            writeln!(formatter, "refused {}", text::line(&refused))?;
         }
         Ok(())
     }

@@ -1,15 +1,16 @@
 //! How verbs fail: the message, the same as data, and the exit code.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind as UsageKind};
-use mlflow_deploy::{Error, ErrorCode};
+use mlflow_deploy::{Error, ErrorCode, command};
+use mlflow_deploy_plugin_api::text;
 use serde_json::{Value, json};
 
-use super::talk::{Talk, printable};
+use super::talk::Talk;
 use crate::args::{Cli, verb_of};
 use crate::plugins::Listing;
 
@@ -72,8 +73,11 @@ impl Failure {
         match self {
             Self::ClosedPipe => {}
             Self::Stopped if !json => talk.remark("stopped"),
-            _ if json => talk.line(&json!({ "error": self.to_json() })),
-            _ => talk.line(&printable(format!("error: {message}\n{explanation}").trim_end())),
+            _ if json => talk.json(&json!({ "error": self.to_json() })),
+            _ => {
+                let message = text::message(&format!("error: {message}"));
+                talk.line(&format!("{message}\n{}", text::block(&explanation)).trim_end());
+            }
         }
         self.exit_code()
     }
@@ -112,8 +116,9 @@ impl Failure {
             }
             Self::Stuck(limit) => {
                 let limit = limit.as_secs_f64();
-                let message =
-                    format!("not done within {limit} s: the input, the plugin's loading or its call did not end");
+                let message = format!(
+                    "not done within {limit} s: the input, the output, the plugin's loading or its call did not end"
+                );
                 (message, String::new())
             }
             Self::Target(Error::NoTarget) => {
@@ -166,7 +171,14 @@ fn unsupported(error: &Error) -> Option<String> {
 /// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        let written = error.print().and_then(|()| io::stdout().flush());
+        let written = command::stdout().and_then(|mut stdout| {
+            let page = error.render();
+            let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            match stdout.is_terminal() && !is_set("NO_COLOR") {
+                true => write!(stdout, "{}", page.ansi()),
+                false => write!(stdout, "{page}"),
+            }
+        });
         return written.map_or_else(|error| Failure::from(error).report(&Talk::silent(), false), |()| 0);
     }
     // The arguments could not be read, so whether JSON is wanted is only to be seen in their words.
@@ -183,7 +195,7 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
     } else if json {
         error.to_string().trim_start_matches("error: ").trim_end().to_owned()
     } else {
-        drop(error.print());
+        Talk::silent().line(&text::block(error.render().to_string().trim_end()));
         return 2;
     };
     Failure::Input(message).report(&Talk::silent(), json)

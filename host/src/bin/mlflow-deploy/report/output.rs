@@ -1,10 +1,13 @@
 //! Where a verb's result goes: stdout, or a file that is replaced only when the result is complete.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, Stdout, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Payload, Replacement};
+use mlflow_deploy::{Payload, Replacement, command};
+use mlflow_deploy_plugin_api::text;
 use serde_json::json;
 
 use super::failure::Failure;
@@ -12,28 +15,37 @@ use super::talk::Talk;
 
 /// Where a verb's result goes.
 pub(crate) struct Output {
-    pub(super) sink: Sink,
-    json: bool,
+    sink: Sink,
+    style: Style,
     talk: Talk,
 }
 
+/// How results are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// As JSON.
+    pub(super) json: bool,
+    /// As they came, whatever a terminal makes of it.
+    pub(super) raw: bool,
+}
+
 /// Stdout, or a file with the path that was given for it.
-pub(super) enum Sink {
+enum Sink {
     File(Replacement, PathBuf),
-    Stdout(Stdout),
+    Stdout(File),
 }
 
 impl Output {
     /// Opens it: stdout, which is `-` too, or a file.
-    pub(super) fn open(path: Option<&Path>, json: bool, talk: Talk) -> Result<Self, Failure> {
+    pub(super) fn open(path: Option<&Path>, style: Style, talk: Talk) -> Result<Self, Failure> {
         let sink = match path.filter(|path| *path != Path::new("-")) {
-            None => Sink::Stdout(io::stdout()),
+            None => Sink::Stdout(command::stdout()?),
             Some(path) => {
                 let file = Replacement::begin(path).map_err(|error| not_written(path, &error))?;
                 Sink::File(file, path.to_owned())
             }
         };
-        Ok(Self { sink, json, talk })
+        Ok(Self { sink, style, talk })
     }
 
     /// Whether the other would take its place.
@@ -56,34 +68,50 @@ impl Output {
         self.write_line(payload).map_err(|failure| self.at_its_path(failure))
     }
 
-    /// What is no result of the target's, as it is.
+    /// What is no result of the target's.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        let written = self.sink.write_all(text.as_bytes()).and_then(|()| self.sink.flush());
-        written.map_err(|error| self.at_its_path(error.into()))
+        self.talk.rest();
+        self.write(text.as_bytes().into()).map_err(|failure| self.at_its_path(failure))
     }
 
     fn write_document(&mut self, payload: &Payload) -> Result<(), Failure> {
-        self.payload(payload)?;
+        self.write(match (self.style.json, payload.bytes().is_empty()) {
+            (true, _) if !payload.is_json() => self.wrapped(payload)?.into(),
+            (true, true) => b"null".into(),
+            _ => payload.bytes().into(),
+        })?;
         // MLflow ends what it prints with a line end, and what it writes to a file without.
         if !matches!(&self.sink, Sink::File(file, _) if file.is_file()) {
             self.sink.write_all(b"\n")?;
         }
-        Ok(self.sink.flush()?)
+        Ok(())
     }
 
     fn write_line(&mut self, payload: &Payload) -> Result<(), Failure> {
-        if payload.bytes().is_empty() {
-            self.sink.write_all(b"null")?;
+        let mut line = if payload.bytes().is_empty() {
+            b"null".to_vec()
         } else if payload.is_json() {
             // A line end between two tokens of JSON is white space; inside a string it cannot stand.
             let on_one_line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-            let line: Vec<_> = payload.bytes().trim_ascii_end().iter().map(on_one_line).collect();
-            self.sink.write_all(&line)?;
+            payload.bytes().trim_ascii_end().iter().map(on_one_line).collect()
         } else {
-            self.wrapped(payload)?;
-        }
-        self.sink.write_all(b"\n")?;
-        Ok(self.sink.flush()?)
+            self.wrapped(payload)?
+        };
+        line.push(b'\n');
+        self.write(line.into())
+    }
+
+    /// Writes as the style and the sink have it: neither a terminal nor what reads the one JSON document of `--json` gets
+    /// characters that command a terminal. Files and pipes get the bytes as they came.
+    fn write(&mut self, bytes: Cow<'_, [u8]>) -> Result<(), Failure> {
+        let is_document = self.style.json && matches!(self.sink, Sink::Stdout(_));
+        let shown = match std::str::from_utf8(&bytes) {
+            _ if self.style.raw => bytes,
+            Ok(json) if is_document => text::json(json).into_owned().into_bytes().into(),
+            _ if self.sink.is_terminal() => text::block_of_bytes(&bytes).into_bytes().into(),
+            _ => bytes,
+        };
+        Ok(self.sink.write_all(&shown).and_then(|()| self.sink.flush())?)
     }
 
     /// Puts a file into its place.
@@ -103,23 +131,22 @@ impl Output {
         }
     }
 
-    /// The bytes as they came; with `--json`, what is not JSON is wrapped in it.
-    fn payload(&mut self, payload: &Payload) -> Result<(), Failure> {
-        match (self.json, payload.bytes().is_empty()) {
-            (true, _) if !payload.is_json() => self.wrapped(payload),
-            (true, true) => Ok(self.sink.write_all(b"null")?),
-            _ => Ok(self.sink.write_all(payload.bytes())?),
-        }
-    }
-
     /// A JSON object that holds what is not JSON.
-    fn wrapped(&mut self, payload: &Payload) -> Result<(), Failure> {
+    fn wrapped(&self, payload: &Payload) -> Result<Vec<u8>, Failure> {
         let text = std::str::from_utf8(payload.bytes()).map_err(|_not_text| {
-            let kind = payload.content_type();
-            Failure::Input(format!("the result is `{kind}` and no text, which JSON cannot hold: leave out `--json`"))
+            let (kind, flag) = (payload.content_type(), if self.style.json { "--json" } else { "--stream" });
+            Failure::Input(format!("the result is `{kind}` and no text, which JSON cannot hold: leave out `{flag}`"))
         })?;
-        let wrapped = json!({ "content_type": payload.content_type(), "text": text });
-        Ok(serde_json::to_writer(&mut self.sink, &wrapped).map_err(io::Error::from)?)
+        Ok(json!({ "content_type": payload.content_type(), "text": text }).to_string().into_bytes())
+    }
+}
+
+impl Sink {
+    fn is_terminal(&self) -> bool {
+        match self {
+            Self::File(file, _) => file.is_terminal(),
+            Self::Stdout(stdout) => stdout.is_terminal(),
+        }
     }
 }
 

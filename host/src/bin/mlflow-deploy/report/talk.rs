@@ -1,12 +1,12 @@
 //! What goes to stderr: warnings, what plugins say, errors, and on a terminal a spinner while one waits.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlflow_deploy::{Level, PluginEvent};
-use serde_json::json;
+use mlflow_deploy_plugin_api::text;
+use serde_json::{Value, json};
 
 use crate::args::Global;
 
@@ -47,7 +47,7 @@ impl Talk {
     /// A word that is neither a warning nor an error.
     pub(crate) fn remark(&self, message: &str) {
         if self.least > Level::Error {
-            self.line(&message);
+            self.line(&text::message(message));
         }
     }
 
@@ -59,7 +59,7 @@ impl Talk {
             // What concerns no call is no news of the one that is waited for.
             if level == Level::Info && call != 0 {
                 let done = event.progress.map(|done| format!(" ({:.0} %)", done * 100.0)).unwrap_or_default();
-                talk.spinner.set_message(format!("{}{done}", event.message));
+                talk.spinner.set_message(format!("{}{done}", text::line(&event.message)));
             }
             talk.say(level, &format!("{} (plugin {plugin})", event.message));
         }
@@ -86,10 +86,15 @@ impl Talk {
         self.spinner.finish_and_clear();
     }
 
-    /// Writes a line.
+    /// Writes a line, which the caller has made safe to show.
     pub(crate) fn line(&self, line: &impl Display) {
         // Nobody reads stderr where this fails, and there is nowhere else to say so.
         self.spinner.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
+    }
+
+    /// Writes a JSON document on a line.
+    pub(crate) fn json(&self, document: &Value) {
+        self.line(&text::json(&document.to_string()));
     }
 
     fn say(&self, level: Level, message: &str) {
@@ -103,18 +108,9 @@ impl Talk {
             _ => "debug",
         };
         if self.json {
-            self.line(&json!({ label: { "message": message } }));
+            self.json(&json!({ label: { "message": message } }));
         } else {
-            self.line(&printable(&format!("{label}: {message}")));
+            self.line(&text::message(&format!("{label}: {message}")));
         }
     }
-}
-
-/// A text that others wrote, as it can be shown on a terminal without obeying it: control characters are spelled out.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let obeys = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-    if !text.contains(obeys) {
-        return Cow::Borrowed(text);
-    }
-    text.chars().map(|letter| if obeys(letter) { letter.escape_default().to_string() } else { letter.into() }).collect()
 }

@@ -1,10 +1,15 @@
 //! Reads settings from a file: a JSON, YAML or TOML object, by the file's ending. No error repeats what is in it.
 
+use std::fs::File;
 use std::path::Path;
 
+use mlflow_deploy_plugin_api::file;
 use serde_json::{Map, Value};
 
 use crate::report::Failure;
+
+/// Bytes of a file, at most.
+const LARGEST: u64 = 4 << 20;
 
 /// The object in a file.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
@@ -16,7 +21,10 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Failure> {
         "toml" => toml,
         _ => return Err(failed("its name ends in none of `.json`, `.yaml`, `.yml` and `.toml`".to_owned())),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    // It may be a pipe, as the shell's `<(…)` is behind a link of such a name.
+    let bytes = File::open(path).and_then(|file| file::read_up_to(file, LARGEST));
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_not_text| failed("it is not UTF-8".to_owned()))?;
     match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(failed)? {
         Value::Object(members) => Ok(members),
         _ => Err(failed("expected an object with a member for each key".to_owned())),

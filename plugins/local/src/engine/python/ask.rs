@@ -11,6 +11,9 @@ use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
 use url::Url;
 
+/// Bytes of the answer to a ping, in which there is nothing to read.
+const LONGEST_PING: usize = 64 << 10;
+
 /// A way to servers of this machine.
 pub(super) struct Asker(Client);
 
@@ -24,7 +27,7 @@ impl Asker {
     pub(super) async fn until_healthy(&self, address: SocketAddr) {
         let healthy = async {
             let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
-            send(&self.0, &ping, &once()).await
+            send(&self.0, &ping, &Policy { longest_answer: LONGEST_PING, ..once() }).await
         };
         if healthy.await.is_err() {
             pending::<()>().await;
@@ -122,5 +125,56 @@ mod tests {
         assert_eq!(error.details()["http_status"], 415);
         assert_eq!(refused(500, "").message(), "400 Client Error");
         assert_eq!(refused(500, "[1]").message(), "[1]");
+    }
+
+    /// A server that answers its first request with `start`, and then with `more` until the client has had enough.
+    fn server(start: &'static str, more: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let _request = connection.read(&mut [0; 4096]).unwrap();
+            let mut answered = connection.write_all(start.as_bytes());
+            while answered.is_ok() && !more.is_empty() {
+                answered = connection.write_all(more.as_bytes());
+            }
+        };
+        (address, std::thread::spawn(answer))
+    }
+
+    const ENDLESS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_hostile_answer_is_an_error() {
+        for (start, more) in [
+            ("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n"),
+            ("HTTP/1.1 200 ", "OK"),
+            ("HTTP/1.1 2000 OK\r\n\r\n", ""),
+            ("SSH-2.0-OpenSSH\r\n", ""),
+            ("\0\0\0\0", "\0"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}", ""),
+            ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}", ""),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}", ""),
+            ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", ""),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffffffff\r\n", ""),
+        ] {
+            let (address, server) = server(start, more);
+            let asked = Asker::new().predict(address, &Payload::new("application/json", "{}")).await;
+            let error = asked.map(|answer| String::from_utf8_lossy(answer.bytes()).into_owned()).unwrap_err();
+            assert!(!error.message().contains(char::is_control), "{start:?}: {error}");
+            server.join().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_ping_is_not_read_to_its_end() {
+        let (address, server) = server(ENDLESS, "4\r\nping\r\n");
+        let asker = Asker::new();
+        let closed = mlflow_deploy_plugin_api::blocking(move || server.join().map_err(|_panic| Error::internal("")));
+        tokio::select! {
+            () = asker.until_healthy(address) => panic!("it is not healthy"),
+            closed = closed => closed.unwrap(),
+        }
     }
 }

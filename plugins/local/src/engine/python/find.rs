@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file};
 use serde::Deserialize;
 use tokio::time::timeout;
+
+use crate::patience::told;
 
 /// Says what a Python has; see the file.
 const PROBE: &str = include_str!("probe.py");
@@ -21,6 +23,12 @@ const PACKAGE: &str = "mlflow==3.17.2";
 
 /// A Python says what it has in a tenth of a second; this is for a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After this time the caller is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Bytes; more than it says.
+const LONGEST_ANSWER: u64 = 64 << 10;
 
 /// The places in which this process looks for a Python, and those it has found to be usable.
 #[derive(Debug, Default)]
@@ -58,10 +66,11 @@ impl Python {
 impl Pythons {
     /// Those of this process.
     pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let path = |name: &str| variable(name).map(PathBuf::from);
+        // Python is started in other folders than this process's.
+        let path = |name: &str| std::path::absolute(variable(name)?).ok();
         Self {
             option,
-            variable: path("MLFLOW_DEPLOY_LOCAL_PYTHON"),
+            variable: variable("MLFLOW_DEPLOY_LOCAL_PYTHON").map(PathBuf::from),
             virtualenv: path("VIRTUAL_ENV").or_else(|| path("CONDA_PREFIX")),
             path: variable("PATH"),
             usable: Mutex::default(),
@@ -137,12 +146,13 @@ impl Pythons {
             return Ok(python.clone());
         }
         let mut process = Probe::start(path).map_err(|error| format!("which does not run: {error}"))?;
-        let mut output = process.0.stdout.take().expect("it was asked for");
+        let output = process.0.stdout.take().expect("it was asked for");
         let said = blocking(move || {
-            let mut said = String::new();
-            output.read_to_string(&mut said).map(|_length| said).map_err(|error| Error::internal(error.to_string()))
+            let said = file::read_up_to(output, LONGEST_ANSWER).map_err(|error| Error::internal(error.to_string()))?;
+            Ok(String::from_utf8_lossy(&said).into_owned())
         });
-        let said = match timeout(PATIENCE, said).await {
+        let waiting = || format!("waiting for the Python `{}`, which has not said yet what it has", path.display());
+        let said = match timeout(PATIENCE, told(said, SILENCE, waiting)).await {
             Ok(said) => said.map_err(|error| format!("which cannot be understood: {error}"))?,
             Err(_late) => return Err(format!("which said nothing for {} s", PATIENCE.as_secs())),
         };
@@ -239,6 +249,13 @@ mod tests {
         pythons.virtualenv = None;
         assert_eq!(found(&pythons, &None, &None).await, Path::new("python3"));
         assert_eq!(found(&pythons, &Some("python3".into()), &None).await, Path::new("python3"));
+    }
+
+    #[test]
+    fn an_environment_that_is_relative_belongs_to_this_process_s_folder() {
+        let pythons = Pythons::of_process(None, |name| (name == "VIRTUAL_ENV").then(|| "model".into()));
+        let here = env::current_dir().unwrap();
+        assert_eq!(pythons.virtualenv, Some(here.join("model")));
     }
 
     async fn reasons() {

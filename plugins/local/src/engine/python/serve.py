@@ -1,13 +1,15 @@
 # Serves the model of `__pyfunc_model_path__` with MLflow's own scoring server, on the socket that is standard input.
 import os
-import socket
 import sys
+
+# The current folder holds no modules: what a model brings comes in by its own doors, and shadows nothing here.
+sys.path[:] = [folder for folder in sys.path if folder]
+
+import socket
 
 listener = socket.socket(fileno=os.dup(0))
 with open(os.devnull) as nothing:
     os.dup2(nothing.fileno(), 0)
-# The current folder holds no modules.
-sys.path[:] = [folder for folder in sys.path if folder]
 
 import uvicorn
 from mlflow.pyfunc.scoring_server.app import app

@@ -1,14 +1,12 @@
 //! A model in MLflow's scoring server, as the rest of the plugin sees it.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Payload, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Payload, Result, file};
 use tokio::time::timeout;
 
 use super::ask::Asker;
@@ -87,14 +85,16 @@ impl Server {
 
 /// The packages of the model's `requirements.txt`, for a command; `None` where it has none, or none that is plain.
 fn requirements(model: &Path) -> Option<String> {
-    /// Bytes; more than anybody pastes into a terminal.
+    /// Bytes; more than fits into a command that a person pastes.
     const LONGEST: u64 = 4096;
-    let mut text = String::new();
-    File::open(model.join("requirements.txt")).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-    let is_plain = |each: char| each.is_ascii_alphanumeric() || "-_.,=<>!~[]".contains(each);
+    let text = file::read_text(&model.join("requirements.txt"), LONGEST).ok()?;
+    // The file is the model's. What is more than a name and a version, such as an option of pip, is not put into a command.
+    let is_plain = |package: &str| {
+        package.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && package.chars().all(|each| each.is_ascii_alphanumeric() || "-_.,=<>!~[]".contains(each))
+    };
     let packages = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    // The file is somebody else's: what is more than a name and a version is not put into a command.
-    let quoted = packages.map(|package| package.chars().all(is_plain).then(|| format!("'{package}'")));
+    let quoted = packages.map(|package| is_plain(package).then(|| format!("'{package}'")));
     quoted.collect::<Option<Vec<_>>>().map(|packages| packages.join(" ")).filter(|packages| !packages.is_empty())
 }
 
@@ -122,6 +122,10 @@ mod tests {
             ),
             ("mlflow\n-r other.txt\n", None),
             ("'; rm -rf ~; '\n", None),
+            ("mlflow\n--index-url=evil.example\n", None),
+            ("-rother.txt\n", None),
+            ("-e.\n", None),
+            (&"mlflow==3.17.2\n".repeat(300), None),
         ] {
             std::fs::write(folder.path().join("requirements.txt"), file).unwrap();
             assert_eq!(requirements(folder.path()).as_deref(), expected, "{file}");

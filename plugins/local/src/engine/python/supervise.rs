@@ -16,9 +16,13 @@ use tokio::time::{sleep, sleep_until};
 
 use super::ask::Asker;
 use super::child::{Child, Ended};
+use crate::patience::told;
 
 /// The first pause; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// After this time the caller is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -87,7 +91,8 @@ impl Supervisor {
                 }
                 State::Serving(_) | State::Starting => {}
             }
-            if state.changed().await.is_err() {
+            let waiting = || "waiting for the model's Python server, which is still starting".to_owned();
+            if told(state.changed(), SILENCE, waiting).await.is_err() {
                 return Err(Error::new(ErrorCode::CANCELLED, "the model's Python server was shut down"));
             }
         }

@@ -94,13 +94,15 @@ fn any_numbers_can_be_drawn_but_those_beyond_an_axis() {
 #[test]
 fn names_are_safe_in_xml_and_not_too_long() {
     let mut answer = explained(0.0, &[1.0, 2.0]);
-    answer["feature_names"] = json!(["<&\u{1b}[31m\u{0}\">", "a name without an end ".repeat(9)]);
-    answer["output_names"] = json!(["</svg>"]);
+    answer["feature_names"] = json!(["<&\u{1b}[31m\u{ffff}\">", "a name without an end ".repeat(9)]);
+    answer["output_names"] = json!(["</svg>\u{fffe}\u{0}\n"]);
     let drawn = svg(&answer.to_string(), &arguments(0, None)).unwrap();
-    assert!(drawn.contains("&lt;&amp; [31m &quot;&gt; = 1"), "{drawn}");
+    assert!(drawn.contains(r"&lt;&amp;\u{1b}[31m\u{ffff}&quot;&gt; = 1"), "{drawn}");
+    assert!(drawn.contains(r"What matters for &lt;/svg&gt;\u{fffe}\u{0}\n"), "{drawn}");
     assert!(drawn.contains("a name without an end a name … = 2"), "{drawn}");
     assert_eq!(drawn.matches("</svg>").count(), 1);
-    assert!(!drawn.contains(|character: char| character.is_control() && character != '\n'));
+    let is_xml = |letter| matches!(letter, '\n' | ' '..='\u{7e}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
+    assert!(drawn.chars().all(is_xml), "{drawn}");
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! Reads `onnx.proto`: its messages, and the ways that lead from one to another.
+
+use std::collections::BTreeMap;
+
+/// The numbers of the fields that lead to a message.
+pub(super) type Place = Vec<u32>;
+
+/// Messages by name, as `TypeProto.Tensor`.
+pub(super) struct Schema(BTreeMap<String, Vec<Field>>);
+
+pub(super) struct Field {
+    pub(super) number: u32,
+    pub(super) is_single: bool,
+    /// The message that it has, unless it is plain.
+    pub(super) message: Option<String>,
+}
+
+impl Schema {
+    pub(super) fn read() -> Self {
+        let text: String = include_str!("onnx.proto")
+            .lines()
+            .map(|line| line.split("//").next().unwrap())
+            .flat_map(|line| [line, " "])
+            .collect();
+        let text = "{}=;[]".chars().fold(text, |text, sign| text.replace(sign, &format!(" {sign} ")));
+        let mut words = text.split_whitespace();
+        let mut declared = BTreeMap::new();
+        while let Some(word) = words.next() {
+            match word {
+                "message" => message(&mut words, "", &mut declared),
+                "enum" => skip(&mut words, "}"),
+                ";" => {}
+                _ => skip(&mut words, ";"),
+            }
+        }
+        let names: Vec<String> = declared.keys().cloned().collect();
+        // A name means the innermost message of it.
+        let resolve = |scope: &str, kind: &str| {
+            let mut scopes = vec![format!("{scope}.{kind}")];
+            scopes.extend(scope.rmatch_indices('.').map(|(end, _)| format!("{}.{kind}", &scope[..end])));
+            scopes.push(kind.to_owned());
+            scopes.into_iter().find(|name| names.contains(name))
+        };
+        let fields = |(name, fields): (String, Vec<(u32, bool, String)>)| {
+            let field = |(number, is_single, kind): (u32, bool, String)| {
+                let message = resolve(&name, &kind);
+                assert!(
+                    message.is_some()
+                        || kind.starts_with(char::is_lowercase)
+                        || kind.ends_with("Type")
+                        || kind == "DataLocation",
+                    "{kind}"
+                );
+                Field { number, is_single, message }
+            };
+            let mut fields: Vec<Field> = fields.into_iter().map(field).collect();
+            fields.sort_by_key(|field| field.number);
+            (name, fields)
+        };
+        Self(declared.into_iter().map(fields).collect())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(super) fn fields(&self, message: &str) -> &[Field] {
+        &self.0[message]
+    }
+
+    /// Every way from one message to another that uses no field twice.
+    pub(super) fn places(&self, from: &str, to: &str) -> Vec<Place> {
+        let mut places = Vec::new();
+        self.walk(from, to, &mut Vec::new(), &mut places);
+        places
+    }
+
+    fn walk<'a>(&'a self, from: &'a str, to: &str, way: &mut Vec<(&'a str, u32)>, places: &mut Vec<Place>) {
+        if from == to && !way.is_empty() {
+            places.push(way.iter().map(|(_, number)| *number).collect());
+        }
+        for field in self.fields(from) {
+            let Some(inner) = &field.message else { continue };
+            let step = (from, field.number);
+            if !way.contains(&step) {
+                way.push(step);
+                self.walk(inner, to, way, places);
+                way.pop();
+            }
+        }
+    }
+}
+
+/// Reads what follows `message`, and adds it.
+fn message<'a>(
+    words: &mut impl Iterator<Item = &'a str>,
+    scope: &str,
+    declared: &mut BTreeMap<String, Vec<(u32, bool, String)>>,
+) {
+    let name = words.next().unwrap();
+    let name = if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") };
+    assert_eq!(words.next(), Some("{"));
+    let (mut fields, mut is_in_choice) = (Vec::new(), false);
+    while let Some(word) = words.next() {
+        match word {
+            "message" => message(words, &name, declared),
+            "enum" => skip(words, "}"),
+            "reserved" => skip(words, ";"),
+            "oneof" => {
+                skip(words, "{");
+                is_in_choice = true;
+            }
+            "}" if is_in_choice => is_in_choice = false,
+            "}" => break,
+            ";" => {}
+            _ => {
+                let kind = if is_in_choice { word } else { words.next().unwrap() };
+                let _name = words.next().unwrap();
+                assert_eq!(words.next(), Some("="));
+                let number = words.next().unwrap().parse().unwrap();
+                assert!(is_in_choice || ["optional", "repeated"].contains(&word), "{word}");
+                fields.push((number, word != "repeated", kind.to_owned()));
+                skip(words, ";");
+            }
+        }
+    }
+    declared.insert(name, fields);
+}
+
+fn skip<'a>(words: &mut impl Iterator<Item = &'a str>, end: &str) {
+    assert!(words.any(|word| word == end));
+}

@@ -1,0 +1,317 @@
+//! The state directory in every state: new, shared, damaged, and with parts of it gone.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::Error;
+use rustix::fs::{CWD, Mode, mkfifoat};
+use tempfile::TempDir;
+
+use super::{Deployment, Endpoint, State, StateDirectory};
+
+async fn add(directory: &Arc<StateDirectory>, name: &str) {
+    let name = name.to_owned();
+    directory.change(move |state| Ok(state.endpoints.insert(name, Endpoint::default()))).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_reads_sees_what_others_have_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = [(); 2].map(|()| Arc::new(StateDirectory::new(folder.path().join("a/b"))));
+    assert_eq!(*other.state().unwrap(), State::default());
+    for name in ["a", "b", "c"] {
+        add(&one, name).await;
+        assert!(other.state().unwrap().endpoints.contains_key(name));
+    }
+    assert_eq!(other.state().unwrap().endpoints.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = Arc::new(StateDirectory::new(folder.path().to_owned()));
+    add(&directory, "a").await;
+    let refused = directory.change(|state| {
+        state.endpoints.clear();
+        Err::<(), _>(Error::internal("no"))
+    });
+    assert_eq!(refused.await.unwrap_err().message(), "no");
+    assert_eq!(directory.state().unwrap().endpoints.len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_is_swept_once_nobody_holds_it() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
+    let folder = directory.new_folder().await.unwrap();
+    folder.keep();
+    let (id, path) = (folder.id().to_owned(), folder.model());
+    fs::create_dir(&path).unwrap();
+    add(&directory, "a").await;
+    assert!(path.exists(), "it is held");
+    let again = directory.folder(&id).await.unwrap().unwrap();
+    drop(folder);
+    add(&directory, "b").await;
+    assert!(path.exists(), "it is held by another");
+    drop(again);
+    add(&directory, "c").await;
+    assert!(!path.exists());
+    assert!(directory.folder(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_others_keep_there_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |path: &str| root.path().join(path);
+    fs::create_dir_all(path("models/precious")).unwrap();
+    let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
+    let error = directory.change(|_| Ok(())).await.unwrap_err();
+    assert!(error.message().contains("is no state directory"), "{error}");
+    assert!(!path("lock").exists());
+    fs::write(path("lock"), "").unwrap();
+    fs::write(path("state.json"), r#"{"format": 1, "deployments": {}, "endpoints": {}}"#).unwrap();
+    let theirs =
+        ["models/precious/w", "models/0123456789abcdef/w", "models/0123456789ABCDEF/lock", ".state-of-things", "f/w"];
+    for file in theirs {
+        fs::create_dir_all(path(file).parent().unwrap()).unwrap();
+        fs::write(path(file), "").unwrap();
+    }
+    symlink(path("f"), path("models/00000000000000ff")).unwrap();
+    // What a crash may leave of ours.
+    fs::create_dir_all(path("models/0000000000000001/model/data")).unwrap();
+    fs::create_dir_all(path("models/0000000000000002")).unwrap();
+    fs::create_dir_all(path("models/0000000000000003/.fetching-x")).unwrap();
+    fs::write(path("models/0000000000000003/deployment.json.new"), "").unwrap();
+    fs::write(path(".state-aB3dEf"), "").unwrap();
+    add(&directory, "a").await;
+    for file in theirs {
+        assert!(path(file).exists(), "{file}");
+    }
+    assert_eq!(fs::read_dir(path("models")).unwrap().count(), 4);
+    assert!(!path(".state-aB3dEf").exists());
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_or_newer_is_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
+    let led_out = r#"{"format": 1, "endpoints": {}, "deployments": {"a": {"revision": "1", "folder": "../../x",
+        "model_uri": "m", "flavor": "onnx", "config": {}, "creation_timestamp": 1, "last_updated_timestamp": 1}}}"#;
+    for (text, said) in [
+        ("{", "is damaged"),
+        (r#"{"format": 2}"#, "was written by a later version, in format 2"),
+        (led_out, "is damaged: the folder of `a` is `../../x`"),
+    ] {
+        fs::write(root.path().join("state.json"), text).unwrap();
+        let error = directory.change(|_| Ok(())).await.unwrap_err();
+        assert!(error.message().contains(said), "{error}");
+        assert_eq!(fs::read_to_string(root.path().join("state.json")).unwrap(), text);
+    }
+}
+
+fn deployment(folder: &str, updated: u64) -> Deployment {
+    Deployment {
+        revision: updated.to_string(),
+        folder: folder.to_owned(),
+        model_uri: "./model".to_owned(),
+        model_version: None,
+        flavor: "onnx".to_owned(),
+        config: serde_json::from_str(r#"{"sessions": 2}"#).unwrap(),
+        python: None,
+        creation_timestamp: 1,
+        last_updated_timestamp: updated,
+    }
+}
+
+/// Deploys a model under a name; gives the folder of its copy.
+async fn deploy(directory: &Arc<StateDirectory>, name: &str) -> PathBuf {
+    let folder = Arc::new(directory.new_folder().await.unwrap());
+    fs::create_dir(folder.model()).unwrap();
+    fs::write(folder.model().join("MLmodel"), name).unwrap();
+    let (name, kept, id) = (name.to_owned(), Arc::clone(&folder), folder.id().to_owned());
+    let insert = move |state: &mut State| Ok(state.deployments.insert(name, deployment(&id, 2)));
+    directory.deploy(insert, move || kept.keep()).await.unwrap();
+    folder.model().parent().unwrap().to_owned()
+}
+
+/// A directory with three deployments, of which two share an endpoint.
+async fn deployed() -> (TempDir, Arc<StateDirectory>) {
+    let root = tempfile::tempdir().unwrap();
+    let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
+    for name in ["a", "b", "c"] {
+        deploy(&directory, name).await;
+    }
+    let share = |state: &mut State| {
+        let traffic = [("a".to_owned(), 90), ("b".to_owned(), 10)].into();
+        let endpoint = Endpoint { traffic, creation_timestamp: 1, last_updated_timestamp: 1 };
+        Ok(state.endpoints.insert("flowers".to_owned(), endpoint))
+    };
+    directory.change(share).await.unwrap();
+    (root, directory)
+}
+
+fn copies(root: &Path) -> usize {
+    fs::read_dir(root.join("models")).unwrap().count()
+}
+
+/// What nothing may be done with: every operation fails with these words, and no copy is removed.
+async fn refused(root: &Path, directory: &Arc<StateDirectory>, said: &str) {
+    let count = copies(root);
+    let errors = [
+        directory.state().map(drop).unwrap_err(),
+        directory.change(|_| Ok(())).await.unwrap_err(),
+        directory.change(|state| Ok(state.deployments.remove("a"))).await.map(drop).unwrap_err(),
+        directory.new_folder().await.map(drop).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.message().contains(said), "{error}");
+    }
+    assert_eq!(copies(root), count);
+}
+
+#[tokio::test]
+async fn a_state_that_is_gone_is_not_an_empty_one() {
+    let (root, directory) = deployed().await;
+    let (state, backup) = (root.path().join("state.json"), root.path().join("state.backup"));
+    fs::rename(&state, &backup).unwrap();
+    refused(root.path(), &directory, "has copies of 3 models that it named: nothing was changed; bring back").await;
+    refused(root.path(), &directory, "mlflow-deploy invoke rebuild -t local").await;
+    fs::remove_file(root.path().join("lock")).unwrap();
+    refused(root.path(), &directory, "is gone").await;
+
+    symlink("/mnt/nowhere/state.json", &state).unwrap();
+    refused(root.path(), &directory, "is a link to `/mnt/nowhere/state.json`, which is not there").await;
+    let error = directory.rebuild(|_| None).await.unwrap_err();
+    assert!(error.message().contains("is a link to"), "{error}");
+    assert!(state.is_symlink());
+    fs::remove_file(&state).unwrap();
+
+    fs::write(&state, "").unwrap();
+    refused(root.path(), &directory, "is damaged: ").await;
+    fs::remove_file(&state).unwrap();
+    mkfifoat(CWD, &state, Mode::from_raw_mode(0o600)).unwrap();
+    refused(root.path(), &directory, "not a regular file").await;
+    fs::remove_file(&state).unwrap();
+
+    fs::rename(&backup, &state).unwrap();
+    assert_eq!(directory.state().unwrap().deployments.len(), 3);
+    directory.change(|_| Ok(())).await.unwrap();
+    assert_eq!(copies(root.path()), 3);
+}
+
+#[tokio::test]
+async fn models_that_are_elsewhere_just_now_are_not_gone() {
+    let (root, directory) = deployed().await;
+    let models = root.path().join("models");
+    fs::remove_file(root.path().join("state.json")).unwrap();
+    fs::rename(&models, root.path().join("disk")).unwrap();
+    symlink("nowhere", &models).unwrap();
+    let error = directory.change(|_| Ok(())).await.unwrap_err();
+    assert!(error.message().contains("failed to read the directory"), "{error}");
+    assert!(!root.path().join("state.json").exists());
+}
+
+#[tokio::test]
+async fn a_link_that_leads_to_the_state_stays_one() {
+    let (root, directory) = deployed().await;
+    let disk = tempfile::tempdir().unwrap();
+    let (state, real) = (root.path().join("state.json"), disk.path().join("state.json"));
+    fs::rename(&state, &real).unwrap();
+    symlink(&real, &state).unwrap();
+    add(&directory, "more").await;
+    assert!(state.is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().contains("more"));
+}
+
+#[tokio::test]
+async fn what_is_lost_is_made_anew_from_the_copies() {
+    let (root, directory) = deployed().await;
+    add(&directory, "without deployments").await;
+    let before = directory.state().unwrap();
+    fs::remove_file(root.path().join("state.json")).unwrap();
+    // A copy that an earlier version made, one that a crash left, and one that a process is filling.
+    for (id, file) in [("0000000000000001", "MLmodel"), ("0000000000000002", "w")] {
+        let model = root.path().join("models").join(id).join("model");
+        fs::create_dir_all(&model).unwrap();
+        fs::write(model.join(file), "").unwrap();
+    }
+    let held = root.path().join("models/0000000000000003");
+    fs::create_dir_all(held.join("model")).unwrap();
+    fs::write(held.join("model/MLmodel"), "").unwrap();
+    let lock = fs::File::create(held.join("lock")).unwrap();
+    lock.lock_shared().unwrap();
+
+    let flavor = |model: &Path| model.join("MLmodel").exists().then(|| "onnx".to_owned());
+    let rebuilt = serde_json::to_value(directory.rebuild(flavor).await.unwrap()).unwrap();
+    assert_eq!(rebuilt["deployments"], serde_json::json!(["a", "b", "c", "recovered-0000000000000001"]));
+    assert_eq!(rebuilt["endpoints"], serde_json::json!(["flowers"]));
+    assert_eq!(rebuilt["left_out"], serde_json::json!(["0000000000000002", "0000000000000003"]));
+    let after = directory.state().unwrap();
+    for name in ["a", "b", "c"] {
+        assert_eq!(after.deployments[name], before.deployments[name]);
+    }
+    assert_eq!(after.endpoints["flowers"].traffic, before.endpoints["flowers"].traffic);
+    let error = directory.rebuild(flavor).await.unwrap_err();
+    assert!(error.message().contains("is there and whole"), "{error}");
+    directory.change(|_| Ok(())).await.unwrap();
+    assert_eq!(copies(root.path()), 5, "what a crash left is gone");
+}
+
+#[tokio::test]
+async fn of_two_copies_with_one_name_the_newer_is_deployed() {
+    let (root, directory) = deployed().await;
+    let older = deploy(&directory, "d").await;
+    let newer = root.path().join("models/0000000000000001");
+    fs::create_dir_all(newer.join("model")).unwrap();
+    let record = fs::read_to_string(older.join("deployment.json")).unwrap();
+    let updated = record.replace(r#""last_updated_timestamp": 2"#, r#""last_updated_timestamp": 3"#);
+    assert_ne!(record, updated);
+    fs::write(newer.join("deployment.json"), updated).unwrap();
+    fs::remove_file(root.path().join("state.json")).unwrap();
+    directory.rebuild(|_| None).await.unwrap();
+    assert_eq!(directory.state().unwrap().deployments["d"].folder, "0000000000000001");
+}
+
+#[tokio::test]
+async fn an_older_state_that_was_brought_back_costs_no_copy() {
+    let (root, directory) = deployed().await;
+    let state = root.path().join("state.json");
+    let older = fs::read(&state).unwrap();
+    let copy = deploy(&directory, "later").await;
+    fs::write(&state, older).unwrap();
+    add(&directory, "a change").await;
+    assert!(copy.join("model/MLmodel").exists());
+    fs::remove_file(&state).unwrap();
+    directory.rebuild(|_| None).await.unwrap();
+    assert!(directory.state().unwrap().deployments.contains_key("later"));
+}
+
+#[tokio::test]
+async fn the_record_of_a_copy_follows_the_state() {
+    let (root, directory) = deployed().await;
+    let copy = root.path().join("models").join(&directory.state().unwrap().deployments["a"].folder);
+    let read = || fs::read_to_string(copy.join("deployment.json")).unwrap_or_default();
+    assert!(read().contains(r#""flowers": 90"#), "{}", read());
+    // An earlier version has written none.
+    fs::remove_file(copy.join("deployment.json")).unwrap();
+    directory.change(|state| Ok(state.endpoints.remove("flowers"))).await.unwrap();
+    assert!(read().contains(r#""endpoints": {}"#), "{}", read());
+    // It goes with the deployment, though another process still uses the copy.
+    let held = directory.folder(copy.file_name().unwrap().to_str().unwrap()).await.unwrap().unwrap();
+    directory.change(|state| Ok(state.deployments.remove("a"))).await.unwrap();
+    assert_eq!((copy.join("model").exists(), read().as_str()), (true, ""));
+    drop(held);
+    directory.change(|_| Ok(())).await.unwrap();
+    assert!(!copy.exists());
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_lock_is_not_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    mkfifoat(CWD, root.path().join("lock"), Mode::from_raw_mode(0o600)).unwrap();
+    let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
+    let error = directory.change(|_| Ok(())).await.unwrap_err();
+    assert!(error.message().contains("failed to lock the state directory"), "{error}");
+}

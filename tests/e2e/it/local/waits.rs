@@ -1,0 +1,69 @@
+//! Locks that other processes hold: the caller is told which, and its own limits end the wait.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::Child;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{FLOWERS, Machine, iris};
+use crate::command::Run;
+
+/// A machine with a deployment; what waits there for a lock, and which.
+fn waiting() -> (Machine, Vec<(&'static str, PathBuf)>) {
+    let machine = Machine::new();
+    machine.create("a", &iris());
+    let copy = fs::read_dir(machine.state_dir().join("models")).unwrap().next().unwrap().unwrap().path();
+    let waits = vec![
+        ("create-endpoint --endpoint new", machine.state_dir().join("lock")),
+        ("predict --name a -I -", copy.join("lock")),
+    ];
+    (machine, waits)
+}
+
+fn hold(lock: &PathBuf) -> File {
+    let held = File::options().read(true).write(true).open(lock).unwrap();
+    held.lock().unwrap();
+    held
+}
+
+/// Starts the command, and reads what it says of its wait.
+fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
+    let mut child = run.stdin(FLOWERS).spawn();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    (child, stderr, line)
+}
+
+#[test]
+fn a_wait_for_a_lock_is_told_of_and_goes_on() {
+    let (machine, waits) = waiting();
+    for (verb, lock) in waits {
+        let held = hold(&lock);
+        let (mut child, mut stderr, line) = told(machine.ask(verb));
+        let holder = format!("is held by the process {} (`", std::process::id());
+        assert!(line.contains(&format!("waiting for the lock `{}`", lock.display())), "{line}");
+        assert!(line.contains(&holder) && line.contains("ends after 60 s"), "{line}");
+        drop(held);
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        assert!(child.wait().unwrap().success(), "{rest}");
+    }
+}
+
+#[test]
+fn a_wait_for_a_lock_ends_with_its_caller() {
+    let (machine, waits) = waiting();
+    for (verb, lock) in waits {
+        let _held = hold(&lock);
+        let late = machine.ask(verb).arg("--timeout").arg("0.5").stdin(FLOWERS).run();
+        assert_eq!(late.code, 6, "{verb}: {late:?}");
+        let (mut child, _stderr, line) = told(machine.ask(verb));
+        assert!(line.contains("waiting for the lock"), "{line}");
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{verb}");
+    }
+}
