@@ -1,12 +1,12 @@
 //! The current call: its deadline, its cancellation, and events for its caller.
 //!
-//! The call is ambient (thread-local): the adapter sets it while it polls the operation. Outside of a call events are
-//! discarded, and there is no deadline.
+//! The call is ambient (thread-local): the adapter sets it while it polls the operation. Outside of a call, events are
+//! discarded and the deadline is `None`.
 //!
 //! ```
 //! use mlflow_deploy_plugin_api::call;
 //!
-//! call::warn("the option `host` has no effect"); // Discarded: there is no call here.
+//! call::warn("the option `host` has no effect"); // Discarded: this code runs outside of a call.
 //! assert!(call::deadline().is_none());
 //! ```
 
@@ -55,13 +55,13 @@ impl Event {
 }
 
 /// The receiver of a call's events.
-type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
+type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
 /// The current call, as the adapter knows it.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
-    pub(crate) listener: Listener,
+    pub(crate) listener: CallListener,
     pub(crate) cancellation: Arc<Cancellation>,
 }
 

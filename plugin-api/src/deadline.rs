@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 /// The time at which the caller of an operation stops waiting for the reply.
 ///
-/// A deadline is made once, where the caller's limit enters a process, and is passed on as it is. Everything below asks it
-/// for the [remaining](Self::remaining) time, so that loading, opening, retries and waits share one limit:
+/// A deadline is created once, where the caller's limit enters a process, and is passed on unchanged. All code below uses
+/// its [remaining](Self::remaining) time, so that loading, opening, retries and waits share one limit:
 ///
-/// | made by | from |
+/// | created by | from |
 /// |---|---|
 /// | the host | the timeout that the user gives |
 /// | the plugin's adapter | `timeout_ms` of the request, the remaining time of the host's deadline |
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 /// operation that has a limit of its own takes the earlier of both, with [`min`](Ord::min) or [`Iterator::min`].
 ///
 /// # Grace periods
-/// Several layers enforce the same deadline. An inner layer knows more about what it waited for, so the outer layers wait
-/// a little longer and report only if the inner layer failed to. These are the only grace periods:
+/// Several layers enforce the same deadline. An inner layer reports the cause of a delay in more detail, so the outer
+/// layers wait a little longer, and report only if the inner layer did not. These are the only grace periods:
 ///
 /// | layer | waits until |
 /// |---|---|

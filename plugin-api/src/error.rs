@@ -1,7 +1,7 @@
 //! The error type of the boundary, and its JSON form.
 //!
-//! An error is created where the fault is found, serialized to JSON on its way through the table, deserialized on the
-//! other side, and printed. No layer in between changes it: every part survives the round trip.
+//! The code that finds a fault creates the error. The error is serialized to JSON on its way through the table,
+//! deserialized on the other side, and printed. No layer in between changes it: every part survives the round trip.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -258,7 +258,7 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns true if the same call may succeed later. Decided once, where the fault is found.
+    /// Returns true if the same call may succeed later. Decided once, by the code that finds the fault.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }

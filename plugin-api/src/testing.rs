@@ -38,7 +38,8 @@ use tokio::sync::Semaphore;
 /// process that may be lost.
 pub mod raw {
     pub use crate::ffi::raw::{
-        Bytes, Call, Chunk, Driver, Entered, Event, HostShape, Library, Reply, Request, TableFacts, in_fork,
+        Bytes, Chunk, Driver, Entered, HostShape, Library, RecordedCall, RecordedEvent, Reply, Request, TableFacts,
+        in_fork,
     };
 }
 

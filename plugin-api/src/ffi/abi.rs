@@ -39,11 +39,11 @@ pub struct AbiSlice {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct AbiRequest {
-    /// The size of this struct in bytes, as its writer was compiled.
+    /// The size of this struct in bytes, in its writer's version.
     pub size: u32,
     /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
     pub credit: u32,
-    /// The time until the caller's deadline, in milliseconds; 0 if there is no deadline.
+    /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,
     /// The arguments: a JSON object.
     pub head: AbiSlice,
@@ -56,7 +56,7 @@ pub struct AbiRequest {
 #[derive(StableAbi, Clone, Copy, Debug)]
 #[sabi(kind(Prefix(prefix_ref = HostApiRef, prefix_fields = HostApiPrefix)), missing_field(option))]
 pub struct HostApi {
-    /// The size of this struct in bytes, as the host was compiled.
+    /// The size of this struct in bytes, in the host's version.
     pub size: u32,
     /// The version of the contract that the host follows.
     pub abi: u32,
@@ -88,7 +88,7 @@ macro_rules! plugin_table {
         #[sabi(phantom_field(host_api: HostApiRef))]
         #[sabi(phantom_field(request: AbiRequest))]
         pub struct PluginTable {
-            /// The size of this struct in bytes, as the plugin was compiled.
+            /// The size of this struct in bytes, in the plugin's version.
             pub size: u32,
             /// The version of the contract that the plugin follows.
             pub abi: u32,
@@ -197,7 +197,7 @@ impl AbiSlice {
 /// # Safety
 /// The implementor is `repr(C)`, starts with a `u32` that holds its size in bytes, and is valid when all zero.
 pub(crate) unsafe trait Growing: Copy {
-    /// The size of the first version of the struct, in bytes.
+    /// The minimum size of a valid struct, in bytes.
     const SMALLEST: usize;
 
     /// Copies the bytes that both sides know over zeroes; `None` if the pointer is NULL or the size is too small.

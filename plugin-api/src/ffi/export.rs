@@ -88,22 +88,22 @@ unsafe fn enter<C: DeploymentClient>(plugin: *mut c_void, action: &str, work: im
 }
 
 unsafe extern "C" fn shutdown<C: DeploymentClient>(plugin: *mut c_void, call: u64) {
-    // SAFETY: the host passes what `init` returned, see `PluginTable`.
+    // SAFETY: the host passes the pointer that `init` returned, see `PluginTable`.
     unsafe { enter::<C>(plugin, "shutting down", |instance| instance.shut_down(call)) };
 }
 
 unsafe extern "C" fn close<C: DeploymentClient>(plugin: *mut c_void, client: u64) {
-    // SAFETY: the host passes what `init` returned, see `PluginTable`.
+    // SAFETY: the host passes the pointer that `init` returned, see `PluginTable`.
     unsafe { enter::<C>(plugin, "closing a client", |instance| instance.close(client)) };
 }
 
 unsafe extern "C" fn cancel<C: DeploymentClient>(plugin: *mut c_void, call: u64) {
-    // SAFETY: the host passes what `init` returned, see `PluginTable`.
+    // SAFETY: the host passes the pointer that `init` returned, see `PluginTable`.
     unsafe { enter::<C>(plugin, "cancelling a call", |instance| instance.cancel(call)) };
 }
 
 unsafe extern "C" fn credit<C: DeploymentClient>(plugin: *mut c_void, call: u64, chunks: u32) {
-    // SAFETY: the host passes what `init` returned, see `PluginTable`.
+    // SAFETY: the host passes the pointer that `init` returned, see `PluginTable`.
     unsafe { enter::<C>(plugin, "granting credit", |instance| instance.credit(call, chunks)) };
 }
 
@@ -172,7 +172,7 @@ unsafe extern "C" fn open<C: DeploymentClient>(
         });
         Ok(())
     };
-    // SAFETY: the host passes what `init` returned and a request, see `PluginTable`.
+    // SAFETY: the host passes the pointer that `init` returned and a request, see `PluginTable`.
     unsafe { begin::<C, OpenHead>(plugin, (client, call), request, start) };
 }
 
@@ -212,7 +212,7 @@ macro_rules! slots {
                     call: u64,
                     request: *const AbiRequest,
                 ) {
-                    // SAFETY: the host passes what `init` returned and a request, see `PluginTable`.
+                    // SAFETY: the host passes the pointer that `init` returned and a request, see `PluginTable`.
                     unsafe { operation::<C, args::$arguments>(plugin, (client, call), request) };
                 }
             )*
@@ -226,7 +226,7 @@ macro_rules! slots {
                     instance.start(order, |_| async { Ok(Payload::new("text/markdown", C::target_help())) });
                     Ok(())
                 };
-                // SAFETY: the host passes what `init` returned and a request, see `PluginTable`.
+                // SAFETY: the host passes the pointer that `init` returned and a request, see `PluginTable`.
                 unsafe { begin::<C, serde::de::IgnoredAny>(plugin, (0, call), request, start) };
             }
 
@@ -242,7 +242,7 @@ macro_rules! slots {
                     });
                     Ok(())
                 };
-                // SAFETY: the host passes what `init` returned and a request, see `PluginTable`.
+                // SAFETY: the host passes the pointer that `init` returned and a request, see `PluginTable`.
                 unsafe { begin::<C, RunLocal>(plugin, (0, call), request, start) };
             }
         }

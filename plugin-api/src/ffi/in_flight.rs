@@ -130,7 +130,7 @@ impl InFlight {
         self.instance.plugin.cancel(self.id);
     }
 
-    /// Cancels the call. Its reply is no longer awaited.
+    /// Cancels the call, and discards its reply.
     pub(super) fn abandon(&self) {
         // A client that opens all the same is closed when its reply comes.
         let undo = match self.caller {

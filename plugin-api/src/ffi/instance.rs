@@ -22,13 +22,13 @@ pub(super) struct Instance<C> {
     pub(super) host: Host,
     process: u32,
     runtime: Runtime,
-    state: Mutex<State<C>>,
+    state: Mutex<InstanceState<C>>,
     call_ended: Notify,
 }
 
-struct State<C> {
+struct InstanceState<C> {
     clients: HashMap<u64, Arc<Client<C>>>,
-    calls: HashMap<u64, Call>,
+    calls: HashMap<u64, RunningCall>,
     early_cancels: VecDeque<u64>,
     shut_down: bool,
 }
@@ -39,7 +39,7 @@ pub(super) struct Client<C> {
     panicked: OnceLock<String>,
 }
 
-struct Call {
+struct RunningCall {
     client: u64,
     stop: Arc<Stop>,
     credit: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             host,
             process: std::process::id(),
             runtime: Runtime::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(InstanceState {
                 clients: HashMap::new(),
                 calls: HashMap::new(),
                 early_cancels: VecDeque::new(),
@@ -84,8 +84,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
         let stop = Arc::<Stop>::default();
         let credit = Arc::new(Semaphore::new(order.credit as usize));
-        if let Err(error) =
-            self.register(order, Call { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
+        if let Err(error) = self
+            .register(order, RunningCall { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
         {
             return host.reply(order.call, Err(error));
         }
@@ -104,7 +104,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     }
 
     /// Registers a call as running, or fails if it cannot start.
-    fn register(&self, order: Order, call: Call) -> Result<()> {
+    fn register(&self, order: Order, call: RunningCall) -> Result<()> {
         self.fail_after_fork()?;
         let mut state = self.lock();
         if let Some(position) = state.early_cancels.iter().position(|early| *early == order.call) {
@@ -265,17 +265,17 @@ impl<C: Send + Sync + 'static> Instance<C> {
         self.process != std::process::id()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    fn lock(&self) -> MutexGuard<'_, InstanceState<C>> {
         sync::lock(&self.state)
     }
 }
 
-impl<C> State<C> {
+impl<C> InstanceState<C> {
     /// Marks a call's client as panicked, and returns the handles that stop the client's calls.
     fn poison(&self, order: Order, message: &str) -> Vec<Arc<Stop>> {
         let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
-        let same_client = |call: &&Call| first && call.client == order.client;
+        let same_client = |call: &&RunningCall| first && call.client == order.client;
         self.calls.values().filter(same_client).map(|call| Arc::clone(&call.stop)).collect()
     }
 }

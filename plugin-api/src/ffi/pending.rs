@@ -15,12 +15,12 @@ use crate::call::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result, sync};
 
 /// The receiver of a plugin's events: the call or 0, the severity, and the event.
-pub(super) type Listener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
+pub(super) type EventListener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
 
 /// The calls of one plugin that have no reply yet.
 pub(super) struct Pending {
     calls: Mutex<HashMap<u64, Waiting>>,
-    listener: Listener,
+    listener: EventListener,
 }
 
 /// A call that has no reply yet.
@@ -55,7 +55,7 @@ pub(super) struct Parts {
 }
 
 impl Pending {
-    pub(super) fn new(listener: Listener) -> Self {
+    pub(super) fn new(listener: EventListener) -> Self {
         Self { calls: Mutex::default(), listener }
     }
 

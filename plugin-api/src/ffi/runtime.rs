@@ -42,10 +42,10 @@ mod pooled {
 
     /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other threads.
     #[derive(Default)]
-    pub(in crate::ffi) struct Runtime(Mutex<State>);
+    pub(in crate::ffi) struct Runtime(Mutex<RuntimeState>);
 
     #[derive(Default)]
-    enum State {
+    enum RuntimeState {
         #[default]
         Unused,
         Running(tokio::runtime::Runtime),
@@ -56,11 +56,11 @@ mod pooled {
         /// Starts the worker thread, unless it is running.
         pub(in crate::ffi) fn prepare(&self) -> io::Result<()> {
             let mut state = sync::lock(&self.0);
-            if matches!(*state, State::Unused) {
+            if matches!(*state, RuntimeState::Unused) {
                 let mut builder = Builder::new_multi_thread();
                 builder.worker_threads(1).thread_name("mlflow-plugin").enable_all();
                 // tokio panics if the system cannot start a thread.
-                *state = State::Running(contain(|| builder.build()).map_err(io::Error::other)??);
+                *state = RuntimeState::Running(contain(|| builder.build()).map_err(io::Error::other)??);
             }
             Ok(())
         }
@@ -70,8 +70,8 @@ mod pooled {
             self.prepare()?;
             let state = sync::lock(&self.0);
             let handle = match &*state {
-                State::Running(runtime) => runtime.handle().clone(),
-                State::Unused | State::ShutDown => return Ok(()),
+                RuntimeState::Running(runtime) => runtime.handle().clone(),
+                RuntimeState::Unused | RuntimeState::ShutDown => return Ok(()),
             };
             drop(state);
             handle.spawn(task);
@@ -81,9 +81,9 @@ mod pooled {
         /// Ends the threads without waiting for them.
         pub(in crate::ffi) fn shut_down(&self) {
             let mut state = sync::lock(&self.0);
-            let running = std::mem::replace(&mut *state, State::ShutDown);
+            let running = std::mem::replace(&mut *state, RuntimeState::ShutDown);
             drop(state);
-            if let State::Running(runtime) = running {
+            if let RuntimeState::Running(runtime) = running {
                 runtime.shutdown_background();
             }
         }
@@ -145,7 +145,7 @@ mod threaded {
         pub(in crate::ffi) fn shut_down(&self) {}
     }
 
-    /// Does not enforce the deadline: there is no timer. The work keeps it, or the host cancels the call.
+    /// Does not enforce the deadline, for lack of a timer. The work keeps it, or the host cancels the call.
     pub(in crate::ffi) async fn within<T>(
         _deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,

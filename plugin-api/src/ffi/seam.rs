@@ -89,7 +89,7 @@ impl Slot {
 pub struct Request<'a> {
     /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
     pub credit: u32,
-    /// The time until the caller's deadline, in milliseconds; 0 if there is no deadline.
+    /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,
     /// The arguments: a JSON object.
     pub head: &'a [u8],

@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
-use mlflow_deploy_plugin_api::testing::raw::{Call, Driver, HostShape, Library, Reply, Request};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, RecordedCall, Reply, Request};
 use serde_json::{Value, json};
 
 use crate::child::{Job, Line, Teller};
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
     pub(crate) slot: Slot,
     pub(crate) reply: Reply,
     /// All that came for the call so far.
-    pub(crate) call: Call,
+    pub(crate) call: RecordedCall,
 }
 
 /// The secrets that a plugin is given, and that it must not say.

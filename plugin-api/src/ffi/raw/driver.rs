@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::lend::Loan;
-use super::recorder::{Call, Event, HostShape, Recorder, Reenter};
+use super::recorder::{HostShape, RecordedCall, RecordedEvent, Recorder, Reenter};
 use super::request::{Bytes, LoanKind, Request};
 use crate::ffi::abi::{AbiRequest, AbiSlice, PluginTable};
 use crate::ffi::seam::{Slot, ToHost, ToPlugin};
@@ -126,7 +126,7 @@ impl Driver {
     }
 
     /// Waits until a call meets the condition. Returns false after the timeout.
-    pub fn wait(&self, call: u64, timeout: Duration, condition: impl Fn(&Call) -> bool) -> bool {
+    pub fn wait(&self, call: u64, timeout: Duration, condition: impl Fn(&RecordedCall) -> bool) -> bool {
         self.recorder.until_call(call, timeout, condition)
     }
 
@@ -141,12 +141,12 @@ impl Driver {
     }
 
     /// Returns the record of a call.
-    pub fn call(&self, call: u64) -> Call {
+    pub fn call(&self, call: u64) -> RecordedCall {
         self.recorder.call(call)
     }
 
     /// Returns the records of all ids, including those of calls that the host did not make.
-    pub fn calls(&self) -> Vec<(u64, Call)> {
+    pub fn calls(&self) -> Vec<(u64, RecordedCall)> {
         self.recorder.calls()
     }
 
@@ -166,7 +166,7 @@ impl Driver {
     }
 
     /// Returns the events so far.
-    pub fn events(&self) -> Vec<Event> {
+    pub fn events(&self) -> Vec<RecordedEvent> {
         self.recorder.events()
     }
 

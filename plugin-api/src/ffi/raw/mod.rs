@@ -10,5 +10,5 @@ mod request;
 
 pub use driver::{Driver, Entered, in_fork};
 pub use library::{Library, TableFacts};
-pub use recorder::{Call, Chunk, Event, HostShape, Reply};
+pub use recorder::{Chunk, HostShape, RecordedCall, RecordedEvent, Reply};
 pub use request::{Bytes, Request};

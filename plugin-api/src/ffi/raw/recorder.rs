@@ -54,7 +54,7 @@ pub struct Chunk {
 /// The record of one call.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Call {
+pub struct RecordedCall {
     /// The replies; the contract requires exactly one.
     pub replies: Vec<Reply>,
     /// The chunks.
@@ -75,7 +75,7 @@ pub struct Call {
 /// A recorded event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Event {
+pub struct RecordedEvent {
     /// The call that the event belongs to; 0 for none.
     pub call: u64,
     /// The severity; the contract defines 1 to 4.
@@ -97,8 +97,8 @@ pub(super) struct Recorder {
 
 #[derive(Default)]
 struct Records {
-    calls: BTreeMap<u64, Call>,
-    events: Vec<Event>,
+    calls: BTreeMap<u64, RecordedCall>,
+    events: Vec<RecordedEvent>,
     replies: u64,
 }
 
@@ -171,7 +171,7 @@ impl Recorder {
         self.lock().calls.entry(call).or_default().credit += u64::from(credit);
     }
 
-    pub(super) fn call(&self, call: u64) -> Call {
+    pub(super) fn call(&self, call: u64) -> RecordedCall {
         self.lock().calls.get(&call).cloned().unwrap_or_default()
     }
 
@@ -184,11 +184,11 @@ impl Recorder {
         self.lock().calls.retain(|_, call| call.replies.is_empty());
     }
 
-    pub(super) fn calls(&self) -> Vec<(u64, Call)> {
+    pub(super) fn calls(&self) -> Vec<(u64, RecordedCall)> {
         self.lock().calls.iter().map(|(id, call)| (*id, call.clone())).collect()
     }
 
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<RecordedEvent> {
         self.lock().events.clone()
     }
 
@@ -212,7 +212,7 @@ impl Recorder {
         }
     }
 
-    pub(super) fn until_call(&self, call: u64, timeout: Duration, condition: impl Fn(&Call) -> bool) -> bool {
+    pub(super) fn until_call(&self, call: u64, timeout: Duration, condition: impl Fn(&RecordedCall) -> bool) -> bool {
         self.until(timeout, |records| records.calls.get(&call).is_some_and(&condition))
     }
 
@@ -261,7 +261,7 @@ impl ToHost for &'static Recorder {
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
-        self.lock().events.push(Event { call, level, json: json.map(<[u8]>::to_vec) });
+        self.lock().events.push(RecordedEvent { call, level, json: json.map(<[u8]>::to_vec) });
         self.changed.notify_all();
     }
 }
