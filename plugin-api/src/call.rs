@@ -138,9 +138,9 @@ pub fn remaining() -> Option<Duration> {
 
 /// Waits until the current call is cancelled. Never returns outside of a call.
 ///
-/// A cancelled operation is dropped, unless it has polled this future before. Then it goes on, to shut down in an orderly
-/// way, such as a server that finishes its current requests. It must end by itself and soon: the caller may wait for it.
-/// Its result is the call's reply.
+/// A cancelled operation is dropped, unless it has polled this future before. Then it goes on, to shut down in an
+/// orderly way, such as a server that finishes its current requests. It must end by itself and soon: the caller may
+/// wait for it. Its result is the call's reply.
 pub async fn cancelled() {
     match Context::current() {
         Some(context) => context.cancellation.wait().await,

@@ -17,10 +17,10 @@ macro_rules! left_out {
 
 /// A connection to one target, with one set of options.
 ///
-/// Every operation is optional: implement those that [`export_plugin!`](crate::export_plugin) lists, as plain `async fn`s.
-/// They run on the plugin's own runtime and are dropped when the caller gives up. The result is JSON unless its payload
-/// has another media type: a record is an object with at least `name`, a list is an array of records, and an operation
-/// without a result returns [`Payload::empty`].
+/// Every operation is optional: implement those that [`export_plugin!`](crate::export_plugin) lists, as `async fn`s.
+/// They run on the plugin's own runtime and are dropped when the caller cancels the call. The result is JSON unless its
+/// payload has another media type: a record is an object with at least `name`, a list is an array of records, and an
+/// operation without a result returns [`Payload::empty`].
 ///
 /// See the [front page](crate) for an example.
 ///
@@ -38,11 +38,11 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         String::new()
     }
 
-    /// Serves a model on this machine as the target would, until the call is cancelled. A server that finishes its current
-    /// requests before it stops waits for [`call::cancelled`](crate::call::cancelled).
+    /// Serves a model on this machine as the target would, until the call is cancelled. A server that finishes its
+    /// current requests before it stops waits for [`call::cancelled`](crate::call::cancelled).
     ///
-    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers requests, with an optional `example`: a command
-    /// line that sends a request. The reply follows when the server has stopped.
+    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers requests, with an optional `example`: a
+    /// command line that sends a request. The reply follows when the server has stopped.
     ///
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the model does not exist.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// The time at which the caller of an operation stops waiting for the reply.
 ///
-/// A deadline is created once, where the caller's limit enters a process, and is passed on unchanged. All code below uses
-/// its [remaining](Self::remaining) time, so that loading, opening, retries and waits share one limit:
+/// A deadline is created once, where the caller's limit enters a process, and is passed on unchanged. All code below
+/// uses its [remaining](Self::remaining) time, so that loading, opening, retries and waits share one limit:
 ///
 /// | created by | from |
 /// |---|---|

@@ -185,8 +185,8 @@ struct Fields {
 }
 
 impl Error {
-    /// Returns an error with this code and message. The message is a lower-case fragment: what failed, with the value in
-    /// backticks; what was expected; what to do.
+    /// Returns an error with this code and message. The message is a lower-case fragment: what failed, with the value
+    /// in backticks; what was expected; what to do.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
             code,

@@ -1,7 +1,7 @@
 //! Reads small files of others: opens regular files only, and reads up to a limit.
 //!
-//! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module, so
-//! that no file can fill the memory of the process.
+//! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module,
+//! so that no file can fill the memory of the process.
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -44,7 +44,8 @@ macro_rules! json_object {
             /// Parses the object into a type of the plugin.
             ///
             /// # Errors
-            /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected type.
+            /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected
+            /// type.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 let reader = &mut serde_json::Deserializer::from_str(self.as_str());
                 serde_path_to_error::deserialize(reader).map_err(|error| {
@@ -100,8 +101,8 @@ json_object! {
 json_object! {
     /// The options of one client, such as its host, token or timeouts: a JSON object whose keys the target defines.
     ///
-    /// They take precedence over the environment, so that two clients of one target can have different credentials in one
-    /// process. See [`Config`] for an example.
+    /// They take precedence over the environment, so that two clients of one target can have different credentials in
+    /// one process. See [`Config`] for an example.
     ClientOptions, "the client options"
 }
 

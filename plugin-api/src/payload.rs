@@ -14,7 +14,8 @@ pub const JSON: &str = "application/json";
 
 /// The inputs or the result of an operation: bytes and their media type.
 ///
-/// The bytes are forwarded unchanged: CSV, Arrow, and the JSON that Python writes (with `NaN`) arrive as they were sent.
+/// The bytes are forwarded unchanged: CSV, Arrow, and the JSON that Python writes (with `NaN`) arrive as they were
+/// sent.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{JSON, Payload};

@@ -59,7 +59,8 @@ impl TargetUri {
     }
 }
 
-/// Splits a URI into its scheme and the rest. A scheme, by RFC 3986, is a letter, then letters, digits, `+`, `-` or `.`.
+/// Splits a URI into its scheme and the rest. A scheme, by RFC 3986, is a letter, then letters, digits, `+`, `-` or
+/// `.`.
 fn split(uri: &str) -> Option<(&str, &str)> {
     uri.split_once(':').filter(|(scheme, _)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -1,7 +1,7 @@
 //! Escapes text of others for a terminal or a field of one line.
 //!
-//! Characters that control a terminal, reorder its text, or are invisible are written as `\u{202e}`. Do not use this for
-//! text that a program reads: pass bytes for a file or a pipe on unchanged.
+//! Characters that control a terminal, reorder its text, or are invisible are written as `\u{202e}`. Do not use this
+//! for text that a program reads: pass bytes for a file or a pipe on unchanged.
 //!
 //! | kind | characters | shown |
 //! |---|---|---|
@@ -51,7 +51,8 @@ pub fn block_of_bytes(bytes: &[u8]) -> String {
     })
 }
 
-/// Returns a message as a [`block`]. Lines after the first are indented, so that they do not look like separate messages.
+/// Returns a message as a [`block`]. Lines after the first are indented, so that they do not look like separate
+/// messages.
 pub fn message(text: &str) -> String {
     block(text.trim_end()).replace('\n', "\n  ")
 }
@@ -59,7 +60,8 @@ pub fn message(text: &str) -> String {
 /// Returns a JSON text with the same meaning, in which the characters that [`block`] escapes are written as `\u202e`.
 pub fn json(text: &str) -> Cow<'_, str> {
     let escape = |letter: char| match letter {
-        // An unescaped one is white space between two tokens, and would move a terminal's cursor to the start of the line.
+        // An unescaped one is white space between two tokens, and would move a terminal's cursor to the start of the
+        // line.
         '\r' => " ".to_owned(),
         letter => {
             letter.encode_utf16(&mut [0; 2]).iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))

@@ -1,7 +1,7 @@
 //! The arguments of each operation: one struct per operation.
 //!
-//! A struct travels as JSON, in the request's `head`; its inputs travel as the request's `body`. Unknown keys are ignored
-//! and missing keys are empty, so that arguments can be added.
+//! A struct travels as JSON, in the request's `head`; its inputs travel as the request's `body`. Unknown keys are
+//! ignored and missing keys are empty, so that arguments can be added.
 //!
 //! Every struct has a constructor that takes the required arguments, and a `with_…` method for each optional one:
 //!

@@ -1,8 +1,8 @@
 //! The layouts of the boundary: the plugin's table, the host's callbacks, requests and slices.
 //!
 //! These layouts are the contract. `include/mlflow_deploy_plugin.h` declares them in C, and a test compares the two.
-//! Both tables grow at their end only. A reader copies the bytes that both sides know over zeroes, so that a member that
-//! the other side does not know is NULL.
+//! Both tables grow at their end only. A reader copies the bytes that both sides know over zeroes, so that a member
+//! that the other side does not know is NULL.
 #![expect(clippy::exhaustive_structs, reason = "the layout is the contract")]
 #![expect(missing_debug_implementations, reason = "abi_stable's derive generates structs without it")]
 
@@ -62,8 +62,8 @@ pub struct HostApi {
     pub abi: u32,
     /// The first argument of every callback.
     pub ctx: *mut c_void,
-    /// Ends a call: exactly once for each call, also after `cancel`. Head and body may have 512 MiB each; a larger reply
-    /// becomes an error for the caller.
+    /// Ends a call: exactly once for each call, also after `cancel`. Head and body may have 512 MiB each; a larger
+    /// reply becomes an error for the caller.
     pub reply: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
     /// Sends one chunk of a stream, for one unit of credit. The limits of `reply` apply.
     pub chunk: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice)>,
@@ -97,7 +97,8 @@ macro_rules! plugin_table {
             pub init: Option<unsafe extern "C" fn(host: *const c_void) -> *mut c_void>,
             /// Ends an instance. Replies when all calls have their replies and all clients are closed.
             pub shutdown: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
-            /// Opens a client. The head is `{"target_uri":…, "options":{…}}`. A client that failed to open is not closed.
+            /// Opens a client. The head is `{"target_uri":…, "options":{…}}`. A client that failed to open is not
+            /// closed.
             pub open:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
             /// Closes a client. The host has cancelled its pending calls, and enters no slot of the client afterwards.

@@ -140,8 +140,8 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
 
 /// Parses a head: a JSON object, or empty.
 ///
-/// Checks more than serde does: serde also accepts a list for a struct, and does not check the encoding of a text that it
-/// skips.
+/// Checks more than serde does: serde also accepts a list for a struct, and does not check the encoding of a text that
+/// it skips.
 fn arguments<H: DeserializeOwned>(head: &[u8]) -> Result<H> {
     let invalid =
         |fault: &dyn std::fmt::Display| Error::invalid_parameter(format!("failed to read the arguments: {fault}"));

@@ -5,7 +5,8 @@ use super::head::ReplyHead;
 use crate::call::{Event, Level};
 use crate::{JSON, Payload, Result};
 
-/// A copy of the host's table. The host promises that its functions may be called from any thread, until the process ends.
+/// A copy of the host's table. The host promises that its functions may be called from any thread, until the process
+/// ends.
 #[derive(Clone, Copy)]
 pub(super) struct Host(HostApi);
 

@@ -30,8 +30,8 @@ pub struct RemotePlugin(Arc<RemoteInstance>);
 impl RemotePlugin {
     /// Starts an instance of the plugin in this process. Blocks while the plugin's `init` runs.
     ///
-    /// `listener` receives the plugin's events, each with the id of its call or 0. It may be called from any thread, and
-    /// must not block.
+    /// `listener` receives the plugin's events, each with the id of its call or 0. It may be called from any thread,
+    /// and must not block.
     ///
     /// # Safety
     /// As for [`Table::start`].
@@ -136,8 +136,8 @@ impl RemoteClient {
         self.open().is_ok_and(|open| open.instance.plugin.has(Slot::Operation(operation)))
     }
 
-    /// Runs an operation. `timeout` tells the plugin the time until the caller's deadline. Dropping the future cancels the
-    /// call.
+    /// Runs an operation. `timeout` tells the plugin the time until the caller's deadline. Dropping the future cancels
+    /// the call.
     ///
     /// # Errors
     /// The client's error; `NOT_IMPLEMENTED` if the plugin has no slot for the operation.

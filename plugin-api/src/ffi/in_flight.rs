@@ -76,8 +76,8 @@ impl RemoteInstance {
     }
 }
 
-/// An open client, shared by its handles and calls: dropping the last of them closes it, so that no slot of the client is
-/// entered afterwards.
+/// An open client, shared by its handles and calls: dropping the last of them closes it, so that no slot of the client
+/// is entered afterwards.
 pub(super) struct OpenClient {
     pub(super) instance: Arc<RemoteInstance>,
     pub(super) id: u64,

@@ -1,6 +1,7 @@
 //! One instance of a plugin: its clients and its running calls, by the ids that the host chose.
 //!
-//! Every id is looked up, so a late or unknown id has no effect. No lock is held while code of the host or the plugin runs.
+//! Every id is looked up, so a late or unknown id has no effect. No lock is held while code of the host or the plugin
+//! runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};

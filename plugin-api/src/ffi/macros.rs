@@ -19,7 +19,8 @@ impl Plugin {
     /// Wraps a table. For the macros.
     ///
     /// # Safety
-    /// Every function in the table follows the contract of [`PluginTable`]: safe code calls it, see [`start`](Self::start).
+    /// Every function in the table follows the contract of [`PluginTable`]: safe code calls it, see
+    /// [`start`](Self::start).
     ///
     /// Safe code cannot create a plugin of a table that breaks the contract:
     ///
@@ -69,7 +70,8 @@ impl Plugin {
         &self,
         listener: impl Fn(u64, crate::call::Level, crate::call::Event) + Send + Sync + 'static,
     ) -> crate::Result<super::RemotePlugin> {
-        // SAFETY: the caller of `new` promises that the table follows the contract; its functions are part of this program.
+        // SAFETY: the caller of `new` promises that the table follows the contract; its functions are part of this
+        // program.
         unsafe { super::RemotePlugin::start(self.table.value.0, listener) }
     }
 
@@ -227,7 +229,8 @@ macro_rules! plugin {
         static WITH_METADATA: &$crate::ffi::export::abi_stable::prefix_type::WithMetadata<
             $crate::ffi::abi::PluginTable,
         > = &$crate::ffi::export::abi_stable::prefix_type::WithMetadata::new(TABLE);
-        // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the contract.
+        // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the
+        // contract.
         unsafe { $crate::ffi::Plugin::new(WITH_METADATA, $crate::manifest::embed::text(&BYTES)) }
     }};
 }

@@ -1,7 +1,7 @@
 //! Tracks calls without a reply by id, and wakes their callers.
 //!
-//! A callback copies, enqueues and wakes; it never runs the caller's code. A violation of the contract, such as a second
-//! reply or a chunk without credit, becomes an error of the call, or an event if the call has ended.
+//! A callback copies, enqueues and wakes; it never runs the caller's code. A violation of the contract, such as a
+//! second reply or a chunk without credit, becomes an error of the call, or an event if the call has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

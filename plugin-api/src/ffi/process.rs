@@ -44,7 +44,8 @@ pub fn is_privileged() -> bool {
     #[cfg(target_os = "linux")]
     {
         const AT_SECURE: c_ulong = 23;
-        // The function of glibc and musl, of this signature. It only reads a vector that the kernel passed at the start.
+        // The function of glibc and musl, of this signature. It only reads a vector that the kernel passed at the
+        // start.
         unsafe extern "C" {
             safe fn getauxval(entry: c_ulong) -> c_ulong;
         }

@@ -40,7 +40,8 @@ mod pooled {
     use crate::ffi::contain::contain;
     use crate::{Deadline, Error, ErrorCode, Result, sync};
 
-    /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other threads.
+    /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other
+    /// threads.
     #[derive(Default)]
     pub(in crate::ffi) struct Runtime(Mutex<RuntimeState>);
 

@@ -49,8 +49,8 @@ pub trait ToHost: Send + Sync {
     /// Sends one chunk of a stream, for one unit of credit.
     fn chunk(&self, call: u64, lent: Lent<'_>);
 
-    /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an invalid
-    /// slice.
+    /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an
+    /// invalid slice.
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
 }
 

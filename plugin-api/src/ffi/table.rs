@@ -16,7 +16,8 @@ pub struct Table {
     handle: *mut c_void,
 }
 
-// SAFETY: the contract lets every function of the table be called from any thread with the pointer that `init` returned.
+// SAFETY: the contract lets every function of the table be called from any thread with the pointer that `init`
+// returned.
 unsafe impl Send for Table {}
 // SAFETY: as above; the fields are never written to.
 unsafe impl Sync for Table {}
@@ -68,10 +69,12 @@ impl Table {
             Slot::Open | Slot::Operation(_) | Slot::Shutdown => None,
         };
         if let Some(enter) = of_client {
-            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the request.
+            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the
+            // request.
             unsafe { enter(self.handle, client, call, request) };
         } else if let Some(enter) = of_plugin {
-            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the request.
+            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the
+            // request.
             unsafe { enter(self.handle, call, request) };
         } else if let (Slot::Shutdown, Some(shutdown)) = (slot, self.functions.shutdown) {
             // SAFETY: the caller of `start` makes the promise for the table.

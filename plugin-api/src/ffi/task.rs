@@ -59,7 +59,8 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
-    /// Cancels the work. Returns true if it then ends by itself. Work that was stopped for another reason does not go on.
+    /// Cancels the work. Returns true if it then ends by itself. Work that was stopped for another reason does not go
+    /// on.
     fn winds_up(&self, error: &Error) -> bool {
         *error.code() == ErrorCode::CANCELLED && self.context.cancellation.cancel()
     }

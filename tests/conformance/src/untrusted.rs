@@ -1,7 +1,8 @@
 //! Runs the library under test. The only module of the harness with unsafe code.
 //!
-//! The library may break every promise that these calls rely on: the cases check these promises. So every case runs in a
-//! process of its own, which has no other work. The harness kills it at its deadline, and reports its crash as a result.
+//! The library may break every promise that these calls rely on: the cases check these promises. So every case runs in
+//! a process of its own, which has no other work. The harness kills it at its deadline, and reports its crash as a
+//! result.
 #![expect(unsafe_code, reason = "the library under test is loaded and called in a process that may be lost")]
 
 use std::path::Path;

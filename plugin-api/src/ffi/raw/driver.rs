@@ -38,8 +38,8 @@ impl Driver {
     /// Starts an instance in this process; `None` if the plugin's `init` fails.
     ///
     /// # Safety
-    /// Every function in the table follows the contract of [`PluginTable`] for whatever the driver passes to it, and stays
-    /// valid until the process ends.
+    /// Every function in the table follows the contract of [`PluginTable`] for whatever the driver passes to it, and
+    /// stays valid until the process ends.
     pub unsafe fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
         let recorder = Recorder::new(shape);
         // SAFETY: the caller makes the promise for the table; the host's table is never freed.
