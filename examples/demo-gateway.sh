@@ -1,4 +1,4 @@
-# The demo: which plugins there are, and what a gateway answers through one. Needs MLFLOW_DEPLOYMENTS_TARGET to be set.
+# Lists the plugins, and sends inputs to a gateway. Set MLFLOW_DEPLOYMENTS_TARGET to the URL of the gateway.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
 
@@ -7,10 +7,10 @@ run() {
     "$mlflow_deploy" "$@"
 }
 
-echo "A real MLflow AI Gateway answers at $MLFLOW_DEPLOYMENTS_TARGET."
+echo "A real MLflow AI Gateway runs at $MLFLOW_DEPLOYMENTS_TARGET."
 run plugins list
 run list-endpoints
-printf '\n{"messages": [{"role": "user", "content": "hello"}]} goes in'
+printf '\nInputs: {"messages": [{"role": "user", "content": "hello"}]}'
 echo '{"messages": [{"role": "user", "content": "hello"}]}' | run predict --endpoint chat -I -
-printf '\n{"messages": [{"role": "user", "content": "count to ten"}]} goes in'
+printf '\nInputs: {"messages": [{"role": "user", "content": "count to ten"}]}'
 echo '{"messages": [{"role": "user", "content": "count to ten"}]}' | run predict --endpoint chat -I - --stream

@@ -1,7 +1,7 @@
-# The demo: a model is deployed on this machine, asked, listed, and deleted, without Python and without a server.
+# Deploys a model on this machine, sends it inputs, lists it, and deletes it, without Python and without a server.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
-# What was built is shown, also where another plugin for `local` is installed or in the search path.
+# Uses the plugin that was built, even if another plugin for `local` is installed or in the search path.
 for plugin in "$(dirname "$mlflow_deploy")"/libmlflow_deploy_local.so "$(dirname "$mlflow_deploy")"/libmlflow_deploy_local.dylib; do
     if [ -e "$plugin" ]; then
         break
@@ -19,7 +19,7 @@ run() {
     "$mlflow_deploy" "$@"
 }
 
-echo "examples/iris/model is what mlflow.onnx.save_model wrote: it tells three kinds of iris apart."
+echo "mlflow.onnx.save_model wrote examples/iris/model, a classifier of three species of iris."
 run create -t local --name iris -m examples/iris/model
 run predict -t local --name iris -I examples/iris/flowers.csv
 run list -t local

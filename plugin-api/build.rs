@@ -1,4 +1,4 @@
-//! Passes the target triple on: a plugin's manifest names the machine it was built for.
+//! Passes the target triple to the crate: a plugin's manifest has it.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

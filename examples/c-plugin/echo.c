@@ -1,6 +1,6 @@
 /*
- * A target in C that answers what it is asked. Every call is replied to before its slot returns, so there is nothing
- * to look up, to cancel, or to free.
+ * A target in C that returns its inputs. Every call gets its reply before its slot returns, so the plugin keeps no calls
+ * and cancels nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,23 +9,23 @@
 #include "mlflow_deploy_plugin.h"
 
 #ifndef TARGET
-#error "say which machine this is built for: -DTARGET='\"x86_64-unknown-linux-gnu\"'"
+#error "set the target triple: -DTARGET='\"x86_64-unknown-linux-gnu\"'"
 #endif
 
 #define MANIFEST                                                                                     \
     "{\"manifest\":1,\"abi\":1,\"name\":\"c-echo\",\"version\":\"1.0.0\",\"target\":\"" TARGET "\"," \
     "\"schemes\":[\"c-echo\"],\"operations\":[\"list_endpoints\",\"predict\"],\"panic\":\"none\","   \
     "\"accepts\":[\"application/json\",\"text/csv\",\"text/plain\"],"                                \
-    "\"description\":\"answers what it is asked, in C\"}"
+    "\"description\":\"returns its inputs, in C\"}"
 
-/* One byte shorter than its text: the NUL at the end is not JSON. */
+/* One byte shorter than the text: the NUL at the end is not JSON. */
 MLFLOW_DEPLOY_MANIFEST static const char manifest[sizeof MANIFEST - 1] = MANIFEST;
 
 static mlflow_deploy_slice text(const char *text) {
     return (mlflow_deploy_slice){(const uint8_t *)text, strlen(text)};
 }
 
-/* An instance is a copy of the host's table; more of it than the host has stays NULL. */
+/* Returns a copy of the host's table as the instance. Members that the host does not have are NULL. */
 static void *init(const void *host) {
     uint32_t size;
     mlflow_deploy_host *instance = calloc(1, sizeof *instance);
@@ -43,22 +43,22 @@ static void reply(void *plugin, uint64_t call, mlflow_deploy_slice head, mlflow_
     host->reply(host->ctx, call, MLFLOW_DEPLOY_OK, head, body);
 }
 
-/* Whether a request can be read; where it cannot, that is the reply. A head is empty, or an object in JSON. */
+/* Returns true if the slices are valid and the head is empty or a JSON object. Replies with an error otherwise. */
 static bool is_readable(void *plugin, uint64_t call, const mlflow_deploy_request *request) {
     const mlflow_deploy_host *host = plugin;
     mlflow_deploy_slice head = request->head, body = request->body;
     bool is_there = (head.ptr != NULL || head.len == 0) && (body.ptr != NULL || body.len == 0);
     if (is_there && (head.len == 0 || json_is_object(head.ptr, head.len))) return true;
     host->reply(host->ctx, call, MLFLOW_DEPLOY_ERROR, text(""),
-                text("{\"code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"failed to read the arguments: expected an object"
-                     " in JSON\"}"));
+                text("{\"code\":\"INVALID_PARAMETER_VALUE\",\"message\":\"failed to read the arguments: expected a JSON"
+                     " object\"}"));
     return false;
 }
 
-/* The host may still call, and late: the instance stays. */
+/* Keeps the instance: the host may call late. */
 static void stop(void *plugin, uint64_t call) { reply(plugin, call, text(""), text("")); }
 
-/* All clients are alike, so that none has to be kept. */
+/* Keeps no client: all clients are the same. */
 static void open_client(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
     (void)client;
     if (is_readable(plugin, call, request)) reply(plugin, call, text(""), text(""));
@@ -73,7 +73,7 @@ static void list_endpoints(void *plugin, uint64_t client, uint64_t call, const m
     if (is_readable(plugin, call, request)) reply(plugin, call, text(""), text("[{\"name\":\"echo\"}]"));
 }
 
-/* The request's head names the format of its body in "content_type", and so does a reply's. */
+/* The head of a request and of a reply has the media type of the body in "content_type". */
 static void predict(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request) {
     (void)client;
     if (is_readable(plugin, call, request)) reply(plugin, call, request->head, request->body);

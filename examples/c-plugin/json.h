@@ -1,5 +1,5 @@
 /*
- * Whether bytes are one JSON object in UTF-8. Nothing is read beyond their end, and nothing is allocated.
+ * Checks that bytes are one JSON object in UTF-8. Reads no byte past their end, and allocates no memory.
  */
 #ifndef JSON_H
 #define JSON_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Deeper than anyone nests, and not so deep that the stack ends. */
+/* The maximum nesting: more than real inputs have, and too little to exhaust the stack. */
 #define JSON_DEPTH 128
 
 typedef struct {
@@ -52,7 +52,7 @@ static bool json_number(json_text *text) {
     return json_digits(text);
 }
 
-/* The bytes after the first one of a character, which has to be the shortest form of a character that there is. */
+/* Reads the bytes of a character after its first byte. Fails if they are not the shortest form of a valid character. */
 static bool json_character(json_text *text, uint32_t first) {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     int more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
@@ -89,7 +89,7 @@ static bool json_string(json_text *text) {
     return false;
 }
 
-/* What is between two brackets: members of an object, or elements of a list. */
+/* Reads the members of an object or the elements of a list, up to the closing bracket. */
 static bool json_inside(json_text *text, int close, int depth) {
     if (depth == 0) return false;
     json_space(text);

@@ -1,79 +1,86 @@
-//! The call that is being answered: its deadline, and the way to say something to whoever made it.
+//! The current call: its deadline, its cancellation, and events for its caller.
 //!
-//! An operation finds its call here without being handed it: the adapter sets it while it polls the operation.
-//! Outside of a call everything is said to nobody, and there is no deadline.
+//! The call is ambient (thread-local): the adapter sets it while it polls the operation. Outside of a call, events are
+//! discarded and the deadline is `None`.
+//!
+//! ```
+//! use mlflow_deploy_plugin_api::call;
+//!
+//! call::warn("the option `host` has no effect"); // Discarded: this code runs outside of a call.
+//! assert!(call::deadline().is_none());
+//! ```
 
 use std::cell::RefCell;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::{Error, Redactor};
+use crate::{Deadline, Error, Redactor, sync};
 
-/// How much an event matters.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// Something failed and no reply will say so.
+    /// A failure that no reply reports.
     Error = 1,
-    /// The caller should know, though the call goes on.
+    /// A problem that the caller should know. The call goes on.
     Warn = 2,
-    /// What is going on, progress among it.
+    /// The progress of a call.
     Info = 3,
-    /// For whoever looks into a fault.
+    /// Details for the analysis of a fault.
     Debug = 4,
 }
 
-/// What a plugin says beside its replies.
+/// A message of a plugin that is not a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// What there is to say, for a person.
+    /// The text, for a person.
     pub message: String,
-    /// How far a long call has come, from 0 to 1.
+    /// The completed part of a long call, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
 }
 
 impl Event {
-    /// Something to say, for a person.
+    /// Returns an event with this text and without progress.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), progress: None }
     }
 }
 
-/// Where a call's events go.
-type Listener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
+/// The receiver of a call's events.
+type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
-/// What the adapter knows of a call while it answers it.
+/// The current call, as the adapter knows it.
 #[derive(Clone)]
 pub(crate) struct Context {
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) listener: Listener,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) listener: CallListener,
     pub(crate) cancellation: Arc<Cancellation>,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) host: crate::ffi::Host,
 }
 
-/// What nothing that the call says may repeat.
+/// The secrets that events and errors of the call must not repeat.
 #[derive(Default)]
 pub(crate) struct Secrets(Mutex<Vec<Redactor>>);
 
 impl Secrets {
     fn add(&self, redactor: &Redactor) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = sync::lock(&self.0);
         if !all.contains(redactor) {
             all.push(redactor.clone());
         }
     }
 
     fn all(&self) -> Vec<Redactor> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        sync::lock(&self.0).clone()
     }
 
     /// Returns the text without the secrets.
@@ -87,7 +94,7 @@ impl Secrets {
     }
 }
 
-/// How an operation that has something to wind up hears that its caller has given up.
+/// Tells an operation that it was cancelled, and remembers if the operation waits for that.
 #[derive(Default)]
 pub(crate) struct Cancellation {
     is_awaited: AtomicBool,
@@ -96,8 +103,8 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
-    /// Tells the operation; gives whether it wants to wind up by itself.
-    pub(crate) fn tell(&self) -> bool {
+    /// Cancels the operation. Returns true if it waits for its cancellation, and so ends by itself.
+    pub(crate) fn cancel(&self) -> bool {
         self.has_come.store(true, Ordering::SeqCst);
         self.come.notify_waiters();
         self.is_awaited.load(Ordering::SeqCst)
@@ -105,7 +112,7 @@ impl Cancellation {
 
     async fn wait(&self) {
         self.is_awaited.store(true, Ordering::SeqCst);
-        // Listens before it looks, so that nothing is missed in between.
+        // Registered before the flag is read, so that no cancellation in between is missed.
         let come = self.come.notified();
         if !self.has_come.load(Ordering::SeqCst) {
             come.await;
@@ -118,9 +125,9 @@ thread_local! {
 }
 
 impl Context {
-    /// Runs `work` as part of the call.
+    /// Runs `work` with this call as the current one.
     pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Puts the outer call back, also when `work` panics.
+        /// Restores the outer call, also if `work` panics.
         struct Restore(Option<Context>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -131,27 +138,38 @@ impl Context {
         work()
     }
 
-    /// The call that this thread works on.
+    /// Returns the call that this thread works on.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
 }
 
-/// When the caller stops waiting; `None` where it waits for as long as it takes.
-pub fn deadline() -> Option<Instant> {
+/// Returns the deadline of the current call; `None` if there is none, and outside of a call.
+///
+/// An operation passes it on to what it waits for. One with a limit of its own takes the earlier of both:
+///
+/// ```
+/// use std::time::Duration;
+/// use mlflow_deploy_plugin_api::{Deadline, call};
+///
+/// let own = Deadline::after(Duration::from_secs(5));
+/// let earlier = call::deadline().into_iter().fold(own, Deadline::min);
+/// assert_eq!(earlier, own);
+/// ```
+pub fn deadline() -> Option<Deadline> {
     Context::current()?.deadline
 }
 
-/// What is left of the caller's patience; zero when the deadline has passed.
+/// Returns the time until the [`deadline`]; zero if it is past.
 pub fn remaining() -> Option<Duration> {
-    deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    deadline().map(Deadline::remaining)
 }
 
-/// Waits until the caller gives up, in an operation that has something to wind up then, such as a server with requests
-/// that it is still answering. It never returns outside of a call.
+/// Waits until the current call is cancelled. Never returns outside of a call.
 ///
-/// An operation is dropped when its caller gives up. One that awaits this is not, from the first time on: it has to end by
-/// itself, and soon, for somebody may wait for that. What it answers then is the call's reply.
+/// A cancelled operation is dropped, unless it has polled this future before. Then it goes on, to shut down in an
+/// orderly way, such as a server that finishes its current requests. It must end by itself and soon: the caller may
+/// wait for it. Its result is the call's reply.
 pub async fn cancelled() {
     match Context::current() {
         Some(context) => context.cancellation.wait().await,
@@ -159,37 +177,36 @@ pub async fn cancelled() {
     }
 }
 
-/// Keeps these secrets out of everything that the call says from now on: its events, and the error that it ends with.
-/// What it answers where it succeeds is not touched.
+/// Removes these secrets from everything that the call reports from now on: its events, and its error.
+/// A successful result is not changed.
 pub fn hide(redactor: &Redactor) {
     if let Some(context) = Context::current() {
         context.secrets.add(redactor);
     }
 }
 
-/// Says something to whoever made the call.
+/// Sends an event to the caller.
 pub fn log(level: Level, message: impl Into<String>) {
     tell(level, Event::new(message));
 }
 
-/// Warns whoever made the call.
+/// Sends a warning to the caller.
 pub fn warn(message: impl Into<String>) {
     log(Level::Warn, message);
 }
 
-/// Says what a long call is doing and how far it has come: `done` runs from 0 to 1.
+/// Reports the progress of a long call: `done` is the completed part, from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
     tell(Level::Info, Event { message: message.into(), progress: Some(done) });
 }
 
-/// Another instance of this plugin, in a process of its own that the host starts, watches, and ends; `None` outside of a
-/// call, and where the host has no way to.
+/// Returns another instance of this plugin, in a process of its own that the host starts, supervises and ends. Returns
+/// `None` outside of a call, and if the host cannot isolate plugins.
 ///
-/// It is for work that may end the process that does it, such as native code that is given what strangers send. The
-/// process is started by the first call. A call whose process ends fails with `PLUGIN_CRASHED`; one that is retryable was
-/// not begun, because the process could not be started, or not so soon again. The next call starts the process anew, and
-/// opens the client there with the options that it was made with. What the instance says is said to whoever made this
-/// call. The process ends when the last handle is dropped.
+/// Use it for work that may crash its process, such as native code that processes untrusted input. The first call starts
+/// the process. A call whose process ends fails with `PLUGIN_CRASHED`; the error is retryable if the call had not begun.
+/// The next call restarts the process, and reopens the client there with its original options. Events of the instance go
+/// to the caller of this call. The process ends when the last handle is dropped.
 #[cfg(feature = "host")]
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
     let Context { host, listener, .. } = Context::current()?;

@@ -1,4 +1,4 @@
-//! The way a streaming operation hands out its chunks: one at a time, no faster than the caller takes them.
+//! The chunks of a streaming operation, sent no faster than the caller takes them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,27 +7,38 @@ use tokio::sync::Semaphore;
 
 use crate::{Error, ErrorCode, Payload, Result};
 
-/// Where a streaming operation writes its chunks.
+/// The sender of a streaming operation's chunks.
 ///
-/// It is lent to the operation for its duration, so that no chunk can follow the reply.
+/// The operation borrows it, so that no chunk can follow the reply.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{Chunks, Payload, Result};
+///
+/// async fn send_lines(text: &str, chunks: &mut Chunks) -> Result<()> {
+///     for line in text.lines() {
+///         chunks.send(Payload::new("text/plain", line)).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Chunks {
     emit: Box<dyn FnMut(Payload) + Send>,
     credit: Arc<Semaphore>,
 }
 
 impl Chunks {
-    /// Chunks that go to `emit`, one for each permit of `credit`.
+    /// Returns a sender that passes chunks to `emit`, one for each permit of `credit`.
     pub(crate) fn new(emit: impl FnMut(Payload) + Send + 'static, credit: Arc<Semaphore>) -> Self {
         Self { emit: Box::new(emit), credit }
     }
 
-    /// Waits until the caller has room, then hands it one chunk.
+    /// Waits until the caller has room, then sends one chunk.
     ///
     /// # Errors
-    /// `CANCELLED` where the caller has gone.
+    /// `CANCELLED` if the caller has dropped the stream.
     pub async fn send(&mut self, chunk: Payload) -> Result<()> {
         let permit = self.credit.acquire().await;
-        permit.map_err(|_closed| Error::new(ErrorCode::CANCELLED, "the caller of the stream has gone"))?.forget();
+        permit.map_err(|_closed| Error::new(ErrorCode::CANCELLED, "the caller dropped the stream"))?.forget();
         (self.emit)(chunk);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a plugin's author writes: a client with the operations its target supports.
+//! The trait that a plugin implements: a client with the operations that its target supports.
 
 use crate::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
@@ -6,8 +6,8 @@ use crate::args::{
 };
 use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
 
-/// The body of an operation that a client leaves out. It is only compiled where the operation is asked for all the
-/// same, and then stops the build: what a plugin lists, it has to implement.
+/// The default body of an operation. It is compiled only if the plugin lists the operation, and then fails the build:
+/// a listed operation must be implemented.
 macro_rules! left_out {
     ($operation:literal) => {{
         const { assert!(size_of::<Self>() == usize::MAX, concat!("`", $operation, "` is listed but not implemented")) };
@@ -17,43 +17,45 @@ macro_rules! left_out {
 
 /// A connection to one target, with one set of options.
 ///
-/// Every operation is optional: implement those that `export_plugin!` lists, as plain `async fn`s. They run on the
-/// plugin's own runtime and are dropped when the caller gives up. Answers are JSON unless the payload says otherwise:
-/// a record is an object with at least `name`, a list is an array of records, and an operation that has nothing to say
-/// answers [`Payload::empty`].
+/// Every operation is optional: implement those that [`export_plugin!`](crate::export_plugin) lists, as `async fn`s.
+/// They run on the plugin's own runtime and are dropped when the caller cancels the call. The result is JSON unless its
+/// payload has another media type: a record is an object with at least `name`, a list is an array of records, and an
+/// operation without a result returns [`Payload::empty`].
+///
+/// See the [front page](crate) for an example.
 ///
 /// Source of all but `connect` and `invoke`: `mlflow.deployments.BaseDeploymentClient`.
 pub trait DeploymentClient: Sized + Send + Sync + 'static {
-    /// Makes a client from the target URI and its options. No server need be asked yet.
+    /// Creates a client from the target URI and the client's options. Need not contact the server yet.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the URI or an option is not one of the target's.
+    /// `INVALID_PARAMETER_VALUE` if the URI or an option is invalid for the target.
     fn connect(target: TargetUri, options: ClientOptions) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Tells a user how to use the target, as Markdown: its URIs, config keys and environment variables.
+    /// Returns help for users of the target, as Markdown: its URIs, config keys and environment variables.
     fn target_help() -> String {
         const { assert!(size_of::<Self>() == usize::MAX, "`target_help` is listed but not implemented") };
         String::new()
     }
 
-    /// Serves a model on this machine as the target would, until the call is cancelled. A server that answers requests to
-    /// their end before it stops waits for [`call::cancelled`](crate::call::cancelled).
+    /// Serves a model on this machine as the target would, until the call is cancelled. A server that finishes its
+    /// current requests before it stops waits for [`call::cancelled`](crate::call::cancelled).
     ///
-    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers, with a command line that asks it in `example`
-    /// where there is one; the reply when it has stopped.
+    /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers requests, with an optional `example`: a
+    /// command line that sends a request. The reply follows when the server has stopped.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such model.
+    /// `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
     fn run_local(_request: RunLocal, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
         left_out!("run_local")
     }
 
-    /// Deploys a model and returns when it can predict.
+    /// Deploys a model, and returns when it answers requests.
     ///
     /// *Output*: a record with `name` and `flavor`.
     ///
     /// # Errors
-    /// `RESOURCE_ALREADY_EXISTS` where the name is taken.
+    /// `RESOURCE_ALREADY_EXISTS` if the name is taken.
     fn create_deployment(&self, _request: CreateDeployment) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("create_deployment")
     }
@@ -63,17 +65,17 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// *Output*: a record with `name` and `flavor`.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such deployment.
+    /// `RESOURCE_DOES_NOT_EXIST` if the deployment does not exist.
     fn update_deployment(&self, _request: UpdateDeployment) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("update_deployment")
     }
 
-    /// Takes a deployment down; one that is gone already is no error.
+    /// Deletes a deployment. Succeeds if it does not exist.
     ///
-    /// *Output*: nothing.
+    /// *Output*: empty.
     ///
     /// # Errors
-    /// What the target answers.
+    /// The target's error.
     fn delete_deployment(&self, _request: DeleteDeployment) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("delete_deployment")
     }
@@ -83,47 +85,47 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// *Output*: a record with `name`.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such deployment.
+    /// `RESOURCE_DOES_NOT_EXIST` if the deployment does not exist.
     fn get_deployment(&self, _request: GetDeployment) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("get_deployment")
     }
 
-    /// Describes every deployment, of one endpoint or of all.
+    /// Describes the deployments of one endpoint, or all deployments.
     ///
     /// *Output*: a list of records with `name`.
     ///
     /// # Errors
-    /// What the target answers.
+    /// The target's error.
     fn list_deployments(&self, _request: ListDeployments) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("list_deployments")
     }
 
-    /// Makes an endpoint and returns when it can be used.
+    /// Creates an endpoint, and returns when it can be used.
     ///
     /// *Output*: a record with `name`.
     ///
     /// # Errors
-    /// `RESOURCE_ALREADY_EXISTS` where the name is taken.
+    /// `RESOURCE_ALREADY_EXISTS` if the name is taken.
     fn create_endpoint(&self, _request: CreateEndpoint) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("create_endpoint")
     }
 
     /// Changes an endpoint's config.
     ///
-    /// *Output*: nothing, or the changed record.
+    /// *Output*: empty, or the changed record.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such endpoint.
+    /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist.
     fn update_endpoint(&self, _request: UpdateEndpoint) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("update_endpoint")
     }
 
-    /// Removes an endpoint; one that is gone already is no error.
+    /// Deletes an endpoint. Succeeds if it does not exist.
     ///
-    /// *Output*: nothing.
+    /// *Output*: empty.
     ///
     /// # Errors
-    /// What the target answers.
+    /// The target's error.
     fn delete_endpoint(&self, _request: DeleteEndpoint) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("delete_endpoint")
     }
@@ -133,7 +135,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// *Output*: a record with `name`.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such endpoint.
+    /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist.
     fn get_endpoint(&self, _request: GetEndpoint) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("get_endpoint")
     }
@@ -143,47 +145,47 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// *Output*: a list of records with `name`.
     ///
     /// # Errors
-    /// What the target answers.
+    /// The target's error.
     fn list_endpoints(&self, _request: ListEndpoints) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("list_endpoints")
     }
 
-    /// Asks a deployment or an endpoint for predictions.
+    /// Sends inputs to a deployment or an endpoint, and returns its predictions.
     ///
-    /// *Input*: `inputs` in any format the manifest's `accepts` names. *Output*: the target's answer as it came.
+    /// *Input*: `inputs` in a media type that the manifest's `accepts` lists. *Output*: the target's reply, unchanged.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such deployment or endpoint.
+    /// `RESOURCE_DOES_NOT_EXIST` if the deployment or endpoint does not exist.
     fn predict(&self, _request: Predict) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("predict")
     }
 
-    /// Asks for predictions that arrive in chunks.
+    /// Sends inputs to a deployment or an endpoint, and streams its predictions.
     ///
-    /// *Input*: as for `predict`. *Output*: the target's chunks, each a payload of its own; the return value ends them.
+    /// *Input*: as for `predict`. *Output*: the target's chunks, one payload each; the return value ends the stream.
     ///
     /// # Errors
-    /// As for `predict`; also after some chunks.
+    /// As for `predict`; an error may follow some chunks.
     fn predict_stream(&self, _request: PredictStream, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
         left_out!("predict_stream")
     }
 
-    /// Asks for explanations of predictions.
+    /// Sends inputs to a deployment or an endpoint, and returns explanations of its predictions.
     ///
-    /// *Input*: as for `predict`. *Output*: the target's answer as it came.
+    /// *Input*: as for `predict`. *Output*: the target's reply, unchanged.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` where there is no such deployment or endpoint.
+    /// `RESOURCE_DOES_NOT_EXIST` if the deployment or endpoint does not exist.
     fn explain(&self, _request: Explain) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("explain")
     }
 
-    /// Runs an operation of the target's own, one that the manifest's `invoke` names.
+    /// Runs an operation that only this target has; the manifest's `invoke` lists these operations.
     ///
-    /// *Input*: the operation's `config` and `inputs`. *Output*: whatever the operation gives.
+    /// *Input*: the operation's `config` and `inputs`. *Output*: the operation's result.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` where there is no such operation.
+    /// `NOT_IMPLEMENTED` if the target has no operation of this name.
     fn invoke(&self, _request: Invoke) -> impl Future<Output = Result<Payload>> + Send {
         left_out!("invoke")
     }

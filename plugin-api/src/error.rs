@@ -1,7 +1,7 @@
-//! The one error that crosses the boundary, and its JSON form.
+//! The error type of the boundary, and its JSON form.
 //!
-//! An error is made where the fault is seen, flattened to JSON on its way through the table, rebuilt on the other
-//! side, and printed. Nobody in between rewrites it, so everything here survives the round trip.
+//! The code that finds a fault creates the error. The error is serialized to JSON on its way through the table,
+//! deserialized on the other side, and printed. No layer in between changes it: every part survives the round trip.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::Redactor;
 
-/// What an operation returns.
+/// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Declares the codes once: the constant, its text, and its documentation.
@@ -21,27 +21,40 @@ macro_rules! error_codes {
         impl ErrorCode {
             $($(#[$doc])* pub const $name: Self = Self(Cow::Borrowed(stringify!($name)));)*
 
-            /// Every code that this version of the interface names.
+            /// The codes that this version of the interface names.
             pub const KNOWN: &[Self] = &[$(Self::$name),*];
         }
     };
 }
 
-/// A machine-readable code: MLflow's error code names, and a few of ours for plugin faults.
+/// A machine-readable error code: one of MLflow's, or one of this project's for faults of plugins.
 ///
-/// The set is open. A code that this version does not name, such as one that a server sent, travels unchanged.
+/// The set is open. A code that this version does not name, such as one that a server sent, is kept unchanged.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{Error, ErrorCode};
+///
+/// let error = Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, "unknown endpoint `chat`");
+/// assert!(*error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST);
+/// let advice = match error.code().as_str() {
+///     "RESOURCE_DOES_NOT_EXIST" => "list the endpoints",
+///     "UNAUTHENTICATED" | "PERMISSION_DENIED" => "check the credentials",
+///     _ => "see the log",
+/// };
+/// assert_eq!(advice, "list the endpoints");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ErrorCode(Cow<'static, str>);
 
 error_codes! {
-    /// The server refused the request as malformed (HTTP 400).
+    /// The server rejected the request as malformed (HTTP 400).
     BAD_REQUEST,
-    /// The caller gave the call up.
+    /// The caller cancelled the call.
     CANCELLED,
-    /// The deadline passed before the answer came.
+    /// The deadline passed before the reply came.
     DEADLINE_EXCEEDED,
-    /// Something broke that no other code describes.
+    /// A fault that no other code describes.
     INTERNAL_ERROR,
     /// An argument, option or setting is not valid.
     INVALID_PARAMETER_VALUE,
@@ -49,38 +62,56 @@ error_codes! {
     NOT_IMPLEMENTED,
     /// The credentials do not permit the operation (HTTP 403).
     PERMISSION_DENIED,
-    /// The process that a plugin runs in ended, or had to be ended. Made by the host, which starts it anew for the next
-    /// call; whether this one had an effect is not known.
+    /// The process of an isolated plugin ended or was killed. It is unknown if the call had an effect. Created by the
+    /// host, which restarts the process for the next call.
     PLUGIN_CRASHED,
-    /// A plugin could not be loaded. Made by the host.
+    /// A plugin could not be loaded. Created by the host.
     PLUGIN_LOAD_FAILED,
-    /// No plugin serves the target. Made by the host.
+    /// No plugin serves the target. Created by the host.
     PLUGIN_NOT_FOUND,
-    /// A plugin panicked; the client it happened in answers nothing else from then on.
+    /// A plugin panicked. Every later call of the same client fails with the same error.
     PLUGIN_PANICKED,
-    /// A plugin broke a rule of the table, such as sending a chunk without credit. Made by the host.
+    /// A plugin broke the contract, such as by a chunk without credit. Created by the host.
     PLUGIN_PROTOCOL_VIOLATION,
     /// The name is taken (HTTP 409).
     RESOURCE_ALREADY_EXISTS,
-    /// What was named does not exist (HTTP 404).
+    /// The named resource does not exist (HTTP 404).
     RESOURCE_DOES_NOT_EXIST,
-    /// A rate limit or quota is used up (HTTP 429).
+    /// A rate limit or quota is exhausted (HTTP 429).
     RESOURCE_EXHAUSTED,
-    /// The server cannot answer just now (HTTP 502, 503) or cannot be reached.
+    /// The server is unavailable (HTTP 502, 503) or unreachable.
     TEMPORARILY_UNAVAILABLE,
     /// The credentials are missing or wrong (HTTP 401).
     UNAUTHENTICATED,
 }
 
 impl ErrorCode {
-    /// A code of another vocabulary, such as `ENDPOINT_NOT_FOUND` from a server.
+    /// Returns a code that is not among the constants, such as `ENDPOINT_NOT_FOUND` from a server.
     pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
         Self(code.into())
     }
 
-    /// The code as it is written in JSON.
+    /// Returns the code as it is written in JSON.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl AsRef<str> for ErrorCode {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for ErrorCode {
+    fn eq(&self, code: &str) -> bool {
+        self.0 == code
+    }
+}
+
+impl PartialEq<&str> for ErrorCode {
+    fn eq(&self, code: &&str) -> bool {
+        self.0 == *code
     }
 }
 
@@ -96,36 +127,50 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// What the server said, where there was one. The status is never rewritten.
+/// The failed response of a server. The status is never changed.
+///
+/// See [`Error`] for an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HttpFailure {
     /// The status code, such as 404.
     pub status: u16,
-    /// The body as text, cut where it is long.
+    /// The body as text, truncated if it is long.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// The server's id of the request, for its support.
+    /// The server's id of the request, for its operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 impl HttpFailure {
-    /// A failure with this status and body.
+    /// Returns a failure with this status and body.
     pub fn new(status: u16, body: impl Into<String>) -> Self {
         Self { status, body: body.into(), request_id: None }
     }
 }
 
-/// A failed operation.
+/// The error of a failed operation.
 ///
-/// `Display` is the message on one line; [`causes`](Self::causes) has what lies behind it, outermost first.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// `Display` shows the message, on one line. [`causes`](Self::causes) and
+/// [`source`](std::error::Error::source) return the underlying errors, outermost first.
+///
+/// ```
+/// use std::time::Duration;
+/// use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure};
+///
+/// let error = Error::new(ErrorCode::RESOURCE_EXHAUSTED, "the rate limit of `chat` is exhausted: retry later")
+///     .retryable()
+///     .with_retry_after(Duration::from_secs(2))
+///     .with_http(HttpFailure::new(429, "slow down"));
+/// assert_eq!((error.http_status(), error.is_retryable()), (Some(429), true));
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Error(Box<Fields>);
 
-/// What an error holds, boxed so that results stay small.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The parts of an error, boxed to keep results small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fields {
     code: ErrorCode,
     message: String,
@@ -142,7 +187,8 @@ struct Fields {
 }
 
 impl Error {
-    /// An error with this code and message: a lower-case fragment that says what was given and what to do next.
+    /// Returns an error with this code and message. The message is a lower-case fragment: what failed, with the value
+    /// in backticks; what was expected; what to do.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
             code,
@@ -155,38 +201,38 @@ impl Error {
         }))
     }
 
-    /// [`ErrorCode::INVALID_PARAMETER_VALUE`] with this message.
+    /// Returns an error with [`ErrorCode::INVALID_PARAMETER_VALUE`] and this message.
     pub fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::INVALID_PARAMETER_VALUE, message)
     }
 
-    /// [`ErrorCode::INTERNAL_ERROR`] with this message.
+    /// Returns an error with [`ErrorCode::INTERNAL_ERROR`] and this message.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::INTERNAL_ERROR, message)
     }
 
-    /// Says that the same call may succeed later.
+    /// Marks the error as retryable: the same call may succeed later.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.0.retryable = true;
         self
     }
 
-    /// Says how long to wait before the call is made again.
+    /// Sets the time to wait before a retry.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Adds what the server said.
+    /// Adds the server's response.
     #[must_use]
     pub fn with_http(mut self, http: HttpFailure) -> Self {
         self.0.http = Some(http);
         self
     }
 
-    /// Adds an error and everything in its `source()` chain to the causes.
+    /// Appends an error and its `source()` chain to the causes.
     #[must_use]
     pub fn with_cause(mut self, cause: &dyn std::error::Error) -> Self {
         let mut end = &mut self.0.cause;
@@ -197,15 +243,15 @@ impl Error {
         self
     }
 
-    /// Adds a named value for programs to read.
+    /// Adds a named value for programs.
     #[must_use]
     pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.details.insert(name.into(), value.into());
         self
     }
 
-    /// Returns the error without the redactor's secrets: in the code, the message, what the server said, the causes, and
-    /// the details.
+    /// Returns the error without the redactor's secrets: in the code, the message, the server's answer, the causes and the
+    /// details.
     #[must_use]
     pub fn redacted(mut self, redactor: &Redactor) -> Self {
         let hide = |text: &mut String| *text = redactor.hide(text);
@@ -227,47 +273,47 @@ impl Error {
         self
     }
 
-    /// The machine-readable code.
+    /// Returns the machine-readable code.
     pub fn code(&self) -> &ErrorCode {
         &self.0.code
     }
 
-    /// The message, one line.
+    /// Returns the message, one line.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Whether the same call may succeed later. Decided once, where the fault was seen.
+    /// Returns true if the same call may succeed later. Decided once, by the code that finds the fault.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
 
-    /// How long the server asked to wait.
+    /// Returns the time that the server asks to wait before a retry.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The status that the server answered, where one did, such as 404.
+    /// Returns the HTTP status of the server's response, such as 404; `None` if no server responded.
     pub fn http_status(&self) -> Option<u16> {
         self.http().map(|http| http.status)
     }
 
-    /// What the server said, where there was one.
+    /// Returns the server's response; `None` if no server responded.
     pub fn http(&self) -> Option<&HttpFailure> {
         self.0.http.as_ref()
     }
 
-    /// What lies behind the message, outermost first: the messages of the `source()` chain.
+    /// Returns the messages of the underlying errors, outermost first.
     pub fn causes(&self) -> impl Iterator<Item = &str> {
         causes::messages(self.0.cause.as_deref())
     }
 
-    /// Named values for programs to read.
+    /// Returns the named values for programs.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }
 
-    /// The error as the JSON that crosses the boundary.
+    /// Returns the error as the JSON that crosses the boundary.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an error holds only strings, numbers and JSON")
     }
@@ -291,7 +337,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Hides secrets in the texts of a value.
+/// Hides secrets in the strings of a value.
 fn redact(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => *text = redactor.hide(text),
@@ -301,15 +347,15 @@ fn redact(value: &mut Value, redactor: &Redactor) {
     }
 }
 
-/// One link of what lies behind an error. Only the message of what it was crosses the boundary.
-#[derive(Clone, Debug, PartialEq)]
+/// An underlying error. Only its message crosses the boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Cause {
     message: String,
     cause: Option<Box<Self>>,
 }
 
 impl Cause {
-    /// An error and everything in its `source()` chain.
+    /// Returns an error and its `source()` chain.
     fn chain(error: &dyn std::error::Error) -> Box<Self> {
         Box::new(Self { message: error.to_string(), cause: error.source().map(Self::chain) })
     }
@@ -327,13 +373,13 @@ impl std::error::Error for Cause {
     }
 }
 
-/// A chain of causes as a list of messages, outermost first.
+/// Writes and reads a chain of causes as a list of messages, outermost first.
 mod causes {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Cause;
 
-    /// How many causes are read: each holds the next, and no list that a plugin sends may grow deeper than the stack.
+    /// The limit on the number of causes. They are nested, so a longer list from a plugin could exhaust the stack.
     const MOST: usize = 64;
 
     pub(super) fn messages(cause: Option<&Cause>) -> impl Iterator<Item = &str> {
@@ -351,7 +397,7 @@ mod causes {
         Ok(messages.into_iter().rev().fold(None, |cause, message| Some(Box::new(Cause { message, cause }))))
     }
 }
-/// A duration as a whole number of milliseconds, or null.
+/// Writes and reads a duration as a whole number of milliseconds, or null.
 mod milliseconds {
     use std::time::Duration;
 
@@ -372,9 +418,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_survives_the_round_trip() {
+    fn every_part_of_an_error_survives_the_round_trip() {
         let inner = std::io::Error::other("connection reset");
-        let error = Error::new(ErrorCode::new("ENDPOINT_NOT_FOUND"), "no endpoint `chat`")
+        let error = Error::new(ErrorCode::new("ENDPOINT_NOT_FOUND"), "unknown endpoint `chat`")
             .retryable()
             .with_retry_after(Duration::from_millis(1500))
             .with_http(HttpFailure { request_id: Some("r-1".to_owned()), ..HttpFailure::new(404, "{}") })
@@ -401,8 +447,8 @@ mod tests {
     }
 
     #[test]
-    fn a_million_causes_do_not_exhaust_the_stack() {
-        // Miri takes half an hour for a million, and looks for other faults than this.
+    fn a_million_causes_are_truncated_to_64() {
+        // Miri takes half an hour for a million.
         let causes = vec!["again"; if cfg!(miri) { 1_000 } else { 1_000_000 }];
         let json = serde_json::json!({"code": "X", "message": "m", "causes": causes}).to_string();
         assert_eq!(serde_json::from_str::<Error>(&json).unwrap().causes().count(), 64);

@@ -1,7 +1,15 @@
-//! Files that others wrote: opened without waiting for a pipe, and read up to a limit.
+//! Reads small files of others: opens regular files only, and reads up to a limit.
 //!
-//! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module, so
-//! that no file can fill the memory of the process.
+//! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module,
+//! so that no file can fill the memory of the process.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use mlflow_deploy_plugin_api::file;
+//!
+//! let config = file::read_text(Path::new("/etc/mlflow-deploy.toml"), 64 * 1024)?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -11,7 +19,7 @@ use std::path::Path;
 /// Opens a regular file for reading. Links are followed.
 ///
 /// # Errors
-/// The file system's error. Fails also if the path is not a regular file: pipes and devices are not waited for.
+/// The file system's error. Fails also if the path is not a regular file, without waiting for a pipe or device.
 pub fn open(path: &Path) -> io::Result<File> {
     open_real(&path.canonicalize()?)
 }
@@ -23,7 +31,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn open_real(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Reads a regular file of at most `limit` bytes.
@@ -40,7 +48,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// As [`read`]. Fails also if the file is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let text = String::from_utf8(read(path, limit)?);
-    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8: {}", error.utf8_error())))
+    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8: {}", error.utf8_error())))
 }
 
 /// Reads all of `source`, such as an open pipe, up to `limit` bytes.
@@ -55,14 +63,14 @@ pub fn read_up_to(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Err(too_large(limit))
 }
 
-/// Returns the error for what is larger than `limit` bytes, for a caller that knows before it reads.
+/// Returns the error for a file larger than `limit` bytes, for a caller that knows the size before it reads.
 pub fn too_large(limit: u64) -> io::Error {
     let limit = if limit > 0 && limit.is_multiple_of(1 << 20) {
         format!("{} MiB", limit >> 20)
     } else {
         format!("{limit} bytes")
     };
-    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {limit}"))
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit}"))
 }
 
 #[cfg(test)]
@@ -81,13 +89,13 @@ mod tests {
         assert!(made.success());
         symlink("/dev/zero", path("zero")).unwrap();
         for name in ["pipe", "zero", "."] {
-            assert_eq!(read(&path(name), 1).unwrap_err().to_string(), "it is not a regular file", "{name}");
+            assert_eq!(read(&path(name), 1).unwrap_err().to_string(), "not a regular file", "{name}");
         }
         fs::write(path("file"), vec![b'x'; 1 << 20]).unwrap();
         symlink("file", path("link")).unwrap();
         assert_eq!(read(&path("link"), 1 << 20).unwrap().len(), 1 << 20);
         open_real(&path("link")).unwrap_err();
-        assert_eq!(read(&path("link"), (1 << 20) - 1).unwrap_err().to_string(), "it is larger than 1048575 bytes");
-        assert_eq!(read_up_to(io::repeat(0), 1 << 20).unwrap_err().to_string(), "it is larger than 1 MiB");
+        assert_eq!(read(&path("link"), (1 << 20) - 1).unwrap_err().to_string(), "larger than 1048575 bytes");
+        assert_eq!(read_up_to(io::repeat(0), 1 << 20).unwrap_err().to_string(), "larger than 1 MiB");
     }
 }

@@ -1,6 +1,6 @@
-//! Free-form JSON objects that callers hand to a target: `config` and client options.
+//! JSON objects whose keys the target defines: `config` and client options.
 //!
-//! They stay as the text they came as until a plugin reads them into a type of its own.
+//! They are kept as text, unchanged, until a plugin parses them into a type of its own.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-/// Declares a JSON object kept as text.
+/// Declares a JSON object that is kept as text.
 macro_rules! json_object {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -20,10 +20,10 @@ macro_rules! json_object {
         pub struct $name(Option<Box<RawValue>>);
 
         impl $name {
-            /// Writes a value as the object.
+            /// Serializes a value, such as a map or a struct.
             ///
             /// # Errors
-            /// `INVALID_PARAMETER_VALUE` where the value is not written as a JSON object.
+            /// `INVALID_PARAMETER_VALUE` if the value does not serialize to a JSON object.
             pub fn new(value: &impl Serialize) -> Result<Self> {
                 serde_json::value::to_raw_value(value)
                     .and_then(object)
@@ -31,25 +31,26 @@ macro_rules! json_object {
                     .map_err(|error| Error::invalid_parameter(format!(concat!("failed to write ", $what, ": {}"), error)))
             }
 
-            /// Whether nothing was given.
+            /// Returns true if the caller gave no object.
             pub fn is_empty(&self) -> bool {
                 self.0.is_none()
             }
 
-            /// The object as JSON text, `{}` where nothing was given.
+            /// Returns the object as JSON text; `{}` if the caller gave no object.
             pub fn as_str(&self) -> &str {
                 self.0.as_deref().map_or("{}", RawValue::get)
             }
 
-            /// Reads the object into a type of the plugin's.
+            /// Parses the object into a type of the plugin.
             ///
             /// # Errors
-            /// `INVALID_PARAMETER_VALUE`, with the key and what its value should be.
+            /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected
+            /// type.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 let reader = &mut serde_json::Deserializer::from_str(self.as_str());
                 serde_path_to_error::deserialize(reader).map_err(|error| {
-                    let wrong = in_words::<T>(self.as_str(), &error);
-                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), wrong))
+                    let fault = in_words::<T>(self.as_str(), &error);
+                    Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), fault))
                 })
             }
         }
@@ -67,7 +68,7 @@ macro_rules! json_object {
             }
         }
 
-        /// Shows no value: there may be a secret among them.
+        /// Shows the size only: a value may be a secret.
         impl fmt::Debug for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(formatter, concat!(stringify!($name), "({} bytes)"), self.as_str().len())
@@ -78,71 +79,89 @@ macro_rules! json_object {
 
 json_object! {
     /// The `config` argument of an operation: a JSON object whose keys the target defines.
+    ///
+    /// ```
+    /// use mlflow_deploy_plugin_api::Config;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Settings {
+    ///     replicas: u8,
+    /// }
+    ///
+    /// let config = Config::new(&serde_json::json!({"replicas": 2}))?;
+    /// assert_eq!(config.parse::<Settings>()?.replicas, 2);
+    ///
+    /// let error = Config::new(&serde_json::json!({"replicas": "two"}))?.parse::<Settings>().err().unwrap();
+    /// assert!(error.message().starts_with("failed to read the config: `replicas`: "));
+    /// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
+    /// ```
     Config, "the config"
 }
 
 json_object! {
     /// The options of one client, such as its host, token or timeouts: a JSON object whose keys the target defines.
     ///
-    /// They win over the environment, so two clients of one target can hold different credentials in one process.
+    /// They take precedence over the environment, so that two clients of one target can have different credentials in
+    /// one process. See [`Config`] for an example.
     ClientOptions, "the client options"
 }
 
-/// What is wrong with a value, and where: a user has written keys and values, and knows neither lines nor Rust's types.
+/// Describes a wrong value by its key and the expected type, without line numbers and names of Rust types.
 fn in_words<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
-    let said = error.inner().to_string();
-    let said = said.rsplit_once(" at line ").map_or(&*said, |(said, _line_and_column)| said);
-    let is_found = error.path().iter().next().is_some();
-    let place = if is_found { Some(error.path().to_string()) } else { wrong_key::<T>(object, said) };
-    let said = without_value(said);
-    let said = match said.rsplit_once("expected ") {
-        Some((before, kind)) => format!("{before}expected {}", kind_in_words(kind)),
-        None => said,
+    let message = error.inner().to_string();
+    let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _line_and_column)| message);
+    let has_path = error.path().iter().next().is_some();
+    let path = if has_path { Some(error.path().to_string()) } else { wrong_key::<T>(object, message) };
+    let message = without_value(message);
+    let message = match message.rsplit_once("expected ") {
+        Some((before, expected)) => format!("{before}expected {}", expected_type(expected)),
+        None => message,
     };
-    match place {
-        Some(place) => format!("`{place}`: {said}"),
-        None => said,
+    match path {
+        Some(path) => format!("`{path}`: {message}"),
+        None => message,
     }
 }
 
-/// The key of a wrong value, where serde has lost it, as it does in a flattened struct: by itself it is as wrong.
-fn wrong_key<T: DeserializeOwned>(object: &str, said: &str) -> Option<String> {
+/// Finds the key of a wrong value that serde does not report, as in a flattened struct: parses each member alone until
+/// the same error comes.
+fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String> {
     let entries: Map<String, Value> = serde_json::from_str(object).ok()?;
     entries.into_iter().find_map(|(key, value)| {
         let alone = Map::from_iter([(key.clone(), value)]);
         let error = serde_json::from_value::<T>(alone.into()).err()?;
-        (error.to_string() == said).then_some(key)
+        (error.to_string() == message).then_some(key)
     })
 }
 
-/// What serde says of a wrong value, without the value: it may be a secret in the wrong place.
-fn without_value(said: &str) -> String {
-    match (said.find(": string \""), said.rfind("\", expected")) {
-        (Some(start), Some(end)) if start < end => format!("{}: string{}", &said[..start], &said[end + 1..]),
-        _ => said.to_owned(),
+/// Returns serde's message without the wrong string: it may be a secret.
+fn without_value(message: &str) -> String {
+    match (message.find(": string \""), message.rfind("\", expected")) {
+        (Some(start), Some(end)) if start < end => format!("{}: string{}", &message[..start], &message[end + 1..]),
+        _ => message.to_owned(),
     }
 }
 
-/// What serde expects, where it names a type of Rust's.
-fn kind_in_words(kind: &str) -> Cow<'_, str> {
-    let (least, of) = kind.strip_prefix("a nonzero ").map_or((0, kind), |of| (1, of));
-    let greatest = match of {
+/// Describes the type that serde expects, without names of Rust types.
+fn expected_type(expected: &str) -> Cow<'_, str> {
+    let (min, type_name) = expected.strip_prefix("a nonzero ").map_or((0, expected), |name| (1, name));
+    let max = match type_name {
         "u8" => u8::MAX.into(),
         "u16" => u16::MAX.into(),
         "u32" => u32::MAX.into(),
         "u64" | "usize" => u64::MAX,
         "i8" | "i16" | "i32" | "i64" | "isize" => return "a whole number".into(),
         "f32" | "f64" => return "a number".into(),
-        _ if of.starts_with("struct ") => return "an object".into(),
-        _ => return kind.into(),
+        _ if type_name.starts_with("struct ") => return "an object".into(),
+        _ => return expected.into(),
     };
-    match greatest {
-        u64::MAX => format!("a whole number from {least}").into(),
-        _ => format!("a whole number from {least} to {greatest}").into(),
+    match max {
+        u64::MAX => format!("a whole number from {min}").into(),
+        _ => format!("a whole number from {min} to {max}").into(),
     }
 }
 
-/// Takes only a JSON object.
+/// Fails if the JSON is not an object.
 fn object(raw: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
     if raw.get().starts_with('{') { Ok(raw) } else { Err(serde_json::Error::custom("expected a JSON object")) }
 }
@@ -155,14 +174,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_kept_as_it_came() {
+    fn the_text_of_a_config_is_kept_unchanged() {
         let config: Config = serde_json::from_str(r#"{"big": 12345678901234567890.10}"#).unwrap();
         assert_eq!(config.as_str(), r#"{"big": 12345678901234567890.10}"#);
         assert_eq!(serde_json::to_string(&config).unwrap(), config.as_str());
     }
 
     #[test]
-    fn a_wrong_value_is_not_repeated() {
+    fn an_error_does_not_repeat_a_wrong_string() {
         let options = ClientOptions::new(&serde_json::json!({"headers": "Bearer \", expected s3cret"})).unwrap();
         let error = options.parse::<HashMap<String, u8>>().unwrap_err();
         let message =
@@ -171,33 +190,33 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_found_by_its_key() {
+    fn an_error_names_the_key_and_the_expected_type() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[expect(dead_code, reason = "they are only read from text")]
+        #[expect(dead_code, reason = "they are only deserialized")]
         struct Inner {
             least: NonZeroUsize,
             share: f64,
         }
-        let said = |inner: Value| {
+        let message = |inner: Value| {
             let config = Config::new(&serde_json::json!({"inner": [inner]})).unwrap();
             config.parse::<HashMap<String, Vec<Inner>>>().unwrap_err().message().to_owned()
         };
-        let least = said(serde_json::json!({"least": 0}));
+        let least = message(serde_json::json!({"least": 0}));
         assert_eq!(
             least,
             "failed to read the config: `inner[0].least`: invalid value: integer `0`, expected a whole number from 1"
         );
-        let share = said(serde_json::json!({"least": 1, "share": []}));
+        let share = message(serde_json::json!({"least": 1, "share": []}));
         assert!(share.ends_with("`inner[0].share`: invalid type: sequence, expected a number"), "{share}");
-        let none = said(serde_json::json!(true));
+        let none = message(serde_json::json!(true));
         assert!(none.ends_with("`inner[0]`: invalid type: boolean `true`, expected an object"), "{none}");
-        let other = said(serde_json::json!({"more": 1}));
+        let other = message(serde_json::json!({"more": 1}));
         assert!(other.ends_with("`inner[0].more`: unknown field `more`, expected `least` or `share`"), "{other}");
     }
 
     #[test]
-    fn a_key_that_serde_loses_is_found() {
+    fn an_error_in_a_flattened_struct_names_the_key() {
         #[derive(Debug, serde::Deserialize)]
         struct Outer {
             #[serde(flatten)]
@@ -213,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_object_will_do() {
+    fn json_that_is_not_an_object_fails() {
         let error = Config::new(&[1]).unwrap_err();
         assert_eq!(error.message(), "failed to write the config: expected a JSON object");
         assert!(serde_json::from_str::<Config>("null").unwrap().is_empty());

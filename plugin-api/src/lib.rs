@@ -6,6 +6,7 @@ pub mod call;
 mod chunks;
 mod client;
 pub mod contract;
+mod deadline;
 mod error;
 pub mod ffi;
 pub mod file;
@@ -15,6 +16,7 @@ mod operation;
 mod payload;
 mod redact;
 mod secret;
+pub mod sync;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -23,6 +25,7 @@ pub mod trust;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;
+pub use deadline::Deadline;
 pub use error::{Error, ErrorCode, HttpFailure, Result};
 pub use ffi::{at_exit, blocking, is_privileged, library_path};
 pub use json::{ClientOptions, Config};

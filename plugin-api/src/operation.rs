@@ -1,6 +1,6 @@
-//! The one list of operations.
+//! The list of operations.
 //!
-//! Adding an operation starts with a variant here; the compiler then asks for everything else.
+//! To add an operation, add a variant; the compiler reports every other place that needs a change.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,26 @@ use serde::{Deserialize, Serialize};
 /// Declares the operations once, in the order of the table's slots.
 macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
-        /// What a client can be asked to do.
+        /// An operation of a client.
+        ///
+        /// ```
+        /// use mlflow_deploy_plugin_api::Operation;
+        ///
+        /// let operation: Operation = "list_endpoints".parse()?;
+        /// assert_eq!(operation, Operation::ListEndpoints);
+        /// assert_eq!(operation.name(), "list_endpoints");
+        /// # Ok::<(), mlflow_deploy_plugin_api::UnknownOperation>(())
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
         pub enum Operation { $($(#[$doc])* $variant),* }
 
         impl Operation {
-            /// Every operation, in the order of the table's slots.
+            /// All operations, in the order of the table's slots.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// MLflow's name of the operation, such as `list_endpoints`.
+            /// Returns MLflow's name of the operation, such as `list_endpoints`.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
@@ -29,33 +38,33 @@ macro_rules! operations {
 }
 
 operations! {
-    /// Deploy a model under a name.
+    /// Deploys a model under a name.
     CreateDeployment = "create_deployment",
-    /// Replace a deployment's model, flavor or config.
+    /// Replaces a deployment's model, flavor or config.
     UpdateDeployment = "update_deployment",
-    /// Take a deployment down.
+    /// Deletes a deployment.
     DeleteDeployment = "delete_deployment",
-    /// Describe one deployment.
+    /// Describes one deployment.
     GetDeployment = "get_deployment",
-    /// Describe every deployment.
+    /// Describes every deployment.
     ListDeployments = "list_deployments",
-    /// Make an endpoint.
+    /// Creates an endpoint.
     CreateEndpoint = "create_endpoint",
-    /// Change an endpoint's config.
+    /// Changes an endpoint's config.
     UpdateEndpoint = "update_endpoint",
-    /// Remove an endpoint.
+    /// Deletes an endpoint.
     DeleteEndpoint = "delete_endpoint",
-    /// Describe one endpoint.
+    /// Describes one endpoint.
     GetEndpoint = "get_endpoint",
-    /// Describe every endpoint.
+    /// Describes every endpoint.
     ListEndpoints = "list_endpoints",
-    /// Ask a deployment or endpoint for predictions.
+    /// Returns predictions of a deployment or endpoint.
     Predict = "predict",
-    /// Ask for predictions that arrive in chunks.
+    /// Streams predictions of a deployment or endpoint.
     PredictStream = "predict_stream",
-    /// Ask for explanations of predictions.
+    /// Returns explanations of predictions.
     Explain = "explain",
-    /// Run an operation of the target's own, by name.
+    /// Runs an operation that only this target has, by name.
     Invoke = "invoke",
 }
 
@@ -77,13 +86,13 @@ impl FromStr for Operation {
     }
 }
 
-/// A name that is no operation of this version of the interface.
+/// The error of parsing a name that is not an [`Operation`] of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownOperation(String);
 
 impl fmt::Display for UnknownOperation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` is not an operation", self.0)
+        write!(formatter, "unknown operation `{}`", self.0)
     }
 }
 

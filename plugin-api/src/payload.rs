@@ -1,4 +1,4 @@
-//! What operations take and give back: bytes with the name of their format.
+//! The inputs and results of operations: bytes with a media type.
 
 use std::fmt;
 
@@ -7,13 +7,27 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// The media type of JSON, which is what a payload is unless it says otherwise.
+/// The media type of JSON, which is the default of a payload.
+///
+/// See [`Payload`] for an example.
 pub const JSON: &str = "application/json";
 
-/// Inputs or results: bytes and their media type.
+/// The inputs or the result of an operation: bytes and their media type.
 ///
-/// The bytes are forwarded, never decoded and encoded again on the way: CSV, Arrow, and the JSON that Python writes
-/// (with its `NaN`) arrive as they were sent.
+/// The bytes are forwarded unchanged: CSV, Arrow, and the JSON that Python writes (with `NaN`) arrive as they were
+/// sent.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{JSON, Payload};
+///
+/// let table = Payload::new("text/csv; charset=utf-8", "a,b\n1,2\n");
+/// assert_eq!((table.media_type().as_str(), table.is_json()), ("text/csv", false));
+///
+/// let record = Payload::from_json(&serde_json::json!({"name": "chat"}))?;
+/// assert_eq!((record.content_type(), record.bytes()), (JSON, br#"{"name":"chat"}"#.as_slice()));
+/// assert_eq!(record.json::<serde_json::Value>()?["name"], "chat");
+/// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
     pub(crate) content_type: String,
@@ -21,30 +35,30 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Bytes of the given media type.
+    /// Returns a payload of this media type.
     pub fn new(content_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self { content_type: content_type.into(), bytes: bytes.into() }
     }
 
-    /// Nothing: what an operation without a result gives back.
+    /// Returns a payload without bytes, for an operation without a result.
     pub fn empty() -> Self {
         Self::new(JSON, Vec::new())
     }
 
-    /// A value, written as JSON.
+    /// Serializes a value to JSON.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the value has no JSON form, such as a map whose keys are not strings.
+    /// `INVALID_PARAMETER_VALUE` if the value has no JSON form, such as a map whose keys are not strings.
     pub fn from_json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| Error::invalid_parameter(format!("failed to write the value as JSON: {error}")))?;
         Ok(Self::new(JSON, bytes))
     }
 
-    /// Reads the bytes as JSON. An empty payload reads as `null`.
+    /// Parses the bytes as JSON. An empty payload is parsed as `null`.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the bytes are not JSON or not of the type asked for.
+    /// `INVALID_PARAMETER_VALUE` if the bytes are not JSON, or do not have the form of `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let bytes = if self.bytes.is_empty() { b"null" } else { self.bytes.as_slice() };
         serde_json::from_slice(bytes).map_err(|error| {
@@ -52,28 +66,28 @@ impl Payload {
         })
     }
 
-    /// The media type, such as `application/json` or `text/csv`.
+    /// Returns the media type with its parameters, such as `text/csv; charset=utf-8`.
     pub fn content_type(&self) -> &str {
         &self.content_type
     }
 
-    /// The media type without its parameters, lower-case.
+    /// Returns the media type without its parameters, in lower case.
     pub fn media_type(&self) -> String {
         self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Whether the media type is JSON, or one of those that are written as JSON.
+    /// Returns true if the media type is `application/json` or ends with `+json`.
     pub fn is_json(&self) -> bool {
         let media_type = self.media_type();
         media_type == JSON || media_type.ends_with("+json")
     }
 
-    /// The bytes. Empty where an operation has nothing to say, such as a delete.
+    /// Returns the bytes. They are empty for an operation without a result, such as a delete.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The bytes, without a copy.
+    /// Returns the bytes without a copy.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -85,14 +99,14 @@ impl Default for Payload {
     }
 }
 
-/// Shows the format and the size; the bytes may be large, or private.
+/// Shows the media type and the size: the bytes may be large or private.
 impl fmt::Debug for Payload {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Payload({}, {} bytes)", self.content_type, self.bytes.len())
     }
 }
 
-/// The start of some bytes, as a person can read it in a message.
+/// Returns the start of the bytes as text, for a message.
 fn excerpt(bytes: &[u8]) -> String {
     const LONGEST: usize = 60;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned();

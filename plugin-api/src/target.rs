@@ -1,6 +1,7 @@
-//! Target URIs, by MLflow's rule: a scheme chooses the plugin, the rest is the plugin's to read.
+//! Target URIs, by MLflow's rule: the scheme selects the plugin, and the plugin interprets the rest.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,17 @@ use crate::{Error, Result};
 
 /// A target URI, such as `databricks`, `databricks://profile` or `http://localhost:5000`.
 ///
-/// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike there, a name without a scheme is lower-cased too.
+/// `Display` and `Debug` hide a password and the query.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::TargetUri;
+///
+/// let target: TargetUri = "databricks://my-profile".parse()?;
+/// assert_eq!((target.scheme(), target.suffix()), ("databricks", "my-profile"));
+/// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
+/// ```
+///
+/// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike there, a name without a scheme is also lower-cased.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetUri {
@@ -17,38 +28,39 @@ pub struct TargetUri {
 }
 
 impl TargetUri {
-    /// Reads a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL.
+    /// Parses a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where it is empty or has no name before the colon.
+    /// `INVALID_PARAMETER_VALUE` if it is empty or has no name before the colon.
     pub fn parse(uri: &str) -> Result<Self> {
         let name = split(uri).map_or(uri, |(scheme, _)| scheme);
         if name.is_empty() || name.starts_with([':', '/']) {
             return Err(Error::invalid_parameter(format!(
-                "`{}` is not a target URI: expected `target`, `target:/suffix` or `target://suffix`",
+                "invalid target URI `{}`: expected `target`, `target:/suffix` or `target://suffix`",
                 redacted(uri)
             )));
         }
         Ok(Self { uri: uri.to_owned(), scheme: name.to_lowercase() })
     }
 
-    /// The whole URI as it was given.
+    /// Returns the whole URI, unchanged.
     pub fn as_str(&self) -> &str {
         &self.uri
     }
 
-    /// The name that chooses the plugin, lower-case.
+    /// Returns the scheme, which selects the plugin, in lower case.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// What follows the scheme and its slashes, empty for a bare name.
+    /// Returns the part after the scheme and its slashes; empty for a bare name.
     pub fn suffix(&self) -> &str {
         split(&self.uri).map_or("", |(_, suffix)| suffix.trim_start_matches('/'))
     }
 }
 
-/// Scheme and rest, where there is a scheme by RFC 3986: a letter, then letters, digits, `+`, `-` or `.`.
+/// Splits a URI into its scheme and the rest. A scheme, by RFC 3986, is a letter, then letters, digits, `+`, `-` or
+/// `.`.
 fn split(uri: &str) -> Option<(&str, &str)> {
     uri.split_once(':').filter(|(scheme, _)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -56,7 +68,7 @@ fn split(uri: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Without the user and password that it may have: what is displayed may be logged.
+/// Hides user, password, query and fragment: displayed text may be logged.
 impl fmt::Display for TargetUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&redacted(&self.uri))
@@ -69,8 +81,7 @@ impl fmt::Debug for TargetUri {
     }
 }
 
-/// A URI without its query, its fragment, and whatever stands before its last `@`: that may be a password, however badly
-/// it is written.
+/// Returns a URI without its query, its fragment, and the part before its last `@`, which may be a malformed password.
 fn redacted(uri: &str) -> String {
     let uri = &uri[..uri.find(['?', '#']).unwrap_or(uri.len())];
     let (scheme, rest) = uri.split_once(':').map_or(("", uri), |(scheme, _)| uri.split_at(scheme.len() + 1));
@@ -80,6 +91,14 @@ fn redacted(uri: &str) -> String {
             format!("{scheme}{slashes}<redacted>@{host}")
         }
         None => uri.to_owned(),
+    }
+}
+
+impl FromStr for TargetUri {
+    type Err = Error;
+
+    fn from_str(uri: &str) -> Result<Self> {
+        Self::parse(uri)
     }
 }
 
@@ -102,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schemes_and_suffixes_are_mlflow_s() {
+    fn schemes_and_suffixes_are_those_of_mlflow() {
         for (uri, scheme, suffix) in [
             ("databricks", "databricks", ""),
             ("Databricks", "databricks", ""),
@@ -135,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_target() {
+    fn a_uri_without_a_name_fails() {
         for uri in ["", ":", "://x", "/path"] {
             let error = TargetUri::parse(uri).unwrap_err();
-            assert!(error.message().starts_with(&format!("`{uri}` is not a target URI")), "{error}");
+            assert!(error.message().starts_with(&format!("invalid target URI `{uri}`")), "{error}");
         }
     }
 }

@@ -1,45 +1,70 @@
-//! Drives a plugin through its table in one process, without loading a library.
+//! Calls a plugin through its table in one process, without loading a library.
 //!
-//! [`raw`] is for those who prove a library right: it loads one, and makes calls that no host would make.
+//! A test makes the same call [natively](natively()) and through the boundary, and compares the results. No library is
+//! loaded, so tools that cannot follow `dlopen`, such as Miri, check all of it. [`raw`] loads a library and makes calls
+//! that a host does not make; conformance tests use it.
 //!
-//! The same calls can so be made natively and through the boundary, and their answers compared. Nothing is loaded, so
-//! tools that cannot follow `dlopen`, such as Miri, see all of it.
+//! ```
+//! # use mlflow_deploy_plugin_api::args::Predict;
+//! # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, Result, TargetUri};
+//! # struct Echo;
+//! # impl DeploymentClient for Echo {
+//! #     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> { Ok(Echo) }
+//! #     async fn predict(&self, request: Predict) -> Result<Payload> { Ok(request.inputs) }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! use mlflow_deploy_plugin_api::{plugin, testing};
+//!
+//! let plugin = plugin! { client: Echo, name: "echo", schemes: ["echo"], operations: [predict] };
+//! let (remote, events) = testing::start(&plugin)?;
+//! let client = remote.open(&"echo".parse()?, &ClientOptions::default(), None).await?;
+//! let request = Predict::endpoint("any", Payload::new("text/plain", "hello"));
+//! let (native, _chunks) = testing::natively(&Echo, request.clone()).await;
+//! assert_eq!(client.call(request, None).await?, native?);
+//! assert!(events.all().is_empty());
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
-/// Loads a library and calls its table with anything at all, to see what it does.
+/// Loads a library and calls its table with valid and invalid arguments, and records everything that it does.
 ///
-/// The functions are safe to write and run code that nobody vouches for: what they load may do anything to the process.
-/// Call them in one that may be lost.
+/// A library under test may break any rule. The functions that load one or trust its table are `unsafe`: call them in a
+/// process that may be lost.
 pub mod raw {
     pub use crate::ffi::raw::{
-        Bytes, Call, Chunk, Driver, Entered, Event, HostShape, Library, Reply, Request, TableFacts, in_fork,
+        Bytes, Chunk, Driver, Entered, HostShape, Library, RecordedCall, RecordedEvent, Reply, Request, TableFacts,
+        in_fork,
     };
 }
 
 use crate::args::Arguments;
 use crate::call::{Event, Level};
 use crate::ffi::{Plugin, RemotePlugin};
-use crate::{Chunks, DeploymentClient, Payload, Result};
+use crate::{Chunks, DeploymentClient, Payload, Result, sync};
 
-/// What a plugin said beside its replies: the call, or 0, how much it matters, and the message.
+/// The events of a plugin: for each the call or 0, the severity, and the event.
+///
+/// See the [module](self) for an example.
 #[derive(Clone, Default)]
 pub struct Events(Arc<Mutex<Vec<(u64, Level, Event)>>>);
 
 impl Events {
-    /// All events so far, in the order in which they came.
+    /// Returns all events so far, in the order of their arrival.
     pub fn all(&self) -> Vec<(u64, Level, Event)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        sync::lock(&self.0).clone()
     }
 
-    /// A listener that notes events here.
+    /// Returns a listener that records events here.
     pub fn listener(&self) -> impl Fn(u64, Level, Event) + Send + Sync + 'static {
         let events = Arc::clone(&self.0);
         move |call, level, event| {
-            events.lock().unwrap_or_else(PoisonError::into_inner).push((call, level, event));
+            sync::lock(&events).push((call, level, event));
         }
     }
 }
@@ -50,23 +75,25 @@ impl fmt::Debug for Events {
     }
 }
 
-/// Makes an instance of a plugin of this process, and a list of what it will say.
+/// Starts an instance of a plugin in this process. Returns it with the list of its events.
+///
+/// See the [module](self) for an example.
 ///
 /// # Errors
-/// `PLUGIN_LOAD_FAILED` where the plugin's `init` fails.
+/// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
 pub fn start(plugin: &Plugin) -> Result<(RemotePlugin, Events)> {
     let events = Events::default();
     Ok((plugin.start(events.listener())?, events))
 }
 
-/// Runs an operation natively; gives the answer, and the chunks that it sent on the way.
+/// Runs an operation natively, without the boundary. Returns the result and the chunks that it sent.
 pub async fn natively<C: DeploymentClient, A: Arguments>(client: &C, arguments: A) -> (Result<Payload>, Vec<Payload>) {
     let sent = Arc::<Mutex<Vec<Payload>>>::default();
     let sink = Arc::clone(&sent);
-    let emit = move |chunk| sink.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+    let emit = move |chunk| sync::lock(&sink).push(chunk);
     let mut chunks = Chunks::new(emit, Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
     let answer = arguments.answer(client, &mut chunks).await;
     drop(chunks);
-    let sent = std::mem::take(&mut *sent.lock().unwrap_or_else(PoisonError::into_inner));
+    let sent = std::mem::take(&mut *sync::lock(&sent));
     (answer, sent)
 }

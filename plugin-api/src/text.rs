@@ -1,7 +1,7 @@
-//! Text that others wrote, made safe to show: what reaches a terminal or a field of one line goes through this module.
+//! Escapes text of others for a terminal or a field of one line.
 //!
-//! Characters that command a terminal, reorder what it shows, or cannot be seen are written as `\u{202e}`. It never
-//! changes what a program reads: bytes that leave for a file or a pipe are the caller's to pass on as they are.
+//! Characters that control a terminal, reorder its text, or are invisible are written as `\u{202e}`. Do not use this
+//! for text that a program reads: pass bytes for a file or a pipe on unchanged.
 //!
 //! | kind | characters | shown |
 //! |---|---|---|
@@ -9,14 +9,14 @@
 //! | direction | U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069 | escaped |
 //! | separators | U+2028, U+2029 | escaped |
 //! | invisible | U+200B, U+2060, U+FEFF, soft hyphen, fillers, tag characters, noncharacters | escaped |
-//! | joiners | U+200C, U+200D | kept between two characters outside of ASCII, as in emoji and Persian; else escaped |
-//! | variation selectors | U+FE00 to U+FE0F | kept after a character outside of ASCII; else escaped |
-//! | combining marks, private use | | kept: they can be seen |
+//! | joiners | U+200C, U+200D | kept between two non-ASCII characters, as in emoji and Persian; otherwise escaped |
+//! | variation selectors | U+FE00 to U+FE0F | kept after a non-ASCII character; otherwise escaped |
+//! | combining marks, private use | | kept: they are visible |
 
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Returns the text as one line: line ends and tabs are escaped too.
+/// Returns the text as one line: line ends and tabs are escaped as well.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::text;
@@ -43,7 +43,7 @@ pub fn block(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter.escape_default().to_string(), is_layout)
 }
 
-/// As [`block`], for bytes: those that are not UTF-8 are written as `\xff`.
+/// As [`block`], for bytes: bytes that are not UTF-8 are written as `\xff`.
 pub fn block_of_bytes(bytes: &[u8]) -> String {
     bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
         shown += &block(chunk.valid());
@@ -51,8 +51,8 @@ pub fn block_of_bytes(bytes: &[u8]) -> String {
     })
 }
 
-/// Returns a message as a [`block`] whose lines after the first are indented, so that none of them looks like a message
-/// of its own.
+/// Returns a message as a [`block`]. Lines after the first are indented, so that they do not look like separate
+/// messages.
 pub fn message(text: &str) -> String {
     block(text.trim_end()).replace('\n', "\n  ")
 }
@@ -60,7 +60,8 @@ pub fn message(text: &str) -> String {
 /// Returns a JSON text with the same meaning, in which the characters that [`block`] escapes are written as `\u202e`.
 pub fn json(text: &str) -> Cow<'_, str> {
     let escape = |letter: char| match letter {
-        // A raw one is white space between two tokens, and would lead a terminal back to the start of its line.
+        // An unescaped one is white space between two tokens, and would move a terminal's cursor to the start of the
+        // line.
         '\r' => " ".to_owned(),
         letter => {
             letter.encode_utf16(&mut [0; 2]).iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
@@ -69,54 +70,54 @@ pub fn json(text: &str) -> Cow<'_, str> {
     escaped(text, escape, |letter| matches!(letter, '\n' | '\t'))
 }
 
-/// Replaces what cannot be shown as it is, except for what `is_kept`.
+/// Escapes every character that is not safe to show, unless `is_kept` returns true for it.
 fn escaped(text: &str, escape: impl Fn(char) -> String, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let needs_care = |letter: char| !is_kept(letter) && !matches!(kind(letter), Kind::Ascii | Kind::Other);
+    let needs_care = |letter: char| !is_kept(letter) && !matches!(char_kind(letter), CharKind::Ascii | CharKind::Other);
     let Some(first) = text.find(needs_care) else { return Cow::Borrowed(text) };
-    // The character before the first one decides whether it may join.
+    // The previous character decides if a joiner is kept.
     let start = text[..first].char_indices().next_back().map_or(0, |(start, _)| start);
     let mut shown = text[..start].to_owned();
-    let (mut before, mut letters) = (Kind::Ascii, text[start..].chars().peekable());
+    let (mut before, mut letters) = (CharKind::Ascii, text[start..].chars().peekable());
     while let Some(letter) = letters.next() {
-        let this = kind(letter);
-        let after = letters.peek().map_or(Kind::Ascii, |after| kind(*after));
+        let this = char_kind(letter);
+        let after = letters.peek().map_or(CharKind::Ascii, |after| char_kind(*after));
         let is_shown = match this {
-            Kind::Ascii | Kind::Other => true,
-            Kind::Hidden => is_kept(letter),
-            Kind::Joiner => matches!(before, Kind::Other | Kind::Selector) && after == Kind::Other,
-            Kind::Selector => before == Kind::Other,
+            CharKind::Ascii | CharKind::Other => true,
+            CharKind::Hidden => is_kept(letter),
+            CharKind::Joiner => matches!(before, CharKind::Other | CharKind::Selector) && after == CharKind::Other,
+            CharKind::Selector => before == CharKind::Other,
         };
         if is_shown {
             shown.push(letter);
         } else {
             shown += &escape(letter);
         }
-        before = if is_shown { this } else { Kind::Hidden };
+        before = if is_shown { this } else { CharKind::Hidden };
     }
     Cow::Owned(shown)
 }
 
-/// How a character is treated.
+/// The treatment of a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Shown as it is; nothing joins it.
+enum CharKind {
+    /// Shown unchanged; a joiner beside it is escaped.
     Ascii,
-    /// Cannot be seen, or moves what can.
+    /// Escaped: invisible, or it moves other text.
     Hidden,
-    /// Joins its neighbours.
+    /// Joins its neighbors.
     Joiner,
-    /// Shown as it is.
+    /// Shown unchanged.
     Other,
-    /// Chooses the shape of the character before it.
+    /// Selects the shape of the previous character.
     Selector,
 }
 
-fn kind(letter: char) -> Kind {
+fn char_kind(letter: char) -> CharKind {
     match letter {
-        ' '..='~' => Kind::Ascii,
-        '\u{200c}' | '\u{200d}' => Kind::Joiner,
-        '\u{fe00}'..='\u{fe0f}' => Kind::Selector,
-        // Unicode's `Default_Ignorable_Code_Point`, and what separates lines or annotates.
+        ' '..='~' => CharKind::Ascii,
+        '\u{200c}' | '\u{200d}' => CharKind::Joiner,
+        '\u{fe00}'..='\u{fe0f}' => CharKind::Selector,
+        // Unicode's `Default_Ignorable_Code_Point`, separators of lines, and annotation characters.
         '\u{ad}'
         | '\u{34f}'
         | '\u{61c}'
@@ -137,9 +138,9 @@ fn kind(letter: char) -> Kind {
         | '\u{fff0}'..='\u{fffb}'
         | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}' => Kind::Hidden,
-        letter if letter.is_control() || u32::from(letter) & 0xfffe == 0xfffe => Kind::Hidden,
-        _ => Kind::Other,
+        | '\u{e0000}'..='\u{e0fff}' => CharKind::Hidden,
+        letter if letter.is_control() || u32::from(letter) & 0xfffe == 0xfffe => CharKind::Hidden,
+        _ => CharKind::Other,
     }
 }
 
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_commands_reorders_or_hides_is_escaped_everywhere() {
+    fn control_direction_and_invisible_characters_are_escaped() {
         let hidden = "\u{0}\u{7}\u{1b}\u{7f}\u{80}\u{9b}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\
                       \u{2060}\u{2066}\u{2069}\u{3164}\u{feff}\u{fffe}\u{ffff}\u{1ffff}\u{e0001}\u{e007f}\u{e0100}";
         for letter in hidden.chars() {
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn joiners_are_kept_only_where_they_join() {
+    fn a_joiner_is_kept_only_between_non_ascii_characters() {
         for kept in ["👩\u{200d}🚀", "❤\u{fe0f}\u{200d}🔥", "می\u{200c}خواهم", "e\u{301}", "क्\u{200d}ष", "日本"]
         {
             assert_eq!(line(kept), kept);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_kept_only_where_they_are_meant() {
+    fn only_block_and_message_keep_line_ends() {
         assert_eq!(line("a\r\n\tb"), r"a\r\n\tb");
         assert_eq!(block("a\r\n\tb\rc"), "a\n\tb\\rc");
         assert_eq!(message("no\nerror: forged\r\nerror: again\n"), "no\n  error: forged\n  error: again");

@@ -1,4 +1,4 @@
-//! A target that answers what it is asked, and all that a plugin is: a client, and the line that exports it.
+//! A target that returns its inputs. A complete plugin: a client, and the macro that exports it.
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo
@@ -19,7 +19,7 @@ impl DeploymentClient for Echo {
     }
 
     fn target_help() -> String {
-        "# echo\n\nAnswers what it is asked. Its one endpoint is `echo`.\n".to_owned()
+        "# echo\n\nReturns its inputs. Its only endpoint is `echo`.\n".to_owned()
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
@@ -31,7 +31,7 @@ impl DeploymentClient for Echo {
             "echo" => Ok(Payload::new(JSON, r#"{"name":"echo"}"#)),
             other => Err(Error::new(
                 ErrorCode::RESOURCE_DOES_NOT_EXIST,
-                format!("no endpoint `{other}`: the only one is `echo`"),
+                format!("unknown endpoint `{other}`: expected `echo`"),
             )),
         }
     }
@@ -54,5 +54,5 @@ export_plugin! {
     name: "echo",
     schemes: ["echo"],
     operations: [list_endpoints, get_endpoint, predict, predict_stream, target_help],
-    manifest: r#"{"description": "answers what it is asked", "accepts": ["application/json", "text/csv", "text/plain"]}"#,
+    manifest: r#"{"description": "returns its inputs", "accepts": ["application/json", "text/csv", "text/plain"]}"#,
 }

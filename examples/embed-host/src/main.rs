@@ -1,4 +1,4 @@
-//! Asks an endpoint of a deployment target: `embed-host [--blocking] TARGET ENDPOINT < inputs.json`.
+//! Sends inputs to an endpoint of a deployment target: `embed-host [--blocking] TARGET ENDPOINT < inputs.json`.
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo -p mlflow-deploy-example-embed-host
@@ -12,16 +12,16 @@ use std::process::ExitCode;
 use mlflow_deploy::args::Predict;
 use mlflow_deploy::{Error, JSON, Payload, blocking, get_deploy_client};
 
-/// All that it takes: a client of the target, and a question.
-async fn ask(target: &str, question: Predict) -> Result<Payload, Error> {
+/// Opens a client of the target and sends the inputs.
+async fn predict(target: &str, request: Predict) -> Result<Payload, Error> {
     let client = get_deploy_client(Some(target)).await?;
-    Ok(client.predict(question).await?)
+    Ok(client.predict(request).await?)
 }
 
-/// The same without `async`; it may be called anywhere, a runtime's thread included.
-fn ask_blocking(target: &str, question: Predict) -> Result<Payload, Error> {
+/// As [`predict`], without `async`. It may also be called on a thread of an async runtime.
+fn predict_blocking(target: &str, request: Predict) -> Result<Payload, Error> {
     let client = blocking::get_deploy_client(Some(target))?;
-    Ok(client.predict(question)?)
+    Ok(client.predict(request)?)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,12 +35,11 @@ async fn main() -> io::Result<ExitCode> {
     };
     let mut inputs = Vec::new();
     io::stdin().read_to_end(&mut inputs)?;
-    let (endpoint, inputs) = (Some(endpoint.clone()), Payload::new(JSON, inputs));
-    let question = Predict { endpoint, inputs, ..Predict::default() };
-    let answer = if is_blocking { ask_blocking(target, question) } else { ask(target, question).await };
-    match answer {
-        Ok(answer) => {
-            io::stdout().write_all(answer.bytes())?;
+    let request = Predict::endpoint(endpoint, Payload::new(JSON, inputs));
+    let result = if is_blocking { predict_blocking(target, request) } else { predict(target, request).await };
+    match result {
+        Ok(predictions) => {
+            io::stdout().write_all(predictions.bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

@@ -1,10 +1,10 @@
-//! The table itself: what a plugin gives the host, what the host gives a plugin, and the slices between them.
+//! The layouts of the boundary: the plugin's table, the host's callbacks, requests and slices.
 //!
-//! These layouts are the contract. `include/mlflow_deploy_plugin.h` says the same in C, and a test holds the two equal.
-//! Both structs grow at their end only; a reader copies `min(size)` bytes over zeroes, so that what the other side
-//! does not know reads as NULL.
-#![expect(clippy::exhaustive_structs, reason = "their layout is the contract")]
-#![expect(missing_debug_implementations, reason = "abi_stable's derive makes helper structs without it")]
+//! These layouts are the contract. `include/mlflow_deploy_plugin.h` declares them in C, and a test compares the two.
+//! Both tables grow at their end only. A reader copies the bytes that both sides know over zeroes, so that a member
+//! that the other side does not know is NULL.
+#![expect(clippy::exhaustive_structs, reason = "the layout is the contract")]
+#![expect(missing_debug_implementations, reason = "abi_stable's derive generates structs without it")]
 
 use std::ffi::c_void;
 
@@ -14,117 +14,118 @@ use abi_stable::sabi_types::VersionStrings;
 
 use crate::Operation;
 
-/// The version of the contract. It changes only when old plugins could no longer be understood.
+/// The version of the contract. It changes only if hosts can no longer load older plugins.
 pub const ABI: u32 = 1;
 
-/// Status of a reply that carries a result.
+/// The status of a reply with a result.
 pub const STATUS_OK: u32 = 0;
-/// Status of a reply that carries an error.
+/// The status of a reply with an error.
 pub const STATUS_ERROR: u32 = 1;
 
-/// The function that a library exports to be a plugin: `const PluginTable *mlflow_deploy_plugin_v1(void)`.
+/// The name of the function that a plugin exports: `const PluginTable *mlflow_deploy_plugin_v1(void)`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"mlflow_deploy_plugin_v1";
 
-/// Bytes lent for the duration of one function. `{NULL, 0}` is empty; `{NULL, n}` is a fault.
+/// Bytes that are borrowed for one function call. `{NULL, 0}` is empty; `{NULL, n}` is invalid.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct AbiSlice {
     /// The first byte.
     pub ptr: *const u8,
-    /// How many there are.
+    /// The number of bytes.
     pub len: usize,
 }
 
-/// The arguments of one call, lent for the duration of the slot.
+/// The arguments of one call, borrowed until the slot returns.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct AbiRequest {
-    /// The size of this struct in bytes, as its writer knows it.
+    /// The size of this struct in bytes, in its writer's version.
     pub size: u32,
-    /// How many chunks may be sent before `credit` allows more; 0 for a plain call.
+    /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
     pub credit: u32,
-    /// What is left of the caller's deadline, in milliseconds; 0 for none.
+    /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,
     /// The arguments: a JSON object.
     pub head: AbiSlice,
-    /// The inputs, in the format that `content_type` in the head names.
+    /// The inputs, of the media type in the head's `content_type`.
     pub body: AbiSlice,
 }
 
-/// What the host gives a plugin. Every function only enqueues and wakes, and may be called from any thread.
+/// The callbacks of the host. Every function only enqueues and wakes, and may be called from any thread.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 #[sabi(kind(Prefix(prefix_ref = HostApiRef, prefix_fields = HostApiPrefix)), missing_field(option))]
 pub struct HostApi {
-    /// The size of this struct in bytes, as the host knows it.
+    /// The size of this struct in bytes, in the host's version.
     pub size: u32,
-    /// The version of the contract that the host speaks.
+    /// The version of the contract that the host follows.
     pub abi: u32,
-    /// To be passed back with every call.
+    /// The first argument of every callback.
     pub ctx: *mut c_void,
-    /// Ends a call: exactly once for each, also after `cancel`. A part may have 512 MiB; a larger one is not taken, and its
-    /// caller is told so.
+    /// Ends a call: exactly once for each call, also after `cancel`. Head and body may have 512 MiB each; a larger
+    /// reply becomes an error for the caller.
     pub reply: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
-    /// Hands over one chunk of a stream, against one unit of credit. It may be as large as a reply.
+    /// Sends one chunk of a stream, for one unit of credit. The limits of `reply` apply.
     pub chunk: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice)>,
-    /// Says something beside the replies; `call` is 0 where no call is concerned.
+    /// Sends an event; `call` is 0 if the event belongs to no call.
     #[sabi(last_prefix_field)]
     pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice)>,
-    /// Gives the plugin an instance of its own library in another process; NULL where the host has no way to.
+    /// Gives the plugin an instance of its own library in another process; NULL if the host cannot.
     ///
-    /// `host` is the [`HostApi`] that the instance answers to; it lives as long as the process. `table` is a
-    /// [`PluginTable`] whose `size` the plugin has set: the host fills it, up to that size. Its functions are called
-    /// with what is returned, as the host calls the functions of the plugin; its `init` is NULL. The process is started
-    /// by the first call. A call whose process ends is replied to with `PLUGIN_CRASHED`, and the next one starts the
-    /// process anew. `shutdown` ends the process, and nothing is called with what was returned afterwards.
+    /// `host` is the [`HostApi`] that receives the replies of the instance; it lives as long as the process. `table` is a
+    /// [`PluginTable`] whose `size` the plugin has set; the host fills it up to that size. The plugin calls its functions
+    /// with the returned pointer, as the host calls the functions of the plugin; its `init` is NULL. The first call starts
+    /// the process. A call whose process ends gets `PLUGIN_CRASHED` as its reply, and the next call restarts the process.
+    /// `shutdown` ends the process; the returned pointer must not be used afterwards.
     pub isolate: Option<unsafe extern "C" fn(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void>,
 }
 
-/// A slot that answers an operation of a client through `reply`.
+/// A slot for an operation of a client. The result comes through `reply`.
 pub type OperationSlot = unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest);
 
 /// Declares the table with one slot per operation, in the order of [`Operation::ALL`].
 macro_rules! plugin_table {
     ($($slot:ident = $operation:ident),* ; $last:ident = $last_operation:ident) => {
-        /// What a plugin gives the host. NULL slots are operations that it does not support.
+        /// The functions of a plugin. A NULL slot is an unsupported operation.
         ///
-        /// Any function may be called from any thread; none blocks and none unwinds. Client and call ids are the
-        /// host's, never zero and never used twice.
+        /// Every function may be called from any thread, does not block, and does not unwind. The host chooses the ids
+        /// of clients and calls; an id is never zero and never used twice.
         #[repr(C)]
         #[derive(StableAbi, Clone, Copy, Debug)]
         #[sabi(kind(Prefix(prefix_ref = PluginTableRef, prefix_fields = PluginTablePrefix)), missing_field(option))]
         #[sabi(phantom_field(host_api: HostApiRef))]
         #[sabi(phantom_field(request: AbiRequest))]
-                pub struct PluginTable {
-            /// The size of this struct in bytes, as the plugin knows it.
+        pub struct PluginTable {
+            /// The size of this struct in bytes, in the plugin's version.
             pub size: u32,
-            /// The version of the contract that the plugin speaks.
+            /// The version of the contract that the plugin follows.
             pub abi: u32,
-            /// Makes an instance of the plugin, a fresh one per call; NULL where that failed. `host` is a [`HostApi`],
-            /// untyped because it grows: the layout check sees it through the table's phantom field.
+            /// Creates a new instance of the plugin; NULL if that fails. `host` is a [`HostApi`], untyped because it
+            /// grows: the layout check sees it through the table's phantom field.
             pub init: Option<unsafe extern "C" fn(host: *const c_void) -> *mut c_void>,
-            /// Ends an instance: answers when its calls are answered and its clients closed.
+            /// Ends an instance. Replies when all calls have their replies and all clients are closed.
             pub shutdown: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
-            /// Makes a client. The head is `{"target_uri":…, "options":{…}}`. A failed open leaves nothing to close.
+            /// Opens a client. The head is `{"target_uri":…, "options":{…}}`. A client that failed to open is not
+            /// closed.
             pub open:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
-            /// Ends a client. The host has cancelled what was pending and enters no slot of the client afterwards.
+            /// Closes a client. The host has cancelled its pending calls, and enters no slot of the client afterwards.
             pub close: Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64)>,
-            /// Gives a call up. Its reply still comes. One that is answered already is left alone.
+            /// Cancels a call. Its reply still comes. Has no effect if the call has its reply.
             pub cancel: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
-            /// Allows a stream this many more chunks.
+            /// Allows a stream to send this many more chunks.
             pub credit: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, chunks: u32)>,
-            /// Answers with a text that tells a user how to use the target.
+            /// Replies with the help of the target, for users.
             pub target_help:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, request: *const AbiRequest)>,
-            /// Serves a model on this machine until cancelled; a chunk says when it is ready.
+            /// Serves a model on this machine until it is cancelled. Sends a chunk when the server is ready.
             pub run_local: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, request: *const AbiRequest)>,
             $(
-                #[doc = concat!("Answers `", stringify!($slot), "`.")]
+                #[doc = concat!("Runs `", stringify!($slot), "`.")]
                 pub $slot:
                     Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
             )*
-            #[doc = concat!("Answers `", stringify!($last), "`.")]
+            #[doc = concat!("Runs `", stringify!($last), "`.")]
             #[sabi(last_prefix_field)]
             pub $last:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
@@ -151,7 +152,7 @@ macro_rules! plugin_table {
                 }
             };
 
-            /// The slot of an operation; `None` where the plugin does not support it.
+            /// Returns the slot of an operation; `None` if the plugin does not support the operation.
             pub fn slot(&self, operation: Operation) -> Option<OperationSlot> {
                 match operation {
                     $(Operation::$operation => self.$slot,)*
@@ -187,68 +188,67 @@ impl RootModule for PluginTableRef {
 }
 
 impl AbiSlice {
-    /// No bytes.
+    /// The empty slice.
     pub const EMPTY: Self = Self { ptr: std::ptr::null(), len: 0 };
 
-    /// Lends bytes for as long as the function that they are passed to runs.
+    /// Returns a slice for a function that borrows the bytes until it returns.
     pub fn lend(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
-    /// Copies the bytes; `None` where the slice is the faulty `{NULL, n}`.
+    /// Copies the bytes; `None` if the slice is the invalid `{NULL, n}`.
     ///
     /// # Safety
-    /// Whoever made the slice promises that `ptr` is NULL or has `len` readable bytes until this returns.
+    /// `ptr` is NULL, or `len` bytes are readable there until this returns.
     pub unsafe fn copy(self) -> Option<Vec<u8>> {
-        // SAFETY: the maker's promise is passed on as it is.
+        // SAFETY: the caller promises that the bytes are readable.
         unsafe { self.bytes() }.map(<[u8]>::to_vec)
     }
 
-    /// The bytes themselves; `None` where the slice is the faulty `{NULL, n}`.
+    /// Borrows the bytes; `None` if the slice is the invalid `{NULL, n}`.
     ///
     /// # Safety
-    /// Whoever made the slice promises that `ptr` is NULL or has `len` readable bytes for as long as it is borrowed.
+    /// `ptr` is NULL, or `len` bytes are readable there while the slice is borrowed.
     pub(super) unsafe fn bytes(&self) -> Option<&[u8]> {
-        // More than half of the address space is no slice either.
+        // A slice of more than half of the address space is invalid as well.
         let is_impossible = isize::try_from(self.len).is_err();
         match (self.ptr.is_null() || is_impossible, self.len) {
             (_, 0) => Some(&[]),
             (true, _) => None,
-            // SAFETY: the caller of this function has the maker's promise of `len` readable bytes.
+            // SAFETY: the caller promises `len` readable bytes.
             (false, len) => Some(unsafe { std::slice::from_raw_parts(self.ptr, len) }),
         }
     }
 }
 
-/// A struct that starts with its own size and grows at its end, where zeroes mean "not there".
+/// A struct that starts with its own size and grows at its end. A member of zeroes is absent.
 ///
 /// # Safety
 /// The implementor is `repr(C)`, starts with a `u32` that holds its size in bytes, and is valid when all zero.
 pub(crate) unsafe trait Growing: Copy {
-    /// The smallest size that any version of the struct has had.
+    /// The minimum size of a valid struct, in bytes.
     const SMALLEST: usize;
 
-    /// Copies as many bytes as both sides know over zeroes; `None` where the pointer is NULL or the size too small.
+    /// Copies the bytes that both sides know over zeroes; `None` if the pointer is NULL or the size is too small.
     ///
     /// # Safety
-    /// Whoever made the struct promises that `source` is NULL, or aligned and readable for as many bytes as the size
-    /// at its start says.
+    /// `source` is NULL, or it is aligned, starts with its size, and has that many readable bytes.
     unsafe fn copy_known(source: *const Self) -> Option<Self> {
         if source.is_null() {
             return None;
         }
-        // SAFETY: not NULL, so the maker promised at least the four bytes of the size.
+        // SAFETY: not NULL, so the caller promises at least the four bytes of the size.
         let size = unsafe { source.cast::<u32>().read() } as usize;
         if size < Self::SMALLEST {
             return None;
         }
         let mut known = std::mem::MaybeUninit::<Self>::zeroed();
         let target = known.as_mut_ptr().cast::<u8>();
-        // Half a pointer is none.
+        // Copies whole pointers only.
         let shared = size.min(size_of::<Self>()) / size_of::<usize>() * size_of::<usize>();
-        // SAFETY: the maker promised `size` readable bytes, and `known` has room for its own size.
+        // SAFETY: the caller promises `size` readable bytes, and `known` has room for its own size.
         unsafe { std::ptr::copy_nonoverlapping(source.cast::<u8>(), target, shared) };
-        // SAFETY: the implementor of this trait promised that zeroes are valid, and the rest is the maker's struct.
+        // SAFETY: the implementor of this trait promises that zeroes are valid; the other bytes are of a valid struct.
         Some(unsafe { known.assume_init() })
     }
 }

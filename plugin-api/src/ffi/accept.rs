@@ -1,4 +1,4 @@
-//! Takes the table out of a loaded library, and checks it before a function of it is called.
+//! Reads the table of a loaded library, and checks it before any of its functions is called.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_void};
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use super::abi::{ABI, ENTRY_SYMBOL, Growing, PluginTable, PluginTableRef};
 
-/// Why a library's table was not taken.
+/// The reason why a library's table was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TableError {
-    /// The table speaks another version of the contract.
+    /// The table follows another version of the contract.
     Abi {
         /// The plugin's version.
         plugin: u32,
         /// The host's version.
         host: u32,
     },
-    /// A Rust plugin whose table is laid out differently; the fragment says where they first differ.
+    /// The plugin is written in Rust and its table has another layout; the text names the first difference.
     Layout(String),
-    /// A function that every plugin must have is NULL.
+    /// A required function is NULL.
     MissingFunction(Cow<'static, str>),
-    /// The library has no way in: it exports no symbol that gives a table.
+    /// The library does not export the function that returns the table.
     NoEntry,
-    /// The way in gave no table, or one that is too small to be one.
+    /// The function returned NULL, or a table that is too small.
     NoTable,
 }
 
@@ -37,29 +37,29 @@ impl fmt::Display for TableError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Abi { plugin, host } if plugin > host => {
-                write!(formatter, "it speaks ABI {plugin} and this host ABI {host}: upgrade the host")
+                write!(formatter, "the plugin uses ABI {plugin}, this host ABI {host}: upgrade the host")
             }
             Self::Abi { plugin, host } => {
-                write!(formatter, "it speaks ABI {plugin} and this host ABI {host}: upgrade the plugin")
+                write!(formatter, "the plugin uses ABI {plugin}, this host ABI {host}: upgrade the plugin")
             }
-            Self::Layout(difference) => write!(formatter, "its table is laid out differently: {difference}"),
-            Self::MissingFunction(name) => write!(formatter, "its table lacks `{name}`, which every plugin must have"),
+            Self::Layout(difference) => write!(formatter, "the layout of its table differs: {difference}"),
+            Self::MissingFunction(name) => write!(formatter, "its table lacks the required function `{name}`"),
             Self::NoEntry => write!(formatter, "it does not export `{}`", ENTRY_SYMBOL.to_string_lossy()),
-            Self::NoTable => write!(formatter, "`{}` gave no table", ENTRY_SYMBOL.to_string_lossy()),
+            Self::NoTable => write!(formatter, "`{}` returned no table", ENTRY_SYMBOL.to_string_lossy()),
         }
     }
 }
 
 impl std::error::Error for TableError {}
 
-/// Takes a library's table: checks its layout where the plugin is written in Rust, then its version and its functions.
+/// Returns a library's table. Checks its layout if the plugin is written in Rust, then its version and its functions.
 ///
 /// # Errors
-/// Why the table was not taken, see [`TableError`].
+/// See [`TableError`].
 ///
 /// # Safety
-/// `symbol` looks symbols up in one library, which stays mapped for the life of the process and whose symbols
-/// `mlflow_deploy_plugin_v1` and abi_stable's root module, where it has them, are what they are called.
+/// `symbol` looks up symbols of one library, which stays mapped for the life of the process. If the library exports
+/// `mlflow_deploy_plugin_v1` or abi_stable's root module, the symbol has the type that belongs to its name.
 pub unsafe fn table_of(symbol: impl Fn(&CStr) -> Option<*const c_void>) -> Result<PluginTable, TableError> {
     let header = CStr::from_bytes_with_nul(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).ok().and_then(&symbol);
     if let Some(header) = header {
@@ -69,11 +69,11 @@ pub unsafe fn table_of(symbol: impl Fn(&CStr) -> Option<*const c_void>) -> Resul
     let entry = symbol(ENTRY_SYMBOL).ok_or(TableError::NoEntry)?;
     // SAFETY: the caller promises that the symbol is the function of that name.
     let entry = unsafe { std::mem::transmute::<*const c_void, extern "C" fn() -> *const PluginTable>(entry) };
-    // SAFETY: the library gives its own table, which is as large as it says.
+    // SAFETY: the library returns its own table, which starts with its size.
     unsafe { PluginTable::copy_known(entry()) }.ok_or(TableError::NoTable).and_then(accept)
 }
 
-/// Takes a table that speaks this version of the contract and has what every plugin must have.
+/// Fails if the table follows another version of the contract, or if a required function is NULL.
 fn accept(table: PluginTable) -> Result<PluginTable, TableError> {
     if table.abi != ABI {
         return Err(TableError::Abi { plugin: table.abi, host: ABI });
@@ -93,7 +93,7 @@ fn accept(table: PluginTable) -> Result<PluginTable, TableError> {
 
 /// Compares the layout that the plugin was compiled with to the host's.
 ///
-/// abi_stable accepts a table that has more than is expected, not one that has less. Either is fine here, because the
+/// abi_stable accepts a table with more members than expected, but not one with fewer. Both are valid here, because the
 /// table is copied by its size: an older plugin loads in a newer host, and a newer plugin in an older host.
 ///
 /// # Safety
@@ -102,7 +102,7 @@ unsafe fn check_layout(header: *const c_void) -> Result<(), TableError> {
     // SAFETY: the caller's promise; the header begins with the magic that `upgrade` checks.
     let header = unsafe { std::mem::transmute::<*const c_void, AbiHeaderRef>(header) };
     let header = header.upgrade().map_err(|error| TableError::Layout(first_line(&error)))?;
-    let theirs = header.layout().ok_or_else(|| TableError::Layout("the plugin carries no layout".to_owned()))?;
+    let theirs = header.layout().ok_or_else(|| TableError::Layout("the plugin has no layout".to_owned()))?;
     let ours = <PluginTableRef as StableAbi>::LAYOUT;
     match (check_layout_compatibility(ours, theirs), check_layout_compatibility(theirs, ours)) {
         (Err(difference), Err(_)) => Err(TableError::Layout(summary(&difference))),
@@ -110,10 +110,10 @@ unsafe fn check_layout(header: *const c_void) -> Result<(), TableError> {
     }
 }
 
-/// The first difference in one line; abi_stable's own report has thousands.
+/// Returns the first difference in one line; abi_stable's own report has thousands of lines.
 fn summary(difference: &AbiInstabilityErrors) -> String {
     let Some(first) = difference.errors.iter().find(|error| !error.errs.is_empty()) else {
-        return "abi_stable does not say where".to_owned();
+        return "abi_stable reports no place".to_owned();
     };
     let field = |frame: String| frame.lines().next().unwrap_or_default().trim_start_matches("field_name:").to_owned();
     let place: Vec<_> = first.stack_trace.iter().map(|frame| field(frame.expected.to_string())).collect();

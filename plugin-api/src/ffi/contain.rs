@@ -1,4 +1,4 @@
-//! Keeps panics inside: the one place where a plugin's code is entered.
+//! Catches panics: all code of a plugin runs inside of `contain`.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -6,13 +6,13 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 thread_local! {
-    /// How many `contain`s this thread is in.
+    /// The number of nested `contain`s on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// Where the last panic of this thread was raised.
+    /// The source location of this thread's last panic.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a plugin's code. A panic becomes its message, with the place in the source where that is known.
+/// Runs a plugin's code. A panic becomes an error: the panic's message, with the source location if it is known.
 pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
@@ -27,7 +27,7 @@ pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     outcome
 }
 
-/// Takes the message out of a panic's payload.
+/// Returns the message of a panic's payload.
 fn message(payload: Box<dyn Any + Send>) -> String {
     let message = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -36,16 +36,16 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     } else {
         "a panic without a message".to_owned()
     };
-    // A payload may panic as it is dropped, and so may the payload of that panic: the second one is leaked.
+    // The drop of a payload may panic, and so may the drop of that panic's payload: the second one is leaked.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         let _leaked = ManuallyDrop::new(second);
     }
     message
 }
 
-/// Notes where contained panics are raised instead of printing them; others are printed as before.
+/// Records the source location of panics that `contain` catches, instead of printing them. Other panics are printed.
 ///
-/// For a loaded library only, whose panic hook is its own: in a plain program the hook is the program's.
+/// For a loaded library only: its panic hook is separate from the program's.
 pub(crate) fn keep_panics_off_stderr() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {

@@ -1,25 +1,27 @@
-//! The plugin's view of its host: the callbacks, with owned data turned into lent slices.
+//! The plugin's view of its host: the callbacks, with owned data passed as borrowed slices.
 
 use super::abi::{AbiSlice, Growing, HostApi, STATUS_ERROR, STATUS_OK};
+use super::head::ReplyHead;
 use crate::call::{Event, Level};
 use crate::{JSON, Payload, Result};
 
-/// A copy of the host's table; the host promises that it may be called from any thread for as long as the process lives.
+/// A copy of the host's table. The host promises that its functions may be called from any thread, until the process
+/// ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Host(HostApi);
 
 // SAFETY: the contract lets every function of the table be called from any thread with its `ctx`.
 unsafe impl Send for Host {}
-// SAFETY: as above; the copy itself is never written to.
+// SAFETY: as above; the copy is never written to.
 unsafe impl Sync for Host {}
 
 impl Host {
-    /// Copies the host's table; `None` where it is no table or has no way to reply.
+    /// Copies the host's table; `None` if it is NULL, too small, or lacks `reply`.
     ///
     /// # Safety
-    /// The host promises that `api` is NULL or a table that is readable for as many bytes as its size says.
+    /// `api` is NULL, or a table that starts with its size and has that many readable bytes.
     pub(super) unsafe fn new(api: *const HostApi) -> Option<Self> {
-        // SAFETY: the host's promise is passed on as it is.
+        // SAFETY: the caller makes the same promise.
         let api = unsafe { HostApi::copy_known(api) }?;
         api.reply.is_some().then_some(Self(api))
     }
@@ -35,12 +37,12 @@ impl Host {
     fn send_reply(&self, call: u64, status: u32, head: &[u8], body: &[u8]) {
         if let Some(reply) = self.0.reply {
             let (head, body) = (AbiSlice::lend(head), AbiSlice::lend(body));
-            // SAFETY: the host gave this function and its `ctx` to be called so; both slices outlive the call.
+            // SAFETY: the host passed this function with its `ctx`; both slices outlive the call.
             unsafe { reply(self.0.ctx, call, status, head, body) };
         }
     }
 
-    /// Asks for an instance of this plugin in another process, which answers to `api`; `None` where the host has no way to.
+    /// Requests an instance of this plugin in another process, which replies to `api`; `None` if the host cannot.
     #[cfg(feature = "host")]
     pub(super) fn isolate(&self, api: &'static HostApi) -> Option<super::Table> {
         let isolate = self.0.isolate?;
@@ -53,36 +55,36 @@ impl Host {
         (!handle.is_null()).then(|| unsafe { super::Table::made(functions, handle) })
     }
 
-    /// Hands over one chunk of a stream.
+    /// Sends one chunk of a stream.
     pub(super) fn chunk(&self, call: u64, chunk: &Payload) {
         let head = head_of(chunk);
         let (head, body) = (AbiSlice::lend(&head), AbiSlice::lend(&chunk.bytes));
         if let Some(send) = self.0.chunk {
-            // SAFETY: the host gave this function and its `ctx` to be called so; both slices outlive the call.
+            // SAFETY: the host passed this function with its `ctx`; both slices outlive the call.
             unsafe { send(self.0.ctx, call, head, body) };
         }
     }
 
-    /// Says something beside the replies; `call` is 0 where no call is concerned.
+    /// Sends an event; `call` is 0 if the event belongs to no call.
     pub(super) fn event(&self, call: u64, level: Level, event: &Event) {
-        let json = serde_json::to_vec(event).expect("an event holds only a string and a number");
-        if let Some(tell) = self.0.event {
-            // SAFETY: the host gave this function and its `ctx` to be called so; the slice outlives the call.
-            unsafe { tell(self.0.ctx, call, level as u32, AbiSlice::lend(&json)) };
+        let json = serde_json::to_vec(event).expect("an event consists of a string and a number");
+        if let Some(send) = self.0.event {
+            // SAFETY: the host passed this function with its `ctx`; the slice outlives the call.
+            unsafe { send(self.0.ctx, call, level as u32, AbiSlice::lend(&json)) };
         }
     }
 }
 
-/// The head of a reply or a chunk: empty for JSON, which is what a body is unless its head says otherwise.
+/// Returns the head of a reply or a chunk: empty for JSON, the default of a body.
 fn head_of(payload: &Payload) -> Vec<u8> {
     if payload.content_type == JSON {
         return Vec::new();
     }
-    serde_json::to_vec(&super::ReplyHead { content_type: Some(payload.content_type.as_str().into()) })
-        .expect("a reply's head holds only a string")
+    serde_json::to_vec(&ReplyHead { content_type: Some(payload.content_type.as_str().into()) })
+        .expect("a reply's head consists of a string")
 }
 
-/// The host of an instance that a plugin was given in another process is that plugin: what comes is passed on as it is.
+/// The plugin is the host of its own isolated instance: replies are passed on unchanged.
 #[cfg(feature = "host")]
 impl super::ToHost for Host {
     fn reply(&self, call: u64, status: u32, lent: super::Lent<'_>) {
@@ -109,7 +111,7 @@ impl super::ToHost for Host {
     }
 }
 
-/// What was no slice where it was lent first is none here either.
+/// Passes an invalid slice on as an invalid slice.
 #[cfg(feature = "host")]
 fn slice(lent: Option<&[u8]>) -> AbiSlice {
     lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)

@@ -1,10 +1,10 @@
-//! One instance of a plugin: its clients and the calls on their way, by the ids that the host chose.
+//! One instance of a plugin: its clients and its running calls, by the ids that the host chose.
 //!
-//! Ids are looked up, so a late or wrong one does no harm. No lock is held while the host or the plugin's code runs.
+//! Every id is looked up, so a late or unknown id has no effect. No lock is held while code of the host or the plugin
+//! runs.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -13,47 +13,47 @@ use super::host::Host;
 use super::runtime::{Runtime, within};
 use super::task::{Outcome, Stop, Task};
 use crate::call::{Context, Event, Level};
-use crate::{Chunks, Error, ErrorCode, Payload, Result};
+use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
-/// How many cancels of calls that have not arrived yet are remembered.
-const EARLY_CANCELS: usize = 1024;
+/// The number of remembered cancels that came before their calls.
+const MAX_EARLY_CANCELS: usize = 1024;
 
-/// An instance of the plugin whose client is `C`. It lives as long as the process: the host may call late.
+/// An instance of the plugin whose client is `C`. It is never freed: the host may call late.
 pub(super) struct Instance<C> {
     pub(super) host: Host,
     process: u32,
     runtime: Runtime,
-    state: Mutex<State<C>>,
+    state: Mutex<InstanceState<C>>,
     call_ended: Notify,
 }
 
-struct State<C> {
+struct InstanceState<C> {
     clients: HashMap<u64, Arc<Client<C>>>,
-    calls: HashMap<u64, Call>,
+    calls: HashMap<u64, RunningCall>,
     early_cancels: VecDeque<u64>,
     shut_down: bool,
 }
 
-/// A client, and the panic that ended it where there was one.
+/// A client, and the message of its panic after it panicked.
 pub(super) struct Client<C> {
     pub(super) value: C,
     panicked: OnceLock<String>,
 }
 
-struct Call {
+struct RunningCall {
     client: u64,
     stop: Arc<Stop>,
     credit: Arc<Semaphore>,
 }
 
-/// What the host says of a call beside its arguments.
+/// The parameters of a call apart from its arguments.
 #[derive(Clone, Copy)]
 pub(super) struct Order {
     pub(super) call: u64,
-    /// The client, 0 for a call of the plugin itself.
+    /// The client's id; 0 for a call of the plugin itself.
     pub(super) client: u64,
     pub(super) credit: u32,
-    pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Deadline>,
 }
 
 impl<C: Send + Sync + 'static> Instance<C> {
@@ -62,7 +62,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             host,
             process: std::process::id(),
             runtime: Runtime::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(InstanceState {
                 clients: HashMap::new(),
                 calls: HashMap::new(),
                 early_cancels: VecDeque::new(),
@@ -72,7 +72,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Starts a call: `work` gets the stream's chunks and gives the answer.
+    /// Starts a call: `work` takes the sender of chunks and returns the result.
     pub(super) fn start<W, F>(&'static self, order: Order, work: W)
     where
         W: FnOnce(Chunks) -> F + Send + 'static,
@@ -85,14 +85,13 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
         let stop = Arc::<Stop>::default();
         let credit = Arc::new(Semaphore::new(order.credit as usize));
-        if let Err(refusal) =
-            self.register(order, Call { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
+        if let Err(error) = self
+            .register(order, RunningCall { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
         {
-            return host.reply(order.call, Err(refusal));
+            return host.reply(order.call, Err(error));
         }
         let context = Context {
-            // A deadline beyond what a clock can say is none.
-            deadline: order.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline: order.deadline,
             listener: Arc::new(move |level, event| host.event(order.call, level, event)),
             cancellation: Arc::default(),
             secrets: Arc::default(),
@@ -100,16 +99,16 @@ impl<C: Send + Sync + 'static> Instance<C> {
         };
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
         let finish = move |outcome| self.finish(order, outcome);
-        // The work is made inside the task: what its author does before the first await is contained as well.
-        let task = Task::new(async move { within(order.timeout, work(chunks)).await }, stop, context, finish);
+        // The future is created inside of the task, so that a panic before its first await is caught as well.
+        let task = Task::new(async move { within(order.deadline, work(chunks)).await }, stop, context, finish);
         if let Err(error) = self.runtime.spawn(task) {
-            host.event(order.call, Level::Error, &said(format!("failed to start the plugin's runtime: {error}")));
+            host.event(order.call, Level::Error, &event(format!("failed to start the plugin's runtime: {error}")));
         }
     }
 
-    /// Refuses a call that cannot start, or notes it as on its way.
-    fn register(&self, order: Order, call: Call) -> Result<()> {
-        self.refuse_after_fork()?;
+    /// Registers a call as running, or fails if it cannot start.
+    fn register(&self, order: Order, call: RunningCall) -> Result<()> {
+        self.fail_after_fork()?;
         let mut state = self.lock();
         if let Some(position) = state.early_cancels.iter().position(|early| *early == order.call) {
             state.early_cancels.remove(position);
@@ -118,7 +117,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         if state.shut_down {
             return Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down"));
         }
-        // Under the lock: a panic stops the calls that are noted, and refuses those that come after.
+        // Under the lock: a panic stops the registered calls, and later calls fail here.
         if let Some(message) = state.clients.get(&order.client).and_then(|client| client.panicked.get()) {
             return Err(panicked(message));
         }
@@ -126,10 +125,10 @@ impl<C: Send + Sync + 'static> Instance<C> {
         Ok(())
     }
 
-    /// Answers a call whose task has ended.
+    /// Replies to a call whose task has ended.
     fn finish(&self, order: Order, outcome: Outcome) {
-        let answer = match outcome {
-            Outcome::Answered(answer) => answer,
+        let result = match outcome {
+            Outcome::Answered(result) => result,
             Outcome::Panicked(message) => {
                 let error = panicked(&message);
                 let stopped = self.lock().poison(order, &message);
@@ -139,32 +138,32 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 Err(error)
             }
         };
-        // Bound to no name: the lock is free again before the host, which may call back, is called.
+        // One statement: the lock is free before the host is called, which may call back.
         self.lock().calls.remove(&order.call);
-        self.host.reply(order.call, answer);
+        self.host.reply(order.call, result);
         self.call_ended.notify_waiters();
     }
 
-    /// Keeps a client that `open` made, unless the open was cancelled in the meantime.
+    /// Stores a client that `open` created, unless the call was cancelled in the meantime.
     pub(super) fn keep(&self, order: Order, value: C) -> Result<()> {
         let mut state = self.lock();
-        let verdict = state.calls.get(&order.call).and_then(|call| call.stop.verdict().cloned());
-        if let Some(verdict) = verdict.or_else(|| state.shut_down.then(cancelled)) {
+        let stopped = state.calls.get(&order.call).and_then(|call| call.stop.error().cloned());
+        if let Some(error) = stopped.or_else(|| state.shut_down.then(cancelled)) {
             drop(state);
-            return Err(verdict);
+            return Err(error);
         }
         state.clients.insert(order.client, Arc::new(Client { value, panicked: OnceLock::new() }));
         Ok(())
     }
 
-    /// A client by its id.
+    /// Looks up a client by its id.
     pub(super) fn client(&self, id: u64) -> Result<Arc<Client<C>>> {
-        self.refuse_after_fork()?;
+        self.fail_after_fork()?;
         let client = self.lock().clients.get(&id).map(Arc::clone);
         client.ok_or_else(|| Error::internal(format!("client {id} is not open")))
     }
 
-    /// Forgets a client. What its author does on drop happens on the plugin's own thread.
+    /// Closes a client. It is dropped on the plugin's own thread.
     pub(super) fn close(&'static self, id: u64) {
         if self.has_forked() {
             return;
@@ -176,11 +175,11 @@ impl<C: Send + Sync + 'static> Instance<C> {
             }
         };
         if let Err(error) = self.runtime.spawn(dropping) {
-            self.host.event(0, Level::Error, &said(format!("failed to start the plugin's runtime: {error}")));
+            self.host.event(0, Level::Error, &event(format!("failed to start the plugin's runtime: {error}")));
         }
     }
 
-    /// Stops a call, now or when it arrives.
+    /// Cancels a call, or remembers the cancel until the call arrives.
     pub(super) fn cancel(&self, call: u64) {
         if self.has_forked() {
             return;
@@ -193,7 +192,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 stop.stop(cancelled());
             }
             None => {
-                if state.early_cancels.len() == EARLY_CANCELS {
+                if state.early_cancels.len() == MAX_EARLY_CANCELS {
                     state.early_cancels.pop_front();
                 }
                 state.early_cancels.push_back(call);
@@ -201,7 +200,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Allows a stream more chunks.
+    /// Allows a stream to send more chunks.
     pub(super) fn credit(&self, call: u64, chunks: u32) {
         if self.has_forked() {
             return;
@@ -212,7 +211,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Stops every call, closes every client, and answers once that is done.
+    /// Cancels all calls, closes all clients, and then replies.
     pub(super) fn shut_down(&'static self, call: u64) {
         if self.has_forked() {
             return self.host.reply(call, Ok(Payload::empty()));
@@ -236,7 +235,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 }
                 ended.await;
             }
-            // One by one: a second panic in the course of the first would end the process.
+            // One by one: a panic during another panic would end the process.
             for client in clients {
                 if let Err(message) = contain(|| drop(client)) {
                     self.report_panic("closing a client", &message);
@@ -250,34 +249,36 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Says that the plugin panicked where no reply can.
-    pub(super) fn report_panic(&self, doing: &str, message: &str) {
-        self.host.event(0, Level::Error, &said(format!("the plugin panicked while {doing}: {message}")));
+    /// Reports a panic as an event, if no reply can.
+    pub(super) fn report_panic(&self, action: &str, message: &str) {
+        self.host.event(0, Level::Error, &event(format!("the plugin panicked while {action}: {message}")));
     }
 
-    fn refuse_after_fork(&self) -> Result<()> {
+    fn fail_after_fork(&self) -> Result<()> {
         if self.has_forked() {
-            return Err(Error::internal("the process has forked since the plugin was loaded: load it after the fork"));
+            return Err(Error::internal(
+                "the process forked after the plugin was loaded: load the plugin after the fork",
+            ));
         }
         Ok(())
     }
 
-    /// After a fork the threads are gone and the locks may be held by nobody.
+    /// Returns true in a forked process: the threads are missing there, and locks may stay locked.
     fn has_forked(&self) -> bool {
         self.process != std::process::id()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InstanceState<C>> {
+        sync::lock(&self.state)
     }
 }
 
-impl<C> State<C> {
-    /// Marks a call's client as panicked; returns what stops its calls.
+impl<C> InstanceState<C> {
+    /// Marks a call's client as panicked, and returns the handles that stop the client's calls.
     fn poison(&self, order: Order, message: &str) -> Vec<Arc<Stop>> {
         let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
-        let same_client = |call: &&Call| first && call.client == order.client;
+        let same_client = |call: &&RunningCall| first && call.client == order.client;
         self.calls.values().filter(same_client).map(|call| Arc::clone(&call.stop)).collect()
     }
 }
@@ -286,11 +287,11 @@ fn cancelled() -> Error {
     Error::new(ErrorCode::CANCELLED, "the call was cancelled")
 }
 
-/// What the caller of a panicked client gets.
+/// Returns the error for callers of a client that panicked.
 pub(super) fn panicked(message: &str) -> Error {
     Error::new(ErrorCode::PLUGIN_PANICKED, format!("the plugin panicked: {message}"))
 }
 
-fn said(message: String) -> Event {
+fn event(message: String) -> Event {
     Event { message, progress: None }
 }

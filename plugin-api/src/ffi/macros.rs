@@ -1,4 +1,4 @@
-//! The macros with which a plugin's author exports a client.
+//! The macros that export a client as a plugin.
 
 use std::fmt;
 
@@ -6,7 +6,9 @@ use abi_stable::prefix_type::WithMetadata;
 
 use super::abi::{PluginTable, PluginTableRef};
 
-/// A plugin as its library exports it: the live table, and the manifest that stands for it in the file.
+/// A plugin as its library exports it: the table, and the manifest in the file.
+///
+/// [`plugin!`](crate::plugin) and [`export_plugin!`](crate::export_plugin) create it; the first has an example.
 #[derive(Clone, Copy)]
 pub struct Plugin {
     table: &'static WithMetadata<PluginTable>,
@@ -14,31 +16,62 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// Wraps a table. For the macros.
+    ///
+    /// # Safety
+    /// Every function in the table follows the contract of [`PluginTable`]: safe code calls it, see
+    /// [`start`](Self::start).
+    ///
+    /// Safe code cannot create a plugin of a table that breaks the contract:
+    ///
+    /// ```compile_fail,E0133
+    /// use mlflow_deploy_plugin_api::ffi::Plugin;
+    /// use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
+    /// use mlflow_deploy_plugin_api::ffi::export::abi_stable::prefix_type::WithMetadata;
+    ///
+    /// fn wrap(table: &'static WithMetadata<PluginTable>) -> Plugin {
+    ///     Plugin::new(table, "{}")
+    /// }
+    /// ```
+    ///
+    /// The same in an `unsafe` block compiles:
+    ///
+    /// ```
+    /// # use mlflow_deploy_plugin_api::ffi::Plugin;
+    /// # use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
+    /// # use mlflow_deploy_plugin_api::ffi::export::abi_stable::prefix_type::WithMetadata;
+    /// #
+    /// unsafe fn wrap(table: &'static WithMetadata<PluginTable>) -> Plugin {
+    ///     // SAFETY: the caller promises that the table follows the contract.
+    ///     unsafe { Plugin::new(table, "{}") }
+    /// }
+    /// ```
     #[doc(hidden)]
-    pub const fn new(table: &'static WithMetadata<PluginTable>, manifest: &'static str) -> Self {
+    pub const unsafe fn new(table: &'static WithMetadata<PluginTable>, manifest: &'static str) -> Self {
         Self { table, manifest }
     }
 
-    /// The manifest's JSON, as it is embedded in the library.
+    /// Returns the JSON of the manifest that is embedded in the library.
     pub const fn manifest(&self) -> &'static str {
         self.manifest
     }
 
-    /// The table, as a library hands it out.
+    /// Returns the table, as the library's exported function does.
     pub fn as_ptr(&self) -> *const PluginTable {
         std::ptr::from_ref(&self.table.value.0)
     }
 
-    /// Makes an instance of the plugin in this process, without a library.
+    /// Starts an instance of the plugin in this process, without a library.
     ///
     /// # Errors
-    /// `PLUGIN_LOAD_FAILED` where its `init` fails.
+    /// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
     #[cfg(feature = "host")]
     pub fn start(
         &self,
         listener: impl Fn(u64, crate::call::Level, crate::call::Event) + Send + Sync + 'static,
     ) -> crate::Result<super::RemotePlugin> {
-        // SAFETY: the table was made by `plugin!`, of functions of this very program.
+        // SAFETY: the caller of `new` promises that the table follows the contract; its functions are part of this
+        // program.
         unsafe { super::RemotePlugin::start(self.table.value.0, listener) }
     }
 
@@ -54,11 +87,11 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// Makes the shared library that this crate builds a plugin.
+/// Exports a client as the plugin of this crate's shared library.
 ///
-/// Only the operations that are listed get a slot in the table, and a listed one that the client does not implement
-/// stops the build. `target_help` and `run_local` can be listed too. `manifest` adds members to the embedded manifest,
-/// such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`.
+/// Only a listed operation gets a slot in the table. A listed operation that the client does not implement fails the
+/// build. The list may contain `target_help` and `run_local`. `manifest` adds members to the embedded manifest, such as
+/// `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::args::Predict;
@@ -81,12 +114,12 @@ impl fmt::Debug for Plugin {
 ///     name: "echo",
 ///     schemes: ["echo"],
 ///     operations: [predict],
-///     manifest: r#"{"description": "answers what it is asked"}"#,
+///     manifest: r#"{"description": "returns its inputs"}"#,
 /// }
 /// # fn main() {}
 /// ```
 ///
-/// What is listed has to be there:
+/// A listed operation without an implementation does not compile:
 ///
 /// ```compile_fail
 /// # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Result, TargetUri, export_plugin};
@@ -121,16 +154,16 @@ macro_rules! export_plugin {
                 __call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult,
             };
 
-            /// The way in for every host.
+            /// The function that every host calls.
             #[unsafe(no_mangle)]
             extern "C" fn mlflow_deploy_plugin_v1() -> *const PluginTable {
                 $crate::ffi::export::loaded();
                 PLUGIN.as_ptr()
             }
 
-            /// The way in for a host that checks the table's layout first.
+            /// The header for hosts that check the layout of the table first.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
-            // SAFETY: `root_module` gives a `PluginTableRef`, as is said here.
+            // SAFETY: `root_module` returns a `PluginTableRef`.
             static HEADER: LibHeader =
                 unsafe { LibHeader::from_constructor::<PluginTableRef>(root_module, CheckTypeLayout::Yes) };
 
@@ -150,7 +183,24 @@ macro_rules! export_plugin {
     };
 }
 
-/// The value of a plugin, without what exports it from a library: for tests of the boundary in one process.
+/// Returns a [`Plugin`] without exporting it from a library, for tests in one process.
+///
+/// Takes the same arguments as [`export_plugin!`](crate::export_plugin).
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Result, TargetUri, plugin};
+///
+/// struct Empty;
+///
+/// impl DeploymentClient for Empty {
+///     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> {
+///         Ok(Empty)
+///     }
+/// }
+///
+/// let plugin = plugin! { client: Empty, name: "empty", schemes: ["empty"], operations: [] };
+/// assert!(plugin.manifest().contains(r#""name":"empty""#));
+/// ```
 #[macro_export]
 macro_rules! plugin {
     (
@@ -179,11 +229,13 @@ macro_rules! plugin {
         static WITH_METADATA: &$crate::ffi::export::abi_stable::prefix_type::WithMetadata<
             $crate::ffi::abi::PluginTable,
         > = &$crate::ffi::export::abi_stable::prefix_type::WithMetadata::new(TABLE);
-        $crate::ffi::Plugin::new(WITH_METADATA, $crate::manifest::embed::text(&BYTES))
+        // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the
+        // contract.
+        unsafe { $crate::ffi::Plugin::new(WITH_METADATA, $crate::manifest::embed::text(&BYTES)) }
     }};
 }
 
-/// Strings as the elements of a JSON list.
+/// Joins strings as the elements of a JSON list.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! manifest_list {

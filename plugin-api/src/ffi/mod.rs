@@ -1,27 +1,34 @@
-//! The only room with unsafe code: the boundary between a host and a plugin.
+//! The boundary between a host and a plugin. The only module of this crate with unsafe code.
 //!
-//! | file | side | what it does |
+//! | file | side | responsibility |
 //! |---|---|---|
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
+//! | `head` | both | the JSON heads of `open` requests and of replies |
 //! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
 //! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
-//! | `place` | plugin | the file that it was loaded from |
-//! | `process` | both | whose rights the process has, and its end |
-//! | `accept` | host | reads a library's table, and checks it |
-//! | `seam` | host | what the two sides say to each other, whatever carries it |
-//! | `table` | host | carries it through the functions of a library in this process |
+//! | `place` | plugin | the path of the loaded library |
+//! | `process` | both | the process's privileges, and its end |
+//! | `accept` | host | reads and checks a library's table |
+//! | `seam` | host | the messages between host and plugin as two traits, independent of their transport |
+//! | `table` | host | transports the messages through the functions of a library in this process |
 //! | `relay` | both | an instance of a plugin in another process, which the host lends to that plugin |
-//! | `import`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
-//! | `raw` | host | calls slots as no host would, for whoever proves a plugin right |
+//! | `import`, `in_flight`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
+//! | `raw` | host | calls slots with valid and invalid arguments, for conformance tests |
 //!
-//! Nothing that crosses changes its owner: a slice is lent for one function, and whoever receives it copies what it
-//! keeps. So there is nothing to free on the other side, and no allocator to agree on.
-#![expect(unsafe_code, reason = "the boundary is made of raw pointers; each block says who promised what")]
+//! Nothing that crosses the boundary changes its owner: a slice is borrowed for one function call, and the receiver
+//! copies it. So nothing is freed on the other side, and the sides need no common allocator.
+//!
+//! Authors of plugins use [`export_plugin!`](crate::export_plugin); the [front page](crate) has an example.
+#![expect(
+    unsafe_code,
+    reason = "the boundary consists of raw pointers; each block names the promise that it relies on"
+)]
 
 pub mod abi;
 mod contain;
 #[doc(hidden)]
 pub mod export;
+mod head;
 mod host;
 mod instance;
 mod macros;
@@ -34,6 +41,8 @@ mod task;
 mod accept;
 #[cfg(feature = "host")]
 mod import;
+#[cfg(feature = "host")]
+mod in_flight;
 #[cfg(feature = "host")]
 mod pending;
 #[cfg(feature = "testing")]
@@ -68,14 +77,3 @@ pub use table::Table;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
-
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-
-/// The head of a reply or a chunk; empty where the body is JSON.
-#[derive(Default, Serialize, Deserialize)]
-struct ReplyHead<'a> {
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    content_type: Option<Cow<'a, str>>,
-}

@@ -1,30 +1,36 @@
-//! What concerns the whole process: whose rights it has, and its end.
+//! The process: its privileges, and its end.
 
 use std::ffi::c_int;
 #[cfg(target_os = "linux")]
 use std::ffi::c_ulong;
 use std::io;
 
-/// Has a function called when the process ends by `exit`, or by a return from `main`; functions that were registered
-/// earlier are called later.
+/// Registers a function that is called when the process ends by `exit` or by a return from `main`. The functions are
+/// called in the reverse order of their registration.
 ///
-/// Libraries in C++ destroy their globals at that time, while other threads may still work with them. A plugin that has
-/// loaded such a library registers a function afterwards, so that it is called first, and lets the work end there. It
-/// has to return soon, and a panic in it ends the process. Where the process ends otherwise, by a signal or by `_exit`,
-/// it is not called.
+/// C++ libraries destroy their globals at that time, while other threads may still use them. A plugin that loads such a
+/// library registers a function afterwards, so that it is called first, and waits there for the end of the work. The
+/// function must return soon. A panic in it ends the process. It is not called if a signal or `_exit` ends the process.
+///
+/// ```no_run
+/// extern "C" fn finish_work() { /* waits for the threads that use the library */ }
+///
+/// mlflow_deploy_plugin_api::at_exit(finish_work)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
-/// Where the system has no memory left to note it.
+/// Fails if the system has no memory to register the function.
 pub fn at_exit(work: extern "C" fn()) -> io::Result<()> {
-    // POSIX's own function, of this signature; it may be called from anywhere, and only notes the address. The function
-    // stays where it is, for a plugin is never unloaded.
+    // The POSIX function of this signature. It may be called from any thread, and only stores the address. The address
+    // stays valid because a plugin is never unloaded.
     unsafe extern "C" {
         safe fn atexit(work: extern "C" fn()) -> c_int;
     }
     if atexit(work) == 0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// The id of the user with whose rights the process accesses files.
+/// Returns the effective user id, with whose rights the process accesses files.
 pub(crate) fn effective_user() -> u32 {
     // POSIX's own function, of this signature; it cannot fail.
     unsafe extern "C" {
@@ -33,14 +39,22 @@ pub(crate) fn effective_user() -> u32 {
     geteuid()
 }
 
-/// Whether the process has rights that whoever started it has not: by its ids, by the capabilities of its file, or
-/// because a security module says so. The system's loader ignores its variables then, and so do host and plugins: whoever
-/// starts such a process does not choose the libraries that it loads, nor the servers that it believes.
+/// Returns true if the process has more privileges than the user who started it: by its user and group ids, by the
+/// capabilities of its file, or by a security module.
+///
+/// The system's loader ignores its environment variables in such a process. Host and plugins do the same: the user must
+/// not select the libraries that the process loads, or the servers that it trusts.
+///
+/// ```
+/// let proxy = if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var("HTTPS_PROXY").ok() };
+/// # drop(proxy);
+/// ```
 pub fn is_privileged() -> bool {
     #[cfg(target_os = "linux")]
     {
         const AT_SECURE: c_ulong = 23;
-        // glibc's and musl's own function, of this signature; it only looks at what the kernel handed over at the start.
+        // The function of glibc and musl, of this signature. It only reads a vector that the kernel passed at the
+        // start.
         unsafe extern "C" {
             safe fn getauxval(entry: c_ulong) -> c_ulong;
         }
@@ -48,7 +62,7 @@ pub fn is_privileged() -> bool {
     }
     #[cfg(not(target_os = "linux"))]
     {
-        // The BSDs' and macOS's own function, of this signature.
+        // The function of macOS and the BSDs, of this signature.
         unsafe extern "C" {
             safe fn issetugid() -> c_int;
         }

@@ -1,4 +1,4 @@
-//! What drives a plugin's futures: a small tokio runtime of its own, or a thread per call without the feature.
+//! Runs a plugin's futures: on a small tokio runtime, or, without the feature `runtime`, on one thread per call.
 
 #[cfg(feature = "runtime")]
 pub(super) use pooled::{Runtime, within};
@@ -7,12 +7,20 @@ pub(super) use threaded::{Runtime, within};
 
 use crate::Result;
 
-/// Runs work that keeps a processor busy, or blocks, without holding up the plugin's other calls.
+/// Runs work that blocks or computes for long on a thread of its own, so that the plugin's other calls go on.
 ///
-/// To be awaited inside an operation. A panic in `work` is the operation's panic.
+/// For use in an operation. A panic in `work` is a panic of the operation.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{Result, blocking};
+///
+/// async fn sum(values: Vec<f64>) -> Result<f64> {
+///     blocking(move || Ok(values.iter().sum())).await
+/// }
+/// ```
 ///
 /// # Errors
-/// What `work` returns.
+/// The error of `work`.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     #[cfg(feature = "runtime")]
     return pooled::blocking(work).await;
@@ -24,21 +32,21 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 mod pooled {
     use std::io;
     use std::panic::resume_unwind;
-    use std::sync::{Mutex, PoisonError};
-    use std::time::Duration;
+    use std::sync::Mutex;
 
     use tokio::runtime::Builder;
 
     use crate::call::Context;
     use crate::ffi::contain::contain;
-    use crate::{Error, ErrorCode, Result};
+    use crate::{Deadline, Error, ErrorCode, Result, sync};
 
-    /// One worker thread, started by the first call: its work is to wait for servers. `blocking` has threads of its own.
+    /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other
+    /// threads.
     #[derive(Default)]
-    pub(in crate::ffi) struct Runtime(Mutex<State>);
+    pub(in crate::ffi) struct Runtime(Mutex<RuntimeState>);
 
     #[derive(Default)]
-    enum State {
+    enum RuntimeState {
         #[default]
         Unused,
         Running(tokio::runtime::Runtime),
@@ -46,52 +54,51 @@ mod pooled {
     }
 
     impl Runtime {
-        /// Starts the threads, where that has not been done yet.
+        /// Starts the worker thread, unless it is running.
         pub(in crate::ffi) fn prepare(&self) -> io::Result<()> {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if matches!(*state, State::Unused) {
+            let mut state = sync::lock(&self.0);
+            if matches!(*state, RuntimeState::Unused) {
                 let mut builder = Builder::new_multi_thread();
                 builder.worker_threads(1).thread_name("mlflow-plugin").enable_all();
-                // tokio panics where the system has no thread to give.
-                *state = State::Running(contain(|| builder.build()).map_err(io::Error::other)??);
+                // tokio panics if the system cannot start a thread.
+                *state = RuntimeState::Running(contain(|| builder.build()).map_err(io::Error::other)??);
             }
             Ok(())
         }
 
-        /// Starts a task; one that cannot be started is dropped.
+        /// Starts a task. Drops it if it cannot be started.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
             self.prepare()?;
-            let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = sync::lock(&self.0);
             let handle = match &*state {
-                State::Running(runtime) => runtime.handle().clone(),
-                State::Unused | State::ShutDown => return Ok(()),
+                RuntimeState::Running(runtime) => runtime.handle().clone(),
+                RuntimeState::Unused | RuntimeState::ShutDown => return Ok(()),
             };
             drop(state);
             handle.spawn(task);
             Ok(())
         }
 
-        /// Lets go of the threads without waiting for them.
+        /// Ends the threads without waiting for them.
         pub(in crate::ffi) fn shut_down(&self) {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let running = std::mem::replace(&mut *state, State::ShutDown);
+            let mut state = sync::lock(&self.0);
+            let running = std::mem::replace(&mut *state, RuntimeState::ShutDown);
             drop(state);
-            if let State::Running(runtime) = running {
+            if let RuntimeState::Running(runtime) = running {
                 runtime.shutdown_background();
             }
         }
     }
 
-    /// Ends work that its caller does not wait for any more. It gets a little longer than that: an operation that keeps
-    /// its deadline itself says more about what it waited for.
+    /// Ends work that has not kept the deadline itself. See [`Deadline`] for the grace period.
     pub(in crate::ffi) async fn within<T>(
-        timeout: Option<Duration>,
+        deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        const GRACE: Duration = Duration::from_millis(100);
-        let Some(timeout) = timeout else { return work.await };
-        tokio::time::timeout(timeout.saturating_add(GRACE), work).await.unwrap_or_else(|_elapsed| {
-            let message = format!("the caller's time is up: there was no answer within {} s", timeout.as_secs_f64());
+        let Some(deadline) = deadline else { return work.await };
+        let end = deadline.extended(Deadline::RUNTIME_GRACE).instant();
+        tokio::time::timeout_at(end.into(), work).await.unwrap_or_else(|_elapsed| {
+            let message = format!("no answer within {deadline}: allow more time, or ask for less");
             Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message))
         })
     }
@@ -104,7 +111,7 @@ mod pooled {
         };
         match tokio::task::spawn_blocking(|| contain(work)).await {
             Ok(Ok(result)) => result,
-            // On to the operation's own containment, in the message's words.
+            // The operation panics with the same message, and its task catches that.
             Ok(Err(message)) => resume_unwind(Box::new(message)),
             Err(_shut_down) => Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down")),
         }
@@ -117,32 +124,31 @@ mod threaded {
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
-    use std::time::Duration;
 
-    use crate::Result;
+    use crate::{Deadline, Result};
 
-    /// A thread for each call.
+    /// A runtime that starts a thread for each call.
     #[derive(Default)]
     pub(in crate::ffi) struct Runtime {}
 
     impl Runtime {
-        /// Threads start with their calls.
+        /// Does nothing: a call starts its own thread.
         pub(in crate::ffi) fn prepare(&self) -> std::io::Result<()> {
             Ok(())
         }
 
-        /// Starts a task; one that cannot be started is dropped.
+        /// Starts a task. Drops it if it cannot be started.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
             thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
         }
 
-        /// Threads end with their calls.
+        /// Does nothing: a thread ends with its call.
         pub(in crate::ffi) fn shut_down(&self) {}
     }
 
-    /// Threads have no clock: it is up to the work to end in time, and to the host to cancel it.
+    /// Does not enforce the deadline, for lack of a timer. The work keeps it, or the host cancels the call.
     pub(in crate::ffi) async fn within<T>(
-        _timeout: Option<Duration>,
+        _deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         work.await

@@ -1,59 +1,58 @@
-//! What a host and a plugin say to each other, as two traits: whatever carries it, calls are made in one way.
+//! The messages between a host and a plugin, as two traits that are independent of the transport.
 //!
-//! [`Table`](super::Table) carries it through the functions of a library in this process. A host may as well put the
-//! plugin into another process: then each method is a message. Nothing here knows which of the two it is.
+//! [`Table`](super::Table) implements them with the functions of a library in this process. For a plugin in another
+//! process each method is a message between the processes.
 
 use std::sync::Arc;
 
 use crate::{Error, ErrorCode, Operation, Result};
 
-/// The most bytes that a plugin may hand over at once, and that go to its process at once: 512 MiB. Who has more to say
-/// says it in chunks.
+/// The maximum size of one part of a message, in bytes: 512 MiB. Send more in chunks.
 pub const MOST_AT_ONCE: usize = 512 << 20;
 
-/// Refuses a part of a message that is larger than [`MOST_AT_ONCE`].
+/// Checks the size of one part of a message.
 ///
 /// # Errors
-/// `RESOURCE_EXHAUSTED`.
+/// `RESOURCE_EXHAUSTED` if it is larger than [`MOST_AT_ONCE`].
 pub fn check_size(part: &[u8]) -> Result<()> {
     if part.len() <= MOST_AT_ONCE {
         return Ok(());
     }
-    let message = format!("{} bytes are too many to be handed over at once: {MOST_AT_ONCE} may be", part.len());
+    let message = format!("message of {} bytes is too large: the limit is {MOST_AT_ONCE}", part.len());
     Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
 }
 
-/// What a host says to a plugin. Nothing blocks, and any method may be called from any thread.
+/// The messages from a host to a plugin. No method blocks, and every method may be called from any thread.
 ///
-/// Client and call ids are the host's, never zero and never used twice.
+/// The host chooses the ids of clients and calls; an id is never zero and never used twice.
 pub trait ToPlugin: Send + Sync {
-    /// Whether the plugin has something to enter there.
+    /// Returns true if the plugin has the slot.
     fn has(&self, slot: Slot) -> bool;
 
-    /// Begins a call; `client` is 0 where it is the plugin's own. Its end is a [`reply`](ToHost::reply), before this
-    /// returns or after.
+    /// Starts a call; `client` is 0 for a call of the plugin itself. The [`reply`](ToHost::reply) may come before this
+    /// returns.
     fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>);
 
-    /// Ends a client: no call of it is made afterwards.
+    /// Closes a client. No call of it follows.
     fn close(&self, client: u64);
 
-    /// Gives a call up. Its reply still comes.
+    /// Cancels a call. Its reply still comes.
     fn cancel(&self, call: u64);
 
-    /// Allows a stream this many more chunks.
+    /// Allows a stream to send this many more chunks.
     fn credit(&self, call: u64, chunks: u32);
 }
 
-/// What a plugin says to its host. Nothing blocks, and any method may be called from any thread.
+/// The messages from a plugin to its host. No method blocks, and every method may be called from any thread.
 pub trait ToHost: Send + Sync {
-    /// Ends a call: exactly once for each.
+    /// Ends a call: exactly once for each call.
     fn reply(&self, call: u64, status: u32, lent: Lent<'_>);
 
-    /// Hands over one chunk of a stream, against one unit of credit.
+    /// Sends one chunk of a stream, for one unit of credit.
     fn chunk(&self, call: u64, lent: Lent<'_>);
 
-    /// Says something beside the replies; `call` is 0 where no call is concerned, and `json` `None` where the plugin
-    /// lent what is no slice.
+    /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an
+    /// invalid slice.
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
 
     /// Gives the plugin an instance of its own library in another process, which answers to `host`; `None` where there
@@ -64,24 +63,24 @@ pub trait ToHost: Send + Sync {
     }
 }
 
-/// Where a plugin is entered with a call.
+/// The slot of a plugin that a call enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Slot {
-    /// Makes a client.
+    /// Opens a client.
     Open,
-    /// Answers an operation of a client.
+    /// Runs an operation of a client.
     Operation(Operation),
     /// Serves a model on this machine.
     RunLocal,
     /// Ends the instance.
     Shutdown,
-    /// Answers with a text that tells a user how to use the target.
+    /// Replies with the help of the target, for users.
     TargetHelp,
 }
 
 impl Slot {
-    /// The slot's name in the table.
+    /// Returns the slot's name in the table, which is MLflow's name of an operation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -93,25 +92,25 @@ impl Slot {
     }
 }
 
-/// A call's arguments, lent until it has begun.
+/// A call's arguments, borrowed until the call has started.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it has the members that the contract's own request has")]
+#[expect(clippy::exhaustive_structs, reason = "it has the members of the contract's request")]
 pub struct Request<'a> {
-    /// How many chunks may be sent before `credit` allows more; 0 for a plain call.
+    /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
     pub credit: u32,
-    /// What is left of the caller's deadline, in milliseconds; 0 for none.
+    /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,
     /// The arguments: a JSON object.
     pub head: &'a [u8],
-    /// The inputs, in the format that `content_type` in the head names.
+    /// The inputs, of the media type in the head's `content_type`.
     pub body: &'a [u8],
 }
 
-/// The two parts of a reply or a chunk, each `None` where the plugin lent what is no slice.
+/// The two parts of a reply or a chunk. A part is `None` if the plugin passed an invalid slice.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it has the members that the contract's own reply has")]
+#[expect(clippy::exhaustive_structs, reason = "it has the members of the contract's reply")]
 pub struct Lent<'a> {
-    /// Empty, or a JSON object that says what the body is.
+    /// Empty, or a JSON object with the media type of the body.
     pub head: Option<&'a [u8]>,
     /// The result, or the error as JSON.
     pub body: Option<&'a [u8]>,

@@ -1,4 +1,4 @@
-//! A stream as its caller sees it: chunks as they come, and credit as they are taken.
+//! The caller's side of a stream: takes chunks, and grants credit for more.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use super::import::InFlight;
+use super::in_flight::InFlight;
 use super::pending::Parts;
 use crate::{Payload, Result};
 
-/// How many chunks a plugin may send ahead of its caller.
+/// The number of chunks that a plugin may send ahead of its caller.
 pub(super) const WINDOW: u32 = 16;
 
-/// The chunks of one call. It ends after the last chunk, or with the first error. Dropping it cancels the call.
+/// The chunks of one call. The stream ends after the last chunk, or with the first error. Dropping it cancels the call.
 pub struct RemoteStream {
     items: mpsc::UnboundedReceiver<Result<Parts>>,
     call: InFlight,
@@ -26,12 +26,12 @@ impl RemoteStream {
         Self { items, call, taken: 0 }
     }
 
-    /// The next chunk; `None` after the last.
+    /// Waits for the next chunk; `None` after the last.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         std::future::poll_fn(|poll| self.poll(poll)).await
     }
 
-    /// Tells the plugin to stop. The stream goes on to its end, which is when the plugin has stopped.
+    /// Cancels the call. The stream ends when the plugin has stopped.
     pub fn cancel(&self) {
         self.call.cancel();
     }
@@ -40,7 +40,7 @@ impl RemoteStream {
         let item = ready!(self.items.poll_recv(poll));
         if matches!(item, Some(Ok(_))) {
             self.taken += 1;
-            // Half a window at a time: a call for each chunk would cost more than the chunk.
+            // Grants half a window at a time: a call for each chunk would cost more than the chunk.
             if self.taken == WINDOW / 2 {
                 self.call.grant(self.taken);
                 self.taken = 0;

@@ -1,4 +1,4 @@
-//! Carries calls through the functions of a library in this process, and its callbacks back.
+//! Transports messages through the functions of a library in this process, and through its callbacks.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -13,60 +13,59 @@ use crate::{Error, ErrorCode, Result};
 #[derive(Debug)]
 pub struct Table {
     functions: PluginTable,
-    /// What `init` returned.
+    /// The pointer that `init` returned.
     handle: *mut c_void,
 }
 
-// SAFETY: the contract lets every function of the table be called from any thread with what `init` returned.
+// SAFETY: the contract lets every function of the table be called from any thread with the pointer that `init`
+// returned.
 unsafe impl Send for Table {}
-// SAFETY: as above; nothing in here is ever written to.
+// SAFETY: as above; the fields are never written to.
 unsafe impl Sync for Table {}
 
 impl Table {
-    /// Makes an instance of the plugin, which talks to `host` for as long as the process lives. It blocks for as long
-    /// as the plugin's `init` takes.
+    /// Starts an instance of the plugin. It calls `host` until the process ends. Blocks while the plugin's `init` runs.
     ///
     /// # Safety
-    /// Every function in the table honours the contract of [`PluginTable`] and stays where it is for the life of the
-    /// process.
+    /// Every function in the table follows the contract of [`PluginTable`], and stays valid until the process ends.
     ///
     /// # Errors
-    /// `PLUGIN_LOAD_FAILED` where the plugin says that it could not be made.
+    /// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
     pub unsafe fn start(functions: PluginTable, host: Arc<dyn ToHost>) -> Result<Self> {
-        // SAFETY: the caller vouches for the table; the host's own table lives as long as the process.
+        // SAFETY: the caller makes the promise for the table; the host's table is never freed.
         let instance = unsafe { Self::init(functions, std::ptr::from_ref(api(host)).cast()) };
         instance.ok_or_else(|| Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed"))
     }
 
-    /// Makes an instance that is given `api` for its host; `None` where the plugin says that it failed.
+    /// Starts an instance with `api` as its host; `None` if the plugin's `init` fails.
     ///
     /// # Safety
-    /// As for [`start`](Self::start); `api` is NULL, or a host's table that lives as long as the process.
+    /// As for [`start`](Self::start). `api` is NULL, or a host's table that is never freed.
     pub(super) unsafe fn init(functions: PluginTable, api: *const c_void) -> Option<Self> {
         let init = functions.init?;
-        // SAFETY: the caller vouches for both.
+        // SAFETY: the caller makes the promise for both.
         let handle = unsafe { init(api) };
         (!handle.is_null()).then_some(Self { functions, handle })
     }
 
-    /// An instance that has been made already: what is called with `handle`.
+    /// Returns the table of a running instance; `handle` is the first argument of its functions.
     ///
     /// # Safety
-    /// As for [`start`](Self::start); `handle` is what the functions take for their instance.
+    /// As for [`start`](Self::start); `handle` is an instance of these functions.
     pub(super) unsafe fn made(functions: PluginTable, handle: *mut c_void) -> Self {
         Self { functions, handle }
     }
 
-    /// What `init` returned, as a number.
+    /// Returns the pointer that `init` returned, as a number.
     #[cfg(feature = "testing")]
     pub(super) fn handle(&self) -> usize {
         self.handle.addr()
     }
 
-    /// Enters a slot; one that is NULL is not entered.
+    /// Calls a slot. Does nothing if the slot is NULL.
     ///
     /// # Safety
-    /// `request` points to a request that is lent until this returns.
+    /// `request` points to a request that is valid until this returns.
     pub(super) unsafe fn enter(&self, slot: Slot, client: u64, call: u64, request: *const AbiRequest) {
         let of_client = match slot {
             Slot::Open => self.functions.open,
@@ -79,13 +78,15 @@ impl Table {
             Slot::Open | Slot::Operation(_) | Slot::Shutdown => None,
         };
         if let Some(enter) = of_client {
-            // SAFETY: the table was vouched for at the start, and the request by the caller.
+            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the
+            // request.
             unsafe { enter(self.handle, client, call, request) };
         } else if let Some(enter) = of_plugin {
-            // SAFETY: the table was vouched for at the start, and the request by the caller.
+            // SAFETY: the caller of `start` makes the promise for the table, and the caller of this function for the
+            // request.
             unsafe { enter(self.handle, call, request) };
         } else if let (Slot::Shutdown, Some(shutdown)) = (slot, self.functions.shutdown) {
-            // SAFETY: the table was vouched for at the start.
+            // SAFETY: the caller of `start` makes the promise for the table.
             unsafe { shutdown(self.handle, call) };
         }
     }
@@ -110,21 +111,21 @@ impl ToPlugin for Table {
 
     fn close(&self, client: u64) {
         if let Some(close) = self.functions.close {
-            // SAFETY: the table was vouched for at the start.
+            // SAFETY: the caller of `start` makes the promise for the table.
             unsafe { close(self.handle, client) };
         }
     }
 
     fn cancel(&self, call: u64) {
         if let Some(cancel) = self.functions.cancel {
-            // SAFETY: the table was vouched for at the start.
+            // SAFETY: the caller of `start` makes the promise for the table.
             unsafe { cancel(self.handle, call) };
         }
     }
 
     fn credit(&self, call: u64, chunks: u32) {
         if let Some(credit) = self.functions.credit {
-            // SAFETY: the table was vouched for at the start.
+            // SAFETY: the caller of `start` makes the promise for the table.
             unsafe { credit(self.handle, call, chunks) };
         }
     }
@@ -142,7 +143,7 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
     }
 }
 
-/// The host as a table for a plugin. It lives as long as the process: plugins may call late.
+/// Returns the host as a table for a plugin. It is never freed: plugins may call late.
 pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
     let host: &'static Arc<dyn ToHost> = Box::leak(Box::new(host));
     #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
@@ -157,31 +158,31 @@ pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
     }))
 }
 
-/// Runs a callback. What panics in the host must not unwind into the plugin.
+/// Runs a callback. A panic of the host must not unwind into the plugin.
 fn callback(ctx: *mut c_void, work: impl FnOnce(&dyn ToHost)) {
-    // SAFETY: `ctx` is the host that was leaked with the table that the plugin got it from.
+    // SAFETY: `ctx` is the host that `api` leaked, together with the table that the plugin has.
     if let Some(host) = unsafe { ctx.cast::<Arc<dyn ToHost>>().cast_const().as_ref() } {
-        let _contained = contain(|| work(host.as_ref()));
+        let _caught = contain(|| work(host.as_ref()));
     }
 }
 
 unsafe extern "C" fn reply(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice) {
     callback(ctx, |host| {
-        // SAFETY: the plugin lends both slices for this function, see `HostApi::reply`.
+        // SAFETY: both slices are valid for this function, see `HostApi::reply`.
         host.reply(call, status, unsafe { lent(&head, &body) });
     });
 }
 
 unsafe extern "C" fn chunk(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice) {
     callback(ctx, |host| {
-        // SAFETY: the plugin lends both slices for this function, see `HostApi::chunk`.
+        // SAFETY: both slices are valid for this function, see `HostApi::chunk`.
         host.chunk(call, unsafe { lent(&head, &body) });
     });
 }
 
 unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice) {
     callback(ctx, |host| {
-        // SAFETY: the plugin lends the slice for this function, see `HostApi::event`.
+        // SAFETY: the slice is valid for this function, see `HostApi::event`.
         host.event(call, level, unsafe { json.bytes() });
     });
 }
@@ -195,14 +196,14 @@ unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut 
     instance
 }
 
-/// Both slices for as long as they are borrowed.
+/// Borrows both slices.
 ///
 /// # Safety
-/// The plugin promises that both are readable for as long.
+/// Both slices are readable while they are borrowed.
 pub(super) unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> Lent<'a> {
-    // SAFETY: the plugin's promise is passed on as it is.
+    // SAFETY: the caller makes the same promise.
     let head = unsafe { head.bytes() };
-    // SAFETY: the plugin's promise is passed on as it is.
+    // SAFETY: the caller makes the same promise.
     let body = unsafe { body.bytes() };
     Lent { head, body }
 }

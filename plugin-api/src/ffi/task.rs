@@ -1,52 +1,52 @@
-//! One call as a future that cannot hurt its runtime: panics are contained, it can be stopped, and it always finishes.
+//! A running call as a future: catches panics, can be stopped, and always reports its end.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as PollContext, Poll, Waker};
 
 use super::contain::contain;
 use crate::call::Context;
-use crate::{Error, ErrorCode, Payload, Result};
+use crate::{Error, ErrorCode, Payload, Result, sync};
 
-/// How a call ended.
+/// The end of a call.
 pub(super) enum Outcome {
-    /// It answered, or was stopped with this error.
+    /// The call returned this result, or was stopped with this error.
     Answered(Result<Payload>),
-    /// It panicked, with this message.
+    /// The call panicked with this message.
     Panicked(String),
 }
 
-/// A way to stop a task from outside, before or while it runs.
+/// Stops a task from outside, before it starts or while it runs.
 #[derive(Default)]
 pub(super) struct Stop {
-    verdict: OnceLock<Error>,
+    error: OnceLock<Error>,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Stop {
-    /// Ends the task with this error, unless it has ended already or something else stopped it first.
-    pub(super) fn stop(&self, verdict: Error) {
-        if self.verdict.set(verdict).is_ok() {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Ends the task with this error. Has no effect if the task has ended or was stopped before.
+    pub(super) fn stop(&self, error: Error) {
+        if self.error.set(error).is_ok() {
+            let waker = sync::lock(&self.waker).take();
             if let Some(waker) = waker {
                 waker.wake();
             }
         }
     }
 
-    /// Why the task was stopped, where it was.
-    pub(super) fn verdict(&self) -> Option<&Error> {
-        self.verdict.get()
+    /// Returns the error that the task was stopped with; `None` if it was not stopped.
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.error.get()
     }
 
-    /// The waker is stored before the verdict is read, so that a stop in between is not missed.
+    /// Stores the waker, then returns the error: in this order, so that no stop in between is missed.
     fn poll(&self, waker: &Waker) -> Option<&Error> {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-        self.verdict()
+        *sync::lock(&self.waker) = Some(waker.clone());
+        self.error()
     }
 }
 
-/// A call on its way: `work` is the plugin's code, `finish` tells the instance how it ended, exactly once.
+/// A running call: `work` is the plugin's code, and `finish` reports its end to the instance, exactly once.
 pub(super) struct Task<F, D: FnOnce(Outcome)> {
     work: Option<Pin<Box<F>>>,
     finish: Option<D>,
@@ -59,12 +59,13 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
-    /// Whether the work was told that its caller has given up, and ends by itself. After a panic nothing goes on.
-    fn winds_up(&self, verdict: &Error) -> bool {
-        *verdict.code() == ErrorCode::CANCELLED && self.context.cancellation.tell()
+    /// Cancels the work. Returns true if it then ends by itself. Work that was stopped for another reason does not go
+    /// on.
+    fn winds_up(&self, error: &Error) -> bool {
+        *error.code() == ErrorCode::CANCELLED && self.context.cancellation.cancel()
     }
 
-    /// Drops the work, then says how it ended.
+    /// Drops the work, then reports its end.
     fn end(&mut self, outcome: Outcome) {
         let work = self.work.take();
         let outcome = match contain(|| self.context.enter(|| drop(work))) {
@@ -87,12 +88,12 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
 
     fn poll(mut self: Pin<&mut Self>, poll: &mut PollContext<'_>) -> Poll<()> {
         let this = &mut *self;
-        let stopped = this.stop.poll(poll.waker()).filter(|verdict| !this.winds_up(verdict)).cloned();
+        let stopped = this.stop.poll(poll.waker()).filter(|error| !this.winds_up(error)).cloned();
         let outcome = match (stopped, &mut this.work) {
-            (Some(verdict), _) => Outcome::Answered(Err(verdict)),
+            (Some(error), _) => Outcome::Answered(Err(error)),
             (None, Some(work)) => match contain(|| this.context.enter(|| work.as_mut().poll(poll))) {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(answer)) => Outcome::Answered(answer),
+                Ok(Poll::Ready(result)) => Outcome::Answered(result),
                 Err(message) => Outcome::Panicked(message),
             },
             (None, None) => return Poll::Ready(()),
@@ -102,7 +103,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
     }
 }
 
-/// A task that its runtime gives up, as at shutdown, still answers its call.
+/// Replies to the call also if the runtime drops the task, as at shutdown.
 impl<F, D: FnOnce(Outcome)> Drop for Task<F, D> {
     fn drop(&mut self) {
         if self.finish.is_some() {

@@ -1,4 +1,4 @@
-//! A file of which no more than so many bytes are ever read: what its headers claim costs neither time nor memory.
+//! A limit on the bytes that are read from a file, so that a false size in a header costs neither time nor memory.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use object::read::{ReadCache, ReadRef};
 
-/// An open file that hands out a limited number of bytes. For this project's own readers of object files.
+/// An open file of which a limited number of bytes can be read. Used by this project's readers of object files.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Bounded<'a> {
@@ -16,12 +16,12 @@ pub struct Bounded<'a> {
 }
 
 impl<'a> Bounded<'a> {
-    /// Allows so many bytes.
+    /// Allows `allowed` bytes to be read.
     pub fn new(file: &'a File, allowed: u64) -> Self {
         Self { cache: ReadCache::new(file), left: Cell::new(allowed), is_exhausted: Cell::new(false) }
     }
 
-    /// Whether more was asked for than is allowed.
+    /// Returns true if a read was refused because of the limit.
     pub fn is_exhausted(&self) -> bool {
         self.is_exhausted.get()
     }

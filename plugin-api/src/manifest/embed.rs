@@ -1,17 +1,17 @@
-//! Builds a manifest's bytes at compile time, for the section that holds them.
+//! Builds the bytes of a manifest at compile time, for its section in the file.
 
-/// The length of all parts together.
+/// Returns the total length of the parts.
 pub const fn length(parts: &[&str]) -> usize {
     let (mut total, mut part) = (0, 0);
     while part < parts.len() {
         total += parts[part].len();
         part += 1;
     }
-    assert!(total <= super::LARGEST, "the manifest is larger than 64 KiB");
+    assert!(total <= super::format::LARGEST, "the manifest is larger than 64 KiB");
     total
 }
 
-/// All parts, one after the other.
+/// Joins the parts.
 pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     let mut all = [0; LENGTH];
     let (mut at, mut part) = (0, 0);
@@ -28,12 +28,12 @@ pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     all
 }
 
-/// A text as an array, which a section's static has to be.
+/// Returns a text as an array: the static in a section must be one.
 pub const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
     concat(&[text])
 }
 
-/// Bytes that were text before.
+/// Returns bytes that came from a text as that text.
 pub const fn text(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -41,14 +41,14 @@ pub const fn text(bytes: &'static [u8]) -> &'static str {
     }
 }
 
-/// The members of a JSON object, without its braces.
+/// Returns the members of a JSON object without the braces.
 pub const fn members(object: &str) -> &str {
     let inner = object.trim_ascii();
-    assert!(!inner.is_empty(), "the manifest's additions are empty: expected a JSON object");
+    assert!(!inner.is_empty(), "`manifest` is empty: expected a JSON object");
     let (open, rest) = inner.as_bytes().split_at(1);
-    assert!(open[0] == b'{' && rest[rest.len() - 1] == b'}', "the manifest's additions are not a JSON object");
+    assert!(open[0] == b'{' && rest[rest.len() - 1] == b'}', "`manifest` is not a JSON object");
     let (_, rest) = inner.split_at(1);
     let (members, _) = rest.split_at(rest.len() - 1);
-    assert!(!members.trim_ascii().is_empty(), "the manifest's additions are an empty object: leave them out");
+    assert!(!members.trim_ascii().is_empty(), "`manifest` is an empty object: leave it out");
     members
 }

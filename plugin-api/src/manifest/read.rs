@@ -1,5 +1,6 @@
-//! Reads a manifest from a file, and says what the file is where it has none. Runs nothing of what it reads, and reads
-//! nothing but headers and the manifest: a file is not believed, and may claim to hold more than there is memory for.
+//! Reads a manifest from a shared library, or reports what the file is instead. Runs no code of the file.
+//!
+//! Reads the headers and the manifest only. Sizes in the headers are not trusted: they may exceed the memory.
 
 use std::fs::File;
 use std::io;
@@ -13,28 +14,28 @@ use object::read::macho::{MachHeader, Section, Segment};
 use object::{Endianness, FileKind};
 
 use super::bounded::Bounded;
-use super::{LARGEST, Manifest, SECTIONS};
+use super::format::{LARGEST, Manifest, SECTIONS};
 
-/// More than the headers of any library, and little enough to be read for each of many files.
+/// The limit on the size of a file's headers. Larger than those of any library, and fast to read for many files.
 const LARGEST_HEADERS: u64 = 4 * 1024 * 1024;
 
-/// Why a file has no manifest that could be read.
+/// The reason why a manifest could not be read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The file could not be opened or read.
     Io(io::Error),
-    /// The manifest is there and is wrong; the fragment says how.
+    /// The manifest is invalid; the text names the fault.
     Invalid(String),
-    /// A shared library without a manifest: no plugin, and no fault.
+    /// The file is a shared library without a manifest, so it is not a plugin.
     NoManifest,
-    /// Not a shared library, or a damaged one; the fragment says which.
+    /// The file is not a shared library, or is a damaged one; the text says which.
     NotALibrary(String),
-    /// A shared library for another processor or system; the texts are what was found and what was expected.
+    /// The file is a shared library for another processor or system.
     WrongMachine {
-        /// What the file is for.
+        /// The file format and processor of the library.
         found: String,
-        /// What it has to be for.
+        /// The file format and processor of the host.
         expected: String,
     },
 }
@@ -42,28 +43,28 @@ pub enum ReadError {
 /// Reads the manifest of a shared library.
 ///
 /// # Errors
-/// Why there is none, see [`ReadError`].
+/// See [`ReadError`].
 pub fn read(path: &Path) -> Result<Manifest, ReadError> {
     read_from(&File::open(path).map_err(ReadError::Io)?)
 }
 
-/// Reads the manifest of a shared library that is open, so that what else is learnt of the file is about the same one.
+/// Reads the manifest of an open shared library, so that the caller can hash or load the very same file.
 ///
 /// # Errors
-/// Why there is none, see [`ReadError`].
+/// See [`ReadError`].
 pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
     let data = Bounded::new(file, LARGEST_HEADERS);
-    let kind = FileKind::parse(&data).map_err(|_unknown| damaged("it is neither an ELF nor a Mach-O file"))?;
+    let kind = FileKind::parse(&data).map_err(|_unknown| damaged("expected an ELF or Mach-O file"))?;
     let found = match kind {
         FileKind::Elf64 => in_elf(&data),
         FileKind::Elf32 => Err(ReadError::WrongMachine { found: elf32(&data)?, expected: native() }),
         FileKind::MachO64 => in_macho(&data),
-        other => Err(ReadError::NotALibrary(format!("it is a file of the kind {other:?}"))),
+        other => Err(ReadError::NotALibrary(format!("unsupported file format `{other:?}`"))),
     };
     match found {
         Err(ReadError::NotALibrary(_)) if data.is_exhausted() => {
             let mebibytes = LARGEST_HEADERS / 1024 / 1024;
-            Err(ReadError::NotALibrary(format!("its headers are larger than {mebibytes} MiB")))
+            Err(ReadError::NotALibrary(format!("the headers are larger than {mebibytes} MiB")))
         }
         other => Manifest::parse(other?).map_err(ReadError::Invalid),
     }
@@ -74,14 +75,14 @@ fn in_elf<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     let endian = header.endian().map_err(damaged)?;
     check_machine(format!("ELF {}", elf_processor(header, endian)))?;
     if header.e_type(endian) != elf::ET_DYN {
-        return Err(ReadError::NotALibrary("an object file or a program, not a shared library".to_owned()));
+        return Err(ReadError::NotALibrary("an object file or a program".to_owned()));
     }
     for segment in header.program_headers(endian, data).map_err(damaged)? {
         let (start, size) = segment.file_range(endian);
         let is_whole = start.checked_add(size).is_some_and(|end| data.len().is_ok_and(|length| end <= length));
-        // The system's loader would map what is not there, and the process end when it is touched.
+        // The system's loader would map the missing part, and the process would end when it is accessed.
         if segment.p_type(endian) == elf::PT_LOAD && !is_whole {
-            return Err(damaged("it is cut off: it has less than it says that it has"));
+            return Err(damaged("truncated: a segment extends past the end of the file"));
         }
     }
     let sections = header.section_headers(endian, data).map_err(damaged)?;
@@ -91,13 +92,13 @@ fn in_elf<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     };
     let is_manifest = |section: &&elf::SectionHeader64<Endianness>| {
         let name = usize::try_from(section.sh_name(endian)).ok().and_then(|at| names.get(at..));
-        // Compared where it starts, and not read to its end: a name may be as long as the file.
+        // The name is not read to its end: it may be as long as the file.
         name.and_then(|name| name.strip_prefix(SECTIONS[0].as_bytes())).is_some_and(|end| end.starts_with(&[0]))
     };
     let section = only(sections.iter().filter(is_manifest))?;
     check_size(section.sh_size(endian))?;
     if section.sh_type(endian) == SHT_NOBITS {
-        return Err(ReadError::Invalid("its section holds nothing".to_owned()));
+        return Err(ReadError::Invalid("the section is empty".to_owned()));
     }
     section.data(endian, data).map_err(damaged)
 }
@@ -112,7 +113,7 @@ fn in_macho<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     };
     check_machine(format!("Mach-O {processor}"))?;
     if ![macho::MH_DYLIB, macho::MH_BUNDLE].contains(&header.filetype(endian)) {
-        return Err(ReadError::NotALibrary("an object file or a program, not a shared library".to_owned()));
+        return Err(ReadError::NotALibrary("an object file or a program".to_owned()));
     }
     let mut manifests = Vec::new();
     let mut commands = header.load_commands(endian, data, 0).map_err(damaged)?;
@@ -124,26 +125,26 @@ fn in_macho<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     let section: &macho::Section64<Endianness> = only(manifests.into_iter())?;
     check_size(section.size(endian))?;
     let offset = section.offset(endian).into();
-    section.data(endian, data, offset).map_err(|_beyond| damaged("its manifest lies beyond its end"))
+    section.data(endian, data, offset).map_err(|_beyond| damaged("truncated: the manifest is past the end of the file"))
 }
 
-/// The one section: a linker makes one of all, so that two are nobody's honest work.
+/// Returns the only section. A linker merges sections of one name, so two of them are a fault.
 fn only<T>(mut sections: impl Iterator<Item = T>) -> Result<T, ReadError> {
     match (sections.next(), sections.next()) {
         (Some(section), None) => Ok(section),
         (None, _) => Err(ReadError::NoManifest),
-        (Some(_), Some(_)) => Err(ReadError::Invalid("there are two of them".to_owned())),
+        (Some(_), Some(_)) => Err(ReadError::Invalid("found two manifests: expected one".to_owned())),
     }
 }
 
 fn check_size(size: u64) -> Result<(), ReadError> {
     if size > LARGEST as u64 {
-        return Err(ReadError::Invalid(format!("it has {size} bytes, and {LARGEST} are allowed")));
+        return Err(ReadError::Invalid(format!("too large: {size} bytes, the limit is {LARGEST}")));
     }
     Ok(())
 }
 
-/// The machine that the host is built for.
+/// Returns the file format and processor that the host is built for.
 fn native() -> String {
     let format = if cfg!(target_vendor = "apple") { "Mach-O" } else { "ELF" };
     format!("{format} {}", std::env::consts::ARCH)
@@ -160,7 +161,7 @@ fn elf32(data: &Bounded<'_>) -> Result<String, ReadError> {
     Ok(format!("32-bit ELF {}", elf_processor(header, endian)))
 }
 
-/// A processor as Rust calls it.
+/// Returns Rust's name of the processor.
 fn elf_processor<Header: FileHeader<Endian = Endianness>>(header: &Header, endian: Endianness) -> String {
     let name = match header.e_machine(endian) {
         elf::EM_386 => "x86",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
+use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Result, call};
 use serde_json::{Map, Value};
 
 /// How long to wait where nobody says: twenty minutes, as Databricks' SDK does.
@@ -54,7 +54,7 @@ impl Wait {
                 return Err(Error::invalid_parameter(format!("`wait_timeout` is `{given}`: expected seconds")));
             }
         };
-        let until = Instant::now().checked_add(limit).into_iter().chain(call::deadline()).min();
+        let until = Instant::now().checked_add(limit).into_iter().chain(call::deadline().map(Deadline::instant)).min();
         Ok(wants.then_some(Self { interval, slowest: interval * SLOWEST, until, limit }))
     }
 

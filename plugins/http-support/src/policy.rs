@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Deadline, Error, Result, call};
 
 use crate::backoff::Backoff;
 use crate::fault::{Fault, Stage};
@@ -83,7 +83,7 @@ impl Policy {
     /// When everything has to be over: the earliest of the policy's own times and the caller's.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let total = self.total.and_then(|total| Instant::now().checked_add(total));
-        [total, self.until, call::deadline()].into_iter().flatten().min()
+        [total, self.until, call::deadline().map(Deadline::instant)].into_iter().flatten().min()
     }
 
     /// The policy for a whole call of so many seconds, where some are given: no attempt need end before it.

@@ -8,13 +8,14 @@ use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
-use mlflow_deploy_plugin_api::testing::raw::{Call, Driver, HostShape, Library, Reply, Request};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, RecordedCall, Reply, Request};
 use serde_json::{Value, json};
 
 use crate::child::{Job, Line, Teller};
 use crate::config::Config;
 use crate::isolated;
 use crate::mark::Mark;
+use crate::untrusted;
 
 /// What a case works with.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Answer {
     pub(crate) slot: Slot,
     pub(crate) reply: Reply,
     /// All that came for the call so far.
-    pub(crate) call: Call,
+    pub(crate) call: RecordedCall,
 }
 
 /// The secrets that a plugin is given, and that it must not say.
@@ -88,7 +89,7 @@ impl Bench {
             return Err(Mark::fault("a case that looks at the library itself was run isolated"));
         }
         self.say("loads the library");
-        Library::open(file).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
+        untrusted::open(file).map_err(|said| Mark::fail(format!("the system's loader says: {said}")))
     }
 
     pub(crate) fn table(&self) -> Result<PluginTable, Mark> {
@@ -112,7 +113,7 @@ impl Bench {
         }
         let table = self.library_at(file)?.table().map_err(|error| Mark::fail(error.to_string()))?;
         self.say("calls `init`");
-        Driver::start(table, shape).ok_or_else(|| Mark::fail("`init` returned NULL"))
+        untrusted::start(table, shape).ok_or_else(|| Mark::fail("`init` returned NULL"))
     }
 
     /// An instance with a client.

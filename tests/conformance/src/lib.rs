@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bench;
 mod case;
@@ -15,6 +15,7 @@ mod samples;
 mod sandbox;
 mod semantics;
 mod suite;
+mod untrusted;
 
 pub use case::{Case, Level};
 pub use config::Config;

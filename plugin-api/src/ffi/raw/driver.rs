@@ -1,4 +1,4 @@
-//! An instance of a plugin, to be called with anything.
+//! An instance of a plugin that a test calls with valid and invalid arguments.
 
 use std::ffi::c_int;
 use std::fmt;
@@ -10,45 +10,49 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::lend::Loan;
-use super::recorder::{Call, Event, HostShape, Recorder, Reenter};
-use super::request::{Bytes, Kind, Request};
-use crate::Operation;
+use super::recorder::{HostShape, RecordedCall, RecordedEvent, Recorder, Reenter};
+use super::request::{Bytes, LoanKind, Request};
 use crate::ffi::abi::{AbiRequest, AbiSlice, PluginTable};
 use crate::ffi::seam::{Slot, ToHost, ToPlugin};
 use crate::ffi::table::Table;
+use crate::{Deadline, Operation};
 
-/// A running instance of a plugin. Clones share it.
+/// A running instance of a plugin. Copies share it.
 #[derive(Clone, Copy)]
 pub struct Driver {
     plugin: &'static dyn ToPlugin,
-    /// The same, where it is in this process: it can be lent what no carrier would carry.
+    /// The same, if it runs in this process. A request with special memory needs it.
     table: Option<&'static Table>,
     recorder: &'static Recorder,
 }
 
-/// How a slot was entered.
+/// The measurement of one slot call.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entered {
-    /// How long it took until it returned.
+    /// The time until the slot returned.
     pub took: Duration,
 }
 
 impl Driver {
-    /// Makes an instance in this process; `None` where the plugin says that it failed.
-    pub fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
+    /// Starts an instance in this process; `None` if the plugin's `init` fails.
+    ///
+    /// # Safety
+    /// Every function in the table follows the contract of [`PluginTable`] for whatever the driver passes to it, and
+    /// stays valid until the process ends.
+    pub unsafe fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
         let recorder = Recorder::new(shape);
-        // SAFETY: the host's table lives as long as the process; the rest is the plugin's promise, which is being tested.
+        // SAFETY: the caller makes the promise for the table; the host's table is never freed.
         let instance = unsafe { Table::init(table, recorder.api()) }?;
         let table: &'static Table = Box::leak(Box::new(instance));
         Some(Self { plugin: table, table: Some(table), recorder })
     }
 
-    /// Makes an instance that is somewhere else, and called through whatever `start` makes for this host. What only a
-    /// table can be lent, such as a request of another version, is lent as usual there.
+    /// Starts an instance through any transport, such as to another process. `start` takes the receiver of the plugin's
+    /// messages, and returns the transport. Requests are passed without special memory and unknown members.
     ///
     /// # Errors
-    /// What `start` says.
+    /// The error of `start`.
     pub fn through<P: ToPlugin + 'static, E>(
         shape: HostShape,
         start: impl FnOnce(Arc<dyn ToHost>) -> Result<P, E>,
@@ -58,43 +62,46 @@ impl Driver {
         Ok(Self { plugin, table: None, recorder })
     }
 
-    /// Asks for an instance without giving a host; returns whether the plugin made one all the same.
-    pub fn start_without_host(table: PluginTable) -> bool {
-        // SAFETY: NULL is not a host, and `init` is to say so.
+    /// Calls `init` with NULL for the host. Returns true if the plugin created an instance all the same.
+    ///
+    /// # Safety
+    /// As for [`start`](Self::start).
+    pub unsafe fn start_without_host(table: PluginTable) -> bool {
+        // SAFETY: the caller makes the promise for the table; `api` may be NULL.
         unsafe { Table::init(table, null()) }.is_some()
     }
 
-    /// What `init` returned, as a number; `None` where that was not in this process.
+    /// Returns the pointer that `init` returned, as a number; `None` if the instance is not in this process.
     pub fn handle(&self) -> Option<usize> {
         self.table.map(Table::handle)
     }
 
-    /// Whether the plugin has the slot.
+    /// Returns true if the plugin has the slot.
     pub fn has(&self, slot: Slot) -> bool {
         self.plugin.has(slot)
     }
 
-    /// The operations that have a slot.
+    /// Returns the operations that have a slot.
     pub fn operations(&self) -> impl Iterator<Item = Operation> {
         let plugin = self.plugin;
         Operation::ALL.iter().copied().filter(move |operation| plugin.has(Slot::Operation(*operation)))
     }
 
-    /// An id that was not used before.
+    /// Returns an id that was not used before.
     pub fn fresh_id(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Enters a slot; one that is NULL is not entered.
+    /// Calls a slot. Does nothing if the slot is NULL.
     pub fn enter(&self, slot: Slot, client: u64, call: u64, request: &Request) -> Entered {
         self.recorder.made(call, request.credit);
         let Some(table) = self.table else {
-            return timed(|| self.plugin.call(slot, client, call, &request.said()));
+            return timed(|| self.plugin.call(slot, client, call, &request.view()));
         };
-        let lent = Lent::new(request);
-        // SAFETY: the request is lent until this returns.
-        timed(|| unsafe { table.enter(slot, client, call, lent.pointer()) })
+        let borrowed = BorrowedRequest::new(request);
+        // SAFETY: the request is valid until this returns.
+        timed(|| unsafe { table.enter(slot, client, call, borrowed.pointer()) })
     }
 
     /// Closes a client.
@@ -102,70 +109,70 @@ impl Driver {
         timed(|| self.plugin.close(client))
     }
 
-    /// Gives a call up.
+    /// Cancels a call.
     pub fn cancel(&self, call: u64) -> Entered {
         timed(|| self.plugin.cancel(call))
     }
 
-    /// Allows a call more chunks.
+    /// Allows a call to send more chunks.
     pub fn credit(&self, call: u64, chunks: u32) -> Entered {
         self.recorder.grant(call, chunks);
         timed(|| self.plugin.credit(call, chunks))
     }
 
-    /// Lets the reentrant host close this client from within every reply that comes.
+    /// Makes the reentrant host close this client within every reply.
     pub fn close_from_reply(&self, client: u64) {
         let _twice = self.recorder.reenter.set(Reenter { plugin: self.plugin, client });
     }
 
-    /// Waits until something is so of a call, for so long at most; returns whether it is.
-    pub fn wait(&self, call: u64, patience: Duration, is_so: impl Fn(&Call) -> bool) -> bool {
-        self.recorder.until_call(call, patience, is_so)
+    /// Waits until a call meets the condition. Returns false after the timeout.
+    pub fn wait(&self, call: u64, timeout: Duration, condition: impl Fn(&RecordedCall) -> bool) -> bool {
+        self.recorder.until_call(call, timeout, condition)
     }
 
-    /// Waits until so many replies have come altogether; returns whether they have.
-    pub fn wait_for_replies(&self, replies: u64, patience: Duration) -> bool {
-        self.recorder.until_answered(replies, patience)
+    /// Waits until this number of replies has come. Returns false after the timeout.
+    pub fn wait_for_replies(&self, replies: u64, timeout: Duration) -> bool {
+        self.recorder.until_replies(replies, timeout)
     }
 
-    /// How many replies have come altogether.
+    /// Returns the number of replies so far.
     pub fn replies(&self) -> u64 {
-        self.recorder.answered()
+        self.recorder.replies()
     }
 
-    /// What came for a call so far.
-    pub fn call(&self, call: u64) -> Call {
+    /// Returns the record of a call.
+    pub fn call(&self, call: u64) -> RecordedCall {
         self.recorder.call(call)
     }
 
-    /// What came for every call so far, also for those that were never made.
-    pub fn calls(&self) -> Vec<(u64, Call)> {
+    /// Returns the records of all ids, including those of calls that the host did not make.
+    pub fn calls(&self) -> Vec<(u64, RecordedCall)> {
         self.recorder.calls()
     }
 
-    /// Forgets what came for a call, so that many calls take no memory.
+    /// Deletes the record of a call, so that many calls take no memory.
     pub fn forget(&self, call: u64) {
         self.recorder.forget(call);
     }
 
-    /// Forgets the calls that are answered, so that many calls take no memory.
+    /// Deletes the records of calls with a reply, so that many calls take no memory.
     pub fn forget_answered(&self) {
         self.recorder.forget_answered();
     }
 
-    /// Keeps the status of replies alone from now on.
+    /// From now on, records only the status of a reply.
     pub fn be_brief(&self) {
         self.recorder.brief.store(true, Ordering::Relaxed);
     }
 
-    /// The events so far.
-    pub fn events(&self) -> Vec<Event> {
+    /// Returns the events so far.
+    pub fn events(&self) -> Vec<RecordedEvent> {
         self.recorder.events()
     }
 
-    /// How often any plugin of this process called back with a `ctx` that it was not given.
+    /// Returns the number of callbacks with an unknown `ctx`, of all plugins in this process.
     pub fn strange_contexts() -> usize {
-        Recorder::strange()
+        Recorder::unknown_contexts()
     }
 }
 
@@ -176,37 +183,37 @@ impl fmt::Debug for Driver {
 }
 
 fn timed(enter: impl FnOnce()) -> Entered {
-    let begun = Instant::now();
+    let start = Instant::now();
     enter();
-    Entered { took: begun.elapsed() }
+    Entered { took: start.elapsed() }
 }
 
-/// A request of a later version.
+/// A request of a newer version.
 #[repr(C)]
-struct Newer {
+struct NewerRequest {
     request: AbiRequest,
     more: [usize; 4],
 }
 
-/// A request with all that it lends, for the duration of one slot.
-struct Lent<'a> {
-    newer: Box<Newer>,
+/// A request with its memory, for one slot call.
+struct BorrowedRequest<'a> {
+    newer: Box<NewerRequest>,
     guarded: Option<Loan>,
     _head: Option<Loan>,
     _body: Option<Loan>,
     _request: &'a Request,
 }
 
-impl<'a> Lent<'a> {
+impl<'a> BorrowedRequest<'a> {
     fn new(request: &'a Request) -> Self {
         let (head, head_loan) = slice(&request.head, request.loan);
         let (body, body_loan) = slice(&request.body, request.loan);
-        let size = if request.newer { size_of::<Newer>() } else { size_of::<AbiRequest>() };
+        let size = if request.newer { size_of::<NewerRequest>() } else { size_of::<AbiRequest>() };
         #[expect(clippy::cast_possible_truncation, reason = "a request is some dozen bytes long")]
         let abi = AbiRequest { size: size as u32, credit: request.credit, timeout_ms: request.timeout_ms, head, body };
-        let newer = Box::new(Newer { request: abi, more: [usize::MAX; 4] });
+        let newer = Box::new(NewerRequest { request: abi, more: [usize::MAX; 4] });
         let guarded = request.loan.filter(|_| !request.newer).map(|kind| {
-            // SAFETY: the struct has no padding: three numbers of 16 bytes together, and two slices.
+            // SAFETY: the struct has no padding: its numbers have 16 bytes in total, and the slices follow.
             let bytes = unsafe { std::slice::from_raw_parts((&raw const newer.request).cast::<u8>(), size) };
             Loan::new(bytes, kind)
         });
@@ -215,45 +222,47 @@ impl<'a> Lent<'a> {
 
     fn pointer(&self) -> *const AbiRequest {
         match &self.guarded {
-            // A page ends at a multiple of what the struct is aligned to, and its size is one.
+            // The pointer is aligned: the end of a page and the size of the struct are multiples of the alignment.
             Some(loan) => loan.as_ptr().cast_const().cast(),
             None => std::ptr::from_ref(&*self.newer).cast(),
         }
     }
 }
 
-fn slice(bytes: &Bytes, kind: Option<Kind>) -> (AbiSlice, Option<Loan>) {
+fn slice(bytes: &Bytes, kind: Option<LoanKind>) -> (AbiSlice, Option<Loan>) {
     match (bytes, kind) {
         (Bytes::Null(len), _) => (AbiSlice { ptr: null(), len: *len }, None),
-        (Bytes::Lent(bytes), Some(kind)) => {
+        (Bytes::Valid(bytes), Some(kind)) => {
             let loan = Loan::new(bytes, kind);
             (AbiSlice { ptr: loan.as_ptr(), len: bytes.len() }, Some(loan))
         }
-        (Bytes::Lent(bytes), None) => (AbiSlice::lend(bytes), None),
+        (Bytes::Valid(bytes), None) => (AbiSlice::lend(bytes), None),
     }
 }
 
-/// Runs something in a fork of this process, and says whether it said yes before its time was up.
+/// Runs `work` in a fork of this process. Returns its result, or `None` after the timeout.
 ///
-/// The fork has this thread alone, and whatever other threads held stays locked: do little there.
-pub fn in_fork(patience: Duration, work: impl FnOnce() -> bool) -> Option<bool> {
+/// # Safety
+/// The fork has only this thread, and every lock of another thread stays locked: `work` must not wait for a lock that
+/// another thread may hold.
+pub unsafe fn in_fork(timeout: Duration, work: impl FnOnce() -> bool) -> Option<bool> {
     unsafe extern "C" {
         fn fork() -> c_int;
         safe fn _exit(code: c_int) -> !;
     }
-    // SAFETY: the child runs `work`, and ends without returning to its caller.
+    // SAFETY: the caller makes the promise for `work`; the child then ends without returning to its caller.
     let child = unsafe { fork() };
     if child == 0 {
-        let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        _exit(match said {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        _exit(match result {
             Ok(true) => 0,
             Ok(false) => 1,
             Err(_panicked) => 2,
         });
     }
     let child = Pid::from_raw(child)?;
-    let end = Instant::now() + patience;
-    while Instant::now() < end {
+    let deadline = Deadline::after(timeout);
+    while !deadline.is_past() {
         match waitpid(Some(child), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => return Some(status.exit_status() == Some(0)),
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),

@@ -1,4 +1,4 @@
-//! A library as it is loaded, and its table as it is found there.
+//! A loaded library and its table, before and after the checks of a host.
 
 use std::ffi::{CStr, c_void};
 use std::fmt;
@@ -10,52 +10,57 @@ use crate::Operation;
 use crate::ffi::abi::{ENTRY_SYMBOL, Growing, PluginTable};
 use crate::ffi::{TableError, table_of};
 
-/// A library that was loaded for the life of the process.
+/// A loaded library, which is never unloaded.
 #[derive(Clone, Copy)]
 pub struct Library(&'static Loaded);
 
-/// What a table says of itself, before anybody accepts it.
+/// The members of a table that has not been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableFacts {
-    /// Where it is.
+    /// The address of the table.
     pub address: usize,
-    /// Its size in bytes, as it says itself.
+    /// The size in bytes, as the table states it.
     pub size: u32,
-    /// The version of the contract that it says it speaks; 0 where it is too small to say.
+    /// The version of the contract, as the table states it; 0 if the table is too small.
     pub abi: u32,
-    /// The names of the functions that it has.
+    /// The names of the functions that are not NULL.
     pub functions: Vec<&'static str>,
 }
 
 impl Library {
     /// Loads a library as a host does, with `RTLD_NOW | RTLD_LOCAL`.
     ///
+    /// # Safety
+    /// The library's initializers may run in this process. If the library exports `mlflow_deploy_plugin_v1` or
+    /// abi_stable's root module, the symbol has the type that belongs to its name, and the table starts with its size.
+    ///
     /// # Errors
-    /// What the system's loader says.
-    pub fn open(path: &Path) -> Result<Self, String> {
-        // SAFETY: nobody vouches for what the library's initialisers do; this process was given up for it.
+    /// The message of the system's loader.
+    pub unsafe fn open(path: &Path) -> Result<Self, String> {
+        // SAFETY: the caller makes the promise for the library's initializers.
         let loaded = unsafe { Loaded::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
-        let said = |error: libloading::Error| {
+        let message = |error: libloading::Error| {
             std::error::Error::source(&error).map_or_else(|| format!("{error:?}"), ToString::to_string)
         };
-        loaded.map(|loaded| Self(Box::leak(Box::new(loaded)))).map_err(said)
+        loaded.map(|loaded| Self(Box::leak(Box::new(loaded)))).map_err(message)
     }
 
-    /// Whether it exports a symbol.
+    /// Returns true if the library exports the symbol.
     pub fn exports(self, name: &CStr) -> bool {
         self.symbol(name).is_some()
     }
 
-    /// What its table says of itself; `None` where it has no way in, or the way in gives NULL.
+    /// Returns the members of the table, unchecked; `None` if the library does not export the function that returns the
+    /// table, or if the function returns NULL.
     pub fn table_facts(self) -> Option<TableFacts> {
         let table = self.entry()?;
         if table.is_null() {
             return None;
         }
-        // SAFETY: not NULL, and every table begins with its size.
+        // SAFETY: not NULL, and the caller of `open` promises that a table starts with its size.
         let size = unsafe { table.cast::<u32>().read() };
-        // SAFETY: the library says that so many bytes are readable.
+        // SAFETY: as above; so many bytes are readable.
         let known = unsafe { PluginTable::copy_known(table) };
         Some(TableFacts {
             address: table.addr(),
@@ -65,26 +70,26 @@ impl Library {
         })
     }
 
-    /// The table, as a host accepts it.
+    /// Returns the table after the checks of a host.
     ///
     /// # Errors
-    /// Why a host would not, see [`TableError`].
+    /// See [`TableError`].
     pub fn table(self) -> Result<PluginTable, TableError> {
-        // SAFETY: the library is never unloaded; that its symbols are what they are called is what is being tested.
+        // SAFETY: the library is never unloaded; the caller of `open` makes the promise for its symbols.
         unsafe { table_of(|name| self.symbol(name)) }
     }
 
     fn entry(self) -> Option<*const PluginTable> {
         let symbol = self.symbol(ENTRY_SYMBOL)?;
-        // SAFETY: a library that exports this name exports this function.
+        // SAFETY: the caller of `open` promises that the symbol has this type.
         let entry = unsafe { std::mem::transmute::<*const c_void, extern "C" fn() -> *const PluginTable>(symbol) };
         Some(entry())
     }
 
     fn symbol(self, name: &CStr) -> Option<*const c_void> {
-        // SAFETY: the symbol is only taken as an address here.
-        let found = unsafe { self.0.get::<*const c_void>(name.to_bytes_with_nul()) };
-        found.ok().map(|symbol| symbol.into_raw().cast_const().cast::<c_void>())
+        // SAFETY: only the address of the symbol is used.
+        let symbol = unsafe { self.0.get::<*const c_void>(name.to_bytes_with_nul()) };
+        symbol.ok().map(|symbol| symbol.into_raw().cast_const().cast::<c_void>())
     }
 }
 
@@ -94,7 +99,7 @@ impl fmt::Debug for Library {
     }
 }
 
-/// The names of the functions that a table has.
+/// Returns the names of a table's functions that are not NULL.
 fn functions(table: &PluginTable) -> Vec<&'static str> {
     let own = [
         ("init", table.init.is_some()),

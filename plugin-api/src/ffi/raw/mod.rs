@@ -1,6 +1,6 @@
-//! A host for tests of libraries: it calls a table with anything at all, and notes all that comes back.
+//! A host for tests of libraries: calls a table with valid and invalid arguments, and records every callback.
 //!
-//! Nothing here checks what a plugin does; whoever asks decides what is right.
+//! It does not judge the plugin; the test does.
 
 mod driver;
 mod lend;
@@ -10,5 +10,5 @@ mod request;
 
 pub use driver::{Driver, Entered, in_fork};
 pub use library::{Library, TableFacts};
-pub use recorder::{Call, Chunk, Event, HostShape, Reply};
+pub use recorder::{Chunk, HostShape, RecordedCall, RecordedEvent, Reply};
 pub use request::{Bytes, Request};

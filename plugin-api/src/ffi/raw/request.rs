@@ -1,21 +1,21 @@
-//! What a slot is called with.
+//! The requests that a test passes to a slot.
 
 use crate::ffi::seam;
 
-/// The bytes of a slice, or a slice that no host would make.
+/// The content of a slice, or an invalid slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bytes {
-    /// These bytes, lent as the contract says.
-    Lent(Vec<u8>),
-    /// NULL and this length.
+    /// These bytes, in a slice that follows the contract.
+    Valid(Vec<u8>),
+    /// NULL with this length.
     Null(usize),
 }
 
 impl Bytes {
-    fn said(&self) -> &[u8] {
+    fn view(&self) -> &[u8] {
         match self {
-            Self::Lent(bytes) => bytes,
+            Self::Valid(bytes) => bytes,
             Self::Null(_) => &[],
         }
     }
@@ -23,11 +23,11 @@ impl Bytes {
 
 impl<B: Into<Vec<u8>>> From<B> for Bytes {
     fn from(bytes: B) -> Self {
-        Self::Lent(bytes.into())
+        Self::Valid(bytes.into())
     }
 }
 
-/// A request to be made.
+/// A request for a slot.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(super) head: Bytes,
@@ -35,62 +35,62 @@ pub struct Request {
     pub(super) credit: u32,
     pub(super) timeout_ms: u64,
     pub(super) newer: bool,
-    pub(super) loan: Option<Kind>,
+    pub(super) loan: Option<LoanKind>,
 }
 
-/// What is particular about the memory that is lent.
+/// The kind of memory that a slot borrows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// It is gone as soon as the slot returns.
+pub(super) enum LoanKind {
+    /// Memory that becomes inaccessible when the slot returns.
     Fleeting,
-    /// It ends where a page ends that nobody may read beyond.
+    /// Memory that ends at the end of a page, before an inaccessible page.
     Guarded,
 }
 
 impl Request {
-    /// A request with this head and this body, without credit and without a deadline.
+    /// Returns a request with this head and body, without credit and without a deadline.
     pub fn new(head: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
         Self { head: head.into(), body: body.into(), credit: 0, timeout_ms: 0, newer: false, loan: None }
     }
 
-    /// Lets it send so many chunks to begin with.
+    /// Sets the number of chunks that the call may send before it gets more credit.
     #[must_use]
     pub fn with_credit(mut self, credit: u32) -> Self {
         self.credit = credit;
         self
     }
 
-    /// Says how many milliseconds are left.
+    /// Sets the time until the caller's deadline, in milliseconds.
     #[must_use]
     pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.timeout_ms = timeout_ms;
         self
     }
 
-    /// Passes a request of a newer version, with members at its end that this one does not know.
+    /// Passes the request as a newer host does: with unknown members at its end.
     #[must_use]
     pub fn newer(mut self) -> Self {
         self.newer = true;
         self
     }
 
-    /// Lends memory that ends where a page ends, with nothing behind it.
+    /// Passes memory that ends at the end of a page, before an inaccessible page.
     #[must_use]
     pub fn guarded(mut self) -> Self {
-        self.loan = Some(Kind::Guarded);
+        self.loan = Some(LoanKind::Guarded);
         self
     }
 
-    /// Lends memory that is gone as soon as the slot returns.
+    /// Passes memory that becomes inaccessible when the slot returns.
     #[must_use]
     pub fn fleeting(mut self) -> Self {
-        self.loan = Some(Kind::Fleeting);
+        self.loan = Some(LoanKind::Fleeting);
         self
     }
 
-    /// What it says, without what is particular about how that is lent.
-    pub(super) fn said(&self) -> seam::Request<'_> {
+    /// Returns the request without its special memory.
+    pub(super) fn view(&self) -> seam::Request<'_> {
         let Self { credit, timeout_ms, .. } = *self;
-        seam::Request { credit, timeout_ms, head: self.head.said(), body: self.body.said() }
+        seam::Request { credit, timeout_ms, head: self.head.view(), body: self.body.view() }
     }
 }

@@ -1,11 +1,11 @@
-//! The layouts of the contract, pinned: in numbers, and against the C header.
+//! The layouts of the contract, compared to fixed numbers and to the C header.
 
 use std::mem::offset_of;
 use std::process::Command;
 
 use crate::ffi::abi::{AbiRequest, AbiSlice, HostApi, PluginTable};
 
-/// Every struct and member of the contract: the C expression, and what Rust says.
+/// Returns every struct and member of the contract: the C expression of its size or offset, and Rust's value.
 macro_rules! layout {
     ($($rust:ident as $c:ident { $($member:ident),* })*) => {
         vec![$(
@@ -38,7 +38,7 @@ fn the_layout_is_that_of_version_1() {
 }
 
 #[test]
-fn the_c_header_says_the_same() {
+fn the_c_header_has_the_layout_of_the_rust_structs() {
     if cfg!(miri) {
         return;
     }

@@ -1,5 +1,5 @@
-//! The layout check of Rust plugins: tables of other versions pass in either direction, changed ones do not.
-#![expect(clippy::ptr_as_ptr, reason = "abi_stable's derive casts like this")]
+//! The layout check of Rust plugins: a table with more or fewer members passes, a table with changed members fails.
+#![expect(clippy::ptr_as_ptr, reason = "abi_stable's derive casts pointers")]
 
 use std::ffi::{CStr, c_void};
 
@@ -15,10 +15,10 @@ use super::probe;
 use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, PluginTableRef};
 use crate::ffi::{TableError, table_of};
 
-/// Declares a library as a plugin's author would have built it: its own idea of the table, and its header.
+/// Declares a library as a plugin exports it: its version of the table, and its header.
 macro_rules! library {
     ($name:ident, client: $client:ty $(, later: $later:ident)?) => {
-        #[expect(dead_code, unreachable_pub, reason = "only its layout is looked at")]
+        #[expect(dead_code, unreachable_pub, reason = "only the layout is used")]
         mod $name {
             use super::*;
             use crate::ffi::abi::{AbiRequest, HostApiRef};
@@ -71,7 +71,7 @@ macro_rules! library {
             }
 
             pub(super) static HEADER: LibHeader = {
-                // SAFETY: `root_module` gives a `PluginTableRef`, as is said here.
+                // SAFETY: `root_module` returns a `PluginTableRef`.
                 unsafe { LibHeader::from_constructor::<PluginTableRef>(root_module, CheckTypeLayout::Yes) }
             };
         }
@@ -86,7 +86,7 @@ extern "C" fn entry() -> *const PluginTable {
     probe::plugin().as_ptr()
 }
 
-/// Takes the table of a library with this header.
+/// Returns the table of a library with this header.
 fn table_with(header: &'static LibHeader) -> Result<PluginTable, TableError> {
     let symbol = |name: &CStr| {
         if name == ENTRY_SYMBOL {
@@ -97,26 +97,26 @@ fn table_with(header: &'static LibHeader) -> Result<PluginTable, TableError> {
             None
         }
     };
-    // SAFETY: both symbols are of this program, and what they are called.
+    // SAFETY: both symbols are part of this program, and have the types that belong to their names.
     unsafe { table_of(symbol) }
 }
 
 #[test]
-fn tables_that_only_grew_pass_whoever_is_newer() {
+fn a_table_that_only_grew_passes_in_an_older_host() {
     assert!(table_with(&same::HEADER).unwrap().predict.is_some());
     assert!(table_with(&newer::HEADER).unwrap().predict.is_some());
 }
 
 #[test]
-fn a_changed_table_is_refused_in_one_line() {
-    let refusal = table_with(&changed::HEADER).unwrap_err().to_string();
-    assert!(refusal.starts_with("its table is laid out differently: "), "{refusal}");
-    assert!(refusal.contains("create_deployment") && refusal.lines().count() == 1, "{refusal}");
+fn a_changed_table_fails_with_one_line() {
+    let error = table_with(&changed::HEADER).unwrap_err().to_string();
+    assert!(error.starts_with("the layout of its table differs: "), "{error}");
+    assert!(error.contains("create_deployment") && error.lines().count() == 1, "{error}");
 }
 
-/// A host that is older than the plugin sees the check the other way round.
+/// An older host has the arguments of the check in the other order.
 #[test]
-fn the_check_needs_both_directions() {
+fn abi_stable_accepts_a_grown_table_in_one_direction_only() {
     use abi_stable::abi_stability::abi_checking::check_layout_compatibility as check;
     let (ours, newer) = (<PluginTableRef as StableAbi>::LAYOUT, <newer::PluginTableRef as StableAbi>::LAYOUT);
     assert_eq!((check(ours, newer).is_ok(), check(newer, ours).is_ok()), (true, false));

@@ -1,4 +1,4 @@
-//! The host's side against a plugin that breaks the contract: the caller gets an error, or the log a fault.
+//! The host's side with a plugin that breaks the contract: the caller gets an error, or the host an event.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
@@ -12,7 +12,7 @@ use crate::ffi::{RemoteClient, RemotePlugin, TableError, table_of};
 use crate::testing::Events;
 use crate::{ClientOptions, ErrorCode, TargetUri};
 
-/// What `predict` and `predict_stream` do; slots run on the thread of the test that calls them.
+/// The behavior of `predict` and `predict_stream`. A slot runs on the thread of its test.
 type Script = fn(&HostApi, u64);
 
 thread_local! {
@@ -22,29 +22,29 @@ thread_local! {
 const NULL_BUT_NOT_EMPTY: AbiSlice = AbiSlice { ptr: null(), len: 3 };
 
 fn reply(api: &HostApi, call: u64, status: u32, head: &[u8], body: AbiSlice) {
-    // SAFETY: the host's own function and `ctx`.
+    // SAFETY: the host's function with its `ctx`.
     unsafe { api.reply.unwrap()(api.ctx, call, status, AbiSlice::lend(head), body) };
 }
 
 fn chunk(api: &HostApi, call: u64) {
-    // SAFETY: the host's own function and `ctx`.
+    // SAFETY: the host's function with its `ctx`.
     unsafe { api.chunk.unwrap()(api.ctx, call, AbiSlice::EMPTY, AbiSlice::lend(b"1")) };
 }
 
-/// The instance is a copy of the host's table.
+/// Returns a copy of the host's table as the instance.
 unsafe extern "C" fn init(host: *const c_void) -> *mut c_void {
-    // SAFETY: the host's table, of this very version.
+    // SAFETY: the host's table, of the same version.
     let api = unsafe { host.cast::<HostApi>().read() };
     std::ptr::from_mut(Box::leak(Box::new(api))).cast()
 }
 
 unsafe extern "C" fn open(plugin: *mut c_void, _client: u64, call: u64, _request: *const AbiRequest) {
-    // SAFETY: what `init` leaked.
+    // SAFETY: the pointer that `init` leaked.
     reply(unsafe { &*plugin.cast::<HostApi>() }, call, 0, b"", AbiSlice::EMPTY);
 }
 
 unsafe extern "C" fn scripted(plugin: *mut c_void, _client: u64, call: u64, _request: *const AbiRequest) {
-    // SAFETY: what `init` leaked.
+    // SAFETY: the pointer that `init` leaked.
     SCRIPT.get()(unsafe { &*plugin.cast::<HostApi>() }, call);
 }
 
@@ -71,36 +71,36 @@ fn table() -> PluginTable {
 async fn client(script: Script) -> (RemoteClient, Events) {
     SCRIPT.set(script);
     let events = Events::default();
-    // SAFETY: the functions above honour the contract as far as memory goes.
+    // SAFETY: the functions above follow the contract's rules about memory.
     let plugin = unsafe { RemotePlugin::start(table(), events.listener()) }.unwrap();
     let client = plugin.open(&TargetUri::parse("raw").unwrap(), &ClientOptions::default(), None).await.unwrap();
     (client, events)
 }
 
-fn faults(events: &Events) -> Vec<String> {
+fn errors(events: &Events) -> Vec<String> {
     events.all().into_iter().filter(|(_, level, _)| *level == Level::Error).map(|(_, _, event)| event.message).collect()
 }
 
 #[tokio::test]
-async fn replies_that_cannot_be_read() {
+async fn an_invalid_reply_becomes_a_protocol_violation() {
     let scripts: [(Script, &str); 6] = [
-        (|api, call| reply(api, call, 1, b"", AbiSlice::lend(b"oops")), "an error that cannot be read"),
-        (|api, call| reply(api, call, 1, b"", AbiSlice::EMPTY), "an error that cannot be read"),
-        (|api, call| reply(api, call, 9, b"", AbiSlice::EMPTY), "status 9"),
-        (|api, call| reply(api, call, 0, b"{", AbiSlice::EMPTY), "a head that cannot be read"),
+        (|api, call| reply(api, call, 1, b"", AbiSlice::lend(b"oops")), "an invalid error"),
+        (|api, call| reply(api, call, 1, b"", AbiSlice::EMPTY), "an invalid error"),
+        (|api, call| reply(api, call, 9, b"", AbiSlice::EMPTY), "the unknown status 9"),
+        (|api, call| reply(api, call, 0, b"{", AbiSlice::EMPTY), "an invalid head"),
         (|api, call| reply(api, call, 0, b"", NULL_BUT_NOT_EMPTY), "a slice that is NULL but not empty"),
-        (|api, call| chunk(api, call), "a call that is no stream"),
+        (|api, call| chunk(api, call), "a call that is not a stream"),
     ];
-    for (script, what) in scripts {
+    for (script, violation) in scripts {
         let (client, _) = client(script).await;
         let error = client.call(Predict::default(), None).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
-        assert!(error.message().contains(what), "{error}");
+        assert!(error.message().contains(violation), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_second_reply_and_a_chunk_after_it_are_faults_in_the_log() {
+async fn a_second_reply_and_a_chunk_after_it_become_error_events() {
     let (client, events) = client(|api, call| {
         reply(api, call, 0, b"", AbiSlice::lend(b"1"));
         reply(api, call, 0, b"", AbiSlice::lend(b"2"));
@@ -108,9 +108,9 @@ async fn a_second_reply_and_a_chunk_after_it_are_faults_in_the_log() {
     })
     .await;
     assert_eq!(client.call(Predict::default(), None).await.unwrap().bytes, b"1");
-    let faults = faults(&events);
-    assert!(faults[0].contains("replied to a call that it was not asked for"), "{faults:?}");
-    assert!(faults[1].contains("sent a chunk for a call that has ended"), "{faults:?}");
+    let errors = errors(&events);
+    assert!(errors[0].contains("replied to a call that does not exist"), "{errors:?}");
+    assert!(errors[1].contains("sent a chunk for a call that has ended"), "{errors:?}");
 }
 
 #[tokio::test]
@@ -123,11 +123,11 @@ async fn a_chunk_without_credit_ends_the_stream_with_an_error() {
     let error = chunks.next().await.unwrap().unwrap_err();
     assert_eq!(error.message(), "the plugin broke the contract: it sent a chunk without credit");
     assert!(chunks.next().await.is_none());
-    assert_eq!(faults(&events), Vec::<String>::new());
+    assert_eq!(errors(&events), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_call_without_a_reply_ends_when_its_caller_gives_up_or_the_client_is_closed() {
+async fn a_call_without_a_reply_ends_when_it_is_dropped_or_its_client_is_closed() {
     let (client, _) = client(|_, _| {}).await;
     probe::start_and_drop(client.call(Predict::default(), None)).await;
     let waiting = tokio::spawn({
@@ -140,42 +140,42 @@ async fn a_call_without_a_reply_ends_when_its_caller_gives_up_or_the_client_is_c
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_read_is_a_fault() {
+async fn an_invalid_event_becomes_an_error_event() {
     let (client, events) = client(|api, call| {
-        // SAFETY: the host's own function and `ctx`.
+        // SAFETY: the host's function with its `ctx`.
         unsafe { api.event.unwrap()(api.ctx, call, 1, AbiSlice::lend(b"nonsense")) };
         reply(api, call, 0, b"", AbiSlice::EMPTY);
     })
     .await;
     client.call(Predict::default(), None).await.unwrap();
-    assert!(faults(&events)[0].contains("sent an event that cannot be read"));
+    assert!(errors(&events)[0].contains("sent an event that is not valid JSON"));
 }
 
 #[tokio::test]
-async fn an_init_that_fails_is_an_error() {
+async fn a_failed_init_is_an_error() {
     unsafe extern "C" fn fail(_host: *const c_void) -> *mut c_void {
         std::ptr::null_mut()
     }
-    // SAFETY: nothing but `init` is called.
+    // SAFETY: only `init` is called.
     let started = unsafe { RemotePlugin::start(PluginTable { init: Some(fail), ..table() }, |_, _, _| {}) };
     assert_eq!(started.unwrap_err().code(), &ErrorCode::PLUGIN_LOAD_FAILED);
 }
 
-/// Looks the table up as in a library that exports nothing but the way in for every host.
+/// Returns the table of a library that exports only the function that every host calls.
 fn table_from(entry: extern "C" fn() -> *const PluginTable) -> Result<PluginTable, TableError> {
     let symbol = |name: &CStr| (name == crate::ffi::abi::ENTRY_SYMBOL).then_some(entry as *const c_void);
-    // SAFETY: the symbol is a function of this program, of the type that it should have.
+    // SAFETY: the symbol is a function of this program, and has the type that belongs to its name.
     unsafe { table_of(symbol) }
 }
 
-/// Hands out a table that lives for ever.
+/// Returns a table that is never freed.
 fn leak(table: PluginTable) -> *const PluginTable {
     Box::leak(Box::new(table))
 }
 
 #[test]
-fn tables_are_checked_before_they_are_used() {
-    // SAFETY: no symbol at all.
+fn an_invalid_table_is_rejected() {
+    // SAFETY: the lookup finds no symbol.
     assert_eq!(unsafe { table_of(|_| None) }.unwrap_err(), TableError::NoEntry);
     assert_eq!(
         table_from({
@@ -195,12 +195,12 @@ fn tables_are_checked_before_they_are_used() {
         leak(PluginTable { abi: 2, ..table() })
     }
     let error = table_from(future).unwrap_err();
-    assert_eq!(error.to_string(), "it speaks ABI 2 and this host ABI 1: upgrade the host");
+    assert_eq!(error.to_string(), "the plugin uses ABI 2, this host ABI 1: upgrade the host");
     extern "C" fn ancient() -> *const PluginTable {
         leak(PluginTable { abi: 0, ..table() })
     }
     let error = table_from(ancient).unwrap_err();
-    assert_eq!(error.to_string(), "it speaks ABI 0 and this host ABI 1: upgrade the plugin");
+    assert_eq!(error.to_string(), "the plugin uses ABI 0, this host ABI 1: upgrade the plugin");
     extern "C" fn cannot_open() -> *const PluginTable {
         leak(PluginTable { open: None, ..table() })
     }
@@ -212,7 +212,7 @@ fn tables_are_checked_before_they_are_used() {
 }
 
 #[test]
-fn older_and_newer_tables_are_read_as_far_as_both_sides_know() {
+fn shorter_and_longer_tables_load() {
     extern "C" fn older() -> *const PluginTable {
         let size = std::mem::offset_of!(PluginTable, predict_stream) as u32;
         leak(PluginTable { size, ..table() })

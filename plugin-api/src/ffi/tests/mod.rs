@@ -1,5 +1,9 @@
-//! The boundary in one process: no library is loaded, so Miri and the sanitizers see all of it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where, and the probe panics on purpose")]
+//! Tests of the boundary in one process. No library is loaded, so Miri and the sanitizers check all of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed test reports its location, and the probe panics on purpose"
+)]
 #![expect(clippy::cast_possible_truncation, reason = "sizes of structs are small")]
 
 mod layout;

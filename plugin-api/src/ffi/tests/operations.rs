@@ -1,4 +1,4 @@
-//! Every operation answers the same natively and through the table, and only what is listed has a slot.
+//! Every operation returns the same natively and through the table, and only listed operations have a slot.
 
 use std::time::Duration;
 
@@ -25,24 +25,23 @@ async fn agree<A: Arguments + Clone>(remote: &RemoteClient, arguments: A) {
 }
 
 #[tokio::test]
-async fn every_operation_answers_as_it_does_natively() {
+async fn every_operation_returns_the_same_natively_and_through_the_table() {
     let (plugin, _) = start();
     let remote = open(&plugin, "probe").await.unwrap();
-    let (name, endpoint) = ("n".to_owned(), Some("e".to_owned()));
     let inputs = Payload::new("text/csv", b"a,b\n1,NaN\n\0\xff");
-    agree(&remote, CreateDeployment { name: name.clone(), config: config(), ..CreateDeployment::default() }).await;
-    agree(&remote, UpdateDeployment { name: name.clone(), endpoint: endpoint.clone(), ..Default::default() }).await;
-    agree(&remote, DeleteDeployment { name: name.clone(), ..Default::default() }).await;
-    agree(&remote, GetDeployment { name: name.clone(), ..Default::default() }).await;
-    agree(&remote, ListDeployments { endpoint: endpoint.clone() }).await;
-    agree(&remote, CreateEndpoint { name: name.clone(), config: config() }).await;
-    agree(&remote, UpdateEndpoint { endpoint: name.clone(), config: config() }).await;
-    agree(&remote, DeleteEndpoint { endpoint: name.clone() }).await;
-    agree(&remote, GetEndpoint { endpoint: name.clone() }).await;
-    agree(&remote, ListEndpoints {}).await;
-    agree(&remote, Predict { endpoint: endpoint.clone(), inputs: inputs.clone(), ..Default::default() }).await;
-    agree(&remote, Explain { endpoint: endpoint.clone(), inputs: inputs.clone(), ..Default::default() }).await;
-    agree(&remote, Invoke { operation: name, inputs: inputs.clone(), config: config(), ..Default::default() }).await;
+    agree(&remote, CreateDeployment::new("n", "m").with_config(config())).await;
+    agree(&remote, UpdateDeployment::new("n").with_endpoint("e")).await;
+    agree(&remote, DeleteDeployment::new("n")).await;
+    agree(&remote, GetDeployment::new("n")).await;
+    agree(&remote, ListDeployments::endpoint("e")).await;
+    agree(&remote, CreateEndpoint::new("n").with_config(config())).await;
+    agree(&remote, UpdateEndpoint::new("n").with_config(config())).await;
+    agree(&remote, DeleteEndpoint::new("n")).await;
+    agree(&remote, GetEndpoint::new("n")).await;
+    agree(&remote, ListEndpoints::all()).await;
+    agree(&remote, Predict::endpoint("e", inputs.clone())).await;
+    agree(&remote, Explain::deployment("n", inputs.clone())).await;
+    agree(&remote, Invoke::new("n").with_inputs(inputs).with_config(config())).await;
     let (_, chunks) = natively(&*native().await, stream("e", "x")).await;
     let mut remote_chunks = Vec::new();
     let mut remote_stream = remote.predict_stream(&stream("e", "x"), None).unwrap();
@@ -69,12 +68,12 @@ async fn an_operation_that_is_not_listed_has_no_slot() {
 }
 
 #[test]
-fn the_manifest_says_what_the_macro_was_told() {
+fn the_manifest_has_the_arguments_of_the_macro() {
     let manifest = Manifest::parse(plugin().manifest().as_bytes()).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("probe", env!("CARGO_PKG_VERSION")));
     assert_eq!(manifest.schemes, ["probe", "probes"]);
     assert_eq!((manifest.target.as_str(), manifest.panic), (TARGET, Panic::Unwind));
-    assert_eq!(manifest.description, "does what it is asked");
+    assert_eq!(manifest.description, "behaves as its inputs tell it");
     assert!(Operation::ALL.iter().all(|operation| manifest.declares(*operation)));
     let small = Manifest::parse(small_plugin().manifest().as_bytes()).unwrap();
     assert_eq!(small.operations, ["predict"]);
@@ -82,7 +81,7 @@ fn the_manifest_says_what_the_macro_was_told() {
 }
 
 #[tokio::test]
-async fn an_open_carries_its_options_and_its_refusal() {
+async fn open_passes_the_options_and_returns_the_error_of_connect() {
     let (plugin, _) = start();
     let options = ClientOptions::new(&serde_json::json!({"host": "h"})).unwrap();
     let error = plugin.open(&TargetUri::parse("probe://refuse").unwrap(), &options, None).await.unwrap_err();
@@ -90,29 +89,29 @@ async fn an_open_carries_its_options_and_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_large_body_and_none_at_all_arrive() {
+async fn an_empty_and_a_large_body_arrive_whole() {
     const LARGE: usize = if cfg!(miri) { 1 << 16 } else { 64 << 20 };
     let (plugin, _) = start();
     let client = open(&plugin, "probe").await.unwrap();
     for size in [0, LARGE] {
         let inputs = Payload::new("application/octet-stream", vec![b'x'; size]);
-        let answer = client.call(Predict { inputs, ..Default::default() }, None).await.unwrap();
+        let answer = client.call(Predict::endpoint("echo", inputs), None).await.unwrap();
         assert_eq!(answer.bytes.len(), size);
     }
 }
 
 #[tokio::test]
-async fn the_deadline_and_what_is_said_cross_the_boundary() {
+async fn the_deadline_and_events_cross_the_boundary() {
     let (plugin, events) = start();
     let client = open(&plugin, "probe").await.unwrap();
     let answer = client.call(predict("deadline"), Some(Duration::from_secs(30))).await.unwrap();
     assert_eq!(answer.bytes, b"true");
     assert_eq!(client.call(predict("deadline"), None).await.unwrap().bytes, b"null");
     client.call(predict("talk"), None).await.unwrap();
-    let said: Vec<_> =
+    let messages: Vec<_> =
         events.all().into_iter().map(|(_, level, event)| (level, event.message, event.progress)).collect();
     let expected = [(Level::Warn, "be careful".to_owned(), None), (Level::Info, "half way".to_owned(), Some(0.5))];
-    assert_eq!(said, expected);
+    assert_eq!(messages, expected);
 }
 
 #[tokio::test]
@@ -143,11 +142,11 @@ async fn closing_a_client_ends_its_calls_and_drops_it() {
 }
 
 #[tokio::test]
-async fn an_open_that_nobody_waits_for_leaves_no_client() {
+async fn a_dropped_open_leaves_no_client() {
     let (plugin, _) = start();
     let before = PROBES_DROPPED.load(Ordering::SeqCst);
     start_and_drop(open(&plugin, "probe:counted")).await;
-    // Cancelled before it connected, or closed after: either way nothing is left when the plugin has shut down.
+    // The open is cancelled before it connects, or its client is closed after. No client is left after the shutdown.
     plugin.shut_down().await.unwrap();
     let client = open(&plugin, "probe:counted").await;
     assert_eq!(client.unwrap_err().message(), "the plugin was shut down");
@@ -155,9 +154,9 @@ async fn an_open_that_nobody_waits_for_leaves_no_client() {
 }
 
 #[tokio::test]
-async fn run_local_says_where_and_stops_when_dropped() {
+async fn run_local_sends_its_url_and_stops_when_dropped() {
     let (plugin, _) = start();
-    let request = RunLocal { model_uri: "m".to_owned(), ..RunLocal::default() };
+    let request = RunLocal::new("", "m");
     let mut run = plugin.run_local(&request).unwrap();
     let ready: serde_json::Value = run.next().await.unwrap().unwrap().json().unwrap();
     assert_eq!(ready, serde_json::json!({"event": "ready", "url": "m"}));
@@ -166,9 +165,9 @@ async fn run_local_says_where_and_stops_when_dropped() {
 }
 
 #[tokio::test]
-async fn an_operation_that_waits_for_its_cancellation_ends_by_itself() {
+async fn an_operation_that_waits_for_its_cancellation_is_not_dropped() {
     let (plugin, events) = start();
-    let request = RunLocal { name: "orderly".to_owned(), model_uri: "m".to_owned(), ..RunLocal::default() };
+    let request = RunLocal::new("orderly", "m");
     let mut run = plugin.run_local(&request).unwrap();
     run.next().await.unwrap().unwrap();
     run.cancel();
@@ -177,7 +176,7 @@ async fn an_operation_that_waits_for_its_cancellation_ends_by_itself() {
     assert!(run.next().await.is_none());
     assert_eq!(events.all().len(), 1, "{events:?}");
 
-    // One that nobody listens to any more winds up as well, and the shutdown waits for it.
+    // The same for a call whose stream was dropped; the shutdown waits for its end.
     let mut run = plugin.run_local(&request).unwrap();
     run.next().await.unwrap().unwrap();
     drop(run);
@@ -186,14 +185,14 @@ async fn an_operation_that_waits_for_its_cancellation_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn help_is_markdown() {
+async fn target_help_is_markdown() {
     let (plugin, _) = start();
     let help = plugin.target_help().await.unwrap();
     assert_eq!(help, Payload::new("text/markdown", "# probe\n"));
 }
 
 #[tokio::test]
-async fn instances_of_one_plugin_are_apart() {
+async fn the_shutdown_of_one_instance_does_not_end_another() {
     let (first, _) = start();
     let (second, _) = start();
     let client = open(&second, "probe").await.unwrap();
@@ -202,7 +201,7 @@ async fn instances_of_one_plugin_are_apart() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_nobody_holds_is_shut_down() {
+async fn a_plugin_shuts_down_when_its_last_handle_is_dropped() {
     let (plugin, events) = start();
     let client = open(&plugin, "probe:counted").await.unwrap();
     let before = PROBES_DROPPED.load(Ordering::SeqCst);
@@ -219,14 +218,14 @@ async fn an_open_that_is_dropped_after_its_reply_leaves_no_client() {
     let before = PROBES_DROPPED.load(Ordering::SeqCst);
     let mut opening = Box::pin(open(&plugin, "probe:counted"));
     std::future::poll_fn(|poll| std::task::Poll::Ready(opening.as_mut().poll(poll).is_ready())).await;
-    // A second open is answered after the first: the plugin has one worker.
+    // The reply to a second open follows the first: the plugin has one worker thread.
     open(&plugin, "probe").await.unwrap();
     drop(opening);
     until(|| PROBES_DROPPED.load(Ordering::SeqCst) > before).await;
 }
 
 #[tokio::test]
-async fn a_second_shutdown_is_answered_too() {
+async fn a_second_shutdown_gets_its_reply() {
     let (plugin, _) = start();
     open(&plugin, "probe").await.unwrap();
     plugin.shut_down().await.unwrap();

@@ -1,4 +1,4 @@
-//! A panic is contained wherever it is raised, reaches its caller as an error, and ends only its own client.
+//! A panic anywhere in a plugin is caught, reaches its caller as an error, and ends only its own client.
 
 use super::probe::{drop_while_waiting, open, predict, start, stream, until};
 use crate::ErrorCode;
@@ -11,14 +11,14 @@ fn is_panic(error: &crate::Error, message: &str) {
 }
 
 #[tokio::test]
-async fn in_connect() {
+async fn a_panic_in_connect_is_an_error() {
     let (plugin, _) = start();
     is_panic(&open(&plugin, "probe:panic-in-connect").await.unwrap_err(), "asked to panic in connect");
     open(&plugin, "probe").await.unwrap();
 }
 
 #[tokio::test]
-async fn in_an_operation_and_its_client_is_done_for() {
+async fn a_panic_in_an_operation_ends_its_client() {
     let (plugin, _) = start();
     for (endpoint, message) in [
         ("panic", "asked to panic"),
@@ -40,11 +40,11 @@ async fn in_an_operation_and_its_client_is_done_for() {
 }
 
 #[tokio::test]
-async fn in_the_drop_of_a_cancelled_call() {
+async fn a_panic_in_the_drop_of_a_cancelled_call_ends_its_client() {
     let (plugin, events) = start();
     let client = open(&plugin, "probe").await.unwrap();
     drop_while_waiting(client.call(predict("panic-in-drop-of-future"), None), &events).await;
-    // The caller has gone, but the client is done for all the same.
+    // The caller has gone, and the client has ended all the same.
     loop {
         match client.call(ListEndpoints {}, None).await {
             Ok(_) => tokio::task::yield_now().await,
@@ -54,7 +54,7 @@ async fn in_the_drop_of_a_cancelled_call() {
 }
 
 #[tokio::test]
-async fn in_the_middle_of_a_stream() {
+async fn a_panic_in_a_stream_is_its_last_item() {
     let (plugin, _) = start();
     let client = open(&plugin, "probe").await.unwrap();
     let mut chunks = client.predict_stream(&stream("panic", "first"), None).unwrap();
@@ -64,7 +64,7 @@ async fn in_the_middle_of_a_stream() {
 }
 
 #[tokio::test]
-async fn in_close_where_no_reply_exists_it_is_logged() {
+async fn a_panic_in_close_becomes_an_error_event() {
     let (plugin, events) = start();
     drop(open(&plugin, "probe:panic-in-close").await.unwrap());
     until(|| !events.all().is_empty()).await;
@@ -75,7 +75,7 @@ async fn in_close_where_no_reply_exists_it_is_logged() {
 }
 
 #[tokio::test]
-async fn in_the_drops_of_two_clients_at_shutdown() {
+async fn panics_of_two_clients_at_shutdown_become_two_events() {
     let (plugin, events) = start();
     let clients =
         [open(&plugin, "probe:panic-in-close").await.unwrap(), open(&plugin, "probe:panic-in-close").await.unwrap()];

@@ -1,4 +1,4 @@
-//! The plugin that the other tests drive: it does what its inputs say.
+//! The plugin of the other tests. Its behavior depends on its inputs.
 
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::{
     ffi::{Plugin, RemoteClient, RemotePlugin},
 };
 
-/// Answers every operation with its own arguments, or does what the arguments say.
+/// Returns its arguments for every operation, or behaves as the arguments tell it.
 pub(super) struct Probe {
     target: TargetUri,
     dropped: Option<&'static AtomicUsize>,
 }
 
-/// What `wait` says when it has begun.
+/// The event of `wait` when it has started.
 pub(super) const WAITING: &str = "waiting";
-/// How many futures of `wait` have been dropped.
+/// The number of dropped futures of `wait`.
 pub(super) static WAITS_DROPPED: AtomicUsize = AtomicUsize::new(0);
-/// How many probes of the target `probe:counted` have been dropped.
+/// The number of dropped clients of the target `probe:counted`.
 pub(super) static PROBES_DROPPED: AtomicUsize = AtomicUsize::new(0);
-/// How many chunks `endless` streams have sent.
+/// The number of chunks that `endless` streams have sent.
 pub(super) static CHUNKS_SENT: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs something as it is dropped.
+/// Runs a function when it is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -45,7 +45,7 @@ impl Drop for Probe {
     }
 }
 
-/// A record with the arguments, as every operation of the probe answers.
+/// Returns the arguments as JSON.
 fn echo(arguments: &impl serde::Serialize) -> Result<Payload> {
     Payload::from_json(arguments)
 }
@@ -195,11 +195,11 @@ pub(super) fn plugin() -> Plugin {
             create_endpoint, update_endpoint, delete_endpoint, get_endpoint, list_endpoints,
             predict, predict_stream, explain, invoke, target_help, run_local,
         ],
-        manifest: r#"{"description": "does what it is asked"}"#,
+        manifest: r#"{"description": "behaves as its inputs tell it"}"#,
     }
 }
 
-/// A plugin whose client has one operation.
+/// Returns a plugin whose client has one operation.
 pub(super) fn small_plugin() -> Plugin {
     struct Small;
     impl DeploymentClient for Small {
@@ -223,22 +223,21 @@ pub(super) async fn open(plugin: &RemotePlugin, target: &str) -> Result<RemoteCl
 }
 
 pub(super) fn predict(endpoint: &str) -> Predict {
-    Predict { endpoint: Some(endpoint.to_owned()), ..Predict::default() }
+    Predict::endpoint(endpoint, Payload::empty())
 }
 
 pub(super) fn stream(endpoint: &str, inputs: &str) -> PredictStream {
-    let inputs = Payload::new("text/plain", inputs);
-    PredictStream { endpoint: Some(endpoint.to_owned()), inputs, ..PredictStream::default() }
+    PredictStream::endpoint(endpoint, Payload::new("text/plain", inputs))
 }
 
-/// Waits until something is so; the test runner's own limit ends a wait in vain.
-pub(super) async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
+/// Waits until the condition holds. The test runner's timeout ends a wait in vain.
+pub(super) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }
 
-/// A future that is polled once and then dropped.
+/// Polls a future once, then drops it.
 pub(super) async fn start_and_drop(future: impl Future) {
     let mut future = Box::pin(future);
     std::future::poll_fn(|poll| {
@@ -248,17 +247,17 @@ pub(super) async fn start_and_drop(future: impl Future) {
     .await;
 }
 
-/// A call that is dropped when the plugin says that it has begun.
+/// Drops a call when the plugin reports that it has started.
 pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
     let waits = || events.all().iter().filter(|(_, _, event)| event.message == WAITING).count();
     let before = waits();
     tokio::select! {
-        _ = call => unreachable!("the call waits for ever"),
+        _ = call => unreachable!("the call never ends"),
         () = until(|| waits() > before) => {}
     }
 }
 
-/// The probe, natively.
+/// Returns the probe without the boundary.
 pub(super) async fn native() -> Arc<Probe> {
     Arc::new(Probe::connect(TargetUri::parse("probe").unwrap(), ClientOptions::default()).await.unwrap())
 }

@@ -1,4 +1,4 @@
-//! The plugin's side against a host that passes anything: every call is answered exactly once, whatever it is given.
+//! The plugin's side with a host that passes invalid arguments: every call gets exactly one reply.
 
 use std::ffi::c_void;
 use std::ptr::null;
@@ -10,7 +10,7 @@ use super::probe::plugin;
 use crate::ErrorCode;
 use crate::ffi::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
 
-/// A host that notes replies.
+/// A host that records replies.
 struct FakeHost {
     table: PluginTable,
     handle: *mut c_void,
@@ -20,7 +20,7 @@ struct FakeHost {
 unsafe extern "C" fn note_reply(ctx: *mut c_void, call: u64, status: u32, _head: AbiSlice, body: AbiSlice) {
     // SAFETY: `ctx` is the leaked sender.
     let replies = unsafe { &*ctx.cast::<Sender<(u64, u32, Vec<u8>)>>() };
-    // SAFETY: the plugin lends the body.
+    // SAFETY: the body is valid for this function.
     let body = unsafe { body.copy() };
     replies.send((call, status, body.unwrap())).unwrap();
 }
@@ -41,10 +41,10 @@ impl FakeHost {
     fn new() -> Self {
         let (sender, replies) = channel();
         let sender: *mut Sender<_> = Box::leak(Box::new(sender));
-        // SAFETY: the plugin's own table.
+        // SAFETY: the table of a plugin in this program.
         let table = unsafe { plugin().as_ptr().read() };
         let api = host_api(sender.cast());
-        // SAFETY: the plugin copies what it is given.
+        // SAFETY: the plugin copies the table.
         let handle = unsafe { table.init.unwrap()((&raw const api).cast()) };
         assert!(!handle.is_null());
         Self { table, handle, replies }
@@ -63,7 +63,7 @@ impl FakeHost {
     }
 
     fn cancel(&self, call: u64) {
-        // SAFETY: what `init` returned.
+        // SAFETY: the pointer that `init` returned.
         unsafe { self.table.cancel.unwrap()(self.handle, call) };
     }
 
@@ -89,11 +89,11 @@ fn has_code(reply: &(u64, u32, String), call: u64, code: &ErrorCode) {
 }
 
 #[test]
-fn faulty_requests_are_answered_with_an_error() {
+fn an_invalid_request_gets_an_error_reply() {
     let host = FakeHost::new().opened();
-    let faulty = AbiSlice { ptr: null(), len: 3 };
+    let null_with_length = AbiSlice { ptr: null(), len: 3 };
     let short = AbiRequest { size: 8, ..request(b"{}", AbiSlice::EMPTY) };
-    let bad_slice = request(b"{}", faulty);
+    let bad_slice = request(b"{}", null_with_length);
     let requests = [
         None,
         Some(&short),
@@ -111,10 +111,9 @@ fn faulty_requests_are_answered_with_an_error() {
     assert_eq!(host.next(), (50, 0, String::new()));
 }
 
-/// A list was taken for a struct, its elements in the order of the fields, and where nobody asked for a text its bytes
-/// were not looked at.
+/// Once, a list was accepted for a struct, and the encoding of a skipped text was not checked.
 #[test]
-fn a_head_is_an_object_in_utf_8() {
+fn a_head_that_is_not_an_object_in_utf_8_gets_an_error_reply() {
     let host = FakeHost::new().opened();
     let heads =
         [b"[]".as_slice(), b"null", b"[\"wait\"]", b" [null,null,{}]", b"{\"unknown\":\"\xff\"}", b"{\"\xff\":1}"];
@@ -127,11 +126,11 @@ fn a_head_is_an_object_in_utf_8() {
 }
 
 #[test]
-fn wrong_ids_do_no_harm() {
+fn unknown_ids_have_no_effect() {
     let host = FakeHost::new().opened();
     host.cancel(100);
     host.cancel(12345);
-    // SAFETY: what `init` returned, and an id that was never opened.
+    // SAFETY: the pointer that `init` returned; the id is unknown.
     unsafe { host.table.close.unwrap()(host.handle, 77) };
     // SAFETY: as above.
     unsafe { host.table.credit.unwrap()(host.handle, 77, u32::MAX) };
@@ -142,17 +141,17 @@ fn wrong_ids_do_no_harm() {
 }
 
 #[test]
-fn a_cancel_that_comes_first_is_remembered() {
+fn a_cancel_before_its_call_cancels_the_call() {
     let host = FakeHost::new().opened();
     host.cancel(7);
     host.predict(1, 7, Some(&request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY)));
     has_code(&host.next(), 7, &ErrorCode::CANCELLED);
 }
 
-/// A call whose caller had gone by the clock went on until somebody cancelled it.
+/// Once, a call went on after its deadline until the host cancelled it.
 #[test]
 #[cfg(feature = "runtime")]
-fn a_call_ends_when_its_caller_s_time_is_up() {
+fn a_call_ends_at_its_deadline() {
     let host = FakeHost::new().opened();
     let wait = AbiRequest { timeout_ms: 1, ..request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY) };
     host.predict(1, 7, Some(&wait));
@@ -163,7 +162,7 @@ fn a_call_ends_when_its_caller_s_time_is_up() {
 }
 
 #[test]
-fn a_cancelled_call_is_answered_once_and_so_is_one_at_shutdown() {
+fn a_cancelled_call_gets_one_reply_also_at_shutdown() {
     let host = FakeHost::new().opened();
     let wait = request(br#"{"endpoint":"wait"}"#, AbiSlice::EMPTY);
     host.predict(1, 1, Some(&wait));
@@ -171,7 +170,7 @@ fn a_cancelled_call_is_answered_once_and_so_is_one_at_shutdown() {
     host.cancel(1);
     has_code(&host.next(), 1, &ErrorCode::CANCELLED);
     host.predict(1, 2, Some(&wait));
-    // SAFETY: what `init` returned.
+    // SAFETY: the pointer that `init` returned.
     unsafe { host.table.shutdown.unwrap()(host.handle, 3) };
     has_code(&host.next(), 2, &ErrorCode::CANCELLED);
     assert_eq!(host.next(), (3, 0, String::new()));
@@ -181,20 +180,20 @@ fn a_cancelled_call_is_answered_once_and_so_is_one_at_shutdown() {
 }
 
 #[test]
-fn init_refuses_a_host_without_a_way_to_reply() {
-    // SAFETY: the plugin's own table.
+fn init_of_a_host_without_reply_returns_null() {
+    // SAFETY: the table of a plugin in this program.
     let init = unsafe { plugin().as_ptr().read() }.init.unwrap();
     let mut short = host_api(std::ptr::null_mut());
     short.size = 8;
-    let mute = HostApi { reply: None, ..host_api(std::ptr::null_mut()) };
-    for api in [null(), &raw const short, &raw const mute] {
-        // SAFETY: NULL, or a struct that is at least as large as its size says.
+    let without_reply = HostApi { reply: None, ..host_api(std::ptr::null_mut()) };
+    for api in [null(), &raw const short, &raw const without_reply] {
+        // SAFETY: NULL, or a struct that starts with its size and has that many bytes.
         assert!(unsafe { init(api.cast()) }.is_null());
     }
 }
 
 #[test]
-fn a_newer_host_s_table_is_read_as_far_as_it_is_known() {
+fn a_longer_host_table_is_accepted() {
     #[repr(C)]
     struct Newer {
         api: HostApi,
@@ -204,18 +203,18 @@ fn a_newer_host_s_table_is_read_as_far_as_it_is_known() {
     let sender: *mut Sender<_> = Box::leak(Box::new(sender));
     let mut newer = Newer { api: host_api(sender.cast()), more: u64::MAX };
     newer.api.size = size_of::<Newer>() as u32;
-    // SAFETY: the plugin's own table.
+    // SAFETY: the table of a plugin in this program.
     let table = unsafe { plugin().as_ptr().read() };
-    // SAFETY: a struct as large as its size says.
+    // SAFETY: the struct starts with its size.
     let handle = unsafe { table.init.unwrap()((&raw const newer).cast()) };
-    // SAFETY: what `init` returned.
+    // SAFETY: the pointer that `init` returned.
     unsafe { table.shutdown.unwrap()(handle, newer.more) };
     assert_eq!(replies.recv().unwrap().0, u64::MAX);
 }
 
-/// The plugin held its lock while it replied, and a host that closed a client from its callback never came back.
+/// Once, the plugin held its lock while it replied, and a host that closed a client within `reply` deadlocked.
 #[test]
-fn a_host_may_call_the_plugin_from_its_own_callback() {
+fn a_host_may_close_and_cancel_within_reply() {
     struct Reentrant {
         table: PluginTable,
         handle: AtomicPtr<c_void>,
@@ -225,23 +224,23 @@ fn a_host_may_call_the_plugin_from_its_own_callback() {
         // SAFETY: `ctx` is leaked below.
         let host = unsafe { &*ctx.cast::<Reentrant>() };
         let handle = host.handle.load(Ordering::SeqCst);
-        // SAFETY: what `init` returned.
+        // SAFETY: the pointer that `init` returned.
         unsafe { host.table.cancel.unwrap()(handle, call) };
-        // SAFETY: what `init` returned.
+        // SAFETY: the pointer that `init` returned.
         unsafe { host.table.close.unwrap()(handle, 1) };
         host.replies.send(call).unwrap();
     }
-    // SAFETY: the plugin's own table.
+    // SAFETY: the table of a plugin in this program.
     let table = unsafe { plugin().as_ptr().read() };
     let (sender, replies) = channel();
     let host: &'static Reentrant =
         Box::leak(Box::new(Reentrant { table, handle: AtomicPtr::default(), replies: sender }));
     let api = HostApi { reply: Some(reply), ..host_api(std::ptr::from_ref(host).cast_mut().cast()) };
-    // SAFETY: the plugin copies what it is given.
+    // SAFETY: the plugin copies the table.
     let handle = unsafe { table.init.unwrap()((&raw const api).cast()) };
     host.handle.store(handle, Ordering::SeqCst);
     let open = request(br#"{"target_uri":"probe"}"#, AbiSlice::EMPTY);
-    // SAFETY: what `init` returned, and a request.
+    // SAFETY: the pointer that `init` returned, and a valid request.
     unsafe { table.open.unwrap()(handle, 1, 7, &raw const open) };
     assert_eq!(replies.recv_timeout(Duration::from_secs(60)), Ok(7));
 }

@@ -1,4 +1,4 @@
-//! Streams keep to their credit, end once, and stop when nobody listens.
+//! Streams keep to their credit, end once, and stop when they are dropped.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use crate::ffi::stream::WINDOW;
 use crate::{Error, ErrorCode};
 
 #[tokio::test]
-async fn a_plugin_runs_no_further_ahead_than_the_window_and_stops_when_dropped() {
+async fn a_stream_sends_at_most_one_window_ahead_and_stops_when_dropped() {
     let (plugin, events) = start();
     let client = open(&plugin, "probe").await.unwrap();
     let window = WINDOW as usize;

@@ -192,7 +192,7 @@ async fn a_state_that_is_gone_is_not_an_empty_one() {
     refused(root.path(), &directory, "is damaged: ").await;
     fs::remove_file(&state).unwrap();
     mkfifoat(CWD, &state, Mode::from_raw_mode(0o600)).unwrap();
-    refused(root.path(), &directory, "it is not a regular file").await;
+    refused(root.path(), &directory, "not a regular file").await;
     fs::remove_file(&state).unwrap();
 
     fs::rename(&backup, &state).unwrap();

@@ -5,12 +5,13 @@ use std::thread;
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::ffi::abi::{ABI, ENTRY_SYMBOL};
-use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, TableFacts, in_fork};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, TableFacts};
 use serde_json::Value;
 
 use crate::bench::{Bench, request};
 use crate::case::{Case, FILTERED, LIBRARY, PROCESS, Stage};
 use crate::mark::{Mark, ensure};
+use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("abi-entry", "abi.entry", "The library exports `mlflow_deploy_plugin_v1`.", entry)
@@ -169,7 +170,7 @@ fn init(bench: &Bench) -> Result<(), Mark> {
 fn init_null(bench: &Bench) -> Result<(), Mark> {
     let table = bench.table()?;
     bench.say("calls `init` with NULL");
-    ensure!(!Driver::start_without_host(table), "it made an instance that can never reply");
+    ensure!(!untrusted::start_without_host(table), "it made an instance that can never reply");
     Ok(())
 }
 
@@ -334,7 +335,7 @@ fn fork(bench: &Bench) -> Result<(), Mark> {
     let call = driver.fresh_id();
     let patience = bench.patience();
     bench.say("forks, and calls in the fork");
-    let answered = in_fork(patience, || {
+    let answered = untrusted::call_in_fork(patience, || {
         driver.enter(slot, client, call, &request);
         driver.wait(call, patience / 2, |call| !call.replies.is_empty())
     });

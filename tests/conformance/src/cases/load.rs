@@ -12,6 +12,7 @@ use super::process;
 use crate::bench::Bench;
 use crate::case::{Case, LIBRARY, PROCESS, Process, Stage};
 use crate::mark::{Mark, ensure};
+use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("load-opens", "load.complete", "The library loads with every symbol that it needs.", opens)
@@ -58,7 +59,10 @@ fn twice(bench: &Bench) -> Result<(), Mark> {
     for library in [first, second] {
         let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
         bench.say("calls `init`");
-        ensure!(Driver::start(table, HostShape::Current).is_some(), "`init` returned NULL after it was loaded again");
+        ensure!(
+            untrusted::start(table, HostShape::Current).is_some(),
+            "`init` returned NULL after it was loaded again"
+        );
     }
     Ok(())
 }
@@ -83,9 +87,9 @@ fn starts(bench: &Bench) -> Result<(), Mark> {
 
 /// Loads and starts it without a word to anybody.
 fn silently(bench: &Bench) -> Result<Driver, Mark> {
-    let library = Library::open(bench.plugin()).map_err(Mark::fail)?;
+    let library = untrusted::open(bench.plugin()).map_err(Mark::fail)?;
     let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
-    Driver::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))
+    untrusted::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))
 }
 
 fn quiet(bench: &Bench) -> Result<(), Mark> {
@@ -123,9 +127,9 @@ fn fast(bench: &Bench) -> Result<(), Mark> {
     for attempt in 0..8 {
         let (_folder, copy) = copy(bench, "copy-")?;
         let begun = Instant::now();
-        let library = Library::open(&copy).map_err(Mark::fail)?;
+        let library = untrusted::open(&copy).map_err(Mark::fail)?;
         let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
-        ensure!(Driver::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
+        ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
         best = best.min(begun.elapsed());
         if best < LIMIT {
             return Ok(());

@@ -8,6 +8,7 @@ use super::process;
 use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, LENT, PROCESS};
 use crate::mark::{Mark, ensure};
+use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("memory-lent", "memory.lent", "What a request lends is not read after the slot has returned.", lent)
@@ -133,7 +134,7 @@ fn instances(bench: &Bench) -> Result<(), Mark> {
     let target = bench.target()?;
     let before = process::threads()?.len();
     for _ in 0..MANY {
-        let driver = Driver::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))?;
+        let driver = untrusted::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))?;
         if !driver.has(Slot::Shutdown) {
             return Err(Mark::skip("there is no `shutdown`"));
         }

@@ -46,5 +46,5 @@ fn test_deployments_target_by_environment() {
     assert_eq!(ran.json()[0]["name"], "fake_deployment_name");
     assert_eq!(list().env("MLFLOW_DEPLOYMENTS_TARGET", "").run().code, 2);
     let wrong = list().env("MLFLOW_DEPLOYMENTS_TARGET", "://x").run();
-    assert_eq!((wrong.code, wrong.stderr.contains("is not a target URI")), (2, true), "{wrong:?}");
+    assert_eq!((wrong.code, wrong.stderr.contains("invalid target URI `")), (2, true), "{wrong:?}");
 }

@@ -153,7 +153,7 @@ const fn difference(name: &'static str, number: &'static str, code: i32, says: &
 }
 
 const DIFFERENCES: &[Difference] = &[
-    difference("cli_bad_target_uri", "B26", 2, "`` is not a target URI"),
+    difference("cli_bad_target_uri", "B26", 2, "invalid target URI ``"),
     difference("cli_create_endpoint", "B20", 0, "\nEndpoint e is created\n"),
     difference("cli_create_no_flavor_key", "B24", 0, "\nDeployment n is created\n"),
     difference("cli_delete", "Plugins print nothing", 0, "Deployment n is deleted\n"),

@@ -1,0 +1,382 @@
+//! The argument structs, with their constructors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, Payload};
+
+/// Declares the arguments of an operation.
+macro_rules! arguments {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? } $($inputs:ident)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+        #[serde(default)]
+        #[expect(clippy::exhaustive_structs, reason = "callers may name its fields, with `..Default::default()`")]
+        pub struct $name {
+            $($(#[$attribute])* pub $field: $type,)*
+            $(
+                /// The inputs. Only their media type travels in the head; the bytes are the body.
+                #[serde(rename = "content_type", with = "content_type")]
+                pub $inputs: Payload,
+            )?
+        }
+    };
+}
+
+/// Declares the `with_…` methods of an argument struct: of its optional texts, and of `config` or `inputs`.
+macro_rules! setters {
+    ($name:ident { $($text:ident = $with_text:ident),* $(; $($other:ident: $type:ident = $with_other:ident),*)? }) => {
+        impl $name {
+            $(
+                #[doc = concat!("Sets [`", stringify!($text), "`](Self::", stringify!($text), ").")]
+                #[must_use]
+                pub fn $with_text(mut self, $text: impl Into<String>) -> Self {
+                    self.$text = Some($text.into());
+                    self
+                }
+            )*
+            $($(
+                #[doc = concat!("Sets [`", stringify!($other), "`](Self::", stringify!($other), ").")]
+                #[must_use]
+                pub fn $with_other(mut self, $other: $type) -> Self {
+                    self.$other = $other;
+                    self
+                }
+            )*)?
+        }
+    };
+}
+
+arguments! {
+    /// Arguments of `create_deployment`.
+    CreateDeployment {
+        /// The name of the new deployment, unique within the target or the endpoint.
+        name: String,
+        /// The URI of the model, such as `runs:/<run id>/model` or a path.
+        model_uri: String,
+        /// The flavor to deploy; the target chooses one if this is `None`.
+        flavor: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+        /// The endpoint to deploy under.
+        endpoint: Option<String>,
+    }
+}
+
+arguments! {
+    /// Arguments of `update_deployment`.
+    UpdateDeployment {
+        /// The name of the deployment.
+        name: String,
+        /// The URI of the new model; the model is kept if this is `None`.
+        model_uri: Option<String>,
+        /// The new flavor; needs `model_uri`.
+        flavor: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+        /// The endpoint of the deployment.
+        endpoint: Option<String>,
+    }
+}
+
+arguments! {
+    /// Arguments of `delete_deployment`.
+    DeleteDeployment {
+        /// The name of the deployment.
+        name: String,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+        /// The endpoint of the deployment.
+        endpoint: Option<String>,
+    }
+}
+
+arguments! {
+    /// Arguments of `get_deployment`.
+    GetDeployment {
+        /// The name of the deployment.
+        name: String,
+        /// The endpoint of the deployment.
+        endpoint: Option<String>,
+    }
+}
+
+arguments! {
+    /// Arguments of `list_deployments`.
+    ListDeployments {
+        /// The endpoint whose deployments are listed; all deployments if this is `None`.
+        endpoint: Option<String>,
+    }
+}
+
+arguments! {
+    /// Arguments of `create_endpoint`.
+    CreateEndpoint {
+        /// The name of the new endpoint.
+        name: String,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    }
+}
+
+arguments! {
+    /// Arguments of `update_endpoint`.
+    UpdateEndpoint {
+        /// The name of the endpoint.
+        endpoint: String,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    }
+}
+
+arguments! {
+    /// Arguments of `delete_endpoint`.
+    DeleteEndpoint {
+        /// The name of the endpoint.
+        endpoint: String,
+    }
+}
+
+arguments! {
+    /// Arguments of `get_endpoint`.
+    GetEndpoint {
+        /// The name of the endpoint.
+        endpoint: String,
+    }
+}
+
+arguments! {
+    /// Arguments of `list_endpoints`.
+    ListEndpoints {}
+}
+
+arguments! {
+    /// Arguments of `predict`. A target may take the name of a deployment, an endpoint, or both.
+    Predict {
+        /// The deployment that answers.
+        deployment_name: Option<String>,
+        /// The endpoint that answers.
+        endpoint: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    } inputs
+}
+
+arguments! {
+    /// Arguments of `predict_stream`. A target may take the name of a deployment, an endpoint, or both.
+    PredictStream {
+        /// The deployment that answers.
+        deployment_name: Option<String>,
+        /// The endpoint that answers.
+        endpoint: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    } inputs
+}
+
+arguments! {
+    /// Arguments of `explain`. A target may take the name of a deployment, an endpoint, or both.
+    Explain {
+        /// The deployment that answers.
+        deployment_name: Option<String>,
+        /// The endpoint that answers.
+        endpoint: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    } inputs
+}
+
+arguments! {
+    /// Arguments of `invoke`, which runs an operation that only this target has. The manifest lists these operations.
+    Invoke {
+        /// The name of the operation.
+        operation: String,
+        /// The deployment that the operation is for.
+        name: Option<String>,
+        /// The endpoint that the operation is for.
+        endpoint: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    } inputs
+}
+
+arguments! {
+    /// Arguments of `run_local`, an operation of the plugin that needs no client.
+    RunLocal {
+        /// The URI of the target that the plugin imitates on this machine.
+        target_uri: String,
+        /// The name of the deployment.
+        name: String,
+        /// The URI of the model, such as `runs:/<run id>/model` or a path.
+        model_uri: String,
+        /// The flavor to deploy; the target chooses one if this is `None`.
+        flavor: Option<String>,
+        /// The settings of the operation; the target defines the keys.
+        config: Config,
+    }
+}
+
+setters! { CreateDeployment { flavor = with_flavor, endpoint = with_endpoint; config: Config = with_config } }
+setters! {
+    UpdateDeployment {
+        model_uri = with_model_uri, flavor = with_flavor, endpoint = with_endpoint; config: Config = with_config
+    }
+}
+setters! { DeleteDeployment { endpoint = with_endpoint; config: Config = with_config } }
+setters! { GetDeployment { endpoint = with_endpoint } }
+setters! { CreateEndpoint { ; config: Config = with_config } }
+setters! { UpdateEndpoint { ; config: Config = with_config } }
+setters! {
+    Invoke {
+        name = with_name, endpoint = with_endpoint; config: Config = with_config, inputs: Payload = with_inputs
+    }
+}
+setters! { RunLocal { flavor = with_flavor; config: Config = with_config } }
+
+/// Declares the constructors of operations that ask a deployment or an endpoint.
+macro_rules! questions {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Sends `inputs` to a deployment.
+            pub fn deployment(name: impl Into<String>, inputs: Payload) -> Self {
+                Self { deployment_name: Some(name.into()), inputs, ..Self::default() }
+            }
+
+            /// Sends `inputs` to an endpoint.
+            pub fn endpoint(endpoint: impl Into<String>, inputs: Payload) -> Self {
+                Self { endpoint: Some(endpoint.into()), inputs, ..Self::default() }
+            }
+        }
+
+        setters! {
+            $name {
+                deployment_name = with_deployment_name, endpoint = with_endpoint; config: Config = with_config
+            }
+        }
+    )*};
+}
+
+questions! { Predict, PredictStream, Explain }
+
+impl CreateDeployment {
+    /// Deploys the model at `model_uri` under `name`.
+    pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
+        Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
+    }
+}
+
+impl UpdateDeployment {
+    /// Changes the deployment `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+impl DeleteDeployment {
+    /// Deletes the deployment `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+impl GetDeployment {
+    /// Describes the deployment `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+impl ListDeployments {
+    /// Lists all deployments of the target.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Lists the deployments of an endpoint.
+    pub fn endpoint(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: Some(endpoint.into()) }
+    }
+}
+
+impl CreateEndpoint {
+    /// Creates the endpoint `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+impl UpdateEndpoint {
+    /// Changes an endpoint.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: endpoint.into(), ..Self::default() }
+    }
+}
+
+impl DeleteEndpoint {
+    /// Deletes an endpoint.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: endpoint.into() }
+    }
+}
+
+impl GetEndpoint {
+    /// Describes an endpoint.
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self { endpoint: endpoint.into() }
+    }
+}
+
+impl ListEndpoints {
+    /// Lists all endpoints of the target.
+    pub fn all() -> Self {
+        Self {}
+    }
+}
+
+impl Invoke {
+    /// Runs the operation that the target's manifest lists under this name.
+    pub fn new(operation: impl Into<String>) -> Self {
+        Self { operation: operation.into(), ..Self::default() }
+    }
+}
+
+impl RunLocal {
+    /// Serves the model at `model_uri` on this machine under `name`. The host sets [`target_uri`](Self::target_uri).
+    pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
+        Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
+    }
+}
+
+/// Writes a payload as its media type, and reads a media type as an empty payload of that type.
+mod content_type {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::Payload;
+
+    pub(super) fn serialize<S: Serializer>(inputs: &Payload, serializer: S) -> Result<S::Ok, S::Error> {
+        inputs.content_type.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+        Ok(Payload::new(String::deserialize(deserializer)?, Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_ignored_and_missing_keys_are_empty() {
+        let predict: Predict = serde_json::from_str(r#"{"endpoint":"chat","future":[1]}"#).unwrap();
+        assert_eq!(predict.endpoint.as_deref(), Some("chat"));
+        assert!(predict.config.is_empty());
+        assert_eq!(predict.inputs, Payload::empty());
+    }
+
+    #[test]
+    fn the_head_has_the_media_type_of_the_inputs_and_not_their_bytes() {
+        let head = serde_json::to_value(Predict::endpoint("chat", Payload::new("text/csv", "a\n1\n"))).unwrap();
+        assert_eq!(head["content_type"], "text/csv");
+        assert!(!head.to_string().contains("a\\n1"));
+    }
+}

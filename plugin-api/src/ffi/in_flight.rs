@@ -1,0 +1,160 @@
+//! A running instance of a plugin, and its calls that have no reply yet.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::pending::{Pending, Receiver, Waiting};
+use super::seam::{Request, Slot, ToPlugin};
+use crate::{Error, ErrorCode, Operation, Result};
+
+/// Returns a new id of a client or a call: never zero, never used twice in a process.
+pub(super) fn next_id() -> u64 {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A running instance of a plugin, shared by its handles, clients and calls.
+pub(super) struct RemoteInstance {
+    pub(super) plugin: Box<dyn ToPlugin>,
+    pub(super) pending: Arc<Pending>,
+    pub(super) is_shut_down: AtomicBool,
+}
+
+/// Shuts the plugin down when its last handle, client and call are dropped, so that its threads end.
+impl Drop for RemoteInstance {
+    fn drop(&mut self) {
+        if !*self.is_shut_down.get_mut() && self.plugin.has(Slot::Shutdown) {
+            let call = next_id();
+            self.pending.insert(call, Waiting { client: 0, credit: 0, receiver: Receiver::CANCELLED });
+            self.plugin.call(Slot::Shutdown, 0, call, &Request::default());
+        }
+    }
+}
+
+impl RemoteInstance {
+    /// Returns MLflow's names of the supported operations, with `target_help` and `run_local`.
+    pub(super) fn supported(&self) -> Vec<&'static str> {
+        let slots = Operation::ALL.iter().copied().map(Slot::Operation).chain([Slot::TargetHelp, Slot::RunLocal]);
+        slots.filter(|slot| self.plugin.has(*slot)).map(Slot::name).collect()
+    }
+
+    fn unsupported(&self, slot: Slot) -> Error {
+        let (operation, supported) = (slot.name(), self.supported());
+        let message = format!("the target does not support `{operation}`, only `{}`", supported.join("`, `"));
+        let error = Error::new(ErrorCode::NOT_IMPLEMENTED, message);
+        error.with_detail("operation", operation).with_detail("supported", supported)
+    }
+
+    /// Registers a call and starts it.
+    ///
+    /// # Errors
+    /// `NOT_IMPLEMENTED` if the plugin does not have the slot.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        slot: Slot,
+        caller: Caller,
+        receiver: Receiver,
+        request: &Request<'_>,
+    ) -> Result<InFlight> {
+        if !self.plugin.has(slot) {
+            return Err(self.unsupported(slot));
+        }
+        let (id, client) = (next_id(), caller.client());
+        self.pending.insert(id, Waiting { client, credit: request.credit, receiver });
+        let call = InFlight { instance: Arc::clone(self), id, caller };
+        self.plugin.call(slot, client, id, request);
+        Ok(call)
+    }
+
+    /// Cancels all calls of a client.
+    pub(super) fn cancel_client(&self, client: u64) {
+        let closed = Error::new(ErrorCode::CANCELLED, "the client was closed");
+        for call in self.pending.abandon_client(client, &closed) {
+            self.plugin.cancel(call);
+        }
+    }
+}
+
+/// An open client, shared by its handles and calls: dropping the last of them closes it, so that no slot of the client
+/// is entered afterwards.
+pub(super) struct OpenClient {
+    pub(super) instance: Arc<RemoteInstance>,
+    pub(super) id: u64,
+}
+
+impl Drop for OpenClient {
+    fn drop(&mut self) {
+        self.instance.plugin.close(self.id);
+    }
+}
+
+/// The client that a call belongs to.
+pub(super) enum Caller {
+    /// A client, which stays open until the call has ended.
+    Client(Arc<OpenClient>),
+    /// The client that the call opens.
+    Opening(u64),
+    /// No client: the call is of the plugin itself.
+    Plugin,
+}
+
+impl Caller {
+    /// Returns the client's id; 0 for a call of the plugin itself.
+    fn client(&self) -> u64 {
+        match self {
+            Self::Client(open) => open.id,
+            Self::Opening(client) => *client,
+            Self::Plugin => 0,
+        }
+    }
+}
+
+/// A started call. Dropping it before its end cancels it.
+pub(super) struct InFlight {
+    pub(super) instance: Arc<RemoteInstance>,
+    id: u64,
+    pub(super) caller: Caller,
+}
+
+impl InFlight {
+    /// Allows a stream's plugin to send more chunks.
+    pub(super) fn grant(&self, chunks: u32) {
+        if self.instance.pending.grant(self.id, chunks) {
+            self.instance.plugin.credit(self.id, chunks);
+        }
+    }
+
+    /// Cancels the call. Its reply is still awaited.
+    pub(super) fn cancel(&self) {
+        self.instance.plugin.cancel(self.id);
+    }
+
+    /// Cancels the call, and discards its reply.
+    pub(super) fn abandon(&self) {
+        // A client that opens all the same is closed when its reply comes.
+        let undo = match self.caller {
+            Caller::Opening(client) => {
+                let instance = Arc::clone(&self.instance);
+                let close: Box<dyn FnOnce() + Send> = Box::new(move || instance.plugin.close(client));
+                Some(close)
+            }
+            Caller::Client(_) | Caller::Plugin => None,
+        };
+        if self.instance.pending.abandon(self.id, undo) {
+            self.instance.plugin.cancel(self.id);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "call {}", self.id)
+    }
+}

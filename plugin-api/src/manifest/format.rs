@@ -1,0 +1,143 @@
+//! The members of a manifest, and the checks that hosts rely on.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{JSON, Operation};
+
+/// The target triple that this crate and the plugin are built for, such as `x86_64-unknown-linux-gnu`.
+pub const TARGET: &str = env!("MLFLOW_DEPLOY_TARGET");
+
+/// The largest size of a manifest, in bytes: 64 KiB.
+pub const LARGEST: usize = 64 * 1024;
+
+/// The names of the section that holds the manifest: in an ELF file, and in a Mach-O file.
+pub const SECTIONS: [&str; 2] = [".mlflow_deploy", "__mlflow_deploy"];
+
+/// A plugin's description of itself. Unknown members are ignored. See the [example](crate::manifest).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// The version of the manifest's format: 1.
+    pub manifest: u32,
+    /// The version of the contract that the plugin's table follows.
+    pub abi: u32,
+    /// The plugin's name, such as `openai`.
+    pub name: String,
+    /// The plugin's version.
+    pub version: String,
+    /// The target triple that the plugin is built for, such as `x86_64-unknown-linux-gnu`.
+    pub target: String,
+    /// The schemes of the targets that the plugin serves, in lower case.
+    pub schemes: Vec<String>,
+    /// The names of the supported operations; unknown names are kept.
+    pub operations: Vec<String>,
+    /// The operations for `invoke`, which only this target has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invoke: Vec<InvokeOperation>,
+    /// The media types that the plugin accepts as inputs.
+    #[serde(default = "only_json")]
+    pub accepts: Vec<String>,
+    /// The client options, in a subset of JSON Schema.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
+    /// The config of each operation by the operation's name, in a subset of JSON Schema.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
+    /// The environment variables that the plugin reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<EnvironmentVariable>,
+    /// The effect of a panic in the plugin.
+    pub panic: Panic,
+    /// The requirement to run in a separate process.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// A description of the plugin, in one line.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// An operation that only one target has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InvokeOperation {
+    /// The name for `invoke`.
+    pub name: String,
+    /// A description of the operation, in one line.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// An environment variable that a plugin reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EnvironmentVariable {
+    /// The name of the variable.
+    pub name: String,
+    /// True if the value must not be shown.
+    #[serde(default)]
+    pub secret: bool,
+}
+
+/// The effect of a panic in a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Panic {
+    /// A panic ends the process.
+    Abort,
+    /// The plugin cannot panic, because it is not written in Rust.
+    None,
+    /// A panic is caught and becomes an error.
+    Unwind,
+}
+
+/// The requirement to run in a separate process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Isolation {
+    /// The plugin may run in the host's process.
+    #[default]
+    Optional,
+    /// The plugin must run in a separate process.
+    Required,
+}
+
+impl Manifest {
+    /// Parses a manifest and checks the members that hosts rely on.
+    ///
+    /// # Errors
+    /// A description of the fault, as a fragment of a sentence.
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        // A manifest written as a C string ends with a NUL.
+        let json = json.strip_suffix(b"\0").unwrap_or(json);
+        let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let is_name = |name: &str| {
+            name.starts_with(|first: char| first.is_ascii_lowercase())
+                && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || "+-.".contains(each))
+        };
+        if manifest.manifest != 1 {
+            return Err(format!("unsupported manifest format version `{}`: expected 1", manifest.manifest));
+        }
+        if !is_name(&manifest.name) {
+            return Err(format!("invalid plugin name `{}`: expected a-z, then a-z, 0-9, `+`, `-`, `.`", manifest.name));
+        }
+        if manifest.schemes.is_empty() {
+            return Err("missing scheme: `schemes` is empty".to_owned());
+        }
+        match manifest.schemes.iter().find(|scheme| !is_name(scheme)) {
+            Some(scheme) => Err(format!("invalid scheme `{scheme}`: expected a-z, then a-z, 0-9, `+`, `-`, `.`")),
+            None => Ok(manifest),
+        }
+    }
+
+    /// Returns true if the manifest lists the operation.
+    pub fn declares(&self, operation: Operation) -> bool {
+        self.operations.iter().any(|declared| declared == operation.name())
+    }
+}
+
+fn only_json() -> Vec<String> {
+    vec![JSON.to_owned()]
+}
