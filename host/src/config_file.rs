@@ -10,13 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use mlflow_deploy_plugin_api::{file, trust};
 use serde::Deserialize;
 
 use crate::{Error, nearest};
+
+/// More than thousands of plugins need.
+const MAX_BYTES: u64 = 4 << 20;
 
 /// The configuration. A member that is not known is an error: it is a slip, and would silently do nothing.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -77,7 +80,9 @@ impl ConfigFile {
             return Ok(Self::default());
         };
         let failed = |why: String| Error::Config { path: path.clone(), why };
-        match fs::read_to_string(&path) {
+        match file::read_text(&path, MAX_BYTES) {
+            // It says which code runs, and what that sees.
+            Ok(_) if let Err(distrust) = trust::check(&path) => Err(failed(distrust.to_string())),
             Ok(text) => match toml::from_str(&text) {
                 Ok(config) => Ok(Self { path, ..config }),
                 Err(error) => Err(failed(place(&text, &error))),
@@ -157,6 +162,8 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str) -> Result<ConfigFile, String> {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
+use mlflow_deploy_plugin_api::trust;
 
 use crate::config_file::{Doubt, Expectations};
 use crate::digest::Identity;
 use crate::file::PluginFile;
 use crate::search_path::{NamedFile, Origin, SearchEntry};
-use crate::{Dependency, IsolatedBy, Refusal, linkage, trust};
+use crate::{Dependency, IsolatedBy, Refusal, linkage};
 
 /// What a look through the search path found.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +79,8 @@ pub struct Candidate {
     isolated_by: Option<IsolatedBy>,
     /// The file that was looked at, where there is one.
     pub(crate) identity: Option<Identity>,
+    /// Whether the program or the user trusts it, whoever can change it.
+    pub(crate) is_trusted: bool,
 }
 
 /// What became of a file.
@@ -114,10 +117,16 @@ impl Candidate {
     /// not used, nothing is read.
     ///
     /// # Errors
-    /// [`Refusal::NotALibrary`] and [`Refusal::Unreadable`], where the file is not what was found any more.
+    /// [`Refusal::Untrusted`], where another user can change one of them; [`Refusal::NotALibrary`] and
+    /// [`Refusal::Unreadable`], where the file is not what was found any more.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, Refusal> {
         match self.state {
-            CandidateState::Usable(_) => linkage::dependencies(&self.path),
+            CandidateState::Usable(_) => {
+                if !self.is_trusted {
+                    linkage::check_trust(&self.path)?;
+                }
+                linkage::dependencies(&self.path)
+            }
             CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
         }
     }
@@ -126,8 +135,8 @@ impl Candidate {
     fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
         let state = CandidateState::Ignored;
         let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
-        let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity };
-        match candidate.read(is_trusted) {
+        let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted };
+        match candidate.read() {
             Ok(None) => {}
             Ok(Some(manifest)) => match check(&manifest)
                 .and_then(|()| candidate.identity.map_or(Ok(None), |identity| admit(&manifest, &identity)))
@@ -146,32 +155,20 @@ impl Candidate {
         candidate
     }
 
-    fn read(&mut self, is_trusted: bool) -> Result<Option<Box<Manifest>>, Refusal> {
+    fn read(&mut self) -> Result<Option<Box<Manifest>>, Refusal> {
         let opened = PluginFile::open(&self.path)?;
         self.identity = Some(opened.identity);
-        if !is_trusted {
-            self.check_trust(&opened)?;
+        if !self.is_trusted {
+            self.warnings = trust::check_code(&self.path)?;
+            // What was checked is what was opened.
+            opened.identity.check(&self.path)?;
         }
-        Ok(opened.manifest()?.map(Box::new))
-    }
-
-    /// Whether only root or the user could have put the file where it is.
-    fn check_trust(&mut self, opened: &PluginFile) -> Result<(), Refusal> {
-        let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
-        let real = self.path.canonicalize().map_err(unreadable)?;
-        trust::check(&real, &opened.metadata)?;
-        self.warnings.extend(trust::warning(&real, &opened.metadata));
-        // What leads to a directory of the search path was seen to already, but not what a link in it leads to.
-        if self.directory.is_some() && !fs::symlink_metadata(&self.path).map_err(unreadable)?.is_symlink() {
-            return Ok(());
+        opened.check_size()?;
+        let manifest = opened.manifest()?;
+        if manifest.is_some() {
+            opened.check_executable(&self.path)?;
         }
-        self.warnings.extend(trust::check_way(&self.path)?);
-        if let Some(folder) = real.parent() {
-            let metadata = fs::metadata(folder).map_err(unreadable)?;
-            trust::check(folder, &metadata)?;
-            self.warnings.extend(trust::warning(folder, &metadata));
-        }
-        Ok(())
+        Ok(manifest.map(Box::new))
     }
 }
 
@@ -265,14 +262,16 @@ impl Discovery {
             listing.filter_map(|file| Some(file.ok()?.path())).filter(|path| is_library(path, entry.prefix)).collect();
         if !files.is_empty() {
             // A folder without libraries harms nobody, whoever owns it.
-            trust::check(&entry.path, &metadata).map_err(DirectoryState::Refused)?;
-            warnings.extend(trust::warning(&entry.path, &metadata));
-            warnings.extend(trust::check_way(&entry.path).map_err(DirectoryState::Refused)?);
+            *warnings = trust::check(&entry.path).map_err(|why| DirectoryState::Refused(why.into()))?;
         }
         files.sort();
         let looked_at = files.len();
         let directory = Some(self.directories.len());
-        self.candidates.extend(files.into_iter().map(|path| Candidate::inspect(path, directory, false, admit)));
+        self.candidates.extend(files.into_iter().map(|path| {
+            let mut candidate = Candidate::inspect(path, directory, false, admit);
+            candidate.warnings.retain(|warning| !warnings.contains(warning));
+            candidate
+        }));
         Ok(DirectoryState::Read(looked_at))
     }
 }

@@ -29,6 +29,28 @@ impl PluginFile {
         Ok(Self { identity: Identity::from(&metadata), file, metadata })
     }
 
+    /// Refuses a file that is larger than any plugin, so that it is not hashed for minutes.
+    pub(crate) fn check_size(&self) -> Result<(), Refusal> {
+        const MAX_GIB: u64 = 1;
+        if self.metadata.len() <= MAX_GIB << 30 {
+            return Ok(());
+        }
+        Err(Refusal::NotALibrary(format!("it is larger than {MAX_GIB} GiB, which no plugin is")))
+    }
+
+    /// Refuses a file from which nothing can be run, which the system's loader would not load.
+    pub(crate) fn check_executable(&self, path: &Path) -> Result<(), Refusal> {
+        #[cfg(target_os = "linux")]
+        {
+            let mount = rustix::fs::fstatvfs(&self.file).map_err(|error| unreadable(error.into()))?;
+            if mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+                return Err(Refusal::NoExec { path: path.to_owned() });
+            }
+        }
+        let _elsewhere_not_told = path;
+        Ok(())
+    }
+
     /// What it says of itself; `None` for a library that is no plugin.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, Refusal> {
         let read = manifest::read_from(&self.file);
@@ -48,6 +70,7 @@ impl PluginFile {
 
     /// Its SHA-256.
     pub(crate) fn measure(&self) -> Result<Measured, Refusal> {
+        self.check_size()?;
         match Measured::of(&self.file) {
             Ok(measured) if measured.identity == self.identity => Ok(measured),
             Ok(_) => Err(Refusal::Changed),

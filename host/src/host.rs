@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
+use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri, trust};
 use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
@@ -19,13 +19,13 @@ use crate::digest::Identity;
 use crate::discover::Discovery;
 use crate::event::{Listener, PluginEvent};
 use crate::file::PluginFile;
-use crate::isolation::IsolationChoice;
+use crate::isolation::{IsolationChoice, Nested};
 use crate::local::LocalDeployment;
 use crate::lock::Lock;
 use crate::search_path::{Sources, environment};
 use crate::target::{Chosen, Target};
 use crate::trial::{Memory, Standing, Trials};
-use crate::{Candidate, CandidateState, Error, Refusal, loading};
+use crate::{Candidate, CandidateState, Error, Refusal, linkage, loading};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -142,6 +142,7 @@ impl Host {
             path: winner.path.clone(),
             manifest: Arc::new(winner.manifest().expect("only what has a manifest is chosen").clone()),
             identity: winner.identity.expect("a manifest was read from a file"),
+            is_trusted: winner.is_trusted,
             warnings: discovery.warnings_about(winner),
         };
         Ok(Target::new(self.clone(), uri, plugin))
@@ -220,15 +221,16 @@ impl Host {
             Some(recipe) => recipe,
             None => self.0.isolation.trial(&library)?,
         };
-        let standing = self.0.trials.forget(&PluginFile::open(&library)?)?;
-        let tried = Trials::hold(recipe).await;
+        let (host, file) = (self.clone(), library.clone());
+        let standing = loading::read(move || host.0.trials.forget(&PluginFile::open(&file)?)).await?;
+        let tried = loading::on_trial(recipe).await;
         self.0.trials.judge(&standing, &library, &tried);
         tried
     }
 
     /// The plugin that was chosen, loaded now unless it is already.
-    pub(crate) async fn load(&self, chosen: &Chosen) -> Result<RemotePlugin, Error> {
-        let Chosen { path, manifest, identity, warnings } = chosen;
+    pub(crate) async fn load(&self, chosen: &Arc<Chosen>) -> Result<RemotePlugin, Error> {
+        let Chosen { path, manifest, identity, warnings, .. } = &**chosen;
         let cell = Arc::clone(lock(&self.0.loaded).entry(identity.place()).or_default());
         let (listener, plugin) = (Arc::clone(&self.0.listener), manifest.name.clone());
         let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
@@ -237,7 +239,9 @@ impl Host {
             warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
             let served = format!("the target is served by `{}`, version {}", path.display(), manifest.version);
             listener(0, Level::Info, Event::new(served));
-            let (library, standing) = self.admit(chosen, self.lock()?.as_ref()).map_err(refused)?;
+            let (lock, host, chosen) = (self.lock()?, self.clone(), Arc::clone(chosen));
+            let admit = move || host.admit(&chosen, lock.as_ref());
+            let (library, standing) = loading::read(admit).await.map_err(refused)?;
             let plugin = self.load_admitted(&library, manifest, &standing, listener).await.map_err(refused)?;
             // The system took the file by its path: it has to be the one that was looked at.
             identity.check(path).map_err(refused)?;
@@ -246,11 +250,16 @@ impl Host {
         cell.get_or_try_init(load).await.cloned()
     }
 
-    /// Whether a plugin may be loaded: gives its library's real path, and what is known of it.
+    /// Whether a plugin may be loaded: gives its library's real path, and what is known of it. Reads the whole file if
+    /// that is not known.
     fn admit(&self, chosen: &Chosen, lock: Option<&Lock>) -> Result<(PathBuf, Standing), Refusal> {
         let opened = PluginFile::open(&chosen.path)?;
         if opened.identity != chosen.identity {
             return Err(Refusal::Changed);
+        }
+        if !chosen.is_trusted {
+            trust::check_code(&chosen.path)?;
+            linkage::check_trust(&chosen.path)?;
         }
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;
@@ -289,7 +298,7 @@ impl Host {
                 listener(0, Level::Warn, Event::new(warning));
             };
             let tried = match self.0.isolation.trial(library) {
-                Ok(recipe) => Trials::hold(recipe).await,
+                Ok(recipe) => loading::on_trial(recipe).await,
                 Err(no_program) => Err(no_program),
             };
             self.0.trials.judge(standing, library, &tried);
@@ -303,7 +312,8 @@ impl Host {
                 tried => tried?,
             }
         }
-        loading::into_this_process(library.to_owned(), listener).await
+        let nested = self.0.isolation.nested(library, manifest).ok().and_then(Nested::new);
+        loading::into_this_process(library.to_owned(), nested, listener).await
     }
 }
 

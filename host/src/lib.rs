@@ -30,7 +30,6 @@ mod replacement;
 mod search_path;
 mod target;
 mod trial;
-mod trust;
 
 pub use builder::HostBuilder;
 pub use client::{DeployClient, PredictionStream};
@@ -42,13 +41,14 @@ pub use host::Host;
 pub use isolation::{Death, IsolatedBy, isolate, plugin_host, serve_plugin};
 pub use library::leave;
 pub use linkage::Dependency;
+pub use loading::STACK_SIZE;
 pub use local::LocalDeployment;
 pub use lock::{Lock, LockedPlugin};
 pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
 pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
-    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, TargetUri, args, manifest,
+    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, Secret, TargetUri, args, manifest,
 };
 pub use nearest::nearest;
 #[cfg(feature = "predictions")]

@@ -1,10 +1,10 @@
 //! The lock file: which plugins may be loaded, by the SHA-256 of their files, for each platform. Loads nothing.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
+use mlflow_deploy_plugin_api::{file, trust};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Measured};
@@ -63,17 +63,13 @@ impl Lock {
     /// [`Error::Lock`] where there is none, or it is not one that this version can read.
     pub fn read(path: &Path) -> Result<Self, Error> {
         /// More than thousands of plugins need.
-        const LARGEST: u64 = 4 * 1024 * 1024;
+        const MAX_BYTES: u64 = 4 << 20;
         let wrong = |why: String| Error::Lock { path: path.to_owned(), why };
-        let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
-        let read = read.map_err(|error| match error.kind() {
+        let text = file::read_text(path, MAX_BYTES).map_err(|error| match error.kind() {
             ErrorKind::NotFound => wrong("there is none: make it with `mlflow-deploy plugins lock`".to_owned()),
             _ => wrong(error.to_string()),
         })?;
-        if read as u64 > LARGEST {
-            return Err(wrong(format!("it is larger than {} MiB", LARGEST / 1024 / 1024)));
-        }
+        trust::check(path).map_err(|distrust| wrong(distrust.to_string()))?;
         Self::parse(&text).map_err(wrong)
     }
 
@@ -144,8 +140,13 @@ impl Lock {
         let namesakes: Vec<_> = self.plugins.iter().filter(is_namesake).collect();
         match namesakes.first() {
             None => Err(Refusal::NotLocked { plugin: found.name }),
-            Some(_) if namesakes.iter().any(|locked| locked.sha256 == found.sha256) => Ok(()),
-            Some(expected) => Err(Refusal::Unlike { expected: Box::new((*expected).clone()), found: Box::new(found) }),
+            Some(_) if namesakes.contains(&&found) => Ok(()),
+            Some(first) => {
+                // With the same hash the file is the one that was locked, and its entry is wrong.
+                let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
+                let expected = same.unwrap_or(first);
+                Err(Refusal::Unlike { expected: Box::new((*expected).clone()), found: Box::new(found) })
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::manifest::TARGET;
+use mlflow_deploy_plugin_api::trust::Distrust;
 
 use crate::{Death, LockedPlugin};
 
@@ -44,6 +45,11 @@ pub enum Refusal {
     },
     /// It is no shared library, or a damaged one.
     NotALibrary(String),
+    /// It lies on a file system that is mounted so that nothing on it can be run.
+    NoExec {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system's loader would not load it.
     NotLoadable(String),
     /// The lock file does not name it.
@@ -123,6 +129,9 @@ impl Refusal {
                 let searched = searched.join("`, `");
                 format!("must run in a process of its own, for {why}, and the program for that is none of `{searched}`")
             }
+            Self::NoExec { path } => {
+                format!("`{}` lies on a file system that is mounted with `noexec`", path.display())
+            }
             Self::NotALibrary(what) => format!("not a shared library: {what}"),
             Self::NotLoadable(what) => format!("the system refused to load it: {what}"),
             Self::NotLocked { plugin } => format!("the plugin `{plugin}` is not in the lock file for {TARGET}"),
@@ -134,6 +143,12 @@ impl Refusal {
             Self::Quarantined { reason } => format!("quarantined: {reason} when it was first loaded"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
+            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => format!(
+                "the lock file has another entry for this file of the plugin `{}`: expected {}, found {}",
+                found.name,
+                described(expected),
+                described(found)
+            ),
             Self::Unlike { expected, found } => format!(
                 "not the plugin `{}` of the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
                 found.name, expected.version, expected.sha256, found.version, found.sha256
@@ -160,11 +175,15 @@ impl Refusal {
                 "install `mlflow-deploy-plugin-host`, or name it in `MLFLOW_DEPLOY_PLUGIN_HOST`"
             }
             Self::NotALibrary(_) => "remove it, or get the file anew",
-            Self::NotLoadable(_) => "get the plugin built for this system",
+            Self::NoExec { .. } => "put it on another file system, or mount that one without `noexec`",
+            Self::NotLoadable(_) => "put right what the system says, or get another build of the plugin",
             Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
             Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
             Self::Quarantined { .. } => {
                 "get another version, or if that was not its fault, `mlflow-deploy plugins retry` tries again"
+            }
+            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => {
+                "make the entry anew with `mlflow-deploy plugins lock`"
             }
             Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
             Self::Unreadable(_) => "see that it is there, and that you may read it",
@@ -172,6 +191,21 @@ impl Refusal {
             Self::WrongMachine { expected, .. } => return format!("get the plugin built for {expected}"),
         };
         fix.to_owned()
+    }
+}
+
+/// What an entry of the lock file says of a plugin beside its hash.
+fn described(plugin: &LockedPlugin) -> String {
+    let LockedPlugin { version, abi, schemes, .. } = plugin;
+    format!("version {version}, ABI {abi} and the schemes `{}`", schemes.join("`, `"))
+}
+
+impl From<Distrust> for Refusal {
+    fn from(distrust: Distrust) -> Self {
+        match distrust {
+            Distrust::Untrusted { path, why, found, fix } => Self::Untrusted { path, why, found, fix },
+            other => Self::Unreadable(other.to_string()),
+        }
     }
 }
 

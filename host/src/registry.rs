@@ -54,7 +54,12 @@ impl Discovery {
 
     /// Where other plugins are used for every scheme that this one serves, the first of them.
     pub fn shadowing(&self, candidate: &Candidate) -> Option<&Candidate> {
-        let hides = |scheme: &String| self.serving(scheme).next().filter(|first| first.path != candidate.path);
+        // Another file in the same directory hides nothing: neither of the two is used.
+        let is_earlier = |first: &&Candidate| {
+            let is_rival = first.directory.is_some() && first.directory == candidate.directory;
+            first.path != candidate.path && (!is_rival || real(first) == real(candidate))
+        };
+        let hides = |scheme: &String| self.serving(scheme).next().filter(is_earlier);
         let firsts: Option<Vec<_>> = candidate.manifest()?.schemes.iter().map(hides).collect();
         firsts?.into_iter().next()
     }

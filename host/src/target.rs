@@ -42,6 +42,8 @@ pub(crate) struct Chosen {
     pub(crate) manifest: Arc<Manifest>,
     /// The file whose manifest it is.
     pub(crate) identity: Identity,
+    /// Whether it is trusted, whoever can change it.
+    pub(crate) is_trusted: bool,
     /// What should be known before it is loaded.
     pub(crate) warnings: Vec<String>,
 }

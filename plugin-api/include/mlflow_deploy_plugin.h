@@ -88,6 +88,14 @@ typedef struct mlflow_deploy_host {
 
     /* {"message":…} or {"message":…,"progress":0.5}; `call` is 0 where no call is concerned. May be NULL. */
     void (*event)(void *ctx, uint64_t call, uint32_t level, mlflow_deploy_slice json);
+
+    /* An instance of the plugin's own library in another process; NULL where the host has no way to. May be NULL,
+     * and older hosts do not have it.
+     * `host` is a mlflow_deploy_host that the instance answers to; it lives as long as the process. `table` is a
+     * mlflow_deploy_plugin whose `size` is set: the host fills it, up to that size. Its functions take what is returned
+     * as `plugin`; its `init` is NULL. The first call starts the process. A call whose process ends is replied to with
+     * PLUGIN_CRASHED, and the next call starts the process anew. `shutdown` ends it: call nothing of it afterwards. */
+    void *(*isolate)(void *ctx, const void *host, void *table);
 } mlflow_deploy_host;
 
 /* A slot that answers an operation of a client through `reply`. */

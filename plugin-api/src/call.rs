@@ -12,47 +12,14 @@
 
 use std::cell::RefCell;
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::Deadline;
-
-/// The severity of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Level {
-    /// A failure that no reply reports.
-    Error = 1,
-    /// A problem that the caller should know. The call goes on.
-    Warn = 2,
-    /// The progress of a call.
-    Info = 3,
-    /// Details for the analysis of a fault.
-    Debug = 4,
-}
-
-/// A message of a plugin that is not a reply.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Event {
-    /// The text, for a person.
-    pub message: String,
-    /// The completed part of a long call, from 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<f64>,
-}
-
-impl Event {
-    /// Returns an event with this text and without progress.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), progress: None }
-    }
-}
+pub use crate::event::{Event, Level};
+use crate::{Deadline, Error, Redactor, sync};
 
 /// The receiver of a call's events.
 type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
@@ -63,6 +30,36 @@ pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) listener: CallListener,
     pub(crate) cancellation: Arc<Cancellation>,
+    pub(crate) secrets: Arc<CallSecrets>,
+    #[cfg(feature = "host")]
+    pub(crate) host: crate::ffi::Host,
+}
+
+/// The secrets that are redacted in the call's events and its error.
+#[derive(Default)]
+pub(crate) struct CallSecrets(Mutex<Vec<Redactor>>);
+
+impl CallSecrets {
+    fn add(&self, redactor: &Redactor) {
+        let mut all = sync::lock(&self.0);
+        if !all.contains(redactor) {
+            all.push(redactor.clone());
+        }
+    }
+
+    fn all(&self) -> Vec<Redactor> {
+        sync::lock(&self.0).clone()
+    }
+
+    /// Returns the text without the secrets.
+    pub(crate) fn hide(&self, text: String) -> String {
+        self.all().iter().fold(text, |text, redactor| redactor.hide(&text))
+    }
+
+    /// Returns the error without the secrets.
+    pub(crate) fn redact(&self, error: Error) -> Error {
+        self.all().iter().fold(error, Error::redacted)
+    }
 }
 
 /// Tells an operation that it was cancelled, and remembers if the operation waits for that.
@@ -148,9 +145,16 @@ pub async fn cancelled() {
     }
 }
 
+/// Redacts these secrets in the later events of the current call, and in its error. Does not change its result.
+pub fn hide(redactor: &Redactor) {
+    if let Some(context) = Context::current() {
+        context.secrets.add(redactor);
+    }
+}
+
 /// Sends an event to the caller.
 pub fn log(level: Level, message: impl Into<String>) {
-    tell(level, &Event::new(message));
+    tell(level, Event::new(message));
 }
 
 /// Sends a warning to the caller.
@@ -160,11 +164,26 @@ pub fn warn(message: impl Into<String>) {
 
 /// Reports the progress of a long call: `done` is the completed part, from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
-    tell(Level::Info, &Event { message: message.into(), progress: Some(done) });
+    tell(Level::Info, Event { message: message.into(), progress: Some(done) });
 }
 
-fn tell(level: Level, event: &Event) {
+/// Returns another instance of this plugin in a process of its own, which the host manages; `None` outside of a call,
+/// and if the host does not support it.
+///
+/// It is for work that may crash the process, such as native code that handles untrusted inputs. The first call starts
+/// the process. A call whose process ends fails with `PLUGIN_CRASHED`. If that error is retryable, the call did not
+/// start: the process could not be started, or not again so soon. The next call restarts the process, and reopens the
+/// client with its options. The instance's events go to the caller of the current call. The process ends when the last
+/// handle is dropped.
+#[cfg(feature = "host")]
+pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
+    let Context { host, listener, .. } = Context::current()?;
+    crate::ffi::isolated_self(&host, move |_call, level, event| listener(level, &event))
+}
+
+fn tell(level: Level, event: Event) {
     if let Some(context) = Context::current() {
-        (context.listener)(level, event);
+        let event = Event { message: context.secrets.hide(event.message), ..event };
+        (context.listener)(level, &event);
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Redactor;
+
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -248,6 +250,29 @@ impl Error {
         self
     }
 
+    /// Returns the error without the redactor's secrets: in the code, the message, the server's response, the causes,
+    /// and the details.
+    #[must_use]
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        let hide = |text: &mut String| *text = redactor.hide(text);
+        let fields = &mut *self.0;
+        hide(&mut fields.message);
+        if let Cow::Owned(code) = &mut fields.code.0 {
+            hide(code);
+        }
+        if let Some(http) = &mut fields.http {
+            hide(&mut http.body);
+            http.request_id.iter_mut().for_each(hide);
+        }
+        let mut cause = fields.cause.as_deref_mut();
+        while let Some(link) = cause {
+            hide(&mut link.message);
+            cause = link.cause.as_deref_mut();
+        }
+        fields.details.values_mut().for_each(|value| redact(value, redactor));
+        self
+    }
+
     /// Returns the machine-readable code.
     pub fn code(&self) -> &ErrorCode {
         &self.0.code
@@ -309,6 +334,16 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// Hides secrets in the texts of a value.
+fn redact(value: &mut Value, redactor: &Redactor) {
+    match value {
+        Value::String(text) => *text = redactor.hide(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, redactor)),
+        Value::Object(members) => members.values_mut().for_each(|value| redact(value, redactor)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -395,6 +430,20 @@ mod tests {
         assert_eq!(back, error);
         assert_eq!(back.causes().collect::<Vec<_>>(), ["connection reset"]);
         assert_eq!(std::error::Error::source(&back).unwrap().to_string(), "connection reset");
+    }
+
+    #[test]
+    fn a_redacted_error_has_no_secret_in_any_part() {
+        let inner = std::io::Error::other("S3CR3T inside");
+        let error = Error::new(ErrorCode::new("S3CR3T".to_owned()), "no: S3CR3T")
+            .with_http(HttpFailure { request_id: Some("S3CR3T".to_owned()), ..HttpFailure::new(404, "{S3CR3T}") })
+            .with_cause(&std::io::Error::other(inner))
+            .with_cause(&Error::internal("and S3CR3T"))
+            .with_detail("given", serde_json::json!([{"a": "S3CR3T"}, 1]));
+        let error = error.redacted(&Redactor::new([crate::Secret::new("S3CR3T")]));
+        assert!(!format!("{error:?}").contains("S3CR3T"), "{error:?}");
+        assert_eq!(error.message(), "no: <redacted>");
+        assert_eq!(error.causes().last(), Some("and <redacted>"));
     }
 
     #[test]

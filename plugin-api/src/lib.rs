@@ -8,17 +8,21 @@ mod client;
 pub mod contract;
 mod deadline;
 mod error;
+mod event;
 pub mod ffi;
 pub mod file;
 mod json;
 pub mod manifest;
 mod operation;
 mod payload;
+mod redact;
+mod secret;
 pub mod sync;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod trust;
 
 pub use chunks::Chunks;
 pub use client::DeploymentClient;
@@ -28,4 +32,6 @@ pub use ffi::{at_exit, blocking, is_privileged, library_path};
 pub use json::{ClientOptions, Config};
 pub use operation::{Operation, UnknownOperation};
 pub use payload::{JSON, Payload};
+pub use redact::Redactor;
+pub use secret::Secret;
 pub use target::TargetUri;

@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::io::{PipeWriter, Write};
 
-use mlflow_deploy_plugin_api::Error;
 use mlflow_deploy_plugin_api::ffi::abi::STATUS_OK;
 use mlflow_deploy_plugin_api::ffi::{Request, Slot};
+use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
 use super::message::Message;
 use super::sender::Sender;
@@ -55,6 +55,15 @@ pub(crate) struct Link {
     pub(crate) is_asleep: bool,
 }
 
+/// The calls that a process leaves behind.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// Those that were in it.
+    pub(crate) begun: Vec<u64>,
+    /// Those that waited for it, or for their client.
+    pub(crate) waiting: Vec<u64>,
+}
+
 /// A client, which outlives the process that it was opened in.
 #[derive(Debug)]
 struct Client {
@@ -98,8 +107,14 @@ impl Held {
 
 impl Calls {
     pub(crate) fn new(link: Link) -> Self {
+        Self { phase: Phase::Running(link), ..Self::unstarted() }
+    }
+
+    /// None, of a process that the first call starts.
+    pub(crate) fn unstarted() -> Self {
+        let not_yet = Error::new(ErrorCode::PLUGIN_CRASHED, "the plugin's process has not been started");
         Self {
-            phase: Phase::Running(link),
+            phase: Phase::Ended(not_yet),
             owed: HashMap::new(),
             clients: HashMap::new(),
             reopening: HashMap::new(),
@@ -145,22 +160,22 @@ impl Calls {
     }
 
     /// The process has ended, or could not be started: gives the calls that will not be answered.
-    pub(crate) fn ended(&mut self, why: Error) -> Vec<u64> {
-        let mut unanswered: Vec<_> = self.owed.keys().copied().collect();
+    pub(crate) fn ended(&mut self, why: Error) -> Unanswered {
+        let (begun, mut waiting_calls) = (self.owed.keys().copied().collect(), Vec::new());
         // Whoever opened them learns that it failed.
         for (_, opened) in self.owed.drain() {
             self.clients.remove(&opened);
         }
         for client in self.clients.values_mut() {
             if let Place::Coming(waiting) = std::mem::replace(&mut client.place, Place::Gone) {
-                unanswered.extend(waiting.iter().map(|held| held.call));
+                waiting_calls.extend(waiting.iter().map(|held| held.call));
             }
         }
         self.reopening.clear();
         if let Phase::Starting(waiting) = std::mem::replace(&mut self.phase, Phase::Ended(why)) {
-            unanswered.extend(waiting.iter().map(|held| held.call));
+            waiting_calls.extend(waiting.iter().map(|held| held.call));
         }
-        unanswered
+        Unanswered { begun, waiting: waiting_calls }
     }
 
     /// Notes a reply of the process; gives the calls that it answers.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
+use mlflow_deploy_plugin_api::trust;
 
 use super::child::Recipe;
 use crate::Refusal;
@@ -81,8 +82,18 @@ impl IsolationChoice {
     /// allowed beside that; `None` where the plugin runs in this one.
     pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<Recipe>, Refusal> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
-        let allowed = self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice);
-        Ok(Some(Recipe::new(self.program(&why)?, library, manifest, allowed)))
+        Ok(Some(Recipe::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
+    }
+
+    /// What a plugin sees of the environment beside what it declares.
+    fn allowed(&self, manifest: &Manifest) -> &[String] {
+        self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// How to start a process with another instance of a plugin that runs in this one; it sees what an isolated one does.
+    pub(crate) fn nested(&self, library: &Path, manifest: &Manifest) -> Result<Recipe, Refusal> {
+        let program = self.program(&"the plugin asks for it")?;
+        Ok(Recipe::new(program, library, manifest, self.allowed(manifest)))
     }
 
     /// How to start a process with a plugin that will run in this one, and sees all that this one does.
@@ -101,7 +112,10 @@ impl IsolationChoice {
 pub(super) fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, Refusal> {
     let searched = places(named, variable, std::env::current_exe().ok().as_deref());
     match searched.iter().find(|path| path.is_file()) {
-        Some(found) => Ok(found.clone()),
+        Some(found) => {
+            trust::check_code(found)?;
+            Ok(found.clone())
+        }
         None => Err(Refusal::NeedsIsolation { why: why.to_string(), searched }),
     }
 }

@@ -4,11 +4,12 @@
 use std::ffi::OsString;
 
 use mlflow_deploy_plugin_api::manifest::EnvironmentVariable;
+use mlflow_deploy_plugin_api::trust::TRUSTED_OWNERS;
 
 /// What every program may see: where things are, which language is spoken, whom to trust, and how the network is
 /// reached; and where the system's loader finds libraries, so that it finds the same as in this process. With the
 /// proxies goes what forbids to believe `HTTP_PROXY`: where there is a `REQUEST_METHOD`, a stranger has set it.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -24,6 +25,7 @@ const NAMES: [&str; 15] = [
     "https_proxy",
     "all_proxy",
     "no_proxy",
+    TRUSTED_OWNERS,
 ];
 
 /// The same, by how the names begin.

@@ -8,6 +8,7 @@
 //! | `choice`, `environment` | host | which plugins, the program, and what it sees of the environment |
 //! | `child`, `log` | host | starts a process, listens to it, finds out how it ended |
 //! | `supervisor`, `calls` | host | makes calls, ends them where the process dies, starts it anew |
+//! | `nested` | both | the same for a plugin that asks for an instance of itself |
 //! | `isolate` | host | the same for programs that check plugins |
 //! | `serve` | plugin | loads the library, and passes calls on to it |
 
@@ -18,6 +19,7 @@ mod environment;
 mod isolate;
 mod log;
 mod message;
+mod nested;
 mod receiver;
 mod refused;
 mod sender;
@@ -31,5 +33,6 @@ pub(crate) use child::{Child, Recipe};
 pub use choice::IsolatedBy;
 pub(crate) use choice::IsolationChoice;
 pub use isolate::{isolate, plugin_host};
+pub(crate) use nested::{Isolating, Nested};
 pub use serve::serve_plugin;
 pub(crate) use supervisor::Supervisor;

@@ -3,15 +3,15 @@
 //! The thread that reads enters the plugin's slots, which do not block. It lives no longer than its host: the
 //! connection ends however the host does, and what the plugin has started ends with it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::call::Level;
@@ -22,11 +22,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
 
+use super::child::Recipe;
 use super::message::{self, Message, PROTOCOL};
+use super::nested::Nested;
 use super::receiver::Receiver;
 use super::refused::Refused;
 use super::sender::Sender;
-use crate::library;
+use crate::{library, loading};
 
 /// How long a plugin may take to wind up when its host has gone.
 const GRACE: Duration = Duration::from_secs(2);
@@ -44,19 +46,27 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (library, None) = (arguments.next(), arguments.next()) else { misused() };
     let (Some(library), Ok(socket)) = (library, connection()) else { misused() };
     let (Ok(sending), Ok(watched)) = (socket.try_clone(), socket.try_clone()) else { misused() };
-    let host = Arc::new(Host::new(Sender::new(sending)));
+    let host = Arc::new(Host::new(Sender::new(sending), nested(&library)));
     let (alive, is_alive) = mpsc::channel();
     let guard = thread::Builder::new().name("mlflow-deploy-host".to_owned());
     let guard = guard.spawn(move || outlive_nobody(&watched, &alive));
     // A library that hangs while it is loaded holds the lock of the system's loader, without which no thread comes to life.
     if guard.is_ok() && is_alive.recv().is_ok() {
         host.sender.send(&Message::Hello { protocol: PROTOCOL });
-        serve(Path::new(&library), &socket, &host);
+        // Of the same kind as the thread that loads a library into the host's process.
+        let plugin = loading::thread().spawn(move || serve(Path::new(&library), &socket, &host));
+        let _panicked = plugin.map(JoinHandle::join);
     }
     end()
 }
 
 /// The connection to the host, which is stdin, and is put where the plugin's own programs do not see it.
+/// How the plugin gets another instance of itself: by this same program, which sees what this process does.
+fn nested(library: &OsStr) -> Option<Nested> {
+    let (program, library) = (std::env::current_exe().ok()?, PathBuf::from(library));
+    Nested::new(Recipe { program, library, environment: std::env::vars_os().collect() })
+}
+
 fn connection() -> std::io::Result<UnixStream> {
     rustix::net::sockopt::socket_type(std::io::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
@@ -141,6 +151,8 @@ fn pass_on(message: &Message<'_>, plugin: &Table, host: &Host) {
 /// The host as the plugin sees it.
 struct Host {
     sender: Sender,
+    /// How the plugin gets another instance of itself.
+    nested: Option<Nested>,
     /// The process that the host has started.
     process: Pid,
     /// How many events were left out since the last that was not.
@@ -151,9 +163,9 @@ struct Host {
 }
 
 impl Host {
-    fn new(sender: Sender) -> Self {
+    fn new(sender: Sender, nested: Option<Nested>) -> Self {
         let (process, left_out) = (getpid(), AtomicU64::new(0));
-        Self { sender, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
+        Self { sender, nested, process, left_out, last_answered: Mutex::default(), answered: Condvar::new() }
     }
 
     /// Whether this is a copy of the process, which the plugin has forked: it has the same connection, and is to say
@@ -212,6 +224,10 @@ impl ToHost for Host {
         let json = json.filter(|json| check_size(json).is_ok());
         self.sender.send(&Message::Event { call, level, json });
     }
+
+    fn isolate(&self, host: Arc<dyn ToHost>) -> Option<Arc<dyn ToPlugin>> {
+        self.nested.as_ref().filter(|_| !self.is_copy()).map(|nested| nested.isolate(host))
+    }
 }
 
 #[cfg(test)]
@@ -222,7 +238,7 @@ mod tests {
     fn events_that_nobody_hears_are_left_out_and_counted() {
         const EVENTS: u64 = 200;
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let host = Host::new(Sender::new(ours));
+        let host = Host::new(Sender::new(ours), None);
         let json = vec![b' '; 1 << 20];
         (0..EVENTS).for_each(|_| host.event(1, 3, Some(&json)));
         host.reply(9, 0, Lent { head: Some(&[]), body: Some(&[]) });

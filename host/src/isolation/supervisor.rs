@@ -15,7 +15,7 @@ use mlflow_deploy_plugin_api::ffi::abi::{STATUS_ERROR, STATUS_OK};
 use mlflow_deploy_plugin_api::ffi::{Lent, Request, Slot, ToHost, ToPlugin};
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-use super::calls::{Calls, Held, Link, Phase, is_of_host};
+use super::calls::{Calls, Held, Link, Phase, Unanswered, is_of_host};
 use super::child::{Child, Death, Recipe, Woken};
 use super::message::{Message, number, to_json};
 use crate::Refusal;
@@ -67,6 +67,12 @@ impl Supervisor {
         let attending = Arc::clone(&shared);
         spawn(move || attending.attend(child, &wake)).map_err(|error| Refusal::PluginHost(error.to_string()))?;
         Ok(Self(shared))
+    }
+
+    /// One whose process the first call starts. Until then every slot is taken to be there.
+    pub(crate) fn unstarted(recipe: Recipe, identity: Identity, host: Arc<dyn ToHost>) -> Self {
+        let (slots, starts, died) = (AtomicU64::new(u64::MAX), Mutex::default(), Box::new(|_: &Death| {}));
+        Self(Arc::new(Shared { recipe, identity, host, slots, calls: Mutex::new(Calls::unstarted()), starts, died }))
     }
 }
 
@@ -180,7 +186,7 @@ impl Shared {
         (self.died)(&death);
         let error = crashed(&death);
         let unanswered = self.lock().ended(error.clone());
-        self.fail(&unanswered, &to_json(&error));
+        self.fail_all(&unanswered, error);
     }
 
     /// Passes on what has come; true where the process has said that somebody is there.
@@ -258,10 +264,16 @@ impl Shared {
     }
 
     fn not_started(&self, refusal: &str) {
-        let message = format!("the plugin's process could not be started anew: {refusal}");
+        let message = format!("the plugin's process could not be started: {refusal}");
         let error = Error::new(ErrorCode::PLUGIN_CRASHED, message);
         let unanswered = self.lock().ended(error.clone());
-        self.fail(&unanswered, &to_json(&error));
+        self.fail_all(&unanswered, error);
+    }
+
+    /// Fails the calls of a process that has ended. Those that had not begun can be made again.
+    fn fail_all(&self, unanswered: &Unanswered, error: Error) {
+        self.fail(&unanswered.begun, &to_json(&error));
+        self.fail(&unanswered.waiting, &to_json(&error.retryable()));
     }
 
     fn fail(&self, calls: &[u64], error: &[u8]) {

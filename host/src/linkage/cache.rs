@@ -1,10 +1,10 @@
 //! The cache of glibc's loader: the libraries that `ldconfig` found, by name.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy_plugin_api::file;
 
 /// What `/etc/ld.so.cache` holds; nothing where there is none, or it is of a kind that is not known.
 #[derive(Default)]
@@ -22,11 +22,8 @@ const ENTRY: usize = 24;
 impl Cache {
     pub(super) fn of_the_system() -> Self {
         const LARGEST: u64 = 64 * 1024 * 1024;
-        let mut bytes = Vec::new();
-        match File::open("/etc/ld.so.cache").and_then(|file| file.take(LARGEST).read_to_end(&mut bytes)) {
-            Ok(_) => Self::parse(bytes).unwrap_or_default(),
-            Err(_none) => Self::default(),
-        }
+        let bytes = file::read(Path::new("/etc/ld.so.cache"), LARGEST);
+        bytes.ok().and_then(Self::parse).unwrap_or_default()
     }
 
     fn parse(bytes: Vec<u8>) -> Option<Self> {

@@ -10,6 +10,8 @@ mod search;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::trust;
+
 use self::object::Object;
 use self::search::Search;
 use crate::Refusal;
@@ -49,10 +51,25 @@ impl Dependency {
 
 /// Every library that a file needs, nearest first, each once for each that asks for it.
 pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, Refusal> {
+    follow(file).map(|(found, _)| found)
+}
+
+/// Refuses a file that needs a library that another user can change. A library that this process has loaded already, or
+/// that lies where `LD_LIBRARY_PATH` leads, is the user's choice for every program.
+pub(crate) fn check_trust(file: &Path) -> Result<(), Refusal> {
+    let Ok((dependencies, Some(search))) = follow(file) else { return Ok(()) };
+    let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
+    for library in found.filter(|library| !search.is_of_user(library)) {
+        trust::check_code(library)?;
+    }
+    Ok(())
+}
+
+fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<Search>), Refusal> {
     /// More than any plugin needs; a file may name as many as it likes.
     const MOST: usize = 2000;
     if !cfg!(target_os = "linux") {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
@@ -77,7 +94,7 @@ pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, Refusal> {
         }
         at += 1;
     }
-    Ok(found)
+    Ok((found, Some(search)))
 }
 
 /// The first thing that keeps the system's loader from loading a file.

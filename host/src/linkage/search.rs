@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
+
 use super::cache::Cache;
 use super::object::Object;
 use crate::search_path::environment;
@@ -48,6 +50,12 @@ impl Search {
             .or_else(|| in_folders(runpath))
             .or_else(|| self.cache.paths(name).find_map(|path| self.usable(path)))
             .or_else(|| in_folders(&self.system))
+    }
+
+    /// Whether this process has the library, or `LD_LIBRARY_PATH` leads to it.
+    pub(super) fn is_of_user(&self, library: &Path) -> bool {
+        let is_listed = library.parent().is_some_and(|folder| self.library_path.iter().any(|listed| listed == folder));
+        is_listed || self.loaded.iter().any(|loaded| loaded == library)
     }
 
     /// A library for another processor is passed over.
@@ -106,7 +114,9 @@ fn position(text: &[u8], token: &[u8]) -> Option<usize> {
 
 /// The files that this process has in its memory, as the kernel lists them.
 fn loaded() -> Vec<PathBuf> {
-    let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
+    /// More than a process has mapped.
+    const MAX_BYTES: u64 = 64 << 20;
+    let maps = file::read(Path::new("/proc/self/maps"), MAX_BYTES).unwrap_or_default();
     let path = |line: &[u8]| {
         line.iter().position(|byte| *byte == b'/').map(|at| PathBuf::from(OsStr::from_bytes(&line[at..])))
     };

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use mlflow_deploy_plugin_api::ffi::{Lent, ToHost};
-
 use super::memory::{Memory, Verdict};
+use crate::Refusal;
 use crate::digest::{Digest, Identity};
 use crate::file::PluginFile;
-use crate::isolation::{Child, Recipe};
-use crate::{Refusal, loading};
 
 /// The trials of first loads, and what is remembered of them; without a memory nothing is tried.
 #[derive(Debug)]
@@ -50,11 +47,6 @@ impl Trials {
         Ok(if was_loaded(memory, &digest)? { Standing::Known } else { Standing::New(digest) })
     }
 
-    /// Loads a plugin into a process of its own, which ends at once.
-    pub(crate) async fn hold(recipe: Recipe) -> Result<(), Refusal> {
-        loading::on_a_thread(move || Child::start(&recipe, &Nobody).map(drop)).await
-    }
-
     /// Remembers how a first load went: that it did, or that the process crashed or hung. What else can be wrong harms
     /// nobody, and may be put right without a change to the file.
     pub(crate) fn judge<T>(&self, standing: &Standing, file: &Path, outcome: &Result<T, Refusal>) {
@@ -85,15 +77,4 @@ fn was_loaded(memory: &Memory, digest: &Digest) -> Result<bool, Refusal> {
         Some(Verdict { quarantined: Some(reason), .. }) => Err(Refusal::Quarantined { reason }),
         known => Ok(known.is_some()),
     }
-}
-
-/// Who listens to a plugin that is only tried: what it says is said again when it is loaded.
-struct Nobody;
-
-impl ToHost for Nobody {
-    fn reply(&self, _: u64, _: u32, _: Lent<'_>) {}
-
-    fn chunk(&self, _: u64, _: Lent<'_>) {}
-
-    fn event(&self, _: u64, _: u32, _: Option<&[u8]>) {}
 }

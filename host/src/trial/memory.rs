@@ -13,13 +13,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_plugin_api::file;
+use mlflow_deploy_plugin_api::{file, trust};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Identity};
-
-/// Bytes of a note, at most.
-const LARGEST: u64 = 64 << 10;
 
 /// The memory; without a folder nothing is remembered.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +42,7 @@ impl Memory {
 
     /// The SHA-256 of a file that was read before and has not changed since.
     pub(crate) fn digest(&self, identity: &Identity) -> Option<Digest> {
-        let text = file::read_text(&self.file(identity)?, LARGEST).ok()?;
+        let text = String::from_utf8(read(&self.file(identity)?)?).ok()?;
         let (known, digest) = text.trim_end().split_once(' ')?;
         (known == identity.to_string()).then(|| digest.parse().ok())?
     }
@@ -59,7 +56,7 @@ impl Memory {
 
     /// How the first load went of what has this SHA-256.
     pub(crate) fn verdict(&self, digest: &Digest) -> Option<Verdict> {
-        serde_json::from_slice(&file::read(&self.judged(digest)?, LARGEST).ok()?).ok()
+        serde_json::from_slice(&read(&self.judged(digest)?)?).ok()
     }
 
     /// Remembers how a first load went.
@@ -88,6 +85,14 @@ impl Memory {
     fn judged(&self, digest: &Digest) -> Option<PathBuf> {
         Some(self.0.as_ref()?.join("verdicts").join(format!("{digest}.json")))
     }
+}
+
+/// Reads a note; `None` also where another user could have written it.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    /// More than any note has: paths and a last line of a log.
+    const MAX_BYTES: u64 = 64 << 10;
+    let bytes = file::read(path, MAX_BYTES).ok()?;
+    trust::check(path).ok().map(|_| bytes)
 }
 
 /// Writes a file whole or not at all, in a folder that only the user can look into. It is not forced to the disk, for

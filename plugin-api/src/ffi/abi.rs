@@ -70,6 +70,14 @@ pub struct HostApi {
     /// Sends an event; `call` is 0 if the event belongs to no call.
     #[sabi(last_prefix_field)]
     pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice)>,
+    /// Creates an instance of the plugin's own library in another process; NULL if the host does not support it.
+    ///
+    /// `host` is the [`HostApi`] for the instance; it is never freed. `table` is a [`PluginTable`] whose `size` the
+    /// plugin has set: the host fills it, up to that size. The plugin calls its functions with the returned pointer, as
+    /// the host calls the functions of a plugin; its `init` is NULL. The first call starts the process. A call whose
+    /// process ends gets the error `PLUGIN_CRASHED`, and the next call restarts the process. `shutdown` ends the
+    /// process; no function is called with the pointer afterwards.
+    pub isolate: Option<unsafe extern "C" fn(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void>,
 }
 
 /// A slot for an operation of a client. The result comes through `reply`.
@@ -124,6 +132,26 @@ macro_rules! plugin_table {
         }
 
         impl PluginTable {
+            /// A table without functions.
+            pub const EMPTY: Self = {
+                #[expect(clippy::cast_possible_truncation, reason = "a table is some hundred bytes long")]
+                const SIZE: u32 = size_of::<PluginTable>() as u32;
+                Self {
+                    size: SIZE,
+                    abi: ABI,
+                    init: None,
+                    shutdown: None,
+                    open: None,
+                    close: None,
+                    cancel: None,
+                    credit: None,
+                    target_help: None,
+                    run_local: None,
+                    $($slot: None,)*
+                    $last: None,
+                }
+            };
+
             /// Returns the slot of an operation; `None` if the plugin does not support the operation.
             pub fn slot(&self, operation: Operation) -> Option<OperationSlot> {
                 match operation {

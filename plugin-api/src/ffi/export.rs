@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 pub use abi_stable;
 
-use super::abi::{ABI, AbiRequest, Growing, PluginTable};
+use super::abi::{AbiRequest, Growing, PluginTable};
 use super::contain::{contain, keep_panics_off_stderr};
 use super::head::OpenHead;
 use super::host::Host;
@@ -18,33 +18,14 @@ use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 
 /// Returns a table with the functions that every plugin has, and without operations.
 pub const fn table<C: DeploymentClient>() -> PluginTable {
-    #[expect(clippy::cast_possible_truncation, reason = "a table is some hundred bytes long")]
-    const SIZE: u32 = size_of::<PluginTable>() as u32;
     PluginTable {
-        size: SIZE,
-        abi: ABI,
         init: Some(init::<C>),
         shutdown: Some(shutdown::<C>),
         open: Some(open::<C>),
         close: Some(close::<C>),
         cancel: Some(cancel::<C>),
         credit: Some(credit::<C>),
-        target_help: None,
-        run_local: None,
-        create_deployment: None,
-        update_deployment: None,
-        delete_deployment: None,
-        get_deployment: None,
-        list_deployments: None,
-        create_endpoint: None,
-        update_endpoint: None,
-        delete_endpoint: None,
-        get_endpoint: None,
-        list_endpoints: None,
-        predict: None,
-        predict_stream: None,
-        explain: None,
-        invoke: None,
+        ..PluginTable::EMPTY
     }
 }
 

@@ -2,13 +2,15 @@
 
 use super::abi::{AbiSlice, Growing, HostApi, STATUS_ERROR, STATUS_OK};
 use super::head::ReplyHead;
-use crate::call::{Event, Level};
+#[cfg(feature = "host")]
+use super::seam::{Lent, ToHost};
+use crate::event::{Event, Level};
 use crate::{JSON, Payload, Result};
 
 /// A copy of the host's table. The host promises that its functions may be called from any thread, until the process
 /// ends.
 #[derive(Clone, Copy)]
-pub(super) struct Host(HostApi);
+pub(crate) struct Host(pub(super) HostApi);
 
 // SAFETY: the contract lets every function of the table be called from any thread with its `ctx`.
 unsafe impl Send for Host {}
@@ -35,8 +37,8 @@ impl Host {
     }
 
     fn send_reply(&self, call: u64, status: u32, head: &[u8], body: &[u8]) {
-        let (head, body) = (AbiSlice::lend(head), AbiSlice::lend(body));
         if let Some(reply) = self.0.reply {
+            let (head, body) = (AbiSlice::lend(head), AbiSlice::lend(body));
             // SAFETY: the host passed this function with its `ctx`; both slices outlive the call.
             unsafe { reply(self.0.ctx, call, status, head, body) };
         }
@@ -69,4 +71,37 @@ fn head_of(payload: &Payload) -> Vec<u8> {
     }
     serde_json::to_vec(&ReplyHead { content_type: Some(payload.content_type.as_str().into()) })
         .expect("a reply's head consists of a string")
+}
+
+/// Passes messages on unchanged: a plugin is the host of its isolated instance.
+#[cfg(feature = "host")]
+impl ToHost for Host {
+    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+        if let Some(reply) = self.0.reply {
+            let (head, body) = (slice(lent.head), slice(lent.body));
+            // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.
+            unsafe { reply(self.0.ctx, call, status, head, body) };
+        }
+    }
+
+    fn chunk(&self, call: u64, lent: Lent<'_>) {
+        if let Some(chunk) = self.0.chunk {
+            let (head, body) = (slice(lent.head), slice(lent.body));
+            // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.
+            unsafe { chunk(self.0.ctx, call, head, body) };
+        }
+    }
+
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        if let Some(event) = self.0.event {
+            // SAFETY: the plugin passed this function with its `ctx`; the slice outlives the call.
+            unsafe { event(self.0.ctx, call, level, slice(json)) };
+        }
+    }
+}
+
+/// Returns a slice that is invalid if the original was invalid.
+#[cfg(feature = "host")]
+fn slice(lent: Option<&[u8]>) -> AbiSlice {
+    lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)
 }

@@ -4,6 +4,8 @@
 //! enforce a deadline, or parse the JSON of inputs and results.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,8 +19,8 @@ use super::pending::{Parts, Pending, Receiver};
 use super::seam::{Request, Slot, ToHost, ToPlugin};
 use super::stream::{RemoteStream, WINDOW};
 use super::table::Table;
-use crate::args::{Arguments, PredictStream, RunLocal};
-use crate::call::{Event, Level};
+use crate::args::{Arguments, Predict, PredictStream, RunLocal};
+use crate::event::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri, sync};
 
 /// A running instance of a plugin. Clones share it. It is shut down when its last clone, client and call are dropped.
@@ -152,6 +154,36 @@ impl RemoteClient {
         answer.wait().await
     }
 
+    /// As [`call`](Self::call), with borrowed arguments. Cancels the call when `given_up` is ready, and still waits for
+    /// the reply: it shows if the plugin's process has survived the call.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub async fn predict_until(
+        &self,
+        arguments: &Predict,
+        timeout: Option<Duration>,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Payload> {
+        let open = self.open()?;
+        let head = to_json(arguments)?;
+        let timeout_ms = milliseconds(timeout);
+        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: 0, timeout_ms };
+        let instance = Arc::clone(&open.instance);
+        let mut answer = instance.ask(Slot::Operation(Operation::Predict), Caller::Client(open), &request)?;
+        let mut given_up = pin!(given_up);
+        let mut is_waiting = true;
+        let reply = poll_fn(|context| {
+            if is_waiting && given_up.as_mut().poll(context).is_ready() {
+                is_waiting = false;
+                answer.call.cancel();
+            }
+            Pin::new(&mut answer.reply).poll(context)
+        });
+        let reply = reply.await;
+        answer.read(reply)?.read()
+    }
+
     /// Runs `predict_stream`. Dropping the stream cancels the call.
     ///
     /// # Errors
@@ -213,6 +245,10 @@ impl Answer {
 
     async fn parts(mut self) -> Result<Parts> {
         let reply = (&mut self.reply).await;
+        self.read(reply)
+    }
+
+    fn read(&self, reply: Result<Result<Parts>, oneshot::error::RecvError>) -> Result<Parts> {
         reply.map_err(|_dropped| Error::internal(format!("the host lost the reply to {:?}", self.call)))?
     }
 }

@@ -30,6 +30,15 @@ pub fn at_exit(work: extern "C" fn()) -> io::Result<()> {
     if atexit(work) == 0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
+/// Returns the user id that determines the process's access to files.
+pub(crate) fn effective_user() -> u32 {
+    // The POSIX function of this signature. It cannot fail.
+    unsafe extern "C" {
+        safe fn geteuid() -> u32;
+    }
+    geteuid()
+}
+
 /// Returns true if the process has more privileges than the user who started it: by its user and group ids, by the
 /// capabilities of its file, or by a security module.
 ///

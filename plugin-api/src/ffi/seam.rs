@@ -3,6 +3,8 @@
 //! [`Table`](super::Table) implements them with the functions of a library in this process. For a plugin in another
 //! process each method is a message between the processes.
 
+use std::sync::Arc;
+
 use crate::{Error, ErrorCode, Operation, Result};
 
 /// The maximum size of one part of a message, in bytes: 512 MiB. Send more in chunks.
@@ -52,6 +54,13 @@ pub trait ToHost: Send + Sync {
     /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an
     /// invalid slice.
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
+
+    /// Creates an instance of the plugin's own library in another process, with `host` as its host; `None` if that is
+    /// not supported. The first call starts the process. It ends when the instance is dropped.
+    fn isolate(&self, host: Arc<dyn ToHost>) -> Option<Arc<dyn ToPlugin>> {
+        drop(host);
+        None
+    }
 }
 
 /// The slot of a plugin that a call enters.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
 use super::contain::contain;
+use super::relay;
 use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
 use crate::{Error, ErrorCode, Result};
 
@@ -45,6 +46,14 @@ impl Table {
         // SAFETY: the caller makes the promise for both.
         let handle = unsafe { init(api) };
         (!handle.is_null()).then_some(Self { functions, handle })
+    }
+
+    /// Wraps an instance that exists: the functions take `handle`.
+    ///
+    /// # Safety
+    /// As for [`start`](Self::start). `handle` is the instance that the functions take.
+    pub(super) unsafe fn made(functions: PluginTable, handle: *mut c_void) -> Self {
+        Self { functions, handle }
     }
 
     /// Returns the pointer that `init` returned, as a number.
@@ -135,7 +144,7 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
 }
 
 /// Returns the host as a table for a plugin. It is never freed: plugins may call late.
-fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
+pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
     let host: &'static Arc<dyn ToHost> = Box::leak(Box::new(host));
     #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
     Box::leak(Box::new(HostApi {
@@ -145,6 +154,7 @@ fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
         reply: Some(reply),
         chunk: Some(chunk),
         event: Some(event),
+        isolate: Some(isolate),
     }))
 }
 
@@ -175,6 +185,15 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
         // SAFETY: the slice is valid for this function, see `HostApi::event`.
         host.event(call, level, unsafe { json.bytes() });
     });
+}
+
+unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void {
+    let mut instance = std::ptr::null_mut();
+    callback(ctx, |to_host| {
+        // SAFETY: the plugin passes a host's table, and memory for a plugin's table, see `HostApi::isolate`.
+        instance = unsafe { relay::lend(to_host, host.cast(), table.cast()) };
+    });
+    instance
 }
 
 /// Borrows both slices.

@@ -73,7 +73,12 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
             Err(message) => Outcome::Panicked(message),
         };
         if let Some(finish) = self.finish.take() {
-            finish(outcome);
+            let secrets = &self.context.secrets;
+            // The redaction is not code of the plugin, and does not panic.
+            finish(match outcome {
+                Outcome::Answered(answer) => Outcome::Answered(answer.map_err(|error| secrets.redact(error))),
+                Outcome::Panicked(message) => Outcome::Panicked(secrets.hide(message)),
+            });
         }
     }
 }

@@ -162,8 +162,8 @@ impl Databricks {
     async fn settle(&self, name: &str, wait: Option<Wait>, is_new: bool, answered: Payload) -> Result<Payload> {
         let Some(mut wait) = wait else { return Ok(answered) };
         let path = routes::endpoint(name)?;
+        let policy = Policy { until: wait.until(), ..self.config.manage.started() };
         loop {
-            let policy = Policy { until: wait.until(), ..self.config.manage.clone() };
             let doing = match self.get(&path, &policy).await {
                 Ok(answer) => match progress(&record::object(&answer)?) {
                     Progress::Ready => {

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use mlflow_deploy_http::{Environment, Secret};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::Environment;
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 
 use crate::profile::Profiles;

@@ -10,8 +10,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
+
+/// No file of profiles is larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The section that says which profile is used where nobody names one.
 const SETTINGS: &str = "__settings__";
@@ -42,8 +44,8 @@ pub(crate) struct Profile<'a> {
 
 impl Profiles {
     /// Reads the file, or the one in the home folder. A file that is not there has no profiles.
-    pub(crate) fn read(file: Option<&Path>, home: Option<&Path>) -> Result<Self> {
-        let path = match (file.map(|file| (file, file.strip_prefix("~"))), home) {
+    pub(crate) fn read(given: Option<&Path>, home: Option<&Path>) -> Result<Self> {
+        let path = match (given.map(|file| (file, file.strip_prefix("~"))), home) {
             (Some((_, Ok(below))), Some(home)) => home.join(below),
             (Some((file, _)), _) => file.to_owned(),
             (None, Some(home)) => home.join(".databrickscfg"),
@@ -52,8 +54,8 @@ impl Profiles {
         let unreadable = |error: &dyn fmt::Display| {
             Error::invalid_parameter(format!("failed to read the profiles in `{}`: {error}", path.display()))
         };
-        let sections = match fs::read_to_string(&path) {
-            _ if file.is_none() && home.is_none() => Vec::new(),
+        let sections = match file::read_text(&path, MAX_FILE) {
+            _ if given.is_none() && home.is_none() => Vec::new(),
             Ok(text) => parse(&text).map_err(|error| unreadable(&error))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(unreadable(&error)),
@@ -219,6 +221,18 @@ mod tests {
         let profiles = profiles("[DEFAULT]\nhost=d");
         assert!(!profiles.choose(None).unwrap().unwrap().is_chosen());
         assert!(profiles.choose(Some("DEFAULT")).unwrap().unwrap().is_chosen());
+    }
+
+    #[test]
+    fn a_file_of_profiles_has_a_limit_and_must_be_a_file() {
+        let home = tempfile::tempdir().unwrap();
+        let large = home.path().join(".databrickscfg");
+        fs::write(&large, "#".repeat((1 << 20) + 1)).unwrap();
+        let said = |file: Option<&Path>| Profiles::read(file, Some(home.path())).unwrap_err().message().to_owned();
+        let shown = large.display();
+        assert_eq!(said(None), format!("failed to read the profiles in `{shown}`: it is larger than 1 MiB"));
+        let zero = said(Some(Path::new("/dev/zero")));
+        assert_eq!(zero, "failed to read the profiles in `/dev/zero`: it is not a regular file");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the API answers, as far as it has to be read. Records keep every field, in the bytes they came in.
 
 use mlflow_deploy_http::Response;
-use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result};
+use mlflow_deploy_plugin_api::{JSON, Payload, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,8 +16,10 @@ pub(crate) fn list(answer: &Response) -> Result<Payload> {
         #[serde(borrow)]
         endpoints: Option<&'a RawValue>,
     }
-    let page: Page<'_> = serde_json::from_slice(answer.payload.bytes())
-        .map_err(|error| Error::internal(format!("the server did not answer with a list of endpoints: {error}")))?;
+    let page: Page<'_> = answer.parse("a list of endpoints")?;
+    if let Some(endpoints) = page.endpoints {
+        answer.parse_part::<Vec<&RawValue>>(endpoints, "a list of endpoints")?;
+    }
     Ok(Payload::new(JSON, page.endpoints.map_or("[]", RawValue::get)))
 }
 
@@ -26,7 +28,6 @@ pub(crate) fn list(answer: &Response) -> Result<Payload> {
 /// # Errors
 /// `INTERNAL_ERROR` where it is not.
 pub(crate) fn object(answer: &Response) -> Result<Value> {
-    let wrong = |reason: &str| Error::internal(format!("the server did not answer with an endpoint: {reason}"));
-    let value: Value = serde_json::from_slice(answer.payload.bytes()).map_err(|error| wrong(&error.to_string()))?;
-    if value.is_object() { Ok(value) } else { Err(wrong("expected a JSON object")) }
+    let value: Value = answer.parse("an endpoint")?;
+    if value.is_object() { Ok(value) } else { Err(answer.unexpected("an endpoint", "expected a JSON object")) }
 }

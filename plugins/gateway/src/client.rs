@@ -1,10 +1,9 @@
 //! The client: it finds out which server it speaks to, and asks it.
 
-use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, endpoint, json_list, prediction, redact_url, require_inputs, send,
+    ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, redact_url, require_inputs, send,
     set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
@@ -13,7 +12,7 @@ use mlflow_deploy_plugin_api::{
 };
 
 use crate::config::Config;
-use crate::record::{self, Page};
+use crate::record;
 use crate::routes::{self, Dialect, Route};
 
 /// A client of one gateway.
@@ -43,7 +42,7 @@ impl DeploymentClient for Gateway {
             async move { send(&self.http, &request?, policy).await }
         };
         let answer = self.ask(None, get).await?;
-        record::single(&answer.payload, &self.config.base)
+        record::single(&answer, &self.config.base)
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
@@ -163,18 +162,14 @@ impl Gateway {
     /// All pages of the standalone gateway's list.
     async fn pages(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let mut records = Vec::new();
-        let mut seen = HashSet::new();
+        let mut pages = Pages::new(&self.http, policy);
         let mut token: Option<String> = None;
         loop {
-            let answer = send(&self.http, &routes::page(&self.config, token.as_deref())?, policy).await?;
-            let page = Page::parse(&answer.payload)?;
-            records.extend(page.records(&self.config.base)?);
-            let Some(next) = page.next_page_token else { return Ok(records) };
-            if !seen.insert(next.clone()) {
-                return Err(Error::internal(format!(
-                    "the server gave the page token `{next}` twice, and the list has no end"
-                )));
-            }
+            let answer = pages.ask(&routes::page(&self.config, token.as_deref())?).await?;
+            let (page, next) = record::page(&answer, &self.config.base)?;
+            records.extend(page);
+            let Some(next) = next else { return Ok(records) };
+            pages.follow("page token", &next)?;
             token = Some(next);
         }
     }
@@ -183,10 +178,10 @@ impl Gateway {
     async fn embedded_list(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let listed = send(&self.http, &routes::embedded_list(&self.config)?, policy).await;
         match listed {
-            Ok(answer) => Page::parse(&answer.payload)?.records(&self.config.base),
+            Ok(answer) => Ok(record::page(&answer, &self.config.base)?.0),
             Err(error) if error.http().is_some_and(|http| matches!(http.status, 403 | 404)) => {
                 let models = send(&self.http, &routes::models(&self.config)?, policy).await?;
-                record::models(&models.payload)
+                record::models(&models)
             }
             Err(error) => Err(error),
         }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use http::HeaderMap;
 use mlflow_deploy_http::{
-    Access, AccessOptions, Connection, Environment, Policy, Secret, header_name, header_value, parse_url,
-    secret_header, without_user,
+    Access, AccessOptions, Connection, Environment, Policy, header_name, header_value, parse_url, secret_header,
+    without_user,
 };
-use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, Secret, TargetUri};
 use serde::Deserialize;
 use url::Url;
 

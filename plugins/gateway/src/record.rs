@@ -1,31 +1,28 @@
 //! Endpoints as records: every field as the server sent it, and `name` and an absolute `endpoint_url` in any case.
 
-use mlflow_deploy_http::{redact_url, set_member};
-use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result};
+use mlflow_deploy_http::{Response, redact_url, set_member};
+use mlflow_deploy_plugin_api::{JSON, Payload, Result};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
 /// One page of a list, of either server.
 #[derive(Deserialize)]
-pub(crate) struct Page {
+struct Page {
     endpoints: Option<Vec<Box<RawValue>>>,
-    pub(crate) next_page_token: Option<String>,
+    next_page_token: Option<String>,
 }
 
-impl Page {
-    pub(crate) fn parse(answer: &Payload) -> Result<Self> {
-        parse(answer)
-    }
-
-    pub(crate) fn records(&self, base: &Url) -> Result<Vec<Vec<u8>>> {
-        self.endpoints.iter().flatten().map(|record| absolute(record, base)).collect()
-    }
+/// The records of a page, and the token of the next one, if there is one.
+pub(crate) fn page(answer: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Option<String>)> {
+    let page: Page = parse(answer)?;
+    let records =
+        page.endpoints.iter().flatten().map(|record| absolute(answer, record, base)).collect::<Result<_>>()?;
+    Ok((records, page.next_page_token))
 }
 
 /// The embedded gateway's models, as records.
-pub(crate) fn models(answer: &Payload) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn models(answer: &Response) -> Result<Vec<Vec<u8>>> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Box<RawValue>>,
@@ -36,14 +33,14 @@ pub(crate) fn models(answer: &Payload) -> Result<Vec<Vec<u8>>> {
     }
     let models: Models = parse(answer)?;
     let record = |model: &RawValue| {
-        let Model { id } = serde_json::from_str(model.get()).map_err(|error| unexpected(&error))?;
+        let Model { id } = answer.parse_part(model, EXPECTED)?;
         set_member(model.get().as_bytes(), "name", &text(&id))
     };
     models.data.iter().map(|model| record(model)).collect()
 }
 
 /// The one endpoint of an answer, which the embedded gateway wraps.
-pub(crate) fn single(answer: &Payload, base: &Url) -> Result<Payload> {
+pub(crate) fn single(answer: &Response, base: &Url) -> Result<Payload> {
     #[derive(Deserialize)]
     struct Wrapped {
         endpoint: Option<Box<RawValue>>,
@@ -52,17 +49,17 @@ pub(crate) fn single(answer: &Payload, base: &Url) -> Result<Payload> {
         Some(record) => record,
         None => parse(answer)?,
     };
-    Ok(Payload::new(JSON, absolute(&record, base)?))
+    Ok(Payload::new(JSON, absolute(answer, &record, base)?))
 }
 
 /// A record whose `endpoint_url`, where it has one, is below the target's URL unless it is absolute already.
-fn absolute(record: &RawValue, base: &Url) -> Result<Vec<u8>> {
+fn absolute(answer: &Response, record: &RawValue, base: &Url) -> Result<Vec<u8>> {
     #[derive(Deserialize)]
     struct Record {
         endpoint_url: Option<String>,
     }
     let bytes = record.get().as_bytes();
-    let Record { endpoint_url } = serde_json::from_str(record.get()).map_err(|error| unexpected(&error))?;
+    let Record { endpoint_url } = answer.parse_part(record, EXPECTED)?;
     match endpoint_url {
         Some(url) if Url::parse(&url).is_err() => {
             let base = redact_url(base);
@@ -73,17 +70,14 @@ fn absolute(record: &RawValue, base: &Url) -> Result<Vec<u8>> {
     }
 }
 
-fn parse<T: DeserializeOwned>(answer: &Payload) -> Result<T> {
-    if answer.bytes().is_empty() {
-        return Err(Error::internal(
-            "the server answered with success and an empty body, where an endpoint was expected",
-        ));
-    }
-    serde_json::from_slice(answer.bytes()).map_err(|error| unexpected(&error))
-}
+/// What an answer should have in it.
+const EXPECTED: &str = "endpoints";
 
-fn unexpected(error: &serde_json::Error) -> Error {
-    Error::internal(format!("the server answered with something else than endpoints: {error}; check the target's URL"))
+fn parse<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T> {
+    if answer.payload.bytes().is_empty() {
+        return Err(answer.unexpected(EXPECTED, "its answer is a success without a body"));
+    }
+    answer.parse(EXPECTED)
 }
 
 fn text(text: &str) -> String {

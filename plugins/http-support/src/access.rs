@@ -2,14 +2,19 @@
 //!
 //! MLflow knows all of them by the same environment variables, `MLFLOW_TRACKING_…`; what is given to one client wins.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_plugin_api::{Error, Result, call};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
 use url::Url;
 
-use crate::{Connection, Credentials, Environment, Secret, header_value};
+use crate::address::decode;
+use crate::{Connection, Credentials, Environment, header_value};
+
+/// No file of credentials is larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// What is given to one client.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +51,7 @@ impl Access {
     /// `INVALID_PARAMETER_VALUE` where the options or variables contradict each other.
     pub fn new(options: &AccessOptions, environment: &Environment<'_>) -> Result<Self> {
         let given = given(options)?;
-        let found = if given.is_some() { None } else { found(environment) };
+        let found = if given.is_some() { None } else { found(environment)? };
         let workspace = environment.text("MLFLOW_WORKSPACE");
         Ok(Self {
             given,
@@ -100,20 +105,30 @@ fn given(options: &AccessOptions) -> Result<Option<Credentials>> {
     }
 }
 
-fn found(environment: &Environment<'_>) -> Option<Credentials> {
-    let file = environment.text("HOME").map(|home| read(&Path::new(&home).join(".mlflow/credentials")));
-    let (file_username, file_password) = file.unwrap_or_default();
+fn found(environment: &Environment<'_>) -> Result<Option<Credentials>> {
+    let path = environment.text("HOME").map(|home| Path::new(&home).join(".mlflow/credentials"));
+    let (file_username, file_password) = path.as_deref().map(read).transpose()?.unwrap_or_default();
     let username = environment.text("MLFLOW_TRACKING_USERNAME").or(file_username);
     let password = environment.secret("MLFLOW_TRACKING_PASSWORD").or(file_password);
-    match (username, password) {
+    Ok(match (username, password) {
         (Some(username), Some(password)) => Some(Credentials::Basic(username, password)),
         _ => environment.secret("MLFLOW_TRACKING_TOKEN").map(Credentials::Bearer),
-    }
+    })
 }
 
-/// User name and password of the section `[mlflow]`. A file that cannot be read has none.
-fn read(path: &Path) -> (Option<String>, Option<Secret>) {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+/// User name and password of the section `[mlflow]`. A file that does not exist, or that is kept from this user,
+/// has none.
+fn read(path: &Path) -> Result<(Option<String>, Option<Secret>)> {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    let text = match file::read_text(path, MAX_FILE) {
+        Ok(text) => text,
+        // As Python's `configparser` does.
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => String::new(),
+        Err(error) => {
+            let message = format!("failed to read MLflow's credentials in `{}`: {error}", path.display());
+            return Err(Error::invalid_parameter(message));
+        }
+    };
     let lines = text.lines().map(str::trim).skip_while(|line| *line != "[mlflow]").skip(1);
     let section = lines.take_while(|line| !line.starts_with('['));
     let mut found = (None, None);
@@ -125,12 +140,7 @@ fn read(path: &Path) -> (Option<String>, Option<Secret>) {
             _ => {}
         }
     }
-    found
-}
-
-/// User and password of a URL, without its percent-encoding.
-fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    Ok(found)
 }
 
 fn connection(options: &AccessOptions, environment: &Environment<'_>) -> Result<Connection> {
@@ -150,6 +160,8 @@ fn connection(options: &AccessOptions, environment: &Environment<'_>) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::ErrorCode;
+
     use super::*;
 
     fn access(options: &AccessOptions, variables: &[(&str, &str)]) -> Result<Access> {
@@ -190,6 +202,29 @@ mod tests {
         let own = AccessOptions { ca_cert: Some("/own".into()), ..AccessOptions::default() };
         let connection = access(&own, &both).unwrap().connection().clone();
         assert_eq!((connection.insecure, connection.ca_certs), (false, Some("/own".into())));
+    }
+
+    #[test]
+    fn a_file_of_credentials_has_a_limit_and_must_be_a_file() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".mlflow/credentials");
+        let asked = || access(&AccessOptions::default(), &[("HOME", home.path().to_str().unwrap())]);
+        let header = |access: Access| access.headers(&Url::parse("http://h").unwrap()).unwrap().remove(AUTHORIZATION);
+        assert_eq!(header(asked().unwrap()), None);
+        std::fs::create_dir(home.path().join(".mlflow")).unwrap();
+        let text = "[mlflow]\nmlflow_tracking_username = u\nmlflow_tracking_password = p\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(header(asked().unwrap()).unwrap(), "Basic dTpw");
+        let refused = |why: &str| {
+            let error = asked().unwrap_err();
+            let expected = format!("failed to read MLflow's credentials in `{}`: {why}", file.display());
+            assert_eq!((error.message(), error.code()), (expected.as_str(), &ErrorCode::INVALID_PARAMETER_VALUE));
+        };
+        std::fs::write(&file, "#".repeat((1 << 20) + 1)).unwrap();
+        refused("it is larger than 1 MiB");
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+        refused("it is not a regular file");
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub fn without_user(url: &Url) -> Url {
     base
 }
 
+/// The user or password of a URL, without its percent-encoding.
+pub(crate) fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 /// A URL as it may be printed: without user, password, query and fragment.
 pub fn redact_url(url: &Url) -> String {
     let mut shown = without_user(url);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, Result, blocking, call};
+use mlflow_deploy_plugin_api::{Error, Redactor, Result, Secret, blocking, call};
 use reqwest::{NoProxy, Proxy, redirect};
 use tokio::sync::OnceCell;
 use url::Url;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::address::is_loopback;
 use crate::environment::Proxies;
 use crate::send::{Hidden, Request};
-use crate::tls;
+use crate::{secrets, tls};
 
 /// What no proxy stands in front of: this machine, and the metadata service of a cloud, which hands out credentials.
 const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.169.254";
@@ -72,6 +72,11 @@ impl Client {
         self.inner.get_or_init(build).await.as_ref().map_err(Clone::clone)
     }
 
+    /// Returns what removes the secrets of a request from text.
+    pub(crate) fn redactor(&self, request: &Request) -> Redactor {
+        secrets::redactor(request, &self.connection.proxies)
+    }
+
     /// Keeps credentials from going where whoever is on the way can read them; or, where that is allowed, says so once.
     pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
         let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive)
@@ -107,23 +112,37 @@ fn build(connection: &Connection) -> Result<reqwest::Client> {
         .tls_backend_preconfigured(tls::settings(connection)?)
         .no_proxy();
     let bypass = NoProxy::from_string(&format!("{ALWAYS_DIRECT},{}", connection.proxies.bypass));
-    let wrong = |error: reqwest::Error| {
-        Error::invalid_parameter("the URL of the proxy is not one").with_cause(&error.without_url())
-    };
-    let direct = |proxy: reqwest::Result<Proxy>| proxy.map(|proxy| proxy.no_proxy(bypass.clone())).map_err(wrong);
-    if let Some(url) = &connection.proxies.http {
-        builder = builder.proxy(direct(Proxy::http(url.expose()))?);
+    if let Some(proxy) = &connection.proxies.http {
+        builder = builder.proxy(reach(Proxy::http, proxy, "http")?.no_proxy(bypass.clone()));
     }
-    if let Some(url) = &connection.proxies.https {
-        builder = builder.proxy(direct(Proxy::https(url.expose()))?);
+    if let Some(proxy) = &connection.proxies.https {
+        builder = builder.proxy(reach(Proxy::https, proxy, "https")?.no_proxy(bypass));
     }
-    builder.build().map_err(|error| Error::internal("failed to set up HTTP").with_cause(&error.without_url()))
+    builder.build().map_err(|error| {
+        let secrets = [&connection.proxies.http, &connection.proxies.https].into_iter().flatten();
+        let redactor = Redactor::new(secrets.flat_map(secrets::of_proxy).map(Secret::new));
+        Error::internal("failed to set up HTTP").with_cause(&error.without_url()).redacted(&redactor)
+    })
+}
+
+/// A proxy for the URLs of a scheme. Its own URL may hold a password, so that nothing of it is repeated: neither the URL,
+/// nor what the HTTP library says of it.
+fn reach(make: fn(Url) -> reqwest::Result<Proxy>, proxy: &Secret, scheme: &str) -> Result<Proxy> {
+    let url = secrets::proxy_url(proxy).filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.and_then(|url| make(url).ok()).ok_or_else(|| {
+        let variable = format!("{}_PROXY", scheme.to_ascii_uppercase());
+        Error::invalid_parameter(format!(
+            "the proxy for `{scheme}` URLs, which `{variable}` or `ALL_PROXY` names, is not a URL of `http` or `https`: \
+             expected such as `http://user:password@host:8080`, where a password has `%2F` for `/`, `%23` for `#` and \
+             `%3F` for `?`"
+        ))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Credentials, Secret};
+    use crate::Credentials;
 
     #[test]
     fn credentials_in_the_open_are_warned_of_or_refused() {

@@ -8,9 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
-use crate::{Backoff, Connection, Policy, Secret};
+use crate::{Backoff, Connection, Policy};
 
 /// The environment of a process, or what a test says it is.
 #[derive(Clone, Copy)]

@@ -5,13 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Redactor, Result, call};
 use tokio::time::sleep;
 use url::Url;
 
 use crate::address::redact_url;
 use crate::fault::{Fault, Refusal, Stage};
-use crate::mask::Mask;
 use crate::patience::Patience;
 use crate::send::Request;
 use crate::{Client, Policy, redirect};
@@ -21,12 +20,29 @@ pub(crate) const LONGEST_REFUSAL: usize = 64 * 1024;
 
 /// Sends a request until it succeeds or may not be sent again. `vary` adds to the headers of an attempt what is its
 /// own; `read` takes what it needs of the answer's body, and where that fails, the attempt has failed.
+///
+/// No error repeats a secret of the request's, whatever part of it: what is sent, what the HTTP library adds, and what
+/// either of them says.
 pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
     client: &Client,
     request: &Request,
     policy: &Policy,
     vary: impl Fn(&mut HeaderMap) + Sync,
     read: impl Fn(Opened) -> F,
+) -> Result<T> {
+    let redactor = client.redactor(request);
+    call::hide(&redactor);
+    let answer = attempts(client, request, policy, vary, read, &redactor).await;
+    answer.map_err(|error| error.redacted(&redactor))
+}
+
+async fn attempts<T, F: Future<Output = Result<T, Fault>> + Send>(
+    client: &Client,
+    request: &Request,
+    policy: &Policy,
+    vary: impl Fn(&mut HeaderMap) + Sync,
+    read: impl Fn(Opened) -> F,
+    redactor: &Redactor,
 ) -> Result<T> {
     let url = Url::parse(&request.uri().to_string())
         .map_err(|error| Error::invalid_parameter(format!("the URL of the request is not one: {error}")))?;
@@ -40,7 +56,7 @@ pub(crate) async fn exchange<T, F: Future<Output = Result<T, Fault>> + Send>(
         attempts += 1;
         let mut headers = request.headers().clone();
         vary(&mut headers);
-        let opened = attempt(inner, request, &headers, &url, policy, &patience).await;
+        let opened = attempt(inner, request, &headers, &url, policy, &Shared { patience: &patience, redactor }).await;
         let answer = match opened {
             Ok(opened) => read(opened).await,
             Err(fault) => Err(fault),
@@ -82,6 +98,12 @@ fn when(wait: Duration) -> String {
     }
 }
 
+/// What all attempts have in common.
+struct Shared<'a> {
+    patience: &'a Patience,
+    redactor: &'a Redactor,
+}
+
 /// Sends a request once, and again wherever it is redirected to, until a server accepts it.
 async fn attempt(
     client: &reqwest::Client,
@@ -89,9 +111,9 @@ async fn attempt(
     headers: &HeaderMap,
     url: &Url,
     policy: &Policy,
-    patience: &Patience,
+    shared: &Shared<'_>,
 ) -> Result<Opened, Fault> {
-    let mask = Mask::of(request);
+    let Shared { patience, redactor } = *shared;
     let mut url = url.clone();
     let mut shown = redact_url(&url);
     let mut hops = 0;
@@ -107,8 +129,9 @@ async fn attempt(
         let opened = Opened {
             response,
             url: shown,
-            mask: mask.clone(),
+            redactor: redactor.clone(),
             longest: policy.longest_answer,
+            taken: policy.taken,
             patience: patience.clone(),
         };
         let status = opened.response.status();
@@ -118,14 +141,13 @@ async fn attempt(
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Err(opened.refused().await);
         }
-        let next = redirect::target(status, opened.response.headers(), request.method(), &url, policy)
-            .map_err(|fault| fault.masked(&mask))?;
+        let next = redirect::target(status, opened.response.headers(), request.method(), &url, policy)?;
         hops += 1;
         if hops > redirect::MOST_HOPS {
-            return Err(redirect::too_long(status, &url).masked(&mask));
+            return Err(redirect::too_long(status, &url));
         }
         url = next;
-        shown = mask.hide(&redact_url(&url));
+        shown = redact_url(&url);
     }
 }
 
@@ -136,8 +158,10 @@ pub(crate) struct Opened {
     /// Where it came from, as it may be printed.
     pub(crate) url: String,
     /// What no error may repeat.
-    pub(crate) mask: Mask,
+    pub(crate) redactor: Redactor,
     longest: usize,
+    /// How much of that earlier answers have taken.
+    taken: usize,
     patience: Patience,
 }
 
@@ -150,10 +174,12 @@ impl Opened {
     /// Adds a part to a body that is held in memory, unless that becomes too long: a server may send without end.
     pub(crate) fn hold(&self, body: &mut Vec<u8>, part: &[u8]) -> Result<(), Fault> {
         let to_come = self.response.content_length().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
-        let length = (body.len() + part.len()).saturating_add(to_come);
+        let length = (self.taken + body.len() + part.len()).saturating_add(to_come);
         if length > self.longest {
+            let what = if self.taken > 0 { "pages of the list at" } else { "answer of" };
+            let has = if self.taken > 0 { "have" } else { "has" };
             let message = format!(
-                "the answer of `{}` has {length} bytes or more, and {} are the most that are taken: ask for less at \
+                "the {what} `{}` {has} {length} bytes or more, and {} are the most that are taken: ask for less at \
                  once, and check that the URL is the target's own",
                 self.url, self.longest
             );
@@ -179,7 +205,7 @@ impl Opened {
             headers: self.response.headers(),
             body: &body,
             url: &self.url,
-            mask: &self.mask,
+            redactor: &self.redactor,
         })
     }
 }

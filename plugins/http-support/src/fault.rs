@@ -4,10 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 
 use crate::backoff::retry_after;
-use crate::mask::Mask;
 use crate::words::{Words, is_code, keep};
 
 /// The headers in which servers give a request's id, in the order of preference.
@@ -74,7 +73,7 @@ impl Fault {
     /// An answer that is not a success. The sentence is MLflow's, with the server's own message at its end.
     pub(crate) fn refused(refusal: &Refusal<'_>) -> Self {
         let status = refusal.status;
-        let words = Words::read(refusal.body, refusal.mask);
+        let words = Words::read(refusal.body, refusal.redactor);
         let reason = status.canonical_reason().unwrap_or_default();
         let side = if status.is_server_error() { "Server" } else { "Client" };
         let mut message = format!("{} {side} Error: {} for url: {}", status.as_u16(), reason, refusal.url);
@@ -85,11 +84,11 @@ impl Fault {
             Some(own) if status == StatusCode::BAD_REQUEST && is_code(own) => ErrorCode::new(own.clone()),
             _ => code_of(status),
         };
-        let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.mask));
+        let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.redactor));
         http.request_id = REQUEST_IDS
             .iter()
             .find_map(|name| refusal.headers.get(*name)?.to_str().ok())
-            .map(|id| refusal.mask.hide(id));
+            .map(|id| refusal.redactor.hide(id));
         Self {
             retry_after: retry_after(refusal.headers),
             should_retry: refusal.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
@@ -102,11 +101,6 @@ impl Fault {
     /// The code in the body of an error.
     pub(crate) fn error_code(&self) -> Option<&str> {
         self.error_code.as_deref()
-    }
-
-    /// Hides the client's secrets, where the message has something of the server's in it.
-    pub(crate) fn masked(self, mask: &Mask) -> Self {
-        Self { message: mask.hide(&self.message), ..self }
     }
 
     /// Adds what lies behind it.
@@ -150,7 +144,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a str,
     pub(crate) url: &'a str,
-    pub(crate) mask: &'a Mask,
+    pub(crate) redactor: &'a Redactor,
 }
 
 /// The code of a status, for servers that give none.
@@ -188,12 +182,14 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::Secret;
+
     use super::*;
 
     fn refused(status: u16, headers: &HeaderMap, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        let mask = Mask::new(["dapi123".to_owned()]);
-        let refusal = Refusal { status, headers, body, url: "http://h/p", mask: &mask };
+        let redactor = Redactor::new([Secret::new("dapi123")]);
+        let refusal = Refusal { status, headers, body, url: "http://h/p", redactor: &redactor };
         Fault::refused(&refusal).into_error(false, "")
     }
 

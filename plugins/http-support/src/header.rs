@@ -1,9 +1,7 @@
 //! Headers made of what a user gave, refused where they are none.
 
 use http::{HeaderName, HeaderValue};
-use mlflow_deploy_plugin_api::{Error, JSON, Result};
-
-use crate::Secret;
+use mlflow_deploy_plugin_api::{Error, JSON, Result, Secret};
 
 /// The name of a header.
 ///

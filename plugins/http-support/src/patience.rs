@@ -22,11 +22,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Starts the clocks.
+    /// Starts the clocks. The one of the operation may run already.
     pub(crate) fn new(policy: &Policy) -> Self {
         Self {
             silence: policy.silence.min(FOREVER),
-            started: Instant::now(),
+            started: policy.begun.unwrap_or_else(Instant::now),
             deadline: policy.deadline(),
             advice: policy.advice.clone(),
         }

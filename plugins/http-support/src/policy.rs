@@ -19,6 +19,10 @@ pub struct Policy {
     pub total: Option<Duration>,
     /// When everything has to be over. For an operation that sends several requests, see [`Policy::started`].
     pub until: Option<Instant>,
+    /// When the operation began. Set by [`Policy::started`]; an error that says that the time is over counts from it.
+    pub begun: Option<Instant>,
+    /// How many bytes of [`longest_answer`](Self::longest_answer) earlier answers of the operation have taken.
+    pub taken: usize,
     /// How often a request is sent again, at most.
     pub max_retries: u32,
     /// The wait before a retry, where the server names none.
@@ -35,7 +39,7 @@ pub struct Policy {
     pub respect_retry_after: bool,
     /// A server that wants us to wait for longer is not asked again.
     pub longest_wait: Duration,
-    /// No answer that is held in memory is longer, in bytes.
+    /// No answer that is held in memory is longer, in bytes, and no pages of a list are together.
     pub longest_answer: usize,
     /// Whether redirects are followed: of a GET, to the same origin.
     pub follow_redirects: bool,
@@ -51,6 +55,8 @@ impl Default for Policy {
             silence: Duration::from_secs(120),
             total: None,
             until: None,
+            begun: None,
+            taken: 0,
             max_retries: 7,
             backoff: Backoff::Mlflow { factor: 2.0, jitter: 1.0 },
             retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
@@ -71,7 +77,7 @@ impl Policy {
     /// The policy with its total running from now on, for several requests of one operation.
     #[must_use]
     pub fn started(&self) -> Self {
-        Self { until: self.deadline(), ..self.clone() }
+        Self { until: self.deadline(), begun: self.begun.or_else(|| Some(Instant::now())), ..self.clone() }
     }
 
     /// When everything has to be over: the earliest of the policy's own times and the caller's.
@@ -162,7 +168,8 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(1);
         let policy = Policy { total: Some(Duration::from_secs(60)), until: Some(until), ..Policy::default() };
         assert_eq!(policy.deadline(), Some(until));
-        assert_eq!(policy.started().until, Some(until));
+        let started = policy.started();
+        assert_eq!((started.until, started.started().begun), (Some(until), started.begun));
         assert_eq!(Policy::default().deadline(), None);
         let endless = Policy { total: Some(Duration::MAX), ..Policy::default() };
         assert_eq!(endless.deadline(), None);

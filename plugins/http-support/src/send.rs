@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, StatusCode, Uri};
-use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Result};
+use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result, Secret};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::exchange::{LONGEST_REFUSAL, Opened, exchange};
 use crate::fault::Fault;
-use crate::mask::Mask;
 use crate::words::{Words, is_html, keep};
-use crate::{Client, Policy, Secret};
+use crate::{Client, Policy};
 
 /// What is sent. The body is shared between attempts, not copied.
 pub type Request = http::Request<Bytes>;
@@ -48,6 +49,45 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, as it came.
     pub payload: Payload,
+    /// What no error may repeat.
+    redactor: Redactor,
+}
+
+impl Response {
+    /// Reads the body as JSON. `expected` names what it should be, such as `a list of endpoints`.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if it is something else. The error has the place, and no value of the server's.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
+        serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &words_of_json(&error)))
+    }
+
+    /// Reads a part of the body; see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_part<'a, T: Deserialize<'a>>(&self, part: &'a RawValue, expected: &str) -> Result<T> {
+        serde_json::from_str(part.get()).map_err(|error| self.unexpected(expected, &words_of_json(&error)))
+    }
+
+    /// Returns the error for a body that is not what was expected, and why it is not; see [`parse`](Self::parse).
+    pub fn unexpected(&self, expected: &str, why: &str) -> Error {
+        let message = format!("the server did not answer with {expected}: {why}; check the URL");
+        Error::internal(message).redacted(&self.redactor)
+    }
+}
+
+/// What serde says of JSON, without the value that it may quote.
+fn words_of_json(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    match said.rfind(", expected ") {
+        // `invalid type: string "…", expected a sequence at line 1 column 9`: the string may have any text in it.
+        Some(expected) if error.is_data() => {
+            let kind = said[..expected].split(['"', '`']).next().unwrap_or_default().trim_end();
+            format!("{kind}{}", &said[expected..])
+        }
+        _ => said,
+    }
 }
 
 /// Sends a request, again where the policy allows it, and reads the answer.
@@ -56,7 +96,7 @@ pub struct Response {
 /// What the server answered or what kept it from answering; see the crate's documentation for what is tried again.
 pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
     let response = exchange(client, request, policy, |_| {}, read).await?;
-    refuse_page(response.status, &response.payload, &Mask::of(request))?;
+    refuse_page(response.status, &response.payload, &response.redactor)?;
     Ok(response)
 }
 
@@ -67,7 +107,7 @@ async fn read(mut opened: Opened) -> Result<Response, Fault> {
     }
     let response = opened.response;
     let payload = Payload::new(content_type(&response), bytes);
-    Ok(Response { status: response.status(), headers: response.headers().clone(), payload })
+    Ok(Response { status: response.status(), headers: response.headers().clone(), payload, redactor: opened.redactor })
 }
 
 /// The media type of an answer; one without is taken for JSON, which is what these servers speak.
@@ -76,12 +116,12 @@ pub(crate) fn content_type(response: &reqwest::Response) -> &str {
 }
 
 /// Refuses a web page, which proxies and login forms answer with a status of success.
-pub(crate) fn refuse_page(status: StatusCode, payload: &Payload, mask: &Mask) -> Result<()> {
+pub(crate) fn refuse_page(status: StatusCode, payload: &Payload, redactor: &Redactor) -> Result<()> {
     // The start is enough to know a page and to find its title.
     let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(LONGEST_REFUSAL)]);
     if is_html(&start) {
-        let page = Words::read(&start, mask).message.unwrap_or_default();
-        let http = HttpFailure::new(status.as_u16(), keep(&start, mask));
+        let page = Words::read(&start, redactor).message.unwrap_or_default();
+        let http = HttpFailure::new(status.as_u16(), keep(&start, redactor));
         return Err(Error::internal(format!("the server answered with {page}")).with_http(http));
     }
     Ok(())

@@ -73,7 +73,8 @@ impl ChunkStream {
                 return Ok(Some(chunk));
             }
             if let Some(end) = &mut self.end {
-                return std::mem::replace(end, Ok(())).map(|()| None);
+                let end = std::mem::replace(end, Ok(()));
+                return end.map(|()| None).map_err(|error| error.redacted(&self.opened.redactor));
             }
             let taken = match self.opened.chunk().await {
                 Ok(Some(bytes)) => self.take(&bytes),
@@ -128,7 +129,7 @@ impl ChunkStream {
             Format::Whole(body) if body.is_empty() => Ok(()),
             Format::Whole(body) => {
                 let payload = Payload::new(content_type(&self.opened.response), std::mem::take(body));
-                refuse_page(self.opened.response.status(), &payload, &self.opened.mask)?;
+                refuse_page(self.opened.response.status(), &payload, &self.opened.redactor)?;
                 self.ready.push_back(payload);
                 Ok(())
             }
@@ -164,7 +165,7 @@ impl ChunkStream {
             return Err(self.failed(data, failure));
         }
         if let Err(error) = value {
-            let shown = cut(self.opened.mask.hide(data), 80);
+            let shown = cut(self.opened.redactor.hide(data), 80);
             return Err(Error::internal(format!("expected JSON in a stream, got `{shown}`: {error}")));
         }
         self.ready.push_back(Payload::new(JSON, data));
@@ -173,10 +174,10 @@ impl ChunkStream {
 
     /// What an error among the chunks says. Its code is the status that it names, as a number or before a colon.
     fn failed(&self, data: &str, failure: Option<&Value>) -> Error {
-        let mask = &self.opened.mask;
+        let redactor = &self.opened.redactor;
         let words = match failure {
-            Some(failure) => Words::read(&failure.to_string(), mask),
-            None => Words::read(data, mask),
+            Some(failure) => Words::read(&failure.to_string(), redactor),
+            None => Words::read(data, redactor),
         };
         let message = words.message.unwrap_or_else(|| "it gave no reason".to_owned());
         let named = failure.and_then(|failure| u16::try_from(failure["error"]["code"].as_u64()?).ok());
@@ -185,7 +186,7 @@ impl ChunkStream {
             Some(Ok(status)) if status.is_client_error() || status.is_server_error() => code_of(status),
             _ => ErrorCode::INTERNAL_ERROR,
         };
-        let http = HttpFailure::new(self.opened.response.status().as_u16(), keep(data, mask));
+        let http = HttpFailure::new(self.opened.response.status().as_u16(), keep(data, redactor));
         let error = Error::new(code, format!("the server broke the stream off: {message}")).with_http(http);
         match words.error_code {
             Some(own) => error.with_detail("error_code", own),

@@ -1,9 +1,11 @@
 //! TLS: whom a client trusts, and how it proves who it is.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, Result, call, file};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +13,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::Connection;
+
+/// No bundle of certificate authorities is larger, in bytes, and no folder of them: Mozilla's has 0.2 MiB.
+const MAX_AUTHORITIES: u64 = 16 << 20;
+
+/// No file with a client's certificate is larger, in bytes.
+const MAX_CLIENT_CERT: u64 = 1 << 20;
 
 /// The TLS settings of a connection. Nothing is installed for the whole process: other plugins have their own.
 ///
@@ -30,31 +38,90 @@ pub(crate) fn settings(connection: &Connection) -> Result<ClientConfig> {
     let wrong = |what: &str, error: &dyn std::error::Error| {
         Error::invalid_parameter(format!("failed to use {what} in `{}`: {error}", path.display()))
     };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
+    let pem = file::read(path, MAX_CLIENT_CERT).map_err(|error| wrong("the client certificate", &error))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
         .map_err(|error| wrong("the client certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_file(path).map_err(|error| wrong("the client certificate's key", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| wrong("the client certificate's key", &error))?;
     builder.with_client_auth_cert(certificates, key).map_err(|error| wrong("the client certificate", &error))
 }
 
 /// The system's certificate authorities, or those in a file or folder that takes their place.
 fn roots(own: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let Some(path) = own else {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let paths: Vec<PathBuf> = match own {
+        Some(own) => vec![own.to_owned()],
+        // OpenSSL's variables, which take the system's place for many programs.
+        None => {
+            let folders = variable("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect::<Vec<_>>());
+            folders.into_iter().flatten().chain(variable("SSL_CERT_FILE").map(PathBuf::from)).collect()
+        }
+    };
+    if paths.is_empty() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
-    };
-    let found = if path.is_dir() {
-        rustls_native_certs::load_certs_from_paths(None, Some(path))
-    } else {
-        rustls_native_certs::load_certs_from_paths(Some(path), None)
-    };
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    match found.errors.first() {
-        _ if usable > 0 => Ok(roots),
-        Some(error) => Err(Error::invalid_parameter(format!("failed to read certificate authorities: {error}"))),
-        None => Err(Error::invalid_parameter(format!("`{}` has no certificate authority in it", path.display()))),
     }
+    let mut usable = 0;
+    for path in &paths {
+        check_trust(path)?;
+        let found = authorities(path).map_err(|error| {
+            let message = format!("failed to read certificate authorities in `{}`: {error}", path.display());
+            Error::invalid_parameter(message)
+        })?;
+        usable += roots.add_parsable_certificates(found).0;
+    }
+    match own {
+        Some(own) if usable == 0 => {
+            Err(Error::invalid_parameter(format!("`{}` has no certificate authority in it", own.display())))
+        }
+        _ => Ok(roots),
+    }
+}
+
+/// Checks who can change a file of authorities, or a folder and the files in it: they decide which servers are trusted.
+fn check_trust(path: &Path) -> Result<()> {
+    let warnings = match trust::check(path) {
+        Ok(warnings) => warnings,
+        // Reading it fails with the reason.
+        Err(Distrust::Unreadable(_)) => return Ok(()),
+        Err(why) => return Err(distrusted(path, &why)),
+    };
+    warnings.iter().for_each(call::warn);
+    for entry in path.read_dir().into_iter().flatten().flatten() {
+        // A link that leads nowhere is skipped when it is read.
+        if let Err(why @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
+            return Err(distrusted(&entry.path(), &why));
+        }
+    }
+    Ok(())
+}
+
+/// The certificates in a file, or in all files of a folder. This is the one place where a file of authorities that a user
+/// or a variable names is read.
+fn authorities(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        // Links that lead nowhere and folders in a folder are passed over, as OpenSSL does.
+        files.retain(|file| file.is_file());
+    }
+    let mut certificates = Vec::new();
+    let mut room = MAX_AUTHORITIES;
+    for file in files {
+        let pem = file::read(&file, room).map_err(|error| match file == path {
+            true => error,
+            false => io::Error::new(error.kind(), format!("`{}`: {error}", file.display())),
+        })?;
+        room -= pem.len() as u64;
+        // What is not a certificate is passed over: a bundle may have notes and other things in it.
+        certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    }
+    Ok(certificates)
+}
+
+fn distrusted(path: &Path, why: &Distrust) -> Error {
+    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
 }
 
 /// Accepts every server, for `insecure`. Signatures are still checked, so that a broken connection is seen as one.

@@ -1,8 +1,7 @@
 //! What a server says in the body of an error, in whichever dialect, with nothing secret left in it.
 
+use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
-
-use crate::mask::Mask;
 
 /// As much of a body is kept.
 const LONGEST_BODY: usize = 2048;
@@ -21,16 +20,16 @@ pub(crate) struct Words {
 
 impl Words {
     /// Reads a body: JSON in one of the known dialects, a web page, or text.
-    pub(crate) fn read(body: &str, mask: &Mask) -> Self {
+    pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
             Ok(value @ Value::Object(_)) => Self {
-                message: message(&value).map(|message| one_line(&message, mask)),
-                error_code: error_code(&value).map(|code| mask.hide(code)),
+                message: message(&value).map(|message| one_line(&message, redactor)),
+                error_code: error_code(&value).map(|code| redactor.hide(code)),
             },
-            _ if is_html(body) => Self { message: Some(page(body, mask)), error_code: None },
+            _ if is_html(body) => Self { message: Some(page(body, redactor)), error_code: None },
             _ if body.is_empty() => Self::default(),
-            _ => Self { message: Some(one_line(body, mask)), error_code: None },
+            _ => Self { message: Some(one_line(body, redactor)), error_code: None },
         }
     }
 }
@@ -42,8 +41,8 @@ pub(crate) fn is_html(body: &str) -> bool {
 }
 
 /// A body as it is kept in an error: without secrets, and cut.
-pub(crate) fn keep(body: &str, mask: &Mask) -> String {
-    cut(mask.hide(body), LONGEST_BODY)
+pub(crate) fn keep(body: &str, redactor: &Redactor) -> String {
+    cut(redactor.hide(body), LONGEST_BODY)
 }
 
 /// `{"detail"}`, `{"error"}` and `{"message"}`, each a text or an object with one of them in it.
@@ -89,12 +88,12 @@ pub(crate) fn is_code(text: &str) -> bool {
 }
 
 /// A web page comes from a proxy, a login, or a server that is not the target.
-fn page(body: &str, mask: &Mask) -> String {
+fn page(body: &str, redactor: &Redactor) -> String {
     let lower = body.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
         let start = start + "<title>".len();
         let end = lower[start..].find("</title>")? + start;
-        Some(one_line(&body[start..end], mask))
+        Some(one_line(&body[start..end], redactor))
     });
     let hint = "check that the URL is the target's own and no login page or proxy is in the way";
     match title {
@@ -103,11 +102,11 @@ fn page(body: &str, mask: &Mask) -> String {
     }
 }
 
-fn one_line(text: &str, mask: &Mask) -> String {
-    cut(mask.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_MESSAGE)
+fn one_line(text: &str, redactor: &Redactor) -> String {
+    cut(redactor.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), LONGEST_MESSAGE)
 }
 
-/// What is cut is masked already.
+/// What is cut is redacted already.
 pub(crate) fn cut(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         text.truncate(text.floor_char_boundary(longest));
@@ -118,11 +117,13 @@ pub(crate) fn cut(mut text: String, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::Secret;
+
     use super::*;
 
     /// Reads what holds no secret.
     fn read(body: &str) -> Words {
-        Words::read(body, &Mask::new([]))
+        Words::read(body, &Redactor::new([]))
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_long_body_is_cut_between_characters() {
-        let kept = keep(&"é".repeat(3000), &Mask::new([]));
+        let kept = keep(&"é".repeat(3000), &Redactor::new([]));
         assert!(kept.ends_with('…') && kept.len() <= LONGEST_BODY + '…'.len_utf8());
     }
 
@@ -178,7 +179,7 @@ mod tests {
     fn a_secret_that_crosses_the_cut_is_hidden_whole() {
         for length in [LONGEST_MESSAGE, LONGEST_BODY].map(|longest| longest + 100) {
             let token = "t0k3n-".repeat(length / 6);
-            let mask = Mask::new([token.clone()]);
+            let redactor = Redactor::new([Secret::new(&token)]);
             for body in [
                 format!("no: {token}."),
                 format!("{}{token}.", ". ".repeat(240)),
@@ -186,7 +187,7 @@ mod tests {
                 format!("<html><title>no: {token}</title>"),
                 serde_json::json!({"message": format!("no: {token}.")}).to_string(),
             ] {
-                let shown = format!("{:?} {}", Words::read(&body, &mask), keep(&body, &mask));
+                let shown = format!("{:?} {}", Words::read(&body, &redactor), keep(&body, &redactor));
                 assert!(!shown.contains("t0k3n-"), "{shown}");
             }
         }

@@ -30,6 +30,8 @@ const REBUILD: &str = "rebuild";
 /// A client of one state directory.
 pub(crate) struct Local {
     deployments: Arc<Deployments>,
+    /// The model that it is for, where it is for one alone.
+    model: Option<Arc<Deployed>>,
 }
 
 /// The config of an operation that has none: a key would be a slip.
@@ -39,7 +41,7 @@ struct NoConfig {}
 
 impl Local {
     pub(crate) fn new(config: Config) -> Self {
-        Self { deployments: Arc::new(Deployments::new(config)) }
+        Self { deployments: Arc::new(Deployments::new(config)), model: None }
     }
 
     /// The model of a deployment, or of the one that answers for an endpoint.
@@ -64,7 +66,13 @@ impl Local {
 
 impl DeploymentClient for Local {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        Config::new(&target, &options, variable).map(Self::new)
+        let config = Config::new(&target, &options, variable)?;
+        let copy = config.copy.clone();
+        let mut this = Self::new(config);
+        if let Some(copy) = copy {
+            this.model = Some(this.deployments.load_copy(&copy).await?);
+        }
+        Ok(this)
     }
 
     fn target_help() -> String {
@@ -146,6 +154,9 @@ impl DeploymentClient for Local {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let NoConfig {} = request.config.parse()?;
+        if let Some(model) = &self.model {
+            return Arc::clone(model).predict_one_of_many(request.inputs).await;
+        }
         self.model(request.deployment_name, request.endpoint).await?.predict(request.inputs).await
     }
 

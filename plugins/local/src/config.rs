@@ -7,6 +7,7 @@ use mlflow_deploy_model_uri::TrackingOptions;
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
+use crate::choice::DeploymentConfig;
 use crate::engine::Places;
 use crate::engine::python::Pythons;
 use crate::source::Sources;
@@ -18,8 +19,18 @@ struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
     python: Option<PathBuf>,
+    /// Not for users: what `run_local` tells the process that runs its model.
+    copy: Option<ModelCopy>,
     #[serde(flatten)]
     tracking: TrackingOptions,
+}
+
+/// A copy of a model in the state directory that no deployment names.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ModelCopy {
+    pub(crate) folder: String,
+    pub(crate) flavor: String,
+    pub(crate) config: DeploymentConfig,
 }
 
 /// All of it, checked.
@@ -33,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) sources: Sources,
     /// Where Python may be.
     pub(crate) pythons: Pythons,
+    /// The model that the client is for, where it is for one alone.
+    pub(crate) copy: Option<ModelCopy>,
 }
 
 impl Config {
@@ -70,6 +83,7 @@ impl Config {
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
         let pythons = Pythons::of_process(options.python, variable);
-        Ok(Self { state_dir, places: Places::of_process(options.onnxruntime, variable), pythons, sources })
+        let places = Places::of_process(options.onnxruntime, variable);
+        Ok(Self { state_dir, places, pythons, sources, copy: options.copy })
     }
 }

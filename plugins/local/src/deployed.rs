@@ -1,10 +1,12 @@
 //! A deployed model, loaded: what is asked of it, and what it answers.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 use serde_json::{Map, Value};
@@ -101,6 +103,20 @@ impl Deployed {
             Ok(Payload::new(JSON, protocol::write(&outputs, layout)))
         })
         .await
+    }
+
+    /// As [`predict`](Self::predict), of many requests that do not know each other: a panic is one request's, and the
+    /// others go on.
+    ///
+    /// # Errors
+    /// As the protocol and the model say.
+    pub(crate) async fn predict_one_of_many(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
+        AssertUnwindSafe(self.predict(inputs)).catch_unwind().await.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let message = text.unwrap_or("without a message");
+            call::log(Level::Error, format!("a prediction panicked: {message}"));
+            Err(Error::internal("the prediction failed inside of the server"))
+        })
     }
 
     /// What the model gives for inputs, which are made where it may take time.

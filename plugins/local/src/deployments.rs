@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
 use crate::choice::{Choice, DeploymentConfig, Engine};
-use crate::config::Config;
+use crate::config::{Config, ModelCopy};
 use crate::deployed::{Deployed, Runner};
 use crate::engine::Places;
 use crate::engine::python::Pythons;
@@ -33,7 +33,7 @@ pub(crate) struct Deployments {
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, places, pythons, sources } = config;
+        let Config { state_dir, places, pythons, sources, copy: _ } = config;
         let directory = Arc::new(StateDirectory::new(state_dir));
         Self { directory, places, pythons, sources, loaded: Loaded::default() }
     }
@@ -213,14 +213,24 @@ impl Deployments {
         }
     }
 
-    /// Fetches or copies a model, loads it, and has it predict its input example. The copy is removed when it is dropped,
-    /// unless it is kept.
-    pub(crate) async fn prepare(
+    /// Fetches or copies a model, loads it, and has it predict its input example.
+    async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
         config: &DeploymentConfig,
     ) -> Result<Prepared> {
+        let fetched = self.fetch(model_uri, flavor, config).await?;
+        self.start(fetched, config).await
+    }
+
+    /// Fetches or copies a model, and finds what is to run it. The copy is removed when it is dropped, unless it is kept.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        model_uri: &str,
+        flavor: Option<&str>,
+        config: &DeploymentConfig,
+    ) -> Result<Fetched> {
         let source = Source::parse(model_uri)?;
         let folder = self.directory.new_folder().await?;
         let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
@@ -235,9 +245,24 @@ impl Deployments {
             Ok(folder)
         })
         .await?;
+        Ok(Fetched { folder, runner, model_uri: source.shown, model_version: version })
+    }
+
+    /// Loads a model that was fetched, and has it predict its input example.
+    pub(crate) async fn start(self: &Arc<Self>, fetched: Fetched, config: &DeploymentConfig) -> Result<Prepared> {
+        let Fetched { folder, runner, model_uri, model_version } = fetched;
         let deployed = self.run(folder, runner, config).await?;
         deployed.try_example().await?;
-        Ok(Prepared { deployed, model_uri: source.shown, model_version: version })
+        Ok(Prepared { deployed, model_uri, model_version })
+    }
+
+    /// Loads a copy that another process has fetched, and holds, and has it predict its input example.
+    pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<Deployed>> {
+        let loaded = self.load(&copy.folder, Some(&copy.flavor), &copy.config, None).await?;
+        let deployed =
+            loaded.ok_or_else(|| Error::internal("the copy of the model was removed from the state directory"))?;
+        deployed.try_example().await?;
+        Ok(deployed)
     }
 
     /// Loads the model of a folder; `None` where the folder is gone.
@@ -293,6 +318,14 @@ impl Deployments {
         self.forget();
         Ok(deployment)
     }
+}
+
+/// A model that was fetched: its copy, and what is to run it.
+pub(crate) struct Fetched {
+    pub(crate) folder: Folder,
+    pub(crate) runner: Runner,
+    model_uri: String,
+    model_version: Option<String>,
 }
 
 /// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.

@@ -6,12 +6,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, file};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::store::Run;
 
+/// No file of MLflow's is larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 /// What is said of anything is in a file of this name beside it.
 const META: &str = "meta.yaml";
 /// The folder of logged models in an experiment's folder, and of registered models beside the experiments.
@@ -60,7 +62,7 @@ impl FileStore {
 
     pub(crate) fn version_of_alias(&self, name: &str, alias: &str) -> Result<String> {
         let model = self.registered(name)?;
-        match fs::read_to_string(model.join("aliases").join(alias)) {
+        match file::read_text(&model.join("aliases").join(alias), MAX_FILE) {
             Ok(version) => Ok(version.trim().to_owned()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unreadable(&self.0, &error)),
             Err(_missing) => Err(self.missing(&format!("no alias `{alias}` of the registered model `{name}`"))),
@@ -143,7 +145,7 @@ fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// What is said of what is in a folder.
 fn meta<T: DeserializeOwned>(folder: &Path) -> Result<T> {
     let path = folder.join(META);
-    let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+    let text = file::read_text(&path, MAX_FILE).map_err(|error| unreadable(&path, &error))?;
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(&text, options)
         .map_err(|error| Error::internal(format!("`{}` is not understood: {error}", path.display())))
@@ -155,4 +157,25 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
         _ => ErrorCode::INTERNAL_ERROR,
     };
     Error::new(code, format!("failed to read `{}`: {error}", path.display())).with_cause(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let (run, model) = (root.path().join("0/r1"), root.path().join("models/m"));
+        fs::create_dir_all(&run).unwrap();
+        fs::create_dir_all(model.join("aliases")).unwrap();
+        fs::write(run.join(META), "a: b\n".repeat(1 << 18)).unwrap();
+        fs::write(model.join(META), "name: m").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", model.join("aliases/last")).unwrap();
+        let store = FileStore(root.path().to_owned());
+        let large = store.run("r1").unwrap_err();
+        assert!(large.message().ends_with("/0/r1/meta.yaml`: it is larger than 1 MiB"), "{large}");
+        let endless = store.version_of_alias("m", "last").unwrap_err();
+        assert!(endless.message().ends_with("`: it is not a regular file"), "{endless}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use mlflow_deploy_http::send;
+use mlflow_deploy_http::{Policy, send};
 use mlflow_deploy_plugin_api::{Error, Result};
 use serde::{Deserialize, Deserializer};
 
@@ -15,6 +15,8 @@ use crate::resolve::Session;
 
 /// No model has more files, and no server makes us ask for more.
 const MOST_FILES: usize = 100_000;
+/// No listing of one folder is longer, in bytes: some are under way at once, and hold 1 GiB together at most.
+const LONGEST: usize = (1 << 30) / AT_ONCE;
 /// No model has folders in folders to this depth.
 const DEEPEST: usize = 64;
 
@@ -107,10 +109,9 @@ async fn list(session: &Session<'_>, folder: &Folder, path: Vec<String>) -> Resu
         files: Vec<Entry>,
     }
     let request = folder.list(&path)?;
-    let answer =
-        send(&session.tracking.http, &request, &session.policy).await.map_err(|error| folder.explain(error))?;
-    let answer: Answer = serde_json::from_slice(answer.payload.bytes())
-        .map_err(|error| Error::internal(format!("the listing of `{folder}` is not understood: {error}")))?;
+    let policy = Policy { longest_answer: LONGEST, ..session.policy.clone() };
+    let answer = send(&session.tracking.http, &request, &policy).await.map_err(|error| folder.explain(error))?;
+    let answer: Answer = answer.parse(&format!("a listing of `{folder}`"))?;
     Ok((path, answer.files))
 }
 

@@ -1,10 +1,8 @@
 //! The few questions that a tracking server and a model registry are asked: where something is kept.
 
-use std::collections::HashSet;
-
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
-use mlflow_deploy_http::{encode_segment, join, redact_url, request, send, without_user};
+use mlflow_deploy_http::{Pages, Request, Response, encode_segment, join, redact_url, request, send, without_user};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, JSON, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -68,14 +66,16 @@ impl Server {
             models: Vec<LoggedModel>,
             next_page_token: Option<String>,
         }
+        const SEARCH: &str = "logged-models/search";
         if name.contains('\'') {
             // No model has such a name, and in a filter it would say something else.
             return Ok(None);
         }
-        let mut seen = HashSet::new();
+        let mut pages = Pages::new(&session.tracking.http, &session.policy);
         let mut question = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
         loop {
-            let page: Page = match self.post(session, "logged-models/search", &question).await {
+            let answer = pages.ask(&self.question(SEARCH, &question)?).await;
+            let page: Page = match self.read(SEARCH, answer) {
                 Err(error) if error.http_status() == Some(404) => return Ok(None),
                 page => page?,
             };
@@ -83,11 +83,9 @@ impl Server {
             if let Some(model) = page.models.into_iter().find(is_it) {
                 return Ok(Some(model.info.artifact_uri));
             }
-            match page.next_page_token {
-                Some(token) if !token.is_empty() && seen.insert(token.clone()) => question["page_token"] = token.into(),
-                // There is no more, or there is no end.
-                _ => return Ok(None),
-            }
+            let Some(token) = page.next_page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
+            pages.follow("page token", &token)?;
+            question["page_token"] = token.into();
         }
     }
 
@@ -149,42 +147,38 @@ impl Server {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.ask(session, Method::GET, &url, self.headers.clone(), Vec::new()).await
+        let request = request(Method::GET, &url, self.headers.clone(), Vec::new())?;
+        self.read(path, send(&session.tracking.http, &request, &session.policy).await)
     }
 
     async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, question: &Value) -> Result<T> {
+        self.read(path, send(&session.tracking.http, &self.question(path, question)?, &session.policy).await)
+    }
+
+    fn question(&self, path: &str, question: &Value) -> Result<Request> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        self.ask(session, Method::POST, &self.url(path), headers, question.to_string().into_bytes()).await
+        request(Method::POST, &self.url(path), headers, question.to_string().into_bytes())
     }
 
     fn url(&self, path: &str) -> Url {
         join(&self.base, &format!("{API}/mlflow/{path}"))
     }
 
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        session: &Session<'_>,
-        method: Method,
-        url: &Url,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<T> {
-        let request = request(method, url, headers, body)?;
-        let answer = match send(&session.tracking.http, &request, &session.policy).await {
-            Err(error) if is_another_server(&error) => {
-                let message = format!(
-                    "no MLflow tracking server answers at `{}`, which knows no `{}`: check its URL",
-                    redact_url(&self.base),
-                    url.path()
-                );
-                let http = error.http().cloned().unwrap_or_default();
-                return Err(Error::invalid_parameter(message).with_http(http).with_cause(&error));
+    fn read<T: DeserializeOwned>(&self, path: &str, answer: Result<Response>) -> Result<T> {
+        let answer = answer.map_err(|error| {
+            if !is_another_server(&error) {
+                return error;
             }
-            answer => answer?,
-        };
-        serde_json::from_slice(answer.payload.bytes())
-            .map_err(|error| Error::internal(format!("the answer of `{}` is not understood: {error}", redact_url(url))))
+            let message = format!(
+                "no MLflow tracking server answers at `{}`, which knows no `{}`: check its URL",
+                redact_url(&self.base),
+                self.url(path).path()
+            );
+            let http = error.http().cloned().unwrap_or_default();
+            Error::invalid_parameter(message).with_http(http).with_cause(&error)
+        })?;
+        answer.parse(&format!("what is asked for at `{}`", redact_url(&self.url(path))))
     }
 }
 

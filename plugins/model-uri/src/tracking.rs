@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy, Secret};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
 

@@ -4,8 +4,8 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use mlflow_deploy_http::{Credentials, Environment, Secret, secret_header};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::{Credentials, Environment, secret_header};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
 use crate::config::Options;
 use crate::server::{Dialect, Server};

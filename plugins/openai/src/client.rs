@@ -1,11 +1,9 @@
 //! The client: it asks one server, and hands on what that answers.
 
-use std::collections::HashSet;
-
 use http::Method;
 use http::header::CONTENT_TYPE;
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, Request, content_type, encode_segment, join, json_list, named,
+    ChunkStream, Client, Environment, Pages, Policy, Request, content_type, encode_segment, join, json_list, named,
     prediction, request, send,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
@@ -15,7 +13,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::question::{Delivery, Question};
-use crate::record::{self, Page};
+use crate::record;
 use crate::server::Dialect;
 
 /// A client of one server.
@@ -40,7 +38,7 @@ impl DeploymentClient for OpenAi {
         let models = self.models("Get endpoint")?;
         let url = join(&models, &encode_segment(&name)?);
         match send(&self.http, &self.get(&url)?, &policy).await {
-            Ok(answer) => record::single(&answer.payload, &name),
+            Ok(answer) => record::single(&answer, &name),
             Err(error) if knows_no_route(&error) => {
                 let listed = self.list(models, &policy).await.ok();
                 listed.and_then(|models| record::find(&models, &name)).ok_or(error)
@@ -99,16 +97,12 @@ impl OpenAi {
 
     /// A record for each model, from all pages.
     async fn list(&self, mut url: Url, policy: &Policy) -> Result<Vec<Vec<u8>>> {
-        let (mut records, mut seen) = (Vec::new(), HashSet::new());
+        let (mut records, mut pages) = (Vec::new(), Pages::new(&self.http, policy));
         loop {
-            let answer = send(&self.http, &self.get(&url)?, policy).await?;
-            let Some(last) = Page::parse(&answer.payload)?.add_to(&mut records)? else { return Ok(records) };
+            let answer = pages.ask(&self.get(&url)?).await?;
+            let Some(last) = record::add_page(&answer, &mut records)? else { return Ok(records) };
             url.query_pairs_mut().clear().append_pair("after", &last);
-            if let Some(twice) = seen.replace(last) {
-                return Err(Error::internal(format!(
-                    "the server ended two pages with the model `{twice}`, and the list has no end"
-                )));
-            }
+            pages.follow("last model of a page,", &last)?;
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_http::{Backoff, Connection, Environment, Policy, Secret, header_name, header_value, secret_header};
-use mlflow_deploy_plugin_api::{ClientOptions, Error, JSON, Result, TargetUri};
+use mlflow_deploy_http::{Backoff, Connection, Environment, Policy, header_name, header_value, secret_header};
+use mlflow_deploy_plugin_api::{ClientOptions, Error, JSON, Result, Secret, TargetUri};
 use serde::Deserialize;
 
 use crate::auth;

@@ -1,38 +1,40 @@
 //! Models as records: every field as the server sent it, and as `name` what the model is asked by.
 
-use mlflow_deploy_http::Object;
-use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result};
+use mlflow_deploy_http::{Object, Response};
+use mlflow_deploy_plugin_api::{JSON, Payload, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// One page of a list. OpenAI's own list has one.
 #[derive(Deserialize)]
-pub(crate) struct Page {
-    data: Vec<Box<RawValue>>,
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
     #[serde(default)]
     has_more: Option<bool>,
 }
 
-impl Page {
-    pub(crate) fn parse(answer: &Payload) -> Result<Self> {
-        serde_json::from_slice(answer.bytes()).map_err(|error| unexpected(&error.to_string()))
-    }
+/// What an answer should have in it.
+const EXPECTED: &str = "models";
 
-    /// Adds the records of this page; gives the id after which the next one begins, where there is one.
-    pub(crate) fn add_to(&self, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
-        let mut last = None;
-        for model in &self.data {
-            let model = Object::parse(model.get().as_bytes()).map_err(|error| unexpected(error.message()))?;
-            let id = model.get("id").ok_or_else(|| unexpected("a model has no `id`"))?;
-            records.push(record(&model, id));
-            last = Some(id);
+/// Adds the records of a page; returns the id after which the next one begins, if there is one.
+pub(crate) fn add_page(answer: &Response, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
+    let page: Page<'_> = answer.parse(EXPECTED)?;
+    let mut last = None;
+    for model in page.data {
+        let model = Object::parse(model.get().as_bytes())
+            .map_err(|_no_object| answer.unexpected(EXPECTED, "a model is not a JSON object"))?;
+        let id = model.get("id").ok_or_else(|| answer.unexpected(EXPECTED, "a model has no `id`"))?;
+        records.push(record(&model, id));
+        last = Some(id.to_owned());
+    }
+    match last {
+        Some(id) if page.has_more == Some(true) => {
+            let id = serde_json::from_str(&id);
+            id.map(Some).map_err(|_no_text| answer.unexpected(EXPECTED, "the `id` of a model is not a text"))
         }
-        match last {
-            Some(id) if self.has_more == Some(true) => {
-                serde_json::from_str(id).map(Some).map_err(|error| unexpected(&error.to_string()))
-            }
-            _ => Ok(None),
-        }
+        _ => Ok(None),
     }
 }
 
@@ -44,8 +46,11 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
 }
 
 /// The one model of an answer, which was asked for by this name.
-pub(crate) fn single(answer: &Payload, asked: &str) -> Result<Payload> {
-    let model = Object::parse(answer.bytes()).map_err(|error| unexpected(error.message()))?;
+pub(crate) fn single(answer: &Response, asked: &str) -> Result<Payload> {
+    // Read as any JSON first, so that what is wrong is said without a value.
+    answer.parse::<IgnoredAny>(EXPECTED)?;
+    let model = Object::parse(answer.payload.bytes())
+        .map_err(|_no_object| answer.unexpected(EXPECTED, "it is not a JSON object"))?;
     let asked = serde_json::to_string(asked).expect("a text has a JSON form");
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&asked))))
 }
@@ -56,8 +61,4 @@ fn record(model: &Object<'_>, id: &str) -> Vec<u8> {
         (Some(own), None) if own != id => model.with(&[("name", id), ("display_name", own)]),
         _ => model.with(&[("name", id)]),
     }
-}
-
-fn unexpected(why: &str) -> Error {
-    Error::internal(format!("the server answered with something else than models: {why}; check the target's URL"))
 }

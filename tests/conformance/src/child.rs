@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,11 @@ pub(crate) fn run_if_asked() -> bool {
     // Without a connection there is nobody to tell: the parent sees that it ended before it began.
     let Ok(stream) = connection() else { return true };
     let teller = Arc::new(Teller(Mutex::new(stream)));
-    let (line, process) = match catch_unwind(AssertUnwindSafe(|| work(&teller))) {
+    let working = Arc::clone(&teller);
+    // As the host calls plugins: a main thread may have another stack.
+    let thread = thread::Builder::new().stack_size(mlflow_deploy::STACK_SIZE);
+    let Ok(thread) = thread.spawn(move || work(&working)) else { return true };
+    let (line, process) = match thread.join() {
         Ok(Ok(process)) => (Line::Pass, process),
         Ok(Err((mark, process))) => (mark.into(), process),
         Err(_panicked) => (Line::Fault("the harness panicked: see what it printed".to_owned()), Process::Plain),
@@ -88,7 +92,7 @@ pub(crate) fn run_if_asked() -> bool {
     }
     // The parent has all that it needs and ends this process, so that nothing that the plugin left behind runs.
     loop {
-        std::thread::park();
+        thread::park();
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use mlflow_deploy_test_support::{broken, cdylib};
 use serde_json::Value;
 
-use crate::command::mlflow_deploy;
+use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 const GATEWAY: &str = "mlflow-deploy-gateway";
@@ -123,6 +124,15 @@ fn two_in_one_directory_are_an_error_only_for_their_scheme() {
         b.display()
     );
     assert_eq!((ran.code, ran.stderr), (3, message));
+    let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();
+    assert_eq!(
+        (with_state(&listing, "ambiguous").len(), with_state(&listing, "shadowed").len()),
+        (2, 0),
+        "{listing:#}"
+    );
+    let listed = mlflow_deploy("plugins list").plugin_dir(folder.path()).run().stdout;
+    let each = format!("  {}: `{}` in the same directory serves one of its schemes too\n", b.display(), a.display());
+    assert!(listed.contains("ambiguous, so that their use is an error") && listed.contains(&each), "{listed}");
     assert_eq!(mlflow_deploy("plugins which http").plugin_dir(folder.path()).run().code, 0);
     fs::remove_file(&b).unwrap();
     std::os::unix::fs::symlink(&a, &b).unwrap();
@@ -178,7 +188,39 @@ fn nobody_else_s_plugin_is_loaded() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let ran = mlflow_deploy("list-endpoints -t echo").plugin_dir(folder.path()).run();
     assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("everybody can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
+    assert!(ran.stderr.contains("every user can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
+}
+
+#[test]
+fn a_plugin_of_a_terabyte_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    put(ECHO, folder.path(), "echo.so");
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("echo.so")).unwrap();
+    // It has no blocks on the disk beside those of the plugin.
+    file.set_len(1 << 40).unwrap();
+    for arguments in ["list-endpoints -t echo", "plugins doctor"] {
+        let ran = mlflow_deploy(arguments).plugin_dir(folder.path()).run();
+        let is_said = format!("{ran:?}").contains("it is larger than 1 GiB, which no plugin is");
+        assert!(ran.code == 3 && is_said, "{ran:?}");
+    }
+}
+
+#[test]
+fn a_file_system_with_noexec_is_named_before_anything_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let script =
+        "mount -t tmpfs -o noexec,mode=755 none \"$1\" || exit 77; cp \"$2\" \"$1/echo.so\"; shift 2; exec \"$@\"";
+    for verb in [&["list-endpoints", "-t", "echo"][..], &["plugins", "doctor"], &["plugins", "which", "echo"]] {
+        let mut run = Command::new("unshare");
+        run.args(["-m", "sh", "-c", script, "sh"]).arg(folder.path()).arg(cdylib::path(ECHO));
+        run.arg(cdylib::command()).args(verb).arg("--plugin").arg(folder.path().join("echo.so"));
+        let ran = run.output().map(Ran::from);
+        let Some(ran) = ran.ok().filter(|ran| ran.code != 77 && !ran.stderr.starts_with("unshare: ")) else {
+            println!("left out: only root on Linux can mount a file system");
+            return;
+        };
+        assert!(ran.code == 3 && format!("{ran:?}").contains("mounted with `noexec`"), "{ran:?}");
+    }
 }
 
 #[test]

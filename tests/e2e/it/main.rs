@@ -24,6 +24,7 @@ mod peers;
 mod python;
 mod recordings;
 mod secrets;
+mod spellings;
 mod standard_files;
 mod streams;
 mod terminals;

@@ -148,6 +148,16 @@ def ones():
     save("ones", model, {"inputs": [2, 3]}, {"shape": np.array([2, 3])}, [TensorSpec(np.dtype("int64"), (2,))])
 
 
+def divides():
+    """Divides integers: the least one by -1 ends the process, for the processor has no number for the result."""
+    nodes = [helper.make_node("Div", ["a", "b"], ["y"])]
+    inputs = [("a", TensorProto.INT64, ["n"]), ("b", TensorProto.INT64, ["n"])]
+    model = graph(nodes, inputs, [("y", TensorProto.INT64, ["n"])])
+    data = {"a": np.array([6]), "b": np.array([3])}
+    specs = [TensorSpec(np.dtype("int64"), (-1,), name) for name in data]
+    save("divides", model, {"inputs": {"a": [6], "b": [3]}}, data, specs)
+
+
 def two_rows():
     """Takes two rows at once, and neither more nor fewer."""
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [3, 1], [1.0, -2.0, 0.5])
@@ -199,5 +209,6 @@ counts()
 echoes()
 sequence()
 ones()
+divides()
 image()
 two_rows()

@@ -51,7 +51,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             plugin.saying("target", json!("x86_64-unknown-linux-musl")),
             "built for x86_64-unknown-linux-musl",
         ),
-        ("world-writable", elf.clone(), "not trusted, for everybody can change it"),
+        ("world-writable", elf.clone(), "not trusted: every user can change it"),
     ];
     let mut made: Vec<_> = files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect();
 
@@ -128,12 +128,13 @@ pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     sources.map(make).to_vec()
 }
 
-/// Makes a plugin whose table of symbols claims four gigabytes, of which none is on the disk.
+/// Makes a plugin whose table of symbols claims 1,000 MiB, of which none is on the disk.
 ///
 /// # Panics
 /// Where the folder cannot be written to.
 pub fn large_symbol_table(folder: &Path) -> PathBuf {
-    const CLAIMED: u64 = 4 << 30;
+    // Less than a plugin may have.
+    const CLAIMED: u64 = 1000 << 20;
     let plugin = Plugin::read(cdylib::c_plugin());
     let header = plugin.section_header(".symtab");
     let place = [(plugin.elf.len() as u64).to_le_bytes(), CLAIMED.to_le_bytes()].concat();

@@ -8,3 +8,4 @@ pub mod onnxruntime;
 pub mod patch;
 pub mod peers;
 pub mod server;
+pub mod spelling;

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy::STACK_SIZE;
 use mlflow_deploy::command::ends_with_terminal;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -81,7 +82,7 @@ where
         };
         // Here, where this thread has all that it waits with: to get it, it would need the system's loader, whose lock a
         // library that hangs while it is loaded holds.
-        let thread = match thread::Builder::new().name("verb".to_owned()).spawn(run) {
+        let thread = match thread::Builder::new().name("verb".to_owned()).stack_size(STACK_SIZE).spawn(run) {
             Ok(thread) => thread,
             Err(error) => return Ok(done(failed(io::Error::other(format!("no thread to run on: {error}"))))),
         };

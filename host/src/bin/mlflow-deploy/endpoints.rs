@@ -1,9 +1,9 @@
 //! The verbs about endpoints, in MLflow's words.
 
-use mlflow_deploy::Operation;
 use mlflow_deploy::args::{CreateEndpoint, DeleteEndpoint, GetEndpoint, ListEndpoints, UpdateEndpoint};
+use mlflow_deploy::{Operation, Secret};
 
-use crate::args::{Client, ConfigArguments, Endpoint, Unread};
+use crate::args::{Client, ConfigArguments, Endpoint};
 use crate::deployments::named;
 use crate::report::Failure;
 use crate::session::Session;
@@ -42,6 +42,6 @@ pub(crate) async fn get(client: &Client, endpoint: String, session: &Session) ->
 
 /// The flag `--wait` is a setting like any other.
 fn waiting(mut config: ConfigArguments, wait: bool) -> ConfigArguments {
-    config.settings.extend(wait.then(|| Unread::from("wait:=true".to_owned())));
+    config.settings.extend(wait.then(|| Secret::new("wait:=true")));
     config
 }

@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::ffi::{Request, Slot};
 use mlflow_deploy_plugin_api::{Error, Operation};
 use rustix::net::RecvFlags;
 
-use super::super::calls::{Calls, Held, Link, Phase, is_of_host};
+use super::super::calls::{Calls, Held, Link, Phase, Unanswered, is_of_host};
 use super::super::message::Message;
 use super::super::receiver::Receiver;
 use super::super::sender::Sender;
@@ -143,12 +143,13 @@ fn every_call_ends_once_whatever_becomes_of_the_process() {
                     deaths += 1;
                     calls
                         .ended(Error::internal("it died"))
+                        .all()
                         .into_iter()
                         .for_each(|call| caller.ended(call, STATUS_ERROR));
                 }
                 9 | 10 if matches!(calls.phase, Phase::Starting(_)) => {
                     if random.u8(..4) == 0 {
-                        let failed = calls.ended(Error::internal("it did not start"));
+                        let failed = calls.ended(Error::internal("it did not start")).all();
                         failed.into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
                     } else {
                         let (started, link) = Process::start();
@@ -168,9 +169,15 @@ fn every_call_ends_once_whatever_becomes_of_the_process() {
             }
         }
         // In the end it dies, or is not started: then nobody waits any more.
-        calls.ended(Error::internal("the end")).into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
+        calls.ended(Error::internal("the end")).all().into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
         assert!(caller.waiting.is_empty() && calls.is_idle(), "seed {seed}: {:?} wait for ever", caller.waiting);
     }
     println!("{ROUNDS} rounds: {deaths} deaths, {reopened} clients opened again");
     assert!(deaths > 100 && reopened > 100);
+}
+
+impl Unanswered {
+    fn all(self) -> Vec<u64> {
+        [self.begun, self.waiting].concat()
+    }
 }

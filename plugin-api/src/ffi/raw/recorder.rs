@@ -142,8 +142,15 @@ impl Recorder {
             _ => size_of::<HostApi>(),
         };
         #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
-        let api =
-            HostApi { size: size as u32, abi: ABI, ctx, reply: Some(reply), chunk: Some(chunk), event: Some(event) };
+        let api = HostApi {
+            size: size as u32,
+            abi: ABI,
+            ctx,
+            reply: Some(reply),
+            chunk: Some(chunk),
+            event: Some(event),
+            isolate: None,
+        };
         // Memory follows an older host's table as well; it does not hold a valid function.
         let mut table = Box::new(NewerHostApi { api, more: [usize::MAX; 8] });
         if self.shape == HostShape::Older {

@@ -19,7 +19,7 @@ fn layout() -> Vec<(String, usize)> {
     layout! {
         AbiSlice as mlflow_deploy_slice { ptr, len }
         AbiRequest as mlflow_deploy_request { size, credit, timeout_ms, head, body }
-        HostApi as mlflow_deploy_host { size, abi, ctx, reply, chunk, event }
+        HostApi as mlflow_deploy_host { size, abi, ctx, reply, chunk, event, isolate }
         PluginTable as mlflow_deploy_plugin {
             size, abi, init, shutdown, open, close, cancel, credit, target_help, run_local,
             create_deployment, update_deployment, delete_deployment, get_deployment, list_deployments,
@@ -32,7 +32,8 @@ fn layout() -> Vec<(String, usize)> {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn the_layout_is_that_of_version_1() {
-    assert_eq!((size_of::<AbiSlice>(), size_of::<AbiRequest>(), size_of::<HostApi>()), (16, 48, 40));
+    assert_eq!((size_of::<AbiSlice>(), size_of::<AbiRequest>(), size_of::<HostApi>()), (16, 48, 48));
+    assert_eq!((offset_of!(HostApi, event), offset_of!(HostApi, isolate)), (32, 40));
     assert_eq!((size_of::<PluginTable>(), offset_of!(PluginTable, predict)), (184, 152));
 }
 

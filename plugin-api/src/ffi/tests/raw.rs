@@ -26,7 +26,15 @@ unsafe extern "C" fn note_reply(ctx: *mut c_void, call: u64, status: u32, _head:
 }
 
 fn host_api(ctx: *mut c_void) -> HostApi {
-    HostApi { size: size_of::<HostApi>() as u32, abi: ABI, ctx, reply: Some(note_reply), chunk: None, event: None }
+    HostApi {
+        size: size_of::<HostApi>() as u32,
+        abi: ABI,
+        ctx,
+        reply: Some(note_reply),
+        chunk: None,
+        event: None,
+        isolate: None,
+    }
 }
 
 impl FakeHost {

@@ -1,8 +1,7 @@
 //! What Azure's kinds of credentials share: its clouds, and the headers for those who are no person.
 
 use http::HeaderName;
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
 use crate::options::Options;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use http::HeaderName;
-use mlflow_deploy_http::{Credentials, Secret};
+use mlflow_deploy_http::Credentials;
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 

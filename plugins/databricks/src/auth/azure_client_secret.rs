@@ -1,8 +1,8 @@
 //! `azure-client-secret`: a service principal with a secret of Microsoft Entra's.
 
 use http::HeaderName;
-use mlflow_deploy_http::{Credentials, Secret};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::Credentials;
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use url::Url;
 
 use crate::auth::azure::{Cloud, DATABRICKS, MANAGEMENT_TOKEN, headers};

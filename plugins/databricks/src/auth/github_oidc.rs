@@ -2,8 +2,8 @@
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use mlflow_deploy_http::{Credentials, Secret};
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_http::Credentials;
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
 

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
-use mlflow_deploy_http::{Credentials, Secret, hide, request};
-use mlflow_deploy_plugin_api::Result;
+use mlflow_deploy_http::{Credentials, hide, request};
+use mlflow_deploy_plugin_api::{Result, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Url, form_urlencoded};

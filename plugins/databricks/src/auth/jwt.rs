@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use mlflow_deploy_http::Secret;
+use mlflow_deploy_plugin_api::Secret;
 use serde_json::{Map, Value};
 
 /// The claims of a token; none where it is no JWT.

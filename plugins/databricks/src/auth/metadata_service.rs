@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, Method};
-use mlflow_deploy_http::{Credentials, Policy, Secret, header_value, hide, request};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_http::{Credentials, Policy, header_value, hide, request};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret};
 use serde::Deserialize;
 use url::Url;
 

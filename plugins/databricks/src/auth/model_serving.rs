@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use mlflow_deploy_http::{Credentials, Environment, Secret};
-use mlflow_deploy_plugin_api::{Error, Result, blocking};
+use mlflow_deploy_http::{Credentials, Environment};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking, file};
 use serde::Deserialize;
 
 use crate::auth::{Exchange, Given, Token};
+
+/// The file with the token is not larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// How many seconds a token is used before the file is read again.
 const FRESH: u64 = 300;
@@ -54,10 +57,10 @@ impl ModelServing {
         let path = self.path.clone();
         let secret = blocking(move || {
             let shown = path.display();
-            let text = std::fs::read(&path)
+            let text = file::read(&path, MAX_FILE)
                 .map_err(|error| Error::internal(format!("failed to read the token in `{shown}`: {error}")))?;
-            let file = serde_json::from_slice::<File>(&text).ok();
-            let entry = file.and_then(|file| file.tokens.into_iter().next());
+            let read = serde_json::from_slice::<File>(&text).ok();
+            let entry = read.and_then(|file| file.tokens.into_iter().next());
             entry.map(|entry| entry.value).ok_or_else(|| Error::internal(format!("`{shown}` has no token in it")))
         });
         Ok(Token::new(Credentials::Bearer(secret.await?)).until(SystemTime::now(), FRESH))

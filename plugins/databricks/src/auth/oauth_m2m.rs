@@ -1,7 +1,6 @@
 //! `oauth-m2m`: a service principal with a secret of Databricks'.
 
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::Result;
+use mlflow_deploy_plugin_api::{Result, Secret};
 
 use crate::auth::grant::{self, Form, scope};
 use crate::auth::{Exchange, Given, Token};

@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 
-use mlflow_deploy_http::Secret;
-use mlflow_deploy_plugin_api::{Error, Result, blocking};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking, file};
 
 use crate::auth::grant::{self, Form, scope};
 use crate::auth::{Exchange, Given, Token};
+
+/// No file with a token is larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// What is asked for with a token of another issuer.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl FileOidc {
     pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
         let path = self.path.clone();
         let token = blocking(move || {
-            let text = std::fs::read_to_string(&path).map_err(|error| {
+            let text = file::read_text(&path, MAX_FILE).map_err(|error| {
                 Error::invalid_parameter(format!("failed to read the token in `{}`: {error}", path.display()))
             })?;
             match text.trim() {

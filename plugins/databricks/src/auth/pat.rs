@@ -1,7 +1,7 @@
 //! `pat`: a personal access token.
 
-use mlflow_deploy_http::{Credentials, Secret};
-use mlflow_deploy_plugin_api::Result;
+use mlflow_deploy_http::Credentials;
+use mlflow_deploy_plugin_api::{Result, Secret};
 
 use crate::auth::{Exchange, Given, Token};
 

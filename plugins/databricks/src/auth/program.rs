@@ -1,6 +1,6 @@
 //! Programs that know a token: found by their absolute path, run without a shell and without input, and not for ever.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,10 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_http::Policy;
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Redactor, Result, blocking, call, file};
 
 /// How long a program may take where the caller has more time than that.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// No program that knows a token writes more, in bytes.
+const MAX_OUTPUT: u64 = 1 << 20;
 
 /// As much of what a program says goes into an error.
 const LONGEST: usize = 300;
@@ -70,9 +73,9 @@ fn run_within(program: &Path, arguments: &[String], patience: Duration, waiter: 
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
+    let wrong = |error: io::Error| Error::internal(format!("failed to read what `{shown}` writes: {error}"));
     let mut child = spawned.map_err(|error| Error::internal(format!("failed to run `{shown}`: {error}")))?;
-    let stdout = read(child.stdout.take());
-    let stderr = read(child.stderr.take());
+    let (mut stdout, mut stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
     let ended = loop {
         // Where the process ignores the ends of its children, nobody knows how they ended. There is nothing to stop.
         let ended = child.try_wait().map_err(|error| {
@@ -81,6 +84,9 @@ fn run_within(program: &Path, arguments: &[String], patience: Duration, waiter: 
         })?;
         if ended.is_some() || Instant::now() >= deadline {
             break ended;
+        }
+        for output in [&mut stdout, &mut stderr] {
+            output.look(Duration::ZERO).inspect_err(|_too_much| stop(&mut child)).map_err(wrong)?;
         }
         if waiter.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Disconnected) {
             stop(&mut child);
@@ -93,9 +99,10 @@ fn run_within(program: &Path, arguments: &[String], patience: Duration, waiter: 
         return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
     };
     // What it started may still hold the pipes, and has nothing to say to us.
-    let rest = |pipe: &Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-    let (stdout, stderr) = (rest(&stdout), rest(&stderr));
-    Ok(Ran { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    let rest = |output: &mut Output| output.look(Duration::from_secs(1)).map_err(wrong);
+    rest(&mut stdout)?;
+    rest(&mut stderr)?;
+    Ok(Ran { status, stdout: stdout.bytes, stderr: String::from_utf8_lossy(&stderr.bytes).into_owned() })
 }
 
 /// It may have ended just now, and whatever it left running is not waited for.
@@ -104,23 +111,34 @@ fn stop(child: &mut Child) {
     let _ended = child.wait();
 }
 
-/// Reads a pipe on a thread of its own, so that neither of two fills up.
-fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // A pipe that breaks has said what it said.
-        let _broken = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
-        let _nobody_waits = sender.send(bytes);
-    });
-    receiver
+/// What a program writes into a pipe, read on a thread of its own so that neither of two pipes fills up.
+struct Output {
+    read: Receiver<io::Result<Vec<u8>>>,
+    bytes: Vec<u8>,
 }
 
-/// What a program said, on one line, without whatever looks like a token.
+impl Output {
+    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let (sender, read) = mpsc::channel();
+        thread::spawn(move || {
+            let _nobody_waits = sender.send(pipe.map_or(Ok(Vec::new()), |pipe| file::read_up_to(pipe, MAX_OUTPUT)));
+        });
+        Self { read, bytes: Vec::new() }
+    }
+
+    /// Takes what was read, if the pipe comes to its end within this time. Fails if there was too much.
+    fn look(&mut self, patience: Duration) -> io::Result<()> {
+        if let Ok(read) = self.read.recv_timeout(patience) {
+            self.bytes = read?;
+        }
+        Ok(())
+    }
+}
+
+/// What a program said, on one line, without what looks like a token.
 fn without_tokens(said: &str) -> String {
-    let is_token = |word: &str| word.contains("dapi") || word.contains("eyJ");
-    let words = said.split_whitespace().map(|word| if is_token(word) { "<redacted>" } else { word });
-    let line = words.collect::<Vec<_>>().join(" ");
+    let said = Redactor::default().hide(said);
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() {
         return "it said nothing".to_owned();
     }
@@ -144,10 +162,23 @@ mod tests {
 
     #[test]
     fn a_failure_has_what_was_said_and_no_token() {
-        let ran = shell("echo eyJout; echo 'no login: token=dapi123 eyJabc.x.y' >&2; exit 3", Duration::from_secs(20));
+        let ran = shell(
+            "echo eyJout; echo 'no login: token=dapi0123456789 eyJabc.def.ghi' >&2; exit 3",
+            Duration::from_secs(20),
+        );
         let error = ran.unwrap().success("az account").unwrap_err();
         assert_eq!(error.code(), &ErrorCode::UNAUTHENTICATED);
-        assert!(error.message().starts_with("`az account` failed (exit status: 3): no login: <redacted> <redacted>"));
+        assert!(
+            error.message().starts_with("`az account` failed (exit status: 3): no login: token=<redacted> <redacted>")
+        );
+    }
+
+    #[test]
+    fn a_program_that_writes_without_end_is_stopped() {
+        for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "cat /dev/zero & exec sleep 600"] {
+            let error = shell(script, Duration::from_secs(600)).unwrap_err();
+            assert_eq!(error.message(), "failed to read what `/bin/sh` writes: it is larger than 1 MiB", "{script}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
-use mlflow_deploy_http::{Credentials, Secret, secret_header};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
+use mlflow_deploy_http::{Credentials, secret_header};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret, call};
 use tokio::sync::Mutex;
 
 /// A token is not used in the last seconds of its life: Azure refuses it then, and a request takes its time.

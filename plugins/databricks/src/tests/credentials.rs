@@ -96,6 +96,9 @@ async fn env_oidc_and_file_oidc() {
     let options = json!({"host": workspace.url(), "oidc_token_filepath": file});
     let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
     assert!(error.message().ends_with("has no token in it"), "{error}");
+    fs::write(&file, "x".repeat((1 << 20) + 1)).unwrap();
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
+    assert!(error.message().ends_with("`: it is larger than 1 MiB"), "{error}");
 }
 
 #[tokio::test]
@@ -247,4 +250,7 @@ async fn model_serving() {
     ];
     let request = listed(&client("databricks", &json!({}), &variables).unwrap(), || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer ST"));
+    fs::write(folder.path().join("model-dependencies-oauth-token"), file.repeat(1 << 15)).unwrap();
+    let error = client("databricks", &json!({}), &variables).unwrap().list_endpoints(ListEndpoints {}).await;
+    assert!(error.unwrap_err().message().ends_with("oauth-token`: it is larger than 1 MiB"));
 }

@@ -163,7 +163,7 @@ async fn what_is_no_record_is_an_error_that_says_so() {
         let server = Server::start([answer]);
         for error in [get(&server, "chat").await.unwrap_err(), list(&server).await.unwrap_err()] {
             assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-            assert!(error.message().starts_with("the server answered with "), "{error}");
+            assert!(error.message().starts_with("the server did not answer with endpoints: "), "{error}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Round trips with a scripted server.
 
 mod downloading;
+mod paging;
 mod secrets;
 mod sending;
 mod streaming;
@@ -12,10 +13,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http::header::AUTHORIZATION;
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use mlflow_deploy_test_support::server::{Answer, Server};
 
-use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, Secret, send};
+use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, send};
 
 /// What the tests' requests carry, and what no error may show.
 const TOKEN: &str = "dapi-0123456789";

@@ -58,6 +58,23 @@ async fn a_password_is_hidden_though_it_was_sent_encoded() {
 }
 
 #[tokio::test]
+async fn what_is_not_the_json_that_was_expected_is_said_without_a_value() {
+    for (body, said) in [
+        (format!(r#""{TOKEN}""#), "invalid type: string, expected a sequence at line 1 column"),
+        (format!(r#""a\", expected {TOKEN}""#), "invalid type: string, expected a sequence at line 1 column"),
+        (r#"[1, 4096]"#.to_owned(), "invalid type: integer, expected a string at line 1 column 2"),
+        (r#"["a"#.to_owned(), "EOF while parsing a string at line 1 column 3"),
+    ] {
+        let server = Server::start([Answer::new(200, body)]);
+        let answer = get(&server, Method::GET, &policy()).await.unwrap();
+        let error = answer.parse::<Vec<String>>("a list of names").unwrap_err();
+        let expected = format!("the server did not answer with a list of names: {said}");
+        assert!(error.message().starts_with(&expected) && error.message().ends_with("; check the URL"), "{error}");
+        assert_no_secret(&error);
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_repeats_a_header_does_not_show_it() {
     let bearer = Credentials::Bearer(Secret::new(TOKEN));
     let page = format!("<!doctype html><title>echo Bearer {TOKEN}</title>");

@@ -291,13 +291,25 @@ async fn a_proxy_stands_before_everything_but_this_machine() {
 
 #[tokio::test]
 async fn a_wrong_proxy_is_refused_without_its_password() {
-    let proxies = Proxies { http: Some(Secret::new(format!("http://me:{TOKEN}@:bad"))), ..Proxies::default() };
-    let client = Client::new(Connection { proxies, ..Connection::default() });
-    let error = send(&client, &request(Method::GET, "http://far.test"), &policy()).await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-    assert!(error.message().starts_with("the URL of the proxy is not one"), "{error}");
-    assert_no_secret(&error);
-    assert!(!format!("{client:?}").contains(TOKEN));
+    for wrong in [
+        format!("http://me:{TOKEN}@:bad"),
+        format!("me:{TOKEN}/x@127.0.0.1:8080"),
+        format!("me:{TOKEN}#x@127.0.0.1:8080"),
+        format!("me:{TOKEN}?x@127.0.0.1:8080"),
+        format!("me:{TOKEN}@127.0.0.1:80800"),
+        format!("ftp://me:{TOKEN}@127.0.0.1:80"),
+    ] {
+        let both = || Some(Secret::new(&wrong));
+        let proxies = Proxies { http: both(), https: both(), ..Proxies::default() };
+        let client = Client::new(Connection { proxies, ..Connection::default() });
+        for url in ["http://far.test", "https://far.test"] {
+            let error = send(&client, &request(Method::GET, url), &policy()).await.unwrap_err();
+            assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE, "{wrong}: {error}");
+            assert!(error.message().starts_with("the proxy for `http` URLs, which `HTTP_PROXY`"), "{error}");
+            assert_no_secret(&error);
+        }
+        assert!(!format!("{client:?}").contains(TOKEN));
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -105,26 +106,56 @@ async fn a_client_certificate_is_shown() {
     ask_securely(&authority, true, known).await.unwrap();
 }
 
-/// The file is a pipe, which lets whoever reads it wait until somebody writes.
 #[tokio::test]
-async fn certificates_are_read_beside_other_calls() {
+async fn a_folder_of_authorities_is_read_whole() {
     let authority = Authority::new();
-    let pipe = authority.file("pipe.pem");
+    let folder = authority.file("folder");
+    std::fs::create_dir_all(folder.join("below")).unwrap();
+    std::fs::write(folder.join("note"), "no certificate").unwrap();
+    std::os::unix::fs::symlink(authority.file("ca.pem"), folder.join("0a1b2c3d.0")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("0a1b2c3d.1")).unwrap();
+    ask_securely(&authority, false, Connection { ca_certs: Some(folder), ..Connection::default() }).await.unwrap();
+}
+
+/// A pipe would be waited for, a device has no end, and a large file fills the memory.
+#[tokio::test]
+async fn certificates_are_read_from_small_files_alone() {
+    let authority = Authority::new();
+    let [pipe, folder, large] = ["pipe", "folder", "large"].map(|name| authority.file(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let (other_call, heard) = std::sync::mpsc::channel();
-    let writer = {
-        let pipe = pipe.clone();
-        thread::spawn(move || {
-            let _open_until_the_end = std::fs::File::create(pipe).unwrap();
-            heard.recv_timeout(LONG)
-        })
-    };
-    let client = Client::new(Connection { ca_certs: Some(pipe), ..Connection::default() });
-    let asked = request(Method::GET, "http://127.0.0.1:1");
-    let policy = policy();
-    let (answer, ()) = tokio::join!(biased; send(&client, &asked, &policy), async { other_call.send(()).unwrap() });
-    assert!(answer.unwrap_err().message().contains("no certificate authority"));
-    assert_eq!(writer.join().unwrap(), Ok(()), "another call has waited for the file");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::File::create(folder.join("large.pem")).unwrap().set_len(1 << 40).unwrap();
+    std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    let ca = |path: PathBuf| Connection { ca_certs: Some(path), ..Connection::default() };
+    let client = |path: PathBuf| Connection { client_cert: Some(path), ..Connection::default() };
+    for (connection, why) in [
+        (ca(pipe.clone()), "/pipe`: it is not a regular file"),
+        (ca("/dev/zero".into()), "`/dev/zero`: it is not a regular file"),
+        (ca(large.clone()), "/large`: it is larger than 16 MiB"),
+        (ca(folder), "/large.pem`: it is larger than 16 MiB"),
+        (client(pipe), "/pipe`: it is not a regular file"),
+        (client(large), "/large`: it is larger than 1 MiB"),
+    ] {
+        let error =
+            send(&Client::new(connection), &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+        assert!(error.message().ends_with(why), "{error}");
+    }
+}
+
+/// Whoever can change the file decides which servers are believed.
+#[tokio::test]
+async fn authorities_that_everybody_can_change_are_refused() {
+    let authority = Authority::new();
+    let file = authority.file("ca.pem");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    for path in [file.as_path(), authority.folder.path()] {
+        let client = Client::new(Connection { ca_certs: Some(path.to_owned()), ..Connection::default() });
+        let error = send(&client, &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+        let fix = format!("has mode 666: `chmod o-w {}`", file.display());
+        assert!(error.message().ends_with(&fix), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -132,12 +163,20 @@ async fn a_file_that_is_no_certificate_is_named() {
     let authority = Authority::new();
     let empty = authority.file("empty.pem");
     std::fs::write(&empty, "").unwrap();
+    let broken = ["-----BEGIN CERTIFICATE-----\nabc", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"];
+    let broken = broken.iter().zip(["cut.pem", "odd.pem"]).map(|(text, name)| {
+        std::fs::write(authority.file(name), text).unwrap();
+        Connection { ca_certs: Some(authority.file(name)), ..Connection::default() }
+    });
     for connection in [
         Connection { ca_certs: Some(empty.clone()), ..Connection::default() },
         Connection { ca_certs: Some(authority.file("none.pem")), ..Connection::default() },
         Connection { client_cert: Some(empty), ..Connection::default() },
         Connection { client_cert: Some(authority.file("ca.pem")), ..Connection::default() },
-    ] {
+    ]
+    .into_iter()
+    .chain(broken)
+    {
         let client = Client::new(connection);
         let error = send(&client, &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, trust};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
@@ -38,7 +38,7 @@ impl Runtime {
             return runtime.if_asked_for(places.option.is_some(), found?);
         }
         let runtime = match found? {
-            Some(file) => load_whole(&file).map_err(|error| unusable(&file, &*error, places))?,
+            Some(file) => load_trusted(&file).map_err(|error| unusable(&file, &*error, places))?,
             None => SYSTEM.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| places.not_found())?,
         };
         *loaded = Some(runtime.clone());
@@ -62,7 +62,9 @@ impl Runtime {
 /// What goes wrong between the library and us.
 type Failure = Box<dyn StdError + Send + Sync>;
 
-fn load_whole(file: &Path) -> Result<Runtime, Failure> {
+/// Loads a file that only the user and root can change, and that is whole.
+fn load_trusted(file: &Path) -> Result<Runtime, Failure> {
+    trust::check_code(file)?.iter().for_each(call::warn);
     intact::check(file::open(file)?)?;
     load(file)
 }

@@ -39,11 +39,11 @@ impl Address {
         Err(failed(&last))
     }
 
-    /// Listens, and gives the address as others call it.
+    /// Listens, and gives the address, and the URL as others call it.
     ///
     /// # Errors
     /// As for [`take`](Self::take), where somebody else was quicker.
-    pub(super) fn listen(self) -> Result<(TcpListener, String)> {
+    pub(super) fn listen(self) -> Result<(TcpListener, IpAddr, String)> {
         let Self { socket, asked } = self;
         let listening = socket.listen(BACKLOG).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = listening.map_err(|error| failed(&asked, &error))?;
@@ -53,7 +53,7 @@ impl Address {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        Ok((listener, format!("http://{}", SocketAddr::new(ip, address.port()))))
+        Ok((listener, address.ip(), format!("http://{}", SocketAddr::new(ip, address.port()))))
     }
 }
 

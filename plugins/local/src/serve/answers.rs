@@ -1,5 +1,7 @@
 //! What is answered where there are no predictions, in the words and with the status codes of MLflow's scoring server.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,12 +16,16 @@ pub(super) enum Refused {
     Broken(String),
     /// As many requests as are taken on are there already.
     Busy(usize),
-    /// The bodies of other requests are as much as is kept.
+    /// The bodies and the answers of other requests are as much as is kept.
     Full,
+    /// The request does not say once whom it asks.
+    NoHost(&'static str),
+    /// The request asks for this host, which is another.
+    OtherHost(String),
+    /// A page of this site sent the request.
+    OtherSite(String),
     /// Nobody says what the body is.
     NoContentType,
-    /// The prediction panicked.
-    Panicked,
     /// The time is up.
     Timeout,
     /// The body is longer than this.
@@ -56,11 +62,19 @@ impl IntoResponse for Refused {
             Self::Busy(most) => {
                 not_now(format!("{most} requests are being answered, and no more are taken on: try again"))
             }
-            Self::Full => not_now("the bodies of other requests take all memory that there is for them: try again"),
+            Self::Full => not_now("other requests and their answers take all memory that there is for them: try again"),
+            Self::NoHost(what) => error(&Error::new(ErrorCode::BAD_REQUEST, format!("the request {what}"))),
+            Self::OtherHost(host) => forbidden(format!(
+                "the request asks for the host `{host}`, which is not this server; where it is one of its names, serve \
+                 with it in the config `allowed_hosts`"
+            )),
+            Self::OtherSite(origin) => forbidden(format!(
+                "the request comes from a page of `{origin}`, which is another site; where that may ask, serve with its \
+                 host in the config `allowed_hosts`"
+            )),
             Self::NoContentType => {
                 unsupported("the request has no content type: send `application/json` or `text/csv`")
             }
-            Self::Panicked => error(&Error::internal("the prediction failed inside of the server")),
             Self::Timeout => as_json(StatusCode::GATEWAY_TIMEOUT, "Request processing time exceeded limit"),
             Self::TooLong(limit) => {
                 let message = format!(
@@ -76,11 +90,15 @@ impl IntoResponse for Refused {
     }
 }
 
+fn forbidden(why: String) -> Response {
+    let mut answer = error(&Error::new(ErrorCode::PERMISSION_DENIED, why));
+    *answer.status_mut() = StatusCode::FORBIDDEN;
+    answer
+}
+
 /// What may be asked again in a moment.
 fn not_now(why: impl Into<String>) -> Response {
-    let mut answer = error(&Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why));
-    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    answer
+    error(&Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why).with_retry_after(Duration::from_secs(1)))
 }
 
 /// A content type that is not read, in plain text.
@@ -111,10 +129,16 @@ fn error(error: &Error) -> Response {
         error_class: text("error_class").or(error_class),
     };
     let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-    as_json(
+    let mut answer = as_json(
         status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         serde_json::to_string(&json).expect("an error is JSON"),
-    )
+    );
+    if let Some(wait) = error.retry_after() {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
+    }
+    answer
 }
 
 impl From<Error> for Refused {

@@ -21,10 +21,13 @@ pub(crate) struct ServeConfig {
     /// A name or an address to listen at.
     #[serde(default = "loopback")]
     pub(super) host: String,
+    /// Further names that requests may ask for; `*` is any.
+    #[serde(default)]
+    pub(super) allowed_hosts: Vec<String>,
     /// 0 for any that is free.
     #[serde(default = "port")]
     pub(super) port: u16,
-    /// Seconds that a request may take, from its head to its answer.
+    /// Seconds that a request may take, from its first byte to the last of its answer.
     timeout: Option<Number>,
     /// How long the body of a request may be.
     #[serde(default = "max_request_bytes")]
@@ -41,6 +44,11 @@ pub(crate) struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// What of them a process with the model has to know.
+    pub(super) fn onnxruntime(&self) -> Option<&Value> {
+        self.options.get("onnxruntime")
+    }
+
     /// The client options among the config, for there is no client here: what is nothing else.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::exchange::{Exchange, Stream};
+use super::limits::Limits;
 use super::routes::Peer;
 
 /// How long requests that are on their way may still take when the server is to stop. The command waits a little longer.
@@ -31,13 +33,20 @@ const GRACE: Duration = Duration::from_secs(4);
 /// How long a client may take to send the head of a request, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(30);
 
+/// How long a head may be, and how much of an answer hyper keeps before it sends it.
+const MAX_BUFFER: usize = 64 << 10;
+
+/// How many connections there may be beside those of the requests that are taken on.
+const MAX_IDLE: usize = 1024;
+
 /// How long to wait where the system has no connection to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is ready, and then as long as there are requests to answer, but no longer than [`GRACE`].
 ///
-/// `limit` is how long a request may take; the head alone gets no more than [`HEAD`] of that.
-pub(super) async fn serve(listener: TcpListener, router: &Router, limit: Duration, stop: impl Future<Output = ()>) {
+/// A request may take as long as the limits say; the head alone gets no more than [`HEAD`] of that.
+pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits, stop: impl Future<Output = ()>) {
+    let max_connections = limits.max_requests.saturating_add(MAX_IDLE);
     let (stopping, is_stopping) = watch::channel(false);
     let mut connections = FuturesUnordered::new();
     {
@@ -46,8 +55,8 @@ pub(super) async fn serve(listener: TcpListener, router: &Router, limit: Duratio
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                (stream, peer) = &mut accepted => {
-                    connections.push(drive(stream, peer, router, limit.min(HEAD), is_stopping.clone()));
+                (stream, peer) = &mut accepted, if connections.len() < max_connections => {
+                    connections.push(drive(stream, peer, router, limits.timeout, is_stopping.clone()));
                     accepted.set(accept(&listener));
                 }
                 Some(()) = connections.next(), if !connections.is_empty() => {}
@@ -94,26 +103,37 @@ async fn drive(
     stream: TcpStream,
     peer: SocketAddr,
     router: &Router,
-    head: Duration,
+    limit: Duration,
     mut is_stopping: watch::Receiver<bool>,
 ) {
     // Answers are small, and are not to wait for more.
     let _a_wish = stream.set_nodelay(true);
-    let service = service_fn(|mut request: Request<Incoming>| {
+    let exchange = Exchange::new(limit);
+    let service = service_fn(async |mut request: Request<Incoming>| {
+        // One that came together with the one before it begins now.
+        exchange.begin();
         request.extensions_mut().insert(Peer(peer));
-        router.clone().call(request.map(Body::new))
+        request.extensions_mut().insert(exchange.clone());
+        router.clone().call(request.map(Body::new)).await.map(|answer| exchange.watched(answer))
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = async { drop(is_stopping.wait_for(|is_stopping| *is_stopping).await) } => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    http.timer(TokioTimer::new()).header_read_timeout(limit.min(HEAD)).max_buf_size(MAX_BUFFER);
+    let stream = TokioIo::new(Stream { stream, exchange: exchange.clone() });
+    let mut connection = pin!(http.serve_connection(stream, service));
+    let ended = async {
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = async { drop(is_stopping.wait_for(|is_stopping| *is_stopping).await) } => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        call::log(Level::Info, format!("{peer} - {error}"));
+    let why = tokio::select! {
+        ended = ended => ended.err().map(|error| error.to_string()),
+        () = exchange.expired() => Some("the answer was not read in time, and is dropped".to_owned()),
+    };
+    if let Some(why) = why {
+        call::log(Level::Info, format!("{peer} - {why}"));
     }
 }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
 
 use super::answers::Refused;
-use super::routes::Server;
+use super::exchange::Exchange;
 
 /// The limits of one server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Limits {
-    /// From the head of a request to its answer.
+    /// From the first byte of a request to the last of its answer.
     pub(super) timeout: Duration,
     /// The length of a request's body.
     pub(super) max_request_bytes: usize,
@@ -25,8 +25,8 @@ pub(super) struct Limits {
     pub(super) max_requests: usize,
 }
 
-/// Memory for bodies, shared by all requests: a mebibyte for each permit.
-pub(super) struct Room(Semaphore);
+/// Memory for bodies and answers, shared by all requests: a mebibyte for each permit.
+pub(super) struct Room(Arc<Semaphore>);
 
 impl Room {
     const MIB: usize = 1 << 20;
@@ -37,18 +37,18 @@ impl Room {
     }
 
     pub(super) fn of_mib(mib: usize) -> Self {
-        Self(Semaphore::new(mib.min(Semaphore::MAX_PERMITS)))
+        Self(Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Has `taken` stand for so many bytes; whether there was room.
-    fn grow<'a>(&'a self, taken: &mut Option<SemaphorePermit<'a>>, bytes: usize) -> bool {
-        let has = taken.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let more = bytes.div_ceil(Self::MIB).saturating_sub(has);
-        if more == 0 {
+    /// Has `taken` stand for so many bytes, no fewer and no more; whether there was room.
+    pub(super) fn fit(&self, taken: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
+        let (has, needs) = (taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits), bytes.div_ceil(Self::MIB));
+        if needs <= has {
+            drop(taken.as_mut().and_then(|taken| taken.split(has - needs)));
             return true;
         }
-        let Ok(more) = u32::try_from(more).map_err(drop).and_then(|more| self.0.try_acquire_many(more).map_err(drop))
-        else {
+        let more = u32::try_from(needs - has).map_err(drop);
+        let Ok(more) = more.and_then(|more| Arc::clone(&self.0).try_acquire_many_owned(more).map_err(drop)) else {
             return false;
         };
         match taken {
@@ -60,8 +60,8 @@ impl Room {
 }
 
 /// Gives up a request that takes too long, and with it a prediction that runs.
-pub(super) async fn in_time(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    match timeout(server.limits.timeout, next.run(request)).await {
+pub(super) async fn in_time(Extension(exchange): Extension<Exchange>, request: Request, next: Next) -> Response {
+    match timeout_at(exchange.begin(), next.run(request)).await {
         Ok(answer) => answer,
         Err(_elapsed) => Refused::Timeout.into_response(),
     }
@@ -74,7 +74,7 @@ pub(super) async fn read(
     request: Request,
     limit: usize,
     room: &Room,
-) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refused> {
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refused> {
     let announced = axum::body::HttpBody::size_hint(request.body()).lower();
     let is_too_long = announced > limit as u64;
     if is_too_long && request.headers().contains_key("expect") {
@@ -91,7 +91,7 @@ pub(super) async fn read(
         let frame = frame.map_err(|error| Refused::Broken(error.to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
         length = length.saturating_add(piece.len());
-        is_full |= length <= limit && !room.grow(&mut taken, length);
+        is_full |= length <= limit && !room.fit(&mut taken, length);
         if length > limit || is_full {
             (kept, taken) = (Vec::new(), None);
         } else {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use serde_json::{Value, json};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::ServeConfig;
 use super::address::warning;
@@ -55,7 +55,7 @@ fn the_suggestion_has_the_example_or_zeros() {
 }
 
 /// A body of so many mebibytes is read.
-async fn read_mib(mib: usize, limit: usize, room: &Room) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), Refused> {
+async fn read_mib(mib: usize, limit: usize, room: &Room) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refused> {
     read(Request::new(Body::from(vec![b' '; mib << 20])), limit << 20, room).await
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use super::copies::{Copies, MODELS};
 use super::fault::fault;
-use super::folder::Folder;
+use super::folder::{Folder, is_id};
 use super::state::State;
 use super::sweep::{UNFINISHED, UNFINISHED_DIGITS};
 use super::wait::{LOCK_WAIT, Wait, attempt};
@@ -50,6 +50,11 @@ impl StateDirectory {
     /// A directory, which need not exist yet.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root, last: Mutex::default(), wait: LOCK_WAIT }
+    }
+
+    /// Where it is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// What is deployed now, by whichever process. The file is read where it has changed, or has a date that
@@ -195,6 +200,9 @@ impl StateDirectory {
     /// # Errors
     /// Where it cannot be read, and where another process keeps it locked.
     pub(crate) async fn folder(&self, id: &str) -> Result<Option<Folder>> {
+        if !is_id(id) {
+            return Ok(None);
+        }
         let path = self.root.join(MODELS).join(id);
         let lock = path.join("lock");
         self.wait.until(&lock, move || Folder::open(&path)).await

@@ -81,7 +81,7 @@ async fn what_is_no_listing_is_refused() {
         let server = Server::start([Answer::new(200, answer)]);
         let error = refused("mlflow-artifacts:/m", &client(&server.url())).await;
         assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-        assert!(error.message().contains("/m` is not understood: "), "{answer}: {error}");
+        assert!(error.message().contains("did not answer with a listing of `"), "{answer}: {error}");
     }
     let page = Answer::new(200, "<!doctype html><title>Sign in</title>").header("Content-Type", "text/html");
     let server = Server::start([page]);

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Environment, Secret};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_http::Environment;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret};
 use mlflow_deploy_test_support::server::{Answer, Request, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -62,7 +62,7 @@ async fn a_list_is_all_of_its_pages_with_names_to_ask_by() {
 async fn a_list_without_end_is_an_error() {
     let server = Server::start([Answer::new(200, r#"{"data": [{"id":"a"}], "has_more": true}"#)]);
     let error = list(&server).await.unwrap_err();
-    assert!(error.message().contains("two pages with the model `a`"), "{error}");
+    assert!(error.message().contains("the last model of a page, `a` twice"), "{error}");
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -71,10 +71,10 @@ async fn what_is_no_list_of_models_says_so() {
     for body in [r#"{"models":[]}"#, "[]", "", r#"{"data":[{"name":"x"}]}"#, r#"{"data":[1]}"#] {
         let error = list(&Server::start([Answer::new(200, body)])).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-        assert!(error.message().contains("something else than models: "), "{error}");
+        assert!(error.message().contains("did not answer with models: "), "{error}");
     }
     let error = get(&Server::start([Answer::new(200, "[]")]), "a").await.unwrap_err();
-    assert!(error.message().contains("something else than models: "), "{error}");
+    assert!(error.message().contains("did not answer with models: "), "{error}");
 }
 
 #[tokio::test]

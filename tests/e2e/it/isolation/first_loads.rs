@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use mlflow_deploy::{CandidateState, Host, Refusal};
 use mlflow_deploy_test_support::cdylib;
@@ -120,6 +121,53 @@ fn a_file_is_tried_again_when_it_has_changed_and_wherever_it_is() {
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
+/// Its constructor needs 4 MiB of stack: more than a thread has by default, less than a main thread has.
+#[test]
+fn a_library_that_needs_much_stack_is_loaded_as_it_was_tried() {
+    const SOURCE: &str = "
+        static void __attribute__((noinline)) use(int left) {
+            volatile char block[4096];
+            block[0] = 1;
+            if (left > 0) use(left - 1);
+            block[1] = block[0];
+        }
+        __attribute__((constructor)) static void construct(void) { use(1000); }";
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("deep.c"), folder.path().join("plugin.so"));
+    fs::write(&source, SOURCE).unwrap();
+    cdylib::compile_c_plugin(&library, Some(&source));
+    for how in ["", "", "--isolate"] {
+        let run = mlflow_deploy(&format!("list-endpoints -t c-echo {how}")).plugin_dir(folder.path());
+        let ran = run.env("XDG_STATE_HOME", folder.path().join("state")).run();
+        assert_eq!(ran.code, 0, "{how}: {ran:?}");
+    }
+}
+
+/// glibc's loader keeps the program headers of a library on the stack.
+#[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
+fn a_library_with_65534_program_headers_does_not_end_the_command() {
+    let place = Place::new(ECHO);
+    let mut bytes = fs::read(&place.library).unwrap();
+    let number = |bytes: &[u8], at: usize, size: usize| {
+        bytes[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let (table, count) = (number(&bytes, 32, 8), number(&bytes, 56, 2));
+    let headers = bytes[table..table + count * 56].to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    let moved = bytes.len() as u64;
+    bytes[32..40].copy_from_slice(&moved.to_le_bytes());
+    bytes[56..58].copy_from_slice(&65534u16.to_le_bytes());
+    bytes.extend(&headers);
+    // The others are of the type `PT_NULL`.
+    bytes.resize(bytes.len() + (65534 - count) * 56, 0);
+    fs::write(&place.library, bytes).unwrap();
+    for how in ["", "", "--isolate"] {
+        let ran = place.run(&format!("list-endpoints -t echo {how}"), "");
+        assert!([0, 3].contains(&ran.code), "{how}: {ran:?}");
+    }
+}
+
 #[test]
 fn what_hangs_at_first_costs_its_time_only_once() {
     let place = misbehave();
@@ -128,6 +176,38 @@ fn what_hangs_at_first_costs_its_time_only_once() {
     let ran = place.run(PREDICT, "load-hang");
     let reason = "quarantined: it did not finish loading within 10 s when it was first loaded";
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
+}
+
+/// Its file system gives no more than the manifest: the hash never comes to its end.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
+    const SOURCE: &str = "
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <unistd.h>
+        ssize_t pread64(int file, void *buffer, size_t size, off_t at) {
+            ssize_t (*real)(int, void *, size_t, off_t) = dlsym(RTLD_NEXT, \"pread64\");
+            /* Blocks of this size are read by nothing but the hash. */
+            while (size >= 128 * 1024) pause();
+            return real(file, buffer, size, at);
+        }";
+    let place = Place::new(ECHO);
+    let (source, preload) = (place.folder.path().join("slow.c"), place.folder.path().join("slow.preload"));
+    fs::write(&source, SOURCE).unwrap();
+    let mut compile = Command::new("cc");
+    assert!(
+        compile.args(["-shared", "-fPIC", "-o"]).arg(&preload).arg(&source).arg("-ldl").status().unwrap().success()
+    );
+    for (more, code, said) in
+        [("", 3, "cannot be read: it was not read within 10 s"), (" --timeout 1", 6, "no answer within 1.0 s")]
+    {
+        let run = place.set_up(&format!("list-endpoints -t echo{more}")).env("LD_PRELOAD", &preload);
+        let ran = run.run();
+        assert!(ran.code == code && ran.stderr.contains(said), "{ran:?}");
+    }
+    let ran = place.run("list-endpoints -t echo", "");
+    assert_eq!(ran.code, 0, "it is not quarantined: {ran:?}");
 }
 
 #[test]

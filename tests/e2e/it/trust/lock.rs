@@ -63,6 +63,26 @@ fn a_plugin_changed_by_one_byte_is_refused() {
     assert_eq!(run("list-endpoints -t echo --locked", folder).run().code, 0);
 }
 
+/// The hash is right, and what else the entry says is not.
+#[test]
+fn an_entry_that_says_other_things_of_its_file_is_refused() {
+    let folder = workspace();
+    let folder = folder.path();
+    assert_eq!(run("plugins lock", folder).run().code, 0);
+    let lock = folder.join(Lock::FILE);
+    let text = fs::read_to_string(&lock).unwrap();
+    for (entry, wrong) in [("version = \"0.1.0\"", "version = \"9.9.9\""), ("\"echo\"]", "\"databricks\"]")] {
+        assert!(text.contains(entry), "{text}");
+        fs::write(&lock, text.replace(entry, wrong)).unwrap();
+        for verb in ["plugins verify", "list-endpoints -t echo --locked"] {
+            let refused = run(verb, folder).run();
+            let said = format!("{refused:?}");
+            assert!(refused.code == 3 && said.contains("the lock file has another entry for this file"), "{said}");
+            assert!(said.contains("found version 0.1.0, ABI 1 and the schemes `echo`"), "{said}");
+        }
+    }
+}
+
 #[test]
 fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode() {
     let folder = workspace();

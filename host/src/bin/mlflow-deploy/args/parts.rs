@@ -1,10 +1,10 @@
 //! What several verbs take: the target and its client, config, a deployment or an endpoint, inputs and outputs.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use mlflow_deploy::Secret;
 
 /// The target.
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Client {
 
     /// An option of the client, which wins over the environment: written like `--config`. Can be repeated.
     #[arg(long = "option", value_name = "KEY=VALUE")]
-    pub(crate) options: Vec<Unread>,
+    pub(crate) options: Vec<Secret>,
 
     /// JSON, YAML or TOML file with options of the client; `--option` wins over it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -41,7 +41,7 @@ pub(crate) struct ConfigArguments {
     /// `key=text` is text, unless the target says that the key is a number, a truth value, a list or an object.
     /// `key:=JSON` is JSON, and `.a.b=text` or `.a.b:=JSON` is the member `b` of the object `a`.
     #[arg(short = 'C', long = "config", value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<Unread>,
+    pub(crate) settings: Vec<Secret>,
 
     /// JSON, YAML or TOML file with config; `--config` wins over it.
     #[arg(long = "config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -96,29 +96,6 @@ pub(crate) struct PlotArguments {
     /// The output that is drawn, by its name in `output_names`. Without it: the largest that the row has.
     #[arg(long = "plot-output", value_name = "NAME", requires = "path")]
     pub(crate) output: Option<String>,
-}
-
-/// An argument that may hold a secret: it is not shown, also not where it is wrong.
-#[derive(Clone)]
-pub(crate) struct Unread(String);
-
-impl Unread {
-    /// The argument as it was given.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Unread {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Unread {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("<redacted>")
-    }
 }
 
 /// Reads the name of an SVG file.

@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
 use super::about::About;
-use super::list::ListedDirectory;
+use super::list::{ListedDirectory, ambiguous};
 use crate::report::{Failure, Report};
 
 #[derive(Serialize)]
@@ -106,8 +106,7 @@ fn verdict(
     } else if candidate.manifest().is_none() {
         ("ignored", Some("a library without a plugin's manifest, which is no fault".to_owned()), None)
     } else if let Some(rival) = discovery.rival(candidate) {
-        let reason = format!("`{}` in the same directory serves one of its schemes too", rival.path.display());
-        ("ambiguous", Some(reason), choose())
+        ("ambiguous", Some(ambiguous(rival)), choose())
     } else if let Some(earlier) = discovery.shadowing(candidate) {
         let reason = format!("`{}` comes earlier and serves its schemes", earlier.path.display());
         ("shadowed", Some(reason), choose())

@@ -60,12 +60,18 @@ fn about<'a>(candidate: &'a Candidate, discovery: &Discovery) -> About<'a> {
     let (state, reason) = match &candidate.state {
         CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
         CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
-        CandidateState::Usable(_) if discovery.is_shadowed(candidate) => {
-            ("shadowed", Some("an earlier plugin serves its schemes".to_owned()))
-        }
-        CandidateState::Usable(_) => ("usable", None),
+        CandidateState::Usable(_) => match (discovery.rival(candidate), discovery.is_shadowed(candidate)) {
+            (Some(rival), _) => ("ambiguous", Some(ambiguous(rival))),
+            (None, true) => ("shadowed", Some("an earlier plugin serves its schemes".to_owned())),
+            (None, false) => ("usable", None),
+        },
     };
     About::new(candidate, state, reason)
+}
+
+/// Why neither of two plugins is used.
+pub(super) fn ambiguous(rival: &Candidate) -> String {
+    format!("`{}` in the same directory serves one of its schemes too", rival.path.display())
 }
 
 impl std::fmt::Display for Listing<'_> {
@@ -79,10 +85,11 @@ impl std::fmt::Display for Listing<'_> {
                 writeln!(formatter, "  runs in: a process of its own, for {}", text::line(why))?;
             }
         }
-        if self.with_state("usable").next().is_none() {
+        if self.with_state("usable").chain(self.with_state("ambiguous")).next().is_none() {
             writeln!(formatter, "no plugins found")?;
         }
         for (state, title) in [
+            ("ambiguous", "ambiguous, so that their use is an error (choose with `--plugin PATH`):"),
             ("shadowed", "shadowed by an earlier plugin for the same schemes:"),
             ("refused", "refused:"),
             ("ignored", "ignored, for they are libraries without a plugin's manifest:"),
@@ -91,7 +98,7 @@ impl std::fmt::Display for Listing<'_> {
                 if at == 0 {
                     writeln!(formatter, "{title}")?;
                 }
-                let reason = listed.reason.as_ref().filter(|_| state == "refused");
+                let reason = listed.reason.as_ref().filter(|_| ["ambiguous", "refused"].contains(&state));
                 let reason = reason.map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
                 writeln!(formatter, "  {}{reason}", text::path(listed.file))?;
             }

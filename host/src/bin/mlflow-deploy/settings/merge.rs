@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use mlflow_deploy::Secret;
 use serde_json::{Map, Value};
 
 use super::file;
 use super::schema::{Schema, Unexpected};
 use super::setting::Setting;
-use crate::args::Unread;
 use crate::report::{Failure, Talk};
 
 /// What is set.
@@ -47,14 +47,14 @@ impl Kind {
 pub(crate) fn merge(
     kind: Kind,
     file: Option<&Path>,
-    arguments: &[Unread],
+    arguments: &[Secret],
     schema: Schema<'_>,
     talk: &Talk,
 ) -> Result<Map<String, Value>, Failure> {
     let mut members = file.map_or_else(|| Ok(Map::new()), file::read)?;
     let mut paths: Vec<Vec<&str>> = Vec::new();
     for argument in arguments {
-        let setting = Setting::parse(argument.reveal(), kind).map_err(Failure::Input)?;
+        let setting = Setting::parse(argument.expose(), kind).map_err(Failure::Input)?;
         let (key, path) = (setting.key(), &setting.path);
         if let Some(other) = paths.iter().find(|other| other.starts_with(path) || path.starts_with(other)) {
             let other = match other.as_slice() {
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn merged(file: Option<&Path>, arguments: &[&str], schema: &Value) -> Result<Value, String> {
-        let arguments: Vec<_> = arguments.iter().map(|argument| Unread::from((*argument).to_owned())).collect();
+        let arguments: Vec<_> = arguments.iter().map(|argument| Secret::new(*argument)).collect();
         let schema = Schema::new(schema.as_object());
         match merge(Kind::Config, file, &arguments, schema, &Talk::silent()) {
             Ok(members) => Ok(Value::Object(members)),

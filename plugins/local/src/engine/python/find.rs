@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file};
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, file};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -145,6 +146,12 @@ impl Pythons {
         if let Some(python) = self.usable.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
             return Ok(python.clone());
         }
+        match trust::check_code(path) {
+            Ok(warnings) => warnings.iter().for_each(call::warn),
+            Err(distrust @ Distrust::Untrusted { .. }) => return Err(format!("which is {distrust}")),
+            // The start says it better.
+            Err(_unreadable) => {}
+        }
         let mut process = Probe::start(path).map_err(|error| format!("which does not run: {error}"))?;
         let output = process.0.stdout.take().expect("it was asked for");
         let said = blocking(move || {
@@ -278,6 +285,12 @@ mod tests {
             assert!(message.contains(part), "{part}: {message}");
         }
         let error = pythons.find("sklearn", Some(Path::new("/nowhere/python")), None).await.unwrap_err();
+        let loose = write(folder.path(), "loose", &echo(r#"{"problem": null, "mlflow": "3.17.2"}"#));
+        let everybody_s = std::os::unix::fs::PermissionsExt::from_mode(0o757);
+        std::fs::set_permissions(&loose, everybody_s).unwrap();
+        let refused = pythons.find("sklearn", Some(&loose), None).await.unwrap_err();
+        let fix = format!("has mode 757: `chmod o-w {}`", loose.display());
+        assert!(refused.message().contains(&fix), "{refused}");
         assert!(
             error.message().starts_with("the config key `python` is `/nowhere/python`: there is no such program; "),
             "{error}"

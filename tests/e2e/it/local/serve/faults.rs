@@ -84,7 +84,7 @@ fn a_body_that_is_too_long_is_refused() {
     assert_eq!(code(&served.predict(&body)), too_long);
 
     let mut in_chunks = TcpStream::connect(served.address).unwrap();
-    let head = "POST /invocations HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
+    let head = "POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     in_chunks.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).unwrap();
     let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16));
     (0..100).for_each(|_| in_chunks.write_all(chunk.as_bytes()).unwrap());

@@ -1,11 +1,14 @@
 //! `run-local`: a model that is served, asked with good and bad manners, and stopped.
 
+mod crashes;
 mod faults;
+mod hosts;
 mod http;
 mod python;
 mod ready;
 mod recordings;
 mod stopping;
+mod unread;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

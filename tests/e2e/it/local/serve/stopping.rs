@@ -24,7 +24,7 @@ fn a_request_that_is_on_its_way_is_answered_before_the_end() {
         let machine = Machine::new();
         let served = Served::start(&sample("counts"), &machine, "");
         let mut idle = TcpStream::connect(served.address).unwrap();
-        idle.write_all(b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        idle.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_eq!(read(&idle, false).unwrap().status, 200);
         let mut connection = served.begin(SEVEN, 4);
         // Connections are accepted in turn: the one before has been.

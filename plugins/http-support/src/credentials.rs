@@ -1,47 +1,9 @@
-//! What must never be printed: a text that hides itself, and the credentials made of it.
-
-use std::fmt;
+//! Credentials, and the header that they make.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
-use mlflow_deploy_plugin_api::{Error, Result};
-use serde::Deserialize;
-
-/// A text that prints as `<redacted>`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text. Whoever asks for it takes care of where it goes.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("<redacted>")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("<redacted>")
-    }
-}
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
 /// Who a client is to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_secret_is_printed() {
-        let token = Secret::new("dapi123");
-        assert_eq!(format!("{token} {token:?}"), "<redacted> <redacted>");
+    fn nothing_of_a_password_is_printed() {
         let basic = Credentials::Basic("me".to_owned(), Secret::new("pw"));
         assert_eq!(format!("{basic:?}"), r#"Basic("me", <redacted>)"#);
         assert_eq!(format!("{:?}", basic.header().unwrap()), "Sensitive");

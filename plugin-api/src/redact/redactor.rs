@@ -1,0 +1,132 @@
+//! Replaces the secrets of a request or a call in messages.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::pattern::{Pattern, Stream};
+use super::spelling::{decode, literal};
+use crate::secret::{REDACTED, Secret};
+
+/// The maximum nesting of encodings.
+const MAX_LAYERS: usize = 3;
+
+/// The prefixes of OpenAI keys, Databricks tokens and OAuth tokens, each with the minimum length of the rest.
+const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
+
+/// Removes a set of secrets from text.
+///
+/// A secret is removed if it has at least six bytes, of which at least four are neither white space nor one of
+/// `+-=/_\`. If only its beginning or its end is repeated, that part is removed if it has at least twelve characters,
+/// or half of a secret of fewer than 24, but at least six. At the edge of a text six are enough: the text may be
+/// truncated. Words that look like OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::{Redactor, Secret};
+///
+/// let redactor = Redactor::new([Secret::new("pass/word+1")]);
+/// assert_eq!(redactor.hide("no user has pass%2Fword%2B1"), "no user has <redacted>");
+/// assert_eq!(redactor.hide(r#"{"given":"pass\/word\u002b1"}"#), r#"{"given":"<redacted>"}"#);
+/// ```
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<SecretSet>);
+
+#[derive(Default)]
+struct SecretSet {
+    secrets: Vec<Secret>,
+    /// Built for the first text: most calls need no redaction.
+    patterns: OnceLock<Vec<Pattern>>,
+}
+
+impl Redactor {
+    /// Returns a redactor of these secrets.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self(Arc::new(SecretSet { secrets: secrets.into_iter().collect(), patterns: OnceLock::new() }))
+    }
+
+    /// Returns the text with each secret replaced by `<redacted>`. Redact a text before truncating it: the rest of a
+    /// truncated secret may be too short to be found.
+    pub fn hide(&self, text: &str) -> String {
+        let mut found = keys(text);
+        let patterns = self.0.patterns.get_or_init(|| patterns(&self.0.secrets));
+        let mut layer = (!patterns.is_empty()).then(|| literal(text));
+        for _ in 0..=MAX_LAYERS {
+            let Some(units) = layer else { break };
+            let stream = Stream::new(&units);
+            patterns.iter().for_each(|pattern| pattern.find(&stream, &mut found));
+            layer = decode(&units);
+        }
+        replace(text, found)
+    }
+}
+
+/// Two redactors are equal if they remove the same secrets.
+impl PartialEq for Redactor {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.secrets == other.0.secrets
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Redactor({} secrets)", self.0.secrets.len())
+    }
+}
+
+/// Returns the forms of the secrets: each unchanged, with its own escapes decoded, in Base64 and in hexadecimal.
+fn patterns(secrets: &[Secret]) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for secret in secrets {
+        let encoded = (0..3).filter_map(|behind| Pattern::base64(secret.expose().as_bytes(), behind));
+        patterns.extend(encoded.chain(Pattern::hex(secret.expose().as_bytes())));
+        let mut layer = Some(literal(secret.expose()));
+        for _ in 0..=MAX_LAYERS {
+            let Some(units) = layer else { break };
+            let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
+            patterns.extend(Pattern::text(&bytes));
+            layer = decode(&units);
+        }
+    }
+    patterns
+}
+
+/// Finds words that look like keys or tokens, whatever the secrets are.
+fn keys(text: &str) -> Vec<Range<usize>> {
+    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
+    let mut found = Vec::new();
+    for (prefix, min_rest) in KEYS {
+        let mut searched = 0;
+        for (start, _) in text.match_indices(prefix) {
+            if start < searched || text[..start].ends_with(char::is_alphanumeric) {
+                continue;
+            }
+            let key = &text[start..];
+            let key = &key[..key.find(|each| !is_key(each)).unwrap_or(key.len())];
+            searched = start + key.len();
+            if key.len() >= prefix.len() + min_rest {
+                found.push(start..searched);
+            }
+        }
+    }
+    found
+}
+
+/// Returns the text with these ranges replaced. Overlapping ranges count as one.
+fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut redacted = String::with_capacity(text.len());
+    let mut rest = 0;
+    let mut ranges = ranges.into_iter().peekable();
+    while let Some(Range { start, mut end }) = ranges.next() {
+        while let Some(next) = ranges.next_if(|next| next.start < end) {
+            end = end.max(next.end);
+        }
+        redacted.push_str(&text[rest..text.floor_char_boundary(start).max(rest)]);
+        redacted.push_str(REDACTED);
+        rest = text.ceil_char_boundary(end);
+    }
+    redacted + &text[rest..]
+}
+
+#[cfg(test)]
+mod tests;

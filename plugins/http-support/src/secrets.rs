@@ -1,0 +1,128 @@
+//! The secrets of a request: what the client sends to prove who it is, and what the HTTP library adds to that. Servers and
+//! proxies like to repeat them.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use mlflow_deploy_plugin_api::{Redactor, Secret};
+use url::Url;
+
+use crate::address::decode;
+use crate::environment::Proxies;
+use crate::send::{Hidden, Request};
+
+/// Returns what removes the secrets of a request from text: the values of its sensitive headers, what it says to be secret
+/// in its body, and the credentials in its URL and in those of the proxies.
+pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
+    let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
+    let in_headers = sensitive.flat_map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if name == AUTHORIZATION || name == PROXY_AUTHORIZATION { of_credentials(&value) } else { with_parts(&value) }
+    });
+    let in_body = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| &hidden.0);
+    let in_url = Url::parse(&request.uri().to_string()).ok();
+    let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(of_proxy);
+    let texts = in_headers.chain(in_url.iter().flat_map(of_url)).chain(of_proxies);
+    Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
+}
+
+/// Reads the URL of a proxy, which may lack its scheme.
+pub(crate) fn proxy_url(proxy: &Secret) -> Option<Url> {
+    let text = proxy.expose();
+    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
+}
+
+/// The secrets in the URL of a proxy.
+pub(crate) fn of_proxy(proxy: &Secret) -> Vec<String> {
+    proxy_url(proxy).iter().flat_map(of_url).collect()
+}
+
+/// The password of a URL, or the user without one, and both as they are sent.
+fn of_url(url: &Url) -> Vec<String> {
+    let (user, password) = (decode(url.username()), url.password());
+    match password {
+        Some(password) => {
+            let sent = BASE64_STANDARD.encode(format!("{user}:{}", decode(password)));
+            vec![sent, password.to_owned(), decode(password)]
+        }
+        None => vec![user],
+    }
+}
+
+/// The secrets in a value of `Authorization`: all but the scheme, and of `Basic` the password that is encoded in it.
+fn of_credentials(value: &str) -> Vec<String> {
+    let Some((scheme, secret)) = value.split_once(' ') else { return with_parts(value) };
+    let mut secrets = with_parts(secret.trim());
+    if scheme.eq_ignore_ascii_case("basic")
+        && let Ok(decoded) = BASE64_STANDARD.decode(secret.trim())
+    {
+        let both = String::from_utf8_lossy(&decoded);
+        secrets.extend(both.split_once(':').map(|(_username, password)| password.to_owned()));
+    }
+    secrets
+}
+
+/// A value, and the parts that a server may repeat alone, as of `Cookie: session=…; theme=…`.
+fn with_parts(value: &str) -> Vec<String> {
+    let parts = value.split([' ', ';', '=']).filter(|part| *part != value);
+    [value].into_iter().chain(parts).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn of_request(request: http::request::Builder) -> Redactor {
+        redactor(&request.body(bytes::Bytes::new()).unwrap(), &Proxies::default())
+    }
+
+    /// What hides the secrets of a request with this sensitive header.
+    fn of_header(name: &str, value: &str) -> Redactor {
+        let mut value = HeaderValue::from_str(value).unwrap();
+        value.set_sensitive(true);
+        of_request(http::Request::builder().header(name, value))
+    }
+
+    #[test]
+    fn of_basic_the_password_is_hidden_as_well() {
+        // bob:hunter2:hunter3
+        let redactor = of_header("Authorization", "Basic Ym9iOmh1bnRlcjI6aHVudGVyMw==");
+        assert_eq!(redactor.hide("refused: bob:hunter2:hunter3"), "refused: bob:<redacted>");
+        assert_eq!(redactor.hide("refused: Basic Ym9iOmh1bnRlcjI6aHVudGVyMw=="), "refused: Basic <redacted>");
+    }
+
+    #[test]
+    fn other_headers_are_hidden_whole_and_in_their_parts() {
+        for (name, value, said, shown) in [
+            ("Cookie", "session=s3cret-1; theme=dark", "no s3cret-1", "no <redacted>"),
+            ("Cookie", "session=s3cret-1; theme=dark", "no session=s3cret-1; theme=dark", "no <redacted>"),
+            ("X-Key", "first-half second-half", "first-half?", "<redacted>?"),
+            ("X-Key", "first-half second-half", "second-half?", "<redacted>?"),
+            ("X-Key", "first-half second-half", "first-half second-half?", "<redacted>?"),
+            ("Authorization", "Bearer dapi0123", "Bearer dapi0123", "Bearer <redacted>"),
+            ("Authorization", "dapi0123", "dapi0123", "<redacted>"),
+        ] {
+            assert_eq!(of_header(name, value).hide(said), shown, "{name}: {value}");
+        }
+        let plain = of_request(http::Request::builder().header("Cookie", "session=public-1"));
+        assert_eq!(plain.hide("public-1"), "public-1");
+    }
+
+    #[test]
+    fn what_the_library_sends_of_a_url_is_hidden() {
+        let request = of_request(http::Request::get("http://alice:p%40ssW0rd99@h/p"));
+        let request_hides = |said: &str| request.hide(said) == "<redacted>";
+        for said in ["p%40ssW0rd99", "p@ssW0rd99", "YWxpY2U6cEBzc1cwcmQ5OQ==", "YWxpY2U6cEBzc1cwcmQ5OQ"] {
+            assert!(request_hides(said), "{said}");
+        }
+        for url in ["http://alice:p%40ssW0rd99@127.0.0.1:1", "alice:p%40ssW0rd99@127.0.0.1:1"] {
+            let secrets = of_proxy(&Secret::new(url)).into_iter().map(Secret::new);
+            let redactor = Redactor::new(secrets);
+            assert_eq!(redactor.hide("no: p@ssW0rd99"), "no: <redacted>", "{url}");
+            let sent = redactor.hide("YWxpY2U6cEBzc1cwcmQ5OQ==");
+            assert!(!sent.contains("cEBzc1cw"), "{url}: {sent}");
+        }
+    }
+}

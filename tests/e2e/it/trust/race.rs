@@ -1,0 +1,94 @@
+//! A race: another user owns a folder above the plugin's, and swaps it with one of that user's own while commands run.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use mlflow_deploy_test_support::cdylib;
+
+use crate::command::mlflow_deploy;
+
+/// The user `nobody`.
+const OTHER: u32 = 65534;
+
+/// How often the plugin is loaded. Without owner checks, about one load in ten takes the other user's library.
+const LOADS: usize = 100;
+
+/// Swaps two folders until its standard input ends, then prints how often. Says so when it has begun.
+const SWAP: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    struct pollfd input = {0, POLLIN, 0};
+    long swaps = 0;
+    if (argc != 2 || chdir(argv[1])) return 1;
+    while (poll(&input, 1, 0) == 0) {
+        if (renameat2(AT_FDCWD, "inner", AT_FDCWD, "evil", RENAME_EXCHANGE)) return 1;
+        if (swaps++ == 0) { puts("begun"); fflush(stdout); }
+        usleep(80);
+    }
+    printf("%ld\n", swaps);
+    return 0;
+}
+"#;
+
+fn compile(folder: &Path) {
+    fs::write(folder.join("swap.c"), SWAP).unwrap();
+    let compiled = Command::new("cc").arg("-o").arg(folder.join("swap")).arg(folder.join("swap.c")).status().unwrap();
+    assert!(compiled.success());
+    let marked = folder.join("constructed");
+    let constructor = format!(
+        "#include <fcntl.h>\n__attribute__((constructor)) static void leave_a_mark(void) {{ (void)open({marked:?}, O_CREAT | O_WRONLY, 0644); }}\n"
+    );
+    fs::write(folder.join("constructor.c"), constructor).unwrap();
+    fs::create_dir_all(folder.join("above/inner")).unwrap();
+    fs::create_dir_all(folder.join("above/evil")).unwrap();
+    cdylib::compile_c_plugin(&folder.join("above/inner/plugin.so"), None);
+    cdylib::compile_c_plugin(&folder.join("above/evil/plugin.so"), Some(&folder.join("constructor.c")));
+}
+
+/// Starts to swap as the other user.
+fn swapping(folder: &Path) -> Child {
+    let mut swap = Command::new(folder.join("swap"));
+    swap.arg(folder.join("above")).uid(OTHER).gid(OTHER).stdin(Stdio::piped()).stdout(Stdio::piped());
+    swap.spawn().unwrap()
+}
+
+#[test]
+fn another_user_s_library_is_not_loaded_while_its_owner_swaps_folders() {
+    if !rustix::process::geteuid().is_root() || !cfg!(target_os = "linux") {
+        println!("left out: only root on Linux can run the attack as another user");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    compile(folder);
+    for given in ["above", "above/evil", "above/evil/plugin.so"] {
+        chown(folder.join(given), Some(OTHER), Some(OTHER)).unwrap();
+    }
+    let mut swap = swapping(folder);
+    let mut said = BufReader::new(swap.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    let refused = format!("`{}` belongs to user {OTHER}: `chown -h 0 ", folder.join("above").display());
+    for _ in 0..LOADS {
+        let plugin = folder.join("above/inner/plugin.so");
+        let ran = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(plugin).run();
+        assert!(ran.code == 3 && ran.stderr.contains(&refused), "{ran:?}");
+    }
+    swap.stdin.take().unwrap().write_all(b"end").unwrap();
+    let mut swaps = String::new();
+    said.read_to_string(&mut swaps).unwrap();
+    assert!(swap.wait().unwrap().success());
+    println!("{LOADS} loads refused during {} swaps", swaps.trim());
+    assert!(swaps.trim().parse::<u64>().unwrap() > 0);
+    assert!(!folder.join("constructed").exists(), "code of user {OTHER} ran as root");
+}
