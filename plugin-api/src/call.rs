@@ -16,43 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+pub use crate::event::{Event, Level};
 use crate::{Deadline, Error, Redactor, sync};
-
-/// The severity of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Level {
-    /// A failure that no reply reports.
-    Error = 1,
-    /// A problem that the caller should know. The call goes on.
-    Warn = 2,
-    /// The progress of a call.
-    Info = 3,
-    /// Details for the analysis of a fault.
-    Debug = 4,
-}
-
-/// A message of a plugin that is not a reply.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Event {
-    /// The text, for a person.
-    pub message: String,
-    /// The completed part of a long call, from 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<f64>,
-}
-
-impl Event {
-    /// Returns an event with this text and without progress.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), progress: None }
-    }
-}
 
 /// The receiver of a call's events.
 type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
@@ -63,15 +30,16 @@ pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) listener: CallListener,
     pub(crate) cancellation: Arc<Cancellation>,
-    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) secrets: Arc<CallSecrets>,
+    #[cfg(feature = "host")]
     pub(crate) host: crate::ffi::Host,
 }
 
-/// The secrets that events and errors of the call must not repeat.
+/// The secrets that are redacted in the call's events and its error.
 #[derive(Default)]
-pub(crate) struct Secrets(Mutex<Vec<Redactor>>);
+pub(crate) struct CallSecrets(Mutex<Vec<Redactor>>);
 
-impl Secrets {
+impl CallSecrets {
     fn add(&self, redactor: &Redactor) {
         let mut all = sync::lock(&self.0);
         if !all.contains(redactor) {
@@ -177,8 +145,7 @@ pub async fn cancelled() {
     }
 }
 
-/// Removes these secrets from everything that the call reports from now on: its events, and its error.
-/// A successful result is not changed.
+/// Redacts these secrets in the later events of the current call, and in its error. Does not change its result.
 pub fn hide(redactor: &Redactor) {
     if let Some(context) = Context::current() {
         context.secrets.add(redactor);
@@ -200,13 +167,14 @@ pub fn progress(done: f64, message: impl Into<String>) {
     tell(Level::Info, Event { message: message.into(), progress: Some(done) });
 }
 
-/// Returns another instance of this plugin, in a process of its own that the host starts, supervises and ends. Returns
-/// `None` outside of a call, and if the host cannot isolate plugins.
+/// Returns another instance of this plugin in a process of its own, which the host manages; `None` outside of a call,
+/// and if the host does not support it.
 ///
-/// Use it for work that may crash its process, such as native code that processes untrusted input. The first call starts
-/// the process. A call whose process ends fails with `PLUGIN_CRASHED`; the error is retryable if the call had not begun.
-/// The next call restarts the process, and reopens the client there with its original options. Events of the instance go
-/// to the caller of this call. The process ends when the last handle is dropped.
+/// It is for work that may crash the process, such as native code that handles untrusted inputs. The first call starts
+/// the process. A call whose process ends fails with `PLUGIN_CRASHED`. If that error is retryable, the call did not
+/// start: the process could not be started, or not again so soon. The next call restarts the process, and reopens the
+/// client with its options. The instance's events go to the caller of the current call. The process ends when the last
+/// handle is dropped.
 #[cfg(feature = "host")]
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
     let Context { host, listener, .. } = Context::current()?;

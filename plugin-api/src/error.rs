@@ -250,8 +250,8 @@ impl Error {
         self
     }
 
-    /// Returns the error without the redactor's secrets: in the code, the message, the server's answer, the causes and the
-    /// details.
+    /// Returns the error without the redactor's secrets: in the code, the message, the server's response, the causes,
+    /// and the details.
     #[must_use]
     pub fn redacted(mut self, redactor: &Redactor) -> Self {
         let hide = |text: &mut String| *text = redactor.hide(text);
@@ -337,7 +337,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Hides secrets in the strings of a value.
+/// Hides secrets in the texts of a value.
 fn redact(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => *text = redactor.hide(text),

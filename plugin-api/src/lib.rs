@@ -8,6 +8,7 @@ mod client;
 pub mod contract;
 mod deadline;
 mod error;
+mod event;
 pub mod ffi;
 pub mod file;
 mod json;

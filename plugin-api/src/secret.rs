@@ -1,18 +1,27 @@
-//! A text that must never be printed.
+//! A secret text, such as a token or a password.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-use crate::redact::REDACTED;
+/// The replacement for a secret.
+pub(crate) const REDACTED: &str = "<redacted>";
 
 /// A text that prints as `<redacted>`.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::Secret;
+///
+/// let token = Secret::new("dapi123");
+/// assert_eq!(format!("{token} {token:?}"), "<redacted> <redacted>");
+/// assert_eq!(token.expose(), "dapi123");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -46,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_prints_as_redacted() {
+    fn display_and_debug_of_a_secret_print_redacted() {
         let token = Secret::new("dapi123");
         assert_eq!(format!("{token} {token:?}"), "<redacted> <redacted>");
     }

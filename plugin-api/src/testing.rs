@@ -44,7 +44,7 @@ pub mod raw {
 }
 
 use crate::args::Arguments;
-use crate::call::{Event, Level};
+use crate::event::{Event, Level};
 use crate::ffi::{Plugin, RemotePlugin};
 use crate::{Chunks, DeploymentClient, Payload, Result, sync};
 

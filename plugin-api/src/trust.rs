@@ -1,4 +1,4 @@
-//! Checks who can change a file: code that runs, and files that decide what runs, have to be the user's own or root's.
+//! Checks which users can change a file. Code that runs, and files that select it, must belong to the user or to root.
 //!
 //! Host and plugins check plugins, other libraries, programs, configuration and certificate authorities through this
 //! module. It looks at owners and modes, and opens no file.
@@ -14,28 +14,28 @@ use crate::ffi::{effective_user, is_privileged};
 
 const WORLD_WRITABLE: u32 = 0o002;
 const GROUP_WRITABLE: u32 = 0o020;
-/// In such a folder only the owner of a file, of the folder, and root can rename or remove the file.
+/// The sticky bit: only root and the owner of a file or of its folder can rename or remove the file.
 const STICKY: u32 = 0o1000;
 
-/// The variable with the ids of users that are trusted as root is, separated by commas. A process with raised privileges
+/// The environment variable with the ids of users that are trusted like root, separated by commas. A privileged process
 /// ignores it.
 pub const TRUSTED_OWNERS: &str = "MLFLOW_DEPLOY_TRUSTED_OWNERS";
 
-/// Why a file is not trusted. It is shown in one line, with the fix.
+/// The reason why a file is not trusted. `Display` shows it in one line, with the fix.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Distrust {
-    /// The file, or a folder or link on the way to it, cannot be looked at.
+    /// The metadata of the file, or of a folder or link on its path, cannot be read.
     Unreadable(io::Error),
-    /// Another user can change the file, or what leads to it.
+    /// Another user can change the file, or a folder or link on its path.
     Untrusted {
         /// The file, folder or link that another user can change.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
         /// Its owner or mode.
         found: String,
-        /// How to put it right.
+        /// The command that fixes it.
         fix: String,
     },
 }
@@ -59,14 +59,24 @@ impl From<io::Error> for Distrust {
     }
 }
 
-/// Checks a file or folder that decides something, such as a configuration or a certificate authority. Returns warnings.
+/// Checks a file or folder that affects what runs, such as a configuration or a certificate authority. Returns warnings.
 ///
-/// The file, every folder on the way to it, and every link on the way and its folders belong to root, to the effective
-/// user, or to a user of [`TRUSTED_OWNERS`]. None of them is writable for everybody; a folder with the sticky bit, such
-/// as `/tmp`, may be, for there only the owner can replace a file. A group that can write is worth a warning.
+/// The file, every folder on its path, every link on its path and the folders of these links must belong to root, to
+/// the effective user, or to a user of [`TRUSTED_OWNERS`]. None of them may be world-writable, except for a folder
+/// with the sticky bit, such as `/tmp`. A group-writable one causes a warning.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use mlflow_deploy_plugin_api::trust;
+///
+/// for warning in trust::check(Path::new("/etc/mlflow-deploy.toml"))? {
+///     eprintln!("warning: {warning}");
+/// }
+/// # Ok::<(), trust::Distrust>(())
+/// ```
 ///
 /// # Errors
-/// [`Distrust`], with the first thing on the way that another user can change.
+/// [`Distrust`], with the first file, folder or link that another user can change.
 pub fn check(path: &Path) -> Result<Vec<String>, Distrust> {
     let way = Way::follow(path)?;
     let mut warnings = Vec::new();
@@ -80,7 +90,7 @@ pub fn check(path: &Path) -> Result<Vec<String>, Distrust> {
         }
     }
     for link in &way.links {
-        // The mode of a link means nothing.
+        // The mode of a link has no effect.
         check_owner(link, &fs::symlink_metadata(link)?)?;
     }
     let metadata = fs::symlink_metadata(&way.end)?;
@@ -91,14 +101,14 @@ pub fn check(path: &Path) -> Result<Vec<String>, Distrust> {
 
 /// Checks a library or program. Returns warnings.
 ///
-/// As [`check`]. The folder of the file may not be writable for everybody even with the sticky bit: libraries load
-/// others from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
+/// As [`check`]. The folder of the file must not be world-writable, even with the sticky bit: libraries load others
+/// from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
 ///
 /// # Errors
 /// As [`check`].
 pub fn check_code(path: &Path) -> Result<Vec<String>, Distrust> {
     let warnings = check(path)?;
-    // A program may be known by a link, and look for its files beside the link or beside what the link leads to.
+    // A program that is called through a link may read files beside the link or beside its target.
     for file in [std::path::absolute(path)?, path.canonicalize()?] {
         if let Some(folder) = file.parent() {
             check_one(folder, &fs::metadata(folder)?)?;
@@ -107,7 +117,7 @@ pub fn check_code(path: &Path) -> Result<Vec<String>, Distrust> {
     Ok(warnings)
 }
 
-/// Fails if another user owns a file or folder, or everybody can write to it.
+/// Fails if another user owns the file or folder, or if it is world-writable.
 fn check_one(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     check_owner(path, metadata)?;
     if metadata.mode() & WORLD_WRITABLE == 0 {
@@ -115,7 +125,7 @@ fn check_one(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     }
     Err(Distrust::Untrusted {
         path: path.to_owned(),
-        why: "not trusted, for everybody can change it",
+        why: "not trusted: every user can change it",
         found: format!("has mode {:o}", metadata.mode() & 0o7777),
         fix: format!("`chmod o-w {}`", quoted(path)),
     })
@@ -128,17 +138,17 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     }
     Err(Distrust::Untrusted {
         path: path.to_owned(),
-        why: "not trusted, for somebody else owns it",
+        why: "not trusted: another user owns it",
         found: format!("belongs to user {owner}"),
         fix: format!(
             "`chown -h {user} {}` if you trust it, or set `{TRUSTED_OWNERS}={owner}` if you trust that user with all \
-             that you may do",
+             your privileges",
             quoted(path)
         ),
     })
 }
 
-/// Whether the user has named this owner in [`TRUSTED_OWNERS`].
+/// Returns true if [`TRUSTED_OWNERS`] lists this owner.
 fn is_named(owner: u32) -> bool {
     let named = env::var(TRUSTED_OWNERS).unwrap_or_default();
     !is_privileged() && named.split(',').any(|id| id.trim().parse() == Ok(owner))
@@ -149,14 +159,14 @@ fn warning(path: &Path, metadata: &Metadata) -> Option<String> {
     is_writable.then(|| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), quoted(path)))
 }
 
-/// A path as a shell takes it.
+/// Returns a path quoted for a shell.
 fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,=".contains(letter);
     if path.chars().all(is_plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-/// What the system goes through to what a path names: folders and links, each once, and the real path at the end.
+/// The folders and links that the system follows to resolve a path, each once, and the real path.
 #[derive(Debug)]
 struct Way {
     folders: Vec<PathBuf>,
@@ -166,7 +176,7 @@ struct Way {
 
 impl Way {
     fn follow(path: &Path) -> io::Result<Self> {
-        /// As many as Linux follows.
+        /// The limit of Linux.
         const MAX_LINKS: usize = 40;
         let (mut folders, mut links) = (Vec::new(), Vec::new());
         let mut here = PathBuf::from("/");
@@ -188,7 +198,7 @@ impl Way {
                 ahead.extend(steps(&fs::read_link(&next)?));
                 links.push(next);
                 if links.len() > MAX_LINKS {
-                    return Err(io::Error::other("too many links lead to it"));
+                    return Err(io::Error::other("too many links"));
                 }
             }
         }
@@ -196,7 +206,7 @@ impl Way {
     }
 }
 
-/// The components of a path, the last first.
+/// Returns the components of a path in reverse order.
 fn steps(path: &Path) -> Vec<PathBuf> {
     let steps = path.components().rev().filter(|step| *step != Component::CurDir);
     steps.map(|step| PathBuf::from(step.as_os_str())).collect()
@@ -228,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_trusted_where_only_its_owner_can_change_it() {
+    fn a_link_is_trusted_if_only_its_owner_can_change_it() {
         let (_held, root) = root();
         let (safe, open, sticky) = (root.join("safe"), root.join("open"), root.join("sticky"));
         folder(&safe, 0o755);
@@ -250,11 +260,11 @@ mod tests {
             assert!(said.ends_with(&fix), "{said}");
         }
         symlink("loop", safe.join("loop")).unwrap();
-        assert!(refusal(&safe.join("loop")).starts_with("cannot be checked: too many links lead to it"));
+        assert!(refusal(&safe.join("loop")).starts_with("cannot be checked: too many links"));
     }
 
     #[test]
-    fn a_folder_above_that_everybody_can_change_is_refused() {
+    fn a_file_below_a_world_writable_folder_is_not_trusted() {
         let (_held, root) = root();
         let open = root.join("o pen");
         folder(&open, 0o777);
@@ -267,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn code_in_a_sticky_folder_is_refused_and_a_file_is_not() {
+    fn code_in_a_sticky_folder_is_not_trusted_but_a_file_is() {
         let (_held, root) = root();
         let sticky = root.join("sticky");
         folder(&sticky, 0o1777);
@@ -281,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_link_and_file_of_another_user_is_refused() {
+    fn a_folder_link_or_file_of_another_user_is_not_trusted() {
         if effective_user() != 0 {
             println!("left out: only root can give files to other users");
             return;

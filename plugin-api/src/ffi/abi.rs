@@ -70,13 +70,13 @@ pub struct HostApi {
     /// Sends an event; `call` is 0 if the event belongs to no call.
     #[sabi(last_prefix_field)]
     pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice)>,
-    /// Gives the plugin an instance of its own library in another process; NULL if the host cannot.
+    /// Creates an instance of the plugin's own library in another process; NULL if the host does not support it.
     ///
-    /// `host` is the [`HostApi`] that receives the replies of the instance; it lives as long as the process. `table` is a
-    /// [`PluginTable`] whose `size` the plugin has set; the host fills it up to that size. The plugin calls its functions
-    /// with the returned pointer, as the host calls the functions of the plugin; its `init` is NULL. The first call starts
-    /// the process. A call whose process ends gets `PLUGIN_CRASHED` as its reply, and the next call restarts the process.
-    /// `shutdown` ends the process; the returned pointer must not be used afterwards.
+    /// `host` is the [`HostApi`] for the instance; it is never freed. `table` is a [`PluginTable`] whose `size` the
+    /// plugin has set: the host fills it, up to that size. The plugin calls its functions with the returned pointer, as
+    /// the host calls the functions of a plugin; its `init` is NULL. The first call starts the process. A call whose
+    /// process ends gets the error `PLUGIN_CRASHED`, and the next call restarts the process. `shutdown` ends the
+    /// process; no function is called with the pointer afterwards.
     pub isolate: Option<unsafe extern "C" fn(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void>,
 }
 

@@ -2,13 +2,15 @@
 
 use super::abi::{AbiSlice, Growing, HostApi, STATUS_ERROR, STATUS_OK};
 use super::head::ReplyHead;
-use crate::call::{Event, Level};
+#[cfg(feature = "host")]
+use super::seam::{Lent, ToHost};
+use crate::event::{Event, Level};
 use crate::{JSON, Payload, Result};
 
 /// A copy of the host's table. The host promises that its functions may be called from any thread, until the process
 /// ends.
 #[derive(Clone, Copy)]
-pub(crate) struct Host(HostApi);
+pub(crate) struct Host(pub(super) HostApi);
 
 // SAFETY: the contract lets every function of the table be called from any thread with its `ctx`.
 unsafe impl Send for Host {}
@@ -42,19 +44,6 @@ impl Host {
         }
     }
 
-    /// Requests an instance of this plugin in another process, which replies to `api`; `None` if the host cannot.
-    #[cfg(feature = "host")]
-    pub(super) fn isolate(&self, api: &'static HostApi) -> Option<super::Table> {
-        let isolate = self.0.isolate?;
-        let mut functions = super::abi::PluginTable::EMPTY;
-        let table = std::ptr::from_mut(&mut functions).cast();
-        // SAFETY: the host gave this function and its `ctx` to be called so; `api` lives as long as the process, and
-        // `functions` says its own size.
-        let handle = unsafe { isolate(self.0.ctx, std::ptr::from_ref(api).cast(), table) };
-        // SAFETY: the host has filled the table with functions that take what it returned.
-        (!handle.is_null()).then(|| unsafe { super::Table::made(functions, handle) })
-    }
-
     /// Sends one chunk of a stream.
     pub(super) fn chunk(&self, call: u64, chunk: &Payload) {
         let head = head_of(chunk);
@@ -84,34 +73,34 @@ fn head_of(payload: &Payload) -> Vec<u8> {
         .expect("a reply's head consists of a string")
 }
 
-/// The plugin is the host of its own isolated instance: replies are passed on unchanged.
+/// Passes messages on unchanged: a plugin is the host of its isolated instance.
 #[cfg(feature = "host")]
-impl super::ToHost for Host {
-    fn reply(&self, call: u64, status: u32, lent: super::Lent<'_>) {
+impl ToHost for Host {
+    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
         if let Some(reply) = self.0.reply {
             let (head, body) = (slice(lent.head), slice(lent.body));
-            // SAFETY: the plugin gave this function and its `ctx` to be called so; both slices outlive the call.
+            // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.
             unsafe { reply(self.0.ctx, call, status, head, body) };
         }
     }
 
-    fn chunk(&self, call: u64, lent: super::Lent<'_>) {
+    fn chunk(&self, call: u64, lent: Lent<'_>) {
         if let Some(chunk) = self.0.chunk {
             let (head, body) = (slice(lent.head), slice(lent.body));
-            // SAFETY: the plugin gave this function and its `ctx` to be called so; both slices outlive the call.
+            // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.
             unsafe { chunk(self.0.ctx, call, head, body) };
         }
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
         if let Some(event) = self.0.event {
-            // SAFETY: the plugin gave this function and its `ctx` to be called so; the slice outlives the call.
+            // SAFETY: the plugin passed this function with its `ctx`; the slice outlives the call.
             unsafe { event(self.0.ctx, call, level, slice(json)) };
         }
     }
 }
 
-/// Passes an invalid slice on as an invalid slice.
+/// Returns a slice that is invalid if the original was invalid.
 #[cfg(feature = "host")]
 fn slice(lent: Option<&[u8]>) -> AbiSlice {
     lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)

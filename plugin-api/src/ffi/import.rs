@@ -20,7 +20,7 @@ use super::seam::{Request, Slot, ToHost, ToPlugin};
 use super::stream::{RemoteStream, WINDOW};
 use super::table::Table;
 use crate::args::{Arguments, Predict, PredictStream, RunLocal};
-use crate::call::{Event, Level};
+use crate::event::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri, sync};
 
 /// A running instance of a plugin. Clones share it. It is shut down when its last clone, client and call are dropped.
@@ -154,8 +154,8 @@ impl RemoteClient {
         answer.wait().await
     }
 
-    /// As [`call`](Self::call), of arguments that the caller keeps. Once `given_up` is ready the call is cancelled, and
-    /// its reply is still waited for: it says whether the plugin's process has outlived the call.
+    /// As [`call`](Self::call), with borrowed arguments. Cancels the call when `given_up` is ready, and still waits for
+    /// the reply: it shows if the plugin's process has survived the call.
     ///
     /// # Errors
     /// As for [`call`](Self::call).

@@ -12,7 +12,8 @@ use super::contain::contain;
 use super::host::Host;
 use super::runtime::{Runtime, within};
 use super::task::{Outcome, Stop, Task};
-use crate::call::{Context, Event, Level};
+use crate::call::Context;
+use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
 /// The number of remembered cancels that came before their calls.
@@ -95,6 +96,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             listener: Arc::new(move |level, event| host.event(order.call, level, event)),
             cancellation: Arc::default(),
             secrets: Arc::default(),
+            #[cfg(feature = "host")]
             host,
         };
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);

@@ -68,7 +68,7 @@ impl Plugin {
     #[cfg(feature = "host")]
     pub fn start(
         &self,
-        listener: impl Fn(u64, crate::call::Level, crate::call::Event) + Send + Sync + 'static,
+        listener: impl Fn(u64, crate::event::Level, crate::event::Event) + Send + Sync + 'static,
     ) -> crate::Result<super::RemotePlugin> {
         // SAFETY: the caller of `new` promises that the table follows the contract; its functions are part of this
         // program.

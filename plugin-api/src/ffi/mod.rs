@@ -11,7 +11,8 @@
 //! | `accept` | host | reads and checks a library's table |
 //! | `seam` | host | the messages between host and plugin as two traits, independent of their transport |
 //! | `table` | host | transports the messages through the functions of a library in this process |
-//! | `relay` | both | an instance of a plugin in another process, which the host lends to that plugin |
+//! | `relay` | host | lends a plugin an instance of itself in another process |
+//! | `isolated_self` | plugin | asks the host for that instance |
 //! | `import`, `in_flight`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
 //! | `raw` | host | calls slots with valid and invalid arguments, for conformance tests |
 //!
@@ -44,6 +45,8 @@ mod import;
 #[cfg(feature = "host")]
 mod in_flight;
 #[cfg(feature = "host")]
+mod isolated_self;
+#[cfg(feature = "host")]
 mod pending;
 #[cfg(feature = "testing")]
 pub(crate) mod raw;
@@ -58,15 +61,16 @@ mod table;
 
 #[cfg(feature = "host")]
 pub use accept::{TableError, table_of};
+#[cfg(feature = "host")]
 pub(crate) use host::Host;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
+#[cfg(feature = "host")]
+pub(crate) use isolated_self::isolated_self;
 pub use macros::Plugin;
 pub use place::library_path;
 pub(crate) use process::effective_user;
 pub use process::{at_exit, is_privileged};
-#[cfg(feature = "host")]
-pub(crate) use relay::isolated_self;
 pub use runtime::blocking;
 #[cfg(feature = "host")]
 pub use seam::{Lent, MOST_AT_ONCE, Request, Slot, ToHost, ToPlugin, check_size};

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::abi::{STATUS_ERROR, STATUS_OK};
 use super::head::ReplyHead;
 use super::seam::{Lent, ToHost, check_size};
-use crate::call::{Event, Level};
+use crate::event::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result, sync};
 
 /// The receiver of a plugin's events: the call or 0, the severity, and the event.

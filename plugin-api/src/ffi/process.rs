@@ -30,9 +30,9 @@ pub fn at_exit(work: extern "C" fn()) -> io::Result<()> {
     if atexit(work) == 0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// Returns the effective user id, with whose rights the process accesses files.
+/// Returns the user id that determines the process's access to files.
 pub(crate) fn effective_user() -> u32 {
-    // POSIX's own function, of this signature; it cannot fail.
+    // The POSIX function of this signature. It cannot fail.
     unsafe extern "C" {
         safe fn geteuid() -> u32;
     }

@@ -1,82 +1,72 @@
-//! An instance of a plugin in another process, lent by the host to that plugin: a table whose functions lead to it.
+//! The host's side of isolation: lends a plugin an instance of itself in another process.
 //!
-//! The plugin calls it through [`Table`], as a host calls a plugin, and answers to it as a host does.
+//! The plugin gets a table whose functions pass messages to that instance. It calls them as a host does, and its
+//! callbacks receive the instance's messages.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::abi::{AbiRequest, Growing, HostApi, PluginTable};
 use super::contain::contain;
 use super::host::Host;
-use super::import::RemotePlugin;
 use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
-use super::table;
-use crate::Operation;
-use crate::call::{Event, Level};
+use crate::{Operation, sync};
 
-/// Asks the host for an instance of this plugin in another process; `None` where the host has no way to.
-pub(crate) fn isolated_self(
-    host: &Host,
-    listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
-) -> Option<RemotePlugin> {
-    RemotePlugin::through(listener, |to_host| host.isolate(table::api(to_host)).ok_or(())).ok()
-}
-
-/// The instance, until it has been shut down.
+/// The transport to the instance, until its shutdown.
 #[derive(Default)]
 struct Relay {
     plugin: Mutex<Option<Arc<dyn ToPlugin>>>,
-    /// The call that shuts it down, 0 before.
-    ending: AtomicU64,
+    /// The call that shuts the instance down; 0 before.
+    shutdown_call: AtomicU64,
 }
 
-/// The plugin, as the instance's host.
-struct Answering {
+/// The plugin as the instance's host.
+struct PluginAsHost {
     host: Host,
     relay: Arc<Relay>,
 }
 
-/// Isolates the plugin that asks, and fills its `table`; NULL where that is not possible.
+/// Creates the instance, fills the plugin's `table`, and returns the instance's handle; NULL if that fails.
 ///
 /// # Safety
-/// `api` is NULL, or a host's table that lives as long as the process. `table` is NULL, or begins with its size, and as
-/// many bytes can be written.
+/// `api` is NULL, or a host's table that is never freed. `table` is NULL, or starts with its size and has that many
+/// writable bytes.
 pub(super) unsafe fn lend(to_host: &dyn ToHost, api: *const HostApi, table: *mut PluginTable) -> *mut c_void {
     let null = std::ptr::null_mut();
-    // SAFETY: the caller's promise is passed on as it is.
+    // SAFETY: the caller makes the same promise.
     let host = unsafe { Host::new(api) };
     // SAFETY: as above.
     let known = unsafe { PluginTable::copy_known(table) };
     let (Some(host), Some(PluginTable { size, .. })) = (host, known) else { return null };
     let relay = Arc::<Relay>::default();
-    let Some(plugin) = to_host.isolate(Arc::new(Answering { host, relay: Arc::clone(&relay) })) else { return null };
+    let Some(plugin) = to_host.isolate(Arc::new(PluginAsHost { host, relay: Arc::clone(&relay) })) else { return null };
     *relay.lock() = Some(plugin);
     let shared = size_of::<PluginTable>().min(size as usize) / size_of::<usize>() * size_of::<usize>();
-    #[expect(clippy::cast_possible_truncation, reason = "it is no larger than the table")]
+    #[expect(clippy::cast_possible_truncation, reason = "not larger than the table")]
     let filled = PluginTable { size: shared as u32, ..functions() };
-    // SAFETY: the plugin has promised room for `size` bytes, and `shared` is no more than that.
+    // SAFETY: the caller promises `size` writable bytes, and `shared` is not larger.
     unsafe { std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), table.cast(), shared) };
     // Never freed: the plugin may call late.
     Arc::into_raw(relay).cast_mut().cast()
 }
 
 impl Relay {
-    /// What is called; `None` after the end.
+    /// Returns the transport; `None` after the shutdown.
     fn plugin(&self) -> Option<Arc<dyn ToPlugin>> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn ToPlugin>>> {
-        self.plugin.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn ToPlugin>>> {
+        sync::lock(&self.plugin)
     }
 }
 
-impl ToHost for Answering {
+impl ToHost for PluginAsHost {
     fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
         ToHost::reply(&self.host, call, status, lent);
-        if self.relay.ending.load(Ordering::SeqCst) == call {
-            // Bound to a name: the lock is free again before the process is ended.
+        if self.relay.shutdown_call.load(Ordering::SeqCst) == call {
+            // Bound to a name, so that the lock is free before the process is ended.
             let ended = self.relay.lock().take();
             drop(ended);
         }
@@ -91,27 +81,27 @@ impl ToHost for Answering {
     }
 }
 
-/// Calls the instance. What panics in the host must not unwind into the plugin.
+/// Calls the instance. A panic of the host must not unwind into the plugin.
 fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn ToPlugin)) {
-    // SAFETY: the handle is a relay that was leaked when it was handed out.
+    // SAFETY: the handle is a relay that `lend` leaked.
     let Some(relay) = (unsafe { handle.cast::<Relay>().cast_const().as_ref() }) else { return };
-    let _contained = contain(|| {
+    let _caught = contain(|| {
         if let Some(plugin) = relay.plugin() {
             work(relay, &*plugin);
         }
     });
 }
 
-/// Enters a slot of the instance. A request that is none, or has what is no slice, is passed on as one that is empty.
+/// Calls a slot of the instance. Ignores an invalid request, and passes an invalid slice on as an empty one.
 ///
 /// # Safety
-/// `request` is NULL or as [`PluginTable`] says, until this returns.
+/// `request` is NULL, or a request as [`PluginTable`] documents it, until this returns.
 unsafe fn enter(handle: *mut c_void, slot: Slot, client: u64, call: u64, request: *const AbiRequest) {
-    // SAFETY: the caller's promise is passed on as it is.
+    // SAFETY: the caller makes the same promise.
     let Some(request) = (unsafe { AbiRequest::copy_known(request) }) else { return };
-    // SAFETY: the plugin lends the slice for this function.
+    // SAFETY: the slice is valid for this function.
     let head = unsafe { request.head.bytes() }.unwrap_or_default();
-    // SAFETY: the plugin lends the slice for this function.
+    // SAFETY: the slice is valid for this function.
     let body = unsafe { request.body.bytes() }.unwrap_or_default();
     let request = Request { credit: request.credit, timeout_ms: request.timeout_ms, head, body };
     relayed(handle, |_, plugin| plugin.call(slot, client, call, &request));
@@ -119,7 +109,7 @@ unsafe fn enter(handle: *mut c_void, slot: Slot, client: u64, call: u64, request
 
 unsafe extern "C" fn shutdown(handle: *mut c_void, call: u64) {
     relayed(handle, |relay, plugin| {
-        relay.ending.store(call, Ordering::SeqCst);
+        relay.shutdown_call.store(call, Ordering::SeqCst);
         plugin.call(Slot::Shutdown, 0, call, &Request::default());
     });
 }
@@ -151,7 +141,7 @@ unsafe extern "C" fn run_local(handle: *mut c_void, call: u64, request: *const A
     unsafe { enter(handle, Slot::RunLocal, 0, call, request) };
 }
 
-/// Declares one function for each operation, and the table of all.
+/// Declares one function for each operation, and the table of them.
 macro_rules! functions {
     ($($slot:ident = $operation:ident),* $(,)?) => {
         mod slots {

@@ -55,8 +55,8 @@ pub trait ToHost: Send + Sync {
     /// invalid slice.
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
 
-    /// Gives the plugin an instance of its own library in another process, which answers to `host`; `None` where there
-    /// is no way to. The process is started by the first call, and ends when the instance is dropped.
+    /// Creates an instance of the plugin's own library in another process, with `host` as its host; `None` if that is
+    /// not supported. The first call starts the process. It ends when the instance is dropped.
     fn isolate(&self, host: Arc<dyn ToHost>) -> Option<Arc<dyn ToPlugin>> {
         drop(host);
         None

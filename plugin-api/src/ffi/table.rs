@@ -48,10 +48,10 @@ impl Table {
         (!handle.is_null()).then_some(Self { functions, handle })
     }
 
-    /// Returns the table of a running instance; `handle` is the first argument of its functions.
+    /// Wraps an instance that exists: the functions take `handle`.
     ///
     /// # Safety
-    /// As for [`start`](Self::start); `handle` is an instance of these functions.
+    /// As for [`start`](Self::start). `handle` is the instance that the functions take.
     pub(super) unsafe fn made(functions: PluginTable, handle: *mut c_void) -> Self {
         Self { functions, handle }
     }
@@ -190,7 +190,7 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
 unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void {
     let mut instance = std::ptr::null_mut();
     callback(ctx, |to_host| {
-        // SAFETY: the plugin passes a host's table and room for a plugin's, see `HostApi::isolate`.
+        // SAFETY: the plugin passes a host's table, and memory for a plugin's table, see `HostApi::isolate`.
         instance = unsafe { relay::lend(to_host, host.cast(), table.cast()) };
     });
     instance

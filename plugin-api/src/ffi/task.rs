@@ -74,7 +74,7 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         };
         if let Some(finish) = self.finish.take() {
             let secrets = &self.context.secrets;
-            // Hiding is no code of the plugin's, and does not panic.
+            // The redaction is not code of the plugin, and does not panic.
             finish(match outcome {
                 Outcome::Answered(answer) => Outcome::Answered(answer.map_err(|error| secrets.redact(error))),
                 Outcome::Panicked(message) => Outcome::Panicked(secrets.hide(message)),

@@ -1,9 +1,10 @@
-//! Removes secrets from text, in every spelling in which a server can repeat them.
+//! Removes secrets from text, in every encoding in which a server may repeat them.
 //!
-//! [`Redactor`] does not list spellings. It decodes the text (percent-encoding, JSON escapes, HTML entities), up to three
-//! times, and searches each decoded form for the secret, for its Base64 at each of the three byte alignments, and for
-//! its hexadecimal form. The search ignores case, white space, and the characters `+`, `-`, `=`, `/`, `_` and
-//! `\`. So it also finds a secret that is encoded in part, wrapped over lines, or written in the URL-safe alphabet of Base64.
+//! [`Redactor`] does not list encodings. It decodes the text (percent-encoding, JSON escapes, HTML entities), up to
+//! three times, and searches each decoded form for the secret, for its Base64 at each of the three byte alignments,
+//! and for its hexadecimal form. The search ignores case, white space, and the characters `+`, `-`, `=`, `/`, `_` and
+//! `\`. So it also finds a secret that is encoded in part, wrapped over lines, or written in the URL-safe alphabet of
+//! Base64.
 //!
 //! Its time is linear in the length of the text, and in the number and length of the secrets.
 
@@ -11,5 +12,4 @@ mod pattern;
 mod redactor;
 mod spelling;
 
-pub(crate) use redactor::REDACTED;
 pub use redactor::Redactor;

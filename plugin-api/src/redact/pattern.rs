@@ -1,34 +1,34 @@
-//! One form of a secret, and the search for it.
+//! One encoded form of a secret, and the search for it.
 
 use std::ops::Range;
 
 use super::spelling::Unit;
 
-/// A shorter secret is not hidden: that would hide half of a message, and keep nothing secret.
+/// The minimum length of a secret. A shorter one would match many harmless words.
 const SHORTEST: usize = 6;
 
-/// Of a secret, at least this much must be left for the search.
+/// The minimum number of compared characters of a secret.
 const SHORTEST_FOLDED: usize = 4;
 
-/// What the search ignores, beside white space: the odd characters of both alphabets of Base64, and what URLs make of
-/// backslashes.
+/// The characters that the search ignores, apart from white space: the non-alphanumeric characters of both Base64
+/// alphabets, and the slash and the backslash, which URLs interchange.
 const IGNORED: &[u8] = b"+-=/_\\";
 
-/// The beginning or end of a secret is hidden from this length on, wherever it stands; of a shorter secret, half.
+/// A beginning or end of a secret of this length is replaced anywhere in a text; of a shorter secret, half of it.
 const LONGEST_PART: usize = 12;
 
-/// One form of a secret.
+/// One encoded form of a secret.
 #[derive(Debug)]
 pub(super) struct Pattern {
     forward: Word,
     backward: Word,
-    /// How many characters that the search ignores stand before and after it.
+    /// The numbers of ignored characters at its start and at its end.
     ignored: (usize, usize),
-    /// Whether the characters next to it hold some of its bits, in Base64.
+    /// True if the character before or after it holds some of its bits, in Base64.
     shares: (bool, bool),
 }
 
-/// What is searched: the units that count, as indices, and their folded bytes.
+/// The searched text: the indices of the compared units, and their folded bytes.
 #[derive(Debug)]
 pub(super) struct Stream<'a> {
     units: &'a [Unit],
@@ -36,7 +36,7 @@ pub(super) struct Stream<'a> {
 }
 
 impl Pattern {
-    /// The secret itself. `None` if it is too short to be hidden.
+    /// Returns the secret itself; `None` if it is too short.
     pub(super) fn text(secret: &[u8]) -> Option<Self> {
         let is_ignored = |byte: &&u8| fold(**byte).is_none();
         let before = secret.iter().take_while(is_ignored).count();
@@ -44,13 +44,13 @@ impl Pattern {
         Self::new(secret.to_vec(), (before, after), (false, false)).filter(|_| secret.len() >= SHORTEST)
     }
 
-    /// The hexadecimal form.
+    /// Returns the hexadecimal form.
     pub(super) fn hex(secret: &[u8]) -> Option<Self> {
         let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         Self::new(text.into_bytes(), (0, 0), (false, false)).filter(|_| secret.len() >= SHORTEST)
     }
 
-    /// What Base64 makes of it behind so many other bytes: the characters that hold no bit of its neighbours.
+    /// Returns the Base64 form after `behind` other bytes: the characters that hold only bits of the secret.
     pub(super) fn base64(secret: &[u8], behind: usize) -> Option<Self> {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let (begin, end) = (behind * 8, (behind + secret.len()) * 8);
@@ -71,8 +71,8 @@ impl Pattern {
         Some(Self { forward, backward: Word::new(folded), ignored, shares })
     }
 
-    /// Where it stands, in the bytes of the text: whole; its beginning or end, if that is long; and if the text begins or
-    /// ends within it, what is left of it.
+    /// Finds the pattern, as ranges of the text: the whole, a long beginning or end, and a truncated one at the edges
+    /// of the text.
     pub(super) fn find(&self, stream: &Stream<'_>, found: &mut Vec<Range<usize>>) {
         let length = stream.kept.len();
         let bytes = || stream.kept.iter().map(|(_, byte)| *byte);
@@ -81,7 +81,7 @@ impl Pattern {
         found.extend(mirrored.map(|run| self.source(stream, run)));
     }
 
-    /// The bytes of the text behind a run in the stream.
+    /// Returns the range of the text for a range of the stream.
     fn source(&self, stream: &Stream<'_>, run: Range<usize>) -> Range<usize> {
         let Range { mut start, mut end } = run;
         let is_whole = run.len() == self.forward.bytes.len();
@@ -98,7 +98,7 @@ impl Pattern {
             first -= (1..=self.ignored.0).take_while(|back| first >= *back && is_padding(first - back)).count();
             last += (1..=self.ignored.1).take_while(|next| is_padding(last + next)).count();
         } else if end == stream.kept.len() {
-            // What follows is ignored, or an escape that was cut.
+            // The rest is ignored, or it is a truncated escape.
             return stream.units[first].source.start..usize::MAX;
         }
         stream.units[first].source.start..stream.units[last].source.end
@@ -112,7 +112,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// What the search compares of a byte; `None` if it ignores it.
+/// Returns the compared form of a byte; `None` if the search ignores the byte.
 fn fold(byte: u8) -> Option<u8> {
     match byte {
         _ if IGNORED.contains(&byte) => None,
@@ -121,16 +121,16 @@ fn fold(byte: u8) -> Option<u8> {
     }
 }
 
-/// Whether a folded byte can be a character of Base64.
+/// Returns true if a folded byte can be a character of Base64.
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-/// A word to search for, as Knuth, Morris and Pratt do.
+/// A word, with the failure table of the Knuth-Morris-Pratt search.
 #[derive(Debug)]
 struct Word {
     bytes: Vec<u8>,
-    /// For each length, the longest shorter beginning of the word that the beginning of this length ends with.
+    /// For each prefix of the word, the length of its longest proper prefix that is also its suffix.
     borders: Vec<usize>,
 }
 
@@ -144,7 +144,7 @@ impl Word {
         word
     }
 
-    /// How much of the word ends with this byte, if so much of it stood before it.
+    /// Returns the length of the matched prefix after this byte, given the length before it.
     fn next(&self, mut length: usize, byte: u8) -> usize {
         while length == self.bytes.len() || (length > 0 && self.bytes[length] != byte) {
             length = self.borders[length];
@@ -152,7 +152,7 @@ impl Word {
         if self.bytes[length] == byte { length + 1 } else { 0 }
     }
 
-    /// Where the word stands, or a long beginning of it; at the end of the bytes, also a shorter one.
+    /// Finds the word and its long prefixes; at the end of the bytes, also a shorter prefix.
     fn runs(&self, bytes: impl Iterator<Item = u8>) -> Vec<Range<usize>> {
         let whole = self.bytes.len();
         let part = whole.div_ceil(2).clamp(SHORTEST, LONGEST_PART).min(whole);
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_found_whole_and_in_part() {
+    fn a_word_and_its_long_prefixes_are_found() {
         let runs = |word: &str, text: &str| Word::new(word.as_bytes().to_vec()).runs(text.bytes());
         assert_eq!(runs("abcabd", "xabcabcabdabcabd"), [4..10, 10..16]);
         assert_eq!(runs("aaaaaa", "aaaaaaaa"), [0..6, 1..7, 2..8]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_cut_to_the_secret_s_own_characters() {
+    fn the_base64_form_has_only_characters_of_the_secret() {
         let text = |behind| String::from_utf8(Pattern::base64(b"hunter2", behind).unwrap().forward.bytes).unwrap();
         // `hunter2`, `:hunter2` and `b:hunter2`: aHVudGVyMg==, Omh1bnRlcjI= and YjpodW50ZXIy.
         assert_eq!([text(0), text(1), text(2)], ["ahvudgvym", "h1bnrlcj", "odw50zxiy"].map(str::to_owned));

@@ -1,4 +1,4 @@
-//! What keeps the secrets of a request or a call out of everything that is said.
+//! Replaces the secrets of a request or a call in messages.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,23 +6,20 @@ use std::sync::{Arc, OnceLock};
 
 use super::pattern::{Pattern, Stream};
 use super::spelling::{decode, literal};
-use crate::Secret;
+use crate::secret::{REDACTED, Secret};
 
-/// What stands in the place of a secret.
-pub(crate) const REDACTED: &str = "<redacted>";
-
-/// How often one encoding may be wrapped in another.
+/// The maximum nesting of encodings.
 const MAX_LAYERS: usize = 3;
 
-/// How keys of OpenAI and tokens of Databricks and of OAuth begin, and how much has to follow.
+/// The prefixes of OpenAI keys, Databricks tokens and OAuth tokens, each with the minimum length of the rest.
 const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 
 /// Removes a set of secrets from text.
 ///
-/// A secret is removed if it has at least six bytes, and at least four that are neither white space nor one of `+-=/_\`. Of a
-/// secret that is repeated in part, its beginning and its end are removed: twelve characters or more (of a secret of less
-/// than 24, half of it, six at least), and at the edge of a text, where a sender may have cut it, six. Words that look
-/// like keys of OpenAI (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed too.
+/// A secret is removed if it has at least six bytes, of which at least four are neither white space nor one of
+/// `+-=/_\`. If only its beginning or its end is repeated, that part is removed if it has at least twelve characters,
+/// or half of a secret of fewer than 24, but at least six. At the edge of a text six are enough: the text may be
+/// truncated. Words that look like OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Redactor, Secret};
@@ -32,23 +29,23 @@ const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 /// assert_eq!(redactor.hide(r#"{"given":"pass\/word\u002b1"}"#), r#"{"given":"<redacted>"}"#);
 /// ```
 #[derive(Clone, Default)]
-pub struct Redactor(Arc<Secrets>);
+pub struct Redactor(Arc<SecretSet>);
 
 #[derive(Default)]
-struct Secrets {
+struct SecretSet {
     secrets: Vec<Secret>,
-    /// Made for the first text: most calls say nothing that needs it.
+    /// Built for the first text: most calls need no redaction.
     patterns: OnceLock<Vec<Pattern>>,
 }
 
 impl Redactor {
-    /// Removes these secrets.
+    /// Returns a redactor of these secrets.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(Arc::new(Secrets { secrets: secrets.into_iter().collect(), patterns: OnceLock::new() }))
+        Self(Arc::new(SecretSet { secrets: secrets.into_iter().collect(), patterns: OnceLock::new() }))
     }
 
-    /// Returns the text with `<redacted>` in the place of each secret. A text that is to be cut is redacted first: of a
-    /// secret that crosses the cut too little may be left to be found.
+    /// Returns the text with each secret replaced by `<redacted>`. Redact a text before truncating it: the rest of a
+    /// truncated secret may be too short to be found.
     pub fn hide(&self, text: &str) -> String {
         let mut found = keys(text);
         let patterns = self.0.patterns.get_or_init(|| patterns(&self.0.secrets));
@@ -76,7 +73,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The forms of the secrets: each as it is, as it is when its own escapes are decoded, in Base64 and in hexadecimal.
+/// Returns the forms of the secrets: each unchanged, with its own escapes decoded, in Base64 and in hexadecimal.
 fn patterns(secrets: &[Secret]) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for secret in secrets {
@@ -93,42 +90,42 @@ fn patterns(secrets: &[Secret]) -> Vec<Pattern> {
     patterns
 }
 
-/// Where something looks like a key, though whose it is is not known.
+/// Finds words that look like keys or tokens, whatever the secrets are.
 fn keys(text: &str) -> Vec<Range<usize>> {
     let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
     let mut found = Vec::new();
-    for (beginning, least) in KEYS {
-        let mut looked_at = 0;
-        for (start, _) in text.match_indices(beginning) {
-            if start < looked_at || text[..start].ends_with(char::is_alphanumeric) {
+    for (prefix, min_rest) in KEYS {
+        let mut searched = 0;
+        for (start, _) in text.match_indices(prefix) {
+            if start < searched || text[..start].ends_with(char::is_alphanumeric) {
                 continue;
             }
             let key = &text[start..];
             let key = &key[..key.find(|each| !is_key(each)).unwrap_or(key.len())];
-            looked_at = start + key.len();
-            if key.len() >= beginning.len() + least {
-                found.push(start..looked_at);
+            searched = start + key.len();
+            if key.len() >= prefix.len() + min_rest {
+                found.push(start..searched);
             }
         }
     }
     found
 }
 
-/// The text with each of these places replaced; places that overlap are one.
-fn replace(text: &str, mut places: Vec<Range<usize>>) -> String {
-    places.sort_unstable_by_key(|place| place.start);
-    let mut shown = String::with_capacity(text.len());
+/// Returns the text with these ranges replaced. Overlapping ranges count as one.
+fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut redacted = String::with_capacity(text.len());
     let mut rest = 0;
-    let mut places = places.into_iter().peekable();
-    while let Some(Range { start, mut end }) = places.next() {
-        while let Some(next) = places.next_if(|next| next.start < end) {
+    let mut ranges = ranges.into_iter().peekable();
+    while let Some(Range { start, mut end }) = ranges.next() {
+        while let Some(next) = ranges.next_if(|next| next.start < end) {
             end = end.max(next.end);
         }
-        shown.push_str(&text[rest..text.floor_char_boundary(start).max(rest)]);
-        shown.push_str(REDACTED);
+        redacted.push_str(&text[rest..text.floor_char_boundary(start).max(rest)]);
+        redacted.push_str(REDACTED);
         rest = text.ceil_char_boundary(end);
     }
-    shown + &text[rest..]
+    redacted + &text[rest..]
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! Text as decoded bytes, each with the place in the text that it comes from.
+//! Decodes text to bytes, each with its range in the text.
 
 use std::ops::Range;
 
-/// A decoded byte, and the bytes of the text that spell it.
+/// A decoded byte, and the range of the text that encodes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unit {
     pub(super) byte: u8,
     pub(super) source: Range<usize>,
 }
 
-/// Returns the text as it is, byte by byte.
+/// Returns the bytes of the text, not decoded.
 pub(super) fn literal(text: &str) -> Vec<Unit> {
     text.bytes().enumerate().map(|(index, byte)| Unit { byte, source: index..index + 1 }).collect()
 }
 
-/// Decodes every escape once: percent-encoding, the escapes of JSON, and the entities of HTML. An escape that the end of
-/// the text cuts is left out. Returns `None` if there is none.
+/// Decodes every escape once: percent-encoding, JSON escapes, and HTML entities. Omits a truncated escape at the end
+/// of the text. Returns `None` if the text has no escape.
 pub(super) fn decode(units: &[Unit]) -> Option<Vec<Unit>> {
     if !units.iter().any(|unit| matches!(unit.byte, b'%' | b'\\' | b'&' | b'/')) {
         return None;
@@ -47,18 +47,18 @@ pub(super) fn decode(units: &[Unit]) -> Option<Vec<Unit>> {
     is_changed.then_some(decoded)
 }
 
-/// What begins at a place.
+/// The escape at the start of some bytes.
 enum Escape {
-    /// A byte, spelled by so many.
+    /// A byte, and the length of its escape.
     Byte(u8, usize),
-    /// A character, spelled by so many bytes.
+    /// A character, and the length of its escape.
     Char(char, usize),
-    /// The beginning of an escape, at the end of the text.
+    /// A truncated escape, at the end of the text.
     Cut,
     None,
 }
 
-/// The longest escape that a text can end in without ending it: `\ud83d\ude0`.
+/// The maximum length of a truncated escape: `\ud83d\ude0`.
 const LONGEST_CUT: usize = 11;
 
 fn escape(bytes: &[u8]) -> Escape {
@@ -66,7 +66,7 @@ fn escape(bytes: &[u8]) -> Escape {
         [b'%', b'u' | b'U', rest @ ..] => hex(rest, 4).and_then(char::from_u32).map(|char| Escape::Char(char, 6)),
         [b'%', rest @ ..] => hex(rest, 2).and_then(|byte| u8::try_from(byte).ok()).map(|byte| Escape::Byte(byte, 3)),
         [b'\\', rest @ ..] => backslash(rest),
-        // Where a URL is read, a backslash becomes a slash.
+        // A URL parser turns a backslash into a slash.
         [b'/', b'u', rest @ ..] => {
             return hex(rest, 4).and_then(char::from_u32).map_or(Escape::None, |char| Escape::Char(char, 6));
         }
@@ -81,7 +81,7 @@ fn escape(bytes: &[u8]) -> Escape {
     }
 }
 
-/// The number that so many hexadecimal digits spell.
+/// Parses this number of hexadecimal digits.
 fn hex(bytes: &[u8], digits: usize) -> Option<u32> {
     let digits = bytes.get(..digits)?;
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
@@ -112,7 +112,7 @@ fn backslash(rest: &[u8]) -> Option<Escape> {
     })
 }
 
-/// An entity of HTML. Browsers do without the semicolon of a number.
+/// Decodes an HTML entity. Browsers accept a numeric entity without its semicolon.
 fn entity(rest: &[u8]) -> Option<Escape> {
     let (char, length) = match rest {
         [b'#', b'x' | b'X', number @ ..] => number_of(number, 16).map(|(char, length)| (char, 2 + length))?,
@@ -130,7 +130,7 @@ fn entity(rest: &[u8]) -> Option<Escape> {
     Some(Escape::Char(char, 1 + length + close))
 }
 
-/// The character that a number of any length stands for, and the number's length.
+/// Parses a number of any length. Returns its character and its length.
 fn number_of(bytes: &[u8], radix: u32) -> Option<(char, usize)> {
     let digits = bytes.iter().map_while(|byte| char::from(*byte).to_digit(radix));
     let (mut number, mut length) = (0_u32, 0);
@@ -140,10 +140,10 @@ fn number_of(bytes: &[u8], radix: u32) -> Option<(char, usize)> {
     if length == 0 { None } else { Some((char::from_u32(number)?, length)) }
 }
 
-/// The longest name of an entity that is known.
+/// The maximum length of a known entity's name.
 const NAME: usize = 8;
 
-/// The entities of ASCII's punctuation, in HTML 5.
+/// The HTML 5 entities of ASCII punctuation.
 const PUNCTUATION: [(&str, char); 43] = [
     ("Hat", '^'),
     ("NewLine", '\n'),
@@ -190,7 +190,7 @@ const PUNCTUATION: [(&str, char); 43] = [
     ("verbar", '|'),
 ];
 
-/// The entities of Latin-1, from U+00A0 on.
+/// The HTML entities of Latin-1, from U+00A0 on.
 const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
                      sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc \
                      Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve \
@@ -232,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_knows_its_place() {
+    fn a_decoded_byte_has_the_range_of_its_escape() {
         let units = decode(&literal("a%2Fb")).unwrap();
         assert_eq!(units.into_iter().map(|unit| unit.source).collect::<Vec<_>>(), [0..1, 1..4, 4..5]);
     }
 
     #[test]
-    fn an_escape_that_is_cut_is_left_out() {
+    fn a_truncated_escape_is_omitted() {
         for cut in ["%", "%2", "\\", "\\u", "\\u00e", "\\ud83d\\ud", "&", "&am", "&#x"] {
             assert_eq!(text(&decode(&literal(&format!("token{cut}"))).unwrap()), "token", "{cut}");
         }

@@ -188,7 +188,7 @@ fn nobody_else_s_plugin_is_loaded() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let ran = mlflow_deploy("list-endpoints -t echo").plugin_dir(folder.path()).run();
     assert_eq!(ran.code, 3);
-    assert!(ran.stderr.contains("everybody can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
+    assert!(ran.stderr.contains("every user can change it") && ran.stderr.contains("chmod o-w"), "{ran:?}");
 }
 
 #[test]

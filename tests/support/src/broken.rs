@@ -51,7 +51,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             plugin.saying("target", json!("x86_64-unknown-linux-musl")),
             "built for x86_64-unknown-linux-musl",
         ),
-        ("world-writable", elf.clone(), "not trusted, for everybody can change it"),
+        ("world-writable", elf.clone(), "not trusted: every user can change it"),
     ];
     let mut made: Vec<_> = files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect();
 

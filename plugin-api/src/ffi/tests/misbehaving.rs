@@ -6,7 +6,7 @@ use std::ptr::null;
 
 use super::probe;
 use crate::args::{Predict, PredictStream};
-use crate::call::Level;
+use crate::event::Level;
 use crate::ffi::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
 use crate::ffi::{RemoteClient, RemotePlugin, TableError, table_of};
 use crate::testing::Events;

@@ -7,7 +7,7 @@ use super::probe::{
     start_and_drop, stream, until,
 };
 use crate::args::*;
-use crate::call::Level;
+use crate::event::Level;
 use crate::ffi::RemoteClient;
 use crate::manifest::{Manifest, Panic, TARGET};
 use crate::testing::{self, natively};

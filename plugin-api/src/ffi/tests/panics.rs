@@ -3,7 +3,7 @@
 use super::probe::{drop_while_waiting, open, predict, start, stream, until};
 use crate::ErrorCode;
 use crate::args::ListEndpoints;
-use crate::call::Level;
+use crate::event::Level;
 
 fn is_panic(error: &crate::Error, message: &str) {
     assert_eq!(error.code(), &ErrorCode::PLUGIN_PANICKED);

@@ -1,4 +1,4 @@
-//! The spellings, one by one; `plugins/http-support` and `tests/e2e` run them in every place where a server says something.
+//! Tests of each encoding. `plugins/http-support` and `tests/e2e` test them in every part of a server's response.
 
 use super::*;
 
@@ -9,10 +9,10 @@ fn redactor(secrets: &[&str]) -> Redactor {
 const SECRET: &str = "S3cr3tT0k3nQw/ErTy+abé&\"cdef==";
 
 #[test]
-fn every_spelling_of_a_secret_is_hidden_whole() {
+fn every_encoding_of_a_secret_is_replaced() {
     for said in [
         SECRET,
-        // Percent-encoding: upper and lower case, in part, of every byte, twice, three times, as a form.
+        // Percent-encoding: upper and lower case, partial, of every byte, twice, three times, as a form.
         "S3cr3tT0k3nQw%2FErTy%2Bab%C3%A9%26%22cdef%3D%3D",
         "S3cr3tT0k3nQw%2fErTy%2bab%c3%a9%26%22cdef%3d%3d",
         "S3cr3tT0k3nQw/ErTy+ab%C3%A9&%22cdef%3D=",
@@ -33,24 +33,24 @@ fn every_spelling_of_a_secret_is_hidden_whole() {
         "S3cr3tT0k3nQw&#0000047;ErTy&#x00002b;ab&#0233;&#038;&#034;cdef&#0061;&#061;",
         "S3cr3tT0k3nQw&amp;#47;ErTy&amp;plus;ab&amp;eacute;&amp;amp;&amp;quot;cdef==",
         "S3cr3tT0k3nQw&#47ErTy&#43ab&#233&#38&#34cdef&#61&#61",
-        // One in the other.
+        // Nested encodings.
         r"S3cr3tT0k3nQw\u00252FErTy&#37;2Bab\u0026eacute;%26amp%3B%5Cu0022cdef%3D%3D",
-        // Base64: padded, unpadded, URL-safe, behind one and two bytes, wrapped, escaped; and hexadecimal.
+        // Base64: padded, unpadded, URL-safe, after one and two bytes, wrapped, escaped; and hexadecimal.
         "UzNjcjN0VDBrM25Rdy9FclR5K2Fiw6kmImNkZWY9PQ==",
         "UzNjcjN0VDBrM25Rdy9FclR5K2Fiw6kmImNkZWY9PQ",
         "UzNjcjN0VDBr\r\nM25Rdy9FclR5K2Fiw6kmImNkZWY9PQ%3D%3D",
         "53336372337454306b336e51772f457254792b6162c3a92622636465663d3d",
         "53336372337454306B336E51772F457254792B6162C3A92622636465663D3D",
-        // What a URL makes of backslashes.
+        // Backslashes in a URL.
         "S3cr3tT0k3nQw/u002FErTy/u002Bab/u00E9/u0026/u0022cdef==",
-        // In another case, as in the name of a host, and wrapped.
+        // In lower case, as in a host name, and wrapped.
         "s3cr3tt0k3nqw/erty+abé&\"cdef==",
         "S3cr3tT0\nk3nQw/Er\nTy+abé&\"\ncdef==",
         r#"S3cr3tT0\nk3nQw/Er\nTy+abé&\"\ncdef=="#,
     ] {
         assert_eq!(redactor(&[SECRET]).hide(&format!("no: {said}!")), "no: <redacted>!", "{said}");
     }
-    // `x:` and `xy:` before it, and `!` after it: only characters that hold no bit of it are left.
+    // After `x:` and `xy:`, and before `!`: only characters without bits of the secret remain.
     let secret = redactor(&["hunter2hunter2"]);
     for (said, shown) in
         [("eDpodW50ZXIyaHVudGVyMiE=", "eDpo"), ("eHk6aHVudGVyMmh1bnRlcjIh", "eHk6"), ("OiBodW50ZXIyaHVudGVyMg", "OiBo")]
@@ -61,7 +61,7 @@ fn every_spelling_of_a_secret_is_hidden_whole() {
 }
 
 #[test]
-fn a_secret_that_looks_like_an_escape_is_known_by_either_form() {
+fn a_secret_that_looks_like_an_escape_is_found_in_both_forms() {
     let secret = redactor(&["a%2Fb%2Fc-token"]);
     for said in ["a%2Fb%2Fc-token", "a/b/c-token", "a%252Fb%252Fc-token", r"a%2Fb\/c-token"] {
         assert_eq!(secret.hide(said), REDACTED, "{said}");
@@ -69,7 +69,7 @@ fn a_secret_that_looks_like_an_escape_is_known_by_either_form() {
 }
 
 #[test]
-fn the_beginning_and_the_end_of_a_secret_are_hidden_too() {
+fn a_long_beginning_or_end_of_a_secret_is_replaced() {
     let token = redactor(&["tokn0123456789"]);
     for (said, shown) in [
         ("bad tokn0123456789 tokn01234", "bad <redacted> <redacted>"),
@@ -90,13 +90,13 @@ fn the_beginning_and_the_end_of_a_secret_are_hidden_too() {
 }
 
 #[test]
-fn a_secret_within_another_leaves_nothing_of_it() {
+fn a_secret_that_contains_another_is_replaced_whole() {
     assert_eq!(redactor(&["abcdef", "abcdef-ghijkl"]).hide("abcdef-ghijkl, abcdef"), "<redacted>, <redacted>");
     assert_eq!(redactor(&["X-abc0123", "abc0123456789"]).hide("X-abc0123456789!"), "<redacted>!");
 }
 
 #[test]
-fn what_is_no_secret_is_left() {
+fn other_text_is_unchanged() {
     let none = redactor(&["12345", "--------", "a-b"]);
     for said in ["12345", "--------", "a-b", "100% & \\ more", "disk-abcdefghijk", "a task-force, sk-1", "sk-", ""] {
         assert_eq!(none.hide(said), said);
@@ -104,14 +104,14 @@ fn what_is_no_secret_is_left() {
 }
 
 #[test]
-fn what_looks_like_a_key_is_hidden() {
+fn words_that_look_like_keys_are_replaced() {
     let hidden = redactor(&[]).hide("key sk-proj-ab12***xyz, token=dapi0123456789 eyJhbGciOi.eyJzdWIi.x!");
     assert_eq!(hidden, "key <redacted>, token=<redacted> <redacted>!");
 }
 
-/// A search that is not linear in the text would not come to an end here.
+/// A search that is not linear in the text would not end here.
 #[test]
-fn a_long_text_is_no_trouble() {
+fn a_long_text_is_searched_in_linear_time() {
     let secrets = redactor(&["t0k3n-".repeat(1000).as_str(), SECRET]);
     for text in ["t0k3n-", "t0k3n!", "%", "%25", "\\", "\\\\", "&#0", "&amp;", "&", "S3cr3t", "eyJ", "x eyJ."] {
         let hidden = secrets.hide(&text.repeat(if cfg!(miri) { 20 } else { 50_000 }));

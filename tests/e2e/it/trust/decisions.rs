@@ -18,7 +18,7 @@ fn everybody_s(path: &Path) {
 
 #[track_caller]
 fn assert_refused(ran: &Ran, code: i32, path: &Path) {
-    let fix = format!("not trusted, for everybody can change it: `{}` has mode ", path.display());
+    let fix = format!("not trusted: every user can change it: `{}` has mode ", path.display());
     let shell = format!("`chmod o-w {}`", path.display());
     assert!(ran.code == code && ran.stderr.contains(&fix) && ran.stderr.contains(&shell), "{ran:?}");
 }

@@ -59,7 +59,7 @@ fn a_link_is_followed_where_nobody_else_could_have_made_it() {
     assert_eq!(ask(&links).code, 0);
     symlink(&real, open.join("plugins")).unwrap();
     let by_link = ask(&open.join("plugins"));
-    let reason = format!("not trusted, for everybody can change it: `{}` has mode 777: `chmod o-w", open.display());
+    let reason = format!("not trusted: every user can change it: `{}` has mode 777: `chmod o-w", open.display());
     assert!(by_link.code == 3 && by_link.stderr.contains(&reason), "{by_link:?}");
     fs::remove_file(links.join("echo.so")).unwrap();
     symlink(real.join("echo.so"), open.join("echo.so")).unwrap();
