@@ -77,7 +77,7 @@ fn a_broken_mlmodel_is_refused() {
             (
                 "17 MiB",
                 &|folder| fs::write(folder.join("MLmodel"), vec![b' '; 17 << 20]).unwrap(),
-                "longer than 16 MiB",
+                "larger than 16 MiB",
             ),
             ("a bomb", &|folder| fs::write(folder.join("MLmodel"), &bomb).unwrap(), "MLmodel"),
             ("deep", &|folder| fs::write(folder.join("MLmodel"), "[".repeat(1 << 20)).unwrap(), "MLmodel"),
