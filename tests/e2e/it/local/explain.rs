@@ -197,13 +197,13 @@ fn what_cannot_be_explained_is_said_with_what_can() {
     machine.create("cols", &iris());
     machine.create("tensor", &sample("onnx_iris_tensor"));
     for (arguments, input, said) in [
-        ("--name cols", FLOWERS, "the model has no input example: give rows as the config `background`"),
+        ("--name cols", FLOWERS, "the model has no input example; set the config `background` to rows"),
         ("--name cols -C background=/no/such.json", FLOWERS, "failed to read the background `/no/such.json`"),
         ("--name cols -C background:={\"inputs\":[[1]]}", FLOWERS, "failed to read the background: "),
         (
             "--name tensor -C output=logits",
             r#"{"inputs": [[1, 2, 3, 4]]}"#,
-            "`label` (numbers), `probabilities` (fractions)",
+            "`label` (integers or booleans), `probabilities` (floats)",
         ),
         ("--name tensor -C nsamples=5", r#"{"inputs": [[1, 2, 3, 4]]}"#, "nsamples"),
         ("--name tensor -C permutations=0", r#"{"inputs": [[1, 2, 3, 4]]}"#, "a whole number from 1"),
