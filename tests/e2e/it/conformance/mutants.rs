@@ -113,6 +113,6 @@ fn what_works_and_is_not_declared_is_a_warning() {
     let file = folder.path().join("undeclared.so");
     fs::write(&file, honest.saying("operations", json!(["predict", "invoke"]))).unwrap();
     let report = check(&file, CONFIG, &["--seed", "1", "--only", "operations-explain", "operations-predict"]);
-    let expected = [("operations-explain", "warn", "it works, and the manifest does not name it")];
+    let expected = [("operations-explain", "warn", "the operation works, but the manifest does not declare it")];
     assert_eq!((report.code, report.bad()), (0, expected.to_vec()));
 }
