@@ -119,7 +119,7 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 /// Panics if the folder is not writable or the C code does not compile.
 pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let sources = [
-        ("crash", "int *volatile nowhere; __attribute__((constructor)) static void run(void) { *nowhere = 1; }\n"),
+        ("crash", "int *volatile null; __attribute__((constructor)) static void run(void) { *null = 1; }\n"),
         ("hang", "int pause(void); __attribute__((constructor)) static void run(void) { for (;;) pause(); }\n"),
     ];
     let make = |(name, text)| {

@@ -47,13 +47,13 @@ const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
 #[derive(Debug)]
 pub struct Aimock {
-    server: Server,
+    server: PeerProcess,
 }
 
 impl Aimock {
     /// Starts aimock, in about a quarter of a second.
     pub fn start() -> Self {
-        let server = Server::start("aimock", |_| {
+        let server = PeerProcess::start("aimock", |_| {
             let mut node = leashed("node");
             node.arg(installed("node_modules/@copilotkit/aimock/dist/cli.js"))
                 .args(["--port", "0", "--strict", "--validate-on-load", "--fixtures"])
@@ -74,7 +74,7 @@ impl Aimock {
 /// endpoints of `tests/peers/gateway.yaml`: `chat`, `embeddings`, `chat-limited` and `chat-locked`.
 #[derive(Debug)]
 pub struct Gateway {
-    server: Server,
+    server: PeerProcess,
     upstream: Aimock,
 }
 
@@ -82,7 +82,7 @@ impl Gateway {
     /// Starts the gateway, in about two seconds.
     pub fn start() -> Self {
         let upstream = Aimock::start();
-        let server = Server::start("gateway", |folder| {
+        let server = PeerProcess::start("gateway", |folder| {
             let template = fs::read_to_string(source("gateway.yaml")).expect("the gateway's configuration is readable");
             let config = folder.join("gateway.yaml");
             fs::write(&config, template.replace("UPSTREAM_URL", upstream.url())).expect("the folder is writable");
@@ -112,7 +112,7 @@ impl Gateway {
 /// endpoints that `tests/peers/endpoints.py` creates: `chat`, `embeddings` and `chat-locked`.
 #[derive(Debug)]
 pub struct TrackingServer {
-    server: Server,
+    server: PeerProcess,
     upstream: Aimock,
 }
 
@@ -129,7 +129,7 @@ impl TrackingServer {
 
     fn start_app(name: &str, app: &[&str]) -> Self {
         let upstream = Aimock::start();
-        let server = Server::start(name, |folder| {
+        let server = PeerProcess::start(name, |folder| {
             for database in ["tracking.db", "basic_auth.db"] {
                 fs::copy(installed("databases").join(database), folder.join(database))
                     .expect("the databases are installed and can be copied");
@@ -185,13 +185,13 @@ impl TrackingServer {
 /// MLflow's scoring server, as `mlflow models serve` starts it.
 #[derive(Debug)]
 pub struct ScoringServer {
-    server: Server,
+    server: PeerProcess,
 }
 
 impl ScoringServer {
     /// Serves a model, in about five seconds.
     pub fn start(model: &Path) -> Self {
-        let server = Server::start("scoring", |folder| {
+        let server = PeerProcess::start("scoring", |folder| {
             let mut python = python(folder);
             python.args(UVICORN).arg("mlflow.pyfunc.scoring_server.app:app").env("__pyfunc_model_path__", model);
             python
@@ -235,13 +235,13 @@ pub fn python_folder() -> PathBuf {
 
 /// A running server: its supervising shell, and the folder of its log and files.
 #[derive(Debug)]
-struct Server {
+struct PeerProcess {
     url: String,
     leash: Child,
     folder: TempDir,
 }
 
-impl Server {
+impl PeerProcess {
     /// Runs the command that `prepare` returns, in a new folder, and waits until it prints its address.
     fn start(name: &str, prepare: impl FnOnce(&Path) -> Command) -> Self {
         install();
@@ -281,7 +281,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         self.folder.disable_cleanup(thread::panicking());
         // Closing the pipe kills the server. The wait makes sure that its port is free and its folder unused.

@@ -56,7 +56,7 @@ impl Server {
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut queue: Vec<_> = answers.into_iter().collect();
         queue.reverse();
-        Self::listen(State { queue, ..State::default() }, None)
+        Self::listen(ServerState { queue, ..ServerState::default() }, None)
     }
 
     /// Starts a server that computes each response from its request, on many threads in parallel.
@@ -64,10 +64,10 @@ impl Server {
     /// # Panics
     /// Panics if no port on 127.0.0.1 is free.
     pub fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::listen(State::default(), Some(Box::new(answer)))
+        Self::listen(ServerState::default(), Some(Box::new(answer)))
     }
 
-    fn listen(state: State, handler: Option<Handler>) -> Self {
+    fn listen(state: ServerState, handler: Option<Handler>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on 127.0.0.1 is free");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared { state: Mutex::new(state), stopped: Condvar::new(), handler });
@@ -120,7 +120,7 @@ impl Drop for Server {
 type Handler = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     stopped: Condvar,
     handler: Option<Handler>,
 }
@@ -132,7 +132,7 @@ impl fmt::Debug for Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ServerState {
     /// The remaining responses, last first.
     queue: Vec<Answer>,
     routes: Vec<(String, Answer)>,
@@ -142,7 +142,7 @@ struct State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -105,7 +105,12 @@ fn starts_no_thread(harness: &Bench) -> Result<(), Mark> {
     let before = process::threads()?;
     start_unlogged(harness)?;
     let after = process::threads()?;
-    ensure!(after.len() <= before.len(), "there are more than the {} threads of before: {after:?}", before.len());
+    ensure!(
+        after.len() <= before.len(),
+        "the number of threads grew from {} to {}: {after:?}",
+        before.len(),
+        after.len()
+    );
     Ok(())
 }
 

@@ -130,7 +130,7 @@ fn instances(harness: &Bench) -> Result<(), Mark> {
     for _ in 0..MANY {
         let driver = Driver::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))?;
         if !driver.has(Slot::Shutdown) {
-            return Err(Mark::skip("there is no `shutdown`"));
+            return Err(Mark::skip("the plugin has no `shutdown`"));
         }
         let client = driver.fresh_id();
         let opened: Answer = harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?;

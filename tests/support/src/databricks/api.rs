@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::databricks::api_error::{ApiError, ApiResult};
-use crate::databricks::state::State;
+use crate::databricks::state::WorkspaceState;
 use crate::databricks::tokens::discovery;
 use crate::databricks::{endpoints, invocations};
 use crate::server::Request;
 
-pub(super) fn answer(state: &mut State, request: &Request) -> Answer {
+pub(super) fn answer(state: &mut WorkspaceState, request: &Request) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
     if path == "/oidc/v1/token" && request.method == "POST" {
         return state.tokens.issue(request);

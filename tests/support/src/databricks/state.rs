@@ -5,7 +5,7 @@ use crate::databricks::tokens::Tokens;
 
 /// The state of the workspace.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct WorkspaceState {
     pub(super) endpoints: Endpoints,
     pub(super) tokens: Tokens,
 }

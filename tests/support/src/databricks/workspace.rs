@@ -3,20 +3,20 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::databricks::api;
-use crate::databricks::state::State;
+use crate::databricks::state::WorkspaceState;
 use crate::server::{Request, Server};
 
 /// A running workspace. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Databricks {
     server: Server,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<WorkspaceState>>,
 }
 
 impl Databricks {
     /// Starts an empty workspace.
     pub fn start() -> Self {
-        let state = Arc::<Mutex<State>>::default();
+        let state = Arc::<Mutex<WorkspaceState>>::default();
         let server = Server::answering({
             let state = Arc::clone(&state);
             move |request| api::answer(&mut lock(&state), request)
@@ -50,6 +50,6 @@ impl Databricks {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<WorkspaceState>) -> MutexGuard<'_, WorkspaceState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
