@@ -61,8 +61,8 @@ impl Bench {
     }
 
     /// Returns a unique name.
-    pub(crate) fn name(&self, what: &str) -> String {
-        format!("conformance-{what}-{:x}-{:x}", self.job.seed, std::process::id())
+    pub(crate) fn name(&self, kind: &str) -> String {
+        format!("conformance-{kind}-{:x}-{:x}", self.job.seed, std::process::id())
     }
 
     /// Returns the timeout of a reply.

@@ -1,5 +1,5 @@
-//! Fuzz tests of the parsers of untrusted input. A parser may return an error for any bytes. A panic, a crash, a hang or
-//! an inconsistent result is a bug.
+//! Fuzz tests of the parsers of untrusted input. A parser may return an error for any bytes. A panic, a crash, a hang
+//! or an inconsistent result is a bug.
 //!
 //! `corpus/NAME/` holds the seeds of the reader `NAME`: valid inputs, and inputs that it rejects late. The unit test
 //! mutates them a fixed number of times, from a fixed seed, on any toolchain. `libfuzzer/` searches for new inputs,

@@ -145,7 +145,11 @@ fn head(harness: &Bench) -> Result<(), Mark> {
         let answer = harness.call(&driver, slot, client, &request)?;
         if answer.is_ok() {
             check_head(answer.reply.head.as_deref()).map_err(|why| Mark::fail(format!("`{}`: {why}", slot.name())))?;
-            ensure!(answer.reply.body.is_some(), "`{}` replied with a body that is NULL and not empty", slot.name());
+            ensure!(
+                answer.reply.body.is_some(),
+                "`{}` replied with a body that has a NULL pointer and a nonzero length",
+                slot.name()
+            );
         }
     }
     Ok(())
@@ -153,7 +157,7 @@ fn head(harness: &Bench) -> Result<(), Mark> {
 
 /// Fails unless a head is empty or a JSON object with a valid `content_type`.
 pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
-    let head = head.ok_or("its head is NULL and not empty")?;
+    let head = head.ok_or("its head has a NULL pointer and a nonzero length")?;
     if head.is_empty() {
         return Ok(());
     }

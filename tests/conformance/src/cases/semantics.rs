@@ -15,31 +15,31 @@ pub(super) const CASES: &[Case] = &[
     Case::new(
         "semantics-deployment-get",
         "semantics.deployment-get",
-        "`get_deployment` returns a new deployment.",
+        "`get_deployment` returns the created deployment.",
         |harness| on_a_deployment(harness, is_returned),
     ),
     Case::new(
         "semantics-deployment-list",
         "semantics.deployment-list",
-        "`list_deployments` lists a new deployment.",
+        "`list_deployments` lists the created deployment.",
         |harness| on_a_deployment(harness, is_listed),
     ),
     Case::new(
         "semantics-deployment-update",
         "semantics.deployment-update",
-        "`update_deployment` succeeds for a new deployment.",
+        "`update_deployment` succeeds for the created deployment.",
         |harness| on_a_deployment(harness, can_be_updated),
     ),
     Case::new(
         "semantics-deployment-predict",
         "semantics.deployment-predict",
-        "`predict` succeeds for a new deployment.",
+        "`predict` succeeds for the created deployment.",
         |harness| on_a_deployment(harness, can_predict),
     ),
     Case::new(
         "semantics-deployment-duplicate",
         "semantics.deployment-duplicate",
-        "`create_deployment` with a name in use is `RESOURCE_ALREADY_EXISTS`.",
+        "`create_deployment` with a name in use fails with `RESOURCE_ALREADY_EXISTS`.",
         |harness| on_a_deployment(harness, duplicate),
     ),
     Case::new(
@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new(
         "semantics-deployment-missing",
         "semantics.deployment-missing",
-        "`get_deployment` of a missing deployment is `RESOURCE_DOES_NOT_EXIST`.",
+        "`get_deployment` of a missing deployment fails with `RESOURCE_DOES_NOT_EXIST`.",
         |harness| on_a_deployment(harness, missing),
     ),
     Case::new(
@@ -69,7 +69,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new(
         "semantics-endpoint-get",
         "semantics.endpoint-get",
-        "`get_endpoint` returns a new endpoint.",
+        "`get_endpoint` returns the created endpoint.",
         |harness| on_an_endpoint(harness, is_returned),
     ),
     Case::new(
@@ -81,19 +81,19 @@ pub(super) const CASES: &[Case] = &[
     Case::new(
         "semantics-endpoint-update",
         "semantics.endpoint-update",
-        "`update_endpoint` succeeds for a new endpoint.",
+        "`update_endpoint` succeeds for the created endpoint.",
         |harness| on_an_endpoint(harness, can_be_updated),
     ),
     Case::new(
         "semantics-endpoint-duplicate",
         "semantics.endpoint-duplicate",
-        "`create_endpoint` with a name in use is `RESOURCE_ALREADY_EXISTS`.",
+        "`create_endpoint` with a name in use fails with `RESOURCE_ALREADY_EXISTS`.",
         |harness| on_an_endpoint(harness, duplicate),
     ),
     Case::new(
         "semantics-endpoint-missing",
         "semantics.endpoint-missing",
-        "`get_endpoint` of a missing endpoint is `RESOURCE_DOES_NOT_EXIST`.",
+        "`get_endpoint` of a missing endpoint fails with `RESOURCE_DOES_NOT_EXIST`.",
         endpoint_missing,
     ),
     Case::new(
