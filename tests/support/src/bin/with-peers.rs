@@ -1,8 +1,8 @@
 //! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]`: runs a command against a real MLflow gateway.
 //!
-//! Starts the AI Gateway or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET`
-//! to the gateway's URL, and `OPENAI_API_BASE` and `OPENAI_API_KEY` for aimock itself. When the command exits, stops the
-//! servers and exits with the command's code.
+//! Starts the AI Gateway or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET` to the gateway's
+//! URL, and `OPENAI_API_BASE` and `OPENAI_API_KEY` for aimock itself. When the command exits, stops the servers and exits
+//! with the command's code.
 
 use std::env;
 use std::io::Write;
