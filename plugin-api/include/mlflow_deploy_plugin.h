@@ -4,27 +4,28 @@
  * A plugin is a shared library with
  *
  *   1. a manifest: JSON, at most 64 KiB, in the section ".mlflow_deploy" ("__DATA,__mlflow_deploy" on macOS). The host
- *      reads it from the file and runs nothing. See MLFLOW_DEPLOY_MANIFEST below.
+ *      reads it from the file before it runs any code. See MLFLOW_DEPLOY_MANIFEST below.
  *   2. the function mlflow_deploy_plugin_v1, which returns the plugin's table. The table lives as long as the process.
  *
- * CONTRACT.md states what a plugin promises, clause by clause; mlflow-deploy-conformance checks it.
+ * CONTRACT.md lists the duties of a plugin, clause by clause; mlflow-deploy-conformance checks them.
  *
- * Rules that hold for every function, on both sides:
+ * Rules for every function, on both sides:
  *
- *   - It may be called from any thread, it does not block (50 ms, and 1 ms more for each MiB, at most), and it does not
- *     unwind or longjmp out. No lock is held across it.
- *   - Slices are lent for the duration of the function. Whoever receives one copies what it keeps. No memory changes
- *     its owner, so there is nothing to free on the other side. {NULL, 0} is empty; {NULL, n} is a fault.
- *   - Client and call ids are the host's: never zero, never used twice. Look them up; ignore what you do not know.
- *   - Every call gets exactly one reply, before or after its slot returns, and also after it was cancelled.
+ *   - It may be called from any thread. It returns within 50 ms, plus 1 ms for each MiB of its arguments. It does not
+ *     unwind or longjmp out. The caller holds no lock.
+ *   - Slices are borrowed for the duration of the function. The receiver copies the bytes that it keeps. No memory
+ *     changes its owner, so neither side frees the other's. {NULL, 0} is empty; {NULL, n} is an error.
+ *   - The host chooses client and call ids. They are never zero and never reused. Ignore unknown ids.
+ *   - Every call gets exactly one reply, before or after its slot returns, even if it is cancelled.
  *   - A plugin installs no signal handlers, changes no process-wide state, and is never unloaded.
- *   - After fork() calls fail at once.
- *   - The process may be the host's, or one that a host has started for this plugin alone: there its stdin is empty, its
- *     stdout and stderr are a log, and of the environment it sees what the manifest declares and what every program
- *     needs. A manifest that says "isolation":"required" or "panic":"abort" is only ever loaded so.
+ *   - After fork(), calls fail at once.
+ *   - A plugin runs in the host's process, or in a separate process that a host starts for it. In a separate process
+ *     its stdin is empty, its stdout and stderr are a log, and its environment holds only the variables that the
+ *     manifest declares and a few common ones such as PATH. A manifest with "isolation":"required" or "panic":"abort"
+ *     requires the separate process.
  *
- * Both tables grow at their ends only. Set `size` to the sizeof that you were compiled with, and read of the other
- * side's table no more than its `size` says.
+ * Both tables grow only at their ends. Set `size` to the sizeof that you were compiled with. Do not read the other
+ * side's table beyond its `size`.
  */
 #ifndef MLFLOW_DEPLOY_PLUGIN_H
 #define MLFLOW_DEPLOY_PLUGIN_H
@@ -48,8 +49,8 @@ extern "C" {
 #define MLFLOW_DEPLOY_LEVEL_INFO 3u
 #define MLFLOW_DEPLOY_LEVEL_DEBUG 4u
 
-/* Places a manifest: `MLFLOW_DEPLOY_MANIFEST static const char manifest[] = "{\"manifest\":1,…}";`
- * The NUL that ends a C string is left out of account. */
+/* Puts a manifest into its section: `MLFLOW_DEPLOY_MANIFEST static const char manifest[] = "{\"manifest\":1,…}";`
+ * The NUL at the end of the C string is ignored. */
 #ifdef __APPLE__
 #define MLFLOW_DEPLOY_MANIFEST __attribute__((used, section("__DATA,__mlflow_deploy")))
 #else
@@ -61,32 +62,32 @@ typedef struct mlflow_deploy_slice {
     size_t len;
 } mlflow_deploy_slice;
 
-/* The arguments of one call, lent for the duration of the slot. */
+/* The arguments of one call, borrowed until the slot returns. */
 typedef struct mlflow_deploy_request {
     uint32_t size;
-    uint32_t credit;          /* chunks that may be sent before `credit` allows more; 0 for a plain call */
-    uint64_t timeout_ms;      /* what is left of the caller's deadline; 0 for none */
-    mlflow_deploy_slice head; /* the arguments: a JSON object; unknown keys are to be ignored */
-    mlflow_deploy_slice body; /* the inputs, in the format that the head's "content_type" names */
+    uint32_t credit;          /* chunks that may be sent before `credit` grants more; 0 for a plain call */
+    uint64_t timeout_ms;      /* time left until the caller's deadline; 0 without a deadline */
+    mlflow_deploy_slice head; /* the arguments: a JSON object; ignore unknown keys */
+    mlflow_deploy_slice body; /* the inputs, in the format named by the head's "content_type" */
 } mlflow_deploy_request;
 
-/* What the host gives a plugin. Copy it in `init`. Every function only enqueues and wakes,
- * but for this: within `reply`, a host may call `close` and `cancel`. Hold no lock. */
+/* The host's callbacks. Copy the table in `init`. Each function only enqueues and wakes,
+ * except that a host may call `close` and `cancel` inside `reply`. Hold no lock. */
 typedef struct mlflow_deploy_host {
     uint32_t size;
     uint32_t abi;
-    void *ctx; /* to be passed back with every call */
+    void *ctx; /* pass it back with every call */
 
     /* Ends a call. On MLFLOW_DEPLOY_OK the body is the result, and the head is empty or {"content_type":…}.
      * On MLFLOW_DEPLOY_ERROR the body is {"code":…,"message":…,"retryable":false,…}. A slice may have 512 MiB; a larger
-     * one is not taken, and the caller is told so. */
+     * one is rejected, and the caller gets an error. */
     void (*reply)(void *ctx, uint64_t call, uint32_t status, mlflow_deploy_slice head, mlflow_deploy_slice body);
 
-    /* One chunk of a stream, against one unit of credit; a chunk without credit ends the call with an error.
-     * Chunks and the reply of one call must not overlap. */
+    /* Sends one chunk of a stream and uses one unit of credit. A chunk without credit ends the call with an error.
+     * The chunks and the reply of one call must not overlap. */
     void (*chunk)(void *ctx, uint64_t call, mlflow_deploy_slice head, mlflow_deploy_slice body);
 
-    /* {"message":…} or {"message":…,"progress":0.5}; `call` is 0 where no call is concerned. May be NULL. */
+    /* {"message":…} or {"message":…,"progress":0.5}; `call` is 0 for an event that belongs to no call. May be NULL. */
     void (*event)(void *ctx, uint64_t call, uint32_t level, mlflow_deploy_slice json);
 
     /* An instance of the plugin's own library in another process; NULL where the host has no way to. May be NULL,
@@ -98,35 +99,35 @@ typedef struct mlflow_deploy_host {
     void *(*isolate)(void *ctx, const void *host, void *table);
 } mlflow_deploy_host;
 
-/* A slot that answers an operation of a client through `reply`. */
+/* A slot for an operation of a client. The result is sent through `reply`. */
 typedef void (*mlflow_deploy_slot)(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request);
 
-/* What a plugin gives the host. init, open, close and cancel are required, and credit where something streams.
- * The slot of an operation that is not supported is NULL. */
+/* The plugin's functions. init, open, close and cancel are required, and credit if an operation streams.
+ * The slot of an unsupported operation is NULL. */
 typedef struct mlflow_deploy_plugin {
     uint32_t size;
     uint32_t abi;
 
-    /* Makes an instance, a fresh one per call; NULL where that failed. `host` is a mlflow_deploy_host. A host gives
-     * loading and `init` a deadline, such as 10 s. */
+    /* Makes a new instance on every call. Returns NULL on failure. `host` is a mlflow_deploy_host. A host sets a
+     * deadline for loading and `init`, such as 10 s. */
     void *(*init)(const void *host);
-    /* Ends an instance: replies when its calls are answered and its clients closed. */
+    /* Ends an instance. Replies after its calls got their replies and its clients are closed. */
     void (*shutdown)(void *plugin, uint64_t call);
 
     /* Makes a client. The head is {"target_uri":…,"options":{…}}. A failed or cancelled open leaves nothing to close. */
     void (*open)(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request);
-    /* Ends a client. What was pending is cancelled, and no slot of the client is entered afterwards. */
+    /* Ends a client. Its pending calls are cancelled first. No slot of the client is entered afterwards. */
     void (*close)(void *plugin, uint64_t client);
-    /* Gives a call up; its reply still comes. Does nothing for one that is answered. Remember one that is unknown:
-     * it may arrive a moment later. */
+    /* Cancels a call; its reply is still required. Does nothing if the call already got its reply. Remember an unknown
+     * id: its call may arrive a moment later. */
     void (*cancel)(void *plugin, uint64_t call);
-    /* Allows a stream this many more chunks. */
+    /* Grants a stream this many more chunks. */
     void (*credit)(void *plugin, uint64_t call, uint32_t chunks);
 
-    /* Replies with a text for a user, such as Markdown with the head {"content_type":"text/markdown"}. */
+    /* Replies with help text, such as Markdown with the head {"content_type":"text/markdown"}. */
     void (*target_help)(void *plugin, uint64_t call, const mlflow_deploy_request *request);
-    /* Serves a model on this machine until cancelled. Sends a chunk {"event":"ready","url":…} when it answers, with a
-       command line that asks the model in "example" where there is one. */
+    /* Serves a model on this machine until cancelled. Sends a chunk {"event":"ready","url":…} when the model is ready,
+       optionally with a command line that queries it in "example". */
     void (*run_local)(void *plugin, uint64_t call, const mlflow_deploy_request *request);
 
     mlflow_deploy_slot create_deployment; /* name, model_uri, flavor, config, endpoint */
@@ -140,12 +141,12 @@ typedef struct mlflow_deploy_plugin {
     mlflow_deploy_slot get_endpoint;      /* endpoint */
     mlflow_deploy_slot list_endpoints;    /* nothing */
     mlflow_deploy_slot predict;           /* deployment_name, endpoint, config, content_type; the body is the inputs */
-    mlflow_deploy_slot predict_stream;    /* as predict; answers in chunks, then replies */
+    mlflow_deploy_slot predict_stream;    /* as predict; sends chunks, then replies */
     mlflow_deploy_slot explain;           /* as predict */
     mlflow_deploy_slot invoke;            /* operation, name, endpoint, config, content_type; the body is the inputs */
 } mlflow_deploy_plugin;
 
-/* The one function that a plugin exports. */
+/* The only function that a plugin exports. */
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
 #endif

@@ -1,10 +1,9 @@
-//! A case: what it is called, what it tells an author, which clause of the contract it checks, and how.
+//! A case: its name, its clause of the contract, and its check.
 
 use crate::bench::Bench;
-use crate::cases;
 use crate::mark::Mark;
 
-/// One thing that is checked.
+/// One check of a plugin.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Case {
@@ -12,31 +11,31 @@ pub struct Case {
     pub id: &'static str,
     /// The clause of the contract that it checks, such as `load.quiet`.
     pub clause: &'static str,
-    /// Whether a plugin has to pass it.
+    /// The level of the requirement.
     pub level: Level,
-    /// What an author reads: what the plugin does that passes.
-    pub says: &'static str,
+    /// The behaviour of a plugin that passes, in one sentence.
+    pub summary: &'static str,
     pub(crate) needs: Stage,
     pub(crate) is_gate: bool,
     pub(crate) process: Process,
-    /// Why it cannot be checked where the plugin is in a process of its own.
-    pub(crate) inside: Option<&'static str>,
+    /// The reason why the case is skipped for a plugin in a separate process.
+    pub(crate) in_process_only: Option<&'static str>,
     pub(crate) check: fn(&Bench) -> Result<(), Mark>,
 }
 
-/// Whether a plugin has to pass a case.
+/// The level of the requirement behind a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// It has to.
+    /// A plugin has to pass.
     Required,
-    /// Where it does not, that is a warning.
+    /// A failure is only a warning.
     Recommended,
 }
 
 impl Level {
-    /// The word for it.
+    /// The lower-case name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -45,60 +44,59 @@ impl Level {
     }
 }
 
-/// How far a plugin has to get for a case to make sense.
+/// The state that a plugin has to reach before a case can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// There is a file.
+    /// The file exists.
     File,
-    /// It can be loaded.
+    /// The library can be loaded.
     Library,
-    /// It gives a table that a host accepts.
+    /// The library returns a valid table.
     Table,
-    /// It makes instances.
+    /// `init` returns an instance.
     Instance,
-    /// It opens clients.
+    /// `open` makes a client.
     Client,
 }
 
-/// Why a case needs the plugin inside: it looks at what the library exports, at its table, or at pointers.
-pub(crate) const LIBRARY: &str = "it looks at the library itself";
+/// A reason to need the plugin in-process: the case inspects exports, the table, or pointers.
+pub(crate) const LIBRARY: &str = "it inspects the library itself";
 
-/// Why a case needs the plugin inside: it looks at memory, threads, files or signals.
-pub(crate) const PROCESS: &str = "it looks at the process that the plugin is loaded into";
+/// A reason to need the plugin in-process: the case inspects memory, threads, files or signals.
+pub(crate) const PROCESS: &str = "it inspects the process that the plugin is loaded into";
 
-/// Why a case needs the plugin inside: no message says what it would make a plugin read.
-pub(crate) const LENT: &str = "a process of the plugin's own gets messages, and is lent nothing";
+/// A reason to need the plugin in-process: the case passes slices that no message can carry.
+pub(crate) const SLICES: &str = "a plugin in a separate process receives messages, not borrowed slices";
 
-/// Why a case needs the plugin inside: what no host asks for, the host's end of the connection keeps to itself.
-pub(crate) const FILTERED: &str =
-    "a host that isolates plugins passes on nothing about ids that a plugin does not know";
+/// A reason to need the plugin in-process: the host's connection filters such calls out.
+pub(crate) const FILTERED: &str = "a host that isolates plugins does not forward calls with unknown ids";
 
-/// Why a case needs the plugin inside: there the one thread that hears the host calls the plugin.
-pub(crate) const ONE_THREAD: &str = "one thread alone calls a plugin in a process of its own";
+/// A reason to need the plugin in-process: one thread receives messages and enters the slots.
+pub(crate) const ONE_THREAD: &str = "a single thread enters a plugin in a separate process";
 
-/// What is particular about a case's process.
+/// The environment and the end of a case's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// Nothing: it is ended once it has told.
+    /// The harness kills it after its result.
     Plain,
-    /// It has nothing in its environment.
+    /// Its environment is empty.
     Stripped,
-    /// It has something in every variable that the manifest calls secret.
+    /// Every variable that the manifest marks as secret has a value.
     Secrets,
-    /// It ends by itself, and how it does so is part of the verdict.
-    Leaves,
+    /// It exits after its result, and its exit status is part of the verdict.
+    Exits,
 }
 
 impl Case {
-    /// A case that is required, and needs a client.
+    /// Returns a required case that needs a client.
     pub(crate) const fn new(
         id: &'static str,
         clause: &'static str,
-        says: &'static str,
+        summary: &'static str,
         check: fn(&Bench) -> Result<(), Mark>,
     ) -> Self {
         let (level, needs, process) = (Level::Required, Stage::Client, Process::Plain);
-        Self { id, clause, level, says, needs, is_gate: false, process, inside: None, check }
+        Self { id, clause, level, summary, needs, is_gate: false, process, in_process_only: None, check }
     }
 
     pub(crate) const fn recommended(mut self) -> Self {
@@ -111,7 +109,7 @@ impl Case {
         self
     }
 
-    /// What needs more than this case does is skipped where it fails.
+    /// Skips the cases of later stages if this case fails.
     pub(crate) const fn gate(mut self) -> Self {
         self.is_gate = true;
         self
@@ -122,23 +120,13 @@ impl Case {
         self
     }
 
-    /// It needs the plugin to be loaded into its own process, for this reason: where that is not so, it is skipped.
-    pub(crate) const fn inside(mut self, why: &'static str) -> Self {
-        self.inside = Some(why);
+    /// Skips the case, for this reason, if the plugin runs in a separate process.
+    pub(crate) const fn in_process_only(mut self, reason: &'static str) -> Self {
+        self.in_process_only = Some(reason);
         self
     }
 
-    /// Every case there is, in the order in which they are listed.
-    pub fn all() -> impl Iterator<Item = &'static Self> {
-        cases::FAMILIES.iter().copied().flatten()
-    }
-
-    /// A case by its name.
-    pub fn by_id(id: &str) -> Option<&'static Self> {
-        Self::all().find(|case| case.id == id)
-    }
-
-    /// The first word of its name, such as `load`.
+    /// Returns the first word of the name, such as `load`.
     pub fn family(&self) -> &'static str {
         self.id.split_once('-').map_or(self.id, |(family, _)| family)
     }

@@ -1,4 +1,4 @@
-//! `conformance.toml`: what has to be known of a target before it can be asked for more than an error.
+//! `conformance.toml`: the target, and calls to it that work.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,127 +10,127 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// What an author says of the target.
+/// The configuration of a target.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The target URIs to open; the first of them is used wherever one is enough. Without any: the first scheme.
+    /// The target URIs to open. Most cases use only the first. Default: the plugin's first scheme.
     pub target_uris: Vec<String>,
-    /// The client options that go with each of them.
+    /// The client options for each of them.
     pub options: Map<String, Value>,
-    /// Environment variables to set. Of the caller's, only what every program needs is passed on.
+    /// Environment variables to set. The caller's environment is not inherited, except for a few common variables.
     pub environment: BTreeMap<String, String>,
-    /// More variables of the caller's to pass on, by name.
+    /// The names of more variables to inherit from the caller.
     pub pass_environment: Vec<String>,
     /// A prediction that works.
-    pub predict: Option<Question>,
+    pub predict: Option<SampleCall>,
     /// An explanation that works.
-    pub explain: Option<Question>,
-    /// An operation of the target's own that works.
-    pub invoke: Option<Question>,
-    /// A prediction that never ends by itself.
-    pub slow: Option<Question>,
+    pub explain: Option<SampleCall>,
+    /// A custom operation that works.
+    pub invoke: Option<SampleCall>,
+    /// A prediction that ends only when it is cancelled.
+    pub slow: Option<SampleCall>,
     /// A prediction that makes the plugin panic.
-    pub panic: Option<Question>,
-    /// What to deploy.
+    pub panic: Option<SampleCall>,
+    /// A model to deploy.
     pub deployment: Option<Deployment>,
-    /// What endpoint to make, or which one is there.
+    /// An endpoint that exists, or the config to create one.
     pub endpoint: Option<Endpoint>,
-    /// What to serve on this machine.
+    /// A model to serve on this machine.
     pub run_local: Option<RunLocal>,
-    /// How much is asked of the target.
+    /// Limits of the load on the target.
     pub limits: Limits,
 }
 
-/// A call with inputs.
+/// A sample call with inputs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Question {
-    /// The operation's name, for `invoke` alone.
+pub struct SampleCall {
+    /// The name of the custom operation; only for `invoke`.
     pub operation: Option<String>,
     /// The deployment.
     pub deployment_name: Option<String>,
-    /// The deployment that an operation of the target's own concerns.
+    /// The deployment that a custom operation is for.
     pub name: Option<String>,
     /// The endpoint.
     pub endpoint: Option<String>,
-    /// Settings of the target's own.
+    /// Target-specific settings.
     pub config: Map<String, Value>,
-    /// The format of the inputs; JSON where nothing else is said.
+    /// The media type of the inputs. Default: JSON.
     pub content_type: Option<String>,
-    /// The inputs as they are sent.
+    /// The inputs, sent unchanged.
     pub inputs: String,
 }
 
-/// What to deploy.
+/// A model to deploy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Deployment {
-    /// Where the model is.
+    /// The URI of the model.
     pub model_uri: String,
-    /// Its flavor.
+    /// The flavor of the model.
     #[serde(default)]
     pub flavor: Option<String>,
-    /// Another model to update it to; the same where none is given.
+    /// The URI of the model to update to. Default: `model_uri`.
     #[serde(default)]
     pub update_model_uri: Option<String>,
-    /// Settings of the target's own.
+    /// Target-specific settings.
     #[serde(default)]
     pub config: Map<String, Value>,
-    /// The endpoint to deploy under.
+    /// The endpoint of the deployment.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// Inputs that the model predicts on, where it can be asked.
+    /// Inputs for a prediction of the model.
     #[serde(default)]
     pub inputs: Option<String>,
-    /// The format of the inputs.
+    /// The media type of the inputs.
     #[serde(default)]
     pub content_type: Option<String>,
 }
 
-/// An endpoint that is there, or how to make one.
+/// An endpoint that exists, or the config to create one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// An endpoint that is there.
+    /// The name of an endpoint that exists.
     pub existing: Option<String>,
-    /// The config to make one with; none are made where it is left out.
+    /// The config to create one with. If absent, no endpoint is created.
     pub config: Option<Map<String, Value>>,
-    /// The config to update one with.
+    /// The config to update it with.
     pub update_config: Map<String, Value>,
 }
 
-/// What to serve on this machine.
+/// A model to serve on this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunLocal {
-    /// Where the model is.
+    /// The URI of the model.
     pub model_uri: String,
-    /// Its flavor.
+    /// The flavor of the model.
     #[serde(default)]
     pub flavor: Option<String>,
-    /// Settings of the target's own.
+    /// Target-specific settings.
     #[serde(default)]
     pub config: Map<String, Value>,
 }
 
-/// How much is asked of the target.
+/// Limits of the load on the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many calls are made where memory must not grow.
+    /// The number of calls over which memory must not grow.
     pub calls: u64,
-    /// How many threads call at once.
+    /// The number of threads that call in parallel.
     pub threads: usize,
-    /// How large the largest body is, in MiB.
+    /// The size of the largest body, in MiB.
     pub body_mib: usize,
-    /// How many inputs are made up in each case that makes them up.
+    /// The number of generated inputs in each fuzzing case.
     pub fuzz: usize,
 }
 
@@ -140,24 +140,24 @@ impl Default for Limits {
     }
 }
 
-/// Why `conformance.toml` was not understood.
+/// The error of a config that cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It could not be read.
+    /// The file cannot be read.
     #[error("failed to read `{}`: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The cause.
         source: io::Error,
     },
-    /// It is no TOML, or says something that is not known.
-    #[error("failed to understand `{}`: {source}", path.display())]
+    /// The file is not TOML, or has an unknown key.
+    #[error("failed to parse `{}`: {source}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The position and the cause.
         source: Box<toml::de::Error>,
     },
 }
@@ -166,7 +166,7 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where it cannot be read, or says something that is not known.
+    /// Fails if the file cannot be read, is not TOML, or has an unknown key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         /// Bytes, at most.
         const LARGEST: u64 = 4 << 20;
@@ -191,10 +191,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_is_refused_by_name() {
+    fn an_unknown_key_is_an_error_with_its_name() {
         let error = "[predict]\nendpont = 'a'".parse::<Config>().unwrap_err();
         assert!(error.to_string().contains("unknown field `endpont`"), "{error}");
-        let nothing: Config = "".parse().unwrap();
-        assert_eq!((nothing.limits.calls, nothing.target_uris.len()), (10_000, 0));
+        let empty: Config = "".parse().unwrap();
+        assert_eq!((empty.limits.calls, empty.target_uris.len()), (10_000, 0));
     }
 }

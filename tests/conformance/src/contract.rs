@@ -8,20 +8,20 @@ use mlflow_deploy_plugin_api::contract;
 pub struct Clause {
     /// Its stable name, such as `load.quiet`.
     pub id: &'static str,
-    /// What it says.
-    pub says: &'static str,
-    /// The cases that check it, by their names.
+    /// Its text.
+    pub text: &'static str,
+    /// The names of the cases that check it.
     pub cases: Vec<&'static str>,
 }
 
-/// Every clause, in the order in which the contract states them.
+/// Returns all clauses, in the order of the contract.
 pub fn clauses() -> impl Iterator<Item = Clause> {
     // - **load.quiet**: Loading prints nothing. (`load-quiet`)
     contract::TEXT.lines().filter_map(|line| {
         let (id, rest) = line.strip_prefix("- **")?.split_once("**: ")?;
-        let (says, cases) = rest.rsplit_once(" (")?;
+        let (text, cases) = rest.rsplit_once(" (")?;
         let cases = cases.trim_end_matches(')').split(", ").map(|case| case.trim_matches('`')).collect();
-        Some(Clause { id, says, cases })
+        Some(Clause { id, text, cases })
     })
 }
 
@@ -33,10 +33,10 @@ mod tests {
     use crate::case::Case;
 
     #[test]
-    fn every_clause_has_its_cases_and_every_case_its_clause() {
+    fn clauses_and_cases_refer_to_each_other() {
         let stated: BTreeMap<_, _> = clauses().map(|clause| (clause.id, clause.cases)).collect();
-        assert_eq!(stated.len(), clauses().count(), "no clause is stated twice");
-        assert_eq!(stated.len(), contract::TEXT.matches("\n- **").count(), "every clause is read");
+        assert_eq!(stated.len(), clauses().count(), "a clause id occurs twice");
+        assert_eq!(stated.len(), contract::TEXT.matches("\n- **").count(), "a clause does not parse");
         let mut checked = BTreeMap::<_, Vec<_>>::new();
         for case in Case::all() {
             checked.entry(case.clause).or_default().push(case.id);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_stable_words_and_used_once() {
+    fn case_names_are_unique_and_begin_with_their_family() {
         let ids: Vec<_> = Case::all().map(|case| case.id).collect();
         let unique: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(unique.len(), ids.len());
@@ -66,7 +66,7 @@ mod tests {
         for case in Case::all() {
             assert!(FAMILIES.contains(&case.family()), "{}", case.id);
             assert_eq!(case.clause.split('.').next(), Some(case.family()), "{}", case.id);
-            assert!(case.says.ends_with('.') && case.says.len() < 160, "{}: {}", case.id, case.says);
+            assert!(case.summary.ends_with('.') && case.summary.len() < 160, "{}: {}", case.id, case.summary);
         }
     }
 }

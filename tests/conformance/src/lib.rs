@@ -9,27 +9,29 @@ pub mod config;
 mod contract;
 mod isolated;
 mod mark;
+mod message;
 pub mod report;
+mod resource;
 mod run;
 mod samples;
 mod sandbox;
-mod semantics;
 mod suite;
 mod untrusted;
 
 pub use case::{Case, Level};
 pub use config::Config;
 pub use contract::{Clause, clauses};
-pub use report::{Report, Result, Verdict};
-pub use run::{Fault, Options, run};
+pub use report::{CaseResult, Report, Verdict};
+pub use run::{Options, RunError, run};
 pub use suite::{Suite, suite};
 
-/// What a process that was started for one case does: it runs the case and tells, and then waits to be ended.
+/// Runs one case if the harness started this process for it: reports the result, then waits for the harness to kill the
+/// process.
 ///
-/// A program that calls [`run()`] calls this first, with nothing done before: the children are that program, started again.
-/// It returns in a process that was not started for a case; and, with `true`, after a case that is about the end of a
-/// process, which is then to end.
+/// [`run()`] starts the running program again for each case, so that program calls this function before anything else.
+/// Returns false in a process that was not started for a case. Returns true after a case about process exit: then the
+/// program has to exit.
 #[must_use = "a process that was started for a case has nothing else to do"]
 pub fn child() -> bool {
-    child::run_if_asked()
+    child::run_if_requested()
 }

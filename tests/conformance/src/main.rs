@@ -11,58 +11,58 @@ use mlflow_deploy_conformance::report::{Format, list_as_markdown, list_as_text};
 use mlflow_deploy_conformance::{Config, Options, run};
 use mlflow_deploy_plugin_api::text;
 
-/// Proves a deployment plugin of mlflow-deploy right
+/// Checks a deployment plugin of mlflow-deploy against the contract
 ///
-/// Each case runs in a process of its own, so that a plugin that crashes or hangs is a result. Ends with 0 where the
-/// plugin is conformant, 1 where it is not, and 2 where that could not be found out.
+/// Each case runs in a separate process, so a crash or a hang of the plugin is a result. Exit codes: 0 if the plugin is
+/// conformant, 1 if it is not, 2 if the check could not be completed.
 #[derive(Debug, Parser)]
 #[command(name = "mlflow-deploy-conformance", version)]
 struct Arguments {
     /// The plugin's shared library
     #[arg(required_unless_present = "list")]
     plugin: Option<PathBuf>,
-    /// What has to be known of the target: options, environment, and calls that work
+    /// Configuration of the target: options, environment, and calls that work
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run the plugin in a process of its own, as hosts isolate plugins; cases that look inside are skipped
+    /// Run the plugin in a separate process, as hosts isolate plugins; skips cases that need the plugin in-process
     #[arg(long)]
     isolated: bool,
-    /// The program that isolates it; MLFLOW_DEPLOY_PLUGIN_HOST, or the `mlflow-deploy-plugin-host` beside this one, else
+    /// Plugin host program [default: MLFLOW_DEPLOY_PLUGIN_HOST, or `mlflow-deploy-plugin-host` next to this program]
     #[arg(long, value_name = "FILE", requires = "isolated")]
     plugin_host: Option<PathBuf>,
-    /// Only these cases, by their names or the first words of them, such as `load`
+    /// Run only these cases: full names, or leading words such as `load`
     #[arg(long, value_name = "ID", num_args = 1.., value_delimiter = ',')]
     only: Vec<String>,
-    /// Show the cases instead of running them
+    /// List the cases instead of running them
     #[arg(long)]
     list: bool,
-    /// How the report is written
+    /// Format of the report
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    format: Written,
-    /// A file for the report, in the place of standard output
+    format: FormatArg,
+    /// Write the report to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Where what is made up begins; the same seed makes up the same
+    /// Seed of the generated inputs; the same seed generates the same inputs
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How many seconds a case may take; a reply may take a third of it
+    /// Timeout of a case in seconds; the timeout of a reply is a third of it
     #[arg(long, value_name = "S", default_value_t = 60.0, value_parser = seconds)]
     timeout: f64,
-    /// How many cases run at once; as many as there are processors where nothing is said
+    /// Number of cases to run in parallel [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Written {
-    /// For a person
+enum FormatArg {
+    /// Plain text
     #[default]
     Text,
-    /// One JSON document
+    /// JSON document
     Json,
-    /// JUnit's XML
+    /// JUnit XML
     Junit,
-    /// A table
+    /// Markdown table
     Markdown,
 }
 
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     };
     worked.map_or_else(
         |error| {
-            // Where nobody reads errors, there is nobody to tell.
+            // A closed stderr is ignored.
             let _closed = writeln!(io::stderr().lock(), "{}", text::message(&format!("error: {error}")));
             ExitCode::from(2)
         },
@@ -87,7 +87,7 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: &Arguments) -> Result<u8, String> {
-    let (written, code) = match &arguments.plugin {
+    let (text, code) = match &arguments.plugin {
         Some(plugin) if !arguments.list => {
             let mut options = Options::default();
             if let Some(path) = &arguments.config {
@@ -99,21 +99,21 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
             options.seed = arguments.seed.unwrap_or(options.seed);
             options.timeout = Duration::from_secs_f64(arguments.timeout);
             options.jobs = arguments.jobs.map_or(options.jobs, usize::from);
-            let report = run(plugin, &options).map_err(|fault| fault.to_string())?;
+            let report = run(plugin, &options).map_err(|error| error.to_string())?;
             (report.write(arguments.format.into()), report.exit_code())
         }
         _ => match arguments.format {
-            Written::Text => (list_as_text(), 0),
-            Written::Markdown => (list_as_markdown(), 0),
-            Written::Json | Written::Junit => {
-                return Err("the list of cases is written as `text` or as `markdown`".to_owned());
+            FormatArg::Text => (list_as_text(), 0),
+            FormatArg::Markdown => (list_as_markdown(), 0),
+            FormatArg::Json | FormatArg::Junit => {
+                return Err("the list of cases has no such format: use `text` or `markdown`".to_owned());
             }
         },
     };
     match &arguments.output {
-        Some(path) => Replacement::write(path, written.as_bytes())
+        Some(path) => Replacement::write(path, text.as_bytes())
             .map_err(|error| format!("failed to write the report to `{}`: {error}", path.display()))?,
-        None => print(&written)?,
+        None => print(&text)?,
     }
     Ok(code)
 }
@@ -128,16 +128,16 @@ fn print(text: &str) -> Result<(), String> {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
-    seconds.ok_or_else(|| "expected seconds, from 0.1 to 86400".to_owned())
+    seconds.ok_or_else(|| "expected seconds from 0.1 to 86400".to_owned())
 }
 
-impl From<Written> for Format {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Text => Self::Text,
-            Written::Json => Self::Json,
-            Written::Junit => Self::Junit,
-            Written::Markdown => Self::Markdown,
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Text => Self::Text,
+            FormatArg::Json => Self::Json,
+            FormatArg::Junit => Self::Junit,
+            FormatArg::Markdown => Self::Markdown,
         }
     }
 }

@@ -1,41 +1,41 @@
-//! What a case has to say where it does not simply pass.
+//! The outcome of a case that does not pass.
 
-/// Why a case did not simply pass.
+/// The outcome of a case that does not pass, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// The plugin does something else than the clause says.
+    /// The plugin violates the clause.
     Fail(String),
-    /// It does, and something about it should be known.
+    /// The plugin keeps the clause, with a remark.
     Warn(String),
     /// There is nothing to check.
     Skip(String),
-    /// The harness itself could not do its work.
+    /// The harness itself failed.
     Fault(String),
 }
 
 impl Mark {
-    pub(crate) fn fail(why: impl Into<String>) -> Self {
-        Self::Fail(why.into())
+    pub(crate) fn fail(reason: impl Into<String>) -> Self {
+        Self::Fail(reason.into())
     }
 
-    pub(crate) fn warn(why: impl Into<String>) -> Self {
-        Self::Warn(why.into())
+    pub(crate) fn warn(reason: impl Into<String>) -> Self {
+        Self::Warn(reason.into())
     }
 
-    pub(crate) fn skip(why: impl Into<String>) -> Self {
-        Self::Skip(why.into())
+    pub(crate) fn skip(reason: impl Into<String>) -> Self {
+        Self::Skip(reason.into())
     }
 
-    pub(crate) fn fault(why: impl std::fmt::Display) -> Self {
-        Self::Fault(why.to_string())
+    pub(crate) fn fault(reason: impl std::fmt::Display) -> Self {
+        Self::Fault(reason.to_string())
     }
 }
 
-/// Fails with a message unless something is so.
+/// Returns a failure with a formatted message unless the condition is true.
 macro_rules! ensure {
-    ($is_so:expr, $($why:tt)*) => {
-        if !$is_so {
-            return Err($crate::mark::Mark::fail(format!($($why)*)));
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err($crate::mark::Mark::fail(format!($($message)*)));
         }
     };
 }

@@ -1,34 +1,34 @@
-//! Calls with arguments that a target may know: from the config, or made up so that they change nothing.
+//! Sample calls: from the config, or generated so that they change nothing.
 
 use mlflow_deploy_plugin_api::testing::raw::Request;
 use mlflow_deploy_plugin_api::{JSON, Operation};
 use serde_json::{Map, Value, json};
 
 use crate::bench::{Bench, request};
-use crate::config::Question;
+use crate::config::SampleCall;
 
-/// As many chunks as any stream has.
-const PLENTY: u32 = 1_000_000;
+/// More chunks than any stream has.
+const MANY_CHUNKS: u32 = 1_000_000;
 
 impl Bench {
-    /// A call that the target knows where the config tells of it, and that else changes nothing.
+    /// Returns the sample call of the config, or a generated call that changes nothing.
     pub(crate) fn sample(&self, operation: Operation) -> Request {
         let (head, body) = self.arguments(operation);
-        let credit = if operation == Operation::PredictStream { PLENTY } else { 0 };
+        let credit = if operation == Operation::PredictStream { MANY_CHUNKS } else { 0 };
         request(&head.into(), body).with_credit(credit)
     }
 
-    /// The sample's head and body.
+    /// Returns the head and body of a sample call.
     pub(crate) fn arguments(&self, operation: Operation) -> (Map<String, Value>, Vec<u8>) {
         let config = self.config();
         let missing = self.name("missing");
         let head = match operation {
             Operation::Predict | Operation::PredictStream => {
-                return config.predict.clone().unwrap_or_else(made_up).parts();
+                return config.predict.clone().unwrap_or_else(generated).parts();
             }
-            Operation::Explain => return config.explain.clone().unwrap_or_else(made_up).parts(),
-            Operation::Invoke => return config.invoke.clone().unwrap_or_else(|| self.made_up_invoke()).parts(),
-            // Without a name nothing can be made.
+            Operation::Explain => return config.explain.clone().unwrap_or_else(generated).parts(),
+            Operation::Invoke => return config.invoke.clone().unwrap_or_else(|| self.generated_invoke()).parts(),
+            // An empty name creates nothing.
             Operation::CreateDeployment => json!({"name": "", "model_uri": ""}),
             Operation::CreateEndpoint => json!({"name": "", "config": {}}),
             Operation::UpdateDeployment => json!({"name": missing, "config": {}}),
@@ -41,7 +41,7 @@ impl Bench {
         (head.as_object().cloned().unwrap_or_default(), Vec::new())
     }
 
-    /// Whether the config says that the sample works.
+    /// Returns true if the config provides the sample call, which then has to succeed.
     pub(crate) fn sample_works(&self, operation: Operation) -> bool {
         let config = self.config();
         match operation {
@@ -59,18 +59,21 @@ impl Bench {
         self.config().endpoint.as_ref().and_then(|endpoint| endpoint.existing.clone())
     }
 
-    fn made_up_invoke(&self) -> Question {
-        let named = self.manifest().ok().and_then(|manifest| manifest.invoke.into_iter().next());
-        Question { operation: Some(named.map_or_else(|| "conformance".to_owned(), |first| first.name)), ..made_up() }
+    fn generated_invoke(&self) -> SampleCall {
+        let first = self.manifest().ok().and_then(|manifest| manifest.invoke.into_iter().next());
+        SampleCall {
+            operation: Some(first.map_or_else(|| "conformance".to_owned(), |first| first.name)),
+            ..generated()
+        }
     }
 }
 
-fn made_up() -> Question {
-    Question { endpoint: Some("conformance".to_owned()), inputs: "[1]".to_owned(), ..Question::default() }
+fn generated() -> SampleCall {
+    SampleCall { endpoint: Some("conformance".to_owned()), inputs: "[1]".to_owned(), ..SampleCall::default() }
 }
 
-impl Question {
-    /// The call that asks it.
+impl SampleCall {
+    /// Returns the request of the call.
     pub(crate) fn request(&self) -> Request {
         let (head, body) = self.clone().parts();
         request(&head.into(), body)

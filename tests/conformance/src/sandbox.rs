@@ -1,4 +1,4 @@
-//! The parent's side of a case's process: starts it, hears it, and ends it and all that it started.
+//! Runs a case in a child process: starts it, reads its messages, and kills it with its whole process group.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -14,76 +14,76 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::case::Process;
-use crate::child::{Job, Line, VARIABLE};
+use crate::message::{Job, Line, VARIABLE};
 
-/// How many of its last lines are kept of a case.
-const KEPT: usize = 20;
+/// The number of last lines that are kept of a case.
+const MAX_LOG_LINES: usize = 20;
 
-/// How children are started.
+/// Starts the child processes.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
-    /// The program, which is this one.
+    /// The running program.
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// How long a case may take.
+    /// The timeout of a case.
     pub(crate) timeout: Duration,
 }
 
-/// What became of a case's process.
+/// The outcome of a case's process.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    /// What it told last, and what was printed.
+    /// Its last steps and its output.
     pub(crate) log: Vec<String>,
 }
 
-/// How a case's process ended.
+/// The end of a case's process.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It told its verdict, and was ended.
-    Told(Line),
-    /// It ended before that.
+    /// It reported a verdict.
+    Reported(Line),
+    /// It exited without a verdict.
     Died(ExitStatus),
-    /// It did neither in time.
-    Hung,
+    /// It ran into the timeout.
+    TimedOut,
 }
 
 impl Sandbox {
-    /// Runs a case to its end. What goes wrong here is no fault of the plugin.
+    /// Runs a case to its end. An error is a failure of the harness, not of the plugin.
     pub(crate) fn run(&self, job: &Job, process: Process, environment: &[(OsString, OsString)]) -> io::Result<Outcome> {
         let (mut ours, theirs) = UnixStream::pair()?;
         let output = Output::new()?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
         command.env(VARIABLE, "1").stdin(OwnedFd::from(theirs)).process_group(0);
-        output.catch(&mut command)?;
+        output.redirect(&mut command)?;
         let mut group = Group(command.spawn()?);
-        // The command keeps our side of the child's standard input open until it goes.
+        // The command holds a copy of the child's end of the socket.
         drop(command);
         let mut line = serde_json::to_vec(job)?;
         line.push(b'\n');
-        // A child that has gone already is seen when it is waited for.
-        let _gone = ours.write_all(&line);
+        // If the child has exited already, the wait below reports it.
+        let _exited = ours.write_all(&line);
         let (end, mut log) = listen(&mut group, ours, process, Instant::now() + self.timeout)?;
         drop(group);
         log.extend(output.lines()?);
-        let log = log.split_off(log.len().saturating_sub(KEPT)).into();
+        let log = log.split_off(log.len().saturating_sub(MAX_LOG_LINES)).into();
         Ok(Outcome { end, log })
     }
 }
 
-/// Hears a child until it has told, has died, or its time is up.
+/// Reads the messages of a child until its verdict, its exit, or the deadline.
 fn listen(
     group: &mut Group,
     stream: UnixStream,
     process: Process,
     deadline: Instant,
 ) -> io::Result<(End, VecDeque<String>)> {
-    let (mut log, mut begun, mut verdict) = (VecDeque::new(), false, None);
+    let (mut log, mut started, mut verdict) = (VecDeque::new(), false, None);
     let mut reader = BufReader::new(stream);
     loop {
         let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-            return Ok((End::Hung, log));
+            return Ok((End::TimedOut, log));
         };
         reader.get_ref().set_read_timeout(Some(left))?;
         let mut text = String::new();
@@ -95,30 +95,30 @@ fn listen(
             Err(error) => return Err(error),
         }
         match serde_json::from_str(&text)? {
-            Line::Begun => begun = true,
-            Line::Log(said) => {
-                if log.len() == KEPT {
+            Line::Started => started = true,
+            Line::Log(step) => {
+                if log.len() == MAX_LOG_LINES {
                     log.pop_front();
                 }
-                log.push_back(said);
+                log.push_back(step);
             }
-            Line::Pass if process == Process::Leaves => verdict = Some(Line::Pass),
-            told => return Ok((End::Told(told), log)),
+            Line::Pass if process == Process::Exits => verdict = Some(Line::Pass),
+            result => return Ok((End::Reported(result), log)),
         }
     }
-    let Some(status) = group.wait(deadline)? else { return Ok((End::Hung, log)) };
+    let Some(status) = group.wait(deadline)? else { return Ok((End::TimedOut, log)) };
     match verdict {
-        Some(verdict) if status.success() => Ok((End::Told(verdict), log)),
-        _ if begun => Ok((End::Died(status), log)),
-        _ => Err(io::Error::other(format!("a process for a case ended before it began, with {status}"))),
+        Some(verdict) if status.success() => Ok((End::Reported(verdict), log)),
+        _ if started => Ok((End::Died(status), log)),
+        _ => Err(io::Error::other(format!("the process of a case exited before it started the case, with {status}"))),
     }
 }
 
-/// A child and all that it started, which end with this.
+/// A child and its process group, killed on drop.
 struct Group(Child);
 
 impl Group {
-    /// Waits for the child's end, until a deadline.
+    /// Waits for the child to exit, until a deadline.
     fn wait(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -134,13 +134,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Before it is waited for: until then nobody else has its number.
-        let _nobody_left = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        // Before the wait: until then the process id cannot be reused.
+        let _no_process = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _reaped = self.0.wait();
     }
 }
 
-/// What a child prints.
+/// The output of a child.
 struct Output {
     stdout: File,
     stderr: File,
@@ -151,12 +151,12 @@ impl Output {
         Ok(Self { stdout: tempfile::tempfile()?, stderr: tempfile::tempfile()? })
     }
 
-    fn catch(&self, command: &mut Command) -> io::Result<()> {
+    fn redirect(&self, command: &mut Command) -> io::Result<()> {
         command.stdout(Stdio::from(self.stdout.try_clone()?)).stderr(Stdio::from(self.stderr.try_clone()?));
         Ok(())
     }
 
-    /// Its last lines.
+    /// Returns its last lines.
     fn lines(self) -> io::Result<Vec<String>> {
         const LONGEST: u64 = 16 * 1024;
         let mut lines = Vec::new();
@@ -172,7 +172,7 @@ impl Output {
     }
 }
 
-/// The name of a signal, such as `SIGSEGV`.
+/// Returns the name of a signal, such as `SIGSEGV`.
 pub(crate) fn signal_name(number: i32) -> String {
     const NAMES: [(Signal, &str); 14] = [
         (Signal::ABORT, "SIGABRT"),

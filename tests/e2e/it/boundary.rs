@@ -23,7 +23,7 @@ fn whose_fault_it_was_is_the_exit_code() {
     for (way, arguments, code, said) in [
         ("future-abi", "", 3, "error: failed to load the plugin `"),
         ("init-crash", "--isolate", 3, "error: failed to load the plugin `"),
-        ("open-fails", "", 2, "error: asked to refuse\n"),
+        ("open-fails", "", 2, "error: refused by the fixture\n"),
         ("null-slice", "", 4, "error: the plugin broke the contract: it "),
         ("chunk-without-credit", "--stream", 4, "error: the plugin broke the contract: it "),
         ("crash", "--isolate", 4, "error: the plugin's process was ended by signal 6 (SIGABRT)\n"),

@@ -1,9 +1,9 @@
-//! What reads bytes that others wrote: each such reader as a function that may refuse what it gets, and must do nothing
-//! else. A panic, a crash, a hang or a result that contradicts itself is a fault of the reader.
+//! Fuzz tests of the parsers of untrusted input. A parser may return an error for any bytes. A panic, a crash, a hang
+//! or an inconsistent result is a bug.
 //!
-//! `corpus/NAME/` holds bytes that the reader `NAME` takes, or refuses late: what others are made of. The unit test
-//! mutates them a fixed number of times, from a fixed seed, on any toolchain; `libfuzzer/` looks for new ones guided
-//! by coverage, with `cargo fuzz` on a nightly:
+//! `corpus/NAME/` holds the seeds of the reader `NAME`: valid inputs, and inputs that it rejects late. The unit test
+//! mutates them a fixed number of times, from a fixed seed, on any toolchain. `libfuzzer/` searches for new inputs,
+//! guided by coverage, with `cargo fuzz` on a nightly toolchain:
 //!
 //! ```sh
 //! cargo test -p mlflow-deploy-fuzz                                   # as CI does
@@ -11,51 +11,22 @@
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
-//! Plugins are shared libraries that no crate can link, so their readers are compiled by path, and so are the private
-//! modules of the host.
+//! Plugins are shared libraries and cannot be linked, so their modules are included by path, as is a private module of
+//! the host.
 
+mod reader;
 mod readers;
 
 #[path = "../../../host/src/isolation/message.rs"]
-#[expect(dead_code, reason = "nobody is called here")]
+#[expect(dead_code, reason = "only the parser is tested")]
 mod message;
 #[path = "../../../plugins/local/src/model/mod.rs"]
-#[cfg_attr(not(test), expect(dead_code, reason = "the plugin does more with a model than to read of it"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "only the parser is tested"))]
 #[expect(unused_imports, reason = "as above")]
 mod model;
 #[path = "../../../plugins/databricks/src/profile.rs"]
-#[expect(dead_code, reason = "the plugin asks more of a profile than its text")]
+#[expect(dead_code, reason = "only the parser is tested")]
 mod profile;
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
-/// One reader under test.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Reader {
-    /// Its name, and that of its folder in `corpus/`.
-    pub name: &'static str,
-    /// Reads.
-    ///
-    /// # Panics
-    /// Where the reader has a fault.
-    pub read: fn(&[u8]),
-}
-
-/// All readers.
+pub use reader::Reader;
 pub use readers::READERS;
-
-impl Reader {
-    /// The bytes that others are made of, in the order of their files' names.
-    ///
-    /// # Errors
-    /// Where the folder cannot be read.
-    pub fn corpus(&self) -> io::Result<Vec<Vec<u8>>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name);
-        let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        files.sort();
-        files.iter().map(fs::read).collect()
-    }
-}

@@ -1,4 +1,4 @@
-//! The readers, and what has to hold of each beyond that it comes back.
+//! The readers, and the properties that their results must have.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -9,10 +9,10 @@ use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 
-use crate::Reader;
 use crate::message::{HEAD, Message};
 use crate::model::Model;
 use crate::profile::Profiles;
+use crate::reader::Reader;
 
 /// All readers.
 pub const READERS: [Reader; 11] = [
@@ -29,7 +29,7 @@ pub const READERS: [Reader; 11] = [
     Reader { name: "target-uri", read: target_uri },
 ];
 
-/// Wherever a stream is cut, its events are the same, up to the first that is refused.
+/// Event streams: the events are the same wherever the stream is split.
 fn event_stream(bytes: &[u8]) {
     let read = |pieces: [&[u8]; 2]| {
         let mut reader = SseReader::default();
@@ -43,15 +43,15 @@ fn event_stream(bytes: &[u8]) {
     let whole = read([bytes, &[]]);
     for at in [1, bytes.len() / 2, bytes.len().saturating_sub(1)] {
         let (before, after) = bytes.split_at(at.min(bytes.len()));
-        assert_eq!(read([before, after]), whole, "cut at {at}");
+        assert_eq!(read([before, after]), whole, "split at {at}");
     }
 }
 
-/// What a host and a plugin's process say to each other: each message is written as it was read.
+/// Messages between a host and a plugin's process: each message is written as it was read.
 fn isolation_message(bytes: &[u8]) {
     let mut rest = bytes;
     while let Ok(Some(length)) = Message::length(rest) {
-        assert!(length >= HEAD, "it would be read for ever");
+        assert!(length >= HEAD, "the reader would make no progress");
         let Some((whole, after)) = rest.split_at_checked(length) else { return };
         if let Ok(message) = Message::read(whole) {
             let (head, first, second) = message.parts();
@@ -61,15 +61,15 @@ fn isolation_message(bytes: &[u8]) {
     }
 }
 
-/// What a plugin asks of the system's loader.
+/// The dynamic dependencies of a shared library.
 fn linkage(bytes: &[u8]) {
     with_file(bytes, |path| {
         let found = Host::builder().search_path([""; 0]).trusted_plugin(path).build().discover();
-        let _refused = found.candidates[0].dependencies();
+        let _dependencies = found.candidates[0].dependencies();
     });
 }
 
-/// A lock file that is taken is written as one that reads the same.
+/// Lock files: writing a valid one and reading it again gives the same.
 fn lock_file(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(lock) = Lock::read(path) {
@@ -78,24 +78,24 @@ fn lock_file(bytes: &[u8]) {
     });
 }
 
-/// A shared library, ELF or Mach-O.
+/// The manifest in a shared library, ELF or Mach-O.
 fn manifest(bytes: &[u8]) {
     with_file(bytes, |path| drop(manifest::read(path)));
 }
 
-/// What stands in a library's section.
+/// The JSON of a manifest.
 fn manifest_json(bytes: &[u8]) {
-    let _refused = Manifest::parse(bytes);
+    let _ignored = Manifest::parse(bytes);
 }
 
-/// `MLmodel`.
+/// `MLmodel` files.
 fn mlmodel(bytes: &[u8]) {
-    let folder = tempfile::tempdir().expect("a folder for temporary files");
-    std::fs::write(folder.path().join("MLmodel"), bytes).expect("room for a temporary file");
-    let _refused = Model::read(folder.path());
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    std::fs::write(folder.path().join("MLmodel"), bytes).expect("the disk has space");
+    let _ignored = Model::read(folder.path());
 }
 
-/// What is accepted is printed as something that is accepted, and that prints in the same way.
+/// Model URIs: a valid one is printed as a valid one that prints the same.
 fn model_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(uri) = ModelUri::parse(text) {
@@ -104,35 +104,35 @@ fn model_uri(bytes: &[u8]) {
     }
 }
 
-/// `~/.databrickscfg`: every profile that is named can be chosen.
+/// `~/.databrickscfg` files.
 fn profiles(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(profiles) = Profiles::read(Some(path), None) {
-            let _none = profiles.choose(None);
-            let _refused = profiles.choose(Some("DEFAULT")).map(|profile| profile.map(|profile| profile.get("host")));
+            let _default = profiles.choose(None);
+            let _ignored = profiles.choose(Some("DEFAULT")).map(|profile| profile.map(|profile| profile.get("host")));
         }
     });
 }
 
-/// The inputs of a model, for one without a signature, one of columns of every type, and one of tensors.
+/// Scoring requests, for a model without a signature, with columns of every type, and with tensors.
 fn scoring_request(bytes: &[u8]) {
     static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
         ["every_column", "every_tensor"].map(|name| {
-            let folder = tempfile::tempdir().expect("a folder for temporary files");
+            let folder = tempfile::tempdir().expect("the temporary folder is writable");
             let mlmodel = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/mlmodel").join(name);
-            std::fs::copy(mlmodel, folder.path().join("MLmodel")).expect("a file of the corpus");
-            Model::read(folder.path()).expect("a model of the corpus")
+            std::fs::copy(mlmodel, folder.path().join("MLmodel")).expect("the file is in the corpus");
+            Model::read(folder.path()).expect("the model is valid")
         })
     });
     let signatures = MODELS.iter().map(|model| model.signature.as_ref());
     for signature in signatures.chain([None]) {
         for content_type in ["application/json", "text/csv"] {
-            let _refused = mlflow_deploy_scoring::read_request(content_type, bytes, signature);
+            let _ignored = mlflow_deploy_scoring::read_request(content_type, bytes, signature);
         }
     }
 }
 
-/// What is accepted is kept as it was written, and its parts are in it.
+/// Target URIs: a valid one is kept unchanged, and its parts occur in it.
 fn target_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(target) = TargetUri::parse(text) {
@@ -142,7 +142,7 @@ fn target_uri(bytes: &[u8]) {
 }
 
 fn with_file(bytes: &[u8], read: impl FnOnce(&Path)) {
-    let file = tempfile::NamedTempFile::new().expect("a folder for temporary files");
-    std::fs::write(file.path(), bytes).expect("room for a temporary file");
+    let file = tempfile::NamedTempFile::new().expect("the temporary folder is writable");
+    std::fs::write(file.path(), bytes).expect("the disk has space");
     read(file.path());
 }

@@ -1,4 +1,4 @@
-//! Every reader over its corpus, and over what a fixed seed makes of it.
+//! Runs every reader over its corpus and over mutations from a fixed seed.
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,19 +9,19 @@ use mlflow_deploy_fuzz::{READERS, Reader};
 
 const SEED: u64 = 0x6d6c_666c_6f77;
 
-/// More than one change in most cases: a reader that survives one often trips over two.
+/// Some bugs need several mutations.
 const MOST_MUTATIONS: usize = 8;
 
 #[test]
-fn no_reader_trips_over_what_it_reads() {
+fn readers_survive_mutated_input() {
     let iterations = env::var("FUZZ_ITERATIONS").map_or(5_000, |number| number.parse().unwrap());
     let only = env::var("FUZZ_READER").ok();
-    let is_meant = |reader: &Reader| only.as_ref().is_none_or(|only| reader.name == only);
-    for reader in READERS.into_iter().filter(is_meant) {
+    let is_selected = |reader: &Reader| only.as_ref().is_none_or(|only| reader.name == only);
+    for reader in READERS.into_iter().filter(is_selected) {
         let corpus = reader.corpus().unwrap();
         let read = |bytes: &[u8]| {
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| (reader.read)(bytes)));
-            assert!(outcome.is_ok(), "`{}` tripped over {:?}", reader.name, bytes.escape_ascii().to_string());
+            assert!(outcome.is_ok(), "`{}` failed on {:?}", reader.name, bytes.escape_ascii().to_string());
         };
         corpus.iter().for_each(|bytes| read(bytes));
         let mut session = Session::new().seed(SEED);

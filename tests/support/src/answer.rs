@@ -1,4 +1,4 @@
-//! What the scripted server says to one request, well-formed or broken on purpose.
+//! A scripted HTTP response, well-formed or deliberately malformed.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-/// One answer of a [`Server`](crate::server::Server): built here, or read from a recording's script.
+/// One response of a [`Server`](crate::server::Server): built here, or read from a recording's script.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     status: u16,
@@ -25,22 +25,22 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A status with this body, which is JSON unless a header says otherwise.
+    /// Returns a response with this status and body. The default content type is JSON.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, body: body.into(), ..Self::default() }
     }
 
-    /// A status without a body.
+    /// Returns a response without a body.
     pub fn status(status: u16) -> Self {
         Self::new(status, "")
     }
 
-    /// `200 OK` and a body that is sent chunk by chunk, an event stream unless a header says otherwise.
+    /// Returns a `200 OK` with a chunked body. The default content type is an event stream.
     pub fn chunks<C: Into<Vec<u8>>>(chunks: impl IntoIterator<Item = C>) -> Self {
         Self { chunks: Some(chunks.into_iter().map(Into::into).collect()), ..Self::status(200) }
     }
 
-    /// No answer at all: the connection is closed.
+    /// Returns a response that closes the connection without sending anything.
     pub fn dropped() -> Self {
         Self { drop: true, ..Self::default() }
     }
@@ -48,7 +48,7 @@ impl Answer {
     /// Reads an entry of a recording's `server_script`. Times are in seconds, and an entry without a status means 200.
     ///
     /// # Panics
-    /// Where the entry has a `body_b64` that is not Base64.
+    /// Panics if the `body_b64` of the entry is not Base64.
     pub fn from_script(entry: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let seconds = |name: &str| Duration::from_secs_f64(entry[name].as_f64().unwrap_or_default());
@@ -93,35 +93,35 @@ impl Answer {
         self
     }
 
-    /// Waits before anything is said.
+    /// Waits before the response is sent.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Waits before each chunk but the first.
+    /// Waits before each chunk except the first.
     #[must_use]
     pub fn chunk_delay(mut self, delay: Duration) -> Self {
         self.chunk_delay = delay;
         self
     }
 
-    /// Declares this length, whatever the body's is, and closes the connection after the body.
+    /// Declares this length instead of the body's, and closes the connection after the body.
     #[must_use]
     pub fn declared_length(mut self, length: u64) -> Self {
         self.declared_length = Some(length);
         self
     }
 
-    /// Closes the connection after the last chunk, without the mark that ends a chunked body.
+    /// Closes the connection after the last chunk, without the final empty chunk.
     #[must_use]
     pub fn abort_after_chunks(mut self) -> Self {
         self.abort_after_chunks = true;
         self
     }
 
-    /// Says it all, and whether the connection can go on.
+    /// Sends the response. Returns true if the connection can be reused.
     pub(crate) fn write(
         &self,
         mut connection: &TcpStream,
@@ -175,7 +175,7 @@ impl Answer {
     }
 }
 
-/// The reason phrase that servers give where nothing else was scripted.
+/// Returns the default reason phrase of a status.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

@@ -1,6 +1,6 @@
-//! Files that are named like plugins and cannot be used, each for a reason of its own.
+//! Files that are named like plugins but cannot be used, each for a different reason.
 //!
-//! Most are copies of the plugin in C, changed in one place. All of it is about ELF, the format of Linux.
+//! Most are copies of the C plugin with one change. ELF only, the format of Linux.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,14 +12,14 @@ use rustix::fs::{CWD, FileType, Mode};
 use serde_json::{Value, json};
 
 use crate::cdylib;
-use crate::patch::{OFFSET_IN_SECTION_HEADER, Plugin};
+use crate::patch::{OFFSET_IN_SECTION_HEADER, PluginFile};
 
-/// Makes files in a folder that are refused before they are loaded. With each comes a part of the reason.
+/// Writes files that the host rejects before it loads them. Returns each with a part of the host's reason.
 ///
 /// # Panics
-/// Where the folder cannot be written to.
+/// Panics if the folder is not writable.
 pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read(cdylib::c_plugin());
+    let plugin = PluginFile::read(cdylib::c_plugin());
     let elf = &plugin.elf;
     let files = [
         ("text", b"hello\n".to_vec(), "not a shared library: "),
@@ -27,156 +27,163 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         ("header-cut-off", elf[..20].to_vec(), "not a shared library: "),
         ("cut-off", elf[..elf.len() / 2].to_vec(), "not a shared library: "),
         ("garbage", [&elf[..4], &[0xAA; 4096]].concat(), "not a shared library: "),
-        ("program", plugin.with(KIND, &[2]), "not a shared library: an object file or a program"),
-        ("other-processor", plugin.with(PROCESSOR, &OTHER_PROCESSOR), OTHER_PROCESSOR_NAME),
-        ("32-bit", plugin.with(CLASS, &[1]), "built for 32-bit ELF"),
-        ("segment-cut-off", plugin.with_a_segment_cut_off(), "not a shared library: truncated: "),
+        ("program", plugin.with_bytes(KIND, &[2]), "not a shared library: an object file or a program"),
+        ("other-processor", plugin.with_bytes(PROCESSOR, &OTHER_PROCESSOR), OTHER_PROCESSOR_NAME),
+        ("32-bit", plugin.with_bytes(CLASS, &[1]), "built for 32-bit ELF"),
+        ("segment-cut-off", plugin.with_truncated_segment(), "not a shared library: truncated: "),
         ("mach-o", mach_o(), "built for Mach-O x86_64"),
-        ("beyond-the-end", plugin.with_manifest_of(LARGEST), "not a shared library: "),
-        ("too-large", plugin.with_manifest_of(LARGEST + 1), "too large: 65537 bytes, the limit is 65536"),
-        ("64-mib", plugin.with_manifest_of(64 * 1024 * 1024), "too large: 67108864 bytes, the limit is 65536"),
+        ("beyond-the-end", plugin.with_manifest_size(LARGEST), "not a shared library: "),
+        ("too-large", plugin.with_manifest_size(LARGEST + 1), "too large: 65537 bytes, the limit is 65536"),
+        ("64-mib", plugin.with_manifest_size(64 * 1024 * 1024), "too large: 67108864 bytes, the limit is 65536"),
         ("twice", plugin.with_two_manifests(), "its manifest is invalid: found two manifests"),
-        ("member-twice", plugin.with_manifest(&plugin.with_a_member_twice()), "duplicate field `name`"),
+        ("member-twice", plugin.with_manifest(&plugin.manifest_with_duplicate_member()), "duplicate field `name`"),
         ("nested", plugin.with_manifest(&nested()), "its manifest is invalid: recursion limit exceeded"),
-        ("not-json", plugin.with(plugin.manifest_at, b"!"), "its manifest is invalid: expected value"),
-        ("incomplete", plugin.saying("schemes", Value::Null), "its manifest is invalid: invalid type: null"),
-        ("version-2", plugin.saying("manifest", json!(2)), "unsupported manifest format version `2`"),
-        ("bad-name", plugin.saying("name", json!("c echo")), "invalid plugin name `c echo`"),
-        ("no-scheme", plugin.saying("schemes", json!([])), "missing scheme"),
-        ("upper-case", plugin.saying("schemes", json!(["Echo"])), "invalid scheme `Echo`"),
-        ("abi-0", plugin.saying("abi", json!(0)), "upgrade the plugin"),
-        ("abi-2", plugin.saying("abi", json!(2)), "upgrade the host"),
+        ("not-json", plugin.with_bytes(plugin.manifest_at, b"!"), "its manifest is invalid: expected value"),
+        ("incomplete", plugin.with_member("schemes", Value::Null), "its manifest is invalid: invalid type: null"),
+        ("version-2", plugin.with_member("manifest", json!(2)), "unsupported manifest format version `2`"),
+        ("bad-name", plugin.with_member("name", json!("c echo")), "invalid plugin name `c echo`"),
+        ("no-scheme", plugin.with_member("schemes", json!([])), "missing scheme"),
+        ("upper-case", plugin.with_member("schemes", json!(["Echo"])), "invalid scheme `Echo`"),
+        ("abi-0", plugin.with_member("abi", json!(0)), "upgrade the plugin"),
+        ("abi-2", plugin.with_member("abi", json!(2)), "upgrade the host"),
         (
             "other-libc",
-            plugin.saying("target", json!("x86_64-unknown-linux-musl")),
+            plugin.with_member("target", json!("x86_64-unknown-linux-musl")),
             "built for x86_64-unknown-linux-musl",
         ),
         ("world-writable", elf.clone(), "not trusted: every user can change it"),
     ];
-    let mut made: Vec<_> = files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect();
+    let mut written: Vec<_> = files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect();
 
     let writable = folder.join("world-writable.so");
-    fs::set_permissions(writable, Permissions::from_mode(0o666)).expect("a file of the user's own");
+    fs::set_permissions(writable, Permissions::from_mode(0o666)).expect("the user owns the file");
     let dangling = folder.join("dangling.so");
-    symlink(folder.join("nothing"), &dangling).expect("a folder that can be written to");
-    made.push((dangling, "cannot be read: "));
+    symlink(folder.join("nothing"), &dangling).expect("the folder is writable");
+    written.push((dangling, "cannot be read: "));
     let ring = folder.join("ring.so");
-    symlink(&ring, &ring).expect("a folder that can be written to");
-    made.push((ring, "cannot be read: "));
+    symlink(&ring, &ring).expect("the folder is writable");
+    written.push((ring, "cannot be read: "));
     let socket = folder.join("socket.so");
-    drop(UnixListener::bind(&socket).expect("a short path in a folder that can be written to"));
-    made.push((socket, "not a shared library: not a file, but a folder, pipe, socket"));
+    drop(UnixListener::bind(&socket).expect("the folder is writable and its path is short"));
+    written.push((socket, "not a shared library: not a file, but a folder, pipe, socket"));
     let directory = folder.join("directory.so");
-    fs::create_dir(&directory).expect("a folder that can be written to");
-    made.push((directory, "not a shared library: not a file, but a folder"));
+    fs::create_dir(&directory).expect("the folder is writable");
+    written.push((directory, "not a shared library: not a file, but a folder"));
     let pipe = folder.join("pipe.so");
     let mode = Mode::RUSR | Mode::WUSR;
-    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("a folder that can be written to");
-    made.push((pipe, "not a shared library: not a file, but a folder, pipe"));
-    made
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("the folder is writable");
+    written.push((pipe, "not a shared library: not a file, but a folder, pipe"));
+    written
 }
 
-/// Makes files in a folder that are plugins of the scheme `c-echo` and must run in a process of their own. With each
-/// comes a part of the reason.
+/// Writes plugins of the scheme `c-echo` that require isolation. Returns each with a part of the host's reason.
 ///
 /// # Panics
-/// Where the folder cannot be written to.
+/// Panics if the folder is not writable.
 pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read(cdylib::c_plugin());
+    let plugin = PluginFile::read(cdylib::c_plugin());
     let files = [
-        ("panic-abort", plugin.saying("panic", json!("abort")), "for it was built with `panic = \"abort\"`"),
-        ("isolated", plugin.saying("isolation", json!("required")), "for its manifest requires it"),
+        ("panic-abort", plugin.with_member("panic", json!("abort")), "for it was built with `panic = \"abort\"`"),
+        ("isolated", plugin.with_member("isolation", json!("required")), "for its manifest requires it"),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Makes files in a folder that are found to be plugins of the scheme `c-echo` and cannot be loaded. With each comes a
-/// part of the reason.
+/// Writes plugins of the scheme `c-echo` that are discovered but fail to load. Returns each with a part of the host's
+/// reason.
 ///
 /// # Panics
-/// Where the folder cannot be written to.
+/// Panics if the folder is not writable.
 pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
-    let plugin = Plugin::read(cdylib::c_plugin());
+    let plugin = PluginFile::read(cdylib::c_plugin());
     let files = [
         (
             "no-dependency",
-            plugin.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"),
+            plugin.with_replaced(b"\0libc.so.6\0", b"\0libX.so.6\0"),
             "needs the library `libX.so.6`, which is not installed",
         ),
-        ("too-new", plugin.needing_a_newer_libc(), "needs `GLIBC_2.9"),
-        ("no-segments", plugin.with(SEGMENTS, &[0, 0]), "the system refused to load it: "),
-        ("no-entry", plugin.replacing(b"_plugin_v1\0", b"_plugin_v0\0"), "does not export `mlflow_deploy_plugin_v1`"),
+        ("too-new", plugin.with_newer_libc_version(), "needs `GLIBC_2.9"),
+        ("no-segments", plugin.with_bytes(SEGMENTS, &[0, 0]), "the system refused to load it: "),
+        (
+            "no-entry",
+            plugin.with_replaced(b"_plugin_v1\0", b"_plugin_v0\0"),
+            "does not export `mlflow_deploy_plugin_v1`",
+        ),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Makes plugins in C whose initialisers do something of their own, by their names: `crash` and `hang`.
+/// Compiles C plugins with faulty initialisers. Returns each with its fault: `crash` or `hang`.
 ///
 /// # Panics
-/// Where the folder cannot be written to, or C is not compiled.
+/// Panics if the folder is not writable or the C code does not compile.
 pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let sources = [
-        ("crash", "int *volatile nowhere; __attribute__((constructor)) static void run(void) { *nowhere = 1; }\n"),
+        ("crash", "int *volatile null; __attribute__((constructor)) static void run(void) { *null = 1; }\n"),
         ("hang", "int pause(void); __attribute__((constructor)) static void run(void) { for (;;) pause(); }\n"),
     ];
     let make = |(name, text)| {
         let (source, library) = (folder.join(name).with_extension("c"), folder.join(name).with_extension("so"));
-        fs::write(&source, text).expect("a folder that can be written to");
+        fs::write(&source, text).expect("the folder is writable");
         cdylib::compile_c_plugin(&library, Some(&source));
         (library, name)
     };
     sources.map(make).to_vec()
 }
 
-/// Makes a plugin whose table of symbols claims 1,000 MiB, of which none is on the disk.
+/// Writes a plugin whose symbol table claims 1,000 MiB of a sparse file.
 ///
 /// # Panics
-/// Where the folder cannot be written to.
+/// Panics if the folder is not writable.
 pub fn large_symbol_table(folder: &Path) -> PathBuf {
-    // Less than a plugin may have.
+    // Less than the limit of a plugin file.
     const CLAIMED: u64 = 1000 << 20;
-    let plugin = Plugin::read(cdylib::c_plugin());
+    let plugin = PluginFile::read(cdylib::c_plugin());
     let header = plugin.section_header(".symtab");
     let place = [(plugin.elf.len() as u64).to_le_bytes(), CLAIMED.to_le_bytes()].concat();
-    let path = write(folder, "large-symbol-table", &plugin.with(header + OFFSET_IN_SECTION_HEADER, &place));
-    let file = fs::File::options().write(true).open(&path).expect("the file that was just written");
-    file.set_len(plugin.elf.len() as u64 + CLAIMED).expect("a file system with sparse files");
+    let path = write(folder, "large-symbol-table", &plugin.with_bytes(header + OFFSET_IN_SECTION_HEADER, &place));
+    let file = fs::File::options().write(true).open(&path).expect("the file was just written");
+    file.set_len(plugin.elf.len() as u64 + CLAIMED).expect("the file system supports sparse files");
     path
 }
 
-/// Makes a shared library in a folder that is no plugin and no fault either: it has no manifest.
+/// Writes a shared library without a manifest, which the host ignores.
 ///
 /// # Panics
-/// Where the folder cannot be written to.
+/// Panics if the folder is not writable.
 pub fn plain_library(folder: &Path) -> PathBuf {
-    write(folder, "plain", &Plugin::read(cdylib::c_plugin()).replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"))
+    write(
+        folder,
+        "plain",
+        &PluginFile::read(cdylib::c_plugin()).with_replaced(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
+    )
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name).with_extension("so");
-    fs::write(&path, bytes).expect("a folder that can be written to");
+    fs::write(&path, bytes).expect("the folder is writable");
     path
 }
 
-/// Places in the header of a 64-bit ELF file.
+/// Offsets in the header of a 64-bit ELF file.
 const CLASS: usize = 0x04;
 const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
 const SEGMENTS: usize = 0x38;
 
-/// A processor that the tests do not run on.
+/// A processor other than that of this machine.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
 const OTHER_PROCESSOR_NAME: &str =
     if cfg!(target_arch = "aarch64") { "built for ELF x86_64" } else { "built for ELF aarch64" };
 
-/// A library for macOS of which there is nothing but the header.
+/// Returns the header of a library for macOS.
 fn mach_o() -> Vec<u8> {
     const X86_64: u32 = 0x0100_0007;
     const LIBRARY: u32 = 6;
     [0xfeed_facf, X86_64, 3, LIBRARY, 0, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// A manifest that is as large as one may be, and as deep.
+/// Returns a manifest of the maximum size, and nested as deeply as fits.
 fn nested() -> Vec<u8> {
     let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
     json.resize(LARGEST, b'[');

@@ -1,8 +1,8 @@
-//! The libraries and the command of this workspace, built as the running test was, and where they are.
+//! The paths of this workspace's libraries and programs, built with the profile of the running test.
 //!
-//! Cargo builds them on first use, once per process, and says itself where it put them. It is asked for the whole
-//! workspace, as `cargo test --workspace` is: what a crate is built with depends on who else is built, and so both
-//! find everything fresh.
+//! Cargo builds them on first use, once per process, and reports their paths. It builds the whole workspace, as
+//! `cargo test --workspace` does: the features of a crate depend on the selected packages, so a different selection
+//! would rebuild crates.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,59 +15,59 @@ use std::sync::{LazyLock, OnceLock};
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use serde_json::Value;
 
-/// What cargo built: libraries by their package, programs by their name.
+/// The files that cargo built: libraries by package, programs by name.
 static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
-/// The shared library of a package, such as `mlflow-deploy-gateway`.
+/// Returns the shared library of a package, such as `mlflow-deploy-gateway`.
 ///
 /// # Panics
-/// Where the workspace does not build, or has no such package.
+/// Panics if the workspace does not build or has no such package.
 pub fn path(package: &str) -> &'static Path {
     built(&format!("lib {package}"))
 }
 
-/// The command `mlflow-deploy`.
+/// Returns the command `mlflow-deploy`.
 ///
 /// # Panics
-/// Where the workspace does not build.
+/// Panics if the workspace does not build.
 pub fn command() -> &'static Path {
     program("mlflow-deploy")
 }
 
-/// A program of the workspace by its name, such as `embed-host`.
+/// Returns a program of the workspace by its name, such as `embed-host`.
 ///
 /// # Panics
-/// Where the workspace does not build, or has no such program.
+/// Panics if the workspace does not build or has no such program.
 pub fn program(name: &str) -> &'static Path {
     built(&format!("bin {name}"))
 }
 
-/// The plugin in C of `examples/c-plugin`, compiled by `cc`.
+/// Compiles the C plugin of `examples/c-plugin` with `cc`, once per process.
 ///
 /// # Panics
-/// Where it does not compile.
+/// Panics if it does not compile.
 pub fn c_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let library = command().with_file_name("c_echo").with_extension(DLL_EXTENSION);
-        // Another test may compile it as well, or have it loaded: it is put in its place in one step.
+        // Another test may compile it too, or have it loaded, so the file is replaced atomically.
         let unfinished = library.with_extension(std::process::id().to_string());
         compile_c_plugin(&unfinished, None);
-        std::fs::rename(&unfinished, &library).expect("a folder that can be written to");
+        std::fs::rename(&unfinished, &library).expect("the folder is writable");
         library
     })
 }
 
-/// Compiles the plugin in C, with another source file where one is given.
+/// Compiles the C plugin, optionally with another source file.
 ///
 /// # Panics
-/// Where it does not compile.
+/// Panics if it does not compile.
 pub fn compile_c_plugin(library: &Path, addition: Option<&Path>) {
     let example = workspace().join("examples/c-plugin/echo.c");
     compile_c(library, &workspace().join("plugin-api"), &example, addition);
 }
 
-/// The plugins of `tests/fixtures/contract-1.0`, built against version 1.0.0 of the contract: one in Rust, and one in C.
+/// Builds the plugins of `tests/fixtures/contract-1.0` against version 1.0.0 of the contract: one in Rust, one in C.
 ///
 /// # Panics
 /// Panics if they do not build.
@@ -98,8 +98,8 @@ fn compile_c(library: &Path, plugin_api: &Path, source: &Path, addition: Option<
         .arg(source)
         .args(addition)
         .status()
-        .expect("a C compiler called `cc`");
-    assert!(compiled.success(), "failed to compile the plugin in C");
+        .expect("a C compiler named `cc` is installed");
+    assert!(compiled.success(), "failed to compile the C plugin");
 }
 
 fn joined(flag: &str, path: &Path) -> OsString {
@@ -108,9 +108,8 @@ fn joined(flag: &str, path: &Path) -> OsString {
     joined
 }
 
-fn built(what: &str) -> &'static Path {
-    let found = BUILT.get(what);
-    found.unwrap_or_else(|| unreachable!("`{what}` is not among what cargo built: {:?}", BUILT.keys()))
+fn built(name: &str) -> &'static Path {
+    BUILT.get(name).unwrap_or_else(|| unreachable!("cargo did not build `{name}`, only {:?}", BUILT.keys()))
 }
 
 fn build() -> HashMap<String, PathBuf> {
@@ -126,17 +125,18 @@ fn build() -> HashMap<String, PathBuf> {
 
 fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo says of the package that is tested is not to be taken for its word on those that are built.
+    // Cargo sets these variables for the package under test. They must not leak into the build of other packages.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|its| text.starts_with(its)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|prefix| text.starts_with(prefix))
+        {
             cargo.env_remove(&name);
         }
     }
     cargo
 }
 
-/// Runs cargo, and takes what it built from its messages.
+/// Runs cargo and returns the files that it built, from its messages.
 fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
     let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
     assert!(output.status.success(), "the workspace does not build");
@@ -147,7 +147,7 @@ fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
         .collect()
 }
 
-/// What was built and where it is, from one of cargo's messages.
+/// Reads the name and the path of a built file from a message of cargo.
 fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     if message["reason"] != "compiler-artifact" {
         return None;
@@ -164,7 +164,7 @@ fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     Some((format!("lib {package}"), library))
 }
 
-/// The profile that the running test was built with, and the target folder: it runs in `target/debug/deps`.
+/// Returns the profile of the running test and the target folder. The test runs in `target/debug/deps`.
 fn profile_and_target() -> Option<(OsString, PathBuf)> {
     let test = env::current_exe().ok()?;
     let folder = test.ancestors().find(|folder| folder.ends_with("deps"))?.parent()?;

@@ -1,4 +1,4 @@
-//! What the tests of several crates share.
+//! Support for the tests of several crates.
 
 mod answer;
 pub mod broken;

@@ -1,14 +1,14 @@
-//! Real servers for tests and for the demo: the MLflow AI Gateway, the gateway inside the MLflow tracking server,
-//! and behind either of them aimock, which speaks OpenAI's protocol and answers from `tests/peers/aimock.json`.
+//! Real servers for tests and for the demo: the MLflow AI Gateway and the gateway of the MLflow tracking server. Behind
+//! each stands aimock, which speaks OpenAI's protocol and serves the replies of `tests/peers/aimock.json`.
 //!
-//! Every server listens on 127.0.0.1 at a port the kernel chose and lives as long as its value here, or as long as
-//! this process when that ends first, in whatever way it ends (`tests/peers/leash.sh`). So a server may also be
-//! shared by many tests in a static. The log of a server is deleted with it unless its test failed.
+//! Every server listens on 127.0.0.1 at a port chosen by the kernel. It stops when its value is dropped or this process
+//! exits, however that happens (`tests/peers/leash.sh`). So many tests may share a server in a static. The log of a
+//! server is deleted with it unless the test failed.
 //!
-//! Real clients, in Python, run as scripts of `tests/peers` against whatever server a test gives them.
+//! Real Python clients run as scripts of `tests/peers` against any server.
 //!
-//! Nothing here goes out to the network but the first start on a machine, which installs the servers
-//! (`tests/peers/install.sh`); run that script beforehand where a minute more matters.
+//! The first start on a machine installs the servers from the network (`tests/peers/install.sh`), which takes about a
+//! minute. Later starts use no network.
 //!
 //! ```
 //! use mlflow_deploy_test_support::peers::Aimock;
@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The only key that aimock takes, as `Authorization: Bearer` or `api-key`; any other is answered with 401.
+/// The only key that aimock accepts, as `Authorization: Bearer` or `api-key`. Any other key gets a 401.
 pub const UPSTREAM_KEY: &str = "test-key";
 
-/// Who may use a [`TrackingServer`] that was started with [`TrackingServer::start_protected`].
+/// The user of a [`TrackingServer`] that was started with [`TrackingServer::start_protected`].
 pub const USER: &str = "admin";
 
 /// The password of [`USER`].
@@ -37,23 +37,23 @@ pub const PASSWORD: &str = "a-password-for-tests";
 
 const WRONG_UPSTREAM_KEY: &str = "wrong-key";
 
-/// Isolated from the caller's PYTHON variables, of which PYTHONDONTWRITEBYTECODE would double every start.
+/// Isolated from the caller's PYTHON variables: PYTHONDONTWRITEBYTECODE would double the start time.
 const UVICORN: [&str; 8] = ["-I", "-u", "-W", "ignore", "-m", "uvicorn", "--host=127.0.0.1", "--port=0"];
 
-/// A start takes seconds; this is for a machine that compiles three other things meanwhile.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// The timeout of a start, which takes seconds on an idle machine.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// aimock, a server that speaks OpenAI's protocol. The base of its API is [`url`](Self::url) and `/v1`; Azure's
-/// paths (`/openai/deployments/NAME/…`) are there too, and what it received stands under `/__aimock/journal`.
+/// aimock, a server that speaks OpenAI's protocol. The base of its API is [`url`](Self::url) and `/v1`. It also serves
+/// Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
 #[derive(Debug)]
 pub struct Aimock {
-    server: Server,
+    server: PeerProcess,
 }
 
 impl Aimock {
     /// Starts aimock, in about a quarter of a second.
     pub fn start() -> Self {
-        let server = Server::start("aimock", |_| {
+        let server = PeerProcess::start("aimock", |_| {
             let mut node = leashed("node");
             node.arg(installed("node_modules/@copilotkit/aimock/dist/cli.js"))
                 .args(["--port", "0", "--strict", "--validate-on-load", "--fixtures"])
@@ -64,17 +64,17 @@ impl Aimock {
         Self { server }
     }
 
-    /// Scheme, host and port.
+    /// Returns the scheme, host and port.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 }
 
-/// The MLflow AI Gateway that is configured by a file, in front of an [`Aimock`] of its own. It serves the
+/// The MLflow AI Gateway, configured by a file, in front of its own [`Aimock`]. It serves the
 /// endpoints of `tests/peers/gateway.yaml`: `chat`, `embeddings`, `chat-limited` and `chat-locked`.
 #[derive(Debug)]
 pub struct Gateway {
-    server: Server,
+    server: PeerProcess,
     upstream: Aimock,
 }
 
@@ -82,11 +82,11 @@ impl Gateway {
     /// Starts the gateway, in about two seconds.
     pub fn start() -> Self {
         let upstream = Aimock::start();
-        let server = Server::start("gateway", |folder| {
+        let server = PeerProcess::start("gateway", |folder| {
             let template = fs::read_to_string(source("gateway.yaml")).expect("the gateway's configuration is readable");
             let config = folder.join("gateway.yaml");
             fs::write(&config, template.replace("UPSTREAM_URL", upstream.url())).expect("the folder is writable");
-            // Not `mlflow gateway start`: that takes six times as long, to start another process that does this.
+            // `mlflow gateway start` takes six times as long and starts another process that does the same.
             let mut python = python(folder);
             python
                 .args(UVICORN)
@@ -97,46 +97,46 @@ impl Gateway {
         Self { server, upstream }
     }
 
-    /// Scheme, host and port: the target URI of the gateway.
+    /// Returns the scheme, host and port: the target URI of the gateway.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// The server behind the gateway.
+    /// Returns the server behind the gateway.
     pub fn upstream(&self) -> &Aimock {
         &self.upstream
     }
 }
 
-/// The MLflow tracking server, whose own gateway stands in front of an [`Aimock`] of its own and serves the
+/// The MLflow tracking server, whose gateway stands in front of its own [`Aimock`] and serves the
 /// endpoints that `tests/peers/endpoints.py` creates: `chat`, `embeddings` and `chat-locked`.
 #[derive(Debug)]
 pub struct TrackingServer {
-    server: Server,
+    server: PeerProcess,
     upstream: Aimock,
 }
 
 impl TrackingServer {
-    /// Starts a server that is open to everybody, in about five seconds.
+    /// Starts a server without authentication, in about five seconds.
     pub fn start() -> Self {
         Self::start_app("tracking", &["mlflow.server.fastapi_app:app"])
     }
 
-    /// Starts a server that wants [`USER`] and [`PASSWORD`] as Basic authentication.
+    /// Starts a server that requires [`USER`] and [`PASSWORD`] as Basic authentication.
     pub fn start_protected() -> Self {
         Self::start_app("tracking-protected", &["--factory", "mlflow.server.auth:create_app"])
     }
 
     fn start_app(name: &str, app: &[&str]) -> Self {
         let upstream = Aimock::start();
-        let server = Server::start(name, |folder| {
+        let server = PeerProcess::start(name, |folder| {
             for database in ["tracking.db", "basic_auth.db"] {
                 fs::copy(installed("databases").join(database), folder.join(database))
                     .expect("the databases are installed and can be copied");
             }
-            // What `mlflow server` sets for the uvicorn that it starts, with artifacts that it hands out itself, which
-            // is its default; leave to reach an upstream at 127.0.0.1, and no catalogue of prices: the server would
-            // look for one on the network before it answers its first call.
+            // These are the variables that `mlflow server` sets for its uvicorn, with artifacts served by the server,
+            // as by default. An upstream at 127.0.0.1 is allowed. The price catalogue is off, because the server would
+            // fetch it from the network before its first reply.
             let database = format!("sqlite:///{}", folder.join("tracking.db").display());
             let mut python = python(folder);
             python
@@ -166,17 +166,17 @@ impl TrackingServer {
             creation.status.success(),
             "failed to create the endpoints of the tracking server:\n{}\n{}",
             String::from_utf8_lossy(&creation.stderr),
-            server.last_words(),
+            server.log_tail(),
         );
         Self { server, upstream }
     }
 
-    /// Scheme, host and port: the target URI of the gateway.
+    /// Returns the scheme, host and port: the target URI of the gateway.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// The server behind the gateway.
+    /// Returns the server behind the gateway.
     pub fn upstream(&self) -> &Aimock {
         &self.upstream
     }
@@ -185,13 +185,13 @@ impl TrackingServer {
 /// MLflow's scoring server, as `mlflow models serve` starts it.
 #[derive(Debug)]
 pub struct ScoringServer {
-    server: Server,
+    server: PeerProcess,
 }
 
 impl ScoringServer {
     /// Serves a model, in about five seconds.
     pub fn start(model: &Path) -> Self {
-        let server = Server::start("scoring", |folder| {
+        let server = PeerProcess::start("scoring", |folder| {
             let mut python = python(folder);
             python.args(UVICORN).arg("mlflow.pyfunc.scoring_server.app:app").env("__pyfunc_model_path__", model);
             python
@@ -199,20 +199,20 @@ impl ScoringServer {
         Self { server }
     }
 
-    /// Scheme, host and port.
+    /// Returns the scheme, host and port.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 }
 
-/// Runs a script of `tests/peers` with the real Python clients, and without this process's environment; gives what it
-/// wrote.
+/// Runs a script of `tests/peers` with the real Python clients and without this process's environment. Returns its
+/// standard output.
 ///
 /// # Panics
-/// Where it fails, with what it said.
+/// Panics with its standard error if it fails.
 pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     install();
-    let home = tempfile::tempdir().expect("a new folder can be made");
+    let home = tempfile::tempdir().expect("a temporary folder can be created");
     let ran = script(name)
         .args(arguments)
         .env_clear()
@@ -224,31 +224,31 @@ pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     ran.stdout
 }
 
-/// The folder of the Python that has the real clients, and pip.
+/// Returns the folder of the Python interpreter with the real clients and pip.
 ///
 /// # Panics
-/// Where it cannot be installed.
+/// Panics if the installation fails.
 pub fn python_folder() -> PathBuf {
     install();
     installed("venv/bin")
 }
 
-/// A running server: the process that holds its leash, and the folder it keeps its log and its files in.
+/// A running server: its supervising shell, and the folder of its log and files.
 #[derive(Debug)]
-struct Server {
+struct PeerProcess {
     url: String,
     leash: Child,
     folder: TempDir,
 }
 
-impl Server {
-    /// Runs the command that `prepare` makes, in a new folder that it may put files into, until it says its address.
+impl PeerProcess {
+    /// Runs the command that `prepare` returns, in a new folder, and waits until it prints its address.
     fn start(name: &str, prepare: impl FnOnce(&Path) -> Command) -> Self {
         install();
         let folder = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempdir_in(installed("logs"))
-            .expect("the folder of the logs is writable");
+            .expect("the log folder is writable");
         let log = File::create(folder.path().join("log")).expect("a new folder is writable");
         let leash = prepare(folder.path())
             .current_dir(folder.path())
@@ -256,13 +256,13 @@ impl Server {
             .stdout(log.try_clone().expect("a file can be cloned"))
             .stderr(log)
             .spawn()
-            .expect("there is a shell");
+            .expect("`sh` is installed");
         let mut server = Self { url: String::new(), leash, folder };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while server.url.is_empty() {
             let ended = server.leash.try_wait().expect("a child can be waited for");
-            assert!(ended.is_none(), "{name} ended instead of starting:\n{}", server.last_words());
-            assert!(Instant::now() < deadline, "{name} did not start in {PATIENCE:?}:\n{}", server.last_words());
+            assert!(ended.is_none(), "{name} exited during its start:\n{}", server.log_tail());
+            assert!(Instant::now() < deadline, "{name} did not start in {START_TIMEOUT:?}:\n{}", server.log_tail());
             thread::sleep(Duration::from_millis(10));
             server.url = address(&server.log()).unwrap_or_default();
         }
@@ -273,31 +273,31 @@ impl Server {
         fs::read(self.folder.path().join("log")).map_or(String::new(), |log| String::from_utf8_lossy(&log).into_owned())
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(40)..].join("\n");
-        format!("{last}\n(all of it: {})", self.folder.path().join("log").display())
+        format!("{last}\n(full log: {})", self.folder.path().join("log").display())
     }
 }
 
-impl Drop for Server {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         self.folder.disable_cleanup(thread::panicking());
-        // Closing the pipe is what kills; waiting is for the port to be free and the folder to be left alone.
+        // Closing the pipe kills the server. The wait makes sure that its port is free and its folder unused.
         drop(self.leash.stdin.take());
         self.leash.wait().expect("a child can be waited for");
     }
 }
 
-/// Both kinds of servers say "… on http://127.0.0.1:PORT" once they listen; the line may not be written in full yet.
+/// Finds the address in a log. Both kinds of servers print "… on http://127.0.0.1:PORT", maybe not in full yet.
 fn address(log: &str) -> Option<String> {
     let url = &log[log.find(" on http://127.0.0.1:")? + " on ".len()..];
     let end = url.find(char::is_whitespace)?;
     Some(url[..end].to_owned())
 }
 
-/// A command that is killed, with all it started, when its standard input ends.
+/// Returns a command that is killed with all its children when its standard input is closed.
 fn leashed(program: impl AsRef<Path>) -> Command {
     use std::os::unix::process::CommandExt;
 
@@ -309,8 +309,8 @@ fn leashed(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// The servers' Python, with what every MLflow server is told. Its home is the server's folder: MLflow reads
-/// credentials from the home folder and keeps files there.
+/// Returns the servers' Python with the settings of every MLflow server. Its home is the server's folder: MLflow reads
+/// credentials and stores files there.
 fn python(folder: &Path) -> Command {
     let mut python = leashed(installed("venv/bin/python"));
     python
@@ -322,7 +322,7 @@ fn python(folder: &Path) -> Command {
     python
 }
 
-/// A script of `tests/peers`, to be run by the servers' Python.
+/// Returns a command that runs a script of `tests/peers` with the servers' Python.
 fn script(name: &str) -> Command {
     let mut python = Command::new(installed("venv/bin/python"));
     python.args(["-I", "-W", "ignore"]).arg(source(name));
@@ -333,12 +333,12 @@ fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let script = source("install.sh");
-        let output = Command::new("sh").arg(&script).output().expect("there is a shell");
+        let output = Command::new("sh").arg(&script).output().expect("`sh` is installed");
         assert!(output.status.success(), "{} failed:\n{}", script.display(), String::from_utf8_lossy(&output.stderr));
     });
 }
 
-/// A file of `tests/peers`.
+/// Returns the path of a file of `tests/peers`.
 pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers").join(name)
 }

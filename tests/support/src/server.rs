@@ -1,7 +1,7 @@
-//! A scripted HTTP/1.1 server on this machine: answers from a queue, and remembers what it was asked.
+//! A scripted HTTP/1.1 server on this machine: sends responses from a queue and records the requests.
 //!
-//! It is made of threads alone, so that a test's own runtime has nothing to do with it. It never waits for a clock
-//! unless an [`Answer`] says so, and when it is dropped all of its threads end.
+//! It uses only threads, so it does not depend on the test's runtime. It waits only if an [`Answer`] has a delay. Its
+//! threads end when it is dropped.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
@@ -12,35 +12,35 @@ use std::time::{Duration, Instant};
 
 pub use crate::answer::Answer;
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// When its body had been read.
+    /// The time at which its body was read.
     pub at: Instant,
     /// The method, such as `POST`.
     pub method: String,
     /// The path, with the query.
     pub path: String,
-    /// The headers in their order, with their names as they were written.
+    /// The headers in order, with their names unchanged.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The value of a header, by its name in any case.
+    /// Returns the value of a header. The name is case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// The server. It runs until it is dropped.
+/// A running server. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -49,28 +49,28 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that gives these answers one after the other, and the last one from then on.
+    /// Starts a server that sends these responses in order, and then repeats the last.
     ///
     /// # Panics
-    /// Where this machine does not let it listen.
+    /// Panics if no port on 127.0.0.1 is free.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let mut queue: Vec<_> = answers.into_iter().collect();
         queue.reverse();
-        Self::listen(State { queue, ..State::default() }, None)
+        Self::listen(ServerState { queue, ..ServerState::default() }, None)
     }
 
-    /// Starts a server that makes each answer of its request. It is asked on many threads at once.
+    /// Starts a server that computes each response from its request, on many threads in parallel.
     ///
     /// # Panics
-    /// Where this machine does not let it listen.
+    /// Panics if no port on 127.0.0.1 is free.
     pub fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::listen(State::default(), Some(Box::new(answer)))
+        Self::listen(ServerState::default(), Some(Box::new(answer)))
     }
 
-    fn listen(state: State, made: Option<Made>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
+    fn listen(state: ServerState, handler: Option<Handler>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on 127.0.0.1 is free");
         let address = listener.local_addr().expect("a listener has an address");
-        let shared = Arc::new(Shared { state: Mutex::new(state), stopped: Condvar::new(), made });
+        let shared = Arc::new(Shared { state: Mutex::new(state), stopped: Condvar::new(), handler });
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.accept(&listener)
@@ -78,37 +78,37 @@ impl Server {
         Self { address, shared, acceptor: Some(acceptor) }
     }
 
-    /// Gives this answer to every request whose path starts so, and takes none from the queue for it.
+    /// Sends this response to every request whose path starts with `path`, and leaves the queue unchanged.
     #[must_use]
     pub fn with_route(self, path: &str, answer: Answer) -> Self {
         self.shared.lock().routes.push((path.to_owned(), answer));
         self
     }
 
-    /// The address, such as `http://127.0.0.1:40123`.
+    /// Returns the address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What it was asked so far.
+    /// Returns the requests received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 }
 
-/// Ends the answers that are under way, closes the connections, and waits for the threads.
+/// Stops running responses, closes the connections, and waits for the threads.
 impl Drop for Server {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.stopped = true;
         for (connection, _) in &state.connections {
-            // A connection that the other side has closed is no news.
+            // An error means that the client has closed the connection already.
             let _closed = connection.shutdown(Shutdown::Both);
         }
         let threads: Vec<_> = state.connections.drain(..).map(|(_, thread)| thread).collect();
         drop(state);
         self.shared.stopped.notify_all();
-        // The acceptor waits for a connection, so it gets one.
+        // Wakes the acceptor, which waits for a connection.
         let _wake = TcpStream::connect(self.address);
         for thread in self.acceptor.take().into_iter().chain(threads) {
             let _panicked = thread.join();
@@ -116,13 +116,13 @@ impl Drop for Server {
     }
 }
 
-/// Makes an answer of a request.
-type Made = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
+/// Computes a response from a request.
+type Handler = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     stopped: Condvar,
-    made: Option<Made>,
+    handler: Option<Handler>,
 }
 
 impl fmt::Debug for Shared {
@@ -132,8 +132,8 @@ impl fmt::Debug for Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// What is still to be said, last first.
+struct ServerState {
+    /// The remaining responses, last first.
     queue: Vec<Answer>,
     routes: Vec<(String, Answer)>,
     requests: Vec<Request>,
@@ -142,13 +142,13 @@ struct State {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
         for connection in listener.incoming().flatten() {
-            // Held until the thread is listed: whoever stops the server either sees it or is seen here.
+            // Held until the thread is listed, so that `drop` either finds the thread or is noticed here.
             let mut state = self.lock();
             if state.stopped {
                 return;
@@ -156,15 +156,15 @@ impl Shared {
             let Ok(handle) = connection.try_clone() else { continue };
             let shared = Arc::clone(self);
             let thread = thread::spawn(move || {
-                // A client that goes away in the middle is part of many tests.
-                let _gone = shared.serve(&connection);
+                // Many tests close the connection early.
+                let _closed_early = shared.serve(&connection);
                 let _closed = connection.shutdown(Shutdown::Both);
             });
             state.connections.push((handle, thread));
         }
     }
 
-    /// Answers one request after the other, until either side has enough.
+    /// Responds to one request after the other, until either side closes the connection.
     fn serve(&self, connection: &TcpStream) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut reader = BufReader::new(connection);
@@ -178,11 +178,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Remembers the request and finds its answer; none where nothing was ever queued.
+    /// Records the request and finds its response; `None` if no response was ever queued.
     fn next(&self, request: Request) -> Option<Answer> {
-        if let Some(made) = &self.made {
+        if let Some(handler) = &self.handler {
             self.lock().requests.push(request.clone());
-            return Some(made(&request));
+            return Some(handler(&request));
         }
         let mut state = self.lock();
         let route = state.routes.iter().find(|(path, _)| request.path.starts_with(path.as_str()));
@@ -195,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// Waits as an answer says, or until the server stops.
+    /// Waits for a duration, or until the server stops.
     fn pause(&self, pause: Duration) -> io::Result<()> {
         let wait = self.stopped.wait_timeout_while(self.lock(), pause, |state| !state.stopped);
         let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +203,7 @@ impl Shared {
     }
 }
 
-/// Reads one request; none where the client has closed the connection.
+/// Reads one request; `None` if the client has closed the connection.
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -234,8 +234,8 @@ mod tests {
 
     use super::*;
 
-    /// What comes back for some text, until the server has closed the connection.
-    fn ask(server: &Server, text: &str) -> String {
+    /// Sends text and returns the reply, until the server closes the connection.
+    fn exchange(server: &Server, text: &str) -> String {
         let mut connection = TcpStream::connect(server.address).unwrap();
         connection.write_all(text.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -244,11 +244,11 @@ mod tests {
     }
 
     fn get(server: &Server, path: &str) -> String {
-        ask(server, &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n"))
+        exchange(server, &format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n"))
     }
 
     #[test]
-    fn a_recording_s_script_says_it_all() {
+    fn responses_follow_a_recording_s_script() {
         for (entry, answer) in [
             (
                 json!({"status": 200, "body": "{}"}),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_in_turn_and_the_last_one_stays() {
+    fn responses_come_in_order_and_the_last_repeats() {
         let server = Server::start([Answer::status(500), Answer::status(201)]).with_route("/aux", Answer::status(404));
         let statuses = ["/", "/aux?q=1", "/a", "/b"].map(|path| get(&server, path)[9..12].to_owned());
         assert_eq!(statuses, ["500", "404", "201", "201"]);
@@ -289,8 +289,10 @@ mod tests {
     #[test]
     fn one_connection_serves_many_requests() {
         let server = Server::start([Answer::status(200)]);
-        let answer =
-            ask(&server, "POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nConnection: close\r\n\r\n");
+        let answer = exchange(
+            &server,
+            "POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nConnection: close\r\n\r\n",
+        );
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2);
         let requests = server.requests();
         assert_eq!(
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_in_the_middle_of_an_answer() {
+    fn server_stops_during_a_response() {
         let server = Server::start([Answer::status(200).after(Duration::from_secs(600))]);
         let mut connection = TcpStream::connect(server.address).unwrap();
         connection.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

@@ -1,44 +1,44 @@
-//! Giving calls up: at any moment, and each still gets its one reply.
+//! Cancellation at any moment: each call still gets exactly one reply.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 
-use super::operations::once;
+use super::operations::each_has_one_reply;
 use crate::bench::Bench;
 use crate::case::{Case, FILTERED};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
+    Case::new("cancel-one-reply", "cancel.one-reply", "A cancelled call gets exactly one reply.", one_reply),
+    Case::new("cancel-early", "cancel.early", "A cancel that arrives before its call is remembered.", early)
+        .in_process_only(FILTERED),
+    Case::new("cancel-late", "cancel.late", "A cancel after the reply does nothing.", late).in_process_only(FILTERED),
+    Case::new("cancel-code", "cancel.code", "A call that fails because of a cancel has the code `CANCELLED`.", code),
+    Case::new("cancel-open", "cancel.open", "A cancelled `open` gets exactly one reply, and other clients open.", open),
     Case::new(
-        "cancel-one-reply",
-        "cancel.one-reply",
-        "A call that is cancelled gets one reply, and no more.",
-        one_reply,
-    ),
-    Case::new("cancel-early", "cancel.early", "A cancel that comes before its call is remembered.", early)
-        .inside(FILTERED),
-    Case::new("cancel-late", "cancel.late", "A cancel of a call that is answered does nothing.", late).inside(FILTERED),
-    Case::new("cancel-code", "cancel.code", "A call that was cancelled and failed says `CANCELLED`.", code),
-    Case::new("cancel-open", "cancel.open", "An `open` that is cancelled gets one reply, and others open.", open),
-    Case::new("cancel-deadline", "cancel.deadline", "A call ends by itself when its caller's time is up.", deadline)
-        .recommended(),
+        "cancel-deadline",
+        "cancel.deadline",
+        "A call gets its reply at its deadline, without a cancel.",
+        deadline,
+    )
+    .recommended(),
 ];
 
 /// A deadline that is never reached, in milliseconds.
 const HOUR: u64 = 3_600_000;
 
-fn one_reply(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
+fn one_reply(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
     let mut calls = Vec::new();
-    if let Ok((slot, request)) = bench.pending(&driver) {
+    if let Ok((slot, request)) = harness.pending(&driver) {
         for _ in 0..4 {
             let call = driver.fresh_id();
-            bench.start(&driver, slot, (client, call), &request);
+            harness.start(&driver, slot, (client, call), &request);
             calls.push((slot, call));
         }
     }
-    for operation in bench.harmless(&driver) {
+    for operation in harness.safe_operations(&driver) {
         let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
-        bench.start(&driver, slot, (client, call), &bench.sample(operation));
+        harness.start(&driver, slot, (client, call), &harness.sample(operation));
         calls.push((slot, call));
     }
     for (_, call) in &calls {
@@ -46,68 +46,68 @@ fn one_reply(bench: &Bench) -> Result<(), Mark> {
         driver.cancel(*call);
     }
     for (slot, call) in calls {
-        bench.answer(&driver, slot, call)?;
+        harness.answer(&driver, slot, call)?;
     }
-    bench.settle(&driver, client)?;
-    once(&driver)
+    harness.drain(&driver, client)?;
+    each_has_one_reply(&driver)
 }
 
-fn early(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let (slot, request) = bench.pending(&driver)?;
+fn early(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let (slot, request) = harness.pending(&driver)?;
     let call = driver.fresh_id();
-    bench.say(format!("cancels call {call}, which is still to come"));
+    harness.log(format!("cancels call {call} before it is made"));
     driver.cancel(call);
-    bench.start(&driver, slot, (client, call), &request);
-    bench.answer(&driver, slot, call).map(drop)
+    harness.start(&driver, slot, (client, call), &request);
+    harness.answer(&driver, slot, call).map(drop)
 }
 
-fn late(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let (slot, request) = bench.need_easy(&driver)?;
+fn late(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let (slot, request) = harness.require_simple_call(&driver)?;
     let call = driver.fresh_id();
-    bench.start(&driver, slot, (client, call), &request.with_timeout_ms(HOUR));
-    bench.answer(&driver, slot, call)?;
-    bench.say(format!("cancels call {call}, which is answered"));
+    harness.start(&driver, slot, (client, call), &request.with_timeout_ms(HOUR));
+    harness.answer(&driver, slot, call)?;
+    harness.log(format!("cancels call {call} after its reply"));
     driver.cancel(call);
     driver.cancel(call);
-    bench.settle(&driver, client)?;
+    harness.drain(&driver, client)?;
     let replies = driver.call(call).replies.len();
     ensure!(replies == 1, "it replied {replies} times");
     Ok(())
 }
 
-fn code(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let (slot, request) = bench.pending(&driver)?;
+fn code(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let (slot, request) = harness.pending(&driver)?;
     let call = driver.fresh_id();
-    bench.start(&driver, slot, (client, call), &request);
+    harness.start(&driver, slot, (client, call), &request);
     driver.cancel(call);
-    let answer = bench.answer(&driver, slot, call)?;
-    ensure!(answer.is_ok() || answer.code().as_deref() == Some("CANCELLED"), "{}", answer.said());
+    let answer = harness.answer(&driver, slot, call)?;
+    ensure!(answer.is_ok() || answer.code().as_deref() == Some("CANCELLED"), "{}", answer.describe());
     Ok(())
 }
 
-fn open(bench: &Bench) -> Result<(), Mark> {
-    let driver = bench.instance()?;
-    let target = bench.target()?;
+fn open(harness: &Bench) -> Result<(), Mark> {
+    let driver = harness.instance()?;
+    let target = harness.target()?;
     for _attempt in 0..16 {
         let (client, call) = (driver.fresh_id(), driver.fresh_id());
-        bench.start(&driver, Slot::Open, (client, call), &bench.open_request(&target).with_timeout_ms(HOUR));
+        harness.start(&driver, Slot::Open, (client, call), &harness.open_request(&target).with_timeout_ms(HOUR));
         driver.cancel(call);
-        let answer = bench.answer(&driver, Slot::Open, call)?;
-        // One that failed leaves nothing to close.
+        let answer = harness.answer(&driver, Slot::Open, call)?;
+        // A failed `open` leaves nothing to close.
         if answer.is_ok() {
             driver.close(client);
         }
     }
-    let client = bench.open(&driver)?;
-    bench.settle(&driver, client)?;
-    once(&driver)
+    let client = harness.open(&driver)?;
+    harness.drain(&driver, client)?;
+    each_has_one_reply(&driver)
 }
 
-fn deadline(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let (slot, request) = bench.pending(&driver)?;
-    bench.ask(&driver, slot, client, &request.with_timeout_ms(100)).map(drop)
+fn deadline(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let (slot, request) = harness.pending(&driver)?;
+    harness.call(&driver, slot, client, &request.with_timeout_ms(100)).map(drop)
 }

@@ -1,4 +1,4 @@
-//! What loading a plugin does to the process, and what it must not do.
+//! The effects of loading a plugin on the process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,117 +15,124 @@ use crate::mark::{Mark, ensure};
 use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("load-opens", "load.complete", "The library loads with every symbol that it needs.", opens)
-        .inside(LIBRARY)
+    Case::new("load-opens", "load.complete", "The library loads, with all its symbols resolved.", opens)
+        .in_process_only(LIBRARY)
         .needs(Stage::File)
         .gate(),
-    Case::new("load-twice", "load.once", "Loading it a second time gives the same table, and does no harm.", twice)
-        .inside(LIBRARY)
+    Case::new("load-twice", "load.once", "Loading it again returns the same table, and the plugin still works.", twice)
+        .in_process_only(LIBRARY)
         .needs(Stage::Instance),
-    Case::new("load-elsewhere", "load.anywhere", "A copy of it in another folder works as well.", elsewhere)
+    Case::new("load-elsewhere", "load.anywhere", "A copy in another folder works too.", elsewhere)
         .needs(Stage::Instance),
-    Case::new("load-stripped", "load.environment", "It loads and starts with nothing in its environment.", starts)
+    Case::new("load-stripped", "load.environment", "It loads and starts in an empty environment.", starts)
         .needs(Stage::Instance)
         .process(Process::Stripped),
-    Case::new("load-quiet", "load.quiet", "Loading and starting it prints nothing.", quiet)
-        .inside(PROCESS)
+    Case::new("load-quiet", "load.quiet", "Loading and `init` print nothing.", quiet)
+        .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-threads", "load.idle", "Loading and starting it starts no thread.", starts_no_thread)
-        .inside(PROCESS)
+    Case::new("load-threads", "load.idle", "Loading and `init` start no thread.", starts_no_thread)
+        .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-files", "load.files", "Loading and starting it opens no socket, and no file to write to.", files)
-        .inside(PROCESS)
+    Case::new("load-files", "load.files", "Loading and `init` leave no file or socket open, and write nothing.", files)
+        .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-fast", "load.fast", "Loading and starting it takes less than 50 ms.", fast)
-        .inside(PROCESS)
+    Case::new("load-fast", "load.fast", "Loading and `init` take less than 50 ms.", fast)
+        .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-signals", "load.signals", "It leaves the process's signals as they are.", signals)
-        .inside(PROCESS)
+    Case::new("load-signals", "load.signals", "It installs no signal handlers and changes no signal masks.", signals)
+        .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-state", "load.state", "It leaves the environment, the folder and the file mode mask alone.", state)
-        .inside(PROCESS)
-        .needs(Stage::Instance),
+    Case::new(
+        "load-state",
+        "load.state",
+        "It does not change the environment, the working directory or the umask.",
+        state,
+    )
+    .in_process_only(PROCESS)
+    .needs(Stage::Instance),
 ];
 
-fn opens(bench: &Bench) -> Result<(), Mark> {
-    bench.library().map(drop)
+fn opens(harness: &Bench) -> Result<(), Mark> {
+    harness.library().map(drop)
 }
 
-fn twice(bench: &Bench) -> Result<(), Mark> {
-    let first = bench.library()?;
-    let second = bench.library()?;
+fn twice(harness: &Bench) -> Result<(), Mark> {
+    let first = harness.library()?;
+    let second = harness.library()?;
     let address = |library: Library| library.table_facts().map(|facts| facts.address);
-    ensure!(address(first) == address(second), "its table is another one when it is loaded again");
+    ensure!(address(first) == address(second), "the table has another address after loading it again");
     for library in [first, second] {
         let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
-        bench.say("calls `init`");
-        ensure!(
-            untrusted::start(table, HostShape::Current).is_some(),
-            "`init` returned NULL after it was loaded again"
-        );
+        harness.log("calls `init`");
+        ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL after loading it again");
     }
     Ok(())
 }
 
-fn elsewhere(bench: &Bench) -> Result<(), Mark> {
-    let (_folder, copy) = copy(bench, "elsewhere-")?;
-    bench.say("loads a copy from another folder");
-    bench.instance_of(&copy, HostShape::Current).map(drop)
+fn elsewhere(harness: &Bench) -> Result<(), Mark> {
+    let (_folder, copy) = copy(harness, "elsewhere-")?;
+    harness.log("loads a copy from another folder");
+    harness.instance_of(&copy, HostShape::Current).map(drop)
 }
 
-/// A copy of the plugin in a folder of its own.
-fn copy(bench: &Bench, folder: &str) -> Result<(TempDir, PathBuf), Mark> {
+/// Copies the plugin to a new folder.
+fn copy(harness: &Bench, folder: &str) -> Result<(TempDir, PathBuf), Mark> {
     let folder = TempDir::with_prefix(folder).map_err(Mark::fault)?;
-    let copy = folder.path().join(bench.plugin().file_name().unwrap_or_default());
-    fs::copy(bench.plugin(), &copy).map_err(Mark::fault)?;
+    let copy = folder.path().join(harness.plugin().file_name().unwrap_or_default());
+    fs::copy(harness.plugin(), &copy).map_err(Mark::fault)?;
     Ok((folder, copy))
 }
 
-fn starts(bench: &Bench) -> Result<(), Mark> {
-    bench.instance().map(drop)
+fn starts(harness: &Bench) -> Result<(), Mark> {
+    harness.instance().map(drop)
 }
 
-/// Loads and starts it without a word to anybody.
-fn silently(bench: &Bench) -> Result<Driver, Mark> {
-    let library = untrusted::open(bench.plugin()).map_err(Mark::fail)?;
+/// Loads and starts the plugin without logging, which would write to the connection.
+fn start_unlogged(harness: &Bench) -> Result<Driver, Mark> {
+    let library = untrusted::open(harness.plugin()).map_err(Mark::fail)?;
     let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
     untrusted::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))
 }
 
-fn quiet(bench: &Bench) -> Result<(), Mark> {
+fn quiet(harness: &Bench) -> Result<(), Mark> {
     let before = process::printed()?;
-    silently(bench)?;
+    start_unlogged(harness)?;
     let printed = process::printed()? - before;
     ensure!(printed == 0, "it printed {printed} bytes");
     Ok(())
 }
 
-fn starts_no_thread(bench: &Bench) -> Result<(), Mark> {
+fn starts_no_thread(harness: &Bench) -> Result<(), Mark> {
     let before = process::threads()?;
-    silently(bench)?;
+    start_unlogged(harness)?;
     let after = process::threads()?;
-    ensure!(after.len() <= before.len(), "there were {} threads before, and now there are {after:?}", before.len());
+    ensure!(
+        after.len() <= before.len(),
+        "the number of threads grew from {} to {}: {after:?}",
+        before.len(),
+        after.len()
+    );
     Ok(())
 }
 
-fn files(bench: &Bench) -> Result<(), Mark> {
+fn files(harness: &Bench) -> Result<(), Mark> {
     let (files, written, printed) = (process::files()?, process::written()?, process::printed()?);
-    silently(bench)?;
+    start_unlogged(harness)?;
     let written = process::written()? - written;
     let printed = process::printed()? - printed;
     let more = process::files()?;
     let opened: Vec<_> = more.iter().filter(|(number, _)| !files.contains_key(number)).map(|(_, file)| file).collect();
-    ensure!(opened.is_empty(), "it opened, and kept open, {opened:?}");
+    ensure!(opened.is_empty(), "files are left open: {opened:?}");
     ensure!(written <= printed, "it wrote {} bytes", written - printed);
     Ok(())
 }
 
-/// The first of some copies that is fast enough will do: the machine may be slow once.
-fn fast(bench: &Bench) -> Result<(), Mark> {
+/// Passes if any of several fresh copies is fast enough: the machine may be slow at times.
+fn fast(harness: &Bench) -> Result<(), Mark> {
     const LIMIT: Duration = Duration::from_millis(50);
     let mut best = Duration::MAX;
     for attempt in 0..8 {
-        let (_folder, copy) = copy(bench, "copy-")?;
+        let (_folder, copy) = copy(harness, "copy-")?;
         let begun = Instant::now();
         let library = untrusted::open(&copy).map_err(Mark::fail)?;
         let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
@@ -134,38 +141,38 @@ fn fast(bench: &Bench) -> Result<(), Mark> {
         if best < LIMIT {
             return Ok(());
         }
-        bench.say(format!("attempt {attempt}: {} ms", begun.elapsed().as_millis()));
+        harness.log(format!("attempt {attempt}: {} ms", begun.elapsed().as_millis()));
     }
     Err(Mark::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
 }
 
-/// As far as a plugin gets: a client, and a call where one can be made.
-fn live(bench: &Bench) -> Result<(), Mark> {
-    let driver = bench.instance()?;
-    let target = bench.target().unwrap_or_default();
+/// Opens a client and makes a call, as far as the plugin supports it.
+fn exercise(harness: &Bench) -> Result<(), Mark> {
+    let driver = harness.instance()?;
+    let target = harness.target().unwrap_or_default();
     let client = driver.fresh_id();
-    let answer = bench.ask(&driver, Slot::Open, client, &bench.open_request(&target))?;
-    if let (true, Some((slot, request))) = (answer.is_ok(), bench.easy(&driver)) {
-        bench.ask(&driver, slot, client, &request)?;
+    let answer = harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?;
+    if let (true, Some((slot, request))) = (answer.is_ok(), harness.simple_call(&driver)) {
+        harness.call(&driver, slot, client, &request)?;
     }
     Ok(())
 }
 
-fn signals(bench: &Bench) -> Result<(), Mark> {
+fn signals(harness: &Bench) -> Result<(), Mark> {
     let before = process::signals()?;
-    live(bench)?;
+    exercise(harness)?;
     let after = process::signals()?;
-    ensure!(before == after, "the masks of signals were {before:?}, and now they are {after:?}");
+    ensure!(before == after, "the signal masks changed from {before:?} to {after:?}");
     Ok(())
 }
 
-fn state(bench: &Bench) -> Result<(), Mark> {
+fn state(harness: &Bench) -> Result<(), Mark> {
     let state = || -> Result<_, Mark> {
         let variables: Vec<_> = std::env::vars_os().collect();
         Ok((variables, std::env::current_dir().map_err(Mark::fault)?, process::umask()?))
     };
     let (variables, folder, mask) = state()?;
-    live(bench)?;
+    exercise(harness)?;
     let (variables_after, folder_after, mask_after) = state()?;
     let changed: Vec<_> = variables_after
         .iter()
@@ -174,7 +181,7 @@ fn state(bench: &Bench) -> Result<(), Mark> {
         .map(|(name, _)| name)
         .collect();
     ensure!(changed.is_empty(), "it changed the environment: {changed:?}");
-    ensure!(folder == folder_after, "it changed the folder to `{}`", folder_after.display());
-    ensure!(mask == mask_after, "it changed the file mode mask from {mask} to {mask_after}");
+    ensure!(folder == folder_after, "it changed the working directory to `{}`", folder_after.display());
+    ensure!(mask == mask_after, "it changed the umask from {mask} to {mask_after}");
     Ok(())
 }

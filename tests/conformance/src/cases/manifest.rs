@@ -1,4 +1,4 @@
-//! What a plugin says of itself before it is loaded, and whether that is so.
+//! The manifest: its format, and whether it matches the plugin.
 
 use std::collections::BTreeSet;
 
@@ -12,88 +12,92 @@ use crate::case::{Case, LIBRARY, Stage};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("manifest-present", "manifest.section", "The file holds a manifest, in the section of its own.", present)
+    Case::new("manifest-present", "manifest.section", "The file has a manifest in its section.", present)
         .needs(Stage::File),
-    Case::new("manifest-valid", "manifest.json", "The manifest is JSON with all that a host relies on.", valid)
+    Case::new("manifest-valid", "manifest.json", "The manifest is JSON with all required members.", valid)
         .needs(Stage::File),
-    Case::new("manifest-machine", "manifest.target", "It names the machine that the plugin is built for.", machine)
+    Case::new("manifest-machine", "manifest.target", "`target` is the triple that the plugin is built for.", machine)
         .needs(Stage::File),
-    Case::new("manifest-abi", "manifest.abi", "It names the version of the contract that the plugin speaks.", abi)
+    Case::new("manifest-abi", "manifest.abi", "`abi` is the contract's version.", abi).needs(Stage::File),
+    Case::new("manifest-panic", "manifest.panic", "`panic` is not `abort`.", panic)
+        .in_process_only("a panic aborts only the plugin's separate process")
         .needs(Stage::File),
-    Case::new("manifest-panic", "manifest.panic", "It does not say that a panic ends the process.", panic)
-        .inside("a panic that ends the process ends one of the plugin's own")
+    Case::new("manifest-schema", "manifest.schema", "`options` and `config` are JSON Schemas.", schema)
         .needs(Stage::File),
-    Case::new("manifest-schema", "manifest.schema", "Options and config are described in JSON Schema.", schema)
+    Case::new("manifest-config", "manifest.config", "Each member of `config` is named after an operation.", config)
         .needs(Stage::File),
-    Case::new("manifest-config", "manifest.config", "Config is described for operations that there are.", config)
-        .needs(Stage::File),
-    Case::new("manifest-invoke", "manifest.invoke", "Operations of its own have names, once each, and a slot.", invoke)
-        .needs(Stage::File),
-    Case::new("manifest-accepts", "manifest.accepts", "What it accepts are media types, one at least.", accepts)
+    Case::new(
+        "manifest-invoke",
+        "manifest.invoke",
+        "Custom operations have unique names, and `invoke` is declared.",
+        invoke,
+    )
+    .needs(Stage::File),
+    Case::new("manifest-accepts", "manifest.accepts", "`accepts` lists at least one media type.", accepts)
         .needs(Stage::File),
     Case::new(
         "manifest-secrets",
         "manifest.secrets",
-        "Variables that are called like secrets are said to be.",
+        "Variables with names like secrets are marked as secret.",
         secrets,
     )
     .needs(Stage::File)
     .recommended(),
-    Case::new("manifest-operations", "manifest.operations", "Every operation that it names has a slot.", operations)
-        .inside(LIBRARY)
+    Case::new("manifest-operations", "manifest.operations", "Every declared operation has a slot.", operations)
+        .in_process_only(LIBRARY)
         .needs(Stage::Table),
 ];
 
-fn present(bench: &Bench) -> Result<(), Mark> {
-    match manifest::read(bench.plugin()) {
+fn present(harness: &Bench) -> Result<(), Mark> {
+    match manifest::read(harness.plugin()) {
         Ok(_) | Err(ReadError::Invalid(_)) => Ok(()),
-        Err(ReadError::NoManifest) => Err(Mark::fail("it is a shared library without a section `.mlflow_deploy`")),
-        Err(ReadError::NotALibrary(why)) => Err(Mark::fail(format!("it is not a shared library: {why}"))),
+        Err(ReadError::NoManifest) => Err(Mark::fail("the shared library has no section `.mlflow_deploy`")),
+        Err(ReadError::NotALibrary(why)) => Err(Mark::fail(format!("the file is not a shared library: {why}"))),
         Err(ReadError::WrongMachine { found, expected }) => {
-            Err(Mark::fail(format!("it is built for {found}, and this machine is {expected}")))
+            Err(Mark::fail(format!("the library is built for {found}: expected {expected}")))
         }
-        Err(other) => Err(Mark::fail(format!("it cannot be read: {other:?}"))),
+        Err(other) => Err(Mark::fail(format!("failed to read the manifest: {other:?}"))),
     }
 }
 
-fn valid(bench: &Bench) -> Result<(), Mark> {
-    match manifest::read(bench.plugin()) {
+fn valid(harness: &Bench) -> Result<(), Mark> {
+    match manifest::read(harness.plugin()) {
         Ok(_) => Ok(()),
         Err(ReadError::Invalid(why)) => Err(Mark::fail(why)),
-        Err(_) => Err(Mark::skip("there is no manifest that can be read")),
+        Err(_) => Err(Mark::skip("the manifest cannot be read")),
     }
 }
 
-fn machine(bench: &Bench) -> Result<(), Mark> {
-    let target = bench.manifest()?.target;
-    ensure!(target == TARGET, "it says `{target}`, and this harness, which can read it, is built for `{TARGET}`");
+fn machine(harness: &Bench) -> Result<(), Mark> {
+    let target = harness.manifest()?.target;
+    ensure!(target == TARGET, "`target` is `{target}`: expected `{TARGET}`, like this harness");
     Ok(())
 }
 
-fn abi(bench: &Bench) -> Result<(), Mark> {
-    let abi = bench.manifest()?.abi;
-    ensure!(abi == ABI, "it says ABI {abi}, and this is the harness of ABI {ABI}");
+fn abi(harness: &Bench) -> Result<(), Mark> {
+    let abi = harness.manifest()?.abi;
+    ensure!(abi == ABI, "`abi` is {abi}: expected {ABI}");
     Ok(())
 }
 
-fn panic(bench: &Bench) -> Result<(), Mark> {
-    let aborts = bench.manifest()?.panic == Panic::Abort;
-    ensure!(!aborts, "it is built with `panic = \"abort\"`, so that a panic ends the host");
+fn panic(harness: &Bench) -> Result<(), Mark> {
+    let aborts = harness.manifest()?.panic == Panic::Abort;
+    ensure!(!aborts, "the plugin is built with `panic = \"abort\"`: a panic would abort the host");
     Ok(())
 }
 
-fn schema(bench: &Bench) -> Result<(), Mark> {
-    let manifest = bench.manifest()?;
+fn schema(harness: &Bench) -> Result<(), Mark> {
+    let manifest = harness.manifest()?;
     check_schema("options", &Value::Object(manifest.options))?;
     manifest.config.iter().try_for_each(|(operation, schema)| check_schema(&format!("config.{operation}"), schema))
 }
 
-/// Checks what hosts read of a schema: types, and what is below.
+/// Checks the parts of a schema that hosts read: types and nested schemas.
 fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
     const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
     let Value::Object(members) = schema else {
-        // JSON Schema has these two for "anything" and "nothing".
-        ensure!(schema.is_boolean(), "`{place}` is no schema: {schema}");
+        // The schemas `true` and `false` accept anything and nothing.
+        ensure!(schema.is_boolean(), "`{place}` is not a schema: {schema}");
         return Ok(());
     };
     let types = match members.get("type") {
@@ -104,14 +108,14 @@ fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
     let unknown = types.iter().find(|name| !name.as_str().is_some_and(|name| TYPES.contains(&name)));
     ensure!(
         unknown.is_none(),
-        "`{place}.type` is {}, which is no type of JSON Schema",
+        "`{place}.type` is {}, which JSON Schema does not define",
         unknown.unwrap_or(&Value::Null)
     );
     for (name, member) in members {
         match (name.as_str(), member) {
-            ("properties", Value::Object(properties)) => below(place, properties)?,
+            ("properties", Value::Object(properties)) => check_properties(place, properties)?,
             ("properties" | "enum" | "required", member) if !member.is_array() => {
-                return Err(Mark::fail(format!("`{place}.{name}` is {member}")));
+                return Err(Mark::fail(format!("invalid `{place}.{name}`: {member}")));
             }
             ("items" | "additionalProperties", member) => check_schema(&format!("{place}.{name}"), member)?,
             _ => {}
@@ -120,62 +124,62 @@ fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
     Ok(())
 }
 
-fn below(place: &str, properties: &Map<String, Value>) -> Result<(), Mark> {
+fn check_properties(place: &str, properties: &Map<String, Value>) -> Result<(), Mark> {
     properties.iter().try_for_each(|(name, schema)| check_schema(&format!("{place}.{name}"), schema))
 }
 
-fn config(bench: &Bench) -> Result<(), Mark> {
-    let manifest = bench.manifest()?;
-    let own: BTreeSet<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
-    let is_known = |name: &str| manifest.operations.iter().any(|known| known == name) || own.contains(name);
+fn config(harness: &Bench) -> Result<(), Mark> {
+    let manifest = harness.manifest()?;
+    let custom: BTreeSet<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
+    let is_known = |name: &str| manifest.operations.iter().any(|known| known == name) || custom.contains(name);
     let unknown: Vec<_> = manifest.config.keys().filter(|name| !is_known(name)).collect();
-    ensure!(unknown.is_empty(), "it describes the config of {unknown:?}, which are no operations of it");
+    ensure!(unknown.is_empty(), "`config` describes unknown operations: {unknown:?}");
     Ok(())
 }
 
-fn invoke(bench: &Bench) -> Result<(), Mark> {
-    let manifest = bench.manifest()?;
+fn invoke(harness: &Bench) -> Result<(), Mark> {
+    let manifest = harness.manifest()?;
     let names: Vec<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
     let unique: BTreeSet<_> = names.iter().collect();
-    ensure!(!names.contains(&""), "an operation of its own has no name");
-    ensure!(unique.len() == names.len(), "operations of its own have the same name: {names:?}");
+    ensure!(!names.contains(&""), "a custom operation has no name");
+    ensure!(unique.len() == names.len(), "custom operations share a name: {names:?}");
     let has_slot = manifest.declares(Operation::Invoke);
-    ensure!(names.is_empty() || has_slot, "it has operations of its own, and does not name `invoke` as an operation");
+    ensure!(names.is_empty() || has_slot, "there are custom operations, but `operations` lacks `invoke`");
     Ok(())
 }
 
-fn accepts(bench: &Bench) -> Result<(), Mark> {
-    let accepts = bench.manifest()?.accepts;
-    ensure!(!accepts.is_empty(), "it accepts nothing");
-    let wrong =
+fn accepts(harness: &Bench) -> Result<(), Mark> {
+    let accepts = harness.manifest()?.accepts;
+    ensure!(!accepts.is_empty(), "`accepts` is empty");
+    let invalid =
         accepts.iter().find(|kind| kind.split_once('/').is_none_or(|(kind, sub)| kind.is_empty() || sub.is_empty()));
-    ensure!(wrong.is_none(), "{wrong:?} is no media type");
+    ensure!(invalid.is_none(), "invalid media type: {invalid:?}");
     Ok(())
 }
 
-fn secrets(bench: &Bench) -> Result<(), Mark> {
+fn secrets(harness: &Bench) -> Result<(), Mark> {
     const WORDS: [&str; 6] = ["APIKEY", "API_KEY", "PASSWORD", "PASSWD", "SECRET", "TOKEN"];
-    // Such a variable says where a secret is, or what it is for.
-    const ELSEWHERE: [&str; 7] = ["_URL", "_FILE", "_FILEPATH", "_PATH", "_ENV", "_AUDIENCE", "_TIMEOUT"];
-    let variables = bench.manifest()?.environment;
-    let is_like =
-        |name: &str| WORDS.iter().any(|word| name.contains(word)) && !ELSEWHERE.iter().any(|end| name.ends_with(end));
-    let bare: Vec<_> =
-        variables.iter().filter(|each| !each.secret && is_like(&each.name)).map(|each| &each.name).collect();
-    ensure!(bare.is_empty(), "these are not said to be secret: {bare:?}");
+    // Such a variable holds the location or purpose of a secret.
+    const EXCEPTIONS: [&str; 7] = ["_URL", "_FILE", "_FILEPATH", "_PATH", "_ENV", "_AUDIENCE", "_TIMEOUT"];
+    let variables = harness.manifest()?.environment;
+    let is_secret_name =
+        |name: &str| WORDS.iter().any(|word| name.contains(word)) && !EXCEPTIONS.iter().any(|end| name.ends_with(end));
+    let unmarked: Vec<_> =
+        variables.iter().filter(|each| !each.secret && is_secret_name(&each.name)).map(|each| &each.name).collect();
+    ensure!(unmarked.is_empty(), "variables are not marked as secret: {unmarked:?}");
     Ok(())
 }
 
-fn operations(bench: &Bench) -> Result<(), Mark> {
-    let manifest = bench.manifest()?;
-    let facts = bench.library()?.table_facts().ok_or_else(|| Mark::fail("there is no table"))?;
+fn operations(harness: &Bench) -> Result<(), Mark> {
+    let manifest = harness.manifest()?;
+    let facts = harness.library()?.table_facts().ok_or_else(|| Mark::fail("the library returns no table"))?;
     let absent: Vec<_> = manifest.operations.iter().filter(|name| !facts.functions.contains(&name.as_str())).collect();
     let known: Vec<_> =
         Operation::ALL.iter().map(|operation| operation.name()).chain(["target_help", "run_local"]).collect();
     let (missing, unknown): (Vec<_>, Vec<_>) = absent.into_iter().partition(|name| known.contains(&name.as_str()));
-    ensure!(missing.is_empty(), "these have no slot: {missing:?}");
+    ensure!(missing.is_empty(), "operations have no slot: {missing:?}");
     if !unknown.is_empty() {
-        return Err(Mark::warn(format!("these are no operations of this version: {unknown:?}")));
+        return Err(Mark::warn(format!("unknown operations: {unknown:?}")));
     }
     Ok(())
 }

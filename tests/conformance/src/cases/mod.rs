@@ -2,6 +2,7 @@
 
 mod abi;
 mod cancel;
+mod catalog;
 mod errors;
 mod fuzz;
 mod load;
@@ -14,22 +15,3 @@ mod prompt;
 mod semantics;
 mod stream;
 mod threads;
-
-use crate::case::Case;
-
-/// The families in the order of a plugin's life.
-pub(crate) const FAMILIES: &[&[Case]] = &[
-    manifest::CASES,
-    load::CASES,
-    abi::CASES,
-    prompt::CASES,
-    operations::CASES,
-    payload::CASES,
-    errors::CASES,
-    stream::CASES,
-    cancel::CASES,
-    threads::CASES,
-    memory::CASES,
-    semantics::CASES,
-    fuzz::CASES,
-];

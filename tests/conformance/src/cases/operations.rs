@@ -1,4 +1,4 @@
-//! Every operation: whether it answers, once, and with what it promises.
+//! Operations: each call gets one reply, of the expected form.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -9,164 +9,182 @@ use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, Stage};
 use crate::mark::{Mark, ensure};
 
-/// A case for one operation.
-const fn case(id: &'static str, says: &'static str, check: fn(&Bench) -> Result<(), Mark>) -> Case {
-    Case::new(id, "operations.answers", says, check)
+/// Returns a case for one operation.
+const fn case(id: &'static str, summary: &'static str, check: fn(&Bench) -> Result<(), Mark>) -> Case {
+    Case::new(id, "operations.answers", summary, check)
 }
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("operations-open", "operations.open", "`open` makes a client of the target.", open)
+    Case::new("operations-open", "operations.open", "`open` makes a client for the target.", open)
         .needs(Stage::Instance)
         .gate(),
     Case::new("operations-targets", "operations.targets", "Every target URI of the config can be opened.", targets),
-    Case::new("operations-target-forms", "operations.target-forms", "Any form of target URI is replied to.", forms),
-    Case::new("operations-one-reply", "operations.one-reply", "Every call gets one reply, and no more.", one_reply),
-    Case::new("operations-reply-head", "operations.reply-head", "A result's head is empty, or names its format.", head),
-    case("operations-create-deployment", "`create_deployment` answers a record with `name`.", |bench| {
-        deployed(bench, Operation::CreateDeployment, is_record)
+    Case::new(
+        "operations-target-forms",
+        "operations.target-forms",
+        "`open` with any form of target URI gets a reply.",
+        forms,
+    ),
+    Case::new("operations-one-reply", "operations.one-reply", "Every call gets exactly one reply.", one_reply),
+    Case::new("operations-reply-head", "operations.reply-head", "A result's head is empty or names the format.", head),
+    case("operations-create-deployment", "`create_deployment` returns a record with `name`.", |harness| {
+        on_deployment(harness, Operation::CreateDeployment, is_record)
     }),
-    case("operations-update-deployment", "`update_deployment` answers a record, or nothing.", |bench| {
-        deployed(bench, Operation::UpdateDeployment, is_object_or_nothing)
+    case("operations-update-deployment", "`update_deployment` returns a record or nothing.", |harness| {
+        on_deployment(harness, Operation::UpdateDeployment, is_object_or_nothing)
     }),
-    case("operations-delete-deployment", "`delete_deployment` answers.", |bench| {
-        deployed(bench, Operation::DeleteDeployment, is_anything)
+    case("operations-delete-deployment", "`delete_deployment` succeeds.", |harness| {
+        on_deployment(harness, Operation::DeleteDeployment, is_anything)
     }),
-    case("operations-get-deployment", "`get_deployment` answers a record with `name`.", |bench| {
-        deployed(bench, Operation::GetDeployment, is_record)
+    case("operations-get-deployment", "`get_deployment` returns a record with `name`.", |harness| {
+        on_deployment(harness, Operation::GetDeployment, is_record)
     }),
-    case("operations-list-deployments", "`list_deployments` answers a list of records with `name`.", |bench| {
-        deployed(bench, Operation::ListDeployments, is_list)
+    case("operations-list-deployments", "`list_deployments` returns a list of records with `name`.", |harness| {
+        on_deployment(harness, Operation::ListDeployments, is_list)
     }),
-    case("operations-create-endpoint", "`create_endpoint` answers a record with `name`.", |bench| {
-        provided(bench, Operation::CreateEndpoint, is_record)
+    case("operations-create-endpoint", "`create_endpoint` returns a record with `name`.", |harness| {
+        on_endpoint(harness, Operation::CreateEndpoint, is_record)
     }),
-    case("operations-update-endpoint", "`update_endpoint` answers a record, or nothing.", |bench| {
-        provided(bench, Operation::UpdateEndpoint, is_object_or_nothing)
+    case("operations-update-endpoint", "`update_endpoint` returns a record or nothing.", |harness| {
+        on_endpoint(harness, Operation::UpdateEndpoint, is_object_or_nothing)
     }),
-    case("operations-delete-endpoint", "`delete_endpoint` answers.", |bench| {
-        provided(bench, Operation::DeleteEndpoint, is_anything)
+    case("operations-delete-endpoint", "`delete_endpoint` succeeds.", |harness| {
+        on_endpoint(harness, Operation::DeleteEndpoint, is_anything)
     }),
-    case("operations-get-endpoint", "`get_endpoint` answers a record with `name`.", |bench| {
-        provided(bench, Operation::GetEndpoint, is_record)
+    case("operations-get-endpoint", "`get_endpoint` returns a record with `name`.", |harness| {
+        on_endpoint(harness, Operation::GetEndpoint, is_record)
     }),
-    case("operations-list-endpoints", "`list_endpoints` answers a list of records with `name`.", |bench| {
-        provided(bench, Operation::ListEndpoints, is_list)
+    case("operations-list-endpoints", "`list_endpoints` returns a list of records with `name`.", |harness| {
+        on_endpoint(harness, Operation::ListEndpoints, is_list)
     }),
-    case("operations-predict", "`predict` answers, with JSON where it says so.", |bench| {
-        asked(bench, Operation::Predict)
+    case("operations-predict", "`predict` returns a result, valid JSON if declared as such.", |harness| {
+        with_inputs(harness, Operation::Predict)
     }),
-    case("operations-predict-stream", "`predict_stream` ends, and its chunks are JSON where they say so.", |bench| {
-        asked(bench, Operation::PredictStream)
+    case(
+        "operations-predict-stream",
+        "`predict_stream` ends, and its chunks are valid JSON if declared as such.",
+        |harness| with_inputs(harness, Operation::PredictStream),
+    ),
+    case("operations-explain", "`explain` returns a result, valid JSON if declared as such.", |harness| {
+        with_inputs(harness, Operation::Explain)
     }),
-    case("operations-explain", "`explain` answers, with JSON where it says so.", |bench| {
-        asked(bench, Operation::Explain)
+    case("operations-invoke", "`invoke` returns a result, valid JSON if declared as such.", |harness| {
+        with_inputs(harness, Operation::Invoke)
     }),
-    case("operations-invoke", "`invoke` answers, with JSON where it says so.", |bench| asked(bench, Operation::Invoke)),
-    case("operations-target-help", "`target_help` answers a text.", target_help),
-    case("operations-run-local", "`run_local` says when the model answers, and stops when it is cancelled.", run_local),
+    case("operations-target-help", "`target_help` returns text.", target_help),
+    case(
+        "operations-run-local",
+        "`run_local` reports when the model is ready, and stops when it is cancelled.",
+        run_local,
+    ),
 ];
 
-fn open(bench: &Bench) -> Result<(), Mark> {
-    bench.client().map(drop)
+fn open(harness: &Bench) -> Result<(), Mark> {
+    harness.client().map(drop)
 }
 
-fn targets(bench: &Bench) -> Result<(), Mark> {
-    let targets = &bench.config().target_uris;
+fn targets(harness: &Bench) -> Result<(), Mark> {
+    let targets = &harness.config().target_uris;
     if targets.is_empty() {
-        return Err(Mark::skip("the config names no target URIs"));
+        return Err(Mark::skip("the config has no `target_uris`"));
     }
-    let driver = bench.instance()?;
+    let driver = harness.instance()?;
     for target in targets {
-        bench.say(format!("opens `{target}`"));
-        bench.open_as(&driver, driver.fresh_id(), target)?;
+        harness.log(format!("opens `{target}`"));
+        harness.open_as(&driver, driver.fresh_id(), target)?;
     }
     Ok(())
 }
 
-fn forms(bench: &Bench) -> Result<(), Mark> {
-    let driver = bench.instance()?;
-    for scheme in bench.manifest()?.schemes {
+fn forms(harness: &Bench) -> Result<(), Mark> {
+    let driver = harness.instance()?;
+    for scheme in harness.manifest()?.schemes {
         let forms =
             ["", ":", ":/", "://", ":/conformance", "://conformance", "://a:b@c/d?e=f#g", "://\u{1F600}", "://%00"];
         for target in forms.iter().map(|form| format!("{scheme}{form}")).chain([scheme.to_uppercase(), String::new()]) {
-            bench.say(format!("opens `{target}`"));
+            harness.log(format!("opens `{target}`"));
             let client = driver.fresh_id();
-            bench.ask(&driver, Slot::Open, client, &bench.open_request(&target))?.must_not_be_a_panic()?;
+            harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?.expect_no_panic()?;
             driver.close(client);
         }
     }
     Ok(())
 }
 
-fn one_reply(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    for slot in bench.slots(&driver) {
+fn one_reply(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    for slot in harness.slots(&driver) {
         let request = match slot {
-            Slot::Operation(operation) => bench.sample(operation),
+            Slot::Operation(operation) => harness.sample(operation),
             _ => request(&json!({}), ""),
         };
-        bench.ask(&driver, slot, client, &request)?;
+        harness.call(&driver, slot, client, &request)?;
     }
-    bench.settle(&driver, client)?;
-    once(&driver)
+    harness.drain(&driver, client)?;
+    each_has_one_reply(&driver)
 }
 
-/// Whether every call was replied to exactly once, and nothing else was.
-pub(super) fn once(driver: &Driver) -> Result<(), Mark> {
+/// Fails unless every call got exactly one reply and no reply names another call.
+pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Mark> {
     for (id, call) in driver.calls() {
         let replies = call.replies.len();
-        ensure!(call.made || replies == 0, "it replied to call {id}, which nobody made");
+        ensure!(call.made || replies == 0, "it replied to call {id}, which was never made");
         ensure!(replies <= 1, "it replied {replies} times to call {id}");
         ensure!(!call.made || replies == 1, "it did not reply to call {id}");
     }
     Ok(())
 }
 
-fn head(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    for slot in bench.slots(&driver) {
+fn head(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    for slot in harness.slots(&driver) {
         let request = match slot {
-            Slot::Operation(operation) => bench.sample(operation),
+            Slot::Operation(operation) => harness.sample(operation),
             _ => request(&json!({}), ""),
         };
-        let answer = bench.ask(&driver, slot, client, &request)?;
+        let answer = harness.call(&driver, slot, client, &request)?;
         if answer.is_ok() {
-            is_head(answer.reply.head.as_deref()).map_err(|why| Mark::fail(format!("`{}`: {why}", slot.name())))?;
-            ensure!(answer.reply.body.is_some(), "`{}` replied with a body that is NULL and not empty", slot.name());
+            check_head(answer.reply.head.as_deref()).map_err(|why| Mark::fail(format!("`{}`: {why}", slot.name())))?;
+            ensure!(
+                answer.reply.body.is_some(),
+                "`{}` replied with a body that has a NULL pointer and a nonzero length",
+                slot.name()
+            );
         }
     }
     Ok(())
 }
 
-/// Whether a head can be read.
-pub(super) fn is_head(head: Option<&[u8]>) -> Result<(), String> {
-    let head = head.ok_or("its head is NULL and not empty")?;
+/// Fails unless a head is empty or a JSON object with a valid `content_type`.
+pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
+    let head = head.ok_or("its head has a NULL pointer and a nonzero length")?;
     if head.is_empty() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(head);
     let value: Value =
-        serde_json::from_slice(head).map_err(|error| format!("its head `{text}` is no JSON: {error}"))?;
+        serde_json::from_slice(head).map_err(|error| format!("its head `{text}` is not JSON: {error}"))?;
     let kind = value.as_object().map(|members| members.get("content_type"));
     match kind {
-        None => Err(format!("its head `{text}` is no JSON object")),
+        None => Err(format!("its head `{text}` is not a JSON object")),
         Some(None) | Some(Some(Value::String(_))) => Ok(()),
         Some(Some(other)) => Err(format!("its head's `content_type` is {other}")),
     }
 }
 
-/// Turns "not declared" into a verdict: absent is nothing to check, and present and working is worth a word.
-fn declared(bench: &Bench, slot: Slot, check: impl FnOnce(Driver, u64) -> Result<(), Mark>) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let declares = bench.manifest().map_or(true, |manifest| manifest.operations.iter().any(|name| name == slot.name()));
+/// Skips an operation without a slot, and warns of a slot that the manifest does not declare.
+fn if_declared(harness: &Bench, slot: Slot, check: impl FnOnce(Driver, u64) -> Result<(), Mark>) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let declares =
+        harness.manifest().map_or(true, |manifest| manifest.operations.iter().any(|name| name == slot.name()));
     match (driver.has(slot), declares) {
-        (false, false) => Err(Mark::skip("the plugin does not have it")),
-        (false, true) => Err(Mark::skip("it has no slot, see `manifest-operations`")),
+        (false, false) => Err(Mark::skip("the plugin does not have the operation")),
+        (false, true) => Err(Mark::skip("the operation has no slot, see `manifest-operations`")),
         (true, true) => check(driver, client),
         (true, false) => match check(driver, client) {
-            Ok(()) => Err(Mark::warn("it works, and the manifest does not name it")),
+            Ok(()) => Err(Mark::warn("the operation works, but the manifest does not declare it")),
             Err(Mark::Fail(why)) => {
-                Err(Mark::warn(format!("the manifest does not name it, and it does not work: {why}")))
+                Err(Mark::warn(format!("the operation fails, and the manifest does not declare it: {why}")))
             }
             Err(other) => Err(other),
         },
@@ -175,13 +193,17 @@ fn declared(bench: &Bench, slot: Slot, check: impl FnOnce(Driver, u64) -> Result
 
 type Shape = fn(&Answer) -> Result<(), Mark>;
 
-/// Checks an answer: a result has its shape, and an error is one that an operation that is there can give.
+/// Checks a reply: a result has its shape, and an error is allowed unless the call has to work.
 fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Mark> {
     let code = answer.code();
-    ensure!(code.as_deref() != Some("NOT_IMPLEMENTED") || !must_work, "it is declared, and {}", answer.said());
+    ensure!(
+        code.as_deref() != Some("NOT_IMPLEMENTED") || !must_work,
+        "the operation is declared, but {}",
+        answer.describe()
+    );
     match (answer.is_ok(), must_work) {
         (true, _) => shape(answer),
-        (false, true) => Err(Mark::fail(answer.said())),
+        (false, true) => Err(Mark::fail(answer.describe())),
         (false, false) => Ok(()),
     }
 }
@@ -192,13 +214,13 @@ fn is_anything(_: &Answer) -> Result<(), Mark> {
 
 fn is_record(answer: &Answer) -> Result<(), Mark> {
     let named = answer.json().is_some_and(|record| record["name"].is_string());
-    ensure!(named, "expected an object with `name`, but {}", answer.said());
+    ensure!(named, "expected an object with `name`, but {}", answer.describe());
     Ok(())
 }
 
 fn is_object_or_nothing(answer: &Answer) -> Result<(), Mark> {
     let fits = answer.body().is_empty() || answer.json().is_some_and(|value| value.is_object() || value.is_null());
-    ensure!(fits, "expected an object or nothing, but {}", answer.said());
+    ensure!(fits, "expected an object or nothing, but {}", answer.describe());
     Ok(())
 }
 
@@ -207,55 +229,57 @@ fn is_list(answer: &Answer) -> Result<(), Mark> {
     ensure!(
         answer.json().is_some_and(|value| value.as_array().is_some_and(named)),
         "expected a list of objects with `name`, but {}",
-        answer.said()
+        answer.describe()
     );
     Ok(())
 }
 
-/// An operation on deployments, with one there where the config tells how.
-fn deployed(bench: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
-    on_something(bench, operation, shape, |driver, client| bench.deploy(driver, client))
+/// Checks an operation on deployments, with a new deployment if the config has one.
+fn on_deployment(harness: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
+    on_resource(harness, operation, shape, |driver, client| harness.create_deployment(driver, client))
 }
 
-/// An operation on endpoints, with one there where the config tells how.
-fn provided(bench: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
-    on_something(bench, operation, shape, |driver, client| bench.provide(driver, client))
+/// Checks an operation on endpoints, with a new endpoint if the config has one.
+fn on_endpoint(harness: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
+    on_resource(harness, operation, shape, |driver, client| harness.create_endpoint(driver, client))
 }
 
-fn on_something(
-    bench: &Bench,
+fn on_resource(
+    harness: &Bench,
     operation: Operation,
     shape: Shape,
-    make: impl FnOnce(&Driver, u64) -> Result<Option<crate::semantics::Made>, Mark>,
+    create: impl FnOnce(&Driver, u64) -> Result<Option<crate::resource::Resource>, Mark>,
 ) -> Result<(), Mark> {
     let slot = Slot::Operation(operation);
-    declared(bench, slot, |driver, client| {
-        let Some(made) = make(&driver, client)? else {
-            let answer = bench.ask(&driver, slot, client, &bench.sample(operation))?;
-            return check(&answer, bench.sample_works(operation), shape);
+    if_declared(harness, slot, |driver, client| {
+        let Some(resource) = create(&driver, client)? else {
+            let answer = harness.call(&driver, slot, client, &harness.sample(operation))?;
+            return check(&answer, harness.sample_works(operation), shape);
         };
-        let checked = match made.request(operation) {
-            Some(request) => bench.ask(&driver, slot, client, &request).and_then(|answer| check(&answer, true, shape)),
-            // It was made by this very operation.
-            None => check(&made.answer, true, shape),
+        let checked = match resource.request(operation) {
+            Some(request) => {
+                harness.call(&driver, slot, client, &request).and_then(|answer| check(&answer, true, shape))
+            }
+            // The operation under test created the resource.
+            None => check(&resource.answer, true, shape),
         };
-        bench.unmake(&driver, client, &made)?;
+        harness.remove(&driver, client, &resource)?;
         checked
     })
 }
 
-fn asked(bench: &Bench, operation: Operation) -> Result<(), Mark> {
+fn with_inputs(harness: &Bench, operation: Operation) -> Result<(), Mark> {
     let slot = Slot::Operation(operation);
-    declared(bench, slot, |driver, client| {
-        let answer = bench.ask(&driver, slot, client, &bench.sample(operation))?;
+    if_declared(harness, slot, |driver, client| {
+        let answer = harness.call(&driver, slot, client, &harness.sample(operation))?;
         let shape = if operation == Operation::PredictStream { chunks_are_json } else { body_is_json };
-        check(&answer, bench.sample_works(operation), shape)
+        check(&answer, harness.sample_works(operation), shape)
     })
 }
 
 fn body_is_json(answer: &Answer) -> Result<(), Mark> {
     let is_json = may_be_json(answer.reply.head.as_deref(), answer.body());
-    ensure!(is_json, "it is said to be JSON and is not: {}", answer.said());
+    ensure!(is_json, "the result is declared as JSON but is not: {}", answer.describe());
     Ok(())
 }
 
@@ -263,13 +287,13 @@ fn chunks_are_json(answer: &Answer) -> Result<(), Mark> {
     for chunk in &answer.call.chunks {
         let body = chunk.body.as_deref().unwrap_or_default();
         let is_json = may_be_json(chunk.head.as_deref(), body);
-        ensure!(is_json, "a chunk is said to be JSON and is not: `{}`", String::from_utf8_lossy(body));
+        ensure!(is_json, "a chunk is declared as JSON but is not: `{}`", String::from_utf8_lossy(body));
     }
     Ok(())
 }
 
-/// Whether bytes are what their head says, so far as that is JSON. Python's `NaN` and `Infinity` are let through, and so
-/// are no bytes at all, which stand for `null`.
+/// Returns false if the head declares JSON and the body is not JSON. Accepts Python's `NaN` and `Infinity`, and an
+/// empty body, which stands for `null`.
 fn may_be_json(head: Option<&[u8]>, body: &[u8]) -> bool {
     let head: Value = serde_json::from_slice(head.unwrap_or_default()).unwrap_or_default();
     let is_other = head["content_type"].as_str().is_some_and(|kind| !kind.contains("json"));
@@ -277,39 +301,39 @@ fn may_be_json(head: Option<&[u8]>, body: &[u8]) -> bool {
     is_other || body.is_empty() || has(b"NaN") || has(b"Infinity") || serde_json::from_slice::<Value>(body).is_ok()
 }
 
-fn target_help(bench: &Bench) -> Result<(), Mark> {
-    declared(bench, Slot::TargetHelp, |driver, _client| {
-        let answer = bench.ask(&driver, Slot::TargetHelp, 0, &request(&json!({}), ""))?;
-        answer.must_be_ok()?;
+fn target_help(harness: &Bench) -> Result<(), Mark> {
+    if_declared(harness, Slot::TargetHelp, |driver, _client| {
+        let answer = harness.call(&driver, Slot::TargetHelp, 0, &request(&json!({}), ""))?;
+        answer.expect_ok()?;
         let text = std::str::from_utf8(answer.body()).unwrap_or_default().trim();
-        ensure!(!text.is_empty(), "expected a text, but {}", answer.said());
+        ensure!(!text.is_empty(), "expected text, but {}", answer.describe());
         Ok(())
     })
 }
 
-fn run_local(bench: &Bench) -> Result<(), Mark> {
-    declared(bench, Slot::RunLocal, |driver, _client| {
-        let name = bench.name("local");
-        let Some(local) = &bench.config().run_local else {
-            let head = json!({"name": name, "model_uri": "/conformance/missing", "target_uri": bench.target()?});
+fn run_local(harness: &Bench) -> Result<(), Mark> {
+    if_declared(harness, Slot::RunLocal, |driver, _client| {
+        let name = harness.name("local");
+        let Some(local) = &harness.config().run_local else {
+            let head = json!({"name": name, "model_uri": "/conformance/missing", "target_uri": harness.target()?});
             let call = driver.fresh_id();
-            bench.start(&driver, Slot::RunLocal, (0, call), &request(&head, "").with_credit(16));
+            harness.start(&driver, Slot::RunLocal, (0, call), &request(&head, "").with_credit(16));
             driver.cancel(call);
-            return bench.answer(&driver, Slot::RunLocal, call).map(drop);
+            return harness.answer(&driver, Slot::RunLocal, call).map(drop);
         };
         let head = json!({
             "name": name, "model_uri": local.model_uri, "flavor": local.flavor, "config": local.config,
-            "target_uri": bench.target()?,
+            "target_uri": harness.target()?,
         });
         let call = driver.fresh_id();
-        bench.start(&driver, Slot::RunLocal, (0, call), &request(&head, "").with_credit(16));
-        driver.wait(call, bench.patience(), |call| !call.chunks.is_empty() || !call.replies.is_empty());
-        let said: Option<Value> =
+        harness.start(&driver, Slot::RunLocal, (0, call), &request(&head, "").with_credit(16));
+        driver.wait(call, harness.reply_timeout(), |call| !call.chunks.is_empty() || !call.replies.is_empty());
+        let event: Option<Value> =
             driver.call(call).chunks.first().and_then(|chunk| serde_json::from_slice(chunk.body.as_deref()?).ok());
         driver.cancel(call);
-        let answer = bench.answer(&driver, Slot::RunLocal, call)?;
-        let ready = said.is_some_and(|said| said["event"] == "ready" && said["url"].is_string());
-        ensure!(ready, "no chunk said that it is ready, and where; at last {}", answer.said());
+        let answer = harness.answer(&driver, Slot::RunLocal, call)?;
+        let ready = event.is_some_and(|event| event["event"] == "ready" && event["url"].is_string());
+        ensure!(ready, "no chunk with `\"event\":\"ready\"` and a `url`; finally {}", answer.describe());
         Ok(())
     })
 }

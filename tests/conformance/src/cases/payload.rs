@@ -1,4 +1,4 @@
-//! Bad heads and bodies: they get an error, and never a crash.
+//! Invalid and unusual heads and bodies: they get a reply, and never a crash.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -6,127 +6,131 @@ use mlflow_deploy_plugin_api::testing::raw::{Bytes, Driver, Request};
 use serde_json::{Map, Value, json};
 
 use crate::bench::{Answer, Bench, request};
-use crate::case::{Case, LENT};
+use crate::case::{Case, SLICES};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("payload-not-json", "payload.json", "A head that is no JSON gets an error.", not_json),
-    Case::new("payload-not-object", "payload.object", "A head that is JSON and no object gets an error.", not_object),
-    Case::new("payload-null-slice", "payload.null", "A slice that is NULL and not empty gets an error.", null_slice)
-        .inside(LENT),
-    Case::new("payload-empty-head", "payload.empty-head", "An empty head is replied to as `{}` is.", empty_head),
-    Case::new("payload-empty-body", "payload.empty-body", "An empty body is replied to.", empty_body),
+    Case::new("payload-not-json", "payload.json", "A head that is not JSON gets an error.", not_json),
     Case::new(
-        "payload-unknown-keys",
-        "payload.unknown-keys",
-        "Keys that it does not know change nothing.",
-        unknown_keys,
+        "payload-not-object",
+        "payload.object",
+        "A head that is JSON but not an object gets an error.",
+        not_object,
     ),
-    Case::new("payload-missing", "payload.missing", "A name that is needed and is not there gets an error.", missing)
-        .recommended(),
-    Case::new("payload-wrong-types", "payload.types", "An argument of a wrong type gets an error.", wrong_types)
-        .recommended(),
-    Case::new("payload-large", "payload.large", "A body of 64 MiB is replied to.", large),
-    Case::new("payload-deep", "payload.deep", "JSON that is nested 100 000 deep is replied to.", deep),
     Case::new(
-        "payload-utf8",
-        "payload.utf8",
-        "Bytes that are no UTF-8 get an error in a head, and a reply in a body.",
-        utf8,
-    ),
-    Case::new("payload-nul", "payload.nul", "NUL in a name or a body is replied to.", nul),
-    Case::new("payload-numbers", "payload.numbers", "Numbers of any size are replied to.", numbers),
+        "payload-null-slice",
+        "payload.null",
+        "A slice with a NULL pointer and a nonzero length gets an error.",
+        null_slice,
+    )
+    .in_process_only(SLICES),
+    Case::new("payload-empty-head", "payload.empty-head", "An empty head has the same outcome as `{}`.", empty_head),
+    Case::new("payload-empty-body", "payload.empty-body", "An empty body gets a reply.", empty_body),
+    Case::new("payload-unknown-keys", "payload.unknown-keys", "Unknown keys are ignored.", unknown_keys),
+    Case::new("payload-missing", "payload.missing", "A missing required name gets an error.", missing).recommended(),
+    Case::new("payload-wrong-types", "payload.types", "An argument of the wrong type gets an error.", wrong_types)
+        .recommended(),
+    Case::new("payload-large", "payload.large", "A body of 64 MiB gets a reply.", large),
+    Case::new("payload-deep", "payload.deep", "JSON nested 100 000 deep gets a reply.", deep),
+    Case::new("payload-utf8", "payload.utf8", "Invalid UTF-8 gets an error in a head, and a reply in a body.", utf8),
+    Case::new("payload-nul", "payload.nul", "NUL in a name or a body gets a reply.", nul),
+    Case::new("payload-numbers", "payload.numbers", "Numbers of any size get a reply.", numbers),
 ];
 
-/// Asks every slot that takes a request, and `open`, for each of these; each answer is looked at.
+/// Sends each request to every operation and to `open`, and checks each reply.
 fn everywhere(
-    bench: &Bench,
+    harness: &Bench,
     (driver, client): &(Driver, u64),
     requests: impl IntoIterator<Item = Request>,
-    look: impl Fn(&Answer) -> Result<(), Mark>,
+    check: impl Fn(&Answer) -> Result<(), Mark>,
 ) -> Result<(), Mark> {
     for request in requests {
         for slot in driver.operations().map(Slot::Operation).chain([Slot::Open]) {
             let client = if slot == Slot::Open { driver.fresh_id() } else { *client };
-            look(&bench.ask(driver, slot, client, &request)?)?;
+            check(&harness.call(driver, slot, client, &request)?)?;
         }
     }
     Ok(())
 }
 
-/// Requests with these heads, and no body.
+/// Returns requests with these heads and no body.
 fn heads<H: Into<Bytes>>(heads: impl IntoIterator<Item = H>) -> impl Iterator<Item = Request> {
     heads.into_iter().map(|head| Request::new(head, ""))
 }
 
-/// Asks the operations that leave nothing behind, each for what is made of its sample.
+/// Makes each sample call with a modified request.
 fn each(
-    bench: &Bench,
+    harness: &Bench,
     (driver, client): &(Driver, u64),
     change: impl Fn(Map<String, Value>, Vec<u8>) -> Request,
 ) -> Result<(), Mark> {
-    bench.harmless(driver).into_iter().try_for_each(|operation| {
-        let (head, body) = bench.arguments(operation);
-        let changed = change(head, body).with_credit(1 << 20);
-        bench.ask(driver, Slot::Operation(operation), *client, &changed)?.must_not_be_a_panic()
+    harness.safe_operations(driver).into_iter().try_for_each(|operation| {
+        let (head, body) = harness.arguments(operation);
+        let request = change(head, body).with_credit(1 << 20);
+        harness.call(driver, Slot::Operation(operation), *client, &request)?.expect_no_panic()
     })
 }
 
-fn not_json(bench: &Bench) -> Result<(), Mark> {
+fn not_json(harness: &Bench) -> Result<(), Mark> {
     let heads = heads(["not JSON", "{", "{\"name\":", "{}{}", "{\"a\":1,}", "\u{FEFF}{}"]);
-    everywhere(bench, &bench.client()?, heads, Answer::must_be_an_error)
+    everywhere(harness, &harness.client()?, heads, Answer::expect_error)
 }
 
-fn not_object(bench: &Bench) -> Result<(), Mark> {
-    everywhere(bench, &bench.client()?, heads(["[]", "[1]", "1", "\"text\"", "true", "null"]), Answer::must_be_an_error)
+fn not_object(harness: &Bench) -> Result<(), Mark> {
+    everywhere(harness, &harness.client()?, heads(["[]", "[1]", "1", "\"text\"", "true", "null"]), Answer::expect_error)
 }
 
-fn null_slice(bench: &Bench) -> Result<(), Mark> {
+fn null_slice(harness: &Bench) -> Result<(), Mark> {
     let requests = [Request::new(Bytes::Null(3), ""), Request::new("{}", Bytes::Null(usize::MAX))];
-    everywhere(bench, &bench.client()?, requests, Answer::must_be_an_error)
+    everywhere(harness, &harness.client()?, requests, Answer::expect_error)
 }
 
-fn empty_head(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    for operation in bench.harmless(&driver) {
+fn empty_head(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
-        let object = bench.ask(&driver, slot, client, &Request::new("{}", ""))?;
+        let object = harness.call(&driver, slot, client, &Request::new("{}", ""))?;
         for head in [Bytes::Null(0), "".into()] {
-            let empty = bench.ask(&driver, slot, client, &Request::new(head, Bytes::Null(0)))?;
-            empty.must_not_be_a_panic()?;
+            let empty = harness.call(&driver, slot, client, &Request::new(head, Bytes::Null(0)))?;
+            empty.expect_no_panic()?;
             ensure!(
                 empty.is_ok() == object.is_ok(),
-                "with `{{}}` {}, and without a head {}",
-                object.said(),
-                empty.said()
+                "an empty head changed the outcome: with `{{}}` {}, without a head {}",
+                object.describe(),
+                empty.describe()
             );
         }
     }
     Ok(())
 }
 
-fn empty_body(bench: &Bench) -> Result<(), Mark> {
+fn empty_body(harness: &Bench) -> Result<(), Mark> {
     const HOUR: u64 = 3_600_000;
     let without_body = |head, _| Request::new(Value::from(head).to_string(), Bytes::Null(0)).with_timeout_ms(HOUR);
-    each(bench, &bench.client()?, without_body)
+    each(harness, &harness.client()?, without_body)
 }
 
-fn unknown_keys(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    for operation in bench.harmless(&driver) {
+fn unknown_keys(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
-        let plain = bench.ask(&driver, slot, client, &bench.sample(operation))?;
-        let (mut head, body) = bench.arguments(operation);
+        let plain = harness.call(&driver, slot, client, &harness.sample(operation))?;
+        let (mut head, body) = harness.arguments(operation);
         head.insert("conformance_unknown".to_owned(), json!({"a": [1, null, {"b": "c"}]}));
         head.insert(String::new(), Value::Null);
-        let more = bench.ask(&driver, slot, client, &request(&head.into(), body).with_credit(1 << 20))?;
-        ensure!(more.is_ok() == plain.is_ok(), "without more keys {}, and with them {}", plain.said(), more.said());
+        let more = harness.call(&driver, slot, client, &request(&head.into(), body).with_credit(1 << 20))?;
+        ensure!(
+            more.is_ok() == plain.is_ok(),
+            "unknown keys changed the outcome: without them {}, with them {}",
+            plain.describe(),
+            more.describe()
+        );
     }
     Ok(())
 }
 
-/// The argument without which an operation has no object.
-fn needed(operation: Operation) -> Option<&'static str> {
+/// Returns the name of the required argument of an operation.
+fn required_argument(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::GetDeployment | Operation::DeleteDeployment | Operation::CreateDeployment => Some("name"),
         Operation::UpdateDeployment | Operation::CreateEndpoint => Some("name"),
@@ -136,52 +140,55 @@ fn needed(operation: Operation) -> Option<&'static str> {
     }
 }
 
-fn missing(bench: &Bench) -> Result<(), Mark> {
-    needing(bench, |operation, client, driver| {
-        bench.ask(driver, Slot::Operation(operation), client, &Request::new("{}", ""))?.must_be_an_error()
+fn missing(harness: &Bench) -> Result<(), Mark> {
+    with_required_argument(harness, |operation, client, driver| {
+        harness.call(driver, Slot::Operation(operation), client, &Request::new("{}", ""))?.expect_error()
     })
 }
 
-fn needing(bench: &Bench, look: impl Fn(Operation, u64, &Driver) -> Result<(), Mark>) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let operations: Vec<_> = driver.operations().filter(|operation| needed(*operation).is_some()).collect();
+fn with_required_argument(
+    harness: &Bench,
+    check: impl Fn(Operation, u64, &Driver) -> Result<(), Mark>,
+) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let operations: Vec<_> = driver.operations().filter(|operation| required_argument(*operation).is_some()).collect();
     if operations.is_empty() {
-        return Err(Mark::skip("no operation of the plugin needs a name"));
+        return Err(Mark::skip("no operation of the plugin has a required argument"));
     }
-    operations.into_iter().try_for_each(|operation| look(operation, client, &driver))
+    operations.into_iter().try_for_each(|operation| check(operation, client, &driver))
 }
 
-fn wrong_types(bench: &Bench) -> Result<(), Mark> {
-    needing(bench, |operation, client, driver| {
+fn wrong_types(harness: &Bench) -> Result<(), Mark> {
+    with_required_argument(harness, |operation, client, driver| {
         for wrong in [json!(1), json!(["a"]), json!({"a": 1}), json!(true)] {
-            let head = json!({needed(operation).unwrap_or_default(): wrong});
-            bench.ask(driver, Slot::Operation(operation), client, &request(&head, ""))?.must_be_an_error()?;
+            let head = json!({required_argument(operation).unwrap_or_default(): wrong});
+            harness.call(driver, Slot::Operation(operation), client, &request(&head, ""))?.expect_error()?;
         }
         Ok(())
     })
 }
 
-fn large(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    for operation in bench.harmless(&driver).into_iter().filter(takes_inputs) {
+fn large(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    for operation in harness.safe_operations(&driver).into_iter().filter(takes_inputs) {
         let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
-        let asked = large_request(bench, operation);
-        bench.start(&driver, slot, (client, call), &asked);
-        drop(asked);
-        bench.answer(&driver, slot, call)?.must_not_be_a_panic()?;
+        let request = large_request(harness, operation);
+        harness.start(&driver, slot, (client, call), &request);
+        drop(request);
+        harness.answer(&driver, slot, call)?.expect_no_panic()?;
         driver.forget(call);
     }
     Ok(())
 }
 
-/// Whether an operation has inputs for a body.
+/// Returns true if the body of an operation is its inputs.
 pub(super) fn takes_inputs(operation: &Operation) -> bool {
     [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
 }
 
-/// A sample with the largest body that is asked for: a string in JSON.
-pub(super) fn large_request(bench: &Bench, operation: Operation) -> Request {
-    let bytes = bench.config().limits.body_mib << 20;
+/// Returns a sample request with the largest body of the limits: a JSON string.
+pub(super) fn large_request(harness: &Bench, operation: Operation) -> Request {
+    let bytes = harness.config().limits.body_mib << 20;
     let mut body = vec![b' '; bytes];
     if let (Some(first), true) = (body.first_mut(), bytes > 1) {
         *first = b'"';
@@ -189,28 +196,28 @@ pub(super) fn large_request(bench: &Bench, operation: Operation) -> Request {
     if let Some(last) = body.last_mut() {
         *last = b'"';
     }
-    let (head, _) = bench.arguments(operation);
+    let (head, _) = harness.arguments(operation);
     request(&head.into(), body).with_credit(1 << 20)
 }
 
-fn deep(bench: &Bench) -> Result<(), Mark> {
+fn deep(harness: &Bench) -> Result<(), Mark> {
     const DEPTH: usize = 100_000;
     let list = "[".repeat(DEPTH) + &"]".repeat(DEPTH);
     let heads = heads([format!("{{\"config\":{list}}}"), format!("{{\"unknown\":{list}}}"), list]);
-    let client = bench.client()?;
-    everywhere(bench, &client, heads, Answer::must_not_be_a_panic)?;
+    let client = harness.client()?;
+    everywhere(harness, &client, heads, Answer::expect_no_panic)?;
     let object = format!("{}1{}", "{\"a\":".repeat(DEPTH), "}".repeat(DEPTH));
-    each(bench, &client, |head, _| request(&head.into(), object.clone()))
+    each(harness, &client, |head, _| request(&head.into(), object.clone()))
 }
 
-fn utf8(bench: &Bench) -> Result<(), Mark> {
+fn utf8(harness: &Bench) -> Result<(), Mark> {
     let head = b"{\"name\":\"\xff\xfe\",\"endpoint\":\"\xc3\x28\"}".as_slice();
-    let client = bench.client()?;
-    everywhere(bench, &client, heads([head]), Answer::must_be_an_error)?;
-    each(bench, &client, |head, _| request(&head.into(), b"\"\xff\xfe\xc3\x28\"".as_slice()))
+    let client = harness.client()?;
+    everywhere(harness, &client, heads([head]), Answer::expect_error)?;
+    each(harness, &client, |head, _| request(&head.into(), b"\"\xff\xfe\xc3\x28\"".as_slice()))
 }
 
-fn nul(bench: &Bench) -> Result<(), Mark> {
+fn nul(harness: &Bench) -> Result<(), Mark> {
     let with_nul = |mut head: Map<String, Value>, mut body: Vec<u8>| {
         for value in head.values_mut().filter(|value| value.is_string()) {
             *value = json!(format!("{}\0conformance", value.as_str().unwrap_or_default()));
@@ -218,10 +225,10 @@ fn nul(bench: &Bench) -> Result<(), Mark> {
         body.push(0);
         request(&head.into(), body)
     };
-    each(bench, &bench.client()?, with_nul)
+    each(harness, &harness.client()?, with_nul)
 }
 
-fn numbers(bench: &Bench) -> Result<(), Mark> {
+fn numbers(harness: &Bench) -> Result<(), Mark> {
     const NUMBERS: &str =
         r#"[1e999999, -1e-999999, 123456789012345678901234567890, -0.0, 18446744073709551616, 1e400]"#;
     let with_numbers = |head: Map<String, Value>, _| {
@@ -230,11 +237,11 @@ fn numbers(bench: &Bench) -> Result<(), Mark> {
         let comma = if members.is_empty() { "" } else { "," };
         Request::new(format!("{{{members}{comma}\"conformance_numbers\":{NUMBERS}}}"), NUMBERS)
     };
-    let client = bench.client()?;
-    each(bench, &client, with_numbers)?;
+    let client = harness.client()?;
+    each(harness, &client, with_numbers)?;
     let with_config = |mut head: Map<String, Value>, body| {
         head.insert("config".to_owned(), json!({"conformance": [u64::MAX, i64::MIN, f64::MAX, f64::MIN_POSITIVE]}));
         request(&head.into(), body)
     };
-    each(bench, &client, with_config)
+    each(harness, &client, with_config)
 }

@@ -1,6 +1,5 @@
-//! What can be seen of this process from outside the plugin: threads, files, signals, memory.
-//!
-//! It is there on Linux; elsewhere the cases that need it are skipped.
+//! The state of this process: threads, files, signals, memory. Read from `/proc`, so the cases that need it are skipped
+//! on systems other than Linux.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,42 +11,42 @@ use crate::mark::Mark;
 fn read(name: &str) -> Result<String, Mark> {
     let path = format!("/proc/self/{name}");
     if !cfg!(target_os = "linux") {
-        return Err(Mark::skip("this can be seen on Linux alone"));
+        return Err(Mark::skip("this can be checked only on Linux"));
     }
-    fs::read_to_string(&path).map_err(|error| Mark::skip(format!("`{path}` cannot be read: {error}")))
+    fs::read_to_string(&path).map_err(|error| Mark::skip(format!("failed to read `{path}`: {error}")))
 }
 
-/// The number behind a name, as `/proc` writes it: `VmRSS:   123 kB`.
+/// Returns the value of a line such as `VmRSS:   123 kB`.
 fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
 }
 
-/// The names of the threads.
+/// Returns the names of the threads.
 pub(super) fn threads() -> Result<Vec<String>, Mark> {
     read("status")?;
     let tasks = fs::read_dir("/proc/self/task").map_err(Mark::fault)?;
-    // A thread that ends meanwhile is none.
+    // Ignores a thread that has ended since.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
     Ok(tasks.flatten().filter_map(name).map(|name| name.trim().to_owned()).collect())
 }
 
-/// Waits until there are no more threads than so many; returns how many there are.
-pub(super) fn threads_at_most(most: usize, patience: Duration) -> Result<usize, Mark> {
-    let end = Instant::now() + patience;
+/// Waits until there are at most `limit` threads, or the timeout. Returns the number of threads.
+pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<usize, Mark> {
+    let end = Instant::now() + reply_timeout;
     loop {
         let threads = threads()?.len();
-        if threads <= most || Instant::now() >= end {
+        if threads <= limit || Instant::now() >= end {
             return Ok(threads);
         }
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// The open files, by their numbers.
+/// Returns the open files by their descriptors.
 pub(super) fn files() -> Result<BTreeMap<i32, String>, Mark> {
     read("status")?;
     let entries = fs::read_dir("/proc/self/fd").map_err(Mark::fault)?;
-    // The one that reads this list is gone when it is looked at.
+    // The descriptor of this very listing is closed by now and ignored.
     let file = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;
         Some((entry.file_name().to_str()?.parse().ok()?, target.display().to_string()))
@@ -55,12 +54,12 @@ pub(super) fn files() -> Result<BTreeMap<i32, String>, Mark> {
     Ok(entries.flatten().filter_map(file).collect())
 }
 
-/// How many bytes were written, to anything.
+/// Returns the number of bytes written to any file or socket.
 pub(super) fn written() -> Result<u64, Mark> {
     number(&read("io")?, "wchar")
 }
 
-/// How many bytes were printed.
+/// Returns the number of bytes printed to stdout and stderr.
 pub(super) fn printed() -> Result<u64, Mark> {
     let size = |stat: rustix::io::Result<rustix::fs::Stat>| {
         stat.map_err(Mark::fault).map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
@@ -68,30 +67,30 @@ pub(super) fn printed() -> Result<u64, Mark> {
     Ok(size(rustix::fs::fstat(rustix::stdio::stdout()))? + size(rustix::fs::fstat(rustix::stdio::stderr()))?)
 }
 
-/// What was printed.
+/// Returns the text printed to stdout and stderr.
 pub(super) fn printed_text() -> Result<String, Mark> {
     read("status")?;
     let text = |number: u8| fs::read(format!("/proc/self/fd/{number}")).map_err(Mark::fault);
     Ok(String::from_utf8_lossy(&[text(1)?, text(2)?].concat()).into_owned())
 }
 
-/// Which signals are caught and ignored, and which are blocked for this thread.
+/// Returns the masks of caught and ignored signals, and of those blocked for this thread.
 pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Mark> {
-    // That of the first thread tells of whatever that one is doing.
+    // The status of the main thread would reflect what that thread is doing.
     let status = read("../thread-self/status")?;
     let masks = [("caught", "SigCgt"), ("ignored", "SigIgn"), ("blocked", "SigBlk")];
-    // The C library keeps signals 32 to 34 to itself, and catches them when the first thread starts.
-    let of_programs = |mask: &str| u64::from_str_radix(mask, 16).ok().map(|mask| mask & !(0b111 << 31));
-    let mask = |(what, name)| Some((what, format!("{:#x}", of_programs(member(&status, name)?)?)));
+    // The C library reserves signals 32 to 34, and catches them when the first thread starts.
+    let without_reserved = |mask: &str| u64::from_str_radix(mask, 16).ok().map(|mask| mask & !(0b111 << 31));
+    let mask = |(what, name)| Some((what, format!("{:#x}", without_reserved(member(&status, name)?)?)));
     Ok(masks.into_iter().filter_map(mask).collect())
 }
 
-/// The mask of new files' modes.
+/// Returns the umask.
 pub(super) fn umask() -> Result<String, Mark> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
-/// How long this thread has waited for a processor so far: time that others took. None where the system does not tell.
+/// Returns how long this thread has waited for a processor so far; zero if the system does not report it.
 pub(super) fn waited_for_a_processor() -> Duration {
     // Three numbers: nanoseconds on a processor, nanoseconds of waiting for one, and how often it got one.
     let schedule = read("../thread-self/schedstat").unwrap_or_default();
@@ -99,12 +98,12 @@ pub(super) fn waited_for_a_processor() -> Duration {
     waited.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
-/// The memory that is in use, in KiB.
+/// Returns the memory in use, in KiB.
 pub(super) fn memory() -> Result<u64, Mark> {
     number(&read("status")?, "RssAnon")
 }
 
 fn number(text: &str, name: &str) -> Result<u64, Mark> {
     let value = member(text, name).and_then(|value| value.split_whitespace().next()?.parse().ok());
-    value.ok_or_else(|| Mark::skip(format!("the system does not tell `{name}`")))
+    value.ok_or_else(|| Mark::skip(format!("the system does not report `{name}`")))
 }

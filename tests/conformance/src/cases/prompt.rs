@@ -1,7 +1,7 @@
-//! How long the table's functions keep whoever calls them.
+//! The time until the table's functions return.
 //!
-//! What counts is the fastest of some attempts, without the time in which others had the processor: a busy machine is no
-//! fault of the plugin.
+//! Measures the fastest of several attempts, without the time in which the thread waited for a processor. So a busy
+//! machine does not fail a plugin.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::case::{Case, LIBRARY};
 use crate::mark::{Mark, ensure};
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("abi-prompt", "abi.prompt", "Its functions return within 50 ms.", prompt).inside(LIBRARY),
+    Case::new("abi-prompt", "abi.prompt", "All functions return within 50 ms.", prompt).in_process_only(LIBRARY),
     Case::new(
         "abi-prompt-large",
         "abi.prompt",
-        "With a large body they take no more than 1 ms longer for each MiB.",
-        prompt_with_much,
+        "With a large body, functions take at most 1 ms more for each MiB.",
+        prompt_with_large_body,
     )
-    .inside(LIBRARY),
+    .in_process_only(LIBRARY),
 ];
 
-/// What any function may take.
+/// The time limit of any function.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// What it may take longer for each MiB that it is lent.
+/// The additional time for each MiB of a request.
 const PER_MIB: Duration = Duration::from_millis(1);
 
 const ATTEMPTS: usize = 5;
@@ -37,9 +37,9 @@ const ATTEMPTS: usize = 5;
 /// A deadline that is never reached, in milliseconds.
 const HOUR: u64 = 3_600_000;
 
-fn prompt(bench: &Bench) -> Result<(), Mark> {
-    let driver = bench.instance()?;
-    let target = bench.target()?;
+fn prompt(harness: &Bench) -> Result<(), Mark> {
+    let driver = harness.instance()?;
+    let target = harness.target()?;
     let mut best = BTreeMap::<&str, Duration>::new();
     let mut note = |name: &'static str, enter: &dyn Fn() -> Entered| {
         let took = time(enter);
@@ -48,12 +48,12 @@ fn prompt(bench: &Bench) -> Result<(), Mark> {
     for _attempt in 0..ATTEMPTS {
         let client = driver.fresh_id();
         let call = driver.fresh_id();
-        bench.say("opens a client and asks it everything");
-        note("open", &|| driver.enter(Slot::Open, client, call, &bench.open_request(&target)));
-        bench.answer(&driver, Slot::Open, call)?;
-        for operation in bench.harmless(&driver) {
+        harness.log("opens a client and makes all calls");
+        note("open", &|| driver.enter(Slot::Open, client, call, &harness.open_request(&target)));
+        harness.answer(&driver, Slot::Open, call)?;
+        for operation in harness.safe_operations(&driver) {
             let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
-            let sample = bench.sample(operation);
+            let sample = harness.sample(operation);
             note(slot.name(), &|| driver.enter(slot, client, call, &sample));
             note("cancel", &|| driver.cancel(call));
             note("credit", &|| driver.credit(call, 1));
@@ -61,27 +61,27 @@ fn prompt(bench: &Bench) -> Result<(), Mark> {
         note("close", &|| driver.close(client));
     }
     let slow: Vec<_> = best.iter().filter(|(_, took)| **took > LIMIT).collect();
-    ensure!(slow.is_empty(), "the fastest of {ATTEMPTS} attempts each: {slow:?}");
+    ensure!(slow.is_empty(), "functions took more than {LIMIT:?} in each of {ATTEMPTS} attempts: {slow:?}");
     Ok(())
 }
 
-fn prompt_with_much(bench: &Bench) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let mib = bench.config().limits.body_mib;
+fn prompt_with_large_body(harness: &Bench) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let mib = harness.config().limits.body_mib;
     let limit = LIMIT + PER_MIB * u32::try_from(mib).unwrap_or(u32::MAX);
-    let operations: Vec<_> = bench.harmless(&driver).into_iter().filter(takes_inputs).collect();
+    let operations: Vec<_> = harness.safe_operations(&driver).into_iter().filter(takes_inputs).collect();
     if operations.is_empty() {
-        return Err(Mark::skip("no operation that can be asked takes inputs"));
+        return Err(Mark::skip("the plugin has no operation with inputs that can be called"));
     }
     for operation in operations {
         let slot = Slot::Operation(operation);
-        let asked = large_request(bench, operation).with_timeout_ms(HOUR);
+        let request = large_request(harness, operation).with_timeout_ms(HOUR);
         let mut best = Duration::MAX;
         for _attempt in 0..ATTEMPTS {
             let call = driver.fresh_id();
-            bench.say(format!("calls `{}` with {mib} MiB (client {client}, call {call})", slot.name()));
-            best = best.min(time(&|| driver.enter(slot, client, call, &asked)));
-            bench.answer(&driver, slot, call)?;
+            harness.log(format!("calls `{}` with {mib} MiB (client {client}, call {call})", slot.name()));
+            best = best.min(time(&|| driver.enter(slot, client, call, &request)));
+            harness.answer(&driver, slot, call)?;
             driver.forget(call);
             if best <= limit {
                 break;
@@ -89,14 +89,14 @@ fn prompt_with_much(bench: &Bench) -> Result<(), Mark> {
         }
         ensure!(
             best <= limit,
-            "`{}` took {best:?} with {mib} MiB, the fastest of {ATTEMPTS} attempts: no more than {limit:?} is prompt",
+            "`{}` took at least {best:?} with {mib} MiB in {ATTEMPTS} attempts: expected at most {limit:?}",
             slot.name()
         );
     }
     Ok(())
 }
 
-/// How long it was on a processor, or waited for something else.
+/// Returns the duration of a call without the time in which the thread waited for a processor.
 fn time(enter: &dyn Fn() -> Entered) -> Duration {
     let before = waited_for_a_processor();
     let took = enter().took;

@@ -1,4 +1,4 @@
-//! What MLflow promises of deployments and endpoints, as far as the config lets some be made.
+//! MLflow's semantics of deployments and endpoints, as far as the config allows the harness to create some.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -8,91 +8,109 @@ use serde_json::{Value, json};
 use crate::bench::{Answer, Bench, request};
 use crate::case::Case;
 use crate::mark::{Mark, ensure};
-use crate::semantics::Made;
+use crate::resource::Resource;
 
 pub(super) const CASES: &[Case] = &[
-    Case::new("semantics-predict", "semantics.predict", "The config's prediction works, and has a result.", predict),
-    Case::new("semantics-deployment-get", "semantics.deployment-get", "What was deployed can be got.", |bench| {
-        on_a_deployment(bench, got)
-    }),
-    Case::new("semantics-deployment-list", "semantics.deployment-list", "What was deployed is listed.", |bench| {
-        on_a_deployment(bench, listed)
-    }),
+    Case::new("semantics-predict", "semantics.predict", "The config's prediction returns a result.", predict),
+    Case::new(
+        "semantics-deployment-get",
+        "semantics.deployment-get",
+        "`get_deployment` returns the created deployment.",
+        |harness| on_a_deployment(harness, is_returned),
+    ),
+    Case::new(
+        "semantics-deployment-list",
+        "semantics.deployment-list",
+        "`list_deployments` lists the created deployment.",
+        |harness| on_a_deployment(harness, is_listed),
+    ),
     Case::new(
         "semantics-deployment-update",
         "semantics.deployment-update",
-        "What was deployed can be updated.",
-        |bench| on_a_deployment(bench, updated),
+        "`update_deployment` succeeds for the created deployment.",
+        |harness| on_a_deployment(harness, can_be_updated),
     ),
-    Case::new("semantics-deployment-predict", "semantics.deployment-predict", "What was deployed predicts.", |bench| {
-        on_a_deployment(bench, predicts)
-    }),
+    Case::new(
+        "semantics-deployment-predict",
+        "semantics.deployment-predict",
+        "`predict` succeeds for the created deployment.",
+        |harness| on_a_deployment(harness, can_predict),
+    ),
     Case::new(
         "semantics-deployment-duplicate",
         "semantics.deployment-duplicate",
-        "A name that is taken is `RESOURCE_ALREADY_EXISTS`.",
-        |bench| on_a_deployment(bench, duplicate),
+        "`create_deployment` with a name in use fails with `RESOURCE_ALREADY_EXISTS`.",
+        |harness| on_a_deployment(harness, duplicate),
     ),
     Case::new(
         "semantics-deployment-flavor",
         "semantics.deployment-flavor",
-        "An update with a flavor and no model URI is refused.",
-        |bench| on_a_deployment(bench, flavor_alone),
+        "`update_deployment` with a flavor and no model URI is an error.",
+        |harness| on_a_deployment(harness, flavor_alone),
     ),
     Case::new(
         "semantics-deployment-missing",
         "semantics.deployment-missing",
-        "A deployment that is not there is `RESOURCE_DOES_NOT_EXIST`.",
-        |bench| on_a_deployment(bench, missing),
+        "`get_deployment` of a missing deployment fails with `RESOURCE_DOES_NOT_EXIST`.",
+        |harness| on_a_deployment(harness, missing),
     ),
-    Case::new("semantics-deployment-delete", "semantics.deployment-delete", "What was deleted is gone.", |bench| {
-        on_a_deployment(bench, deleted)
-    }),
+    Case::new(
+        "semantics-deployment-delete",
+        "semantics.deployment-delete",
+        "`delete_deployment` removes the deployment.",
+        |harness| on_a_deployment(harness, is_deleted),
+    ),
     Case::new(
         "semantics-deployment-delete-twice",
         "semantics.deployment-delete-twice",
-        "Deleting a deployment that is gone is no error.",
-        |bench| on_a_deployment(bench, deleted_twice),
+        "`delete_deployment` of a deleted deployment succeeds.",
+        |harness| on_a_deployment(harness, can_be_deleted_twice),
     ),
-    Case::new("semantics-endpoint-get", "semantics.endpoint-get", "An endpoint that was made can be got.", |bench| {
-        on_an_endpoint(bench, got)
-    }),
+    Case::new(
+        "semantics-endpoint-get",
+        "semantics.endpoint-get",
+        "`get_endpoint` returns the created endpoint.",
+        |harness| on_an_endpoint(harness, is_returned),
+    ),
     Case::new(
         "semantics-endpoint-list",
         "semantics.endpoint-list",
-        "An endpoint that is there is listed.",
+        "`list_endpoints` lists an existing endpoint.",
         endpoint_listed,
     ),
-    Case::new("semantics-endpoint-update", "semantics.endpoint-update", "An endpoint can be updated.", |bench| {
-        on_an_endpoint(bench, updated)
-    }),
+    Case::new(
+        "semantics-endpoint-update",
+        "semantics.endpoint-update",
+        "`update_endpoint` succeeds for the created endpoint.",
+        |harness| on_an_endpoint(harness, can_be_updated),
+    ),
     Case::new(
         "semantics-endpoint-duplicate",
         "semantics.endpoint-duplicate",
-        "A name that is taken is `RESOURCE_ALREADY_EXISTS`, also for an endpoint.",
-        |bench| on_an_endpoint(bench, duplicate),
+        "`create_endpoint` with a name in use fails with `RESOURCE_ALREADY_EXISTS`.",
+        |harness| on_an_endpoint(harness, duplicate),
     ),
     Case::new(
         "semantics-endpoint-missing",
         "semantics.endpoint-missing",
-        "An endpoint that is not there is `RESOURCE_DOES_NOT_EXIST`.",
+        "`get_endpoint` of a missing endpoint fails with `RESOURCE_DOES_NOT_EXIST`.",
         endpoint_missing,
     ),
     Case::new(
         "semantics-endpoint-delete",
         "semantics.endpoint-delete",
-        "An endpoint that was deleted is gone.",
-        |bench| on_an_endpoint(bench, deleted),
+        "`delete_endpoint` removes the endpoint.",
+        |harness| on_an_endpoint(harness, is_deleted),
     ),
     Case::new(
         "semantics-endpoint-delete-twice",
         "semantics.endpoint-delete-twice",
-        "Deleting an endpoint that is gone is no error.",
-        |bench| on_an_endpoint(bench, deleted_twice),
+        "`delete_endpoint` of a deleted endpoint succeeds.",
+        |harness| on_an_endpoint(harness, can_be_deleted_twice),
     ),
 ];
 
-/// The operations on a kind of thing.
+/// The operations on deployments or on endpoints.
 struct Operations {
     create: Operation,
     update: Operation,
@@ -117,23 +135,23 @@ const ENDPOINTS: Operations = Operations {
     list: Operation::ListEndpoints,
 };
 
-/// Something that was made, and where.
-struct Scene<'a> {
-    bench: &'a Bench,
+/// A new resource, with the client that created it.
+struct Scenario<'a> {
+    harness: &'a Bench,
     driver: Driver,
     client: u64,
-    made: &'a Made,
+    resource: &'a Resource,
     operations: &'static Operations,
 }
 
-impl Scene<'_> {
-    /// Asks an operation on what was made.
-    fn ask(&self, operation: Operation) -> Result<Answer, Mark> {
-        let request = self.made.request(operation).ok_or_else(|| Mark::fault("nothing to ask"))?;
-        self.ask_with(operation, &request)
+impl Scenario<'_> {
+    /// Calls an operation on the resource.
+    fn call(&self, operation: Operation) -> Result<Answer, Mark> {
+        let request = self.resource.request(operation).ok_or_else(|| Mark::fault("the operation has no request"))?;
+        self.call_with(operation, &request)
     }
 
-    fn ask_with(
+    fn call_with(
         &self,
         operation: Operation,
         request: &mlflow_deploy_plugin_api::testing::raw::Request,
@@ -142,60 +160,65 @@ impl Scene<'_> {
         if !self.driver.has(slot) {
             return Err(Mark::skip(format!("the plugin does not have `{}`", slot.name())));
         }
-        self.bench.ask(&self.driver, slot, self.client, request)
+        self.harness.call(&self.driver, slot, self.client, request)
     }
 }
 
-type Check = fn(&Scene<'_>) -> Result<(), Mark>;
+type Check = fn(&Scenario<'_>) -> Result<(), Mark>;
 
-fn on_a_deployment(bench: &Bench, check: Check) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let Some(made) = bench.deploy(&driver, client)? else {
-        return Err(Mark::skip("there is no `deployment` in the config, or no way to make one"));
+fn on_a_deployment(harness: &Bench, check: Check) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let Some(resource) = harness.create_deployment(&driver, client)? else {
+        return Err(Mark::skip("the config has no `deployment`, or the plugin no `create_deployment`"));
     };
-    let checked = check(&Scene { bench, driver, client, made: &made, operations: &DEPLOYMENTS });
-    bench.unmake(&driver, client, &made)?;
+    let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &DEPLOYMENTS });
+    harness.remove(&driver, client, &resource)?;
     checked
 }
 
-fn on_an_endpoint(bench: &Bench, check: Check) -> Result<(), Mark> {
-    let (driver, client) = bench.client()?;
-    let Some(made) = bench.provide(&driver, client)? else {
-        return Err(Mark::skip("there is no `endpoint.config` in the config, or no way to make one"));
+fn on_an_endpoint(harness: &Bench, check: Check) -> Result<(), Mark> {
+    let (driver, client) = harness.client()?;
+    let Some(resource) = harness.create_endpoint(&driver, client)? else {
+        return Err(Mark::skip("the config has no `endpoint.config`, or the plugin no `create_endpoint`"));
     };
-    let checked = check(&Scene { bench, driver, client, made: &made, operations: &ENDPOINTS });
-    bench.unmake(&driver, client, &made)?;
+    let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &ENDPOINTS });
+    harness.remove(&driver, client, &resource)?;
     checked
 }
 
-fn predict(bench: &Bench) -> Result<(), Mark> {
-    if bench.config().predict.is_none() {
-        return Err(Mark::skip("there is no `predict` in the config"));
+fn predict(harness: &Bench) -> Result<(), Mark> {
+    if harness.config().predict.is_none() {
+        return Err(Mark::skip("the config has no `predict`"));
     }
-    let (driver, client) = bench.client()?;
+    let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::Predict);
     if !driver.has(slot) {
         return Err(Mark::skip("the plugin does not have `predict`"));
     }
-    let answer = bench.ask(&driver, slot, client, &bench.sample(Operation::Predict))?;
-    answer.must_be_ok()?;
+    let answer = harness.call(&driver, slot, client, &harness.sample(Operation::Predict))?;
+    answer.expect_ok()?;
     ensure!(!answer.body().is_empty(), "the result is empty");
     Ok(())
 }
 
-fn got(scene: &Scene<'_>) -> Result<(), Mark> {
-    let answer = scene.ask(scene.operations.get)?;
-    answer.must_be_ok()?;
+fn is_returned(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let answer = scenario.call(scenario.operations.get)?;
+    answer.expect_ok()?;
     let name = answer.json().map(|record| record["name"].clone());
-    let is_other = name.as_ref().and_then(Value::as_str).is_some_and(|name| name != scene.made.name);
-    ensure!(!is_other, "asked for `{}`, and {}", scene.made.name, answer.said());
+    let is_other = name.as_ref().and_then(Value::as_str).is_some_and(|name| name != scenario.resource.name);
+    ensure!(!is_other, "requested `{}`, but {}", scenario.resource.name, answer.describe());
     Ok(())
 }
 
-fn listed(scene: &Scene<'_>) -> Result<(), Mark> {
-    let answer = scene.ask(scene.operations.list)?;
-    answer.must_be_ok()?;
-    ensure!(lists(&answer, &scene.made.name), "`{}` is not listed: {}", scene.made.name, answer.said());
+fn is_listed(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let answer = scenario.call(scenario.operations.list)?;
+    answer.expect_ok()?;
+    ensure!(
+        lists(&answer, &scenario.resource.name),
+        "`{}` is not listed: {}",
+        scenario.resource.name,
+        answer.describe()
+    );
     Ok(())
 }
 
@@ -204,88 +227,91 @@ fn lists(answer: &Answer, name: &str) -> bool {
     records.iter().any(|record| record["name"] == name)
 }
 
-fn updated(scene: &Scene<'_>) -> Result<(), Mark> {
-    scene.ask(scene.operations.update)?.must_be_ok()?;
-    match scene.ask(scene.operations.get) {
+fn can_be_updated(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    scenario.call(scenario.operations.update)?.expect_ok()?;
+    match scenario.call(scenario.operations.get) {
         Err(Mark::Skip(_)) => Ok(()),
-        answer => answer?.must_be_ok(),
+        answer => answer?.expect_ok(),
     }
 }
 
-fn predicts(scene: &Scene<'_>) -> Result<(), Mark> {
-    let deployment = scene.bench.config().deployment.as_ref();
+fn can_predict(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let deployment = scenario.harness.config().deployment.as_ref();
     let Some((inputs, kind)) = deployment.and_then(|it| Some((it.inputs.as_ref()?, it.content_type.as_ref()))) else {
-        return Err(Mark::skip("there are no `deployment.inputs` in the config"));
+        return Err(Mark::skip("the config has no `deployment.inputs`"));
     };
     let endpoint = deployment.and_then(|it| it.endpoint.as_ref());
     let kind = kind.map_or(mlflow_deploy_plugin_api::JSON, String::as_str);
-    let head = json!({"deployment_name": scene.made.name, "endpoint": endpoint, "content_type": kind});
-    scene.ask_with(Operation::Predict, &request(&head, inputs.as_str()))?.must_be_ok()
+    let head = json!({"deployment_name": scenario.resource.name, "endpoint": endpoint, "content_type": kind});
+    scenario.call_with(Operation::Predict, &request(&head, inputs.as_str()))?.expect_ok()
 }
 
-fn duplicate(scene: &Scene<'_>) -> Result<(), Mark> {
-    let name = &scene.made.name;
-    let head =
-        if scene.made.is_deployment() { scene.bench.deployment_head(name) } else { scene.bench.endpoint_head(name) };
-    let head = head.ok_or_else(|| Mark::fault("what was made cannot be made again"))?;
-    has_code(&scene.ask_with(scene.operations.create, &request(&head, ""))?, "RESOURCE_ALREADY_EXISTS")
+fn duplicate(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let name = &scenario.resource.name;
+    let head = if scenario.resource.is_deployment() {
+        scenario.harness.deployment_head(name)
+    } else {
+        scenario.harness.endpoint_head(name)
+    };
+    let head = head.ok_or_else(|| Mark::fault("the config to create the resource is missing"))?;
+    has_code(&scenario.call_with(scenario.operations.create, &request(&head, ""))?, "RESOURCE_ALREADY_EXISTS")
 }
 
 fn has_code(answer: &Answer, code: &str) -> Result<(), Mark> {
-    ensure!(answer.code().as_deref() == Some(code), "expected `{code}`, but {}", answer.said());
+    ensure!(answer.code().as_deref() == Some(code), "expected `{code}`, but {}", answer.describe());
     Ok(())
 }
 
-fn flavor_alone(scene: &Scene<'_>) -> Result<(), Mark> {
-    let head = json!({"name": scene.made.name, "flavor": "python_function"});
-    let answer = scene.ask_with(Operation::UpdateDeployment, &request(&head, ""))?;
-    ensure!(!answer.is_ok(), "expected an error, but {}", answer.said());
+fn flavor_alone(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let head = json!({"name": scenario.resource.name, "flavor": "python_function"});
+    let answer = scenario.call_with(Operation::UpdateDeployment, &request(&head, ""))?;
+    ensure!(!answer.is_ok(), "expected an error, but {}", answer.describe());
     Ok(())
 }
 
-fn missing(scene: &Scene<'_>) -> Result<(), Mark> {
-    let head = json!({"name": scene.bench.name("missing")});
-    has_code(&scene.ask_with(Operation::GetDeployment, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")
+fn missing(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    let head = json!({"name": scenario.harness.name("missing")});
+    has_code(&scenario.call_with(Operation::GetDeployment, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")
 }
 
-fn deleted(scene: &Scene<'_>) -> Result<(), Mark> {
-    scene.ask(scene.operations.delete)?;
-    let gone = scene.ask(scene.operations.get).or_else(|_| scene.ask(scene.operations.list))?;
+fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    scenario.call(scenario.operations.delete)?;
+    let after = scenario.call(scenario.operations.get).or_else(|_| scenario.call(scenario.operations.list))?;
     ensure!(
-        !gone.is_ok() || gone.json().is_some_and(|it| it.is_array() && !lists(&gone, &scene.made.name)),
-        "it is still there: {}",
-        gone.said()
+        !after.is_ok() || after.json().is_some_and(|it| it.is_array() && !lists(&after, &scenario.resource.name)),
+        "the resource still exists: {}",
+        after.describe()
     );
     Ok(())
 }
 
-fn deleted_twice(scene: &Scene<'_>) -> Result<(), Mark> {
-    scene.ask(scene.operations.delete)?;
-    scene.ask(scene.operations.delete)?.must_be_ok()
+fn can_be_deleted_twice(scenario: &Scenario<'_>) -> Result<(), Mark> {
+    scenario.call(scenario.operations.delete)?;
+    scenario.call(scenario.operations.delete)?.expect_ok()
 }
 
-fn endpoint_listed(bench: &Bench) -> Result<(), Mark> {
-    let Some(existing) = bench.existing_endpoint() else { return on_an_endpoint(bench, listed) };
-    let (driver, client) = bench.client()?;
+fn endpoint_listed(harness: &Bench) -> Result<(), Mark> {
+    let Some(existing) = harness.existing_endpoint() else { return on_an_endpoint(harness, is_listed) };
+    let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::ListEndpoints);
     if !driver.has(slot) {
         return Err(Mark::skip("the plugin does not have `list_endpoints`"));
     }
-    let answer = bench.ask(&driver, slot, client, &bench.sample(Operation::ListEndpoints))?;
-    answer.must_be_ok()?;
-    ensure!(lists(&answer, &existing), "`{existing}` is not listed: {}", answer.said());
+    let answer = harness.call(&driver, slot, client, &harness.sample(Operation::ListEndpoints))?;
+    answer.expect_ok()?;
+    ensure!(lists(&answer, &existing), "`{existing}` is not listed: {}", answer.describe());
     Ok(())
 }
 
-fn endpoint_missing(bench: &Bench) -> Result<(), Mark> {
-    if bench.config().endpoint.is_none() {
-        return Err(Mark::skip("there is no `endpoint` in the config"));
+fn endpoint_missing(harness: &Bench) -> Result<(), Mark> {
+    if harness.config().endpoint.is_none() {
+        return Err(Mark::skip("the config has no `endpoint`"));
     }
-    let (driver, client) = bench.client()?;
+    let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::GetEndpoint);
     if !driver.has(slot) {
         return Err(Mark::skip("the plugin does not have `get_endpoint`"));
     }
-    let head = json!({"endpoint": bench.name("missing")});
-    has_code(&bench.ask(&driver, slot, client, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")
+    let head = json!({"endpoint": harness.name("missing")});
+    has_code(&harness.call(&driver, slot, client, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")
 }

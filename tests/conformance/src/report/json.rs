@@ -1,9 +1,9 @@
-//! A report as one JSON document.
+//! The report as a JSON document.
 
 use mlflow_deploy_plugin_api::text;
 use serde_json::json;
 
-use super::{Report, Result, Verdict};
+use super::outcome::{CaseResult, Report, Verdict};
 
 pub(super) fn write(report: &Report) -> String {
     let count = |verdict| report.count(verdict);
@@ -27,17 +27,17 @@ pub(super) fn write(report: &Report) -> String {
     format!("{}\n", text::json(&format!("{document:#}")))
 }
 
-fn one(report: &Report, result: &Result) -> serde_json::Value {
+fn one(report: &Report, result: &CaseResult) -> serde_json::Value {
     json!({
         "id": result.id,
         "clause": result.clause,
         "level": result.level,
-        "says": result.says,
+        "says": result.summary,
         "verdict": result.verdict,
         "message": result.message,
         "signal": result.signal,
         "log": result.log,
         "seconds": result.took.as_secs_f64(),
-        "again": report.again(result),
+        "again": report.rerun_command(result),
     })
 }

@@ -1,9 +1,9 @@
-//! A report in JUnit's XML: a suite for each family, a test for each case.
+//! The report as JUnit XML: a suite for each family, a test for each case.
 
 use mlflow_deploy_plugin_api::text;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Report, Result, Verdict};
+use super::outcome::{CaseResult, Report, Verdict};
 
 pub(super) fn write(report: &Report) -> String {
     let mut junit = Junit::new("mlflow-deploy-conformance");
@@ -18,14 +18,14 @@ pub(super) fn write(report: &Report) -> String {
         suite.add_test_cases(results.iter().map(|result| one(report, result)));
         junit.add_test_suite(suite);
     }
-    junit.to_string().unwrap_or_else(|error| format!("<!-- the report cannot be written: {error} -->\n"))
+    junit.to_string().unwrap_or_else(|error| format!("<!-- failed to write the report: {error} -->\n"))
 }
 
-fn family(result: &Result) -> &str {
+fn family(result: &CaseResult) -> &str {
     result.id.split('-').next().unwrap_or(result.id)
 }
 
-fn one(report: &Report, result: &Result) -> TestCase {
+fn one(report: &Report, result: &CaseResult) -> TestCase {
     let status = match result.verdict {
         Verdict::Pass | Verdict::Warn => TestCaseStatus::success(),
         Verdict::Skip => TestCaseStatus::skipped(),
@@ -44,8 +44,9 @@ fn one(report: &Report, result: &Result) -> TestCase {
         case.status.set_type(signal.as_str());
     }
     if matches!(result.verdict, Verdict::Fail | Verdict::Fault) {
-        let (says, log, again) = (result.says, result.log.join("\n"), report.again(result));
-        let description = format!("{}\n\n{says}\n{log}\n\n{again}", result.message);
+        let log = result.log.join("\n");
+        let description =
+            format!("{}\n\n{}\n{log}\n\n{}", result.message, result.summary, report.rerun_command(result));
         case.status.set_description(text::block(&description).as_ref());
     }
     if result.verdict == Verdict::Warn {

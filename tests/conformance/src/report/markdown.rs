@@ -1,8 +1,8 @@
-//! A report, and the list of cases, as Markdown.
+//! The report and the list of cases as Markdown.
 
 use mlflow_deploy_plugin_api::text::line;
 
-use super::{Report, Verdict};
+use super::outcome::{Report, Verdict};
 use crate::case::Case;
 
 pub(super) fn write(report: &Report) -> String {
@@ -13,22 +13,22 @@ pub(super) fn write(report: &Report) -> String {
             Verdict::Fail | Verdict::Fault => format!("**{}**", result.verdict.name()),
             verdict => verdict.name().to_owned(),
         };
-        let message = if result.message.is_empty() { result.says } else { &result.message };
+        let message = if result.message.is_empty() { result.summary } else { &result.message };
         text += &format!("| `{}` | {} | {verdict} | {} |\n", result.id, result.level.name(), cell(message));
     }
     text
 }
 
-/// Every case, as the README lists them.
+/// Returns the list of cases, as in the README.
 pub fn list() -> String {
-    let mut text = "| case | level | a plugin passes where |\n|---|---|---|\n".to_owned();
+    let mut text = "| case | level | expected behaviour |\n|---|---|---|\n".to_owned();
     for case in Case::all() {
-        text += &format!("| `{}` | {} | {} |\n", case.id, case.level.name(), cell(case.says));
+        text += &format!("| `{}` | {} | {} |\n", case.id, case.level.name(), cell(case.summary));
     }
     text
 }
 
-/// Text that does not end its cell.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     line(&text.replace('\n', " ")).replace('|', "\\|")
 }
@@ -36,9 +36,13 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_readme_lists_every_case() {
+    fn readme_lists_every_case() {
         let readme = include_str!("../../README.md");
         let listed = readme.split("--format markdown -->\n").nth(1).and_then(|rest| rest.split("<!-- end").next());
-        assert_eq!(listed, Some(super::list().as_str()), "write what `--list --format markdown` says into README.md");
+        assert_eq!(
+            listed,
+            Some(super::list().as_str()),
+            "copy the output of `--list --format markdown` into README.md"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! A report for a person at a terminal.
+//! The report as plain text.
 
 use mlflow_deploy_plugin_api::text::line;
 
-use super::{Report, Verdict};
+use super::outcome::{Report, Verdict};
 use crate::case::Case;
 use crate::contract::clauses;
 
@@ -16,18 +16,18 @@ pub(super) fn write(report: &Report) -> String {
         text.push('\n');
         if matches!(result.verdict, Verdict::Fail | Verdict::Fault | Verdict::Warn) {
             let clause = clauses().find(|clause| clause.id == result.clause);
-            text += &format!("      expected: {}\n", result.says);
-            text += &format!("      contract: {} {}\n", result.clause, clause.map_or("", |clause| clause.says));
-            for said in &result.log {
-                text += &format!("      | {}\n", line(said));
+            text += &format!("      expected: {}\n", result.summary);
+            text += &format!("      contract: {} {}\n", result.clause, clause.map_or("", |clause| clause.text));
+            for entry in &result.log {
+                text += &format!("      | {}\n", line(entry));
             }
-            text += &format!("      again: {}\n", line(&report.again(result)));
+            text += &format!("      rerun: {}\n", line(&report.rerun_command(result)));
         }
     }
     text + &format!("\n{} in {:.1} s\n", report.conclusion(), report.took.as_secs_f64())
 }
 
-/// Every case, as `--list` shows them.
+/// Returns the list of cases, as `--list` prints it.
 pub fn list() -> String {
-    Case::all().map(|case| format!("{:<32} {:<11} {}\n", case.id, case.level.name(), case.says)).collect()
+    Case::all().map(|case| format!("{:<32} {:<11} {}\n", case.id, case.level.name(), case.summary)).collect()
 }

@@ -39,7 +39,7 @@ fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printe
     let result = &report.results()[0];
     assert_eq!(
         (report.code, result["verdict"].as_str(), result["message"].as_str(), result["signal"].as_str()),
-        (1, Some("fail"), Some("it crashed: SIGABRT"), Some("SIGABRT"))
+        (1, Some("fail"), Some("the plugin crashed: SIGABRT"), Some("SIGABRT"))
     );
     let log: Vec<_> = result["log"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     assert!(log.iter().any(|line| line.starts_with("calls `predict`")), "{log:?}");
@@ -47,7 +47,7 @@ fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printe
     assert!(result["again"].as_str().unwrap().ends_with("--isolated --only operations-predict --seed 7"), "{result}");
     // One that its host started nobody knows of: it is a crash wherever it happens.
     let report = check(cdylib::path(MISBEHAVE), &misbehaving("load-crash"), &["--only", "abi-init", "--isolated"]);
-    assert_eq!(report.bad(), [("abi-init", "fail", "it crashed: SIGABRT")]);
+    assert_eq!(report.bad(), [("abi-init", "fail", "the plugin crashed: SIGABRT")]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn without_the_program_nothing_is_isolated() {
 #[test]
 fn a_hang_is_ended_with_all_that_it_started() {
     let begun = Instant::now();
-    for (mode, said) in [([].as_slice(), "it hung"), (&["--isolated"], "no reply to `predict`")] {
+    for (mode, said) in [([].as_slice(), "timed out after 3 s"), (&["--isolated"], "no reply to `predict`")] {
         let marker = format!("conformance-{}-{}", std::process::id(), mode.len());
         let config = misbehaving("spawn-hang").replace("[predict]", &format!("MARKER = '{marker}'\n[predict]"));
         let arguments = [&["--only", "operations-predict", "--timeout", "3"], mode].concat();
@@ -121,9 +121,9 @@ fn what_is_no_fault_of_the_plugin_ends_with_2() {
     let echo = cdylib::path(ECHO);
     for (plugin, config, arguments, said) in [
         (Path::new("/nowhere.so"), "", vec![], "no plugin at `/nowhere.so`"),
-        (echo, "", vec!["--only", "load-nothing"], "`load-nothing` is no case"),
+        (echo, "", vec!["--only", "load-nothing"], "unknown case `load-nothing`"),
         (echo, "nonsense = 1", vec![], "unknown field `nonsense`"),
-        (echo, "", vec!["--list", "--format", "json"], "`text` or as `markdown`"),
+        (echo, "", vec!["--list", "--format", "json"], "use `text` or `markdown`"),
         (echo, "", vec!["--timeout", "0"], "expected seconds"),
     ] {
         let output = harness(plugin, config, &arguments);
@@ -171,8 +171,8 @@ fn a_person_reads_what_was_expected_and_how_to_see_it_again() {
     let text = String::from_utf8_lossy(&output.stdout);
     for line in [
         "fail  operations-predict",
-        "expected: `predict` answers, with JSON where it says so.",
-        "contract: operations.answers A declared operation answers",
+        "expected: `predict` returns a result, valid JSON if declared as such.",
+        "contract: operations.answers A declared operation works",
         "--only operations-predict --seed 3",
         "not conformant: 0 passed, 1 failed of 1",
     ] {

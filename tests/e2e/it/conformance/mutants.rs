@@ -9,7 +9,7 @@ use std::thread;
 
 use mlflow_deploy_conformance::{Case, Level};
 use mlflow_deploy_test_support::cdylib;
-use mlflow_deploy_test_support::patch::Plugin;
+use mlflow_deploy_test_support::patch::PluginFile;
 use serde_json::json;
 
 use super::{Report, check};
@@ -55,8 +55,8 @@ fn a_mutant_is_caught_in_a_process_of_its_own_as_well() {
 
 /// What came of each case's mutant.
 fn each_mutant<T: Send>(check: impl Fn(&Case, &Path) -> T + Sync) -> BTreeMap<&'static str, T> {
-    let honest = Plugin::read(cdylib::path("mlflow-deploy-fixture-mutant"));
-    let echo = Plugin::read(cdylib::path("mlflow-deploy-example-echo"));
+    let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
+    let echo = PluginFile::read(cdylib::path("mlflow-deploy-example-echo"));
     let folder = tempfile::tempdir().unwrap();
     let cases: Vec<_> = Case::all().collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
@@ -86,33 +86,33 @@ fn bad(report: &Report) -> Vec<(String, String)> {
 }
 
 /// A plugin with one fault: what can be seen in the file is patched there, and the rest is a name in its section.
-fn mutant(case: &str, honest: &Plugin, echo: &Plugin) -> Vec<u8> {
+fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
     match case {
-        "manifest-present" => honest.replacing(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
-        "manifest-valid" => honest.with(honest.manifest_at, b"!"),
-        "manifest-machine" => honest.saying("target", json!("sparc64-unknown-netbsd")),
-        "manifest-abi" => honest.saying("abi", json!(2)),
-        "manifest-panic" => honest.saying("panic", json!("abort")),
-        "manifest-schema" => honest.saying("options", json!({"type": "strng"})),
-        "manifest-config" => honest.saying("config", json!({"no_such": {}})),
-        "manifest-invoke" => honest.saying("invoke", json!([{"name": "repeat"}, {"name": "repeat"}])),
-        "manifest-accepts" => honest.saying("accepts", json!(["text"])),
-        "manifest-secrets" => honest.saying("environment", json!([{"name": "MUTANT_TOKEN"}])),
-        "load-opens" => honest.replacing(b"\0libc.so.6\0", b"\0libX.so.6\0"),
-        "abi-entry" => honest.replacing(b"\0mlflow_deploy_plugin_v1\0", b"\0mlflow_deploy_plugin_v0\0"),
+        "manifest-present" => honest.with_replaced(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
+        "manifest-valid" => honest.with_bytes(honest.manifest_at, b"!"),
+        "manifest-machine" => honest.with_member("target", json!("sparc64-unknown-netbsd")),
+        "manifest-abi" => honest.with_member("abi", json!(2)),
+        "manifest-panic" => honest.with_member("panic", json!("abort")),
+        "manifest-schema" => honest.with_member("options", json!({"type": "strng"})),
+        "manifest-config" => honest.with_member("config", json!({"no_such": {}})),
+        "manifest-invoke" => honest.with_member("invoke", json!([{"name": "repeat"}, {"name": "repeat"}])),
+        "manifest-accepts" => honest.with_member("accepts", json!(["text"])),
+        "manifest-secrets" => honest.with_member("environment", json!([{"name": "MUTANT_TOKEN"}])),
+        "load-opens" => honest.with_replaced(b"\0libc.so.6\0", b"\0libX.so.6\0"),
+        "abi-entry" => honest.with_replaced(b"\0mlflow_deploy_plugin_v1\0", b"\0mlflow_deploy_plugin_v0\0"),
         // The magic of abi_stable's header, which only a plugin that is exported as usual has.
-        "abi-layout" => echo.replacing(b"abi stable library for Rust", b"abi stable library of Rust!"),
+        "abi-layout" => echo.with_replaced(b"abi stable library for Rust", b"abi stable library of Rust!"),
         other => honest.with_section(".mutant", format!("{other:64}").as_bytes()),
     }
 }
 
 #[test]
 fn what_works_and_is_not_declared_is_a_warning() {
-    let honest = Plugin::read(cdylib::path("mlflow-deploy-fixture-mutant"));
+    let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("undeclared.so");
-    fs::write(&file, honest.saying("operations", json!(["predict", "invoke"]))).unwrap();
+    fs::write(&file, honest.with_member("operations", json!(["predict", "invoke"]))).unwrap();
     let report = check(&file, CONFIG, &["--seed", "1", "--only", "operations-explain", "operations-predict"]);
-    let expected = [("operations-explain", "warn", "it works, and the manifest does not name it")];
+    let expected = [("operations-explain", "warn", "the operation works, but the manifest does not declare it")];
     assert_eq!((report.code, report.bad()), (0, expected.to_vec()));
 }

@@ -110,7 +110,7 @@ const ROWS: &[Row] = &[
     same("`init` that crashes, tried first", "init-crash", NOT_LOADED).tried(),
     // Calls.
     same("`open` that never replies", "open-never", LATE).limited(true, true),
-    same("`open` that fails", "open-fails", "UNAUTHENTICATED: asked to refuse"),
+    same("`open` that fails", "open-fails", "UNAUTHENTICATED: refused by the fixture"),
     same("no reply", "no-reply", LATE).limited(true, true),
     different("slot that hangs", "slot-hang", Says(NO_RETURN), HUNG).limited(true, false),
     same("reply to a call that nobody made", "unknown-call-reply", ANSWER)

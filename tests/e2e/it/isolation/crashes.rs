@@ -55,7 +55,7 @@ async fn clients_outlive_their_process() {
     plain.predict(predict("abort")).await.unwrap_err();
     std::fs::write(&file, "").unwrap();
     let refused = client.predict(predict("echo")).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message()), (&ErrorCode::UNAUTHENTICATED, "the file is there"));
+    assert_eq!((refused.code(), refused.message()), (&ErrorCode::UNAUTHENTICATED, "the file exists"));
     plain.predict(predict("echo")).await.unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(client.predict(predict("echo")).await.unwrap().bytes(), b"[1]");

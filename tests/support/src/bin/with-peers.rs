@@ -1,8 +1,8 @@
 //! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]`: runs a command against a real MLflow gateway.
 //!
-//! Starts the AI Gateway, or the tracking server with its gateway, in front of aimock, and tells the command where
-//! they are: `MLFLOW_DEPLOYMENTS_TARGET` is the gateway, `OPENAI_API_BASE` and `OPENAI_API_KEY` lead to aimock
-//! itself. Ends with the command's exit code, and the servers end with it.
+//! Starts the AI Gateway or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET` to the gateway's
+//! URL, and `OPENAI_API_BASE` and `OPENAI_API_KEY` for aimock itself. When the command exits, stops the servers and exits
+//! with the command's code.
 
 use std::env;
 use std::io::Write;
@@ -15,9 +15,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let (server, command) = match arguments.iter().position(|argument| argument == "--") {
         Some(dashes) => (&arguments[..dashes], &arguments[dashes + 1..]),
-        None => return complain("usage: with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]"),
+        None => return fail("usage: with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]"),
     };
-    let [program, arguments @ ..] = command else { return complain("with-peers: no command after `--`") };
+    let [program, arguments @ ..] = command else { return fail("with-peers: no command after `--`") };
     let mut command = Command::new(program);
     command.args(arguments);
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             let tracking = TrackingServer::start();
             run(command, tracking.url(), tracking.upstream())
         }
-        _ => complain("with-peers: before `--` stands `gateway`, `tracking` or nothing"),
+        _ => fail("with-peers: unknown server: use `gateway` or `tracking` before `--`, or nothing"),
     }
 }
 
@@ -44,18 +44,18 @@ fn run(mut command: Command, target: &str, upstream: &Aimock) -> ExitCode {
         .env("OPENAI_API_KEY", UPSTREAM_KEY);
     match command.status() {
         Ok(status) => ExitCode::from(exit_code(status)),
-        Err(error) => complain(&format!("with-peers: failed to run `{}`: {error}", command.get_program().display())),
+        Err(error) => fail(&format!("with-peers: failed to run `{}`: {error}", command.get_program().display())),
     }
 }
 
-/// As shells have it: a command that a signal ended counts as 128 and the signal's number.
+/// Returns the exit code as shells do: 128 plus the signal's number for a killed command.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-fn complain(message: &str) -> ExitCode {
-    // Where standard error is closed nobody is left to tell.
+fn fail(message: &str) -> ExitCode {
+    // A closed stderr is ignored.
     let _ = writeln!(std::io::stderr(), "{message}");
     ExitCode::from(2)
 }

@@ -1,19 +1,19 @@
-//! Endpoints and their states: made, updated, failed, changed in parts, deleted.
+//! Endpoints and their life cycle: create, update, fail, delete.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::databricks::api::{Outcome, Refusal, refusal};
+use crate::databricks::api_error::{ApiError, ApiResult};
 
-/// How often an endpoint is looked at before a change of its config is done.
-const LOOKS: u32 = 2;
+/// The number of GET requests until an update of the config is done.
+const GETS_PER_UPDATE: u32 = 2;
 
 /// All endpoints by name.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     all: BTreeMap<String, Endpoint>,
-    made: u32,
+    created: u32,
 }
 
 /// One endpoint.
@@ -21,20 +21,20 @@ pub(super) struct Endpoints {
 pub(super) struct Endpoint {
     record: Value,
     access: Vec<Value>,
-    /// How often it will be looked at until its update is done; none where none is under way.
-    looks: Option<u32>,
+    /// The number of GET requests until the running update is done; `None` without an update.
+    gets_left: Option<u32>,
     failure: Option<String>,
 }
 
 impl Endpoints {
-    pub(super) fn answer(&mut self, method: &str, path: &[&str], body: Value) -> Outcome {
+    pub(super) fn answer(&mut self, method: &str, path: &[&str], body: Value) -> ApiResult {
         match (method, path) {
             ("GET", []) if self.all.is_empty() => Ok(json!({})),
             ("GET", []) => Ok(json!({"endpoints": self.all.values().map(|each| &each.record).collect::<Vec<_>>()})),
             ("POST", []) => self.create(&body),
             ("GET", [name]) => {
                 let endpoint = self.find_mut(name)?;
-                endpoint.step();
+                endpoint.advance();
                 Ok(endpoint.record.clone())
             }
             ("DELETE", [name]) => {
@@ -52,11 +52,11 @@ impl Endpoints {
                 self.find_mut(name)?.record["ai_gateway"].clone_from(&body);
                 Ok(body)
             }
-            _ => Err(refusal(404, "ENDPOINT_NOT_FOUND", format!("No API found for '{method} {path:?}'"))),
+            _ => Err(ApiError::new(404, "ENDPOINT_NOT_FOUND", format!("No API found for '{method} {path:?}'"))),
         }
     }
 
-    pub(super) fn find(&self, name: &str) -> Result<&Endpoint, Refusal> {
+    pub(super) fn find(&self, name: &str) -> Result<&Endpoint, ApiError> {
         self.all.get(name).ok_or_else(|| unknown(name))
     }
 
@@ -66,23 +66,23 @@ impl Endpoints {
         }
     }
 
-    pub(super) fn logs(&self, name: &str, model: &str, kind: &str) -> Outcome {
+    pub(super) fn logs(&self, name: &str, model: &str, kind: &str) -> ApiResult {
         let served = self.find(name)?.served();
         if !served.iter().any(|served| served["name"] == model) || !matches!(kind, "logs" | "build-logs") {
             let message = format!("Served model '{model}' of endpoint '{name}' does not exist.");
-            return Err(refusal(404, "RESOURCE_DOES_NOT_EXIST", message));
+            return Err(ApiError::new(404, "RESOURCE_DOES_NOT_EXIST", message));
         }
         Ok(json!({"logs": format!("{kind} of {model}\n")}))
     }
 
-    pub(super) fn permissions(&mut self, method: &str, id: &str, body: &Value) -> Outcome {
+    pub(super) fn permissions(&mut self, method: &str, id: &str, body: &Value) -> ApiResult {
         let found = self.all.values_mut().find(|endpoint| endpoint.record["id"] == id);
         let Some(endpoint) = found else { return Err(unknown(id)) };
-        let given = body["access_control_list"].as_array().cloned().unwrap_or_default();
+        let entries = body["access_control_list"].as_array().cloned().unwrap_or_default();
         match method {
             "GET" => {}
-            "PUT" => endpoint.access = given,
-            _ => endpoint.access.extend(given),
+            "PUT" => endpoint.access = entries,
+            _ => endpoint.access.extend(entries),
         }
         let object_id = format!("/serving-endpoints/{id}");
         Ok(json!({
@@ -90,22 +90,22 @@ impl Endpoints {
         }))
     }
 
-    fn find_mut(&mut self, name: &str) -> Result<&mut Endpoint, Refusal> {
+    fn find_mut(&mut self, name: &str) -> Result<&mut Endpoint, ApiError> {
         self.all.get_mut(name).ok_or_else(|| unknown(name))
     }
 
-    fn create(&mut self, body: &Value) -> Outcome {
+    fn create(&mut self, body: &Value) -> ApiResult {
         let Some(name) = body["name"].as_str().filter(|name| !name.is_empty()) else {
-            return Err(refusal(400, "INVALID_PARAMETER_VALUE", "Missing required field: name"));
+            return Err(ApiError::new(400, "INVALID_PARAMETER_VALUE", "Missing required field: name"));
         };
         if self.all.contains_key(name) {
             let message = format!("Endpoint with name '{name}' already exists.");
-            return Err(refusal(400, "RESOURCE_ALREADY_EXISTS", message));
+            return Err(ApiError::new(400, "RESOURCE_ALREADY_EXISTS", message));
         }
-        self.made += 1;
+        self.created += 1;
         let mut record = json!({
             "name": name,
-            "id": format!("{:032x}", self.made),
+            "id": format!("{:032x}", self.created),
             "creator": "alice@company.com",
             "creation_timestamp": 1_729_527_763_000_u64,
             "last_updated_timestamp": 1_729_527_763_000_u64,
@@ -119,10 +119,10 @@ impl Endpoints {
                 record[part] = value.clone();
             }
         }
-        let mut endpoint = Endpoint { record, access: Vec::new(), looks: None, failure: None };
-        let made = endpoint.update(&body["config"])?;
+        let mut endpoint = Endpoint { record, access: Vec::new(), gets_left: None, failure: None };
+        let reply = endpoint.update(&body["config"])?;
         self.all.insert(name.to_owned(), endpoint);
-        Ok(made)
+        Ok(reply)
     }
 }
 
@@ -131,48 +131,48 @@ impl Endpoint {
         self.record["state"]["ready"] == "READY"
     }
 
-    /// What is served, or will be.
+    /// Returns the served entities, current or pending.
     pub(super) fn served(&self) -> Vec<Value> {
         let lists = ["config", "pending_config"].map(|config| self.record[config]["served_entities"].as_array());
         lists.into_iter().flatten().next().cloned().unwrap_or_default()
     }
 
-    /// Begins an update of the config.
-    fn update(&mut self, config: &Value) -> Outcome {
-        if self.looks.is_some() {
+    /// Starts an update of the config.
+    fn update(&mut self, config: &Value) -> ApiResult {
+        if self.gets_left.is_some() {
             let message = format!("Endpoint {} is currently being updated: try again later", self.record["name"]);
-            return Err(refusal(409, "RESOURCE_CONFLICT", message));
+            return Err(ApiError::new(409, "RESOURCE_CONFLICT", message));
         }
         let mut pending = config.clone();
         if !pending["served_entities"].is_array() {
-            return Err(refusal(400, "INVALID_PARAMETER_VALUE", "Missing required field: served_entities"));
+            return Err(ApiError::new(400, "INVALID_PARAMETER_VALUE", "Missing required field: served_entities"));
         }
         set_state(&mut pending, "DEPLOYMENT_CREATING", "creating");
         let ready = if self.is_ready() { "READY" } else { "NOT_READY" };
         self.record["pending_config"] = pending;
         self.record["state"] = json!({"ready": ready, "config_update": "IN_PROGRESS"});
-        self.looks = Some(LOOKS);
+        self.gets_left = Some(GETS_PER_UPDATE);
         Ok(self.record.clone())
     }
 
-    /// Gets on by one step, as someone looks.
-    fn step(&mut self) {
-        let Some(looks) = self.looks else { return };
-        match (looks, self.failure.take()) {
+    /// Advances the update by one step, once per GET request.
+    fn advance(&mut self) {
+        let Some(gets_left) = self.gets_left else { return };
+        match (gets_left, self.failure.take()) {
             (_, Some(reason)) => {
-                self.looks = None;
+                self.gets_left = None;
                 set_state(&mut self.record["pending_config"], "DEPLOYMENT_FAILED", &reason);
                 self.record["state"]["config_update"] = json!("UPDATE_FAILED");
             }
             (0, None) => {
-                self.looks = None;
+                self.gets_left = None;
                 let mut config = self.record["pending_config"].take();
                 set_state(&mut config, "DEPLOYMENT_READY", "");
                 self.record["config"] = config;
                 self.record.as_object_mut().expect("a record is an object").remove("pending_config");
                 self.record["state"] = json!({"ready": "READY", "config_update": "NOT_UPDATING"});
             }
-            (looks, None) => self.looks = Some(looks - 1),
+            (gets_left, None) => self.gets_left = Some(gets_left - 1),
         }
     }
 
@@ -187,7 +187,7 @@ impl Endpoint {
     }
 }
 
-/// What the routes that answer with a text say.
+/// Returns the reply of a route with a text reply.
 pub(super) fn text(name: &str, part: &str) -> String {
     match part {
         "metrics" => format!("# TYPE request_count_total counter\nrequest_count_total{{endpoint=\"{name}\"}} 0\n"),
@@ -201,6 +201,6 @@ fn set_state(config: &mut Value, deployment: &str, message: &str) {
     }
 }
 
-fn unknown(name: &str) -> Refusal {
-    refusal(404, "RESOURCE_DOES_NOT_EXIST", format!("Endpoint with name '{name}' does not exist."))
+fn unknown(name: &str) -> ApiError {
+    ApiError::new(404, "RESOURCE_DOES_NOT_EXIST", format!("Endpoint with name '{name}' does not exist."))
 }

@@ -1,4 +1,4 @@
-//! Who may enter: a personal access token that is always good, and OAuth tokens for a service principal.
+//! Authentication: a personal access token that never expires, and OAuth tokens for a service principal.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::databricks::api::refusal;
+use crate::databricks::api_error::ApiError;
 use crate::server::Request;
 
 /// The personal access token.
@@ -22,30 +22,30 @@ pub const CLIENT_SECRET: &str = "dose-a-secret-for-tests";
 /// The id of the workspace.
 pub const WORKSPACE_ID: &str = "1234567890";
 
-/// The tokens that are good.
+/// The valid OAuth tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    good: HashSet<String>,
-    given: usize,
+    valid: HashSet<String>,
+    issued: usize,
 }
 
 impl Tokens {
-    pub(super) fn given(&self) -> usize {
-        self.given
+    pub(super) fn issued(&self) -> usize {
+        self.issued
     }
 
-    pub(super) fn end(&mut self) {
-        self.good.clear();
+    pub(super) fn expire_all(&mut self) {
+        self.valid.clear();
     }
 
-    /// Whether a request may enter.
-    pub(super) fn allow(&self, request: &Request) -> bool {
+    /// Returns true if a request has a valid token.
+    pub(super) fn allows(&self, request: &Request) -> bool {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        bearer.is_some_and(|token| token == TOKEN || self.good.contains(token))
+        bearer.is_some_and(|token| token == TOKEN || self.valid.contains(token))
     }
 
-    /// Gives a token for the secret of the service principal, or for an id token.
-    pub(super) fn give(&mut self, request: &Request) -> Answer {
+    /// Issues a token for the secret of the service principal, or for an id token.
+    pub(super) fn issue(&mut self, request: &Request) -> Answer {
         let form = request.text();
         let has = |field: &str| form.split('&').any(|each| each == field);
         let client = BASE64_STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
@@ -55,18 +55,18 @@ impl Tokens {
             && has("subject_token=an-id-token-for-tests")
             && has(&format!("client_id={CLIENT_ID}"));
         if !(is_principal || is_federated) || !has("scope=all-apis") {
-            let said = json!({"error": "invalid_client", "error_description": format!("who is this? {form}")});
-            return Answer::new(401, said.to_string());
+            let error = json!({"error": "invalid_client", "error_description": format!("unknown client: {form}")});
+            return Answer::new(401, error.to_string());
         }
-        self.given += 1;
-        let token = format!("eyJ-an-oauth-token-for-tests-{}", self.given);
-        self.good.insert(token.clone());
-        let given = json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "all-apis"});
-        Answer::new(200, given.to_string())
+        self.issued += 1;
+        let token = format!("eyJ-an-oauth-token-for-tests-{}", self.issued);
+        self.valid.insert(token.clone());
+        let reply = json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "all-apis"});
+        Answer::new(200, reply.to_string())
     }
 }
 
-/// What the host says of itself, and where tokens come from.
+/// Returns the discovery documents of the workspace and its OAuth server.
 pub(super) fn discovery(request: &Request) -> Answer {
     let base = format!("http://{}", request.header("host").unwrap_or_default());
     match request.path.as_str() {
@@ -83,6 +83,6 @@ pub(super) fn discovery(request: &Request) -> Answer {
             })
             .to_string(),
         ),
-        _ => refusal(404, "ENDPOINT_NOT_FOUND", "No API found").into(),
+        _ => ApiError::new(404, "ENDPOINT_NOT_FOUND", "No API found").into(),
     }
 }

@@ -1,4 +1,4 @@
-//! Each server starts, answers what `tests/peers` says it answers, and is gone when its owner is.
+//! Each server starts, serves the replies of `tests/peers`, and stops when it is dropped.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ const HELLO: &str = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
 const COUNT: &str = r#"{"messages":[{"role":"user","content":"count to ten"}],"stream":true}"#;
 
 #[test]
-fn aimock_answers_who_has_its_key() {
+fn aimock_requires_its_key() {
     let aimock = Aimock::start();
     let embed = r#"{"model":"any","input":"embed me"}"#;
     let reply = post(aimock.url(), "/v1/embeddings", embed, &format!("Authorization: Bearer {UPSTREAM_KEY}\r\n"));
@@ -19,7 +19,7 @@ fn aimock_answers_who_has_its_key() {
 }
 
 #[test]
-fn gateway_answers() {
+fn gateway_serves_its_endpoints() {
     let gateway = Gateway::start();
     let reply = send(gateway.url(), "GET /api/2.0/endpoints/", "", "");
     assert!(reply.starts_with("HTTP/1.1 200 ") && reply.contains(r#""name":"chat-limited""#), "{reply}");
@@ -31,7 +31,7 @@ fn gateway_answers() {
 }
 
 #[test]
-fn tracking_server_answers() {
+fn tracking_server_serves_its_endpoints() {
     let tracking = TrackingServer::start();
     let reply = send(tracking.url(), "GET /gateway/mlflow/v1/models", "", "");
     assert!(reply.starts_with("HTTP/1.1 200 ") && reply.contains(r#""id":"chat-locked""#), "{reply}");
@@ -39,7 +39,7 @@ fn tracking_server_answers() {
 }
 
 #[test]
-fn protected_tracking_server_wants_a_password() {
+fn protected_tracking_server_requires_a_password() {
     let tracking = TrackingServer::start_protected();
     let reply = send(tracking.url(), "GET /gateway/mlflow/v1/models", "", "");
     assert!(reply.starts_with("HTTP/1.1 401 "), "{reply}");
@@ -51,7 +51,7 @@ fn protected_tracking_server_wants_a_password() {
 }
 
 #[test]
-fn server_ends_with_its_owner() {
+fn server_stops_when_dropped() {
     let aimock = Aimock::start();
     let address = aimock.url().trim_start_matches("http://").to_owned();
     TcpStream::connect(&address).unwrap();
@@ -73,7 +73,7 @@ fn post(url: &str, path: &str, json: &str, headers: &str) -> String {
     send(url, &format!("POST {path}"), json, headers)
 }
 
-/// The whole reply as it came, chunk sizes and all.
+/// Returns the raw reply, including chunk sizes.
 fn send(url: &str, start: &str, json: &str, headers: &str) -> String {
     let host = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(host).unwrap();

@@ -1,4 +1,4 @@
-//! Things that the config lets the harness make: deployments and endpoints with names of its own.
+//! Deployments and endpoints that the harness creates, as the config allows.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::bench::{Answer, Bench, request};
 use crate::mark::Mark;
 
-/// A deployment or an endpoint that the harness has made.
+/// A deployment or an endpoint that the harness created.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct Resource {
     pub(crate) name: String,
-    /// What its making was answered with.
+    /// The reply to its creation.
     pub(crate) answer: Answer,
     kind: Kind,
     endpoint: Option<String>,
@@ -25,8 +25,8 @@ enum Kind {
     Endpoint,
 }
 
-impl Made {
-    /// An operation on it; `None` for the one that made it.
+impl Resource {
+    /// Returns a request for an operation on it; `None` for the operation that created it.
     pub(crate) fn request(&self, operation: Operation) -> Option<Request> {
         let head = match operation {
             Operation::CreateDeployment | Operation::CreateEndpoint => return None,
@@ -47,20 +47,20 @@ impl Made {
 }
 
 impl Bench {
-    /// Deploys what the config tells of; `None` where it does not, or the plugin cannot.
-    pub(crate) fn deploy(&self, driver: &Driver, client: u64) -> Result<Option<Made>, Mark> {
+    /// Creates the deployment of the config. Returns `None` if the config has none or the plugin lacks the operation.
+    pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Mark> {
         let name = self.name("deployment");
         let Some(head) = self.deployment_head(&name) else { return Ok(None) };
-        let Some(answer) = self.make(driver, client, Operation::CreateDeployment, &head)? else { return Ok(None) };
+        let Some(answer) = self.create(driver, client, Operation::CreateDeployment, &head)? else { return Ok(None) };
         let update = json!({
             "name": name, "flavor": head["flavor"], "config": head["config"], "endpoint": head["endpoint"],
             "model_uri": self.config().deployment.as_ref().map(|it| it.update_model_uri.as_ref().unwrap_or(&it.model_uri)),
         });
         let endpoint = head["endpoint"].as_str().map(str::to_owned);
-        Ok(Some(Made { name, answer, kind: Kind::Deployment, endpoint, update }))
+        Ok(Some(Resource { name, answer, kind: Kind::Deployment, endpoint, update }))
     }
 
-    /// The arguments that deploy under a name.
+    /// Returns the arguments of `create_deployment` for a name.
     pub(crate) fn deployment_head(&self, name: &str) -> Option<Value> {
         let it = self.config().deployment.as_ref()?;
         Some(json!({
@@ -68,36 +68,36 @@ impl Bench {
         }))
     }
 
-    /// Makes an endpoint as the config tells; `None` where it does not, or the plugin cannot.
-    pub(crate) fn provide(&self, driver: &Driver, client: u64) -> Result<Option<Made>, Mark> {
+    /// Creates the endpoint of the config. Returns `None` if the config has none or the plugin lacks the operation.
+    pub(crate) fn create_endpoint(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Mark> {
         let name = self.name("endpoint");
         let Some(head) = self.endpoint_head(&name) else { return Ok(None) };
-        let Some(answer) = self.make(driver, client, Operation::CreateEndpoint, &head)? else { return Ok(None) };
+        let Some(answer) = self.create(driver, client, Operation::CreateEndpoint, &head)? else { return Ok(None) };
         let update_config = self.config().endpoint.as_ref().map(|it| it.update_config.clone()).unwrap_or_default();
         let update = json!({"endpoint": name, "config": update_config});
-        Ok(Some(Made { name, answer, kind: Kind::Endpoint, endpoint: None, update }))
+        Ok(Some(Resource { name, answer, kind: Kind::Endpoint, endpoint: None, update }))
     }
 
-    /// The arguments that make an endpoint of a name.
+    /// Returns the arguments of `create_endpoint` for a name.
     pub(crate) fn endpoint_head(&self, name: &str) -> Option<Value> {
         let config = self.config().endpoint.as_ref()?.config.as_ref()?;
         Some(json!({"name": name, "config": config}))
     }
 
-    fn make(&self, driver: &Driver, client: u64, by: Operation, head: &Value) -> Result<Option<Answer>, Mark> {
-        if !driver.has(Slot::Operation(by)) {
+    fn create(&self, driver: &Driver, client: u64, operation: Operation, head: &Value) -> Result<Option<Answer>, Mark> {
+        if !driver.has(Slot::Operation(operation)) {
             return Ok(None);
         }
-        let answer = self.ask(driver, Slot::Operation(by), client, &request(head, ""))?;
-        answer.must_be_ok()?;
+        let answer = self.call(driver, Slot::Operation(operation), client, &request(head, ""))?;
+        answer.expect_ok()?;
         Ok(Some(answer))
     }
 
-    /// Removes what was made.
-    pub(crate) fn unmake(&self, driver: &Driver, client: u64, made: &Made) -> Result<(), Mark> {
-        let by = if made.is_deployment() { Operation::DeleteDeployment } else { Operation::DeleteEndpoint };
-        if let (true, Some(request)) = (driver.has(Slot::Operation(by)), made.request(by)) {
-            self.ask(driver, Slot::Operation(by), client, &request)?;
+    /// Deletes a resource.
+    pub(crate) fn remove(&self, driver: &Driver, client: u64, resource: &Resource) -> Result<(), Mark> {
+        let delete = if resource.is_deployment() { Operation::DeleteDeployment } else { Operation::DeleteEndpoint };
+        if let (true, Some(request)) = (driver.has(Slot::Operation(delete)), resource.request(delete)) {
+            self.call(driver, Slot::Operation(delete), client, &request)?;
         }
         Ok(())
     }

@@ -1,0 +1,162 @@
+//! The result of each case, and of all of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::case::{Case, Level};
+
+/// The report of all cases.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// The plugin's file.
+    pub plugin: PathBuf,
+    /// The plugin's name, if its manifest could be read.
+    pub name: Option<String>,
+    /// The plugin's version, if its manifest could be read.
+    pub version: Option<String>,
+    /// True if the plugin ran in a separate process, as hosts isolate plugins.
+    pub isolated: bool,
+    /// The seed of the generated inputs.
+    pub seed: u64,
+    /// The duration of the whole run.
+    pub took: Duration,
+    /// The result of each case.
+    pub results: Vec<CaseResult>,
+}
+
+/// The result of one case.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CaseResult {
+    /// The name of the case.
+    pub id: &'static str,
+    /// The clause of the contract that it checks.
+    pub clause: &'static str,
+    /// The level of the requirement.
+    pub level: Level,
+    /// The behaviour of a plugin that passes, in one sentence.
+    pub summary: &'static str,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The reason for any verdict but a pass.
+    pub message: String,
+    /// The signal that killed its process, such as `SIGSEGV`, if one did.
+    pub signal: Option<String>,
+    /// The last steps, oldest first, if the case did not pass.
+    pub log: Vec<String>,
+    /// The duration of the case.
+    pub took: Duration,
+}
+
+/// The verdict of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The plugin keeps the clause.
+    Pass,
+    /// There was nothing to check. A skip does not count against the plugin.
+    Skip,
+    /// The plugin keeps the clause, with a remark, or fails a recommendation.
+    Warn,
+    /// The plugin violates the clause.
+    Fail,
+    /// The harness itself failed. A fault does not count against the plugin.
+    Fault,
+}
+
+impl Verdict {
+    /// Returns the lower-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Skip => "skip",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// Returns true if the cases that depend on this one cannot run.
+    pub(crate) fn stops(self) -> bool {
+        matches!(self, Self::Fail | Self::Fault)
+    }
+}
+
+impl CaseResult {
+    pub(crate) fn new(case: &Case, verdict: Verdict, message: String) -> Self {
+        Self {
+            id: case.id,
+            clause: case.clause,
+            level: case.level,
+            summary: case.summary,
+            verdict,
+            message,
+            signal: None,
+            log: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+impl Report {
+    /// Returns the number of cases with this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.results.iter().filter(|result| result.verdict == verdict).count()
+    }
+
+    /// Returns 0 if the plugin is conformant, 1 if it is not, and 2 if the check could not be completed.
+    pub fn exit_code(&self) -> u8 {
+        match (self.count(Verdict::Fail), self.count(Verdict::Fault)) {
+            (0, 0) => 0,
+            (0, _) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Returns the plugin's name, version and file.
+    pub(super) fn title(&self) -> String {
+        let title = match (&self.name, &self.version) {
+            (Some(name), Some(version)) => format!("{name} {version} ({})", self.plugin.display()),
+            _ => self.plugin.display().to_string(),
+        };
+        if self.isolated { format!("{title}, isolated") } else { title }
+    }
+
+    /// Returns the mode in which the plugin ran.
+    pub(super) fn mode(&self) -> &'static str {
+        if self.isolated { "isolated" } else { "loaded" }
+    }
+
+    /// Returns the overall verdict, in one sentence.
+    pub(super) fn conclusion(&self) -> String {
+        let count = |verdict: Verdict, word: &str| match self.count(verdict) {
+            0 => String::new(),
+            count => format!(", {count} {word}"),
+        };
+        let conclusion = match self.exit_code() {
+            0 => "conformant",
+            1 => "not conformant",
+            _ => "could not be checked",
+        };
+        format!(
+            "{conclusion}: {} passed{}{}{}{} of {}",
+            self.count(Verdict::Pass),
+            count(Verdict::Fail, "failed"),
+            count(Verdict::Warn, "with warnings"),
+            count(Verdict::Skip, "skipped"),
+            count(Verdict::Fault, "not run"),
+            self.results.len(),
+        )
+    }
+
+    /// Returns the command that runs one case again, with the same seed.
+    pub(super) fn rerun_command(&self, result: &CaseResult) -> String {
+        let isolated = if self.isolated { " --isolated" } else { "" };
+        let (plugin, seed) = (self.plugin.display(), self.seed);
+        format!("mlflow-deploy-conformance {plugin}{isolated} --only {} --seed {seed}", result.id)
+    }
+}

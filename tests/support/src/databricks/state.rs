@@ -1,0 +1,11 @@
+//! The state of the workspace.
+
+use crate::databricks::endpoints::Endpoints;
+use crate::databricks::tokens::Tokens;
+
+/// The state of the workspace.
+#[derive(Debug, Default)]
+pub(super) struct WorkspaceState {
+    pub(super) endpoints: Endpoints,
+    pub(super) tokens: Tokens,
+}

@@ -1,0 +1,55 @@
+//! The workspace: a server with its state.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::databricks::api;
+use crate::databricks::state::WorkspaceState;
+use crate::server::{Request, Server};
+
+/// A running workspace. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Databricks {
+    server: Server,
+    state: Arc<Mutex<WorkspaceState>>,
+}
+
+impl Databricks {
+    /// Starts an empty workspace.
+    pub fn start() -> Self {
+        let state = Arc::<Mutex<WorkspaceState>>::default();
+        let server = Server::answering({
+            let state = Arc::clone(&state);
+            move |request| api::answer(&mut lock(&state), request)
+        });
+        Self { server, state }
+    }
+
+    /// Returns the address, such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Returns the requests received so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.server.requests()
+    }
+
+    /// Returns the number of tokens issued so far.
+    pub fn tokens_issued(&self) -> usize {
+        lock(&self.state).tokens.issued()
+    }
+
+    /// Expires all tokens issued so far.
+    pub fn expire_tokens(&self) {
+        lock(&self.state).tokens.expire_all();
+    }
+
+    /// Fails the running update of an endpoint, or else its next one, with this reason.
+    pub fn fail_update(&self, endpoint: &str, reason: &str) {
+        lock(&self.state).endpoints.fail(endpoint, reason);
+    }
+}
+
+fn lock(state: &Mutex<WorkspaceState>) -> MutexGuard<'_, WorkspaceState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
