@@ -10,14 +10,14 @@ SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
 	@echo "Building, and fetching ONNX Runtime to target/: some minutes the first time."
-	cargo build -p mlflow-deploy -p mlflow-deploy-local
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-local
 	@sh plugins/local/runtime/install.sh target/lib/mlflow-deploy
 	@sh examples/demo.sh
 
 # Starts the real MLflow AI Gateway, finds the plugins, and predicts through one.
 demo-gateway:
 	@echo "Building, and installing the real servers below target/: some minutes the first time."
-	cargo build -p mlflow-deploy $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %) -p mlflow-deploy-test-support
 	@target/debug/with-peers gateway -- sh examples/demo-gateway.sh
 
 # Every test: units, documentation, the boundary, and end to end against real servers.
@@ -27,7 +27,7 @@ test:
 
 # The openai target against a real llama.cpp server and a small real model. Optional: its server is compiled first.
 test-llm:
-	cargo build -p mlflow-deploy -p mlflow-deploy-openai
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-openai
 	sh tests/peers/llama.sh sh tests/peers/llm.sh
 
 # What must be clean before a commit.
@@ -38,7 +38,7 @@ check:
 
 # Explanations beside those of the Python package shap: how far apart they are, and how long both take.
 bench-explain:
-	cargo build --release -p mlflow-deploy -p mlflow-deploy-local
+	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-local
 	@sh plugins/local/runtime/install.sh target/lib/mlflow-deploy
 	@python3.11 -m venv target/shap
 	@target/shap/bin/pip install --quiet --disable-pip-version-check -r tests/peers/explain/requirements.txt
@@ -46,7 +46,7 @@ bench-explain:
 
 # The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:
-	cargo build --release -p mlflow-deploy $(PLUGINS:%=-p %)
+	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %)
 	install -d "$(PREFIX)/bin" "$(PREFIX)/libexec/mlflow-deploy" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
 	install -s -m 755 target/release/mlflow-deploy-plugin-host "$(PREFIX)/libexec/mlflow-deploy"

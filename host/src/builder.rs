@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::config_file::{ConfigFile, Expectations};
-use crate::event::{Listener, PluginEvent, trace};
+use crate::client::event::{Listener, PluginEvent, trace};
+use crate::config::{ConfigFile, Expectations};
+use crate::discovery::search_path::{NamedFile, Sources, environment};
 use crate::host::Host;
-use crate::isolation::IsolationChoice;
-use crate::search_path::{NamedFile, Sources, environment};
+use crate::load::subprocess::IsolationPolicy;
 
 /// Sets up a [`Host`].
 ///
@@ -24,7 +24,7 @@ pub struct HostBuilder {
     pub(crate) schemes: Option<Vec<String>>,
     pub(crate) lock_file: Option<PathBuf>,
     pub(crate) listener: Listener,
-    pub(crate) isolation: IsolationChoice,
+    pub(crate) isolation: IsolationPolicy,
     pub(crate) tries_first_loads: bool,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) expectations: Expectations,
@@ -37,7 +37,7 @@ impl HostBuilder {
             schemes: None,
             lock_file: None,
             listener: Arc::new(trace),
-            isolation: IsolationChoice::default(),
+            isolation: IsolationPolicy::default(),
             tries_first_loads: false,
             state_dir: None,
             expectations: Expectations::default(),

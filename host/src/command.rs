@@ -10,7 +10,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::library::process;
+use crate::load::library::process;
 
 /// Prepares the process.
 ///

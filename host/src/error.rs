@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use mlflow_deploy_plugin_api::text::{self, line};
 use mlflow_deploy_plugin_api::{ErrorCode, TargetUri};
 
-use crate::discover::{CandidateState, DirectoryState, Discovery};
-use crate::{Origin, Refusal, nearest};
+use crate::discovery::scan::{CandidateState, DirectoryState, Discovery};
+use crate::{LoadError, Origin, nearest};
 
 /// What goes wrong in a host.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum Error {
         /// The plugin's file.
         path: PathBuf,
         /// Why.
-        refusal: Refusal,
+        refusal: LoadError,
     },
     /// The lock file that plugins have to agree with is not there, or is none.
     #[error("the lock file `{}` cannot be used: {why}", path.display())]

@@ -13,19 +13,21 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri, trust};
 use tokio::sync::OnceCell;
 
 use crate::builder::HostBuilder;
-use crate::client::DeployClient;
-use crate::config_file::Expectations;
-use crate::digest::Identity;
-use crate::discover::Discovery;
-use crate::event::{Listener, PluginEvent};
-use crate::file::PluginFile;
-use crate::isolation::{IsolationChoice, Nested};
-use crate::local::LocalDeployment;
-use crate::lock::Lock;
-use crate::search_path::{Sources, environment};
-use crate::target::{Chosen, Target};
-use crate::trial::{Memory, Standing, Trials};
-use crate::{Candidate, CandidateState, Error, Refusal, linkage, loading};
+use crate::client::deploy_client::DeployClient;
+use crate::client::event::{Listener, PluginEvent};
+use crate::client::local_deployment::LocalDeployment;
+use crate::client::target::{Chosen, Target};
+use crate::config::Expectations;
+use crate::discovery::digest::Identity;
+use crate::discovery::lock::Lock;
+use crate::discovery::plugin_file::PluginFile;
+use crate::discovery::scan::Discovery;
+use crate::discovery::search_path::{Sources, environment};
+use crate::load::dynamic_deps;
+use crate::load::loading;
+use crate::load::preflight::{LoadHistory, LoadStore, Preflight};
+use crate::load::subprocess::{IsolationPolicy, Nested};
+use crate::{Candidate, CandidateState, Error, LoadError};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
 ///
@@ -54,8 +56,8 @@ struct Shared {
     schemes: Option<Vec<String>>,
     lock_file: Option<PathBuf>,
     listener: Listener,
-    isolation: IsolationChoice,
-    trials: Trials,
+    isolation: IsolationPolicy,
+    trials: Preflight,
     expectations: Expectations,
     /// The target that was set.
     target: Mutex<Option<TargetUri>>,
@@ -85,7 +87,7 @@ impl Host {
             Ok(isolated_by)
         };
         let discovery = Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit);
-        discovery.held_to(&self.0.expectations)
+        discovery.with_config_warnings(&self.0.expectations)
     }
 
     /// The lock file that plugins have to agree with, read now: the one that the program gave, else the one that
@@ -205,18 +207,18 @@ impl Host {
     pub async fn retry(&self, candidate: &Candidate) -> Result<(), Error> {
         let refused = |refusal| Error::Load { path: candidate.path.clone(), refusal };
         match &candidate.state {
-            CandidateState::Refused(refusal) if !matches!(refusal, Refusal::Quarantined { .. }) => {
+            CandidateState::Refused(refusal) if !matches!(refusal, LoadError::Quarantined { .. }) => {
                 return Err(refused(refusal.clone()));
             }
             CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
         }
-        let no_plugin = || refused(Refusal::NotALibrary("it is no plugin".to_owned()));
+        let no_plugin = || refused(LoadError::NotALibrary("it is no plugin".to_owned()));
         let manifest = candidate.declared().ok_or_else(no_plugin)?;
         self.try_again(&candidate.path, manifest).await.map_err(refused)
     }
 
-    async fn try_again(&self, path: &Path, manifest: &Manifest) -> Result<(), Refusal> {
-        let library = path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    async fn try_again(&self, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
+        let library = path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
         let recipe = match self.0.isolation.recipe(&library, manifest)? {
             Some(recipe) => recipe,
             None => self.0.isolation.trial(&library)?,
@@ -252,20 +254,20 @@ impl Host {
 
     /// Whether a plugin may be loaded: gives its library's real path, and what is known of it. Reads the whole file if
     /// that is not known.
-    fn admit(&self, chosen: &Chosen, lock: Option<&Lock>) -> Result<(PathBuf, Standing), Refusal> {
+    fn admit(&self, chosen: &Chosen, lock: Option<&Lock>) -> Result<(PathBuf, LoadHistory), LoadError> {
         let opened = PluginFile::open(&chosen.path)?;
         if opened.identity != chosen.identity {
-            return Err(Refusal::Changed);
+            return Err(LoadError::Changed);
         }
         if !chosen.is_trusted {
             trust::check_code(&chosen.path)?;
-            linkage::check_trust(&chosen.path)?;
+            dynamic_deps::check_trust(&chosen.path)?;
         }
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;
         }
         let standing = self.0.trials.standing(&opened)?;
-        let library = chosen.path.canonicalize().map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let library = chosen.path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
         Ok((library, standing))
     }
 
@@ -273,9 +275,9 @@ impl Host {
         &self,
         library: &Path,
         manifest: &Manifest,
-        standing: &Standing,
+        standing: &LoadHistory,
         listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
-    ) -> Result<RemotePlugin, Refusal> {
+    ) -> Result<RemotePlugin, LoadError> {
         let debug = |what: &str| listener(0, Level::Debug, Event::new(what));
         if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
             let why = self.0.isolation.reason(manifest).map(|why| format!(", for {why}")).unwrap_or_default();
@@ -285,13 +287,13 @@ impl Host {
             return plugin;
         }
         debug(match standing {
-            Standing::Known => "it was loaded before, and runs in this process",
-            Standing::New(_) => {
+            LoadHistory::Known => "it was loaded before, and runs in this process",
+            LoadHistory::New(_) => {
                 "it was never loaded before, and is tried in a process of its own before it runs in this one"
             }
-            Standing::Unasked => "it runs in this process; first loads are not tried",
+            LoadHistory::Disabled => "it runs in this process; first loads are not tried",
         });
-        if let Standing::New(_) = standing {
+        if let LoadHistory::New(_) = standing {
             let untried = |why: &str| {
                 let file = library.display();
                 let warning = format!("`{file}` was never loaded before, and is loaded without a trial: {why}");
@@ -304,11 +306,11 @@ impl Host {
             self.0.trials.judge(standing, library, &tried);
             match tried {
                 // The plugin is not at fault, and is loaded as it would be by a host that tries nothing.
-                Err(Refusal::NeedsIsolation { searched, .. }) => {
+                Err(LoadError::NeedsIsolation { searched, .. }) => {
                     let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
                     untried(&format!("`mlflow-deploy-plugin-host` is none of `{}`", searched.join("`, `")));
                 }
-                Err(Refusal::PluginHost(why)) => untried(&why),
+                Err(LoadError::PluginHost(why)) => untried(&why),
                 tried => tried?,
             }
         }
@@ -321,7 +323,7 @@ impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
         let HostBuilder { sources, schemes, lock_file, listener, isolation, .. } = builder;
         let state_dir = builder.state_dir;
-        let trials = Trials::new(builder.tries_first_loads.then(|| Memory::new(state_dir, environment)));
+        let trials = Preflight::new(builder.tries_first_loads.then(|| LoadStore::new(state_dir, environment)));
         let (expectations, target, loaded) = (builder.expectations, Mutex::default(), Mutex::default());
         Self(Arc::new(Shared {
             sources,

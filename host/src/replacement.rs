@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
-/// A file to be. Nobody sees what is written to it before [`keep`](Self::keep); dropped without that, it leaves all as it
+/// A file to be. NullHost sees what is written to it before [`keep`](Self::keep); dropped without that, it leaves all as it
 /// was. A link stays a link, also one that leads to where nothing is yet, and a file keeps its mode.
 ///
 /// A device or a pipe is written to at once, and stays what it is.

@@ -380,7 +380,7 @@ mod causes {
     use super::Cause;
 
     /// The limit on the number of causes. They are nested, so a longer list from a plugin could exhaust the stack.
-    const MOST: usize = 64;
+    const MAX_COUNT: usize = 64;
 
     pub(super) fn messages(cause: Option<&Cause>) -> impl Iterator<Item = &str> {
         std::iter::successors(cause, |cause| cause.cause.as_deref()).map(|cause| cause.message.as_str())
@@ -393,7 +393,7 @@ mod causes {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Cause>>, D::Error> {
         let mut messages = Vec::<String>::deserialize(deserializer)?;
-        messages.truncate(MOST);
+        messages.truncate(MAX_COUNT);
         Ok(messages.into_iter().rev().fold(None, |cause, message| Some(Box::new(Cause { message, cause }))))
     }
 }

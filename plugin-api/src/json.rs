@@ -49,7 +49,7 @@ macro_rules! json_object {
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 let reader = &mut serde_json::Deserializer::from_str(self.as_str());
                 serde_path_to_error::deserialize(reader).map_err(|error| {
-                    let fault = in_words::<T>(self.as_str(), &error);
+                    let fault = describe::<T>(self.as_str(), &error);
                     Error::invalid_parameter(format!(concat!("failed to read ", $what, ": {}"), fault))
                 })
             }
@@ -107,7 +107,7 @@ json_object! {
 }
 
 /// Describes a wrong value by its key and the expected type, without line numbers and names of Rust types.
-fn in_words<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+fn describe<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let message = error.inner().to_string();
     let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _line_and_column)| message);
     let has_path = error.path().iter().next().is_some();

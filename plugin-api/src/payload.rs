@@ -108,7 +108,7 @@ impl fmt::Debug for Payload {
 
 /// Returns the start of the bytes as text, for a message.
 fn excerpt(bytes: &[u8]) -> String {
-    const LONGEST: usize = 60;
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned();
-    if bytes.len() > LONGEST { text + "…" } else { text }
+    const MAX_LEN: usize = 60;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LEN)]).into_owned();
+    if bytes.len() > MAX_LEN { text + "…" } else { text }
 }

@@ -146,7 +146,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(most) = most_memory() {
         say("memory", &most.to_string())?;
     }
-    mlflow_deploy::leave(0)
+    mlflow_deploy::exit_now(0)
 }
 
 fn most_memory() -> Option<u64> {

@@ -225,9 +225,9 @@ impl AbiSlice {
 ///
 /// # Safety
 /// The implementor is `repr(C)`, starts with a `u32` that holds its size in bytes, and is valid when all zero.
-pub(crate) unsafe trait Growing: Copy {
+pub(crate) unsafe trait SizedStruct: Copy {
     /// The minimum size of a valid struct, in bytes.
-    const SMALLEST: usize;
+    const MIN_SIZE: usize;
 
     /// Copies the bytes that both sides know over zeroes; `None` if the pointer is NULL or the size is too small.
     ///
@@ -239,7 +239,7 @@ pub(crate) unsafe trait Growing: Copy {
         }
         // SAFETY: not NULL, so the caller promises at least the four bytes of the size.
         let size = unsafe { source.cast::<u32>().read() } as usize;
-        if size < Self::SMALLEST {
+        if size < Self::MIN_SIZE {
             return None;
         }
         let mut known = std::mem::MaybeUninit::<Self>::zeroed();
@@ -254,16 +254,16 @@ pub(crate) unsafe trait Growing: Copy {
 }
 
 // SAFETY: `repr(C)`, begins with `size`, and holds only integers and pointers.
-unsafe impl Growing for AbiRequest {
-    const SMALLEST: usize = size_of::<Self>();
+unsafe impl SizedStruct for AbiRequest {
+    const MIN_SIZE: usize = size_of::<Self>();
 }
 
 // SAFETY: `repr(C)`, begins with `size`, and holds only integers, pointers and optional functions.
-unsafe impl Growing for HostApi {
-    const SMALLEST: usize = std::mem::offset_of!(Self, chunk);
+unsafe impl SizedStruct for HostApi {
+    const MIN_SIZE: usize = std::mem::offset_of!(Self, chunk);
 }
 
 // SAFETY: `repr(C)`, begins with `size`, and holds only integers and optional functions.
-unsafe impl Growing for PluginTable {
-    const SMALLEST: usize = std::mem::offset_of!(Self, credit);
+unsafe impl SizedStruct for PluginTable {
+    const MIN_SIZE: usize = std::mem::offset_of!(Self, credit);
 }

@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 pub use abi_stable;
 
-use super::abi::{AbiRequest, Growing, PluginTable};
-use super::contain::{contain, keep_panics_off_stderr};
+use super::abi::{AbiRequest, PluginTable, SizedStruct};
+use super::catch_unwind::{catch_panic, keep_panics_off_stderr};
 use super::head::OpenHead;
 use super::host::Host;
-use super::instance::{Instance, Order, panicked};
+use super::instance::{CallParams, Instance, panicked};
 use crate::args::{self, Arguments, RunLocal};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 
@@ -39,7 +39,7 @@ pub fn loaded() {
 }
 
 unsafe extern "C" fn init<C: DeploymentClient>(host: *const c_void) -> *mut c_void {
-    let made = contain(|| {
+    let made = catch_panic(|| {
         // SAFETY: the host passes its `HostApi`, see `PluginTable::init`.
         let host = unsafe { Host::new(host.cast()) }?;
         Some(std::ptr::from_mut(Box::leak(Box::new(Instance::<C>::new(host)))).cast::<c_void>())
@@ -63,7 +63,7 @@ unsafe fn instance<C>(plugin: *mut c_void) -> Option<&'static Instance<C>> {
 unsafe fn enter<C: DeploymentClient>(plugin: *mut c_void, action: &str, work: impl FnOnce(&'static Instance<C>)) {
     // SAFETY: the caller makes the same promise.
     let Some(instance) = (unsafe { instance::<C>(plugin) }) else { return };
-    if let Err(message) = contain(|| work(instance)) {
+    if let Err(message) = catch_panic(|| work(instance)) {
         instance.report_panic(action, &message);
     }
 }
@@ -96,11 +96,11 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
     plugin: *mut c_void,
     (client, call): (u64, u64),
     request: *const AbiRequest,
-    start: impl FnOnce(&'static Instance<C>, Order, H, Vec<u8>) -> Result<()>,
+    start: impl FnOnce(&'static Instance<C>, CallParams, H, Vec<u8>) -> Result<()>,
 ) {
     // SAFETY: the caller makes the same promise.
     let Some(instance) = (unsafe { instance::<C>(plugin) }) else { return };
-    let started = contain(|| {
+    let started = catch_panic(|| {
         // SAFETY: the caller makes the same promise.
         let request = unsafe { AbiRequest::copy_known(request) }
             .ok_or_else(|| Error::invalid_parameter("invalid request: it is NULL or too small"))?;
@@ -110,7 +110,7 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
         let body = unsafe { request.body.copy() }.ok_or_else(null_slice)?;
         let head = arguments(&head)?;
         let deadline = Deadline::from_timeout_ms(request.timeout_ms);
-        start(instance, Order { call, client, credit: request.credit, deadline }, head, body)
+        start(instance, CallParams { call, client, credit: request.credit, deadline }, head, body)
     });
     match started {
         Ok(Ok(())) => {}
@@ -145,7 +145,7 @@ unsafe extern "C" fn open<C: DeploymentClient>(
     call: u64,
     request: *const AbiRequest,
 ) {
-    let start = |instance: &'static Instance<C>, order: Order, open: OpenHead, _: Vec<u8>| {
+    let start = |instance: &'static Instance<C>, order: CallParams, open: OpenHead, _: Vec<u8>| {
         instance.start(order, move |_| async move {
             let client = C::connect(open.target_uri, open.options).await?;
             instance.keep(order, client)?;
@@ -166,7 +166,7 @@ unsafe fn operation<C: DeploymentClient, A: Arguments>(
     ids: (u64, u64),
     request: *const AbiRequest,
 ) {
-    let start = |instance: &'static Instance<C>, order: Order, mut arguments: A, body: Vec<u8>| {
+    let start = |instance: &'static Instance<C>, order: CallParams, mut arguments: A, body: Vec<u8>| {
         if let Some(inputs) = arguments.inputs() {
             inputs.bytes = body;
         }
@@ -203,7 +203,7 @@ macro_rules! slots {
                 call: u64,
                 request: *const AbiRequest,
             ) {
-                let start = |instance: &'static Instance<C>, order: Order, _: serde::de::IgnoredAny, _: Vec<u8>| {
+                let start = |instance: &'static Instance<C>, order: CallParams, _: serde::de::IgnoredAny, _: Vec<u8>| {
                     instance.start(order, |_| async { Ok(Payload::new("text/markdown", C::target_help())) });
                     Ok(())
                 };
@@ -216,7 +216,7 @@ macro_rules! slots {
                 call: u64,
                 request: *const AbiRequest,
             ) {
-                let start = |instance: &'static Instance<C>, order: Order, arguments: RunLocal, _: Vec<u8>| {
+                let start = |instance: &'static Instance<C>, order: CallParams, arguments: RunLocal, _: Vec<u8>| {
                     instance.start(order, |mut chunks| async move {
                         C::run_local(arguments, &mut chunks).await?;
                         Ok(Payload::empty())

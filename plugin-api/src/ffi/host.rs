@@ -1,9 +1,9 @@
 //! The plugin's view of its host: the callbacks, with owned data passed as borrowed slices.
 
-use super::abi::{AbiSlice, Growing, HostApi, STATUS_ERROR, STATUS_OK};
+use super::abi::{AbiSlice, HostApi, STATUS_ERROR, STATUS_OK, SizedStruct};
 use super::head::ReplyHead;
 #[cfg(feature = "host")]
-use super::seam::{Lent, ToHost};
+use super::transport::{BorrowedReply, HostCallbacks};
 use crate::event::{Event, Level};
 use crate::{JSON, Payload, Result};
 
@@ -75,8 +75,8 @@ fn head_of(payload: &Payload) -> Vec<u8> {
 
 /// Passes messages on unchanged: a plugin is the host of its isolated instance.
 #[cfg(feature = "host")]
-impl ToHost for Host {
-    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+impl HostCallbacks for Host {
+    fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
         if let Some(reply) = self.0.reply {
             let (head, body) = (slice(lent.head), slice(lent.body));
             // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.
@@ -84,7 +84,7 @@ impl ToHost for Host {
         }
     }
 
-    fn chunk(&self, call: u64, lent: Lent<'_>) {
+    fn chunk(&self, call: u64, lent: BorrowedReply<'_>) {
         if let Some(chunk) = self.0.chunk {
             let (head, body) = (slice(lent.head), slice(lent.body));
             // SAFETY: the plugin passed this function with its `ctx`; both slices outlive the call.

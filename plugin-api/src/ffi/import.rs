@@ -16,9 +16,9 @@ use super::abi::PluginTable;
 use super::head::OpenHead;
 use super::in_flight::{Caller, InFlight, OpenClient, RemoteInstance, next_id};
 use super::pending::{Parts, Pending, Receiver};
-use super::seam::{Request, Slot, ToHost, ToPlugin};
 use super::stream::{RemoteStream, WINDOW};
 use super::table::Table;
+use super::transport::{HostCallbacks, PluginTransport, Request, Slot};
 use crate::args::{Arguments, Predict, PredictStream, RunLocal};
 use crate::event::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri, sync};
@@ -55,9 +55,9 @@ impl RemotePlugin {
     ///
     /// # Errors
     /// The error of `start`.
-    pub fn through<P: ToPlugin + 'static, E>(
+    pub fn through<P: PluginTransport + 'static, E>(
         listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
-        start: impl FnOnce(Arc<dyn ToHost>) -> Result<P, E>,
+        start: impl FnOnce(Arc<dyn HostCallbacks>) -> Result<P, E>,
     ) -> Result<Self, E> {
         let pending = Arc::new(Pending::new(Arc::new(listener)));
         let host = Arc::clone(&pending);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::pending::{Pending, Receiver, Waiting};
-use super::seam::{Request, Slot, ToPlugin};
+use super::transport::{PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Operation, Result};
 
 /// Returns a new id of a client or a call: never zero, never used twice in a process.
@@ -16,7 +16,7 @@ pub(super) fn next_id() -> u64 {
 
 /// A running instance of a plugin, shared by its handles, clients and calls.
 pub(super) struct RemoteInstance {
-    pub(super) plugin: Box<dyn ToPlugin>,
+    pub(super) plugin: Box<dyn PluginTransport>,
     pub(super) pending: Arc<Pending>,
     pub(super) is_shut_down: AtomicBool,
 }

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::contain::contain;
+use super::catch_unwind::catch_panic;
 use super::host::Host;
 use super::runtime::{Runtime, within};
-use super::task::{Outcome, Stop, Task};
+use super::task::{CancelHandle, Outcome, Task};
 use crate::call::Context;
 use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
@@ -43,13 +43,13 @@ pub(super) struct Client<C> {
 
 struct RunningCall {
     client: u64,
-    stop: Arc<Stop>,
+    stop: Arc<CancelHandle>,
     credit: Arc<Semaphore>,
 }
 
 /// The parameters of a call apart from its arguments.
 #[derive(Clone, Copy)]
-pub(super) struct Order {
+pub(super) struct CallParams {
     pub(super) call: u64,
     /// The client's id; 0 for a call of the plugin itself.
     pub(super) client: u64,
@@ -74,7 +74,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     }
 
     /// Starts a call: `work` takes the sender of chunks and returns the result.
-    pub(super) fn start<W, F>(&'static self, order: Order, work: W)
+    pub(super) fn start<W, F>(&'static self, order: CallParams, work: W)
     where
         W: FnOnce(Chunks) -> F + Send + 'static,
         F: Future<Output = Result<Payload>> + Send,
@@ -84,7 +84,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             let message = format!("failed to start the plugin's runtime: {error}");
             return host.reply(order.call, Err(Error::internal(message)));
         }
-        let stop = Arc::<Stop>::default();
+        let stop = Arc::<CancelHandle>::default();
         let credit = Arc::new(Semaphore::new(order.credit as usize));
         if let Err(error) = self
             .register(order, RunningCall { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
@@ -109,7 +109,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     }
 
     /// Registers a call as running, or fails if it cannot start.
-    fn register(&self, order: Order, call: RunningCall) -> Result<()> {
+    fn register(&self, order: CallParams, call: RunningCall) -> Result<()> {
         self.fail_after_fork()?;
         let mut state = self.lock();
         if let Some(position) = state.early_cancels.iter().position(|early| *early == order.call) {
@@ -128,7 +128,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     }
 
     /// Replies to a call whose task has ended.
-    fn finish(&self, order: Order, outcome: Outcome) {
+    fn finish(&self, order: CallParams, outcome: Outcome) {
         let result = match outcome {
             Outcome::Answered(result) => result,
             Outcome::Panicked(message) => {
@@ -147,7 +147,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     }
 
     /// Stores a client that `open` created, unless the call was cancelled in the meantime.
-    pub(super) fn keep(&self, order: Order, value: C) -> Result<()> {
+    pub(super) fn keep(&self, order: CallParams, value: C) -> Result<()> {
         let mut state = self.lock();
         let stopped = state.calls.get(&order.call).and_then(|call| call.stop.error().cloned());
         if let Some(error) = stopped.or_else(|| state.shut_down.then(cancelled)) {
@@ -172,7 +172,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
         let Some(client) = self.lock().clients.remove(&id) else { return };
         let dropping = async move {
-            if let Err(message) = contain(|| drop(client)) {
+            if let Err(message) = catch_panic(|| drop(client)) {
                 self.report_panic("closing a client", &message);
             }
         };
@@ -239,7 +239,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             }
             // One by one: a panic during another panic would end the process.
             for client in clients {
-                if let Err(message) = contain(|| drop(client)) {
+                if let Err(message) = catch_panic(|| drop(client)) {
                     self.report_panic("closing a client", &message);
                 }
             }
@@ -277,7 +277,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
 
 impl<C> InstanceState<C> {
     /// Marks a call's client as panicked, and returns the handles that stop the client's calls.
-    fn poison(&self, order: Order, message: &str) -> Vec<Arc<Stop>> {
+    fn poison(&self, order: CallParams, message: &str) -> Vec<Arc<CancelHandle>> {
         let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
         let same_client = |call: &&RunningCall| first && call.client == order.client;

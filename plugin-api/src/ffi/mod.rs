@@ -26,20 +26,18 @@
 )]
 
 pub mod abi;
-mod contain;
+mod catch_unwind;
 #[doc(hidden)]
 pub mod export;
 mod head;
 mod host;
 mod instance;
+mod library_path;
 mod macros;
-mod place;
 mod process;
 mod runtime;
 mod task;
 
-#[cfg(feature = "host")]
-mod accept;
 #[cfg(feature = "host")]
 mod import;
 #[cfg(feature = "host")]
@@ -53,31 +51,33 @@ pub(crate) mod raw;
 #[cfg(feature = "host")]
 mod relay;
 #[cfg(feature = "host")]
-mod seam;
-#[cfg(feature = "host")]
 mod stream;
 #[cfg(feature = "host")]
 mod table;
-
 #[cfg(feature = "host")]
-pub use accept::{TableError, table_of};
+mod transport;
+#[cfg(feature = "host")]
+mod validate;
+
 #[cfg(feature = "host")]
 pub(crate) use host::Host;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};
 #[cfg(feature = "host")]
 pub(crate) use isolated_self::isolated_self;
+pub use library_path::library_path;
 pub use macros::Plugin;
-pub use place::library_path;
 pub(crate) use process::effective_user;
 pub use process::{at_exit, is_privileged};
 pub use runtime::blocking;
 #[cfg(feature = "host")]
-pub use seam::{Lent, MOST_AT_ONCE, Request, Slot, ToHost, ToPlugin, check_size};
-#[cfg(feature = "host")]
 pub use stream::RemoteStream;
 #[cfg(feature = "host")]
 pub use table::Table;
+#[cfg(feature = "host")]
+pub use transport::{BorrowedReply, HostCallbacks, MAX_MESSAGE_BYTES, PluginTransport, Request, Slot, check_size};
+#[cfg(feature = "host")]
+pub use validate::{TableError, table_of};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::abi::{STATUS_ERROR, STATUS_OK};
 use super::head::ReplyHead;
-use super::seam::{Lent, ToHost, check_size};
+use super::transport::{BorrowedReply, HostCallbacks, check_size};
 use crate::event::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result, sync};
 
@@ -102,8 +102,8 @@ impl Pending {
     }
 }
 
-impl ToHost for Pending {
-    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+impl HostCallbacks for Pending {
+    fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
         let parts = Parts::copy(status, lent);
         let waiting = self.lock().remove(&call);
         match waiting {
@@ -119,7 +119,7 @@ impl ToHost for Pending {
         }
     }
 
-    fn chunk(&self, call: u64, lent: Lent<'_>) {
+    fn chunk(&self, call: u64, lent: BorrowedReply<'_>) {
         let parts = Parts::copy(STATUS_OK, lent);
         let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&call) else {
@@ -180,7 +180,7 @@ impl Receiver {
 
 impl Parts {
     /// Copies the slices of the plugin. An invalid or too large slice becomes the call's error.
-    fn copy(status: u32, lent: Lent<'_>) -> Result<Self> {
+    fn copy(status: u32, lent: BorrowedReply<'_>) -> Result<Self> {
         let (Some(head), Some(body)) = (lent.head, lent.body) else {
             return Err(violated("sent a slice that is NULL but not empty"));
         };

@@ -7,16 +7,16 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::abi::{AbiRequest, Growing, HostApi, PluginTable};
-use super::contain::contain;
+use super::abi::{AbiRequest, HostApi, PluginTable, SizedStruct};
+use super::catch_unwind::catch_panic;
 use super::host::Host;
-use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
+use super::transport::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
 use crate::{Operation, sync};
 
 /// The transport to the instance, until its shutdown.
 #[derive(Default)]
 struct Relay {
-    plugin: Mutex<Option<Arc<dyn ToPlugin>>>,
+    plugin: Mutex<Option<Arc<dyn PluginTransport>>>,
     /// The call that shuts the instance down; 0 before.
     shutdown_call: AtomicU64,
 }
@@ -32,7 +32,7 @@ struct PluginAsHost {
 /// # Safety
 /// `api` is NULL, or a host's table that is never freed. `table` is NULL, or starts with its size and has that many
 /// writable bytes.
-pub(super) unsafe fn lend(to_host: &dyn ToHost, api: *const HostApi, table: *mut PluginTable) -> *mut c_void {
+pub(super) unsafe fn lend(to_host: &dyn HostCallbacks, api: *const HostApi, table: *mut PluginTable) -> *mut c_void {
     let null = std::ptr::null_mut();
     // SAFETY: the caller makes the same promise.
     let host = unsafe { Host::new(api) };
@@ -53,18 +53,18 @@ pub(super) unsafe fn lend(to_host: &dyn ToHost, api: *const HostApi, table: *mut
 
 impl Relay {
     /// Returns the transport; `None` after the shutdown.
-    fn plugin(&self) -> Option<Arc<dyn ToPlugin>> {
+    fn plugin(&self) -> Option<Arc<dyn PluginTransport>> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn ToPlugin>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn PluginTransport>>> {
         sync::lock(&self.plugin)
     }
 }
 
-impl ToHost for PluginAsHost {
-    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
-        ToHost::reply(&self.host, call, status, lent);
+impl HostCallbacks for PluginAsHost {
+    fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
+        HostCallbacks::reply(&self.host, call, status, lent);
         if self.relay.shutdown_call.load(Ordering::SeqCst) == call {
             // Bound to a name, so that the lock is free before the process is ended.
             let ended = self.relay.lock().take();
@@ -72,20 +72,20 @@ impl ToHost for PluginAsHost {
         }
     }
 
-    fn chunk(&self, call: u64, lent: Lent<'_>) {
-        ToHost::chunk(&self.host, call, lent);
+    fn chunk(&self, call: u64, lent: BorrowedReply<'_>) {
+        HostCallbacks::chunk(&self.host, call, lent);
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
-        ToHost::event(&self.host, call, level, json);
+        HostCallbacks::event(&self.host, call, level, json);
     }
 }
 
 /// Calls the instance. A panic of the host must not unwind into the plugin.
-fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn ToPlugin)) {
+fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn PluginTransport)) {
     // SAFETY: the handle is a relay that `lend` leaked.
     let Some(relay) = (unsafe { handle.cast::<Relay>().cast_const().as_ref() }) else { return };
-    let _caught = contain(|| {
+    let _caught = catch_panic(|| {
         if let Some(plugin) = relay.plugin() {
             work(relay, &*plugin);
         }

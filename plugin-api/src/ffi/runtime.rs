@@ -37,7 +37,7 @@ mod pooled {
     use tokio::runtime::Builder;
 
     use crate::call::Context;
-    use crate::ffi::contain::contain;
+    use crate::ffi::catch_unwind::catch_panic;
     use crate::{Deadline, Error, ErrorCode, Result, sync};
 
     /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other
@@ -61,7 +61,7 @@ mod pooled {
                 let mut builder = Builder::new_multi_thread();
                 builder.worker_threads(1).thread_name("mlflow-plugin").enable_all();
                 // tokio panics if the system cannot start a thread.
-                *state = RuntimeState::Running(contain(|| builder.build()).map_err(io::Error::other)??);
+                *state = RuntimeState::Running(catch_panic(|| builder.build()).map_err(io::Error::other)??);
             }
             Ok(())
         }
@@ -109,7 +109,7 @@ mod pooled {
             Some(context) => context.enter(work),
             None => work(),
         };
-        match tokio::task::spawn_blocking(|| contain(work)).await {
+        match tokio::task::spawn_blocking(|| catch_panic(work)).await {
             Ok(Ok(result)) => result,
             // The operation panics with the same message, and its task catches that.
             Ok(Err(message)) => resume_unwind(Box::new(message)),

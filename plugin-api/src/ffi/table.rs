@@ -4,9 +4,9 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
-use super::contain::contain;
+use super::catch_unwind::catch_panic;
 use super::relay;
-use super::seam::{Lent, Request, Slot, ToHost, ToPlugin};
+use super::transport::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Result};
 
 /// An instance of a plugin in this process.
@@ -31,7 +31,7 @@ impl Table {
     ///
     /// # Errors
     /// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
-    pub unsafe fn start(functions: PluginTable, host: Arc<dyn ToHost>) -> Result<Self> {
+    pub unsafe fn start(functions: PluginTable, host: Arc<dyn HostCallbacks>) -> Result<Self> {
         // SAFETY: the caller makes the promise for the table; the host's table is never freed.
         let instance = unsafe { Self::init(functions, std::ptr::from_ref(api(host)).cast()) };
         instance.ok_or_else(|| Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed"))
@@ -92,7 +92,7 @@ impl Table {
     }
 }
 
-impl ToPlugin for Table {
+impl PluginTransport for Table {
     fn has(&self, slot: Slot) -> bool {
         match slot {
             Slot::Open => self.functions.open.is_some(),
@@ -144,8 +144,8 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
 }
 
 /// Returns the host as a table for a plugin. It is never freed: plugins may call late.
-pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
-    let host: &'static Arc<dyn ToHost> = Box::leak(Box::new(host));
+pub(super) fn api(host: Arc<dyn HostCallbacks>) -> &'static HostApi {
+    let host: &'static Arc<dyn HostCallbacks> = Box::leak(Box::new(host));
     #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
     Box::leak(Box::new(HostApi {
         size: size_of::<HostApi>() as u32,
@@ -159,10 +159,10 @@ pub(super) fn api(host: Arc<dyn ToHost>) -> &'static HostApi {
 }
 
 /// Runs a callback. A panic of the host must not unwind into the plugin.
-fn callback(ctx: *mut c_void, work: impl FnOnce(&dyn ToHost)) {
+fn callback(ctx: *mut c_void, work: impl FnOnce(&dyn HostCallbacks)) {
     // SAFETY: `ctx` is the host that `api` leaked, together with the table that the plugin has.
-    if let Some(host) = unsafe { ctx.cast::<Arc<dyn ToHost>>().cast_const().as_ref() } {
-        let _caught = contain(|| work(host.as_ref()));
+    if let Some(host) = unsafe { ctx.cast::<Arc<dyn HostCallbacks>>().cast_const().as_ref() } {
+        let _caught = catch_panic(|| work(host.as_ref()));
     }
 }
 
@@ -200,10 +200,10 @@ unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut 
 ///
 /// # Safety
 /// Both slices are readable while they are borrowed.
-pub(super) unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> Lent<'a> {
+pub(super) unsafe fn lent<'a>(head: &'a AbiSlice, body: &'a AbiSlice) -> BorrowedReply<'a> {
     // SAFETY: the caller makes the same promise.
     let head = unsafe { head.bytes() };
     // SAFETY: the caller makes the same promise.
     let body = unsafe { body.bytes() };
-    Lent { head, body }
+    BorrowedReply { head, body }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context as PollContext, Poll, Waker};
 
-use super::contain::contain;
+use super::catch_unwind::catch_panic;
 use crate::call::Context;
 use crate::{Error, ErrorCode, Payload, Result, sync};
 
@@ -18,12 +18,12 @@ pub(super) enum Outcome {
 
 /// Stops a task from outside, before it starts or while it runs.
 #[derive(Default)]
-pub(super) struct Stop {
+pub(super) struct CancelHandle {
     error: OnceLock<Error>,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Stop {
+impl CancelHandle {
     /// Ends the task with this error. Has no effect if the task has ended or was stopped before.
     pub(super) fn stop(&self, error: Error) {
         if self.error.set(error).is_ok() {
@@ -50,12 +50,12 @@ impl Stop {
 pub(super) struct Task<F, D: FnOnce(Outcome)> {
     work: Option<Pin<Box<F>>>,
     finish: Option<D>,
-    stop: Arc<Stop>,
+    stop: Arc<CancelHandle>,
     context: Context,
 }
 
 impl<F, D: FnOnce(Outcome)> Task<F, D> {
-    pub(super) fn new(work: F, stop: Arc<Stop>, context: Context, finish: D) -> Self {
+    pub(super) fn new(work: F, stop: Arc<CancelHandle>, context: Context, finish: D) -> Self {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
@@ -68,7 +68,7 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
     /// Drops the work, then reports its end.
     fn end(&mut self, outcome: Outcome) {
         let work = self.work.take();
-        let outcome = match contain(|| self.context.enter(|| drop(work))) {
+        let outcome = match catch_panic(|| self.context.enter(|| drop(work))) {
             Ok(()) => outcome,
             Err(message) => Outcome::Panicked(message),
         };
@@ -91,7 +91,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
         let stopped = this.stop.poll(poll.waker()).filter(|error| !this.winds_up(error)).cloned();
         let outcome = match (stopped, &mut this.work) {
             (Some(error), _) => Outcome::Answered(Err(error)),
-            (None, Some(work)) => match contain(|| this.context.enter(|| work.as_mut().poll(poll))) {
+            (None, Some(work)) => match catch_panic(|| this.context.enter(|| work.as_mut().poll(poll))) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(result)) => Outcome::Answered(result),
                 Err(message) => Outcome::Panicked(message),

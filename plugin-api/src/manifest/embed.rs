@@ -7,7 +7,7 @@ pub const fn length(parts: &[&str]) -> usize {
         total += parts[part].len();
         part += 1;
     }
-    assert!(total <= super::format::LARGEST, "the manifest is larger than 64 KiB");
+    assert!(total <= super::format::MAX_BYTES, "the manifest is larger than 64 KiB");
     total
 }
 

@@ -9,7 +9,7 @@ use crate::{JSON, Operation};
 pub const TARGET: &str = env!("MLFLOW_DEPLOY_TARGET");
 
 /// The largest size of a manifest, in bytes: 64 KiB.
-pub const LARGEST: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The names of the section that holds the manifest: in an ELF file, and in a Mach-O file.
 pub const SECTIONS: [&str; 2] = [".mlflow_deploy", "__mlflow_deploy"];

@@ -23,6 +23,6 @@ mod read;
 
 #[cfg(feature = "host")]
 pub use bounded::Bounded;
-pub use format::{EnvironmentVariable, InvokeOperation, Isolation, LARGEST, Manifest, Panic, SECTIONS, TARGET};
+pub use format::{EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Manifest, Panic, SECTIONS, TARGET};
 #[cfg(feature = "host")]
 pub use read::{ReadError, read, read_from};

@@ -14,10 +14,10 @@ use object::read::macho::{MachHeader, Section, Segment};
 use object::{Endianness, FileKind};
 
 use super::bounded::Bounded;
-use super::format::{LARGEST, Manifest, SECTIONS};
+use super::format::{MAX_BYTES, Manifest, SECTIONS};
 
 /// The limit on the size of a file's headers. Larger than those of any library, and fast to read for many files.
-const LARGEST_HEADERS: u64 = 4 * 1024 * 1024;
+const MAX_HEADERS: u64 = 4 * 1024 * 1024;
 
 /// The reason why a manifest could not be read.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 /// # Errors
 /// See [`ReadError`].
 pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
-    let data = Bounded::new(file, LARGEST_HEADERS);
+    let data = Bounded::new(file, MAX_HEADERS);
     let kind = FileKind::parse(&data).map_err(|_unknown| damaged("expected an ELF or Mach-O file"))?;
     let found = match kind {
         FileKind::Elf64 => in_elf(&data),
@@ -63,7 +63,7 @@ pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
     };
     match found {
         Err(ReadError::NotALibrary(_)) if data.is_exhausted() => {
-            let mebibytes = LARGEST_HEADERS / 1024 / 1024;
+            let mebibytes = MAX_HEADERS / 1024 / 1024;
             Err(ReadError::NotALibrary(format!("the headers are larger than {mebibytes} MiB")))
         }
         other => Manifest::parse(other?).map_err(ReadError::Invalid),
@@ -138,8 +138,8 @@ fn only<T>(mut sections: impl Iterator<Item = T>) -> Result<T, ReadError> {
 }
 
 fn check_size(size: u64) -> Result<(), ReadError> {
-    if size > LARGEST as u64 {
-        return Err(ReadError::Invalid(format!("too large: {size} bytes, the limit is {LARGEST}")));
+    if size > MAX_BYTES as u64 {
+        return Err(ReadError::Invalid(format!("too large: {size} bytes, the limit is {MAX_BYTES}")));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::spelling::Unit;
 
 /// The minimum length of a secret. A shorter one would match many harmless words.
-const SHORTEST: usize = 6;
+const MIN_LEN: usize = 6;
 
 /// The minimum number of compared characters of a secret.
 const SHORTEST_FOLDED: usize = 4;
@@ -15,7 +15,7 @@ const SHORTEST_FOLDED: usize = 4;
 const IGNORED: &[u8] = b"+-=/_\\";
 
 /// A beginning or end of a secret of this length is replaced anywhere in a text; of a shorter secret, half of it.
-const LONGEST_PART: usize = 12;
+const MAX_PART: usize = 12;
 
 /// One encoded form of a secret.
 #[derive(Debug)]
@@ -41,13 +41,13 @@ impl Pattern {
         let is_ignored = |byte: &&u8| fold(**byte).is_none();
         let before = secret.iter().take_while(is_ignored).count();
         let after = secret.iter().rev().take_while(is_ignored).count();
-        Self::new(secret.to_vec(), (before, after), (false, false)).filter(|_| secret.len() >= SHORTEST)
+        Self::new(secret.to_vec(), (before, after), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
     /// Returns the hexadecimal form.
     pub(super) fn hex(secret: &[u8]) -> Option<Self> {
         let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self::new(text.into_bytes(), (0, 0), (false, false)).filter(|_| secret.len() >= SHORTEST)
+        Self::new(text.into_bytes(), (0, 0), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
     /// Returns the Base64 form after `behind` other bytes: the characters that hold only bits of the secret.
@@ -58,7 +58,7 @@ impl Pattern {
         let digit = |first: usize| (first..first + 6).fold(0, |digit, index| digit << 1 | bit(index));
         let text = (begin.div_ceil(6)..end / 6).map(|char| ALPHABET[usize::from(digit(char * 6))]).collect();
         let shares = (begin % 6 != 0, end % 6 != 0);
-        Self::new(text, (0, 2), shares).filter(|_| secret.len() >= SHORTEST)
+        Self::new(text, (0, 2), shares).filter(|_| secret.len() >= MIN_LEN)
     }
 
     fn new(text: Vec<u8>, ignored: (usize, usize), shares: (bool, bool)) -> Option<Self> {
@@ -155,7 +155,7 @@ impl Word {
     /// Finds the word and its long prefixes; at the end of the bytes, also a shorter prefix.
     fn runs(&self, bytes: impl Iterator<Item = u8>) -> Vec<Range<usize>> {
         let whole = self.bytes.len();
-        let part = whole.div_ceil(2).clamp(SHORTEST, LONGEST_PART).min(whole);
+        let part = whole.div_ceil(2).clamp(MIN_LEN, MAX_PART).min(whole);
         let mut runs: Vec<Range<usize>> = Vec::new();
         let (mut length, mut end) = (0, 0);
         for byte in bytes {
@@ -168,7 +168,7 @@ impl Word {
                 _ => runs.push(start..end),
             }
         }
-        if (SHORTEST..part).contains(&length) {
+        if (MIN_LEN..part).contains(&length) {
             runs.push(end - length..end);
         }
         runs

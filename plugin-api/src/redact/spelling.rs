@@ -59,7 +59,7 @@ enum Escape {
 }
 
 /// The maximum length of a truncated escape: `\ud83d\ude0`.
-const LONGEST_CUT: usize = 11;
+const MAX_CUT: usize = 11;
 
 fn escape(bytes: &[u8]) -> Escape {
     let found = match bytes {
@@ -76,7 +76,7 @@ fn escape(bytes: &[u8]) -> Escape {
     let is_open = |rest: &[u8]| rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"#{\\".contains(byte));
     match found {
         Some(found) => found,
-        None if bytes.len() <= LONGEST_CUT && is_open(&bytes[1..]) => Escape::Cut,
+        None if bytes.len() <= MAX_CUT && is_open(&bytes[1..]) => Escape::Cut,
         None => Escape::None,
     }
 }

@@ -5,7 +5,6 @@ mod auth;
 mod client;
 mod config;
 mod create;
-mod host;
 mod invoke;
 mod options;
 mod profile;
@@ -15,6 +14,7 @@ mod routes;
 mod tests;
 mod wait;
 mod workspace;
+mod workspace_url;
 
 use mlflow_deploy_plugin_api::export_plugin;
 

@@ -6,8 +6,8 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, TargetUri};
 use url::Url;
 
 use crate::auth::{Exchange, Given, Kind, Site, Tokens, choose, model_serving_host};
-use crate::host::Host;
 use crate::options::Options;
+use crate::workspace_url::Host;
 
 /// A workspace and the credentials for it.
 #[derive(Debug)]

@@ -15,10 +15,10 @@ use mlflow_deploy_plugin_api::{
 use serde::Deserialize;
 
 use crate::config::Config;
-use crate::deployed::Deployed;
 use crate::deployments::Deployments;
 use crate::endpoints;
 use crate::explanation;
+use crate::loaded_model::LoadedModel;
 use crate::record::{DeploymentRecord, EndpointRecord};
 use crate::serve::{self, ServeConfig};
 use crate::shown::shown;
@@ -31,7 +31,7 @@ const REBUILD: &str = "rebuild";
 pub(crate) struct Local {
     deployments: Arc<Deployments>,
     /// The model that it is for, where it is for one alone.
-    model: Option<Arc<Deployed>>,
+    model: Option<Arc<LoadedModel>>,
 }
 
 /// The config of an operation that has none: a key would be a slip.
@@ -45,7 +45,7 @@ impl Local {
     }
 
     /// The model of a deployment, or of the one that answers for an endpoint.
-    async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<Deployed>> {
+    async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<LoadedModel>> {
         let endpoint = endpoint.as_deref();
         let name = match (deployment, endpoint) {
             (Some(name), _) => name,

@@ -7,9 +7,9 @@ use mlflow_deploy_model_uri::TrackingOptions;
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
-use crate::choice::DeploymentConfig;
 use crate::engine::Places;
 use crate::engine::python::Pythons;
+use crate::engine_config::DeploymentConfig;
 use crate::source::Sources;
 
 /// The options of one client. They win over the environment.

@@ -9,12 +9,12 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
-use crate::choice::{Choice, DeploymentConfig, Engine};
 use crate::config::{Config, ModelCopy};
-use crate::deployed::{Deployed, Runner};
 use crate::engine::Places;
 use crate::engine::python::Pythons;
+use crate::engine_config::{Choice, DeploymentConfig, Engine};
 use crate::loaded::Loaded;
+use crate::loaded_model::{LoadedModel, Runner};
 use crate::model::Model;
 use crate::source::{Found, Source, Sources};
 use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now};
@@ -165,7 +165,7 @@ impl Deployments {
     }
 
     /// The model of a deployment, loaded now where it is not yet.
-    pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<Deployed>> {
+    pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<LoadedModel>> {
         for _ in 0..ATTEMPTS {
             let state = self.directory.state()?;
             self.loaded.forget_where_changed(&state);
@@ -235,7 +235,7 @@ impl Deployments {
         let folder = self.directory.new_folder().await?;
         let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
         let runner = self.runner(path.clone(), flavor, config, None).await?;
-        let copied = GivenUp::default();
+        let copied = CancelFlag::default();
         let is_given_up = Arc::clone(&copied.0);
         let folder = blocking(move || {
             if !is_in_place {
@@ -257,7 +257,7 @@ impl Deployments {
     }
 
     /// Loads a copy that another process has fetched, and holds, and has it predict its input example.
-    pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<Deployed>> {
+    pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<LoadedModel>> {
         let loaded = self.load(&copy.folder, Some(&copy.flavor), &copy.config, None).await?;
         let deployed =
             loaded.ok_or_else(|| Error::internal("the copy of the model was removed from the state directory"))?;
@@ -272,7 +272,7 @@ impl Deployments {
         flavor: Option<&str>,
         config: &DeploymentConfig,
         python: Option<&Path>,
-    ) -> Result<Option<Arc<Deployed>>> {
+    ) -> Result<Option<Arc<LoadedModel>>> {
         let Some(folder) = self.directory.folder(folder).await? else { return Ok(None) };
         let runner = self.runner(folder.model(), flavor, config, python).await?;
         self.run(folder, runner, config).await.map(Some)
@@ -301,15 +301,20 @@ impl Deployments {
     }
 
     /// Loads the model of a folder, or begins to.
-    async fn run(self: &Arc<Self>, folder: Folder, runner: Runner, config: &DeploymentConfig) -> Result<Arc<Deployed>> {
+    async fn run(
+        self: &Arc<Self>,
+        folder: Folder,
+        runner: Runner,
+        config: &DeploymentConfig,
+    ) -> Result<Arc<LoadedModel>> {
         let (this, config) = (Arc::clone(self), config.clone());
-        blocking(move || Deployed::load(folder, runner, &config, &this.places).map(Arc::new)).await
+        blocking(move || LoadedModel::load(folder, runner, &config, &this.places).map(Arc::new)).await
     }
 
     /// Makes a prepared model what is deployed.
     async fn commit(
         self: &Arc<Self>,
-        deployed: Arc<Deployed>,
+        deployed: Arc<LoadedModel>,
         change: impl FnOnce(&mut State) -> Result<Deployment> + Send + 'static,
     ) -> Result<Deployment> {
         let kept = Arc::clone(&deployed);
@@ -330,7 +335,7 @@ pub(crate) struct Fetched {
 
 /// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.
 pub(crate) struct Prepared {
-    pub(crate) deployed: Arc<Deployed>,
+    pub(crate) deployed: Arc<LoadedModel>,
     /// Where it came from, as it may be kept.
     model_uri: String,
     /// The version of the registered model that it is.
@@ -339,9 +344,9 @@ pub(crate) struct Prepared {
 
 /// Says, when it is dropped, that the caller has given up.
 #[derive(Default)]
-struct GivenUp(Arc<AtomicBool>);
+struct CancelFlag(Arc<AtomicBool>);
 
-impl Drop for GivenUp {
+impl Drop for CancelFlag {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

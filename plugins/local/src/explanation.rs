@@ -7,15 +7,15 @@ use mlflow_deploy_scoring::read_request;
 use mlflow_deploy_shapley::{Attribution, AttributionError, RowPredictor};
 use ndarray::{Array2, Axis, concatenate};
 
-use crate::deployed::Deployed;
 use crate::explain::{ExplainConfig, ExplainDocument, ExplainedOutput, FeatureTable};
+use crate::loaded_model::LoadedModel;
 
 /// Explains the predictions of a model for the inputs.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the config, the inputs or the background are invalid, or the model cannot be explained.
 /// Otherwise the error of the model.
-pub(crate) async fn explain(deployed: Arc<Deployed>, config: &Config, inputs: Payload) -> Result<Payload> {
+pub(crate) async fn explain(deployed: Arc<LoadedModel>, config: &Config, inputs: Payload) -> Result<Payload> {
     let config = ExplainConfig::new(config)?;
     let reader = Arc::clone(&deployed);
     let (config, table) = blocking(move || {
@@ -49,7 +49,7 @@ fn attribution_error(error: AttributionError<Error>) -> Error {
     }
 }
 
-fn read_table(deployed: &Deployed, config: &ExplainConfig, inputs: &Payload) -> Result<FeatureTable> {
+fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) -> Result<FeatureTable> {
     let model = deployed.model();
     let read = |inputs: &Payload| {
         Ok::<_, Error>(read_request(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
@@ -89,7 +89,7 @@ fn feature_names(table: &FeatureTable, configured: Option<&[String]>) -> Result<
 
 /// A deployed model that predicts rows of a table.
 struct TablePredictor<'a> {
-    deployed: Arc<Deployed>,
+    deployed: Arc<LoadedModel>,
     table: Arc<FeatureTable>,
     /// The requested output.
     output: Option<&'a str>,

@@ -1,16 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod choice;
 mod client;
 mod config;
-mod deployed;
 mod deployments;
 mod endpoints;
 mod engine;
+mod engine_config;
 mod explain;
 mod explanation;
 mod loaded;
+mod loaded_model;
 mod model;
 mod patience;
 mod record;

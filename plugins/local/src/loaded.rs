@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mlflow_deploy_plugin_api::Result;
 use tokio::sync::OnceCell;
 
-use crate::deployed::Deployed;
+use crate::loaded_model::LoadedModel;
 use crate::store::State;
 
 /// Models by the revision of their deployments.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    models: Mutex<HashMap<String, Arc<OnceCell<Arc<Deployed>>>>>,
+    models: Mutex<HashMap<String, Arc<OnceCell<Arc<LoadedModel>>>>>,
     /// What was deployed when models were last let go of.
     state: Mutex<Arc<State>>,
 }
@@ -25,8 +25,8 @@ impl Loaded {
     pub(crate) async fn get(
         &self,
         revision: &str,
-        load: impl Future<Output = Result<Arc<Deployed>>>,
-    ) -> Result<Arc<Deployed>> {
+        load: impl Future<Output = Result<Arc<LoadedModel>>>,
+    ) -> Result<Arc<LoadedModel>> {
         let cell = Arc::clone(
             self.models.lock().unwrap_or_else(PoisonError::into_inner).entry(revision.to_owned()).or_default(),
         );
@@ -34,7 +34,7 @@ impl Loaded {
     }
 
     /// Takes in a model that is loaded already.
-    pub(crate) fn insert(&self, revision: String, deployed: Arc<Deployed>) {
+    pub(crate) fn insert(&self, revision: String, deployed: Arc<LoadedModel>) {
         let cell = Arc::new(OnceCell::new_with(Some(deployed)));
         self.models.lock().unwrap_or_else(PoisonError::into_inner).insert(revision, cell);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::choice::{DeploymentConfig, Engine};
+use crate::engine_config::{DeploymentConfig, Engine};
 use crate::store::{Deployment, Endpoint, State};
 
 /// A deployment, with the endpoints that it is in.

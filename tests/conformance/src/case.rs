@@ -1,7 +1,7 @@
 //! A case: its name, its clause of the contract, and its check.
 
-use crate::bench::Bench;
-use crate::mark::Mark;
+use crate::harness::Harness;
+use crate::marker::Marker;
 
 /// One check of a plugin.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Case {
     pub(crate) process: Process,
     /// The reason why the case is skipped for a plugin in a separate process.
     pub(crate) in_process_only: Option<&'static str>,
-    pub(crate) check: fn(&Bench) -> Result<(), Mark>,
+    pub(crate) check: fn(&Harness) -> Result<(), Marker>,
 }
 
 /// The level of the requirement behind a case.
@@ -93,7 +93,7 @@ impl Case {
         id: &'static str,
         clause: &'static str,
         summary: &'static str,
-        check: fn(&Bench) -> Result<(), Mark>,
+        check: fn(&Harness) -> Result<(), Marker>,
     ) -> Self {
         let (level, needs, process) = (Level::Required, Stage::Client, Process::Plain);
         Self { id, clause, level, summary, needs, is_gate: false, process, in_process_only: None, check }

@@ -7,10 +7,10 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::bench::Bench;
 use crate::case::{Case, Process};
-use crate::mark::Mark;
-use crate::message::{Job, Line, Teller, VARIABLE};
+use crate::harness::Harness;
+use crate::marker::Marker;
+use crate::message::{Job, Line, Reporter, VARIABLE};
 
 /// Runs a case if this process was started for one. Returns true if the process has nothing else to do.
 pub(crate) fn run_if_requested() -> bool {
@@ -19,7 +19,7 @@ pub(crate) fn run_if_requested() -> bool {
     }
     // Without a connection nothing can be reported. The harness sees the exit before the start of the case.
     let Ok(stream) = connection() else { return true };
-    let teller = Arc::new(Teller::new(stream));
+    let teller = Arc::new(Reporter::new(stream));
     let working = Arc::clone(&teller);
     // The stack of the host's own threads: a main thread may have another size.
     let thread = thread::Builder::new().stack_size(mlflow_deploy::STACK_SIZE);
@@ -46,14 +46,14 @@ fn connection() -> std::io::Result<UnixStream> {
     Ok(stream)
 }
 
-fn work(teller: &Arc<Teller>) -> Result<Process, (Mark, Process)> {
-    let (case, job) = prepare(teller).map_err(|error| (Mark::Fault(error), Process::Plain))?;
+fn work(teller: &Arc<Reporter>) -> Result<Process, (Marker, Process)> {
+    let (case, job) = prepare(teller).map_err(|error| (Marker::Fault(error), Process::Plain))?;
     teller.send(&Line::Started);
-    let harness = Bench::new(job, Arc::clone(teller));
+    let harness = Harness::new(job, Arc::clone(teller));
     (case.check)(&harness).map(|()| case.process).map_err(|marker| (marker, case.process))
 }
 
-fn prepare(teller: &Teller) -> Result<(&'static Case, Job), String> {
+fn prepare(teller: &Reporter) -> Result<(&'static Case, Job), String> {
     let zero = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, zero).map_err(|error| format!("failed to disable core dumps: {error}"))?;
     #[cfg(target_os = "linux")]

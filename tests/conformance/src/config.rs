@@ -169,10 +169,10 @@ impl Config {
     /// Fails if the file cannot be read, is not TOML, or has an unknown key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         /// Bytes, at most.
-        const LARGEST: u64 = 4 << 20;
+        const MAX_BYTES: u64 = 4 << 20;
         let failed = |source| ConfigError::Read { path: path.to_owned(), source };
         // It may be a pipe, as the shell's `<(…)` is.
-        let bytes = File::open(path).and_then(|file| file::read_up_to(file, LARGEST)).map_err(failed)?;
+        let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES)).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error.utf8_error())))?;
         text.parse().map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
     }

@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
-mod bench;
 mod case;
 mod cases;
 mod child;
 pub mod config;
 mod contract;
+mod harness;
 mod isolated;
-mod mark;
+mod marker;
 mod message;
 pub mod report;
 mod resource;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::mark::Mark;
+use crate::marker::Marker;
 
 /// The environment variable that marks the process of a case. A stripped environment holds only this variable.
 pub(crate) const VARIABLE: &str = "MLFLOW_DEPLOY_CONFORMANCE_CHILD";
@@ -52,9 +52,9 @@ pub(crate) enum Line {
 
 /// Sends messages to the harness.
 #[derive(Debug)]
-pub(crate) struct Teller(Mutex<UnixStream>);
+pub(crate) struct Reporter(Mutex<UnixStream>);
 
-impl Teller {
+impl Reporter {
     pub(crate) fn new(stream: UnixStream) -> Self {
         Self(Mutex::new(stream))
     }
@@ -76,13 +76,13 @@ impl Teller {
     }
 }
 
-impl From<Mark> for Line {
-    fn from(marker: Mark) -> Self {
+impl From<Marker> for Line {
+    fn from(marker: Marker) -> Self {
         match marker {
-            Mark::Fail(why) => Self::Fail(why),
-            Mark::Warn(why) => Self::Warn(why),
-            Mark::Skip(why) => Self::Skip(why),
-            Mark::Fault(why) => Self::Fault(why),
+            Marker::Fail(why) => Self::Fail(why),
+            Marker::Warn(why) => Self::Warn(why),
+            Marker::Skip(why) => Self::Skip(why),
+            Marker::Fault(why) => Self::Fault(why),
         }
     }
 }

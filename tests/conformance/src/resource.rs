@@ -5,8 +5,8 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, request};
-use crate::mark::Mark;
+use crate::harness::{Answer, Harness, request};
+use crate::marker::Marker;
 
 /// A deployment or an endpoint that the harness created.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ impl Resource {
     }
 }
 
-impl Bench {
+impl Harness {
     /// Creates the deployment of the config. Returns `None` if the config has none or the plugin lacks the operation.
-    pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Mark> {
+    pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("deployment");
         let Some(head) = self.deployment_head(&name) else { return Ok(None) };
         let Some(answer) = self.create(driver, client, Operation::CreateDeployment, &head)? else { return Ok(None) };
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     /// Creates the endpoint of the config. Returns `None` if the config has none or the plugin lacks the operation.
-    pub(crate) fn create_endpoint(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Mark> {
+    pub(crate) fn create_endpoint(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("endpoint");
         let Some(head) = self.endpoint_head(&name) else { return Ok(None) };
         let Some(answer) = self.create(driver, client, Operation::CreateEndpoint, &head)? else { return Ok(None) };
@@ -84,7 +84,13 @@ impl Bench {
         Some(json!({"name": name, "config": config}))
     }
 
-    fn create(&self, driver: &Driver, client: u64, operation: Operation, head: &Value) -> Result<Option<Answer>, Mark> {
+    fn create(
+        &self,
+        driver: &Driver,
+        client: u64,
+        operation: Operation,
+        head: &Value,
+    ) -> Result<Option<Answer>, Marker> {
         if !driver.has(Slot::Operation(operation)) {
             return Ok(None);
         }
@@ -94,7 +100,7 @@ impl Bench {
     }
 
     /// Deletes a resource.
-    pub(crate) fn remove(&self, driver: &Driver, client: u64, resource: &Resource) -> Result<(), Mark> {
+    pub(crate) fn remove(&self, driver: &Driver, client: u64, resource: &Resource) -> Result<(), Marker> {
         let delete = if resource.is_deployment() { Operation::DeleteDeployment } else { Operation::DeleteEndpoint };
         if let (true, Some(request)) = (driver.has(Slot::Operation(delete)), resource.request(delete)) {
             self.call(driver, Slot::Operation(delete), client, &request)?;

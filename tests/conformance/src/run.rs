@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 use thiserror::Error;
 
-use crate::bench::Secrets;
 use crate::case::{Case, Level, Process, Stage};
 use crate::config::Config;
+use crate::harness::Secrets;
 use crate::message::{Job, Line};
 use crate::report::{CaseResult, Report, Verdict};
 use crate::sandbox::{End, Outcome, Sandbox, signal_name};
@@ -76,7 +76,7 @@ pub enum RunError {
     NoProgram(std::io::Error),
     /// The plugin host program is missing.
     #[error("failed to find the plugin host program: {0}")]
-    NoPluginHost(mlflow_deploy::Refusal),
+    NoPluginHost(mlflow_deploy::LoadError),
 }
 
 /// Checks a plugin in child processes. The program has to call [`child`](crate::child()) first.

@@ -4,13 +4,13 @@ use mlflow_deploy_plugin_api::testing::raw::Request;
 use mlflow_deploy_plugin_api::{JSON, Operation};
 use serde_json::{Map, Value, json};
 
-use crate::bench::{Bench, request};
 use crate::config::SampleCall;
+use crate::harness::{Harness, request};
 
 /// More chunks than any stream has.
 const MANY_CHUNKS: u32 = 1_000_000;
 
-impl Bench {
+impl Harness {
     /// Returns the sample call of the config, or a generated call that changes nothing.
     pub(crate) fn sample(&self, operation: Operation) -> Request {
         let (head, body) = self.arguments(operation);

@@ -158,11 +158,11 @@ impl Output {
 
     /// Returns its last lines.
     fn lines(self) -> io::Result<Vec<String>> {
-        const LONGEST: u64 = 16 * 1024;
+        const MAX_LEN: u64 = 16 * 1024;
         let mut lines = Vec::new();
         for (name, mut file) in [("stdout", self.stdout), ("stderr", self.stderr)] {
             let length = file.seek(io::SeekFrom::End(0))?;
-            file.seek(io::SeekFrom::Start(length.saturating_sub(LONGEST)))?;
+            file.seek(io::SeekFrom::Start(length.saturating_sub(MAX_LEN)))?;
             let mut text = Vec::new();
             file.read_to_end(&mut text)?;
             let text = String::from_utf8_lossy(&text);

@@ -8,6 +8,7 @@
 
 mod boundary;
 mod checklist;
+mod cli_edge_cases;
 mod clients;
 mod command;
 mod conformance;
@@ -18,7 +19,6 @@ mod hostile;
 mod interrupts;
 mod isolation;
 mod local;
-mod manners;
 mod openai;
 mod peers;
 mod python;

@@ -27,7 +27,8 @@ fn spoof() -> (tempfile::TempDir, PathBuf) {
         "options": {"properties": {"k\u{202e}": {"description": "x\ny"}}},
     });
     let plugin = folder.path().join("spoof.so");
-    fs::write(&plugin, patch::PluginFile::read(cdylib::path(ECHO)).with_manifest(manifest.to_string().as_bytes())).unwrap();
+    fs::write(&plugin, patch::PluginFile::read(cdylib::path(ECHO)).with_manifest(manifest.to_string().as_bytes()))
+        .unwrap();
     (folder, plugin)
 }
 

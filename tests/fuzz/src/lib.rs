@@ -17,7 +17,7 @@
 mod reader;
 mod readers;
 
-#[path = "../../../host/src/isolation/message.rs"]
+#[path = "../../../host/src/load/subprocess/message.rs"]
 #[expect(dead_code, reason = "only the parser is tested")]
 mod message;
 #[path = "../../../plugins/local/src/model/mod.rs"]

@@ -10,7 +10,7 @@ use mlflow_deploy_fuzz::{READERS, Reader};
 const SEED: u64 = 0x6d6c_666c_6f77;
 
 /// Some bugs need several mutations.
-const MOST_MUTATIONS: usize = 8;
+const MAX_MUTATIONS: usize = 8;
 
 #[test]
 fn readers_survive_mutated_input() {
@@ -27,7 +27,7 @@ fn readers_survive_mutated_input() {
         let mut session = Session::new().seed(SEED);
         for iteration in 0..iterations {
             let mut bytes = corpus[iteration % corpus.len()].clone();
-            for _ in 0..=iteration % MOST_MUTATIONS {
+            for _ in 0..=iteration % MAX_MUTATIONS {
                 session.mutate(&mut bytes).unwrap();
             }
             read(&bytes);

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_plugin_api::manifest::LARGEST;
+use mlflow_deploy_plugin_api::manifest::MAX_BYTES;
 use rustix::fs::{CWD, FileType, Mode};
 use serde_json::{Value, json};
 
@@ -32,8 +32,8 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
         ("32-bit", plugin.with_bytes(CLASS, &[1]), "built for 32-bit ELF"),
         ("segment-cut-off", plugin.with_truncated_segment(), "not a shared library: truncated: "),
         ("mach-o", mach_o(), "built for Mach-O x86_64"),
-        ("beyond-the-end", plugin.with_manifest_size(LARGEST), "not a shared library: "),
-        ("too-large", plugin.with_manifest_size(LARGEST + 1), "too large: 65537 bytes, the limit is 65536"),
+        ("beyond-the-end", plugin.with_manifest_size(MAX_BYTES), "not a shared library: "),
+        ("too-large", plugin.with_manifest_size(MAX_BYTES + 1), "too large: 65537 bytes, the limit is 65536"),
         ("64-mib", plugin.with_manifest_size(64 * 1024 * 1024), "too large: 67108864 bytes, the limit is 65536"),
         ("twice", plugin.with_two_manifests(), "its manifest is invalid: found two manifests"),
         ("member-twice", plugin.with_manifest(&plugin.manifest_with_duplicate_member()), "duplicate field `name`"),
@@ -186,6 +186,6 @@ fn mach_o() -> Vec<u8> {
 /// Returns a manifest of the maximum size, and nested as deeply as fits.
 fn nested() -> Vec<u8> {
     let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
-    json.resize(LARGEST, b'[');
+    json.resize(MAX_BYTES, b'[');
     json
 }

@@ -13,14 +13,14 @@ use super::lend::Loan;
 use super::recorder::{HostShape, RecordedCall, RecordedEvent, Recorder, Reenter};
 use super::request::{Bytes, LoanKind, Request};
 use crate::ffi::abi::{AbiRequest, AbiSlice, PluginTable};
-use crate::ffi::seam::{Slot, ToHost, ToPlugin};
 use crate::ffi::table::Table;
+use crate::ffi::transport::{HostCallbacks, PluginTransport, Slot};
 use crate::{Deadline, Operation};
 
 /// A running instance of a plugin. Copies share it.
 #[derive(Clone, Copy)]
 pub struct Driver {
-    plugin: &'static dyn ToPlugin,
+    plugin: &'static dyn PluginTransport,
     /// The same, if it runs in this process. A request with special memory needs it.
     table: Option<&'static Table>,
     recorder: &'static Recorder,
@@ -53,9 +53,9 @@ impl Driver {
     ///
     /// # Errors
     /// The error of `start`.
-    pub fn through<P: ToPlugin + 'static, E>(
+    pub fn through<P: PluginTransport + 'static, E>(
         shape: HostShape,
-        start: impl FnOnce(Arc<dyn ToHost>) -> Result<P, E>,
+        start: impl FnOnce(Arc<dyn HostCallbacks>) -> Result<P, E>,
     ) -> Result<Self, E> {
         let recorder = Recorder::new(shape);
         let plugin = Box::leak(Box::new(start(Arc::new(recorder))?));

@@ -7,7 +7,7 @@ use std::path::Path;
 use libloading::os::unix::{Library as Loaded, RTLD_LOCAL, RTLD_NOW};
 
 use crate::Operation;
-use crate::ffi::abi::{ENTRY_SYMBOL, Growing, PluginTable};
+use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, SizedStruct};
 use crate::ffi::{TableError, table_of};
 
 /// A loaded library, which is never unloaded.

@@ -8,8 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::ffi::abi::{ABI, AbiSlice, HostApi};
-use crate::ffi::seam::{Lent, ToHost, ToPlugin};
 use crate::ffi::table::lent;
+use crate::ffi::transport::{BorrowedReply, HostCallbacks, PluginTransport};
 use crate::{Deadline, sync};
 
 /// The kind of host that calls a plugin.
@@ -103,7 +103,7 @@ struct Records {
 }
 
 pub(super) struct Reenter {
-    pub(super) plugin: &'static dyn ToPlugin,
+    pub(super) plugin: &'static dyn PluginTransport,
     pub(super) client: u64,
 }
 
@@ -232,13 +232,13 @@ impl Recorder {
     }
 }
 
-impl ToHost for &'static Recorder {
-    fn reply(&self, call: u64, status: u32, lent: Lent<'_>) {
+impl HostCallbacks for &'static Recorder {
+    fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
         let mut records = self.lock();
         records.replies += 1;
         let call = records.calls.entry(call).or_default();
         call.overlapped |= call.inside > 0;
-        let kept = if self.brief.load(Ordering::Relaxed) { Lent::default() } else { lent };
+        let kept = if self.brief.load(Ordering::Relaxed) { BorrowedReply::default() } else { lent };
         call.replies.push(Reply { status, head: kept.head.map(<[u8]>::to_vec), body: kept.body.map(<[u8]>::to_vec) });
         drop(records);
         self.changed.notify_all();
@@ -248,7 +248,7 @@ impl ToHost for &'static Recorder {
         }
     }
 
-    fn chunk(&self, id: u64, lent: Lent<'_>) {
+    fn chunk(&self, id: u64, lent: BorrowedReply<'_>) {
         let mut records = self.lock();
         let call = records.calls.entry(id).or_default();
         call.overlapped |= call.inside > 0;

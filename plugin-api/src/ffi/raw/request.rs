@@ -1,6 +1,6 @@
 //! The requests that a test passes to a slot.
 
-use crate::ffi::seam;
+use crate::ffi::transport;
 
 /// The content of a slice, or an invalid slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,8 +89,8 @@ impl Request {
     }
 
     /// Returns the request without its special memory.
-    pub(super) fn view(&self) -> seam::Request<'_> {
+    pub(super) fn view(&self) -> transport::Request<'_> {
         let Self { credit, timeout_ms, .. } = *self;
-        seam::Request { credit, timeout_ms, head: self.head.view(), body: self.body.view() }
+        transport::Request { credit, timeout_ms, head: self.head.view(), body: self.body.view() }
     }
 }

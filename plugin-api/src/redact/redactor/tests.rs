@@ -1,4 +1,4 @@
-//! Tests of each encoding. `plugins/http-support` and `tests/e2e` test them in every part of a server's response.
+//! Tests of each encoding. `plugins/support/http` and `tests/e2e` test them in every part of a server's response.
 
 use super::*;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::auth::azure::{Cloud, DATABRICKS, MANAGEMENT_TOKEN, headers};
-use crate::auth::{Exchange, Given, Token, jwt, program};
+use crate::auth::{Exchange, Given, Token, command, jwt};
 
 /// How many seconds a token is used of which `az` does not say when it ends; all but very old versions do.
 const SHORT: u64 = 300;
@@ -42,7 +42,7 @@ impl AzureCli {
             return Ok(None);
         }
         let path = given.environment.text("PATH").unwrap_or_default();
-        let Some(program) = program::find("az", &path, 0) else { return Ok(None) };
+        let Some(program) = command::find("az", &path, 0) else { return Ok(None) };
         Ok(Some(Self {
             program,
             cloud: Cloud::of(options)?,
@@ -80,7 +80,7 @@ impl AzureCli {
             arguments.extend(["--tenant", tenant_id]);
         }
         let arguments = arguments.into_iter().map(str::to_owned).collect();
-        let ran = program::run(&self.program, arguments, &exchange.policy).await?;
+        let ran = command::run(&self.program, arguments, &exchange.policy).await?;
         let stdout = ran.success("az account get-access-token")?;
         // What it says may be a token, so it is not repeated.
         serde_json::from_slice(&stdout)

@@ -10,10 +10,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 
-use crate::auth::{Exchange, Given, Token, program};
+use crate::auth::{Exchange, Given, Token, command};
 
 /// What is smaller is the older CLI, a script in Python that knows no such tokens.
-const SMALLEST: u64 = 1 << 20;
+const MIN_SIZE: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct DatabricksCli {
@@ -50,14 +50,14 @@ impl DatabricksCli {
         let path = given.environment.text("PATH").unwrap_or_default();
         let program = match &options.databricks_cli_path {
             Some(own) if own.components().count() > 1 => {
-                if !own.is_absolute() || !program::is_program(own, 0) {
+                if !own.is_absolute() || !command::is_program(own, 0) {
                     let message = format!("`{}` is no program: give the whole path of the CLI", own.display());
                     return Err(Error::invalid_parameter(message));
                 }
                 Some(own.clone())
             }
-            Some(name) => program::find(&name.to_string_lossy(), &path, SMALLEST),
-            None => program::find("databricks", &path, SMALLEST),
+            Some(name) => command::find(&name.to_string_lossy(), &path, MIN_SIZE),
+            None => command::find("databricks", &path, MIN_SIZE),
         };
         Ok(program.map(|program| Self {
             program,
@@ -70,7 +70,7 @@ impl DatabricksCli {
 
     pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
         let version = *self.version.get_or_try_init(|| self.ask_version(exchange)).await?;
-        let ran = program::run(&self.program, self.arguments(version), &exchange.policy).await?;
+        let ran = command::run(&self.program, self.arguments(version), &exchange.policy).await?;
         // What it says may be a token, so it is not repeated.
         let wrong = || Error::internal("`databricks auth token` did not answer with a token in JSON");
         let answer: Answer =
@@ -101,7 +101,7 @@ impl DatabricksCli {
 
     async fn ask_version(&self, exchange: &Exchange<'_>) -> Result<Version> {
         let arguments = ["version", "--output", "json"].map(str::to_owned).to_vec();
-        let ran = program::run(&self.program, arguments, &exchange.policy).await?;
+        let ran = command::run(&self.program, arguments, &exchange.policy).await?;
         let stdout = ran.success("databricks version")?;
         serde_json::from_slice(&stdout)
             .map_err(|_odd| Error::internal("`databricks version` did not answer with a version in JSON"))

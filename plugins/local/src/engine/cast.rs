@@ -127,11 +127,11 @@ macro_rules! integers {
         impl Narrow for $type {
             fn narrow(wide: Wide) -> Option<Self> {
                 /// Beyond it, no float is an integer of any type here; below it, the conversion is exact.
-                const MOST: f64 = 18_446_744_073_709_551_616.0;
+                const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
                 match wide {
                     Wide::Integer(value) => value.try_into().ok(),
                     #[expect(clippy::cast_possible_truncation, reason = "it is whole, and not beyond what has room")]
-                    Wide::Float(value) if value.trunc() == value && value.abs() <= MOST => (value as i128).try_into().ok(),
+                    Wide::Float(value) if value.trunc() == value && value.abs() <= TWO_POW_64 => (value as i128).try_into().ok(),
                     Wide::Float(_) => None,
                 }
             }

@@ -1,11 +1,11 @@
-//! What runs models: ONNX Runtime in this process, and in `python` MLflow's own scoring server beside it. ONNX Runtime
+//! What runs models: ONNX Runtime in this process, and in `python` MLflow's own scoring server hstack it. ONNX Runtime
 //! is given tensors and files, and knows nothing of deployments, requests or JSON.
 
+mod bind_inputs;
 mod cast;
+mod elf_check;
+mod exit_guard;
 mod external;
-mod feed;
-mod inside;
-mod intact;
 mod library;
 mod onnx;
 pub(crate) mod python;

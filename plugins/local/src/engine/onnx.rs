@@ -7,11 +7,11 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
-use super::feed::{Port, feed};
-use super::inside::Inside;
+use super::bind_inputs::{Port, bind_inputs};
+use super::exit_guard::RunGuard;
 use super::library::Places;
 use super::runtime::Runtime;
-use super::session::{Lease, Pool, Recipe};
+use super::session::{Lease, Pool, SessionConfig};
 use super::settings::Settings;
 use super::{external, values};
 use mlflow_deploy_scoring::{Inputs, Output};
@@ -30,7 +30,7 @@ impl Onnx {
     /// `INVALID_PARAMETER_VALUE` where the model or a setting is not right, `INVALID_STATE` where there is no ONNX Runtime.
     pub(crate) fn load(file: &Path, config: &Settings, flavor: Settings, places: &Places) -> Result<Self> {
         external::check(file)?;
-        let recipe = Recipe {
+        let recipe = SessionConfig {
             runtime: Runtime::get(places)?,
             file: file.to_owned(),
             providers_are_chosen: config.providers.is_some(),
@@ -81,9 +81,9 @@ impl Turn {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the inputs are not what the model takes, `BAD_REQUEST` where it fails on them.
     pub(crate) fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
-        let _inside = Inside::to_run(&self.options);
+        let _inside = RunGuard::to_run(&self.options);
         let mut fed = Vec::with_capacity(self.ports.len());
-        for (name, tensor) in feed(&self.ports, inputs)? {
+        for (name, tensor) in bind_inputs(&self.ports, inputs)? {
             fed.push((name, SessionInputValue::from(values::value(tensor)?)));
         }
         // The model is not at fault, for the first session was made of it.

@@ -9,8 +9,8 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, trust};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::inside::Inside;
-use super::intact;
+use super::elf_check;
+use super::exit_guard::RunGuard;
 use super::library::{Places, SYSTEM};
 use mlflow_deploy_plugin_api::file;
 
@@ -65,7 +65,7 @@ type Failure = Box<dyn StdError + Send + Sync>;
 /// Loads a file that only the user and root can change, and that is whole.
 fn load_trusted(file: &Path) -> Result<Runtime, Failure> {
     trust::check_code(file)?.iter().for_each(call::warn);
-    intact::check(file::open(file)?)?;
+    elf_check::check(file::open(file)?)?;
     load(file)
 }
 
@@ -76,7 +76,7 @@ fn load(file: &Path) -> Result<Runtime, Failure> {
         call::log(level, format!("ONNX Runtime: {message}"));
     };
     let builder = ort::init_from(file)?;
-    let _inside = Inside::to_change();
+    let _inside = RunGuard::to_change();
     let builder = builder.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(tell));
     let environment = builder.build().map_err(|error| error.to_string())?;
     environment.set_log_level(LogLevel::Warning);

@@ -1,4 +1,4 @@
-//! Sessions of one model, so that predictions of one deployment run beside each other.
+//! Sessions of one model, so that predictions of one deployment run hstack each other.
 //!
 //! `ort` lends a session to one run at a time: some providers of ONNX Runtime are not safe to run twice at once. So there
 //! are several sessions, made when all others are busy and up to the number of the settings; each has its own weights.
@@ -10,13 +10,13 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ort::session::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::inside::Inside;
+use super::exit_guard::RunGuard;
 use super::runtime::Runtime;
 use super::settings::Settings;
 
 /// The sessions that nobody uses just now, and what makes more.
 pub(crate) struct Pool {
-    recipe: Recipe,
+    recipe: SessionConfig,
     idle: Arc<Idle>,
     permits: Arc<Semaphore>,
 }
@@ -26,7 +26,7 @@ struct Idle(Mutex<Vec<Session>>);
 
 /// How a session is made.
 #[derive(Clone)]
-pub(crate) struct Recipe {
+pub(crate) struct SessionConfig {
     pub(crate) runtime: Runtime,
     /// The `.onnx` file.
     pub(crate) file: PathBuf,
@@ -38,18 +38,18 @@ pub(crate) struct Recipe {
 /// The right to run one prediction; the session goes back when it is dropped.
 pub(crate) struct Lease {
     session: Option<Session>,
-    recipe: Recipe,
+    recipe: SessionConfig,
     idle: Arc<Idle>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Recipe {
+impl SessionConfig {
     /// Makes a session. It reads the model's files, and may take its time.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` with what ONNX Runtime says of the model.
     pub(crate) fn session(&self) -> Result<Session> {
-        let _inside = Inside::to_change();
+        let _inside = RunGuard::to_change();
         let failed = |error: &ort::Error| not_loaded(&self.file, error);
         let builder = Session::builder(&self.runtime.environment).map_err(|error| failed(&error))?;
         let mut builder = self.settings.apply(builder, self.providers_are_chosen)?;
@@ -59,7 +59,7 @@ impl Recipe {
 
 impl Pool {
     /// A pool with its first session, which has shown that the model can be loaded.
-    pub(crate) fn new(recipe: Recipe, first: Session) -> Self {
+    pub(crate) fn new(recipe: SessionConfig, first: Session) -> Self {
         let permits = Arc::new(Semaphore::new(recipe.settings.concurrency()));
         Self { recipe, idle: Arc::new(Idle(Mutex::new(vec![first]))), permits }
     }
@@ -98,7 +98,7 @@ impl Idle {
 
 impl Drop for Idle {
     fn drop(&mut self) {
-        let _inside = Inside::to_change();
+        let _inside = RunGuard::to_change();
         self.sessions().clear();
     }
 }

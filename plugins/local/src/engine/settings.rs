@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// How many predictions of one deployment run at once, where nothing is said: as many as there are processors, and no
 /// more than this, for each has a session with the model's weights.
-const MOST_SESSIONS: usize = 4;
+const MAX_SESSIONS: usize = 4;
 
 /// Sessions and threads that a config may ask for: more than any machine has processors, and few enough to be made.
-const MOST: usize = 1024;
+const MAX_COUNT: usize = 1024;
 
 /// The settings; what is `None` is ONNX Runtime's to choose.
 ///
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) extra_session_config: Option<BTreeMap<String, Entry>>,
 }
 
-/// Whether branches of the graph run beside each other.
+/// Whether branches of the graph run hstack each other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ExecutionMode {
@@ -125,7 +125,7 @@ impl Settings {
 
     /// How many predictions may run at once.
     pub(crate) fn concurrency(&self) -> usize {
-        let processors = || available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_SESSIONS);
+        let processors = || available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_SESSIONS);
         self.sessions.map_or_else(processors, NonZeroUsize::get)
     }
 
@@ -140,8 +140,8 @@ impl Settings {
             ("intra_op_num_threads", self.intra_op_num_threads.map(usize::from)),
             ("inter_op_num_threads", self.inter_op_num_threads.map(usize::from)),
         ] {
-            if let Some(given) = given.filter(|given| *given > MOST) {
-                return Err(Error::invalid_parameter(format!("`{key}` is {given}: expected at most {MOST}")));
+            if let Some(given) = given.filter(|given| *given > MAX_COUNT) {
+                return Err(Error::invalid_parameter(format!("`{key}` is {given}: expected at most {MAX_COUNT}")));
             }
         }
         if self.providers.as_ref().is_some_and(Vec::is_empty) {

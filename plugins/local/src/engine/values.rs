@@ -40,7 +40,7 @@ pub(crate) fn value(tensor: Tensor) -> Result<DynValue> {
 }
 
 /// Values and lists that an output may have: a text of it has some gigabytes at most.
-const MOST_VALUES: i64 = 1 << 28;
+const MAX_VALUES: i64 = 1 << 28;
 
 /// A value as an output.
 ///
@@ -52,7 +52,7 @@ pub(crate) fn output(name: &str, value: &DynValue) -> Result<Output> {
         ValueType::Tensor { ty, shape, .. } => {
             // Rows without values are written too, and may be more than there is memory for.
             let values = shape.iter().try_fold(1, |values: i64, size| values.checked_mul((*size).max(1)));
-            if values.is_none_or(|values| values > MOST_VALUES) {
+            if values.is_none_or(|values| values > MAX_VALUES) {
                 let message =
                     format!("the model's output `{name}` has the shape {shape}: that is too large for an answer");
                 return Err(Error::new(ErrorCode::BAD_REQUEST, message));

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use super::limits::Limits;
-use crate::choice::{DeploymentConfig, EngineConfig};
 use crate::engine::Settings;
+use crate::engine_config::{DeploymentConfig, EngineConfig};
 
 /// Seconds, where neither the config nor `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT` says otherwise.
 const TIMEOUT: &str = "60";

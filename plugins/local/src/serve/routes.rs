@@ -20,7 +20,7 @@ use super::exchange::Exchange;
 use super::hosts::Hosts;
 use super::limits::{Limits, Room, in_time, read};
 use super::worker::Worker;
-use crate::deployed::Deployed;
+use crate::loaded_model::LoadedModel;
 
 /// The version of MLflow whose protocol is spoken. Its server answers it at `/version`.
 const MLFLOW: &str = "3.17.2";
@@ -40,7 +40,7 @@ pub(super) enum Served {
     /// In a process of its own.
     Apart(Arc<Worker>),
     /// Where the server runs, or in a Python that it has started.
-    Here(Arc<Deployed>),
+    Here(Arc<LoadedModel>),
 }
 
 /// Who sent a request.

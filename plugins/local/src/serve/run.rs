@@ -13,8 +13,8 @@ use super::hosts::Hosts;
 use super::routes::{Served, Server, router};
 use super::suggestion::curl;
 use super::worker::Worker;
-use crate::deployed::Deployed;
 use crate::deployments::{Deployments, Fetched};
+use crate::loaded_model::LoadedModel;
 use crate::model::Model;
 use crate::store::Folder;
 
@@ -51,7 +51,7 @@ pub(crate) async fn run(
                 );
             }
             let deployed = deployments.start(fetched, &deployment).await?.deployed;
-            (Served::Here(Arc::clone(&deployed)), Kept::Deployed(deployed))
+            (Served::Here(Arc::clone(&deployed)), Kept::LoadedModel(deployed))
         }
     };
     let (listener, ip, url) = address.listen()?;
@@ -67,14 +67,14 @@ pub(crate) async fn run(
 
 /// Who holds the copy of the model.
 enum Kept {
-    Deployed(Arc<Deployed>),
+    LoadedModel(Arc<LoadedModel>),
     Fetched(Folder),
 }
 
 impl Kept {
     fn remove(&self) {
         match self {
-            Self::Deployed(deployed) => deployed.folder().remove(),
+            Self::LoadedModel(deployed) => deployed.folder().remove(),
             Self::Fetched(folder) => folder.remove(),
         }
     }

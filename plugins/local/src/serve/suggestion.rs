@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 
 /// Bytes; a longer line is no help.
-const LONGEST: usize = 1000;
+const MAX_LEN: usize = 1000;
 
 /// The command line: with the model's input example, or with inputs of zeros where it has none, or with a file of the
 /// user's own where nothing short can be said.
@@ -13,7 +13,7 @@ pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signat
     let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
     // One line, whatever the file looks like.
     let example = example.and_then(|text| serde_json::from_str::<Value>(&text).ok()).or_else(zeros);
-    let body = example.map(|body| body.to_string()).filter(|body| body.len() <= LONGEST);
+    let body = example.map(|body| body.to_string()).filter(|body| body.len() <= MAX_LEN);
     let body = body.map_or_else(|| "@inputs.json".to_owned(), |body| quoted(&body));
     format!("curl {url}/invocations -H 'Content-Type: application/json' -d {body}")
 }
@@ -39,7 +39,7 @@ fn zeros(schema: &Schema) -> Option<Value> {
             for tensor in tensors {
                 let sizes: Vec<usize> = tensor.shape.iter().map(|size| size.unwrap_or(1)).collect();
                 let elements = sizes.iter().try_fold(1_usize, |elements, size| elements.checked_mul(*size))?;
-                if !(1..=LONGEST).contains(&elements) {
+                if !(1..=MAX_LEN).contains(&elements) {
                     return None;
                 }
                 let zeros = sizes.iter().rev().fold(zero(tensor.dtype), |inner, size| Value::from(vec![inner; *size]));

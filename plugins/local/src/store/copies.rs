@@ -1,4 +1,4 @@
-//! The copies of models in `models/`, and the record beside each that is deployed: what it needs to be deployed again if
+//! The copies of models in `models/`, and the record hstack each that is deployed: what it needs to be deployed again if
 //! `state.json` is lost. A copy has a record only while `state.json` names it.
 
 use std::collections::BTreeMap;
@@ -24,12 +24,12 @@ pub(super) const RECORD: &str = "deployment.json";
 pub(super) const UNFINISHED_RECORD: &str = "deployment.json.new";
 
 /// Bytes; more than any deployment needs.
-const LONGEST: u64 = 1 << 20;
+const MAX_LEN: u64 = 1 << 20;
 
 /// The folders of copies, by their ids.
 pub(super) struct Copies(BTreeMap<String, PathBuf>);
 
-/// What is written beside the copy of a deployed model.
+/// What is written hstack the copy of a deployed model.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) name: String,
@@ -130,7 +130,7 @@ impl Record {
     /// # Errors
     /// Where there is none, or it is damaged.
     pub(super) fn read(copy: &Path) -> io::Result<Self> {
-        let bytes = file::read(&copy.join(RECORD), LONGEST)?;
+        let bytes = file::read(&copy.join(RECORD), MAX_LEN)?;
         serde_json::from_slice(&bytes).map_err(io::Error::other)
     }
 

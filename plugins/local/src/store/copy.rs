@@ -16,7 +16,7 @@ use mlflow_deploy_plugin_api::file;
 const PIECE: u64 = 8 << 20;
 
 /// Files and folders; more than any model has, and few enough to be listed.
-const MOST_FILES: usize = 100_000;
+const MAX_FILES: usize = 100_000;
 
 /// Copies a model's folder to a path where nothing is yet. It blocks, and stops when `is_given_up`.
 ///
@@ -135,8 +135,8 @@ impl Listing {
             return Err(wrong("is a link that leads out of its folder; put the file there in its place"));
         }
         let found = fs::metadata(&source).map_err(|error| unreadable(&source, &error))?;
-        if self.files.len() + self.folders.len() >= MOST_FILES {
-            return Err(wrong(&format!("is one of more than {MOST_FILES} files, which no model has")));
+        if self.files.len() + self.folders.len() >= MAX_FILES {
+            return Err(wrong(&format!("is one of more than {MAX_FILES} files, which no model has")));
         }
         if found.is_file() {
             self.bytes = self.bytes.saturating_add(found.len());

@@ -21,7 +21,7 @@ use super::wait::{LOCK_WAIT, Wait, attempt};
 const STATE: &str = "state.json";
 
 /// Bytes; more than any number of deployments needs.
-const LONGEST: u64 = 64 << 20;
+const MAX_LEN: u64 = 64 << 20;
 
 /// How what is deployed is made anew from the copies.
 pub(super) const REBUILD: &str = "mlflow-deploy invoke rebuild -t local";
@@ -82,7 +82,7 @@ impl StateDirectory {
         }
         let file = file::open(&path).map_err(|error| failed(&error))?;
         let stamp = Stamp::of(&file.metadata().map_err(|error| failed(&error))?);
-        let bytes = file::read_up_to(file, LONGEST).map_err(|error| failed(&error))?;
+        let bytes = file::read_up_to(file, MAX_LEN).map_err(|error| failed(&error))?;
         let state = Arc::new(State::parse(&bytes, &path.display().to_string())?);
         *last = stamp.is_settled().then(|| (stamp, Arc::clone(&state)));
         Ok(state)

@@ -5,7 +5,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use crate::shown::shown;
 
 /// Characters; more than anybody reads.
-const LONGEST: usize = 128;
+const MAX_LEN: usize = 128;
 
 /// Refuses what is no name. `what` has the article: `a deployment` or `an endpoint`.
 ///
@@ -15,11 +15,11 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     // Of ASCII alone: elsewhere two names can look the same, and one can be written in two ways.
     let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let fits = name.chars().all(|each| each.is_ascii_alphanumeric() || "-_.".contains(each));
-    if starts && fits && name.len() <= LONGEST {
+    if starts && fits && name.len() <= MAX_LEN {
         return Ok(());
     }
     Err(Error::invalid_parameter(format!(
-        "`{}` is no name for {what}: expected the letters a to z and A to Z, digits, `-`, `_` and `.`, at most {LONGEST}, \
+        "`{}` is no name for {what}: expected the letters a to z and A to Z, digits, `-`, `_` and `.`, at most {MAX_LEN}, \
          and a letter or a digit first",
         shown(name)
     )))

@@ -115,7 +115,7 @@ fn unknown(id: &str, model: &Path, flavor: String) -> Record {
         model_uri: model.display().to_string(),
         model_version: None,
         flavor,
-        config: crate::choice::DeploymentConfig::default(),
+        config: crate::engine_config::DeploymentConfig::default(),
         python: None,
         creation_timestamp: now(),
         last_updated_timestamp: now(),

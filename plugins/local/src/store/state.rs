@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::REBUILD;
 use super::folder::is_id;
-use crate::choice::DeploymentConfig;
+use crate::engine_config::DeploymentConfig;
 use crate::shown::shown;
 
 /// The form of the file. One that is newer is not understood, and not touched.

@@ -46,7 +46,7 @@ impl Wait {
         path: &Path,
         attempt: impl Fn() -> Result<Option<T>> + Clone + Send + 'static,
     ) -> Result<T> {
-        const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+        const MAX_PAUSE: Duration = Duration::from_millis(50);
         let begun = Instant::now();
         let (mut pause, mut is_told) = (Duration::from_millis(1), false);
         loop {
@@ -76,7 +76,7 @@ impl Wait {
                 ));
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 }

@@ -8,9 +8,9 @@ use mlflow_deploy_plugin_api::ffi::abi::{ABI, ENTRY_SYMBOL};
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, TableFacts};
 use serde_json::Value;
 
-use crate::bench::{Bench, request};
 use crate::case::{Case, FILTERED, LIBRARY, PROCESS, Stage};
-use crate::mark::{Mark, ensure};
+use crate::harness::{Harness, request};
+use crate::marker::{Marker, ensure};
 use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
@@ -101,20 +101,20 @@ pub(super) const CASES: &[Case] = &[
     Case::new("abi-fork", "abi.fork", "After `fork`, a call gets a reply at once.", fork).in_process_only(PROCESS),
 ];
 
-fn facts(harness: &Bench) -> Result<TableFacts, Mark> {
-    harness.library()?.table_facts().ok_or_else(|| Mark::skip("the library returns no table"))
+fn facts(harness: &Harness) -> Result<TableFacts, Marker> {
+    harness.library()?.table_facts().ok_or_else(|| Marker::skip("the library returns no table"))
 }
 
-fn entry(harness: &Bench) -> Result<(), Mark> {
+fn entry(harness: &Harness) -> Result<(), Marker> {
     let name = ENTRY_SYMBOL.to_string_lossy();
     ensure!(harness.library()?.exports(ENTRY_SYMBOL), "the library does not export `{name}`");
     Ok(())
 }
 
-fn table(harness: &Bench) -> Result<(), Mark> {
+fn table(harness: &Harness) -> Result<(), Marker> {
     let library = harness.library()?;
     if !library.exports(ENTRY_SYMBOL) {
-        return Err(Mark::skip("the library does not export `mlflow_deploy_plugin_v1`"));
+        return Err(Marker::skip("the library does not export `mlflow_deploy_plugin_v1`"));
     }
     harness.log("calls `mlflow_deploy_plugin_v1`");
     ensure!(library.table_facts().is_some(), "`mlflow_deploy_plugin_v1` returned NULL");
@@ -124,7 +124,7 @@ fn table(harness: &Bench) -> Result<(), Mark> {
 /// The size of the smallest table of any version, and a limit beyond any version.
 const SIZES: std::ops::RangeInclusive<u32> = 48..=64 * 1024;
 
-fn size(harness: &Bench) -> Result<(), Mark> {
+fn size(harness: &Harness) -> Result<(), Marker> {
     let size = facts(harness)?.size;
     ensure!(SIZES.contains(&size), "`size` is {size}: expected {} to {} bytes", SIZES.start(), SIZES.end());
     let pointer = size_of::<usize>();
@@ -132,19 +132,19 @@ fn size(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn version(harness: &Bench) -> Result<(), Mark> {
+fn version(harness: &Harness) -> Result<(), Marker> {
     let facts = facts(harness)?;
     if !SIZES.contains(&facts.size) {
-        return Err(Mark::skip("the table is too small to have an `abi`"));
+        return Err(Marker::skip("the table is too small to have an `abi`"));
     }
     ensure!(facts.abi == ABI, "`abi` is {}: expected {ABI}", facts.abi);
     Ok(())
 }
 
-fn functions(harness: &Bench) -> Result<(), Mark> {
+fn functions(harness: &Harness) -> Result<(), Marker> {
     let facts = facts(harness)?;
     if !SIZES.contains(&facts.size) {
-        return Err(Mark::skip("the table is too small to have an `abi`"));
+        return Err(Marker::skip("the table is too small to have an `abi`"));
     }
     let streams = ["predict_stream", "run_local"].iter().any(|slot| facts.functions.contains(slot));
     let required = ["init", "open", "close", "cancel"].into_iter().chain(streams.then_some("credit"));
@@ -153,36 +153,36 @@ fn functions(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn layout(harness: &Bench) -> Result<(), Mark> {
+fn layout(harness: &Harness) -> Result<(), Marker> {
     match harness.library()?.table() {
-        Err(TableError::Layout(difference)) => Err(Mark::fail(difference)),
+        Err(TableError::Layout(difference)) => Err(Marker::fail(difference)),
         _ => Ok(()),
     }
 }
 
-fn same_table(harness: &Bench) -> Result<(), Mark> {
+fn same_table(harness: &Harness) -> Result<(), Marker> {
     let library = harness.library()?;
     let address = |library: Library| library.table_facts().map(|facts| facts.address);
     let first = address(library);
     let elsewhere =
-        thread::spawn(move || address(library)).join().map_err(|_panicked| Mark::fault("a thread panicked"))?;
+        thread::spawn(move || address(library)).join().map_err(|_panicked| Marker::fault("a thread panicked"))?;
     ensure!(first == elsewhere, "the table has another address on another thread");
     ensure!(first == address(library), "the table has another address on a second call");
     Ok(())
 }
 
-fn init(harness: &Bench) -> Result<(), Mark> {
+fn init(harness: &Harness) -> Result<(), Marker> {
     harness.instance().map(drop)
 }
 
-fn init_null(harness: &Bench) -> Result<(), Mark> {
+fn init_null(harness: &Harness) -> Result<(), Marker> {
     let table = harness.table()?;
     harness.log("calls `init` with NULL");
     ensure!(!untrusted::start_without_host(table), "`init` returned an instance without a host to reply to");
     Ok(())
 }
 
-fn two(harness: &Bench) -> Result<(), Mark> {
+fn two(harness: &Harness) -> Result<(), Marker> {
     let (one, other) = (harness.instance()?, harness.instance()?);
     ensure!(one.handle() != other.handle(), "`init` returned the same instance twice");
     let target = harness.target()?;
@@ -195,7 +195,7 @@ fn two(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn context(harness: &Bench) -> Result<(), Mark> {
+fn context(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     let call = driver.fresh_id();
@@ -206,15 +206,15 @@ fn context(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn older(harness: &Bench) -> Result<(), Mark> {
+fn older(harness: &Harness) -> Result<(), Marker> {
     works_for(harness, HostShape::Older)
 }
 
-fn newer(harness: &Bench) -> Result<(), Mark> {
+fn newer(harness: &Harness) -> Result<(), Marker> {
     works_for(harness, HostShape::Newer)
 }
 
-fn works_for(harness: &Bench, shape: HostShape) -> Result<(), Mark> {
+fn works_for(harness: &Harness, shape: HostShape) -> Result<(), Marker> {
     let driver = harness.instance_for(shape)?;
     let target = harness.target()?;
     let client = driver.fresh_id();
@@ -225,7 +225,7 @@ fn works_for(harness: &Bench, shape: HostShape) -> Result<(), Mark> {
     Ok(())
 }
 
-fn newer_request(harness: &Bench) -> Result<(), Mark> {
+fn newer_request(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     let plain = harness.call(&driver, slot, client, &request)?;
@@ -238,7 +238,7 @@ fn newer_request(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn large_ids(harness: &Bench) -> Result<(), Mark> {
+fn large_ids(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
@@ -254,7 +254,7 @@ fn large_ids(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn unknown_ids(harness: &Bench) -> Result<(), Mark> {
+fn unknown_ids(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     harness.log("calls `cancel`, `credit` and `close` with unknown ids");
@@ -272,7 +272,7 @@ fn unknown_ids(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn no_client(harness: &Bench) -> Result<(), Mark> {
+fn no_client(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     harness.call(&driver, slot, driver.fresh_id(), &request)?.expect_no_panic()?;
@@ -280,7 +280,7 @@ fn no_client(harness: &Bench) -> Result<(), Mark> {
     harness.call(&driver, slot, client, &request)?.expect_no_panic()
 }
 
-fn reentrant(harness: &Bench) -> Result<(), Mark> {
+fn reentrant(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance_for(HostShape::Reentrant)?;
     let target = harness.target()?;
     let (client, other) = (driver.fresh_id(), driver.fresh_id());
@@ -294,10 +294,10 @@ fn reentrant(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn shutdown(harness: &Bench) -> Result<(), Mark> {
+fn shutdown(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     if !driver.has(Slot::Shutdown) {
-        return Err(Mark::skip("the plugin has no `shutdown`"));
+        return Err(Marker::skip("the plugin has no `shutdown`"));
     }
     let answer = harness.call(&driver, Slot::Shutdown, 0, &request(&Value::Null, ""))?;
     answer.expect_ok()?;
@@ -305,10 +305,10 @@ fn shutdown(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn order(harness: &Bench) -> Result<(), Mark> {
+fn order(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     if !driver.has(Slot::Shutdown) {
-        return Err(Mark::skip("the plugin has no `shutdown`"));
+        return Err(Marker::skip("the plugin has no `shutdown`"));
     }
     let (slot, waits) = harness.pending(&driver)?;
     let call = driver.fresh_id();
@@ -318,7 +318,7 @@ fn order(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn events(harness: &Bench) -> Result<(), Mark> {
+fn events(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver) {
         harness.call(&driver, Slot::Operation(operation), client, &harness.sample(operation))?;
@@ -337,7 +337,7 @@ fn events(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn fork(harness: &Bench) -> Result<(), Mark> {
+fn fork(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     harness.call(&driver, slot, client, &request)?;
@@ -350,7 +350,7 @@ fn fork(harness: &Bench) -> Result<(), Mark> {
     });
     match answered {
         Some(true) => Ok(()),
-        Some(false) => Err(Mark::fail("a call in the forked process got no reply, or killed the process")),
-        None => Err(Mark::fail("a call in the forked process did not return")),
+        Some(false) => Err(Marker::fail("a call in the forked process got no reply, or killed the process")),
+        None => Err(Marker::fail("a call in the forked process did not return")),
     }
 }

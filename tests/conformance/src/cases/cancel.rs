@@ -3,9 +3,9 @@
 use mlflow_deploy_plugin_api::ffi::Slot;
 
 use super::operations::each_has_one_reply;
-use crate::bench::Bench;
 use crate::case::{Case, FILTERED};
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("cancel-one-reply", "cancel.one-reply", "A cancelled call gets exactly one reply.", one_reply),
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
 /// A deadline that is never reached, in milliseconds.
 const HOUR: u64 = 3_600_000;
 
-fn one_reply(harness: &Bench) -> Result<(), Mark> {
+fn one_reply(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let mut calls = Vec::new();
     if let Ok((slot, request)) = harness.pending(&driver) {
@@ -52,7 +52,7 @@ fn one_reply(harness: &Bench) -> Result<(), Mark> {
     each_has_one_reply(&driver)
 }
 
-fn early(harness: &Bench) -> Result<(), Mark> {
+fn early(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.pending(&driver)?;
     let call = driver.fresh_id();
@@ -62,7 +62,7 @@ fn early(harness: &Bench) -> Result<(), Mark> {
     harness.answer(&driver, slot, call).map(drop)
 }
 
-fn late(harness: &Bench) -> Result<(), Mark> {
+fn late(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     let call = driver.fresh_id();
@@ -77,7 +77,7 @@ fn late(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn code(harness: &Bench) -> Result<(), Mark> {
+fn code(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.pending(&driver)?;
     let call = driver.fresh_id();
@@ -88,7 +88,7 @@ fn code(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn open(harness: &Bench) -> Result<(), Mark> {
+fn open(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     for _attempt in 0..16 {
@@ -106,7 +106,7 @@ fn open(harness: &Bench) -> Result<(), Mark> {
     each_has_one_reply(&driver)
 }
 
-fn deadline(harness: &Bench) -> Result<(), Mark> {
+fn deadline(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.pending(&driver)?;
     harness.call(&driver, slot, client, &request.with_timeout_ms(100)).map(drop)

@@ -6,9 +6,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Operation};
 use serde_json::json;
 
 use super::operations::each_has_one_reply;
-use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, FILTERED, Process, Stage};
-use crate::mark::{Mark, ensure};
+use crate::harness::{Answer, Harness, request};
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("errors-status", "errors.status", "A reply's status is 0 or 1.", status),
@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Makes calls of all kinds that should fail, and returns the errors.
-fn failures(harness: &Bench, driver: &Driver, client: u64) -> Result<Vec<Answer>, Mark> {
+fn failures(harness: &Harness, driver: &Driver, client: u64) -> Result<Vec<Answer>, Marker> {
     let mut answers = Vec::new();
     for operation in driver.operations() {
         let slot = Slot::Operation(operation);
@@ -49,29 +49,31 @@ fn failures(harness: &Bench, driver: &Driver, client: u64) -> Result<Vec<Answer>
     }
     answers.push(harness.call(driver, Slot::Open, driver.fresh_id(), &Request::new("[1]", ""))?);
     answers.retain(|answer| !answer.is_ok());
-    if answers.is_empty() { Err(Mark::skip("no call failed")) } else { Ok(answers) }
+    if answers.is_empty() { Err(Marker::skip("no call failed")) } else { Ok(answers) }
 }
 
-fn each_failure(harness: &Bench, look: impl Fn(&Answer) -> Result<(), Mark>) -> Result<(), Mark> {
+fn each_failure(harness: &Harness, look: impl Fn(&Answer) -> Result<(), Marker>) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     failures(harness, &driver, client)?.iter().try_for_each(look)
 }
 
-fn status(harness: &Bench) -> Result<(), Mark> {
+fn status(harness: &Harness) -> Result<(), Marker> {
     each_failure(harness, |answer| {
         ensure!(answer.reply.status == 1, "{}", answer.describe());
         Ok(())
     })
 }
 
-fn shape(harness: &Bench) -> Result<(), Mark> {
+fn shape(harness: &Harness) -> Result<(), Marker> {
     each_failure(harness, |answer| match serde_json::from_slice::<Error>(answer.body()) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Mark::fail(format!("{}; the body is not the JSON of an error: {error}", answer.describe()))),
+        Err(error) => {
+            Err(Marker::fail(format!("{}; the body is not the JSON of an error: {error}", answer.describe())))
+        }
     })
 }
 
-fn code(harness: &Bench) -> Result<(), Mark> {
+fn code(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let mut foreign = Vec::new();
     for answer in failures(harness, &driver, client)? {
@@ -83,10 +85,10 @@ fn code(harness: &Bench) -> Result<(), Mark> {
             foreign.push(code);
         }
     }
-    if foreign.is_empty() { Ok(()) } else { Err(Mark::warn(format!("codes that are not MLflow's: {foreign:?}"))) }
+    if foreign.is_empty() { Ok(()) } else { Err(Marker::warn(format!("codes that are not MLflow's: {foreign:?}"))) }
 }
 
-fn message(harness: &Bench) -> Result<(), Mark> {
+fn message(harness: &Harness) -> Result<(), Marker> {
     each_failure(harness, |answer| {
         let Some(error) = answer.json() else { return Ok(()) };
         let has_message = error["message"].as_str().is_some_and(|message| !message.trim().is_empty());
@@ -95,14 +97,14 @@ fn message(harness: &Bench) -> Result<(), Mark> {
     })
 }
 
-fn one_reply(harness: &Bench) -> Result<(), Mark> {
+fn one_reply(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     failures(harness, &driver, client)?;
     harness.drain(&driver, client)?;
     each_has_one_reply(&driver)
 }
 
-fn lives(harness: &Bench) -> Result<(), Mark> {
+fn lives(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     let before = harness.call(&driver, slot, client, &request)?;
@@ -117,12 +119,12 @@ fn lives(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn failed(harness: &Bench) -> Result<(), Mark> {
+fn failed(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let client = driver.fresh_id();
     let answer = harness.call(&driver, Slot::Open, client, &Request::new("[1]", ""))?;
     if answer.is_ok() {
-        return Err(Mark::skip("`open` with invalid arguments did not fail"));
+        return Err(Marker::skip("`open` with invalid arguments did not fail"));
     }
     harness.log("closes the client whose `open` failed");
     driver.close(client);
@@ -130,10 +132,10 @@ fn failed(harness: &Bench) -> Result<(), Mark> {
     harness.call(&driver, Slot::Open, driver.fresh_id(), &harness.open_request(&target)).map(drop)
 }
 
-fn secrets(harness: &Bench) -> Result<(), Mark> {
+fn secrets(harness: &Harness) -> Result<(), Marker> {
     let secrets = harness.secrets()?.values;
     if secrets.is_empty() {
-        return Err(Mark::skip("the manifest declares no secrets"));
+        return Err(Marker::skip("the manifest declares no secrets"));
     }
     let driver = harness.instance()?;
     let target = harness.target()?;
@@ -144,7 +146,7 @@ fn secrets(harness: &Bench) -> Result<(), Mark> {
     harness.call(&driver, Slot::Open, driver.fresh_id(), &request(&unknown, ""))?;
     failures(harness, &driver, client)
         .map(drop)
-        .or_else(|marker| if let Mark::Skip(_) = marker { Ok(()) } else { Err(marker) })?;
+        .or_else(|marker| if let Marker::Skip(_) = marker { Ok(()) } else { Err(marker) })?;
     for operation in harness.safe_operations(&driver) {
         harness.call(&driver, Slot::Operation(operation), client, &harness.sample(operation))?;
     }
@@ -158,7 +160,7 @@ fn secrets(harness: &Bench) -> Result<(), Mark> {
     reveals_none(&secrets, &super::process::printed_text()?)
 }
 
-fn reveals_none(secrets: &[String], output: &str) -> Result<(), Mark> {
+fn reveals_none(secrets: &[String], output: &str) -> Result<(), Marker> {
     let leaked = secrets.iter().find(|secret| output.contains(secret.as_str()));
     // The failure does not repeat the secret.
     ensure!(
@@ -169,9 +171,9 @@ fn reveals_none(secrets: &[String], output: &str) -> Result<(), Mark> {
     Ok(())
 }
 
-fn panic(harness: &Bench) -> Result<(), Mark> {
+fn panic(harness: &Harness) -> Result<(), Marker> {
     let Some(sample) = &harness.config().panic else {
-        return Err(Mark::skip("the config has no `panic`"));
+        return Err(Marker::skip("the config has no `panic`"));
     };
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::Predict);

@@ -5,9 +5,9 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 use serde_json::{Map, Value, json};
 
 use super::operations::each_has_one_reply;
-use crate::bench::{Bench, request};
 use crate::case::Case;
-use crate::mark::{Mark, ensure};
+use crate::harness::{Harness, request};
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("fuzz-heads", "fuzz.heads", "Any head gets a reply, without a panic.", heads),
@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("fuzz-orders", "fuzz.orders", "Calls in any order get exactly one reply each.", orders),
 ];
 
-fn heads(harness: &Bench) -> Result<(), Mark> {
+fn heads(harness: &Harness) -> Result<(), Marker> {
     call_with_random(harness, |random, head, body| {
         let value = Value::from(change(random, head));
         let mut text = value.to_string().into_bytes();
@@ -26,7 +26,7 @@ fn heads(harness: &Bench) -> Result<(), Mark> {
     })
 }
 
-fn bodies(harness: &Bench) -> Result<(), Mark> {
+fn bodies(harness: &Harness) -> Result<(), Marker> {
     call_with_random(harness, |random, head, mut body| {
         match random.u8(..3) {
             0 => body = (0..random.u8(..)).map(|_| random.u8(..)).collect(),
@@ -38,9 +38,9 @@ fn bodies(harness: &Bench) -> Result<(), Mark> {
 }
 
 fn call_with_random(
-    harness: &Bench,
+    harness: &Harness,
     mut make: impl FnMut(&mut fastrand::Rng, Map<String, Value>, Vec<u8>) -> Request,
-) -> Result<(), Mark> {
+) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let operations = harness.safe_operations(&driver);
     let mut random = harness.random();
@@ -92,14 +92,14 @@ fn corrupt(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
 
 /// The state of a random sequence of calls.
 struct Sequence<'a> {
-    harness: &'a Bench,
+    harness: &'a Harness,
     driver: Driver,
     open: Request,
     clients: Vec<u64>,
     calls: Vec<u64>,
 }
 
-fn orders(harness: &Bench) -> Result<(), Mark> {
+fn orders(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let mut sequence =
@@ -122,7 +122,7 @@ fn orders(harness: &Bench) -> Result<(), Mark> {
 }
 
 impl Sequence<'_> {
-    fn step(&mut self, random: &mut fastrand::Rng) -> Result<(), Mark> {
+    fn step(&mut self, random: &mut fastrand::Rng) -> Result<(), Marker> {
         let (call, driver) = (self.driver.fresh_id(), self.driver);
         let client = random.choice(&self.clients).copied();
         match (random.u8(..10), client) {

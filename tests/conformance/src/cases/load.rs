@@ -9,9 +9,9 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library};
 use tempfile::TempDir;
 
 use super::process;
-use crate::bench::Bench;
 use crate::case::{Case, LIBRARY, PROCESS, Process, Stage};
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
@@ -33,9 +33,14 @@ pub(super) const CASES: &[Case] = &[
     Case::new("load-threads", "load.idle", "Loading and `init` start no thread.", starts_no_thread)
         .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-files", "load.files", "Loading and `init` leave no file or socket open, and write nothing.", files)
-        .in_process_only(PROCESS)
-        .needs(Stage::Instance),
+    Case::new(
+        "load-files",
+        "load.files",
+        "Loading and `init` exit_now no file or socket open, and write nothing.",
+        files,
+    )
+    .in_process_only(PROCESS)
+    .needs(Stage::Instance),
     Case::new("load-fast", "load.fast", "Loading and `init` take less than 50 ms.", fast)
         .in_process_only(PROCESS)
         .needs(Stage::Instance),
@@ -52,49 +57,49 @@ pub(super) const CASES: &[Case] = &[
     .needs(Stage::Instance),
 ];
 
-fn opens(harness: &Bench) -> Result<(), Mark> {
+fn opens(harness: &Harness) -> Result<(), Marker> {
     harness.library().map(drop)
 }
 
-fn twice(harness: &Bench) -> Result<(), Mark> {
+fn twice(harness: &Harness) -> Result<(), Marker> {
     let first = harness.library()?;
     let second = harness.library()?;
     let address = |library: Library| library.table_facts().map(|facts| facts.address);
     ensure!(address(first) == address(second), "the table has another address after loading it again");
     for library in [first, second] {
-        let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
+        let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
         harness.log("calls `init`");
         ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL after loading it again");
     }
     Ok(())
 }
 
-fn elsewhere(harness: &Bench) -> Result<(), Mark> {
+fn elsewhere(harness: &Harness) -> Result<(), Marker> {
     let (_folder, copy) = copy(harness, "elsewhere-")?;
     harness.log("loads a copy from another folder");
     harness.instance_of(&copy, HostShape::Current).map(drop)
 }
 
 /// Copies the plugin to a new folder.
-fn copy(harness: &Bench, folder: &str) -> Result<(TempDir, PathBuf), Mark> {
-    let folder = TempDir::with_prefix(folder).map_err(Mark::fault)?;
+fn copy(harness: &Harness, folder: &str) -> Result<(TempDir, PathBuf), Marker> {
+    let folder = TempDir::with_prefix(folder).map_err(Marker::fault)?;
     let copy = folder.path().join(harness.plugin().file_name().unwrap_or_default());
-    fs::copy(harness.plugin(), &copy).map_err(Mark::fault)?;
+    fs::copy(harness.plugin(), &copy).map_err(Marker::fault)?;
     Ok((folder, copy))
 }
 
-fn starts(harness: &Bench) -> Result<(), Mark> {
+fn starts(harness: &Harness) -> Result<(), Marker> {
     harness.instance().map(drop)
 }
 
 /// Loads and starts the plugin without logging, which would write to the connection.
-fn start_unlogged(harness: &Bench) -> Result<Driver, Mark> {
-    let library = untrusted::open(harness.plugin()).map_err(Mark::fail)?;
-    let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
-    untrusted::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))
+fn start_unlogged(harness: &Harness) -> Result<Driver, Marker> {
+    let library = untrusted::open(harness.plugin()).map_err(Marker::fail)?;
+    let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
+    untrusted::start(table, HostShape::Current).ok_or_else(|| Marker::fail("`init` returned NULL"))
 }
 
-fn quiet(harness: &Bench) -> Result<(), Mark> {
+fn quiet(harness: &Harness) -> Result<(), Marker> {
     let before = process::printed()?;
     start_unlogged(harness)?;
     let printed = process::printed()? - before;
@@ -102,7 +107,7 @@ fn quiet(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn starts_no_thread(harness: &Bench) -> Result<(), Mark> {
+fn starts_no_thread(harness: &Harness) -> Result<(), Marker> {
     let before = process::threads()?;
     start_unlogged(harness)?;
     let after = process::threads()?;
@@ -115,7 +120,7 @@ fn starts_no_thread(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn files(harness: &Bench) -> Result<(), Mark> {
+fn files(harness: &Harness) -> Result<(), Marker> {
     let (files, written, printed) = (process::files()?, process::written()?, process::printed()?);
     start_unlogged(harness)?;
     let written = process::written()? - written;
@@ -128,14 +133,14 @@ fn files(harness: &Bench) -> Result<(), Mark> {
 }
 
 /// Passes if any of several fresh copies is fast enough: the machine may be slow at times.
-fn fast(harness: &Bench) -> Result<(), Mark> {
+fn fast(harness: &Harness) -> Result<(), Marker> {
     const LIMIT: Duration = Duration::from_millis(50);
     let mut best = Duration::MAX;
     for attempt in 0..8 {
         let (_folder, copy) = copy(harness, "copy-")?;
         let begun = Instant::now();
-        let library = untrusted::open(&copy).map_err(Mark::fail)?;
-        let table = library.table().map_err(|error| Mark::fail(error.to_string()))?;
+        let library = untrusted::open(&copy).map_err(Marker::fail)?;
+        let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
         ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
         best = best.min(begun.elapsed());
         if best < LIMIT {
@@ -143,11 +148,11 @@ fn fast(harness: &Bench) -> Result<(), Mark> {
         }
         harness.log(format!("attempt {attempt}: {} ms", begun.elapsed().as_millis()));
     }
-    Err(Mark::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
+    Err(Marker::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
 }
 
 /// Opens a client and makes a call, as far as the plugin supports it.
-fn exercise(harness: &Bench) -> Result<(), Mark> {
+fn exercise(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target().unwrap_or_default();
     let client = driver.fresh_id();
@@ -158,7 +163,7 @@ fn exercise(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn signals(harness: &Bench) -> Result<(), Mark> {
+fn signals(harness: &Harness) -> Result<(), Marker> {
     let before = process::signals()?;
     exercise(harness)?;
     let after = process::signals()?;
@@ -166,10 +171,10 @@ fn signals(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn state(harness: &Bench) -> Result<(), Mark> {
-    let state = || -> Result<_, Mark> {
+fn state(harness: &Harness) -> Result<(), Marker> {
+    let state = || -> Result<_, Marker> {
         let variables: Vec<_> = std::env::vars_os().collect();
-        Ok((variables, std::env::current_dir().map_err(Mark::fault)?, process::umask()?))
+        Ok((variables, std::env::current_dir().map_err(Marker::fault)?, process::umask()?))
     };
     let (variables, folder, mask) = state()?;
     exercise(harness)?;

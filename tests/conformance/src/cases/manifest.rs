@@ -7,9 +7,9 @@ use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{self, Panic, ReadError, TARGET};
 use serde_json::{Map, Value};
 
-use crate::bench::Bench;
 use crate::case::{Case, LIBRARY, Stage};
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("manifest-present", "manifest.section", "The file has a manifest in its section.", present)
@@ -48,52 +48,52 @@ pub(super) const CASES: &[Case] = &[
         .needs(Stage::Table),
 ];
 
-fn present(harness: &Bench) -> Result<(), Mark> {
+fn present(harness: &Harness) -> Result<(), Marker> {
     match manifest::read(harness.plugin()) {
         Ok(_) | Err(ReadError::Invalid(_)) => Ok(()),
-        Err(ReadError::NoManifest) => Err(Mark::fail("the shared library has no section `.mlflow_deploy`")),
-        Err(ReadError::NotALibrary(why)) => Err(Mark::fail(format!("the file is not a shared library: {why}"))),
+        Err(ReadError::NoManifest) => Err(Marker::fail("the shared library has no section `.mlflow_deploy`")),
+        Err(ReadError::NotALibrary(why)) => Err(Marker::fail(format!("the file is not a shared library: {why}"))),
         Err(ReadError::WrongMachine { found, expected }) => {
-            Err(Mark::fail(format!("the library is built for {found}: expected {expected}")))
+            Err(Marker::fail(format!("the library is built for {found}: expected {expected}")))
         }
-        Err(other) => Err(Mark::fail(format!("failed to read the manifest: {other:?}"))),
+        Err(other) => Err(Marker::fail(format!("failed to read the manifest: {other:?}"))),
     }
 }
 
-fn valid(harness: &Bench) -> Result<(), Mark> {
+fn valid(harness: &Harness) -> Result<(), Marker> {
     match manifest::read(harness.plugin()) {
         Ok(_) => Ok(()),
-        Err(ReadError::Invalid(why)) => Err(Mark::fail(why)),
-        Err(_) => Err(Mark::skip("the manifest cannot be read")),
+        Err(ReadError::Invalid(why)) => Err(Marker::fail(why)),
+        Err(_) => Err(Marker::skip("the manifest cannot be read")),
     }
 }
 
-fn machine(harness: &Bench) -> Result<(), Mark> {
+fn machine(harness: &Harness) -> Result<(), Marker> {
     let target = harness.manifest()?.target;
     ensure!(target == TARGET, "`target` is `{target}`: expected `{TARGET}`, like this harness");
     Ok(())
 }
 
-fn abi(harness: &Bench) -> Result<(), Mark> {
+fn abi(harness: &Harness) -> Result<(), Marker> {
     let abi = harness.manifest()?.abi;
     ensure!(abi == ABI, "`abi` is {abi}: expected {ABI}");
     Ok(())
 }
 
-fn panic(harness: &Bench) -> Result<(), Mark> {
+fn panic(harness: &Harness) -> Result<(), Marker> {
     let aborts = harness.manifest()?.panic == Panic::Abort;
     ensure!(!aborts, "the plugin is built with `panic = \"abort\"`: a panic would abort the host");
     Ok(())
 }
 
-fn schema(harness: &Bench) -> Result<(), Mark> {
+fn schema(harness: &Harness) -> Result<(), Marker> {
     let manifest = harness.manifest()?;
     check_schema("options", &Value::Object(manifest.options))?;
     manifest.config.iter().try_for_each(|(operation, schema)| check_schema(&format!("config.{operation}"), schema))
 }
 
 /// Checks the parts of a schema that hosts read: types and nested schemas.
-fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
+fn check_schema(place: &str, schema: &Value) -> Result<(), Marker> {
     const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
     let Value::Object(members) = schema else {
         // The schemas `true` and `false` accept anything and nothing.
@@ -115,7 +115,7 @@ fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
         match (name.as_str(), member) {
             ("properties", Value::Object(properties)) => check_properties(place, properties)?,
             ("properties" | "enum" | "required", member) if !member.is_array() => {
-                return Err(Mark::fail(format!("invalid `{place}.{name}`: {member}")));
+                return Err(Marker::fail(format!("invalid `{place}.{name}`: {member}")));
             }
             ("items" | "additionalProperties", member) => check_schema(&format!("{place}.{name}"), member)?,
             _ => {}
@@ -124,11 +124,11 @@ fn check_schema(place: &str, schema: &Value) -> Result<(), Mark> {
     Ok(())
 }
 
-fn check_properties(place: &str, properties: &Map<String, Value>) -> Result<(), Mark> {
+fn check_properties(place: &str, properties: &Map<String, Value>) -> Result<(), Marker> {
     properties.iter().try_for_each(|(name, schema)| check_schema(&format!("{place}.{name}"), schema))
 }
 
-fn config(harness: &Bench) -> Result<(), Mark> {
+fn config(harness: &Harness) -> Result<(), Marker> {
     let manifest = harness.manifest()?;
     let custom: BTreeSet<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
     let is_known = |name: &str| manifest.operations.iter().any(|known| known == name) || custom.contains(name);
@@ -137,7 +137,7 @@ fn config(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn invoke(harness: &Bench) -> Result<(), Mark> {
+fn invoke(harness: &Harness) -> Result<(), Marker> {
     let manifest = harness.manifest()?;
     let names: Vec<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
     let unique: BTreeSet<_> = names.iter().collect();
@@ -148,7 +148,7 @@ fn invoke(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn accepts(harness: &Bench) -> Result<(), Mark> {
+fn accepts(harness: &Harness) -> Result<(), Marker> {
     let accepts = harness.manifest()?.accepts;
     ensure!(!accepts.is_empty(), "`accepts` is empty");
     let invalid =
@@ -157,7 +157,7 @@ fn accepts(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn secrets(harness: &Bench) -> Result<(), Mark> {
+fn secrets(harness: &Harness) -> Result<(), Marker> {
     const WORDS: [&str; 6] = ["APIKEY", "API_KEY", "PASSWORD", "PASSWD", "SECRET", "TOKEN"];
     // Such a variable holds the location or purpose of a secret.
     const EXCEPTIONS: [&str; 7] = ["_URL", "_FILE", "_FILEPATH", "_PATH", "_ENV", "_AUDIENCE", "_TIMEOUT"];
@@ -170,16 +170,16 @@ fn secrets(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn operations(harness: &Bench) -> Result<(), Mark> {
+fn operations(harness: &Harness) -> Result<(), Marker> {
     let manifest = harness.manifest()?;
-    let facts = harness.library()?.table_facts().ok_or_else(|| Mark::fail("the library returns no table"))?;
+    let facts = harness.library()?.table_facts().ok_or_else(|| Marker::fail("the library returns no table"))?;
     let absent: Vec<_> = manifest.operations.iter().filter(|name| !facts.functions.contains(&name.as_str())).collect();
     let known: Vec<_> =
         Operation::ALL.iter().map(|operation| operation.name()).chain(["target_help", "run_local"]).collect();
     let (missing, unknown): (Vec<_>, Vec<_>) = absent.into_iter().partition(|name| known.contains(&name.as_str()));
     ensure!(missing.is_empty(), "operations have no slot: {missing:?}");
     if !unknown.is_empty() {
-        return Err(Mark::warn(format!("unknown operations: {unknown:?}")));
+        return Err(Marker::warn(format!("unknown operations: {unknown:?}")));
     }
     Ok(())
 }

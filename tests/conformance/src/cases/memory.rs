@@ -5,9 +5,9 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Request};
 use serde_json::Value;
 
 use super::process;
-use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, PROCESS, SLICES};
-use crate::mark::{Mark, ensure};
+use crate::harness::{Answer, Harness, request};
+use crate::marker::{Marker, ensure};
 use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("memory-bounds", "memory.bounds", "Slices are not read past their end.", bounds).in_process_only(SLICES),
     Case::new("memory-calls", "memory.calls", "Memory does not grow over 10 000 calls.", calls)
         .in_process_only(PROCESS),
-    Case::new("memory-clients", "memory.clients", "Closed clients leave no memory, file or thread behind.", clients)
+    Case::new("memory-clients", "memory.clients", "Closed clients exit_now no memory, file or thread behind.", clients)
         .in_process_only(PROCESS),
     Case::new(
         "memory-instances",
@@ -28,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Makes all sample calls with modified requests.
-fn call_all(harness: &Bench, change: impl Fn(Request) -> Request) -> Result<(), Mark> {
+fn call_all(harness: &Harness, change: impl Fn(Request) -> Request) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let client = driver.fresh_id();
@@ -40,18 +40,18 @@ fn call_all(harness: &Bench, change: impl Fn(Request) -> Request) -> Result<(), 
     Ok(())
 }
 
-fn lent(harness: &Bench) -> Result<(), Mark> {
+fn lent(harness: &Harness) -> Result<(), Marker> {
     call_all(harness, Request::fleeting)
 }
 
-fn bounds(harness: &Bench) -> Result<(), Mark> {
+fn bounds(harness: &Harness) -> Result<(), Marker> {
     call_all(harness, Request::guarded)
 }
 
 /// The allowed growth in KiB, for the allocator and other threads.
 const MARGIN: u64 = 8 * 1024;
 
-fn calls(harness: &Bench) -> Result<(), Mark> {
+fn calls(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     driver.be_brief();
     let (slot, request) = harness.require_simple_call(&driver)?;
@@ -67,12 +67,12 @@ fn calls(harness: &Bench) -> Result<(), Mark> {
 }
 
 fn call_often(
-    harness: &Bench,
+    harness: &Harness,
     driver: &Driver,
     (slot, client): (Slot, u64),
     request: &Request,
     many: u64,
-) -> Result<(), Mark> {
+) -> Result<(), Marker> {
     const AT_ONCE: u64 = 16;
     harness.log(format!("calls `{}` {many} times", slot.name()));
     let before = driver.replies();
@@ -95,7 +95,7 @@ fn call_often(
     Ok(())
 }
 
-fn clients(harness: &Bench) -> Result<(), Mark> {
+fn clients(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     driver.be_brief();
     let target = harness.target()?;
@@ -114,7 +114,7 @@ fn clients(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn open_and_close(harness: &Bench, driver: &Driver, target: &str) -> Result<(), Mark> {
+fn open_and_close(harness: &Harness, driver: &Driver, target: &str) -> Result<(), Marker> {
     let (client, call) = (driver.fresh_id(), driver.fresh_id());
     driver.enter(Slot::Open, client, call, &harness.open_request(target));
     ensure!(driver.wait(call, harness.reply_timeout(), |call| !call.replies.is_empty()), "no reply to `open`");
@@ -123,15 +123,15 @@ fn open_and_close(harness: &Bench, driver: &Driver, target: &str) -> Result<(), 
     Ok(())
 }
 
-fn instances(harness: &Bench) -> Result<(), Mark> {
+fn instances(harness: &Harness) -> Result<(), Marker> {
     const MANY: usize = 16;
     let table = harness.table()?;
     let target = harness.target()?;
     let before = process::threads()?.len();
     for _ in 0..MANY {
-        let driver = untrusted::start(table, HostShape::Current).ok_or_else(|| Mark::fail("`init` returned NULL"))?;
+        let driver = untrusted::start(table, HostShape::Current).ok_or_else(|| Marker::fail("`init` returned NULL"))?;
         if !driver.has(Slot::Shutdown) {
-            return Err(Mark::skip("the plugin has no `shutdown`"));
+            return Err(Marker::skip("the plugin has no `shutdown`"));
         }
         let client = driver.fresh_id();
         let opened: Answer = harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?;

@@ -5,12 +5,12 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::Driver;
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, Stage};
-use crate::mark::{Mark, ensure};
+use crate::harness::{Answer, Harness, request};
+use crate::marker::{Marker, ensure};
 
 /// Returns a case for one operation.
-const fn case(id: &'static str, summary: &'static str, check: fn(&Bench) -> Result<(), Mark>) -> Case {
+const fn case(id: &'static str, summary: &'static str, check: fn(&Harness) -> Result<(), Marker>) -> Case {
     Case::new(id, "operations.answers", summary, check)
 }
 
@@ -79,14 +79,14 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-fn open(harness: &Bench) -> Result<(), Mark> {
+fn open(harness: &Harness) -> Result<(), Marker> {
     harness.client().map(drop)
 }
 
-fn targets(harness: &Bench) -> Result<(), Mark> {
+fn targets(harness: &Harness) -> Result<(), Marker> {
     let targets = &harness.config().target_uris;
     if targets.is_empty() {
-        return Err(Mark::skip("the config has no `target_uris`"));
+        return Err(Marker::skip("the config has no `target_uris`"));
     }
     let driver = harness.instance()?;
     for target in targets {
@@ -96,7 +96,7 @@ fn targets(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn forms(harness: &Bench) -> Result<(), Mark> {
+fn forms(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     for scheme in harness.manifest()?.schemes {
         let forms =
@@ -111,7 +111,7 @@ fn forms(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn one_reply(harness: &Bench) -> Result<(), Mark> {
+fn one_reply(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for slot in harness.slots(&driver) {
         let request = match slot {
@@ -125,7 +125,7 @@ fn one_reply(harness: &Bench) -> Result<(), Mark> {
 }
 
 /// Fails unless every call got exactly one reply and no reply names another call.
-pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Mark> {
+pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Marker> {
     for (id, call) in driver.calls() {
         let replies = call.replies.len();
         ensure!(call.made || replies == 0, "it replied to call {id}, which was never made");
@@ -135,7 +135,7 @@ pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Mark> {
     Ok(())
 }
 
-fn head(harness: &Bench) -> Result<(), Mark> {
+fn head(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for slot in harness.slots(&driver) {
         let request = match slot {
@@ -144,7 +144,8 @@ fn head(harness: &Bench) -> Result<(), Mark> {
         };
         let answer = harness.call(&driver, slot, client, &request)?;
         if answer.is_ok() {
-            check_head(answer.reply.head.as_deref()).map_err(|why| Mark::fail(format!("`{}`: {why}", slot.name())))?;
+            check_head(answer.reply.head.as_deref())
+                .map_err(|why| Marker::fail(format!("`{}`: {why}", slot.name())))?;
             ensure!(
                 answer.reply.body.is_some(),
                 "`{}` replied with a body that has a NULL pointer and a nonzero length",
@@ -173,28 +174,32 @@ pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
 }
 
 /// Skips an operation without a slot, and warns of a slot that the manifest does not declare.
-fn if_declared(harness: &Bench, slot: Slot, check: impl FnOnce(Driver, u64) -> Result<(), Mark>) -> Result<(), Mark> {
+fn if_declared(
+    harness: &Harness,
+    slot: Slot,
+    check: impl FnOnce(Driver, u64) -> Result<(), Marker>,
+) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let declares =
         harness.manifest().map_or(true, |manifest| manifest.operations.iter().any(|name| name == slot.name()));
     match (driver.has(slot), declares) {
-        (false, false) => Err(Mark::skip("the plugin does not have the operation")),
-        (false, true) => Err(Mark::skip("the operation has no slot, see `manifest-operations`")),
+        (false, false) => Err(Marker::skip("the plugin does not have the operation")),
+        (false, true) => Err(Marker::skip("the operation has no slot, see `manifest-operations`")),
         (true, true) => check(driver, client),
         (true, false) => match check(driver, client) {
-            Ok(()) => Err(Mark::warn("the operation works, but the manifest does not declare it")),
-            Err(Mark::Fail(why)) => {
-                Err(Mark::warn(format!("the operation fails, and the manifest does not declare it: {why}")))
+            Ok(()) => Err(Marker::warn("the operation works, but the manifest does not declare it")),
+            Err(Marker::Fail(why)) => {
+                Err(Marker::warn(format!("the operation fails, and the manifest does not declare it: {why}")))
             }
             Err(other) => Err(other),
         },
     }
 }
 
-type Shape = fn(&Answer) -> Result<(), Mark>;
+type Shape = fn(&Answer) -> Result<(), Marker>;
 
 /// Checks a reply: a result has its shape, and an error is allowed unless the call has to work.
-fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Mark> {
+fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Marker> {
     let code = answer.code();
     ensure!(
         code.as_deref() != Some("NOT_IMPLEMENTED") || !must_work,
@@ -203,28 +208,28 @@ fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Mark> {
     );
     match (answer.is_ok(), must_work) {
         (true, _) => shape(answer),
-        (false, true) => Err(Mark::fail(answer.describe())),
+        (false, true) => Err(Marker::fail(answer.describe())),
         (false, false) => Ok(()),
     }
 }
 
-fn is_anything(_: &Answer) -> Result<(), Mark> {
+fn is_anything(_: &Answer) -> Result<(), Marker> {
     Ok(())
 }
 
-fn is_record(answer: &Answer) -> Result<(), Mark> {
+fn is_record(answer: &Answer) -> Result<(), Marker> {
     let named = answer.json().is_some_and(|record| record["name"].is_string());
     ensure!(named, "expected an object with `name`, but {}", answer.describe());
     Ok(())
 }
 
-fn is_object_or_nothing(answer: &Answer) -> Result<(), Mark> {
+fn is_object_or_nothing(answer: &Answer) -> Result<(), Marker> {
     let fits = answer.body().is_empty() || answer.json().is_some_and(|value| value.is_object() || value.is_null());
     ensure!(fits, "expected an object or nothing, but {}", answer.describe());
     Ok(())
 }
 
-fn is_list(answer: &Answer) -> Result<(), Mark> {
+fn is_list(answer: &Answer) -> Result<(), Marker> {
     let named = |list: &Vec<Value>| list.iter().all(|record| record["name"].is_string());
     ensure!(
         answer.json().is_some_and(|value| value.as_array().is_some_and(named)),
@@ -235,21 +240,21 @@ fn is_list(answer: &Answer) -> Result<(), Mark> {
 }
 
 /// Checks an operation on deployments, with a new deployment if the config has one.
-fn on_deployment(harness: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
+fn on_deployment(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_deployment(driver, client))
 }
 
 /// Checks an operation on endpoints, with a new endpoint if the config has one.
-fn on_endpoint(harness: &Bench, operation: Operation, shape: Shape) -> Result<(), Mark> {
+fn on_endpoint(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_endpoint(driver, client))
 }
 
 fn on_resource(
-    harness: &Bench,
+    harness: &Harness,
     operation: Operation,
     shape: Shape,
-    create: impl FnOnce(&Driver, u64) -> Result<Option<crate::resource::Resource>, Mark>,
-) -> Result<(), Mark> {
+    create: impl FnOnce(&Driver, u64) -> Result<Option<crate::resource::Resource>, Marker>,
+) -> Result<(), Marker> {
     let slot = Slot::Operation(operation);
     if_declared(harness, slot, |driver, client| {
         let Some(resource) = create(&driver, client)? else {
@@ -268,7 +273,7 @@ fn on_resource(
     })
 }
 
-fn with_inputs(harness: &Bench, operation: Operation) -> Result<(), Mark> {
+fn with_inputs(harness: &Harness, operation: Operation) -> Result<(), Marker> {
     let slot = Slot::Operation(operation);
     if_declared(harness, slot, |driver, client| {
         let answer = harness.call(&driver, slot, client, &harness.sample(operation))?;
@@ -277,13 +282,13 @@ fn with_inputs(harness: &Bench, operation: Operation) -> Result<(), Mark> {
     })
 }
 
-fn body_is_json(answer: &Answer) -> Result<(), Mark> {
+fn body_is_json(answer: &Answer) -> Result<(), Marker> {
     let is_json = may_be_json(answer.reply.head.as_deref(), answer.body());
     ensure!(is_json, "the result is declared as JSON but is not: {}", answer.describe());
     Ok(())
 }
 
-fn chunks_are_json(answer: &Answer) -> Result<(), Mark> {
+fn chunks_are_json(answer: &Answer) -> Result<(), Marker> {
     for chunk in &answer.call.chunks {
         let body = chunk.body.as_deref().unwrap_or_default();
         let is_json = may_be_json(chunk.head.as_deref(), body);
@@ -301,7 +306,7 @@ fn may_be_json(head: Option<&[u8]>, body: &[u8]) -> bool {
     is_other || body.is_empty() || has(b"NaN") || has(b"Infinity") || serde_json::from_slice::<Value>(body).is_ok()
 }
 
-fn target_help(harness: &Bench) -> Result<(), Mark> {
+fn target_help(harness: &Harness) -> Result<(), Marker> {
     if_declared(harness, Slot::TargetHelp, |driver, _client| {
         let answer = harness.call(&driver, Slot::TargetHelp, 0, &request(&json!({}), ""))?;
         answer.expect_ok()?;
@@ -311,7 +316,7 @@ fn target_help(harness: &Bench) -> Result<(), Mark> {
     })
 }
 
-fn run_local(harness: &Bench) -> Result<(), Mark> {
+fn run_local(harness: &Harness) -> Result<(), Marker> {
     if_declared(harness, Slot::RunLocal, |driver, _client| {
         let name = harness.name("local");
         let Some(local) = &harness.config().run_local else {

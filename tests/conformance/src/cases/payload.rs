@@ -5,9 +5,9 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Bytes, Driver, Request};
 use serde_json::{Map, Value, json};
 
-use crate::bench::{Answer, Bench, request};
 use crate::case::{Case, SLICES};
-use crate::mark::{Mark, ensure};
+use crate::harness::{Answer, Harness, request};
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("payload-not-json", "payload.json", "A head that is not JSON gets an error.", not_json),
@@ -39,11 +39,11 @@ pub(super) const CASES: &[Case] = &[
 
 /// Sends each request to every operation and to `open`, and checks each reply.
 fn everywhere(
-    harness: &Bench,
+    harness: &Harness,
     (driver, client): &(Driver, u64),
     requests: impl IntoIterator<Item = Request>,
-    check: impl Fn(&Answer) -> Result<(), Mark>,
-) -> Result<(), Mark> {
+    check: impl Fn(&Answer) -> Result<(), Marker>,
+) -> Result<(), Marker> {
     for request in requests {
         for slot in driver.operations().map(Slot::Operation).chain([Slot::Open]) {
             let client = if slot == Slot::Open { driver.fresh_id() } else { *client };
@@ -60,10 +60,10 @@ fn heads<H: Into<Bytes>>(heads: impl IntoIterator<Item = H>) -> impl Iterator<It
 
 /// Makes each sample call with a modified request.
 fn each(
-    harness: &Bench,
+    harness: &Harness,
     (driver, client): &(Driver, u64),
     change: impl Fn(Map<String, Value>, Vec<u8>) -> Request,
-) -> Result<(), Mark> {
+) -> Result<(), Marker> {
     harness.safe_operations(driver).into_iter().try_for_each(|operation| {
         let (head, body) = harness.arguments(operation);
         let request = change(head, body).with_credit(1 << 20);
@@ -71,21 +71,21 @@ fn each(
     })
 }
 
-fn not_json(harness: &Bench) -> Result<(), Mark> {
+fn not_json(harness: &Harness) -> Result<(), Marker> {
     let heads = heads(["not JSON", "{", "{\"name\":", "{}{}", "{\"a\":1,}", "\u{FEFF}{}"]);
     everywhere(harness, &harness.client()?, heads, Answer::expect_error)
 }
 
-fn not_object(harness: &Bench) -> Result<(), Mark> {
+fn not_object(harness: &Harness) -> Result<(), Marker> {
     everywhere(harness, &harness.client()?, heads(["[]", "[1]", "1", "\"text\"", "true", "null"]), Answer::expect_error)
 }
 
-fn null_slice(harness: &Bench) -> Result<(), Mark> {
+fn null_slice(harness: &Harness) -> Result<(), Marker> {
     let requests = [Request::new(Bytes::Null(3), ""), Request::new("{}", Bytes::Null(usize::MAX))];
     everywhere(harness, &harness.client()?, requests, Answer::expect_error)
 }
 
-fn empty_head(harness: &Bench) -> Result<(), Mark> {
+fn empty_head(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
@@ -104,13 +104,13 @@ fn empty_head(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn empty_body(harness: &Bench) -> Result<(), Mark> {
+fn empty_body(harness: &Harness) -> Result<(), Marker> {
     const HOUR: u64 = 3_600_000;
     let without_body = |head, _| Request::new(Value::from(head).to_string(), Bytes::Null(0)).with_timeout_ms(HOUR);
     each(harness, &harness.client()?, without_body)
 }
 
-fn unknown_keys(harness: &Bench) -> Result<(), Mark> {
+fn unknown_keys(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
@@ -140,25 +140,25 @@ fn required_argument(operation: Operation) -> Option<&'static str> {
     }
 }
 
-fn missing(harness: &Bench) -> Result<(), Mark> {
+fn missing(harness: &Harness) -> Result<(), Marker> {
     with_required_argument(harness, |operation, client, driver| {
         harness.call(driver, Slot::Operation(operation), client, &Request::new("{}", ""))?.expect_error()
     })
 }
 
 fn with_required_argument(
-    harness: &Bench,
-    check: impl Fn(Operation, u64, &Driver) -> Result<(), Mark>,
-) -> Result<(), Mark> {
+    harness: &Harness,
+    check: impl Fn(Operation, u64, &Driver) -> Result<(), Marker>,
+) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let operations: Vec<_> = driver.operations().filter(|operation| required_argument(*operation).is_some()).collect();
     if operations.is_empty() {
-        return Err(Mark::skip("no operation of the plugin has a required argument"));
+        return Err(Marker::skip("no operation of the plugin has a required argument"));
     }
     operations.into_iter().try_for_each(|operation| check(operation, client, &driver))
 }
 
-fn wrong_types(harness: &Bench) -> Result<(), Mark> {
+fn wrong_types(harness: &Harness) -> Result<(), Marker> {
     with_required_argument(harness, |operation, client, driver| {
         for wrong in [json!(1), json!(["a"]), json!({"a": 1}), json!(true)] {
             let head = json!({required_argument(operation).unwrap_or_default(): wrong});
@@ -168,7 +168,7 @@ fn wrong_types(harness: &Bench) -> Result<(), Mark> {
     })
 }
 
-fn large(harness: &Bench) -> Result<(), Mark> {
+fn large(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver).into_iter().filter(takes_inputs) {
         let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
@@ -187,7 +187,7 @@ pub(super) fn takes_inputs(operation: &Operation) -> bool {
 }
 
 /// Returns a sample request with the largest body of the limits: a JSON string.
-pub(super) fn large_request(harness: &Bench, operation: Operation) -> Request {
+pub(super) fn large_request(harness: &Harness, operation: Operation) -> Request {
     let bytes = harness.config().limits.body_mib << 20;
     let mut body = vec![b' '; bytes];
     if let (Some(first), true) = (body.first_mut(), bytes > 1) {
@@ -200,7 +200,7 @@ pub(super) fn large_request(harness: &Bench, operation: Operation) -> Request {
     request(&head.into(), body).with_credit(1 << 20)
 }
 
-fn deep(harness: &Bench) -> Result<(), Mark> {
+fn deep(harness: &Harness) -> Result<(), Marker> {
     const DEPTH: usize = 100_000;
     let list = "[".repeat(DEPTH) + &"]".repeat(DEPTH);
     let heads = heads([format!("{{\"config\":{list}}}"), format!("{{\"unknown\":{list}}}"), list]);
@@ -210,14 +210,14 @@ fn deep(harness: &Bench) -> Result<(), Mark> {
     each(harness, &client, |head, _| request(&head.into(), object.clone()))
 }
 
-fn utf8(harness: &Bench) -> Result<(), Mark> {
+fn utf8(harness: &Harness) -> Result<(), Marker> {
     let head = b"{\"name\":\"\xff\xfe\",\"endpoint\":\"\xc3\x28\"}".as_slice();
     let client = harness.client()?;
     everywhere(harness, &client, heads([head]), Answer::expect_error)?;
     each(harness, &client, |head, _| request(&head.into(), b"\"\xff\xfe\xc3\x28\"".as_slice()))
 }
 
-fn nul(harness: &Bench) -> Result<(), Mark> {
+fn nul(harness: &Harness) -> Result<(), Marker> {
     let with_nul = |mut head: Map<String, Value>, mut body: Vec<u8>| {
         for value in head.values_mut().filter(|value| value.is_string()) {
             *value = json!(format!("{}\0conformance", value.as_str().unwrap_or_default()));
@@ -228,7 +228,7 @@ fn nul(harness: &Bench) -> Result<(), Mark> {
     each(harness, &harness.client()?, with_nul)
 }
 
-fn numbers(harness: &Bench) -> Result<(), Mark> {
+fn numbers(harness: &Harness) -> Result<(), Marker> {
     const NUMBERS: &str =
         r#"[1e999999, -1e-999999, 123456789012345678901234567890, -0.0, 18446744073709551616, 1e400]"#;
     let with_numbers = |head: Map<String, Value>, _| {

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::mark::Mark;
+use crate::marker::Marker;
 
 /// Reads a file of `/proc/self`.
-fn read(name: &str) -> Result<String, Mark> {
+fn read(name: &str) -> Result<String, Marker> {
     let path = format!("/proc/self/{name}");
     if !cfg!(target_os = "linux") {
-        return Err(Mark::skip("this can be checked only on Linux"));
+        return Err(Marker::skip("this can be checked only on Linux"));
     }
-    fs::read_to_string(&path).map_err(|error| Mark::skip(format!("failed to read `{path}`: {error}")))
+    fs::read_to_string(&path).map_err(|error| Marker::skip(format!("failed to read `{path}`: {error}")))
 }
 
 /// Returns the value of a line such as `VmRSS:   123 kB`.
@@ -22,16 +22,16 @@ fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Returns the names of the threads.
-pub(super) fn threads() -> Result<Vec<String>, Mark> {
+pub(super) fn threads() -> Result<Vec<String>, Marker> {
     read("status")?;
-    let tasks = fs::read_dir("/proc/self/task").map_err(Mark::fault)?;
+    let tasks = fs::read_dir("/proc/self/task").map_err(Marker::fault)?;
     // Ignores a thread that has ended since.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
     Ok(tasks.flatten().filter_map(name).map(|name| name.trim().to_owned()).collect())
 }
 
 /// Waits until there are at most `limit` threads, or the timeout. Returns the number of threads.
-pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<usize, Mark> {
+pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<usize, Marker> {
     let end = Instant::now() + reply_timeout;
     loop {
         let threads = threads()?.len();
@@ -43,9 +43,9 @@ pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<u
 }
 
 /// Returns the open files by their descriptors.
-pub(super) fn files() -> Result<BTreeMap<i32, String>, Mark> {
+pub(super) fn files() -> Result<BTreeMap<i32, String>, Marker> {
     read("status")?;
-    let entries = fs::read_dir("/proc/self/fd").map_err(Mark::fault)?;
+    let entries = fs::read_dir("/proc/self/fd").map_err(Marker::fault)?;
     // The descriptor of this very listing is closed by now and ignored.
     let file = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;
@@ -55,27 +55,27 @@ pub(super) fn files() -> Result<BTreeMap<i32, String>, Mark> {
 }
 
 /// Returns the number of bytes written to any file or socket.
-pub(super) fn written() -> Result<u64, Mark> {
+pub(super) fn written() -> Result<u64, Marker> {
     number(&read("io")?, "wchar")
 }
 
 /// Returns the number of bytes printed to stdout and stderr.
-pub(super) fn printed() -> Result<u64, Mark> {
+pub(super) fn printed() -> Result<u64, Marker> {
     let size = |stat: rustix::io::Result<rustix::fs::Stat>| {
-        stat.map_err(Mark::fault).map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
+        stat.map_err(Marker::fault).map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
     };
     Ok(size(rustix::fs::fstat(rustix::stdio::stdout()))? + size(rustix::fs::fstat(rustix::stdio::stderr()))?)
 }
 
 /// Returns the text printed to stdout and stderr.
-pub(super) fn printed_text() -> Result<String, Mark> {
+pub(super) fn printed_text() -> Result<String, Marker> {
     read("status")?;
-    let text = |number: u8| fs::read(format!("/proc/self/fd/{number}")).map_err(Mark::fault);
+    let text = |number: u8| fs::read(format!("/proc/self/fd/{number}")).map_err(Marker::fault);
     Ok(String::from_utf8_lossy(&[text(1)?, text(2)?].concat()).into_owned())
 }
 
 /// Returns the masks of caught and ignored signals, and of those blocked for this thread.
-pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Mark> {
+pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Marker> {
     // The status of the main thread would reflect what that thread is doing.
     let status = read("../thread-self/status")?;
     let masks = [("caught", "SigCgt"), ("ignored", "SigIgn"), ("blocked", "SigBlk")];
@@ -86,7 +86,7 @@ pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Mark> {
 }
 
 /// Returns the umask.
-pub(super) fn umask() -> Result<String, Mark> {
+pub(super) fn umask() -> Result<String, Marker> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
@@ -99,11 +99,11 @@ pub(super) fn waited_for_a_processor() -> Duration {
 }
 
 /// Returns the memory in use, in KiB.
-pub(super) fn memory() -> Result<u64, Mark> {
+pub(super) fn memory() -> Result<u64, Marker> {
     number(&read("status")?, "RssAnon")
 }
 
-fn number(text: &str, name: &str) -> Result<u64, Mark> {
+fn number(text: &str, name: &str) -> Result<u64, Marker> {
     let value = member(text, name).and_then(|value| value.split_whitespace().next()?.parse().ok());
-    value.ok_or_else(|| Mark::skip(format!("the system does not report `{name}`")))
+    value.ok_or_else(|| Marker::skip(format!("the system does not report `{name}`")))
 }

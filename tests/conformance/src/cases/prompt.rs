@@ -11,9 +11,9 @@ use mlflow_deploy_plugin_api::testing::raw::Entered;
 
 use super::payload::{large_request, takes_inputs};
 use super::process::waited_for_a_processor;
-use crate::bench::Bench;
 use crate::case::{Case, LIBRARY};
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("abi-prompt", "abi.prompt", "All functions return within 50 ms.", prompt).in_process_only(LIBRARY),
@@ -37,7 +37,7 @@ const ATTEMPTS: usize = 5;
 /// A deadline that is never reached, in milliseconds.
 const HOUR: u64 = 3_600_000;
 
-fn prompt(harness: &Bench) -> Result<(), Mark> {
+fn prompt(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let mut best = BTreeMap::<&str, Duration>::new();
@@ -65,13 +65,13 @@ fn prompt(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn prompt_with_large_body(harness: &Bench) -> Result<(), Mark> {
+fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let mib = harness.config().limits.body_mib;
     let limit = LIMIT + PER_MIB * u32::try_from(mib).unwrap_or(u32::MAX);
     let operations: Vec<_> = harness.safe_operations(&driver).into_iter().filter(takes_inputs).collect();
     if operations.is_empty() {
-        return Err(Mark::skip("the plugin has no operation with inputs that can be called"));
+        return Err(Marker::skip("the plugin has no operation with inputs that can be called"));
     }
     for operation in operations {
         let slot = Slot::Operation(operation);

@@ -5,9 +5,9 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::Driver;
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, request};
 use crate::case::Case;
-use crate::mark::{Mark, ensure};
+use crate::harness::{Answer, Harness, request};
+use crate::marker::{Marker, ensure};
 use crate::resource::Resource;
 
 pub(super) const CASES: &[Case] = &[
@@ -137,7 +137,7 @@ const ENDPOINTS: Operations = Operations {
 
 /// A new resource, with the client that created it.
 struct Scenario<'a> {
-    harness: &'a Bench,
+    harness: &'a Harness,
     driver: Driver,
     client: u64,
     resource: &'a Resource,
@@ -146,8 +146,8 @@ struct Scenario<'a> {
 
 impl Scenario<'_> {
     /// Calls an operation on the resource.
-    fn call(&self, operation: Operation) -> Result<Answer, Mark> {
-        let request = self.resource.request(operation).ok_or_else(|| Mark::fault("the operation has no request"))?;
+    fn call(&self, operation: Operation) -> Result<Answer, Marker> {
+        let request = self.resource.request(operation).ok_or_else(|| Marker::fault("the operation has no request"))?;
         self.call_with(operation, &request)
     }
 
@@ -155,45 +155,45 @@ impl Scenario<'_> {
         &self,
         operation: Operation,
         request: &mlflow_deploy_plugin_api::testing::raw::Request,
-    ) -> Result<Answer, Mark> {
+    ) -> Result<Answer, Marker> {
         let slot = Slot::Operation(operation);
         if !self.driver.has(slot) {
-            return Err(Mark::skip(format!("the plugin does not have `{}`", slot.name())));
+            return Err(Marker::skip(format!("the plugin does not have `{}`", slot.name())));
         }
         self.harness.call(&self.driver, slot, self.client, request)
     }
 }
 
-type Check = fn(&Scenario<'_>) -> Result<(), Mark>;
+type Check = fn(&Scenario<'_>) -> Result<(), Marker>;
 
-fn on_a_deployment(harness: &Bench, check: Check) -> Result<(), Mark> {
+fn on_a_deployment(harness: &Harness, check: Check) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let Some(resource) = harness.create_deployment(&driver, client)? else {
-        return Err(Mark::skip("the config has no `deployment`, or the plugin no `create_deployment`"));
+        return Err(Marker::skip("the config has no `deployment`, or the plugin no `create_deployment`"));
     };
     let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &DEPLOYMENTS });
     harness.remove(&driver, client, &resource)?;
     checked
 }
 
-fn on_an_endpoint(harness: &Bench, check: Check) -> Result<(), Mark> {
+fn on_an_endpoint(harness: &Harness, check: Check) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let Some(resource) = harness.create_endpoint(&driver, client)? else {
-        return Err(Mark::skip("the config has no `endpoint.config`, or the plugin no `create_endpoint`"));
+        return Err(Marker::skip("the config has no `endpoint.config`, or the plugin no `create_endpoint`"));
     };
     let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &ENDPOINTS });
     harness.remove(&driver, client, &resource)?;
     checked
 }
 
-fn predict(harness: &Bench) -> Result<(), Mark> {
+fn predict(harness: &Harness) -> Result<(), Marker> {
     if harness.config().predict.is_none() {
-        return Err(Mark::skip("the config has no `predict`"));
+        return Err(Marker::skip("the config has no `predict`"));
     }
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::Predict);
     if !driver.has(slot) {
-        return Err(Mark::skip("the plugin does not have `predict`"));
+        return Err(Marker::skip("the plugin does not have `predict`"));
     }
     let answer = harness.call(&driver, slot, client, &harness.sample(Operation::Predict))?;
     answer.expect_ok()?;
@@ -201,7 +201,7 @@ fn predict(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn is_returned(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn is_returned(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let answer = scenario.call(scenario.operations.get)?;
     answer.expect_ok()?;
     let name = answer.json().map(|record| record["name"].clone());
@@ -210,7 +210,7 @@ fn is_returned(scenario: &Scenario<'_>) -> Result<(), Mark> {
     Ok(())
 }
 
-fn is_listed(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn is_listed(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let answer = scenario.call(scenario.operations.list)?;
     answer.expect_ok()?;
     ensure!(
@@ -227,18 +227,18 @@ fn lists(answer: &Answer, name: &str) -> bool {
     records.iter().any(|record| record["name"] == name)
 }
 
-fn can_be_updated(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn can_be_updated(scenario: &Scenario<'_>) -> Result<(), Marker> {
     scenario.call(scenario.operations.update)?.expect_ok()?;
     match scenario.call(scenario.operations.get) {
-        Err(Mark::Skip(_)) => Ok(()),
+        Err(Marker::Skip(_)) => Ok(()),
         answer => answer?.expect_ok(),
     }
 }
 
-fn can_predict(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn can_predict(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let deployment = scenario.harness.config().deployment.as_ref();
     let Some((inputs, kind)) = deployment.and_then(|it| Some((it.inputs.as_ref()?, it.content_type.as_ref()))) else {
-        return Err(Mark::skip("the config has no `deployment.inputs`"));
+        return Err(Marker::skip("the config has no `deployment.inputs`"));
     };
     let endpoint = deployment.and_then(|it| it.endpoint.as_ref());
     let kind = kind.map_or(mlflow_deploy_plugin_api::JSON, String::as_str);
@@ -246,35 +246,35 @@ fn can_predict(scenario: &Scenario<'_>) -> Result<(), Mark> {
     scenario.call_with(Operation::Predict, &request(&head, inputs.as_str()))?.expect_ok()
 }
 
-fn duplicate(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn duplicate(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let name = &scenario.resource.name;
     let head = if scenario.resource.is_deployment() {
         scenario.harness.deployment_head(name)
     } else {
         scenario.harness.endpoint_head(name)
     };
-    let head = head.ok_or_else(|| Mark::fault("the config to create the resource is missing"))?;
+    let head = head.ok_or_else(|| Marker::fault("the config to create the resource is missing"))?;
     has_code(&scenario.call_with(scenario.operations.create, &request(&head, ""))?, "RESOURCE_ALREADY_EXISTS")
 }
 
-fn has_code(answer: &Answer, code: &str) -> Result<(), Mark> {
+fn has_code(answer: &Answer, code: &str) -> Result<(), Marker> {
     ensure!(answer.code().as_deref() == Some(code), "expected `{code}`, but {}", answer.describe());
     Ok(())
 }
 
-fn flavor_alone(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn flavor_alone(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let head = json!({"name": scenario.resource.name, "flavor": "python_function"});
     let answer = scenario.call_with(Operation::UpdateDeployment, &request(&head, ""))?;
     ensure!(!answer.is_ok(), "expected an error, but {}", answer.describe());
     Ok(())
 }
 
-fn missing(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn missing(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let head = json!({"name": scenario.harness.name("missing")});
     has_code(&scenario.call_with(Operation::GetDeployment, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")
 }
 
-fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Marker> {
     scenario.call(scenario.operations.delete)?;
     let after = scenario.call(scenario.operations.get).or_else(|_| scenario.call(scenario.operations.list))?;
     ensure!(
@@ -285,17 +285,17 @@ fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Mark> {
     Ok(())
 }
 
-fn can_be_deleted_twice(scenario: &Scenario<'_>) -> Result<(), Mark> {
+fn can_be_deleted_twice(scenario: &Scenario<'_>) -> Result<(), Marker> {
     scenario.call(scenario.operations.delete)?;
     scenario.call(scenario.operations.delete)?.expect_ok()
 }
 
-fn endpoint_listed(harness: &Bench) -> Result<(), Mark> {
+fn endpoint_listed(harness: &Harness) -> Result<(), Marker> {
     let Some(existing) = harness.existing_endpoint() else { return on_an_endpoint(harness, is_listed) };
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::ListEndpoints);
     if !driver.has(slot) {
-        return Err(Mark::skip("the plugin does not have `list_endpoints`"));
+        return Err(Marker::skip("the plugin does not have `list_endpoints`"));
     }
     let answer = harness.call(&driver, slot, client, &harness.sample(Operation::ListEndpoints))?;
     answer.expect_ok()?;
@@ -303,14 +303,14 @@ fn endpoint_listed(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn endpoint_missing(harness: &Bench) -> Result<(), Mark> {
+fn endpoint_missing(harness: &Harness) -> Result<(), Marker> {
     if harness.config().endpoint.is_none() {
-        return Err(Mark::skip("the config has no `endpoint`"));
+        return Err(Marker::skip("the config has no `endpoint`"));
     }
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::GetEndpoint);
     if !driver.has(slot) {
-        return Err(Mark::skip("the plugin does not have `get_endpoint`"));
+        return Err(Marker::skip("the plugin does not have `get_endpoint`"));
     }
     let head = json!({"endpoint": harness.name("missing")});
     has_code(&harness.call(&driver, slot, client, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")

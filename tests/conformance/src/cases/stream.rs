@@ -5,9 +5,9 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape};
 
 use super::operations::{check_head, each_has_one_reply};
-use crate::bench::Bench;
 use crate::case::Case;
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("stream-credit", "stream.credit", "A stream sends no chunk without credit.", credit),
@@ -24,25 +24,25 @@ pub(super) const CASES: &[Case] = &[
 
 const SLOT: Slot = Slot::Operation(Operation::PredictStream);
 
-fn streaming(harness: &Bench) -> Result<(Driver, u64), Mark> {
+fn streaming(harness: &Harness) -> Result<(Driver, u64), Marker> {
     let (driver, client) = harness.client()?;
-    if driver.has(SLOT) { Ok((driver, client)) } else { Err(Mark::skip("the plugin does not stream")) }
+    if driver.has(SLOT) { Ok((driver, client)) } else { Err(Marker::skip("the plugin does not stream")) }
 }
 
 /// Starts a stream with this credit.
-fn start(harness: &Bench, driver: &Driver, client: u64, credit: u32) -> u64 {
+fn start(harness: &Harness, driver: &Driver, client: u64, credit: u32) -> u64 {
     start_for(harness, driver, client, credit, 0)
 }
 
 /// Starts a stream with this credit and a deadline in this many hours.
-fn start_for(harness: &Bench, driver: &Driver, client: u64, credit: u32, hours: u64) -> u64 {
+fn start_for(harness: &Harness, driver: &Driver, client: u64, credit: u32, hours: u64) -> u64 {
     let call = driver.fresh_id();
     let request = harness.sample(Operation::PredictStream).with_credit(credit).with_timeout_ms(hours * 3_600_000);
     harness.start(driver, SLOT, (client, call), &request);
     call
 }
 
-fn credit(harness: &Bench) -> Result<(), Mark> {
+fn credit(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start(harness, &driver, client, 1);
     driver.wait(call, harness.reply_timeout(), |call| !call.chunks.is_empty() || !call.replies.is_empty());
@@ -58,7 +58,7 @@ fn credit(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn resumes(harness: &Bench) -> Result<(), Mark> {
+fn resumes(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start(harness, &driver, client, 0);
     for chunks in 0.. {
@@ -73,7 +73,7 @@ fn resumes(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn one_end(harness: &Bench) -> Result<(), Mark> {
+fn one_end(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start(harness, &driver, client, 1 << 20);
     harness.answer(&driver, SLOT, call)?;
@@ -84,7 +84,7 @@ fn one_end(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn cancel(harness: &Bench) -> Result<(), Mark> {
+fn cancel(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start_for(harness, &driver, client, 0, 1);
     driver.cancel(call);
@@ -96,7 +96,7 @@ fn cancel(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn close(harness: &Bench) -> Result<(), Mark> {
+fn close(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let calls: Vec<_> = (0..4).map(|credit| start_for(harness, &driver, client, credit, 2)).collect();
     // A host cancels pending calls before it closes a client.
@@ -112,10 +112,10 @@ fn close(harness: &Bench) -> Result<(), Mark> {
     each_has_one_reply(&driver)
 }
 
-fn serial(harness: &Bench) -> Result<(), Mark> {
+fn serial(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance_for(HostShape::Slow)?;
     if !driver.has(SLOT) {
-        return Err(Mark::skip("the plugin does not stream"));
+        return Err(Marker::skip("the plugin does not stream"));
     }
     let client = harness.open(&driver)?;
     // A few chunks are enough; the slow host takes time for each.
@@ -127,18 +127,18 @@ fn serial(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn chunk_head(harness: &Bench) -> Result<(), Mark> {
+fn chunk_head(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start(harness, &driver, client, 1 << 20);
     harness.answer(&driver, SLOT, call)?;
     for chunk in driver.call(call).chunks {
-        check_head(chunk.head.as_deref()).map_err(|why| Mark::fail(format!("a chunk: {why}")))?;
+        check_head(chunk.head.as_deref()).map_err(|why| Marker::fail(format!("a chunk: {why}")))?;
         ensure!(chunk.body.is_some(), "a chunk's body has a NULL pointer and a nonzero length");
     }
     Ok(())
 }
 
-fn much_credit(harness: &Bench) -> Result<(), Mark> {
+fn much_credit(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = streaming(harness)?;
     let call = start(harness, &driver, client, u32::MAX);
     for _ in 0..8 {
@@ -147,7 +147,7 @@ fn much_credit(harness: &Bench) -> Result<(), Mark> {
     harness.answer(&driver, SLOT, call)?.expect_no_panic()
 }
 
-fn plain(harness: &Bench) -> Result<(), Mark> {
+fn plain(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver).into_iter().filter(|each| *each != Operation::PredictStream) {
         harness.call(&driver, Slot::Operation(operation), client, &harness.sample(operation).with_credit(0))?;

@@ -7,9 +7,9 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
 
 use super::operations::each_has_one_reply;
-use crate::bench::Bench;
 use crate::case::{Case, ONE_THREAD, PROCESS, Process};
-use crate::mark::{Mark, ensure};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case::new("threads-any", "threads.any", "Any thread may call any function.", any).in_process_only(ONE_THREAD),
@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
 const ROUNDS: usize = 16;
 
 /// Runs a function on as many threads as the config sets.
-fn on_threads(harness: &Bench, work: impl Fn(usize) + Sync) {
+fn on_threads(harness: &Harness, work: impl Fn(usize) + Sync) {
     thread::scope(|scope| {
         for number in 0..harness.config().limits.threads {
             let work = &work;
@@ -41,26 +41,26 @@ fn on_threads(harness: &Bench, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn any(harness: &Bench) -> Result<(), Mark> {
+fn any(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let client = driver.fresh_id();
-    let elsewhere = |slot: Slot, client: u64, request: &Request| -> Result<_, Mark> {
+    let elsewhere = |slot: Slot, client: u64, request: &Request| -> Result<_, Marker> {
         let call = driver.fresh_id();
         harness.log(format!("calls `{}` on a new thread", slot.name()));
         thread::scope(|scope| scope.spawn(|| driver.enter(slot, client, call, request)).join())
-            .map_err(|_panicked| Mark::fault("a thread panicked"))?;
+            .map_err(|_panicked| Marker::fault("a thread panicked"))?;
         harness.answer(&driver, slot, call)
     };
     elsewhere(Slot::Open, client, &harness.open_request(&target))?.expect_ok()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     elsewhere(slot, client, &request)?.expect_no_panic()?;
     thread::scope(|scope| scope.spawn(|| driver.close(client)).join())
-        .map_err(|_panicked| Mark::fault("a thread panicked"))?;
+        .map_err(|_panicked| Marker::fault("a thread panicked"))?;
     Ok(())
 }
 
-fn one_client(harness: &Bench) -> Result<(), Mark> {
+fn one_client(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
     let before = driver.replies();
@@ -78,14 +78,14 @@ fn call_often(driver: &Driver, slot: Slot, client: u64, request: &Request) {
 }
 
 /// Waits for the replies to all calls of all threads.
-fn all_answered(harness: &Bench, driver: &Driver, before: u64) -> Result<(), Mark> {
+fn all_answered(harness: &Harness, driver: &Driver, before: u64) -> Result<(), Marker> {
     let expected = (harness.config().limits.threads * ROUNDS) as u64;
     let all = driver.wait_for_replies(before + expected, harness.reply_timeout());
     ensure!(all, "of {expected} calls, {} got a reply", driver.replies() - before);
     Ok(())
 }
 
-fn many(harness: &Bench) -> Result<(), Mark> {
+fn many(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let open = harness.open_request(&target);
@@ -113,7 +113,7 @@ fn many(harness: &Bench) -> Result<(), Mark> {
     Ok(())
 }
 
-fn close(harness: &Bench) -> Result<(), Mark> {
+fn close(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.pending(&driver).or_else(|_| harness.require_simple_call(&driver))?;
     let before = driver.replies();
@@ -139,7 +139,7 @@ fn close(harness: &Bench) -> Result<(), Mark> {
     each_has_one_reply(&driver)
 }
 
-fn exit(harness: &Bench) -> Result<(), Mark> {
+fn exit(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     // A plugin may load another library on its first call, and can guard its exit only after that.
     if let Some((slot, request)) = harness.simple_call(&driver) {

@@ -175,7 +175,7 @@ const ROWS: &[Row] = &[
     same("filling its log with 16 MiB", "log", ANSWER),
     same("fork, and going on in both", "fork", ANSWER),
     different("fork, and an abort", "fork-crash", Ends("signal: 6 (SIGABRT)"), ABORTED),
-    different("leaving its group, and a hang", "leave-group", Says(NO_RETURN), HUNG).limited(true, false),
+    different("leaving its group, and a hang", "exit_now-group", Says(NO_RETURN), HUNG).limited(true, false),
     different("ending a connection, and a hang", "hang-up", Ends("SIGABRT"), "closed its connection, and was ended")
         .limited(true, false),
     different("garbage on all connections", "garbage", Says(ANSWER), "said what cannot be understood"),
@@ -193,7 +193,7 @@ const fn panic_in(operation: &'static str, said: &'static str) -> Row {
 }
 
 /// The host's own memory does not grow with what a plugin wants to hand over.
-const MOST_MEMORY: u64 = 512;
+const MAX_MEMORY: u64 = 512;
 
 /// Runs them all, some at a time: most of the time they wait.
 pub(super) fn lines() -> Vec<Line> {
@@ -249,7 +249,7 @@ impl Row {
     }
 
     fn is_survived(&self, ended: &Ended, words: &str) -> bool {
-        let is_small = ended.memory.is_none_or(|most| most < MOST_MEMORY);
+        let is_small = ended.memory.is_none_or(|most| most < MAX_MEMORY);
         let is_said = words.split(" | ").any(|words| ended.said.contains(words));
         ended.is_alive && is_said && ended.said.contains(self.fault) && is_small
     }

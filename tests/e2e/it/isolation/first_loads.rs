@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mlflow_deploy::{CandidateState, Host, Refusal};
+use mlflow_deploy::{CandidateState, Host, LoadError};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::json;
 use tempfile::TempDir;
@@ -295,7 +295,7 @@ async fn a_program_that_embeds_the_host_may_try_first_loads_too() {
     fs::write(&note, r#"{"file": "/a.so", "quarantined": "ate the cat"}"#).unwrap();
     let host = host(program);
     let discovery = host.discover();
-    let CandidateState::Refused(Refusal::Quarantined { reason }) = &discovery.candidates[0].state else {
+    let CandidateState::Refused(LoadError::Quarantined { reason }) = &discovery.candidates[0].state else {
         panic!("{discovery:?}")
     };
     assert_eq!(reason, "ate the cat");

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use mlflow_deploy::{CandidateState, Host, IsolatedBy, Refusal};
+use mlflow_deploy::{CandidateState, Host, IsolatedBy, LoadError};
 use mlflow_deploy_test_support::{broken, cdylib};
 use rustix::process::geteuid;
 
@@ -135,7 +135,7 @@ fn a_program_learns_it_too() {
     assert_eq!(isolated_by(host().isolate_all().plugin_host(program).build()), Some(IsolatedBy::All));
     let candidate = &host().isolate_all().plugin_host("/no/program").build().discover().candidates[0];
     assert!(
-        matches!(&candidate.state, CandidateState::Refused(Refusal::NeedsIsolation { .. })),
+        matches!(&candidate.state, CandidateState::Refused(LoadError::NeedsIsolation { .. })),
         "{:?}",
         candidate.state
     );

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use mlflow_deploy::manifest::TARGET;
-use mlflow_deploy::{Error, Host, Lock, Refusal, blocking};
+use mlflow_deploy::{Error, Host, LoadError, Lock, blocking};
 use mlflow_deploy_test_support::cdylib;
 
 use crate::command::{Run, mlflow_deploy};
@@ -164,5 +164,5 @@ fn a_program_can_hold_its_plugins_to_a_lock_file() {
     blocking::wait(host().get_deploy_client(Some("echo"))).unwrap();
     change_one_byte(folder);
     let error = blocking::wait(host().get_deploy_client(Some("echo"))).unwrap_err();
-    assert!(matches!(&error, Error::Load { refusal: Refusal::Unlike { .. }, .. }), "{error}");
+    assert!(matches!(&error, Error::Load { refusal: LoadError::Unlike { .. }, .. }), "{error}");
 }

@@ -9,10 +9,10 @@ use super::tensor::Tensor;
 use super::wire::Fields;
 
 /// Bytes; protobuf has no longer messages.
-const LONGEST: u64 = i32::MAX as u64;
+const MAX_LEN: u64 = i32::MAX as u64;
 
 /// Messages within messages; protobuf's own readers stop there.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// The key by which a tensor names a file. A place that the schema does not have must not contain it.
 const LOCATION: &[u8] = b"location";
@@ -31,7 +31,7 @@ pub(in crate::engine) fn check(file: &Path) -> Result<()> {
     if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ort")) {
         return Err(other_format(&shown));
     }
-    let bytes = file::read(file, LONGEST)
+    let bytes = file::read(file, MAX_LEN)
         .map_err(|error| Error::invalid_parameter(format!("failed to read `{shown}`: {error}")))?;
     check_model(&bytes, file.parent().unwrap_or(Path::new(".")), &shown)
 }
@@ -43,7 +43,7 @@ pub(super) fn check_model(bytes: &[u8], folder: &Path, shown: &str) -> Result<()
         return Err(other_format(shown));
     }
     let walk = Walk { folder, shown };
-    walk.message(&MODEL, bytes, DEEPEST)?;
+    walk.message(&MODEL, bytes, MAX_DEPTH)?;
     let mut fields = Fields::of(bytes);
     while let Some(field) = fields.next().map_err(|why| walk.damaged(why))? {
         if field.number == MODEL_GRAPH {
@@ -70,7 +70,7 @@ impl Walk<'_> {
     fn message(&self, message: &'static Message, bytes: &[u8], depth: usize) -> Result<()> {
         let depth = depth
             .checked_sub(1)
-            .ok_or_else(|| self.damaged(&format!("it has more than {DEEPEST} messages within each other")))?;
+            .ok_or_else(|| self.damaged(&format!("it has more than {MAX_DEPTH} messages within each other")))?;
         let (mut fields, mut seen) = (Fields::of(bytes), 0_u64);
         while let Some(field) = fields.next().map_err(|why| self.damaged(why))? {
             let number = field.number;

@@ -54,12 +54,12 @@ impl<'a> Fields<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, Damage> {
-        const LONGEST: usize = 10;
-        let end = self.0.iter().take(LONGEST).position(|byte| byte & 0x80 == 0);
+        const MAX_LEN: usize = 10;
+        let end = self.0.iter().take(MAX_LEN).position(|byte| byte & 0x80 == 0);
         let end = end.ok_or("a number is too long, or cut short")?;
         let (digits, rest) = self.0.split_at(end + 1);
         // The tenth digit has room for one bit of 64.
-        if end + 1 == LONGEST && digits[end] > 1 {
+        if end + 1 == MAX_LEN && digits[end] > 1 {
             return Err("a number has more than 64 bits");
         }
         self.0 = rest;

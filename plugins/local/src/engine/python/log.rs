@@ -50,10 +50,10 @@ impl Log {
 /// The value of a variable whose name says that it is a secret; a short one would hide half of what is said.
 fn secret((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<String> {
     const WORDS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
-    const SHORTEST: usize = 6;
+    const MIN_LEN: usize = 6;
     let name = name.to_string_lossy().to_uppercase();
     let value = value.into_string().ok()?;
-    (value.len() >= SHORTEST && WORDS.iter().any(|word| name.contains(word))).then_some(value)
+    (value.len() >= MIN_LEN && WORDS.iter().any(|word| name.contains(word))).then_some(value)
 }
 
 fn mask(text: String, secrets: impl Iterator<Item = String>) -> String {

@@ -9,9 +9,9 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Payload, Result, file};
 use tokio::time::timeout;
 
-use super::ask::Asker;
-use super::find::Python;
-use super::supervise::{Recipe, Serving, Supervisor, lost};
+use super::client::ScoringClient;
+use super::interpreter::Python;
+use super::supervise::{Serving, SpawnConfig, Supervisor, lost};
 
 /// How often a request is sent that no server has seen, because it ended just then.
 const ATTEMPTS: usize = 3;
@@ -23,7 +23,7 @@ const MOMENT: Duration = Duration::from_secs(5);
 pub(crate) struct Server {
     python: PathBuf,
     supervisor: Supervisor,
-    asker: Arc<Asker>,
+    asker: Arc<ScoringClient>,
 }
 
 impl Server {
@@ -34,8 +34,8 @@ impl Server {
             python.path().display(),
             requirements(model).unwrap_or_else(|| "PACKAGE".to_owned())
         );
-        let recipe = Recipe { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
-        let asker = Arc::new(Asker::new());
+        let recipe = SpawnConfig { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
+        let asker = Arc::new(ScoringClient::new());
         let python = python.path().to_owned();
         Self { python, supervisor: Supervisor::start(recipe, Arc::clone(&asker)), asker }
     }
@@ -86,8 +86,8 @@ impl Server {
 /// The packages of the model's `requirements.txt`, for a command; `None` where it has none, or none that is plain.
 fn requirements(model: &Path) -> Option<String> {
     /// Bytes; more than fits into a command that a person pastes.
-    const LONGEST: u64 = 4096;
-    let text = file::read_text(&model.join("requirements.txt"), LONGEST).ok()?;
+    const MAX_LEN: u64 = 4096;
+    let text = file::read_text(&model.join("requirements.txt"), MAX_LEN).ok()?;
     // The file is the model's. What is more than a name and a version, such as an option of pip, is not put into a command.
     let is_plain = |package: &str| {
         package.starts_with(|first: char| first.is_ascii_alphanumeric())

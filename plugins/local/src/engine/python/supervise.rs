@@ -14,8 +14,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 
-use super::ask::Asker;
 use super::child::{Child, Ended};
+use super::client::ScoringClient;
 use crate::patience::told;
 
 /// The first pause; each next one is twice as long.
@@ -25,10 +25,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// How to start a server.
-pub(super) struct Recipe {
+pub(super) struct SpawnConfig {
     /// The interpreter.
     pub(super) python: PathBuf,
     /// The model's folder.
@@ -65,7 +65,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Begins to start a server. To be called on the plugin's runtime.
-    pub(super) fn start(recipe: Recipe, asker: Arc<Asker>) -> Self {
+    pub(super) fn start(recipe: SpawnConfig, asker: Arc<ScoringClient>) -> Self {
         let (sender, state) = watch::channel(State::Starting);
         let wanted = Arc::<Notify>::default();
         let task = tokio::spawn(keep_alive(Arc::new(recipe), asker, sender, Arc::clone(&wanted)));
@@ -105,7 +105,12 @@ impl Drop for Supervisor {
     }
 }
 
-async fn keep_alive(recipe: Arc<Recipe>, asker: Arc<Asker>, state: watch::Sender<State>, wanted: Arc<Notify>) {
+async fn keep_alive(
+    recipe: Arc<SpawnConfig>,
+    asker: Arc<ScoringClient>,
+    state: watch::Sender<State>,
+    wanted: Arc<Notify>,
+) {
     let mut failures = 0;
     loop {
         state.send_replace(State::Starting);
@@ -131,11 +136,11 @@ async fn keep_alive(recipe: Arc<Recipe>, asker: Arc<Asker>, state: watch::Sender
 
 /// The pause after so many failures in a row before this one.
 fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_PAUSE)
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_PAUSE)
 }
 
 /// Starts a server, and waits until it answers.
-async fn start(recipe: &Arc<Recipe>, asker: &Asker) -> Result<Arc<Serving>> {
+async fn start(recipe: &Arc<SpawnConfig>, asker: &ScoringClient) -> Result<Arc<Serving>> {
     let begin = Instant::now();
     let same = Arc::clone(recipe);
     let child = spawn_blocking(move || Child::start(&same.python, &same.model)).await;
@@ -162,7 +167,7 @@ async fn start(recipe: &Arc<Recipe>, asker: &Asker) -> Result<Arc<Serving>> {
 }
 
 /// What happened to a server that has answered nothing: the model's fault, or its surroundings'.
-fn fault(what: &str, child: &Child, recipe: &Recipe) -> Error {
+fn fault(what: &str, child: &Child, recipe: &SpawnConfig) -> Error {
     let tail = child.tail();
     let last = tail.lines().last().map_or_else(|| "it wrote nothing".to_owned(), str::to_owned);
     let advice = if tail.contains("ModuleNotFoundError") { recipe.advice.as_str() } else { "" };
@@ -193,6 +198,6 @@ mod tests {
     fn pauses_grow_to_half_a_minute() {
         let pauses: Vec<u128> = (0..8).map(|failures| pause(failures).as_millis()).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+        assert_eq!(pause(u32::MAX), MAX_PAUSE);
     }
 }

@@ -1,0 +1,49 @@
+//! Reads a verb's input from a file or stdin, and makes it what the target takes.
+
+use std::fs::File;
+use std::path::Path;
+
+use mlflow_deploy::manifest::Manifest;
+use mlflow_deploy::{JSON, Payload, command};
+use mlflow_deploy_plugin_api::ffi::MAX_MESSAGE_BYTES;
+use mlflow_deploy_plugin_api::file;
+
+use crate::csv;
+use crate::report::CliError;
+
+const CSV: &str = "text/csv";
+
+/// The most bytes of an input: what can be handed to a plugin at once.
+const MAX_COUNT: u64 = MAX_MESSAGE_BYTES as u64;
+
+/// Reads an input. Its media type is the one given, or what the file's name says.
+pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, CliError> {
+    let file = if path == Path::new("-") { command::stdin() } else { File::open(path) };
+    let read = file.and_then(|file| {
+        // A file that is too large is not read; of a pipe, that shows only when it was.
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        if length > MAX_COUNT { Err(file::too_large(MAX_COUNT)) } else { file::read_up_to(file, MAX_COUNT) }
+    });
+    let bytes =
+        read.map_err(|error| CliError::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
+    let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let content_type = match content_type {
+        Some("csv") => CSV,
+        Some("json") => JSON,
+        Some(other) => other,
+        None if is_csv(path) => CSV,
+        None => JSON,
+    };
+    Ok(Payload::new(content_type, bytes))
+}
+
+/// CSV for a target that takes only JSON becomes `dataframe_split`; all else stays what it is.
+pub(crate) fn accepted(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
+    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
+    if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
+        return Ok(inputs);
+    }
+    let split = csv::dataframe_split(inputs.bytes())
+        .map_err(|error| CliError::Input(format!("failed to read the input as CSV: {error}")))?;
+    Ok(Payload::new(JSON, split))
+}

@@ -1,0 +1,30 @@
+//! The command `mlflow-deploy`: reads the arguments, runs one verb, and ends with its exit code.
+
+mod args;
+mod context;
+mod csv;
+mod deployments;
+mod describe;
+mod endpoints;
+mod executor;
+mod help;
+mod input;
+mod local;
+mod man;
+mod plot;
+mod plugins;
+mod predict;
+mod report;
+mod run;
+mod settings;
+
+use mlflow_deploy::command;
+
+fn main() {
+    command::prepare();
+    let code = match args::Cli::read() {
+        Ok(cli) => run::run(cli),
+        Err(error) => report::usage(&error),
+    };
+    mlflow_deploy::exit_now(code)
+}

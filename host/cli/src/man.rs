@@ -1,0 +1,55 @@
+//! The verbs `completions` and `man`: what is made of the arguments' own description.
+
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use mlflow_deploy::Replacement;
+
+use crate::args::{Cli, Manual};
+use crate::report::{CliError, Report};
+
+/// Prints a shell's completions.
+pub(crate) fn completions(shell: Shell, report: &Report) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mlflow-deploy", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    report.value(&script, || script.to_string())
+}
+
+/// Prints the command's page, or writes the pages of the command and its verbs into a directory.
+pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
+    let mut command = Cli::command();
+    command.build();
+    match &manual.output_dir {
+        None => {
+            let page = String::from_utf8(page(command)?).expect("a page is made of text");
+            report.value(&page, || page.clone())
+        }
+        Some(directory) => {
+            std::fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
+            write(&command, "mlflow-deploy", directory)
+        }
+    }
+}
+
+/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and those of its verbs.
+fn write(command: &Command, name: &str, directory: &Path) -> Result<(), CliError> {
+    let file = directory.join(format!("{name}.1"));
+    Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;
+    for verb in command.get_subcommands() {
+        write(verb, &format!("{name}-{}", verb.get_name()), directory)?;
+    }
+    Ok(())
+}
+
+fn page(command: Command) -> Result<Vec<u8>, CliError> {
+    let mut page = Vec::new();
+    Man::new(command).render(&mut page)?;
+    Ok(page)
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::Input(format!("failed to write `{}`: {error}", path.display()))
+}

@@ -1,0 +1,125 @@
+//! `plugins list`: the files, and the directories that they were found in.
+
+use std::path::Path;
+
+use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
+use mlflow_deploy_plugin_api::text;
+use serde::Serialize;
+
+use super::entry::PluginEntry;
+use super::lossy;
+
+/// All that was found, and where was looked.
+#[derive(Serialize)]
+pub(crate) struct Listing<'a> {
+    plugins: Vec<PluginEntry<'a>>,
+    directories: Vec<ListedDirectory<'a>>,
+}
+
+/// A directory of the search path.
+#[derive(Serialize)]
+pub(super) struct ListedDirectory<'a> {
+    #[serde(serialize_with = "lossy")]
+    path: &'a Path,
+    origin: String,
+    state: String,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(super) warnings: &'a [String],
+    #[serde(skip)]
+    is_missing: bool,
+}
+
+impl<'a> Listing<'a> {
+    pub(crate) fn new(discovery: &'a Discovery) -> Self {
+        Self {
+            plugins: discovery.candidates.iter().map(|candidate| about(candidate, discovery)).collect(),
+            directories: ListedDirectory::all(discovery),
+        }
+    }
+
+    fn with_state(&self, state: &str) -> impl Iterator<Item = &PluginEntry<'a>> {
+        self.plugins.iter().filter(move |listed| listed.state == state)
+    }
+}
+
+impl<'a> ListedDirectory<'a> {
+    pub(super) fn all(discovery: &'a Discovery) -> Vec<Self> {
+        let listed = |(directory, state): (&'a Directory, String)| Self {
+            path: &directory.path,
+            origin: directory.origin.to_string(),
+            state,
+            warnings: &directory.warnings,
+            is_missing: matches!(directory.state, DirectoryState::Missing),
+        };
+        discovery.summaries().map(listed).collect()
+    }
+}
+
+/// What became of a file, for whoever looks through them all.
+fn about<'a>(candidate: &'a Candidate, discovery: &Discovery) -> PluginEntry<'a> {
+    let (state, reason) = match &candidate.state {
+        CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
+        CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
+        CandidateState::Usable(_) => match (discovery.rival(candidate), discovery.is_shadowed(candidate)) {
+            (Some(rival), _) => ("ambiguous", Some(ambiguous(rival))),
+            (None, true) => ("shadowed", Some("an earlier plugin serves its schemes".to_owned())),
+            (None, false) => ("usable", None),
+        },
+    };
+    PluginEntry::new(candidate, state, reason)
+}
+
+/// Why neither of two plugins is used.
+pub(super) fn ambiguous(rival: &Candidate) -> String {
+    format!("`{}` in the same directory serves one of its schemes too", rival.path.display())
+}
+
+impl std::fmt::Display for Listing<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for listed in self.with_state("usable") {
+            let (name, version) = (listed.name.unwrap_or_default(), listed.version.unwrap_or_default());
+            writeln!(formatter, "{} {}", text::line(name), text::line(version))?;
+            writeln!(formatter, "  schemes: {}", text::line(&listed.schemes.join(", ")))?;
+            writeln!(formatter, "  file:    {}", text::path(listed.file))?;
+            if let Some(why) = &listed.isolated_by {
+                writeln!(formatter, "  runs in: a process of its own, for {}", text::line(why))?;
+            }
+        }
+        if self.with_state("usable").chain(self.with_state("ambiguous")).next().is_none() {
+            writeln!(formatter, "no plugins found")?;
+        }
+        for (state, title) in [
+            ("ambiguous", "ambiguous, so that their use is an error (choose with `--plugin PATH`):"),
+            ("shadowed", "shadowed by an earlier plugin for the same schemes:"),
+            ("refused", "refused:"),
+            ("ignored", "ignored, for they are libraries without a plugin's manifest:"),
+        ] {
+            for (at, listed) in self.with_state(state).enumerate() {
+                if at == 0 {
+                    writeln!(formatter, "{title}")?;
+                }
+                let reason = listed.reason.as_ref().filter(|_| ["ambiguous", "refused"].contains(&state));
+                let reason = reason.map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
+                writeln!(formatter, "  {}{reason}", text::path(listed.file))?;
+            }
+        }
+        writeln!(formatter, "searched:")?;
+        for directory in self.directories.iter().filter(|directory| !directory.is_missing) {
+            write!(formatter, "{directory}")?;
+        }
+        let missing: Vec<_> = self.directories.iter().filter(|directory| directory.is_missing).collect();
+        if !missing.is_empty() {
+            writeln!(formatter, "do not exist:")?;
+        }
+        for directory in missing {
+            writeln!(formatter, "  {} ({})", text::path(directory.path), directory.origin)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for ListedDirectory<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(formatter, "  {} ({}): {}", text::path(self.path), self.origin, text::line(&self.state))
+    }
+}

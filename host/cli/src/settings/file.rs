@@ -1,0 +1,118 @@
+//! Reads settings from a file: a JSON, YAML or TOML object, by the file's ending. No error repeats what is in it.
+
+use std::fs::File;
+use std::path::Path;
+
+use mlflow_deploy_plugin_api::file;
+use serde_json::{Map, Value};
+
+use crate::report::CliError;
+
+/// Bytes of a file, at most.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// The object in a file.
+pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
+    let failed = |what: String| CliError::Input(format!("failed to read `{}`: {what}", path.display()));
+    let ending = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let parse = match ending.to_ascii_lowercase().as_str() {
+        "json" => json,
+        "yaml" | "yml" => yaml,
+        "toml" => toml,
+        _ => return Err(failed("its name ends in none of `.json`, `.yaml`, `.yml` and `.toml`".to_owned())),
+    };
+    // It may be a pipe, as the shell's `<(…)` is behind a link of such a name.
+    let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES));
+    let bytes = bytes.map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_not_text| failed("it is not UTF-8".to_owned()))?;
+    match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(failed)? {
+        Value::Object(members) => Ok(members),
+        _ => Err(failed("expected an object with a member for each key".to_owned())),
+    }
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON at line {} column {}", error.line(), error.column()))
+}
+
+fn yaml(text: &str) -> Result<Value, String> {
+    // Without a snippet: it would show what is in the file.
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.location() {
+        Some(at) => format!("not YAML that JSON can say, at line {} column {}", at.line(), at.column()),
+        None => "not YAML that JSON can say".to_owned(),
+    })
+}
+
+fn toml(text: &str) -> Result<Value, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
+        format!("not TOML at line {}", before.matches('\n').count() + 1)
+    })?;
+    to_json(toml::Value::Table(table))
+}
+
+/// JSON has no dates, which become text, and neither `nan` nor `inf`, which are refused.
+fn to_json(value: toml::Value) -> Result<Value, String> {
+    Ok(match value {
+        toml::Value::Array(items) => items.into_iter().map(to_json).collect::<Result<_, _>>()?,
+        toml::Value::Boolean(truth) => truth.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Float(number) if !number.is_finite() => {
+            return Err("`nan` and `inf` cannot be said in JSON: leave them out, or give text".to_owned());
+        }
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::String(text) => text.into(),
+        toml::Value::Table(members) => {
+            let member = |(name, value)| Ok::<_, String>((name, to_json(value)?));
+            members.into_iter().map(member).collect::<Result<_, _>>()?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn from(name: &str, text: &str) -> Result<Value, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        match read(&path) {
+            Ok(members) => Ok(Value::Object(members)),
+            Err(CliError::Input(said)) => Err(said.replace(&folder.path().display().to_string(), "")),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn json_yaml_and_toml_say_the_same() {
+        let expected = json!({"name": "a", "entities": [{"size": 1, "share": 0.5, "on": true}], "from": "2026-01-02"});
+        let json = expected.to_string();
+        let yaml = "name: a\nentities:\n  - size: 1\n    share: 0.5\n    \"on\": true\nfrom: \"2026-01-02\"\n";
+        let toml = "name = \"a\"\nfrom = 2026-01-02\n[[entities]]\nsize = 1\nshare = 0.5\non = true\n";
+        for (name, text) in [("a.json", json.as_str()), ("a.yaml", yaml), ("a.YML", yaml), ("a.toml", toml)] {
+            assert_eq!(from(name, text).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_what_is_there() {
+        for (name, text, message) in [
+            ("a.json", "{\"token\": S3CRET}", "failed to read `/a.json`: not JSON at line 1 column 11"),
+            ("a.json", "[1]", "failed to read `/a.json`: expected an object with a member for each key"),
+            ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML that JSON can say, at line"),
+            ("a.toml", "x = 1\ntoken = S3CRET", "failed to read `/a.toml`: not TOML at line 2"),
+            ("a.toml", "x = nan", "failed to read `/a.toml`: `nan` and `inf` cannot be said in JSON"),
+            ("a.txt", "", "failed to read `/a.txt`: its name ends in none of"),
+        ] {
+            let said = from(name, text).unwrap_err();
+            assert!(said.starts_with(message) && !said.contains("S3CRET"), "{said}");
+        }
+    }
+}

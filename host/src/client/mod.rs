@@ -1,0 +1,24 @@
+//! Clients: MLflow's functions, a target that was found, its client, and what a client answers.
+//!
+//! | file | responsibility |
+//! |---|---|
+//! | `global` | MLflow's module functions, over one host for the process |
+//! | `target` | a target whose plugin has been found |
+//! | `deploy_client` | the asynchronous client |
+//! | `blocking` | the same client without `async` |
+//! | `local_deployment` | a model served by `run_local` |
+//! | `record` | one deployment or endpoint |
+//! | `event` | what plugins say beside their replies |
+//! | `timeout` | waits for a future with a timeout |
+//! | `predictions` | `PredictionsResponse`, as a dataframe or an array |
+
+pub mod blocking;
+pub(crate) mod deploy_client;
+pub(crate) mod event;
+pub(crate) mod global;
+pub(crate) mod local_deployment;
+#[cfg(feature = "predictions")]
+pub mod predictions;
+pub(crate) mod record;
+pub(crate) mod target;
+pub(crate) mod timeout;

@@ -1,0 +1,91 @@
+//! The cache of glibc's loader: the libraries that `ldconfig` found, by name.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy_plugin_api::file;
+
+/// What `/etc/ld.so.cache` holds; nothing where there is none, or it is of a kind that is not known.
+#[derive(Default)]
+pub(super) struct Cache {
+    bytes: Vec<u8>,
+    /// Where the format begins: an older one may stand before it, with its own entries.
+    start: usize,
+    entries: usize,
+}
+
+const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+const HEADER: usize = 48;
+const ENTRY: usize = 24;
+
+impl Cache {
+    pub(super) fn of_the_system() -> Self {
+        const MAX_BYTES: u64 = 64 * 1024 * 1024;
+        let bytes = file::read(Path::new("/etc/ld.so.cache"), MAX_BYTES);
+        bytes.ok().and_then(Self::parse).unwrap_or_default()
+    }
+
+    fn parse(bytes: Vec<u8>) -> Option<Self> {
+        let start = bytes.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+        let entries = usize::try_from(number(&bytes, start + MAGIC.len())?).ok()?;
+        let end = entries.checked_mul(ENTRY)?.checked_add(start + HEADER)?;
+        (end <= bytes.len()).then_some(Self { bytes, start, entries })
+    }
+
+    /// Where the libraries of a name lie, the loader's first choice first. Those for special processors are left out:
+    /// an ordinary one lies beside them.
+    pub(super) fn paths<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PathBuf> {
+        let entry = |at: usize| self.start + HEADER + at * ENTRY;
+        (0..self.entries).map(entry).filter_map(move |at| {
+            let is_ordinary = self.bytes.get(at + 16..at + ENTRY)?.iter().all(|byte| *byte == 0);
+            let is_named = is_ordinary && self.string(at + 4)? == name.as_bytes();
+            is_named.then(|| Some(PathBuf::from(OsStr::from_bytes(self.string(at + 8)?))))?
+        })
+    }
+
+    /// The text whose place is written at a place.
+    fn string(&self, at: usize) -> Option<&[u8]> {
+        let from = self.start.checked_add(usize::try_from(number(&self.bytes, at)?).ok()?)?;
+        let text = self.bytes.get(from..)?;
+        text.get(..text.iter().position(|byte| *byte == 0)?)
+    }
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache of one library, behind an older format.
+    fn cache() -> Vec<u8> {
+        let strings = b"libx.so.1\0/lib/libx.so.1\0";
+        let at = u32::try_from(HEADER + ENTRY).unwrap();
+        let mut bytes = b"ld.so-1.7.0\0\0\0\0\0".to_vec();
+        bytes.extend(MAGIC);
+        bytes.extend(1_u32.to_ne_bytes());
+        bytes.extend([0; HEADER - MAGIC.len() - 4]);
+        bytes.extend([0x0303_u32, at, at + 10, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes));
+        bytes.extend(strings);
+        bytes
+    }
+
+    #[test]
+    fn a_library_is_found_by_its_name() {
+        let cache = Cache::parse(cache()).unwrap();
+        assert_eq!(cache.paths("libx.so.1").collect::<Vec<_>>(), [PathBuf::from("/lib/libx.so.1")]);
+        assert_eq!(cache.paths("libx.so").next(), None);
+    }
+
+    #[test]
+    fn a_damaged_cache_has_nothing() {
+        let whole = cache();
+        for length in 0..whole.len() {
+            let found = Cache::parse(whole[..length].to_vec()).unwrap_or_default();
+            assert_eq!(found.paths("libx.so.1").next(), None, "{length}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Catches panics: all code of a plugin runs inside of `contain`.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+thread_local! {
+    /// The number of nested `contain`s on this thread.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The source location of this thread's last panic.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs a plugin's code. A panic becomes an error: the panic's message, with the source location if it is known.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    DEPTH.set(DEPTH.get() + 1);
+    let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let place = PLACE.take();
+        let message = message(payload);
+        match place {
+            Some(place) => format!("{message} (at {place})"),
+            None => message,
+        }
+    });
+    DEPTH.set(DEPTH.get() - 1);
+    outcome
+}
+
+/// Returns the message of a panic's payload.
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a message".to_owned()
+    };
+    // The drop of a payload may panic, and so may the drop of that panic's payload: the second one is leaked.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        let _leaked = ManuallyDrop::new(second);
+    }
+    message
+}
+
+/// Records the source location of panics that `contain` catches, instead of printing them. Other panics are printed.
+///
+/// For a loaded library only: its panic hook is separate from the program's.
+pub(crate) fn keep_panics_off_stderr() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+        if DEPTH.get() == 0 {
+            print(info);
+        } else {
+            PLACE.set(info.location().map(ToString::to_string));
+        }
+    }));
+}

@@ -1,0 +1,117 @@
+//! The messages between a host and a plugin, as two traits that are independent of the transport.
+//!
+//! [`Table`](super::Table) implements them with the functions of a library in this process. For a plugin in another
+//! process each method is a message between the processes.
+
+use std::sync::Arc;
+
+use crate::{Error, ErrorCode, Operation, Result};
+
+/// The maximum size of one part of a message, in bytes: 512 MiB. Send more in chunks.
+pub const MAX_MESSAGE_BYTES: usize = 512 << 20;
+
+/// Checks the size of one part of a message.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` if it is larger than [`MAX_MESSAGE_BYTES`].
+pub fn check_size(part: &[u8]) -> Result<()> {
+    if part.len() <= MAX_MESSAGE_BYTES {
+        return Ok(());
+    }
+    let message = format!("message of {} bytes is too large: the limit is {MAX_MESSAGE_BYTES}", part.len());
+    Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
+}
+
+/// The messages from a host to a plugin. No method blocks, and every method may be called from any thread.
+///
+/// The host chooses the ids of clients and calls; an id is never zero and never used twice.
+pub trait PluginTransport: Send + Sync {
+    /// Returns true if the plugin has the slot.
+    fn has(&self, slot: Slot) -> bool;
+
+    /// Starts a call; `client` is 0 for a call of the plugin itself. The [`reply`](HostCallbacks::reply) may come before this
+    /// returns.
+    fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>);
+
+    /// Closes a client. No call of it follows.
+    fn close(&self, client: u64);
+
+    /// Cancels a call. Its reply still comes.
+    fn cancel(&self, call: u64);
+
+    /// Allows a stream to send this many more chunks.
+    fn credit(&self, call: u64, chunks: u32);
+}
+
+/// The messages from a plugin to its host. No method blocks, and every method may be called from any thread.
+pub trait HostCallbacks: Send + Sync {
+    /// Ends a call: exactly once for each call.
+    fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>);
+
+    /// Sends one chunk of a stream, for one unit of credit.
+    fn chunk(&self, call: u64, lent: BorrowedReply<'_>);
+
+    /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an
+    /// invalid slice.
+    fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
+
+    /// Creates an instance of the plugin's own library in another process, with `host` as its host; `None` if that is
+    /// not supported. The first call starts the process. It ends when the instance is dropped.
+    fn isolate(&self, host: Arc<dyn HostCallbacks>) -> Option<Arc<dyn PluginTransport>> {
+        drop(host);
+        None
+    }
+}
+
+/// The slot of a plugin that a call enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Slot {
+    /// Opens a client.
+    Open,
+    /// Runs an operation of a client.
+    Operation(Operation),
+    /// Serves a model on this machine.
+    RunLocal,
+    /// Ends the instance.
+    Shutdown,
+    /// Replies with the help of the target, for users.
+    TargetHelp,
+}
+
+impl Slot {
+    /// Returns the slot's name in the table, which is MLflow's name of an operation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Operation(operation) => operation.name(),
+            Self::RunLocal => "run_local",
+            Self::Shutdown => "shutdown",
+            Self::TargetHelp => "target_help",
+        }
+    }
+}
+
+/// A call's arguments, borrowed until the call has started.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has the members of the contract's request")]
+pub struct Request<'a> {
+    /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
+    pub credit: u32,
+    /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
+    pub timeout_ms: u64,
+    /// The arguments: a JSON object.
+    pub head: &'a [u8],
+    /// The inputs, of the media type in the head's `content_type`.
+    pub body: &'a [u8],
+}
+
+/// The two parts of a reply or a chunk. A part is `None` if the plugin passed an invalid slice.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has the members of the contract's reply")]
+pub struct BorrowedReply<'a> {
+    /// Empty, or a JSON object with the media type of the body.
+    pub head: Option<&'a [u8]>,
+    /// The result, or the error as JSON.
+    pub body: Option<&'a [u8]>,
+}

@@ -1,0 +1,180 @@
+//! What is asked of a model's server, and what its refusals mean here.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
+use jiter::{JsonValue, PartialMode};
+use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
+use url::Url;
+
+/// Bytes of the answer to a ping, in which there is nothing to read.
+const MAX_PING: usize = 64 << 10;
+
+/// A way to servers of this machine.
+pub(super) struct ScoringClient(Client);
+
+impl ScoringClient {
+    /// Nothing is connected yet.
+    pub(super) fn new() -> Self {
+        Self(Client::new(Connection::default()))
+    }
+
+    /// Waits until the server answers; a connection that breaks is one to a server that has ended, which others see.
+    pub(super) async fn until_healthy(&self, address: SocketAddr) {
+        let healthy = async {
+            let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
+            send(&self.0, &ping, &Policy { longest_answer: MAX_PING, ..once() }).await
+        };
+        if healthy.await.is_err() {
+            pending::<()>().await;
+        }
+    }
+
+    /// Asks for predictions: the body goes as it is, and the answer comes so.
+    ///
+    /// # Errors
+    /// What the server answers, in its own words; or, without an HTTP status, that there was no answer. Then it is
+    /// retryable where the server has seen nothing of the request.
+    pub(super) async fn predict(&self, address: SocketAddr, inputs: &Payload) -> Result<Payload> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type(inputs.content_type())?)]);
+        let request = request(Method::POST, &url(address, "invocations")?, headers, inputs.bytes().to_vec())?;
+        match send(&self.0, &request, &once()).await {
+            Ok(response) => Ok(response.payload),
+            Err(error) => Err(match error.http().cloned() {
+                Some(http) => refusal(&error, http),
+                None => error,
+            }),
+        }
+    }
+}
+
+/// No attempt is made twice, and none ends before its caller does.
+fn once() -> Policy {
+    Policy { silence: Duration::MAX, max_retries: 0, follow_redirects: false, ..Policy::default() }
+}
+
+fn url(address: SocketAddr, path: &str) -> Result<Url> {
+    let url = format!("http://{address}/{path}");
+    url.parse().map_err(|error| Error::internal(format!("`{url}` is no URL: {error}")))
+}
+
+/// A refusal in the server's words, with its status and the rest of its JSON in the details.
+fn refusal(error: &Error, http: HttpFailure) -> Error {
+    // A long one, with a stack trace at its end, has been cut, and that is marked; the cut may go through an escape.
+    let body = http.body.trim_end_matches('…');
+    let said = JsonValue::parse_with_config(body.as_bytes(), true, PartialMode::TrailingStrings);
+    let text = |wanted: &str| {
+        let Ok(JsonValue::Object(members)) = &said else { return None };
+        let found = members.iter().find(|(key, _)| key == wanted);
+        found.and_then(|(_, value)| if let JsonValue::Str(text) = value { Some(text.to_string()) } else { None })
+    };
+    let (code, message) = match (text("error_code"), text("message")) {
+        (Some(code), Some(message)) => (ErrorCode::new(code), message),
+        _ if http.body.trim().is_empty() => (error.code().clone(), error.message().to_owned()),
+        _ if http.status == 415 => (ErrorCode::INVALID_PARAMETER_VALUE, http.body.trim().to_owned()),
+        _ => (error.code().clone(), http.body.trim().to_owned()),
+    };
+    let details = ["sqlstate", "error_class"].map(|key| (key, text(key)));
+    let refused = Error::new(code, message).with_detail("http_status", http.status);
+    let details = details.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    details.fold(refused, |refused, (key, value)| refused.with_detail(key, value)).with_http(http)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &str) -> Error {
+        let error = Error::new(ErrorCode::BAD_REQUEST, "400 Client Error");
+        refusal(&error, HttpFailure::new(status, body))
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_server_s_words() {
+        let error = refused(
+            400,
+            r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "no \u00e9", "sqlstate": "KAM01",
+                "error_class": "SCHEMA_ENFORCEMENT_FAILED", "stack_trace": "Traceback (most re…"#,
+        );
+        assert_eq!((error.code(), error.message()), (&ErrorCode::INVALID_PARAMETER_VALUE, "no é"));
+        assert_eq!(error.http_status(), Some(400));
+        assert_eq!(error.details()["sqlstate"], "KAM01");
+        assert_eq!(error.details()["error_class"], "SCHEMA_ENFORCEMENT_FAILED");
+    }
+
+    #[test]
+    fn a_refusal_is_read_wherever_it_was_cut() {
+        let whole = r#"{"error_code": "BAD_REQUEST", "message": "no", "stack_trace": "File \"a\", \u00e9\n"}"#;
+        for end in whole.find("File").unwrap()..whole.len() {
+            let error = refused(400, &format!("{}…", &whole[..end]));
+            assert_eq!(error.message(), "no", "{}", &whole[..end]);
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_json_is_its_text() {
+        let error = refused(415, "This predictor only supports JSON\n");
+        assert_eq!(
+            (error.code(), error.message()),
+            (&ErrorCode::INVALID_PARAMETER_VALUE, "This predictor only supports JSON")
+        );
+        assert_eq!(error.details()["http_status"], 415);
+        assert_eq!(refused(500, "").message(), "400 Client Error");
+        assert_eq!(refused(500, "[1]").message(), "[1]");
+    }
+
+    /// A server that answers its first request with `start`, and then with `more` until the client has had enough.
+    fn server(start: &'static str, more: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let _request = connection.read(&mut [0; 4096]).unwrap();
+            let mut answered = connection.write_all(start.as_bytes());
+            while answered.is_ok() && !more.is_empty() {
+                answered = connection.write_all(more.as_bytes());
+            }
+        };
+        (address, std::thread::spawn(answer))
+    }
+
+    const ENDLESS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_hostile_answer_is_an_error() {
+        for (start, more) in [
+            ("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n"),
+            ("HTTP/1.1 200 ", "OK"),
+            ("HTTP/1.1 2000 OK\r\n\r\n", ""),
+            ("SSH-2.0-OpenSSH\r\n", ""),
+            ("\0\0\0\0", "\0"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}", ""),
+            ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}", ""),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}", ""),
+            ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", ""),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffffffff\r\n", ""),
+        ] {
+            let (address, server) = server(start, more);
+            let asked = ScoringClient::new().predict(address, &Payload::new("application/json", "{}")).await;
+            let error = asked.map(|answer| String::from_utf8_lossy(answer.bytes()).into_owned()).unwrap_err();
+            assert!(!error.message().contains(char::is_control), "{start:?}: {error}");
+            server.join().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_ping_is_not_read_to_its_end() {
+        let (address, server) = server(ENDLESS, "4\r\nping\r\n");
+        let asker = ScoringClient::new();
+        let closed = mlflow_deploy_plugin_api::blocking(move || server.join().map_err(|_panic| Error::internal("")));
+        tokio::select! {
+            () = asker.until_healthy(address) => panic!("it is not healthy"),
+            closed = closed => closed.unwrap(),
+        }
+    }
+}

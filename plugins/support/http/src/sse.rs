@@ -1,0 +1,190 @@
+//! Server-sent events, read from bytes that are cut anywhere.
+//!
+//! Lines end with LF, CR or CRLF and with nothing else: JSON may hold U+2028 or U+0085. Comments and the fields
+//! `event`, `id` and `retry` are understood, a byte order mark is skipped, and several `data` lines make one text.
+//! Unlike a browser, it gives the last event also where the blank line after it never came: the body has ended in
+//! order, so the event is whole.
+//!
+//! Two crates were tried first, each fed with every one of these cases cut at every byte.
+//! - `eventsource-stream` 0.2.3 loses the last event when it ends in CR CR or without a blank line, panics on a byte
+//!   order mark, and lets an event grow without bound.
+//! - `sse-stream` 0.3.0 loses the last event without a blank line, and lets an event grow without bound.
+//!
+//! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+
+use mlflow_deploy_plugin_api::{Error, Result};
+
+/// No event is longer: 16 MiB.
+pub(crate) const MAX_LEN: usize = 16 * 1024 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// One event with data. Events without are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Event {
+    /// The event's name; empty where the server gave none.
+    pub name: String,
+    /// The lines of its data, with LF between them.
+    pub data: String,
+}
+
+/// Makes events of bytes.
+#[derive(Debug, Default)]
+pub struct SseReader {
+    line: Vec<u8>,
+    name: String,
+    data: Option<String>,
+    /// Whether the last byte was a CR, after which an LF is no line of its own.
+    after_cr: bool,
+    /// Whether the first line is still to come.
+    has_begun: bool,
+}
+
+impl SseReader {
+    /// Takes the next bytes, and gives the events that are complete with them.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` where an event is longer than 16 MiB or is not UTF-8.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        if self.after_cr && !bytes.is_empty() {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+            self.after_cr = false;
+        }
+        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.grow(&bytes[..end])?;
+            events.extend(self.end_line()?);
+            let is_cr = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+            if is_cr {
+                self.after_cr = bytes.is_empty();
+                bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+            }
+        }
+        self.grow(bytes)?;
+        Ok(events)
+    }
+
+    /// Says that the body ended in order, and gives the event that it ended with.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn finish(&mut self) -> Result<Option<Event>> {
+        if !self.line.is_empty() {
+            self.end_line()?;
+        }
+        Ok(self.end_event())
+    }
+
+    fn grow(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.line.len() + self.data.as_ref().map_or(0, String::len) + bytes.len() > MAX_LEN {
+            return Err(Error::internal(format!("the server sent an event of more than {MAX_LEN} bytes")));
+        }
+        self.line.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<Option<Event>> {
+        let bytes = std::mem::take(&mut self.line);
+        let mut line = bytes.as_slice();
+        if !self.has_begun {
+            self.has_begun = true;
+            line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        }
+        if line.is_empty() {
+            return Ok(self.end_event());
+        }
+        let line = str::from_utf8(line)
+            .map_err(|error| Error::internal("the server sent an event that is not UTF-8").with_cause(&error))?;
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match (field, &mut self.data) {
+            ("data", Some(data)) => {
+                data.push('\n');
+                data.push_str(value);
+            }
+            ("data", none) => *none = Some(value.to_owned()),
+            ("event", _) => value.clone_into(&mut self.name),
+            // `id` and `retry` are for those who connect again, and a line that begins with a colon is a comment.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// An event without data, such as a ping, is none.
+    fn end_event(&mut self) -> Option<Event> {
+        let name = std::mem::take(&mut self.name);
+        self.data.take().filter(|data| !data.is_empty()).map(|data| Event { name, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transcript, and the data of its events.
+    const CASES: &[(&str, &[&str])] = &[
+        ("data: a\n\ndata: b\n\n", &["a", "b"]),
+        ("data: a\r\n\r\ndata: b\r\n\r\n", &["a", "b"]),
+        ("data: a\r\rdata: b\r\r", &["a", "b"]),
+        ("\n\r\n   \n\n\ndata: a\n\n\n\n", &["a"]),
+        (": hi\n\ndata: a\n: between\n\n", &["a"]),
+        ("id: 1\nevent: m\nretry: 10\ndata: a\nunknown\n\n", &["a"]),
+        ("id: 1\n\ndata: a\n\n", &["a"]),
+        ("data: a\ndata: b\n\n", &["a\nb"]),
+        ("data: {\ndata:\ndata: }\n\n", &["{\n\n}"]),
+        ("data:[DONE]\n\n", &["[DONE]"]),
+        ("data:  a \n\n", &[" a "]),
+        ("\u{feff}data: a\n\n", &["a"]),
+        ("data\n\ndata:\n\ndata: a\n\n", &["a"]),
+        ("event: ping\n\ndata: a\n\n", &["a"]),
+        ("data: {\"t\":\"a\u{2028}b\u{2029}c\u{85}d\"}\n\n", &["{\"t\":\"a\u{2028}b\u{2029}c\u{85}d\"}"]),
+        ("data: é€😀\n\n", &["é€😀"]),
+        ("data: a\n\ndata: b\n", &["a", "b"]),
+        ("data: a\n\ndata: b", &["a", "b"]),
+        ("", &[]),
+    ];
+
+    fn read(parts: &[&[u8]]) -> Vec<Event> {
+        let mut reader = SseReader::default();
+        let mut events: Vec<_> = parts.iter().flat_map(|part| reader.push(part).unwrap()).collect();
+        events.extend(reader.finish().unwrap());
+        events
+    }
+
+    #[test]
+    fn a_transcript_reads_the_same_wherever_it_is_cut() {
+        for (transcript, expected) in CASES {
+            let bytes = transcript.as_bytes();
+            for cut in 0..=bytes.len() {
+                let data: Vec<_> = read(&[&bytes[..cut], &bytes[cut..]]).into_iter().map(|event| event.data).collect();
+                assert_eq!(data, *expected, "{transcript:?} cut at {cut}");
+            }
+            let single: Vec<_> = bytes.chunks(1).collect();
+            assert_eq!(read(&single).len(), expected.len(), "{transcript:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_event() {
+        let events = read(&[b"event: error\ndata: a\n\ndata: b\n\n"]);
+        assert_eq!((events[0].name.as_str(), events[1].name.as_str()), ("error", ""));
+    }
+
+    #[test]
+    fn an_event_has_bounds() {
+        let mut reader = SseReader::default();
+        let line = [b"data: ".as_slice(), &[b'x'; 1 << 20], b"\n"].concat();
+        let failed = (0..17).find_map(|_| reader.push(&line).err());
+        assert!(failed.unwrap().message().contains("16777216 bytes"));
+        let endless = vec![b':'; MAX_LEN + 1];
+        SseReader::default().push(&endless).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_an_error() {
+        let error = SseReader::default().push(b"data: \xff\n\n").unwrap_err();
+        assert_eq!(error.message(), "the server sent an event that is not UTF-8");
+    }
+}

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod artifacts;
+mod fetch;
+mod files;
+mod listing;
+mod name;
+mod progress;
+mod resolve;
+mod rest;
+mod staging;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tracking;
+mod uri;
+
+pub use fetch::{Fetched, fetch};
+pub use tracking::{Tracking, TrackingOptions};
+pub use uri::{ModelUri, shown};

@@ -1,0 +1,322 @@
+//! The harness of a case: loads and starts the plugin, makes calls, and waits for replies.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlflow_deploy_plugin_api::Operation;
+use mlflow_deploy_plugin_api::ffi::Slot;
+use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
+use mlflow_deploy_plugin_api::manifest::{self, Manifest};
+use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, RecordedCall, Reply, Request};
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::isolated;
+use crate::marker::Marker;
+use crate::message::{Job, Line, Reporter};
+use crate::untrusted;
+
+/// The harness that a case runs in.
+#[derive(Debug)]
+pub(crate) struct Harness {
+    job: Job,
+    teller: Arc<Reporter>,
+}
+
+/// The reply to a call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) slot: Slot,
+    pub(crate) reply: Reply,
+    /// Everything received for the call so far.
+    pub(crate) call: RecordedCall,
+}
+
+/// The secrets that a plugin receives and must not reveal.
+#[derive(Debug)]
+pub(crate) struct Secrets {
+    /// Environment variables to set.
+    pub(crate) variables: Vec<(String, String)>,
+    /// Values that must not appear in any output.
+    pub(crate) values: Vec<String>,
+}
+
+impl Harness {
+    pub(crate) fn new(job: Job, teller: Arc<Reporter>) -> Self {
+        Self { job, teller }
+    }
+
+    pub(crate) fn plugin(&self) -> &Path {
+        &self.job.plugin
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.job.config
+    }
+
+    /// Returns a random number generator, seeded by the seed and the case.
+    pub(crate) fn random(&self) -> fastrand::Rng {
+        let case = self.job.case.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        fastrand::Rng::with_seed(self.job.seed ^ case)
+    }
+
+    /// Returns a unique name.
+    pub(crate) fn name(&self, kind: &str) -> String {
+        format!("conformance-{kind}-{:x}-{:x}", self.job.seed, std::process::id())
+    }
+
+    /// Returns the timeout of a reply.
+    pub(crate) fn reply_timeout(&self) -> Duration {
+        Duration::from_millis(self.job.reply_timeout_ms)
+    }
+
+    /// Logs the next step. The log is part of the report of a failure.
+    pub(crate) fn log(&self, step: impl Into<String>) {
+        self.teller.send(&Line::Log(step.into()));
+    }
+
+    pub(crate) fn manifest(&self) -> Result<Manifest, Marker> {
+        manifest::read(self.plugin()).map_err(|_unreadable| Marker::skip("the manifest cannot be read"))
+    }
+
+    pub(crate) fn library(&self) -> Result<Library, Marker> {
+        self.library_at(self.plugin())
+    }
+
+    fn library_at(&self, file: &Path) -> Result<Library, Marker> {
+        if self.job.plugin_host.is_some() {
+            return Err(Marker::fault("a case that inspects the library was run with `--isolated`"));
+        }
+        self.log("loads the library");
+        untrusted::open(file).map_err(|error| Marker::fail(format!("failed to load the library: {error}")))
+    }
+
+    pub(crate) fn table(&self) -> Result<PluginTable, Marker> {
+        self.library()?.table().map_err(|error| Marker::fail(error.to_string()))
+    }
+
+    pub(crate) fn instance(&self) -> Result<Driver, Marker> {
+        self.instance_for(HostShape::Current)
+    }
+
+    pub(crate) fn instance_for(&self, shape: HostShape) -> Result<Driver, Marker> {
+        self.instance_of(self.plugin(), shape)
+    }
+
+    /// Starts an instance of the plugin, or of a copy of its file.
+    pub(crate) fn instance_of(&self, file: &Path, shape: HostShape) -> Result<Driver, Marker> {
+        if let Some(program) = &self.job.plugin_host {
+            let manifest = self.manifest()?;
+            self.log("starts the plugin in a separate process");
+            return isolated::start((program, file), &manifest, shape, &self.teller);
+        }
+        let table = self.library_at(file)?.table().map_err(|error| Marker::fail(error.to_string()))?;
+        self.log("calls `init`");
+        untrusted::start(table, shape).ok_or_else(|| Marker::fail("`init` returned NULL"))
+    }
+
+    /// Starts an instance and opens a client.
+    pub(crate) fn client(&self) -> Result<(Driver, u64), Marker> {
+        let driver = self.instance()?;
+        let client = self.open(&driver)?;
+        Ok((driver, client))
+    }
+
+    /// Returns the first target URI of the config, or the plugin's first scheme.
+    pub(crate) fn target(&self) -> Result<String, Marker> {
+        match self.config().target_uris.first() {
+            Some(target) => Ok(target.clone()),
+            None => self.manifest()?.schemes.into_iter().next().ok_or_else(|| {
+                Marker::skip("no target URI: the config has no `target_uris` and the manifest no schemes")
+            }),
+        }
+    }
+
+    pub(crate) fn open_request(&self, target: &str) -> Request {
+        request(&json!({"target_uri": target, "options": self.config().options}), "")
+    }
+
+    pub(crate) fn open(&self, driver: &Driver) -> Result<u64, Marker> {
+        let target = self.target()?;
+        self.open_as(driver, driver.fresh_id(), &target)
+    }
+
+    pub(crate) fn open_as(&self, driver: &Driver, client: u64, target: &str) -> Result<u64, Marker> {
+        let answer = self.call(driver, Slot::Open, client, &self.open_request(target))?;
+        answer.expect_ok().map(|()| client)
+    }
+
+    /// Starts a call and waits for its reply.
+    pub(crate) fn call(&self, driver: &Driver, slot: Slot, client: u64, request: &Request) -> Result<Answer, Marker> {
+        let call = driver.fresh_id();
+        self.start(driver, slot, (client, call), request);
+        self.answer(driver, slot, call)
+    }
+
+    /// Starts a call.
+    pub(crate) fn start(&self, driver: &Driver, slot: Slot, (client, call): (u64, u64), request: &Request) {
+        self.log(format!("calls `{}` (client {client}, call {call})", slot.name()));
+        driver.enter(slot, client, call, request);
+    }
+
+    /// Waits for a call's reply.
+    pub(crate) fn answer(&self, driver: &Driver, slot: Slot, call: u64) -> Result<Answer, Marker> {
+        if !driver.wait(call, self.reply_timeout(), |call| !call.replies.is_empty()) {
+            return Err(Marker::fail(format!(
+                "no reply to `{}` within {} s (call {call})",
+                slot.name(),
+                self.reply_timeout().as_secs_f64()
+            )));
+        }
+        let call = driver.call(call);
+        let reply = call.replies.first().cloned().ok_or_else(|| Marker::fault("a reply was lost"))?;
+        Ok(Answer { slot, reply, call })
+    }
+
+    /// Waits for late replies: makes one more call, then shuts the plugin down.
+    pub(crate) fn drain(&self, driver: &Driver, client: u64) -> Result<(), Marker> {
+        if let Some((slot, request)) = self.simple_call(driver) {
+            self.call(driver, slot, client, &request)?;
+        }
+        if driver.has(Slot::Shutdown) {
+            self.call(driver, Slot::Shutdown, 0, &request(&Value::Null, ""))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the slots of the plugin that make calls, without `open` and `shutdown`.
+    pub(crate) fn slots(&self, driver: &Driver) -> Vec<Slot> {
+        let operations = driver.operations().map(Slot::Operation);
+        operations.chain([Slot::TargetHelp].into_iter().filter(|slot| driver.has(*slot))).collect()
+    }
+
+    /// Returns the operations that may be called with any arguments: those without lasting effects, and those that the
+    /// config allows to create resources.
+    pub(crate) fn safe_operations(&self, driver: &Driver) -> Vec<Operation> {
+        let may_change = |operation: &Operation| match operation {
+            Operation::CreateDeployment | Operation::UpdateDeployment => self.config().deployment.is_some(),
+            Operation::CreateEndpoint | Operation::UpdateEndpoint => {
+                self.config().endpoint.as_ref().is_some_and(|endpoint| endpoint.config.is_some())
+            }
+            Operation::Invoke => self.config().invoke.is_some(),
+            _ => true,
+        };
+        driver.operations().filter(may_change).collect()
+    }
+
+    /// Returns a call that ends without a cancel.
+    pub(crate) fn simple_call(&self, driver: &Driver) -> Option<(Slot, Request)> {
+        let preferred = if self.config().predict.is_some() { Some(Operation::Predict) } else { None };
+        let order = [
+            Operation::ListEndpoints,
+            Operation::ListDeployments,
+            Operation::Predict,
+            Operation::GetEndpoint,
+            Operation::GetDeployment,
+            Operation::Explain,
+        ];
+        let operation = preferred.into_iter().chain(order).find(|operation| driver.has(Slot::Operation(*operation)));
+        match operation {
+            Some(operation) => Some((Slot::Operation(operation), self.sample(operation))),
+            None => driver.has(Slot::TargetHelp).then(|| (Slot::TargetHelp, request(&json!({}), ""))),
+        }
+    }
+
+    pub(crate) fn require_simple_call(&self, driver: &Driver) -> Result<(Slot, Request), Marker> {
+        self.simple_call(driver).ok_or_else(|| Marker::skip("the plugin has no operation that can be called"))
+    }
+
+    /// Returns a call that stays pending until it is cancelled, as far as possible.
+    pub(crate) fn pending(&self, driver: &Driver) -> Result<(Slot, Request), Marker> {
+        if let Some(slow) = self.config().slow.as_ref().filter(|_| driver.has(Slot::Operation(Operation::Predict))) {
+            return Ok((Slot::Operation(Operation::Predict), slow.request()));
+        }
+        let stream = Operation::PredictStream;
+        if driver.has(Slot::Operation(stream)) {
+            return Ok((Slot::Operation(stream), self.sample(stream).with_credit(0)));
+        }
+        Err(Marker::skip("no call stays pending: the plugin does not stream, and the config has no `slow`"))
+    }
+
+    /// Returns the secrets that the plugin must not reveal.
+    pub(crate) fn secrets(&self) -> Result<Secrets, Marker> {
+        Ok(Secrets::of(&self.manifest()?, self.config()))
+    }
+}
+
+impl Answer {
+    /// Returns true if the status is success.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.reply.status == 0
+    }
+
+    /// Returns the error code if the reply is an error with a code.
+    pub(crate) fn code(&self) -> Option<String> {
+        let error: Value = serde_json::from_slice(self.body()).ok().filter(|_| !self.is_ok())?;
+        error["code"].as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        self.reply.body.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the body as JSON, or `None` if it is not JSON.
+    pub(crate) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(self.body()).ok()
+    }
+
+    /// Describes the reply in one line.
+    pub(crate) fn describe(&self) -> String {
+        const MAX_LEN: usize = 300;
+        let text = String::from_utf8_lossy(self.body());
+        let visible = |each: char| if each.is_control() { each.escape_default().to_string() } else { each.to_string() };
+        let cut: String = text.chars().take(MAX_LEN).map(visible).collect();
+        let more = if text.chars().nth(MAX_LEN).is_some() { "…" } else { "" };
+        format!("`{}` replied with status {}: {cut}{more}", self.slot.name(), self.reply.status)
+    }
+
+    pub(crate) fn expect_ok(&self) -> Result<(), Marker> {
+        if self.is_ok() { Ok(()) } else { Err(Marker::fail(self.describe())) }
+    }
+
+    /// Fails if the plugin panicked: even a caught panic is not a valid reply to any input.
+    pub(crate) fn expect_no_panic(&self) -> Result<(), Marker> {
+        match self.code().as_deref() {
+            Some("PLUGIN_PANICKED") => Err(Marker::fail(format!("the plugin panicked: {}", self.describe()))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn expect_error(&self) -> Result<(), Marker> {
+        self.expect_no_panic()?;
+        if self.is_ok() { Err(Marker::fail(format!("expected an error, but {}", self.describe()))) } else { Ok(()) }
+    }
+}
+
+impl Secrets {
+    /// Returns the secrets of the config, or generated values for all secret variables if the config has none.
+    pub(crate) fn of(manifest: &Manifest, config: &Config) -> Self {
+        let secret = manifest.environment.iter().filter(|variable| variable.secret).map(|variable| &variable.name);
+        let configured = secret.clone().filter_map(|name| config.environment.get(name).cloned());
+        let is_secret = |name: &str| manifest.options["properties"][name]["writeOnly"] == true;
+        let has_options = manifest.options.contains_key("properties");
+        let options = config.options.iter().filter(|(name, _)| has_options && is_secret(name));
+        let options = options.filter_map(|(_, value)| value.as_str().map(str::to_owned));
+        let mut values: Vec<_> = configured.chain(options).filter(|value| value.len() > 3).collect();
+        let mut variables = Vec::new();
+        if values.is_empty() {
+            variables = secret
+                .enumerate()
+                .map(|(number, name)| (name.clone(), format!("conformance-secret-{number:04}")))
+                .collect();
+            values = variables.iter().map(|(_, value)| value.clone()).collect();
+        }
+        Self { variables, values }
+    }
+}
+
+/// Returns a request with a head in JSON.
+pub(crate) fn request(head: &Value, body: impl Into<Vec<u8>>) -> Request {
+    Request::new(head.to_string(), body.into())
+}

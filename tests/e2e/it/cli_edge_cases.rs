@@ -1,0 +1,243 @@
+//! What the command does with files, secrets and odd words.
+
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+use mlflow_deploy_test_support::cdylib;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::command::{Run, mlflow_deploy};
+
+const ECHO: &str = "mlflow-deploy-example-echo";
+
+fn predict() -> Run {
+    mlflow_deploy("predict -t echo --endpoint echo -I -").plugin(ECHO).stdin("[1]")
+}
+
+#[test]
+fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "a long text that was here before").unwrap();
+    symlink(&file, &link).unwrap();
+    assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&file).unwrap(), b"[1]");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+    let refused = predict().arg("-O").arg(folder.path()).run();
+    assert_eq!((refused.code, refused.stderr.contains("it is a folder")), (2, true), "{refused:?}");
+    let missing = predict().arg("-O").arg(folder.path().join("no/file")).run();
+    let said = format!("/no/file`: there is no folder `{}/no`\n", folder.path().display());
+    assert_eq!((missing.code, missing.stderr.ends_with(&said)), (2, true), "{missing:?}");
+}
+
+#[test]
+fn a_picture_and_its_explanation_are_two_files() {
+    let folder = tempfile::tempdir().unwrap();
+    symlink("a.svg", folder.path().join("b.svg")).unwrap();
+    for other in ["a.svg", "./a.svg", "b.svg"] {
+        let run = mlflow_deploy(&format!("explain -t mirror --name n -I - --plot a.svg -O {other}"));
+        let run = run.plugin("mlflow-deploy-fixture-faketarget").current_dir(folder.path()).stdin("[1]").run();
+        assert_eq!((run.code, run.stderr.contains("name one file")), (2, true), "{run:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written");
+}
+
+#[test]
+fn an_output_that_is_no_file_stays_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe).unwrap()
+    });
+    assert_eq!(predict().arg("-O").arg(&pipe).run().code, 0);
+    assert_eq!(reader.join().unwrap(), b"[1]\n");
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for (arguments, code) in [
+        ("list-endpoints -t http://127.0.0.1:1 --option token:=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option tokenS3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option headers=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option token=S3CRET --option token=S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option token= S3CRET", 2),
+        ("list-endpoints -t http://127.0.0.1:1 --option veryLongS3CRETindeed=", 2),
+        ("list-endpoints -t htp://me:S3CRET@127.0.0.1/", 3),
+        ("list-endpoints -t htp://me:p/S3CRET@127.0.0.1/", 3),
+        ("list-endpoints -t htp:me:S3CRET@127.0.0.1", 3),
+        ("list-endpoints -t htp://127.0.0.1/?token=S3CRET", 3),
+    ] {
+        for json in ["", "--json"] {
+            let ran = mlflow_deploy(&format!("{arguments} {json}")).plugin("mlflow-deploy-gateway").run();
+            assert_eq!(ran.code, code, "{ran:?}");
+            assert!(!ran.stderr.is_empty() && !ran.stderr.contains("S3CRET"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_was_named_is_not_passed_over() {
+    let ran = mlflow_deploy("list-endpoints -t echo --plugin /nowhere/mine.so").plugin(ECHO).run();
+    assert_eq!((ran.code, ran.stderr.contains("/nowhere/mine.so")), (3, true), "{ran:?}");
+}
+
+#[test]
+fn a_file_whose_name_is_no_text_is_listed_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.so"));
+    fs::copy(cdylib::path(ECHO), odd).unwrap();
+    let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();
+    assert!(listing["plugins"][0]["file"].as_str().unwrap().ends_with("a\u{fffd}.so"));
+    assert_eq!(mlflow_deploy("list-endpoints -t nope --json").plugin_dir(folder.path()).run().code, 3);
+}
+
+#[test]
+fn every_verb_has_a_manual_page_and_every_shell_its_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    assert_eq!(mlflow_deploy("man --output-dir").arg(&pages).run().code, 0);
+    for name in ["mlflow-deploy", "mlflow-deploy-predict", "mlflow-deploy-plugins-list"] {
+        let page = fs::read_to_string(pages.join(name).with_extension("1")).unwrap();
+        assert!(page.contains(&format!(".TH {name} 1")), "{name}: {page}");
+    }
+    assert!(mlflow_deploy("man").run().stdout.starts_with(".ie"));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = mlflow_deploy(&format!("completions {shell}")).run();
+        assert!(script.code == 0 && script.stdout.contains("create-endpoint"), "{shell}");
+    }
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(predict().arg("-O").arg(&file).run().code, 0);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o666);
+    symlink("new", &link).unwrap();
+    assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
+    assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"[1]");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    let refused = predict().arg("-O").arg(&file).run();
+    assert_eq!((refused.code, refused.stderr.ends_with("/file`: it is read-only\n")), (2, true), "{refused:?}");
+    assert_eq!(predict().arg("-O").arg("-").run().stdout, "[1]\n");
+    let full = predict().arg("-O").arg("/dev/full").run();
+    assert_eq!((full.code, full.stderr.contains("`/dev/full`: No space left")), (2, true), "{full:?}");
+}
+
+#[test]
+fn help_that_cannot_be_written_is_no_success() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for words in ["--help", "--version", "predict --help"] {
+        let mut command = Command::new(cdylib::command());
+        let status = command.args(words.split(' ')).stdout(full()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{words}");
+    }
+    let asked = mlflow_deploy("help predict").run();
+    assert_eq!((asked.code, asked.stderr.contains("`mlflow-deploy predict --help` says")), (2, true), "{asked:?}");
+}
+
+#[test]
+fn what_a_target_does_not_support_is_said_in_verbs() {
+    for (arguments, asked) in [
+        ("create --name n -m m", "create"),
+        ("list", "list"),
+        ("explain --name n -I -", "explain"),
+        ("run-local --name n -m m", "run-local"),
+    ] {
+        for isolate in ["", "--isolate"] {
+            let ran = mlflow_deploy(&format!("{arguments} -t echo {isolate}")).plugin(ECHO).run();
+            let said = "only `get-endpoint`, `list-endpoints`, `predict`, `predict --stream`, `help`";
+            assert_eq!(ran.stderr, format!("error: the target does not support `{asked}`, {said}\n"));
+            assert_eq!(ran.code, 2, "nobody was asked: {ran:?}");
+        }
+    }
+    let error = mlflow_deploy("list -t echo --json").plugin(ECHO).run().error();
+    assert!(error["message"].as_str().unwrap().starts_with("the target does not support `list`"), "{error}");
+    assert_eq!(
+        (&error["code"], &error["details"]["operation"]),
+        (&"NOT_IMPLEMENTED".into(), &"list_deployments".into())
+    );
+    assert_eq!(error["details"]["supported"][0], "get_endpoint");
+}
+
+#[test]
+fn credentials_that_are_missing_are_the_caller_s() {
+    let run = |options: &str| {
+        let run =
+            mlflow_deploy(&format!("list-endpoints -t databricks --json --option host=https://127.0.0.1:1 {options}"));
+        run.plugin("mlflow-deploy-databricks").run()
+    };
+    let none = run("");
+    assert_eq!((none.code, &none.error()["code"]), (2, &"INVALID_PARAMETER_VALUE".into()), "{none:?}");
+    // A program that nobody is logged in with.
+    let of_nobody = run("--option databricks_cli_path=/usr/bin/false");
+    assert_eq!((of_nobody.code, &of_nobody.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{of_nobody:?}");
+}
+
+#[test]
+fn a_limit_that_is_none_is_said_to_be() {
+    for (limit, said) in [
+        ("-1", "invalid value '-1' for '--timeout <SECONDS>': expected a number of seconds greater than 0"),
+        ("1e400", "expected a number of seconds that a clock can count"),
+    ] {
+        let ran = mlflow_deploy(&format!("list-endpoints -t echo --timeout {limit}")).run();
+        assert!(ran.code == 2 && ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_a_target_says_does_not_command_the_terminal() {
+    let ran = mlflow_deploy("get -t mirror --name a\u{1b}[2Jb").plugin("mlflow-deploy-fixture-faketarget").run();
+    assert!(ran.stdout.starts_with("name: a\\u{1b}[2Jb\n"), "{ran:?}");
+}
+
+#[test]
+fn what_the_user_gave_is_checked_before_the_plugin_runs() {
+    let ran = mlflow_deploy("predict -t panics:/connect --endpoint e -I - -C novalue");
+    assert_eq!(ran.plugin("mlflow-deploy-fixture-panics").stdin("[1]").run().code, 2);
+    let twice = mlflow_deploy("create-endpoint -t mirror --endpoint e --wait -C wait=false");
+    let twice = twice.plugin("mlflow-deploy-fixture-faketarget").run();
+    assert_eq!((twice.code, twice.stderr.as_str()), (2, "error: repeated parameter: `wait` is given twice\n"));
+}
+
+#[test]
+fn files_without_end_are_refused_and_pipes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["zero.json", "zero.yaml", "zero.toml"] {
+        symlink("/dev/zero", path(name)).unwrap();
+        for flag in ["--config-file", "--options-file"] {
+            let ran = predict().arg(flag).arg(path(name)).run();
+            assert_eq!((ran.code, ran.stderr.ends_with(": larger than 4 MiB\n")), (2, true), "{ran:?}");
+        }
+    }
+    File::create(path("large")).unwrap().set_len((512 << 20) + 1).unwrap();
+    let large = mlflow_deploy("predict -t echo --endpoint echo --plugin").arg(cdylib::path(ECHO));
+    let large = large.arg("-I").arg(path("large")).run();
+    assert_eq!((large.code, large.stderr.ends_with("/large`: larger than 512 MiB\n")), (2, true), "{large:?}");
+    mknodat(CWD, path("pipe.json"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let pipe = path("pipe.json");
+    let writer = std::thread::spawn(move || fs::write(pipe, "{\"name\": 1}").unwrap());
+    let ran = mlflow_deploy("create-endpoint -t mirror --endpoint e --json --config-file").arg(path("pipe.json"));
+    let ran = ran.plugin("mlflow-deploy-fixture-faketarget").run();
+    assert_eq!(ran.json()["config"]["name"], 1);
+    writer.join().unwrap();
+}
+
+#[test]
+fn what_json_cannot_hold_is_said_with_the_flag_that_asks_for_json() {
+    for flag in ["--stream", "--json"] {
+        let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
+        let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
+        let said = format!("the result is `image/png` and no text, which JSON cannot hold: exit_now out `{flag}`");
+        assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
+    }
+}
