@@ -230,7 +230,7 @@ mod tests {
         fs::write(&large, "#".repeat((1 << 20) + 1)).unwrap();
         let said = |file: Option<&Path>| Profiles::read(file, Some(home.path())).unwrap_err().message().to_owned();
         let shown = large.display();
-        assert_eq!(said(None), format!("failed to read the profiles in `{shown}`: it is larger than 1 MiB"));
+        assert_eq!(said(None), format!("failed to read the profiles in `{shown}`: larger than 1 MiB"));
         let zero = said(Some(Path::new("/dev/zero")));
         assert_eq!(zero, "failed to read the profiles in `/dev/zero`: it is not a regular file");
     }

@@ -18,7 +18,7 @@ pub(crate) enum LoadHistory {
     Known,
     /// It was never loaded before.
     New(Digest),
-    /// NullHost wants to know.
+    /// First-load checks are off.
     Disabled,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Calls {
 pub(crate) enum Phase {
     /// It has ended, for this reason. The next call starts it anew.
     Ended(Error),
-    /// NullHost needs it any more.
+    /// The plugin was shut down.
     ShutDown,
     /// It can be called.
     Running(Connection),

@@ -177,7 +177,7 @@ mod tests {
     fn a_program_that_writes_without_end_is_stopped() {
         for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "cat /dev/zero & exec sleep 600"] {
             let error = shell(script, Duration::from_secs(600)).unwrap_err();
-            assert_eq!(error.message(), "failed to read what `/bin/sh` writes: it is larger than 1 MiB", "{script}");
+            assert_eq!(error.message(), "failed to read what `/bin/sh` writes: larger than 1 MiB", "{script}");
         }
     }
 

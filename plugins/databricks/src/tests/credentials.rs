@@ -98,7 +98,7 @@ async fn env_oidc_and_file_oidc() {
     assert!(error.message().ends_with("has no token in it"), "{error}");
     fs::write(&file, "x".repeat((1 << 20) + 1)).unwrap();
     let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().ends_with("`: it is larger than 1 MiB"), "{error}");
+    assert!(error.message().ends_with("`: larger than 1 MiB"), "{error}");
 }
 
 #[tokio::test]
@@ -252,5 +252,5 @@ async fn model_serving() {
     assert_eq!(request.header("authorization"), Some("Bearer ST"));
     fs::write(folder.path().join("model-dependencies-oauth-token"), file.repeat(1 << 15)).unwrap();
     let error = client("databricks", &json!({}), &variables).unwrap().list_endpoints(ListEndpoints {}).await;
-    assert!(error.unwrap_err().message().ends_with("oauth-token`: it is larger than 1 MiB"));
+    assert!(error.unwrap_err().message().ends_with("oauth-token`: larger than 1 MiB"));
 }

@@ -69,7 +69,7 @@ impl Port {
         Ok(tensor)
     }
 
-    /// A frame's columns, hstack each other.
+    /// A frame's columns, side by side.
     fn matrix(&self, mut columns: Vec<(String, Tensor)>) -> Result<Tensor> {
         if columns.len() == 1 {
             return self.take(columns.swap_remove(0).1);

@@ -1,4 +1,4 @@
-//! Sessions of one model, so that predictions of one deployment run hstack each other.
+//! Sessions of one model, so that predictions of one deployment run in parallel.
 //!
 //! `ort` lends a session to one run at a time: some providers of ONNX Runtime are not safe to run twice at once. So there
 //! are several sessions, made when all others are busy and up to the number of the settings; each has its own weights.

@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) extra_session_config: Option<BTreeMap<String, Entry>>,
 }
 
-/// Whether branches of the graph run hstack each other.
+/// Whether branches of the graph run in parallel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ExecutionMode {

@@ -36,7 +36,7 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How long a head may be, and how much of an answer hyper keeps before it sends it.
 const MAX_BUFFER: usize = 64 << 10;
 
-/// How many connections there may be hstack those of the requests that are taken on.
+/// How many connections there may be besides those of the requests that are taken on.
 const MAX_IDLE: usize = 1024;
 
 /// How long to wait where the system has no connection to give.

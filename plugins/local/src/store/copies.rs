@@ -29,7 +29,7 @@ const MAX_LEN: u64 = 1 << 20;
 /// The folders of copies, by their ids.
 pub(super) struct Copies(BTreeMap<String, PathBuf>);
 
-/// What is written hstack the copy of a deployed model.
+/// What is written beside the copy of a deployed model.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) name: String,

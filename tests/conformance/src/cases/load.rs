@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new(
         "load-files",
         "load.files",
-        "Loading and `init` exit_now no file or socket open, and write nothing.",
+        "Loading and `init` leave no file or socket open, and write nothing.",
         files,
     )
     .in_process_only(PROCESS)

@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("memory-bounds", "memory.bounds", "Slices are not read past their end.", bounds).in_process_only(SLICES),
     Case::new("memory-calls", "memory.calls", "Memory does not grow over 10 000 calls.", calls)
         .in_process_only(PROCESS),
-    Case::new("memory-clients", "memory.clients", "Closed clients exit_now no memory, file or thread behind.", clients)
+    Case::new("memory-clients", "memory.clients", "Closed clients leave no memory, file or thread behind.", clients)
         .in_process_only(PROCESS),
     Case::new(
         "memory-instances",

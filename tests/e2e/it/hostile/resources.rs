@@ -1,4 +1,4 @@
-//! Files and systems that exit_now the command without memory or threads.
+//! Files and systems that leave the command without memory or threads.
 
 use std::fs;
 use std::path::Path;

@@ -41,7 +41,7 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     {
         let why = format!("this machine lets nobody mount: {stderr}");
         let is_left_out = std::env::var_os("MLFLOW_DEPLOY_TEST_NO_MOUNT").is_some();
-        assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to exit_now out what needs it");
+        assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to leave out what needs it");
         println!("left out: {why}");
         return None;
     }

@@ -95,7 +95,7 @@ fn a_sender_does_not_wait_for_its_reader_and_keeps_the_order() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let sender = Sender::new(ours);
     let body = vec![7; 1 << 20];
-    // NullHost reads yet, and no socket holds as much.
+    // Nothing reads yet, and no socket holds as much.
     for call in 0..64 {
         sender.send(&Message::Chunk { call, lent: BorrowedReply { head: Some(b""), body: Some(&body) } });
     }

@@ -85,7 +85,7 @@ impl<'a> Tensor<'a> {
         }
         if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return wrong(
-                "which is not below the model's folder: save the model with its weights hstack it".to_owned(),
+                "which is not below the model's folder: save the model with its weights beside it".to_owned(),
             );
         }
         let (file, within) = (folder.join(path), folder.canonicalize());

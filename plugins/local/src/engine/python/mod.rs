@@ -1,4 +1,4 @@
-//! Models of every flavor, in MLflow's own scoring server: a Python process hstack this one, kept alive and asked over
+//! Models of every flavor, in MLflow's own scoring server: a Python process beside this one, kept alive and asked over
 //! HTTP. It knows a model's folder, and nothing of deployments; requests and answers are bytes that it never reads.
 
 mod child;
