@@ -445,3 +445,28 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 success · 1 error reported by the target · 2 invalid usage or input, missing \
 credentials, or unsupported operation · 3 plugin not found or not loadable · \
 4 plugin failure · 5 resource does not exist · 6 timeout · 130 interrupted";
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    fn assert_global_options(command: &Command, globals: &[&str]) {
+        for global in globals {
+            let has_option = command.get_arguments().any(|argument| argument.get_long() == Some(global));
+            assert!(has_option, "`{}` has an argument with the id of `--{global}`", command.get_name());
+        }
+        command.get_subcommands().for_each(|verb| assert_global_options(verb, globals));
+    }
+
+    #[test]
+    fn every_verb_takes_the_global_options() {
+        let mut command = Cli::command();
+        command.build();
+        let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+        let globals: Vec<_> = globals.filter_map(|argument| argument.get_long()).collect();
+        assert!(globals.contains(&"plugin"), "{globals:?}");
+        assert_global_options(&command, &globals);
+    }
+}
