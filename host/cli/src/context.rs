@@ -1,57 +1,59 @@
-//! What a verb is run with: the host and the report. It finds targets, reads what is meant for them, and makes clients.
+//! The context of a verb: the host, the report and the deadline. Resolves targets, reads settings, and opens clients.
 
 use std::any::Any;
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
-use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Target};
-use serde_json::Value;
+use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Secret, Target};
+use mlflow_deploy_plugin_api::{Deadline, sync};
+use serde_json::{Map, Value};
 
-use crate::args::{Client, ConfigArguments};
+use crate::args::{ClientArguments, ConfigArguments};
 use crate::report::{CliError, Report};
-use crate::settings::{Kind, Schema, merge};
+use crate::settings::{Schema, SettingKind, merge};
 
-/// What a verb is run with.
+/// The context of a verb.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) host: Host,
     pub(crate) report: Report,
-    /// Clients and calls that are dropped when the result is written: a plugin may not return from that.
-    held: Mutex<Vec<Box<dyn Any + Send>>>,
+    deadline: Option<Deadline>,
+    /// Clients and calls to drop after the result is written, since a plugin may block in their destructors.
+    kept_alive: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl Context {
-    pub(crate) fn new(host: Host, report: Report) -> Self {
-        Self { host, report, held: Mutex::default() }
+    pub(crate) fn new(host: Host, report: Report, deadline: Option<Deadline>) -> Self {
+        Self { host, report, deadline, kept_alive: Mutex::default() }
     }
 
-    /// Keeps what ends something in a plugin when it is dropped, until the result of the verb is written.
-    pub(crate) fn hold(&self, value: impl Any + Send) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(value));
+    /// Defers the drop of a value until the result of the verb is written.
+    pub(crate) fn keep_alive(&self, value: impl Any + Send) {
+        sync::lock(&self.kept_alive).push(Box::new(value));
     }
 
-    /// All that is on the search path; says what should be known of it.
+    /// Searches for plugins and prints the warnings of the search.
     pub(crate) fn discover(&self) -> Discovery {
         let discovery = self.host.discover();
-        discovery.warnings().for_each(|warning| self.report.talk().warning(warning));
+        discovery.warnings().for_each(|warning| self.report.stderr().warning(warning));
         discovery
     }
 
-    /// The target that is meant. Nothing of its plugin runs yet.
-    pub(crate) fn target(&self, arguments: &Client) -> Result<Target, CliError> {
+    /// Returns the target of the arguments, without loading its plugin.
+    pub(crate) fn target(&self, arguments: &ClientArguments) -> Result<Target, CliError> {
         Ok(self.host.target(arguments.target.target.as_deref())?)
     }
 
-    /// A client of the target that is meant.
-    pub(crate) async fn client(&self, arguments: &Client) -> Result<DeployClient, CliError> {
+    /// Opens a client of the target.
+    pub(crate) async fn client(&self, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
         self.open(&self.target(arguments)?, arguments).await
     }
 
-    /// The same, and the config of an operation. What the user gave is read before the plugin is loaded: what is wrong
-    /// with it is said at once.
+    /// Reads the config of an operation, then opens a client: an invalid config is reported without loading the plugin.
     pub(crate) async fn client_and_config(
         &self,
-        arguments: &Client,
+        arguments: &ClientArguments,
         operation: &str,
         config: &ConfigArguments,
     ) -> Result<(DeployClient, Config), CliError> {
@@ -60,7 +62,7 @@ impl Context {
         Ok((self.open(&target, arguments).await?, config))
     }
 
-    /// The config of an operation, MLflow's or the target's own, as the target's manifest types it.
+    /// Reads the config of an operation. The target's manifest gives the types of the keys.
     pub(crate) fn config(
         &self,
         target: &Target,
@@ -68,18 +70,31 @@ impl Context {
         arguments: &ConfigArguments,
     ) -> Result<Config, CliError> {
         let schema = Schema::new(target.manifest().config.get(operation).and_then(Value::as_object));
-        let file = arguments.file.as_deref();
-        Ok(Config::new(&merge(Kind::Config, file, &arguments.settings, schema, self.report.talk())?)?)
+        let config = self.settings(SettingKind::Config, arguments.file.as_deref(), &arguments.settings, schema)?;
+        Ok(Config::new(&config)?)
     }
 
-    /// Makes the client. The limit holds for all of the verb: the call gets what loading and opening leave of it.
-    pub(crate) async fn open(&self, target: &Target, arguments: &Client) -> Result<DeployClient, CliError> {
+    /// Opens a client. Loading, opening and the calls of the client share the deadline.
+    pub(crate) async fn open(&self, target: &Target, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
         let schema = Schema::new(Some(&target.manifest().options));
         let file = arguments.options_file.as_deref();
-        let options = merge(Kind::Option, file, &arguments.options, schema, self.report.talk())?;
-        let begun = Instant::now();
-        let client = target.open(&ClientOptions::new(&options)?, arguments.timeout).await?;
-        self.hold(client.clone());
-        Ok(client.with_timeout(arguments.timeout.map(|limit| limit.saturating_sub(begun.elapsed()))))
+        let options = self.settings(SettingKind::Option, file, &arguments.options, schema)?;
+        let client = target.open(&ClientOptions::new(&options)?, self.remaining()).await?;
+        self.keep_alive(client.clone());
+        Ok(client.with_timeout(self.remaining()))
+    }
+
+    fn settings(
+        &self,
+        kind: SettingKind,
+        file: Option<&Path>,
+        arguments: &[Secret],
+        schema: Schema<'_>,
+    ) -> Result<Map<String, Value>, CliError> {
+        merge(kind, file, arguments, schema, self.report.stderr())
+    }
+
+    fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(Deadline::remaining)
     }
 }

@@ -1,4 +1,4 @@
-//! What a plugin's manifest says, for a person: the end of a target's help, and all of `plugins inspect`.
+//! Formats a plugin's manifest for the verbs `help` and `plugins inspect`.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::args::verb_of;
 use crate::settings::Schema;
 
-/// What a manifest says, for a person.
+/// Formats a manifest as text.
 pub(crate) fn describe(manifest: &Manifest) -> String {
     let mut title = format!("{} {}", manifest.name, manifest.version);
     if !manifest.description.is_empty() {
@@ -30,7 +30,7 @@ pub(crate) fn describe(manifest: &Manifest) -> String {
         members(&mut text, &format!("Config of {verb} (--config)"), Schema::new(schema.as_object()));
     }
     let invoke = manifest.invoke.iter().map(|operation| format!("{}: {}", operation.name, operation.description));
-    section(&mut text, "Operations of its own (invoke)", invoke);
+    section(&mut text, "Target-specific operations (invoke)", invoke);
     let variable = |name: &str, secret: bool| {
         let (secret, set) = (if secret { ", secret" } else { "" }, if is_set(name) { "set" } else { "not set" });
         format!("{name} ({set}{secret})")
@@ -38,17 +38,17 @@ pub(crate) fn describe(manifest: &Manifest) -> String {
     let environment = manifest.environment.iter().map(|each| variable(&each.name, each.secret));
     section(&mut text, "Environment variables", environment);
     let is_isolated = manifest.isolation == Isolation::Required || manifest.panic == Panic::Abort;
-    section(&mut text, "Runs in", is_isolated.then(|| "a process of its own".to_owned()));
+    section(&mut text, "Runs in", is_isolated.then(|| "its own process".to_owned()));
     section(&mut text, "Built for", [format!("{}, plugin ABI {}", manifest.target, manifest.abi)]);
     text
 }
 
-/// Whether a variable is in the environment. Its value is nobody's business.
+/// Returns true if the environment variable is set. Its value is not read, since it may be a secret.
 pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some()
 }
 
-/// The keys of a schema, each with its type and what it is for.
+/// Appends the keys of a schema with their types and descriptions.
 fn members(text: &mut String, title: &str, schema: Schema<'_>) {
     let member = |name| {
         let member = schema.property(name);
@@ -64,7 +64,7 @@ fn members(text: &mut String, title: &str, schema: Schema<'_>) {
     section(text, title, schema.names().map(member));
 }
 
-/// A title and its lines; nothing where there are none.
+/// Appends a title and its lines; nothing if all lines are empty.
 fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
     let mut lines = lines.into_iter().filter(|line| !line.is_empty()).peekable();
     if lines.peek().is_some() {

@@ -1,4 +1,4 @@
-//! The verb `help`: which targets there are, or all that a target's plugin and its manifest say.
+//! The verb `help`: lists the targets, or prints the help and the manifest of a target's plugin.
 
 use std::fmt::Write;
 
@@ -12,43 +12,43 @@ use crate::context::Context;
 use crate::describe::{describe, is_set};
 use crate::report::CliError;
 
-pub(crate) async fn run(target: Option<&str>, session: &Context) -> Result<(), CliError> {
+pub(crate) async fn run(target: Option<&str>, context: &Context) -> Result<(), CliError> {
     match target {
-        Some(target) => of_target(target, session).await,
-        None => of_targets(session),
+        Some(target) => show_target(target, context).await,
+        None => list_targets(context),
     }
 }
 
-/// A target in the list of all.
+/// An entry in the list of targets.
 #[derive(Serialize)]
-struct Listed<'a> {
+struct TargetEntry<'a> {
     name: &'a str,
     schemes: &'a [String],
     description: &'a str,
 }
 
-fn of_targets(session: &Context) -> Result<(), CliError> {
-    let discovery = session.discover();
+fn list_targets(context: &Context) -> Result<(), CliError> {
+    let discovery = context.discover();
     let used = discovery.candidates.iter().filter(|candidate| !discovery.is_shadowed(candidate));
     let targets: Vec<_> = used
         .filter_map(|candidate| candidate.manifest())
-        .map(|Manifest { name, schemes, description, .. }| Listed { name, schemes, description })
+        .map(|Manifest { name, schemes, description, .. }| TargetEntry { name, schemes, description })
         .collect();
-    session.report.value(&json!({ "targets": targets }), || {
-        let mut text = String::from("Targets that have a plugin:\n");
+    context.report.write_value(&json!({ "targets": targets }), || {
+        let mut text = String::from("Targets:\n");
         for target in &targets {
             let _ = writeln!(text, "  {}", line(&format!("{}: {}", target.schemes.join(", "), target.description)));
         }
         if targets.is_empty() {
-            text = "No plugin was found, and so there is no target; `mlflow-deploy plugins list` tells where was looked.\n"
+            text = "no targets: no plugin was found; `mlflow-deploy plugins list` shows the searched directories\n"
                 .to_owned();
         }
-        text + "\n`mlflow-deploy help -t TARGET` tells how one is used, `mlflow-deploy --help` which verbs there are.\n"
+        text + "\nFor help on a target, run `mlflow-deploy help -t TARGET`. For all commands, run `mlflow-deploy --help`.\n"
     })
 }
 
-async fn of_target(target: &str, session: &Context) -> Result<(), CliError> {
-    let target = session.host.target(Some(target))?;
+async fn show_target(target: &str, context: &Context) -> Result<(), CliError> {
+    let target = context.host.target(Some(target))?;
     let text = match target.help().await {
         Ok(text) => String::from_utf8_lossy(text.bytes()).trim_end().to_owned(),
         Err(error) if *error.code() == ErrorCode::NOT_IMPLEMENTED => String::new(),
@@ -58,7 +58,7 @@ async fn of_target(target: &str, session: &Context) -> Result<(), CliError> {
     let names = manifest.environment.iter().map(|variable| variable.name.as_str());
     let set: Vec<_> = names.filter(|name| is_set(name)).collect();
     let value = json!({ "help": text, "manifest": manifest, "environment_set": set });
-    session.report.value(&value, || {
+    context.report.write_value(&value, || {
         let mut page = if text.is_empty() { String::new() } else { text.clone() + "\n\n" };
         page += &describe(manifest);
         page

@@ -1,4 +1,4 @@
-//! Reads a verb's input from a file or stdin, and makes it what the target takes.
+//! Reads a verb's input from a file or stdin and converts it to a media type that the target accepts.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,16 +13,16 @@ use crate::report::CliError;
 
 const CSV: &str = "text/csv";
 
-/// The most bytes of an input: what can be handed to a plugin at once.
-const MAX_COUNT: u64 = MAX_MESSAGE_BYTES as u64;
+/// The maximum size of an input in bytes: the limit of a message to a plugin.
+const MAX_BYTES: u64 = MAX_MESSAGE_BYTES as u64;
 
-/// Reads an input. Its media type is the one given, or what the file's name says.
+/// Reads an input. Its media type is `content_type`, or else follows from the file extension.
 pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, CliError> {
     let file = if path == Path::new("-") { command::stdin() } else { File::open(path) };
     let read = file.and_then(|file| {
-        // A file that is too large is not read; of a pipe, that shows only when it was.
+        // Fails before reading if the file is too large. The size of a pipe is unknown until it is read.
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        if length > MAX_COUNT { Err(file::too_large(MAX_COUNT)) } else { file::read_up_to(file, MAX_COUNT) }
+        if length > MAX_BYTES { Err(file::too_large(MAX_BYTES)) } else { file::read_up_to(file, MAX_BYTES) }
     });
     let bytes =
         read.map_err(|error| CliError::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
@@ -37,8 +37,8 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
     Ok(Payload::new(content_type, bytes))
 }
 
-/// CSV for a target that takes only JSON becomes `dataframe_split`; all else stays what it is.
-pub(crate) fn accepted(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
+/// Converts CSV to `dataframe_split` if the target accepts JSON but not CSV. Other inputs are unchanged.
+pub(crate) fn convert_for(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
     let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
     if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
         return Ok(inputs);

@@ -1,4 +1,4 @@
-//! The command `mlflow-deploy`: reads the arguments, runs one verb, and ends with its exit code.
+//! The command `mlflow-deploy`: parses the arguments, runs one verb, and exits with its exit code.
 
 mod args;
 mod context;
@@ -17,6 +17,7 @@ mod predict;
 mod report;
 mod run;
 mod settings;
+mod signals;
 
 use mlflow_deploy::command;
 

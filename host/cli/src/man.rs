@@ -1,4 +1,4 @@
-//! The verbs `completions` and `man`: what is made of the arguments' own description.
+//! The verbs `completions` and `man`: pages and scripts that are generated from the arguments.
 
 use std::path::Path;
 
@@ -10,22 +10,22 @@ use mlflow_deploy::Replacement;
 use crate::args::{Cli, Manual};
 use crate::report::{CliError, Report};
 
-/// Prints a shell's completions.
+/// Prints the completion script of a shell.
 pub(crate) fn completions(shell: Shell, report: &Report) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mlflow-deploy", &mut script);
     let script = String::from_utf8_lossy(&script);
-    report.value(&script, || script.to_string())
+    report.write_value(&script, || script.to_string())
 }
 
-/// Prints the command's page, or writes the pages of the command and its verbs into a directory.
+/// Prints the command's page, or writes the pages of the command and its verbs to a directory.
 pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
     let mut command = Cli::command();
     command.build();
     match &manual.output_dir {
         None => {
-            let page = String::from_utf8(page(command)?).expect("a page is made of text");
-            report.value(&page, || page.clone())
+            let page = String::from_utf8(page(command)?).expect("a manual page is UTF-8");
+            report.write_value(&page, || page.clone())
         }
         Some(directory) => {
             std::fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
@@ -34,7 +34,7 @@ pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
     }
 }
 
-/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and those of its verbs.
+/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs.
 fn write(command: &Command, name: &str, directory: &Path) -> Result<(), CliError> {
     let file = directory.join(format!("{name}.1"));
     Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;

@@ -1,88 +1,117 @@
-//! The verbs that ask about an input: `predict`, `explain`, and `invoke` for what a target has of its own.
+//! The verbs that send an input: `predict`, `explain` and `invoke`.
 
-use mlflow_deploy::args::{Explain, Invoke as InvokeArguments, Predict, PredictStream};
-use mlflow_deploy::{Config, DeployClient, Operation, Payload};
+use mlflow_deploy::args::{Explain, Invoke as InvokeRequest, Predict, PredictStream};
+use mlflow_deploy::{Config, DeployClient, Operation, Payload, Target};
 
-use crate::args::{Invoke, PlotArguments, PredictArgs};
+use crate::args::{ClientArguments, ConfigArguments, Invoke, OutputArguments, PlotArguments, PredictArguments};
 use crate::context::Context;
 use crate::report::{CliError, Output};
 use crate::{input, plot};
 
-pub(crate) async fn predict(question: PredictArgs, session: &Context) -> Result<(), CliError> {
-    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
-        prepare(question, Operation::Predict, session).await?;
-    output.document(&client.predict(Predict { deployment_name, endpoint, config, inputs }).await?)?;
-    output.keep()
+pub(crate) async fn predict(arguments: PredictArguments, context: &Context) -> Result<(), CliError> {
+    let Prediction { call, deployment_name, endpoint } = prepare(arguments, Operation::Predict, context).await?;
+    let Call { client, config, inputs, mut output } = call;
+    output.write_document(&client.predict(Predict { deployment_name, endpoint, config, inputs }).await?)?;
+    output.finish()
 }
 
-pub(crate) async fn stream(question: PredictArgs, session: &Context) -> Result<(), CliError> {
-    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
-        prepare(question, Operation::PredictStream, session).await?;
+pub(crate) async fn stream(arguments: PredictArguments, context: &Context) -> Result<(), CliError> {
+    let Prediction { call, deployment_name, endpoint } = prepare(arguments, Operation::PredictStream, context).await?;
+    let Call { client, config, inputs, mut output } = call;
     let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
     while let Some(chunk) = chunks.next().await {
-        let shown = chunk.map_err(CliError::from).and_then(|chunk| output.line(&chunk));
-        if shown.is_err() {
-            session.hold(chunks);
-            return shown;
+        let written = chunk.map_err(CliError::from).and_then(|chunk| output.write_line(&chunk));
+        if written.is_err() {
+            context.keep_alive(chunks);
+            return written;
         }
     }
-    output.keep()
+    output.finish()
 }
 
-pub(crate) async fn explain(question: PredictArgs, plot: PlotArguments, session: &Context) -> Result<(), CliError> {
-    let picture = plot.path.as_deref().map(|path| session.report.output(Some(path))).transpose()?;
-    let Prepared { client, deployment_name, endpoint, config, inputs, mut output } =
-        prepare(question, Operation::Explain, session).await?;
-    if picture.as_ref().is_some_and(|picture| picture.is_same_file(&output)) {
-        let said = "`--plot` and `--output-path` name one file: the explanation would take the place of its picture";
-        return Err(CliError::Input(said.to_owned()));
+pub(crate) async fn explain(
+    arguments: PredictArguments,
+    plot: PlotArguments,
+    context: &Context,
+) -> Result<(), CliError> {
+    let plot_output = plot.path.as_deref().map(|path| context.report.open_output(Some(path))).transpose()?;
+    let Prediction { call, deployment_name, endpoint } = prepare(arguments, Operation::Explain, context).await?;
+    let Call { client, config, inputs, mut output } = call;
+    if plot_output.as_ref().is_some_and(|plot_output| plot_output.is_same_file(&output)) {
+        let message = "`--plot` and `--output-path` name one file: specify different files";
+        return Err(CliError::Input(message.to_owned()));
     }
-    let answer = client.explain(Explain { deployment_name, endpoint, config, inputs }).await?;
-    // What cannot be drawn is an answer all the same.
-    let drawn = picture.map(|picture| draw(picture, &answer, &plot)).transpose();
-    output.document(&answer)?;
-    output.keep()?;
-    drawn.map(drop)
+    let explanation = client.explain(Explain { deployment_name, endpoint, config, inputs }).await?;
+    // The explanation is written also if the plot fails.
+    let plotted = plot_output.map(|plot_output| write_plot(plot_output, &explanation, &plot)).transpose();
+    output.write_document(&explanation)?;
+    output.finish()?;
+    plotted.map(drop)
 }
 
-fn draw(mut picture: Output, answer: &Payload, arguments: &PlotArguments) -> Result<(), CliError> {
-    picture.text(&plot::svg(answer.bytes(), arguments)?)?;
-    picture.keep()
+fn write_plot(mut output: Output, explanation: &Payload, arguments: &PlotArguments) -> Result<(), CliError> {
+    output.write_text(&plot::svg(explanation.bytes(), arguments)?)?;
+    output.finish()
 }
 
-pub(crate) async fn invoke(verb: Invoke, session: &Context) -> Result<(), CliError> {
+pub(crate) async fn invoke(verb: Invoke, context: &Context) -> Result<(), CliError> {
     let Invoke { operation, client, name, endpoint, config, input_path, content_type, output } = verb;
-    let target = session.target(&client)?;
-    let config = session.config(&target, &operation, &config)?;
-    let inputs = match &input_path {
-        Some(path) => input::read(path, content_type.as_deref())?,
-        None => Payload::empty(),
+    let settings = CallSettings { operation: &operation, client: &client, config: &config, output: &output };
+    let read = |_: &Target| match &input_path {
+        Some(path) => input::read(path, content_type.as_deref()),
+        None => Ok(Payload::empty()),
     };
-    let mut output = session.report.output(output.output_path.as_deref())?;
-    let client = session.open(&target, &client).await?;
-    let asked = InvokeArguments { operation, name, endpoint, config, inputs };
-    output.document(&client.invoke(asked).await?)?;
-    output.keep()
+    let Call { client, config, inputs, mut output } = settings.open(read, context).await?;
+    output.write_document(&client.invoke(InvokeRequest { operation, name, endpoint, config, inputs }).await?)?;
+    output.finish()
 }
 
-/// A question to a deployment or an endpoint, and all that it takes to ask it.
-struct Prepared {
-    client: DeployClient,
+/// A call of `predict` or `explain` that is ready to be sent.
+struct Prediction {
+    call: Call,
     deployment_name: Option<String>,
     endpoint: Option<String>,
+}
+
+async fn prepare(arguments: PredictArguments, operation: Operation, context: &Context) -> Result<Prediction, CliError> {
+    let PredictArguments { client, resource, config, input, output } = arguments;
+    let settings = CallSettings { operation: operation.name(), client: &client, config: &config, output: &output };
+    let read = |target: &Target| {
+        let inputs = input::read(&input.input_path, input.content_type.as_deref())?;
+        input::convert_for(inputs, target.manifest())
+    };
+    let call = settings.open(read, context).await?;
+    Ok(Prediction { call, deployment_name: resource.name, endpoint: resource.endpoint })
+}
+
+/// The arguments of a call that `predict`, `explain` and `invoke` share.
+struct CallSettings<'a> {
+    operation: &'a str,
+    client: &'a ClientArguments,
+    config: &'a ConfigArguments,
+    output: &'a OutputArguments,
+}
+
+/// An open client, and the config, input and output of its call.
+struct Call {
+    client: DeployClient,
     config: Config,
     inputs: Payload,
     output: Output,
 }
 
-/// What the user gave is read before the plugin is loaded: what is wrong with it is said at once.
-async fn prepare(question: PredictArgs, operation: Operation, session: &Context) -> Result<Prepared, CliError> {
-    let PredictArgs { client, subject, config, input, output } = question;
-    let target = session.target(&client)?;
-    let config = session.config(&target, operation.name(), &config)?;
-    let inputs = input::read(&input.input_path, input.content_type.as_deref())?;
-    let inputs = input::accepted(inputs, target.manifest())?;
-    let output = session.report.output(output.output_path.as_deref())?;
-    let client = session.open(&target, &client).await?;
-    Ok(Prepared { client, deployment_name: subject.name, endpoint: subject.endpoint, config, inputs, output })
+impl CallSettings<'_> {
+    /// Reads the config and the input, then opens the client: invalid arguments are reported without loading the plugin.
+    async fn open(
+        self,
+        read: impl FnOnce(&Target) -> Result<Payload, CliError>,
+        context: &Context,
+    ) -> Result<Call, CliError> {
+        let target = context.target(self.client)?;
+        let config = context.config(&target, self.operation, self.config)?;
+        let inputs = read(&target)?;
+        let output = context.report.open_output(self.output.output_path.as_deref())?;
+        let client = context.open(&target, self.client).await?;
+        Ok(Call { client, config, inputs, output })
+    }
 }

@@ -1,77 +1,79 @@
-//! Runs a verb: one match arm each. Sets up the host and drives the verb to its end; what it does is in its own file.
+//! Sets up the host, dispatches to the verb, and returns the exit code. Each verb has a file of its own.
 
 use std::path::PathBuf;
 
 use mlflow_deploy::Host;
 use mlflow_deploy::args::GetDeployment;
+use mlflow_deploy_plugin_api::Deadline;
 
 use crate::args::{Cli, Global, Plugins, Verb};
 use crate::context::Context;
-use crate::executor::{Ending, execute};
+use crate::executor::{ExecuteOptions, execute};
 use crate::report::{CliError, Report, Stderr};
 use crate::{deployments, endpoints, help, local, man, plugins, predict};
 
-/// Runs the verb; gives the exit code.
+/// Runs the verb and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
-    let ending = Ending { limit: cli.verb.timeout(), is_orderly: matches!(cli.verb, Verb::RunLocal(_)) };
-    execute(begin(cli, report.clone()), ending, report.talk(), |result| match result {
+    let deadline = cli.verb.timeout().map(Deadline::after);
+    let options = ExecuteOptions { deadline, stops_gracefully: matches!(cli.verb, Verb::RunLocal(_)) };
+    execute(start(cli, report.clone(), deadline), options, report.stderr(), |result| match result {
         Ok(()) => 0,
-        Err(failure) => report.failure(&failure),
+        Err(error) => report.write_error(&error),
     })
 }
 
-/// Runs the verb; gives how that went, and what is left to be dropped.
-async fn begin(mut cli: Cli, report: Report) -> (Result<(), CliError>, Option<Context>) {
+/// Runs the verb. Returns its result, and the context, which the caller drops.
+async fn start(mut cli: Cli, report: Report, deadline: Option<Deadline>) -> (Result<(), CliError>, Option<Context>) {
     if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
-        // A file need not be on the search path to be tried again.
+        // The file may be outside of the search path.
         let files = plugins.iter().map(PathBuf::from).filter(|path| path.is_file());
         cli.global.plugin.extend(files);
     }
-    let session = match host(&cli.global, report.talk()) {
-        Ok(host) => Context::new(host, report),
-        Err(failure) => return (Err(failure), None),
+    let context = match host(&cli.global, report.stderr()) {
+        Ok(host) => Context::new(host, report, deadline),
+        Err(error) => return (Err(error), None),
     };
-    (verb(cli, &session).await, Some(session))
+    (verb(cli, &context).await, Some(context))
 }
 
-async fn verb(cli: Cli, session: &Context) -> Result<(), CliError> {
+async fn verb(cli: Cli, context: &Context) -> Result<(), CliError> {
     match cli.verb {
-        Verb::Create(verb) => deployments::create(verb, session).await,
-        Verb::Update(verb) => deployments::update(verb, session).await,
-        Verb::Delete(verb) => deployments::delete(verb, session).await,
-        Verb::List { client, endpoint } => deployments::list(&client, endpoint, session).await,
+        Verb::Create(verb) => deployments::create(verb, context).await,
+        Verb::Update(verb) => deployments::update(verb, context).await,
+        Verb::Delete(verb) => deployments::delete(verb, context).await,
+        Verb::List { client, endpoint } => deployments::list(&client, endpoint, context).await,
         Verb::Get { client, name, endpoint } => {
-            deployments::get(&client, GetDeployment { name, endpoint }, session).await
+            deployments::get(&client, GetDeployment { name, endpoint }, context).await
         }
-        Verb::Predict { question, stream: false } => predict::predict(question, session).await,
-        Verb::Predict { question, stream: true } => predict::stream(question, session).await,
-        Verb::Explain { question, plot } => predict::explain(question, plot, session).await,
-        Verb::CreateEndpoint(verb) => endpoints::create(verb, session).await,
-        Verb::UpdateEndpoint(verb) => endpoints::update(verb, session).await,
-        Verb::DeleteEndpoint { client, endpoint } => endpoints::delete(&client, endpoint, session).await,
-        Verb::ListEndpoints(client) => endpoints::list(&client, session).await,
-        Verb::GetEndpoint { client, endpoint } => endpoints::get(&client, endpoint, session).await,
-        Verb::Invoke(verb) => predict::invoke(verb, session).await,
-        Verb::RunLocal(verb) => local::run(verb, session).await,
-        Verb::Help(verb) => help::run(verb.target.target.as_deref(), session).await,
-        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, session).await,
-        Verb::Completions { shell } => man::completions(shell, &session.report),
-        Verb::Man(manual) => man::manual(&manual, &session.report),
+        Verb::Predict { arguments, stream: false } => predict::predict(arguments, context).await,
+        Verb::Predict { arguments, stream: true } => predict::stream(arguments, context).await,
+        Verb::Explain { arguments, plot } => predict::explain(arguments, plot, context).await,
+        Verb::CreateEndpoint(verb) => endpoints::create(verb, context).await,
+        Verb::UpdateEndpoint(verb) => endpoints::update(verb, context).await,
+        Verb::DeleteEndpoint { client, endpoint } => endpoints::delete(&client, endpoint, context).await,
+        Verb::ListEndpoints(client) => endpoints::list(&client, context).await,
+        Verb::GetEndpoint { client, endpoint } => endpoints::get(&client, endpoint, context).await,
+        Verb::Invoke(verb) => predict::invoke(verb, context).await,
+        Verb::RunLocal(verb) => local::run(verb, context).await,
+        Verb::Help(verb) => help::run(verb.target.target.as_deref(), context).await,
+        Verb::Plugins(verb) => plugins::run(&verb, &cli.global, context).await,
+        Verb::Completions { shell } => man::completions(shell, &context.report),
+        Verb::Man(manual) => man::manual(&manual, &context.report),
     }
 }
 
-/// A host that searches where the flags and the environment say, and beside this executable.
-fn host(global: &Global, talk: &Stderr) -> Result<Host, CliError> {
-    let mut builder = Host::builder().on_event(talk.listener());
+/// Builds a host that searches the directories of the options, the environment and this executable.
+fn host(global: &Global, stderr: &Stderr) -> Result<Host, CliError> {
+    let mut builder = Host::builder().on_event(stderr.listener());
     builder = global.plugin_dir.iter().fold(builder, |builder, directory| {
-        // A flag is typed in the folder that it is meant from.
+        // A relative path is relative to the current directory of this process.
         builder.plugin_dir(std::path::absolute(directory).unwrap_or_else(|_empty| directory.clone()))
     });
     builder = global.plugin.iter().fold(builder, |builder, file| builder.plugin(file));
     builder = global.trusted_plugin.iter().fold(builder, |builder, file| builder.trusted_plugin(file));
     if global.locked || global.lock_file.is_some() {
-        builder = builder.lock_file(plugins::lock_file(global));
+        builder = builder.lock_file(plugins::lock_file_path(global));
     }
     builder = builder.try_first_loads().user_config()?;
     if global.isolate {

@@ -141,7 +141,7 @@ fn help_that_cannot_be_written_is_no_success() {
         assert_eq!(status.code(), Some(2), "{words}");
     }
     let asked = mlflow_deploy("help predict").run();
-    assert_eq!((asked.code, asked.stderr.contains("`mlflow-deploy predict --help` says")), (2, true), "{asked:?}");
+    assert_eq!((asked.code, asked.stderr.contains("run `mlflow-deploy predict --help`")), (2, true), "{asked:?}");
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn credentials_that_are_missing_are_the_caller_s() {
 #[test]
 fn a_limit_that_is_none_is_said_to_be() {
     for (limit, said) in [
-        ("-1", "invalid value '-1' for '--timeout <SECONDS>': expected a number of seconds greater than 0"),
-        ("1e400", "expected a number of seconds that a clock can count"),
+        ("-1", "invalid value '-1' for '--timeout <SECONDS>': expected a positive number of seconds"),
+        ("1e400", "number of seconds is too large"),
     ] {
         let ran = mlflow_deploy(&format!("list-endpoints -t echo --timeout {limit}")).run();
         assert!(ran.code == 2 && ran.stderr.contains(said), "{ran:?}");
@@ -237,7 +237,7 @@ fn what_json_cannot_hold_is_said_with_the_flag_that_asks_for_json() {
     for flag in ["--stream", "--json"] {
         let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
         let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
-        let said = format!("the result is `image/png` and no text, which JSON cannot hold: leave out `{flag}`");
+        let said = format!("the result is `image/png`, which cannot be written as JSON: omit `{flag}`");
         assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
     }
 }

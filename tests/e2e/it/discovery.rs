@@ -131,8 +131,8 @@ fn two_in_one_directory_are_an_error_only_for_their_scheme() {
         "{listing:#}"
     );
     let listed = mlflow_deploy("plugins list").plugin_dir(folder.path()).run().stdout;
-    let each = format!("  {}: `{}` in the same directory serves one of its schemes too\n", b.display(), a.display());
-    assert!(listed.contains("ambiguous, so that their use is an error") && listed.contains(&each), "{listed}");
+    let each = format!("  {}: `{}` in the same directory serves one of the same schemes\n", b.display(), a.display());
+    assert!(listed.contains("ambiguous, so using them is an error") && listed.contains(&each), "{listed}");
     assert_eq!(mlflow_deploy("plugins which http").plugin_dir(folder.path()).run().code, 0);
     fs::remove_file(&b).unwrap();
     std::os::unix::fs::symlink(&a, &b).unwrap();
@@ -174,7 +174,7 @@ fn a_manifest_can_be_inspected_without_running_the_plugin() {
     let by_name = mlflow_deploy("plugins inspect echo").plugin(ECHO).run();
     assert!(by_name.code == 0 && by_name.stdout.starts_with("echo 0.1.0: "), "{by_name:?}");
     let slip = mlflow_deploy("plugins inspect ecko").plugin(ECHO).run();
-    let said = "error: there is no plugin and no file of the name `ecko`; did you mean `echo`?\n";
+    let said = "error: unknown plugin or file `ecko`; did you mean `echo`?\n";
     assert_eq!((slip.code, slip.stderr.as_str()), (2, said));
     let nothing = mlflow_deploy("plugins inspect /nowhere.so").run();
     assert_eq!((nothing.code, nothing.stderr.contains("no such file")), (3, true), "{nothing:?}");
@@ -240,5 +240,9 @@ fn a_library_that_is_no_plugin_is_no_fault() {
     let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();
     assert_eq!(with_state(&listing, "ignored")[0]["file"].as_str(), library.to_str());
     let inspected = mlflow_deploy("plugins inspect").arg(&library).run();
-    assert_eq!((inspected.code, inspected.stderr.contains("is a library, but no plugin")), (3, true), "{inspected:?}");
+    assert_eq!(
+        (inspected.code, inspected.stderr.contains("is not a plugin: it is a library without a manifest")),
+        (3, true),
+        "{inspected:?}"
+    );
 }

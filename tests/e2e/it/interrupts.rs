@@ -136,7 +136,7 @@ fn a_local_server_that_is_stopped_has_no_error() {
         let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "n is served at http://127.0.0.1:5000; Ctrl-C stops it\n");
+        assert_eq!(line, "n is served at http://127.0.0.1:5000; press Ctrl-C to stop\n");
         signal(&child, Signal::INT);
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.stderr.lines().last()), (130, said), "{ran:?}");

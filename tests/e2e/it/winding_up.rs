@@ -8,7 +8,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 /// Longer than winding up may take: a verb that waits for the plugin would end with exit code 6.
 const LIMIT: &str = "--timeout 100";
 
-const SAID: &str = "a plugin has not closed its client or shut down within 3 s";
+const SAID: &str = "a plugin did not close its client or shut down within 3 s";
 
 fn misbehaving(way: &str, arguments: &str) -> Run {
     let run = mlflow_deploy("").plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", way).stdin("[1]");

@@ -1,11 +1,11 @@
-//! The arguments, and all help text.
+//! The arguments and all help texts.
 
 mod common;
 mod operations;
 mod verbs;
 
-pub(crate) use common::{Client, ConfigArguments, PlotArguments};
+pub(crate) use common::{ClientArguments, ConfigArguments, OutputArguments, PlotArguments};
 pub(crate) use operations::verb_of;
 pub(crate) use verbs::{
-    Cli, Create, Delete, Endpoint, Global, Invoke, Manual, Plugins, PredictArgs, RunLocal, Update, Verb,
+    Cli, Create, Delete, EndpointArguments, Global, Invoke, Manual, Plugins, PredictArguments, RunLocal, Update, Verb,
 };

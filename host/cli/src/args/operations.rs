@@ -1,6 +1,6 @@
-//! What is typed for an operation, which MLflow's functions and manifests call by another name.
+//! Maps operations, named as in manifests and MLflow's API, to verbs of the command.
 
-/// The verb of an operation; `None` for one of the target's own, which `invoke` runs.
+/// Returns the verb of an operation; `None` for a target-specific operation, which `invoke` runs.
 pub(crate) fn verb_of(operation: &str) -> Option<&'static str> {
     Some(match operation {
         "create_deployment" => "create",

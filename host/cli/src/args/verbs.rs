@@ -8,10 +8,11 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use super::common::{
-    Client, ConfigArguments, InputArguments, OutputArguments, PlotArguments, Subject, TargetArgument, seconds,
+    ClientArguments, ConfigArguments, InputArguments, NameOrEndpoint, OutputArguments, PlotArguments, TargetArgument,
+    seconds,
 };
 
-/// Deploy models to, and get predictions from, any target that has a plugin.
+/// Deploy models and get predictions. Each deployment target is a plugin.
 #[derive(Debug, Parser)]
 #[command(name = "mlflow-deploy", version, disable_help_subcommand = true, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
@@ -22,51 +23,51 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
 }
 
-/// What every verb takes.
+/// The options of every verb.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
-    /// Print one JSON document on stdout, and errors as JSON on stderr.
+    /// Print results as JSON on stdout and errors as JSON on stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Print answers to a terminal as they are, with control characters.
+    /// Do not escape control characters in results that are printed to a terminal.
     #[arg(long, global = true)]
     pub(crate) raw: bool,
 
-    /// Look for plugins in this directory before all others. Can be repeated.
+    /// Search this directory for plugins first. Can be repeated.
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) plugin_dir: Vec<PathBuf>,
 
-    /// Use this plugin for the schemes that it serves. Can be repeated.
+    /// Use this plugin file for its schemes. Can be repeated.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) plugin: Vec<PathBuf>,
 
-    /// As `--plugin`, whoever owns the file and its folder, and whoever can change them. Can be repeated.
+    /// Like `--plugin`, without checking the owner and permissions of the file and its directory. Can be repeated.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) trusted_plugin: Vec<PathBuf>,
 
-    /// Load only plugins that are as the lock file has them.
+    /// Load only plugins that match the lock file.
     #[arg(long, global = true)]
     pub(crate) locked: bool,
 
-    /// The lock file, instead of `mlflow-deploy.lock` in the current folder; implies `--locked`.
+    /// The lock file [default: `mlflow-deploy.lock` in the current directory]. Implies `--locked`.
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) lock_file: Option<PathBuf>,
 
-    /// Run every plugin in a process of its own, which sees only what the plugin declares of the environment.
+    /// Run each plugin in its own process, with only the environment variables that it declares.
     #[arg(long, global = true)]
     pub(crate) isolate: bool,
 
-    /// Say more on stderr: once for what goes on, twice for what helps to find a fault.
+    /// Print more to stderr: `-v` for progress, `-vv` for debugging.
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 
-    /// Say nothing on stderr but errors.
+    /// Print only errors to stderr.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
 
-/// The verbs.
+/// The verbs of the command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Deploy the model at a model URI to a target.
@@ -74,26 +75,26 @@ pub(crate) enum Verb {
 
     /// Update a deployment's model, flavor or config.
     ///
-    /// With a flavor the model URI must be specified, too.
+    /// `--flavor` requires `--model-uri`.
     Update(Update),
 
-    /// Delete a deployment. One that is gone already is no error.
+    /// Delete a deployment. Succeeds if it does not exist.
     Delete(Delete),
 
-    /// List all deployments of a target, or of one of its endpoints.
+    /// List the deployments of a target or of one of its endpoints.
     List {
         #[command(flatten)]
-        client: Client,
+        client: ClientArguments,
 
         /// Name of the endpoint.
         #[arg(long)]
         endpoint: Option<String>,
     },
 
-    /// Print a detailed description of one deployment.
+    /// Print the details of a deployment.
     Get {
         #[command(flatten)]
-        client: Client,
+        client: ClientArguments,
 
         /// Name of the deployment.
         #[arg(long)]
@@ -104,92 +105,92 @@ pub(crate) enum Verb {
         endpoint: Option<String>,
     },
 
-    /// Predict with the deployed model for the given input.
+    /// Get predictions for an input from a deployment or an endpoint.
     Predict {
         #[command(flatten)]
-        question: PredictArgs,
+        arguments: PredictArguments,
 
-        /// Print the predictions as they arrive, one JSON value on each line.
+        /// Print the predictions as they arrive, one JSON value per line.
         #[arg(long)]
         stream: bool,
     },
 
-    /// Explain the deployed model's predictions for the given input.
+    /// Explain the predictions for an input.
     Explain {
         #[command(flatten)]
-        question: PredictArgs,
+        arguments: PredictArguments,
 
         #[command(flatten)]
         plot: PlotArguments,
     },
 
     /// Create an endpoint.
-    CreateEndpoint(Endpoint),
+    CreateEndpoint(EndpointArguments),
 
     /// Update an endpoint's config.
-    UpdateEndpoint(Endpoint),
+    UpdateEndpoint(EndpointArguments),
 
-    /// Delete an endpoint. One that is gone already is no error.
+    /// Delete an endpoint. Succeeds if it does not exist.
     DeleteEndpoint {
         #[command(flatten)]
-        client: Client,
+        client: ClientArguments,
 
         /// Name of the endpoint.
         #[arg(long)]
         endpoint: String,
     },
 
-    /// List all endpoints of a target.
-    ListEndpoints(Client),
+    /// List the endpoints of a target.
+    ListEndpoints(ClientArguments),
 
-    /// Print a detailed description of one endpoint.
+    /// Print the details of an endpoint.
     GetEndpoint {
         #[command(flatten)]
-        client: Client,
+        client: ClientArguments,
 
         /// Name of the endpoint.
         #[arg(long)]
         endpoint: String,
     },
 
-    /// Run an operation of the target's own; `mlflow-deploy help -t TARGET` lists them.
+    /// Run a target-specific operation. `mlflow-deploy help -t TARGET` lists them.
     Invoke(Invoke),
 
-    /// Serve a model on this machine as its target would, until interrupted.
+    /// Serve a model on this machine with the target's plugin until interrupted.
     RunLocal(RunLocal),
 
-    /// Show how a target is used: its URIs, options, config and environment. Without a target: which there are.
+    /// List the targets, or show the URIs, options, config and environment of a target.
     Help(Help),
 
-    /// See which plugins are found, and why others are not used.
+    /// List, check and lock plugins.
     #[command(subcommand)]
     Plugins(Plugins),
 
-    /// Print what makes a shell complete this command's arguments.
+    /// Print a completion script for a shell.
     Completions {
-        /// The shell.
+        /// The shell to complete in.
         shell: Shell,
     },
 
-    /// Print the manual page, or write the pages of all verbs.
+    /// Print the manual page, or write the pages of all commands to a directory.
     Man(Manual),
 }
 
-/// Deploys a model.
+/// The arguments of `create`.
 #[derive(Args, Debug)]
 pub(crate) struct Create {
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
     /// Name of the deployment.
     #[arg(long)]
     pub(crate) name: String,
 
-    /// URI of the model: a path, `runs:/…`, `models:/…`, or what else the target takes.
+    /// URI of the model: a path, `runs:/…`, `models:/…`, or another URI that the target supports.
     #[arg(short, long, value_name = "URI")]
     pub(crate) model_uri: String,
 
-    /// Which flavor to deploy; the target chooses where none is given.
+    /// Model flavor to deploy [default: chosen by the target].
     #[arg(short, long)]
     pub(crate) flavor: Option<String>,
 
@@ -201,21 +202,21 @@ pub(crate) struct Create {
     pub(crate) endpoint: Option<String>,
 }
 
-/// Changes a deployment.
+/// The arguments of `update`.
 #[derive(Args, Debug)]
 pub(crate) struct Update {
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
     /// Name of the deployment.
     #[arg(long)]
     pub(crate) name: String,
 
-    /// URI of the new model: a path, `runs:/…`, `models:/…`, or what else the target takes.
+    /// URI of the new model: a path, `runs:/…`, `models:/…`, or another URI that the target supports.
     #[arg(short, long, value_name = "URI")]
     pub(crate) model_uri: Option<String>,
 
-    /// Which flavor to deploy; needs the model's URI.
+    /// Model flavor to deploy. Requires `--model-uri`.
     #[arg(short, long, requires = "model_uri")]
     pub(crate) flavor: Option<String>,
 
@@ -227,11 +228,11 @@ pub(crate) struct Update {
     pub(crate) endpoint: Option<String>,
 }
 
-/// Takes a deployment down.
+/// The arguments of `delete`.
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
     /// Name of the deployment.
     #[arg(long)]
@@ -245,14 +246,14 @@ pub(crate) struct Delete {
     pub(crate) endpoint: Option<String>,
 }
 
-/// Asks a deployment or an endpoint about an input.
+/// The arguments of `predict` and `explain`.
 #[derive(Args, Debug)]
-pub(crate) struct PredictArgs {
+pub(crate) struct PredictArguments {
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
     #[command(flatten)]
-    pub(crate) subject: Subject,
+    pub(crate) resource: NameOrEndpoint,
 
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
@@ -264,11 +265,11 @@ pub(crate) struct PredictArgs {
     pub(crate) output: OutputArguments,
 }
 
-/// Makes or changes an endpoint.
+/// The arguments of `create-endpoint` and `update-endpoint`.
 #[derive(Args, Debug)]
-pub(crate) struct Endpoint {
+pub(crate) struct EndpointArguments {
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
     /// Name of the endpoint.
     #[arg(long)]
@@ -277,36 +278,36 @@ pub(crate) struct Endpoint {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
 
-    /// Return when the endpoint is ready: the same as `--config wait:=true`.
+    /// Wait until the endpoint is ready. Same as `--config wait:=true`.
     #[arg(long)]
     pub(crate) wait: bool,
 }
 
-/// Runs an operation of the target's own.
+/// The arguments of `invoke`.
 #[derive(Args, Debug)]
 pub(crate) struct Invoke {
-    /// The operation's name.
+    /// Name of the operation.
     pub(crate) operation: String,
 
     #[command(flatten)]
-    pub(crate) client: Client,
+    pub(crate) client: ClientArguments,
 
-    /// Name of the deployment that it concerns.
+    /// Name of the deployment, if the operation requires one.
     #[arg(long)]
     pub(crate) name: Option<String>,
 
-    /// Name of the endpoint that it concerns.
+    /// Name of the endpoint, if the operation requires one.
     #[arg(long)]
     pub(crate) endpoint: Option<String>,
 
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
 
-    /// File with the input, or `-` for stdin, for an operation that has one.
+    /// Input file, or `-` for stdin, if the operation requires an input.
     #[arg(short = 'I', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input_path: Option<PathBuf>,
 
-    /// The input's media type; `csv` and `json` will do. Without it: what the file's name ends in, else JSON.
+    /// Media type of the input; `csv` and `json` are short forms [default: from the file extension, else JSON].
     #[arg(long, value_name = "TYPE", requires = "input_path")]
     pub(crate) content_type: Option<String>,
 
@@ -314,7 +315,7 @@ pub(crate) struct Invoke {
     pub(crate) output: OutputArguments,
 }
 
-/// Serves a model on this machine.
+/// The arguments of `run-local`.
 #[derive(Args, Debug)]
 pub(crate) struct RunLocal {
     #[command(flatten)]
@@ -324,11 +325,11 @@ pub(crate) struct RunLocal {
     #[arg(long)]
     pub(crate) name: String,
 
-    /// URI of the model: a path, `runs:/…`, `models:/…`, or what else the target takes.
+    /// URI of the model: a path, `runs:/…`, `models:/…`, or another URI that the target supports.
     #[arg(short, long, value_name = "URI")]
     pub(crate) model_uri: String,
 
-    /// Which flavor to deploy; the target chooses where none is given.
+    /// Model flavor to deploy [default: chosen by the target].
     #[arg(short, long)]
     pub(crate) flavor: Option<String>,
 
@@ -336,104 +337,104 @@ pub(crate) struct RunLocal {
     pub(crate) config: ConfigArguments,
 }
 
-/// Shows how a target is used.
+/// The arguments of `help`.
 #[derive(Args, Debug)]
 pub(crate) struct Help {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
 
-    /// Give up after this many seconds.
+    /// Time limit in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true, default_value = "30")]
     pub(crate) timeout: Duration,
 }
 
-/// What can be asked of the plugins themselves.
+/// The verbs of `plugins`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
-    /// Explain every file that might be a plugin: its state, the reason, and what to do. Fails where one cannot be used.
+    /// Check every plugin file: print its state, the reason and a fix. Fails if a plugin cannot be used.
     Doctor,
 
-    /// List every plugin on the search path, and every file that is none, with the reason.
+    /// List the plugins on the search path, and unusable files with the reason.
     List,
 
-    /// Show what a plugin's file says of itself. Runs none of it.
+    /// Print a plugin's manifest without loading the plugin.
     Inspect {
-        /// The plugin's name or file.
+        /// Name or file of the plugin.
         #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
-        wanted: PathBuf,
+        name_or_file: PathBuf,
     },
 
-    /// Write the lock file: the SHA-256 of every plugin that is used. Entries of other platforms stay.
+    /// Write the version and SHA-256 of every plugin in use to the lock file. Keeps the entries of other platforms.
     Lock,
 
-    /// Compare the plugins that are found with the lock file.
+    /// Check the plugins in use against the lock file.
     Verify,
 
-    /// Try plugins again whose first load crashed or hung, and which have been quarantined for that.
+    /// Try again to load plugins that are quarantined because their first load crashed or hung.
     Retry {
-        /// The names or files of the plugins; without any, all that are quarantined.
+        /// Names or files of the plugins [default: all quarantined plugins].
         #[arg(value_name = "NAME|FILE")]
         plugins: Vec<String>,
     },
 
-    /// Show which plugin serves a target, and which others would.
+    /// Print the plugin that serves a target, and the plugins that it shadows.
     Which {
         /// The target URI.
         target: String,
     },
 }
 
-/// Prints or writes manual pages.
+/// The arguments of `man`.
 #[derive(Args, Debug)]
 pub(crate) struct Manual {
-    /// Directory to write the pages of the command and of all verbs to, instead of printing the command's.
+    /// Write the pages of all commands to this directory.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output_dir: Option<PathBuf>,
 }
 
 impl Cli {
-    /// Reads the process's arguments.
+    /// Parses the arguments of the process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         match &cli.verb {
-            Verb::Predict { question, .. } => exactly_one("predict", &question.subject)?,
-            Verb::Explain { question, .. } => exactly_one("explain", &question.subject)?,
+            Verb::Predict { arguments, .. } => exactly_one("predict", &arguments.resource)?,
+            Verb::Explain { arguments, .. } => exactly_one("explain", &arguments.resource)?,
             _ => {}
         }
         Ok(cli)
     }
 }
 
-/// Either a deployment or an endpoint is asked, as MLflow has it, and in its words.
-fn exactly_one(verb: &str, subject: &Subject) -> Result<(), clap::Error> {
-    let kind = match (&subject.name, &subject.endpoint) {
+/// Fails unless exactly one of `--name` and `--endpoint` is given. The message is MLflow's.
+fn exactly_one(verb: &str, resource: &NameOrEndpoint) -> Result<(), clap::Error> {
+    let kind = match (&resource.name, &resource.endpoint) {
         (Some(_), Some(_)) => ErrorKind::ArgumentConflict,
         (None, None) => ErrorKind::MissingRequiredArgument,
         _ => return Ok(()),
     };
     let mut command = Cli::command();
     command.build();
-    let verb = command.find_subcommand_mut(verb).expect("the verb has just been read");
+    let verb = command.find_subcommand_mut(verb).expect("the verb has been parsed");
     Err(verb.error(kind, "Must specify exactly one of --name or --endpoint."))
 }
 
 impl Verb {
-    /// The limit that the caller set.
+    /// Returns the value of `--timeout`.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })
-            | Self::CreateEndpoint(Endpoint { client, .. })
+            | Self::CreateEndpoint(EndpointArguments { client, .. })
             | Self::Delete(Delete { client, .. })
             | Self::DeleteEndpoint { client, .. }
-            | Self::Explain { question: PredictArgs { client, .. }, .. }
+            | Self::Explain { arguments: PredictArguments { client, .. }, .. }
             | Self::Get { client, .. }
             | Self::GetEndpoint { client, .. }
             | Self::Invoke(Invoke { client, .. })
             | Self::List { client, .. }
             | Self::ListEndpoints(client)
-            | Self::Predict { question: PredictArgs { client, .. }, .. }
+            | Self::Predict { arguments: PredictArguments { client, .. }, .. }
             | Self::Update(Update { client, .. })
-            | Self::UpdateEndpoint(Endpoint { client, .. }) => client.timeout,
+            | Self::UpdateEndpoint(EndpointArguments { client, .. }) => client.timeout,
             Self::Help(help) => Some(help.timeout),
             Self::Completions { .. } | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
         }
@@ -441,6 +442,31 @@ impl Verb {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done · 1 the target answered with an error · 2 usage or input, credentials \
-missing, or not supported · 3 no plugin, or it could not be loaded · \
-4 plugin fault · 5 the named resource does not exist · 6 deadline passed · 130 interrupted";
+Exit codes: 0 success · 1 error reported by the target · 2 invalid usage or input, missing \
+credentials, or unsupported operation · 3 plugin not found or not loadable · \
+4 plugin failure · 5 resource does not exist · 6 timeout · 130 interrupted";
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    fn assert_global_options(command: &Command, globals: &[&str]) {
+        for global in globals {
+            let has_option = command.get_arguments().any(|argument| argument.get_long() == Some(global));
+            assert!(has_option, "`{}` has an argument with the id of `--{global}`", command.get_name());
+        }
+        command.get_subcommands().for_each(|verb| assert_global_options(verb, globals));
+    }
+
+    #[test]
+    fn every_verb_takes_the_global_options() {
+        let mut command = Cli::command();
+        command.build();
+        let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+        let globals: Vec<_> = globals.filter_map(|argument| argument.get_long()).collect();
+        assert!(globals.contains(&"plugin"), "{globals:?}");
+        assert_global_options(&command, &globals);
+    }
+}

@@ -1,4 +1,4 @@
-//! What both charts have in common: a bar for each name, from top to bottom, over an axis of numbers.
+//! A horizontal bar chart, shared by both plots: one named bar per slot, from top to bottom, over a numeric axis.
 
 use std::ops::Range;
 
@@ -11,58 +11,61 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::label;
 
-/// A part of the picture.
+/// A part of the plot.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// What can go wrong while drawing.
-pub(super) type Outcome<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+/// The result of drawing.
+pub(super) type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// Numbers from left to right, and places from top to bottom.
+/// A chart with a numeric axis from left to right and slots from top to bottom.
 pub(super) type Chart<'a, 'b> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, SegmentedCoord<RangedCoordusize>>>;
 
-/// More.
+/// The color of an increase.
 pub(super) const RED: RGBColor = RGBColor(200, 60, 75);
 
-/// Less.
+/// The color of a decrease.
 pub(super) const BLUE: RGBColor = RGBColor(40, 110, 165);
 
 pub(super) const GREY: RGBColor = RGBColor(90, 90, 90);
 
 const FONT: &str = "sans-serif";
 
-/// Pixels of one bar with the space around it.
-const BAR: u32 = 28;
+/// The maximum number of bars of features. Further features share the last bar.
+pub(super) const MAX_BARS: usize = 12;
 
-/// Pixels of the title and the axis.
-const AROUND: u32 = 110;
+/// The height of a bar with its margins, in pixels.
+const BAR_HEIGHT: u32 = 28;
 
-/// Pixels of the names.
-const NAMES: u32 = 260;
+/// The height of the title and the axis, in pixels.
+const FRAME_HEIGHT: u32 = 110;
 
-/// The height of a chart with so many bars, in pixels.
+/// The width of the names, in pixels.
+const NAME_WIDTH: u32 = 260;
+
+/// Returns the height of a chart in pixels.
 pub(super) fn height(bars: usize) -> u32 {
-    AROUND + BAR * u32::try_from(bars).unwrap_or(u32::MAX / BAR / 2)
+    FRAME_HEIGHT + BAR_HEIGHT * u32::try_from(bars).unwrap_or(u32::MAX / BAR_HEIGHT / 2)
 }
 
-/// An empty chart over the numbers, with room for texts beside the bars.
+/// Draws an empty chart for a range of values.
 pub(super) fn build<'a, 'b>(
     area: &'a Area<'b>,
     title: &str,
     axis: &str,
     names: &[String],
-    numbers: Range<f64>,
+    range: Range<f64>,
 ) -> Result<Chart<'a, 'b>, DrawingAreaErrorKind<<SVGBackend<'b> as DrawingBackend>::ErrorType>> {
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 20))
         .margin(12)
         .margin_right(24)
-        .set_label_area_size(LabelAreaPosition::Left, NAMES)
+        .set_label_area_size(LabelAreaPosition::Left, NAME_WIDTH)
         .set_label_area_size(LabelAreaPosition::Bottom, 46)
-        .build_cartesian_2d(numbers, (0..names.len() - 1).into_segmented())?;
-    let name = |place: &SegmentValue<usize>| match place {
-        // Places count from the bottom.
-        SegmentValue::CenterOf(place) => names[names.len() - 1 - place].clone(),
+        .build_cartesian_2d(range, (0..names.len() - 1).into_segmented())?;
+    let name = |slot: &SegmentValue<usize>| match slot {
+        // plotters counts slots from the bottom.
+        SegmentValue::CenterOf(slot) => names[names.len() - 1 - slot].clone(),
         _ => String::new(),
     };
     chart
@@ -82,42 +85,41 @@ pub(super) fn build<'a, 'b>(
     Ok(chart)
 }
 
-/// A range of numbers with room at both ends, as parts of its width. It is never so narrow that the axis would have no
-/// numbers of its own.
-pub(super) fn with_room(numbers: Range<f64>, left: f64, right: f64) -> Range<f64> {
-    const NARROWEST: f64 = 1e-100;
-    let size = numbers.start.abs().max(numbers.end.abs());
-    let width = (numbers.end - numbers.start).max(size * 1e-6).max(NARROWEST);
-    numbers.start - left * width..numbers.end.max(numbers.start + width) + right * width
+/// Pads a range at both ends, by fractions of its width. Widens a range that is too narrow for distinct axis labels.
+pub(super) fn pad(range: Range<f64>, left: f64, right: f64) -> Range<f64> {
+    const MIN_WIDTH: f64 = 1e-100;
+    let size = range.start.abs().max(range.end.abs());
+    let width = (range.end - range.start).max(size * 1e-6).max(MIN_WIDTH);
+    range.start - left * width..range.end.max(range.start + width) + right * width
 }
 
-/// A bar from one number to another, in the place that counts from the top.
-pub(super) fn bar<'b>(
+/// Draws a bar between two values. `slot` counts from the top.
+pub(super) fn draw_bar<'b>(
     chart: &mut Chart<'_, 'b>,
     bars: usize,
-    place: usize,
+    slot: usize,
     from: f64,
     to: f64,
     color: RGBColor,
-) -> Outcome<'b> {
-    let place = bars - 1 - place;
-    let corners = [(from, SegmentValue::Exact(place)), (to, SegmentValue::Exact(place + 1))];
+) -> DrawResult<'b> {
+    let slot = bars - 1 - slot;
+    let corners = [(from, SegmentValue::Exact(slot)), (to, SegmentValue::Exact(slot + 1))];
     let mut bar = Rectangle::new(corners, color.filled());
     bar.set_margin(5, 5, 0, 0);
     chart.draw_series([bar]).map(drop)
 }
 
-/// A text beside a number, in the place that counts from the top.
-pub(super) fn text<'b>(
+/// Draws a text beside a value. `slot` counts from the top.
+pub(super) fn draw_text<'b>(
     chart: &mut Chart<'_, 'b>,
     bars: usize,
-    place: usize,
+    slot: usize,
     at: f64,
     text: String,
     is_left: bool,
-) -> Outcome<'b> {
+) -> DrawResult<'b> {
     let (anchor, shift) = if is_left { (HPos::Right, -8) } else { (HPos::Left, 8) };
     let style = TextStyle::from((FONT, 16).into_font()).color(&GREY).pos(Pos::new(anchor, VPos::Center));
-    let place = SegmentValue::CenterOf(bars - 1 - place);
-    chart.draw_series([EmptyElement::at((at, place)) + Text::new(text, (shift, 0), style)]).map(drop)
+    let slot = SegmentValue::CenterOf(bars - 1 - slot);
+    chart.draw_series([EmptyElement::at((at, slot)) + Text::new(text, (shift, 0), style)]).map(drop)
 }

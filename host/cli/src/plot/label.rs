@@ -1,12 +1,12 @@
-//! Texts in a plot: numbers with as many digits as one reads, and names that are not too long.
+//! Formats numbers and names for a plot.
 
 use mlflow_deploy_plugin_api::text::line;
 use serde_json::Value;
 
-/// Characters of a label, at most.
+/// The maximum number of characters of a label.
 const MAX_LEN: usize = 34;
 
-/// A number with four significant digits.
+/// Formats a number with four significant digits.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
@@ -15,19 +15,19 @@ pub(super) fn number(value: f64) -> String {
     if !(1e-4..1e6).contains(&size) {
         return format!("{value:.2e}");
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 7")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is from 0 to 7")]
     let decimals = (3.0 - size.log10().floor()).max(0.0) as usize;
     let text = format!("{value:.decimals$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A number that is added, with its sign.
+/// Formats a contribution with its sign.
 pub(super) fn change(value: f64) -> String {
     if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
 
-/// A name on one line, cut where it is too long. Characters that XML cannot hold are spelled out with the others that
-/// cannot be shown.
+/// Returns a name as one line, truncated to the maximum length. Control characters and characters that XML forbids are
+/// escaped.
 pub(super) fn name(text: &str) -> String {
     let text = line(text);
     if text.chars().count() <= MAX_LEN {
@@ -36,14 +36,14 @@ pub(super) fn name(text: &str) -> String {
     text.chars().take(MAX_LEN - 1).chain(['…']).collect()
 }
 
-/// A feature and what the row has there.
+/// Formats a feature and its value in the row.
 pub(super) fn cell(feature: &str, cell: &Value) -> String {
     let cell = match cell {
         Value::Number(value) => value.as_f64().map_or_else(|| value.to_string(), number),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    // What the row has matters more than the end of a long name.
+    // Truncates a long name before the value.
     let room = MAX_LEN.saturating_sub(cell.chars().count() + " = …".chars().count()).max(MAX_LEN / 2);
     let feature = match feature.char_indices().nth(room) {
         Some((end, _)) => format!("{}…", &feature[..end]),

@@ -1,13 +1,11 @@
-//! A file that might be a plugin, as `plugins list` and `plugins doctor` show it.
+//! A plugin file in the output of `plugins list` and `plugins doctor`.
 
 use std::path::Path;
 
 use mlflow_deploy::Candidate;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{isolated_by, lossy};
-
-/// A file, what became of it, and what it says of itself.
+/// A file, its state, and the members of its manifest.
 #[derive(Serialize)]
 pub(super) struct PluginEntry<'a> {
     #[serde(serialize_with = "lossy")]
@@ -19,7 +17,7 @@ pub(super) struct PluginEntry<'a> {
     pub(super) version: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(super) schemes: &'a [String],
-    /// Why it runs in a process of its own, where it does.
+    /// The reason why it runs in its own process; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) isolated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,4 +37,14 @@ impl<'a> PluginEntry<'a> {
             reason,
         }
     }
+}
+
+/// Returns the reason why a plugin runs in its own process; `None` if it does not.
+pub(super) fn isolated_by(candidate: &Candidate) -> Option<String> {
+    candidate.isolated_by().map(ToString::to_string)
+}
+
+/// Serializes a path as text. Bytes that are not UTF-8 are replaced, since JSON cannot represent them.
+pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }

@@ -1,4 +1,4 @@
-//! `plugins list`: the files, and the directories that they were found in.
+//! `plugins list`: the plugin files and the searched directories.
 
 use std::path::Path;
 
@@ -6,10 +6,9 @@ use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discov
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
-use super::entry::PluginEntry;
-use super::lossy;
+use super::entry::{PluginEntry, lossy};
 
-/// All that was found, and where was looked.
+/// The plugin files and the searched directories.
 #[derive(Serialize)]
 pub(crate) struct Listing<'a> {
     plugins: Vec<PluginEntry<'a>>,
@@ -32,7 +31,7 @@ pub(super) struct ListedDirectory<'a> {
 impl<'a> Listing<'a> {
     pub(crate) fn new(discovery: &'a Discovery) -> Self {
         Self {
-            plugins: discovery.candidates.iter().map(|candidate| about(candidate, discovery)).collect(),
+            plugins: discovery.candidates.iter().map(|candidate| entry(candidate, discovery)).collect(),
             directories: ListedDirectory::all(discovery),
         }
     }
@@ -55,23 +54,23 @@ impl<'a> ListedDirectory<'a> {
     }
 }
 
-/// What became of a file, for whoever looks through them all.
-fn about<'a>(candidate: &'a Candidate, discovery: &Discovery) -> PluginEntry<'a> {
+/// Returns the state of a file and the reason.
+fn entry<'a>(candidate: &'a Candidate, discovery: &Discovery) -> PluginEntry<'a> {
     let (state, reason) = match &candidate.state {
-        CandidateState::Ignored => ("ignored", Some("a library without a plugin's manifest".to_owned())),
+        CandidateState::Ignored => ("ignored", Some("a library without a plugin manifest".to_owned())),
         CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
         CandidateState::Usable(_) => match (discovery.rival(candidate), discovery.is_shadowed(candidate)) {
             (Some(rival), _) => ("ambiguous", Some(ambiguous(rival))),
-            (None, true) => ("shadowed", Some("an earlier plugin serves its schemes".to_owned())),
+            (None, true) => ("shadowed", Some("an earlier plugin on the search path serves its schemes".to_owned())),
             (None, false) => ("usable", None),
         },
     };
     PluginEntry::new(candidate, state, reason)
 }
 
-/// Why neither of two plugins is used.
+/// Returns the reason why two plugins of one directory are ambiguous.
 pub(super) fn ambiguous(rival: &Candidate) -> String {
-    format!("`{}` in the same directory serves one of its schemes too", rival.path.display())
+    format!("`{}` in the same directory serves one of the same schemes", rival.path.display())
 }
 
 impl std::fmt::Display for Listing<'_> {
@@ -82,17 +81,17 @@ impl std::fmt::Display for Listing<'_> {
             writeln!(formatter, "  schemes: {}", text::line(&listed.schemes.join(", ")))?;
             writeln!(formatter, "  file:    {}", text::path(listed.file))?;
             if let Some(why) = &listed.isolated_by {
-                writeln!(formatter, "  runs in: a process of its own, for {}", text::line(why))?;
+                writeln!(formatter, "  runs in: its own process, because {}", text::line(why))?;
             }
         }
         if self.with_state("usable").chain(self.with_state("ambiguous")).next().is_none() {
             writeln!(formatter, "no plugins found")?;
         }
         for (state, title) in [
-            ("ambiguous", "ambiguous, so that their use is an error (choose with `--plugin PATH`):"),
-            ("shadowed", "shadowed by an earlier plugin for the same schemes:"),
+            ("ambiguous", "ambiguous, so using them is an error (select one with `--plugin PATH`):"),
+            ("shadowed", "shadowed by an earlier plugin that serves the same schemes:"),
             ("refused", "refused:"),
-            ("ignored", "ignored, for they are libraries without a plugin's manifest:"),
+            ("ignored", "ignored, because they are libraries without a plugin manifest:"),
         ] {
             for (at, listed) in self.with_state(state).enumerate() {
                 if at == 0 {
@@ -109,7 +108,7 @@ impl std::fmt::Display for Listing<'_> {
         }
         let missing: Vec<_> = self.directories.iter().filter(|directory| directory.is_missing).collect();
         if !missing.is_empty() {
-            writeln!(formatter, "do not exist:")?;
+            writeln!(formatter, "missing directories:")?;
         }
         for directory in missing {
             writeln!(formatter, "  {} ({})", text::path(directory.path), directory.origin)?;

@@ -1,31 +1,31 @@
-//! `plugins retry`: forgets why plugins are quarantined, and tries them again at once.
+//! `plugins retry`: removes plugins from quarantine and tries to load them again.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use mlflow_deploy::{Candidate, CandidateState, Error, Host, LoadError};
-use mlflow_deploy_plugin_api::text;
+use mlflow_deploy_plugin_api::text::line;
 use serde_json::json;
 
 use crate::report::{CliError, Report};
 
-pub(crate) async fn run(wanted: &[String], host: &Host, report: &Report) -> Result<(), CliError> {
+pub(super) async fn run(plugins: &[String], host: &Host, report: &Report) -> Result<(), CliError> {
     let discovery = host.discover();
-    let is_meant = |candidate: &&Candidate| {
+    let is_selected = |candidate: &&Candidate| {
         let name = candidate.declared().map(|manifest| manifest.name.as_str());
-        let is_wanted = |wanted: &String| name == Some(wanted) || is_file(candidate, wanted);
-        is_quarantined(candidate) && (wanted.is_empty() || wanted.iter().any(is_wanted))
+        let is_named = |plugin: &String| name == Some(plugin) || is_file(candidate, plugin);
+        is_quarantined(candidate) && (plugins.is_empty() || plugins.iter().any(is_named))
     };
-    let meant: Vec<_> = discovery.candidates.iter().filter(is_meant).collect();
-    if let (true, Some(wanted)) = (meant.is_empty(), wanted.first()) {
-        return Err(CliError::Input(format!("no plugin of the name or file `{wanted}` is quarantined")));
+    let selected: Vec<_> = discovery.candidates.iter().filter(is_selected).collect();
+    if let (true, Some(plugin)) = (selected.is_empty(), plugins.first()) {
+        return Err(CliError::Input(format!("no plugin with the name or file `{plugin}` is quarantined")));
     }
-    let (mut said, mut tried, mut failed) = (String::new(), Vec::new(), None);
-    for candidate in meant {
+    let (mut text, mut tried, mut failed) = (String::new(), Vec::new(), None);
+    for candidate in selected {
         let file = candidate.path.to_string_lossy();
         match host.retry(candidate).await {
             Ok(()) => {
-                let _ = writeln!(said, "{} can be loaded", text::line(&file));
+                let _ = writeln!(text, "{} can be loaded", line(&file));
                 tried.push(json!({ "file": file, "usable": true }));
             }
             Err(error) => {
@@ -39,9 +39,9 @@ pub(crate) async fn run(wanted: &[String], host: &Host, report: &Report) -> Resu
         }
     }
     if tried.is_empty() {
-        said = "no plugin is quarantined\n".to_owned();
+        text = "no plugin is quarantined\n".to_owned();
     }
-    report.value(&json!({ "retried": tried }), || said)?;
+    report.write_value(&json!({ "retried": tried }), || text)?;
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
@@ -49,10 +49,10 @@ fn is_quarantined(candidate: &Candidate) -> bool {
     matches!(candidate.state, CandidateState::Refused(LoadError::Quarantined { .. }))
 }
 
-/// Whether the candidate is the file of this path.
+/// Returns true if the candidate is the file at this path.
 fn is_file(candidate: &Candidate, path: &str) -> bool {
     match (Path::new(path).canonicalize(), candidate.path.canonicalize()) {
-        (Ok(wanted), Ok(found)) => wanted == found,
+        (Ok(path), Ok(file)) => path == file,
         _ => false,
     }
 }

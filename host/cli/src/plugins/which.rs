@@ -1,4 +1,4 @@
-//! `plugins which`: the plugin that serves a target, and those that would serve it if they were not behind or refused.
+//! `plugins which`: the plugin that serves a target, and the shadowed and refused plugins for it.
 
 use std::fmt;
 use std::path::Path;
@@ -7,36 +7,36 @@ use mlflow_deploy::{Candidate, CandidateState, Error, TargetUri};
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
-use super::{isolated_by, lossy};
+use super::entry::{isolated_by, lossy};
 use crate::context::Context;
 use crate::report::CliError;
 
 #[derive(Serialize)]
-struct Which<'a> {
+struct WhichReport<'a> {
     scheme: &'a str,
     #[serde(flatten)]
-    winner: Plugin<'a>,
-    shadowed: Vec<Plugin<'a>>,
-    refused: Vec<Plugin<'a>>,
+    winner: WhichPlugin<'a>,
+    shadowed: Vec<WhichPlugin<'a>>,
+    refused: Vec<WhichPlugin<'a>>,
 }
 
 #[derive(Serialize)]
-struct Plugin<'a> {
+struct WhichPlugin<'a> {
     #[serde(serialize_with = "lossy")]
     file: &'a Path,
     name: &'a str,
     version: &'a str,
-    /// Why it runs in a process of its own, where it does.
+    /// The reason why it runs in its own process; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     isolated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-pub(super) fn run(target: &str, session: &Context) -> Result<(), CliError> {
+pub(super) fn run(target: &str, context: &Context) -> Result<(), CliError> {
     let target = TargetUri::parse(target).map_err(Error::from)?;
-    let lock = session.host.lock()?;
-    let discovery = session.discover();
+    let lock = context.host.lock()?;
+    let discovery = context.discover();
     let choice = discovery.choose(&target)?;
     if let Some(lock) = lock {
         let path = choice.winner.path.clone();
@@ -45,22 +45,22 @@ pub(super) fn run(target: &str, session: &Context) -> Result<(), CliError> {
     let serves = |candidate: &&Candidate| {
         candidate.declared().is_some_and(|manifest| manifest.schemes.iter().any(|scheme| scheme == target.scheme()))
     };
-    let which = Which {
+    let which = WhichReport {
         scheme: target.scheme(),
-        winner: Plugin::new(choice.winner).expect("a plugin that was chosen has a manifest"),
-        shadowed: choice.shadowed.iter().filter_map(|candidate| Plugin::new(candidate)).collect(),
+        winner: WhichPlugin::new(choice.winner).expect("a chosen plugin has a manifest"),
+        shadowed: choice.shadowed.iter().filter_map(|candidate| WhichPlugin::new(candidate)).collect(),
         refused: discovery
             .candidates
             .iter()
             .filter(|candidate| matches!(candidate.state, CandidateState::Refused(_)))
             .filter(serves)
-            .filter_map(Plugin::new)
+            .filter_map(WhichPlugin::new)
             .collect(),
     };
-    session.report.value(&which, || which.to_string())
+    context.report.write_value(&which, || which.to_string())
 }
 
-impl<'a> Plugin<'a> {
+impl<'a> WhichPlugin<'a> {
     fn new(candidate: &'a Candidate) -> Option<Self> {
         let manifest = candidate.declared()?;
         let reason = match &candidate.state {
@@ -72,18 +72,18 @@ impl<'a> Plugin<'a> {
     }
 }
 
-/// The winner's file alone on the first line, for scripts.
-impl fmt::Display for Which<'_> {
+/// The first line is only the winner's file, for scripts.
+impl fmt::Display for WhichReport<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", text::path(self.winner.file))?;
         if let Some(why) = &self.winner.isolated_by {
-            writeln!(formatter, "runs in a process of its own, for {}", text::line(why))?;
+            writeln!(formatter, "runs in its own process, because {}", text::line(why))?;
         }
-        for Plugin { file, name, version, .. } in &self.shadowed {
+        for WhichPlugin { file, name, version, .. } in &self.shadowed {
             let shadowed = format!("{} ({name} {version})", file.display());
             writeln!(formatter, "shadows {}", text::line(&shadowed))?;
         }
-        for Plugin { file, name, version, reason, .. } in &self.refused {
+        for WhichPlugin { file, name, version, reason, .. } in &self.refused {
             let reason = reason.as_deref().unwrap_or_default();
             let refused = format!("{} ({name} {version}): {reason}", file.display());
             writeln!(formatter, "refused {}", text::line(&refused))?;

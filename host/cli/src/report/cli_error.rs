@@ -1,4 +1,4 @@
-//! How verbs fail: the message, the same as data, and the exit code.
+//! The error of a verb: its message, its JSON, and its exit code.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,34 +14,34 @@ use super::stderr::Stderr;
 use crate::args::{Cli, verb_of};
 use crate::plugins::Listing;
 
-/// What is the caller's fault, where no server says so.
-const CALLER_S: [ErrorCode; 4] = [
+/// The error codes of invalid usage, if no server returned them.
+const USAGE_CODES: [ErrorCode; 4] = [
     ErrorCode::BAD_REQUEST,
     ErrorCode::INVALID_PARAMETER_VALUE,
     ErrorCode::NOT_IMPLEMENTED,
     ErrorCode::UNAUTHENTICATED,
 ];
 
-/// How a verb fails.
+/// The error of a verb.
 #[derive(Debug)]
 pub(crate) enum CliError {
-    /// The reader of stdout has gone: no failure of ours.
+    /// The reader closed stdout. The exit code is 0.
     ClosedPipe,
-    /// The input or the output is not what it should be.
+    /// Invalid arguments or input, or a file that cannot be read or written.
     Input(String),
-    /// Ctrl-C, or the request to end.
+    /// Ended by Ctrl-C or another termination signal.
     Interrupted,
-    /// A library that is no plugin.
+    /// A library without a manifest.
     NotAPlugin(PathBuf),
-    /// A server was stopped by Ctrl-C, which is how it is meant to be.
+    /// A local model server was stopped by a signal, as intended.
     Stopped,
-    /// What was waited for did not let go within the caller's limit, which is this.
+    /// The verb did not return within this time limit of the caller.
     Timeout(Duration),
-    /// The host or the target.
+    /// An error of the host or the target.
     Target(Error),
-    /// What was examined is not as it should be; what exactly is said already.
+    /// A check failed. The details are already printed.
     CheckFailed(String),
-    /// Stdout takes no more.
+    /// Writing to stdout failed.
     OutputError(io::Error),
 }
 
@@ -67,22 +67,22 @@ impl From<io::Error> for CliError {
 }
 
 impl CliError {
-    /// Says how a verb failed; gives its exit code.
-    pub(crate) fn report(&self, talk: &Stderr, json: bool) -> u8 {
+    /// Prints the error and returns the exit code.
+    pub(crate) fn print(&self, stderr: &Stderr, json: bool) -> u8 {
         let (message, explanation) = self.message();
         match self {
             Self::ClosedPipe => {}
-            Self::Stopped if !json => talk.remark("stopped"),
-            _ if json => talk.json(&json!({ "error": self.to_json() })),
+            Self::Stopped if !json => stderr.note("stopped"),
+            _ if json => stderr.json(&json!({ "error": self.to_json() })),
             _ => {
                 let message = text::message(&format!("error: {message}"));
-                talk.line(&format!("{message}\n{}", text::block(&explanation)).trim_end());
+                stderr.line(&format!("{message}\n{}", text::block(&explanation)).trim_end());
             }
         }
         self.exit_code()
     }
 
-    /// The table of exit codes, as `--help` shows it.
+    /// Returns the exit code, by the table that `--help` prints.
     fn exit_code(&self) -> u8 {
         match self {
             Self::ClosedPipe => 0,
@@ -98,31 +98,31 @@ impl CliError {
                 error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
                 error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
                 error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
-                // Refused before a server was asked: what the caller said, or did not, was at fault.
-                error if error.http_status().is_none() && CALLER_S.contains(error.code()) => 2,
+                // Failed before a request was sent: the usage is invalid.
+                error if error.http_status().is_none() && USAGE_CODES.contains(error.code()) => 2,
                 _ => 1,
             },
         }
     }
 
-    /// The message, and what a person may want to know beside it.
+    /// Returns the message, and an explanation of several lines to print below it.
     fn message(&self) -> (String, String) {
         match self {
             Self::ClosedPipe => (String::new(), String::new()),
             Self::Input(message) | Self::CheckFailed(message) => (message.clone(), String::new()),
             Self::Interrupted | Self::Stopped => ("interrupted".to_owned(), String::new()),
             Self::NotAPlugin(file) => {
-                (format!("`{}` is a library, but no plugin: it has no manifest", file.display()), String::new())
+                (format!("`{}` is not a plugin: it is a library without a manifest", file.display()), String::new())
             }
             Self::Timeout(limit) => {
                 let limit = limit.as_secs_f64();
                 let message = format!(
-                    "not done within {limit} s: the input, the output, the plugin's loading or its call did not end"
+                    "not done within {limit} s: reading the input, loading the plugin, its call or writing the output did not return"
                 );
                 (message, String::new())
             }
             Self::Target(Error::NoTarget) => {
-                ("no target is given: use `--target`, or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
+                ("no target specified: use `--target` or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
             }
             Self::Target(error) => {
                 let message = unsupported(error).unwrap_or_else(|| error.to_string());
@@ -132,7 +132,7 @@ impl CliError {
         }
     }
 
-    /// The failure as data. What a target answered is passed on as it came.
+    /// Returns the error as JSON. An error of the target keeps all its members.
     fn to_json(&self) -> Value {
         let (message, _) = self.message();
         let code = match self {
@@ -158,17 +158,17 @@ impl CliError {
     }
 }
 
-/// What the target does not support, and what it does, by the verbs that ask for it: the library has MLflow's names.
+/// Returns the message for an unsupported operation with names of verbs instead of MLflow's functions.
 fn unsupported(error: &Error) -> Option<String> {
     let Error::Target(error) = error else { return None };
     let verb = |name: &Value| verb_of(name.as_str()?);
-    let asked = verb(error.details().get("operation")?)?;
+    let requested = verb(error.details().get("operation")?)?;
     let supported: Vec<_> = error.details().get("supported")?.as_array()?.iter().filter_map(verb).collect();
-    let is_host_s = *error.code() == ErrorCode::NOT_IMPLEMENTED && error.http_status().is_none();
-    is_host_s.then(|| format!("the target does not support `{asked}`, only `{}`", supported.join("`, `")))
+    let is_local = *error.code() == ErrorCode::NOT_IMPLEMENTED && error.http_status().is_none();
+    is_local.then(|| format!("the target does not support `{requested}`, only `{}`", supported.join("`, `")))
 }
 
-/// Says how the arguments are wrong, or shows the help that was asked for; gives the exit code.
+/// Prints a usage error or the requested help, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         let written = command::stdout().and_then(|mut stdout| {
@@ -179,24 +179,24 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
                 false => write!(stdout, "{page}"),
             }
         });
-        return written.map_or_else(|error| CliError::from(error).report(&Stderr::silent(), false), |()| 0);
+        return written.map_or_else(|error| CliError::from(error).print(&Stderr::silent(), false), |()| 0);
     }
-    // The arguments could not be read, so whether JSON is wanted is only to be seen in their words.
+    // The arguments are not parsed, so `--json` is looked up in the raw ones.
     let json = std::env::args_os().any(|argument| argument == "--json");
     let stray = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (UsageKind::UnknownArgument, Some(ContextValue::String(word))) if !word.starts_with('-') => Some(word),
         _ => None,
     };
     let message = if let Some(verb) = stray.filter(|word| Cli::command().find_subcommand(word).is_some()) {
-        format!("there is a word too many: `mlflow-deploy {verb} --help` says how to use `{verb}`")
+        format!("unexpected argument: for help on `{verb}`, run `mlflow-deploy {verb} --help`")
     } else if stray.is_some() {
-        // It may be a secret behind a blank too many.
-        "there is a word too many: write a value behind its key, as in `--option key=value`".to_owned()
+        // The argument may be a secret after a stray space, so it is not printed.
+        "unexpected argument: write a value directly after its key, as in `--option key=value`".to_owned()
     } else if json {
         error.to_string().trim_start_matches("error: ").trim_end().to_owned()
     } else {
         Stderr::silent().line(&text::block(error.render().to_string().trim_end()));
         return 2;
     };
-    CliError::Input(message).report(&Stderr::silent(), json)
+    CliError::Input(message).print(&Stderr::silent(), json)
 }

@@ -1,7 +1,7 @@
-//! The only writer of stdout and stderr, and the table of exit codes.
+//! The only code that writes to stdout and stderr, and the exit codes.
 //!
-//! stdout is data, stderr is talk. Without `--json` a person reads both; with it, stdout is one JSON document and an
-//! error on stderr is another. Streams are JSON Lines in both.
+//! Results go to stdout, messages to stderr. With `--json`, stdout is one JSON document and an error on stderr is
+//! another. Streams are JSON Lines with and without it.
 
 mod cli_error;
 mod output;

@@ -1,4 +1,4 @@
-//! Where a verb's result goes: stdout, or a file that is replaced only when the result is complete.
+//! The destination of a verb's result: stdout, or a file that is replaced when the result is complete.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,31 +13,31 @@ use serde_json::json;
 use super::cli_error::CliError;
 use super::stderr::Stderr;
 
-/// Where a verb's result goes.
+/// The destination of a verb's result.
 pub(crate) struct Output {
     sink: Sink,
     style: Style,
-    talk: Stderr,
+    stderr: Stderr,
 }
 
-/// How results are written.
+/// The format of results.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// As JSON.
+    /// True to write JSON.
     pub(super) json: bool,
-    /// As they came, whatever a terminal makes of it.
+    /// True to write control characters to a terminal unescaped.
     pub(super) raw: bool,
 }
 
-/// Stdout, or a file with the path that was given for it.
+/// Stdout, or a file and its path as the user wrote it.
 enum Sink {
     File(Replacement, PathBuf),
     Stdout(File),
 }
 
 impl Output {
-    /// Opens it: stdout, which is `-` too, or a file.
-    pub(super) fn open(path: Option<&Path>, style: Style, talk: Stderr) -> Result<Self, CliError> {
+    /// Opens the file, or stdout if the path is `None` or `-`.
+    pub(super) fn open(path: Option<&Path>, style: Style, stderr: Stderr) -> Result<Self, CliError> {
         let sink = match path.filter(|path| *path != Path::new("-")) {
             None => Sink::Stdout(command::stdout()?),
             Some(path) => {
@@ -45,10 +45,10 @@ impl Output {
                 Sink::File(file, path.to_owned())
             }
         };
-        Ok(Self { sink, style, talk })
+        Ok(Self { sink, style, stderr })
     }
 
-    /// Whether the other would take its place.
+    /// Returns true if both are the same file.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         match (&self.sink, &other.sink) {
             (Sink::File(one, _), Sink::File(other, _)) => one.is_same_file(other),
@@ -56,44 +56,44 @@ impl Output {
         }
     }
 
-    /// The whole result.
-    pub(crate) fn document(&mut self, payload: &Payload) -> Result<(), CliError> {
-        self.talk.rest();
-        self.write_document(payload).map_err(|failure| self.at_its_path(failure))
+    /// Writes the whole result.
+    pub(crate) fn write_document(&mut self, payload: &Payload) -> Result<(), CliError> {
+        self.stderr.hide_spinner();
+        self.document(payload).map_err(|error| self.with_path(error))
     }
 
-    /// One of many results, as JSON on a line of its own, at once.
-    pub(crate) fn line(&mut self, payload: &Payload) -> Result<(), CliError> {
-        self.talk.rest();
-        self.write_line(payload).map_err(|failure| self.at_its_path(failure))
+    /// Writes one of many results as a line of JSON, and flushes it.
+    pub(crate) fn write_line(&mut self, payload: &Payload) -> Result<(), CliError> {
+        self.stderr.hide_spinner();
+        self.line(payload).map_err(|error| self.with_path(error))
     }
 
-    /// What is no result of the target's.
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), CliError> {
-        self.talk.rest();
-        self.write(text.as_bytes().into()).map_err(|failure| self.at_its_path(failure))
+    /// Writes text that the command itself generates.
+    pub(crate) fn write_text(&mut self, text: &str) -> Result<(), CliError> {
+        self.stderr.hide_spinner();
+        self.write(text.as_bytes().into()).map_err(|error| self.with_path(error))
     }
 
-    fn write_document(&mut self, payload: &Payload) -> Result<(), CliError> {
+    fn document(&mut self, payload: &Payload) -> Result<(), CliError> {
         self.write(match (self.style.json, payload.bytes().is_empty()) {
             (true, _) if !payload.is_json() => self.wrapped(payload)?.into(),
             (true, true) => b"null".into(),
             _ => payload.bytes().into(),
         })?;
-        // MLflow ends what it prints with a line end, and what it writes to a file without.
+        // As MLflow: a line end after printed results, none in a file.
         if !matches!(&self.sink, Sink::File(file, _) if file.is_file()) {
             self.sink.write_all(b"\n")?;
         }
         Ok(())
     }
 
-    fn write_line(&mut self, payload: &Payload) -> Result<(), CliError> {
+    fn line(&mut self, payload: &Payload) -> Result<(), CliError> {
         let mut line = if payload.bytes().is_empty() {
             b"null".to_vec()
         } else if payload.is_json() {
-            // A line end between two tokens of JSON is white space; inside a string it cannot stand.
-            let on_one_line = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-            payload.bytes().trim_ascii_end().iter().map(on_one_line).collect()
+            // Line ends in JSON are always white space between tokens, since strings escape them.
+            let join_lines = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+            payload.bytes().trim_ascii_end().iter().map(join_lines).collect()
         } else {
             self.wrapped(payload)?
         };
@@ -101,8 +101,8 @@ impl Output {
         self.write(line.into())
     }
 
-    /// Writes as the style and the sink have it: neither a terminal nor what reads the one JSON document of `--json` gets
-    /// characters that command a terminal. Files and pipes get the bytes as they came.
+    /// Writes the bytes. Escapes control characters for a terminal and in the JSON document of `--json`, but not in files
+    /// and pipes.
     fn write(&mut self, bytes: Cow<'_, [u8]>) -> Result<(), CliError> {
         let is_document = self.style.json && matches!(self.sink, Sink::Stdout(_));
         let shown = match std::str::from_utf8(&bytes) {
@@ -114,28 +114,28 @@ impl Output {
         Ok(self.sink.write_all(&shown).and_then(|()| self.sink.flush())?)
     }
 
-    /// Puts a file into its place.
-    pub(crate) fn keep(self) -> Result<(), CliError> {
+    /// Completes the output: replaces the file.
+    pub(crate) fn finish(self) -> Result<(), CliError> {
         match self.sink {
             Sink::File(file, path) => file.keep().map_err(|error| not_written(&path, &error)),
             Sink::Stdout(_) => Ok(()),
         }
     }
 
-    /// Only stdout may be closed by its reader; a pipe that was named has lost what was to go through it.
-    fn at_its_path(&self, failure: CliError) -> CliError {
-        match (failure, &self.sink) {
-            (CliError::ClosedPipe, Sink::File(_, path)) => not_written(path, &"its reader has gone"),
+    /// Adds the path to an error of a file. A closed pipe is an error unless it is stdout.
+    fn with_path(&self, error: CliError) -> CliError {
+        match (error, &self.sink) {
+            (CliError::ClosedPipe, Sink::File(_, path)) => not_written(path, &"the reader closed the pipe"),
             (CliError::OutputError(error), Sink::File(_, path)) => not_written(path, &error),
-            (failure, _) => failure,
+            (error, _) => error,
         }
     }
 
-    /// A JSON object that holds what is not JSON.
+    /// Wraps a result that is not JSON in a JSON object.
     fn wrapped(&self, payload: &Payload) -> Result<Vec<u8>, CliError> {
         let text = std::str::from_utf8(payload.bytes()).map_err(|_not_text| {
             let (kind, flag) = (payload.content_type(), if self.style.json { "--json" } else { "--stream" });
-            CliError::Input(format!("the result is `{kind}` and no text, which JSON cannot hold: leave out `{flag}`"))
+            CliError::Input(format!("the result is `{kind}`, which cannot be written as JSON: omit `{flag}`"))
         })?;
         Ok(json!({ "content_type": payload.content_type(), "text": text }).to_string().into_bytes())
     }
@@ -166,6 +166,6 @@ impl Write for Sink {
     }
 }
 
-fn not_written(path: &Path, what: &dyn Display) -> CliError {
-    CliError::Input(format!("failed to write the output `{}`: {what}", path.display()))
+fn not_written(path: &Path, cause: &dyn Display) -> CliError {
+    CliError::Input(format!("failed to write the output `{}`: {cause}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! What goes to stderr: warnings, what plugins say, errors, and on a terminal a spinner while one waits.
+//! The writer of stderr: errors, warnings, plugin events, and a spinner on a terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -13,92 +13,92 @@ use crate::args::Global;
 /// The writer of stderr. Clones share the spinner.
 #[derive(Clone, Debug)]
 pub(crate) struct Stderr {
-    /// The least that matters enough to be said.
-    least: Level,
+    /// The least severe level to print.
+    max_level: Level,
     spinner: ProgressBar,
-    /// Whether somebody is there to see the spinner.
-    is_watched: bool,
+    /// True if stderr is a terminal that may show the spinner.
+    has_spinner: bool,
     json: bool,
 }
 
 impl Stderr {
     pub(crate) fn new(global: &Global) -> Self {
-        let least = match (global.quiet, global.verbose) {
+        let max_level = match (global.quiet, global.verbose) {
             (true, _) => Level::Error,
             (false, 0) => Level::Warn,
             (false, 1) => Level::Info,
             (false, _) => Level::Debug,
         };
-        let is_watched = !global.quiet && !global.json && io::stderr().is_terminal();
-        Self { least, is_watched, json: global.json, ..Self::silent() }
+        let has_spinner = !global.quiet && !global.json && io::stderr().is_terminal();
+        Self { max_level, has_spinner, json: global.json, ..Self::silent() }
     }
 
-    /// One that says errors only, and has no spinner.
+    /// Returns a writer that prints only errors, without a spinner.
     pub(crate) fn silent() -> Self {
         let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        Self { least: Level::Error, spinner, is_watched: false, json: false }
+        Self { max_level: Level::Error, spinner, has_spinner: false, json: false }
     }
 
-    /// Something that the user should know, though the verb goes on.
+    /// Prints a warning. The verb continues.
     pub(crate) fn warning(&self, message: &str) {
-        self.say(Level::Warn, message);
+        self.log(Level::Warn, message);
     }
 
-    /// A word that is neither a warning nor an error.
-    pub(crate) fn remark(&self, message: &str) {
-        if self.least > Level::Error {
+    /// Prints a note without a label, unless `--quiet` is given.
+    pub(crate) fn note(&self, message: &str) {
+        if self.max_level > Level::Error {
             self.line(&text::message(message));
         }
     }
 
-    /// Receives what plugins say, and the host of them.
+    /// Returns a listener that prints the events of plugins, and the host's events about them.
     pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
-        let talk = self.clone();
-        move |said| {
-            let PluginEvent { plugin, call, level, event, .. } = said;
-            // What concerns no call is no news of the one that is waited for.
+        let stderr = self.clone();
+        move |PluginEvent { plugin, call, level, event, .. }| {
+            // Ignores events outside of a call.
             if level == Level::Info && call != 0 {
-                let done = event.progress.map(|done| format!(" ({:.0} %)", done * 100.0)).unwrap_or_default();
-                talk.spinner.set_message(format!("{}{done}", text::line(&event.message)));
+                let progress =
+                    event.progress.map(|progress| format!(" ({:.0} %)", progress * 100.0)).unwrap_or_default();
+                stderr.spinner.set_message(format!("{}{progress}", text::line(&event.message)));
             }
-            talk.say(level, &format!("{} (plugin {plugin})", event.message));
+            stderr.log(level, &format!("{} (plugin {plugin})", event.message));
         }
     }
 
-    /// Shows on a terminal that something is going on, and for how long.
-    pub(crate) fn spin(&self) {
-        if self.is_watched {
+    /// Shows a spinner with the elapsed time, if stderr is a terminal.
+    pub(crate) fn show_spinner(&self) {
+        if self.has_spinner {
             let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
             self.spinner.set_style(style);
             self.spinner.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
-    /// Turns the spinner.
-    pub(crate) fn turn(&self) {
-        if self.is_watched {
+    /// Draws the next frame of the spinner.
+    pub(crate) fn tick_spinner(&self) {
+        if self.has_spinner {
             self.spinner.tick();
         }
     }
 
-    /// Takes the spinner away, for good: something else is shown from now on.
-    pub(crate) fn rest(&self) {
+    /// Removes the spinner for good, before other output.
+    pub(crate) fn hide_spinner(&self) {
         self.spinner.finish_and_clear();
     }
 
-    /// Writes a line, which the caller has made safe to show.
+    /// Writes a line. The caller has escaped control characters.
     pub(crate) fn line(&self, line: &impl Display) {
-        // Nobody reads stderr where this fails, and there is nowhere else to say so.
+        // A failure cannot be reported: stderr is the only channel for it.
         self.spinner.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));
     }
 
-    /// Writes a JSON document on a line.
+    /// Writes a JSON document as one line.
     pub(crate) fn json(&self, document: &Value) {
         self.line(&text::json(&document.to_string()));
     }
 
-    fn say(&self, level: Level, message: &str) {
-        if level > self.least {
+    fn log(&self, level: Level, message: &str) {
+        if level > self.max_level {
             return;
         }
         let label = match level {

@@ -1,4 +1,4 @@
-//! What verbs say when they are done: MLflow's sentences, or with `--json` the target's own answer.
+//! The writer of stdout: MLflow's messages, or with `--json` the target's reply.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,88 +13,96 @@ use super::output::{Output, Style};
 use super::stderr::Stderr;
 use crate::args::Global;
 
-/// Writes what verbs have to say, in the way that the flags ask for.
+/// Writes the output of verbs in the format that the options select.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     style: Style,
-    talk: Stderr,
+    stderr: Stderr,
 }
 
 impl Report {
     pub(crate) fn new(global: &Global) -> Self {
-        Self { style: Style { json: global.json, raw: global.raw }, talk: Stderr::new(global) }
+        Self { style: Style { json: global.json, raw: global.raw }, stderr: Stderr::new(global) }
     }
 
-    /// Where all goes that is no answer.
-    pub(crate) fn talk(&self) -> &Stderr {
-        &self.talk
+    /// Returns the writer of warnings and errors.
+    pub(crate) fn stderr(&self) -> &Stderr {
+        &self.stderr
     }
 
-    /// A value that is shown to a person by `text`, which brings its own line ends.
-    pub(crate) fn value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    /// Writes `text`, which ends with a line end, or with `--json` the value.
+    pub(crate) fn write_value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if !self.style.json {
-            return self.text(&text());
+            return self.write_text(&text());
         }
         let json = serde_json::to_string(value).map_err(io::Error::from)?;
         self.write(text::json(&json).into_owned() + "\n")
     }
 
-    /// A text for a person, which brings its own line ends.
-    fn text(&self, text: &str) -> Result<(), CliError> {
+    /// Writes text that ends with a line end.
+    fn write_text(&self, text: &str) -> Result<(), CliError> {
         self.write(text::block(text).into_owned())
     }
 
     fn write(&self, text: String) -> Result<(), CliError> {
-        self.talk.rest();
+        self.stderr.hide_spinner();
         Ok(command::stdout()?.write_all(text.as_bytes())?)
     }
 
-    /// A sentence made of the answer; with `--json` the answer itself.
-    pub(crate) fn done(&self, answer: &Payload, sentence: impl FnOnce(&Payload) -> String) -> Result<(), CliError> {
+    /// Writes a message about the reply, or with `--json` the reply.
+    pub(crate) fn write_confirmation(
+        &self,
+        reply: &Payload,
+        message: impl FnOnce(&Payload) -> String,
+    ) -> Result<(), CliError> {
         if self.style.json {
-            return self.output(None)?.document(answer);
+            return self.open_output(None)?.write_document(reply);
         }
-        self.text(&sentence(answer))
+        self.write_text(&message(reply))
     }
 
-    /// One of many answers, at once: a sentence made of it, or with `--json` the answer on a line of its own.
-    pub(crate) fn event(&self, event: &Payload, sentence: impl FnOnce(&Payload) -> String) -> Result<(), CliError> {
+    /// Writes a message about an event, or with `--json` the event as one line. Flushes it.
+    pub(crate) fn write_event(
+        &self,
+        event: &Payload,
+        message: impl FnOnce(&Payload) -> String,
+    ) -> Result<(), CliError> {
         if self.style.json {
-            return self.output(None)?.line(event);
+            return self.open_output(None)?.write_line(event);
         }
-        self.text(&sentence(event))
+        self.write_text(&message(event))
     }
 
-    /// A list of records, in MLflow's words.
-    pub(crate) fn list(&self, what: &str, list: &Payload) -> Result<(), CliError> {
-        let mut output = self.output(None)?;
+    /// Writes a list of records below MLflow's title.
+    pub(crate) fn write_list(&self, title: &str, list: &Payload) -> Result<(), CliError> {
+        let mut output = self.open_output(None)?;
         if !self.style.json {
-            output.text(&format!("List of all {what}:\n"))?;
+            output.write_text(&format!("List of all {title}:\n"))?;
         }
-        output.document(list)
+        output.write_document(list)
     }
 
-    /// One record: a line for each member, as MLflow shows it.
-    pub(crate) fn record(&self, answer: &Payload) -> Result<(), CliError> {
+    /// Writes a record as MLflow does: one line for each member.
+    pub(crate) fn write_record(&self, reply: &Payload) -> Result<(), CliError> {
         if self.style.json {
-            return self.output(None)?.document(answer);
+            return self.open_output(None)?.write_document(reply);
         }
-        let record = Record::try_from(answer)?;
+        let record = Record::try_from(reply)?;
         let line = |(key, value): (&String, &Value)| match value {
             Value::String(text) => format!("{}: {}\n", text::line(key), text::message(text)),
             other => format!("{}: {other}\n", text::line(key)),
         };
-        self.text(&(record.members().iter().map(line).collect::<String>() + "\n\n"))
+        self.write_text(&(record.members().iter().map(line).collect::<String>() + "\n\n"))
     }
 
-    /// Where a verb's result goes: stdout, or a file.
-    pub(crate) fn output(&self, path: Option<&Path>) -> Result<Output, CliError> {
-        Output::open(path, self.style, self.talk.clone())
+    /// Opens the destination of a verb's result: a file, or stdout.
+    pub(crate) fn open_output(&self, path: Option<&Path>) -> Result<Output, CliError> {
+        Output::open(path, self.style, self.stderr.clone())
     }
 
-    /// Says how a verb failed; gives its exit code.
-    pub(crate) fn failure(&self, failure: &CliError) -> u8 {
-        self.talk.rest();
-        failure.report(&self.talk, self.style.json)
+    /// Prints the error of a verb and returns the exit code.
+    pub(crate) fn write_error(&self, error: &CliError) -> u8 {
+        self.stderr.hide_spinner();
+        error.print(&self.stderr, self.style.json)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads settings from a file: a JSON, YAML or TOML object, by the file's ending. No error repeats what is in it.
+//! Reads settings from a JSON, YAML or TOML file. Errors do not contain the file's content, since it may be secret.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,23 +8,23 @@ use serde_json::{Map, Value};
 
 use crate::report::CliError;
 
-/// Bytes of a file, at most.
+/// The maximum size of a file in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The object in a file.
+/// Reads the object in a file. The file extension selects the format.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
-    let failed = |what: String| CliError::Input(format!("failed to read `{}`: {what}", path.display()));
-    let ending = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let parse = match ending.to_ascii_lowercase().as_str() {
+    let failed = |cause: String| CliError::Input(format!("failed to read `{}`: {cause}", path.display()));
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let parse = match extension.to_ascii_lowercase().as_str() {
         "json" => json,
         "yaml" | "yml" => yaml,
         "toml" => toml,
-        _ => return Err(failed("its name ends in none of `.json`, `.yaml`, `.yml` and `.toml`".to_owned())),
+        _ => return Err(failed("unknown file extension: expected `.json`, `.yaml`, `.yml` or `.toml`".to_owned())),
     };
-    // It may be a pipe, as the shell's `<(…)` is behind a link of such a name.
+    // The file may be a pipe, such as the shell's `<(…)` behind a link with an extension.
     let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES));
     let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_not_text| failed("it is not UTF-8".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_not_text| failed("not UTF-8".to_owned()))?;
     match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(failed)? {
         Value::Object(members) => Ok(members),
         _ => Err(failed("expected an object with a member for each key".to_owned())),
@@ -36,11 +36,11 @@ fn json(text: &str) -> Result<Value, String> {
 }
 
 fn yaml(text: &str) -> Result<Value, String> {
-    // Without a snippet: it would show what is in the file.
+    // A snippet would contain the file's content.
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.location() {
-        Some(at) => format!("not YAML that JSON can say, at line {} column {}", at.line(), at.column()),
-        None => "not YAML that JSON can say".to_owned(),
+        Some(at) => format!("not YAML that can be converted to JSON, at line {} column {}", at.line(), at.column()),
+        None => "not YAML that can be converted to JSON".to_owned(),
     })
 }
 
@@ -52,14 +52,14 @@ fn toml(text: &str) -> Result<Value, String> {
     to_json(toml::Value::Table(table))
 }
 
-/// JSON has no dates, which become text, and neither `nan` nor `inf`, which are refused.
+/// Converts TOML to JSON. Dates become text; `nan` and `inf` are errors, since JSON cannot represent them.
 fn to_json(value: toml::Value) -> Result<Value, String> {
     Ok(match value {
         toml::Value::Array(items) => items.into_iter().map(to_json).collect::<Result<_, _>>()?,
-        toml::Value::Boolean(truth) => truth.into(),
+        toml::Value::Boolean(value) => value.into(),
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Float(number) if !number.is_finite() => {
-            return Err("`nan` and `inf` cannot be said in JSON: leave them out, or give text".to_owned());
+            return Err("`nan` and `inf` are not JSON numbers: remove them or use text".to_owned());
         }
         toml::Value::Float(number) => number.into(),
         toml::Value::Integer(number) => number.into(),
@@ -85,13 +85,13 @@ mod tests {
         fs::write(&path, text).unwrap();
         match read(&path) {
             Ok(members) => Ok(Value::Object(members)),
-            Err(CliError::Input(said)) => Err(said.replace(&folder.path().display().to_string(), "")),
+            Err(CliError::Input(message)) => Err(message.replace(&folder.path().display().to_string(), "")),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn json_yaml_and_toml_say_the_same() {
+    fn json_yaml_and_toml_give_the_same_settings() {
         let expected = json!({"name": "a", "entities": [{"size": 1, "share": 0.5, "on": true}], "from": "2026-01-02"});
         let json = expected.to_string();
         let yaml = "name: a\nentities:\n  - size: 1\n    share: 0.5\n    \"on\": true\nfrom: \"2026-01-02\"\n";
@@ -102,17 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_what_is_there() {
-        for (name, text, message) in [
+    fn errors_do_not_contain_the_content() {
+        for (name, text, start) in [
             ("a.json", "{\"token\": S3CRET}", "failed to read `/a.json`: not JSON at line 1 column 11"),
             ("a.json", "[1]", "failed to read `/a.json`: expected an object with a member for each key"),
-            ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML that JSON can say, at line"),
+            ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML that can be converted to JSON, at line"),
             ("a.toml", "x = 1\ntoken = S3CRET", "failed to read `/a.toml`: not TOML at line 2"),
-            ("a.toml", "x = nan", "failed to read `/a.toml`: `nan` and `inf` cannot be said in JSON"),
-            ("a.txt", "", "failed to read `/a.txt`: its name ends in none of"),
+            ("a.toml", "x = nan", "failed to read `/a.toml`: `nan` and `inf` are not JSON numbers"),
+            ("a.txt", "", "failed to read `/a.txt`: unknown file extension"),
         ] {
-            let said = from(name, text).unwrap_err();
-            assert!(said.starts_with(message) && !said.contains("S3CRET"), "{said}");
+            let message = from(name, text).unwrap_err();
+            assert!(message.starts_with(start) && !message.contains("S3CRET"), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Puts arguments on top of a file, and holds the keys to those that the target knows.
+//! Merges arguments into the settings of a file, and checks the keys against the target's schema.
 
 use std::path::Path;
 
@@ -6,50 +6,18 @@ use mlflow_deploy::Secret;
 use serde_json::{Map, Value};
 
 use super::file;
+use super::kind::SettingKind;
 use super::schema::{Schema, Unexpected};
 use super::setting::Setting;
 use crate::report::{CliError, Stderr};
 
-/// What is set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    /// The config of an operation.
-    Config,
-    /// The options of a client.
-    Option,
-}
-
-impl Kind {
-    /// The argument that sets it.
-    pub(super) fn flag(self) -> &'static str {
-        match self {
-            Self::Config => "--config",
-            Self::Option => "--option",
-        }
-    }
-
-    /// What an argument has to look like.
-    pub(super) fn not_a_pair(self) -> String {
-        match self {
-            Self::Config => {
-                "config options must be a pair, given as `-C key=value` or `--config key=value`, or with JSON as \
-                 `-C key:=JSON`"
-            }
-            Self::Option => {
-                "options must be a pair, given as `--option key=value`, or with JSON as `--option key:=JSON`"
-            }
-        }
-        .to_owned()
-    }
-}
-
-/// What a file and the arguments on top of it set.
+/// Merges the arguments into the settings of the file. Fails if a key is set twice or not allowed by the schema.
 pub(crate) fn merge(
-    kind: Kind,
+    kind: SettingKind,
     file: Option<&Path>,
     arguments: &[Secret],
     schema: Schema<'_>,
-    talk: &Stderr,
+    stderr: &Stderr,
 ) -> Result<Map<String, Value>, CliError> {
     let mut members = file.map_or_else(|| Ok(Map::new()), file::read)?;
     let mut paths: Vec<Vec<&str>> = Vec::new();
@@ -57,26 +25,26 @@ pub(crate) fn merge(
         let setting = Setting::parse(argument.expose(), kind).map_err(CliError::Input)?;
         let (key, path) = (setting.key(), &setting.path);
         if let Some(other) = paths.iter().find(|other| other.starts_with(path) || path.starts_with(other)) {
-            let other = match other.as_slice() {
+            let conflict = match other.as_slice() {
                 same if same == path.as_slice() => "twice".to_owned(),
-                [other] => format!("beside `{other}`"),
-                other => format!("beside `.{}`", other.join(".")),
+                [other] => format!("together with `{other}`"),
+                other => format!("together with `.{}`", other.join(".")),
             };
-            return Err(CliError::Input(format!("repeated parameter: `{key}` is given {other}")));
+            return Err(CliError::Input(format!("repeated parameter: `{key}` is given {conflict}")));
         }
         let value = setting.value(kind, schema).map_err(CliError::Input)?;
         insert(&mut members, path, value).map_err(|outer| {
-            CliError::Input(format!("`{} {key}` leads into `{outer}`, which is no object", kind.flag()))
+            CliError::Input(format!("`{} {key}` sets a member of `{outer}`, which is not an object", kind.flag()))
         })?;
         paths.push(setting.path);
     }
     for name in members.keys() {
-        expected(kind, name, schema, talk)?;
+        check_key(kind, name, schema, stderr)?;
     }
     Ok(members)
 }
 
-/// Puts a value where the path leads; fails with the step that is there already and no object.
+/// Inserts a value at the path. Fails with the key on the path that exists and is not an object.
 fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Result<(), String> {
     let Some((last, outer)) = path.split_last() else { return Ok(()) };
     let object = outer.iter().try_fold(members, |members, step| {
@@ -87,23 +55,26 @@ fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Resu
     Ok(())
 }
 
-/// Refuses a key that the target cannot take, and warns of one that may be a slip.
-fn expected(kind: Kind, name: &str, schema: Schema<'_>, talk: &Stderr) -> Result<(), CliError> {
+/// Fails if the schema does not allow the key, and warns if the key looks like a typo.
+fn check_key(kind: SettingKind, name: &str, schema: Schema<'_>, stderr: &Stderr) -> Result<(), CliError> {
     let Some(Unexpected { nearest, is_closed }) = schema.unexpected(name) else { return Ok(()) };
-    // What is much longer than any key may be a value whose key was forgotten.
+    // A text much longer than any key may be a secret value without its key.
     let longest = schema.names().map(str::len).max().unwrap_or_default();
     let shown = if name.len() > longest + 4 { "…" } else { name };
-    let mut said = format!("the target knows no `{} {shown}`", kind.flag());
+    let mut message = format!("unknown key `{} {shown}`", kind.flag());
     if let Some(nearest) = nearest {
-        said += &format!("; did you mean `{nearest}`?");
+        message += &format!("; did you mean `{nearest}`?");
     }
     if !is_closed {
-        talk.warning(&said);
+        stderr.warning(&message);
         return Ok(());
     }
     let known: Vec<_> = schema.names().map(|name| format!("`{name}`")).collect();
-    said += &if known.is_empty() { "; it knows none".to_owned() } else { format!("; it knows {}", known.join(", ")) };
-    Err(CliError::Input(said))
+    message += &match known.as_slice() {
+        [] => "; the target has no such keys".to_owned(),
+        known => format!("; known keys: {}", known.join(", ")),
+    };
+    Err(CliError::Input(message))
 }
 
 #[cfg(test)]
@@ -117,43 +88,43 @@ mod tests {
     fn merged(file: Option<&Path>, arguments: &[&str], schema: &Value) -> Result<Value, String> {
         let arguments: Vec<_> = arguments.iter().map(|argument| Secret::new(*argument)).collect();
         let schema = Schema::new(schema.as_object());
-        match merge(Kind::Config, file, &arguments, schema, &Stderr::silent()) {
+        match merge(SettingKind::Config, file, &arguments, schema, &Stderr::silent()) {
             Ok(members) => Ok(Value::Object(members)),
-            Err(CliError::Input(said)) => Err(said),
+            Err(CliError::Input(message)) => Err(message),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn arguments_win_over_the_file_and_nest_into_it() {
+    fn arguments_override_the_file_and_extend_its_objects() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         fs::write(&file, r#"{"name": "a", "entity": {"size": 1, "model": "m"}}"#).unwrap();
-        let found = merged(Some(&file), &["name=b", ".entity.size:=2", ".new.deep.er=x"], &json!({})).unwrap();
+        let members = merged(Some(&file), &["name=b", ".entity.size:=2", ".new.deep.er=x"], &json!({})).unwrap();
         let expected = json!({"name": "b", "entity": {"size": 2, "model": "m"}, "new": {"deep": {"er": "x"}}});
-        assert_eq!(found, expected);
+        assert_eq!(members, expected);
     }
 
     #[test]
-    fn what_cannot_be_set_is_refused() {
+    fn merge_of_conflicting_or_unknown_keys_fails() {
         let closed = json!({"properties": {"wait": {}, "size": {}}, "additionalProperties": false});
         for (arguments, schema, message) in [
             (["a=1", "a=2"], json!({}), "repeated parameter: `a` is given twice"),
             ([".a.b=1", ".a.b=2"], json!({}), "repeated parameter: `.a.b` is given twice"),
-            ([".a.b=1", "a:={}"], json!({}), "repeated parameter: `a` is given beside `.a.b`"),
+            ([".a.b=1", "a:={}"], json!({}), "repeated parameter: `a` is given together with `.a.b`"),
             (
                 ["wait=1", "siez=2"],
                 closed.clone(),
-                "the target knows no `--config siez`; did you mean `size`?; it knows `wait`, `size`",
+                "unknown key `--config siez`; did you mean `size`?; known keys: `wait`, `size`",
             ),
-            (["wait=1", "q=2"], closed, "the target knows no `--config q`; it knows `wait`, `size`"),
+            (["wait=1", "q=2"], closed, "unknown key `--config q`; known keys: `wait`, `size`"),
         ] {
             assert_eq!(merged(None, &arguments, &schema).unwrap_err(), message, "{arguments:?}");
         }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         fs::write(&file, r#"{"a": 1}"#).unwrap();
-        let said = merged(Some(&file), &[".a.b=1"], &json!({})).unwrap_err();
-        assert_eq!(said, "`--config .a.b` leads into `a`, which is no object");
+        let message = merged(Some(&file), &[".a.b=1"], &json!({})).unwrap_err();
+        assert_eq!(message, "`--config .a.b` sets a member of `a`, which is not an object");
     }
 }

@@ -1,10 +1,12 @@
-//! Config and client options as they are given on the command line: `key=value` arguments on top of a file, read as
-//! the target's manifest says.
+//! Config and client options of the command line: `key=value` arguments that override a file. The target's manifest
+//! gives their types.
 
 mod file;
+mod kind;
 mod merge;
 mod schema;
 mod setting;
 
-pub(crate) use merge::{Kind, merge};
+pub(crate) use kind::SettingKind;
+pub(crate) use merge::merge;
 pub(crate) use schema::Schema;

@@ -1,11 +1,11 @@
-//! What a manifest's schema says of keys: their types, their names, whether there may be others.
+//! Reads the types and names of keys from a schema in a manifest.
 //!
-//! It is a help for whoever types, and no validator: that is the plugin's to be.
+//! Hints only: the plugin validates.
 
 use mlflow_deploy::nearest;
 use serde_json::{Map, Value};
 
-/// The JSON Schema subset of one object or of one of its members; nothing is known where it is empty.
+/// The subset of JSON Schema for an object or one of its members. Every value is allowed if it is `None`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a>(Option<&'a Map<String, Value>>);
 
@@ -14,32 +14,32 @@ impl<'a> Schema<'a> {
         Self(schema)
     }
 
-    /// The schema of a member.
+    /// Returns the schema of a member.
     pub(crate) fn property(self, name: &str) -> Self {
         Self(self.properties().and_then(|properties| properties.get(name)?.as_object()))
     }
 
-    /// The names of the members that are known, in the manifest's order.
+    /// Returns the names of the members in the manifest's order.
     pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
         self.properties().into_iter().flat_map(|properties| properties.keys().map(String::as_str))
     }
 
-    /// What a member is, for a person.
+    /// Returns the description, or an empty text.
     pub(crate) fn description(self) -> &'a str {
         self.text("description")
     }
 
-    /// Whether the value must never be shown.
+    /// Returns true if the value must not be printed.
     pub(crate) fn is_secret(self) -> bool {
         self.0.is_some_and(|schema| schema.get("writeOnly") == Some(&Value::Bool(true)))
     }
 
-    /// The value that is taken where none is given.
+    /// Returns the default value.
     pub(crate) fn default(self) -> Option<&'a Value> {
         self.0?.get("default")
     }
 
-    /// The names of the types, as the manifest writes them; empty where any will do.
+    /// Returns the names of the types as in the manifest; empty if any type is allowed.
     pub(crate) fn type_names(self) -> Vec<&'a str> {
         match self.0.and_then(|schema| schema.get("type")) {
             Some(Value::String(name)) => vec![name],
@@ -48,8 +48,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// Why a member of this name is not expected: the name that may have been meant. `None` where it is expected, or
-    /// may as well be.
+    /// Checks the name of a member. Returns `None` if it is known, or allowed and unlike all known names.
     pub(crate) fn unexpected(self, name: &str) -> Option<Unexpected<'a>> {
         if self.names().any(|known| known == name) {
             return None;
@@ -59,7 +58,7 @@ impl<'a> Schema<'a> {
         (is_closed || nearest.is_some()).then_some(Unexpected { nearest, is_closed })
     }
 
-    /// A value as it is typed, read as the type that the schema gives; `None` where it is not of that type.
+    /// Parses a value as the type of the schema; `None` if it has another type.
     pub(super) fn read(self, text: &str) -> Option<Value> {
         let types = self.type_names();
         if types.is_empty() || types.contains(&"string") {
@@ -70,7 +69,7 @@ impl<'a> Schema<'a> {
             "False" => Value::Bool(false),
             text => serde_json::from_str(text).ok()?,
         };
-        let is_one = |name: &&str| match *name {
+        let has_type = |name: &&str| match *name {
             "array" => json.is_array(),
             "boolean" => json.is_boolean(),
             "integer" => json.is_i64() || json.is_u64(),
@@ -79,10 +78,10 @@ impl<'a> Schema<'a> {
             "object" => json.is_object(),
             _ => true,
         };
-        types.iter().any(is_one).then_some(json)
+        types.iter().any(has_type).then_some(json)
     }
 
-    /// The types for a person, with their articles.
+    /// Returns the types as a phrase for messages.
     pub(super) fn types(self) -> String {
         let phrase = |name| match name {
             "array" => "a JSON list",
@@ -106,12 +105,12 @@ impl<'a> Schema<'a> {
     }
 }
 
-/// A key that the target does not know.
+/// A key that is not in the schema.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Unexpected<'a> {
-    /// A known key that is much like it.
+    /// A known key with a similar name.
     pub(crate) nearest: Option<&'a str>,
-    /// Whether the target takes known keys only.
+    /// True if the schema allows only known keys.
     pub(crate) is_closed: bool,
 }
 
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_like_a_known_one_is_unexpected_and_any_other_one_where_the_schema_is_closed() {
+    fn unexpected_returns_typos_and_for_a_closed_schema_every_unknown_key() {
         let open = json!({"properties": {"instance_type": {}, "wait": {}}});
         let closed = json!({"properties": {"instance_type": {}, "wait": {}}, "additionalProperties": false});
         let (open, closed) = (Schema::new(open.as_object()), Schema::new(closed.as_object()));

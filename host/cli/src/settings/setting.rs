@@ -1,52 +1,52 @@
-//! One `key=value` argument. Its value may be a secret, so that no error repeats it.
+//! Parses a `key=value` argument. Its value may be a secret, so errors do not contain it.
 
 use serde_json::{Number, Value};
 
-use super::merge::Kind;
+use super::kind::SettingKind;
 use super::schema::Schema;
 
-/// One argument, taken apart.
+/// A parsed argument.
 #[derive(Debug, PartialEq)]
 pub(super) struct Setting<'a> {
-    /// The member that it sets: more than one step leads into an object.
+    /// The key to set, or the keys of nested objects.
     pub(super) path: Vec<&'a str>,
-    value: Written<'a>,
+    value: RawValue<'a>,
 }
 
-/// A value as it is written.
+/// An unparsed value.
 #[derive(Debug, PartialEq)]
-enum Written<'a> {
+enum RawValue<'a> {
     /// After `:=`.
     Json(&'a str),
     /// After `=`.
     Text(&'a str),
 }
 
-/// How many steps a path may have: more than any target has, and fewer than a stack.
+/// The maximum number of keys in a path: more than any target uses, and safe for the stack.
 const MAX_DEPTH: usize = 64;
 
 impl<'a> Setting<'a> {
-    /// Reads `key=text`, `key:=JSON`, `.a.b=text` or `.a.b:=JSON`.
-    pub(super) fn parse(argument: &'a str, kind: Kind) -> Result<Self, String> {
-        let (key, text) = argument.split_once('=').ok_or_else(|| kind.not_a_pair())?;
+    /// Parses `key=text`, `key:=JSON`, `.a.b=text` or `.a.b:=JSON`.
+    pub(super) fn parse(argument: &'a str, kind: SettingKind) -> Result<Self, String> {
+        let (key, text) = argument.split_once('=').ok_or_else(|| kind.syntax_error())?;
         let (key, value) = match key.strip_suffix(':') {
-            Some(key) => (key, Written::Json(text)),
-            None => (key, Written::Text(text)),
+            Some(key) => (key, RawValue::Json(text)),
+            None => (key, RawValue::Text(text)),
         };
         let path: Vec<_> = match key.strip_prefix('.') {
             Some(path) => path.split('.').collect(),
             None => vec![key],
         };
         if path.len() > MAX_DEPTH {
-            return Err(format!("a key in `{} .{}.…` has more than {MAX_DEPTH} steps", kind.flag(), path[0]));
+            return Err(format!("the path `{} .{}.…` has more than {MAX_DEPTH} keys", kind.flag(), path[0]));
         }
-        if path.iter().any(|step| step.is_empty()) {
-            return Err(format!("a key in `{} {key}…` is empty: {}", kind.flag(), kind.not_a_pair()));
+        if path.iter().any(|key| key.is_empty()) {
+            return Err(format!("`{} {key}…` has an empty key: {}", kind.flag(), kind.syntax_error()));
         }
         Ok(Self { path, value })
     }
 
-    /// The key as it is written.
+    /// Returns the key as the user wrote it.
     pub(super) fn key(&self) -> String {
         match self.path.as_slice() {
             [key] => (*key).to_owned(),
@@ -54,28 +54,28 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// The value, of the type that the schema gives the key; text where it says nothing.
-    pub(super) fn value(&self, kind: Kind, schema: Schema<'_>) -> Result<Value, String> {
-        let schema = self.path.iter().fold(schema, |schema, step| schema.property(step));
+    /// Returns the value, of the type that the schema gives for the key, or else as text.
+    pub(super) fn value(&self, kind: SettingKind, schema: Schema<'_>) -> Result<Value, String> {
+        let schema = self.path.iter().fold(schema, |schema, key| schema.property(key));
         let (flag, key) = (kind.flag(), self.key());
         match self.value {
-            Written::Json(json) => match serde_json::from_str(json) {
-                Ok(Value::Number(number)) if is_rounded(&number, json) => {
-                    Err(format!("the value of `{flag} {key}:=…` has more digits than a number keeps: give it as text"))
-                }
+            RawValue::Json(json) => match serde_json::from_str(json) {
+                Ok(Value::Number(number)) if is_rounded(&number, json) => Err(format!(
+                    "the value of `{flag} {key}:=…` has more digits than a JSON number can hold: write `{key}=…` to set text"
+                )),
                 Ok(value) => Ok(value),
-                Err(_said) => Err(format!(
-                    "the value of `{flag} {key}:=…` is not JSON, or nests too deeply: quote text, or write `{key}=…`"
+                Err(_secret) => Err(format!(
+                    "the value of `{flag} {key}:=…` is not valid JSON or is nested too deeply: quote strings, or write `{key}=…`"
                 )),
             },
-            Written::Text(text) => schema.read(text).ok_or_else(|| {
-                format!("the value of `{flag} {key}=…` is not {}, as the target expects", schema.types())
+            RawValue::Text(text) => schema.read(text).ok_or_else(|| {
+                format!("the value of `{flag} {key}=…` is not {}, which the target expects", schema.types())
             }),
         }
     }
 }
 
-/// Whether an integer is so large that it would be rounded.
+/// Returns true if an integer is so large that it would be rounded.
 fn is_rounded(number: &Number, json: &str) -> bool {
     number.is_f64() && !json.contains(['.', 'e', 'E'])
 }
@@ -95,12 +95,12 @@ mod tests {
             "label": {"type": ["string", "integer"]},
             "entity": {"type": "object", "properties": {"size": {"type": "integer"}}},
         }});
-        let setting = Setting::parse(argument, Kind::Config).unwrap();
-        (setting.key(), setting.value(Kind::Config, Schema::new(schema.as_object())).unwrap())
+        let setting = Setting::parse(argument, SettingKind::Config).unwrap();
+        (setting.key(), setting.value(SettingKind::Config, Schema::new(schema.as_object())).unwrap())
     }
 
     #[test]
-    fn text_is_text_unless_the_schema_says_otherwise() {
+    fn value_has_the_type_of_the_schema_or_is_text() {
         for (argument, key, expected) in [
             ("a=1", "a", json!("1")),
             ("c=k=v", "c", json!("k=v")),
@@ -124,28 +124,28 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_an_end() {
-        let said = Setting::parse(&format!("{}=1", ".a".repeat(60_000)), Kind::Config).unwrap_err();
-        assert_eq!(said, "a key in `--config .a.…` has more than 64 steps");
+    fn parse_of_a_path_with_too_many_keys_fails() {
+        let message = Setting::parse(&format!("{}=1", ".a".repeat(60_000)), SettingKind::Config).unwrap_err();
+        assert_eq!(message, "the path `--config .a.…` has more than 64 keys");
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_value() {
+    fn errors_do_not_contain_the_value() {
         let schema = json!({"properties": {"replicas": {"type": "integer"}, "wait": {"type": "boolean"}}});
-        for (argument, message) in [
+        for (argument, start) in [
             ("S3CRET", "config options must be a pair, given as `-C key=value` or `--config key=value`"),
-            ("=S3CRET", "a key in `--config …` is empty"),
-            (".a.=S3CRET", "a key in `--config .a.…` is empty"),
-            ("replicas=S3CRET", "the value of `--config replicas=…` is not an integer, as the target expects"),
-            ("replicas=1.5", "the value of `--config replicas=…` is not an integer, as the target expects"),
-            ("wait=S3CRET", "the value of `--config wait=…` is not `true` or `false`, as the target expects"),
-            ("a:=S3CRET", "the value of `--config a:=…` is not JSON"),
-            ("a:=12345678901234567890123", "the value of `--config a:=…` has more digits than a number keeps"),
+            ("=S3CRET", "`--config …` has an empty key"),
+            (".a.=S3CRET", "`--config .a.…` has an empty key"),
+            ("replicas=S3CRET", "the value of `--config replicas=…` is not an integer, which the target expects"),
+            ("replicas=1.5", "the value of `--config replicas=…` is not an integer, which the target expects"),
+            ("wait=S3CRET", "the value of `--config wait=…` is not `true` or `false`, which the target expects"),
+            ("a:=S3CRET", "the value of `--config a:=…` is not valid JSON"),
+            ("a:=12345678901234567890123", "the value of `--config a:=…` has more digits than a JSON number can hold"),
         ] {
-            let read = Setting::parse(argument, Kind::Config)
-                .and_then(|setting| setting.value(Kind::Config, Schema::new(schema.as_object())));
-            let said = read.unwrap_err();
-            assert!(said.starts_with(message) && !said.contains("S3CRET"), "{argument}: {said}");
+            let result = Setting::parse(argument, SettingKind::Config)
+                .and_then(|setting| setting.value(SettingKind::Config, Schema::new(schema.as_object())));
+            let message = result.unwrap_err();
+            assert!(message.starts_with(start) && !message.contains("S3CRET"), "{argument}: {message}");
         }
     }
 }

@@ -23,7 +23,7 @@ fn said(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<
     let text = |verb: &str| {
         let ran = run(verb);
         assert_eq!(ran.code, 0, "{ran:?}");
-        let line = ran.stdout.lines().find_map(|line| line.split_once("a process of its own, for "));
+        let line = ran.stdout.lines().find_map(|line| line.split_once("its own process, because "));
         line.map(|(_, why)| why.to_owned())
     };
     let member = |verb: &str, at: &str| {

@@ -242,15 +242,15 @@ fn an_explanation_is_drawn_and_what_cannot_be_leaves_no_file() {
     assert!(off(&drawn.json()) < CLOSE, "the answer is printed too");
     let picture = fs::read_to_string(&file).unwrap();
     assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
-    assert!(picture.contains("How row 1 gets its probabilities[0]"), "{picture}");
+    assert!(picture.contains("Contributions to probabilities[0] of row 1"), "{picture}");
 
     fs::remove_file(&file).unwrap();
     let wrong = draw(&file, "--plot-row 2");
     assert_eq!((wrong.code, off(&serde_json::from_str(&wrong.stdout).unwrap()) < CLOSE), (2, true), "{wrong:?}");
-    assert!(wrong.stderr.contains("there is no row 2 to plot"), "{wrong:?}");
+    assert!(wrong.stderr.contains("row 2 to plot does not exist"), "{wrong:?}");
     let wrong = draw(&file, "--plot-output label");
     assert!(
-        wrong.stderr.contains("there is no output `label` to plot: the answer explains `probabilities[0]`"),
+        wrong.stderr.contains("output `label` to plot does not exist: the explanation has `probabilities[0]`"),
         "{wrong:?}"
     );
     let wrong = draw(&machine.0.path().join("why.png"), "");

@@ -115,7 +115,7 @@ fn a_plugin_that_is_not_in_the_lock_file_is_refused_and_one_that_is_gone_is_miss
         (&verdicts["plugins"][0]["state"], &verdicts["plugins"][1]["state"]),
         (&"refused".into(), &"missing".into())
     );
-    assert_eq!(verified.error()["message"], "2 of 2 plugins are not as the lock file `mlflow-deploy.lock` has them");
+    assert_eq!(verified.error()["message"], "2 of 2 plugins do not match the lock file `mlflow-deploy.lock`");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_person_reads_the_address_and_the_command_line() {
     let mut served = Running::start(run_local(&sample("times_2"), &machine, ""));
     let first = served.line();
     let (said, address) = first.split_once("http://").unwrap();
-    let address = address.strip_suffix("; Ctrl-C stops it\n").unwrap();
+    let address = address.strip_suffix("; press Ctrl-C to stop\n").unwrap();
     assert_eq!(said, "iris is served at ");
     let second = served.line();
     let expected =

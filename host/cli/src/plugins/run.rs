@@ -1,0 +1,24 @@
+//! Dispatches the verbs for plugins.
+
+use super::list::Listing;
+use super::{doctor, inspect, lock, retry, which};
+use crate::args::{Global, Plugins};
+use crate::context::Context;
+use crate::report::CliError;
+
+pub(crate) async fn run(verb: &Plugins, global: &Global, context: &Context) -> Result<(), CliError> {
+    let Context { host, report, .. } = context;
+    match verb {
+        Plugins::Doctor => doctor::run(host, report),
+        Plugins::Inspect { name_or_file } => inspect::run(name_or_file, context),
+        Plugins::List => {
+            let discovery = context.discover();
+            let listing = Listing::new(&discovery);
+            report.write_value(&listing, || listing.to_string())
+        }
+        Plugins::Lock => lock::write(&lock::lock_file_path(global), context),
+        Plugins::Retry { plugins } => retry::run(plugins, host, report).await,
+        Plugins::Verify => lock::verify(&lock::lock_file_path(global), host, report),
+        Plugins::Which { target } => which::run(target, context),
+    }
+}
