@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy_plugin_api::Deadline;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, RemotePlugin};
 use tokio::sync::oneshot;
 
 use crate::LoadError;
-use crate::client::timeout::{race, start_timer};
+use crate::client::timeout::{start_timer, until};
 use crate::load::library;
 use crate::load::subprocess::{Child, Isolating, Nested, SpawnConfig, Supervisor};
 
@@ -86,7 +87,7 @@ async fn on_a_thread<T: Send + 'static>(
     };
     thread().spawn(work).map_err(|error| LoadError::Init(format!("no thread to load it on: {error}")))?;
     let panicked = || Err(LoadError::Init("it panicked while it was loaded".to_owned()));
-    match race(done, limit).await {
+    match until(Deadline::after(limit), done).await {
         Some(done) => done.unwrap_or_else(|_dropped| panicked()),
         None => Err(LoadError::TimedOut(limit)),
     }

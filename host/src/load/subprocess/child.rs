@@ -1,7 +1,6 @@
 //! A plugin's process as its host sees it: started, listened to, and buried.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -20,6 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::environment;
 use super::log::Log;
 use super::message::{Malformed, Message, PROTOCOL};
+use super::process_exit::ProcessExit;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire_error::WireLoadError;
@@ -33,10 +33,6 @@ const ENDING: Duration = Duration::from_secs(3);
 
 /// How long a process may take to end after its connection has.
 const LINGERING: Duration = Duration::from_millis(30);
-
-/// The signals that end a process on somebody's request.
-const OUTSIDE: [i32; 5] =
-    [Signal::HUP.as_raw(), Signal::INT.as_raw(), Signal::QUIT.as_raw(), Signal::KILL.as_raw(), Signal::TERM.as_raw()];
 
 /// How a plugin's process is started.
 #[derive(Clone, Debug)]
@@ -67,31 +63,6 @@ pub(crate) struct Child {
     /// Tells its end, where the system has such a thing: the connection may be held open by what it has started.
     end: Option<OwnedFd>,
     is_reaped: bool,
-}
-
-/// How a plugin's process ended. It is shown as what comes after "its process", such as `was ended by signal 6 (SIGABRT)`.
-#[derive(Clone, Debug)]
-pub struct ProcessExit {
-    how: String,
-    signal: Option<i32>,
-    log: Vec<String>,
-}
-
-impl ProcessExit {
-    /// The signal that ended it, where one did.
-    pub fn signal(&self) -> Option<i32> {
-        self.signal
-    }
-
-    /// The last lines that it printed, oldest first.
-    pub fn log(&self) -> &[String] {
-        &self.log
-    }
-
-    /// Whether somebody else may have ended it: the user, or a system without memory.
-    pub fn is_from_outside(&self) -> bool {
-        self.signal.is_some_and(|signal| OUTSIDE.contains(&signal))
-    }
 }
 
 /// What there is to be done after a wait.
@@ -341,10 +312,4 @@ fn describe(status: ExitStatus) -> String {
 
 fn no_plugin_host(recipe: &SpawnConfig, why: &str) -> LoadError {
     LoadError::PluginHost(format!("`{}` is no plugin host of this version: {why}", recipe.program.display()))
-}
-
-impl fmt::Display for ProcessExit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.how)
-    }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use mlflow_deploy_plugin_api::ffi::{HostCallbacks, PluginTransport};
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
-use super::child::{ProcessExit, SpawnConfig};
+use super::child::SpawnConfig;
 use super::policy;
+use super::process_exit::ProcessExit;
 use super::supervisor::Supervisor;
 use crate::LoadError;
 

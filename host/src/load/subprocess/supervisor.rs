@@ -16,8 +16,9 @@ use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, PluginTranspor
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
 use super::calls::{Calls, Connection, Phase, QueuedCall, Unanswered, is_of_host};
-use super::child::{Child, ProcessExit, SpawnConfig, Wake};
+use super::child::{Child, SpawnConfig, Wake};
 use super::message::{Message, number, to_json};
+use super::process_exit::ProcessExit;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
 
