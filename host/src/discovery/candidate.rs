@@ -11,7 +11,7 @@ use crate::discovery::plugin_file::PluginFile;
 use crate::load::dynamic_deps;
 use crate::{Dependency, IsolatedBy, LoadError};
 
-/// A file that may be a plugin.
+/// A file that may be a plugin, listed in [`Discovery::candidates`](crate::Discovery::candidates).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Candidate {
@@ -34,7 +34,7 @@ pub struct Candidate {
     pub(crate) is_trusted: bool,
 }
 
-/// The result of the inspection of a file.
+/// The result of the inspection of a [`Candidate`].
 #[derive(Clone, Debug)]
 pub enum CandidateState {
     /// The file is a shared library, but not a plugin. This is not an error.

@@ -9,7 +9,7 @@ use crate::discovery::candidate::CandidateState;
 use crate::discovery::scan::Discovery;
 use crate::suggest::nearest;
 
-/// Reports that no plugin serves a target, with the result of the search.
+/// The content of [`Error::NoPlugin`](crate::Error::NoPlugin): the target that no plugin serves, and the search result.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NoPlugin {

@@ -40,7 +40,7 @@ pub struct Discovery {
     config_warnings: Vec<ConfigWarning>,
 }
 
-/// A directory on the search path.
+/// A directory on the search path, listed in [`Discovery::directories`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Directory {
@@ -54,7 +54,7 @@ pub struct Directory {
     pub warnings: Vec<String>,
 }
 
-/// The result of the scan of a directory.
+/// The result of the scan of a [`Directory`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DirectoryState {
