@@ -26,7 +26,7 @@ use crate::discovery::search_path::{Sources, environment};
 use crate::load::dynamic_deps;
 use crate::load::loading;
 use crate::load::preflight::{LoadHistory, LoadStore, Preflight};
-use crate::load::subprocess::{IsolationPolicy, Nested};
+use crate::load::subprocess::{InstanceSpawner, IsolationPolicy};
 use crate::{Candidate, CandidateState, Error, LoadError};
 
 /// Finds plugins, loads them when they are first needed, and makes clients of their targets.
@@ -226,7 +226,7 @@ impl Host {
         let (host, file) = (self.clone(), library.clone());
         let standing = loading::read(move || host.0.trials.forget(&PluginFile::open(&file)?)).await?;
         let tried = loading::on_trial(recipe).await;
-        self.0.trials.judge(&standing, &library, &tried);
+        self.0.trials.record(&standing, &library, &tried);
         tried
     }
 
@@ -266,7 +266,7 @@ impl Host {
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;
         }
-        let standing = self.0.trials.standing(&opened)?;
+        let standing = self.0.trials.history(&opened)?;
         let library = chosen.path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
         Ok((library, standing))
     }
@@ -283,7 +283,7 @@ impl Host {
             let why = self.0.isolation.reason(manifest).map(|why| format!(", for {why}")).unwrap_or_default();
             debug(&format!("it runs in a process of its own{why}"));
             let plugin = loading::into_its_own(recipe, listener).await;
-            self.0.trials.judge(standing, library, &plugin);
+            self.0.trials.record(standing, library, &plugin);
             return plugin;
         }
         debug(match standing {
@@ -303,7 +303,7 @@ impl Host {
                 Ok(recipe) => loading::on_trial(recipe).await,
                 Err(no_program) => Err(no_program),
             };
-            self.0.trials.judge(standing, library, &tried);
+            self.0.trials.record(standing, library, &tried);
             match tried {
                 // The plugin is not at fault, and is loaded as it would be by a host that tries nothing.
                 Err(LoadError::NeedsIsolation { searched, .. }) => {
@@ -314,7 +314,7 @@ impl Host {
                 tried => tried?,
             }
         }
-        let nested = self.0.isolation.nested(library, manifest).ok().and_then(Nested::new);
+        let nested = self.0.isolation.nested(library, manifest).ok().and_then(InstanceSpawner::new);
         loading::into_this_process(library.to_owned(), nested, listener).await
     }
 }
