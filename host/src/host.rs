@@ -219,13 +219,13 @@ impl Host {
 
     async fn try_again(&self, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
         let library = path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
-        let recipe = match self.0.isolation.recipe(&library, manifest)? {
+        let recipe = match self.0.isolation.spawn_config(&library, manifest)? {
             Some(recipe) => recipe,
-            None => self.0.isolation.trial(&library)?,
+            None => self.0.isolation.preflight_config(&library)?,
         };
         let (host, file) = (self.clone(), library.clone());
         let standing = loading::read(move || host.0.trials.forget(&PluginFile::open(&file)?)).await?;
-        let tried = loading::on_trial(recipe).await;
+        let tried = loading::preflight(recipe).await;
         self.0.trials.record(&standing, &library, &tried);
         tried
     }
@@ -279,10 +279,10 @@ impl Host {
         listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
     ) -> Result<RemotePlugin, LoadError> {
         let debug = |what: &str| listener(0, Level::Debug, Event::new(what));
-        if let Some(recipe) = self.0.isolation.recipe(library, manifest)? {
+        if let Some(recipe) = self.0.isolation.spawn_config(library, manifest)? {
             let why = self.0.isolation.reason(manifest).map(|why| format!(", for {why}")).unwrap_or_default();
             debug(&format!("it runs in a process of its own{why}"));
-            let plugin = loading::into_its_own(recipe, listener).await;
+            let plugin = loading::into_own_process(recipe, listener).await;
             self.0.trials.record(standing, library, &plugin);
             return plugin;
         }
@@ -299,8 +299,8 @@ impl Host {
                 let warning = format!("`{file}` was never loaded before, and is loaded without a trial: {why}");
                 listener(0, Level::Warn, Event::new(warning));
             };
-            let tried = match self.0.isolation.trial(library) {
-                Ok(recipe) => loading::on_trial(recipe).await,
+            let tried = match self.0.isolation.preflight_config(library) {
+                Ok(recipe) => loading::preflight(recipe).await,
                 Err(no_program) => Err(no_program),
             };
             self.0.trials.record(standing, library, &tried);
@@ -314,7 +314,7 @@ impl Host {
                 tried => tried?,
             }
         }
-        let nested = self.0.isolation.nested(library, manifest).ok().and_then(InstanceSpawner::new);
+        let nested = self.0.isolation.instance_config(library, manifest).ok().and_then(InstanceSpawner::new);
         loading::into_this_process(library.to_owned(), nested, listener).await
     }
 }

@@ -125,7 +125,7 @@ impl Lock {
     /// Whether a plugin's file is one of those that are locked.
     ///
     /// # Errors
-    /// [`LoadError::NotLocked`] and [`LoadError::Unlike`]; [`LoadError::Changed`] and [`LoadError::Unreadable`] where the file
+    /// [`LoadError::NotLocked`] and [`LoadError::LockMismatch`]; [`LoadError::Changed`] and [`LoadError::Unreadable`] where the file
     /// is not what was found, or not there any more.
     pub fn check(&self, candidate: &Candidate) -> Result<(), LoadError> {
         match candidate.manifest() {
@@ -145,7 +145,7 @@ impl Lock {
                 // With the same hash the file is the one that was locked, and its entry is wrong.
                 let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
                 let expected = same.unwrap_or(first);
-                Err(LoadError::Unlike { expected: Box::new((*expected).clone()), found: Box::new(found) })
+                Err(LoadError::LockMismatch { expected: Box::new((*expected).clone()), found: Box::new(found) })
             }
         }
     }

@@ -27,6 +27,13 @@ pub enum LoadError {
     Crashed(ProcessExit),
     /// Its `init` failed or panicked, or the host could not create a thread for it.
     Init(String),
+    /// It differs from its entry in the lock file.
+    LockMismatch {
+        /// The entry in the lock file; one of them if there are several.
+        expected: Box<LockedPlugin>,
+        /// The entry that would match the file.
+        found: Box<LockedPlugin>,
+    },
     /// The manifest is invalid.
     Manifest(String),
     /// A library that it needs is missing.
@@ -43,13 +50,13 @@ pub enum LoadError {
         /// The paths that were searched.
         searched: Vec<PathBuf>,
     },
-    /// It is not a shared library, or is damaged.
-    NotALibrary(String),
     /// It is on a file system that is mounted with `noexec`.
     NoExec {
         /// The file.
         path: PathBuf,
     },
+    /// It is not a shared library, or is damaged.
+    NotALibrary(String),
     /// The dynamic loader rejected it.
     NotLoadable(String),
     /// The lock file has no entry for it.
@@ -68,22 +75,15 @@ pub enum LoadError {
     },
     /// The plugin host program cannot be used. The plugin is not at fault.
     PluginHost(String),
-    /// Its function table is invalid.
-    Table(TableError),
-    /// It did not finish loading within this time limit.
-    TimedOut(Duration),
-    /// It differs from its entry in the lock file.
-    Unlike {
-        /// The entry in the lock file; one of them if there are several.
-        expected: Box<LockedPlugin>,
-        /// The entry that would match the file.
-        found: Box<LockedPlugin>,
-    },
     /// Its first load crashed or hung, and the file has not changed since.
     Quarantined {
         /// The outcome of the first load, as a fragment.
         reason: String,
     },
+    /// Its function table is invalid.
+    Table(TableError),
+    /// It did not finish loading within this time limit.
+    TimedOut(Duration),
     /// The file cannot be read.
     Unreadable(String),
     /// Another user can change it.
@@ -145,13 +145,13 @@ impl LoadError {
             Self::Quarantined { reason } => format!("quarantined: {reason} on its first load"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
-            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => format!(
+            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => format!(
                 "the lock file describes the plugin `{}` differently: expected {}, found {}",
                 found.name,
                 described(expected),
                 described(found)
             ),
-            Self::Unlike { expected, found } => format!(
+            Self::LockMismatch { expected, found } => format!(
                 "not the plugin `{}` of the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
                 found.name, expected.version, expected.sha256, found.version, found.sha256
             ),
@@ -186,10 +186,12 @@ impl LoadError {
             Self::Quarantined { .. } => {
                 "install another version, or run `mlflow-deploy plugins retry` to try this one again"
             }
-            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => {
+            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => {
                 "run `mlflow-deploy plugins lock` to renew the entry"
             }
-            Self::Unlike { .. } => "restore the locked file, or run `mlflow-deploy plugins lock` to approve this one",
+            Self::LockMismatch { .. } => {
+                "restore the locked file, or run `mlflow-deploy plugins lock` to approve this one"
+            }
             Self::Unreadable(_) => "check that it exists and that you may read it",
             Self::Untrusted { fix, .. } => fix,
             Self::WrongMachine { expected, .. } => return format!("install a build of the plugin for {expected}"),

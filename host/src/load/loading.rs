@@ -34,7 +34,7 @@ pub(crate) async fn into_this_process(
 }
 
 /// Loads a library into its own process. Kills the process if loading takes too long.
-pub(crate) async fn into_its_own(
+pub(crate) async fn into_own_process(
     config: SpawnConfig,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, LoadError> {
@@ -43,7 +43,7 @@ pub(crate) async fn into_its_own(
 }
 
 /// Loads a library into its own process and kills the process at once.
-pub(crate) async fn on_trial(config: SpawnConfig) -> Result<(), LoadError> {
+pub(crate) async fn preflight(config: SpawnConfig) -> Result<(), LoadError> {
     on_a_thread(ISOLATED_TIMEOUT, move || Child::start(&config, &NullHost).map(drop)).await
 }
 

@@ -34,7 +34,7 @@ pub struct Dependency {
 
 impl Dependency {
     /// Returns the load error that it causes, if it causes one.
-    pub fn refusal(&self) -> Option<LoadError> {
+    pub fn load_error(&self) -> Option<LoadError> {
         match (&self.found, &self.lacks) {
             (None, _) => {
                 Some(LoadError::MissingDependency { name: self.name.clone(), needed_by: self.needed_by.clone() })
@@ -101,8 +101,8 @@ fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadE
 
 /// Fails with the first dependency that keeps the loader from loading a file.
 pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
-    match dependencies(file)?.iter().find_map(Dependency::refusal) {
-        Some(refusal) => Err(refusal),
+    match dependencies(file)?.iter().find_map(Dependency::load_error) {
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }
@@ -169,7 +169,7 @@ mod tests {
     fn every_dependency_of_the_running_program_is_found() {
         let needed = dependencies(&std::env::current_exe().unwrap()).unwrap();
         assert!(needed.iter().any(|dependency| dependency.name == "libc.so.6"), "{needed:?}");
-        assert!(needed.iter().all(|dependency| dependency.refusal().is_none()), "{needed:?}");
+        assert!(needed.iter().all(|dependency| dependency.load_error().is_none()), "{needed:?}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl IsolationPolicy {
 
     /// Returns the parameters to start an isolated plugin, or `None` if the plugin runs in this process. The process
     /// sees only the environment variables that the plugin declares or is allowed.
-    pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
+    pub(crate) fn spawn_config(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
         Ok(Some(SpawnConfig::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
     }
@@ -93,13 +93,13 @@ impl IsolationPolicy {
 
     /// Returns the parameters to start another instance of a plugin that runs in this process, with the environment of
     /// an isolated plugin.
-    pub(crate) fn nested(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
+    pub(crate) fn instance_config(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"the plugin requests it")?;
         Ok(SpawnConfig::new(program, library, manifest, self.allowed(manifest)))
     }
 
     /// Returns the parameters to try a plugin before it is loaded into this process, with the same environment.
-    pub(crate) fn trial(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
+    pub(crate) fn preflight_config(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"it was never loaded before")?;
         Ok(SpawnConfig { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
     }

@@ -1,4 +1,4 @@
-//! How a plugin's process ended.
+//! The end of a plugin's process.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;

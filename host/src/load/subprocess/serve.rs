@@ -66,8 +66,7 @@ fn instance_spawner(library: &OsStr) -> Option<InstanceSpawner> {
     InstanceSpawner::new(SpawnConfig { program, library, environment: std::env::vars_os().collect() })
 }
 
-/// Returns the connection to the host, which is stdin. Moves it to a file descriptor that child processes do not
-/// inherit.
+/// Returns the connection to the host, which is stdin. Replaces stdin, so that child processes do not inherit it.
 fn connection() -> std::io::Result<UnixStream> {
     rustix::net::sockopt::socket_type(std::io::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
@@ -169,8 +168,7 @@ impl RemoteHost {
         Self { sender, spawner, process, dropped, last_answered: Mutex::default(), answered: Condvar::new() }
     }
 
-    /// Returns true in a process that the plugin has forked from this one. It shares the connection and must not use
-    /// it.
+    /// Returns true in a copy of the process that the plugin has forked. It must not use the shared connection.
     fn is_forked(&self) -> bool {
         getpid() != self.process
     }

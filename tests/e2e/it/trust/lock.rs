@@ -164,5 +164,5 @@ fn a_program_can_hold_its_plugins_to_a_lock_file() {
     blocking::wait(host().get_deploy_client(Some("echo"))).unwrap();
     change_one_byte(folder);
     let error = blocking::wait(host().get_deploy_client(Some("echo"))).unwrap_err();
-    assert!(matches!(&error, Error::Load { refusal: LoadError::Unlike { .. }, .. }), "{error}");
+    assert!(matches!(&error, Error::Load { refusal: LoadError::LockMismatch { .. }, .. }), "{error}");
 }
