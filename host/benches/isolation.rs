@@ -1,7 +1,7 @@
-//! Measures the cost of isolation: makes the same calls to one plugin in this process and in its own, in turns.
+//! Measures the cost of isolation: the same calls of one plugin, in this process and isolated, in turns.
 //!
 //! `cargo bench -p mlflow-deploy --bench isolation`
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints its results, and an error ends it")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints results, and panics on failure")]
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use mlflow_deploy::args::{Predict, PredictStream};
 use mlflow_deploy::{DeployClient, Host, JSON, Payload, blocking};
 use mlflow_deploy_test_support::cdylib;
 
-/// The number of measurements of each case. The median is reported.
+/// The number of measurements, of which the median is reported.
 const ROUNDS: usize = 9;
 
 fn main() {
@@ -22,52 +22,51 @@ fn main() {
     let clients = [client(false), client(true)];
     println!("{:<34} {:>12} {:>12} {:>12} {:>7}", "microseconds", "in process", "isolated", "added", "ratio");
     for (size, bytes, calls) in [("64 B", 64, 4000), ("10 KB", 10_000, 2000), ("1 MiB", 1 << 20, 100)] {
-        report(&format!("a call of {size}, one by one"), &clients, |client| sequential(client, bytes, calls));
+        report(&format!("a call of {size}, one by one"), &clients, |client| one_by_one(client, bytes, calls));
     }
-    report("a call of 64 B, 64 at a time", &clients, |client| concurrent(client, 64, 8000));
+    report("a call of 64 B, 64 at a time", &clients, |client| at_a_time(client, 64, 8000));
     for (size, bytes, chunks) in [("64 B", 64, 20_000), ("10 KB", 10_000, 4000)] {
-        report(&format!("a chunk of {size}"), &clients, |client| streamed(client, bytes, chunks));
+        report(&format!("a chunk of {size}"), &clients, |client| chunk_by_chunk(client, bytes, chunks));
     }
     report("the first client, with its plugin", &[false, true], |isolated| {
-        let start = Instant::now();
+        let begun = Instant::now();
         drop(client(*isolated));
-        start.elapsed()
+        begun.elapsed()
     });
 }
 
-/// Measures both clients in turns and prints the medians.
-fn report<T>(case: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
-    let mut times = [Vec::new(), Vec::new()];
+/// Measures both in turns, and prints the medians.
+fn report<T>(name: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
+    let mut taken = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        both.iter().zip(&mut times).for_each(|(client, times)| times.push(measure(client)));
+        both.iter().zip(&mut taken).for_each(|(one, taken)| taken.push(measure(one)));
     }
-    let [in_process, isolated] = times.map(|mut times| {
-        times.sort();
-        times[ROUNDS / 2].as_secs_f64() * 1e6
+    let [in_process, isolated] = taken.map(|mut taken| {
+        taken.sort();
+        taken[ROUNDS / 2].as_secs_f64() * 1e6
     });
     println!(
-        "{case:<34} {in_process:>12.1} {isolated:>12.1} {:>12.1} {:>7.2}",
+        "{name:<34} {in_process:>12.1} {isolated:>12.1} {:>12.1} {:>7.2}",
         isolated - in_process,
         isolated / in_process
     );
 }
 
 fn request(bytes: usize) -> Predict {
-    let inputs = Payload::new(JSON, vec![b'1'; bytes]);
-    Predict { endpoint: Some("echo".to_owned()), inputs, ..Predict::default() }
+    Predict::endpoint("echo", Payload::new(JSON, vec![b'1'; bytes]))
 }
 
-fn sequential(client: &DeployClient, bytes: usize, calls: u32) -> Duration {
-    let start = Instant::now();
+fn one_by_one(client: &DeployClient, bytes: usize, calls: u32) -> Duration {
+    let begun = Instant::now();
     for _ in 0..calls {
         blocking::wait(client.predict(request(bytes))).unwrap();
     }
-    start.elapsed() / calls
+    begun.elapsed() / calls
 }
 
-fn concurrent(client: &DeployClient, threads: u32, calls: u32) -> Duration {
+fn at_a_time(client: &DeployClient, threads: u32, calls: u32) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let start = Instant::now();
+    let begun = Instant::now();
     runtime.block_on(async {
         let tasks = tokio::task::LocalSet::new();
         for _ in 0..threads {
@@ -80,14 +79,14 @@ fn concurrent(client: &DeployClient, threads: u32, calls: u32) -> Duration {
         }
         tasks.await;
     });
-    start.elapsed() / calls
+    begun.elapsed() / calls
 }
 
-fn streamed(client: &DeployClient, bytes: usize, chunks: u32) -> Duration {
+fn chunk_by_chunk(client: &DeployClient, bytes: usize, chunks: u32) -> Duration {
     let line = [vec![b'1'; bytes - 1], vec![b'\n']].concat();
     let inputs = Payload::new(JSON, line.repeat(chunks as usize));
-    let request = PredictStream { inputs, ..PredictStream::default() };
-    let start = Instant::now();
+    let request = PredictStream::endpoint("echo", inputs);
+    let begun = Instant::now();
     let mut stream = client.predict_stream(&request).unwrap();
     let mut count = 0;
     while let Some(chunk) = blocking::wait(stream.next()) {
@@ -95,5 +94,5 @@ fn streamed(client: &DeployClient, bytes: usize, chunks: u32) -> Duration {
         count += 1;
     }
     assert_eq!(count, chunks);
-    start.elapsed() / chunks
+    begun.elapsed() / chunks
 }

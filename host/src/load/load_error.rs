@@ -8,7 +8,8 @@ use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use mlflow_deploy_plugin_api::trust::Distrust;
 
-use crate::{LockedPlugin, ProcessExit};
+use crate::discovery::locked_plugin::LockedPlugin;
+use crate::load::subprocess::ProcessExit;
 
 /// The reason why a file is not used as a plugin. `Display` shows the reason and the fix.
 #[derive(Clone, Debug)]

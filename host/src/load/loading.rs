@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mlflow_deploy_plugin_api::Deadline;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, RemotePlugin};
 use tokio::sync::oneshot;
 
 use crate::LoadError;
-use crate::client::timeout::{race, start_timer};
+use crate::client::timeout::{start_timer, until};
 use crate::load::library;
 use crate::load::subprocess::{Child, InProcessHost, InstanceSpawner, SpawnConfig, Supervisor};
 
@@ -77,7 +78,7 @@ async fn on_a_thread<T: Send + 'static>(
         .spawn(work)
         .map_err(|error| LoadError::Init(format!("cannot create a thread to load it: {error}")))?;
     let panicked = || Err(LoadError::Init("it panicked during loading".to_owned()));
-    match race(done, limit).await {
+    match until(Deadline::after(limit), done).await {
         Some(done) => done.unwrap_or_else(|_dropped| panicked()),
         None => Err(LoadError::TimedOut(limit)),
     }

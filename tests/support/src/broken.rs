@@ -65,14 +65,14 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     written.push((ring, "cannot be read: "));
     let socket = folder.join("socket.so");
     drop(UnixListener::bind(&socket).expect("the folder is writable and its path is short"));
-    written.push((socket, "not a shared library: not a file, but a folder, pipe, socket"));
+    written.push((socket, "not a shared library: expected a regular file"));
     let directory = folder.join("directory.so");
     fs::create_dir(&directory).expect("the folder is writable");
-    written.push((directory, "not a shared library: not a file, but a folder"));
+    written.push((directory, "not a shared library: expected a regular file"));
     let pipe = folder.join("pipe.so");
     let mode = Mode::RUSR | Mode::WUSR;
     rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("the folder is writable");
-    written.push((pipe, "not a shared library: not a file, but a folder, pipe"));
+    written.push((pipe, "not a shared library: expected a regular file"));
     written
 }
 

@@ -62,7 +62,7 @@ pub(super) fn run(host: &Host, report: &Report) -> Result<(), CliError> {
     let examine = |candidate| Finding::new(candidate, &discovery, lock.as_ref());
     let diagnosis = Diagnosis {
         host: Version { version: env!("CARGO_PKG_VERSION"), abi: PLUGIN_ABI, platform: TARGET },
-        configuration: discovery.doubts().collect(),
+        configuration: discovery.config_warnings().collect(),
         plugins: discovery.candidates.iter().map(examine).collect(),
         directories: ListedDirectory::all(&discovery),
     };

@@ -117,7 +117,7 @@ impl Output {
     /// Puts a file into its place.
     pub(crate) fn keep(self) -> Result<(), CliError> {
         match self.sink {
-            Sink::File(file, path) => file.keep().map_err(|error| not_written(&path, &error)),
+            Sink::File(file, path) => file.commit().map_err(|error| not_written(&path, &error)),
             Sink::Stdout(_) => Ok(()),
         }
     }

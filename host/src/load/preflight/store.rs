@@ -78,7 +78,7 @@ impl LoadStore {
     }
 
     fn digest_path(&self, identity: &Identity) -> Option<PathBuf> {
-        let (device, inode) = identity.place();
+        let (device, inode) = identity.file_id();
         Some(self.0.as_ref()?.join("files").join(format!("{device:x}-{inode}")))
     }
 

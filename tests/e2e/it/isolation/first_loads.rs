@@ -57,11 +57,11 @@ fn how_a_plugin_is_loaded_is_said_to_whoever_asks() {
         ran.stderr
     };
     let served = format!("the target is served by `{}`, version 0.1.0", cdylib::path(ECHO).display());
-    let new = "it was never loaded before, and is tried in a process of its own before it runs in this one";
-    let isolated = "it runs in a process of its own, for all plugins are isolated (`--isolate`)";
+    let new = "the plugin runs in this process; it is new, and is first tried in a separate process";
+    let isolated = "the plugin runs in its own process: all plugins are isolated (`--isolate`)";
     let lines = |how: &str| format!("info: {served} (plugin echo)\ndebug: {how} (plugin echo)\n");
     for (flags, how) in
-        [("-vv", new), ("-vv", "it was loaded before, and runs in this process"), ("-vv --isolate", isolated)]
+        [("-vv", new), ("-vv", "the plugin runs in this process; it was loaded before"), ("-vv --isolate", isolated)]
     {
         let said = said(flags);
         assert!(said.starts_with(&lines(how)), "{said}");

@@ -87,7 +87,7 @@ fn a_configuration_that_may_not_be_read_is_not_passed_over() {
     assert_eq!((unread.code, unread.stderr), (2, said));
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o000)).unwrap();
     let unseen = list();
-    let said = format!("warning: `{}` is not used, for its folder may not be looked into", config.display());
+    let said = format!("warning: `{}` is not read: access to its directory is denied", config.display());
     assert!(unseen.code == 0 && unseen.stderr.starts_with(&said), "{unseen:?}");
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
 }

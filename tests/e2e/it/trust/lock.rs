@@ -94,7 +94,7 @@ fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode(
     assert_eq!(run("plugins lock", folder).run().code, 0);
     assert_eq!(fs::metadata(folder.join("real.lock")).unwrap().permissions().mode() & 0o777, 0o600);
     let nowhere = run("plugins lock --lock-file no/lock", folder).run();
-    let said = "error: failed to write the lock file `no/lock`: there is no folder `no`\n";
+    let said = "error: failed to write the lock file `no/lock`: the directory `no` does not exist\n";
     assert_eq!((nowhere.code, nowhere.stderr.as_str()), (2, said));
 }
 
@@ -144,13 +144,13 @@ fn a_lock_file_that_cannot_be_used_is_an_error_and_is_not_written_over() {
     let folder = workspace();
     let (folder, path) = (folder.path(), folder.path().join(Lock::FILE));
     let none = run("list-endpoints -t echo --locked", folder).run();
-    let message = "error: the lock file `mlflow-deploy.lock` cannot be used: there is none: make it with `mlflow-deploy plugins lock`\n";
+    let message = "error: the lock file `mlflow-deploy.lock` cannot be used: no such file; create it with `mlflow-deploy plugins lock`\n";
     assert_eq!((none.code, none.stderr.as_str()), (2, message));
     let future = "version = 2\n";
     fs::write(&path, future).unwrap();
     for arguments in ["list-endpoints -t echo --locked", "plugins lock", "plugins verify"] {
         let refused = run(arguments, folder).run();
-        assert!(refused.code == 2 && refused.stderr.contains("only version 1 is known"), "{refused:?}");
+        assert!(refused.code == 2 && refused.stderr.contains("expected 1; upgrade the host"), "{refused:?}");
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), future);
 }

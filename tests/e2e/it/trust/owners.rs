@@ -116,6 +116,6 @@ fn one_folder_by_two_names_is_listed_once() {
         mlflow_deploy("plugins list --json").plugin_dir(&real).plugin_dir(&link).plugin_dir(&real).run().json();
     assert_eq!(listing["plugins"].as_array().unwrap().len(), 1, "{listing:#}");
     let state = |at: usize| &listing["directories"][at]["state"];
-    let same = Value::from(format!("the same folder as `{}`", real.display()));
+    let same = Value::from(format!("same directory as `{}`", real.display()));
     assert_eq!((state(1), state(2)), (&same, &same), "{listing:#}");
 }
