@@ -20,7 +20,7 @@ use crate::discovery::search_path::environment;
 use crate::load::dynamic_deps;
 use crate::load::loading;
 use crate::load::preflight::{LoadHistory, Preflight};
-use crate::load::subprocess::{IsolationPolicy, Nested};
+use crate::load::subprocess::{InstanceSpawner, IsolationPolicy};
 use crate::{Error, IsolatedBy, LoadError};
 
 /// The plugin that was chosen for a target, as it was found.
@@ -88,14 +88,14 @@ impl Loader {
 
     async fn retry_preflight(self: &Arc<Self>, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
         let library = path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
-        let recipe = match self.isolation.recipe(&library, manifest)? {
-            Some(recipe) => recipe,
-            None => self.isolation.trial(&library)?,
+        let config = match self.isolation.spawn_config(&library, manifest)? {
+            Some(config) => config,
+            None => self.isolation.preflight_config(&library)?,
         };
         let (loader, file) = (Arc::clone(self), library.clone());
         let history = loading::read(move || loader.preflight.forget(&PluginFile::open(&file)?)).await?;
-        let outcome = loading::on_trial(recipe).await;
-        self.preflight.judge(&history, &library, &outcome);
+        let outcome = loading::preflight(config).await;
+        self.preflight.record(&history, &library, &outcome);
         outcome
     }
 
@@ -134,7 +134,7 @@ impl Loader {
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;
         }
-        let history = self.preflight.standing(&opened)?;
+        let history = self.preflight.history(&opened)?;
         let library = chosen.path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
         Ok((library, history))
     }
@@ -147,11 +147,11 @@ impl Loader {
         listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
     ) -> Result<RemotePlugin, LoadError> {
         let debug = |message: &str| listener(0, Level::Debug, Event::new(message));
-        if let Some(recipe) = self.isolation.recipe(library, manifest)? {
+        if let Some(config) = self.isolation.spawn_config(library, manifest)? {
             let reason = self.isolation.reason(manifest).map(|reason| format!(": {reason}")).unwrap_or_default();
             debug(&format!("the plugin runs in its own process{reason}"));
-            let plugin = loading::into_its_own(recipe, listener).await;
-            self.preflight.judge(history, library, &plugin);
+            let plugin = loading::into_own_process(config, listener).await;
+            self.preflight.record(history, library, &plugin);
             return plugin;
         }
         debug(match history {
@@ -164,8 +164,8 @@ impl Loader {
         if let LoadHistory::New(_) = history {
             self.try_first_load(library, history, &listener).await?;
         }
-        let nested = self.isolation.nested(library, manifest).ok().and_then(Nested::new);
-        loading::into_this_process(library.to_owned(), nested, listener).await
+        let spawner = self.isolation.instance_config(library, manifest).ok().and_then(InstanceSpawner::new);
+        loading::into_this_process(library.to_owned(), spawner, listener).await
     }
 
     /// Loads a new plugin into a separate process. Emits a warning if the program for that is missing or unusable.
@@ -175,11 +175,11 @@ impl Loader {
         history: &LoadHistory,
         listener: &impl Fn(u64, Level, Event),
     ) -> Result<(), LoadError> {
-        let outcome = match self.isolation.trial(library) {
-            Ok(recipe) => loading::on_trial(recipe).await,
+        let outcome = match self.isolation.preflight_config(library) {
+            Ok(config) => loading::preflight(config).await,
             Err(no_program) => Err(no_program),
         };
-        self.preflight.judge(history, library, &outcome);
+        self.preflight.record(history, library, &outcome);
         let reason = match outcome {
             Err(LoadError::NeedsIsolation { searched, .. }) => {
                 let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();

@@ -116,7 +116,7 @@ impl Lock {
     /// Checks that the file of a plugin is locked.
     ///
     /// # Errors
-    /// [`LoadError::NotLocked`] and [`LoadError::Unlike`] if it is not; [`LoadError::Changed`] and
+    /// [`LoadError::NotLocked`] and [`LoadError::LockMismatch`] if it is not; [`LoadError::Changed`] and
     /// [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn check(&self, candidate: &Candidate) -> Result<(), LoadError> {
         match candidate.manifest() {
@@ -136,7 +136,7 @@ impl Lock {
                 // With the same hash, the file is the locked one, and its entry is wrong.
                 let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
                 let expected = same.unwrap_or(first);
-                Err(LoadError::Unlike { expected: Box::new((*expected).clone()), found: Box::new(found) })
+                Err(LoadError::LockMismatch { expected: Box::new((*expected).clone()), found: Box::new(found) })
             }
         }
     }

@@ -83,8 +83,8 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let plugin = PluginFile::read(cdylib::c_plugin());
     let files = [
-        ("panic-abort", plugin.with_member("panic", json!("abort")), "for it was built with `panic = \"abort\"`"),
-        ("isolated", plugin.with_member("isolation", json!("required")), "for its manifest requires it"),
+        ("panic-abort", plugin.with_member("panic", json!("abort")), "because it was built with `panic = \"abort\"`"),
+        ("isolated", plugin.with_member("isolation", json!("required")), "because its manifest requires it"),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
@@ -103,7 +103,7 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             "needs the library `libX.so.6`, which is not installed",
         ),
         ("too-new", plugin.with_newer_libc_version(), "needs `GLIBC_2.9"),
-        ("no-segments", plugin.with_bytes(SEGMENTS, &[0, 0]), "the system refused to load it: "),
+        ("no-segments", plugin.with_bytes(SEGMENTS, &[0, 0]), "the dynamic loader rejected it: "),
         (
             "no-entry",
             plugin.with_replaced(b"_plugin_v1\0", b"_plugin_v0\0"),

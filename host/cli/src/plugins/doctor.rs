@@ -82,7 +82,7 @@ impl<'a> Finding<'a> {
             CandidateState::Refused(why) => refusal = Some(why.clone()),
             CandidateState::Usable(_) => match candidate.dependencies() {
                 Ok(found) => {
-                    refusal = found.iter().find_map(Dependency::refusal);
+                    refusal = found.iter().find_map(Dependency::load_error);
                     needs = found.into_iter().map(Need::from).collect();
                 }
                 Err(why) => refusal = Some(why),

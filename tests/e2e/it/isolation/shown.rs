@@ -103,13 +103,13 @@ fn a_plugin_that_is_isolated_is_shown_with_who_says_so() {
         assert_eq!(said(arguments, target, plugin, folder.path()), [(); 6].map(|()| why.clone()), "{target}");
     };
     expect("", "echo", echo, None);
-    expect("--isolate", "echo", echo, Some("every plugin is to (`--isolate`)"));
+    expect("--isolate", "echo", echo, Some("all plugins are isolated (`--isolate`)"));
     expect("--isolate", "hermit", hermit, Some("its manifest requires it"));
     fs::write(&config, "[plugins.echo]\nisolation = 'process'\n").unwrap();
-    expect("", "echo", echo, Some(&format!("`{}` says so", config.display())));
+    expect("", "echo", echo, Some(&format!("`{}` requires it", config.display())));
     expect("", "hermit", hermit, Some("its manifest requires it"));
     let abort = &broken::isolated(folder.path())[0].0;
-    let why = "it was built with `panic = \"abort\"`, and a panic in it would end this one";
+    let why = "it was built with `panic = \"abort\"`, and a panic would end the host";
     expect("", "c-echo", abort, Some(why));
 }
 
