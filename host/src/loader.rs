@@ -1,4 +1,4 @@
-//! Loads chosen plugins, each once, and keeps them. Enforces trust, the lock file and preflight checks before a load.
+//! Loads chosen plugins, each once, and keeps them. Enforces trust, the lock file and the preflight of new files.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -72,7 +72,7 @@ impl Loader {
         self.lock_file.clone().or_else(variable).map(|file| Lock::read(&file)).transpose()
     }
 
-    /// Removes a file from quarantine and repeats its preflight check.
+    /// Removes a file from quarantine and repeats its preflight.
     pub(crate) async fn retry(self: &Arc<Self>, candidate: &Candidate) -> Result<(), Error> {
         let failed = |refusal| Error::Load { path: candidate.path.clone(), refusal };
         match &candidate.state {

@@ -159,14 +159,14 @@ impl DeployClient {
 /// ```
 /// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
 /// # mlflow_deploy::blocking::wait(async {
-/// use futures_util::TryStreamExt;
+/// use futures_util::{StreamExt, TryStreamExt};
 /// use mlflow_deploy::args::PredictStream;
 /// use mlflow_deploy::{Host, JSON, Payload};
 ///
 /// let client = Host::builder().plugin(plugin).build().get_deploy_client(Some("echo")).await?;
 /// let chunks = client.predict_stream(&PredictStream::endpoint("echo", Payload::new(JSON, "1\n2\n")))?;
-/// let numbers: Vec<i32> = chunks.and_then(async |chunk| chunk.json()).try_collect().await?;
-/// assert_eq!(numbers, [1, 2]);
+/// let numbers = chunks.map(|chunk| chunk?.json::<i32>());
+/// assert_eq!(numbers.try_collect::<Vec<_>>().await?, [1, 2]);
 /// # Ok::<(), mlflow_deploy::Error>(())
 /// # }).unwrap();
 /// ```
