@@ -218,7 +218,7 @@ impl From<Distrust> for LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.reason(), self.fix())
+        write!(formatter, "{}; {}", self.reason(), self.fix())
     }
 }
 
