@@ -237,7 +237,7 @@ fn what_json_cannot_hold_is_said_with_the_flag_that_asks_for_json() {
     for flag in ["--stream", "--json"] {
         let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
         let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
-        let said = format!("the result is `image/png` and no text, which JSON cannot hold: exit_now out `{flag}`");
+        let said = format!("the result is `image/png` and no text, which JSON cannot hold: leave out `{flag}`");
         assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
     }
 }
