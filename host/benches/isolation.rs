@@ -1,11 +1,7 @@
-//! What a process of its own costs: the same calls of the same plugin in this process and in one of its own, in turns.
+//! Measures the cost of isolation: the same calls of one plugin, in this process and isolated, in turns.
 //!
 //! `cargo bench -p mlflow-deploy --bench isolation`
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a program that measures prints, and fails where it cannot"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints results, and panics on failure")]
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +9,7 @@ use mlflow_deploy::args::{Predict, PredictStream};
 use mlflow_deploy::{DeployClient, Host, JSON, Payload, blocking};
 use mlflow_deploy_test_support::cdylib;
 
-/// How often everything is measured; the median counts.
+/// The number of measurements, of which the median is reported.
 const ROUNDS: usize = 9;
 
 fn main() {
@@ -25,12 +21,12 @@ fn main() {
     };
     let clients = [client(false), client(true)];
     println!("{:<34} {:>12} {:>12} {:>12} {:>7}", "microseconds", "in process", "isolated", "added", "ratio");
-    for (what, bytes, calls) in [("64 B", 64, 4000), ("10 KB", 10_000, 2000), ("1 MiB", 1 << 20, 100)] {
-        report(&format!("a call of {what}, one by one"), &clients, |client| one_by_one(client, bytes, calls));
+    for (size, bytes, calls) in [("64 B", 64, 4000), ("10 KB", 10_000, 2000), ("1 MiB", 1 << 20, 100)] {
+        report(&format!("a call of {size}, one by one"), &clients, |client| one_by_one(client, bytes, calls));
     }
     report("a call of 64 B, 64 at a time", &clients, |client| at_a_time(client, 64, 8000));
-    for (what, bytes, chunks) in [("64 B", 64, 20_000), ("10 KB", 10_000, 4000)] {
-        report(&format!("a chunk of {what}"), &clients, |client| chunk_by_chunk(client, bytes, chunks));
+    for (size, bytes, chunks) in [("64 B", 64, 20_000), ("10 KB", 10_000, 4000)] {
+        report(&format!("a chunk of {size}"), &clients, |client| chunk_by_chunk(client, bytes, chunks));
     }
     report("the first client, with its plugin", &[false, true], |isolated| {
         let begun = Instant::now();
@@ -39,28 +35,31 @@ fn main() {
     });
 }
 
-/// Measures something on both, in turns, and prints the medians.
-fn report<T>(what: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
+/// Measures both in turns, and prints the medians.
+fn report<T>(name: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
     let mut taken = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         both.iter().zip(&mut taken).for_each(|(one, taken)| taken.push(measure(one)));
     }
-    let [here, there] = taken.map(|mut taken| {
+    let [in_process, isolated] = taken.map(|mut taken| {
         taken.sort();
         taken[ROUNDS / 2].as_secs_f64() * 1e6
     });
-    println!("{what:<34} {here:>12.1} {there:>12.1} {:>12.1} {:>7.2}", there - here, there / here);
+    println!(
+        "{name:<34} {in_process:>12.1} {isolated:>12.1} {:>12.1} {:>7.2}",
+        isolated - in_process,
+        isolated / in_process
+    );
 }
 
-fn asked(bytes: usize) -> Predict {
-    let inputs = Payload::new(JSON, vec![b'1'; bytes]);
-    Predict { endpoint: Some("echo".to_owned()), inputs, ..Predict::default() }
+fn request(bytes: usize) -> Predict {
+    Predict::endpoint("echo", Payload::new(JSON, vec![b'1'; bytes]))
 }
 
 fn one_by_one(client: &DeployClient, bytes: usize, calls: u32) -> Duration {
     let begun = Instant::now();
     for _ in 0..calls {
-        blocking::wait(client.predict(asked(bytes))).unwrap();
+        blocking::wait(client.predict(request(bytes))).unwrap();
     }
     begun.elapsed() / calls
 }
@@ -74,7 +73,7 @@ fn at_a_time(client: &DeployClient, threads: u32, calls: u32) -> Duration {
             let client = client.clone();
             tasks.spawn_local(async move {
                 for _ in 0..calls / threads {
-                    client.predict(asked(64)).await.unwrap();
+                    client.predict(request(64)).await.unwrap();
                 }
             });
         }
@@ -86,9 +85,9 @@ fn at_a_time(client: &DeployClient, threads: u32, calls: u32) -> Duration {
 fn chunk_by_chunk(client: &DeployClient, bytes: usize, chunks: u32) -> Duration {
     let line = [vec![b'1'; bytes - 1], vec![b'\n']].concat();
     let inputs = Payload::new(JSON, line.repeat(chunks as usize));
-    let asked = PredictStream { inputs, ..PredictStream::default() };
+    let request = PredictStream::endpoint("echo", inputs);
     let begun = Instant::now();
-    let mut stream = client.predict_stream(&asked).unwrap();
+    let mut stream = client.predict_stream(&request).unwrap();
     let mut count = 0;
     while let Some(chunk) = blocking::wait(stream.next()) {
         chunk.unwrap();

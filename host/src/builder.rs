@@ -1,4 +1,4 @@
-//! Sets up a host: where it looks, whom it trusts, which schemes it serves, and who hears its plugins.
+//! The builder of a host: search path, trust, allowed schemes, isolation and events.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,18 +6,32 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::client::event::{Listener, PluginEvent, trace};
-use crate::config::{ConfigFile, Expectations};
+use crate::config::ConfigFile;
+use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::search_path::{NamedFile, Sources, environment};
-use crate::host::Host;
 use crate::load::subprocess::IsolationPolicy;
 
-/// Sets up a [`Host`].
+/// Builds a [`Host`](crate::Host).
 ///
 /// ```
 /// use mlflow_deploy::Host;
 ///
 /// let host = Host::builder().search_path(["/opt/our-service/plugins"]).allow_schemes(["databricks"]).build();
 /// assert!(host.target(Some("http://localhost:5000")).unwrap_err().to_string().contains("only `databricks`"));
+/// ```
+///
+/// With events, isolation and a lock file:
+///
+/// ```no_run
+/// # fn main() -> Result<(), mlflow_deploy::Error> {
+/// let host = mlflow_deploy::Host::builder()
+///     .user_config()?
+///     .isolate(["my-plugin"])
+///     .lock_file("/etc/our-service/mlflow-deploy.lock")
+///     .on_event(|event| eprintln!("{}: {}", event.plugin, event.event.message))
+///     .build();
+/// # Ok(())
+/// # }
 /// ```
 pub struct HostBuilder {
     pub(crate) sources: Sources,
@@ -27,7 +41,7 @@ pub struct HostBuilder {
     pub(crate) isolation: IsolationPolicy,
     pub(crate) tries_first_loads: bool,
     pub(crate) state_dir: Option<PathBuf>,
-    pub(crate) expectations: Expectations,
+    pub(crate) configured_plugins: ConfiguredPlugins,
 }
 
 impl HostBuilder {
@@ -40,89 +54,90 @@ impl HostBuilder {
             isolation: IsolationPolicy::default(),
             tries_first_loads: false,
             state_dir: None,
-            expectations: Expectations::default(),
+            configured_plugins: ConfiguredPlugins::default(),
         }
     }
 
-    /// Adds a directory that comes before all others.
+    /// Adds a directory that precedes all others.
     #[must_use]
     pub fn plugin_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.sources.given.push(directory.into());
         self
     }
 
-    /// Searches these directories in the place of those of the environment, the user and the system.
+    /// Searches these directories instead of those of the environment, the user and the system.
     #[must_use]
     pub fn search_path<P: Into<PathBuf>>(mut self, directories: impl IntoIterator<Item = P>) -> Self {
         self.sources.instead = Some(directories.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Adds a plugin by its file, which wins over every directory.
+    /// Adds a plugin by its file, which takes precedence over every directory.
     #[must_use]
     pub fn plugin(mut self, file: impl Into<PathBuf>) -> Self {
         self.sources.files.push(NamedFile { path: file.into(), trusted: false });
         self
     }
 
-    /// Adds a plugin by its file, and trusts it whoever owns the file and its folder, and whoever can change them.
+    /// Adds a plugin by its file, and trusts it regardless of the owner and the mode of the file and its directory.
     #[must_use]
     pub fn trusted_plugin(mut self, file: impl Into<PathBuf>) -> Self {
         self.sources.files.push(NamedFile { path: file.into(), trusted: true });
         self
     }
 
-    /// Searches beside an executable too, as the command does: its folder, `plugins` in it, and `../lib`.
+    /// Also searches beside an executable, as the command does: its directory, `plugins` in it, and
+    /// `../lib/mlflow-deploy/plugins`.
     #[must_use]
     pub fn beside_executable(mut self, executable: impl Into<PathBuf>) -> Self {
         self.sources.executable = Some(executable.into());
         self
     }
 
-    /// Serves targets of these schemes and no others.
+    /// Allows only targets of these schemes.
     #[must_use]
     pub fn allow_schemes<S: AsRef<str>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
         self.schemes = Some(schemes.into_iter().map(|scheme| scheme.as_ref().to_lowercase()).collect());
         self
     }
 
-    /// Loads only plugins that this lock file has, as `mlflow-deploy plugins lock` writes it. Without it, the file that
-    /// `MLFLOW_DEPLOY_LOCK_FILE` names, where it is set.
+    /// Loads only plugins of this lock file, which `mlflow-deploy plugins lock` writes. The default is the file of
+    /// `MLFLOW_DEPLOY_LOCK_FILE`, if set.
     #[must_use]
     pub fn lock_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.lock_file = Some(file.into());
         self
     }
 
-    /// Receives what plugins say beside their replies. It may be called from any thread and must not block.
-    /// Without it, events go to `tracing`.
+    /// Receives the events of plugins. The listener may be called from any thread and must not block. By default, events
+    /// go to `tracing`.
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
         self.listener = Arc::new(listener);
         self
     }
 
-    /// Runs these plugins, by their names, in processes of their own: what one of them does to its process is an error
-    /// for its callers, and nothing to this one. Those whose manifest requires it always do.
+    /// Runs the plugins with these names in separate processes. A crash is then an error for the callers, and does not
+    /// affect this process. A plugin whose manifest requires isolation is always isolated.
     ///
-    /// The process sees what the plugin declares of the environment, and little else. It ends with this one. Where it
-    /// dies before that, its calls answer `PLUGIN_CRASHED`, and the next call starts it anew.
+    /// The process sees only the environment variables that the plugin declares, and a few standard ones. It ends with
+    /// this process. If it crashes, its calls return `PLUGIN_CRASHED`, and the next call restarts it.
     #[must_use]
     pub fn isolate<S: Into<String>>(mut self, plugins: impl IntoIterator<Item = S>) -> Self {
         self.isolation.named.extend(plugins.into_iter().map(Into::into));
         self
     }
 
-    /// Runs every plugin in a process of its own, as [`isolate`](Self::isolate) does.
+    /// Runs every plugin in a separate process. See [`isolate`](Self::isolate).
     #[must_use]
     pub fn isolate_all(mut self) -> Self {
         self.isolation.all = true;
         self
     }
 
-    /// Lets a plugin that runs in a process of its own see these variables of the environment too: by their names, or
-    /// `PREFIX*` for all that begin so. It needs that where one variable or option names another, or where programs that
-    /// it starts have variables of their own.
+    /// Passes these additional environment variables to an isolated plugin: names, or `PREFIX*`.
+    ///
+    /// Needed if a variable or option refers to another variable, or for the programs that the plugin starts.
     #[must_use]
     pub fn isolated_environment<S: Into<String>>(
         mut self,
@@ -134,32 +149,33 @@ impl HostBuilder {
         self
     }
 
-    /// The program that hosts plugins in processes of their own: `mlflow-deploy-plugin-host`, or one of the program's own
-    /// that calls [`serve_plugin`](crate::serve_plugin).
+    /// Sets the program that hosts isolated plugins: `mlflow-deploy-plugin-host`, or another program that calls
+    /// [`serve_plugin`](crate::serve_plugin).
     ///
-    /// Without it: `MLFLOW_DEPLOY_PLUGIN_HOST`, else the folder of the running executable, `../libexec/mlflow-deploy`
-    /// beside it, `/usr/local/libexec/mlflow-deploy` and `/usr/libexec/mlflow-deploy`.
+    /// The default is `MLFLOW_DEPLOY_PLUGIN_HOST`. If it is not set, these directories are searched: that of the running
+    /// executable, `../libexec/mlflow-deploy` relative to it, `/usr/local/libexec/mlflow-deploy` and
+    /// `/usr/libexec/mlflow-deploy`.
     #[must_use]
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.isolation.program = Some(program.into());
         self
     }
 
-    /// Loads what was never loaded before into a process of its own first, as the command does: what crashes or hangs
-    /// there is refused, and not loaded again until it changes.
+    /// Tries each new plugin in a separate process before loading it, as the command does. A plugin that crashes or hangs
+    /// there is quarantined: it is refused until its file changes.
     ///
-    /// What was loaded once is remembered by the SHA-256 of its file, below `$XDG_STATE_HOME/mlflow-deploy`, which is
-    /// `~/.local/state/mlflow-deploy` unless set. Needs the program of [`plugin_host`](Self::plugin_host); where that is
-    /// not found, a warning says so and the plugin is loaded.
+    /// The outcome is stored by the SHA-256 of the file, in `$XDG_STATE_HOME/mlflow-deploy` (default
+    /// `~/.local/state/mlflow-deploy`). Needs the program of [`plugin_host`](Self::plugin_host). If it is not found, the
+    /// plugin is loaded with a warning.
     #[must_use]
     pub fn try_first_loads(mut self) -> Self {
         self.tries_first_loads = true;
         self
     }
 
-    /// Does what the user's configuration says, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml`, which is
-    /// `~/.config/mlflow-deploy/config.toml` unless set: which plugins run in processes of their own, what they see there
-    /// beside what they declare, and whether first loads are tried. No such file is no error.
+    /// Applies the user's configuration, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml` (default
+    /// `~/.config/mlflow-deploy/config.toml`), if the file exists. It selects the isolated plugins, their additional
+    /// environment variables, and first-load checks.
     ///
     /// ```toml
     /// try-first-loads = true
@@ -170,12 +186,12 @@ impl HostBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] where the file cannot be read, or says what is not known. A plugin that it names and that is not
-    /// found is worth a warning: another one is loaded that may have been meant, or all are listed.
+    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found gives a
+    /// warning, when a plugin with a similar name is loaded and in [`Discovery::warnings`](crate::Discovery::warnings).
     pub fn user_config(mut self) -> Result<Self, Error> {
         let config = ConfigFile::read(environment)?;
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
-        self.expectations = config.expectations();
+        self.configured_plugins = config.configured_plugins();
         let (configured, variables) = config.isolation();
         self.isolation.configured.extend(configured);
         Ok(variables
@@ -183,16 +199,11 @@ impl HostBuilder {
             .fold(self, |builder, (plugin, variables)| builder.isolated_environment(plugin, variables)))
     }
 
-    /// Remembers first loads in this folder.
+    /// Stores the outcomes of first loads in this directory.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(folder.into());
         self
-    }
-
-    /// The host. Nothing is searched or loaded yet.
-    pub fn build(self) -> Host {
-        Host::from(self)
     }
 }
 

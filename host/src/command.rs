@@ -1,8 +1,15 @@
-//! What a command needs of its process, and an embedder leaves to its program: standard files whose faults are seen, and
-//! signals.
+//! Standard files and signals for a program that owns its process, such as a command. Libraries do not use this.
 //!
-//! A command calls [`prepare`] first, and reads and writes through [`stdin`] and [`stdout`]: those of `std` take a file
-//! that is closed for one that is empty, or that takes everything.
+//! A command calls [`prepare`] first, and uses [`stdin`] and [`stdout`]. Those of `std` hide that a file is closed: reads
+//! return an empty input, and writes succeed.
+//!
+//! ```
+//! use std::io::Write;
+//!
+//! mlflow_deploy::command::prepare();
+//! mlflow_deploy::command::stdout()?.write_all(b"ready\n")?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::File;
 use std::io;
@@ -14,23 +21,23 @@ use crate::load::library::process;
 
 /// Prepares the process.
 ///
-/// - Files 0, 1 and 2 that were closed when the process was started fail with `EBADF` from now on, and under
-///   `/dev/stdin` and its like as well.
-/// - A write beyond the limit on the size of files (`ulimit -f`) is an error in place of the end of the process.
+/// - Files 0, 1 and 2 that were closed when the process was started fail with `EBADF` from now on, also if they are
+///   opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr`.
+/// - A write beyond the file size limit (`ulimit -f`) returns an error instead of ending the process.
 pub fn prepare() {
     process::outlive_file_size_limit();
-    // What can neither be read nor written, also where it is opened anew by its name.
+    // Neither readable nor writable, also if opened again by name.
     #[cfg(target_os = "linux")]
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     #[cfg(not(target_os = "linux"))]
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(useless) = rustix::fs::open("/", flags, Mode::empty()) else { return };
+    let Ok(unusable) = rustix::fs::open("/", flags, Mode::empty()) else { return };
     for file in (0..3).filter(|file| process::was_closed(*file)) {
-        // Where that fails, `/dev/null` stays there.
+        // On failure, `/dev/null` stays in place.
         let _unchanged = match file {
-            0 => rustix::stdio::dup2_stdin(&useless),
-            1 => rustix::stdio::dup2_stdout(&useless),
-            _ => rustix::stdio::dup2_stderr(&useless),
+            0 => rustix::stdio::dup2_stdin(&unusable),
+            1 => rustix::stdio::dup2_stdout(&unusable),
+            _ => rustix::stdio::dup2_stderr(&unusable),
         };
     }
 }
@@ -46,12 +53,12 @@ pub fn stdin() -> io::Result<File> {
 /// Returns standard output. It has no buffer; a write to a file that is closed or not open for writing fails.
 ///
 /// # Errors
-/// As [`stdin`].
+/// Fails if the process can open no more files.
 pub fn stdout() -> io::Result<File> {
     copy(rustix::stdio::stdout())
 }
 
-/// Returns whether a closed terminal (`SIGHUP`) ends the process: not under `nohup`, which has it ignored.
+/// Returns true if closing the terminal (`SIGHUP`) ends the process; false under `nohup`, which ignores the signal.
 pub fn ends_with_terminal() -> bool {
     !process::is_ignored(libc::SIGHUP)
 }

@@ -1,73 +1,80 @@
-//! The host's error: what went wrong before a plugin could be asked, or what the plugin answered.
+//! The error of the host: a failure before the plugin was called, or the error that the plugin returned.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use mlflow_deploy_plugin_api::text::{self, line};
-use mlflow_deploy_plugin_api::{ErrorCode, TargetUri};
+use mlflow_deploy_plugin_api::{ErrorCode, text};
 
-use crate::discovery::scan::{CandidateState, DirectoryState, Discovery};
-use crate::{LoadError, Origin, nearest};
+use crate::{LoadError, NoPlugin};
 
-/// What goes wrong in a host.
+/// An error of the host or of a target.
+///
+/// ```
+/// use mlflow_deploy::{Error, ErrorCode, Host};
+///
+/// let error = Host::builder().search_path::<&str>([]).build().target(Some("nope")).unwrap_err();
+/// assert_eq!(error.code(), &ErrorCode::PLUGIN_NOT_FOUND);
+/// assert!(matches!(&error, Error::NoPlugin(missing) if missing.target.scheme() == "nope"));
+/// eprintln!("error: {error}\n{}", error.explanation());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two plugins in one directory serve the scheme.
     #[error("two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with `--plugin PATH`", first.display(), second.display())]
     Ambiguous {
-        /// The scheme that was asked for.
+        /// The requested scheme.
         scheme: String,
-        /// One of them.
+        /// The first plugin.
         first: PathBuf,
-        /// The other.
+        /// The second plugin.
         second: PathBuf,
     },
-    /// The user's configuration cannot be read.
+    /// The user's configuration is invalid or cannot be read.
     #[error("the configuration `{}` cannot be used: {why}", path.display())]
     Config {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why, as a fragment.
+        /// The reason, as a fragment.
         why: String,
     },
-    /// A plugin was found for the target, and could not be loaded.
+    /// The plugin of the target could not be loaded.
     #[error("failed to load the plugin `{}`: {refusal}", path.display())]
     Load {
-        /// The plugin's file.
+        /// The path of the plugin.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         refusal: LoadError,
     },
-    /// The lock file that plugins have to agree with is not there, or is none.
+    /// The lock file is missing, untrusted or invalid.
     #[error("the lock file `{}` cannot be used: {why}", path.display())]
     Lock {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why, as a fragment.
+        /// The reason, as a fragment.
         why: String,
     },
-    /// The program serves targets of other schemes only.
-    #[error("targets of the scheme `{scheme}` are not allowed here, only `{}`", allowed.join("`, `"))]
+    /// The host does not allow the scheme.
+    #[error("the scheme `{scheme}` is not allowed, only `{}`", allowed.join("`, `"))]
     NotAllowed {
-        /// The scheme that was asked for.
+        /// The requested scheme.
         scheme: String,
-        /// The schemes that are allowed.
+        /// The allowed schemes.
         allowed: Vec<String>,
     },
     /// No plugin serves the target.
     #[error("{0}")]
     NoPlugin(Box<NoPlugin>),
-    /// No target was given, and none is set.
-    #[error("no deployments target has been set: give one, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
+    /// The call specifies no target, and none is set.
+    #[error("no deployments target has been set: specify a target, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
     NoTarget,
-    /// The target URI is none, or the plugin answered with an error.
+    /// The target URI is invalid, or the plugin returned this error.
     #[error(transparent)]
     Target(#[from] mlflow_deploy_plugin_api::Error),
 }
 
 impl Error {
-    /// The machine-readable code.
+    /// Returns the machine-readable code.
     pub fn code(&self) -> &ErrorCode {
         match self {
             Self::Ambiguous { .. } | Self::Config { .. } | Self::Lock { .. } | Self::NoTarget => {
@@ -80,12 +87,12 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Returns true if the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Target(error) if error.is_retryable())
     }
 
-    /// The status that the server answered, where one did.
+    /// Returns the HTTP status, if the error comes from a server.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::Target(error) => error.http_status(),
@@ -93,7 +100,7 @@ impl Error {
         }
     }
 
-    /// What a person may want to know beside the message: where was looked, what lies behind it.
+    /// Returns details for the user, in several lines: the searched directories, or the causes.
     pub fn explanation(&self) -> String {
         match self {
             Self::NoPlugin(missing) => missing.explanation(),
@@ -108,107 +115,5 @@ impl Error {
             | Self::NoTarget
             | Self::NotAllowed { .. } => String::new(),
         }
-    }
-}
-
-/// Why no plugin serves a target: what was asked for, and all that was found.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct NoPlugin {
-    /// What was typed.
-    pub target: TargetUri,
-    /// What may have been meant: the known scheme that is most like it, or for `HOST:PORT` the URL.
-    pub nearest: Option<String>,
-    /// Where was looked, and what was there.
-    pub discovery: Discovery,
-}
-
-impl NoPlugin {
-    pub(crate) fn new(target: &TargetUri, discovery: &Discovery) -> Self {
-        let schemes = discovery.schemes();
-        let nearest = if is_address(target.as_str()) {
-            schemes.contains(&"http").then(|| format!("http://{target}"))
-        } else {
-            nearest(target.scheme(), schemes).map(str::to_owned)
-        };
-        Self { target: target.clone(), nearest, discovery: discovery.clone() }
-    }
-
-    /// Every directory with its state, and every file that was refused with its reason.
-    fn explanation(&self) -> String {
-        let mut text = String::from("looked in, first to last:\n");
-        for (directory, state) in self.discovery.summaries() {
-            let found = format!("{} ({}): {state}", directory.path.display(), directory.origin);
-            let _ = writeln!(text, "  {}", line(&found));
-        }
-        let refused: Vec<_> = self
-            .discovery
-            .candidates
-            .iter()
-            .filter_map(|candidate| match &candidate.state {
-                CandidateState::Refused(refusal) => Some((&candidate.path, refusal)),
-                CandidateState::Ignored | CandidateState::Usable(_) => None,
-            })
-            .collect();
-        if !refused.is_empty() {
-            text.push_str("refused:\n");
-        }
-        for (path, refusal) in refused {
-            let _ = writeln!(text, "  {}", line(&format!("{}: {refusal}", path.display())));
-        }
-        if self.discovery.schemes().is_empty() {
-            text.push_str("put a plugin into one of these directories, or name its directory with `--plugin-dir` or `MLFLOW_DEPLOY_PLUGIN_PATH`\n");
-        }
-        text
-    }
-}
-
-/// Whether a target is a server's `HOST:PORT`, which lacks its scheme.
-fn is_address(target: &str) -> bool {
-    let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_host =
-        |host: &str| !host.is_empty() && host.chars().all(|each| each.is_alphanumeric() || "-.".contains(each));
-    authority.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
-}
-
-impl fmt::Display for NoPlugin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "no plugin found for the target `{}`", self.target)?;
-        if let Some(nearest) = &self.nearest {
-            write!(formatter, "; did you mean `{nearest}`?")?;
-        }
-        match self.discovery.schemes().join("`, `") {
-            known if known.is_empty() => write!(formatter, "; no scheme is known, for no plugin was found at all"),
-            known => write!(formatter, "; known schemes: `{known}`"),
-        }
-    }
-}
-
-impl DirectoryState {
-    /// One line for a person, given how many plugins in it can be used.
-    pub(crate) fn summary(&self, usable: usize) -> String {
-        match self {
-            Self::Missing => "does not exist".to_owned(),
-            Self::Read(0) => "no libraries".to_owned(),
-            Self::Read(1) => format!("1 library, {usable} usable as a plugin"),
-            Self::Read(files) => format!("{files} libraries, {usable} usable as plugins"),
-            Self::Refused(refusal) => format!("not read: {refusal}"),
-            Self::Relative => {
-                "skipped: the path is relative, and plugins are not taken from the current folder".to_owned()
-            }
-            Self::Repeated(earlier) => format!("the same folder as `{}`", earlier.display()),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Given => "given",
-            Self::Environment => "MLFLOW_DEPLOY_PLUGIN_PATH",
-            Self::User => "user",
-            Self::Executable => "beside the executable",
-            Self::System => "system",
-        })
     }
 }

@@ -9,6 +9,7 @@ mod discovery;
 mod error;
 mod host;
 mod load;
+mod loader;
 mod replacement;
 mod suggest;
 
@@ -26,17 +27,19 @@ pub use client::predictions;
 pub use client::predictions::PredictionsResponse;
 pub use client::record::Record;
 pub use client::target::Target;
+pub use discovery::candidate::{Candidate, CandidateState};
 pub use discovery::digest::Digest;
-pub use discovery::lock::{Lock, LockedPlugin};
+pub use discovery::lock::Lock;
+pub use discovery::locked_plugin::LockedPlugin;
+pub use discovery::no_plugin::NoPlugin;
 pub use discovery::registry::Choice;
-pub use discovery::scan::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
+pub use discovery::scan::{Directory, DirectoryState, Discovery};
 pub use discovery::search_path::Origin;
-pub use error::{Error, NoPlugin};
+pub use error::Error;
 pub use host::Host;
 pub use load::dynamic_deps::Dependency;
-pub use load::library::exit_now;
+pub use load::library::{STACK_SIZE, exit_now};
 pub use load::load_error::LoadError;
-pub use load::loading::STACK_SIZE;
 pub use load::subprocess::{IsolatedBy, ProcessExit, isolate, plugin_host, serve_plugin};
 pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
@@ -47,5 +50,5 @@ pub use mlflow_deploy_plugin_api::{
 pub use replacement::Replacement;
 pub use suggest::nearest;
 
-/// What a target answers where it answers with an error.
+/// The error of a target. [`Error::Target`] holds it.
 pub type TargetError = mlflow_deploy_plugin_api::Error;

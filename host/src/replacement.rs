@@ -1,132 +1,151 @@
-//! A file that takes the place of what was there when all of it is written. Never leaves half of it, and nothing beside it.
+//! Replaces a file atomically. An interrupted write leaves neither a partial file nor a temporary file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Error, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use mlflow_deploy_plugin_api::sync;
 use tempfile::NamedTempFile;
 
-/// A file to be. NullHost sees what is written to it before [`keep`](Self::keep); dropped without that, it leaves all as it
-/// was. A link stays a link, also one that leads to where nothing is yet, and a file keeps its mode.
+/// A file that replaces another atomically. The content becomes visible with [`commit`](Self::commit); dropping the
+/// value discards it. Symbolic links are followed, also dangling ones. An existing file keeps its mode.
 ///
-/// A device or a pipe is written to at once, and stays what it is.
+/// A device or a pipe is not replaced: writes go to it directly.
+///
+/// ```
+/// use std::io::Write;
+///
+/// use mlflow_deploy::Replacement;
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("predictions.json");
+/// let mut file = Replacement::begin(&path)?;
+/// file.write_all(b"[1]")?;
+/// assert!(!path.exists());
+/// file.commit()?;
+/// assert_eq!(std::fs::read(&path)?, b"[1]");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
-pub struct Replacement(Place);
+pub struct Replacement(Destination);
 
-/// The files that are not complete. A thread that a plugin holds on to drops none when the process ends.
+/// The temporary files. A thread that is blocked in a plugin does not drop its values when the process ends.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     Device(File),
     File { unfinished: Unfinished, path: PathBuf },
 }
 
 impl Replacement {
-    /// Begins the file of this path.
+    /// Creates a temporary file beside the path.
     ///
     /// # Errors
-    /// A folder, what is read-only, and what is in a folder that does not exist or where no file can be made. They read
-    /// as fragments, and leave it to the caller to name the path.
+    /// Fails if the path is a directory or read-only, or if the temporary file cannot be created. The messages are
+    /// fragments without the path.
     pub fn begin(path: &Path) -> io::Result<Self> {
-        let there = match fs::metadata(path) {
-            Ok(there) if there.is_dir() => return Err(Error::new(ErrorKind::IsADirectory, "it is a folder")),
-            Ok(there) if !there.is_file() => {
-                return Ok(Self(Place::Device(OpenOptions::new().write(true).open(path)?)));
+        let existing = match fs::metadata(path) {
+            Ok(existing) if existing.is_dir() => return Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
+            Ok(existing) if !existing.is_file() => {
+                return Ok(Self(Destination::Device(OpenOptions::new().write(true).open(path)?)));
             }
-            Ok(there) if there.permissions().readonly() => {
-                return Err(Error::new(ErrorKind::PermissionDenied, "it is read-only"));
+            Ok(existing) if existing.permissions().readonly() => {
+                return Err(Error::new(ErrorKind::PermissionDenied, "is read-only"));
             }
-            Ok(there) => Some(there),
+            Ok(existing) => Some(existing),
             Err(_new) => None,
         };
         let path = real(path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let unfinished = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
-        // The library's own words name a file that nobody has heard of.
+        // The message of `tempfile` names the temporary file, which means nothing to the user.
         let unfinished = unfinished.map_err(|error| {
-            let why = Error::from(error.kind());
-            Error::new(error.kind(), format!("no file can be made in the folder `{}`: {why}", folder.display()))
+            let reason = Error::from(error.kind());
+            Error::new(
+                error.kind(),
+                format!("failed to create a file in the directory `{}`: {reason}", folder.display()),
+            )
         })?;
-        // A new file gets what the user's mask leaves.
-        if let Some(there) = there {
-            unfinished.as_file().set_permissions(there.permissions())?;
+        // The mode of a new file depends on the umask.
+        if let Some(existing) = existing {
+            unfinished.as_file().set_permissions(existing.permissions())?;
         }
-        Ok(Self(Place::File { unfinished: Unfinished::new(unfinished), path }))
+        Ok(Self(Destination::File { unfinished: Unfinished::new(unfinished), path }))
     }
 
-    /// Begins the file, writes this and keeps it.
+    /// Replaces the file with these bytes.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin), and those of writing.
+    /// The errors of [`begin`](Self::begin), of writing and of [`commit`](Self::commit).
     pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut replacement = Self::begin(path)?;
         replacement.write_all(bytes)?;
-        replacement.keep()
+        replacement.commit()
     }
 
-    /// Whether it is a file, and neither a device nor a pipe.
+    /// Returns true for a file, false for a device or a pipe.
     pub fn is_file(&self) -> bool {
-        matches!(self.0, Place::File { .. })
+        matches!(self.0, Destination::File { .. })
     }
 
-    /// Whether it is a terminal.
+    /// Returns true for a terminal.
     pub fn is_terminal(&self) -> bool {
-        matches!(&self.0, Place::Device(device) if device.is_terminal())
+        matches!(&self.0, Destination::Device(device) if device.is_terminal())
     }
 
-    /// Whether the other would take its place.
+    /// Returns true if both replace the same file.
     pub fn is_same_file(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Place::File { path: one, .. }, Place::File { path: other, .. }) => one == other,
+            (Destination::File { path: one, .. }, Destination::File { path: other, .. }) => one == other,
             _ => false,
         }
     }
 
-    /// Puts the file into its place, once all of it is on the disk.
+    /// Flushes the content to disk and moves it to the path.
     ///
     /// # Errors
-    /// Those of the system; then what was there stays.
-    pub fn keep(self) -> io::Result<()> {
-        let Place::File { mut unfinished, path } = self.0 else { return Ok(()) };
+    /// The errors of the system; the existing file then stays.
+    pub fn commit(self) -> io::Result<()> {
+        let Destination::File { mut unfinished, path } = self.0 else { return Ok(()) };
         let Some(file) = unfinished.0.take() else { return Ok(()) };
         let temporary = file.path().to_owned();
-        let kept = file.as_file().sync_all().and_then(|()| Ok(file.persist(path).map(drop)?));
+        let committed = file.as_file().sync_all().and_then(|()| Ok(file.persist(path).map(drop)?));
         forget(&temporary);
-        kept
+        committed
     }
 }
 
 impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Place::Device(device) => device.write(bytes),
-            Place::File { unfinished, .. } => unfinished.file().write(bytes),
+            Destination::Device(device) => device.write(bytes),
+            Destination::File { unfinished, .. } => unfinished.file().write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Place::Device(device) => device.flush(),
-            Place::File { unfinished, .. } => unfinished.file().flush(),
+            Destination::Device(device) => device.flush(),
+            Destination::File { unfinished, .. } => unfinished.file().flush(),
         }
     }
 }
 
-/// A file that is removed when it is dropped, or when the process ends before that.
+/// A temporary file. It is removed on drop, or by [`remove_unfinished`].
 #[derive(Debug)]
 struct Unfinished(Option<NamedTempFile>);
 
 impl Unfinished {
     fn new(file: NamedTempFile) -> Self {
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(file.path().to_owned());
+        sync::lock(&UNFINISHED).push(file.path().to_owned());
         Self(Some(file))
     }
 
     fn file(&mut self) -> &mut File {
-        self.0.as_mut().expect("it is taken only by what consumes this").as_file_mut()
+        self.0.as_mut().expect("only `commit` and `drop` take the file").as_file_mut()
     }
 }
 
@@ -141,16 +160,16 @@ impl Drop for Unfinished {
 }
 
 fn forget(path: &Path) {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).retain(|unfinished| unfinished != path);
+    sync::lock(&UNFINISHED).retain(|unfinished| unfinished != path);
 }
 
-/// Removes the files that are not complete, for a process that ends at once.
+/// Removes the temporary files of a process that exits without running destructors.
 pub(crate) fn remove_unfinished() {
-    let unfinished = std::mem::take(&mut *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner));
+    let unfinished = std::mem::take(&mut *sync::lock(&UNFINISHED));
     unfinished.iter().for_each(|path| drop(fs::remove_file(path)));
 }
 
-/// The file that a path leads to, in its real folder.
+/// Returns the real path of the file that a path leads to.
 fn real(path: &Path) -> io::Result<PathBuf> {
     if let Ok(real) = path.canonicalize() {
         return Ok(real);
@@ -160,16 +179,18 @@ fn real(path: &Path) -> io::Result<PathBuf> {
         Err(_no_link) => path.to_owned(),
     };
     let name = target.file_name().filter(|_| !target.as_os_str().as_encoded_bytes().ends_with(b"/"));
-    let name = name.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "it is no file's name"))?;
+    let name = name.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "not a file name"))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let found = folder.canonicalize().and_then(|real| fs::metadata(&real).map(|found| (real, found.is_dir())));
     match found {
         Ok((real, true)) => Ok(real.join(name)),
-        Ok((_, false)) => Err(Error::new(ErrorKind::NotADirectory, format!("`{}` is no folder", folder.display()))),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err(Error::new(ErrorKind::NotFound, format!("there is no folder `{}`", folder.display())))
+        Ok((_, false)) => {
+            Err(Error::new(ErrorKind::NotADirectory, format!("`{}` is not a directory", folder.display())))
         }
-        Err(error) => Err(Error::new(error.kind(), format!("the folder `{}`: {error}", folder.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(Error::new(ErrorKind::NotFound, format!("the directory `{}` does not exist", folder.display())))
+        }
+        Err(error) => Err(Error::new(error.kind(), format!("the directory `{}`: {error}", folder.display()))),
     }
 }
 
@@ -180,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_when_it_is_kept_and_keeps_its_mode_and_its_links() {
+    fn commit_replaces_the_file_and_preserves_its_mode_and_links() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "before").unwrap();
@@ -189,16 +210,16 @@ mod tests {
         let mut replacement = Replacement::begin(&link).unwrap();
         replacement.write_all(b"after").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"before");
-        replacement.keep().unwrap();
+        replacement.commit().unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"after");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         drop(Replacement::begin(&link).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
     }
 
     #[test]
-    fn a_link_to_where_nothing_is_leads_there() {
+    fn write_to_a_dangling_link_creates_its_target() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link");
         symlink("new", &link).unwrap();
@@ -208,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_of_one_file_are_one_file() {
+    fn two_paths_of_one_file_are_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let begin = |name: &str| Replacement::begin(&folder.path().join(name)).unwrap();
         fs::create_dir(folder.path().join("below")).unwrap();
@@ -220,22 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn what_no_file_can_be_made_of_is_refused_in_words() {
+    fn begin_at_an_unusable_path_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("file"), "").unwrap();
         fs::write(at("fixed"), "").unwrap();
         fs::set_permissions(at("fixed"), Permissions::from_mode(0o444)).unwrap();
         let root = folder.path().display();
-        for (name, said) in [
-            ("", "it is a folder".to_owned()),
-            ("new/", "it is no file's name".to_owned()),
-            ("fixed", "it is read-only".to_owned()),
-            ("no/file", format!("there is no folder `{root}/no`")),
-            ("file/file", format!("`{root}/file` is no folder")),
+        for (name, message) in [
+            ("", "is a directory".to_owned()),
+            ("new/", "not a file name".to_owned()),
+            ("fixed", "is read-only".to_owned()),
+            ("no/file", format!("the directory `{root}/no` does not exist")),
+            ("file/file", format!("`{root}/file` is not a directory")),
         ] {
-            assert_eq!(Replacement::begin(&at(name)).unwrap_err().to_string(), said, "{name}");
+            assert_eq!(Replacement::begin(&at(name)).unwrap_err().to_string(), message, "{name}");
         }
-        assert_eq!(Replacement::begin(Path::new("")).unwrap_err().to_string(), "it is no file's name");
+        assert_eq!(Replacement::begin(Path::new("")).unwrap_err().to_string(), "not a file name");
     }
 }

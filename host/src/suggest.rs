@@ -1,13 +1,18 @@
-//! What may have been meant by a word that nobody knows.
+//! Suggests the closest known word for a typo.
 
-/// How alike two words have to be for one to be meant when the other was typed.
-const ALIKE: f64 = 0.8;
+/// The minimum Jaro-Winkler similarity of a suggestion.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// The known word that is most like this one, where it is much like it.
+/// Returns the known word that is most similar to `word`, or `None` if no word is similar enough.
+///
+/// ```
+/// assert_eq!(mlflow_deploy::nearest("opneai", ["databricks", "openai"]), Some("openai"));
+/// assert_eq!(mlflow_deploy::nearest("ftp", ["databricks", "openai"]), None);
+/// ```
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |known: &str| strsim::jaro_winkler(word, known);
-    let rated = known.into_iter().map(|known| (likeness(known), known));
-    rated.filter(|(likeness, _)| *likeness >= ALIKE).max_by(|one, two| one.0.total_cmp(&two.0)).map(|(_, known)| known)
+    let rated = known.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
+    let similar = rated.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
+    similar.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, known)| known)
 }
 
 #[cfg(test)]
@@ -15,9 +20,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_seen_and_another_word_is_none() {
+    fn a_typo_gets_a_suggestion_and_another_word_gets_none() {
         let schemes = ["databricks", "http", "https", "local", "openai"];
-        for (word, meant) in [
+        for (word, suggestion) in [
             ("databrick", Some("databricks")),
             ("opneai", Some("openai")),
             ("htp", Some("http")),
@@ -26,7 +31,7 @@ mod tests {
             ("ftp", None),
             ("sagemaker", None),
         ] {
-            assert_eq!(nearest(word, schemes), meant, "{word}");
+            assert_eq!(nearest(word, schemes), suggestion, "{word}");
         }
         assert_eq!(nearest("a", []), None);
     }

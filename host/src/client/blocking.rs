@@ -1,7 +1,7 @@
-//! The library without `async`: the same client, whose calls return when they are answered.
+//! The blocking client, for programs without `async`.
 //!
-//! It needs no runtime, and may be used on a thread that has one: the plugin works on threads of its own, so a call
-//! gets its answer even where it keeps the only worker of a runtime waiting.
+//! It needs no async runtime, and may be used on a thread of one: plugins run on their own threads, so a call completes
+//! even if it blocks the only worker of the runtime.
 //!
 //! ```
 //! # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
@@ -12,10 +12,9 @@
 //! let host = Host::builder().plugin(plugin).build();
 //! let client = DeployClient::from(blocking::wait(host.get_deploy_client(Some("echo")))?);
 //! let inputs = Payload::new(JSON, "1\n2\n");
-//! let endpoint = Some("echo".to_owned());
-//! let answer = client.predict(Predict { endpoint: endpoint.clone(), inputs: inputs.clone(), ..Predict::default() })?;
+//! let answer = client.predict(Predict::endpoint("echo", inputs.clone()))?;
 //! assert_eq!(answer.bytes(), inputs.bytes());
-//! let mut chunks = client.predict_stream(&PredictStream { endpoint, inputs, ..PredictStream::default() })?;
+//! let mut chunks = client.predict_stream(&PredictStream::endpoint("echo", inputs))?;
 //! assert_eq!(chunks.next().unwrap()?.json::<i32>()?, 1);
 //! # Ok::<(), mlflow_deploy::Error>(())
 //! ```
@@ -31,29 +30,29 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, Result};
 use crate::Error;
 use crate::client::deploy_client::for_each_operation;
 
-/// Awaits any future of this crate on the thread that asks, such as [`Host::run_local`](crate::Host::run_local).
+/// Blocks the current thread on a future of this crate, such as [`Host::run_local`](crate::Host::run_local).
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    // A runtime's task may poll only so often before it has to yield, which this one does not until it is done.
+    // Without `unconstrained`, Tokio would require the task to yield, which it cannot while it blocks the thread.
     pollster::block_on(tokio::task::unconstrained(future))
 }
 
-/// [`get_deploy_client`](crate::get_deploy_client), for a client that blocks.
+/// Creates a blocking client of a target. See [`get_deploy_client`](crate::get_deploy_client).
 ///
 /// # Errors
-/// As there.
+/// The errors of that function.
 pub fn get_deploy_client(target: Option<&str>) -> Result<DeployClient, Error> {
     wait(crate::get_deploy_client(target)).map(DeployClient)
 }
 
-/// [`get_deploy_client_with`](crate::get_deploy_client_with), for a client that blocks.
+/// Creates a blocking client with options of its own. See [`get_deploy_client_with`](crate::get_deploy_client_with).
 ///
 /// # Errors
-/// As there.
+/// The errors of that function.
 pub fn get_deploy_client_with(target: Option<&str>, options: &ClientOptions) -> Result<DeployClient, Error> {
     wait(crate::get_deploy_client_with(target, options)).map(DeployClient)
 }
 
-/// A client of one target whose calls block. Made of a [`DeployClient`](crate::DeployClient), which it is inside.
+/// A blocking client of one target. Wraps a [`DeployClient`](crate::DeployClient).
 #[derive(Clone, Debug)]
 pub struct DeployClient(crate::DeployClient);
 
@@ -69,7 +68,7 @@ impl AsRef<crate::DeployClient> for DeployClient {
     }
 }
 
-/// Declares the plain operations.
+/// Declares the methods of the unary operations.
 macro_rules! operations {
     ($($(#[$doc:meta])* $method:ident($arguments:ident)),* $(,)?) => {
         impl DeployClient {
@@ -77,7 +76,7 @@ macro_rules! operations {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// As for the async client.
+                /// The errors of the async client.
                 pub fn $method(&self, arguments: $arguments) -> Result<Payload> {
                     wait(self.0.$method(arguments))
                 }
@@ -89,22 +88,22 @@ macro_rules! operations {
 for_each_operation!(operations);
 
 impl DeployClient {
-    /// The same client with another limit to every call: `None` leaves it to the target's own.
+    /// Returns the same client with another timeout for every call. With `None`, only the limits of the target apply.
     #[must_use]
     pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
         Self(self.0.with_timeout(timeout))
     }
 
-    /// Asks for predictions that arrive in chunks.
+    /// Requests predictions that arrive in chunks.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` where the target does not stream. All else comes through the iterator.
+    /// `NOT_IMPLEMENTED` if the target does not support streams. The iterator returns all other errors.
     pub fn predict_stream(&self, arguments: &PredictStream) -> Result<PredictionStream> {
         self.0.predict_stream(arguments).map(PredictionStream)
     }
 }
 
-/// Predictions as they arrive. It ends after the last, or after an error; dropping it cancels the call.
+/// Predictions as they arrive. The iterator ends after the last chunk or the first error. Dropping it cancels the call.
 #[derive(Debug)]
 pub struct PredictionStream(crate::PredictionStream);
 

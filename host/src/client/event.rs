@@ -1,28 +1,29 @@
-//! What plugins say beside their replies, and the host of them, and where it goes.
+//! Events of plugins, such as log messages and progress.
 
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::call::{Event, Level};
 
-/// Something that a plugin said beside its replies, or the host of how it is loaded.
+/// An event of a plugin, or of the host about the plugin. Received by
+/// [`HostBuilder::on_event`](crate::HostBuilder::on_event).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PluginEvent {
-    /// The plugin's name.
+    /// The name of the plugin.
     pub plugin: String,
-    /// The call that it concerns, 0 for none: what the host says concerns none.
+    /// The id of the call; 0 for events that do not belong to a call, such as those of the host.
     pub call: u64,
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// What it says.
+    /// The message and the progress.
     pub event: Event,
 }
 
 pub(crate) type Listener = Arc<dyn Fn(PluginEvent) + Send + Sync>;
 
-/// Where events go unless the program says otherwise.
-pub(crate) fn trace(said: PluginEvent) {
-    let PluginEvent { plugin, call, level, event } = said;
+/// The default listener: passes events to `tracing`.
+pub(crate) fn trace(event: PluginEvent) {
+    let PluginEvent { plugin, call, level, event } = event;
     let message = event.message;
     match level {
         Level::Error => tracing::error!(plugin, call, "{message}"),

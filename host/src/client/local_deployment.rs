@@ -1,9 +1,10 @@
-//! A model that is served on this machine: what its server says, and how it is stopped.
+//! A model server on this machine.
 
 use mlflow_deploy_plugin_api::ffi::RemoteStream;
 use mlflow_deploy_plugin_api::{ErrorCode, Payload, Result};
 
-/// A model that a plugin serves on this machine. Dropping it stops the server without waiting for that.
+/// A model server on this machine, started by [`Host::run_local`](crate::Host::run_local). Dropping the value stops the
+/// server, but does not wait for it.
 ///
 /// ```
 /// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-fixture-faketarget");
@@ -13,12 +14,12 @@ use mlflow_deploy_plugin_api::{ErrorCode, Payload, Result};
 /// use mlflow_deploy::{Host, Record};
 ///
 /// let host = Host::builder().plugin(plugin).build();
-/// let asked = RunLocal { target_uri, name: "iris".to_owned(), model_uri: "./iris".to_owned(), ..RunLocal::default() };
-/// let mut served = host.run_local(asked).await?;
-/// if let Some(event) = served.next().await {
+/// let arguments = RunLocal { target_uri, ..RunLocal::new("iris", "./iris") };
+/// let mut server = host.run_local(arguments).await?;
+/// if let Some(event) = server.next().await {
 ///     assert_eq!(Record::try_from(&event?)?["event"], "ready");
 /// }
-/// served.stop().await?;
+/// server.stop().await?;
 /// # Ok::<(), mlflow_deploy::Error>(())
 /// # }).unwrap();
 /// ```
@@ -32,17 +33,17 @@ impl LocalDeployment {
         Self { events }
     }
 
-    /// The next event, such as `{"event":"ready","url":…}` once the model answers; `None` when the server has stopped.
+    /// Returns the next event, such as `{"event":"ready","url":…}` once the server is ready; `None` after it has stopped.
     ///
-    /// An error is the last event, such as `RESOURCE_DOES_NOT_EXIST` where there is no such model.
+    /// An error is the last event, such as `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         self.events.next().await
     }
 
-    /// Stops the server, and returns when it has stopped.
+    /// Stops the server and waits until it has stopped.
     ///
     /// # Errors
-    /// What the plugin answers.
+    /// The error of the plugin.
     pub async fn stop(mut self) -> Result<()> {
         self.events.cancel();
         while let Some(event) = self.events.next().await {

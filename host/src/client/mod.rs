@@ -1,4 +1,4 @@
-//! Clients: MLflow's functions, a target that was found, its client, and what a client answers.
+//! Clients: MLflow's functions, targets, their clients, and results.
 //!
 //! | file | responsibility |
 //! |---|---|
@@ -6,10 +6,10 @@
 //! | `target` | a target whose plugin has been found |
 //! | `deploy_client` | the asynchronous client |
 //! | `blocking` | the same client without `async` |
-//! | `local_deployment` | a model served by `run_local` |
+//! | `local_deployment` | a model server of `run_local` |
 //! | `record` | one deployment or endpoint |
-//! | `event` | what plugins say beside their replies |
-//! | `timeout` | waits for a future with a timeout |
+//! | `event` | events of plugins |
+//! | `timeout` | waits for a future until a deadline |
 //! | `predictions` | `PredictionsResponse`, as a dataframe or an array |
 
 pub mod blocking;

@@ -1,4 +1,4 @@
-//! One deployment or endpoint as its target describes it: the members that are known, and all the others.
+//! A deployment or endpoint as JSON.
 
 use std::fmt;
 use std::ops::Index;
@@ -8,10 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// What a target says of one deployment or endpoint.
+/// A deployment or an endpoint, as the target returns it.
 ///
-/// Every member is kept, also those that this version knows nothing of, and the record is written again exactly as it
-/// came. Members are found by their path:
+/// A record keeps all members and serializes to the same text. [`get`](Self::get) and `[]` look up members by path:
 ///
 /// ```
 /// use mlflow_deploy::{Payload, Record};
@@ -26,7 +25,7 @@ use serde_json::{Map, Value};
 /// ```
 ///
 /// Source: `mlflow.deployments.databricks.DatabricksEndpoint` and `mlflow.deployments.server.config.Endpoint`, which
-/// leave members out, or fail where one is missing.
+/// drop members, or fail if one is missing.
 #[derive(Clone)]
 pub struct Record {
     raw: Box<RawValue>,
@@ -37,19 +36,19 @@ impl Record {
     /// Reads a list of records from the result of `list_deployments` or `list_endpoints`.
     ///
     /// # Errors
-    /// `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON list of objects; `INTERNAL_ERROR` where it is nested more
-    /// than 127 levels deep.
+    /// `PLUGIN_PROTOCOL_VIOLATION` if the result is not a JSON list of objects; `INTERNAL_ERROR` if it is nested more than
+    /// 127 levels deep.
     pub fn list(result: &Payload) -> Result<Vec<Self>> {
-        result.json().map_err(|error| no_record("a list of records", result, &error))
+        result.json().map_err(|error| invalid_record("a list of records", result, &error))
     }
 
-    /// The name, which every record has that follows the contract.
+    /// Returns the name. The contract requires it.
     pub fn name(&self) -> Option<&str> {
         self.members.get("name")?.as_str()
     }
 
-    /// The member at a path: keys and places in lists, separated by dots. A key that holds dots itself is found where
-    /// it stands at the top.
+    /// Returns the member at a path: keys and list indices, separated by dots. A key that contains dots is found at the top
+    /// level only.
     pub fn get(&self, path: &str) -> Option<&Value> {
         if let Some(member) = self.members.get(path) {
             return Some(member);
@@ -63,25 +62,25 @@ impl Record {
         })
     }
 
-    /// All members, in the order in which they came.
+    /// Returns all members in their original order.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }
 
-    /// The record as the JSON text that it came as.
+    /// Returns the original JSON text.
     pub fn as_json(&self) -> &str {
         self.raw.get()
     }
 }
 
-/// Shows the name alone: members may be private.
+/// Shows only the name: members may be confidential.
 impl fmt::Debug for Record {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Record({})", self.name().unwrap_or("without a name"))
     }
 }
 
-/// The member at a path, or `null` where there is none.
+/// Returns the member at a path, or `null` if it is missing.
 impl Index<&str> for Record {
     type Output = Value;
 
@@ -92,31 +91,31 @@ impl Index<&str> for Record {
 
 /// Reads a record from an operation's result.
 ///
-/// Fails with `PLUGIN_PROTOCOL_VIOLATION` where the result is not a JSON object, and with `INTERNAL_ERROR` where it is nested
+/// Fails with `PLUGIN_PROTOCOL_VIOLATION` if the result is not a JSON object, and with `INTERNAL_ERROR` if it is nested
 /// more than 127 levels deep.
 impl TryFrom<&Payload> for Record {
     type Error = Error;
 
     fn try_from(result: &Payload) -> Result<Self> {
-        result.json().map_err(|error| no_record("a record", result, &error))
+        result.json().map_err(|error| invalid_record("a record", result, &error))
     }
 }
 
-/// The levels of JSON that `serde_json` reads.
+/// The maximum nesting that `serde_json` reads.
 const MAX_DEPTH: usize = 127;
 
-fn no_record(expected: &str, result: &Payload, error: &Error) -> Error {
+fn invalid_record(expected: &str, result: &Payload, error: &Error) -> Error {
     if depth(result.bytes()) > MAX_DEPTH {
-        // The plugin passes on what its server says.
+        // Not the plugin's fault: it passes on the answer of the server.
         return Error::internal(format!(
-            "the target's answer is JSON of more than {MAX_DEPTH} levels, and cannot be read as {expected}"
+            "the target's answer cannot be read as {expected}: its JSON is nested more than {MAX_DEPTH} levels deep"
         ));
     }
     let message = format!("the plugin's answer is not {expected}: {error}");
     Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, message)
 }
 
-/// Returns how deep objects and lists are nested in a JSON text.
+/// Returns the nesting depth of a JSON text.
 fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut bytes) = (0_usize, 0, json.iter());
     while let Some(byte) = bytes.next() {
@@ -127,7 +126,7 @@ fn depth(json: &[u8]) -> usize {
                 while let Some(byte) = bytes.next()
                     && *byte != b'"'
                 {
-                    // What is escaped is no end of the string.
+                    // An escaped quote does not end the string.
                     if *byte == b'\\' {
                         bytes.next();
                     }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_is_what_is_written() {
+    fn a_record_serializes_to_its_original_text() {
         let text = r#"{"z": 1.50, "a": 12345678901234567890123, "unknown": {"b" : []}}"#;
         let record = record(text);
         assert_eq!(serde_json::to_string(&[&record]).unwrap(), format!("[{text}]"));
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_nested_too_deeply_is_no_fault_of_the_plugin() {
+    fn an_answer_that_is_nested_too_deeply_is_an_internal_error() {
         let nested = |levels: usize| {
             let json = format!(r#"{{"a\"[":{}1{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
             Payload::new("application/json", json)
@@ -199,7 +198,7 @@ mod tests {
         Record::try_from(&nested(MAX_DEPTH)).unwrap();
         let error = Record::try_from(&nested(MAX_DEPTH + 1)).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-        assert!(error.message().starts_with("the target's answer is JSON of more than 127 levels"), "{error}");
+        assert!(error.message().ends_with("its JSON is nested more than 127 levels deep"), "{error}");
     }
 
     #[test]

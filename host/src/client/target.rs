@@ -1,20 +1,21 @@
-//! A target whose plugin has been found. What its manifest says can be read before anything of the plugin runs.
+//! A target whose plugin has been found. Its manifest can be read before the plugin is loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
+use mlflow_deploy_plugin_api::{ClientOptions, Deadline, Payload, TargetUri};
 
-use crate::client::deploy_client::{DeployClient, within};
+use crate::Error;
+use crate::client::deploy_client::DeployClient;
 use crate::client::local_deployment::LocalDeployment;
-use crate::discovery::digest::Identity;
-use crate::{Error, Host};
+use crate::client::timeout::within;
+use crate::loader::{ChosenPlugin, Loader};
 
-/// How long a plugin may take to say how its target is used.
-const HELP: Duration = Duration::from_secs(10);
+/// The time limit for the help of a target.
+const MAX_HELP_TIME: Duration = Duration::from_secs(10);
 
 /// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
 ///
@@ -30,77 +31,64 @@ const HELP: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Target {
-    host: Host,
+    loader: Arc<Loader>,
     uri: TargetUri,
-    plugin: Arc<Chosen>,
-}
-
-/// The plugin that was chosen for a target, as it was found.
-#[derive(Debug)]
-pub(crate) struct Chosen {
-    pub(crate) path: PathBuf,
-    pub(crate) manifest: Arc<Manifest>,
-    /// The file whose manifest it is.
-    pub(crate) identity: Identity,
-    /// Whether it is trusted, whoever can change it.
-    pub(crate) is_trusted: bool,
-    /// What should be known before it is loaded.
-    pub(crate) warnings: Vec<String>,
+    plugin: Arc<ChosenPlugin>,
 }
 
 impl Target {
-    pub(crate) fn new(host: Host, uri: TargetUri, plugin: Chosen) -> Self {
-        Self { host, uri, plugin: Arc::new(plugin) }
+    pub(crate) fn new(loader: Arc<Loader>, uri: TargetUri, plugin: ChosenPlugin) -> Self {
+        Self { loader, uri, plugin: Arc::new(plugin) }
     }
 
-    /// The target URI.
+    /// Returns the target URI.
     pub fn uri(&self) -> &TargetUri {
         &self.uri
     }
 
-    /// The plugin's file.
+    /// Returns the path of the plugin.
     pub fn path(&self) -> &Path {
         &self.plugin.path
     }
 
-    /// What the plugin says of itself.
+    /// Returns the manifest of the plugin.
     pub fn manifest(&self) -> &Manifest {
         &self.plugin.manifest
     }
 
-    /// Makes a client with options of its own, which win over the environment, and a limit to this and every call.
+    /// Creates a client. The options take precedence over the environment. The timeout applies to this call, and to every
+    /// call of the client.
     ///
     /// # Errors
-    /// [`Error::Load`], or what the plugin says of the target, the options or the environment; `DEADLINE_EXCEEDED`
-    /// where it does not answer in time.
+    /// [`Error::Load`]; the error of the plugin, if the target, the options or the environment are invalid;
+    /// `DEADLINE_EXCEEDED` if the timeout expires.
     pub async fn open(&self, options: &ClientOptions, timeout: Option<Duration>) -> Result<DeployClient, Error> {
-        let begun = Instant::now();
+        let deadline = timeout.map(Deadline::after);
         let open = async {
-            let plugin = self.host.load(&self.plugin).await?;
-            let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-            Ok::<_, Error>(plugin.open(&self.uri, options, left).await?)
+            let plugin = self.loader.load(&self.plugin).await?;
+            Ok::<_, Error>(plugin.open(&self.uri, options, deadline.map(Deadline::remaining)).await?)
         };
-        let client = within(timeout, open).await?;
+        let client = within(deadline, open).await?;
         Ok(DeployClient::new(client, Arc::clone(&self.plugin.manifest), timeout))
     }
 
-    /// What the plugin tells a user about the target, as Markdown.
+    /// Returns the help of the target, as Markdown.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no help; `DEADLINE_EXCEEDED` where it says nothing for ten
-    /// seconds.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin has no help; `DEADLINE_EXCEEDED` after ten seconds.
     pub async fn help(&self) -> Result<Payload, Error> {
-        let plugin = self.host.load(&self.plugin).await?;
-        Ok(within(Some(HELP), plugin.target_help()).await?)
+        let plugin = self.loader.load(&self.plugin).await?;
+        Ok(within(Some(Deadline::after(MAX_HELP_TIME)), plugin.target_help()).await?)
     }
 
-    /// Serves a model on this machine as the target would. The arguments' own target URI is not looked at.
+    /// Serves a model on this machine as the target would. Ignores the target URI of the arguments.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` where the plugin has no way to. All else comes through what is returned.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin does not support it. [`LocalDeployment::next`] returns all other
+    /// errors.
     pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
         let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
-        let plugin = self.host.load(&self.plugin).await?;
+        let plugin = self.loader.load(&self.plugin).await?;
         Ok(LocalDeployment::new(plugin.run_local(&arguments)?))
     }
 }

@@ -1,32 +1,62 @@
-//! Waits for one thing, but no longer than so long. Needs no runtime of anybody's.
+//! Waits for a future until a deadline. Needs no async runtime.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use futures_timer::Delay;
+use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode};
 
-/// What `work` gives, or `None` where the limit is over first.
-pub(crate) async fn race<T>(work: impl Future<Output = T>, limit: Duration) -> Option<T> {
-    // The timer is asked only when the work has begun: what the work finds missing is its error.
-    let (mut work, mut limit) = (pin!(work), pin!(async { Delay::new(limit).await }));
-    std::future::poll_fn(|poll| {
-        if let Poll::Ready(done) = work.as_mut().poll(poll) {
-            return Poll::Ready(Some(done));
-        }
-        limit.as_mut().poll(poll).map(|_| None)
+/// A timer that fires at a deadline.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    deadline: Deadline,
+    delay: Option<Delay>,
+}
+
+impl Timer {
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self { deadline, delay: None }
+    }
+
+    /// Returns `Ready` with the error for the caller once the deadline is past.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        // Created by the first poll, after the work has begun: the work reports its own errors first.
+        let delay = self.delay.get_or_insert_with(|| Delay::new(self.deadline.remaining()));
+        Pin::new(delay).poll(context).map(|()| deadline_exceeded(self.deadline))
+    }
+}
+
+/// Waits for a future; fails with `DEADLINE_EXCEEDED` at the deadline. The future is then dropped, which cancels its call.
+pub(crate) async fn within<T, E: From<Error>>(
+    deadline: Option<Deadline>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => until(deadline, work).await.unwrap_or_else(|| Err(deadline_exceeded(deadline).into())),
+    }
+}
+
+/// Waits for a future; returns `None` at the deadline.
+pub(crate) async fn until<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut timer) = (pin!(work), Timer::new(deadline));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.poll(context).map(|_error| None),
     })
     .await
 }
 
-/// Sees to it that time is kept: while a library hangs in its initialisers it holds the loader's lock, without which no
-/// thread comes to life, and the one that keeps time would be too late.
+/// Starts the thread of the timer. A library that hangs in its initialisers holds the lock of the system's loader, which
+/// a new thread needs: the timer has to run before.
 ///
 /// # Errors
-/// Where the system has no thread to give; the timer itself would panic.
+/// Fails if the system cannot start a thread. The timer itself would panic.
 pub(crate) async fn start_timer() -> io::Result<()> {
     static STARTED: OnceLock<()> = OnceLock::new();
     if STARTED.get().is_none() {
@@ -35,4 +65,27 @@ pub(crate) async fn start_timer() -> io::Result<()> {
         STARTED.get_or_init(|| ());
     }
     Ok(())
+}
+
+fn deadline_exceeded(deadline: Deadline) -> Error {
+    let message = format!("no answer within {deadline}: allow more time, or ask for less");
+    Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_never_completes_fails_at_the_deadline() {
+        let never = std::future::pending::<Result<(), Error>>();
+        let error = pollster::block_on(within(Some(Deadline::after(Duration::from_millis(1))), never)).unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::DEADLINE_EXCEEDED, true));
+        assert!(error.message().starts_with("no answer within 1.0 ms"), "{error}");
+    }
+
+    #[test]
+    fn a_completed_future_succeeds_after_the_deadline() {
+        assert_eq!(pollster::block_on(until(Deadline::after(Duration::ZERO), async { 1 })), Some(1));
+    }
 }

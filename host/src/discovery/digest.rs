@@ -1,5 +1,5 @@
-//! What a file holds, as a SHA-256, and which file that was: what is hashed is read through one open file, and whoever
-//! loads it by its path later can tell whether it still is the same. Judges nothing.
+//! The SHA-256 and the identity of a file. Both come from one open file, so that a later load by path can check that the
+//! loaded file is the hashed file.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -11,15 +11,21 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use crate::LoadError;
-
-/// The SHA-256 of a file's bytes. Written and read as 64 hexadecimal digits.
+/// The SHA-256 of a file, shown as 64 hexadecimal digits.
+///
+/// ```
+/// use mlflow_deploy::Digest;
+///
+/// let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+/// assert_eq!(text.parse::<Digest>()?.to_string(), text);
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// Which file it is, and in which state: a file that was written to, or replaced, has another identity.
+/// Identifies a file and its state. Writing to the file or replacing it changes the identity.
 ///
-/// The last change is the file system's own note, which no ordinary program can set.
+/// `changed` is set by the file system; ordinary programs cannot set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     device: u64,
@@ -30,7 +36,7 @@ pub(crate) struct Identity {
     changed: (i64, i64),
 }
 
-/// A file that was hashed.
+/// The SHA-256 of a file, and the identity that the file had.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) digest: Digest,
@@ -38,27 +44,18 @@ pub(crate) struct Measured {
 }
 
 impl Identity {
-    /// The file behind a path now.
+    /// Returns the identity of the file that a path leads to.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::from(&std::fs::metadata(path)?))
     }
 
-    /// Refuses a path that leads to another file now, or to this one after a change.
-    pub(crate) fn check(&self, path: &Path) -> Result<(), LoadError> {
-        match Self::at(path) {
-            Ok(now) if now == *self => Ok(()),
-            Ok(_) => Err(LoadError::Changed),
-            Err(error) => Err(LoadError::Unreadable(error.to_string())),
-        }
-    }
-
-    /// Device and inode: the file whatever is in it.
-    pub(crate) fn place(&self) -> (u64, u64) {
+    /// Returns the device and the inode, which stay the same if the file is written to.
+    pub(crate) fn file_id(&self) -> (u64, u64) {
         (self.device, self.inode)
     }
 }
 
-/// All that tells it from others, in one word.
+/// Shows all fields as one word.
 impl fmt::Display for Identity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, inode, size, modified, changed } = self;
@@ -81,18 +78,18 @@ impl From<&Metadata> for Identity {
 }
 
 impl Measured {
-    /// Hashes an open file, wherever it is read at the moment.
+    /// Hashes an open file from its start. Does not move its cursor.
     ///
     /// # Errors
-    /// Those of reading; `Interrupted` is tried again, and `UnexpectedEof` is a file that was written to meanwhile.
+    /// `UnexpectedEof` if the file was written to meanwhile; the errors of reading.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         const BLOCK: usize = 128 * 1024;
         let identity = Identity::from(&file.metadata()?);
         let (mut hash, mut block, mut at) = (Sha256::new(), vec![0; BLOCK], 0);
-        // No further than the size that it had: a file that grows while it is read has no end.
+        // Stops at the initial size: a file that grows while it is read has no end.
         while at < identity.size {
-            let wanted = usize::try_from(identity.size - at).map_or(BLOCK, |left| left.min(BLOCK));
-            match file.read_at(&mut block[..wanted], at) {
+            let length = usize::try_from(identity.size - at).map_or(BLOCK, |left| left.min(BLOCK));
+            match file.read_at(&mut block[..length], at) {
                 Ok(0) => break,
                 Ok(read) => {
                     hash.update(&block[..read]);
@@ -125,16 +122,16 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is not a SHA-256: expected 64 hexadecimal digits, lower-case");
+        let invalid = || format!("`{text}` is not a SHA-256: expected 64 hexadecimal digits, lower-case");
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Ok(byte - b'0'),
             b'a'..=b'f' => Ok(byte - b'a' + 10),
-            _ => Err(wrong()),
+            _ => Err(invalid()),
         };
         let mut bytes = [0; 32];
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(wrong()) };
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(invalid()) };
         if pairs.len() != bytes.len() {
-            return Err(wrong());
+            return Err(invalid());
         }
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
             *byte = digit(*high)? << 4 | digit(*low)?;
@@ -165,20 +162,20 @@ mod tests {
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn a_digest_is_the_one_of_the_standard_and_reads_back() {
+    fn the_digest_of_abc_is_that_of_the_standard_and_parses_back() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"abc").unwrap();
         let measured = Measured::of(file.as_file()).unwrap();
         assert_eq!(measured.digest.to_string(), ABC);
         assert_eq!(ABC.parse::<Digest>().unwrap(), measured.digest);
-        measured.identity.check(file.path()).unwrap();
+        assert_eq!(Identity::at(file.path()).unwrap(), measured.identity);
         for wrong in ["", "ab", &ABC[1..], &ABC.to_uppercase(), &ABC.replace('b', "é"), &format!("{ABC}00")] {
             assert!(wrong.parse::<Digest>().unwrap_err().contains("64 hexadecimal digits"), "{wrong}");
         }
     }
 
     #[test]
-    fn blocks_are_put_together() {
+    fn a_file_of_several_blocks_is_hashed_as_a_whole() {
         let (long, mut file) = (vec![7; 300_001], tempfile::NamedTempFile::new().unwrap());
         file.write_all(&long).unwrap();
         let expected: [u8; 32] = Sha256::digest(&long).into();
@@ -186,15 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn another_file_of_the_same_name_is_told_apart() {
+    fn a_replaced_file_has_another_identity() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("a.so"), folder.path().join("b.so"));
         std::fs::write(&path, "abc").unwrap();
         let measured = Measured::of(&File::open(&path).unwrap()).unwrap();
         std::fs::write(&other, "abc").unwrap();
         std::fs::rename(&other, &path).unwrap();
-        assert!(matches!(measured.identity.check(&path), Err(LoadError::Changed)));
-        std::fs::remove_file(&path).unwrap();
-        assert!(matches!(measured.identity.check(&path), Err(LoadError::Unreadable(_))));
+        assert_ne!(Identity::at(&path).unwrap(), measured.identity);
     }
 }

@@ -1,46 +1,40 @@
-//! The lock file: which plugins may be loaded, by the SHA-256 of their files, for each platform. Loads nothing.
+//! The lock file: the plugins that may be loaded, with the SHA-256 of each file, for every platform. Loads nothing.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
+use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{file, trust};
 use serde::{Deserialize, Serialize};
 
-use crate::discovery::digest::{Digest, Measured};
+use crate::discovery::candidate::Candidate;
+use crate::discovery::digest::Measured;
+use crate::discovery::locked_plugin::LockedPlugin;
 use crate::discovery::plugin_file::PluginFile;
-use crate::discovery::scan::{Candidate, Discovery};
+use crate::discovery::scan::Discovery;
 use crate::{Error, LoadError};
 
-/// Which plugins may be loaded, in alphabetical order.
+/// The plugins that may be loaded, in alphabetical order.
+///
+/// ```
+/// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
+/// use mlflow_deploy::{Host, Lock};
+///
+/// let discovery = Host::builder().search_path::<&str>([]).plugin(plugin).build().discover();
+/// let lock = Lock::of(&discovery)?;
+/// assert_eq!(lock.plugins()[0].name, "echo");
+/// lock.check(&discovery.candidates[0]).unwrap();
+/// # Ok::<(), mlflow_deploy::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
     plugins: Vec<LockedPlugin>,
 }
 
-/// One plugin's file for one platform.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct LockedPlugin {
-    /// The plugin's name.
-    pub name: String,
-    /// The machine that the file is built for, such as `x86_64-unknown-linux-gnu`.
-    pub platform: String,
-    /// The plugin's version.
-    pub version: String,
-    /// The version of the contract that it speaks.
-    pub abi: u32,
-    /// The target schemes that it serves.
-    pub schemes: Vec<String>,
-    /// The SHA-256 of the file.
-    pub sha256: Digest,
-}
-
-/// The lock file as it is written.
+/// The format of the lock file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct LockFile {
     version: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     plugin: Vec<LockedPlugin>,
@@ -49,32 +43,31 @@ struct Written {
 const VERSION: u32 = 1;
 
 const HEADING: &str = "\
-# Which plugins may be loaded: made by `mlflow-deploy plugins lock`, checked by `plugins verify` and with `--locked`.
+# The plugins that may be loaded. Written by `mlflow-deploy plugins lock`, checked by `plugins verify` and `--locked`.
 # Keep it under version control.
 ";
 
 impl Lock {
-    /// The name of the lock file where none is given.
+    /// The default name of the lock file.
     pub const FILE: &str = "mlflow-deploy.lock";
 
     /// Reads a lock file.
     ///
     /// # Errors
-    /// [`Error::Lock`] where there is none, or it is not one that this version can read.
+    /// [`Error::Lock`] if the file is missing, untrusted, or invalid.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        /// More than thousands of plugins need.
         const MAX_BYTES: u64 = 4 << 20;
-        let wrong = |why: String| Error::Lock { path: path.to_owned(), why };
+        let invalid = |why: String| Error::Lock { path: path.to_owned(), why };
         let text = file::read_text(path, MAX_BYTES).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => wrong("there is none: make it with `mlflow-deploy plugins lock`".to_owned()),
-            _ => wrong(error.to_string()),
+            ErrorKind::NotFound => invalid("no such file; create it with `mlflow-deploy plugins lock`".to_owned()),
+            _ => invalid(error.to_string()),
         })?;
-        trust::check(path).map_err(|distrust| wrong(distrust.to_string()))?;
-        Self::parse(&text).map_err(wrong)
+        trust::check(path).map_err(|distrust| invalid(distrust.to_string()))?;
+        Self::parse(&text).map_err(invalid)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        /// Asked first: what a later version adds may not be read as what it is not.
+        /// Read first: a later version may have other keys.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
@@ -82,51 +75,49 @@ impl Lock {
         let fragment = |error: toml::de::Error| error.to_string().trim_end().to_owned();
         let Versioned { version } = toml::from_str(text).map_err(fragment)?;
         if version != VERSION {
-            return Err(format!(
-                "its format is version {version}, and only version {VERSION} is known: upgrade the host"
-            ));
+            return Err(format!("unsupported format version {version}, expected {VERSION}; upgrade the host"));
         }
-        let Written { plugin, .. } = toml::from_str(text).map_err(fragment)?;
+        let LockFile { plugin, .. } = toml::from_str(text).map_err(fragment)?;
         Ok(Self::from(plugin))
     }
 
-    /// The text of the lock file: the same for the same plugins.
+    /// Returns the text of the lock file, which is the same for equal plugins.
     pub fn to_text(&self) -> String {
-        let written = Written { version: VERSION, plugin: self.plugins.clone() };
-        let body = toml::to_string(&written).expect("texts and numbers can be written as TOML");
+        let file = LockFile { version: VERSION, plugin: self.plugins.clone() };
+        let body = toml::to_string(&file).expect("strings and numbers are valid TOML");
         format!("{HEADING}{body}")
     }
 
-    /// Hashes every plugin that was found and is used: that another one hides is not.
+    /// Hashes every discovered plugin that is not shadowed by another.
     ///
     /// # Errors
-    /// [`Error::Load`] where a file cannot be read, or has changed since it was found.
+    /// [`Error::Load`] if a file cannot be read, or has changed since it was found.
     pub fn of(discovery: &Discovery) -> Result<Self, Error> {
         let used = discovery.used();
         let locked = used.map(|(candidate, manifest)| {
-            let measured = measure(candidate).map_err(|refusal| load_error(candidate, refusal))?;
+            let measured = measure(candidate).map_err(|error| load_error(candidate, error))?;
             Ok(LockedPlugin::new(manifest, measured.digest))
         });
         locked.collect::<Result<Vec<_>, Error>>().map(Self::from)
     }
 
-    /// The plugins, by their name and platform.
+    /// Returns the entries, ordered by name and platform.
     pub fn plugins(&self) -> &[LockedPlugin] {
         &self.plugins
     }
 
-    /// What other platforms have stays as it is; what this one has gives way to what was found now.
+    /// Replaces the entries of this platform by those of `found`. Keeps the entries of other platforms.
     #[must_use]
     pub fn refreshed(&self, found: &Self) -> Self {
         let others = self.plugins.iter().filter(|locked| !locked.is_for_this_platform());
         Self::from(others.chain(&found.plugins).cloned().collect::<Vec<_>>())
     }
 
-    /// Whether a plugin's file is one of those that are locked.
+    /// Checks that the file of a plugin is locked.
     ///
     /// # Errors
-    /// [`LoadError::NotLocked`] and [`LoadError::Unlike`]; [`LoadError::Changed`] and [`LoadError::Unreadable`] where the file
-    /// is not what was found, or not there any more.
+    /// [`LoadError::NotLocked`] and [`LoadError::LockMismatch`] if it is not; [`LoadError::Changed`] and
+    /// [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn check(&self, candidate: &Candidate) -> Result<(), LoadError> {
         match candidate.manifest() {
             Some(manifest) => self.check_measured(manifest, &measure(candidate)?),
@@ -142,10 +133,10 @@ impl Lock {
             None => Err(LoadError::NotLocked { plugin: found.name }),
             Some(_) if namesakes.contains(&&found) => Ok(()),
             Some(first) => {
-                // With the same hash the file is the one that was locked, and its entry is wrong.
+                // With the same hash, the file is the locked one, and its entry is wrong.
                 let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
                 let expected = same.unwrap_or(first);
-                Err(LoadError::Unlike { expected: Box::new((*expected).clone()), found: Box::new(found) })
+                Err(LoadError::LockMismatch { expected: Box::new((*expected).clone()), found: Box::new(found) })
             }
         }
     }
@@ -159,25 +150,7 @@ impl From<Vec<LockedPlugin>> for Lock {
     }
 }
 
-impl LockedPlugin {
-    fn new(manifest: &Manifest, sha256: Digest) -> Self {
-        Self {
-            name: manifest.name.clone(),
-            platform: manifest.target.clone(),
-            version: manifest.version.clone(),
-            abi: manifest.abi,
-            schemes: manifest.schemes.clone(),
-            sha256,
-        }
-    }
-
-    /// Whether this host could load the file.
-    pub fn is_for_this_platform(&self) -> bool {
-        self.platform == TARGET
-    }
-}
-
-/// Hashes the file that was found, and no other that has taken its place.
+/// Hashes the file of a candidate. Fails if it has been replaced.
 fn measure(candidate: &Candidate) -> Result<Measured, LoadError> {
     let opened = PluginFile::open(&candidate.path)?;
     if candidate.identity != Some(opened.identity) {
@@ -192,6 +165,8 @@ fn load_error(candidate: &Candidate, refusal: LoadError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::manifest::TARGET;
+
     use super::*;
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -208,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_stable_and_reads_back() {
+    fn the_text_of_a_lock_is_stable_and_parses_back() {
         let lock = Lock::from(vec![locked("b", TARGET, "1"), locked("a", TARGET, "2\"\n"), locked("b", TARGET, "1")]);
         let text = lock.to_text();
         assert_eq!(Lock::parse(&text).unwrap(), lock);
@@ -221,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_touches_this_platform_only() {
+    fn refreshed_replaces_the_entries_of_this_platform_only() {
         let old = Lock::from(vec![locked("a", "elsewhere", "1"), locked("a", TARGET, "1"), locked("b", TARGET, "1")]);
         let new = old.refreshed(&Lock::from(vec![locked("a", TARGET, "2")]));
         assert_eq!(
@@ -231,22 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_lock_file_is_said() {
+    fn an_invalid_lock_file_is_an_error() {
         let with = |line: &str| Lock::default().to_text() + line;
-        for (text, said) in [
+        for (text, message) in [
             ("", "missing field `version`"),
-            ("version = 2\nfuture = true", "only version 1 is known: upgrade the host"),
+            ("version = 2\nfuture = true", "unsupported format version 2, expected 1; upgrade the host"),
             (&with("surprise = 1\n"), "unknown field `surprise`"),
             (&with("[[plugin]]\nname = \"a\"\n"), "missing field `platform`"),
             (&Lock::from(vec![locked("a", TARGET, "1")]).to_text().replace(ABC, "abc"), "`abc` is not a SHA-256"),
         ] {
             let error = Lock::parse(text).unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
+            assert!(error.contains(message), "{text}: {error}");
         }
         let error = Lock::read(Path::new("/nowhere/x.lock")).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the lock file `/nowhere/x.lock` cannot be used: there is none: make it with `mlflow-deploy plugins lock`"
+            "the lock file `/nowhere/x.lock` cannot be used: no such file; create it with `mlflow-deploy plugins lock`"
         );
     }
 }

@@ -1,16 +1,24 @@
-//! Discovery: which files on the search path are plugins, whether they may be loaded, and which one serves a scheme. Runs
-//! no plugin code.
+//! Discovery: finds the plugins on the search path, decides which may be loaded, and chooses one for a scheme. Runs no
+//! plugin code.
 //!
 //! | file | responsibility |
 //! |---|---|
 //! | `search_path` | the directories and files to search, in order |
-//! | `scan` | reads the directories and the manifests in them |
+//! | `scan` | scans the directories |
+//! | `candidate` | inspects a file: owner, manifest, platform |
 //! | `plugin_file` | opens a file once; manifest, hash and identity come from the same handle |
-//! | `digest`, `lock` | SHA-256 of a file; the lock file |
+//! | `digest` | SHA-256 and identity of a file |
+//! | `lock`, `locked_plugin` | the lock file and its entries |
 //! | `registry` | chooses the plugin for a scheme |
+//! | `no_plugin` | the error for a target that no plugin serves |
+//! | `config_warning` | settings of plugins that were not found |
 
+pub(crate) mod candidate;
+pub(crate) mod config_warning;
 pub(crate) mod digest;
 pub(crate) mod lock;
+pub(crate) mod locked_plugin;
+pub(crate) mod no_plugin;
 pub(crate) mod plugin_file;
 pub(crate) mod registry;
 pub(crate) mod scan;

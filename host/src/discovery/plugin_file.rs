@@ -1,4 +1,5 @@
-//! A file that may be a plugin, opened once: what is learnt of it is about one and the same file. Runs none of it.
+//! A file that may be a plugin, opened once: its manifest, hash and identity come from the same handle. Runs no plugin
+//! code.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -10,35 +11,46 @@ use rustix::fs::{Mode, OFlags};
 use crate::LoadError;
 use crate::discovery::digest::{Identity, Measured};
 
-/// A file that may be a plugin.
+/// An open file that may be a plugin.
 pub(crate) struct PluginFile {
     pub(crate) file: File,
     pub(crate) metadata: Metadata,
     pub(crate) identity: Identity,
 }
 
+impl Identity {
+    /// Fails if a path no longer leads to the file with this identity.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), LoadError> {
+        match Self::at(path) {
+            Ok(current) if current == *self => Ok(()),
+            Ok(_) => Err(LoadError::Changed),
+            Err(error) => Err(LoadError::Unreadable(error.to_string())),
+        }
+    }
+}
+
 impl PluginFile {
-    /// Opens it, unless it is a folder, pipe, socket or device: of those, opening alone can wait or do something.
+    /// Opens a regular file. Opening a pipe, socket or device can block or have effects, so these are errors.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
-        refuse_other(&fs::metadata(path).map_err(unreadable)?)?;
-        // Where a pipe has taken its place meanwhile, its writer is not waited for.
+        check_regular(&fs::metadata(path).map_err(unreadable)?)?;
+        // `NONBLOCK`: a pipe may have replaced the file since the check, and opening it would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?);
         let metadata = file.metadata().map_err(unreadable)?;
-        refuse_other(&metadata)?;
+        check_regular(&metadata)?;
         Ok(Self { identity: Identity::from(&metadata), file, metadata })
     }
 
-    /// Refuses a file that is larger than any plugin, so that it is not hashed for minutes.
+    /// Fails if the file is too large. Hashing it would take minutes.
     pub(crate) fn check_size(&self) -> Result<(), LoadError> {
         const MAX_GIB: u64 = 1;
         if self.metadata.len() <= MAX_GIB << 30 {
             return Ok(());
         }
-        Err(LoadError::NotALibrary(format!("it is larger than {MAX_GIB} GiB, which no plugin is")))
+        Err(LoadError::NotALibrary(format!("the file is larger than the maximum of {MAX_GIB} GiB")))
     }
 
-    /// Refuses a file from which nothing can be run, which the system's loader would not load.
+    /// Fails if the file system is mounted with `noexec`: the system's loader would refuse the file.
     pub(crate) fn check_executable(&self, path: &Path) -> Result<(), LoadError> {
         #[cfg(target_os = "linux")]
         {
@@ -47,11 +59,11 @@ impl PluginFile {
                 return Err(LoadError::NoExec { path: path.to_owned() });
             }
         }
-        let _elsewhere_not_told = path;
+        let _not_on_linux = path;
         Ok(())
     }
 
-    /// What it says of itself; `None` for a library that is no plugin.
+    /// Reads the manifest; `None` if the library has none, and so is not a plugin.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, LoadError> {
         let read = manifest::read_from(&self.file);
         if Identity::from(&self.file.metadata().map_err(unreadable)?) != self.identity {
@@ -64,11 +76,11 @@ impl PluginFile {
             Err(ReadError::Io(error)) => Err(unreadable(error)),
             Err(ReadError::NotALibrary(what)) => Err(LoadError::NotALibrary(what)),
             Err(ReadError::WrongMachine { found, expected }) => Err(LoadError::WrongMachine { found, expected }),
-            Err(_) => Err(LoadError::NotALibrary("it is of an unknown kind".to_owned())),
+            Err(_) => Err(LoadError::NotALibrary("unknown file format".to_owned())),
         }
     }
 
-    /// Its SHA-256.
+    /// Hashes the file.
     pub(crate) fn measure(&self) -> Result<Measured, LoadError> {
         self.check_size()?;
         match Measured::of(&self.file) {
@@ -80,16 +92,35 @@ impl PluginFile {
     }
 }
 
-fn refuse_other(metadata: &Metadata) -> Result<(), LoadError> {
+fn check_regular(metadata: &Metadata) -> Result<(), LoadError> {
     if metadata.is_file() {
         return Ok(());
     }
-    Err(LoadError::NotALibrary("not a file, but a folder, pipe, socket or device".to_owned()))
+    Err(LoadError::NotALibrary("expected a regular file, found a directory, pipe, socket or device".to_owned()))
 }
 
 fn unreadable(error: io::Error) -> LoadError {
     match error.kind() {
         ErrorKind::NotFound => LoadError::Unreadable("no such file".to_owned()),
         _ => LoadError::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_fails_if_the_file_was_replaced_or_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.so"), folder.path().join("b.so"));
+        fs::write(&path, "abc").unwrap();
+        let identity = Identity::at(&path).unwrap();
+        identity.check(&path).unwrap();
+        fs::write(&other, "abc").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(matches!(identity.check(&path), Err(LoadError::Changed)));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(identity.check(&path), Err(LoadError::Unreadable(_))));
     }
 }

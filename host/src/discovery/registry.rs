@@ -1,34 +1,36 @@
-//! Chooses the plugin for a scheme from what was found. Loads nothing.
+//! Chooses the plugin for a scheme from the discovered candidates. Loads nothing.
 
 use std::path::PathBuf;
 
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
-use crate::discovery::scan::{Candidate, CandidateState, Discovery};
-use crate::{Error, NoPlugin};
+use crate::Error;
+use crate::discovery::candidate::{Candidate, CandidateState};
+use crate::discovery::no_plugin::NoPlugin;
+use crate::discovery::scan::Discovery;
 
-/// The plugin for a scheme, and those that it hides.
+/// The plugin for a scheme, and the plugins that it shadows. Returned by [`Discovery::choose`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Choice<'a> {
-    /// The plugin that is used.
+    /// The plugin to use.
     pub winner: &'a Candidate,
-    /// Plugins for the same scheme in later directories.
+    /// The plugins for the same scheme in later directories.
     pub shadowed: Vec<&'a Candidate>,
 }
 
 impl Discovery {
-    /// The plugin that serves a target: the first directory wins.
+    /// Chooses the plugin that serves a target: the first directory wins.
     ///
     /// # Errors
-    /// [`Error::NoPlugin`] where none serves the scheme; [`Error::Ambiguous`] where two in one directory do;
-    /// [`Error::Load`] where a plugin that was named by its file cannot be used.
+    /// [`Error::NoPlugin`] if no plugin serves the scheme; [`Error::Ambiguous`] if two in one directory do;
+    /// [`Error::Load`] if a plugin that was specified by its file cannot be used.
     pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
-        // A file that was named is meant: to pass it over in silence would be to ask another target.
-        for named in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
-            if let CandidateState::Refused(refusal) = &named.state {
-                return Err(Error::Load { path: named.path.clone(), refusal: refusal.clone() });
+        // Ignoring a specified file could send the request to another target.
+        for specified in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
+            if let CandidateState::Refused(refusal) = &specified.state {
+                return Err(Error::Load { path: specified.path.clone(), refusal: refusal.clone() });
             }
         }
         let mut serving = self.serving(target.scheme());
@@ -47,24 +49,24 @@ impl Discovery {
         }
     }
 
-    /// Whether another plugin is used for every scheme that this one serves.
+    /// Returns true if other plugins are used for all schemes of this one.
     pub fn is_shadowed(&self, candidate: &Candidate) -> bool {
         self.shadowing(candidate).is_some()
     }
 
-    /// Where other plugins are used for every scheme that this one serves, the first of them.
+    /// Returns the first of the plugins that shadow this one, if other plugins are used for all its schemes.
     pub fn shadowing(&self, candidate: &Candidate) -> Option<&Candidate> {
-        // Another file in the same directory hides nothing: neither of the two is used.
+        // Another file in the same directory does not shadow this one: neither of the two is used.
         let is_earlier = |first: &&Candidate| {
             let is_rival = first.directory.is_some() && first.directory == candidate.directory;
             first.path != candidate.path && (!is_rival || real(first) == real(candidate))
         };
-        let hides = |scheme: &String| self.serving(scheme).next().filter(is_earlier);
-        let firsts: Option<Vec<_>> = candidate.manifest()?.schemes.iter().map(hides).collect();
+        let shadows = |scheme: &String| self.serving(scheme).next().filter(is_earlier);
+        let firsts: Option<Vec<_>> = candidate.manifest()?.schemes.iter().map(shadows).collect();
         firsts?.into_iter().next()
     }
 
-    /// Another plugin in the same directory that serves one of its schemes, so that neither is used for it.
+    /// Returns another plugin in the same directory with a common scheme. Neither of the two is used for that scheme.
     pub fn rival(&self, candidate: &Candidate) -> Option<&Candidate> {
         let directory = candidate.directory?;
         let of_scheme = |scheme: &String| {
@@ -75,19 +77,10 @@ impl Discovery {
         candidate.manifest()?.schemes.iter().find_map(of_scheme)
     }
 
-    /// The plugins that are used for some scheme, with their manifests.
+    /// Returns the plugins that are used for at least one scheme, with their manifests.
     pub fn used(&self) -> impl Iterator<Item = (&Candidate, &Manifest)> {
         let is_used = |candidate: &&Candidate| !self.is_shadowed(candidate);
         self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
-    }
-
-    /// Every scheme that some plugin serves, in alphabetical order.
-    pub fn schemes(&self) -> Vec<&str> {
-        let manifests = self.candidates.iter().filter_map(Candidate::manifest);
-        let mut schemes: Vec<_> = manifests.flat_map(|manifest| manifest.schemes.iter().map(String::as_str)).collect();
-        schemes.sort_unstable();
-        schemes.dedup();
-        schemes
     }
 
     fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
@@ -98,7 +91,7 @@ impl Discovery {
     }
 }
 
-/// The file itself: two names of one file are one plugin.
+/// Returns the real path: two paths of one file are one plugin.
 fn real(candidate: &Candidate) -> PathBuf {
     candidate.path.canonicalize().unwrap_or_else(|_gone| candidate.path.clone())
 }

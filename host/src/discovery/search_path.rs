@@ -1,11 +1,12 @@
-//! Where plugins are looked for, in which order, and who said so. Touches no file.
+//! The directories to search for plugins, in order, with the source of each. Reads no files.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// Who put a directory on the search path.
+/// The source of a [`Directory`](crate::Directory) on the search path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -16,49 +17,59 @@ pub enum Origin {
     Environment,
     /// `$XDG_DATA_HOME/mlflow-deploy/plugins`.
     User,
-    /// A place beside the executable.
+    /// A directory beside the executable.
     Executable,
-    /// A system-wide place.
+    /// A system-wide directory.
     System,
 }
 
-/// One directory to look in.
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Given => "given",
+            Self::Environment => "MLFLOW_DEPLOY_PLUGIN_PATH",
+            Self::User => "user",
+            Self::Executable => "beside the executable",
+            Self::System => "system",
+        })
+    }
+}
+
+/// A directory to search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SearchEntry {
-    /// The directory.
     pub(crate) path: PathBuf,
-    /// Who put it there.
     pub(crate) origin: Origin,
-    /// What a file's name has to start with to be looked at.
+    /// The prefix of the file names to inspect.
     pub(crate) prefix: &'static str,
 }
 
-/// A plugin that was named by its file.
+/// A plugin that was specified by its file.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedFile {
     pub(crate) path: PathBuf,
-    /// Whether it is trusted whoever owns it.
+    /// True if the file is trusted, regardless of its owner and mode.
     pub(crate) trusted: bool,
 }
 
-/// What the search path is made of.
+/// The parts of the search path.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// Plugins that were named, before all directories.
+    /// The specified plugins, which precede all directories.
     pub(crate) files: Vec<NamedFile>,
-    /// Directories that come first.
+    /// The directories that come first.
     pub(crate) given: Vec<PathBuf>,
-    /// The directories in the place of those of the environment, the user and the system.
+    /// The directories that replace those of the environment, the user and the system.
     pub(crate) instead: Option<Vec<PathBuf>>,
-    /// The executable whose neighbourhood is searched; `None` for embedders unless they ask.
+    /// The executable beside which to search. Embedders have to set it.
     pub(crate) executable: Option<PathBuf>,
 }
 
-/// The file names that the executable's own folder offers: other libraries lie there too.
+/// The prefix of plugins in the executable's directory, which may contain other libraries.
 const BUNDLED: &str = "libmlflow_deploy_";
 
 impl Sources {
-    /// The directories in order; the first that has a plugin for a scheme wins. `variable` looks up the environment.
+    /// Returns the directories in order; the first with a plugin for a scheme wins. `variable` looks up the environment.
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
         let given = |paths: &[PathBuf]| paths.iter().map(|path| entry(path.clone(), Origin::Given)).collect::<Vec<_>>();
@@ -93,7 +104,8 @@ impl Sources {
     }
 }
 
-/// The process's environment, or nothing where it runs with raised privileges: whoever set it is not trusted then.
+/// Returns an environment variable; `None` if the process runs with raised privileges, because the environment is then
+/// not trusted.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
     if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var_os(name) }
 }
@@ -108,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_environment_and_the_system_last() {
+    fn the_order_is_flags_environment_user_executable_system() {
         let sources = Sources {
             given: vec!["/given".into()],
             executable: Some("/opt/bin/mlflow-deploy".into()),
@@ -131,20 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_can_replace_the_rest() {
+    fn plugin_path_only_leaves_out_later_directories() {
         let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")];
         assert_eq!(paths(&Sources::default(), &variables), ["/a"]);
     }
 
     #[test]
-    fn a_program_can_leave_the_environment_out() {
+    fn search_path_replaces_the_environment() {
         let (given, instead) = (vec!["/given".into()], Some(vec!["/ours".into()]));
         let sources = Sources { given, instead, ..Sources::default() };
         assert_eq!(paths(&sources, &[("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("HOME", "/h")]), ["/given", "/ours"]);
     }
 
     #[test]
-    fn an_embedder_s_executable_is_not_searched_and_a_relative_data_home_is_not_used() {
+    fn a_relative_data_home_is_ignored_and_an_embedder_s_executable_is_not_searched() {
         let found = paths(&Sources::default(), &[("XDG_DATA_HOME", "data"), ("HOME", "/h")]);
         assert_eq!(found[0], "/h/.local/share/mlflow-deploy/plugins");
         assert_eq!(found.len(), 3);

@@ -1,4 +1,4 @@
-//! Why a file is not used as a plugin: one typed reason each, and what to do about it.
+//! The reasons why a file is not used as a plugin, each with its fix.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,116 +8,117 @@ use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use mlflow_deploy_plugin_api::trust::Distrust;
 
-use crate::{LockedPlugin, ProcessExit};
+use crate::discovery::locked_plugin::LockedPlugin;
+use crate::load::subprocess::ProcessExit;
 
-/// Why a file is not used as a plugin. It is shown as its reason and its fix.
+/// The reason why a file is not used as a plugin. `Display` shows the reason and the fix.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// Its manifest or its table speaks another version of the contract.
+    /// Its manifest or its table uses another version of the contract.
     Abi {
         /// The plugin's version.
         plugin: u32,
         /// The host's version.
         host: u32,
     },
-    /// It was written to, or replaced, between two looks at it.
+    /// The file was modified or replaced while it was checked or loaded.
     Changed,
-    /// The process that it was loaded in ended.
+    /// Its process ended during loading.
     Crashed(ProcessExit),
-    /// Its `init` said that it failed, or took the process's other threads by surprise.
+    /// Its `init` failed or panicked, or the host could not create a thread for it.
     Init(String),
-    /// The manifest is there, but wrong.
+    /// It differs from its entry in the lock file.
+    LockMismatch {
+        /// The entry in the lock file; one of them if there are several.
+        expected: Box<LockedPlugin>,
+        /// The entry that would match the file.
+        found: Box<LockedPlugin>,
+    },
+    /// The manifest is invalid.
     Manifest(String),
-    /// A library that it needs is not there.
+    /// A library that it needs is missing.
     MissingDependency {
         /// The library's name, such as `libssl.so.3`.
         name: String,
-        /// The other library that needs it, where it is not the plugin itself.
+        /// The other library that needs it; `None` if the plugin itself does.
         needed_by: Option<PathBuf>,
     },
-    /// It must run in a process of its own, and the program for that was not found.
+    /// It must run in its own process, and the plugin host program was not found.
     NeedsIsolation {
-        /// Why it must.
+        /// The reason, as a clause.
         why: String,
-        /// Where the program was looked for.
+        /// The paths that were searched.
         searched: Vec<PathBuf>,
     },
-    /// It is no shared library, or a damaged one.
-    NotALibrary(String),
-    /// It lies on a file system that is mounted so that nothing on it can be run.
+    /// It is on a file system that is mounted with `noexec`.
     NoExec {
         /// The file.
         path: PathBuf,
     },
-    /// The system's loader would not load it.
+    /// It is not a shared library, or is damaged.
+    NotALibrary(String),
+    /// The dynamic loader rejected it.
     NotLoadable(String),
-    /// The lock file does not name it.
+    /// The lock file has no entry for it.
     NotLocked {
         /// The plugin's name.
         plugin: String,
     },
-    /// A library that it needs is there, but older than the one it was built with.
+    /// A library that it needs is older than the one that it was built with.
     OldDependency {
         /// The library's file.
         library: PathBuf,
-        /// The version of its symbols that is needed, such as `GLIBC_2.99`.
+        /// The symbol version that the plugin needs, such as `GLIBC_2.99`.
         version: String,
-        /// The newest version of that kind that it has.
+        /// The newest version of that kind that the library provides.
         newest: Option<String>,
     },
-    /// The program that hosts plugins in processes of their own cannot be used: no fault of the plugin's.
+    /// The plugin host program cannot be used. The plugin is not at fault.
     PluginHost(String),
-    /// Its table cannot be used.
-    Table(TableError),
-    /// Loading it did not come to an end.
-    TimedOut(Duration),
-    /// The lock file has another file by its name.
-    Unlike {
-        /// What the lock file has; one of them, where it has several.
-        expected: Box<LockedPlugin>,
-        /// What the file is.
-        found: Box<LockedPlugin>,
-    },
-    /// Its first load crashed or hung, and it has not changed since.
+    /// Its first load crashed or hung, and the file has not changed since.
     Quarantined {
-        /// What happened, as a fragment.
+        /// The outcome of the first load, as a fragment.
         reason: String,
     },
-    /// It could not be read.
+    /// Its function table is invalid.
+    Table(TableError),
+    /// It did not finish loading within this time limit.
+    TimedOut(Duration),
+    /// The file cannot be read.
     Unreadable(String),
-    /// Somebody else could have put it there.
+    /// Another user can change it.
     Untrusted {
         /// The file or directory in question.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason, as a fragment.
         why: &'static str,
-        /// What shows it.
+        /// Its owner or mode.
         found: String,
-        /// How to put it right.
+        /// The command that fixes it.
         fix: String,
     },
     /// It is for another processor, system or C library.
     WrongMachine {
-        /// What it is built for.
+        /// The platform of the file.
         found: String,
-        /// What the host is built for.
+        /// The platform of the host.
         expected: String,
     },
 }
 
 impl LoadError {
-    /// What is wrong, as a fragment.
+    /// Returns the reason as a fragment.
     pub fn reason(&self) -> String {
         match self {
-            Self::Abi { plugin, host } => format!("speaks plugin ABI {plugin}, and this host ABI {host}"),
-            Self::Changed => "changed while it was looked at".to_owned(),
-            Self::Crashed(death) => match death.log().last() {
-                Some(line) => format!("its process {death} while it was loaded; its log ends with `{line}`"),
-                None => format!("its process {death} while it was loaded"),
+            Self::Abi { plugin, host } => format!("uses plugin ABI {plugin}, but this host supports ABI {host}"),
+            Self::Changed => "changed while it was checked or loaded".to_owned(),
+            Self::Crashed(exit) => match exit.log().last() {
+                Some(line) => format!("its process {exit} during loading; its log ends with `{line}`"),
+                None => format!("its process {exit} during loading"),
             },
-            Self::Init(what) => format!("failed to start: {what}"),
-            Self::Manifest(what) => format!("its manifest is invalid: {what}"),
+            Self::Init(why) => format!("failed to start: {why}"),
+            Self::Manifest(why) => format!("its manifest is invalid: {why}"),
             Self::MissingDependency { name, needed_by: None } => {
                 format!("needs the library `{name}`, which is not installed")
             }
@@ -127,74 +128,80 @@ impl LoadError {
             Self::NeedsIsolation { why, searched } => {
                 let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
                 let searched = searched.join("`, `");
-                format!("must run in a process of its own, for {why}, and the program for that is none of `{searched}`")
+                format!(
+                    "must run in its own process, because {why}, but the plugin host program was not found at `{searched}`"
+                )
             }
-            Self::NoExec { path } => {
-                format!("`{}` lies on a file system that is mounted with `noexec`", path.display())
+            Self::NoExec { path } => format!("`{}` is on a file system mounted with `noexec`", path.display()),
+            Self::NotALibrary(why) => format!("not a shared library: {why}"),
+            Self::NotLoadable(why) => format!("the dynamic loader rejected it: {why}"),
+            Self::NotLocked { plugin } => format!("the lock file has no entry for the plugin `{plugin}` on {TARGET}"),
+            Self::OldDependency { library, version, newest: Some(newest) } => {
+                format!("needs `{version}`, but `{}` only provides `{newest}` and older", library.display())
             }
-            Self::NotALibrary(what) => format!("not a shared library: {what}"),
-            Self::NotLoadable(what) => format!("the system refused to load it: {what}"),
-            Self::NotLocked { plugin } => format!("the plugin `{plugin}` is not in the lock file for {TARGET}"),
-            Self::OldDependency { library, version, newest } => {
-                let has = newest.as_ref().map(|newest| format!(", only `{newest}` and older")).unwrap_or_default();
-                format!("needs `{version}`, which `{}` does not have{has}", library.display())
+            Self::OldDependency { library, version, newest: None } => {
+                format!("needs `{version}`, which `{}` does not provide", library.display())
             }
-            Self::PluginHost(what) => format!("could not be given a process of its own: {what}"),
-            Self::Quarantined { reason } => format!("quarantined: {reason} when it was first loaded"),
+            Self::PluginHost(why) => format!("failed to start its process: {why}"),
+            Self::Quarantined { reason } => format!("quarantined: {reason} on its first load"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
-            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => format!(
-                "the lock file has another entry for this file of the plugin `{}`: expected {}, found {}",
+            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => format!(
+                "the lock file describes the plugin `{}` differently: expected {}, found {}",
                 found.name,
                 described(expected),
                 described(found)
             ),
-            Self::Unlike { expected, found } => format!(
+            Self::LockMismatch { expected, found } => format!(
                 "not the plugin `{}` of the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
                 found.name, expected.version, expected.sha256, found.version, found.sha256
             ),
-            Self::Unreadable(what) => format!("cannot be read: {what}"),
+            Self::Unreadable(why) => format!("cannot be read: {why}"),
             Self::Untrusted { path, why, found, .. } => format!("{why}: `{}` {found}", path.display()),
-            Self::WrongMachine { found, expected } => format!("built for {found}, and this host is for {expected}"),
+            Self::WrongMachine { found, expected } => format!("built for {found}, but this host is for {expected}"),
         }
     }
 
-    /// What to do about it, as a fragment.
+    /// Returns the fix as a fragment.
     pub fn fix(&self) -> String {
         let fix = match self {
             Self::Abi { plugin, host } if plugin > host => "upgrade the host",
             Self::Abi { .. } => "upgrade the plugin",
-            Self::Changed => "try again when nobody writes to it any more",
-            Self::Init(_) => "see to what it needs, or tell its author",
-            Self::Crashed(death) if death.is_from_outside() => "see who ended it, and whether there is memory left",
+            Self::Changed => "retry when no process writes to it",
+            Self::Init(_) => "fix the cause, or report it to the plugin's author",
+            Self::Crashed(exit) if exit.is_from_outside() => {
+                "find out which process killed it, and check that enough memory is free"
+            }
             Self::Crashed(_) | Self::Manifest(_) | Self::Table(_) | Self::TimedOut(_) => {
-                "get another version of it, or tell its author"
+                "install another version, or report it to the plugin's author"
             }
-            Self::MissingDependency { .. } => "install it, or name the folder that it is in in `LD_LIBRARY_PATH`",
+            Self::MissingDependency { .. } => "install it, or add its folder to `LD_LIBRARY_PATH`",
             Self::NeedsIsolation { .. } | Self::PluginHost(_) => {
-                "install `mlflow-deploy-plugin-host`, or name it in `MLFLOW_DEPLOY_PLUGIN_HOST`"
+                "install `mlflow-deploy-plugin-host`, or set `MLFLOW_DEPLOY_PLUGIN_HOST` to its path"
             }
-            Self::NotALibrary(_) => "remove it, or get the file anew",
-            Self::NoExec { .. } => "put it on another file system, or mount that one without `noexec`",
-            Self::NotLoadable(_) => "put right what the system says, or get another build of the plugin",
-            Self::NotLocked { .. } => "if it is meant to be used, `mlflow-deploy plugins lock` adds it",
-            Self::OldDependency { .. } => "upgrade that library, or get the plugin built for an older system",
+            Self::NotALibrary(_) => "remove it, or replace it with an intact copy",
+            Self::NoExec { .. } => "move it to another file system, or remount this one without `noexec`",
+            Self::NotLoadable(_) => "fix the cause, or install another build of the plugin",
+            Self::NotLocked { .. } => "to approve the plugin, run `mlflow-deploy plugins lock`",
+            Self::OldDependency { .. } => "upgrade that library, or install a build of the plugin for an older system",
             Self::Quarantined { .. } => {
-                "get another version, or if that was not its fault, `mlflow-deploy plugins retry` tries again"
+                "install another version, or run `mlflow-deploy plugins retry` to try this one again"
             }
-            Self::Unlike { expected, found } if expected.sha256 == found.sha256 => {
-                "make the entry anew with `mlflow-deploy plugins lock`"
+            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => {
+                "run `mlflow-deploy plugins lock` to renew the entry"
             }
-            Self::Unlike { .. } => "get the file that was locked, or accept this one with `mlflow-deploy plugins lock`",
-            Self::Unreadable(_) => "see that it is there, and that you may read it",
+            Self::LockMismatch { .. } => {
+                "restore the locked file, or run `mlflow-deploy plugins lock` to approve this one"
+            }
+            Self::Unreadable(_) => "check that it exists and that you may read it",
             Self::Untrusted { fix, .. } => fix,
-            Self::WrongMachine { expected, .. } => return format!("get the plugin built for {expected}"),
+            Self::WrongMachine { expected, .. } => return format!("install a build of the plugin for {expected}"),
         };
         fix.to_owned()
     }
 }
 
-/// What an entry of the lock file says of a plugin beside its hash.
+/// Describes what a lock file entry says beside the hash.
 fn described(plugin: &LockedPlugin) -> String {
     let LockedPlugin { version, abi, schemes, .. } = plugin;
     format!("version {version}, ABI {abi} and the schemes `{}`", schemes.join("`, `"))
@@ -211,7 +218,7 @@ impl From<Distrust> for LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.reason(), self.fix())
+        write!(formatter, "{}; {}", self.reason(), self.fix())
     }
 }
 

@@ -1,98 +1,90 @@
-//! Loads plugins, each on a thread of its own and against a deadline: into this process, or into one of theirs.
+//! Loads plugins into this process or their own, each on its own thread and with a time limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
+use mlflow_deploy_plugin_api::Deadline;
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, RemotePlugin};
 use tokio::sync::oneshot;
 
 use crate::LoadError;
-use crate::client::timeout::{race, start_timer};
+use crate::client::timeout::{start_timer, until};
 use crate::load::library;
-use crate::load::subprocess::{Child, Isolating, Nested, SpawnConfig, Supervisor};
-
-/// The stack of the threads on which the host loads libraries, and on which the command and isolated processes call them.
-///
-/// It is never less than what a main thread has (8 MiB), so that a library that can be loaded by one host can be loaded
-/// by another. A thread of a program that calls clients, and so enters plugins, is best given as much.
-pub const STACK_SIZE: usize = 16 << 20;
+use crate::load::subprocess::{Child, InProcessHost, InstanceSpawner, SpawnConfig, Supervisor};
 
 /// The time limit for reading a library, and for loading and starting it.
-const DEADLINE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time limit for a library in a process of its own, which has its own deadline and ends the process first.
-const ISOLATED_DEADLINE: Duration = Duration::from_secs(20);
+/// The time limit for loading a library in its own process. The process has a shorter limit of its own.
+const ISOLATED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Loads a library into this process. One that does not come back keeps its thread; the host goes on without it.
+/// Loads a library into this process. One that hangs keeps its thread; the host continues without it.
 ///
-/// `nested` is how the plugin gets an instance of itself in a process of its own, where it asks for one.
+/// `spawner` starts other instances of the plugin at its request.
 pub(crate) async fn into_this_process(
     path: PathBuf,
-    nested: Option<Nested>,
+    spawner: Option<InstanceSpawner>,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, LoadError> {
-    let start =
-        move || RemotePlugin::through(listener, |host| library::start(&path, Arc::new(Isolating { host, nested })));
-    on_a_thread(DEADLINE, start).await
+    let start = move || {
+        RemotePlugin::through(listener, |host| library::start(&path, Arc::new(InProcessHost { host, spawner })))
+    };
+    on_a_thread(TIMEOUT, start).await
 }
 
-/// Loads a library into a process of its own, which ends where it takes too long.
-pub(crate) async fn into_its_own(
-    recipe: SpawnConfig,
+/// Loads a library into its own process. Kills the process if loading takes too long.
+pub(crate) async fn into_own_process(
+    config: SpawnConfig,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, LoadError> {
-    let start = move || RemotePlugin::through(listener, |host| Supervisor::start(recipe, host, Box::new(|_| {})));
-    on_a_thread(ISOLATED_DEADLINE, start).await
+    let start = move || RemotePlugin::through(listener, |host| Supervisor::start(config, host, Box::new(|_| {})));
+    on_a_thread(ISOLATED_TIMEOUT, start).await
 }
 
-/// Loads a library into a process of its own, and ends the process at once.
-pub(crate) async fn on_trial(recipe: SpawnConfig) -> Result<(), LoadError> {
-    on_a_thread(ISOLATED_DEADLINE, move || Child::start(&recipe, &NullHost).map(drop)).await
+/// Loads a library into its own process and kills the process at once.
+pub(crate) async fn preflight(config: SpawnConfig) -> Result<(), LoadError> {
+    on_a_thread(ISOLATED_TIMEOUT, move || Child::start(&config, &NullHost).map(drop)).await
 }
 
-/// Reads what has to be known of a library before it is loaded.
+/// Reads a library before it is loaded.
 pub(crate) async fn read<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
-    on_a_thread(DEADLINE, work).await.map_err(|refusal| match refusal {
+    on_a_thread(TIMEOUT, work).await.map_err(|error| match error {
         LoadError::TimedOut(limit) => {
             let limit = limit.as_secs();
             LoadError::Unreadable(format!(
-                "it was not read within {limit} s: it is too large, or its file system too slow"
+                "reading it took longer than {limit} s; it is too large, or its file system is too slow"
             ))
         }
         other => other,
     })
 }
 
-/// A thread that loads or calls plugins: everywhere of the same kind, so that a trial is like the load after it.
-pub(crate) fn thread() -> thread::Builder {
-    thread::Builder::new().name("mlflow-deploy-load".to_owned()).stack_size(STACK_SIZE)
-}
-
-/// Does work that blocks on a thread of its own. Work that takes longer than the limit keeps its thread.
+/// Runs blocking work on its own thread. Work that exceeds the limit keeps its thread.
 async fn on_a_thread<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
-    start_timer().await.map_err(|error| LoadError::Init(format!("no thread to keep time on: {error}")))?;
+    start_timer().await.map_err(|error| LoadError::Init(format!("cannot create a timer thread: {error}")))?;
     let (sender, done) = oneshot::channel();
     let work = move || {
-        // The receiver has gone where the deadline has passed: then nobody is left to be told.
+        // Fails if the limit has passed and the receiver was dropped.
         let _ = sender.send(work());
     };
-    thread().spawn(work).map_err(|error| LoadError::Init(format!("no thread to load it on: {error}")))?;
-    let panicked = || Err(LoadError::Init("it panicked while it was loaded".to_owned()));
-    match race(done, limit).await {
+    library::thread()
+        .spawn(work)
+        .map_err(|error| LoadError::Init(format!("cannot create a thread to load it: {error}")))?;
+    let panicked = || Err(LoadError::Init("it panicked during loading".to_owned()));
+    match until(Deadline::after(limit), done).await {
         Some(done) => done.unwrap_or_else(|_dropped| panicked()),
         None => Err(LoadError::TimedOut(limit)),
     }
 }
 
-/// The listener of a plugin that is only tried: what it says is said again when it is loaded.
+/// Ignores the callbacks of a plugin that is only tried. The plugin repeats its events when it is loaded.
 struct NullHost;
 
 impl HostCallbacks for NullHost {

@@ -1,13 +1,13 @@
-//! Loading: a chosen file becomes a running plugin, in this process or in one of its own.
+//! Loads plugins, into this process or into their own.
 //!
 //! | file | responsibility |
 //! |---|---|
-//! | `loading` | loads on a thread of its own with a deadline |
+//! | `loading` | loads a plugin on its own thread with a time limit |
 //! | `library` | loads the shared library and starts the plugin in this process |
-//! | `subprocess` | runs a plugin in a process of its own |
-//! | `preflight` | tries a file that was never loaded before in a process first |
-//! | `dynamic_deps` | the libraries that a plugin needs, and whether the system's loader finds them |
-//! | `load_error` | why a file cannot be used as a plugin |
+//! | `subprocess` | runs a plugin in its own process |
+//! | `preflight` | first loads a new file in its own process |
+//! | `dynamic_deps` | finds the libraries that a plugin needs, as the dynamic loader does |
+//! | `load_error` | the reasons why a file is not used as a plugin |
 
 pub(crate) mod dynamic_deps;
 pub(crate) mod library;

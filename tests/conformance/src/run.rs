@@ -303,12 +303,12 @@ mod tests {
             let outcome = Outcome { end: End::Reported(line), log: vec!["calls `predict`".to_owned()] };
             judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
         };
-        let crash = died("was ended by signal 6 (SIGABRT)", Some(6));
+        let crash = died("was killed by signal 6 (SIGABRT)", Some(6));
         assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGABRT"));
         assert_eq!((crash.signal.as_deref(), crash.log[1].as_str()), (Some("SIGABRT"), "its log: last line"));
-        assert_eq!(died("was ended by signal 9 (SIGKILL)", Some(9)).verdict, Verdict::Fault);
-        let exited = died("ended with exit code 3", None);
-        assert_eq!((exited.verdict, exited.message.as_str()), (Verdict::Fail, "its process ended with exit code 3"));
+        assert_eq!(died("was killed by signal 9 (SIGKILL)", Some(9)).verdict, Verdict::Fault);
+        let exited = died("exited with code 3", None);
+        assert_eq!((exited.verdict, exited.message.as_str()), (Verdict::Fail, "its process exited with code 3"));
     }
 
     #[test]

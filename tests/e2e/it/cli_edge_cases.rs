@@ -27,9 +27,9 @@ fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
     assert_eq!(fs::read(&file).unwrap(), b"[1]");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
     let refused = predict().arg("-O").arg(folder.path()).run();
-    assert_eq!((refused.code, refused.stderr.contains("it is a folder")), (2, true), "{refused:?}");
+    assert_eq!((refused.code, refused.stderr.contains("is a directory")), (2, true), "{refused:?}");
     let missing = predict().arg("-O").arg(folder.path().join("no/file")).run();
-    let said = format!("/no/file`: there is no folder `{}/no`\n", folder.path().display());
+    let said = format!("/no/file`: the directory `{}/no` does not exist\n", folder.path().display());
     assert_eq!((missing.code, missing.stderr.ends_with(&said)), (2, true), "{missing:?}");
 }
 
@@ -126,7 +126,7 @@ fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
     assert_eq!(fs::read(folder.path().join("new")).unwrap(), b"[1]");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     let refused = predict().arg("-O").arg(&file).run();
-    assert_eq!((refused.code, refused.stderr.ends_with("/file`: it is read-only\n")), (2, true), "{refused:?}");
+    assert_eq!((refused.code, refused.stderr.ends_with("/file`: is read-only\n")), (2, true), "{refused:?}");
     assert_eq!(predict().arg("-O").arg("-").run().stdout, "[1]\n");
     let full = predict().arg("-O").arg("/dev/full").run();
     assert_eq!((full.code, full.stderr.contains("`/dev/full`: No space left")), (2, true), "{full:?}");

@@ -65,14 +65,14 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     written.push((ring, "cannot be read: "));
     let socket = folder.join("socket.so");
     drop(UnixListener::bind(&socket).expect("the folder is writable and its path is short"));
-    written.push((socket, "not a shared library: not a file, but a folder, pipe, socket"));
+    written.push((socket, "not a shared library: expected a regular file"));
     let directory = folder.join("directory.so");
     fs::create_dir(&directory).expect("the folder is writable");
-    written.push((directory, "not a shared library: not a file, but a folder"));
+    written.push((directory, "not a shared library: expected a regular file"));
     let pipe = folder.join("pipe.so");
     let mode = Mode::RUSR | Mode::WUSR;
     rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, mode, 0).expect("the folder is writable");
-    written.push((pipe, "not a shared library: not a file, but a folder, pipe"));
+    written.push((pipe, "not a shared library: expected a regular file"));
     written
 }
 
@@ -83,8 +83,8 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
 pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     let plugin = PluginFile::read(cdylib::c_plugin());
     let files = [
-        ("panic-abort", plugin.with_member("panic", json!("abort")), "for it was built with `panic = \"abort\"`"),
-        ("isolated", plugin.with_member("isolation", json!("required")), "for its manifest requires it"),
+        ("panic-abort", plugin.with_member("panic", json!("abort")), "because it was built with `panic = \"abort\"`"),
+        ("isolated", plugin.with_member("isolation", json!("required")), "because its manifest requires it"),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
@@ -103,7 +103,7 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             "needs the library `libX.so.6`, which is not installed",
         ),
         ("too-new", plugin.with_newer_libc_version(), "needs `GLIBC_2.9"),
-        ("no-segments", plugin.with_bytes(SEGMENTS, &[0, 0]), "the system refused to load it: "),
+        ("no-segments", plugin.with_bytes(SEGMENTS, &[0, 0]), "the dynamic loader rejected it: "),
         (
             "no-entry",
             plugin.with_replaced(b"_plugin_v1\0", b"_plugin_v0\0"),

@@ -62,7 +62,7 @@ pub(super) fn run(host: &Host, report: &Report) -> Result<(), CliError> {
     let examine = |candidate| DiagnosedFile::new(candidate, &discovery, lock.as_ref());
     let diagnosis = Diagnosis {
         host: HostInfo { version: env!("CARGO_PKG_VERSION"), abi: PLUGIN_ABI, platform: TARGET },
-        configuration: discovery.doubts().collect(),
+        configuration: discovery.config_warnings().collect(),
         plugins: discovery.candidates.iter().map(examine).collect(),
         directories: ListedDirectory::all(&discovery),
     };
@@ -82,7 +82,7 @@ impl<'a> DiagnosedFile<'a> {
             CandidateState::Refused(error) => refusal = Some(error.clone()),
             CandidateState::Usable(_) => match candidate.dependencies() {
                 Ok(dependencies) => {
-                    refusal = dependencies.iter().find_map(Dependency::refusal);
+                    refusal = dependencies.iter().find_map(Dependency::load_error);
                     needs = dependencies.into_iter().map(NeededLibrary::from).collect();
                 }
                 Err(error) => refusal = Some(error),

@@ -117,7 +117,7 @@ impl Output {
     /// Completes the output: replaces the file.
     pub(crate) fn finish(self) -> Result<(), CliError> {
         match self.sink {
-            Sink::File(file, path) => file.keep().map_err(|error| not_written(&path, &error)),
+            Sink::File(file, path) => file.commit().map_err(|error| not_written(&path, &error)),
             Sink::Stdout(_) => Ok(()),
         }
     }

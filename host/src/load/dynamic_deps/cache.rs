@@ -1,4 +1,4 @@
-//! The cache of glibc's loader: the libraries that `ldconfig` found, by name.
+//! Reads the cache of glibc's loader: the libraries that `ldconfig` found, by name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::file;
 
-/// What `/etc/ld.so.cache` holds; nothing where there is none, or it is of a kind that is not known.
+/// The contents of `/etc/ld.so.cache`. Empty if the file is missing or has an unknown format.
 #[derive(Default)]
-pub(super) struct Cache {
+pub(super) struct LoaderCache {
     bytes: Vec<u8>,
-    /// Where the format begins: an older one may stand before it, with its own entries.
+    /// The start of the known format. Entries in an older format may precede it.
     start: usize,
     entries: usize,
 }
@@ -19,8 +19,8 @@ const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
 
-impl Cache {
-    pub(super) fn of_the_system() -> Self {
+impl LoaderCache {
+    pub(super) fn system() -> Self {
         const MAX_BYTES: u64 = 64 * 1024 * 1024;
         let bytes = file::read(Path::new("/etc/ld.so.cache"), MAX_BYTES);
         bytes.ok().and_then(Self::parse).unwrap_or_default()
@@ -33,8 +33,8 @@ impl Cache {
         (end <= bytes.len()).then_some(Self { bytes, start, entries })
     }
 
-    /// Where the libraries of a name lie, the loader's first choice first. Those for special processors are left out:
-    /// an ordinary one lies beside them.
+    /// Returns the paths of the libraries with a name, the loader's first choice first. Skips those for special
+    /// processors, which exist in addition to an ordinary one.
     pub(super) fn paths<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PathBuf> {
         let entry = |at: usize| self.start + HEADER + at * ENTRY;
         (0..self.entries).map(entry).filter_map(move |at| {
@@ -44,7 +44,7 @@ impl Cache {
         })
     }
 
-    /// The text whose place is written at a place.
+    /// Reads the text whose offset is stored at an offset.
     fn string(&self, at: usize) -> Option<&[u8]> {
         let from = self.start.checked_add(usize::try_from(number(&self.bytes, at)?).ok()?)?;
         let text = self.bytes.get(from..)?;
@@ -60,7 +60,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A cache of one library, behind an older format.
+    /// Returns a cache with one library after an entry in the older format.
     fn cache() -> Vec<u8> {
         let strings = b"libx.so.1\0/lib/libx.so.1\0";
         let at = u32::try_from(HEADER + ENTRY).unwrap();
@@ -75,16 +75,16 @@ mod tests {
 
     #[test]
     fn a_library_is_found_by_its_name() {
-        let cache = Cache::parse(cache()).unwrap();
+        let cache = LoaderCache::parse(cache()).unwrap();
         assert_eq!(cache.paths("libx.so.1").collect::<Vec<_>>(), [PathBuf::from("/lib/libx.so.1")]);
         assert_eq!(cache.paths("libx.so").next(), None);
     }
 
     #[test]
-    fn a_damaged_cache_has_nothing() {
+    fn a_truncated_cache_is_empty() {
         let whole = cache();
         for length in 0..whole.len() {
-            let found = Cache::parse(whole[..length].to_vec()).unwrap_or_default();
+            let found = LoaderCache::parse(whole[..length].to_vec()).unwrap_or_default();
             assert_eq!(found.paths("libx.so.1").next(), None, "{length}");
         }
     }

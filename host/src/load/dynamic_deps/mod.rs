@@ -1,7 +1,7 @@
-//! Which other libraries a library needs, and whether the system's loader would find them: told before it is loaded.
+//! Finds the libraries that a library needs, as the dynamic loader would, before it is loaded.
 //!
-//! Follows the rules of glibc's loader as far as files and symbol versions go. It does not look for single symbols, and
-//! knows ELF only: elsewhere it finds no fault.
+//! Follows the rules of glibc's loader for files and symbol versions. Does not check single symbols. Supports ELF only:
+//! on other systems every check succeeds.
 
 mod cache;
 mod object;
@@ -12,29 +12,29 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::trust;
 
-use self::object::Object;
-use self::search::Search;
+use self::object::ElfObject;
+use self::search::LibrarySearch;
 use crate::LoadError;
 
-/// Another library that a plugin needs, itself or by way of a third.
+/// A library that a plugin needs, directly or indirectly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dependency {
-    /// The name that it is asked for by, such as `libc.so.6`.
+    /// The name in the list of needed libraries, such as `libc.so.6`.
     pub name: String,
-    /// The library that asks for it; `None` where that is the plugin itself.
+    /// The library that needs it; `None` if the plugin itself does.
     pub needed_by: Option<PathBuf>,
-    /// Where the loader would find it.
+    /// The path at which the loader would find it.
     pub found: Option<PathBuf>,
-    /// A version of its symbols that is asked for and that it does not have, such as `GLIBC_2.99`.
+    /// A needed symbol version that it does not provide, such as `GLIBC_2.99`.
     pub lacks: Option<String>,
-    /// The newest version of that kind that it has.
+    /// The newest version of that kind that it provides.
     pub newest: Option<String>,
 }
 
 impl Dependency {
-    /// What keeps the plugin from being loaded, where something does.
-    pub fn refusal(&self) -> Option<LoadError> {
+    /// Returns the load error that it causes, if it causes one.
+    pub fn load_error(&self) -> Option<LoadError> {
         match (&self.found, &self.lacks) {
             (None, _) => {
                 Some(LoadError::MissingDependency { name: self.name.clone(), needed_by: self.needed_by.clone() })
@@ -49,13 +49,13 @@ impl Dependency {
     }
 }
 
-/// Every library that a file needs, nearest first, each once for each that asks for it.
+/// Returns every library that a file needs, nearest first, once for each library that needs it.
 pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, LoadError> {
-    follow(file).map(|(found, _)| found)
+    follow(file).map(|(dependencies, _)| dependencies)
 }
 
-/// Refuses a file that needs a library that another user can change. A library that this process has loaded already, or
-/// that lies where `LD_LIBRARY_PATH` leads, is the user's choice for every program.
+/// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
+/// or that are in a folder of `LD_LIBRARY_PATH`: the user has chosen these for every program.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     let Ok((dependencies, Some(search))) = follow(file) else { return Ok(()) };
     let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
@@ -65,66 +65,70 @@ pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<Search>), LoadError> {
-    /// More than any plugin needs; a file may name as many as it likes.
+/// Returns the needed libraries and the search that found them; `None` if the system does not use ELF.
+fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadError> {
+    /// More than any plugin needs.
     const MAX_COUNT: usize = 2000;
     if !cfg!(target_os = "linux") {
         return Ok((Vec::new(), None));
     }
     let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
-    let object = Object::read(&path).map_err(|why| LoadError::NotALibrary(why.to_owned()))?;
-    let search = Search::new(object.machine);
-    let mut walk = Walk { objects: vec![Loaded { path, object, rpaths: Vec::new() }], by_name: HashMap::new() };
-    let mut found = Vec::new();
+    let object = ElfObject::read(&path).map_err(|why| LoadError::NotALibrary(why.to_owned()))?;
+    let search = LibrarySearch::new(object.machine);
+    let root = ResolvedLibrary { path, object, rpaths: Vec::new() };
+    let mut resolver = Resolver { libraries: vec![root], by_name: HashMap::new() };
+    let mut dependencies = Vec::new();
     let mut at = 0;
-    while at < walk.objects.len() {
-        let needed = walk.objects[at].object.needed.clone();
-        for name in needed.into_iter().take(MAX_COUNT - found.len()) {
-            let library = walk.resolve(&search, at, &name);
-            let asking = &walk.objects[at];
-            let lack = library.and_then(|library| asking.object.lacks(&name, &walk.objects[library].object));
-            found.push(Dependency {
-                needed_by: (at != 0).then(|| asking.path.clone()),
-                found: library.map(|library| walk.objects[library].path.clone()),
-                newest: lack.as_ref().and_then(|lack| walk.objects[library?].object.newest_like(lack)),
-                lacks: lack,
+    while at < resolver.libraries.len() {
+        let needed = resolver.libraries[at].object.needed.clone();
+        for name in needed.into_iter().take(MAX_COUNT - dependencies.len()) {
+            let library = resolver.resolve(&search, at, &name);
+            let user = &resolver.libraries[at];
+            let lacks = library.and_then(|library| user.object.lacks(&name, &resolver.libraries[library].object));
+            dependencies.push(Dependency {
+                needed_by: (at != 0).then(|| user.path.clone()),
+                found: library.map(|library| resolver.libraries[library].path.clone()),
+                newest: lacks.as_ref().and_then(|version| resolver.libraries[library?].object.newest_like(version)),
+                lacks,
                 name,
             });
         }
         at += 1;
     }
-    Ok((found, Some(search)))
+    Ok((dependencies, Some(search)))
 }
 
-/// The first thing that keeps the system's loader from loading a file.
+/// Fails with the first dependency that keeps the loader from loading a file.
 pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
-    match dependencies(file)?.iter().find_map(Dependency::refusal) {
-        Some(refusal) => Err(refusal),
+    match dependencies(file)?.iter().find_map(Dependency::load_error) {
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }
 
-/// A library as the loader would have it.
-struct Loaded {
+/// A library that the loader would load.
+struct ResolvedLibrary {
     path: PathBuf,
-    object: Object,
-    /// The folders of the `DT_RPATH`s that hold for what it needs: its own, and those of who asked for it.
+    object: ElfObject,
+    /// The folders of the `DT_RPATH` of the libraries that need it, which also apply to its own dependencies.
     rpaths: Vec<PathBuf>,
 }
 
-struct Walk {
-    objects: Vec<Loaded>,
-    /// Where a name was found, once for all: the loader takes no second library of one name.
+/// Finds libraries as the loader does.
+struct Resolver {
+    libraries: Vec<ResolvedLibrary>,
+    /// The index of each name: the loader does not load a second library with the same name.
     by_name: HashMap<String, Option<usize>>,
 }
 
-impl Walk {
-    fn resolve(&mut self, search: &Search, asking: usize, name: &str) -> Option<usize> {
+impl Resolver {
+    /// Returns the index of the library with a name that the library `user` needs.
+    fn resolve(&mut self, search: &LibrarySearch, user: usize, name: &str) -> Option<usize> {
         if let Some(known) = self.by_name.get(name) {
             return *known;
         }
-        let Loaded { path, object, rpaths } = &self.objects[asking];
+        let ResolvedLibrary { path, object, rpaths } = &self.libraries[user];
         let (rpaths, runpath) = match &object.runpath {
             Some(runpath) => (Vec::new(), search::folders(runpath, path)),
             None => {
@@ -134,8 +138,8 @@ impl Walk {
         };
         let found = search.find(name, &rpaths, &runpath);
         let at = found.map(|(path, object)| {
-            self.objects.push(Loaded { path, object, rpaths });
-            self.objects.len() - 1
+            self.libraries.push(ResolvedLibrary { path, object, rpaths });
+            self.libraries.len() - 1
         });
         self.by_name.insert(name.to_owned(), at);
         at
@@ -150,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// Compiles an empty library that needs others.
+    /// Compiles an empty library with these linker flags.
     fn library(folder: &Path, name: &str, flags: &[&str]) -> PathBuf {
         let path = folder.join(name);
         let source = folder.join("empty.c");
@@ -162,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_running_program_needs_is_all_there() {
+    fn every_dependency_of_the_running_program_is_found() {
         let needed = dependencies(&std::env::current_exe().unwrap()).unwrap();
         assert!(needed.iter().any(|dependency| dependency.name == "libc.so.6"), "{needed:?}");
-        assert!(needed.iter().all(|dependency| dependency.refusal().is_none()), "{needed:?}");
+        assert!(needed.iter().all(|dependency| dependency.load_error().is_none()), "{needed:?}");
     }
 
     #[test]
-    fn a_library_is_found_by_where_its_user_says_that_it_lies() {
+    fn a_library_is_found_in_the_rpath_and_runpath_of_its_user() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         let leaf = library(&folder, "libleaf-of-a-test.so", &["-Wl,-soname,libleaf-of-a-test.so"]);
@@ -183,15 +187,15 @@ mod tests {
         let alone = ["-lmiddle-of-a-test", "-Wl,--enable-new-dtags,-rpath,$ORIGIN", "-Wl,--allow-shlib-undefined"];
         let alone = library(&folder, "alone.so", &alone);
 
-        let refusal = check(&lost).unwrap_err().to_string();
-        assert!(refusal.starts_with("needs the library `libleaf-of-a-test.so`, which is not installed"), "{refusal}");
+        let error = check(&lost).unwrap_err().to_string();
+        assert!(error.starts_with("needs the library `libleaf-of-a-test.so`, which is not installed"), "{error}");
         assert_eq!(dependencies(&own).unwrap()[0].found.as_deref(), Some(leaf.as_path()));
         check(&inherited).unwrap();
-        let of_a_third = check(&alone).unwrap_err();
+        let indirect = check(&alone).unwrap_err();
         let by = folder.join("libmiddle-of-a-test.so");
         assert!(
-            matches!(&of_a_third, LoadError::MissingDependency { name, needed_by } if name == "libleaf-of-a-test.so" && *needed_by == Some(by.clone())),
-            "{of_a_third}"
+            matches!(&indirect, LoadError::MissingDependency { name, needed_by } if name == "libleaf-of-a-test.so" && *needed_by == Some(by.clone())),
+            "{indirect}"
         );
     }
 }

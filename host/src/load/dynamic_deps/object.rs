@@ -1,5 +1,5 @@
-//! What an ELF file says to the system's loader: the libraries that it needs, where they lie, which versions of their
-//! symbols it needs, and which it has. Reads no more than a bounded part of the file.
+//! Reads the parts of an ELF file that the loader uses: needed libraries, search folders, needed and provided symbol
+//! versions. Reads a limited number of bytes.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,28 +14,28 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
 use crate::discovery::plugin_file::PluginFile;
 
-/// More than any library's headers and names.
+/// More than the headers and names of any library.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// More entries of one kind than any library has.
+/// More than the entries of one kind in any library.
 const MAX_COUNT: usize = 10_000;
 
-/// What a library says to the system's loader.
+/// The dynamic section of a library.
 #[derive(Debug)]
-pub(super) struct Object {
+pub(super) struct ElfObject {
     pub(super) machine: u16,
     pub(super) needed: Vec<String>,
     pub(super) rpath: Option<OsString>,
     pub(super) runpath: Option<OsString>,
-    /// The versions that others must have: the other's name and the version.
+    /// The versions that other libraries must provide: the name of the library and the version.
     requires: Vec<(String, String)>,
-    /// The versions that it has.
+    /// The versions that it provides.
     defines: Vec<String>,
 }
 
-impl Object {
+impl ElfObject {
     pub(super) fn read(path: &Path) -> Result<Self, &'static str> {
-        let opened = PluginFile::open(path).map_err(|_refusal| "it cannot be read")?;
+        let opened = PluginFile::open(path).map_err(|_error| "it cannot be read")?;
         Self::parse(&opened.file).ok_or("its headers are damaged")
     }
 
@@ -48,12 +48,14 @@ impl Object {
         let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, data).ok()?).unwrap_or_default();
         let entries = || dynamic.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL);
         let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
-        let place = |tag| offset(segments, endian, value(tag)?);
-        let tables = Tables {
+        let file_offset = |tag| offset(segments, endian, value(tag)?);
+        let tables = DynamicTables {
             data,
             endian,
-            strings: place(elf::DT_STRTAB).unwrap_or_default(),
-            strings_end: place(elf::DT_STRTAB).unwrap_or_default().saturating_add(value(elf::DT_STRSZ).unwrap_or(0)),
+            strings: file_offset(elf::DT_STRTAB).unwrap_or_default(),
+            strings_end: file_offset(elf::DT_STRTAB)
+                .unwrap_or_default()
+                .saturating_add(value(elf::DT_STRSZ).unwrap_or(0)),
         };
         let path = |tag| Some(OsString::from_vec(tables.string(value(tag)?)?.to_vec()));
         let needed = entries().filter(|entry| entry.tag(endian) == elf::DT_NEEDED).take(MAX_COUNT);
@@ -62,19 +64,19 @@ impl Object {
             needed: needed.map(|entry| tables.text(entry.val(endian))).collect::<Option<_>>()?,
             rpath: path(elf::DT_RPATH),
             runpath: path(elf::DT_RUNPATH),
-            requires: place(elf::DT_VERNEED).map_or(Some(Vec::new()), |at| tables.requires(at))?,
-            defines: place(elf::DT_VERDEF).map_or(Some(Vec::new()), |at| tables.defines(at))?,
+            requires: file_offset(elf::DT_VERNEED).map_or(Some(Vec::new()), |at| tables.requires(at))?,
+            defines: file_offset(elf::DT_VERDEF).map_or(Some(Vec::new()), |at| tables.defines(at))?,
         })
     }
 
-    /// The first version that this one needs of `library`, asked for by `name`, and that it has not. A library without
-    /// any versions is taken as it is.
+    /// Returns the first version that this object needs of `library`, which has this name, and that it does not
+    /// provide. A library without versions provides every one.
     pub(super) fn lacks(&self, name: &str, library: &Self) -> Option<String> {
         let mut required = self.requires.iter().filter(|(of, _)| of == name).map(|(_, version)| version);
         required.find(|version| !library.defines.is_empty() && !library.defines.contains(version)).cloned()
     }
 
-    /// The newest version that it has of a kind: of `GLIBC_2.99`, the newest `GLIBC_…`.
+    /// Returns the newest version of the same kind: for `GLIBC_2.99`, the newest `GLIBC_…`.
     pub(super) fn newest_like(&self, version: &str) -> Option<String> {
         let (kind, _) = version.rsplit_once('_')?;
         let numbers = |version: &str| {
@@ -86,7 +88,7 @@ impl Object {
     }
 }
 
-/// Where in the file lies what the loader has at an address.
+/// Returns the offset in the file of an address in memory.
 fn offset(segments: &[ProgramHeader64<Endianness>], endian: Endianness, address: u64) -> Option<u64> {
     segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
         let inside = address.checked_sub(segment.p_vaddr(endian))?;
@@ -96,14 +98,14 @@ fn offset(segments: &[ProgramHeader64<Endianness>], endian: Endianness, address:
 
 /// The tables that the dynamic entries point to.
 #[derive(Clone, Copy)]
-struct Tables<'a> {
+struct DynamicTables<'a> {
     data: &'a Bounded<'a>,
     endian: Endianness,
     strings: u64,
     strings_end: u64,
 }
 
-impl<'a> Tables<'a> {
+impl<'a> DynamicTables<'a> {
     fn string(self, at: u64) -> Option<&'a [u8]> {
         let start = self.strings.checked_add(at)?;
         self.data.read_bytes_at_until(start..self.strings_end, 0).ok()
@@ -113,7 +115,7 @@ impl<'a> Tables<'a> {
         Some(String::from_utf8_lossy(self.string(at)?).into_owned())
     }
 
-    /// The entries of `DT_VERNEED`: chains of chains, each linked by the distance to the next.
+    /// Reads the entries of `DT_VERNEED`: a list of lists, linked by the distance to the next entry.
     fn requires(self, mut at: u64) -> Option<Vec<(String, String)>> {
         let mut requires = Vec::new();
         for _ in 0..MAX_COUNT {
@@ -135,7 +137,8 @@ impl<'a> Tables<'a> {
         None
     }
 
-    /// The entries of `DT_VERDEF`. The first name of each is the version; the others are those that it includes.
+    /// Reads the entries of `DT_VERDEF`. The first name of each is the version; the others are versions that it
+    /// includes.
     fn defines(self, mut at: u64) -> Option<Vec<String>> {
         let mut defines = Vec::new();
         for _ in 0..MAX_COUNT {

@@ -1,5 +1,5 @@
-//! Where the system's loader looks for a library, in its order: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, its cache,
-//! the system's folders.
+//! Searches a library in the order of the loader: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, its cache, the system's
+//! folders.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::file;
 
-use super::cache::Cache;
-use super::object::Object;
+use super::cache::LoaderCache;
+use super::object::ElfObject;
 use crate::discovery::search_path::environment;
 
-/// The places that are the same for all libraries.
-pub(super) struct Search {
+/// The parts of the search path that are the same for all libraries.
+pub(super) struct LibrarySearch {
     machine: u16,
     /// `LD_LIBRARY_PATH`, which the loader ignores in a process with raised privileges.
     library_path: Vec<PathBuf>,
-    /// What this process has loaded already: the loader takes those whatever their folder.
+    /// The libraries that this process has already loaded. The loader uses them whatever their folder.
     loaded: Vec<PathBuf>,
-    cache: Cache,
+    cache: LoaderCache,
     system: Vec<PathBuf>,
 }
 
-impl Search {
+impl LibrarySearch {
     pub(super) fn new(machine: u16) -> Self {
         let listed = environment("LD_LIBRARY_PATH").unwrap_or_default();
         let arch = std::env::consts::ARCH;
@@ -33,11 +33,11 @@ impl Search {
             let others = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned);
             multi_arch.into_iter().chain(others).map(PathBuf::from).collect()
         };
-        Self { machine, library_path: split(&listed), loaded: loaded(), cache: Cache::of_the_system(), system }
+        Self { machine, library_path: split(&listed), loaded: loaded(), cache: LoaderCache::system(), system }
     }
 
-    /// The file that the loader would take for a name, and what it says.
-    pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, Object)> {
+    /// Returns the file that the loader would load for a name, with its ELF data.
+    pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, ElfObject)> {
         if name.contains('/') {
             return self.usable(PathBuf::from(name));
         }
@@ -52,24 +52,24 @@ impl Search {
             .or_else(|| in_folders(&self.system))
     }
 
-    /// Whether this process has the library, or `LD_LIBRARY_PATH` leads to it.
+    /// Returns true if this process has loaded the library or its folder is in `LD_LIBRARY_PATH`.
     pub(super) fn is_of_user(&self, library: &Path) -> bool {
         let is_listed = library.parent().is_some_and(|folder| self.library_path.iter().any(|listed| listed == folder));
         is_listed || self.loaded.iter().any(|loaded| loaded == library)
     }
 
-    /// A library for another processor is passed over.
-    fn usable(&self, path: PathBuf) -> Option<(PathBuf, Object)> {
-        let object = Object::read(&path).ok().filter(|object| object.machine == self.machine)?;
+    /// Reads a library. Returns `None` if it is missing, damaged, or for another processor.
+    fn usable(&self, path: PathBuf) -> Option<(PathBuf, ElfObject)> {
+        let object = ElfObject::read(&path).ok().filter(|object| object.machine == self.machine)?;
         Some((path, object))
     }
 }
 
-/// The folders of a `DT_RPATH` or `DT_RUNPATH`, as the file that has it means them.
+/// Returns the folders of a `DT_RPATH` or `DT_RUNPATH`, with the tokens of the file replaced.
 pub(super) fn folders(list: &OsStr, file: &Path) -> Vec<PathBuf> {
     let origin = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes();
     let arch = std::env::consts::ARCH;
-    // Which of them it is differs between systems; a folder that is not there is passed over.
+    // The value of `$LIB` differs between systems. Missing folders are skipped later.
     let libs = ["lib64".to_owned(), format!("lib/{arch}-linux-gnu"), "lib".to_owned()];
     let mut folders = Vec::new();
     for folder in split(list) {
@@ -88,7 +88,7 @@ pub(super) fn folders(list: &OsStr, file: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// A list of folders; an empty one is the current folder.
+/// Splits a list of folders. An empty entry is the current folder.
 fn split(list: &OsStr) -> Vec<PathBuf> {
     if list.is_empty() {
         return Vec::new();
@@ -112,9 +112,9 @@ fn position(text: &[u8], token: &[u8]) -> Option<usize> {
     text.windows(token.len()).position(|window| window == token)
 }
 
-/// The files that this process has in its memory, as the kernel lists them.
+/// Returns the files that this process has mapped, as the kernel lists them.
 fn loaded() -> Vec<PathBuf> {
-    /// More than a process has mapped.
+    /// More than the list of any process.
     const MAX_BYTES: u64 = 64 << 20;
     let maps = file::read(Path::new("/proc/self/maps"), MAX_BYTES).unwrap_or_default();
     let path = |line: &[u8]| {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_mean_what_they_mean_to_the_loader() {
+    fn tokens_are_replaced_as_the_loader_does() {
         let arch = std::env::consts::ARCH;
         let folders = |list: &str| folders(OsStr::new(list), Path::new("/opt/plugins/x.so"));
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();

@@ -1,80 +1,81 @@
-//! Whether a file has been loaded before, how that went, and a trial for what has not.
+//! Decides whether a file needs a preflight, and records the outcome of its first load.
 
 use std::path::Path;
 
-use super::store::{LoadStore, Verdict};
+use super::store::{LoadOutcome, LoadStore};
 use crate::LoadError;
 use crate::discovery::digest::{Digest, Identity};
 use crate::discovery::plugin_file::PluginFile;
 
-/// The trials of first loads, and what is remembered of them; without a memory nothing is tried.
+/// The preflight of new files, with the stored outcomes. Disabled without a store.
 #[derive(Debug)]
 pub(crate) struct Preflight(Option<LoadStore>);
 
-/// What is known of a file before it is loaded.
+/// The history of a file before it is loaded.
 #[derive(Clone, Debug)]
 pub(crate) enum LoadHistory {
     /// It was loaded before.
     Known,
     /// It was never loaded before.
     New(Digest),
-    /// First-load checks are off.
+    /// Preflight is disabled.
     Disabled,
 }
 
 impl Preflight {
-    pub(crate) fn new(memory: Option<LoadStore>) -> Self {
-        Self(memory)
+    pub(crate) fn new(store: Option<LoadStore>) -> Self {
+        Self(store)
     }
 
-    /// Refuses a file that is known to be quarantined. It is not read for that.
+    /// Fails if the file is quarantined. Does not read the file.
     pub(crate) fn check(&self, identity: &Identity) -> Result<(), LoadError> {
-        let Some(memory) = &self.0 else { return Ok(()) };
-        memory.digest(identity).map_or(Ok(()), |digest| was_loaded(memory, &digest).map(drop))
+        let Some(store) = &self.0 else { return Ok(()) };
+        store.digest(identity).map_or(Ok(()), |digest| was_loaded(store, &digest).map(drop))
     }
 
-    /// What is known of a file, which is read unless it was before.
-    pub(crate) fn standing(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
-        let Some(memory) = &self.0 else { return Ok(LoadHistory::Disabled) };
-        let digest = match memory.digest(&opened.identity) {
+    /// Returns the history of a file. Hashes the file unless its hash is stored. Fails if it is quarantined.
+    pub(crate) fn history(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
+        let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
+        let digest = match store.digest(&opened.identity) {
             Some(digest) => digest,
             None => {
                 let digest = opened.measure()?.digest;
-                memory.keep_digest(&opened.identity, &digest);
+                store.keep_digest(&opened.identity, &digest);
                 digest
             }
         };
-        Ok(if was_loaded(memory, &digest)? { LoadHistory::Known } else { LoadHistory::New(digest) })
+        Ok(if was_loaded(store, &digest)? { LoadHistory::Known } else { LoadHistory::New(digest) })
     }
 
-    /// Remembers how a first load went: that it did, or that the process crashed or hung. What else can be wrong harms
-    /// nobody, and may be put right without a change to the file.
-    pub(crate) fn judge<T>(&self, standing: &LoadHistory, file: &Path, outcome: &Result<T, LoadError>) {
-        let (LoadHistory::New(digest), Some(memory)) = (standing, &self.0) else { return };
+    /// Stores that a first load succeeded, or that it crashed or hung. Other errors are harmless and may disappear
+    /// without a change to the file.
+    pub(crate) fn record<T>(&self, history: &LoadHistory, file: &Path, outcome: &Result<T, LoadError>) {
+        let (LoadHistory::New(digest), Some(store)) = (history, &self.0) else { return };
         let quarantined = match outcome {
             Ok(_) => None,
-            // What somebody else did is not held against it.
-            Err(LoadError::Crashed(death)) if !death.is_from_outside() => Some(format!("its process {death}")),
-            Err(refusal @ LoadError::TimedOut(_)) => Some(format!("it {}", refusal.reason())),
+            // A kill from outside is not the plugin's fault.
+            Err(LoadError::Crashed(exit)) if !exit.is_from_outside() => Some(format!("its process {exit}")),
+            Err(error @ LoadError::TimedOut(_)) => Some(format!("it {}", error.reason())),
             Err(_) => return,
         };
-        memory.keep_verdict(digest, &Verdict { file: file.to_owned(), quarantined });
+        store.keep_outcome(digest, &LoadOutcome { file: file.to_owned(), quarantined });
     }
 
-    /// Forgets how the first load of a file went, which so becomes new.
+    /// Removes the stored outcome of a file, which makes it new.
     pub(crate) fn forget(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
-        let Some(memory) = &self.0 else { return Ok(LoadHistory::Disabled) };
+        let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
         let digest = opened.measure()?.digest;
-        let unwritable = |error: std::io::Error| LoadError::Unreadable(format!("what is remembered of it: {error}"));
-        memory.forget_verdict(&digest).map_err(unwritable)?;
+        let unwritable =
+            |error: std::io::Error| LoadError::Unreadable(format!("failed to remove its stored outcome: {error}"));
+        store.forget_outcome(&digest).map_err(unwritable)?;
         Ok(LoadHistory::New(digest))
     }
 }
 
-/// Whether what has this SHA-256 was loaded before; refuses what is quarantined.
-fn was_loaded(memory: &LoadStore, digest: &Digest) -> Result<bool, LoadError> {
-    match memory.verdict(digest) {
-        Some(Verdict { quarantined: Some(reason), .. }) => Err(LoadError::Quarantined { reason }),
+/// Returns true if a file with this SHA-256 was loaded before. Fails if it is quarantined.
+fn was_loaded(store: &LoadStore, digest: &Digest) -> Result<bool, LoadError> {
+    match store.outcome(digest) {
+        Some(LoadOutcome { quarantined: Some(reason), .. }) => Err(LoadError::Quarantined { reason }),
         known => Ok(known.is_some()),
     }
 }

@@ -1,5 +1,5 @@
-//! Preflight: what was never loaded before is first loaded into a process of its own, and what crashes or hangs there is
-//! not loaded again until it changes.
+//! Preflight: a new file is first loaded in its own process. A file that crashes or hangs there is not loaded again
+//! until it changes.
 
 mod first_load;
 mod store;

@@ -1,6 +1,6 @@
-//! The calls and clients of a plugin that runs in a process of its own: what is on its way, and what waits.
+//! The state of the calls and clients of an isolated plugin.
 //!
-//! Nothing here starts or ends a process, or talks to the host: it says what is to be said once the lock is free.
+//! Starts and ends no process and does not call the host: it returns the calls to answer after the lock is released.
 
 use std::collections::HashMap;
 use std::io::{PipeWriter, Write};
@@ -12,77 +12,77 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use super::message::Message;
 use super::sender::Sender;
 
-/// Ids of the calls that open clients anew: no call of the host's has one of these.
-const OURS: u64 = 1 << 63;
+/// The first id of the calls that reopen clients. The host's own calls have smaller ids.
+const FIRST_REOPENING: u64 = 1 << 63;
 
-/// Whether the call is one of the host's.
+/// Returns true if the call is one of the host's.
 pub(crate) fn is_of_host(call: u64) -> bool {
-    call < OURS
+    call < FIRST_REOPENING
 }
 
-/// All that is known of a plugin's calls and clients.
+/// The calls and clients of one plugin.
 #[derive(Debug)]
 pub(crate) struct Calls {
     pub(crate) phase: Phase,
-    /// The calls that the process owes a reply, each with the client that it opens, or 0.
-    owed: HashMap<u64, u64>,
+    /// The calls that the process has received and not answered, each with the client that it opens, or 0.
+    running: HashMap<u64, u64>,
     clients: HashMap<u64, IsolatedClient>,
-    /// The calls that open clients anew, each with its client.
+    /// The calls that reopen clients, each with its client.
     reopening: HashMap<u64, u64>,
     last_reopening: u64,
 }
 
-/// What the process is doing.
+/// The state of the process.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// It has ended, for this reason. The next call starts it anew.
+    /// It has ended, for this reason. The next call restarts it.
     Ended(Error),
-    /// The plugin was shut down.
+    /// The plugin was dropped.
     ShutDown,
-    /// It can be called.
+    /// It accepts calls.
     Running(Connection),
-    /// It is being started; these calls wait for it.
+    /// It is starting; these calls wait for it.
     Starting(Vec<QueuedCall>),
 }
 
-/// The way to a running process.
+/// The connection to a running process.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sender: Sender,
-    /// Wakes whoever listens to the process.
+    /// Wakes the thread that reads from the process.
     pub(crate) wake: PipeWriter,
-    /// Whether that has to be done before it looks at the time.
+    /// True if that thread waits without a time limit, and must be woken.
     pub(crate) is_asleep: bool,
 }
 
-/// The calls that a process leaves behind.
+/// The calls that a process has not answered.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
-    /// Those that were in it.
-    pub(crate) begun: Vec<u64>,
-    /// Those that waited for it, or for their client.
+    /// The calls that it has received.
+    pub(crate) started: Vec<u64>,
+    /// The calls that waited for it or for their client.
     pub(crate) waiting: Vec<u64>,
 }
 
-/// A client, which outlives the process that it was opened in.
+/// A client. It outlives the process that it was opened in.
 #[derive(Debug)]
 struct IsolatedClient {
-    /// The arguments that it was opened with.
+    /// The arguments to open it.
     open: Vec<u8>,
     state: ClientState,
 }
 
 #[derive(Debug)]
 enum ClientState {
-    /// It is being opened anew; these calls wait for that.
+    /// It is being reopened; these calls wait for that.
     Opening(Vec<QueuedCall>),
-    /// It is not open in the process.
+    /// The process does not know it.
     Closed,
-    /// It is open in the process, or about to be.
+    /// It is open in the process, or its first open call is running.
     Open,
 }
 
-/// A call that waits for the process, or for its client.
+/// A call that waits for the process or for its client.
 #[derive(Debug)]
 pub(crate) struct QueuedCall {
     slot: Slot,
@@ -106,145 +106,146 @@ impl QueuedCall {
 }
 
 impl Calls {
-    pub(crate) fn new(link: Connection) -> Self {
-        Self { phase: Phase::Running(link), ..Self::unstarted() }
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { phase: Phase::Running(connection), ..Self::unstarted() }
     }
 
-    /// None, of a process that the first call starts.
+    /// Returns the state of a process that the first call starts.
     pub(crate) fn unstarted() -> Self {
         let not_yet = Error::new(ErrorCode::PLUGIN_CRASHED, "the plugin's process has not been started");
         Self {
             phase: Phase::Ended(not_yet),
-            owed: HashMap::new(),
+            running: HashMap::new(),
             clients: HashMap::new(),
             reopening: HashMap::new(),
-            last_reopening: OURS,
+            last_reopening: FIRST_REOPENING,
         }
     }
 
-    /// Begins a call in the running process.
-    pub(crate) fn begin(&mut self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
-        let Phase::Running(link) = &mut self.phase else { return };
+    /// Sends a call to the running process, or queues it until its client is open.
+    pub(crate) fn start(&mut self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
+        let Phase::Running(connection) = &mut self.phase else { return };
         let known = self.clients.get_mut(&client);
         match (slot, known) {
             (Slot::Open, _) => {
                 self.clients.insert(client, IsolatedClient { open: request.head.to_vec(), state: ClientState::Open });
-                self.owed.insert(call, client);
-                link.send(&Message::Call { slot, client, call, request: *request });
+                self.running.insert(call, client);
+                connection.send(&Message::Call { slot, client, call, request: *request });
             }
-            (_, Some(IsolatedClient { state: ClientState::Opening(held), .. })) => {
-                held.push(QueuedCall::new(slot, client, call, request));
+            (_, Some(IsolatedClient { state: ClientState::Opening(queued), .. })) => {
+                queued.push(QueuedCall::new(slot, client, call, request));
             }
             (_, Some(IsolatedClient { open, state: state @ ClientState::Closed })) => {
                 *state = ClientState::Opening(vec![QueuedCall::new(slot, client, call, request)]);
                 self.last_reopening += 1;
                 self.reopening.insert(self.last_reopening, client);
                 let request = Request { timeout_ms: request.timeout_ms, head: open, ..Request::default() };
-                link.send(&Message::Call { slot: Slot::Open, client, call: self.last_reopening, request });
+                connection.send(&Message::Call { slot: Slot::Open, client, call: self.last_reopening, request });
             }
             (_, Some(IsolatedClient { state: ClientState::Open, .. }) | None) => {
-                self.owed.insert(call, 0);
-                link.send(&Message::Call { slot, client, call, request: *request });
+                self.running.insert(call, 0);
+                connection.send(&Message::Call { slot, client, call, request: *request });
             }
         }
     }
 
-    /// The process has been started: what waited for it begins.
-    pub(crate) fn started(&mut self, link: Connection) {
-        let before = std::mem::replace(&mut self.phase, Phase::Running(link));
+    /// Sends the waiting calls to a process that has started.
+    pub(crate) fn started(&mut self, connection: Connection) {
+        let before = std::mem::replace(&mut self.phase, Phase::Running(connection));
         if let Phase::Starting(waiting) = before {
-            for held in waiting {
-                self.begin(held.slot, held.client, held.call, &held.request());
+            for queued in waiting {
+                self.start(queued.slot, queued.client, queued.call, &queued.request());
             }
         }
     }
 
-    /// The process has ended, or could not be started: gives the calls that will not be answered.
+    /// Notes that the process has ended or did not start. Returns the calls that it will not answer.
     pub(crate) fn ended(&mut self, why: Error) -> Unanswered {
-        let (begun, mut waiting_calls) = (self.owed.keys().copied().collect(), Vec::new());
-        // Whoever opened them learns that it failed.
-        for (_, opened) in self.owed.drain() {
+        let (started, mut waiting_calls) = (self.running.keys().copied().collect(), Vec::new());
+        // Their callers learn that opening them failed.
+        for (_, opened) in self.running.drain() {
             self.clients.remove(&opened);
         }
         for client in self.clients.values_mut() {
             if let ClientState::Opening(waiting) = std::mem::replace(&mut client.state, ClientState::Closed) {
-                waiting_calls.extend(waiting.iter().map(|held| held.call));
+                waiting_calls.extend(waiting.iter().map(|queued| queued.call));
             }
         }
         self.reopening.clear();
         if let Phase::Starting(waiting) = std::mem::replace(&mut self.phase, Phase::Ended(why)) {
-            waiting_calls.extend(waiting.iter().map(|held| held.call));
+            waiting_calls.extend(waiting.iter().map(|queued| queued.call));
         }
-        Unanswered { begun, waiting: waiting_calls }
+        Unanswered { started, waiting: waiting_calls }
     }
 
-    /// Notes a reply of the process; gives the calls that it answers.
+    /// Notes a reply of the process. Returns the calls that it answers.
     pub(crate) fn replied(&mut self, call: u64, status: u32) -> Vec<u64> {
         let Some(id) = self.reopening.remove(&call) else {
-            if let (Some(opened), true) = (self.owed.remove(&call), status != STATUS_OK) {
+            if let (Some(opened), true) = (self.running.remove(&call), status != STATUS_OK) {
                 self.clients.remove(&opened);
             }
             return vec![call];
         };
-        let Phase::Running(link) = &mut self.phase else { return Vec::new() };
+        let Phase::Running(connection) = &mut self.phase else { return Vec::new() };
         let Some(client) = self.clients.get_mut(&id) else {
-            // It was closed while it was opened anew.
+            // It was closed while it was reopened.
             if status == STATUS_OK {
-                link.send(&Message::Close { client: id });
+                connection.send(&Message::Close { client: id });
             }
             return Vec::new();
         };
         let state = if status == STATUS_OK { ClientState::Open } else { ClientState::Closed };
         let ClientState::Opening(waiting) = std::mem::replace(&mut client.state, state) else { return Vec::new() };
         if status != STATUS_OK {
-            return waiting.iter().map(|held| held.call).collect();
+            return waiting.iter().map(|queued| queued.call).collect();
         }
-        for held in waiting {
-            self.owed.insert(held.call, 0);
-            let QueuedCall { slot, client, call, .. } = held;
-            link.send(&Message::Call { slot, client, call, request: held.request() });
+        for queued in waiting {
+            self.running.insert(queued.call, 0);
+            let QueuedCall { slot, client, call, .. } = queued;
+            connection.send(&Message::Call { slot, client, call, request: queued.request() });
         }
         Vec::new()
     }
 
-    /// Gives a call up; true where it was waiting, and so is answered by nobody else.
+    /// Cancels a call. Returns true if it was waiting, so that the caller must answer it.
     pub(crate) fn cancel(&mut self, call: u64) -> bool {
-        if let (true, Phase::Running(link)) = (self.owed.contains_key(&call), &mut self.phase) {
-            link.send(&Message::Cancel { call });
+        if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
+            connection.send(&Message::Cancel { call });
             return false;
         }
         self.waiting().any(|waiting| {
-            let state = waiting.iter().position(|held| held.call == call);
-            state.map(|state| waiting.remove(state)).is_some()
+            let at = waiting.iter().position(|queued| queued.call == call);
+            at.map(|at| waiting.remove(at)).is_some()
         })
     }
 
-    /// Allows a stream this many more chunks.
+    /// Allows a stream to send more chunks.
     pub(crate) fn credit(&mut self, call: u64, chunks: u32) {
-        if let (true, Phase::Running(link)) = (self.owed.contains_key(&call), &mut self.phase) {
-            return link.send(&Message::Credit { call, chunks });
+        if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
+            return connection.send(&Message::Credit { call, chunks });
         }
-        let held = self.waiting().flatten().find(|held| held.call == call);
-        if let Some(held) = held {
-            held.credit = held.credit.saturating_add(chunks);
+        let queued = self.waiting().flatten().find(|queued| queued.call == call);
+        if let Some(queued) = queued {
+            queued.credit = queued.credit.saturating_add(chunks);
         }
     }
 
-    /// Forgets a client.
+    /// Closes a client.
     pub(crate) fn close(&mut self, client: u64) {
         let known = self.clients.remove(&client);
-        if let (Some(IsolatedClient { state: ClientState::Open, .. }), Phase::Running(link)) = (known, &mut self.phase)
+        if let (Some(IsolatedClient { state: ClientState::Open, .. }), Phase::Running(connection)) =
+            (known, &mut self.phase)
         {
-            link.send(&Message::Close { client });
+            connection.send(&Message::Close { client });
         }
     }
 
-    /// Whether the process owes anything.
+    /// Returns true if the process owes no reply.
     pub(crate) fn is_idle(&self) -> bool {
-        self.owed.is_empty() && self.reopening.is_empty()
+        self.running.is_empty() && self.reopening.is_empty()
     }
 
-    /// All that waits: for the process, or for a client.
+    /// Returns the queues of the process and of the clients.
     fn waiting(&mut self) -> impl Iterator<Item = &mut Vec<QueuedCall>> {
         let for_process = match &mut self.phase {
             Phase::Starting(waiting) => Some(waiting),
@@ -263,7 +264,7 @@ impl Connection {
         self.sender.send(message);
         if self.is_asleep {
             self.is_asleep = false;
-            // One that cannot be woken has gone.
+            // Fails if the thread has ended.
             let _gone = self.wake.write(&[0]);
         }
     }

@@ -1,11 +1,10 @@
-//! A plugin's process as its host sees it: started, listened to, and buried.
+//! Spawns a plugin's process, reads its messages and its output, and reaps it.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,173 +17,151 @@ use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::environment;
-use super::log::Log;
+use super::log::ProcessLog;
 use super::message::{Malformed, Message, PROTOCOL};
+use super::process_exit::ProcessExit;
 use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire_error::WireLoadError;
 use crate::LoadError;
 
-/// How long a process may take to load its plugin and start it.
-const LOADING: Duration = Duration::from_secs(10);
+/// The time limit for loading and starting the plugin.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a process that has been told to end may take.
-const ENDING: Duration = Duration::from_secs(3);
+/// The time limit for a process to exit after its connection was shut down.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a process may take to end after its connection has.
-const LINGERING: Duration = Duration::from_millis(30);
+/// The time limit for a process to exit after it closed its connection.
+const CLOSE_GRACE: Duration = Duration::from_millis(30);
 
-/// The signals that end a process on somebody's request.
-const OUTSIDE: [i32; 5] =
-    [Signal::HUP.as_raw(), Signal::INT.as_raw(), Signal::QUIT.as_raw(), Signal::KILL.as_raw(), Signal::TERM.as_raw()];
-
-/// How a plugin's process is started.
+/// The parameters to start a plugin's process.
 #[derive(Clone, Debug)]
 pub(crate) struct SpawnConfig {
     /// The program that hosts the plugin.
     pub(crate) program: PathBuf,
     /// The plugin's library.
     pub(crate) library: PathBuf,
-    /// All that the process sees of the environment.
+    /// The complete environment of the process.
     pub(crate) environment: Vec<(OsString, OsString)>,
 }
 
 impl SpawnConfig {
-    /// A process that sees of this one's environment what the plugin declares, and what it is allowed beside that.
+    /// Passes on the environment variables that the manifest declares and those that are allowed in addition.
     pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest, allowed: &[String]) -> Self {
-        let environment = environment::seen(std::env::vars_os(), &manifest.environment, allowed);
+        let environment = environment::filter(std::env::vars_os(), &manifest.environment, allowed);
         Self { program, library: library.to_owned(), environment }
     }
 }
 
-/// A process, its connection, and its log. Dropping it ends the process.
+/// A process with its connection and its log. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: std::process::Child,
     socket: UnixStream,
     receiver: Receiver,
-    log: Log,
-    /// Tells its end, where the system has such a thing: the connection may be held open by what it has started.
-    end: Option<OwnedFd>,
+    log: ProcessLog,
+    /// A pidfd, on Linux: processes that the plugin started may keep the connection open after its process has exited.
+    pidfd: Option<OwnedFd>,
     is_reaped: bool,
 }
 
-/// How a plugin's process ended. It is shown as what comes after "its process", such as `was ended by signal 6 (SIGABRT)`.
-#[derive(Clone, Debug)]
-pub struct ProcessExit {
-    how: String,
-    signal: Option<i32>,
-    log: Vec<String>,
-}
-
-impl ProcessExit {
-    /// The signal that ended it, where one did.
-    pub fn signal(&self) -> Option<i32> {
-        self.signal
-    }
-
-    /// The last lines that it printed, oldest first.
-    pub fn log(&self) -> &[String] {
-        &self.log
-    }
-
-    /// Whether somebody else may have ended it: the user, or a system without memory.
-    pub fn is_from_outside(&self) -> bool {
-        self.signal.is_some_and(|signal| OUTSIDE.contains(&signal))
-    }
-}
-
-/// What there is to be done after a wait.
+/// The reason why a wait returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// Messages may have come.
+    /// Data arrived; it may hold complete messages.
     Messages,
-    /// The connection has ended.
+    /// The connection was closed, or the process exited.
     End,
-    /// Nothing came in time.
+    /// The time limit passed, or the caller was woken.
     Nothing,
 }
 
 impl Child {
-    /// Starts the process and waits until the plugin has been loaded in it; gives the slots that the plugin has.
+    /// Starts the process and loads the plugin in it. Returns the slots that the plugin has.
     ///
-    /// It blocks for as long as that takes.
-    pub(crate) fn start(recipe: &SpawnConfig, host: &dyn HostCallbacks) -> Result<(Self, u64), LoadError> {
-        let failed = |error: io::Error| {
-            LoadError::PluginHost(format!("`{}` could not be started: {error}", recipe.program.display()))
-        };
-        let mut child = Self::spawn(recipe).map_err(failed)?;
-        let deadline = Instant::now() + LOADING;
+    /// Blocks until the plugin is loaded.
+    pub(crate) fn start(config: &SpawnConfig, host: &dyn HostCallbacks) -> Result<(Self, u64), LoadError> {
+        let failed = |error: io::Error| LoadError::PluginHost(format!("`{}`: {error}", config.program.display()));
+        let mut child = Self::spawn(config).map_err(failed)?;
+        let deadline = Instant::now() + LOAD_TIMEOUT;
         let mut is_greeted = false;
         loop {
-            while let Some(message) = child.receiver.next().map_err(|malformed| no_plugin_host(recipe, &malformed.0))? {
+            while let Some(message) =
+                child.receiver.next().map_err(|malformed| not_a_plugin_host(config, &malformed.0))?
+            {
                 match message {
                     Message::Hello { protocol: PROTOCOL } => is_greeted = true,
                     Message::Hello { protocol } => {
-                        let versions =
-                            format!("it speaks version {protocol} of the protocol, and this host {PROTOCOL}");
-                        return Err(no_plugin_host(recipe, &versions));
+                        let versions = format!("it uses protocol version {protocol}, but this host uses {PROTOCOL}");
+                        return Err(not_a_plugin_host(config, &versions));
                     }
-                    _ if !is_greeted => return Err(no_plugin_host(recipe, "it does not say that it is one")),
+                    _ if !is_greeted => return Err(not_a_plugin_host(config, "its first message is not a greeting")),
                     Message::Loaded { slots } => return Ok((child, slots)),
-                    Message::Refused { refusal } => {
-                        let unreadable =
-                            |error| no_plugin_host(recipe, &format!("it says what cannot be read: {error}"));
-                        return Err(serde_json::from_slice::<WireLoadError<'_>>(refusal)
-                            .map_or_else(unreadable, LoadError::from));
+                    Message::LoadFailed { error } => {
+                        let invalid =
+                            |error| not_a_plugin_host(config, &format!("it sent an invalid load error: {error}"));
+                        return Err(
+                            serde_json::from_slice::<WireLoadError<'_>>(error).map_or_else(invalid, LoadError::from)
+                        );
                     }
                     Message::Event { call, level, json } => host.event(call, level, json),
-                    _ => return Err(no_plugin_host(recipe, "it speaks out of turn")),
+                    _ => return Err(not_a_plugin_host(config, "it sent an unexpected message during start-up")),
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // One that never stops to talk is late all the same.
+            // Messages without end do not extend the limit.
             if left.is_zero() {
-                return Err(LoadError::TimedOut(LOADING));
+                return Err(LoadError::TimedOut(LOAD_TIMEOUT));
             }
             match child.wait(Some(left), None, host) {
                 Wake::Messages | Wake::Nothing => {}
                 Wake::End => {
-                    let death = child.wait_for_exit();
+                    let exit = child.wait_for_exit();
                     return Err(if is_greeted {
-                        LoadError::Crashed(death)
+                        LoadError::Crashed(exit)
                     } else {
-                        no_plugin_host(recipe, &format!("it {death}"))
+                        not_a_plugin_host(config, &format!("it {exit}"))
                     });
                 }
             }
         }
     }
 
-    fn spawn(recipe: &SpawnConfig) -> io::Result<Self> {
+    fn spawn(config: &SpawnConfig) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let (log, write_log) = io::pipe()?;
-        let process = Command::new(&recipe.program)
-            .arg(&recipe.library)
+        let process = Command::new(&config.program)
+            .arg(&config.library)
             .env_clear()
-            .envs(recipe.environment.iter().map(|(name, value)| (name, value)))
+            .envs(config.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(write_log.try_clone()?)
             .stderr(write_log)
-            // A group of its own: Ctrl-C is the host's to hear, and whatever the plugin starts ends with it.
+            // Its own group: only the host receives Ctrl-C, and killing the group also kills the plugin's children.
             .process_group(0)
             .spawn()?;
-        let end = end_of(&process);
-        Ok(Self { process, socket: ours, receiver: Receiver::default(), log: Log::new(log)?, end, is_reaped: false })
+        let pidfd = open_pidfd(&process);
+        Ok(Self {
+            process,
+            socket: ours,
+            receiver: Receiver::default(),
+            log: ProcessLog::new(log)?,
+            pidfd,
+            is_reaped: false,
+        })
     }
 
-    /// A way to send to the process.
+    /// Returns a sender of messages to the process.
     pub(crate) fn sender(&self) -> io::Result<Sender> {
         Ok(Sender::new(self.socket.try_clone()?))
     }
 
-    /// The next message that has come.
+    /// Returns the next complete message.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
         self.receiver.next()
     }
 
-    /// Waits for messages, no longer than `limit` and until something can be read from `wake`. What is written to the
-    /// log meanwhile is passed on as events.
+    /// Waits for messages until `limit` has passed or `wake` is readable. Passes lines of the log on as events.
     pub(crate) fn wait(
         &mut self,
         limit: Option<Duration>,
@@ -196,7 +173,7 @@ impl Child {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let ready = self.poll(left, wake);
             if ready.log {
-                self.log.read(|line| say(host, line));
+                self.log.read(|line| send_log_event(host, line));
             }
             if ready.socket {
                 match self.receiver.receive(&self.socket, RecvFlags::DONTWAIT) {
@@ -204,7 +181,7 @@ impl Child {
                     Err(rustix::io::Errno::AGAIN) => {}
                     Ok(0) | Err(_) => return Wake::End,
                 }
-            } else if ready.end {
+            } else if ready.exit {
                 return Wake::End;
             }
             if ready.wake || left.is_some_and(|left| left.is_zero()) {
@@ -213,32 +190,38 @@ impl Child {
         }
     }
 
-    fn poll(&self, limit: Option<Duration>, wake: Option<&PipeReader>) -> Ready {
+    fn poll(&self, limit: Option<Duration>, wake: Option<&PipeReader>) -> ReadyFds {
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-        let of = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
+        let to_poll_fd = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
         let (log, wake) = (self.log.pipe().map(AsFd::as_fd), wake.map(AsFd::as_fd));
-        let end = self.end.as_ref().map(AsFd::as_fd);
-        let mut files: Vec<_> = [Some(self.socket.as_fd()), log, wake, end].into_iter().flatten().map(of).collect();
-        // An interruption is as good as the end of the wait: the caller looks at its clock, and waits again.
+        let pidfd = self.pidfd.as_ref().map(AsFd::as_fd);
+        let mut files: Vec<_> =
+            [Some(self.socket.as_fd()), log, wake, pidfd].into_iter().flatten().map(to_poll_fd).collect();
+        // After an interruption the caller checks the time and waits again.
         let _interrupted = poll(&mut files, limit.as_ref());
         let mut ready = files.iter().map(|file| !file.revents().is_empty());
-        let mut next = |is_there: bool| is_there && ready.next().unwrap_or(false);
-        Ready { socket: next(true), log: next(log.is_some()), wake: next(wake.is_some()), end: next(end.is_some()) }
+        let mut next = |is_polled: bool| is_polled && ready.next().unwrap_or(false);
+        ReadyFds {
+            socket: next(true),
+            log: next(log.is_some()),
+            wake: next(wake.is_some()),
+            exit: next(pidfd.is_some()),
+        }
     }
 
-    /// Whether the process has ended, though its connection may still be held open by what it has started.
-    pub(crate) fn has_died(&self) -> bool {
+    /// Returns true if the process has exited. Its children may still hold the connection open.
+    pub(crate) fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        // A host that ignores its children's ends has nothing to wait for: then the connection alone tells.
+        // A host that ignores SIGCHLD has no child to wait for; it notices the exit by the connection alone.
         matches!(waitid(WaitId::Pid(self.id()), options), Ok(Some(_)))
     }
 
-    /// Waits for the process to end, which it has been told to, and ends it where it does not.
-    pub(crate) fn part(mut self, host: &dyn HostCallbacks) {
-        let deadline = Instant::now() + ENDING;
+    /// Waits for the process to exit after its connection was shut down. Kills it if it does not.
+    pub(crate) fn finish(mut self, host: &dyn HostCallbacks) {
+        let deadline = Instant::now() + EXIT_TIMEOUT;
         while Instant::now() < deadline {
             match self.wait(Some(deadline.saturating_duration_since(Instant::now())), None, host) {
-                // What is said now is of interest only where it is an event.
+                // Only events still matter.
                 Wake::Messages => {
                     while let Ok(Some(message)) = self.next() {
                         if let Message::Event { call, level, json } = message {
@@ -251,32 +234,31 @@ impl Child {
         }
     }
 
-    /// Ends the process, for this reason.
-    pub(crate) fn end(mut self, why: impl Into<String>) -> ProcessExit {
+    /// Kills the process. `description` says why, as a predicate.
+    pub(crate) fn end(mut self, description: impl Into<String>) -> ProcessExit {
         self.reap();
-        ProcessExit { how: why.into(), signal: None, log: self.log.last() }
+        ProcessExit::killed(description, self.log.last())
     }
 
-    /// Finds out how the process ended whose connection has.
+    /// Waits for the process to exit after its connection was closed. Kills it if it does not.
     pub(crate) fn wait_for_exit(mut self) -> ProcessExit {
-        // The connection ends a moment before the process does.
-        let deadline = Instant::now() + LINGERING;
-        while !self.has_died() && Instant::now() < deadline {
+        // The connection closes shortly before the process can be reaped.
+        let deadline = Instant::now() + CLOSE_GRACE;
+        while !self.has_exited() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let had_died = self.has_died();
-        let (how, signal) = match self.reap() {
-            Some(status) if had_died => (describe(status), status.signal()),
-            _ => ("closed its connection, and was ended".to_owned(), None),
-        };
-        ProcessExit { how, signal, log: self.log.last() }
+        let had_exited = self.has_exited();
+        match self.reap() {
+            Some(status) if had_exited => ProcessExit::from_status(status, self.log.last()),
+            _ => ProcessExit::killed("closed its connection and was killed", self.log.last()),
+        }
     }
 
-    /// Ends the process and all that it has started, and takes in the rest of its log.
+    /// Kills the process and its group, and reads the rest of its log.
     fn reap(&mut self) -> Option<ExitStatus> {
-        // The group cannot be somebody else's: the process is its leader, and its number is not free before the wait.
+        // The id is not reused before the wait, so that the group is the one of this process.
         let _gone = kill_process_group(self.id(), Signal::KILL);
-        // The plugin may have put its process into another.
+        // The plugin may have moved its process to another group.
         let _gone = self.kill();
         let status = self.process.wait().ok();
         self.is_reaped = true;
@@ -284,11 +266,11 @@ impl Child {
         status
     }
 
-    /// Ends the process itself, and none that has got its number after it.
+    /// Kills the process itself, but not a later process with the same id.
     fn kill(&mut self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        if let Some(end) = &self.end {
-            return Ok(rustix::process::pidfd_send_signal(end, Signal::KILL)?);
+        if let Some(pidfd) = &self.pidfd {
+            return Ok(rustix::process::pidfd_send_signal(pidfd, Signal::KILL)?);
         }
         self.process.kill()
     }
@@ -306,45 +288,31 @@ impl Drop for Child {
     }
 }
 
-/// What can be read.
-struct Ready {
+/// The polled file descriptors that are ready.
+struct ReadyFds {
     socket: bool,
     log: bool,
     wake: bool,
-    end: bool,
+    exit: bool,
 }
 
-/// What can be read once the process has ended.
-fn end_of(process: &std::process::Child) -> Option<OwnedFd> {
+/// Opens a file descriptor that becomes readable when the process exits.
+fn open_pidfd(process: &std::process::Child) -> Option<OwnedFd> {
     #[cfg(target_os = "linux")]
     return rustix::process::pidfd_open(Pid::from_child(process), rustix::process::PidfdFlags::empty()).ok();
     #[cfg(not(target_os = "linux"))]
     {
-        let _unasked = process;
+        let _unused = process;
         None
     }
 }
 
-/// A line of the log, for whoever looks into a fault.
-fn say(host: &dyn HostCallbacks, line: &str) {
+/// Passes a line of the log on as an event.
+fn send_log_event(host: &dyn HostCallbacks, line: &str) {
     let event = serde_json::json!({ "message": line });
     host.event(0, Level::Debug as u32, Some(event.to_string().as_bytes()));
 }
 
-fn describe(status: ExitStatus) -> String {
-    match status.signal() {
-        // `signal: 6 (SIGABRT)`
-        Some(_) => format!("was ended by {}", status.to_string().replacen(": ", " ", 1)),
-        None => format!("ended with exit code {}", status.code().unwrap_or_default()),
-    }
-}
-
-fn no_plugin_host(recipe: &SpawnConfig, why: &str) -> LoadError {
-    LoadError::PluginHost(format!("`{}` is no plugin host of this version: {why}", recipe.program.display()))
-}
-
-impl fmt::Display for ProcessExit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.how)
-    }
+fn not_a_plugin_host(config: &SpawnConfig, why: &str) -> LoadError {
+    LoadError::PluginHost(format!("`{}` is not a plugin host of this version: {why}", config.program.display()))
 }

@@ -1,14 +1,14 @@
-//! What a plugin's process sees of the environment: what its manifest declares, what it is allowed, and what every
-//! program needs.
+//! Selects the environment variables of a plugin's process: those that its manifest declares, that it is allowed, and
+//! that every program needs.
 
 use std::ffi::OsString;
 
 use mlflow_deploy_plugin_api::manifest::EnvironmentVariable;
 use mlflow_deploy_plugin_api::trust::TRUSTED_OWNERS;
 
-/// What every program may see: where things are, which language is spoken, whom to trust, and how the network is
-/// reached; and where the system's loader finds libraries, so that it finds the same as in this process. With the
-/// proxies goes what forbids to believe `HTTP_PROXY`: where there is a `REQUEST_METHOD`, a stranger has set it.
+/// The variables that every plugin sees: folders, locale, trusted owners, proxies, and the search path of the dynamic
+/// loader, so that it finds the same libraries as in the host. `REQUEST_METHOD` is passed on with the proxies because a
+/// CGI program must ignore `HTTP_PROXY`, which a client can set.
 const NAMES: [&str; 16] = [
     "HOME",
     "PATH",
@@ -28,26 +28,26 @@ const NAMES: [&str; 16] = [
     TRUSTED_OWNERS,
 ];
 
-/// The same, by how the names begin.
+/// The prefixes of further variables that every plugin sees.
 const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
 
-/// Those of the variables that the plugin may see.
-pub(crate) fn seen(
+/// Returns the variables that the plugin may see.
+pub(crate) fn filter(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     declared: &[EnvironmentVariable],
     allowed: &[String],
 ) -> Vec<(OsString, OsString)> {
-    let is_seen = |name: &OsString| {
+    let is_visible = |name: &OsString| {
         let Some(name) = name.to_str() else { return allowed.iter().any(|allowed| allowed == "*") };
         NAMES.contains(&name)
             || allowed.iter().any(|allowed| matches(allowed, name))
             || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
             || declared.iter().any(|variable| variable.name == name)
     };
-    variables.into_iter().filter(|(name, _)| is_seen(name)).collect()
+    variables.into_iter().filter(|(name, _)| is_visible(name)).collect()
 }
 
-/// Whether a variable is what is allowed: the name itself, or `PREFIX*` for all that begin so.
+/// Returns true if the variable has the allowed name, or the prefix of an allowed `PREFIX*`.
 fn matches(allowed: &str, name: &str) -> bool {
     allowed.strip_suffix('*').map_or(allowed == name, |prefix| name.starts_with(prefix))
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_declared_or_needed_is_seen() {
+    fn only_declared_allowed_and_common_variables_are_visible() {
         let declared: Vec<EnvironmentVariable> =
             serde_json::from_str(r#"[{"name": "MY_TOKEN", "secret": true}, {"name": "MY_HOST"}]"#).unwrap();
         let all = [
@@ -72,17 +72,17 @@ mod tests {
             "LCD",
         ];
         let variables = all.map(|name| (OsString::from(name), OsString::from("v")));
-        let seen = |allowed: &[&str]| -> Vec<_> {
+        let visible = |allowed: &[&str]| -> Vec<_> {
             let allowed: Vec<_> = allowed.iter().map(|&allowed| allowed.to_owned()).collect();
-            let seen = seen(variables.clone(), &declared, &allowed).into_iter();
-            seen.map(|(name, _)| name.into_string().unwrap()).collect()
+            let visible = filter(variables.clone(), &declared, &allowed).into_iter();
+            visible.map(|(name, _)| name.into_string().unwrap()).collect()
         };
-        let mine = &all[..7];
-        assert_eq!(seen(&[]), mine);
-        assert_eq!(seen(&["OTHER", "OTHER_TOKEN_", "other_token"]), mine);
+        let common = &all[..7];
+        assert_eq!(visible(&[]), common);
+        assert_eq!(visible(&["OTHER", "OTHER_TOKEN_", "other_token"]), common);
         for allowed in ["OTHER_TOKEN", "OTHER_*", "OTHER_TOKEN*"] {
-            assert_eq!(seen(&[allowed]), [mine, &["OTHER_TOKEN"]].concat(), "{allowed}");
+            assert_eq!(visible(&[allowed]), [common, &["OTHER_TOKEN"]].concat(), "{allowed}");
         }
-        assert_eq!(seen(&["*"]), all);
+        assert_eq!(visible(&["*"]), all);
     }
 }

@@ -1,44 +1,44 @@
-//! What a plugin's process writes to its stdout and stderr: the last lines are kept, to be shown where it dies.
+//! Reads the stdout and stderr of a plugin's process and keeps the last lines, to show them if it dies.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, PipeReader, Read, Result};
 
-/// How many lines are kept.
-const LINES: usize = 10;
+/// The number of lines that are kept.
+const MAX_LINES: usize = 10;
 
-/// How much of a line is kept.
-const LINE: usize = 1024;
+/// The number of bytes that are kept of a line.
+const MAX_LINE_BYTES: usize = 1024;
 
-/// The last lines of a process's log.
+/// The output of a process: its last lines.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct ProcessLog {
     pipe: Option<PipeReader>,
     last: VecDeque<String>,
-    /// The line that has not ended yet.
+    /// The incomplete line.
     line: Vec<u8>,
 }
 
-impl Log {
-    /// Reads from a pipe, and never waits for its writer.
+impl ProcessLog {
+    /// Makes the pipe non-blocking.
     pub(crate) fn new(pipe: PipeReader) -> Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         Ok(Self { pipe: Some(pipe), last: VecDeque::new(), line: Vec::new() })
     }
 
-    /// What there is to wait for; `None` once the writer has gone.
+    /// Returns the pipe to poll, or `None` after the end of the output.
     pub(crate) fn pipe(&self) -> Option<&PipeReader> {
         self.pipe.as_ref()
     }
 
-    /// Takes in what has been written, and gives each line that has ended to `line`.
+    /// Reads the available output and passes each complete line to `line`.
     pub(crate) fn read(&mut self, mut line: impl FnMut(&str)) {
-        // A writer that never stops is not listened to for ever.
+        // Returns in time even if the writer never stops.
         for _ in 0..16 {
-            let mut some = [0; 4096];
+            let mut buffer = [0; 4096];
             let Some(pipe) = &mut self.pipe else { return };
-            match pipe.read(&mut some) {
+            match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
-                Ok(count) => self.take(&some[..count], &mut line),
+                Ok(count) => self.take(&buffer[..count], &mut line),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(_broken) => self.pipe = None,
@@ -55,9 +55,9 @@ impl Log {
         self.keep(bytes);
     }
 
-    /// Adds to the line, up to where it is cut.
+    /// Adds to the current line, up to its maximum length.
     fn keep(&mut self, bytes: &[u8]) {
-        let room = LINE - self.line.len();
+        let room = MAX_LINE_BYTES - self.line.len();
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
@@ -67,12 +67,12 @@ impl Log {
             line(&ended);
             self.last.push_back(ended);
         }
-        while self.last.len() > LINES {
+        while self.last.len() > MAX_LINES {
             self.last.pop_front();
         }
     }
 
-    /// The last lines, the one that has not ended among them.
+    /// Returns the last lines, including the incomplete one.
     pub(crate) fn last(&mut self) -> Vec<String> {
         if !self.line.is_empty() {
             self.end_line(&mut |_| {});
@@ -81,7 +81,7 @@ impl Log {
     }
 }
 
-/// Where the first line ends. The library's own search is faster than a loop: who writes waits for who reads.
+/// Returns the position of the first line feed. `skip_until` searches faster than a loop; the writer waits meanwhile.
 fn end_of_line(bytes: &[u8]) -> Option<usize> {
     let length = { bytes }.skip_until(b'\n').ok()?;
     (length > 0 && bytes[length - 1] == b'\n').then(|| length - 1)
@@ -94,20 +94,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_kept_and_long_ones_cut() {
+    fn the_last_lines_are_kept_and_long_ones_are_truncated() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let mut log = Log::new(reader).unwrap();
+        let mut log = ProcessLog::new(reader).unwrap();
         for number in 0..20 {
             writeln!(writer, "line {number}\n").unwrap();
         }
-        write!(writer, "{}", "x".repeat(2 * LINE)).unwrap();
+        write!(writer, "{}", "x".repeat(2 * MAX_LINE_BYTES)).unwrap();
         drop(writer);
-        let mut heard = 0;
+        let mut count = 0;
         while log.pipe().is_some() {
-            log.read(|_| heard += 1);
+            log.read(|_| count += 1);
         }
         let last = log.last();
-        assert_eq!((heard, last.len(), last[0].as_str()), (20, LINES, "line 11"));
-        assert_eq!(last[LINES - 1].len(), LINE);
+        assert_eq!((count, last.len(), last[0].as_str()), (20, MAX_LINES, "line 11"));
+        assert_eq!(last[MAX_LINES - 1].len(), MAX_LINE_BYTES);
     }
 }

@@ -1,25 +1,24 @@
-//! Plugins in processes of their own: the same calls as through a library's table, as messages over a pair of sockets.
+//! Plugins in their own processes. The calls of the plugin table are messages over a socket pair.
 //!
-//! | file | side | what it does |
+//! | file | side | responsibility |
 //! |---|---|---|
 //! | `message` | both | the messages |
-//! | `sender`, `receiver` | both | sends without waiting; puts messages together |
-//! | `refused` | both | why a library could not be loaded |
-//! | `choice`, `environment` | host | which plugins, the program, and what it sees of the environment |
-//! | `child`, `log` | host | starts a process, listens to it, finds out how it ended |
-//! | `supervisor`, `calls` | host | makes calls, ends them where the process dies, starts it anew |
-//! | `nested` | both | the same for a plugin that asks for an instance of itself |
-//! | `isolate` | host | the same for programs that check plugins |
-//! | `serve` | plugin | loads the library, and passes calls on to it |
+//! | `sender`, `receiver` | both | sends without blocking; assembles messages |
+//! | `wire_error` | both | sends the reason why a library was not loaded |
+//! | `policy`, `environment` | host | selects the isolated plugins, the program, and its environment variables |
+//! | `child`, `log`, `process_exit` | host | spawns a process, reads its output, reaps it |
+//! | `supervisor`, `calls` | host | tracks calls, fails them if the process dies, restarts the process |
+//! | `instance_spawner` | both | starts another instance of a plugin at the plugin's request |
+//! | `serve` | plugin | loads the library and forwards calls to it |
 
 mod calls;
 mod child;
 mod environment;
-mod isolate;
+mod instance_spawner;
 mod log;
 mod message;
-mod nested;
 mod policy;
+mod process_exit;
 mod receiver;
 mod sender;
 mod serve;
@@ -28,11 +27,11 @@ mod supervisor;
 mod tests;
 mod wire_error;
 
-pub use child::ProcessExit;
 pub(crate) use child::{Child, SpawnConfig};
-pub use isolate::{isolate, plugin_host};
-pub(crate) use nested::{Isolating, Nested};
-pub use policy::IsolatedBy;
+pub(crate) use instance_spawner::{InProcessHost, InstanceSpawner};
 pub(crate) use policy::IsolationPolicy;
+pub use policy::{IsolatedBy, plugin_host};
+pub use process_exit::ProcessExit;
 pub use serve::serve_plugin;
 pub(crate) use supervisor::Supervisor;
+pub use supervisor::isolate;

@@ -1,4 +1,4 @@
-//! Which plugins run in processes of their own, what they see there, and the program that they run in.
+//! Selects the plugins that run in their own processes, their environment variables, and the program that hosts them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,35 +12,36 @@ use super::child::SpawnConfig;
 use crate::LoadError;
 use crate::discovery::search_path::environment as variable;
 
-/// The name of the program that hosts a plugin.
+/// The file name of the program that hosts a plugin.
 const PROGRAM: &str = "mlflow-deploy-plugin-host";
 
-/// Which plugins run in processes of their own, beside those that have to.
+/// The plugins that run in their own processes, in addition to those that require it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IsolationPolicy {
-    /// All of them.
+    /// True if all plugins do.
     pub(crate) all: bool,
-    /// These, by their names.
+    /// The names of plugins that the program selects.
     pub(crate) named: BTreeSet<String>,
-    /// These, by their names, each with the configuration that says so.
+    /// The names of plugins that a configuration file selects, each with the file.
     pub(crate) configured: BTreeMap<String, PathBuf>,
-    /// The variables that a plugin sees beside what it declares, by its name: `PREFIX*` is all that begin so.
+    /// The environment variables that a plugin sees in addition to those that it declares, by the plugin's name.
+    /// `PREFIX*` matches all variables with this prefix.
     pub(crate) variables: BTreeMap<String, Vec<String>>,
-    /// The program that hosts them, instead of the one that is looked for.
+    /// The plugin host program; searched for if `None`.
     pub(crate) program: Option<PathBuf>,
 }
 
-/// Why a plugin runs in a process of its own. It is shown as what comes after "for".
+/// The reason why a plugin runs in its own process. `Display` shows a clause, to follow "because".
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsolatedBy {
-    /// All plugins do: [`HostBuilder::isolate_all`](crate::HostBuilder::isolate_all), `--isolate`.
+    /// All plugins are isolated: [`HostBuilder::isolate_all`](crate::HostBuilder::isolate_all), `--isolate`.
     All,
-    /// This configuration says so.
+    /// This configuration file requires it.
     Configuration(PathBuf),
     /// Its manifest requires it.
     Manifest,
-    /// The program says so: [`HostBuilder::isolate`](crate::HostBuilder::isolate).
+    /// The program requires it: [`HostBuilder::isolate`](crate::HostBuilder::isolate).
     Named,
     /// It was built with `panic = "abort"`.
     PanicAbort,
@@ -49,17 +50,17 @@ pub enum IsolatedBy {
 impl fmt::Display for IsolatedBy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::All => "every plugin is to (`--isolate`)",
-            Self::Configuration(path) => return write!(formatter, "`{}` says so", path.display()),
+            Self::All => "all plugins are isolated (`--isolate`)",
+            Self::Configuration(path) => return write!(formatter, "`{}` requires it", path.display()),
             Self::Manifest => "its manifest requires it",
-            Self::Named => "the program says so",
-            Self::PanicAbort => "it was built with `panic = \"abort\"`, and a panic in it would end this one",
+            Self::Named => "the program requires it",
+            Self::PanicAbort => "it was built with `panic = \"abort\"`, and a panic would end the host",
         })
     }
 }
 
 impl IsolationPolicy {
-    /// Why a plugin runs in a process of its own; `None` where it runs in this one.
+    /// Returns the reason why a plugin runs in its own process, or `None` if it runs in this one.
     pub(crate) fn reason(&self, manifest: &Manifest) -> Option<IsolatedBy> {
         let configured = self.configured.get(&manifest.name);
         match (manifest.isolation, manifest.panic) {
@@ -71,46 +72,56 @@ impl IsolationPolicy {
         }
     }
 
-    /// The same; refuses a plugin that is to run in a process of its own where there is no program for that.
+    /// As [`reason`](Self::reason). Fails if the plugin must run in its own process and the program is missing.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, LoadError> {
         let reason = self.reason(manifest);
         reason.as_ref().map_or(Ok(()), |why| self.program(why).map(drop))?;
         Ok(reason)
     }
 
-    /// How to start a process with the plugin, which sees only what it declares of the environment, and what it is
-    /// allowed beside that; `None` where the plugin runs in this one.
-    pub(crate) fn recipe(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
+    /// Returns the parameters to start an isolated plugin, or `None` if the plugin runs in this process. The process
+    /// sees only the environment variables that the plugin declares or is allowed.
+    pub(crate) fn spawn_config(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
         Ok(Some(SpawnConfig::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
     }
 
-    /// What a plugin sees of the environment beside what it declares.
+    /// Returns the environment variables that a plugin sees in addition to those that it declares.
     fn allowed(&self, manifest: &Manifest) -> &[String] {
         self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice)
     }
 
-    /// How to start a process with another instance of a plugin that runs in this one; it sees what an isolated one does.
-    pub(crate) fn nested(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
-        let program = self.program(&"the plugin asks for it")?;
+    /// Returns the parameters to start another instance of a plugin that runs in this process, with the environment of
+    /// an isolated plugin.
+    pub(crate) fn instance_config(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
+        let program = self.program(&"the plugin requests it")?;
         Ok(SpawnConfig::new(program, library, manifest, self.allowed(manifest)))
     }
 
-    /// How to start a process with a plugin that will run in this one, and sees all that this one does.
-    pub(crate) fn trial(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
+    /// Returns the parameters to try a plugin before it is loaded into this process, with the same environment.
+    pub(crate) fn preflight_config(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"it was never loaded before")?;
         Ok(SpawnConfig { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
     }
 
-    /// The program that hosts plugins.
+    /// Returns the path of the plugin host program.
     fn program(&self, why: &dyn fmt::Display) -> Result<PathBuf, LoadError> {
         program(self.program.as_deref(), why)
     }
 }
 
-/// The program that hosts plugins: the one that is named, or the one that is found.
-pub(super) fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, LoadError> {
-    let searched = places(named, variable, std::env::current_exe().ok().as_deref());
+/// Returns the path of the program that hosts plugins in their own processes: `named`, or the one that
+/// [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host) describes.
+///
+/// # Errors
+/// [`LoadError::NeedsIsolation`] with the searched paths if it does not exist; [`LoadError::Untrusted`] if another user
+/// can change it.
+pub fn plugin_host(named: Option<&Path>) -> Result<PathBuf, LoadError> {
+    program(named, &"isolation was requested")
+}
+
+fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, LoadError> {
+    let searched = candidates(named, variable, std::env::current_exe().ok().as_deref());
     match searched.iter().find(|path| path.is_file()) {
         Some(found) => {
             trust::check_code(found)?;
@@ -120,8 +131,8 @@ pub(super) fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<Pa
     }
 }
 
-/// Where the program may be, in order. One that was named is not replaced by another.
-fn places(
+/// Returns the paths to search, in order; only the named one if one is named.
+fn candidates(
     named: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
     executable: Option<&Path>,
@@ -130,14 +141,14 @@ fn places(
     if let Some(named) = named {
         return vec![std::path::absolute(&named).unwrap_or(named)];
     }
-    let mut places = Vec::new();
+    let mut paths = Vec::new();
     if let Some(folder) = executable.and_then(Path::parent) {
-        places.push(folder.join(PROGRAM));
-        places.extend(folder.parent().map(|root| root.join("libexec/mlflow-deploy").join(PROGRAM)));
+        paths.push(folder.join(PROGRAM));
+        paths.extend(folder.parent().map(|root| root.join("libexec/mlflow-deploy").join(PROGRAM)));
     }
     let system = ["/usr/local/libexec/mlflow-deploy", "/usr/libexec/mlflow-deploy"];
-    places.extend(system.map(|folder| Path::new(folder).join(PROGRAM)));
-    places
+    paths.extend(system.map(|folder| Path::new(folder).join(PROGRAM)));
+    paths
 }
 
 #[cfg(test)]
@@ -145,11 +156,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_beside_the_executable_or_in_libexec() {
-        let places = places(None, |_| None, Some(Path::new("/opt/bin/mlflow-deploy")));
-        let places: Vec<_> = places.iter().map(|path| path.to_str().unwrap()).collect();
+    fn the_program_is_searched_beside_the_executable_and_in_libexec() {
+        let paths = candidates(None, |_| None, Some(Path::new("/opt/bin/mlflow-deploy")));
+        let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(
-            places,
+            paths,
             [
                 "/opt/bin/mlflow-deploy-plugin-host",
                 "/opt/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
@@ -160,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_named_is_the_only_one() {
+    fn only_a_named_program_is_searched() {
         let variable = |_: &str| Some(OsString::from("/env/host"));
-        assert_eq!(places(None, variable, None), [PathBuf::from("/env/host")]);
-        assert_eq!(places(Some(Path::new("/given")), variable, None), [PathBuf::from("/given")]);
+        assert_eq!(candidates(None, variable, None), [PathBuf::from("/env/host")]);
+        assert_eq!(candidates(Some(Path::new("/given")), variable, None), [PathBuf::from("/given")]);
     }
 }

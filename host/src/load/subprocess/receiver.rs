@@ -1,6 +1,6 @@
-//! Puts messages together from the bytes of a socket.
+//! Assembles messages from the bytes of a socket.
 //!
-//! A length that a message claims is believed only as far as its bytes have come: nothing is set aside for a liar.
+//! Allocates memory for bytes that have arrived, not for the length that a message claims.
 
 use std::os::fd::AsFd;
 
@@ -10,33 +10,33 @@ use rustix::net::{RecvFlags, recv};
 
 use super::message::{Malformed, Message};
 
-/// How much is read at once.
-const ONCE: usize = 64 * 1024;
+/// The number of bytes to read at once.
+const READ_BYTES: usize = 64 * 1024;
 
-/// How much more is read at once of a message that is longer.
-const MORE: usize = 1024 * 1024;
+/// The maximum number of bytes to read at once of a long message.
+const MAX_READ_BYTES: usize = 1024 * 1024;
 
 /// The receiving half of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     bytes: Vec<u8>,
-    /// Where the next message begins.
+    /// The start of the next message.
     next: usize,
 }
 
 impl Receiver {
-    /// Reads once; gives how many bytes came, 0 at the end.
+    /// Reads once. Returns the number of bytes, 0 at the end of the stream.
     pub(crate) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> Result<usize, Errno> {
         if self.next == self.bytes.len() {
             self.bytes.clear();
-            // What one long message took is not held for the short ones after it.
-            self.bytes.shrink_to(ONCE);
+            // Frees the memory of a long message.
+            self.bytes.shrink_to(READ_BYTES);
         } else {
             self.bytes.drain(..self.next);
         }
         self.next = 0;
         let missing = Message::length(&self.bytes).ok().flatten().map_or(0, |length| length - self.bytes.len());
-        self.bytes.reserve(missing.clamp(ONCE, MORE));
+        self.bytes.reserve(missing.clamp(READ_BYTES, MAX_READ_BYTES));
         loop {
             match recv(&socket, spare_capacity(&mut self.bytes), flags) {
                 Err(Errno::INTR) => {}
@@ -45,11 +45,11 @@ impl Receiver {
         }
     }
 
-    /// The next message that has come whole.
+    /// Returns the next complete message.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
-        let begun = &self.bytes[self.next..];
-        let Some(length) = Message::length(begun)? else { return Ok(None) };
-        let Some(whole) = begun.get(..length) else { return Ok(None) };
+        let rest = &self.bytes[self.next..];
+        let Some(length) = Message::length(rest)? else { return Ok(None) };
+        let Some(whole) = rest.get(..length) else { return Ok(None) };
         self.next += length;
         Message::read(whole).map(Some)
     }

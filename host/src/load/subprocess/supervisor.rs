@@ -1,78 +1,82 @@
-//! A plugin in a process of its own, as the host calls it: the process may die, hang and be started anew, and every
-//! call still gets its one reply.
+//! Calls a plugin in its own process. Every call gets exactly one reply, even if the process dies, hangs or is
+//! restarted.
 //!
-//! A client outlives the process that it was opened in: its next call opens it again in the new one, with the options
-//! that it was made with, and waits for that. No lock is held while the host is talked to.
+//! A client outlives the process that it was opened in. Its next call reopens it in the new process with the same
+//! options, and waits for that. No lock is held during callbacks to the host.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_plugin_api::ffi::abi::{STATUS_ERROR, STATUS_OK};
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
-use mlflow_deploy_plugin_api::{Error, ErrorCode};
+use mlflow_deploy_plugin_api::manifest::Manifest;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, sync};
 
 use super::calls::{Calls, Connection, Phase, QueuedCall, Unanswered, is_of_host};
-use super::child::{Child, ProcessExit, SpawnConfig, Wake};
+use super::child::{Child, SpawnConfig, Wake};
 use super::message::{Message, number, to_json};
+use super::process_exit::ProcessExit;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
 
-/// How often a process that owes a reply is asked whether anybody is there.
+/// The interval of pings to a process that owes a reply.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How many ticks it may take to say so. A slot may take 50 ms.
-const PATIENCE: u32 = 10;
+/// The number of ticks without a pong after which the process is killed. A slot may block for 50 ms.
+const MAX_TICKS: u32 = 10;
 
-/// A process may be started this many times…
-const STARTS: usize = 5;
+/// The maximum number of starts of a process within `START_WINDOW`.
+const MAX_STARTS: usize = 5;
 
-/// …within this time.
-const WITHIN: Duration = Duration::from_secs(60);
+const START_WINDOW: Duration = Duration::from_secs(60);
 
-/// A plugin in a process of its own. Dropping it ends the process, in time.
+/// A plugin in its own process. Dropping it ends the process, without waiting for that.
 #[derive(Debug)]
-pub(crate) struct Supervisor(Arc<Shared>);
+pub(crate) struct Supervisor(Arc<SupervisorState>);
 
-struct Shared {
-    recipe: SpawnConfig,
-    /// The library as it was when it was loaded first.
+struct SupervisorState {
+    config: SpawnConfig,
+    /// The library when it was first loaded.
     identity: Identity,
     host: Arc<dyn HostCallbacks>,
     /// The slots that the plugin has.
     slots: AtomicU64,
     calls: Mutex<Calls>,
-    /// When the process was started, lately.
+    /// The times of the last starts.
     starts: Mutex<VecDeque<Instant>>,
-    /// Whoever is told that it has died.
-    died: Box<dyn Fn(&ProcessExit) + Send + Sync>,
+    /// Called when the process has died.
+    on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
 }
 
 impl Supervisor {
-    /// Starts the process and waits until the plugin has been loaded in it. `died` is told of each of its ends that
-    /// nobody has asked for, before any call is.
+    /// Starts the process and waits until the plugin is loaded. Calls `on_exit` after each unexpected end of the
+    /// process, before it fails the calls.
     pub(crate) fn start(
-        recipe: SpawnConfig,
+        config: SpawnConfig,
         host: Arc<dyn HostCallbacks>,
-        died: Box<dyn Fn(&ProcessExit) + Send + Sync>,
+        on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let identity = Identity::at(&recipe.library).map_err(|error| LoadError::Unreadable(error.to_string()))?;
-        let (child, slots) = Child::start(&recipe, host.as_ref())?;
-        let (link, wake) = link(&child).map_err(|error| LoadError::PluginHost(error.to_string()))?;
-        let (calls, starts) = (Mutex::new(Calls::new(link)), Mutex::new(VecDeque::from([Instant::now()])));
-        let shared = Arc::new(Shared { recipe, identity, host, slots: AtomicU64::new(slots), calls, starts, died });
-        let attending = Arc::clone(&shared);
-        spawn(move || attending.run_loop(child, &wake)).map_err(|error| LoadError::PluginHost(error.to_string()))?;
-        Ok(Self(shared))
+        let identity = Identity::at(&config.library).map_err(|error| LoadError::Unreadable(error.to_string()))?;
+        let (child, slots) = Child::start(&config, host.as_ref())?;
+        let (connection, wake) = connect(&child).map_err(|error| LoadError::PluginHost(error.to_string()))?;
+        let (calls, starts) = (Mutex::new(Calls::new(connection)), Mutex::new(VecDeque::from([Instant::now()])));
+        let slots = AtomicU64::new(slots);
+        let state = Arc::new(SupervisorState { config, identity, host, slots, calls, starts, on_exit });
+        let reader = Arc::clone(&state);
+        spawn(move || reader.run_loop(child, &wake)).map_err(|error| LoadError::PluginHost(error.to_string()))?;
+        Ok(Self(state))
     }
 
-    /// One whose process the first call starts. Until then every slot is taken to be there.
-    pub(crate) fn unstarted(recipe: SpawnConfig, identity: Identity, host: Arc<dyn HostCallbacks>) -> Self {
-        let (slots, starts, died) = (AtomicU64::new(u64::MAX), Mutex::default(), Box::new(|_: &ProcessExit| {}));
-        Self(Arc::new(Shared { recipe, identity, host, slots, calls: Mutex::new(Calls::unstarted()), starts, died }))
+    /// Returns a supervisor whose first call starts the process. Until then the plugin is assumed to have every slot.
+    pub(crate) fn unstarted(config: SpawnConfig, identity: Identity, host: Arc<dyn HostCallbacks>) -> Self {
+        let (slots, starts, on_exit) = (AtomicU64::new(u64::MAX), Mutex::default(), Box::new(|_: &ProcessExit| {}));
+        let calls = Mutex::new(Calls::unstarted());
+        Self(Arc::new(SupervisorState { config, identity, host, slots, calls, starts, on_exit }))
     }
 }
 
@@ -86,8 +90,8 @@ impl PluginTransport for Supervisor {
             return self.0.fail(&[call], &to_json(&too_large));
         }
         let mut calls = self.0.lock();
-        let refusal = match &mut calls.phase {
-            Phase::Running(_) => return calls.begin(slot, client, call, request),
+        let error = match &mut calls.phase {
+            Phase::Running(_) => return calls.start(slot, client, call, request),
             Phase::Starting(waiting) => return waiting.push(QueuedCall::new(slot, client, call, request)),
             Phase::Ended(_) | Phase::ShutDown if slot == Slot::Shutdown => None,
             Phase::ShutDown => Some(Error::new(ErrorCode::CANCELLED, "the plugin was shut down")),
@@ -95,15 +99,15 @@ impl PluginTransport for Supervisor {
                 Ok(()) => {
                     calls.phase = Phase::Starting(vec![QueuedCall::new(slot, client, call, request)]);
                     drop(calls);
-                    return self.0.start_anew();
+                    return self.0.restart();
                 }
-                Err(refusal) => Some(refusal),
+                Err(error) => Some(error),
             },
         };
         drop(calls);
-        match refusal {
-            Some(refusal) => self.0.fail(&[call], &to_json(&refusal)),
-            // There is nothing left to be shut down.
+        match error {
+            Some(error) => self.0.fail(&[call], &to_json(&error)),
+            // A plugin that does not run needs no shutdown.
             None => self.0.host.reply(call, STATUS_OK, BorrowedReply { head: Some(&[]), body: Some(&[]) }),
         }
     }
@@ -126,101 +130,100 @@ impl PluginTransport for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if let Phase::Running(link) = std::mem::replace(&mut self.0.lock().phase, Phase::ShutDown) {
-            // It is up to the process to end now; whoever listens to it wakes as the other half of this pipe closes.
-            link.sender.finish();
+        if let Phase::Running(connection) = std::mem::replace(&mut self.0.lock().phase, Phase::ShutDown) {
+            // The process ends by itself. Dropping the connection closes the pipe, which wakes the reading thread.
+            connection.sender.finish();
         }
     }
 }
 
-impl Shared {
-    /// Listens to the process until it ends.
+impl SupervisorState {
+    /// Reads from the process until it ends.
     fn run_loop(self: Arc<Self>, mut child: Child, wake: &PipeReader) {
         let mut next_tick = Instant::now() + TICK;
         let mut is_asleep = false;
-        // Ticks since the process was asked whether anybody is there; `None` where it has said so.
+        // The ticks since an unanswered ping.
         let mut unanswered = None;
-        let death = loop {
+        let exit = loop {
             let limit = (!is_asleep).then(|| next_tick.saturating_duration_since(Instant::now()));
             match child.wait(limit, Some(wake), self.host.as_ref()) {
                 Wake::Messages | Wake::Nothing => {}
                 Wake::End => break child.wait_for_exit(),
             }
             is_asleep = false;
-            let heard = self.dispatch_messages(&mut child);
-            match heard {
+            match self.dispatch_messages(&mut child) {
                 Ok(true) => unanswered = None,
                 Ok(false) => {}
-                Err(fault) => break child.end(format!("said what cannot be understood, {fault}, and was ended")),
+                Err(why) => break child.end(format!("sent an invalid message and was killed: {why}")),
             }
             let mut calls = self.lock();
             let is_idle = calls.is_idle();
-            let Phase::Running(link) = &mut calls.phase else {
+            let Phase::Running(connection) = &mut calls.phase else {
                 drop(calls);
-                return child.part(self.host.as_ref());
+                return child.finish(self.host.as_ref());
             };
-            // One may be woken for nothing.
-            let _nothing = { wake }.read(&mut [0; 16]);
+            // A wake-up may be spurious.
+            let _empty = { wake }.read(&mut [0; 16]);
             if Instant::now() < next_tick {
                 continue;
             }
-            // One tick however much time has passed: the host itself may have been stopped.
+            // Counts one tick, however long it took: the host itself may have been stopped.
             next_tick = Instant::now() + TICK;
             if is_idle {
-                (is_asleep, link.is_asleep, unanswered) = (true, true, None);
+                (is_asleep, connection.is_asleep, unanswered) = (true, true, None);
                 continue;
             }
             if unanswered.is_none() {
-                link.sender.send(&Message::Ping);
+                connection.sender.send(&Message::Ping);
             }
             let ticks = unanswered.map_or(0, |ticks: u32| ticks + 1);
             unanswered = Some(ticks);
             drop(calls);
-            if child.has_died() {
+            if child.has_exited() {
                 break child.wait_for_exit();
             }
-            if ticks >= PATIENCE {
-                break child.end(format!("did not react for {PATIENCE} s, and was ended"));
+            if ticks >= MAX_TICKS {
+                break child.end(format!("did not respond for {MAX_TICKS} s and was killed"));
             }
         };
-        (self.died)(&death);
-        let error = crashed(&death);
+        (self.on_exit)(&exit);
+        let error = crashed(&exit);
         let unanswered = self.lock().ended(error.clone());
         self.fail_all(&unanswered, error);
     }
 
-    /// Passes on what has come; true where the process has said that somebody is there.
+    /// Handles the messages that have arrived. Returns true if a pong is among them.
     fn dispatch_messages(&self, child: &mut Child) -> Result<bool, String> {
-        let mut is_there = false;
+        let mut has_pong = false;
         while let Some(message) = child.next().map_err(|malformed| malformed.0)? {
             match message {
-                Message::Reply { call, status, lent } => {
+                Message::Reply { call, status, reply } => {
                     let answered = self.lock().replied(call, status);
-                    answered.iter().for_each(|call| self.host.reply(*call, status, lent));
+                    answered.iter().for_each(|call| self.host.reply(*call, status, reply));
                 }
-                Message::Chunk { call, lent } => self.host.chunk(call, lent),
+                Message::Chunk { call, chunk } => self.host.chunk(call, chunk),
                 Message::Event { call, level, json } => {
                     self.host.event(if is_of_host(call) { call } else { 0 }, level, json);
                 }
-                Message::Pong => is_there = true,
-                _ => return Err("for it is not a plugin's to say".to_owned()),
+                Message::Pong => has_pong = true,
+                _ => return Err("only the host may send messages of this kind".to_owned()),
             }
         }
-        Ok(is_there)
+        Ok(has_pong)
     }
 
-    /// Whether the process may be started once more; else why not.
+    /// Fails if the process was started too often. `why` is the reason of its last end.
     fn may_start(&self, why: &Error) -> Result<(), Error> {
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        while starts.front().is_some_and(|start| start.elapsed() >= WITHIN) {
+        let mut starts = sync::lock(&self.starts);
+        while starts.front().is_some_and(|start| start.elapsed() >= START_WINDOW) {
             starts.pop_front();
         }
         match starts.front() {
-            Some(first) if starts.len() >= STARTS => {
-                let wait = WITHIN.saturating_sub(first.elapsed());
+            Some(first) if starts.len() >= MAX_STARTS => {
+                let wait = START_WINDOW.saturating_sub(first.elapsed());
                 let message = format!(
-                    "the plugin's process was started {STARTS} times within {} s, and is not started again for another {} s: {why}",
-                    WITHIN.as_secs(),
+                    "the plugin's process was started {MAX_STARTS} times within {} s; it is not restarted for another {} s: {why}",
+                    START_WINDOW.as_secs(),
                     wait.as_secs() + 1,
                 );
                 Err(Error::new(ErrorCode::PLUGIN_CRASHED, message).retryable().with_retry_after(wait))
@@ -232,68 +235,87 @@ impl Shared {
         }
     }
 
-    /// Starts the process anew, on a thread that then listens to it.
-    fn start_anew(self: &Arc<Self>) {
-        let shared = Arc::clone(self);
+    /// Restarts the process on a new thread, which then reads from it.
+    fn restart(self: &Arc<Self>) {
+        let state = Arc::clone(self);
         let work = move || {
-            let unchanged = shared.identity.check(&shared.recipe.library);
+            let unchanged = state.identity.check(&state.config.library);
             let unchanged = unchanged.map_err(|_changed| "its file has changed since it was loaded".to_owned());
-            let started = unchanged.and_then(|()| {
-                Child::start(&shared.recipe, shared.host.as_ref()).map_err(|refusal| refusal.to_string())
+            let started = unchanged
+                .and_then(|()| Child::start(&state.config, state.host.as_ref()).map_err(|error| error.to_string()));
+            let connected = started.and_then(|(child, slots)| {
+                let (connection, wake) = connect(&child).map_err(|error| error.to_string())?;
+                Ok((child, slots, connection, wake))
             });
-            let linked = started.and_then(|(child, slots)| {
-                let (link, wake) = link(&child).map_err(|error| error.to_string())?;
-                Ok((child, slots, link, wake))
-            });
-            match linked {
-                Err(refusal) => shared.not_started(&refusal),
-                Ok((child, slots, link, wake)) => {
-                    shared.slots.store(slots, Ordering::Relaxed);
-                    let mut calls = shared.lock();
+            match connected {
+                Err(why) => state.fail_start(&why),
+                Ok((child, slots, connection, wake)) => {
+                    state.slots.store(slots, Ordering::Relaxed);
+                    let mut calls = state.lock();
                     if !matches!(calls.phase, Phase::ShutDown) {
-                        calls.started(link);
+                        calls.started(connection);
                     }
                     drop(calls);
-                    shared.run_loop(child, &wake);
+                    state.run_loop(child, &wake);
                 }
             }
         };
         if let Err(error) = spawn(work) {
-            self.not_started(&format!("no thread to start it on: {error}"));
+            self.fail_start(&format!("cannot create a thread: {error}"));
         }
     }
 
-    fn not_started(&self, refusal: &str) {
-        let message = format!("the plugin's process could not be started: {refusal}");
+    fn fail_start(&self, why: &str) {
+        let message = format!("failed to restart the plugin's process: {why}");
         let error = Error::new(ErrorCode::PLUGIN_CRASHED, message);
         let unanswered = self.lock().ended(error.clone());
         self.fail_all(&unanswered, error);
     }
 
-    /// Fails the calls of a process that has ended. Those that had not begun can be made again.
+    /// Fails the calls of a process that has ended. Those that it never received are retryable.
     fn fail_all(&self, unanswered: &Unanswered, error: Error) {
-        self.fail(&unanswered.begun, &to_json(&error));
+        self.fail(&unanswered.started, &to_json(&error));
         self.fail(&unanswered.waiting, &to_json(&error.retryable()));
     }
 
     fn fail(&self, calls: &[u64], error: &[u8]) {
-        let lent = BorrowedReply { head: Some(&[]), body: Some(error) };
-        calls.iter().for_each(|call| self.host.reply(*call, STATUS_ERROR, lent));
+        let reply = BorrowedReply { head: Some(&[]), body: Some(error) };
+        calls.iter().for_each(|call| self.host.reply(*call, STATUS_ERROR, reply));
     }
 
     fn lock(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.calls)
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for SupervisorState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Shared").field("program", &self.recipe.program).finish_non_exhaustive()
+        formatter.debug_struct("SupervisorState").field("program", &self.config.program).finish_non_exhaustive()
     }
 }
 
-/// The way to a process, and what wakes whoever listens to it.
-fn link(child: &Child) -> io::Result<(Connection, PipeReader)> {
+/// Starts a plugin in its own process, as a [`Host`](crate::Host) does that isolates it. For programs that check
+/// plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment variables
+/// that the manifest declares. Blocks until the plugin is loaded and started.
+///
+/// The returned transport makes calls whose results arrive at `host`. Each call gets exactly one reply, even if the
+/// process dies. Each unexpected end of the process is passed to `on_exit` before the calls fail, on a thread that must
+/// not be blocked. The next call restarts the process. Dropping the transport ends it.
+///
+/// # Errors
+/// [`LoadError::PluginHost`] if the program cannot be used; any other error is about the plugin.
+pub fn isolate(
+    program: &Path,
+    library: &Path,
+    manifest: &Manifest,
+    host: Arc<dyn HostCallbacks>,
+    on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
+) -> Result<impl PluginTransport + use<>, LoadError> {
+    Supervisor::start(SpawnConfig::new(program.to_owned(), library, manifest, &[]), host, on_exit)
+}
+
+/// Returns the connection to a process, and the pipe that wakes the thread that reads from it.
+fn connect(child: &Child) -> io::Result<(Connection, PipeReader)> {
     let (woken, wake) = io::pipe()?;
     rustix::io::ioctl_fionbio(&woken, true)?;
     Ok((Connection { sender: child.sender()?, wake, is_asleep: false }, woken))
@@ -303,8 +325,8 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("mlflow-deploy-child".to_owned()).spawn(work).map(drop)
 }
 
-/// What a call gets whose process has died.
-fn crashed(death: &ProcessExit) -> Error {
-    let error = Error::new(ErrorCode::PLUGIN_CRASHED, format!("the plugin's process {death}"));
-    death.log().iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))
+/// Returns the error of the calls of a process that has died.
+fn crashed(exit: &ProcessExit) -> Error {
+    let error = Error::new(ErrorCode::PLUGIN_CRASHED, format!("the plugin's process {exit}"));
+    exit.log().iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))
 }

@@ -1,4 +1,4 @@
-//! Why a library could not be loaded, on its way from the process that tried.
+//! Serializes the reason why a library was not loaded, for the process of the host.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
 
-/// Those of the refusals that loading ends in.
+/// The load errors that a plugin's process sends.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WireLoadError<'a> {
@@ -21,40 +21,40 @@ pub(crate) enum WireLoadError<'a> {
 }
 
 impl<'a> From<&'a LoadError> for WireLoadError<'a> {
-    fn from(refusal: &'a LoadError) -> Self {
-        match refusal {
+    fn from(error: &'a LoadError) -> Self {
+        match error {
             LoadError::Abi { plugin, host } => Self::Abi { plugin: *plugin, host: *host },
             LoadError::MissingDependency { name, needed_by } => {
                 Self::MissingDependency { name: name.into(), needed_by: needed_by.as_ref().map(Cow::from) }
             }
-            LoadError::NotLoadable(what) => Self::NotLoadable(what.into()),
+            LoadError::NotLoadable(why) => Self::NotLoadable(why.into()),
             LoadError::OldDependency { library, version, newest } => Self::OldDependency {
                 library: library.into(),
                 version: version.into(),
                 newest: newest.as_ref().map(Cow::from),
             },
-            LoadError::Table(error) => Self::Table(error.clone()),
-            LoadError::Init(what) => Self::Init(what.into()),
+            LoadError::Table(table) => Self::Table(table.clone()),
+            LoadError::Init(why) => Self::Init(why.into()),
             other => Self::Init(other.reason().into()),
         }
     }
 }
 
 impl From<WireLoadError<'_>> for LoadError {
-    fn from(refused: WireLoadError<'_>) -> Self {
-        match refused {
+    fn from(error: WireLoadError<'_>) -> Self {
+        match error {
             WireLoadError::Abi { plugin, host } => Self::Abi { plugin, host },
-            WireLoadError::Init(what) => Self::Init(what.into_owned()),
+            WireLoadError::Init(why) => Self::Init(why.into_owned()),
             WireLoadError::MissingDependency { name, needed_by } => {
                 Self::MissingDependency { name: name.into_owned(), needed_by: needed_by.map(Cow::into_owned) }
             }
-            WireLoadError::NotLoadable(what) => Self::NotLoadable(what.into_owned()),
+            WireLoadError::NotLoadable(why) => Self::NotLoadable(why.into_owned()),
             WireLoadError::OldDependency { library, version, newest } => Self::OldDependency {
                 library: library.into_owned(),
                 version: version.into_owned(),
                 newest: newest.map(Cow::into_owned),
             },
-            WireLoadError::Table(error) => Self::Table(error),
+            WireLoadError::Table(table) => Self::Table(table),
         }
     }
 }

@@ -54,7 +54,7 @@ fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printe
 fn an_isolated_plugin_that_does_not_react_is_ended() {
     let report =
         check(cdylib::path(MISBEHAVE), &misbehaving("slot-hang"), &["--only", "operations-predict", "--isolated"]);
-    let expected = ("operations-predict", "fail", "its process did not react for 10 s, and was ended");
+    let expected = ("operations-predict", "fail", "its process did not respond for 10 s and was killed");
     assert_eq!((report.code, report.bad()), (1, vec![expected]));
 }
 

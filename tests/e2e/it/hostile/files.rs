@@ -108,7 +108,7 @@ fn a_constructor_runs_only_when_its_own_target_is_asked_for() {
     let _diagnosis = diagnosis(folder.path());
     for (path, way) in &constructors {
         let reason = match *way {
-            "crash" => "its process was ended by signal 11 (SIGSEGV) while it was loaded",
+            "crash" => "its process was killed by signal 11 (SIGSEGV) during loading",
             _ => "did not finish loading within 10 s",
         };
         assert_ne!(entry(&listing, path)["state"], "refused", "{listing:#}");

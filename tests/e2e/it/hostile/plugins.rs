@@ -44,11 +44,11 @@ enum Expected {
 use Expected::{Ends, Says};
 use Plugin::{Misbehaves, Panics};
 
-const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was ended by signal 6 (SIGABRT)";
+const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was killed by signal 6 (SIGABRT)";
 const BROKE: &str = "PLUGIN_PROTOCOL_VIOLATION: the plugin broke the contract: it ";
 const ANSWER: &str = "answer [1]";
 const LATE: &str = "DEADLINE_EXCEEDED: ";
-const HUNG: &str = "PLUGIN_CRASHED: the plugin's process did not react for 10 s, and was ended";
+const HUNG: &str = "PLUGIN_CRASHED: the plugin's process did not respond for 10 s and was killed";
 const NO_RETURN: &str = "the call did not come back";
 const NOT_LOADED: &str = "PLUGIN_LOAD_FAILED: ";
 
@@ -99,8 +99,8 @@ const ROWS: &[Row] = &[
     same("constructor that hangs", "load-hang", "did not finish loading within 10 s"),
     same("no table", "null-table", "`mlflow_deploy_plugin_v1` returned no table"),
     same("a table of four bytes", "tiny-table", "`mlflow_deploy_plugin_v1` returned no table"),
-    same("a table of ABI 0", "past-abi", "speaks plugin ABI 0, and this host ABI 1: upgrade the plugin"),
-    same("a table of ABI 2", "future-abi", "speaks plugin ABI 2, and this host ABI 1: upgrade the host"),
+    same("a table of ABI 0", "past-abi", "uses plugin ABI 0, but this host supports ABI 1; upgrade the plugin"),
+    same("a table of ABI 2", "future-abi", "uses plugin ABI 2, but this host supports ABI 1; upgrade the host"),
     same("a table without `open`", "missing-open", "its table lacks the required function `open`"),
     same("a table without `credit`", "missing-credit", "its table lacks the required function `credit`"),
     same("`init` null", "init-null", "failed to start: the plugin's `init` failed"),
@@ -163,11 +163,11 @@ const ROWS: &[Row] = &[
     // What harms the process.
     different("abort", "crash", Ends("signal: 6 (SIGABRT)"), ABORTED),
     different("abort, in a stream", "crash", Ends("signal: 6 (SIGABRT)"), ABORTED).asked_for("predict_stream"),
-    different("`exit()`", "exit", Ends("exit status: 3"), "the plugin's process ended with exit code 3"),
-    different("write to nowhere", "segfault", Ends("signal: 11 (SIGSEGV)"), "was ended by signal 11 (SIGSEGV)"),
-    different("stack overflow", "overflow", Ends("signal: 6 (SIGABRT)"), "was ended by signal 6 (SIGABRT)"),
-    different("SIGTERM to itself", "signal-term", Ends("signal: 15 (SIGTERM)"), "was ended by signal 15 (SIGTERM)"),
-    different("SIGKILL to itself", "signal-kill", Ends("signal: 9 (SIGKILL)"), "was ended by signal 9 (SIGKILL)"),
+    different("`exit()`", "exit", Ends("exit status: 3"), "the plugin's process exited with code 3"),
+    different("write to nowhere", "segfault", Ends("signal: 11 (SIGSEGV)"), "was killed by signal 11 (SIGSEGV)"),
+    different("stack overflow", "overflow", Ends("signal: 6 (SIGABRT)"), "was killed by signal 6 (SIGABRT)"),
+    different("SIGTERM to itself", "signal-term", Ends("signal: 15 (SIGTERM)"), "was killed by signal 15 (SIGTERM)"),
+    different("SIGKILL to itself", "signal-kill", Ends("signal: 9 (SIGKILL)"), "was killed by signal 9 (SIGKILL)"),
     different("SIGSTOP to itself", "signal-stop", Ends("stopped"), HUNG),
     // Then nobody hears what the host says, if it is not ended by its own runtime.
     different("closing all files", "close-all", Ends(""), "PLUGIN_CRASHED: ").limited(true, false),
@@ -176,9 +176,9 @@ const ROWS: &[Row] = &[
     same("fork, and going on in both", "fork", ANSWER),
     different("fork, and an abort", "fork-crash", Ends("signal: 6 (SIGABRT)"), ABORTED),
     different("leaving its group, and a hang", "leave-group", Says(NO_RETURN), HUNG).limited(true, false),
-    different("ending a connection, and a hang", "hang-up", Ends("SIGABRT"), "closed its connection, and was ended")
+    different("ending a connection, and a hang", "hang-up", Ends("SIGABRT"), "closed its connection and was killed")
         .limited(true, false),
-    different("garbage on all connections", "garbage", Says(ANSWER), "said what cannot be understood"),
+    different("garbage on all connections", "garbage", Says(ANSWER), "sent an invalid message"),
     different("half a message on all connections", "half-message", Says(ANSWER), HUNG),
     same("forged messages on all connections", "forged-messages", ANSWER),
 ];

@@ -21,10 +21,10 @@ async fn its_callers_learn_how_the_process_ended_and_what_it_said_last() {
     let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
     let error = client.predict(predict("abort")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
-    assert!(error.message().starts_with("the plugin's process was ended by signal 6 (SIGABRT)"), "{error}");
+    assert!(error.message().starts_with("the plugin's process was killed by signal 6 (SIGABRT)"), "{error}");
     assert_eq!(error.causes().last(), Some("its log: about to abort"));
     let error = client.predict(predict("exit")).await.unwrap_err();
-    assert_eq!(error.message(), "the plugin's process ended with exit code 3");
+    assert_eq!(error.message(), "the plugin's process exited with code 3");
     assert_eq!(error.causes().last(), Some("its log: about to exit"));
     let inputs = Payload::new(JSON, "[1]");
     let endpoint = Some("abort".to_owned());
@@ -67,7 +67,7 @@ async fn a_process_that_dies_again_and_again_is_not_started_for_ever() {
     let begun = Instant::now();
     for _ in 0..5 {
         let error = client.predict(predict("exit")).await.unwrap_err();
-        assert_eq!(error.message(), "the plugin's process ended with exit code 3");
+        assert_eq!(error.message(), "the plugin's process exited with code 3");
     }
     let error = client.predict(predict("echo")).await;
     // A machine that took a minute for the above has every right to start it once more.
@@ -99,7 +99,7 @@ async fn every_one_of_a_thousand_calls_ends_when_the_process_is_killed() {
         let (answer, ended) = tokio::time::timeout(PATIENCE, call).await.expect("every call ends").unwrap();
         let error = answer.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
-        assert_eq!(error.message(), "the plugin's process was ended by signal 9 (SIGKILL)");
+        assert_eq!(error.message(), "the plugin's process was killed by signal 9 (SIGKILL)");
         last = last.max(ended);
     }
     println!("kill -9: {CALLS} of {CALLS} calls ended with PLUGIN_CRASHED, the last {:?} after it", last - killed);

@@ -57,11 +57,11 @@ fn how_a_plugin_is_loaded_is_said_to_whoever_asks() {
         ran.stderr
     };
     let served = format!("the target is served by `{}`, version 0.1.0", cdylib::path(ECHO).display());
-    let new = "it was never loaded before, and is tried in a process of its own before it runs in this one";
-    let isolated = "it runs in a process of its own, for every plugin is to (`--isolate`)";
+    let new = "the plugin runs in this process; it is new, and is first tried in a separate process";
+    let isolated = "the plugin runs in its own process: all plugins are isolated (`--isolate`)";
     let lines = |how: &str| format!("info: {served} (plugin echo)\ndebug: {how} (plugin echo)\n");
     for (flags, how) in
-        [("-vv", new), ("-vv", "it was loaded before, and runs in this process"), ("-vv --isolate", isolated)]
+        [("-vv", new), ("-vv", "the plugin runs in this process; it was loaded before"), ("-vv --isolate", isolated)]
     {
         let said = said(flags);
         assert!(said.starts_with(&lines(how)), "{said}");
@@ -78,10 +78,10 @@ fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {
         let predict = format!("{PREDICT} {isolate}");
         let ran = place.run(&predict, way);
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
-        assert!(ran.stderr.contains("its process was ended by signal 6 (SIGABRT)"), "{way}: {ran:?}");
+        assert!(ran.stderr.contains("its process was killed by signal 6 (SIGABRT)"), "{way}: {ran:?}");
 
         // It would work now, but who knows for how long.
-        let quarantined = "quarantined: its process was ended by signal 6 (SIGABRT)";
+        let quarantined = "quarantined: its process was killed by signal 6 (SIGABRT)";
         let ran = place.run(&predict, "");
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
         assert!(ran.stderr.contains(quarantined) && ran.stderr.contains("`mlflow-deploy plugins retry`"), "{ran:?}");
@@ -174,7 +174,7 @@ fn what_hangs_at_first_costs_its_time_only_once() {
     let ran = place.run(PREDICT, "load-hang");
     assert!(ran.code == 3 && ran.stderr.contains("did not finish loading within 10 s"), "{ran:?}");
     let ran = place.run(PREDICT, "load-hang");
-    let reason = "quarantined: it did not finish loading within 10 s when it was first loaded";
+    let reason = "quarantined: it did not finish loading within 10 s on its first load";
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
 }
 
@@ -200,7 +200,7 @@ fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
         compile.args(["-shared", "-fPIC", "-o"]).arg(&preload).arg(&source).arg("-ldl").status().unwrap().success()
     );
     for (more, code, said) in
-        [("", 3, "cannot be read: it was not read within 10 s"), (" --timeout 1", 6, "no answer within 1.0 s")]
+        [("", 3, "cannot be read: reading it took longer than 10 s"), (" --timeout 1", 6, "no answer within 1.0 s")]
     {
         let run = place.set_up(&format!("list-endpoints -t echo{more}")).env("LD_PRELOAD", &preload);
         let ran = run.run();
@@ -218,7 +218,7 @@ fn what_is_refused_for_other_reasons_is_not_quarantined() {
     }
     // Whoever is killed may have been killed by the user, or by a system without memory.
     let ran = place.run(PREDICT, "load-kill");
-    assert!(ran.code == 3 && ran.stderr.contains("its process was ended by signal 9 (SIGKILL)"), "{ran:?}");
+    assert!(ran.code == 3 && ran.stderr.contains("its process was killed by signal 9 (SIGKILL)"), "{ran:?}");
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
@@ -249,7 +249,7 @@ fn without_a_place_to_remember_it_everything_is_tried_each_time() {
     };
     for _ in 0..2 {
         let ran = run("load-crash");
-        assert!(ran.code == 3 && ran.stderr.contains("while it was loaded"), "{ran:?}");
+        assert!(ran.code == 3 && ran.stderr.contains("during loading"), "{ran:?}");
     }
     assert_eq!(run("").stdout, "[1]\n");
 }
@@ -266,7 +266,7 @@ fn the_user_s_configuration_says_how_plugins_run() {
     };
     let isolated = "[plugins.misbehave]\nisolation = \"process\"\n";
     let ran = run(isolated, "crash");
-    assert!(ran.code == 4 && ran.stderr.starts_with("error: the plugin's process was ended by signal 6"), "{ran:?}");
+    assert!(ran.code == 4 && ran.stderr.starts_with("error: the plugin's process was killed by signal 6"), "{ran:?}");
     assert_eq!(run("[plugins.other]\nisolation = \"process\"\n", "").stdout, "[1]\n");
     let ran = run("[plugins.misbehave]\nisolation = \"proces\"\n", "");
     assert!(ran.code == 2 && ran.stderr.contains("line 2: unknown variant `proces`"), "{ran:?}");

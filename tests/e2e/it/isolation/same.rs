@@ -141,18 +141,18 @@ fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
         let none = |run: crate::command::Run| list(run.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program"));
         let ran = none(mlflow_deploy("list-endpoints -t c-echo"));
         assert_eq!(ran.code, 3, "{path:?}: {ran:?}");
-        for part in ["must run in a process of its own", why, "is none of `/no/program`"] {
+        for part in ["must run in its own process", why, "was not found at `/no/program`"] {
             assert!(ran.stderr.contains(part), "{path:?}: {ran:?}");
         }
     }
     let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
     let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").run();
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.stderr.contains("for every plugin is to (`--isolate`)"), "{ran:?}");
+    assert!(ran.stderr.contains("because all plugins are isolated (`--isolate`)"), "{ran:?}");
     let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
     let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/bin/true").run();
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.stderr.contains("`/bin/true` is no plugin host of this version: it ended with exit code 0"), "{ran:?}");
+    assert!(ran.stderr.contains("`/bin/true` is not a plugin host of this version: it exited with code 0"), "{ran:?}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_configuration_that_may_not_be_read_is_not_passed_over() {
     assert_eq!((unread.code, unread.stderr), (2, said));
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o000)).unwrap();
     let unseen = list();
-    let said = format!("warning: `{}` is not used, for its folder may not be looked into", config.display());
+    let said = format!("warning: `{}` is not read: access to its directory is denied", config.display());
     assert!(unseen.code == 0 && unseen.stderr.starts_with(&said), "{unseen:?}");
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
 }
@@ -103,13 +103,13 @@ fn a_plugin_that_is_isolated_is_shown_with_who_says_so() {
         assert_eq!(said(arguments, target, plugin, folder.path()), [(); 6].map(|()| why.clone()), "{target}");
     };
     expect("", "echo", echo, None);
-    expect("--isolate", "echo", echo, Some("every plugin is to (`--isolate`)"));
+    expect("--isolate", "echo", echo, Some("all plugins are isolated (`--isolate`)"));
     expect("--isolate", "hermit", hermit, Some("its manifest requires it"));
     fs::write(&config, "[plugins.echo]\nisolation = 'process'\n").unwrap();
-    expect("", "echo", echo, Some(&format!("`{}` says so", config.display())));
+    expect("", "echo", echo, Some(&format!("`{}` requires it", config.display())));
     expect("", "hermit", hermit, Some("its manifest requires it"));
     let abort = &broken::isolated(folder.path())[0].0;
-    let why = "it was built with `panic = \"abort\"`, and a panic in it would end this one";
+    let why = "it was built with `panic = \"abort\"`, and a panic would end the host";
     expect("", "c-echo", abort, Some(why));
 }
 
@@ -122,7 +122,7 @@ fn one_that_cannot_be_is_refused() {
     let listed = run("list").json();
     assert_eq!(listed["plugins"][0]["state"], "refused", "{listed:#}");
     let ran = run("doctor");
-    assert!(ran.code == 3 && ran.stdout.contains("install `mlflow-deploy-plugin-host`, or name it in"), "{ran:?}");
+    assert!(ran.code == 3 && ran.stdout.contains("install `mlflow-deploy-plugin-host`, or set `MLFLOW_DEPLOY_PLUGIN_HOST`"), "{ran:?}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn an_entry_that_says_other_things_of_its_file_is_refused() {
         for verb in ["plugins verify", "list-endpoints -t echo --locked"] {
             let refused = run(verb, folder).run();
             let said = format!("{refused:?}");
-            assert!(refused.code == 3 && said.contains("the lock file has another entry for this file"), "{said}");
+            assert!(refused.code == 3 && said.contains("the lock file describes the plugin"), "{said}");
             assert!(said.contains("found version 0.1.0, ABI 1 and the schemes `echo`"), "{said}");
         }
     }
@@ -94,7 +94,7 @@ fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode(
     assert_eq!(run("plugins lock", folder).run().code, 0);
     assert_eq!(fs::metadata(folder.join("real.lock")).unwrap().permissions().mode() & 0o777, 0o600);
     let nowhere = run("plugins lock --lock-file no/lock", folder).run();
-    let said = "error: failed to write the lock file `no/lock`: there is no folder `no`\n";
+    let said = "error: failed to write the lock file `no/lock`: the directory `no` does not exist\n";
     assert_eq!((nowhere.code, nowhere.stderr.as_str()), (2, said));
 }
 
@@ -105,7 +105,7 @@ fn a_plugin_that_is_not_in_the_lock_file_is_refused_and_one_that_is_gone_is_miss
     assert_eq!(run("plugins lock", folder).run().code, 0);
     fs::copy(cdylib::c_plugin(), folder.join("plugins/c.so")).unwrap();
     let refused = run("list-endpoints -t c-echo --locked", folder).run();
-    let said = format!("the plugin `c-echo` is not in the lock file for {TARGET}");
+    let said = format!("the lock file has no entry for the plugin `c-echo` on {TARGET}");
     assert!(refused.code == 3 && refused.stderr.contains(&said), "{refused:?}");
     fs::remove_file(folder.join("plugins/echo.so")).unwrap();
     let verified = run("plugins verify --json", folder).run();
@@ -144,13 +144,13 @@ fn a_lock_file_that_cannot_be_used_is_an_error_and_is_not_written_over() {
     let folder = workspace();
     let (folder, path) = (folder.path(), folder.path().join(Lock::FILE));
     let none = run("list-endpoints -t echo --locked", folder).run();
-    let message = "error: the lock file `mlflow-deploy.lock` cannot be used: there is none: make it with `mlflow-deploy plugins lock`\n";
+    let message = "error: the lock file `mlflow-deploy.lock` cannot be used: no such file; create it with `mlflow-deploy plugins lock`\n";
     assert_eq!((none.code, none.stderr.as_str()), (2, message));
     let future = "version = 2\n";
     fs::write(&path, future).unwrap();
     for arguments in ["list-endpoints -t echo --locked", "plugins lock", "plugins verify"] {
         let refused = run(arguments, folder).run();
-        assert!(refused.code == 2 && refused.stderr.contains("only version 1 is known"), "{refused:?}");
+        assert!(refused.code == 2 && refused.stderr.contains("expected 1; upgrade the host"), "{refused:?}");
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), future);
 }
@@ -164,5 +164,5 @@ fn a_program_can_hold_its_plugins_to_a_lock_file() {
     blocking::wait(host().get_deploy_client(Some("echo"))).unwrap();
     change_one_byte(folder);
     let error = blocking::wait(host().get_deploy_client(Some("echo"))).unwrap_err();
-    assert!(matches!(&error, Error::Load { refusal: LoadError::Unlike { .. }, .. }), "{error}");
+    assert!(matches!(&error, Error::Load { refusal: LoadError::LockMismatch { .. }, .. }), "{error}");
 }

@@ -59,7 +59,7 @@ fn a_link_is_followed_where_nobody_else_could_have_made_it() {
     assert_eq!(ask(&links).code, 0);
     symlink(&real, open.join("plugins")).unwrap();
     let by_link = ask(&open.join("plugins"));
-    let reason = format!("not trusted: every user can change it: `{}` has mode 777: `chmod o-w", open.display());
+    let reason = format!("not trusted: every user can change it: `{}` has mode 777; `chmod o-w", open.display());
     assert!(by_link.code == 3 && by_link.stderr.contains(&reason), "{by_link:?}");
     fs::remove_file(links.join("echo.so")).unwrap();
     symlink(real.join("echo.so"), open.join("echo.so")).unwrap();
@@ -68,7 +68,7 @@ fn a_link_is_followed_where_nobody_else_could_have_made_it() {
     assert!(onward.code == 3 && onward.stderr.contains(&reason), "{onward:?}");
     mode(&real.join("echo.so"), 0o666);
     let file = ask(&real);
-    assert!(file.code == 3 && file.stderr.contains("echo.so` has mode 666: `chmod o-w"), "{file:?}");
+    assert!(file.code == 3 && file.stderr.contains("echo.so` has mode 666; `chmod o-w"), "{file:?}");
 }
 
 /// An exception is made for one plugin, and for no other.
@@ -100,7 +100,7 @@ fn nobody_else_s_file_is_trusted() {
     plugin(&file);
     chown(&file, Some(54321), None).unwrap();
     let refused = ask(folder.path());
-    let fix = format!("belongs to user 54321: `chown -h 0 {}` if you trust it", file.display());
+    let fix = format!("belongs to user 54321; `chown -h 0 {}` if you trust it", file.display());
     assert!(refused.code == 3 && refused.stderr.contains(&fix), "{refused:?}");
     let which = mlflow_deploy("plugins which echo").plugin_dir(folder.path()).run();
     assert_eq!(which.code, 3);
@@ -116,6 +116,6 @@ fn one_folder_by_two_names_is_listed_once() {
         mlflow_deploy("plugins list --json").plugin_dir(&real).plugin_dir(&link).plugin_dir(&real).run().json();
     assert_eq!(listing["plugins"].as_array().unwrap().len(), 1, "{listing:#}");
     let state = |at: usize| &listing["directories"][at]["state"];
-    let same = Value::from(format!("the same folder as `{}`", real.display()));
+    let same = Value::from(format!("same directory as `{}`", real.display()));
     assert_eq!((state(1), state(2)), (&same, &same), "{listing:#}");
 }

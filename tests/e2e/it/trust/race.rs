@@ -78,7 +78,7 @@ fn another_user_s_library_is_not_loaded_while_its_owner_swaps_folders() {
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     assert_eq!(line, "begun\n");
-    let refused = format!("`{}` belongs to user {OTHER}: `chown -h 0 ", folder.join("above").display());
+    let refused = format!("`{}` belongs to user {OTHER}; `chown -h 0 ", folder.join("above").display());
     for _ in 0..LOADS {
         let plugin = folder.join("above/inner/plugin.so");
         let ran = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(plugin).run();

@@ -1,4 +1,5 @@
-//! Whatever a process does and whenever it dies: every call ends once, and no call reaches a client that is not open.
+//! Every call ends exactly once, whatever the process does and whenever it dies. No call reaches a client that is not
+//! open.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::net::UnixStream;
@@ -13,27 +14,27 @@ use super::super::message::Message;
 use super::super::receiver::Receiver;
 use super::super::sender::Sender;
 
-/// The process at the other end: it reads what it is told, and answers when it likes.
-struct Process {
+/// The plugin's process: it reads messages and answers at random times.
+struct FakeProcess {
     socket: UnixStream,
     receiver: Receiver,
-    /// The clients that are open in it.
+    /// The open clients.
     open: HashSet<u64>,
-    /// What it has been asked, and has not answered: the client that a call opens, or 0.
-    asked: HashMap<u64, u64>,
+    /// The unanswered calls, each with the client that it opens, or 0.
+    pending: HashMap<u64, u64>,
 }
 
-impl Process {
+impl FakeProcess {
     fn start() -> (Self, Connection) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (_, wake) = std::io::pipe().unwrap();
-        let link = Connection { sender: Sender::new(ours), wake, is_asleep: false };
-        let (open, asked) = (HashSet::new(), HashMap::new());
-        (Self { socket: theirs, receiver: Receiver::default(), open, asked }, link)
+        let connection = Connection { sender: Sender::new(ours), wake, is_asleep: false };
+        let (open, pending) = (HashSet::new(), HashMap::new());
+        (Self { socket: theirs, receiver: Receiver::default(), open, pending }, connection)
     }
 
-    /// Reads all that it has been told, and checks that it may be told so.
-    fn listen(&mut self) {
+    /// Reads the messages and checks them.
+    fn receive(&mut self) {
         while let Ok(1..) = self.receiver.receive(&self.socket, RecvFlags::DONTWAIT) {
             while let Some(message) = self.receiver.next().unwrap() {
                 match message {
@@ -41,14 +42,14 @@ impl Process {
                         assert_eq!(
                             request.head,
                             client.to_string().as_bytes(),
-                            "a client is opened as it was at first"
+                            "a client is reopened with its first arguments"
                         );
                         assert!(!self.open.contains(&client), "client {client} is opened twice");
-                        assert_eq!(self.asked.insert(call, client), None);
+                        assert_eq!(self.pending.insert(call, client), None);
                     }
                     Message::Call { client, call, .. } => {
                         assert!(client == 0 || self.open.contains(&client), "client {client} is not open");
-                        assert_eq!(self.asked.insert(call, 0), None, "call {call} is made twice");
+                        assert_eq!(self.pending.insert(call, 0), None, "call {call} is made twice");
                     }
                     Message::Close { client } => assert!(self.open.remove(&client), "client {client} is not open"),
                     Message::Cancel { .. } | Message::Credit { .. } => {}
@@ -60,10 +61,10 @@ impl Process {
 
     /// Answers one call.
     fn answer(&mut self, random: &mut fastrand::Rng) -> Option<(u64, u32)> {
-        self.listen();
-        let call = random.choice(self.asked.keys().copied().collect::<Vec<_>>())?;
+        self.receive();
+        let call = random.choice(self.pending.keys().copied().collect::<Vec<_>>())?;
         let status = if random.u8(..4) == 0 { STATUS_ERROR } else { STATUS_OK };
-        let opened = self.asked.remove(&call)?;
+        let opened = self.pending.remove(&call)?;
         if opened != 0 && status == STATUS_OK {
             self.open.insert(opened);
         }
@@ -71,19 +72,19 @@ impl Process {
     }
 }
 
-/// What the host has asked for and heard of.
+/// The host: its open clients and its unanswered calls.
 #[derive(Default)]
 struct Caller {
     last: u64,
-    /// The clients that it has opened.
+    /// The open clients.
     open: Vec<u64>,
-    /// The calls that have not ended, each with the client that it opens, or 0, and the one that it is of.
+    /// The unanswered calls, each with the client that it opens, or 0, and its client.
     waiting: HashMap<u64, (u64, u64)>,
 }
 
 impl Caller {
     fn ended(&mut self, call: u64, status: u32) {
-        let (opens, _) = self.waiting.remove(&call).unwrap_or_else(|| panic!("call {call} ends twice, or is nobody's"));
+        let (opens, _) = self.waiting.remove(&call).unwrap_or_else(|| panic!("call {call} ends twice, or is unknown"));
         if opens != 0 && status == STATUS_OK {
             self.open.push(opens);
         }
@@ -97,22 +98,22 @@ impl Caller {
         let head = client.to_string();
         let request = Request { head: head.as_bytes(), ..Request::default() };
         match &mut calls.phase {
-            Phase::Running(_) => calls.begin(slot, client, call, &request),
+            Phase::Running(_) => calls.start(slot, client, call, &request),
             Phase::Starting(waiting) => waiting.push(QueuedCall::new(slot, client, call, &request)),
             Phase::Ended(_) => calls.phase = Phase::Starting(vec![QueuedCall::new(slot, client, call, &request)]),
-            Phase::ShutDown => unreachable!("nobody has said so"),
+            Phase::ShutDown => unreachable!("the test never drops the plugin"),
         }
     }
 }
 
 #[test]
-fn every_call_ends_once_whatever_becomes_of_the_process() {
+fn every_call_ends_once_though_processes_die_and_fail_to_start() {
     const ROUNDS: u64 = 500;
-    let (mut deaths, mut reopened) = (0, 0);
+    let (mut exits, mut reopened) = (0, 0);
     for seed in 0..ROUNDS {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (mut process, link) = Process::start();
-        let (mut calls, mut caller) = (Calls::new(link), Caller::default());
+        let (mut process, connection) = FakeProcess::start();
+        let (mut calls, mut caller) = (Calls::new(connection), Caller::default());
         for _ in 0..200 {
             match random.u8(..16) {
                 0 | 1 => {
@@ -133,14 +134,14 @@ fn every_call_ends_once_whatever_becomes_of_the_process() {
                     }
                 }
                 8 => {
-                    // A client is closed when none of its calls is on its way.
+                    // A client is closed when it has no unanswered call.
                     let is_busy = |client: u64| caller.waiting.values().any(|(_, of)| *of == client);
-                    if let Some(place) = caller.open.iter().position(|client| !is_busy(*client)) {
-                        calls.close(caller.open.swap_remove(place));
+                    if let Some(at) = caller.open.iter().position(|client| !is_busy(*client)) {
+                        calls.close(caller.open.swap_remove(at));
                     }
                 }
                 9 if matches!(calls.phase, Phase::Running(_)) => {
-                    deaths += 1;
+                    exits += 1;
                     calls
                         .ended(Error::internal("it died"))
                         .all()
@@ -152,9 +153,9 @@ fn every_call_ends_once_whatever_becomes_of_the_process() {
                         let failed = calls.ended(Error::internal("it did not start")).all();
                         failed.into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
                     } else {
-                        let (started, link) = Process::start();
+                        let (started, connection) = FakeProcess::start();
                         process = started;
-                        calls.started(link);
+                        calls.started(connection);
                     }
                 }
                 _ if matches!(calls.phase, Phase::Running(_)) => {
@@ -168,16 +169,16 @@ fn every_call_ends_once_whatever_becomes_of_the_process() {
                 _ => {}
             }
         }
-        // In the end it dies, or is not started: then nobody waits any more.
+        // At the end it dies or does not start, which must end all calls.
         calls.ended(Error::internal("the end")).all().into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
-        assert!(caller.waiting.is_empty() && calls.is_idle(), "seed {seed}: {:?} wait for ever", caller.waiting);
+        assert!(caller.waiting.is_empty() && calls.is_idle(), "seed {seed}: {:?} never end", caller.waiting);
     }
-    println!("{ROUNDS} rounds: {deaths} deaths, {reopened} clients opened again");
-    assert!(deaths > 100 && reopened > 100);
+    println!("{ROUNDS} rounds: {exits} exits, {reopened} clients reopened");
+    assert!(exits > 100 && reopened > 100);
 }
 
 impl Unanswered {
     fn all(self) -> Vec<u64> {
-        [self.begun, self.waiting].concat()
+        [self.started, self.waiting].concat()
     }
 }

@@ -1,4 +1,4 @@
-//! Messages as they are sent and received. As somebody has tampered with them, they are read in `tests/fuzz`.
+//! Sends and receives messages. `tests/fuzz` reads damaged ones.
 
 use std::os::unix::net::UnixStream;
 
@@ -13,10 +13,10 @@ use super::super::sender::Sender;
 
 const HEAD_JSON: &[u8] = br#"{"endpoint":"e"}"#;
 
-/// One message of each kind, with parts that are there, empty and no slices.
+/// Returns messages of each kind, with parts that have bytes, are empty, or are invalid slices.
 fn every_kind() -> Vec<Message<'static>> {
     let request = Request { credit: 16, timeout_ms: u64::MAX, head: HEAD_JSON, body: b"[1]" };
-    let lent = BorrowedReply { head: Some(b""), body: Some(b"[1]") };
+    let reply = BorrowedReply { head: Some(b""), body: Some(b"[1]") };
     let mut messages = vec![
         Message::Cancel { call: 1 },
         Message::Close { client: u64::MAX },
@@ -24,10 +24,10 @@ fn every_kind() -> Vec<Message<'static>> {
         Message::Ping,
         Message::Hello { protocol: PROTOCOL },
         Message::Loaded { slots: u64::MAX },
-        Message::Refused { refusal: b"{}" },
-        Message::Reply { call: 3, status: 9, lent },
-        Message::Reply { call: 3, status: 0, lent: BorrowedReply { head: Some(HEAD_JSON), body: None } },
-        Message::Chunk { call: 4, lent: BorrowedReply { head: None, body: Some(b"x") } },
+        Message::LoadFailed { error: b"{}" },
+        Message::Reply { call: 3, status: 9, reply },
+        Message::Reply { call: 3, status: 0, reply: BorrowedReply { head: Some(HEAD_JSON), body: None } },
+        Message::Chunk { call: 4, chunk: BorrowedReply { head: None, body: Some(b"x") } },
         Message::Event { call: 0, level: 4, json: Some(HEAD_JSON) },
         Message::Event { call: 5, level: 1, json: None },
         Message::Pong,
@@ -36,14 +36,14 @@ fn every_kind() -> Vec<Message<'static>> {
     messages
 }
 
-/// A message as its bytes.
+/// Returns the bytes of a message.
 fn bytes(message: &Message<'_>) -> Vec<u8> {
     let (head, first, second) = message.parts();
     [&head, first, second].concat()
 }
 
 #[test]
-fn every_message_is_read_as_it_was_sent() {
+fn every_message_reads_back_as_it_was_sent() {
     for message in every_kind() {
         let bytes = bytes(&message);
         assert_eq!(Message::length(&bytes), Ok(Some(bytes.len())), "{message:?}");
@@ -54,25 +54,25 @@ fn every_message_is_read_as_it_was_sent() {
 #[test]
 fn every_slot_has_a_bit_of_its_own() {
     let mut numbers: Vec<_> = slots().map(number).collect();
-    assert!(numbers.len() < 63, "the last bit is for what is not known");
+    assert!(numbers.len() < 63, "the last bit stands for an unknown slot");
     numbers.dedup();
     assert_eq!(numbers, (0..u32::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
     assert_eq!(bits(|slot| slot == Slot::Open), 1);
 }
 
 #[test]
-fn what_is_too_long_is_not_waited_for() {
+fn a_message_over_the_limit_is_rejected_by_its_head() {
     let mut head = bytes(&Message::Pong);
     head[36..40].copy_from_slice(&u32::to_le_bytes((1 << 29) + 1));
-    assert!(Message::length(&head).unwrap_err().0.contains("536870912 is the most"));
+    assert!(Message::length(&head).unwrap_err().0.contains("the limit is 536870912"));
     let long = vec![0; MAX_MESSAGE_BYTES + 1];
-    let chunk = |body| Message::Chunk { call: 9, lent: BorrowedReply { head: Some(b""), body: Some(body) } };
+    let chunk = |body| Message::Chunk { call: 9, chunk: BorrowedReply { head: Some(b""), body: Some(body) } };
     chunk(&long[1..]).check_size().unwrap();
     assert_eq!(chunk(&long).check_size().unwrap_err().code(), &ErrorCode::RESOURCE_EXHAUSTED);
 }
 
 #[test]
-fn messages_are_put_together_from_any_pieces() {
+fn messages_are_assembled_from_pieces_of_any_length() {
     let all: Vec<u8> = every_kind().iter().flat_map(bytes).collect();
     for piece in [1, 7, HEAD, HEAD + 1, all.len()] {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -95,16 +95,16 @@ fn a_sender_does_not_wait_for_its_reader_and_keeps_the_order() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let sender = Sender::new(ours);
     let body = vec![7; 1 << 20];
-    // Nothing reads yet, and no socket holds as much.
+    // The other side does not read yet, and no socket buffers this much.
     for call in 0..64 {
-        sender.send(&Message::Chunk { call, lent: BorrowedReply { head: Some(b""), body: Some(&body) } });
+        sender.send(&Message::Chunk { call, chunk: BorrowedReply { head: Some(b""), body: Some(&body) } });
     }
     sender.send(&Message::Pong);
     let (mut receiver, mut read) = (Receiver::default(), 0);
     loop {
         match receiver.next().unwrap() {
-            Some(Message::Chunk { call, lent }) => {
-                assert_eq!((call, lent.body.unwrap().len()), (read, body.len()));
+            Some(Message::Chunk { call, chunk }) => {
+                assert_eq!((call, chunk.body.unwrap().len()), (read, body.len()));
                 read += 1;
             }
             Some(Message::Pong) => break,
@@ -114,6 +114,6 @@ fn a_sender_does_not_wait_for_its_reader_and_keeps_the_order() {
     }
     assert_eq!(read, 64);
     drop(theirs);
-    // Nor does it mind that the reader has gone.
+    // Sending to a closed connection does not fail.
     (0..64).for_each(|_| sender.send(&Message::Pong));
 }

@@ -1,4 +1,4 @@
-//! The messages, and the bookkeeping of calls, without a process.
+//! Tests messages and the state of calls without a process.
 
 mod calls;
 mod messages;

@@ -25,7 +25,7 @@ fn is_crash(answer: &Answer) {
     let json = answer.json();
     assert_eq!((answer.status, &json["error_code"]), (500, &json!("PLUGIN_CRASHED")), "{}", answer.body);
     let message = json["message"].as_str().unwrap();
-    assert!(message.contains("ended by signal 8 (SIGFPE)") && message.contains("are not run again"), "{message}");
+    assert!(message.contains("killed by signal 8 (SIGFPE)") && message.contains("are not run again"), "{message}");
 }
 
 #[test]

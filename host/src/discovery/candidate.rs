@@ -1,0 +1,137 @@
+//! A file that may be a plugin: its owner is checked, then its manifest is read. Runs no plugin code.
+
+use std::path::PathBuf;
+
+use mlflow_deploy_plugin_api::ffi::abi::ABI;
+use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
+use mlflow_deploy_plugin_api::trust;
+
+use crate::discovery::digest::Identity;
+use crate::discovery::plugin_file::PluginFile;
+use crate::load::dynamic_deps;
+use crate::{Dependency, IsolatedBy, LoadError};
+
+/// A file that may be a plugin, listed in [`Discovery::candidates`](crate::Discovery::candidates).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The path at which the file was found.
+    pub path: PathBuf,
+    /// The index of its directory in [`Discovery::directories`](crate::Discovery::directories); `None` for a file that
+    /// was specified itself.
+    pub directory: Option<usize>,
+    /// The result of the inspection.
+    pub state: CandidateState,
+    /// Warnings, which do not prevent the use of the file.
+    pub warnings: Vec<String>,
+    /// The manifest of a refused file, if it could be read.
+    declared: Option<Box<Manifest>>,
+    /// The reason to run the plugin in its own process, if it does.
+    isolated_by: Option<IsolatedBy>,
+    /// The identity of the inspected file, if it could be opened.
+    pub(crate) identity: Option<Identity>,
+    /// True if the program or the user trusts the file, regardless of its owner and mode.
+    pub(crate) is_trusted: bool,
+}
+
+/// The result of the inspection of a [`Candidate`].
+#[derive(Clone, Debug)]
+pub enum CandidateState {
+    /// The file is a shared library, but not a plugin. This is not an error.
+    Ignored,
+    /// The file is not used, for this reason.
+    Refused(LoadError),
+    /// The file can be loaded.
+    Usable(Box<Manifest>),
+}
+
+/// Decides from the manifest and the identity of a file if the host may load it. Returns the reason to isolate it, if any.
+pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, LoadError> + 'a;
+
+impl Candidate {
+    /// Returns the manifest of a usable file.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.state {
+            CandidateState::Usable(manifest) => Some(manifest),
+            CandidateState::Ignored | CandidateState::Refused(_) => None,
+        }
+    }
+
+    /// Returns the manifest, also of a refused file. The manifest of an untrusted file is not read.
+    pub fn declared(&self) -> Option<&Manifest> {
+        self.manifest().or(self.declared.as_deref())
+    }
+
+    /// Returns the reason why the plugin runs in its own process; `None` if it does not, or is not used.
+    pub fn isolated_by(&self) -> Option<&IsolatedBy> {
+        self.isolated_by.as_ref()
+    }
+
+    /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing.
+    ///
+    /// # Errors
+    /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotALibrary`] and
+    /// [`LoadError::Unreadable`] if the file has changed since it was found.
+    pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
+        match self.state {
+            CandidateState::Usable(_) => {
+                if !self.is_trusted {
+                    dynamic_deps::check_trust(&self.path)?;
+                }
+                dynamic_deps::dependencies(&self.path)
+            }
+            CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Inspects a file. Checks its owner before it reads the content.
+    pub(crate) fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
+        let state = CandidateState::Ignored;
+        let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
+        let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted };
+        match candidate.read() {
+            Ok(None) => {}
+            Ok(Some(manifest)) => match check(&manifest)
+                .and_then(|()| candidate.identity.map_or(Ok(None), |identity| admit(&manifest, &identity)))
+            {
+                Ok(isolated_by) => {
+                    candidate.isolated_by = isolated_by;
+                    candidate.state = CandidateState::Usable(manifest);
+                }
+                Err(error) => {
+                    candidate.state = CandidateState::Refused(error);
+                    candidate.declared = Some(manifest);
+                }
+            },
+            Err(error) => candidate.state = CandidateState::Refused(error),
+        }
+        candidate
+    }
+
+    fn read(&mut self) -> Result<Option<Box<Manifest>>, LoadError> {
+        let opened = PluginFile::open(&self.path)?;
+        self.identity = Some(opened.identity);
+        if !self.is_trusted {
+            self.warnings = trust::check_code(&self.path)?;
+            // The check was by path: it has to be about the opened file.
+            opened.identity.check(&self.path)?;
+        }
+        opened.check_size()?;
+        let manifest = opened.manifest()?;
+        if manifest.is_some() {
+            opened.check_executable(&self.path)?;
+        }
+        Ok(manifest.map(Box::new))
+    }
+}
+
+/// Fails if the ABI or the platform of the plugin is not that of this host.
+fn check(manifest: &Manifest) -> Result<(), LoadError> {
+    if manifest.abi != ABI {
+        return Err(LoadError::Abi { plugin: manifest.abi, host: ABI });
+    }
+    if manifest.target != TARGET {
+        return Err(LoadError::WrongMachine { found: manifest.target.clone(), expected: TARGET.to_owned() });
+    }
+    Ok(())
+}

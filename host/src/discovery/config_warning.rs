@@ -1,0 +1,66 @@
+//! Settings of the user's configuration that have no effect.
+
+use std::path::PathBuf;
+
+use crate::suggest::nearest;
+
+/// The plugins that the configuration names. Settings of a plugin that is not found have no effect.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConfiguredPlugins {
+    pub(crate) file: PathBuf,
+    /// True if the file may exist, but access to its directory is denied.
+    pub(crate) is_inaccessible: bool,
+    pub(crate) names: Vec<String>,
+}
+
+/// A setting that has no effect, or may have none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigWarning {
+    /// The plugin that the setting was probably meant for; `None` if it may be any.
+    pub(crate) plugin: Option<String>,
+    pub(crate) message: String,
+}
+
+impl ConfiguredPlugins {
+    /// Returns the settings without effect, given the names of the discovered plugins.
+    pub(crate) fn warnings(&self, discovered: &[&str]) -> Vec<ConfigWarning> {
+        let file = self.file.display();
+        let inaccessible = self.is_inaccessible.then(|| ConfigWarning {
+            plugin: None,
+            message: format!("`{file}` is not read: access to its directory is denied; set `XDG_CONFIG_HOME`"),
+        });
+        let missing = self.names.iter().filter(|name| !discovered.contains(&name.as_str())).map(|name| {
+            let similar = nearest(name, discovered.iter().copied());
+            let hint = similar.map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
+            let message = format!("`{file}` configures the plugin `{name}`, which is not found{hint}");
+            ConfigWarning { plugin: Some(similar.unwrap_or(name).to_owned()), message }
+        });
+        inaccessible.into_iter().chain(missing).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_plugin_that_is_not_found_gives_a_warning() {
+        let names = ["lcal", "mine", "openai"].map(str::to_owned).to_vec();
+        let configured = ConfiguredPlugins { file: "/config.toml".into(), is_inaccessible: false, names };
+        let warning = |plugin: &str, message: &str| ConfigWarning {
+            plugin: Some(plugin.to_owned()),
+            message: message.to_owned(),
+        };
+        assert_eq!(
+            configured.warnings(&["local", "openai"]),
+            [
+                warning(
+                    "local",
+                    "`/config.toml` configures the plugin `lcal`, which is not found; did you mean `local`?"
+                ),
+                warning("mine", "`/config.toml` configures the plugin `mine`, which is not found"),
+            ]
+        );
+        assert_eq!(ConfiguredPlugins::default().warnings(&["local"]), []);
+    }
+}

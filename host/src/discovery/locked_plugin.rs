@@ -1,0 +1,43 @@
+//! An entry of the lock file.
+
+use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
+use serde::{Deserialize, Serialize};
+
+use crate::discovery::digest::Digest;
+
+/// An entry of a [lock file](crate::Lock): the file of one plugin for one platform.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LockedPlugin {
+    /// The name of the plugin.
+    pub name: String,
+    /// The target triple that the file is built for, such as `x86_64-unknown-linux-gnu`.
+    pub platform: String,
+    /// The version of the plugin.
+    pub version: String,
+    /// The version of the plugin ABI.
+    pub abi: u32,
+    /// The target schemes that the plugin serves.
+    pub schemes: Vec<String>,
+    /// The SHA-256 of the file.
+    pub sha256: Digest,
+}
+
+impl LockedPlugin {
+    pub(crate) fn new(manifest: &Manifest, sha256: Digest) -> Self {
+        Self {
+            name: manifest.name.clone(),
+            platform: manifest.target.clone(),
+            version: manifest.version.clone(),
+            abi: manifest.abi,
+            schemes: manifest.schemes.clone(),
+            sha256,
+        }
+    }
+
+    /// Returns true if the file is built for the platform of this host.
+    pub fn is_for_this_platform(&self) -> bool {
+        self.platform == TARGET
+    }
+}

@@ -1,0 +1,83 @@
+//! The error for a target that no plugin serves.
+
+use std::fmt::{self, Write as _};
+
+use mlflow_deploy_plugin_api::TargetUri;
+use mlflow_deploy_plugin_api::text::line;
+
+use crate::discovery::candidate::CandidateState;
+use crate::discovery::scan::Discovery;
+use crate::suggest::nearest;
+
+/// The content of [`Error::NoPlugin`](crate::Error::NoPlugin): the target that no plugin serves, and the search result.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NoPlugin {
+    /// The requested target.
+    pub target: TargetUri,
+    /// A suggestion: the most similar known scheme, or the URL for `HOST:PORT`.
+    pub nearest: Option<String>,
+    /// The searched directories and the files in them.
+    pub discovery: Discovery,
+}
+
+impl NoPlugin {
+    pub(crate) fn new(target: &TargetUri, discovery: &Discovery) -> Self {
+        let schemes = discovery.schemes();
+        let nearest = if is_address(target.as_str()) {
+            schemes.contains(&"http").then(|| format!("http://{target}"))
+        } else {
+            nearest(target.scheme(), schemes).map(str::to_owned)
+        };
+        Self { target: target.clone(), nearest, discovery: discovery.clone() }
+    }
+
+    /// Returns every directory with its state, and every refused file with the reason.
+    pub(crate) fn explanation(&self) -> String {
+        let mut text = String::from("searched, in this order:\n");
+        for (directory, state) in self.discovery.summaries() {
+            let entry = format!("{} ({}): {state}", directory.path.display(), directory.origin);
+            let _ = writeln!(text, "  {}", line(&entry));
+        }
+        let refused: Vec<_> = self
+            .discovery
+            .candidates
+            .iter()
+            .filter_map(|candidate| match &candidate.state {
+                CandidateState::Refused(error) => Some((&candidate.path, error)),
+                CandidateState::Ignored | CandidateState::Usable(_) => None,
+            })
+            .collect();
+        if !refused.is_empty() {
+            text.push_str("refused:\n");
+        }
+        for (path, error) in refused {
+            let _ = writeln!(text, "  {}", line(&format!("{}: {error}", path.display())));
+        }
+        if self.discovery.schemes().is_empty() {
+            text.push_str("put a plugin into one of these directories, or name its directory with `--plugin-dir` or `MLFLOW_DEPLOY_PLUGIN_PATH`\n");
+        }
+        text
+    }
+}
+
+impl fmt::Display for NoPlugin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no plugin found for the target `{}`", self.target)?;
+        if let Some(nearest) = &self.nearest {
+            write!(formatter, "; did you mean `{nearest}`?")?;
+        }
+        match self.discovery.schemes().join("`, `") {
+            known if known.is_empty() => write!(formatter, "; no plugins are installed"),
+            known => write!(formatter, "; known schemes: `{known}`"),
+        }
+    }
+}
+
+/// Returns true if a target is the `HOST:PORT` of a server without a scheme.
+fn is_address(target: &str) -> bool {
+    let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_host =
+        |host: &str| !host.is_empty() && host.chars().all(|each| each.is_alphanumeric() || "-.".contains(each));
+    authority.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok())
+}

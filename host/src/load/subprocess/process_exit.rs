@@ -1,0 +1,59 @@
+//! The end of a plugin's process.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use rustix::process::Signal;
+
+/// The signals that other processes or the system send to end a process.
+const OUTSIDE: [i32; 5] =
+    [Signal::HUP.as_raw(), Signal::INT.as_raw(), Signal::QUIT.as_raw(), Signal::KILL.as_raw(), Signal::TERM.as_raw()];
+
+/// The end of a plugin's process. `Display` shows a predicate for "its process", such as
+/// `was killed by signal 6 (SIGABRT)`.
+#[derive(Clone, Debug)]
+pub struct ProcessExit {
+    description: String,
+    signal: Option<i32>,
+    log: Vec<String>,
+}
+
+impl ProcessExit {
+    /// A process that ended by itself or by a signal.
+    pub(crate) fn from_status(status: ExitStatus, log: Vec<String>) -> Self {
+        let signal = status.signal();
+        let description = match signal {
+            // `signal: 6 (SIGABRT)`
+            Some(_) => format!("was killed by {}", status.to_string().replacen(": ", " ", 1)),
+            None => format!("exited with code {}", status.code().unwrap_or_default()),
+        };
+        Self { description, signal, log }
+    }
+
+    /// A process that the host killed.
+    pub(crate) fn killed(description: impl Into<String>, log: Vec<String>) -> Self {
+        Self { description: description.into(), signal: None, log }
+    }
+
+    /// Returns the signal that killed it, if a signal did.
+    pub fn signal(&self) -> Option<i32> {
+        self.signal
+    }
+
+    /// Returns the last lines of its output, oldest first.
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// Returns true if the user, another process or a system without memory may have killed it.
+    pub fn is_from_outside(&self) -> bool {
+        self.signal.is_some_and(|signal| OUTSIDE.contains(&signal))
+    }
+}
+
+impl fmt::Display for ProcessExit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.description)
+    }
+}

@@ -1,0 +1,202 @@
+//! Loads chosen plugins, each once, and keeps them. Enforces trust, the lock file and the preflight of new files.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mlflow_deploy_plugin_api::call::{Event, Level};
+use mlflow_deploy_plugin_api::ffi::RemotePlugin;
+use mlflow_deploy_plugin_api::manifest::Manifest;
+use mlflow_deploy_plugin_api::{sync, trust};
+use tokio::sync::OnceCell;
+
+use crate::client::event::{Listener, PluginEvent};
+use crate::discovery::candidate::{Candidate, CandidateState};
+use crate::discovery::digest::Identity;
+use crate::discovery::lock::Lock;
+use crate::discovery::plugin_file::PluginFile;
+use crate::discovery::search_path::environment;
+use crate::load::dynamic_deps;
+use crate::load::loading;
+use crate::load::preflight::{LoadHistory, Preflight};
+use crate::load::subprocess::{InstanceSpawner, IsolationPolicy};
+use crate::{Error, IsolatedBy, LoadError};
+
+/// The plugin that was chosen for a target, as it was found.
+#[derive(Debug)]
+pub(crate) struct ChosenPlugin {
+    pub(crate) path: PathBuf,
+    pub(crate) manifest: Arc<Manifest>,
+    /// The identity of the file from which the manifest was read.
+    pub(crate) identity: Identity,
+    /// True if the file is trusted, regardless of its owner and mode.
+    pub(crate) is_trusted: bool,
+    /// The warnings to emit before the load.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Loads plugins and keeps those that are loaded.
+pub(crate) struct Loader {
+    lock_file: Option<PathBuf>,
+    listener: Listener,
+    isolation: IsolationPolicy,
+    preflight: Preflight,
+    /// The loaded plugins. A file is loaded once, regardless of its names and of concurrent requests.
+    loaded: Mutex<HashMap<FileId, Arc<OnceCell<RemotePlugin>>>>,
+}
+
+/// The device and the inode of a file.
+type FileId = (u64, u64);
+
+impl Loader {
+    pub(crate) fn new(
+        lock_file: Option<PathBuf>,
+        listener: Listener,
+        isolation: IsolationPolicy,
+        preflight: Preflight,
+    ) -> Self {
+        Self { lock_file, listener, isolation, preflight, loaded: Mutex::default() }
+    }
+
+    /// Fails if a plugin cannot be isolated as required, or is quarantined. Returns the reason to isolate it, if any.
+    pub(crate) fn check(&self, manifest: &Manifest, identity: &Identity) -> Result<Option<IsolatedBy>, LoadError> {
+        let isolated_by = self.isolation.check(manifest)?;
+        self.preflight.check(identity)?;
+        Ok(isolated_by)
+    }
+
+    /// Reads the lock file of the program, or that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if neither is specified.
+    pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
+        let variable = || environment("MLFLOW_DEPLOY_LOCK_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
+        self.lock_file.clone().or_else(variable).map(|file| Lock::read(&file)).transpose()
+    }
+
+    /// Removes a file from quarantine and repeats its preflight.
+    pub(crate) async fn retry(self: &Arc<Self>, candidate: &Candidate) -> Result<(), Error> {
+        let failed = |refusal| Error::Load { path: candidate.path.clone(), refusal };
+        match &candidate.state {
+            CandidateState::Refused(error) if !matches!(error, LoadError::Quarantined { .. }) => {
+                return Err(failed(error.clone()));
+            }
+            CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
+        }
+        let no_manifest = || failed(LoadError::NotALibrary("the library has no plugin manifest".to_owned()));
+        let manifest = candidate.declared().ok_or_else(no_manifest)?;
+        self.retry_preflight(&candidate.path, manifest).await.map_err(failed)
+    }
+
+    async fn retry_preflight(self: &Arc<Self>, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
+        let library = path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
+        let config = match self.isolation.spawn_config(&library, manifest)? {
+            Some(config) => config,
+            None => self.isolation.preflight_config(&library)?,
+        };
+        let (loader, file) = (Arc::clone(self), library.clone());
+        let history = loading::read(move || loader.preflight.forget(&PluginFile::open(&file)?)).await?;
+        let outcome = loading::preflight(config).await;
+        self.preflight.record(&history, &library, &outcome);
+        outcome
+    }
+
+    /// Returns the chosen plugin. Loads it on the first call.
+    pub(crate) async fn load(self: &Arc<Self>, chosen: &Arc<ChosenPlugin>) -> Result<RemotePlugin, Error> {
+        let ChosenPlugin { path, manifest, identity, warnings, .. } = &**chosen;
+        let cell = Arc::clone(sync::lock(&self.loaded).entry(identity.file_id()).or_default());
+        let (listener, plugin) = (Arc::clone(&self.listener), manifest.name.clone());
+        let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
+        let failed = |refusal| Error::Load { path: path.clone(), refusal };
+        let load = async || {
+            warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
+            let served = format!("the target is served by `{}`, version {}", path.display(), manifest.version);
+            listener(0, Level::Info, Event::new(served));
+            let (lock, loader, chosen) = (self.lock()?, Arc::clone(self), Arc::clone(chosen));
+            let admit = move || loader.admit(&chosen, lock.as_ref());
+            let (library, history) = loading::read(admit).await.map_err(failed)?;
+            let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
+            // The system's loader opened the file by its path: it has to be the inspected file.
+            identity.check(path).map_err(failed)?;
+            Ok(plugin)
+        };
+        cell.get_or_try_init(load).await.cloned()
+    }
+
+    /// Checks that a plugin may be loaded. Returns its real path and its load history. Hashes the file if needed.
+    fn admit(&self, chosen: &ChosenPlugin, lock: Option<&Lock>) -> Result<(PathBuf, LoadHistory), LoadError> {
+        let opened = PluginFile::open(&chosen.path)?;
+        if opened.identity != chosen.identity {
+            return Err(LoadError::Changed);
+        }
+        if !chosen.is_trusted {
+            trust::check_code(&chosen.path)?;
+            dynamic_deps::check_trust(&chosen.path)?;
+        }
+        if let Some(lock) = lock {
+            lock.check_measured(&chosen.manifest, &opened.measure()?)?;
+        }
+        let history = self.preflight.history(&opened)?;
+        let library = chosen.path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
+        Ok((library, history))
+    }
+
+    async fn load_admitted(
+        &self,
+        library: &Path,
+        manifest: &Manifest,
+        history: &LoadHistory,
+        listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
+    ) -> Result<RemotePlugin, LoadError> {
+        let debug = |message: &str| listener(0, Level::Debug, Event::new(message));
+        if let Some(config) = self.isolation.spawn_config(library, manifest)? {
+            let reason = self.isolation.reason(manifest).map(|reason| format!(": {reason}")).unwrap_or_default();
+            debug(&format!("the plugin runs in its own process{reason}"));
+            let plugin = loading::into_own_process(config, listener).await;
+            self.preflight.record(history, library, &plugin);
+            return plugin;
+        }
+        debug(match history {
+            LoadHistory::Known => "the plugin runs in this process; it was loaded before",
+            LoadHistory::New(_) => {
+                "the plugin runs in this process; it is new, and is first tried in a separate process"
+            }
+            LoadHistory::Disabled => "the plugin runs in this process; first-load checks are off",
+        });
+        if let LoadHistory::New(_) = history {
+            self.try_first_load(library, history, &listener).await?;
+        }
+        let spawner = self.isolation.instance_config(library, manifest).ok().and_then(InstanceSpawner::new);
+        loading::into_this_process(library.to_owned(), spawner, listener).await
+    }
+
+    /// Loads a new plugin into a separate process. Emits a warning if the program for that is missing or unusable.
+    async fn try_first_load(
+        &self,
+        library: &Path,
+        history: &LoadHistory,
+        listener: &impl Fn(u64, Level, Event),
+    ) -> Result<(), LoadError> {
+        let outcome = match self.isolation.preflight_config(library) {
+            Ok(config) => loading::preflight(config).await,
+            Err(no_program) => Err(no_program),
+        };
+        self.preflight.record(history, library, &outcome);
+        let reason = match outcome {
+            Err(LoadError::NeedsIsolation { searched, .. }) => {
+                let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+                format!("`mlflow-deploy-plugin-host` not found, searched `{}`", searched.join("`, `"))
+            }
+            Err(LoadError::PluginHost(reason)) => reason,
+            outcome => return outcome,
+        };
+        let file = library.display();
+        let warning = format!("the new plugin `{file}` is loaded without a trial in a separate process: {reason}");
+        listener(0, Level::Warn, Event::new(warning));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Loader").field("isolation", &self.isolation).finish_non_exhaustive()
+    }
+}
