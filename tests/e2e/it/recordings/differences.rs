@@ -54,7 +54,7 @@ pub(super) const OPENAI: &[Difference] = &[
     difference("oai_list_endpoints", "B12", 1, Answers),
     difference("oai_no_key", "B12", 1, Answers),
     difference("oai_predict_stream_unimplemented", "B13", 1, Answers),
-    difference("oai_get_endpoint_404", "only lists", 2, Fails("RESOURCE_DOES_NOT_EXIST")),
+    difference("oai_get_endpoint_404", "no route for a single model", 2, Fails("RESOURCE_DOES_NOT_EXIST")),
     difference("oai_predict_endpoint_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
 ];
 
