@@ -84,6 +84,6 @@ pub(super) const DATABRICKS: &[Difference] = &[
     difference("db_predict_inputs_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
     difference("db_302", "Redirects", 1, Fails("BAD_REQUEST")),
     difference("db_307", "Redirects", 1, Fails("BAD_REQUEST")),
-    difference("db_error_retry_string", "no reason to try again", 1, Fails("INVALID_STATE")),
+    difference("db_error_retry_string", "not a reason to retry", 1, Fails("INVALID_STATE")),
     difference("db_workspace_id_metadata", "The workspace's id", 1, Answers),
 ];
