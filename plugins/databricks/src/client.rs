@@ -245,6 +245,7 @@ impl Databricks {
 
     /// Returns a rejected request with a new token.
     async fn with_new_token(&self, rejected: &Request, policy: &Policy) -> Result<Request> {
+        call::log(Level::Debug, "the server rejected the token: renewing it and sending the request again");
         let workspace = self.config.workspace.as_ref().map_err(Clone::clone)?;
         let mut request = rejected.clone();
         request.headers_mut().extend(workspace.headers(&self.http, policy).await?);

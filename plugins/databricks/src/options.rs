@@ -134,7 +134,7 @@ impl Options {
         let Some(profile) = profiles.select(self.profile.as_deref())? else { return Ok(()) };
         profile.warn_if_readable_by_others();
         self.fill(|attribute| profile.get(attribute.name));
-        // The Databricks CLI gets the profile only if it was named, because an implicit `DEFAULT` may be incomplete.
+        // The Databricks CLI gets the profile only if it was named.
         self.profile = profile.is_named().then(|| profile.name().to_owned());
         Ok(())
     }

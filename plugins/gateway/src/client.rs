@@ -100,8 +100,8 @@ impl Gateway {
         Ok(Self { config, http, dialect: OnceLock::new() })
     }
 
-    /// Sends a request in the dialect of the server. Until the dialect is known, tries the standalone gateway's first, and
-    /// the embedded gateway's if the server does not have the route.
+    /// Sends a request in the dialect of the server. Until the dialect is known, tries the standalone gateway's first,
+    /// and the embedded gateway's if the server does not have the route.
     ///
     /// `prediction` is the endpoint and the policy of a prediction. A standalone gateway has no route for an unknown
     /// endpoint either, so the endpoint is looked up before the prediction is sent again.

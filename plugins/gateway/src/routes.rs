@@ -89,9 +89,9 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Classifies an error. The 404 of a gateway for an existing route is JSON with a `detail` or, of an embedded gateway,
-    /// an `error_code`. `{"detail": "Not Found"}` is the 404 of the standalone gateway's web framework for a missing
-    /// route.
+    /// Classifies an error. The 404 of a gateway for an existing route is JSON with a `detail` or, of an embedded
+    /// gateway, an `error_code`. `{"detail": "Not Found"}` is the 404 of the standalone gateway's web framework for a
+    /// missing route.
     pub(crate) fn of(error: &Error) -> Self {
         let Some(http) = error.http().filter(|http| http.status == 404) else { return Self::Known };
         match serde_json::from_str::<Value>(&http.body) {

@@ -39,8 +39,8 @@ pub(crate) fn header(
             "missing key for Azure OpenAI: set `api_key`, `OPENAI_API_KEY` or `AZURE_OPENAI_API_KEY`",
         )),
         (None, Dialect::Azure { entra: true, .. }) => Err(Error::invalid_parameter(
-            "missing Microsoft Entra token for Azure OpenAI: set `api_key` or `AZURE_OPENAI_AD_TOKEN`, for example to the \
-             output of `az account get-access-token --resource https://cognitiveservices.azure.com`",
+            "missing Microsoft Entra token for Azure OpenAI: set `api_key` or `AZURE_OPENAI_AD_TOKEN`, for example to \
+             the output of `az account get-access-token --resource https://cognitiveservices.azure.com`",
         )),
     }
 }

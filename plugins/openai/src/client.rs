@@ -120,8 +120,8 @@ impl OpenAi {
     }
 }
 
-/// Returns true if the server may lack the route for a single model, as llama.cpp does. OpenAI's code for a missing model
-/// is `model_not_found`.
+/// Returns true if the server may lack the route for a single model, as llama.cpp does. OpenAI's code for a missing
+/// model is `model_not_found`.
 fn is_unknown_route(error: &Error) -> bool {
     error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
 }

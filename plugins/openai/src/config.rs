@@ -84,8 +84,8 @@ fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connec
 
 /// Returns the retry policy.
 ///
-/// Source: the Python package `openai`, as MLflow configures it. The package also repeats a POST after a timeout, after a
-/// lost connection and after `insufficient_quota`.
+/// Source: the Python package `openai`, as MLflow configures it. The package also repeats a POST after a timeout, after
+/// a lost connection and after `insufficient_quota`.
 fn policy(options: &Options) -> Result<Policy> {
     let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
     if max_retries > MAX_RETRIES {

@@ -92,8 +92,8 @@ impl Task {
                  (embeddings or responses); or set `task` or `route` in the config",
             )),
             several => Err(Error::invalid_parameter(format!(
-                "the task of the inputs is ambiguous: they contain `{}`; remove all but one, or set `task` or `route` in \
-                 the config",
+                "the task of the inputs is ambiguous: they contain `{}`; remove all but one, or set `task` or `route` \
+                 in the config",
                 several.join("` and `")
             ))),
         }

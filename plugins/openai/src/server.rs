@@ -70,8 +70,8 @@ impl Server {
             let version = setting(&options.api_version, "OPENAI_API_VERSION");
             Some(version.ok_or_else(|| {
                 Error::invalid_parameter(
-                    "missing API version for Azure OpenAI: set `api_version` or `OPENAI_API_VERSION`, or use a base URL \
-                     that ends in `/openai/v1`",
+                    "missing API version for Azure OpenAI: set `api_version` or `OPENAI_API_VERSION`, or use a base \
+                     URL that ends in `/openai/v1`",
                 )
             })?)
         };

@@ -38,8 +38,8 @@ impl<'a> AuthClient<'a> {
     /// Sends a request and parses the JSON of the response. `expected` names the document in errors, such as `a token`.
     ///
     /// # Errors
-    /// The error of the request, or `INTERNAL_ERROR` if the document cannot be parsed. Errors do not quote the response,
-    /// which may contain a token.
+    /// The error of the request, or `INTERNAL_ERROR` if the document cannot be parsed. Errors do not quote the
+    /// response, which may contain a token.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: &Request, expected: &str) -> Result<T> {
         let response = send(self.http, request, &self.policy).await?;
         let url = Url::parse(&request.uri().to_string()).map_or_else(|_invalid| String::new(), |url| redact_url(&url));

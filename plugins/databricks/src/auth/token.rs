@@ -105,8 +105,8 @@ enum State {
 impl TokenCache {
     /// Returns the headers of the token. Calls `renew` if the token is missing, expired or close to its expiry.
     ///
-    /// Close to the expiry, one request renews the token while the others use the old one. After the expiry, one request
-    /// renews it while the others wait for the result.
+    /// Close to the expiry, one request renews the token while the others use the old one. After the expiry, one
+    /// request renews it while the others wait for the result.
     pub(crate) async fn headers<F: Future<Output = Result<Token>> + Send>(
         &self,
         renew: impl FnOnce() -> F + Send,
