@@ -187,7 +187,7 @@ fn the_schema_that_models_are_checked_by_is_that_of_the_installed_onnx() {
     let libraries = peers::python_folder().parent().unwrap().join("lib");
     let python = fs::read_dir(libraries).unwrap().next().unwrap().unwrap().path();
     let installed = words(&python.join("site-packages/onnx/onnx.proto"));
-    let ours = words(&folder("plugins/local/src/engine/external/tests/onnx.proto"));
+    let ours = words(&folder("plugins/support/onnx/src/external/tests/onnx.proto"));
     assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 

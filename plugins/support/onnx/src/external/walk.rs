@@ -25,7 +25,7 @@ const COMPILED: &[u8] = b"EPContext";
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` with the tensor, the path and the reason; also if the file is not an ONNX model.
-pub(in crate::engine) fn check(file: &Path) -> Result<()> {
+pub(crate) fn check(file: &Path) -> Result<()> {
     // Without the folder: it may be a copy that is gone before the message is read.
     let shown = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ort")) {

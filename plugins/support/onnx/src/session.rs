@@ -10,9 +10,9 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ort::session::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::exit_guard::RunGuard;
-use super::runtime::Runtime;
-use super::settings::Settings;
+use crate::exit_guard::RunGuard;
+use crate::runtime::Runtime;
+use crate::settings::Settings;
 
 /// The sessions that nobody uses just now, and what makes more.
 pub(crate) struct Pool {

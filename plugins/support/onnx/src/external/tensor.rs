@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::{Component, Path};
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, text};
+use mlflow_deploy_scoring::shorten;
 
 use super::wire::Fields;
-use crate::shown::shown;
 
 /// What a tensor says of the file with its values.
 pub(super) struct Tensor<'a> {
@@ -35,7 +35,7 @@ impl<'a> Tensor<'a> {
         let mut fields = Fields::of(tensor);
         while let Some(field) = fields.next()? {
             match (field.number, field.bytes) {
-                (NAME, Some(bytes)) => name = text(bytes)?,
+                (NAME, Some(bytes)) => name = utf8(bytes)?,
                 (EXTERNAL_DATA, Some(bytes)) => entries.push(entry(bytes)?),
                 _ => {}
             }
@@ -111,6 +111,11 @@ impl<'a> Tensor<'a> {
     }
 }
 
+/// Returns text of the model as one short line.
+fn shown(model_text: &str) -> String {
+    text::line(&shorten(model_text)).into_owned()
+}
+
 /// The key and the value of a `StringStringEntryProto`.
 fn entry(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
     let mut parts = [None, None];
@@ -122,13 +127,13 @@ fn entry(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
             _ => continue,
         };
         let value = field.bytes.ok_or("a number is where text is expected")?;
-        if part.replace(text(value)?).is_some() {
+        if part.replace(utf8(value)?).is_some() {
             return Err("an entry of `external_data` has its key or its value twice".to_owned());
         }
     }
     Ok((parts[0].unwrap_or_default(), parts[1].unwrap_or_default()))
 }
 
-fn text(bytes: &[u8]) -> std::result::Result<&str, String> {
+fn utf8(bytes: &[u8]) -> std::result::Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| format!("text is not UTF-8: {error}"))
 }

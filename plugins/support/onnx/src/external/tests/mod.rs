@@ -150,7 +150,7 @@ fn each_key_is_said_once_and_no_location_leads_out() {
         (&[("length", "4")], "and no `location` of it"),
         (&[("location", "")], "which is not a file"),
         (&[("location", ".")], "which is not a file"),
-        (&[("location", "w.bin\0")], "`w.bin\\0`, which cannot be read"),
+        (&[("location", "w.bin\0")], "`w.bin\\u{0}`, which cannot be read"),
         (&[("location", "w.bin\u{202e}\n")], "`w.bin\\u{202e}\\n`, which cannot be read"),
         (&[("location", long.as_str())], "x/…`, which cannot be read"),
         (&[("location", "../w.bin")], "not below the model's folder"),

@@ -9,6 +9,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ort::ep::{CPU, CUDA, CoreML, ExecutionProvider, ExecutionProviderDispatch, OpenVINO, TensorRT};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// How many predictions of one deployment run at once, where nothing is said: as many as there are processors, and no
 /// more than this, for each has a session with the model's weights.
@@ -17,14 +18,38 @@ const MAX_SESSIONS: usize = 4;
 /// Sessions and threads that a config may ask for: more than any machine has processors, and few enough to be made.
 const MAX_COUNT: usize = 1024;
 
+/// What a model may say in `extra_session_config`: how it is computed, and never where something is read or written.
+const ALLOWED_SESSION_KEYS: [&str; 19] = [
+    "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    "optimization.disable_specified_optimizers",
+    "optimization.enable_cast_chain_elimination",
+    "optimization.enable_gelu_approximation",
+    "session.allow_released_opsets_only",
+    "session.disable_aot_function_inlining",
+    "session.disable_double_qdq_remover",
+    "session.disable_prepacking",
+    "session.disable_quant_qdq",
+    "session.dynamic_block_base",
+    "session.enable_quant_qdq_cleanup",
+    "session.force_spinning_stop",
+    "session.inter_op.allow_spinning",
+    "session.intra_op.allow_spinning",
+    "session.qdq_matmulnbits_accuracy_level",
+    "session.qdqisint8allowed",
+    "session.set_denormal_as_zero",
+    "session.strict_shape_type_inference",
+    "session.x64quantprecision",
+];
+
 /// The settings; what is `None` is ONNX Runtime's to choose.
 ///
 /// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is ours.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Settings {
+pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sessions: Option<NonZeroUsize>,
+    /// The number of predictions that run at once.
+    pub sessions: Option<NonZeroUsize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) providers: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,14 +108,14 @@ impl From<Optimization> for GraphOptimizationLevel {
 
 /// A value of `extra_session_config`, as text; people write numbers and truth values without quotes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "serde_json::Value", into = "String")]
+#[serde(from = "Value", into = "String")]
 pub(crate) struct Entry(String);
 
-impl From<serde_json::Value> for Entry {
-    fn from(value: serde_json::Value) -> Self {
+impl From<Value> for Entry {
+    fn from(value: Value) -> Self {
         Self(match value {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Bool(on) => u8::from(on).to_string(),
+            Value::String(text) => text,
+            Value::Bool(on) => u8::from(on).to_string(),
             other => other.to_string(),
         })
     }
@@ -103,6 +128,41 @@ impl From<Entry> for String {
 }
 
 impl Settings {
+    /// What the model's flavor says of its sessions; keys that are not known are the saving side's matter, and threads
+    /// beyond the processors that there are would only be in each other's way.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` where a value is not what MLflow writes.
+    pub fn of_model(options: &Map<String, Value>, providers: Vec<String>) -> Result<Self> {
+        const KNOWN: [&str; 5] = [
+            "execution_mode",
+            "extra_session_config",
+            "graph_optimization_level",
+            "inter_op_num_threads",
+            "intra_op_num_threads",
+        ];
+        let known = options.iter().filter(|(key, _)| KNOWN.contains(&key.as_str()));
+        let known: Map<String, Value> = known.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let settings: Self = serde_json::from_value(Value::Object(known))
+            .map_err(|error| Error::invalid_parameter(format!("the model's `onnx_session_options`: {error}")))?;
+        let mut names = settings.extra_session_config.iter().flat_map(BTreeMap::keys);
+        if let Some(name) = names.find(|name| !ALLOWED_SESSION_KEYS.contains(&name.as_str())) {
+            return Err(Error::invalid_parameter(format!(
+                "the model's `onnx_session_options` have `{}`, which a model may not set: give it as the config key \
+                 `extra_session_config` where it is meant",
+                name.escape_debug()
+            )));
+        }
+        let processors = available_parallelism().ok().and_then(|number| u16::try_from(number.get()).ok());
+        let at_most = |threads: Option<u16>| threads.map(|threads| threads.min(processors.unwrap_or(1)));
+        let settings = Self {
+            intra_op_num_threads: at_most(settings.intra_op_num_threads),
+            inter_op_num_threads: at_most(settings.inter_op_num_threads),
+            ..settings
+        };
+        Ok(Self { providers: Some(providers).filter(|providers| !providers.is_empty()), ..settings })
+    }
+
     /// These, and the others where these say nothing.
     pub(crate) fn or(self, others: Self) -> Self {
         let extra = match (self.extra_session_config, others.extra_session_config) {
@@ -134,7 +194,7 @@ impl Settings {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` for a provider that nobody knows, or no provider at all, and for more sessions or threads
     /// than a machine can have.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         for (key, given) in [
             ("sessions", self.sessions.map(NonZeroUsize::get)),
             ("intra_op_num_threads", self.intra_op_num_threads.map(usize::from)),

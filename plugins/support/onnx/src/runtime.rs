@@ -9,9 +9,9 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, trust};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::elf_check;
-use super::exit_guard::RunGuard;
-use super::library::{Places, SYSTEM};
+use crate::elf_check;
+use crate::exit_guard::RunGuard;
+use crate::library::{Places, SYSTEM};
 use mlflow_deploy_plugin_api::file;
 
 /// A process can have one ONNX Runtime: its environment is a global of the library. Every client of this plugin shares

@@ -19,7 +19,7 @@ pub(crate) const SYSTEM: &[&str] = if cfg!(target_vendor = "apple") {
 
 /// The places, in order. Each is a file, or a folder that may hold one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub struct Places {
     /// The client option `onnxruntime`.
     pub(crate) option: Option<PathBuf>,
     /// `ORT_DYLIB_PATH`.
@@ -34,7 +34,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// Those of this process.
-    pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let parent = |path: PathBuf| path.parent().map(Path::to_owned);
         let executable = env::current_exe().and_then(|path| path.canonicalize()).ok().and_then(parent);
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -1,5 +1,6 @@
 //! A loaded ONNX model: what it takes, and one run of it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,17 +8,17 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
-use super::bind_inputs::{Port, bind_inputs};
-use super::exit_guard::RunGuard;
-use super::library::Places;
-use super::runtime::Runtime;
-use super::session::{Lease, Pool, SessionConfig};
-use super::settings::Settings;
-use super::{external, values};
+use crate::bind_inputs::{Port, bind_inputs};
+use crate::exit_guard::RunGuard;
+use crate::library::Places;
+use crate::runtime::Runtime;
+use crate::session::{Lease, Pool, SessionConfig};
+use crate::settings::Settings;
+use crate::{external, values};
 use mlflow_deploy_scoring::{Inputs, Output};
 
 /// A model that can predict.
-pub(crate) struct Onnx {
+pub struct Onnx {
     ports: Arc<[Port]>,
     outputs: Arc<[String]>,
     pool: Pool,
@@ -28,7 +29,7 @@ impl Onnx {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the model or a setting is not right, `INVALID_STATE` where there is no ONNX Runtime.
-    pub(crate) fn load(file: &Path, config: &Settings, flavor: Settings, places: &Places) -> Result<Self> {
+    pub fn load(file: &Path, config: &Settings, flavor: Settings, places: &Places) -> Result<Self> {
         external::check(file)?;
         let recipe = SessionConfig {
             runtime: Runtime::get(places)?,
@@ -43,7 +44,7 @@ impl Onnx {
     }
 
     /// How many rows the model takes at once, where it takes neither more nor fewer.
-    pub(crate) fn rows(&self) -> Option<usize> {
+    pub fn rows(&self) -> Option<usize> {
         let outermost = self.ports.iter().filter_map(|port| port.shape.first());
         outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
     }
@@ -52,7 +53,7 @@ impl Onnx {
     ///
     /// # Errors
     /// Where ONNX Runtime has no memory left.
-    pub(crate) async fn turn(&self) -> Result<Turn> {
+    pub async fn turn(&self) -> Result<Turn> {
         let options = Arc::new(RunOptions::new().map_err(failed)?);
         let (ports, outputs) = (Arc::clone(&self.ports), Arc::clone(&self.outputs));
         Ok(Turn { lease: self.pool.lease().await, options, ports, outputs })
@@ -60,7 +61,7 @@ impl Onnx {
 }
 
 /// The right to run a model once.
-pub(crate) struct Turn {
+pub struct Turn {
     lease: Lease,
     options: Arc<RunOptions>,
     ports: Arc<[Port]>,
@@ -68,11 +69,11 @@ pub(crate) struct Turn {
 }
 
 /// Stops a run when it is dropped, as it is when the caller gives up; after the run it does nothing.
-pub(crate) struct Stop(Arc<RunOptions>);
+pub struct Stop(Arc<RunOptions>);
 
 impl Turn {
     /// What stops the run.
-    pub(crate) fn stop(&self) -> Stop {
+    pub fn stop(&self) -> Stop {
         Stop(Arc::clone(&self.options))
     }
 
@@ -80,7 +81,7 @@ impl Turn {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where the inputs are not what the model takes, `BAD_REQUEST` where it fails on them.
-    pub(crate) fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
+    pub fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
         let _inside = RunGuard::to_run(&self.options);
         let mut fed = Vec::with_capacity(self.ports.len());
         for (name, tensor) in bind_inputs(&self.ports, inputs)? {
@@ -98,6 +99,32 @@ impl Turn {
             Ok((name.clone(), values::output(name, value)?))
         });
         named.collect()
+    }
+}
+
+impl fmt::Debug for Onnx {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Onnx")
+            .field("ports", &self.ports)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Turn")
+            .field("ports", &self.ports)
+            .field("outputs", &self.outputs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stop").finish_non_exhaustive()
     }
 }
 

@@ -8,4 +8,4 @@ mod tests;
 mod walk;
 mod wire;
 
-pub(super) use walk::check;
+pub(crate) use walk::check;

@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{ArrayD, ArrayViewD, Axis, concatenate};
 use ort::value::TensorElementType;
 
-use super::cast::cast;
+use crate::cast::cast;
 use mlflow_deploy_scoring::{Inputs, Tensor};
 
 /// One input of a model.
