@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
 use crate::config::{Config, ModelCopy};
-use crate::engine::Places;
+use crate::engine::LibrarySearch;
 use crate::engine::python::Pythons;
 use crate::engine_config::{Choice, DeploymentConfig, Engine};
 use crate::loaded::Loaded;
@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 100;
 /// What is deployed in a directory, and the models that are loaded of it.
 pub(crate) struct Deployments {
     directory: Arc<StateDirectory>,
-    places: Places,
+    library: LibrarySearch,
     pythons: Pythons,
     sources: Sources,
     loaded: Loaded,
@@ -33,9 +33,9 @@ pub(crate) struct Deployments {
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, places, pythons, sources, copy: _ } = config;
+        let Config { state_dir, library, pythons, sources, copy: _ } = config;
         let directory = Arc::new(StateDirectory::new(state_dir));
-        Self { directory, places, pythons, sources, loaded: Loaded::default() }
+        Self { directory, library, pythons, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
@@ -308,7 +308,7 @@ impl Deployments {
         config: &DeploymentConfig,
     ) -> Result<Arc<LoadedModel>> {
         let (this, config) = (Arc::clone(self), config.clone());
-        blocking(move || LoadedModel::load(folder, runner, &config, &this.places).map(Arc::new)).await
+        blocking(move || LoadedModel::load(folder, runner, &config, &this.library).map(Arc::new)).await
     }
 
     /// Makes a prepared model what is deployed.

@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
 use crate::engine::python::{Python, Server};
-use crate::engine::{Onnx, Places, Settings};
+use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
 use crate::engine_config::DeploymentConfig;
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
@@ -32,7 +32,7 @@ pub(crate) struct Runner {
 /// What runs a model.
 enum Running {
     /// ONNX Runtime, in this process.
-    Onnx(Onnx),
+    Onnx(OnnxModel),
     /// MLflow's scoring server, in a process of its own, which lives as long as this value.
     Python(Server),
 }
@@ -42,7 +42,12 @@ impl LoadedModel {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where it is no model that can be run here, `INVALID_STATE` where there is no ONNX Runtime.
-    pub(crate) fn load(folder: Folder, runner: Runner, config: &DeploymentConfig, places: &Places) -> Result<Self> {
+    pub(crate) fn load(
+        folder: Folder,
+        runner: Runner,
+        config: &DeploymentConfig,
+        library: &LibrarySearch,
+    ) -> Result<Self> {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let running = match &python {
@@ -52,8 +57,8 @@ impl LoadedModel {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
                     return Err(Error::invalid_parameter(message));
                 };
-                let of_flavor = session_settings(onnx)?;
-                Running::Onnx(Onnx::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, places)?)
+                let of_flavor = session_options(onnx)?;
+                Running::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library)?)
             }
         };
         Ok(Self { model, flavor, running, folder })
@@ -68,12 +73,12 @@ impl LoadedModel {
             Running::Onnx(onnx) => onnx,
             Running::Python(server) => return server.predict(&inputs).await,
         };
-        let turn = onnx.turn().await?;
-        let _stop = turn.stop();
+        let permit = onnx.acquire().await?;
+        let _terminate = permit.terminate_on_drop();
         blocking(move || {
             let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
-            let outputs = turn.run(inputs)?;
+            let outputs = permit.run(inputs)?;
             Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
         .await
@@ -106,9 +111,9 @@ impl LoadedModel {
                 return blocking(move || Ok(read_predictions(answer.bytes())?)).await;
             }
         };
-        let turn = onnx.turn().await?;
-        let _stop = turn.stop();
-        blocking(move || turn.run(inputs())).await
+        let permit = onnx.acquire().await?;
+        let _terminate = permit.terminate_on_drop();
+        blocking(move || permit.run(inputs())).await
     }
 
     /// How many rows the model takes at once, where it takes neither more nor fewer.
@@ -162,10 +167,10 @@ impl LoadedModel {
 }
 
 /// Returns the session settings of the model's flavor.
-fn session_settings(flavor: &OnnxFlavor) -> Result<Settings> {
+fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
     for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
         call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));
     }
     let providers = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
-    Settings::of_model(&flavor.session_options, providers)
+    SessionOptions::of_model(&flavor.session_options, providers)
 }

@@ -1,78 +1,75 @@
-//! Who is inside ONNX Runtime. When the process ends, the library takes itself apart, and crashes whoever still works
-//! with it: so the end stops the runs, waits until all have left, and lets nobody enter any more.
+//! Tracks the calls into ONNX Runtime. When the process exits, the library destroys its globals, and threads that still use
+//! them crash. So an exit handler stops the runs, waits until all calls have returned, and blocks new ones.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::at_exit;
+use mlflow_deploy_plugin_api::{at_exit, sync};
 use ort::session::RunOptions;
 
-static WORK: Mutex<Work> = Mutex::new(Work { entered: 0, inside: BTreeMap::new(), is_over: false });
-static LEFT: Condvar = Condvar::new();
+static CALLS: Mutex<Calls> = Mutex::new(Calls { started: 0, active: BTreeMap::new(), is_exiting: false });
+static CALL_ENDED: Condvar = Condvar::new();
 
-struct Work {
-    /// How often it was entered.
-    entered: u64,
-    /// What stops each run that goes on; nothing stops other work.
-    inside: BTreeMap<u64, Option<Arc<RunOptions>>>,
-    is_over: bool,
+struct Calls {
+    /// The number of calls that have started.
+    started: u64,
+    /// The options that terminate each active call; `None` for calls that cannot be terminated.
+    active: BTreeMap<u64, Option<Arc<RunOptions>>>,
+    is_exiting: bool,
 }
 
-/// Somebody is inside until this is dropped.
-pub(crate) struct RunGuard(u64);
+/// Delays the exit of the process until it is dropped.
+pub(crate) struct ExitGuard(u64);
 
-impl RunGuard {
-    /// Enters to run a model, which `stop` stops.
-    pub(crate) fn to_run(stop: &Arc<RunOptions>) -> Self {
-        Self::enter(Some(Arc::clone(stop)))
+impl ExitGuard {
+    /// Guards the run of a model, which `options` can terminate.
+    pub(crate) fn for_run(options: &Arc<RunOptions>) -> Self {
+        Self::new(Some(Arc::clone(options)))
     }
 
-    /// Enters to make or to release something.
-    pub(crate) fn to_change() -> Self {
-        Self::enter(None)
+    /// Guards the creation or release of an object, which cannot be terminated.
+    pub(crate) fn for_object() -> Self {
+        Self::new(None)
     }
 
-    /// Does not return while the process ends.
-    fn enter(stop: Option<Arc<RunOptions>>) -> Self {
-        let mut work = LEFT.wait_while(work(), |work| work.is_over).unwrap_or_else(PoisonError::into_inner);
-        work.entered += 1;
-        let number = work.entered;
-        work.inside.insert(number, stop);
+    /// Does not return if the process is exiting.
+    fn new(options: Option<Arc<RunOptions>>) -> Self {
+        let mut calls =
+            CALL_ENDED.wait_while(sync::lock(&CALLS), |calls| calls.is_exiting).unwrap_or_else(PoisonError::into_inner);
+        calls.started += 1;
+        let number = calls.started;
+        calls.active.insert(number, options);
         Self(number)
     }
 }
 
-impl Drop for RunGuard {
+impl Drop for ExitGuard {
     fn drop(&mut self) {
-        /// Globals that the library makes as it works are destroyed before anything older hears of the end.
-        const WHILE_GLOBALS_ARE_MADE: u64 = 64;
-        if self.0 <= WHILE_GLOBALS_ARE_MADE {
-            // Without memory to note it the end is not guarded, and nothing else is wrong.
-            let _unguarded = at_exit(end);
+        /// Exit handlers run in reverse order. The first calls create globals, and the handler must run before each of these
+        /// is destroyed, so it is registered again after each of these calls.
+        const CALLS_THAT_CREATE_GLOBALS: u64 = 64;
+        if self.0 <= CALLS_THAT_CREATE_GLOBALS {
+            // Fails only without memory; then the exit is not guarded.
+            let _unguarded = at_exit(stop_runs);
         }
-        let mut work = work();
-        work.inside.remove(&self.0);
-        if work.is_over {
-            LEFT.notify_all();
+        let mut calls = sync::lock(&CALLS);
+        calls.active.remove(&self.0);
+        if calls.is_exiting {
+            CALL_ENDED.notify_all();
         }
     }
 }
 
-extern "C" fn end() {
-    /// A run stops at the next node of its model; the making of a session takes its time.
-    const PATIENCE: Duration = Duration::from_secs(3);
-    let mut work = work();
-    if std::mem::replace(&mut work.is_over, true) {
+extern "C" fn stop_runs() {
+    /// A run stops at the next node of its model; the creation of a session cannot be stopped.
+    const MAX_WAIT: Duration = Duration::from_secs(3);
+    let mut calls = sync::lock(&CALLS);
+    if std::mem::replace(&mut calls.is_exiting, true) {
         return;
     }
-    for stop in work.inside.values().flatten() {
-        // It fails only where there is nothing to stop.
-        let _nothing = stop.terminate();
+    for options in calls.active.values().flatten() {
+        let _finished = options.terminate();
     }
-    drop(LEFT.wait_timeout_while(work, PATIENCE, |work| !work.inside.is_empty()));
-}
-
-fn work() -> MutexGuard<'static, Work> {
-    WORK.lock().unwrap_or_else(PoisonError::into_inner)
+    drop(CALL_ENDED.wait_timeout_while(calls, MAX_WAIT, |calls| !calls.active.is_empty()));
 }

@@ -10,9 +10,10 @@ mod library;
 mod model;
 mod runtime;
 mod session;
-mod settings;
+mod session_options;
+
 mod values;
 
-pub use library::Places;
-pub use model::{Onnx, Stop, Turn};
-pub use settings::Settings;
+pub use library::LibrarySearch;
+pub use model::{OnnxModel, RunPermit, TerminateOnDrop};
+pub use session_options::SessionOptions;

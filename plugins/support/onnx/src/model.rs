@@ -1,4 +1,4 @@
-//! A loaded ONNX model: what it takes, and one run of it.
+//! A loaded ONNX model: its inputs, its outputs and its runs.
 
 use std::fmt;
 use std::path::Path;
@@ -8,130 +8,129 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
-use crate::bind_inputs::{Port, bind_inputs};
-use crate::exit_guard::RunGuard;
-use crate::library::Places;
-use crate::runtime::Runtime;
-use crate::session::{Lease, Pool, SessionConfig};
-use crate::settings::Settings;
+use crate::bind_inputs::{InputSpec, bind_inputs};
+use crate::exit_guard::ExitGuard;
+use crate::library::LibrarySearch;
+use crate::runtime::OnnxRuntime;
+use crate::session::{SessionFactory, SessionLease, SessionPool};
+use crate::session_options::SessionOptions;
 use crate::{external, values};
 use mlflow_deploy_scoring::{Inputs, Output};
 
-/// A model that can predict.
-pub struct Onnx {
-    ports: Arc<[Port]>,
-    outputs: Arc<[String]>,
-    pool: Pool,
+/// A loaded model.
+pub struct OnnxModel {
+    signature: Arc<ModelSignature>,
+    pool: SessionPool,
 }
 
-impl Onnx {
-    /// Loads a model: reads its files, and makes the first session. It blocks.
+/// The inputs and outputs of a model, in the model's order.
+#[derive(Debug)]
+struct ModelSignature {
+    inputs: Vec<InputSpec>,
+    outputs: Vec<String>,
+}
+
+impl OnnxModel {
+    /// Loads a model: checks its files and creates the first session. Blocks.
+    ///
+    /// `config` takes precedence over `flavor`, the options that were saved with the model.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the model or a setting is not right, `INVALID_STATE` where there is no ONNX Runtime.
-    pub fn load(file: &Path, config: &Settings, flavor: Settings, places: &Places) -> Result<Self> {
+    /// `INVALID_PARAMETER_VALUE` if the model or an option is invalid, `INVALID_STATE` if ONNX Runtime is not available.
+    pub fn load(file: &Path, config: &SessionOptions, flavor: SessionOptions, search: &LibrarySearch) -> Result<Self> {
         external::check(file)?;
-        let recipe = SessionConfig {
-            runtime: Runtime::get(places)?,
+        let factory = SessionFactory {
+            runtime: OnnxRuntime::get(search)?,
             file: file.to_owned(),
-            providers_are_chosen: config.providers.is_some(),
-            settings: config.clone().or(flavor),
+            requires_providers: config.providers.is_some(),
+            options: config.clone().or(flavor),
         };
-        let session = recipe.session()?;
-        let ports = session.inputs().iter().map(port).collect::<Result<_>>()?;
+        let session = factory.create()?;
+        let inputs = session.inputs().iter().map(input_spec).collect::<Result<_>>()?;
         let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        Ok(Self { ports, outputs, pool: Pool::new(recipe, session) })
+        let signature = Arc::new(ModelSignature { inputs, outputs });
+        Ok(Self { signature, pool: SessionPool::new(factory, session) })
     }
 
-    /// How many rows the model takes at once, where it takes neither more nor fewer.
+    /// Returns the number of rows of every request, if the model has a fixed one.
     pub fn rows(&self) -> Option<usize> {
-        let outermost = self.ports.iter().filter_map(|port| port.shape.first());
+        let outermost = self.signature.inputs.iter().filter_map(|input| input.shape.first());
         outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
     }
 
-    /// Waits for a turn to run the model.
+    /// Waits until the model can be run.
     ///
     /// # Errors
-    /// Where ONNX Runtime has no memory left.
-    pub async fn turn(&self) -> Result<Turn> {
+    /// Fails if ONNX Runtime has no memory left.
+    pub async fn acquire(&self) -> Result<RunPermit> {
         let options = Arc::new(RunOptions::new().map_err(failed)?);
-        let (ports, outputs) = (Arc::clone(&self.ports), Arc::clone(&self.outputs));
-        Ok(Turn { lease: self.pool.lease().await, options, ports, outputs })
+        Ok(RunPermit { lease: self.pool.lease().await, options, signature: Arc::clone(&self.signature) })
     }
 }
 
-/// The right to run a model once.
-pub struct Turn {
-    lease: Lease,
+impl fmt::Debug for OnnxModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("OnnxModel").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}
+
+/// The permission to run a model once.
+pub struct RunPermit {
+    lease: SessionLease,
     options: Arc<RunOptions>,
-    ports: Arc<[Port]>,
-    outputs: Arc<[String]>,
+    signature: Arc<ModelSignature>,
 }
 
-/// Stops a run when it is dropped, as it is when the caller gives up; after the run it does nothing.
-pub struct Stop(Arc<RunOptions>);
-
-impl Turn {
-    /// What stops the run.
-    pub fn stop(&self) -> Stop {
-        Stop(Arc::clone(&self.options))
+impl RunPermit {
+    /// Returns a guard that stops the run if it is dropped before the run ends, as when the caller gives up.
+    #[must_use]
+    pub fn terminate_on_drop(&self) -> TerminateOnDrop {
+        TerminateOnDrop(Arc::clone(&self.options))
     }
 
-    /// Runs the model on inputs; outputs come in the model's order. It blocks.
+    /// Runs the model. Returns the outputs in the model's order. Blocks.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the inputs are not what the model takes, `BAD_REQUEST` where it fails on them.
+    /// `INVALID_PARAMETER_VALUE` if the inputs do not match the model's, `BAD_REQUEST` if the model fails on them.
     pub fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
-        let _inside = RunGuard::to_run(&self.options);
-        let mut fed = Vec::with_capacity(self.ports.len());
-        for (name, tensor) in bind_inputs(&self.ports, inputs)? {
-            fed.push((name, SessionInputValue::from(values::value(tensor)?)));
+        let _guard = ExitGuard::for_run(&self.options);
+        let mut bound = Vec::with_capacity(self.signature.inputs.len());
+        for (name, tensor) in bind_inputs(&self.signature.inputs, inputs)? {
+            bound.push((name, SessionInputValue::from(values::from_tensor(tensor)?)));
         }
-        // The model is not at fault, for the first session was made of it.
+        // The model is valid: its first session was created.
         let session = self.lease.session().map_err(|error| {
-            let message = format!("failed to make one more session: {}", error.message());
+            let message = format!("failed to create another session: {}", error.message());
             Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable()
         })?;
-        let results = session.run_with_options(fed, &self.options).map_err(failed)?;
-        let named = self.outputs.iter().map(|name| {
+        let results = session.run_with_options(bound, &self.options).map_err(failed)?;
+        let outputs = self.signature.outputs.iter().map(|name| {
             let value =
-                results.get(name).ok_or_else(|| Error::internal(format!("the model gave no output `{name}`")))?;
-            Ok((name.clone(), values::output(name, value)?))
+                results.get(name).ok_or_else(|| Error::internal(format!("the model returned no output `{name}`")))?;
+            Ok((name.clone(), values::to_output(name, value)?))
         });
-        named.collect()
+        outputs.collect()
     }
 }
 
-impl fmt::Debug for Onnx {
+impl fmt::Debug for RunPermit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Onnx")
-            .field("ports", &self.ports)
-            .field("outputs", &self.outputs)
-            .finish_non_exhaustive()
+        formatter.debug_struct("RunPermit").field("signature", &self.signature).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Turn {
+/// Stops a run when it is dropped. Has no effect after the run.
+pub struct TerminateOnDrop(Arc<RunOptions>);
+
+impl fmt::Debug for TerminateOnDrop {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Turn")
-            .field("ports", &self.ports)
-            .field("outputs", &self.outputs)
-            .finish_non_exhaustive()
+        formatter.debug_struct("TerminateOnDrop").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Stop {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Stop").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Stop {
+impl Drop for TerminateOnDrop {
     fn drop(&mut self) {
-        // It fails only where there is nothing to stop.
-        let _nothing = self.0.terminate();
+        let _finished = self.0.terminate();
     }
 }
 
@@ -139,15 +138,14 @@ fn failed(error: ort::Error) -> Error {
     Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {}", error.to_string().trim_end()))
 }
 
-/// What a model takes in one of its inputs.
-fn port(input: &Outlet) -> Result<Port> {
+fn input_spec(input: &Outlet) -> Result<InputSpec> {
     match input.dtype() {
         ValueType::Tensor { ty, shape, .. } => {
-            Ok(Port { name: input.name().to_owned(), element: *ty, shape: shape.iter().copied().collect() })
+            Ok(InputSpec { name: input.name().to_owned(), element_type: *ty, shape: shape.iter().copied().collect() })
         }
         other => Err(Error::new(
             ErrorCode::NOT_IMPLEMENTED,
-            format!("the model's input `{}` is a {other}: only tensors can be given", input.name()),
+            format!("the model's input `{}` has the type {other}: only tensors are supported", input.name()),
         )),
     }
 }

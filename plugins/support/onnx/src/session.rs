@@ -1,109 +1,103 @@
-//! Sessions of one model, so that predictions of one deployment run hstack each other.
+//! A pool of sessions of one model, so that several predictions can run at once.
 //!
-//! `ort` lends a session to one run at a time: some providers of ONNX Runtime are not safe to run twice at once. So there
-//! are several sessions, made when all others are busy and up to the number of the settings; each has its own weights.
+//! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool creates
+//! a session if all others are busy, up to the limit of the options. Each has its own copy of the weights.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, sync};
 use ort::session::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::exit_guard::RunGuard;
-use crate::runtime::Runtime;
-use crate::settings::Settings;
+use crate::exit_guard::ExitGuard;
+use crate::runtime::OnnxRuntime;
+use crate::session_options::SessionOptions;
 
-/// The sessions that nobody uses just now, and what makes more.
-pub(crate) struct Pool {
-    recipe: SessionConfig,
-    idle: Arc<Idle>,
+/// The sessions of a model.
+pub(crate) struct SessionPool {
+    factory: SessionFactory,
+    idle: Arc<IdleSessions>,
     permits: Arc<Semaphore>,
 }
 
-/// Sessions at rest, released with whoever holds them last: the model, or a prediction that outlives it.
-struct Idle(Mutex<Vec<Session>>);
+/// The unused sessions. They are released with the pool, or with the last lease that outlives it.
+struct IdleSessions(Mutex<Vec<Session>>);
 
-/// How a session is made.
+/// Creates sessions of one model.
 #[derive(Clone)]
-pub(crate) struct SessionConfig {
-    pub(crate) runtime: Runtime,
+pub(crate) struct SessionFactory {
+    pub(crate) runtime: OnnxRuntime,
     /// The `.onnx` file.
     pub(crate) file: PathBuf,
-    pub(crate) settings: Settings,
-    /// Whether the deployment's config asks for the providers.
-    pub(crate) providers_are_chosen: bool,
+    pub(crate) options: SessionOptions,
+    /// True if a missing provider is an error.
+    pub(crate) requires_providers: bool,
 }
 
-/// The right to run one prediction; the session goes back when it is dropped.
-pub(crate) struct Lease {
+/// A session for one prediction. Returns to the pool when it is dropped.
+pub(crate) struct SessionLease {
     session: Option<Session>,
-    recipe: SessionConfig,
-    idle: Arc<Idle>,
+    factory: SessionFactory,
+    idle: Arc<IdleSessions>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl SessionConfig {
-    /// Makes a session. It reads the model's files, and may take its time.
+impl SessionFactory {
+    /// Creates a session. Reads the model's files, which can take long.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` with what ONNX Runtime says of the model.
-    pub(crate) fn session(&self) -> Result<Session> {
-        let _inside = RunGuard::to_change();
-        let failed = |error: &ort::Error| not_loaded(&self.file, error);
+    /// `INVALID_PARAMETER_VALUE` with the reason of ONNX Runtime if it rejects the model.
+    pub(crate) fn create(&self) -> Result<Session> {
+        let _guard = ExitGuard::for_object();
+        let failed = |error: &ort::Error| load_error(&self.file, error);
         let builder = Session::builder(&self.runtime.environment).map_err(|error| failed(&error))?;
-        let mut builder = self.settings.apply(builder, self.providers_are_chosen)?;
+        let mut builder = self.options.apply(builder, self.requires_providers)?;
         builder.commit_from_file(&self.file).map_err(|error| failed(&error))
     }
 }
 
-impl Pool {
-    /// A pool with its first session, which has shown that the model can be loaded.
-    pub(crate) fn new(recipe: SessionConfig, first: Session) -> Self {
-        let permits = Arc::new(Semaphore::new(recipe.settings.concurrency()));
-        Self { recipe, idle: Arc::new(Idle(Mutex::new(vec![first]))), permits }
+impl SessionPool {
+    /// Creates a pool with its first session.
+    pub(crate) fn new(factory: SessionFactory, first: Session) -> Self {
+        let permits = Arc::new(Semaphore::new(factory.options.concurrency()));
+        Self { factory, idle: Arc::new(IdleSessions(Mutex::new(vec![first]))), permits }
     }
 
-    /// Waits for a turn.
-    pub(crate) async fn lease(&self) -> Lease {
+    /// Waits until a session is idle or can be created.
+    pub(crate) async fn lease(&self) -> SessionLease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
-        let session = self.idle.sessions().pop();
-        Lease { session, recipe: self.recipe.clone(), idle: Arc::clone(&self.idle), _permit: permit }
+        let session = sync::lock(&self.idle.0).pop();
+        SessionLease { session, factory: self.factory.clone(), idle: Arc::clone(&self.idle), _permit: permit }
     }
 }
 
-impl Lease {
-    /// The session, made now where none was idle.
+impl SessionLease {
+    /// Returns the session. Creates it if none was idle.
     pub(crate) fn session(&mut self) -> Result<&mut Session> {
         if self.session.is_none() {
-            self.session = Some(self.recipe.session()?);
+            self.session = Some(self.factory.create()?);
         }
-        Ok(self.session.as_mut().expect("it was made"))
+        Ok(self.session.as_mut().expect("the session was created"))
     }
 }
 
-impl Drop for Lease {
+impl Drop for SessionLease {
     fn drop(&mut self) {
         if let Some(session) = self.session.take() {
-            self.idle.sessions().push(session);
+            sync::lock(&self.idle.0).push(session);
         }
     }
 }
 
-impl Idle {
-    fn sessions(&self) -> MutexGuard<'_, Vec<Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Idle {
+impl Drop for IdleSessions {
     fn drop(&mut self) {
-        let _inside = RunGuard::to_change();
-        self.sessions().clear();
+        let _guard = ExitGuard::for_object();
+        sync::lock(&self.0).clear();
     }
 }
 
-fn not_loaded(file: &Path, error: &ort::Error) -> Error {
+fn load_error(file: &Path, error: &ort::Error) -> Error {
     let name = file.file_name().unwrap_or(file.as_os_str()).display();
-    Error::invalid_parameter(format!("ONNX Runtime cannot load `{name}`: {}", error.to_string().trim_end()))
+    Error::invalid_parameter(format!("ONNX Runtime failed to load `{name}`: {}", error.to_string().trim_end()))
 }

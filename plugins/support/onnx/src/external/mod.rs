@@ -1,5 +1,5 @@
-//! Weights that an ONNX model keeps in other files: every place of a model is searched for them before ONNX Runtime
-//! opens it, and each file must be in the model's folder. Nothing here loads or runs a model.
+//! Checks the files in which an ONNX model stores weights, before ONNX Runtime opens the model. Searches every message of
+//! the model for tensors; each file must be in the model's folder. Never loads or runs a model.
 
 mod schema;
 mod tensor;

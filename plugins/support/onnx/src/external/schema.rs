@@ -1,41 +1,40 @@
-//! The messages of `onnx.proto`, as the walk needs them: which fields have messages, and which do not. A test compares
-//! this table with the schema.
+//! The messages of `onnx.proto`, and the fields that contain messages. A test compares this table with the schema.
 
-/// One kind of message.
-pub(super) struct Message {
+/// A type of message.
+pub(super) struct MessageType {
     pub(super) name: &'static str,
-    /// Fields without messages.
-    pub(super) plain: &'static [u32],
-    pub(super) inner: &'static [Inner],
+    /// The fields that contain numbers, strings or bytes.
+    pub(super) scalars: &'static [u32],
+    pub(super) messages: &'static [MessageField],
 }
 
-/// A field that has messages.
-pub(super) struct Inner {
+/// A field that contains messages.
+pub(super) struct MessageField {
     pub(super) number: u32,
-    /// Whether there can be one at most.
+    /// True if the field is not repeated.
     pub(super) is_single: bool,
-    pub(super) message: &'static Message,
+    pub(super) message: &'static MessageType,
 }
 
-impl Message {
-    /// The field of a number, if it has messages.
-    pub(super) fn inner(&self, number: u32) -> Option<&'static Inner> {
-        self.inner.iter().find(|inner| inner.number == number)
+impl MessageType {
+    /// Returns the field with a number, if it contains messages.
+    pub(super) fn message_field(&self, number: u32) -> Option<&'static MessageField> {
+        self.messages.iter().find(|field| field.number == number)
     }
 }
 
-const fn one(number: u32, message: &'static Message) -> Inner {
-    Inner { number, is_single: true, message }
+const fn one(number: u32, message: &'static MessageType) -> MessageField {
+    MessageField { number, is_single: true, message }
 }
 
-const fn many(number: u32, message: &'static Message) -> Inner {
-    Inner { number, is_single: false, message }
+const fn many(number: u32, message: &'static MessageType) -> MessageField {
+    MessageField { number, is_single: false, message }
 }
 
-pub(super) static MODEL: Message = Message {
+pub(super) static MODEL: MessageType = MessageType {
     name: "ModelProto",
-    plain: &[1, 2, 3, 4, 5, 6],
-    inner: &[
+    scalars: &[1, 2, 3, 4, 5, 6],
+    messages: &[
         one(7, &GRAPH),
         many(8, &OPERATOR_SET_ID),
         many(14, &STRING_STRING_ENTRY),
@@ -44,11 +43,11 @@ pub(super) static MODEL: Message = Message {
         many(26, &DEVICE_CONFIGURATION),
     ],
 };
-static OPERATOR_SET_ID: Message = Message { name: "OperatorSetIdProto", plain: &[1, 2], inner: &[] };
-static GRAPH: Message = Message {
+static OPERATOR_SET_ID: MessageType = MessageType { name: "OperatorSetIdProto", scalars: &[1, 2], messages: &[] };
+static GRAPH: MessageType = MessageType {
     name: "GraphProto",
-    plain: &[2, 10],
-    inner: &[
+    scalars: &[2, 10],
+    messages: &[
         many(1, &NODE),
         many(5, &TENSOR),
         many(11, &VALUE_INFO),
@@ -59,16 +58,17 @@ static GRAPH: Message = Message {
         many(16, &STRING_STRING_ENTRY),
     ],
 };
-static STRING_STRING_ENTRY: Message = Message { name: "StringStringEntryProto", plain: &[1, 2], inner: &[] };
-static TRAINING_INFO: Message = Message {
+static STRING_STRING_ENTRY: MessageType =
+    MessageType { name: "StringStringEntryProto", scalars: &[1, 2], messages: &[] };
+static TRAINING_INFO: MessageType = MessageType {
     name: "TrainingInfoProto",
-    plain: &[],
-    inner: &[one(1, &GRAPH), one(2, &GRAPH), many(3, &STRING_STRING_ENTRY), many(4, &STRING_STRING_ENTRY)],
+    scalars: &[],
+    messages: &[one(1, &GRAPH), one(2, &GRAPH), many(3, &STRING_STRING_ENTRY), many(4, &STRING_STRING_ENTRY)],
 };
-static FUNCTION: Message = Message {
+static FUNCTION: MessageType = MessageType {
     name: "FunctionProto",
-    plain: &[1, 4, 5, 6, 8, 10, 13],
-    inner: &[
+    scalars: &[1, 4, 5, 6, 8, 10, 13],
+    messages: &[
         many(7, &NODE),
         many(9, &OPERATOR_SET_ID),
         many(11, &ATTRIBUTE),
@@ -76,27 +76,28 @@ static FUNCTION: Message = Message {
         many(14, &STRING_STRING_ENTRY),
     ],
 };
-static DEVICE_CONFIGURATION: Message = Message { name: "DeviceConfigurationProto", plain: &[1, 2, 3], inner: &[] };
-pub(super) static NODE: Message = Message {
+static DEVICE_CONFIGURATION: MessageType =
+    MessageType { name: "DeviceConfigurationProto", scalars: &[1, 2, 3], messages: &[] };
+pub(super) static NODE: MessageType = MessageType {
     name: "NodeProto",
-    plain: &[1, 2, 3, 4, 6, 7, 8],
-    inner: &[many(5, &ATTRIBUTE), many(9, &STRING_STRING_ENTRY), many(10, &NODE_DEVICE_CONFIGURATION)],
+    scalars: &[1, 2, 3, 4, 6, 7, 8],
+    messages: &[many(5, &ATTRIBUTE), many(9, &STRING_STRING_ENTRY), many(10, &NODE_DEVICE_CONFIGURATION)],
 };
-pub(super) static TENSOR: Message = Message {
+pub(super) static TENSOR: MessageType = MessageType {
     name: "TensorProto",
-    plain: &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14],
-    inner: &[one(3, &TENSOR_SEGMENT), many(13, &STRING_STRING_ENTRY), many(16, &STRING_STRING_ENTRY)],
+    scalars: &[1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14],
+    messages: &[one(3, &TENSOR_SEGMENT), many(13, &STRING_STRING_ENTRY), many(16, &STRING_STRING_ENTRY)],
 };
-static SPARSE_TENSOR: Message =
-    Message { name: "SparseTensorProto", plain: &[3], inner: &[one(1, &TENSOR), one(2, &TENSOR)] };
-static VALUE_INFO: Message =
-    Message { name: "ValueInfoProto", plain: &[1, 3], inner: &[one(2, &TYPE), many(4, &STRING_STRING_ENTRY)] };
-static TENSOR_ANNOTATION: Message =
-    Message { name: "TensorAnnotation", plain: &[1], inner: &[many(2, &STRING_STRING_ENTRY)] };
-static ATTRIBUTE: Message = Message {
+static SPARSE_TENSOR: MessageType =
+    MessageType { name: "SparseTensorProto", scalars: &[3], messages: &[one(1, &TENSOR), one(2, &TENSOR)] };
+static VALUE_INFO: MessageType =
+    MessageType { name: "ValueInfoProto", scalars: &[1, 3], messages: &[one(2, &TYPE), many(4, &STRING_STRING_ENTRY)] };
+static TENSOR_ANNOTATION: MessageType =
+    MessageType { name: "TensorAnnotation", scalars: &[1], messages: &[many(2, &STRING_STRING_ENTRY)] };
+static ATTRIBUTE: MessageType = MessageType {
     name: "AttributeProto",
-    plain: &[1, 2, 3, 4, 7, 8, 9, 13, 20, 21],
-    inner: &[
+    scalars: &[1, 2, 3, 4, 7, 8, 9, 13, 20, 21],
+    messages: &[
         one(5, &TENSOR),
         one(6, &GRAPH),
         many(10, &TENSOR),
@@ -107,13 +108,13 @@ static ATTRIBUTE: Message = Message {
         many(23, &SPARSE_TENSOR),
     ],
 };
-static NODE_DEVICE_CONFIGURATION: Message =
-    Message { name: "NodeDeviceConfigurationProto", plain: &[1, 3], inner: &[many(2, &SHARDING_SPEC)] };
-static TENSOR_SEGMENT: Message = Message { name: "TensorProto.Segment", plain: &[1, 2], inner: &[] };
-static TYPE: Message = Message {
+static NODE_DEVICE_CONFIGURATION: MessageType =
+    MessageType { name: "NodeDeviceConfigurationProto", scalars: &[1, 3], messages: &[many(2, &SHARDING_SPEC)] };
+static TENSOR_SEGMENT: MessageType = MessageType { name: "TensorProto.Segment", scalars: &[1, 2], messages: &[] };
+static TYPE: MessageType = MessageType {
     name: "TypeProto",
-    plain: &[6],
-    inner: &[
+    scalars: &[6],
+    messages: &[
         one(1, &TYPE_TENSOR),
         one(4, &TYPE_SEQUENCE),
         one(5, &TYPE_MAP),
@@ -122,21 +123,27 @@ static TYPE: Message = Message {
         one(9, &TYPE_OPTIONAL),
     ],
 };
-static SHARDING_SPEC: Message = Message {
+static SHARDING_SPEC: MessageType = MessageType {
     name: "ShardingSpecProto",
-    plain: &[1, 2],
-    inner: &[many(3, &INT_INT_LIST_ENTRY), many(4, &SHARDED_DIM)],
+    scalars: &[1, 2],
+    messages: &[many(3, &INT_INT_LIST_ENTRY), many(4, &SHARDED_DIM)],
 };
-static TYPE_TENSOR: Message = Message { name: "TypeProto.Tensor", plain: &[1], inner: &[one(2, &TENSOR_SHAPE)] };
-static TYPE_SEQUENCE: Message = Message { name: "TypeProto.Sequence", plain: &[], inner: &[one(1, &TYPE)] };
-static TYPE_MAP: Message = Message { name: "TypeProto.Map", plain: &[1], inner: &[one(2, &TYPE)] };
-static TYPE_OPTIONAL: Message = Message { name: "TypeProto.Optional", plain: &[], inner: &[one(1, &TYPE)] };
-static TYPE_SPARSE_TENSOR: Message =
-    Message { name: "TypeProto.SparseTensor", plain: &[1], inner: &[one(2, &TENSOR_SHAPE)] };
-static TYPE_OPAQUE: Message = Message { name: "TypeProto.Opaque", plain: &[1, 2], inner: &[] };
-static INT_INT_LIST_ENTRY: Message = Message { name: "IntIntListEntryProto", plain: &[1, 2], inner: &[] };
-static SHARDED_DIM: Message = Message { name: "ShardedDimProto", plain: &[1], inner: &[many(2, &SIMPLE_SHARDED_DIM)] };
-static TENSOR_SHAPE: Message =
-    Message { name: "TensorShapeProto", plain: &[], inner: &[many(1, &TENSOR_SHAPE_DIMENSION)] };
-static SIMPLE_SHARDED_DIM: Message = Message { name: "SimpleShardedDimProto", plain: &[1, 2, 3], inner: &[] };
-static TENSOR_SHAPE_DIMENSION: Message = Message { name: "TensorShapeProto.Dimension", plain: &[1, 2, 3], inner: &[] };
+static TYPE_TENSOR: MessageType =
+    MessageType { name: "TypeProto.Tensor", scalars: &[1], messages: &[one(2, &TENSOR_SHAPE)] };
+static TYPE_SEQUENCE: MessageType =
+    MessageType { name: "TypeProto.Sequence", scalars: &[], messages: &[one(1, &TYPE)] };
+static TYPE_MAP: MessageType = MessageType { name: "TypeProto.Map", scalars: &[1], messages: &[one(2, &TYPE)] };
+static TYPE_OPTIONAL: MessageType =
+    MessageType { name: "TypeProto.Optional", scalars: &[], messages: &[one(1, &TYPE)] };
+static TYPE_SPARSE_TENSOR: MessageType =
+    MessageType { name: "TypeProto.SparseTensor", scalars: &[1], messages: &[one(2, &TENSOR_SHAPE)] };
+static TYPE_OPAQUE: MessageType = MessageType { name: "TypeProto.Opaque", scalars: &[1, 2], messages: &[] };
+static INT_INT_LIST_ENTRY: MessageType = MessageType { name: "IntIntListEntryProto", scalars: &[1, 2], messages: &[] };
+static SHARDED_DIM: MessageType =
+    MessageType { name: "ShardedDimProto", scalars: &[1], messages: &[many(2, &SIMPLE_SHARDED_DIM)] };
+static TENSOR_SHAPE: MessageType =
+    MessageType { name: "TensorShapeProto", scalars: &[], messages: &[many(1, &TENSOR_SHAPE_DIMENSION)] };
+static SIMPLE_SHARDED_DIM: MessageType =
+    MessageType { name: "SimpleShardedDimProto", scalars: &[1, 2, 3], messages: &[] };
+static TENSOR_SHAPE_DIMENSION: MessageType =
+    MessageType { name: "TensorShapeProto.Dimension", scalars: &[1, 2, 3], messages: &[] };

@@ -1,15 +1,15 @@
-//! Every place of the schema in which a tensor can be, with values in a file that is not the model's.
+//! Models with external tensors in every position of the schema.
 
 mod schema;
 
 use std::fs;
 use std::path::Path;
 
-use self::schema::{Place, Schema};
-use super::schema::{MODEL, Message};
+use self::schema::{FieldPath, Schema};
+use super::schema::{MODEL, MessageType};
 use super::walk::check_model;
 
-/// A field of a message.
+/// Encodes a field of a message.
 fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut field = varint(u64::from(number << 3 | 2));
     field.extend(varint(bytes.len() as u64));
@@ -30,32 +30,32 @@ fn varint(mut number: u64) -> Vec<u8> {
     }
 }
 
-/// A tensor `w` with these entries of `external_data`.
+/// Encodes a tensor `w` with entries of `external_data`.
 fn tensor(entries: &[(&str, &str)]) -> Vec<u8> {
     let entry =
         |(key, value): &(&str, &str)| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
     [field(8, b"w"), entries.iter().flat_map(entry).collect()].concat()
 }
 
-/// A model with an empty graph and a tensor at a place.
-fn model_with(place: &Place, tensor: &[u8]) -> Vec<u8> {
-    let inner = place.iter().rev().fold(tensor.to_vec(), |inner, number| field(*number, &inner));
-    if place[0] == 7 { inner } else { [inner, field(7, b"")].concat() }
+/// Encodes a model with an empty graph and a tensor at a path.
+fn model_with(path: &FieldPath, tensor: &[u8]) -> Vec<u8> {
+    let inner = path.iter().rev().fold(tensor.to_vec(), |inner, number| field(*number, &inner));
+    if path[0] == 7 { inner } else { [inner, field(7, b"")].concat() }
 }
 
-/// A model with an initializer that has these entries.
+/// Encodes a model with an initializer that has entries of `external_data`.
 fn initializer(entries: &[(&str, &str)]) -> Vec<u8> {
     model_with(&vec![7, 5], &tensor(entries))
 }
 
-fn refusal(model: &[u8], folder: &Path) -> String {
+fn rejection(model: &[u8], folder: &Path) -> String {
     check_model(model, folder, "model.onnx").unwrap_err().message().to_owned()
 }
 
 #[test]
-fn the_table_is_the_schema() {
+fn the_table_matches_the_schema() {
     let schema = Schema::read();
-    let mut found = Vec::<&'static Message>::new();
+    let mut found = Vec::<&'static MessageType>::new();
     let mut next = vec![&MODEL];
     while let Some(message) = next.pop() {
         if found.iter().any(|each| each.name == message.name) {
@@ -63,58 +63,60 @@ fn the_table_is_the_schema() {
         }
         found.push(message);
         let fields = schema.fields(message.name);
-        let plain: Vec<u32> = fields.iter().filter(|field| field.message.is_none()).map(|field| field.number).collect();
-        assert_eq!(message.plain, plain, "{}", message.name);
-        let ours: Vec<_> =
-            message.inner.iter().map(|inner| (inner.number, inner.is_single, inner.message.name)).collect();
-        let theirs: Vec<_> = fields
+        let scalars: Vec<u32> =
+            fields.iter().filter(|field| field.message.is_none()).map(|field| field.number).collect();
+        assert_eq!(message.scalars, scalars, "{}", message.name);
+        let in_table: Vec<_> =
+            message.messages.iter().map(|field| (field.number, field.is_single, field.message.name)).collect();
+        let in_schema: Vec<_> = fields
             .iter()
             .filter_map(|field| Some((field.number, field.is_single, field.message.as_deref()?)))
             .collect();
-        assert_eq!(ours, theirs, "{}", message.name);
-        next.extend(message.inner.iter().map(|inner| inner.message));
+        assert_eq!(in_table, in_schema, "{}", message.name);
+        next.extend(message.messages.iter().map(|field| field.message));
     }
-    assert_eq!(found.len(), schema.len(), "each message of the schema can be reached");
+    assert_eq!(found.len(), schema.len(), "unreachable messages in the schema");
 }
 
 #[test]
-fn values_outside_of_the_folder_are_refused_at_every_place_of_the_schema() {
+fn values_outside_of_the_folder_are_rejected_at_every_path_of_the_schema() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("w.bin"), [0; 40]).unwrap();
-    let places = Schema::read().places("ModelProto", "TensorProto");
+    let paths = Schema::read().paths("ModelProto", "TensorProto");
     for expected in [vec![7, 5], vec![25, 11, 5], vec![7, 1, 5, 6, 5], vec![25, 7, 5, 11, 15, 1], vec![20, 1, 15, 2]] {
-        assert!(places.contains(&expected), "{expected:?}");
+        assert!(paths.contains(&expected), "{expected:?}");
     }
-    for place in &places {
-        let outside = model_with(place, &tensor(&[("location", "/etc/passwd"), ("length", "4")]));
-        let said = refusal(&outside, folder.path());
-        assert!(said.contains("in `/etc/passwd`, which is not below the model's folder"), "{place:?}: {said}");
-        let memory = model_with(place, &tensor(&[("location", "*/_ORT_MEM_ADDR_/*"), ("offset", "16")]));
-        let said = refusal(&memory, folder.path());
-        assert!(said.contains("may be an address in memory"), "{place:?}: {said}");
-        let inside = model_with(place, &tensor(&[("location", "w.bin"), ("length", "4")]));
+    for path in &paths {
+        let outside = model_with(path, &tensor(&[("location", "/etc/passwd"), ("length", "4")]));
+        let message = rejection(&outside, folder.path());
+        assert!(message.contains("in `/etc/passwd`, which is outside of the model's folder"), "{path:?}: {message}");
+        let memory = model_with(path, &tensor(&[("location", "*/_ORT_MEM_ADDR_/*"), ("offset", "16")]));
+        let message = rejection(&memory, folder.path());
+        assert!(message.contains("may read as an address in memory"), "{path:?}: {message}");
+        let inside = model_with(path, &tensor(&[("location", "w.bin"), ("length", "4")]));
         check_model(&inside, folder.path(), "model.onnx").unwrap();
     }
-    println!("places of a tensor in the schema: {}, refused at each", places.len());
+    println!("paths of a tensor in the schema: {}", paths.len());
 }
 
 #[test]
-fn a_place_that_the_schema_does_not_have_names_no_file() {
+fn an_unknown_field_that_contains_location_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let schema = Schema::read();
     let hidden = field(3, &tensor(&[("location", "/etc/passwd")]));
     let mut tried = 0;
     for target in schema.names() {
-        // The shortest way is enough: what is below a message does not depend on what is above it.
-        let places = schema.places("ModelProto", target);
-        let Some(place) = places.iter().min_by_key(|place| place.len()) else { continue };
+        // The shortest path suffices: the check of a message does not depend on its parents.
+        let paths = schema.paths("ModelProto", target);
+        let Some(path) = paths.iter().min_by_key(|path| path.len()) else { continue };
         for number in [63, 64, 1000, (1 << 29) - 1] {
-            let said = refusal(&model_with(place, &field(number, &hidden)), folder.path());
+            let message = rejection(&model_with(path, &field(number, &hidden)), folder.path());
             assert!(
-                said.contains(&format!("field {number} in `{target}`, which this version does not know")),
-                "{said}"
+                message
+                    .contains(&format!("the unknown field {number} in `{target}`, and the field contains `location`")),
+                "{message}"
             );
-            let harmless = model_with(place, &field(number, b"anything"));
+            let harmless = model_with(path, &field(number, b"anything"));
             check_model(&harmless, folder.path(), "model.onnx").unwrap();
             tried += 1;
         }
@@ -123,7 +125,7 @@ fn a_place_that_the_schema_does_not_have_names_no_file() {
 }
 
 #[test]
-fn text_of_the_model_may_say_location() {
+fn strings_of_the_model_may_contain_location() {
     let folder = tempfile::tempdir().unwrap();
     let entry = [field(1, b"location"), field(2, b"/etc/passwd")].concat();
     let model = [field(14, &entry), field(6, b"the location"), field(7, &field(16, &entry))].concat();
@@ -131,7 +133,7 @@ fn text_of_the_model_may_say_location() {
 }
 
 #[test]
-fn each_key_is_said_once_and_no_location_leads_out() {
+fn repeated_keys_and_paths_out_of_the_folder_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("w.bin"), [0; 40]).unwrap();
     fs::create_dir_all(folder.path().join("*/_ORT_MEM_ADDR_")).unwrap();
@@ -141,58 +143,58 @@ fn each_key_is_said_once_and_no_location_leads_out() {
     accepted(&[]);
     accepted(&[location, ("offset", "8"), ("length", "32"), ("checksum", "0")]);
     let long = "x/".repeat(5000);
-    for (entries, said) in [
-        (&[location, ("location", "/etc/passwd")][..], "says `location` of"),
-        (&[location, ("location", "*/_ORT_MEM_ADDR_/*")], "says `location` of"),
-        (&[("length", "1"), ("length", "40")], "says `length` of"),
-        (&[location, ("basepath", "/etc")], "says `basepath` of"),
-        (&[("Location", "w.bin")], "says `Location` of"),
-        (&[("length", "4")], "and no `location` of it"),
+    for (entries, reason) in [
+        (&[location, ("location", "/etc/passwd")][..], "key `location` in"),
+        (&[location, ("location", "*/_ORT_MEM_ADDR_/*")], "key `location` in"),
+        (&[("length", "1"), ("length", "40")], "key `length` in"),
+        (&[location, ("basepath", "/etc")], "key `basepath` in"),
+        (&[("Location", "w.bin")], "key `Location` in"),
+        (&[("length", "4")], "but no `location`"),
         (&[("location", "")], "which is not a file"),
         (&[("location", ".")], "which is not a file"),
         (&[("location", "w.bin\0")], "`w.bin\\u{0}`, which cannot be read"),
         (&[("location", "w.bin\u{202e}\n")], "`w.bin\\u{202e}\\n`, which cannot be read"),
         (&[("location", long.as_str())], "x/…`, which cannot be read"),
-        (&[("location", "../w.bin")], "not below the model's folder"),
-        (&[("location", "*/_ORT_MEM_ADDR_/*"), ("length", "4")], "may be an address in memory"),
-        (&[("location", "./*/_ORT_MEM_ADDR_/*"), ("length", "4")], "may be an address in memory"),
-        (&[("location", "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*")], "may be an address in memory"),
-        (&[("location", "./_ORT_MEM_ADDR_/x"), ("length", "4")], "may be an address in memory"),
+        (&[("location", "../w.bin")], "outside of the model's folder"),
+        (&[("location", "*/_ORT_MEM_ADDR_/*"), ("length", "4")], "may read as an address in memory"),
+        (&[("location", "./*/_ORT_MEM_ADDR_/*"), ("length", "4")], "may read as an address in memory"),
+        (&[("location", "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*")], "may read as an address in memory"),
+        (&[("location", "./_ORT_MEM_ADDR_/x"), ("length", "4")], "may read as an address in memory"),
         (&[location, ("length", "41")], "the file has 40 bytes"),
         (&[location, ("offset", "41")], "the file has 40 bytes"),
         (&[location, ("offset", "-1")], "at offset `-1`"),
         (&[location, ("offset", "18446744073709551615"), ("length", "2")], "the file has 40 bytes"),
         (&[location, ("offset", "0x8")], "at offset `0x8`"),
     ] {
-        let found = refusal(&initializer(entries), folder.path());
-        assert!(found.contains(said) && !found.contains(char::is_control), "{entries:?}: {found}");
-        assert!(found.len() < 1000, "{found}");
+        let message = rejection(&initializer(entries), folder.path());
+        assert!(message.contains(reason) && !message.contains(char::is_control), "{entries:?}: {message}");
+        assert!(message.len() < 1000, "{message}");
     }
 }
 
 #[test]
-fn what_readers_would_merge_or_read_in_two_ways_is_refused() {
+fn ambiguous_encodings_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let inside = tensor(&[("location", "w.bin")]);
     let node = |attribute: &[u8]| field(7, &field(1, &field(5, attribute)));
     let entry = [field(1, b"location"), field(1, b"checksum"), field(2, b"/etc/passwd")].concat();
     let number_for_a_message = [varint(7 << 3), varint(0)].concat();
     let group = [varint(7 << 3 | 3), field(5, &inside), varint(7 << 3 | 4)].concat();
-    for (model, said) in [
-        ([field(7, b""), field(7, &field(5, &inside))].concat(), "field 7 of `ModelProto` is there twice"),
-        (node(&[field(5, b""), field(5, b"")].concat()), "field 5 of `AttributeProto` is there twice"),
-        (field(7, &field(5, &field(13, &entry))), "its key or its value twice"),
+    for (model, reason) in [
+        ([field(7, b""), field(7, &field(5, &inside))].concat(), "field 7 of `ModelProto` is repeated"),
+        (node(&[field(5, b""), field(5, b"")].concat()), "field 5 of `AttributeProto` is repeated"),
+        (field(7, &field(5, &field(13, &entry))), "two keys or two values"),
         (number_for_a_message, "field 7 of `ModelProto` is a number, not a message"),
         (group, "it has a group"),
         (field(7, &field(1, &field(4, b"EPContext"))), "has the operator `EPContext`"),
-        (field(7, &field(5, &field(8, &[0xff]))), "text is not UTF-8"),
+        (field(7, &field(5, &field(8, &[0xff]))), "a string is not UTF-8"),
         (field(8, b""), "it has no graph"),
         (b"\x20\0\0\0ORTM".to_vec(), "is in ONNX Runtime's own format"),
     ] {
-        let found = refusal(&model, folder.path());
-        assert!(found.contains(said), "{said}: {found}");
+        let message = rejection(&model, folder.path());
+        assert!(message.contains(reason), "{reason}: {message}");
     }
     let deep = |levels| (0..levels).fold(Vec::new(), |graph, _| field(1, &field(5, &field(6, &graph))));
     check_model(&field(7, &deep(30)), folder.path(), "model.onnx").unwrap();
-    assert!(refusal(&field(7, &deep(40)), folder.path()).contains("more than 100 messages within each other"));
+    assert!(rejection(&field(7, &deep(40)), folder.path()).contains("more than 100 nested messages"));
 }
