@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
-use crate::engine::python::{Python, Server};
+use crate::engine::python::{Python, ScoringServer};
 use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
 use crate::engine_config::DeploymentConfig;
 use crate::model::{Model, OnnxFlavor};
@@ -34,7 +34,7 @@ enum Running {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
     /// MLflow's scoring server, in a process of its own, which lives as long as this value.
-    Python(Server),
+    Python(ScoringServer),
 }
 
 impl LoadedModel {
@@ -46,19 +46,19 @@ impl LoadedModel {
         folder: Folder,
         runner: Runner,
         config: &DeploymentConfig,
-        library: &LibrarySearch,
+        library_search: &LibrarySearch,
     ) -> Result<Self> {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let running = match &python {
-            Some(python) => Running::Python(Server::start(python, &folder.model(), config.start_timeout())),
+            Some(python) => Running::Python(ScoringServer::start(python, &folder.model(), config.start_timeout())),
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
                     return Err(Error::invalid_parameter(message));
                 };
                 let of_flavor = session_options(onnx)?;
-                Running::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library)?)
+                Running::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
             }
         };
         Ok(Self { model, flavor, running, folder })

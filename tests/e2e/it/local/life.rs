@@ -108,7 +108,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (
             format!("create --name n -f python_function -m {model}"),
             "INVALID_STATE",
-            "the flavor `python_function` is run by Python, and none has MLflow's scoring server",
+            "no Python with MLflow's scoring server was found to run the flavor `python_function`",
         ),
         (
             format!("create --name n -f onnx -C engine=python -m {model}"),
