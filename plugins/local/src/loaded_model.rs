@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
-use crate::engine::python::{Python, ScoringServer};
+use crate::engine::python::{Python, PythonServer};
 use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
 use crate::engine_config::DeploymentConfig;
 use crate::model::{Model, OnnxFlavor};
@@ -34,7 +34,7 @@ enum Running {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
     /// MLflow's scoring server, in a process of its own, which lives as long as this value.
-    Python(ScoringServer),
+    Python(PythonServer),
 }
 
 impl LoadedModel {
@@ -51,7 +51,7 @@ impl LoadedModel {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let running = match &python {
-            Some(python) => Running::Python(ScoringServer::start(python, &folder.model(), config.start_timeout())),
+            Some(python) => Running::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
@@ -166,7 +166,7 @@ impl LoadedModel {
     }
 }
 
-/// Returns the session settings of the model's flavor.
+/// Returns the session options of the model's flavor.
 fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
     for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
         call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));

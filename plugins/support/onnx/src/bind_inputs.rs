@@ -5,11 +5,11 @@
 //! fail; here a column takes the rank of its input.
 
 use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_scoring::{Inputs, Tensor};
 use ndarray::Axis;
 use ort::value::TensorElementType;
 
 use crate::cast::cast;
-use mlflow_deploy_scoring::{Inputs, Tensor};
 
 /// An input of a model.
 #[derive(Clone, Debug)]

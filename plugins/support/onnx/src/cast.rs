@@ -2,10 +2,9 @@
 //! represent is an error with its index.
 
 use half::f16;
+use mlflow_deploy_scoring::Tensor;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use ort::value::TensorElementType;
-
-use mlflow_deploy_scoring::Tensor;
 
 /// A number that is wide enough for every element type.
 #[derive(Clone, Copy)]

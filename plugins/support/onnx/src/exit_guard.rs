@@ -8,10 +8,10 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::{at_exit, sync};
 use ort::session::RunOptions;
 
-static CALLS: Mutex<Calls> = Mutex::new(Calls { started: 0, active: BTreeMap::new(), is_exiting: false });
+static CALLS: Mutex<ActiveCalls> = Mutex::new(ActiveCalls { started: 0, active: BTreeMap::new(), is_exiting: false });
 static CALL_ENDED: Condvar = Condvar::new();
 
-struct Calls {
+struct ActiveCalls {
     /// The number of calls that have started.
     started: u64,
     /// The options that terminate each active call; `None` for calls that cannot be terminated.

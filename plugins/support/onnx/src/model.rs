@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_scoring::{Inputs, Output};
 use ort::session::{RunOptions, SessionInputValue};
 use ort::value::{Outlet, ValueType};
 
@@ -15,7 +16,6 @@ use crate::runtime::OnnxRuntime;
 use crate::session::{SessionFactory, SessionLease, SessionPool};
 use crate::session_options::SessionOptions;
 use crate::{external, values};
-use mlflow_deploy_scoring::{Inputs, Output};
 
 /// A loaded model.
 pub struct OnnxModel {

@@ -46,8 +46,8 @@ const ALLOWED_SESSION_KEYS: [&str; 19] = [
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionOptions {
-    #[serde(skip_serializing_if = "Option::is_none")]
     /// The number of sessions, and so of predictions that run at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<NonZeroUsize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) providers: Option<Vec<String>>,

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_scoring::{Output, Tensor};
 use ndarray::ArrayD;
 use ort::value::{DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, Value, ValueType};
-
-use mlflow_deploy_scoring::{Output, Tensor};
 
 /// Converts a tensor to a value. Does not copy arrays in row-major order.
 ///

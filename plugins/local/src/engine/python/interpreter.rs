@@ -92,7 +92,7 @@ impl PythonSearch {
         if let Some((program, source)) = configured.into_iter().find_map(|(program, source)| Some((program?, source))) {
             let invalid = |reason: &str, advice: &str| {
                 Error::invalid_parameter(format!(
-                    "{source} is `{}`: {reason}; expected a Python with MLflow 3: change or remove it{advice}",
+                    "{source} is `{}`: {reason}; expected a Python with MLflow 3: set another one or remove it{advice}",
                     program.display()
                 ))
             };
@@ -102,7 +102,7 @@ impl PythonSearch {
         }
         let virtualenv = self.virtualenv.as_ref().map(|folder| folder.join("bin/python"));
         let candidates = [
-            ("the Python of the deployment's creation", before.map(Path::to_owned)),
+            ("the Python that the deployment was created with", before.map(Path::to_owned)),
             ("the active virtual environment's", virtualenv),
             ("`python3` of `PATH`", self.resolve(OsStr::new("python3"))),
             ("`python` of `PATH`", self.resolve(OsStr::new("python"))),

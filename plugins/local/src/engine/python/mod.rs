@@ -9,4 +9,4 @@ mod server;
 mod supervisor;
 
 pub(crate) use interpreter::{Python, PythonSearch};
-pub(crate) use server::ScoringServer;
+pub(crate) use server::PythonServer;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::client::ScoringClient;
 use super::interpreter::Python;
-use super::supervisor::{RunningServer, SpawnConfig, Supervisor, connection_lost};
+use super::supervisor::{RunningServer, StartConfig, Supervisor, connection_lost};
 
 /// The limit on the attempts for a request that no server received, because the server ended at that moment.
 const MAX_ATTEMPTS: usize = 3;
@@ -21,13 +21,13 @@ const MAX_ATTEMPTS: usize = 3;
 const MAX_EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// A model in a server. Its process ends when this is dropped.
-pub(crate) struct ScoringServer {
+pub(crate) struct PythonServer {
     python: PathBuf,
     supervisor: Supervisor,
     client: Arc<ScoringClient>,
 }
 
-impl ScoringServer {
+impl PythonServer {
     /// Starts the server of a model in the background. Must be called on the plugin's runtime.
     pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
         let advice = format!(
@@ -35,7 +35,7 @@ impl ScoringServer {
             python.path().display(),
             requirements(model).unwrap_or_else(|| "PACKAGE".to_owned())
         );
-        let config = SpawnConfig { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
+        let config = StartConfig { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
         let client = Arc::new(ScoringClient::new());
         let python = python.path().to_owned();
         Self { python, supervisor: Supervisor::start(config, Arc::clone(&client)), client }

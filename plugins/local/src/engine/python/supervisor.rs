@@ -28,7 +28,7 @@ const WARN_AFTER: Duration = Duration::from_secs(10);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The parameters of a server's start.
-pub(super) struct SpawnConfig {
+pub(super) struct StartConfig {
     /// The path of the interpreter.
     pub(super) python: PathBuf,
     /// The model's folder.
@@ -49,7 +49,7 @@ pub(super) struct RunningServer {
 }
 
 #[derive(Clone)]
-enum ServerState {
+enum ProcessState {
     /// The server failed; the earliest time of the next start.
     Failed(Error, Instant),
     Running(Arc<RunningServer>),
@@ -58,15 +58,15 @@ enum ServerState {
 
 /// Keeps a server running until this is dropped.
 pub(super) struct Supervisor {
-    state: watch::Receiver<ServerState>,
+    state: watch::Receiver<ProcessState>,
     requested: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl Supervisor {
     /// Starts a server in the background. Must be called on the plugin's runtime.
-    pub(super) fn start(config: SpawnConfig, client: Arc<ScoringClient>) -> Self {
-        let (sender, state) = watch::channel(ServerState::Starting);
+    pub(super) fn start(config: StartConfig, client: Arc<ScoringClient>) -> Self {
+        let (sender, state) = watch::channel(ProcessState::Starting);
         let requested = Arc::<Notify>::default();
         let task = tokio::spawn(keep_running(Arc::new(config), client, sender, Arc::clone(&requested)));
         Self { state, requested, task }
@@ -81,15 +81,15 @@ impl Supervisor {
         loop {
             let current = state.borrow_and_update().clone();
             match current {
-                ServerState::Running(server) if !server.process.has_ended() => return Ok(server),
-                ServerState::Failed(error, next_start) => {
+                ProcessState::Running(server) if !server.process.has_ended() => return Ok(server),
+                ProcessState::Failed(error, next_start) => {
                     let wait = next_start.saturating_duration_since(Instant::now());
                     if !wait.is_zero() {
                         return Err(error.with_retry_after(wait));
                     }
                     self.requested.notify_one();
                 }
-                ServerState::Running(_) | ServerState::Starting => {}
+                ProcessState::Running(_) | ProcessState::Starting => {}
             }
             let warning = || "still waiting for the start of the model's Python server".to_owned();
             if told(state.changed(), WARN_AFTER, warning).await.is_err() {
@@ -106,17 +106,17 @@ impl Drop for Supervisor {
 }
 
 async fn keep_running(
-    config: Arc<SpawnConfig>,
+    config: Arc<StartConfig>,
     client: Arc<ScoringClient>,
-    state: watch::Sender<ServerState>,
+    state: watch::Sender<ProcessState>,
     requested: Arc<Notify>,
 ) {
     let mut failures = 0;
     loop {
-        state.send_replace(ServerState::Starting);
+        state.send_replace(ProcessState::Starting);
         let error = match start(&config, &client).await {
             Ok(server) => {
-                state.send_replace(ServerState::Running(Arc::clone(&server)));
+                state.send_replace(ProcessState::Running(Arc::clone(&server)));
                 let exit = server.process.wait().await;
                 if server.has_answered.load(Ordering::Relaxed) {
                     failures = 0;
@@ -128,7 +128,7 @@ async fn keep_running(
         };
         let pause = pause(failures);
         failures += 1;
-        state.send_replace(ServerState::Failed(error, Instant::now() + pause));
+        state.send_replace(ProcessState::Failed(error, Instant::now() + pause));
         sleep(pause).await;
         requested.notified().await;
     }
@@ -140,10 +140,10 @@ fn pause(failures: u32) -> Duration {
 }
 
 /// Starts a server and waits until it answers.
-async fn start(config: &Arc<SpawnConfig>, client: &ScoringClient) -> Result<Arc<RunningServer>> {
+async fn start(config: &Arc<StartConfig>, client: &ScoringClient) -> Result<Arc<RunningServer>> {
     let begin = Instant::now();
-    let spawn_config = Arc::clone(config);
-    let process = spawn_blocking(move || ServerProcess::start(&spawn_config.python, &spawn_config.model)).await;
+    let start_config = Arc::clone(config);
+    let process = spawn_blocking(move || ServerProcess::start(&start_config.python, &start_config.model)).await;
     let process =
         process.map_err(|error| Error::internal(format!("failed to start Python: {error}")))?.map_err(|error| {
             Error::new(
@@ -167,7 +167,7 @@ async fn start(config: &Arc<SpawnConfig>, client: &ScoringClient) -> Result<Arc<
 }
 
 /// Returns the error for a server that failed before its first answer.
-fn start_error(failure: &str, process: &ServerProcess, config: &SpawnConfig) -> Error {
+fn start_error(failure: &str, process: &ServerProcess, config: &StartConfig) -> Error {
     let log = process.log();
     let last = log.lines().last().map_or_else(|| "no output".to_owned(), str::to_owned);
     let advice = if log.contains("ModuleNotFoundError") { config.advice.as_str() } else { "" };

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use mlflow_deploy_plugin_api::{Error, Result, text};
 use mlflow_deploy_scoring::shorten;
 
-use super::wire::Fields;
+use super::wire::FieldReader;
 
 /// A tensor's reference to the file with its values.
 pub(super) struct ExternalTensor<'a> {
@@ -21,7 +21,7 @@ pub(super) struct ExternalTensor<'a> {
 /// The keys of `external_data` in `onnx.proto`.
 const KEYS: [&str; 4] = ["checksum", "length", "location", "offset"];
 
-// Fields of `TensorProto`.
+// FieldReader of `TensorProto`.
 const NAME: u32 = 8;
 const EXTERNAL_DATA: u32 = 13;
 
@@ -32,7 +32,7 @@ impl<'a> ExternalTensor<'a> {
     /// Fails with the reason if the bytes are not a `TensorProto`, or if an entry has two keys or two values.
     pub(super) fn read(tensor: &'a [u8]) -> std::result::Result<Self, String> {
         let (mut name, mut entries) = ("", Vec::new());
-        let mut fields = Fields::of(tensor);
+        let mut fields = FieldReader::of(tensor);
         while let Some(field) = fields.next()? {
             match (field.number, field.bytes) {
                 (NAME, Some(bytes)) => name = utf8(bytes)?,
@@ -123,7 +123,7 @@ fn shown(model_text: &str) -> String {
 /// Returns the key and the value of a `StringStringEntryProto`.
 fn entry(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
     let mut parts = [None, None];
-    let mut fields = Fields::of(bytes);
+    let mut fields = FieldReader::of(bytes);
     while let Some(field) = fields.next()? {
         let part = match field.number {
             1 => &mut parts[0],

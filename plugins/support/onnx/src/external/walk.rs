@@ -6,7 +6,7 @@ use mlflow_deploy_plugin_api::{Error, Result, file};
 
 use super::schema::{MODEL, MessageType, NODE, TENSOR};
 use super::tensor::ExternalTensor;
-use super::wire::Fields;
+use super::wire::FieldReader;
 
 /// The limit of protobuf on the bytes of a message.
 const MAX_LEN: u64 = i32::MAX as u64;
@@ -14,7 +14,7 @@ const MAX_LEN: u64 = i32::MAX as u64;
 /// The limit on nested messages, as in protobuf's own parsers.
 const MAX_DEPTH: usize = 100;
 
-/// The key with which a tensor names a file. Fields outside of the schema must not contain it.
+/// The key with which a tensor names a file. FieldReader outside of the schema must not contain it.
 const LOCATION: &[u8] = b"location";
 
 /// The operator of a subgraph that was compiled for an accelerator. Its provider may read the subgraph from a file that an
@@ -50,7 +50,7 @@ pub(super) fn check_model(bytes: &[u8], folder: &Path, name: &str) -> Result<()>
     }
     let check = ModelCheck { folder, name };
     check.message(&MODEL, bytes, MAX_DEPTH)?;
-    let mut fields = Fields::of(bytes);
+    let mut fields = FieldReader::of(bytes);
     while let Some(field) = fields.next().map_err(|reason| check.damaged(reason))? {
         if field.number == MODEL_GRAPH {
             return Ok(());
@@ -71,7 +71,7 @@ impl ModelCheck<'_> {
         let depth = depth
             .checked_sub(1)
             .ok_or_else(|| self.damaged(&format!("it has more than {MAX_DEPTH} nested messages")))?;
-        let (mut fields, mut seen) = (Fields::of(bytes), 0_u64);
+        let (mut fields, mut seen) = (FieldReader::of(bytes), 0_u64);
         while let Some(field) = fields.next().map_err(|reason| self.damaged(reason))? {
             let number = field.number;
             if let Some(inner) = message.message_field(number) {

@@ -1,10 +1,10 @@
 //! Reads the fields of a message in protobuf's wire format, without a schema. Never copies or allocates.
 
-/// An iterator over the fields of a message, in the order of the bytes.
-pub(super) struct Fields<'a>(&'a [u8]);
+/// Reads the fields of a message, in the order of the bytes.
+pub(super) struct FieldReader<'a>(&'a [u8]);
 
 /// A field of a message.
-pub(super) struct Field<'a> {
+pub(super) struct WireField<'a> {
     pub(super) number: u32,
     /// The bytes of a message, string or packed numbers; `None` for a single number.
     pub(super) bytes: Option<&'a [u8]>,
@@ -13,8 +13,8 @@ pub(super) struct Field<'a> {
 /// The reason why bytes are not a message.
 pub(super) type Damage = &'static str;
 
-impl<'a> Fields<'a> {
-    /// Reads the fields of a message.
+impl<'a> FieldReader<'a> {
+    /// Creates a reader of a message.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self(message)
     }
@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if the bytes are not a message, or if it has a group: ONNX has none, and protobuf libraries differ on them.
-    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Damage> {
+    pub(super) fn next(&mut self) -> Result<Option<WireField<'a>>, Damage> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
             3 | 4 => return Err("it has a group, which ONNX does not use"),
             _ => return Err("a field has an unknown wire type"),
         };
-        Ok(Some(Field { number, bytes }))
+        Ok(Some(WireField { number, bytes }))
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {
@@ -84,14 +84,14 @@ mod tests {
             (&[0x08, 0x80], "truncated"),
             (&[0x0d, 0, 0, 0], "past the end"),
         ] {
-            assert!(Fields::of(bytes).next().err().unwrap().contains(reason), "{bytes:?}");
+            assert!(FieldReader::of(bytes).next().err().unwrap().contains(reason), "{bytes:?}");
         }
     }
 
     #[test]
     fn fields_are_read_in_order() {
         let bytes = [0x88, 0x80, 0x00, 0x96, 0x01, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 0x82, 0x00, b'a', b'b'];
-        let mut fields = Fields::of(&bytes);
+        let mut fields = FieldReader::of(&bytes);
         let mut next = || fields.next().unwrap().map(|field| (field.number, field.bytes));
         assert_eq!(
             [next(), next(), next(), next()],

@@ -5,7 +5,7 @@ mod schema;
 use std::fs;
 use std::path::Path;
 
-use self::schema::{FieldPath, Schema};
+use self::schema::{FieldPath, ProtoSchema};
 use super::schema::{MODEL, MessageType};
 use super::walk::check_model;
 
@@ -54,7 +54,7 @@ fn rejection(model: &[u8], folder: &Path) -> String {
 
 #[test]
 fn the_table_matches_the_schema() {
-    let schema = Schema::read();
+    let schema = ProtoSchema::read();
     let mut found = Vec::<&'static MessageType>::new();
     let mut next = vec![&MODEL];
     while let Some(message) = next.pop() {
@@ -82,7 +82,7 @@ fn the_table_matches_the_schema() {
 fn values_outside_of_the_folder_are_rejected_at_every_path_of_the_schema() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("w.bin"), [0; 40]).unwrap();
-    let paths = Schema::read().paths("ModelProto", "TensorProto");
+    let paths = ProtoSchema::read().paths("ModelProto", "TensorProto");
     for expected in [vec![7, 5], vec![25, 11, 5], vec![7, 1, 5, 6, 5], vec![25, 7, 5, 11, 15, 1], vec![20, 1, 15, 2]] {
         assert!(paths.contains(&expected), "{expected:?}");
     }
@@ -102,7 +102,7 @@ fn values_outside_of_the_folder_are_rejected_at_every_path_of_the_schema() {
 #[test]
 fn an_unknown_field_that_contains_location_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
-    let schema = Schema::read();
+    let schema = ProtoSchema::read();
     let hidden = field(3, &tensor(&[("location", "/etc/passwd")]));
     let mut tried = 0;
     for target in schema.names() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub(super) type FieldPath = Vec<u32>;
 
 /// The fields of messages by name, such as `TypeProto.Tensor`.
-pub(super) struct Schema(BTreeMap<String, Vec<SchemaField>>);
+pub(super) struct ProtoSchema(BTreeMap<String, Vec<SchemaField>>);
 
 pub(super) struct SchemaField {
     pub(super) number: u32,
@@ -15,7 +15,7 @@ pub(super) struct SchemaField {
     pub(super) message: Option<String>,
 }
 
-impl Schema {
+impl ProtoSchema {
     pub(super) fn read() -> Self {
         let text: String = include_str!("onnx.proto")
             .lines()
