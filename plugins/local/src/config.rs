@@ -7,8 +7,8 @@ use mlflow_deploy_model_uri::TrackingOptions;
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use serde::Deserialize;
 
-use crate::engine::Places;
-use crate::engine::python::Pythons;
+use crate::engine::LibrarySearch;
+use crate::engine::python::PythonSearch;
 use crate::engine_config::DeploymentConfig;
 use crate::source::Sources;
 
@@ -39,11 +39,11 @@ pub(crate) struct Config {
     /// Where deployments are kept; absolute.
     pub(crate) state_dir: PathBuf,
     /// Where ONNX Runtime may be.
-    pub(crate) places: Places,
+    pub(crate) library_search: LibrarySearch,
     /// Who is asked for models.
     pub(crate) sources: Sources,
     /// Where Python may be.
-    pub(crate) pythons: Pythons,
+    pub(crate) python_search: PythonSearch,
     /// The model that the client is for, where it is for one alone.
     pub(crate) copy: Option<ModelCopy>,
 }
@@ -82,8 +82,8 @@ impl Config {
             })?;
         let state_dir = path::absolute(&state_dir)
             .map_err(|error| Error::invalid_parameter(format!("`{}` is no directory: {error}", state_dir.display())))?;
-        let pythons = Pythons::of_process(options.python, variable);
-        let places = Places::of_process(options.onnxruntime, variable);
-        Ok(Self { state_dir, places, pythons, sources, copy: options.copy })
+        let python_search = PythonSearch::of_process(options.python, variable);
+        let library_search = LibrarySearch::of_process(options.onnxruntime, variable);
+        Ok(Self { state_dir, library_search, python_search, sources, copy: options.copy })
     }
 }

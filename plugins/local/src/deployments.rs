@@ -10,8 +10,8 @@ use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
 use crate::config::{Config, ModelCopy};
-use crate::engine::Places;
-use crate::engine::python::Pythons;
+use crate::engine::LibrarySearch;
+use crate::engine::python::PythonSearch;
 use crate::engine_config::{Choice, DeploymentConfig, Engine};
 use crate::loaded::Loaded;
 use crate::loaded_model::{LoadedModel, Runner};
@@ -25,17 +25,17 @@ const ATTEMPTS: usize = 100;
 /// What is deployed in a directory, and the models that are loaded of it.
 pub(crate) struct Deployments {
     directory: Arc<StateDirectory>,
-    places: Places,
-    pythons: Pythons,
+    library_search: LibrarySearch,
+    python_search: PythonSearch,
     sources: Sources,
     loaded: Loaded,
 }
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, places, pythons, sources, copy: _ } = config;
+        let Config { state_dir, library_search, python_search, sources, copy: _ } = config;
         let directory = Arc::new(StateDirectory::new(state_dir));
-        Self { directory, places, pythons, sources, loaded: Loaded::default() }
+        Self { directory, library_search, python_search, sources, loaded: Loaded::default() }
     }
 
     /// The directory.
@@ -291,7 +291,7 @@ impl Deployments {
         let python = match engine {
             Engine::Onnx => None,
             Engine::Python => {
-                let python = self.pythons.find(&flavor, config.engine.python.as_deref(), before).await?;
+                let python = self.python_search.find(&flavor, config.engine.python.as_deref(), before).await?;
                 let (path, mlflow) = (python.path().display(), python.mlflow());
                 call::log(Level::Info, format!("the flavor `{flavor}` is run by {path} with MLflow{mlflow}"));
                 Some(python)
@@ -308,7 +308,7 @@ impl Deployments {
         config: &DeploymentConfig,
     ) -> Result<Arc<LoadedModel>> {
         let (this, config) = (Arc::clone(self), config.clone());
-        blocking(move || LoadedModel::load(folder, runner, &config, &this.places).map(Arc::new)).await
+        blocking(move || LoadedModel::load(folder, runner, &config, &this.library_search).map(Arc::new)).await
     }
 
     /// Makes a prepared model what is deployed.

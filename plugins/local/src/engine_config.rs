@@ -7,7 +7,7 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Settings;
+use crate::engine::SessionOptions;
 use crate::model::Model;
 
 /// The flavor that is run in this process.
@@ -48,7 +48,7 @@ pub(crate) struct DeploymentConfig {
     pub(crate) engine: EngineConfig,
     /// What is for ONNX Runtime.
     #[serde(flatten)]
-    pub(crate) onnx: Settings,
+    pub(crate) onnx: SessionOptions,
 }
 
 /// What runs a deployment, and the flavor that it says it has.
@@ -82,7 +82,7 @@ impl DeploymentConfig {
     /// Refuses a config that cannot be meant.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` as [`Settings::check`].
+    /// `INVALID_PARAMETER_VALUE` as [`SessionOptions::check`].
     pub(crate) fn check(&self) -> Result<()> {
         self.onnx.check()
     }
@@ -126,7 +126,7 @@ impl DeploymentConfig {
         let stray = match engine {
             Engine::Onnx if self.engine.python.is_some() => "`python` is",
             Engine::Onnx if self.engine.start_timeout.is_some() => "`start_timeout` is",
-            Engine::Python if self.onnx != Settings::default() => "settings of ONNX Runtime's sessions are",
+            Engine::Python if self.onnx != SessionOptions::default() => "settings of ONNX Runtime's sessions are",
             Engine::Onnx | Engine::Python => return Ok(()),
         };
         let name = engine.name();

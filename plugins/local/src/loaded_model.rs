@@ -1,45 +1,19 @@
 //! A deployed model, loaded: what is asked of it, and what it answers.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
-use serde_json::{Map, Value};
 
-use crate::engine::python::{Python, Server};
-use crate::engine::{Onnx, Places, Settings};
+use crate::engine::python::{Python, PythonServer};
+use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
 use crate::engine_config::DeploymentConfig;
-use crate::model::Model;
+use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
-
-/// What a model may say in `extra_session_config`: how it is computed, and never where something is read or written.
-const ALLOWED_SESSION_KEYS: [&str; 19] = [
-    "mlas.enable_gemm_fastmath_arm64_bfloat16",
-    "optimization.disable_specified_optimizers",
-    "optimization.enable_cast_chain_elimination",
-    "optimization.enable_gelu_approximation",
-    "session.allow_released_opsets_only",
-    "session.disable_aot_function_inlining",
-    "session.disable_double_qdq_remover",
-    "session.disable_prepacking",
-    "session.disable_quant_qdq",
-    "session.dynamic_block_base",
-    "session.enable_quant_qdq_cleanup",
-    "session.force_spinning_stop",
-    "session.inter_op.allow_spinning",
-    "session.intra_op.allow_spinning",
-    "session.qdq_matmulnbits_accuracy_level",
-    "session.qdqisint8allowed",
-    "session.set_denormal_as_zero",
-    "session.strict_shape_type_inference",
-    "session.x64quantprecision",
-];
 
 /// A model that can predict. Its folder stays as long as it does.
 pub(crate) struct LoadedModel {
@@ -58,9 +32,9 @@ pub(crate) struct Runner {
 /// What runs a model.
 enum Running {
     /// ONNX Runtime, in this process.
-    Onnx(Onnx),
+    Onnx(OnnxModel),
     /// MLflow's scoring server, in a process of its own, which lives as long as this value.
-    Python(Server),
+    Python(PythonServer),
 }
 
 impl LoadedModel {
@@ -68,18 +42,23 @@ impl LoadedModel {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` where it is no model that can be run here, `INVALID_STATE` where there is no ONNX Runtime.
-    pub(crate) fn load(folder: Folder, runner: Runner, config: &DeploymentConfig, places: &Places) -> Result<Self> {
+    pub(crate) fn load(
+        folder: Folder,
+        runner: Runner,
+        config: &DeploymentConfig,
+        library_search: &LibrarySearch,
+    ) -> Result<Self> {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let running = match &python {
-            Some(python) => Running::Python(Server::start(python, &folder.model(), config.start_timeout())),
+            Some(python) => Running::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
                     return Err(Error::invalid_parameter(message));
                 };
-                let of_flavor = Settings::of_flavor(onnx)?;
-                Running::Onnx(Onnx::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, places)?)
+                let of_flavor = session_options(onnx)?;
+                Running::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
             }
         };
         Ok(Self { model, flavor, running, folder })
@@ -94,12 +73,12 @@ impl LoadedModel {
             Running::Onnx(onnx) => onnx,
             Running::Python(server) => return server.predict(&inputs).await,
         };
-        let turn = onnx.turn().await?;
-        let _stop = turn.stop();
+        let permit = onnx.acquire().await?;
+        let _terminate = permit.terminate_on_drop();
         blocking(move || {
             let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
-            let outputs = turn.run(inputs)?;
+            let outputs = permit.run(inputs)?;
             Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
         .await
@@ -132,9 +111,9 @@ impl LoadedModel {
                 return blocking(move || Ok(read_predictions(answer.bytes())?)).await;
             }
         };
-        let turn = onnx.turn().await?;
-        let _stop = turn.stop();
-        blocking(move || turn.run(inputs())).await
+        let permit = onnx.acquire().await?;
+        let _terminate = permit.terminate_on_drop();
+        blocking(move || permit.run(inputs())).await
     }
 
     /// How many rows the model takes at once, where it takes neither more nor fewer.
@@ -187,43 +166,11 @@ impl LoadedModel {
     }
 }
 
-impl Settings {
-    /// What the model's flavor says of its sessions; keys that are not known are the saving side's matter, and threads
-    /// beyond the processors that there are would only be in each other's way.
-    ///
-    /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where a value is not what MLflow writes.
-    fn of_flavor(flavor: &crate::model::OnnxFlavor) -> Result<Self> {
-        const KNOWN: [&str; 5] = [
-            "execution_mode",
-            "extra_session_config",
-            "graph_optimization_level",
-            "inter_op_num_threads",
-            "intra_op_num_threads",
-        ];
-        let known = flavor.session_options.iter().filter(|(key, _)| KNOWN.contains(&key.as_str()));
-        let known: Map<String, Value> = known.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let settings: Self = serde_json::from_value(Value::Object(known))
-            .map_err(|error| Error::invalid_parameter(format!("the model's `onnx_session_options`: {error}")))?;
-        let mut names = settings.extra_session_config.iter().flat_map(BTreeMap::keys);
-        if let Some(name) = names.find(|name| !ALLOWED_SESSION_KEYS.contains(&name.as_str())) {
-            return Err(Error::invalid_parameter(format!(
-                "the model's `onnx_session_options` have `{}`, which a model may not set: give it as the config key \
-                 `extra_session_config` where it is meant",
-                name.escape_debug()
-            )));
-        }
-        let processors = available_parallelism().ok().and_then(|number| u16::try_from(number.get()).ok());
-        let at_most = |threads: Option<u16>| threads.map(|threads| threads.min(processors.unwrap_or(1)));
-        let settings = Self {
-            intra_op_num_threads: at_most(settings.intra_op_num_threads),
-            inter_op_num_threads: at_most(settings.inter_op_num_threads),
-            ..settings
-        };
-        for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
-            call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));
-        }
-        let providers: Vec<_> = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
-        Ok(Self { providers: Some(providers).filter(|providers| !providers.is_empty()), ..settings })
+/// Returns the session options of the model's flavor.
+fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
+    for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
+        call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));
     }
+    let providers = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
+    SessionOptions::of_model(&flavor.session_options, providers)
 }

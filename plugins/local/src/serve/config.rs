@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use super::limits::Limits;
-use crate::engine::Settings;
+use crate::engine::SessionOptions;
 use crate::engine_config::{DeploymentConfig, EngineConfig};
 
 /// Seconds, where neither the config nor `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT` says otherwise.
@@ -38,7 +38,7 @@ pub(crate) struct ServeConfig {
     #[serde(flatten)]
     engine: EngineConfig,
     #[serde(flatten)]
-    pub(super) settings: Settings,
+    pub(super) settings: SessionOptions,
     #[serde(flatten)]
     options: Map<String, Value>,
 }

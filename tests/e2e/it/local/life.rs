@@ -108,7 +108,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (
             format!("create --name n -f python_function -m {model}"),
             "INVALID_STATE",
-            "the flavor `python_function` is run by Python, and none has MLflow's scoring server",
+            "no Python with MLflow's scoring server was found to run the flavor `python_function`",
         ),
         (
             format!("create --name n -f onnx -C engine=python -m {model}"),
@@ -119,9 +119,13 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (
             format!("create --name n -C graph_optimization_level=7 -m {model}"),
             "INVALID_PARAMETER_VALUE",
-            "`7` is no level",
+            "unknown optimization level `7`",
         ),
-        (format!("create --name n -C providers:=[\"X\"] -m {model}"), "INVALID_PARAMETER_VALUE", "the provider `X`"),
+        (
+            format!("create --name n -C providers:=[\"X\"] -m {model}"),
+            "INVALID_PARAMETER_VALUE",
+            "unknown provider `X`",
+        ),
         (
             format!("create --name n -C providers:=[\"CUDAExecutionProvider\"] -m {model}"),
             "INVALID_PARAMETER_VALUE",

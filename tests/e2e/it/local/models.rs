@@ -152,12 +152,16 @@ fn a_broken_onnx_file_is_refused() {
         &iris(),
         &[
             ("missing", &|folder| fs::remove_file(folder.join("model.onnx")).unwrap(), "names the file `model.onnx`"),
-            ("empty", &|folder| fs::write(folder.join("model.onnx"), "").unwrap(), "is not an ONNX model"),
-            ("text", &|folder| fs::write(folder.join("model.onnx"), "a text").unwrap(), "is not an ONNX model"),
+            ("empty", &|folder| fs::write(folder.join("model.onnx"), "").unwrap(), "is damaged or not an ONNX model"),
+            (
+                "text",
+                &|folder| fs::write(folder.join("model.onnx"), "a text").unwrap(),
+                "is damaged or not an ONNX model",
+            ),
             (
                 "cut short",
                 &|folder| rewrite(folder, "model.onnx", |bytes| bytes[..300].to_vec()),
-                "is not an ONNX model",
+                "is damaged or not an ONNX model",
             ),
             (
                 "an operator that is none",
@@ -166,12 +170,12 @@ fn a_broken_onnx_file_is_refused() {
                         String::from_utf8_lossy(&bytes).replace("LinearClassifier", "LinearClassifieR").into_bytes()
                     });
                 },
-                "is not an ONNX model",
+                "is damaged or not an ONNX model",
             ),
             (
                 "nested",
                 &|folder| fs::write(folder.join("model.onnx"), nested(5_000)).unwrap(),
-                "is not an ONNX model, or damaged: ",
+                "is damaged or not an ONNX model: ",
             ),
         ],
     );
@@ -187,7 +191,7 @@ fn the_schema_that_models_are_checked_by_is_that_of_the_installed_onnx() {
     let libraries = peers::python_folder().parent().unwrap().join("lib");
     let python = fs::read_dir(libraries).unwrap().next().unwrap().unwrap().path();
     let installed = words(&python.join("site-packages/onnx/onnx.proto"));
-    let ours = words(&folder("plugins/local/src/engine/external/tests/onnx.proto"));
+    let ours = words(&folder("plugins/support/onnx/src/external/tests/onnx.proto"));
     assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 
@@ -261,11 +265,11 @@ fn weights_come_from_the_model_s_folder_alone() {
         &sample("onnx_mlp"),
         &[
             ("missing", &|folder| fs::remove_file(folder.join(WEIGHTS)).unwrap(), "which cannot be read"),
-            ("empty", &|folder| fs::write(folder.join(WEIGHTS), "").unwrap(), "it is cut short"),
+            ("empty", &|folder| fs::write(folder.join(WEIGHTS), "").unwrap(), "it is truncated"),
             (
                 "cut short",
                 &|folder| rewrite(folder, WEIGHTS, |bytes| bytes[..bytes.len() - 1].to_vec()),
-                "it is cut short",
+                "it is truncated",
             ),
             (
                 "a folder",
@@ -275,12 +279,16 @@ fn weights_come_from_the_model_s_folder_alone() {
                 },
                 "which is not a file",
             ),
-            ("a path", &|folder| weights_in(folder, &format!("{:/>41}", "etc/passwd")), "not below the model's folder"),
-            ("a way out", &|folder| weights_in(folder, &format!("../{:/>38}", "x")), "not below the model's folder"),
+            (
+                "a path",
+                &|folder| weights_in(folder, &format!("{:/>41}", "etc/passwd")),
+                "outside of the model's folder",
+            ),
+            ("a way out", &|folder| weights_in(folder, &format!("../{:/>38}", "x")), "outside of the model's folder"),
             (
                 "a way out from within",
                 &|folder| weights_in(folder, &format!("a/../../{:/>33}", "x")),
-                "not below the model's folder",
+                "outside of the model's folder",
             ),
             (
                 "a link that leads out",

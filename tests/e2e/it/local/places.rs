@@ -111,7 +111,7 @@ fn the_first_place_wins() {
         let ran = prefix.create(&all[first..]);
         let message = ran.error()["message"].as_str().unwrap().to_owned();
         let expected = format!(
-            "ONNX Runtime's library `{}` cannot be used",
+            "failed to load ONNX Runtime's library `{}`",
             prefix.file(folder).canonicalize().unwrap().display()
         );
         assert!(message.starts_with(&expected), "{place}: {message}");
@@ -149,8 +149,8 @@ fn a_library_that_is_none_is_named() {
     let prefix = Prefix::new();
     let path: &Path = &prefix.path("option/libother.so");
     for (option, said) in [
-        ("/nowhere", "expected ONNX Runtime's library, or a folder that holds it"),
-        (path.to_str().unwrap(), "cannot be used"),
+        ("/nowhere", "expected ONNX Runtime's library or its folder"),
+        (path.to_str().unwrap(), "failed to load ONNX Runtime's library"),
     ] {
         fs::copy(cdylib::path(LOCAL), path).unwrap();
         let mut command = Command::new(prefix.path("bin/mlflow-deploy"));

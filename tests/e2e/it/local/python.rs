@@ -279,7 +279,7 @@ async fn killed_under_load_it_is_back_and_nobody_gets_a_wrong_answer() {
     }
     assert!(errors.len() <= CALLERS, "each caller loses one request at most: {errors:?}");
     for error in &errors {
-        let expected = "the model's Python server was killed by signal 9 before it had answered: it is started anew";
+        let expected = "the model's Python server was killed by signal 9 during the request: the server is restarted";
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!((error.code().as_str(), error.is_retryable()), ("TEMPORARILY_UNAVAILABLE", true));
     }
@@ -304,7 +304,7 @@ async fn a_model_that_ends_its_process_is_told_of_and_started_anew() {
         assert_eq!(predict(&client, "moody", &mood("")).await.unwrap(), doubled());
         let error = predict(&client, "moody", &mood("exit")).await.unwrap_err();
         assert!(
-            error.to_string().starts_with("the model's Python server ended with status 3 before it had"),
+            error.to_string().starts_with("the model's Python server ended with status 3 during the request"),
             "{error}"
         );
         let log = error.causes().next().unwrap();
@@ -334,7 +334,7 @@ async fn a_server_that_cannot_start_again_is_tried_after_a_pause() {
         let error = predict(&client, "moody", &mood("")).await.unwrap_err();
         // The connection may still be that of the server that was killed.
         if error.code().as_str() == "INVALID_STATE" {
-            assert!(error.to_string().contains("ended with status 1 instead of starting: "), "{error}");
+            assert!(error.to_string().contains("ended with status 1 during its start: "), "{error}");
             // Those who ask during a pause cost nothing: they are told how long it lasts.
             assert!(error.retry_after().unwrap() <= Duration::from_secs(30), "{error:?}");
             refused += 1;
@@ -365,8 +365,8 @@ fn a_model_that_cannot_be_loaded_says_why() {
     let message = error["message"].as_str().unwrap();
     assert!(
         message.starts_with(
-            "the model's Python server ended with status 1 instead of starting: ModuleNotFoundError: No module named \
-             'a_package_that_nobody_has'; install what is missing with: "
+            "the model's Python server ended with status 1 during its start: ModuleNotFoundError: No module named \
+             'a_package_that_nobody_has'; install the missing modules with: "
         ),
         "{message}"
     );
@@ -376,14 +376,14 @@ fn a_model_that_cannot_be_loaded_says_why() {
 
     let failed = create("raise").run();
     assert_eq!(failed.code, 1, "{failed:?}");
-    assert!(failed.stderr.contains("instead of starting: ValueError: the key is <redacted>"), "{failed:?}");
+    assert!(failed.stderr.contains("during its start: ValueError: the key is <redacted>"), "{failed:?}");
     assert!(failed.stderr.contains("Traceback") && !failed.stderr.contains("a-secret"), "{failed:?}");
 
     let failed = create("kill").run();
-    assert!(failed.stderr.contains("was killed by signal 9 instead of starting: "), "{failed:?}");
+    assert!(failed.stderr.contains("was killed by signal 9 during its start: "), "{failed:?}");
 
     let failed = create("hang").arg("-C").arg("start_timeout=1").run();
-    assert!(failed.stderr.contains("did not answer within 1 s, which the config key `start_timeout`"), "{failed:?}");
+    assert!(failed.stderr.contains("did not start within 1 s (the config key `start_timeout`)"), "{failed:?}");
     assert_eq!((machine.copies(), machine.names().len()), (0, 0));
     until("nothing is left", || servers(&machine).is_empty().then_some(()));
 }
@@ -405,7 +405,7 @@ fn where_there_is_no_python_the_error_says_where_was_looked() {
     {
         assert!(message.contains(place), "{place}: {message}");
     }
-    assert!(message.ends_with("install it with: python3 -m pip install mlflow==3.17.2"), "{message}");
+    assert!(message.ends_with("install MLflow with: python3 -m pip install mlflow==3.17.2"), "{message}");
 
     // A real one, without anything installed.
     let bare = machine.0.path().join("bare");
@@ -415,15 +415,17 @@ fn where_there_is_no_python_the_error_says_where_was_looked() {
     symlink(&python, bin.join("python3")).unwrap();
     let (_, message) = refusal(create().env("VIRTUAL_ENV", &bare));
     for found in [
-        format!("virtual environment's (`{}`, it has no mlflow)", python.display()),
-        format!("(`{}`, it has no mlflow)", bin.join("python3").display()),
-        format!("install it with: {} -m pip install mlflow==3.17.2", python.display()),
+        format!("virtual environment's (`{}`: mlflow is not installed)", python.display()),
+        format!("(`{}`: mlflow is not installed)", bin.join("python3").display()),
+        format!("install MLflow with: {} -m pip install mlflow==3.17.2", python.display()),
     ] {
         assert!(message.contains(&found), "{found}: {message}");
     }
     let (code, message) = refusal(create().arg("-C").arg(format!("python={}", python.display())));
     assert_eq!(code, "INVALID_PARAMETER_VALUE");
-    assert!(message.starts_with(&format!("the config key `python` is `{}`: it has no mlflow", python.display())));
+    assert!(
+        message.starts_with(&format!("the config key `python` is `{}`: mlflow is not installed", python.display()))
+    );
     assert_eq!(machine.copies(), 0);
 }
 

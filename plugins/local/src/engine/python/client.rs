@@ -1,4 +1,4 @@
-//! What is asked of a model's server, and what its refusals mean here.
+//! The HTTP client of a model's server. Converts its errors.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -11,66 +11,66 @@ use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
 use url::Url;
 
-/// Bytes of the answer to a ping, in which there is nothing to read.
-const MAX_PING: usize = 64 << 10;
+/// The limit on the bytes of the response to a ping. Its body has no meaning.
+const MAX_PING_LEN: usize = 64 << 10;
 
-/// A way to servers of this machine.
+/// An HTTP client for servers on this machine.
 pub(super) struct ScoringClient(Client);
 
 impl ScoringClient {
-    /// Nothing is connected yet.
+    /// Creates a client without connections.
     pub(super) fn new() -> Self {
         Self(Client::new(Connection::default()))
     }
 
-    /// Waits until the server answers; a connection that breaks is one to a server that has ended, which others see.
-    pub(super) async fn until_healthy(&self, address: SocketAddr) {
+    /// Waits until the server responds. Never returns if the server has ended: the supervisor detects that.
+    pub(super) async fn wait_until_healthy(&self, address: SocketAddr) {
         let healthy = async {
             let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
-            send(&self.0, &ping, &Policy { longest_answer: MAX_PING, ..once() }).await
+            send(&self.0, &ping, &Policy { longest_answer: MAX_PING_LEN, ..no_retries() }).await
         };
         if healthy.await.is_err() {
             pending::<()>().await;
         }
     }
 
-    /// Asks for predictions: the body goes as it is, and the answer comes so.
+    /// Requests predictions. Sends and returns the bodies unchanged.
     ///
     /// # Errors
-    /// What the server answers, in its own words; or, without an HTTP status, that there was no answer. Then it is
-    /// retryable where the server has seen nothing of the request.
+    /// The error of the server with its own message, or an error without an HTTP status if the server did not respond. The
+    /// latter is retryable if the server has not received the request.
     pub(super) async fn predict(&self, address: SocketAddr, inputs: &Payload) -> Result<Payload> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type(inputs.content_type())?)]);
         let request = request(Method::POST, &url(address, "invocations")?, headers, inputs.bytes().to_vec())?;
-        match send(&self.0, &request, &once()).await {
+        match send(&self.0, &request, &no_retries()).await {
             Ok(response) => Ok(response.payload),
             Err(error) => Err(match error.http().cloned() {
-                Some(http) => refusal(&error, http),
+                Some(http) => server_error(&error, http),
                 None => error,
             }),
         }
     }
 }
 
-/// No attempt is made twice, and none ends before its caller does.
-fn once() -> Policy {
+/// Returns the policy: no retries, and no timeout but the caller's.
+fn no_retries() -> Policy {
     Policy { silence: Duration::MAX, max_retries: 0, follow_redirects: false, ..Policy::default() }
 }
 
 fn url(address: SocketAddr, path: &str) -> Result<Url> {
     let url = format!("http://{address}/{path}");
-    url.parse().map_err(|error| Error::internal(format!("`{url}` is no URL: {error}")))
+    url.parse().map_err(|error| Error::internal(format!("`{url}` is not a URL: {error}")))
 }
 
-/// A refusal in the server's words, with its status and the rest of its JSON in the details.
-fn refusal(error: &Error, http: HttpFailure) -> Error {
-    // A long one, with a stack trace at its end, has been cut, and that is marked; the cut may go through an escape.
+/// Converts an error of the server. Keeps its message, and the status and the rest of its JSON as details.
+fn server_error(error: &Error, http: HttpFailure) -> Error {
+    // A long body, with a stack trace at its end, was truncated and marked with `…`, perhaps within an escape sequence.
     let body = http.body.trim_end_matches('…');
-    let said = JsonValue::parse_with_config(body.as_bytes(), true, PartialMode::TrailingStrings);
-    let text = |wanted: &str| {
-        let Ok(JsonValue::Object(members)) = &said else { return None };
-        let found = members.iter().find(|(key, _)| key == wanted);
-        found.and_then(|(_, value)| if let JsonValue::Str(text) = value { Some(text.to_string()) } else { None })
+    let json = JsonValue::parse_with_config(body.as_bytes(), true, PartialMode::TrailingStrings);
+    let text = |name: &str| {
+        let Ok(JsonValue::Object(members)) = &json else { return None };
+        let member = members.iter().find(|(key, _)| key == name);
+        member.and_then(|(_, value)| if let JsonValue::Str(text) = value { Some(text.to_string()) } else { None })
     };
     let (code, message) = match (text("error_code"), text("message")) {
         (Some(code), Some(message)) => (ErrorCode::new(code), message),
@@ -79,23 +79,23 @@ fn refusal(error: &Error, http: HttpFailure) -> Error {
         _ => (error.code().clone(), http.body.trim().to_owned()),
     };
     let details = ["sqlstate", "error_class"].map(|key| (key, text(key)));
-    let refused = Error::new(code, message).with_detail("http_status", http.status);
+    let converted = Error::new(code, message).with_detail("http_status", http.status);
     let details = details.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    details.fold(refused, |refused, (key, value)| refused.with_detail(key, value)).with_http(http)
+    details.fold(converted, |error, (key, value)| error.with_detail(key, value)).with_http(http)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(status: u16, body: &str) -> Error {
+    fn converted(status: u16, body: &str) -> Error {
         let error = Error::new(ErrorCode::BAD_REQUEST, "400 Client Error");
-        refusal(&error, HttpFailure::new(status, body))
+        server_error(&error, HttpFailure::new(status, body))
     }
 
     #[test]
-    fn a_refusal_keeps_the_server_s_words() {
-        let error = refused(
+    fn the_server_s_code_message_and_details_are_kept() {
+        let error = converted(
             400,
             r#"{"error_code": "INVALID_PARAMETER_VALUE", "message": "no \u00e9", "sqlstate": "KAM01",
                 "error_class": "SCHEMA_ENFORCEMENT_FAILED", "stack_trace": "Traceback (most re…"#,
@@ -107,27 +107,27 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_read_wherever_it_was_cut() {
+    fn a_truncated_error_is_parsed() {
         let whole = r#"{"error_code": "BAD_REQUEST", "message": "no", "stack_trace": "File \"a\", \u00e9\n"}"#;
         for end in whole.find("File").unwrap()..whole.len() {
-            let error = refused(400, &format!("{}…", &whole[..end]));
+            let error = converted(400, &format!("{}…", &whole[..end]));
             assert_eq!(error.message(), "no", "{}", &whole[..end]);
         }
     }
 
     #[test]
-    fn a_refusal_without_json_is_its_text() {
-        let error = refused(415, "This predictor only supports JSON\n");
+    fn an_error_without_json_becomes_the_message() {
+        let error = converted(415, "This predictor only supports JSON\n");
         assert_eq!(
             (error.code(), error.message()),
             (&ErrorCode::INVALID_PARAMETER_VALUE, "This predictor only supports JSON")
         );
         assert_eq!(error.details()["http_status"], 415);
-        assert_eq!(refused(500, "").message(), "400 Client Error");
-        assert_eq!(refused(500, "[1]").message(), "[1]");
+        assert_eq!(converted(500, "").message(), "400 Client Error");
+        assert_eq!(converted(500, "[1]").message(), "[1]");
     }
 
-    /// A server that answers its first request with `start`, and then with `more` until the client has had enough.
+    /// Starts a server that responds to one request with `start`, and then repeats `more` until the client disconnects.
     fn server(start: &'static str, more: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -146,7 +146,7 @@ mod tests {
     const ENDLESS: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
     #[tokio::test]
-    async fn a_hostile_answer_is_an_error() {
+    async fn a_malformed_response_is_an_error() {
         for (start, more) in [
             ("HTTP/1.1 200 OK\r\n", "x-more: and more\r\n"),
             ("HTTP/1.1 200 ", "OK"),
@@ -160,20 +160,20 @@ mod tests {
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffffffff\r\n", ""),
         ] {
             let (address, server) = server(start, more);
-            let asked = ScoringClient::new().predict(address, &Payload::new("application/json", "{}")).await;
-            let error = asked.map(|answer| String::from_utf8_lossy(answer.bytes()).into_owned()).unwrap_err();
+            let answer = ScoringClient::new().predict(address, &Payload::new("application/json", "{}")).await;
+            let error = answer.map(|payload| String::from_utf8_lossy(payload.bytes()).into_owned()).unwrap_err();
             assert!(!error.message().contains(char::is_control), "{start:?}: {error}");
             server.join().unwrap();
         }
     }
 
     #[tokio::test]
-    async fn an_endless_ping_is_not_read_to_its_end() {
+    async fn an_endless_ping_response_is_not_read_to_its_end() {
         let (address, server) = server(ENDLESS, "4\r\nping\r\n");
-        let asker = ScoringClient::new();
+        let client = ScoringClient::new();
         let closed = mlflow_deploy_plugin_api::blocking(move || server.join().map_err(|_panic| Error::internal("")));
         tokio::select! {
-            () = asker.until_healthy(address) => panic!("it is not healthy"),
+            () = client.wait_until_healthy(address) => panic!("the server is reported as healthy"),
             closed = closed => closed.unwrap(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which Python runs models: where one is looked for, in which order, and what is said where there is none.
+//! Searches for a Python interpreter with MLflow's scoring server.
 
 use std::collections::HashMap;
 use std::env;
@@ -6,34 +6,34 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::trust::{self, Distrust};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, file};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, file, sync};
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::patience::told;
 
-/// Says what a Python has; see the file.
+/// The program that prints the MLflow version of an interpreter.
 const PROBE: &str = include_str!("probe.py");
 
-/// What is said to install; the version that this plugin is tested with.
+/// The package in the install command, in the tested version.
 const PACKAGE: &str = "mlflow==3.17.2";
 
-/// A Python says what it has in a tenth of a second; this is for a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The limit on the time of a probe. It takes a tenth of a second on an idle machine.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// After this time the caller is told what is waited for.
-const SILENCE: Duration = Duration::from_secs(10);
+/// The time after which the caller gets a warning about the wait.
+const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// Bytes; more than it says.
-const MAX_ANSWER: u64 = 64 << 10;
+/// The limit on the bytes of a probe's output.
+const MAX_OUTPUT: u64 = 64 << 10;
 
-/// The places in which this process looks for a Python, and those it has found to be usable.
+/// The paths at which interpreters are searched, and the interpreters that were probed successfully.
 #[derive(Debug, Default)]
-pub(crate) struct Pythons {
+pub(crate) struct PythonSearch {
     /// The client option `python`.
     option: Option<PathBuf>,
     /// `MLFLOW_DEPLOY_LOCAL_PYTHON`.
@@ -42,10 +42,10 @@ pub(crate) struct Pythons {
     virtualenv: Option<PathBuf>,
     /// `PATH`.
     path: Option<OsString>,
-    usable: Mutex<HashMap<PathBuf, Python>>,
+    probed: Mutex<HashMap<PathBuf, Python>>,
 }
 
-/// A Python that has MLflow's scoring server.
+/// An interpreter with MLflow's scoring server.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Python {
     path: PathBuf,
@@ -53,151 +53,150 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The interpreter; its links are not followed, for a virtual environment is known by them.
+    /// Returns the path of the interpreter. Links are not resolved, because they identify a virtual environment.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The version of its MLflow, such as ` 3.17.2`; nothing where it does not say.
+    /// Returns the version of MLflow with a leading space, such as ` 3.17.2`; empty if it is unknown.
     pub(crate) fn mlflow(&self) -> String {
         self.mlflow.as_ref().map_or_else(String::new, |version| format!(" {version}"))
     }
 }
 
-impl Pythons {
-    /// Those of this process.
+impl PythonSearch {
+    /// Returns the paths of this process. `option` is the client option `python`, and `variable` reads the environment.
     pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        // Python is started in other folders than this process's.
+        // Python runs in another folder than this process.
         let path = |name: &str| std::path::absolute(variable(name)?).ok();
         Self {
             option,
             variable: variable("MLFLOW_DEPLOY_LOCAL_PYTHON").map(PathBuf::from),
             virtualenv: path("VIRTUAL_ENV").or_else(|| path("CONDA_PREFIX")),
             path: variable("PATH"),
-            usable: Mutex::default(),
+            probed: Mutex::default(),
         }
     }
 
-    /// The first Python that can run models, of this flavor. `config` is the deployment's own, and `before` the one that it
-    /// was made with.
+    /// Returns the first interpreter that can run models. `config` is the interpreter in the deployment's config, and `before`
+    /// the one that the deployment was created with.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where one was asked for that cannot, `INVALID_STATE` where there is none.
+    /// `INVALID_PARAMETER_VALUE` if a configured interpreter cannot run models, `INVALID_STATE` if no interpreter can.
     pub(crate) async fn find(&self, flavor: &str, config: Option<&Path>, before: Option<&Path>) -> Result<Python> {
-        let asked = [
+        let configured = [
             (config, "the config key `python`"),
             (self.option.as_deref(), "the client option `python`"),
             (self.variable.as_deref(), "`MLFLOW_DEPLOY_LOCAL_PYTHON`"),
         ];
-        if let Some((given, name)) = asked.into_iter().find_map(|(given, name)| Some((given?, name))) {
-            let refused = |why: &str, advice: &str| {
+        if let Some((program, source)) = configured.into_iter().find_map(|(program, source)| Some((program?, source))) {
+            let invalid = |reason: &str, advice: &str| {
                 Error::invalid_parameter(format!(
-                    "{name} is `{}`: {why}; expected a Python with MLflow 3, or leave it out{advice}",
-                    given.display()
+                    "{source} is `{}`: {reason}; expected a Python with MLflow 3: set another one or remove it{advice}",
+                    program.display()
                 ))
             };
-            let python = self.on_path(given.as_os_str()).ok_or_else(|| refused("there is no such program", ""))?;
-            return self.probe(&python).await.map_err(|why| refused(&why, &format!("; {}", install(given))));
+            let python = self.resolve(program.as_os_str()).ok_or_else(|| invalid("the program was not found", ""))?;
+            let advice = || format!(", or {}", install_command(program));
+            return self.probe(&python).await.map_err(|reason| invalid(&reason, &advice()));
         }
         let virtualenv = self.virtualenv.as_ref().map(|folder| folder.join("bin/python"));
-        let places = [
-            ("the Python that it was deployed with", before.map(Path::to_owned)),
+        let candidates = [
+            ("the Python that the deployment was created with", before.map(Path::to_owned)),
             ("the active virtual environment's", virtualenv),
-            ("`python3` of `PATH`", self.on_path(OsStr::new("python3"))),
-            ("`python` of `PATH`", self.on_path(OsStr::new("python"))),
+            ("`python3` of `PATH`", self.resolve(OsStr::new("python3"))),
+            ("`python` of `PATH`", self.resolve(OsStr::new("python"))),
         ];
-        let mut looked = Vec::new();
-        for (name, python) in &places {
-            let why = match python {
+        let mut searched = Vec::new();
+        for (source, python) in &candidates {
+            let reason = match python {
                 Some(python) => match self.probe(python).await {
                     Ok(python) => return Ok(python),
-                    Err(why) => format!("`{}`, {why}", python.display()),
+                    Err(reason) => format!("`{}`: {reason}", python.display()),
                 },
                 None => "none".to_owned(),
             };
-            looked.push(format!("{name} ({why})"));
+            searched.push(format!("{source} ({reason})"));
         }
-        let best = places.into_iter().find_map(|(_, python)| python.filter(|python| python.is_file()));
+        let best = candidates.into_iter().find_map(|(_, python)| python.filter(|python| python.is_file()));
         Err(Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "the flavor `{flavor}` is run by Python, and none has MLflow's scoring server: looked at the config key `python` (not given), the client option \
-                 `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON` (not set), {}; save the model with \
-                 the flavor `onnx`, or {}",
-                looked.join(", "),
-                install(best.as_deref().unwrap_or(Path::new("python3")))
+                "no Python with MLflow's scoring server was found to run the flavor `{flavor}`: searched the config key \
+                 `python` (not given), the client option `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON` (not set), \
+                 {}; save the model with the flavor `onnx`, or {}",
+                searched.join(", "),
+                install_command(best.as_deref().unwrap_or(Path::new("python3")))
             ),
         ))
     }
 
-    /// A program: a path as it is, made absolute, and a name as the shell would find it.
-    fn on_path(&self, program: &OsStr) -> Option<PathBuf> {
+    /// Returns the absolute path of a program, if it exists. Searches `PATH` for a name without a folder.
+    fn resolve(&self, program: &OsStr) -> Option<PathBuf> {
         let file = |path: PathBuf| path.is_file().then_some(path);
         if Path::new(program).components().count() > 1 {
             return std::path::absolute(program).ok().and_then(file);
         }
-        // The current folder is no place for programs.
+        // An entry that is empty or relative would run a program of the current folder.
         let folders = env::split_paths(self.path.as_ref()?).filter(|folder| folder.is_absolute());
         folders.map(|folder| folder.join(program)).find_map(file)
     }
 
-    /// Asks a Python what it has, once; or says why it is of no use.
+    /// Returns the interpreter at a path if it can run models, otherwise the reason. Caches success.
     async fn probe(&self, path: &Path) -> Result<Python, String> {
-        if let Some(python) = self.usable.lock().unwrap_or_else(PoisonError::into_inner).get(path) {
+        if let Some(python) = sync::lock(&self.probed).get(path) {
             return Ok(python.clone());
         }
         match trust::check_code(path) {
             Ok(warnings) => warnings.iter().for_each(call::warn),
-            Err(distrust @ Distrust::Untrusted { .. }) => return Err(format!("which is {distrust}")),
-            // The start says it better.
+            Err(distrust @ Distrust::Untrusted { .. }) => return Err(distrust.to_string()),
+            // The error of the start has more detail.
             Err(_unreadable) => {}
         }
-        let mut process = Probe::start(path).map_err(|error| format!("which does not run: {error}"))?;
-        let output = process.0.stdout.take().expect("it was asked for");
-        let said = blocking(move || {
-            let said = file::read_up_to(output, MAX_ANSWER).map_err(|error| Error::internal(error.to_string()))?;
-            Ok(String::from_utf8_lossy(&said).into_owned())
+        let mut process = spawn_probe(path).map_err(|error| format!("failed to start: {error}"))?;
+        let output = process.0.stdout.take().expect("standard output is a pipe");
+        let output = blocking(move || {
+            let output = file::read_up_to(output, MAX_OUTPUT).map_err(|error| Error::internal(error.to_string()))?;
+            Ok(String::from_utf8_lossy(&output).into_owned())
         });
-        let waiting = || format!("waiting for the Python `{}`, which has not said yet what it has", path.display());
-        let said = match timeout(PATIENCE, told(said, SILENCE, waiting)).await {
-            Ok(said) => said.map_err(|error| format!("which cannot be understood: {error}"))?,
-            Err(_late) => return Err(format!("which said nothing for {} s", PATIENCE.as_secs())),
+        let warning = || format!("still waiting for the Python `{}` to report its MLflow version", path.display());
+        let output = match timeout(PROBE_TIMEOUT, told(output, WARN_AFTER, warning)).await {
+            Ok(output) => output.map_err(|error| format!("failed to read its output: {error}"))?,
+            Err(_elapsed) => return Err(format!("no output within {} s", PROBE_TIMEOUT.as_secs())),
         };
         #[derive(Deserialize)]
-        struct Answer {
+        struct ProbeResult {
             problem: Option<String>,
             mlflow: Option<String>,
         }
-        let answer = said.lines().last().and_then(|line| serde_json::from_str::<Answer>(line).ok());
-        let Some(Answer { problem, mlflow }) = answer else { return Err("which is no Python 3".to_owned()) };
+        let result = output.lines().last().and_then(|line| serde_json::from_str::<ProbeResult>(line).ok());
+        let Some(ProbeResult { problem, mlflow }) = result else { return Err("not a Python 3".to_owned()) };
         if let Some(problem) = problem {
             return Err(problem);
         }
         let python = Python { path: path.to_owned(), mlflow };
-        self.usable.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), python.clone());
+        sync::lock(&self.probed).insert(path.to_owned(), python.clone());
         Ok(python)
     }
 }
 
-/// How to get what is missing.
-fn install(python: &Path) -> String {
-    format!("install it with: {} -m pip install {PACKAGE}", python.display())
+/// Returns the sentence with the command that installs MLflow.
+fn install_command(python: &Path) -> String {
+    format!("install MLflow with: {} -m pip install {PACKAGE}", python.display())
 }
 
-/// A process that does not outlive whoever asks.
-struct Probe(Child);
-
-impl Probe {
-    fn start(python: &Path) -> io::Result<Self> {
-        let mut command = Command::new(python);
-        command.args(["-c", PROBE]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.spawn().map(Self)
-    }
+fn spawn_probe(python: &Path) -> io::Result<KillOnDrop> {
+    let mut command = Command::new(python);
+    command.args(["-c", PROBE]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().map(KillOnDrop)
 }
 
-impl Drop for Probe {
+/// A child process. Killed and reaped when this is dropped.
+struct KillOnDrop(Child);
+
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        let _ended_already = self.0.kill();
+        let _already_ended = self.0.kill();
         let _reaped = self.0.wait();
     }
 }
@@ -218,81 +217,81 @@ mod tests {
         format!("#!/bin/sh\necho '{answer}'\n")
     }
 
-    /// One test: where two threads write programs and run them, each may find the other's still open for writing.
+    /// A single test: a program cannot be run while another thread has it open for writing.
     #[tokio::test]
-    async fn the_places_are_looked_at_in_order_and_what_is_no_use_is_named() {
-        the_first_wins().await;
-        reasons().await;
+    async fn interpreters_are_probed_in_order_and_failures_are_listed() {
+        check_order().await;
+        check_failures().await;
     }
 
-    async fn the_first_wins() {
+    async fn check_order() {
         let folder = tempfile::tempdir().unwrap();
         let usable = echo(r#"{"problem": null, "mlflow": "3.17.2"}"#);
-        let one = |name: &str| Some(write(folder.path(), name, &usable));
+        let program = |name: &str| Some(write(folder.path(), name, &usable));
         let venv = folder.path().join("venv");
         std::fs::create_dir_all(venv.join("bin")).unwrap();
         write(&venv, "bin/python", &usable);
-        let (config, before) = (one("config"), one("before"));
+        let (config, before) = (program("config"), program("before"));
         write(folder.path(), "python3", &usable);
-        let mut pythons = Pythons {
-            option: one("option"),
-            variable: one("variable"),
+        let mut search = PythonSearch {
+            option: program("option"),
+            variable: program("variable"),
             virtualenv: Some(venv.clone()),
             path: Some(folder.path().into()),
-            ..Pythons::default()
+            ..PythonSearch::default()
         };
-        let found = async |pythons: &Pythons, config: &Option<PathBuf>, before: &Option<PathBuf>| {
-            let python = pythons.find("sklearn", config.as_deref(), before.as_deref()).await.unwrap();
+        let found = async |search: &PythonSearch, config: &Option<PathBuf>, before: &Option<PathBuf>| {
+            let python = search.find("sklearn", config.as_deref(), before.as_deref()).await.unwrap();
             assert_eq!(python.mlflow(), " 3.17.2");
             python.path().strip_prefix(folder.path()).unwrap().to_owned()
         };
-        assert_eq!(found(&pythons, &config, &before).await, Path::new("config"));
-        assert_eq!(found(&pythons, &None, &before).await, Path::new("option"));
-        pythons.option = None;
-        assert_eq!(found(&pythons, &None, &before).await, Path::new("variable"));
-        pythons.variable = None;
-        assert_eq!(found(&pythons, &None, &before).await, Path::new("before"));
-        assert_eq!(found(&pythons, &None, &None).await, Path::new("venv/bin/python"));
-        pythons.virtualenv = None;
-        assert_eq!(found(&pythons, &None, &None).await, Path::new("python3"));
-        assert_eq!(found(&pythons, &Some("python3".into()), &None).await, Path::new("python3"));
+        assert_eq!(found(&search, &config, &before).await, Path::new("config"));
+        assert_eq!(found(&search, &None, &before).await, Path::new("option"));
+        search.option = None;
+        assert_eq!(found(&search, &None, &before).await, Path::new("variable"));
+        search.variable = None;
+        assert_eq!(found(&search, &None, &before).await, Path::new("before"));
+        assert_eq!(found(&search, &None, &None).await, Path::new("venv/bin/python"));
+        search.virtualenv = None;
+        assert_eq!(found(&search, &None, &None).await, Path::new("python3"));
+        assert_eq!(found(&search, &Some("python3".into()), &None).await, Path::new("python3"));
     }
 
     #[test]
-    fn an_environment_that_is_relative_belongs_to_this_process_s_folder() {
-        let pythons = Pythons::of_process(None, |name| (name == "VIRTUAL_ENV").then(|| "model".into()));
+    fn a_relative_virtual_environment_is_relative_to_the_current_folder() {
+        let search = PythonSearch::of_process(None, |name| (name == "VIRTUAL_ENV").then(|| "model".into()));
         let here = env::current_dir().unwrap();
-        assert_eq!(pythons.virtualenv, Some(here.join("model")));
+        assert_eq!(search.virtualenv, Some(here.join("model")));
     }
 
-    async fn reasons() {
+    async fn check_failures() {
         let folder = tempfile::tempdir().unwrap();
-        let bare = write(folder.path(), "python3", &echo(r#"{"problem": "it has no mlflow", "mlflow": null}"#));
+        let bare = write(folder.path(), "python3", &echo(r#"{"problem": "mlflow is not installed", "mlflow": null}"#));
         write(folder.path(), "python", "#!/bin/sh\nexit 1\n");
-        let pythons = Pythons { path: Some(folder.path().into()), ..Pythons::default() };
-        let error = pythons.find("sklearn", None, Some(Path::new("/gone/python"))).await.unwrap_err();
+        let search = PythonSearch { path: Some(folder.path().into()), ..PythonSearch::default() };
+        let error = search.find("sklearn", None, Some(Path::new("/gone/python"))).await.unwrap_err();
         let (bare, other) = (bare.display(), folder.path().join("python"));
         let message = error.message();
         for part in [
-            "the flavor `sklearn` is run by Python, and none has",
+            "no Python with MLflow's scoring server was found to run the flavor `sklearn`: searched",
             "the config key `python` (not given), the client option `python` (not given), `MLFLOW_DEPLOY_LOCAL_PYTHON`",
-            "(`/gone/python`, which does not run: ",
+            "(`/gone/python`: failed to start: ",
             "the active virtual environment's (none), ",
-            &format!("`python3` of `PATH` (`{bare}`, it has no mlflow)"),
-            &format!("`python` of `PATH` (`{}`, which is no Python 3)", other.display()),
-            &format!("install it with: {bare} -m pip install {PACKAGE}"),
+            &format!("`python3` of `PATH` (`{bare}`: mlflow is not installed)"),
+            &format!("`python` of `PATH` (`{}`: not a Python 3)", other.display()),
+            &format!("install MLflow with: {bare} -m pip install {PACKAGE}"),
         ] {
             assert!(message.contains(part), "{part}: {message}");
         }
-        let error = pythons.find("sklearn", Some(Path::new("/nowhere/python")), None).await.unwrap_err();
+        let error = search.find("sklearn", Some(Path::new("/nowhere/python")), None).await.unwrap_err();
         let loose = write(folder.path(), "loose", &echo(r#"{"problem": null, "mlflow": "3.17.2"}"#));
-        let everybody_s = std::os::unix::fs::PermissionsExt::from_mode(0o757);
-        std::fs::set_permissions(&loose, everybody_s).unwrap();
-        let refused = pythons.find("sklearn", Some(&loose), None).await.unwrap_err();
+        let world_writable = std::os::unix::fs::PermissionsExt::from_mode(0o757);
+        std::fs::set_permissions(&loose, world_writable).unwrap();
+        let untrusted = search.find("sklearn", Some(&loose), None).await.unwrap_err();
         let fix = format!("has mode 757: `chmod o-w {}`", loose.display());
-        assert!(refused.message().contains(&fix), "{refused}");
+        assert!(untrusted.message().contains(&fix), "{untrusted}");
         assert!(
-            error.message().starts_with("the config key `python` is `/nowhere/python`: there is no such program; "),
+            error.message().starts_with("the config key `python` is `/nowhere/python`: the program was not found; "),
             "{error}"
         );
     }

@@ -1,63 +1,60 @@
-//! The end of what a process has written, for errors. What the environment keeps secret is not in it.
+//! Keeps the end of a process's output for error messages. Removes the secrets of the environment from it.
 
 use std::collections::VecDeque;
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-/// Bytes that are kept.
-const KEPT: usize = 16 << 10;
+use mlflow_deploy_plugin_api::{Redactor, Secret, sync};
 
-/// Lines that an error shows.
-const SHOWN: usize = 20;
+/// The limit on the bytes that are kept.
+const MAX_LEN: usize = 16 << 10;
 
-/// The last of what was written.
+/// The limit on the lines in an error.
+const MAX_LINES: usize = 20;
+
+/// The last bytes of an output.
 #[derive(Default)]
-pub(super) struct Log(Mutex<VecDeque<u8>>);
+pub(super) struct LogTail(Mutex<VecDeque<u8>>);
 
-impl Log {
-    /// Keeps the end of what comes, until nothing more can. It blocks.
-    pub(super) fn follow(&self, mut from: impl Read) {
-        let mut piece = [0; 4096];
+impl LogTail {
+    /// Reads to the end of an output and keeps its last bytes. Blocks.
+    pub(super) fn read_all(&self, mut output: impl Read) {
+        let mut buffer = [0; 4096];
         loop {
-            match from.read(&mut piece) {
+            match output.read(&mut buffer) {
                 Ok(0) => return,
-                Ok(length) => self.add(&piece[..length]),
+                Ok(length) => self.append(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_closed) => return,
             }
         }
     }
 
-    fn add(&self, piece: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(piece);
-        let excess = kept.len().saturating_sub(KEPT);
-        kept.drain(..excess);
+    fn append(&self, bytes: &[u8]) {
+        let mut tail = sync::lock(&self.0);
+        tail.extend(bytes);
+        let excess = tail.len().saturating_sub(MAX_LEN);
+        tail.drain(..excess);
     }
 
-    /// The last lines, without secrets of the environment, and without what a terminal would act upon.
-    pub(super) fn tail(&self) -> String {
-        let bytes: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let text = mask(String::from_utf8_lossy(&bytes).into_owned(), env::vars_os().filter_map(secret));
-        let is_shown = |each: &char| *each == '\n' || *each == '\t' || !each.is_control();
+    /// Returns the last lines, without secrets of the environment and without control characters.
+    pub(super) fn lines(&self) -> String {
+        let bytes: Vec<u8> = sync::lock(&self.0).iter().copied().collect();
+        let text = Redactor::new(env::vars_os().filter_map(secret)).hide(&String::from_utf8_lossy(&bytes));
+        let is_shown = |letter: &char| *letter == '\n' || *letter == '\t' || !letter.is_control();
         let text: String = text.chars().filter(is_shown).collect();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+        lines[lines.len().saturating_sub(MAX_LINES)..].join("\n")
     }
 }
 
-/// The value of a variable whose name says that it is a secret; a short one would hide half of what is said.
-fn secret((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<String> {
+/// Returns the value of a variable if its name is typical of a secret.
+fn secret((name, value): (OsString, OsString)) -> Option<Secret> {
     const WORDS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
-    const MIN_LEN: usize = 6;
     let name = name.to_string_lossy().to_uppercase();
-    let value = value.into_string().ok()?;
-    (value.len() >= MIN_LEN && WORDS.iter().any(|word| name.contains(word))).then_some(value)
-}
-
-fn mask(text: String, secrets: impl Iterator<Item = String>) -> String {
-    secrets.fold(text, |text, secret| text.replace(&secret, "<redacted>"))
+    WORDS.iter().any(|word| name.contains(word)).then(|| value.into_string().ok().map(Secret::new)).flatten()
 }
 
 #[cfg(test)]
@@ -66,23 +63,25 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_kept() {
-        let log = Log::default();
-        let written: String = (0..10_000).map(|line| format!("line {line}\n\n")).collect();
-        log.follow(written.as_bytes());
-        let tail = log.tail();
-        assert_eq!(tail.lines().count(), SHOWN);
-        assert!(tail.starts_with("line 9980\n") && tail.ends_with("line 9999"), "{tail}");
-        log.follow(&b"\x1b[31mred\xff\n"[..]);
-        assert!(log.tail().ends_with("[31mred\u{fffd}"), "{}", log.tail());
+        let log = LogTail::default();
+        let output: String = (0..10_000).map(|line| format!("line {line}\n\n")).collect();
+        log.read_all(output.as_bytes());
+        let lines = log.lines();
+        assert_eq!(lines.lines().count(), MAX_LINES);
+        assert!(lines.starts_with("line 9980\n") && lines.ends_with("line 9999"), "{lines}");
+        log.read_all(&b"\x1b[31mred\xff\n"[..]);
+        assert!(log.lines().ends_with("[31mred\u{fffd}"), "{}", log.lines());
     }
 
     #[test]
-    fn a_secret_of_the_environment_is_hidden() {
-        let variable = |name: &str, value: &str| secret((name.into(), value.into()));
-        assert_eq!(variable("DATABRICKS_TOKEN", "dapi-123"), Some("dapi-123".to_owned()));
-        assert_eq!(variable("openai_api_key", "sk-12345"), Some("sk-12345".to_owned()));
-        assert_eq!((variable("HOME", "/home/user"), variable("SOME_KEY", "1")), (None, None));
-        let hidden = mask("refused: dapi-123".to_owned(), ["dapi-123".to_owned()].into_iter());
-        assert_eq!(hidden, "refused: <redacted>");
+    fn values_of_secret_variables_are_redacted() {
+        let hidden = |name: &str, value: &str| {
+            let secret = secret((name.into(), value.into()));
+            Redactor::new(secret).hide(&format!("refused: {value}"))
+        };
+        assert_eq!(hidden("DATABRICKS_TOKEN", "swordfish-1"), "refused: <redacted>");
+        assert_eq!(hidden("openai_api_key", "swordfish-2"), "refused: <redacted>");
+        assert_eq!(hidden("HOME", "/home/user"), "refused: /home/user");
+        assert_eq!(hidden("SOME_KEY", "1"), "refused: 1");
     }
 }

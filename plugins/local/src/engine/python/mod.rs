@@ -1,12 +1,12 @@
-//! Models of every flavor, in MLflow's own scoring server: a Python process beside this one, kept alive and asked over
-//! HTTP. It knows a model's folder, and nothing of deployments; requests and answers are bytes that it never reads.
+//! Runs models of every flavor in MLflow's own scoring server, a Python process that is restarted when it ends. Requests and
+//! answers are bytes that this module does not parse. Independent of deployments.
 
-mod child;
 mod client;
 mod interpreter;
 mod log;
+mod process;
 mod server;
-mod supervise;
+mod supervisor;
 
-pub(crate) use interpreter::{Python, Pythons};
-pub(crate) use server::Server;
+pub(crate) use interpreter::{Python, PythonSearch};
+pub(crate) use server::PythonServer;

@@ -1,4 +1,4 @@
-//! A model in MLflow's scoring server, as the rest of the plugin sees it.
+//! A model in MLflow's scoring server: starts it, waits for it, and sends requests to it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,36 +11,37 @@ use tokio::time::timeout;
 
 use super::client::ScoringClient;
 use super::interpreter::Python;
-use super::supervise::{Serving, SpawnConfig, Supervisor, lost};
+use super::supervisor::{RunningServer, StartConfig, Supervisor, connection_lost};
 
-/// How often a request is sent that no server has seen, because it ended just then.
-const ATTEMPTS: usize = 3;
+/// The limit on the attempts for a request that no server received, because the server ended at that moment.
+const MAX_ATTEMPTS: usize = 3;
 
-/// After a connection has broken, the end of the process is seen in a moment; where it lives, the connection was at fault.
-const MOMENT: Duration = Duration::from_secs(5);
+/// The limit on the wait for the end of the process after a broken connection. If the process is alive after that, only the
+/// connection failed.
+const MAX_EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// A model that can predict, once its server has started.
-pub(crate) struct Server {
+/// A model in a server. Its process ends when this is dropped.
+pub(crate) struct PythonServer {
     python: PathBuf,
     supervisor: Supervisor,
-    asker: Arc<ScoringClient>,
+    client: Arc<ScoringClient>,
 }
 
-impl Server {
-    /// Begins to start the server of a model. To be called on the plugin's runtime.
+impl PythonServer {
+    /// Starts the server of a model in the background. Must be called on the plugin's runtime.
     pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
         let advice = format!(
-            "; install what is missing with: {} -m pip install {}",
+            "; install the missing modules with: {} -m pip install {}",
             python.path().display(),
             requirements(model).unwrap_or_else(|| "PACKAGE".to_owned())
         );
-        let recipe = SpawnConfig { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
-        let asker = Arc::new(ScoringClient::new());
+        let config = StartConfig { python: python.path().to_owned(), model: model.to_owned(), start_timeout, advice };
+        let client = Arc::new(ScoringClient::new());
         let python = python.path().to_owned();
-        Self { python, supervisor: Supervisor::start(recipe, Arc::clone(&asker)), asker }
+        Self { python, supervisor: Supervisor::start(config, Arc::clone(&client)), client }
     }
 
-    /// The interpreter.
+    /// Returns the path of the interpreter.
     pub(crate) fn python(&self) -> &Path {
         &self.python
     }
@@ -48,60 +49,62 @@ impl Server {
     /// Waits until the model is loaded.
     ///
     /// # Errors
-    /// `INVALID_STATE` with the end of the server's log, where it cannot be.
+    /// `INVALID_STATE` with the end of the server's log, if the model cannot be loaded.
     pub(crate) async fn ready(&self) -> Result<()> {
-        let serving = self.supervisor.serving().await?;
-        let (address, seconds) = (serving.child.address(), serving.start.as_secs_f64());
-        call::log(Level::Debug, format!("the model's Python server is at {address}, and started in {seconds:.1} s"));
+        let server = self.supervisor.running().await?;
+        let (address, seconds) = (server.process.address(), server.start_time.as_secs_f64());
+        call::log(Level::Debug, format!("the model's Python server started at {address} within {seconds:.1} s"));
         Ok(())
     }
 
-    /// Answers a request of the scoring protocol.
+    /// Sends a request of the scoring protocol.
     ///
     /// # Errors
-    /// What MLflow's scoring server answers, with its code and status; `TEMPORARILY_UNAVAILABLE` where it ends meanwhile.
+    /// The error of MLflow's scoring server with its code and status; `TEMPORARILY_UNAVAILABLE` if the server ends during the
+    /// request.
     pub(crate) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
         let mut last = None;
-        for _ in 0..ATTEMPTS {
-            let serving = self.supervisor.serving().await?;
-            match self.asker.predict(serving.child.address(), inputs).await {
+        for _ in 0..MAX_ATTEMPTS {
+            let server = self.supervisor.running().await?;
+            match self.client.predict(server.process.address(), inputs).await {
                 Err(error) if error.http().is_none() && *error.code() == ErrorCode::TEMPORARILY_UNAVAILABLE => {
-                    let is_unseen = error.is_retryable();
-                    let error = broken(&serving, error).await;
-                    if !is_unseen {
+                    let is_unreceived = error.is_retryable();
+                    let error = exit_or_error(&server, error).await;
+                    if !is_unreceived {
                         return Err(error);
                     }
                     last = Some(error);
                 }
                 answer => {
-                    serving.has_answered.store(true, Ordering::Relaxed);
+                    server.has_answered.store(true, Ordering::Relaxed);
                     return answer;
                 }
             }
         }
-        Err(last.expect("there was an attempt"))
+        Err(last.expect("at least one attempt is made"))
     }
 }
 
-/// The packages of the model's `requirements.txt`, for a command; `None` where it has none, or none that is plain.
+/// Returns the packages of the model's `requirements.txt`, quoted for a shell. `None` if there are no packages, or if a line
+/// is more than a name and a version.
 fn requirements(model: &Path) -> Option<String> {
-    /// Bytes; more than fits into a command that a person pastes.
+    /// The limit on the bytes of the file, and so on the length of the command.
     const MAX_LEN: u64 = 4096;
     let text = file::read_text(&model.join("requirements.txt"), MAX_LEN).ok()?;
-    // The file is the model's. What is more than a name and a version, such as an option of pip, is not put into a command.
+    // The model is not trusted: an option of pip must not become part of the command.
     let is_plain = |package: &str| {
         package.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && package.chars().all(|each| each.is_ascii_alphanumeric() || "-_.,=<>!~[]".contains(each))
+            && package.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.,=<>!~[]".contains(letter))
     };
     let packages = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let quoted = packages.map(|package| is_plain(package).then(|| format!("'{package}'")));
     quoted.collect::<Option<Vec<_>>>().map(|packages| packages.join(" ")).filter(|packages| !packages.is_empty())
 }
 
-/// What to say of a connection that broke.
-async fn broken(serving: &Serving, error: Error) -> Error {
-    match timeout(MOMENT, serving.child.ended()).await {
-        Ok(ended) => lost(serving, ended),
+/// Returns the error for a broken connection: the end of the process if it ended, otherwise `error`.
+async fn exit_or_error(server: &RunningServer, error: Error) -> Error {
+    match timeout(MAX_EXIT_WAIT, server.process.wait()).await {
+        Ok(exit) => connection_lost(server, exit),
         Err(_alive) => error,
     }
 }
@@ -111,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_requirements_become_a_command() {
+    fn only_names_and_versions_of_packages_become_part_of_a_command() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(requirements(folder.path()), None);
         for (file, expected) in [

@@ -1,4 +1,4 @@
-//! Where ONNX Runtime's library is looked for, in which order, and what is said where it is not. Nothing is loaded here.
+//! Searches for the shared library of ONNX Runtime. Never loads it.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,34 +7,34 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, library_path};
 
-/// The package on PyPI that holds the library, and the version that this plugin is tested with.
+/// The PyPI package that contains the library, in the tested version.
 const PACKAGE: &str = "onnxruntime==1.31.1";
 
-/// Names that the system's loader is asked for, where no file was found.
-pub(crate) const SYSTEM: &[&str] = if cfg!(target_vendor = "apple") {
+/// Names for the system's loader, which are tried if no file was found.
+pub(crate) const SYSTEM_NAMES: &[&str] = if cfg!(target_vendor = "apple") {
     &["libonnxruntime.dylib"]
 } else {
     &["libonnxruntime.so", "libonnxruntime.so.1"]
 };
 
-/// The places, in order. Each is a file, or a folder that may hold one.
+/// The paths at which ONNX Runtime's library is searched, in this order. Each is the library's file or its folder.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub struct LibrarySearch {
     /// The client option `onnxruntime`.
     pub(crate) option: Option<PathBuf>,
     /// `ORT_DYLIB_PATH`.
     pub(crate) variable: Option<PathBuf>,
     /// The folder of the plugin.
     pub(crate) plugin: Option<PathBuf>,
-    /// `lib/mlflow-deploy` below the prefix that the executable is installed in.
+    /// `lib/mlflow-deploy` in the prefix in which the executable is installed.
     pub(crate) installed: Option<PathBuf>,
     /// `VIRTUAL_ENV`, or conda's `CONDA_PREFIX`.
     pub(crate) virtualenv: Option<PathBuf>,
 }
 
-impl Places {
-    /// Those of this process.
-    pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+impl LibrarySearch {
+    /// Returns the paths of this process. `option` is the client option `onnxruntime`, and `variable` reads the environment.
+    pub fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let parent = |path: PathBuf| path.parent().map(Path::to_owned);
         let executable = env::current_exe().and_then(|path| path.canonicalize()).ok().and_then(parent);
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -47,19 +47,18 @@ impl Places {
         }
     }
 
-    /// The library's file; `None` where only the system's loader may know one.
+    /// Returns the library's file, or `None` if only the system's loader may find one.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the option or the variable names something that is no library.
+    /// `INVALID_PARAMETER_VALUE` if the option or the variable does not name a library.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>> {
-        for (place, name) in [(&self.option, "the option `onnxruntime`"), (&self.variable, "`ORT_DYLIB_PATH`")] {
-            let Some(place) = place else { continue };
-            let file =
-                if place.is_dir() { in_folder(place) } else { Some(place.clone()).filter(|file| file.is_file()) };
+        for (path, name) in [(&self.option, "the option `onnxruntime`"), (&self.variable, "`ORT_DYLIB_PATH`")] {
+            let Some(path) = path else { continue };
+            let file = if path.is_dir() { in_folder(path) } else { Some(path.clone()).filter(|file| file.is_file()) };
             let missing = || {
                 Error::invalid_parameter(format!(
-                    "{name} is `{}`: expected ONNX Runtime's library, or a folder that holds it",
-                    place.display()
+                    "{name} is `{}`: expected ONNX Runtime's library or its folder",
+                    path.display()
                 ))
             };
             return file.map(Some).ok_or_else(missing);
@@ -69,40 +68,40 @@ impl Places {
         Ok(folders.filter_map(|folder| in_folder(folder)).next().or_else(package))
     }
 
-    /// What to say where no place has it.
+    /// Returns the error for a library that was found nowhere.
     pub(crate) fn not_found(&self) -> Error {
-        let shown = |place: &Option<PathBuf>, none: &str| {
-            place.as_ref().map_or_else(|| none.to_owned(), |path| format!("`{}`", path.display()))
+        let shown = |path: &Option<PathBuf>, none: &str| {
+            path.as_ref().map_or_else(|| none.to_owned(), |path| format!("`{}`", path.display()))
         };
         Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "ONNX Runtime's library is nowhere: looked at the client option `onnxruntime` (not given), \
-                 `ORT_DYLIB_PATH` (not set), the plugin's folder {}, {}, the virtual environment {}, and asked the \
-                 system for {}; install it with: {}",
+                "ONNX Runtime's library was not found: searched the client option `onnxruntime` (not given), \
+                 `ORT_DYLIB_PATH` (not set), the plugin's folder {}, {}, the virtual environment {}, and the system's \
+                 libraries for {}; install it with: {}",
                 shown(&self.plugin, "(unknown)"),
                 shown(&self.installed, "`../lib/mlflow-deploy` from the executable (unknown)"),
                 shown(&self.virtualenv, "(none is active)"),
-                SYSTEM.join(", "),
-                self.install(),
+                SYSTEM_NAMES.join(", "),
+                self.install_command(),
             ),
         )
     }
 
-    /// The command that installs the library where it is found.
-    pub(crate) fn install(&self) -> String {
+    /// Returns the command that installs the library in a folder of the search.
+    pub(crate) fn install_command(&self) -> String {
         let target = self.installed.as_ref().or(self.plugin.as_ref());
         let target = target.map_or_else(String::new, |folder| format!(" --target '{}'", folder.display()));
         format!("python3 -m pip install --no-deps{target} {PACKAGE}")
     }
 }
 
-/// Where the executable in a folder is installed: the command in `bin`, or the program of an isolated plugin.
+/// Returns the prefix of an executable's folder: `bin`, or the folder of the program for isolated plugins.
 fn prefix(folder: &Path) -> Option<&Path> {
     folder.ancestors().nth(if folder.ends_with("libexec/mlflow-deploy") { 2 } else { 1 })
 }
 
-/// The library in a folder, or in the package that pip has put into it.
+/// Finds the library in a folder, or in a package that pip installed there.
 fn in_folder(folder: &Path) -> Option<PathBuf> {
     newest(folder).or_else(|| newest(&folder.join("onnxruntime/capi")))
 }
@@ -114,14 +113,14 @@ fn in_virtualenv(root: &Path) -> Option<PathBuf> {
     pythons.iter().rev().find_map(|packages| newest(&packages.join("onnxruntime/capi")))
 }
 
-/// The file of the highest version in a folder; a name without a version is what somebody chose there, and wins.
+/// Finds the file of the highest version in a folder. A name without a version wins: it is a deliberate choice.
 fn newest(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let versions = files.filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path)));
     versions.filter(|(_, path)| path.is_file()).max().map(|(_, path)| path)
 }
 
-/// The version in a library's name; the highest where the name has none, and `None` where it is another library.
+/// Returns the version in a library's name: the highest version if the name has none, and `None` for other libraries.
 fn version(name: &str) -> Option<Vec<u32>> {
     let rest = name.strip_prefix("libonnxruntime.")?;
     let version = match rest.strip_suffix("dylib") {
@@ -150,37 +149,37 @@ mod tests {
     }
 
     #[test]
-    fn the_places_are_looked_at_in_order() {
+    fn paths_are_searched_in_order() {
         let one = || folder(&["libonnxruntime.so.1.31.1"]);
         let virtualenv = folder(&["lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"]);
         let (option, variable, plugin, installed) = (one(), one(), one(), one());
         let path = |folder: &tempfile::TempDir| Some(folder.path().to_owned());
-        let mut places = Places {
+        let mut search = LibrarySearch {
             option: path(&option),
             variable: path(&variable),
             plugin: path(&plugin),
             installed: path(&installed),
             virtualenv: path(&virtualenv),
         };
-        let found = |places: &Places, folder: &tempfile::TempDir| {
-            let file = places.find().unwrap().unwrap();
+        let check = |search: &LibrarySearch, folder: &tempfile::TempDir| {
+            let file = search.find().unwrap().unwrap();
             assert!(file.starts_with(folder.path()), "{file:?} is not in {folder:?}");
         };
-        found(&places, &option);
-        places.option = None;
-        found(&places, &variable);
-        places.variable = None;
-        found(&places, &plugin);
-        places.plugin = None;
-        found(&places, &installed);
-        places.installed = path(&folder(&[]));
-        found(&places, &virtualenv);
-        places.virtualenv = None;
-        assert_eq!(places.find().unwrap(), None);
+        check(&search, &option);
+        search.option = None;
+        check(&search, &variable);
+        search.variable = None;
+        check(&search, &plugin);
+        search.plugin = None;
+        check(&search, &installed);
+        search.installed = path(&folder(&[]));
+        check(&search, &virtualenv);
+        search.virtualenv = None;
+        assert_eq!(search.find().unwrap(), None);
     }
 
     #[test]
-    fn the_highest_version_wins_and_other_libraries_are_none() {
+    fn the_highest_version_is_found_and_other_libraries_are_ignored() {
         let folder = folder(&[
             "libonnxruntime.so.1.9.0",
             "libonnxruntime.so.1.31.1",
@@ -195,21 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_there_is_an_error() {
-        let places = Places { variable: Some("/nowhere".into()), ..Places::default() };
-        let error = places.find().unwrap_err();
-        assert_eq!(
-            error.message(),
-            "`ORT_DYLIB_PATH` is `/nowhere`: expected ONNX Runtime's library, or a folder that holds it"
-        );
+    fn a_configured_path_without_the_library_is_an_error() {
+        let search = LibrarySearch { variable: Some("/nowhere".into()), ..LibrarySearch::default() };
+        let error = search.find().unwrap_err();
+        assert_eq!(error.message(), "`ORT_DYLIB_PATH` is `/nowhere`: expected ONNX Runtime's library or its folder");
     }
 
     #[test]
-    fn a_missing_library_comes_with_the_command_that_installs_it() {
-        let places = Places { installed: Some("/usr/lib/mlflow-deploy".into()), ..Places::default() };
-        let message = places.not_found().message().to_owned();
-        for place in ["`onnxruntime`", "`ORT_DYLIB_PATH`", "the plugin's folder", "virtual environment", SYSTEM[0]] {
-            assert!(message.contains(place), "{message}");
+    fn the_error_for_a_missing_library_has_the_install_command() {
+        let search = LibrarySearch { installed: Some("/usr/lib/mlflow-deploy".into()), ..LibrarySearch::default() };
+        let message = search.not_found().message().to_owned();
+        for part in ["`onnxruntime`", "`ORT_DYLIB_PATH`", "the plugin's folder", "virtual environment", SYSTEM_NAMES[0]]
+        {
+            assert!(message.contains(part), "{message}");
         }
         assert!(
             message.ends_with("install --no-deps --target '/usr/lib/mlflow-deploy' onnxruntime==1.31.1"),

@@ -1,21 +1,21 @@
-//! Reads `onnx.proto`: its messages, and the ways that lead from one to another.
+//! Reads `onnx.proto`: its messages, and the paths of fields from one message to another.
 
 use std::collections::BTreeMap;
 
-/// The numbers of the fields that lead to a message.
-pub(super) type Place = Vec<u32>;
+/// The numbers of the fields that contain each other, outermost first.
+pub(super) type FieldPath = Vec<u32>;
 
-/// Messages by name, as `TypeProto.Tensor`.
-pub(super) struct Schema(BTreeMap<String, Vec<Field>>);
+/// The fields of messages by name, such as `TypeProto.Tensor`.
+pub(super) struct ProtoSchema(BTreeMap<String, Vec<SchemaField>>);
 
-pub(super) struct Field {
+pub(super) struct SchemaField {
     pub(super) number: u32,
     pub(super) is_single: bool,
-    /// The message that it has, unless it is plain.
+    /// The name of the message in the field, unless it is a scalar.
     pub(super) message: Option<String>,
 }
 
-impl Schema {
+impl ProtoSchema {
     pub(super) fn read() -> Self {
         let text: String = include_str!("onnx.proto")
             .lines()
@@ -34,7 +34,7 @@ impl Schema {
             }
         }
         let names: Vec<String> = declared.keys().cloned().collect();
-        // A name means the innermost message of it.
+        // A name refers to the message in the innermost scope.
         let resolve = |scope: &str, kind: &str| {
             let mut scopes = vec![format!("{scope}.{kind}")];
             scopes.extend(scope.rmatch_indices('.').map(|(end, _)| format!("{}.{kind}", &scope[..end])));
@@ -51,9 +51,9 @@ impl Schema {
                         || kind == "DataLocation",
                     "{kind}"
                 );
-                Field { number, is_single, message }
+                SchemaField { number, is_single, message }
             };
-            let mut fields: Vec<Field> = fields.into_iter().map(field).collect();
+            let mut fields: Vec<SchemaField> = fields.into_iter().map(field).collect();
             fields.sort_by_key(|field| field.number);
             (name, fields)
         };
@@ -68,34 +68,34 @@ impl Schema {
         self.0.keys().map(String::as_str)
     }
 
-    pub(super) fn fields(&self, message: &str) -> &[Field] {
+    pub(super) fn fields(&self, message: &str) -> &[SchemaField] {
         &self.0[message]
     }
 
-    /// Every way from one message to another that uses no field twice.
-    pub(super) fn places(&self, from: &str, to: &str) -> Vec<Place> {
-        let mut places = Vec::new();
-        self.walk(from, to, &mut Vec::new(), &mut places);
-        places
+    /// Returns every path from one message to another that uses each field once.
+    pub(super) fn paths(&self, from: &str, to: &str) -> Vec<FieldPath> {
+        let mut paths = Vec::new();
+        self.walk(from, to, &mut Vec::new(), &mut paths);
+        paths
     }
 
-    fn walk<'a>(&'a self, from: &'a str, to: &str, way: &mut Vec<(&'a str, u32)>, places: &mut Vec<Place>) {
-        if from == to && !way.is_empty() {
-            places.push(way.iter().map(|(_, number)| *number).collect());
+    fn walk<'a>(&'a self, from: &'a str, to: &str, steps: &mut Vec<(&'a str, u32)>, paths: &mut Vec<FieldPath>) {
+        if from == to && !steps.is_empty() {
+            paths.push(steps.iter().map(|(_, number)| *number).collect());
         }
         for field in self.fields(from) {
             let Some(inner) = &field.message else { continue };
             let step = (from, field.number);
-            if !way.contains(&step) {
-                way.push(step);
-                self.walk(inner, to, way, places);
-                way.pop();
+            if !steps.contains(&step) {
+                steps.push(step);
+                self.walk(inner, to, steps, paths);
+                steps.pop();
             }
         }
     }
 }
 
-/// Reads what follows `message`, and adds it.
+/// Reads the declaration after the keyword `message`, and adds it.
 fn message<'a>(
     words: &mut impl Iterator<Item = &'a str>,
     scope: &str,
@@ -104,7 +104,7 @@ fn message<'a>(
     let name = words.next().unwrap();
     let name = if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") };
     assert_eq!(words.next(), Some("{"));
-    let (mut fields, mut is_in_choice) = (Vec::new(), false);
+    let (mut fields, mut is_in_oneof) = (Vec::new(), false);
     while let Some(word) = words.next() {
         match word {
             "message" => message(words, &name, declared),
@@ -112,17 +112,17 @@ fn message<'a>(
             "reserved" => skip(words, ";"),
             "oneof" => {
                 skip(words, "{");
-                is_in_choice = true;
+                is_in_oneof = true;
             }
-            "}" if is_in_choice => is_in_choice = false,
+            "}" if is_in_oneof => is_in_oneof = false,
             "}" => break,
             ";" => {}
             _ => {
-                let kind = if is_in_choice { word } else { words.next().unwrap() };
+                let kind = if is_in_oneof { word } else { words.next().unwrap() };
                 let _name = words.next().unwrap();
                 assert_eq!(words.next(), Some("="));
                 let number = words.next().unwrap().parse().unwrap();
-                assert!(is_in_choice || ["optional", "repeated"].contains(&word), "{word}");
+                assert!(is_in_oneof || ["optional", "repeated"].contains(&word), "{word}");
                 fields.push((number, word != "repeated", kind.to_owned()));
                 skip(words, ";");
             }

@@ -1,60 +1,61 @@
-//! Tensors as ONNX Runtime's values, and its values as outputs.
+//! Converts tensors to values of ONNX Runtime, and its values to outputs.
 
 use std::fmt;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_scoring::{Output, Tensor};
 use ndarray::ArrayD;
 use ort::value::{DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, Value, ValueType};
 
-use mlflow_deploy_scoring::{Output, Tensor};
-
-/// A tensor as a value, without a copy where its memory is in order.
+/// Converts a tensor to a value. Does not copy arrays in row-major order.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` with what ONNX Runtime says.
-pub(crate) fn value(tensor: Tensor) -> Result<DynValue> {
-    fn plain<T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static>(array: ArrayD<T>) -> ort::Result<DynValue> {
+/// `INVALID_PARAMETER_VALUE` if ONNX Runtime does not support the type or rejects the value.
+pub(crate) fn from_tensor(tensor: Tensor) -> Result<DynValue> {
+    fn primitive<T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static>(
+        array: ArrayD<T>,
+    ) -> ort::Result<DynValue> {
         ort::value::Tensor::from_array(array).map(Value::into_dyn)
     }
-    let made = match tensor {
-        Tensor::Bool(array) => plain(array),
-        Tensor::Int8(array) => plain(array),
-        Tensor::Int16(array) => plain(array),
-        Tensor::Int32(array) => plain(array),
-        Tensor::Int64(array) => plain(array),
-        Tensor::UInt8(array) => plain(array),
-        Tensor::UInt16(array) => plain(array),
-        Tensor::UInt32(array) => plain(array),
-        Tensor::UInt64(array) => plain(array),
-        Tensor::Float16(array) => plain(array),
-        Tensor::Float32(array) => plain(array),
-        Tensor::Float64(array) => plain(array),
+    let value = match tensor {
+        Tensor::Bool(array) => primitive(array),
+        Tensor::Int8(array) => primitive(array),
+        Tensor::Int16(array) => primitive(array),
+        Tensor::Int32(array) => primitive(array),
+        Tensor::Int64(array) => primitive(array),
+        Tensor::UInt8(array) => primitive(array),
+        Tensor::UInt16(array) => primitive(array),
+        Tensor::UInt32(array) => primitive(array),
+        Tensor::UInt64(array) => primitive(array),
+        Tensor::Float16(array) => primitive(array),
+        Tensor::Float32(array) => primitive(array),
+        Tensor::Float64(array) => primitive(array),
         Tensor::String(array) => {
             ort::value::Tensor::from_string_array(&array.as_standard_layout()).map(Value::into_dyn)
         }
         Tensor::Binary(_) | Tensor::Datetime(_) => {
-            return Err(Error::invalid_parameter("an ONNX model takes neither bytes nor dates"));
+            return Err(Error::invalid_parameter("ONNX models do not support bytes and dates"));
         }
     };
-    made.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime cannot take an input: {error}")))
+    value.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime rejected an input: {error}")))
 }
 
-/// Values and lists that an output may have: a text of it has some gigabytes at most.
+/// The limit on the values of an output. Its JSON has a few gigabytes at most.
 const MAX_VALUES: i64 = 1 << 28;
 
-/// A value as an output.
+/// Converts a value to an output.
 ///
 /// # Errors
-/// `NOT_IMPLEMENTED` for a kind of value that MLflow's protocol has no form for, `BAD_REQUEST` for one that is too large.
-pub(crate) fn output(name: &str, value: &DynValue) -> Result<Output> {
+/// `NOT_IMPLEMENTED` if MLflow's protocol does not support the type of the value, `BAD_REQUEST` if the value is too large.
+pub(crate) fn to_output(name: &str, value: &DynValue) -> Result<Output> {
     let failed = |error: ort::Error| Error::internal(format!("failed to read the model's output `{name}`: {error}"));
     match value.dtype() {
         ValueType::Tensor { ty, shape, .. } => {
-            // Rows without values are written too, and may be more than there is memory for.
+            // A dimension of 0 counts as 1: rows without values are written too.
             let values = shape.iter().try_fold(1, |values: i64, size| values.checked_mul((*size).max(1)));
             if values.is_none_or(|values| values > MAX_VALUES) {
                 let message =
-                    format!("the model's output `{name}` has the shape {shape}: that is too large for an answer");
+                    format!("the model's output `{name}` has the shape {shape}, which is too large for an answer");
                 return Err(Error::new(ErrorCode::BAD_REQUEST, message));
             }
             tensor(*ty, value).map_err(failed)?.map(Output::Tensor).ok_or_else(|| unsupported(name, value))
@@ -73,7 +74,7 @@ pub(crate) fn output(name: &str, value: &DynValue) -> Result<Output> {
 fn unsupported(name: &str, value: &DynValue) -> Error {
     Error::new(
         ErrorCode::NOT_IMPLEMENTED,
-        format!("the model's output `{name}` is a {}, for which MLflow's protocol has no form", value.dtype()),
+        format!("the model's output `{name}` has the type {}, which MLflow's protocol does not support", value.dtype()),
     )
 }
 
@@ -99,7 +100,7 @@ fn tensor(element: TensorElementType, value: &DynValue) -> ort::Result<Option<Te
     }))
 }
 
-/// The entries of one map, such as a classifier's probability of each label; `None` for types that no classifier writes.
+/// Returns the entries of a map, such as a classifier's probability of each label; `None` for other types.
 fn entries(map: &Value<DynMapValueType>) -> ort::Result<Option<Vec<(String, f32)>>> {
     match map.dtype() {
         ValueType::Map { key: TensorElementType::Int64, value: TensorElementType::Float32 } => {

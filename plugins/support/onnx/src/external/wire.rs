@@ -1,36 +1,36 @@
-//! The wire format of protobuf: the fields of one message, without their meaning. Never copies or allocates.
+//! Reads the fields of a message in protobuf's wire format, without a schema. Never copies or allocates.
 
-/// The fields of a message, in their order.
-pub(super) struct Fields<'a>(&'a [u8]);
+/// Reads the fields of a message, in the order of the bytes.
+pub(super) struct FieldReader<'a>(&'a [u8]);
 
-/// One field.
-pub(super) struct Field<'a> {
+/// A field of a message.
+pub(super) struct WireField<'a> {
     pub(super) number: u32,
-    /// A message, text or packed numbers; `None` for a single number.
+    /// The bytes of a message, string or packed numbers; `None` for a single number.
     pub(super) bytes: Option<&'a [u8]>,
 }
 
-/// Why bytes are not a message.
+/// The reason why bytes are not a message.
 pub(super) type Damage = &'static str;
 
-impl<'a> Fields<'a> {
-    /// The fields of a message that has these bytes.
+impl<'a> FieldReader<'a> {
+    /// Creates a reader of a message.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self(message)
     }
 
-    /// The next field; `None` at the end.
+    /// Returns the next field, or `None` at the end.
     ///
     /// # Errors
-    /// Fails if the bytes are not a message. Groups are refused, because ONNX has none and readers differ on them.
-    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Damage> {
+    /// Fails if the bytes are not a message, or if it has a group: ONNX has none, and protobuf libraries differ on them.
+    pub(super) fn next(&mut self) -> Result<Option<WireField<'a>>, Damage> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        let key = u32::try_from(self.varint()?).map_err(|_large| "a field has a number that is too large")?;
+        let key = u32::try_from(self.varint()?).map_err(|_large| "the number of a field is too large")?;
         let number = key >> 3;
         if number == 0 {
-            return Err("a field has the number 0");
+            return Err("the number of a field is 0");
         }
         let bytes = match key & 7 {
             0 => self.varint().map(|_number| None)?,
@@ -40,15 +40,15 @@ impl<'a> Fields<'a> {
                 Some(self.take(length)?)
             }
             5 => self.take(4).map(|_number| None)?,
-            3 | 4 => return Err("it has a group, and ONNX has none"),
-            _ => return Err("a field has a kind that protobuf does not have"),
+            3 | 4 => return Err("it has a group, which ONNX does not use"),
+            _ => return Err("a field has an unknown wire type"),
         };
-        Ok(Some(Field { number, bytes }))
+        Ok(Some(WireField { number, bytes }))
     }
 
     fn take(&mut self, length: u64) -> Result<&'a [u8], Damage> {
         let taken = usize::try_from(length).ok().and_then(|length| self.0.split_at_checked(length));
-        let (taken, rest) = taken.ok_or("a field ends beyond the message that it is in")?;
+        let (taken, rest) = taken.ok_or("a field extends past the end of its message")?;
         self.0 = rest;
         Ok(taken)
     }
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
     fn varint(&mut self) -> Result<u64, Damage> {
         const MAX_LEN: usize = 10;
         let end = self.0.iter().take(MAX_LEN).position(|byte| byte & 0x80 == 0);
-        let end = end.ok_or("a number is too long, or cut short")?;
+        let end = end.ok_or("a number is too long or truncated")?;
         let (digits, rest) = self.0.split_at(end + 1);
         // The tenth digit has room for one bit of 64.
         if end + 1 == MAX_LEN && digits[end] > 1 {
@@ -72,26 +72,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_message_is_refused() {
-        for (bytes, why) in [
-            (&[0x02_u8, 0][..], "the number 0"),
+    fn bytes_that_are_not_a_message_are_rejected() {
+        for (bytes, reason) in [
+            (&[0x02_u8, 0][..], "is 0"),
             (&[0x80, 0x80, 0x80, 0x80, 0x10, 0], "too large"),
             (&[0x0b, 0x0c], "a group"),
-            (&[0x0e], "a kind"),
-            (&[0x0a, 2, 0], "ends beyond"),
-            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "ends beyond"),
+            (&[0x0e], "an unknown wire type"),
+            (&[0x0a, 2, 0], "past the end"),
+            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], "past the end"),
             (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], "more than 64 bits"),
-            (&[0x08, 0x80], "cut short"),
-            (&[0x0d, 0, 0, 0], "ends beyond"),
+            (&[0x08, 0x80], "truncated"),
+            (&[0x0d, 0, 0, 0], "past the end"),
         ] {
-            assert!(Fields::of(bytes).next().err().unwrap().contains(why), "{bytes:?}");
+            assert!(FieldReader::of(bytes).next().err().unwrap().contains(reason), "{bytes:?}");
         }
     }
 
     #[test]
-    fn fields_come_in_their_order() {
+    fn fields_are_read_in_order() {
         let bytes = [0x88, 0x80, 0x00, 0x96, 0x01, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x1a, 0x82, 0x00, b'a', b'b'];
-        let mut fields = Fields::of(&bytes);
+        let mut fields = FieldReader::of(&bytes);
         let mut next = || fields.next().unwrap().map(|field| (field.number, field.bytes));
         assert_eq!(
             [next(), next(), next(), next()],

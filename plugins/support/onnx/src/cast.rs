@@ -1,33 +1,33 @@
-//! One element type to another, without a silent change: what does not fit is refused with its place and value.
+//! Converts tensors from one element type to another. Never changes a value silently: a value that the type cannot
+//! represent is an error with its index.
 
 use half::f16;
+use mlflow_deploy_scoring::Tensor;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use ort::value::TensorElementType;
 
-use mlflow_deploy_scoring::Tensor;
-
-/// An element between two types: no integer and no float of a tensor is too large for it.
+/// A number that is wide enough for every element type.
 #[derive(Clone, Copy)]
-enum Wide {
+enum WideNumber {
     Float(f64),
     Integer(i128),
 }
 
-/// Makes the elements what the model takes.
+/// Converts the elements of a tensor to the type that the model expects.
 ///
-/// Integers and floats become each other where the value is the same; a float may be rounded to a smaller type of float, as
-/// numpy and MLflow do it, but not overflow.
+/// Converts between integers and floats if the value stays the same. A float may be rounded to a smaller float type, as in
+/// numpy and MLflow, but not overflow.
 ///
 /// # Errors
-/// Which element cannot be one, as a fragment of a sentence.
+/// The predicate of a sentence that names the first element that cannot be converted.
 pub(crate) fn cast(tensor: Tensor, to: TensorElementType) -> Result<Tensor, String> {
     match (tensor, to) {
-        // By far the most there are, and nothing is to be done.
+        // The most frequent types need no conversion.
         (tensor @ Tensor::Float32(_), TensorElementType::Float32)
         | (tensor @ Tensor::Float64(_), TensorElementType::Float64)
         | (tensor @ Tensor::Int64(_), TensorElementType::Int64) => Ok(tensor),
         (Tensor::String(array), TensorElementType::String) => match array.iter().any(|text| text.contains('\0')) {
-            true => Err("holds a text with a NUL character, which ONNX Runtime cannot take".to_owned()),
+            true => Err("has a string with a NUL character, which ONNX Runtime does not support".to_owned()),
             false => Ok(Tensor::String(array)),
         },
         (Tensor::Bool(array), to) => number(array, to),
@@ -42,7 +42,7 @@ pub(crate) fn cast(tensor: Tensor, to: TensorElementType) -> Result<Tensor, Stri
         (Tensor::Float16(array), to) => number(array, to),
         (Tensor::Float32(array), to) => number(array, to),
         (Tensor::Float64(array), to) => number(array, to),
-        (other, to) => Err(format!("is of type {}, and the model wants {to}", other.dtype())),
+        (other, to) => Err(format!("has the type {}: the model expects {to}", other.dtype())),
     }
 }
 
@@ -60,7 +60,7 @@ fn number<T: Widen>(array: ArrayD<T>, to: TensorElementType) -> Result<Tensor, S
         TensorElementType::Float16 => narrow(array, to).map(Tensor::Float16),
         TensorElementType::Float32 => narrow(array, to).map(Tensor::Float32),
         TensorElementType::Float64 => narrow(array, to).map(Tensor::Float64),
-        _ => Err(format!("holds {}, and the model wants {to}", T::NAME)),
+        _ => Err(format!("has {}: the model expects {to}", T::NAME)),
     }
 }
 
@@ -69,49 +69,49 @@ fn narrow<T: Widen, U: Narrow>(array: ArrayD<T>, to: TensorElementType) -> Resul
     for element in &array {
         match U::narrow(element.widen()) {
             Some(element) => elements.push(element),
-            None => return Err(refusal(&array, elements.len(), to)),
+            None => return Err(out_of_range(&array, elements.len(), to)),
         }
     }
-    Ok(ArrayD::from_shape_vec(IxDyn(array.shape()), elements).expect("one element came of each"))
+    Ok(ArrayD::from_shape_vec(IxDyn(array.shape()), elements).expect("the number of elements is unchanged"))
 }
 
-/// What is said of the element of this number.
-fn refusal<T: Widen>(array: &ArrayD<T>, number: usize, to: TensorElementType) -> String {
-    let (place, element) = array.indexed_iter().nth(number).expect("it was just seen");
-    let place: Vec<String> = place.slice().iter().map(usize::to_string).collect();
+/// Describes the element at a position in the order of iteration.
+fn out_of_range<T: Widen>(array: &ArrayD<T>, position: usize, to: TensorElementType) -> String {
+    let (index, element) = array.indexed_iter().nth(position).expect("the position is within the array");
+    let index: Vec<String> = index.slice().iter().map(usize::to_string).collect();
     let value = match element.widen() {
-        Wide::Float(value) => format!("{value:?}"),
-        Wide::Integer(value) => value.to_string(),
+        WideNumber::Float(value) => format!("{value:?}"),
+        WideNumber::Integer(value) => value.to_string(),
     };
-    format!("has `{value}` at [{}], which is no {to}, as the model wants it", place.join(", "))
+    format!("has `{value}` at [{}], not representable as {to}, which the model expects", index.join(", "))
 }
 
-/// What can become wide.
+/// An element type that every number can be read from.
 trait Widen: Copy {
     const NAME: &'static str = "numbers";
     const IS_BOOL: bool = false;
-    fn widen(self) -> Wide;
+    fn widen(self) -> WideNumber;
 }
 
-/// What a wide element can become, where it has such a value.
+/// An element type that some numbers can be converted to.
 trait Narrow: Sized {
-    fn narrow(wide: Wide) -> Option<Self>;
+    fn narrow(wide: WideNumber) -> Option<Self>;
 }
 
 impl Widen for bool {
-    const NAME: &'static str = "truth values";
+    const NAME: &'static str = "booleans";
     const IS_BOOL: Self = true;
 
-    fn widen(self) -> Wide {
-        Wide::Integer(self.into())
+    fn widen(self) -> WideNumber {
+        WideNumber::Integer(self.into())
     }
 }
 
 impl Narrow for bool {
-    fn narrow(wide: Wide) -> Option<Self> {
+    fn narrow(wide: WideNumber) -> Option<Self> {
         match wide {
-            Wide::Integer(value) => Some(value != 0),
-            Wide::Float(_) => None,
+            WideNumber::Integer(value) => Some(value != 0),
+            WideNumber::Float(_) => None,
         }
     }
 }
@@ -119,20 +119,20 @@ impl Narrow for bool {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Widen for $type {
-            fn widen(self) -> Wide {
-                Wide::Integer(self.into())
+            fn widen(self) -> WideNumber {
+                WideNumber::Integer(self.into())
             }
         }
 
         impl Narrow for $type {
-            fn narrow(wide: Wide) -> Option<Self> {
-                /// Beyond it, no float is an integer of any type here; below it, the conversion is exact.
+            fn narrow(wide: WideNumber) -> Option<Self> {
+                /// Larger floats exceed every integer type here; up to this one the conversion to `i128` is exact.
                 const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
                 match wide {
-                    Wide::Integer(value) => value.try_into().ok(),
-                    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and not beyond what has room")]
-                    Wide::Float(value) if value.trunc() == value && value.abs() <= TWO_POW_64 => (value as i128).try_into().ok(),
-                    Wide::Float(_) => None,
+                    WideNumber::Integer(value) => value.try_into().ok(),
+                    #[expect(clippy::cast_possible_truncation, reason = "the value is an integer within the range of i128")]
+                    WideNumber::Float(value) if value.trunc() == value && value.abs() <= TWO_POW_64 => (value as i128).try_into().ok(),
+                    WideNumber::Float(_) => None,
                 }
             }
         }
@@ -144,16 +144,16 @@ integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 macro_rules! floats {
     ($($type:ty: $widen:expr, $from_float:expr, $from_integer:expr);* $(;)?) => {$(
         impl Widen for $type {
-            fn widen(self) -> Wide {
-                Wide::Float($widen(self))
+            fn widen(self) -> WideNumber {
+                WideNumber::Float($widen(self))
             }
         }
 
         impl Narrow for $type {
-            fn narrow(wide: Wide) -> Option<Self> {
+            fn narrow(wide: WideNumber) -> Option<Self> {
                 let (narrow, was_finite): (Self, bool) = match wide {
-                    Wide::Float(value) => ($from_float(value), value.is_finite()),
-                    Wide::Integer(value) => ($from_integer(value), true),
+                    WideNumber::Float(value) => ($from_float(value), value.is_finite()),
+                    WideNumber::Integer(value) => ($from_integer(value), true),
                 };
                 (narrow.is_finite() || !was_finite).then_some(narrow)
             }
@@ -161,9 +161,9 @@ macro_rules! floats {
     )*};
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding is meant, and an overflow is found afterwards")]
+#[expect(clippy::cast_possible_truncation, reason = "rounding is intended, and the result is checked for overflow")]
 mod floats {
-    use super::{Narrow, Wide, Widen, f16};
+    use super::{Narrow, WideNumber, Widen, f16};
 
     floats! {
         f16: f16::to_f64, f16::from_f64, |value: i128| f16::from_f64(value as f64);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_value_passes() {
+    fn values_that_both_types_represent_are_converted() {
         let whole = cast(floats(&[1.0, -2.0]), TensorElementType::Int64).unwrap();
         assert_eq!(whole, Tensor::Int64(arr1(&[1_i64, -2]).into_dyn()));
         let rounded = cast(floats(&[0.1, f64::NAN, f64::INFINITY]), TensorElementType::Float32).unwrap();
@@ -193,21 +193,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_another_value_is_refused_with_its_place() {
-        for (value, to, said) in [
-            (1.5, TensorElementType::Int64, "has `1.5` at [1], which is no i64, as the model wants it"),
-            (-1.0, TensorElementType::Uint8, "has `-1.0` at [1], which is no u8, as the model wants it"),
-            (1e300, TensorElementType::Float32, "has `1e300` at [1], which is no f32, as the model wants it"),
-            (f64::NAN, TensorElementType::Int32, "has `NaN` at [1], which is no i32, as the model wants it"),
-            (2e19, TensorElementType::Uint64, "has `2e19` at [1], which is no u64, as the model wants it"),
+    fn a_value_that_the_type_cannot_represent_is_rejected_with_its_index() {
+        for (value, to, message) in [
+            (1.5, TensorElementType::Int64, "has `1.5` at [1], not representable as i64, which the model expects"),
+            (-1.0, TensorElementType::Uint8, "has `-1.0` at [1], not representable as u8, which the model expects"),
+            (
+                1e300,
+                TensorElementType::Float32,
+                "has `1e300` at [1], not representable as f32, which the model expects",
+            ),
+            (f64::NAN, TensorElementType::Int32, "has `NaN` at [1], not representable as i32, which the model expects"),
+            (2e19, TensorElementType::Uint64, "has `2e19` at [1], not representable as u64, which the model expects"),
         ] {
-            assert_eq!(cast(floats(&[0.0, value]), to).unwrap_err(), said);
+            assert_eq!(cast(floats(&[0.0, value]), to).unwrap_err(), message);
         }
-        assert_eq!(
-            cast(floats(&[1.0]), TensorElementType::Bool).unwrap_err(),
-            "holds numbers, and the model wants bool"
-        );
+        assert_eq!(cast(floats(&[1.0]), TensorElementType::Bool).unwrap_err(), "has numbers: the model expects bool");
         let text = Tensor::String(arr1(&["1".to_owned()]).into_dyn());
-        assert_eq!(cast(text, TensorElementType::Float32).unwrap_err(), "is of type str, and the model wants f32");
+        assert_eq!(cast(text, TensorElementType::Float32).unwrap_err(), "has the type str: the model expects f32");
     }
 }

@@ -1,0 +1,203 @@
+//! Keeps a model's server running.
+//!
+//! A server that has answered a request is restarted as soon as it ends. If a server ends before its first answer, the next
+//! start waits for a pause, which grows with each failure, and for the next request. So a model that cannot be loaded uses
+//! no resources between requests.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{sleep, sleep_until};
+
+use super::client::ScoringClient;
+use super::process::{ServerExit, ServerProcess};
+use crate::patience::told;
+
+/// The first pause. Each further pause is twice as long.
+const MIN_PAUSE: Duration = Duration::from_millis(500);
+
+/// The time after which the caller gets a warning about the wait.
+const WARN_AFTER: Duration = Duration::from_secs(10);
+
+/// The limit on the pause.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// The parameters of a server's start.
+pub(super) struct StartConfig {
+    /// The path of the interpreter.
+    pub(super) python: PathBuf,
+    /// The model's folder.
+    pub(super) model: PathBuf,
+    /// The limit on the time until the server answers.
+    pub(super) start_timeout: Duration,
+    /// The hint if a module is missing.
+    pub(super) advice: String,
+}
+
+/// A server that has started.
+pub(super) struct RunningServer {
+    pub(super) process: ServerProcess,
+    /// True if the server has answered a request.
+    pub(super) has_answered: AtomicBool,
+    /// The duration of the start.
+    pub(super) start_time: Duration,
+}
+
+#[derive(Clone)]
+enum ProcessState {
+    /// The server failed; the earliest time of the next start.
+    Failed(Error, Instant),
+    Running(Arc<RunningServer>),
+    Starting,
+}
+
+/// Keeps a server running until this is dropped.
+pub(super) struct Supervisor {
+    state: watch::Receiver<ProcessState>,
+    requested: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    /// Starts a server in the background. Must be called on the plugin's runtime.
+    pub(super) fn start(config: StartConfig, client: Arc<ScoringClient>) -> Self {
+        let (sender, state) = watch::channel(ProcessState::Starting);
+        let requested = Arc::<Notify>::default();
+        let task = tokio::spawn(keep_running(Arc::new(config), client, sender, Arc::clone(&requested)));
+        Self { state, requested, task }
+    }
+
+    /// Waits until the server answers.
+    ///
+    /// # Errors
+    /// Fails with the reason if the server could not be started.
+    pub(super) async fn running(&self) -> Result<Arc<RunningServer>> {
+        let mut state = self.state.clone();
+        loop {
+            let current = state.borrow_and_update().clone();
+            match current {
+                ProcessState::Running(server) if !server.process.has_ended() => return Ok(server),
+                ProcessState::Failed(error, next_start) => {
+                    let wait = next_start.saturating_duration_since(Instant::now());
+                    if !wait.is_zero() {
+                        return Err(error.with_retry_after(wait));
+                    }
+                    self.requested.notify_one();
+                }
+                ProcessState::Running(_) | ProcessState::Starting => {}
+            }
+            let warning = || "still waiting for the start of the model's Python server".to_owned();
+            if told(state.changed(), WARN_AFTER, warning).await.is_err() {
+                return Err(Error::new(ErrorCode::CANCELLED, "the model's Python server was shut down"));
+            }
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep_running(
+    config: Arc<StartConfig>,
+    client: Arc<ScoringClient>,
+    state: watch::Sender<ProcessState>,
+    requested: Arc<Notify>,
+) {
+    let mut failures = 0;
+    loop {
+        state.send_replace(ProcessState::Starting);
+        let error = match start(&config, &client).await {
+            Ok(server) => {
+                state.send_replace(ProcessState::Running(Arc::clone(&server)));
+                let exit = server.process.wait().await;
+                if server.has_answered.load(Ordering::Relaxed) {
+                    failures = 0;
+                    continue;
+                }
+                start_error(&format!("{exit} before its first answer"), &server.process, &config)
+            }
+            Err(error) => error,
+        };
+        let pause = pause(failures);
+        failures += 1;
+        state.send_replace(ProcessState::Failed(error, Instant::now() + pause));
+        sleep(pause).await;
+        requested.notified().await;
+    }
+}
+
+/// Returns the pause after a failure that follows `failures` others.
+fn pause(failures: u32) -> Duration {
+    MIN_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_PAUSE)
+}
+
+/// Starts a server and waits until it answers.
+async fn start(config: &Arc<StartConfig>, client: &ScoringClient) -> Result<Arc<RunningServer>> {
+    let begin = Instant::now();
+    let start_config = Arc::clone(config);
+    let process = spawn_blocking(move || ServerProcess::start(&start_config.python, &start_config.model)).await;
+    let process =
+        process.map_err(|error| Error::internal(format!("failed to start Python: {error}")))?.map_err(|error| {
+            Error::new(
+                ErrorCode::new("INVALID_STATE"),
+                format!("failed to start `{}`: {error}", config.python.display()),
+            )
+        })?;
+    let limit = begin + config.start_timeout;
+    tokio::select! {
+        () = client.wait_until_healthy(process.address()) => {
+            let start_time = begin.elapsed();
+            Ok(Arc::new(RunningServer { process, has_answered: AtomicBool::new(false), start_time }))
+        }
+        exit = process.wait() => Err(start_error(&format!("{exit} during its start"), &process, config)),
+        () = sleep_until(limit.into()) => {
+            let seconds = config.start_timeout.as_secs();
+            let timeout = format!("did not start within {seconds} s (the config key `start_timeout`)");
+            Err(start_error(&timeout, &process, config))
+        }
+    }
+}
+
+/// Returns the error for a server that failed before its first answer.
+fn start_error(failure: &str, process: &ServerProcess, config: &StartConfig) -> Error {
+    let log = process.log();
+    let last = log.lines().last().map_or_else(|| "no output".to_owned(), str::to_owned);
+    let advice = if log.contains("ModuleNotFoundError") { config.advice.as_str() } else { "" };
+    let message = format!("the model's Python server {failure}: {last}{advice}");
+    with_log(Error::new(ErrorCode::new("INVALID_STATE"), message), log)
+}
+
+/// Returns the error for a request during which the server ended.
+pub(super) fn connection_lost(server: &RunningServer, exit: ServerExit) -> Error {
+    let message =
+        format!("the model's Python server {exit} during the request: the server is restarted, so retry the request");
+    with_log(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable(), server.process.log())
+}
+
+/// Adds the end of the log as the cause.
+fn with_log(error: Error, log: String) -> Error {
+    if log.is_empty() {
+        return error;
+    }
+    error.with_cause(&std::io::Error::other(format!("its log ends with:\n{log}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_30_seconds() {
+        let pauses: Vec<u128> = (0..8).map(|failures| pause(failures).as_millis()).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        assert_eq!(pause(u32::MAX), MAX_PAUSE);
+    }
+}

@@ -1,0 +1,151 @@
+//! A loaded ONNX model: its inputs, its outputs and its runs.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_scoring::{Inputs, Output};
+use ort::session::{RunOptions, SessionInputValue};
+use ort::value::{Outlet, ValueType};
+
+use crate::bind_inputs::{InputSpec, bind_inputs};
+use crate::exit_guard::ExitGuard;
+use crate::library::LibrarySearch;
+use crate::runtime::OnnxRuntime;
+use crate::session::{SessionFactory, SessionLease, SessionPool};
+use crate::session_options::SessionOptions;
+use crate::{external, values};
+
+/// A loaded model.
+pub struct OnnxModel {
+    signature: Arc<ModelSignature>,
+    pool: SessionPool,
+}
+
+/// The inputs and outputs of a model, in the model's order.
+#[derive(Debug)]
+struct ModelSignature {
+    inputs: Vec<InputSpec>,
+    outputs: Vec<String>,
+}
+
+impl OnnxModel {
+    /// Loads a model: checks its files and creates the first session. Blocks.
+    ///
+    /// `config` takes precedence over `flavor`, the options that were saved with the model.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the model or an option is invalid, `INVALID_STATE` if ONNX Runtime is not available.
+    pub fn load(file: &Path, config: &SessionOptions, flavor: SessionOptions, search: &LibrarySearch) -> Result<Self> {
+        external::check(file)?;
+        let factory = SessionFactory {
+            runtime: OnnxRuntime::get(search)?,
+            file: file.to_owned(),
+            requires_providers: config.providers.is_some(),
+            options: config.clone().or(flavor),
+        };
+        let session = factory.create()?;
+        let inputs = session.inputs().iter().map(input_spec).collect::<Result<_>>()?;
+        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        let signature = Arc::new(ModelSignature { inputs, outputs });
+        Ok(Self { signature, pool: SessionPool::new(factory, session) })
+    }
+
+    /// Returns the number of rows of every request, if the model has a fixed one.
+    pub fn rows(&self) -> Option<usize> {
+        let outermost = self.signature.inputs.iter().filter_map(|input| input.shape.first());
+        outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
+    }
+
+    /// Waits until the model can be run.
+    ///
+    /// # Errors
+    /// Fails if ONNX Runtime has no memory left.
+    pub async fn acquire(&self) -> Result<RunPermit> {
+        let options = Arc::new(RunOptions::new().map_err(failed)?);
+        Ok(RunPermit { lease: self.pool.lease().await, options, signature: Arc::clone(&self.signature) })
+    }
+}
+
+impl fmt::Debug for OnnxModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("OnnxModel").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}
+
+/// The permission to run a model once.
+pub struct RunPermit {
+    lease: SessionLease,
+    options: Arc<RunOptions>,
+    signature: Arc<ModelSignature>,
+}
+
+impl RunPermit {
+    /// Returns a guard that stops the run if it is dropped before the run ends, as when the caller gives up.
+    #[must_use]
+    pub fn terminate_on_drop(&self) -> TerminateOnDrop {
+        TerminateOnDrop(Arc::clone(&self.options))
+    }
+
+    /// Runs the model. Returns the outputs in the model's order. Blocks.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the inputs do not match the model's, `BAD_REQUEST` if the model fails on them.
+    pub fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
+        let _guard = ExitGuard::for_run(&self.options);
+        let mut bound = Vec::with_capacity(self.signature.inputs.len());
+        for (name, tensor) in bind_inputs(&self.signature.inputs, inputs)? {
+            bound.push((name, SessionInputValue::from(values::from_tensor(tensor)?)));
+        }
+        // The model is valid: its first session was created.
+        let session = self.lease.session().map_err(|error| {
+            let message = format!("failed to create another session: {}", error.message());
+            Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable()
+        })?;
+        let results = session.run_with_options(bound, &self.options).map_err(failed)?;
+        let outputs = self.signature.outputs.iter().map(|name| {
+            let value =
+                results.get(name).ok_or_else(|| Error::internal(format!("the model returned no output `{name}`")))?;
+            Ok((name.clone(), values::to_output(name, value)?))
+        });
+        outputs.collect()
+    }
+}
+
+impl fmt::Debug for RunPermit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RunPermit").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}
+
+/// Stops a run when it is dropped. Has no effect after the run.
+pub struct TerminateOnDrop(Arc<RunOptions>);
+
+impl fmt::Debug for TerminateOnDrop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TerminateOnDrop").finish_non_exhaustive()
+    }
+}
+
+impl Drop for TerminateOnDrop {
+    fn drop(&mut self) {
+        let _finished = self.0.terminate();
+    }
+}
+
+fn failed(error: ort::Error) -> Error {
+    Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {}", error.to_string().trim_end()))
+}
+
+fn input_spec(input: &Outlet) -> Result<InputSpec> {
+    match input.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            Ok(InputSpec { name: input.name().to_owned(), element_type: *ty, shape: shape.iter().copied().collect() })
+        }
+        other => Err(Error::new(
+            ErrorCode::NOT_IMPLEMENTED,
+            format!("the model's input `{}` has the type {other}: only tensors are supported", input.name()),
+        )),
+    }
+}

@@ -1,0 +1,106 @@
+//! Loads the library of ONNX Runtime, once for the process, when the first model needs it.
+
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mlflow_deploy_plugin_api::call::{self, Level};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, file, sync, trust};
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+
+use crate::elf_check;
+use crate::exit_guard::ExitGuard;
+use crate::library::{LibrarySearch, SYSTEM_NAMES};
+
+/// A process has one ONNX Runtime, because its environment is a global of the library. All clients of the plugin share it.
+/// A failure is not cached: the library may be installed later.
+static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
+
+/// The loaded library.
+#[derive(Clone)]
+pub(crate) struct OnnxRuntime {
+    pub(crate) environment: Environment,
+    file: PathBuf,
+}
+
+impl OnnxRuntime {
+    /// Returns the process's ONNX Runtime. Loads it on the first call.
+    ///
+    /// # Errors
+    /// `INVALID_STATE` if the library is not found or cannot be loaded; `INVALID_PARAMETER_VALUE` if the client's option
+    /// names another library than the loaded one.
+    pub(crate) fn get(search: &LibrarySearch) -> Result<Self> {
+        let mut loaded = sync::lock(&LOADED);
+        let file = search.find();
+        if let Some(runtime) = &*loaded {
+            return runtime.check_option(search.option.is_some(), file?);
+        }
+        let runtime = match file? {
+            Some(file) => load_trusted(&file).map_err(|error| load_error(&file, &*error, search))?,
+            None => {
+                SYSTEM_NAMES.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| search.not_found())?
+            }
+        };
+        *loaded = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    fn check_option(&self, has_option: bool, file: Option<PathBuf>) -> Result<Self> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_missing| path.to_owned());
+        match file {
+            Some(other) if has_option && real(&other) != real(&self.file) => Err(Error::invalid_parameter(format!(
+                "the option `onnxruntime` is `{}`, but this process has already loaded `{}`: leave the option out, or \
+                 start another process",
+                other.display(),
+                self.file.display()
+            ))),
+            _ => Ok(self.clone()),
+        }
+    }
+}
+
+type LoadFailure = Box<dyn StdError + Send + Sync>;
+
+/// Loads a file if only the user and root can change it, and if it is not truncated.
+fn load_trusted(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
+    trust::check_code(file)?.iter().for_each(call::warn);
+    elf_check::check(file::open(file)?)?;
+    load(file)
+}
+
+fn load(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
+    // ONNX Runtime's default logger writes warnings to stderr.
+    let logger = |level: LogLevel, _: &str, _: &str, _: &str, message: &str| {
+        let level = if level >= LogLevel::Warning { Level::Info } else { Level::Debug };
+        call::log(level, format!("ONNX Runtime: {message}"));
+    };
+    let builder = ort::init_from(file)?;
+    let _guard = ExitGuard::for_object();
+    let builder = builder.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(logger));
+    let environment = builder.build().map_err(|error| error.to_string())?;
+    environment.set_log_level(LogLevel::Warning);
+    Ok(OnnxRuntime { environment, file: file.to_owned() })
+}
+
+fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySearch) -> Error {
+    let mut reasons: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let reason = error.to_string();
+        // Some errors repeat the text of their source.
+        if reasons.last().is_none_or(|last| !last.contains(&reason)) {
+            reasons.push(reason);
+        }
+        next = error.source();
+    }
+    Error::new(
+        ErrorCode::new("INVALID_STATE"),
+        format!(
+            "failed to load ONNX Runtime's library `{}`: {}; install a tested version with: {}",
+            file.display(),
+            reasons.join(": "),
+            search.install_command()
+        ),
+    )
+}

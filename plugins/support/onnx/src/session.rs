@@ -1,0 +1,103 @@
+//! A pool of sessions of one model, so that several predictions can run at once.
+//!
+//! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool creates
+//! a session if all others are busy, up to the limit of the options. Each has its own copy of the weights.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use mlflow_deploy_plugin_api::{Error, Result, sync};
+use ort::session::Session;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::exit_guard::ExitGuard;
+use crate::runtime::OnnxRuntime;
+use crate::session_options::SessionOptions;
+
+/// The sessions of a model.
+pub(crate) struct SessionPool {
+    factory: SessionFactory,
+    idle: Arc<IdleSessions>,
+    permits: Arc<Semaphore>,
+}
+
+/// The unused sessions. They are released with the pool, or with the last lease that outlives it.
+struct IdleSessions(Mutex<Vec<Session>>);
+
+/// Creates sessions of one model.
+#[derive(Clone)]
+pub(crate) struct SessionFactory {
+    pub(crate) runtime: OnnxRuntime,
+    /// The `.onnx` file.
+    pub(crate) file: PathBuf,
+    pub(crate) options: SessionOptions,
+    /// True if a missing provider is an error.
+    pub(crate) requires_providers: bool,
+}
+
+/// A session for one prediction. Returns to the pool when it is dropped.
+pub(crate) struct SessionLease {
+    session: Option<Session>,
+    factory: SessionFactory,
+    idle: Arc<IdleSessions>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl SessionFactory {
+    /// Creates a session. Reads the model's files, which can take long.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` with the reason of ONNX Runtime if it rejects the model.
+    pub(crate) fn create(&self) -> Result<Session> {
+        let _guard = ExitGuard::for_object();
+        let failed = |error: &ort::Error| load_error(&self.file, error);
+        let builder = Session::builder(&self.runtime.environment).map_err(|error| failed(&error))?;
+        let mut builder = self.options.apply(builder, self.requires_providers)?;
+        builder.commit_from_file(&self.file).map_err(|error| failed(&error))
+    }
+}
+
+impl SessionPool {
+    /// Creates a pool with its first session.
+    pub(crate) fn new(factory: SessionFactory, first: Session) -> Self {
+        let permits = Arc::new(Semaphore::new(factory.options.concurrency()));
+        Self { factory, idle: Arc::new(IdleSessions(Mutex::new(vec![first]))), permits }
+    }
+
+    /// Waits until a session is idle or can be created.
+    pub(crate) async fn lease(&self) -> SessionLease {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        let session = sync::lock(&self.idle.0).pop();
+        SessionLease { session, factory: self.factory.clone(), idle: Arc::clone(&self.idle), _permit: permit }
+    }
+}
+
+impl SessionLease {
+    /// Returns the session. Creates it if none was idle.
+    pub(crate) fn session(&mut self) -> Result<&mut Session> {
+        if self.session.is_none() {
+            self.session = Some(self.factory.create()?);
+        }
+        Ok(self.session.as_mut().expect("the session was created"))
+    }
+}
+
+impl Drop for SessionLease {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            sync::lock(&self.idle.0).push(session);
+        }
+    }
+}
+
+impl Drop for IdleSessions {
+    fn drop(&mut self) {
+        let _guard = ExitGuard::for_object();
+        sync::lock(&self.0).clear();
+    }
+}
+
+fn load_error(file: &Path, error: &ort::Error) -> Error {
+    let name = file.file_name().unwrap_or(file.as_os_str()).display();
+    Error::invalid_parameter(format!("ONNX Runtime failed to load `{name}`: {}", error.to_string().trim_end()))
+}
