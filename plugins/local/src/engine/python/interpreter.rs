@@ -14,7 +14,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, file};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::patience::told;
+use super::slow_wait::warn_if_slow;
 
 /// Says what a Python has; see the file.
 const PROBE: &str = include_str!("probe.py");
@@ -159,7 +159,7 @@ impl Pythons {
             Ok(String::from_utf8_lossy(&said).into_owned())
         });
         let waiting = || format!("waiting for the Python `{}`, which has not said yet what it has", path.display());
-        let said = match timeout(PATIENCE, told(said, SILENCE, waiting)).await {
+        let said = match timeout(PATIENCE, warn_if_slow(said, SILENCE, waiting)).await {
             Ok(said) => said.map_err(|error| format!("which cannot be understood: {error}"))?,
             Err(_late) => return Err(format!("which said nothing for {} s", PATIENCE.as_secs())),
         };

@@ -6,6 +6,7 @@ mod client;
 mod interpreter;
 mod log;
 mod server;
+mod slow_wait;
 mod supervise;
 
 pub(crate) use interpreter::{Python, Pythons};

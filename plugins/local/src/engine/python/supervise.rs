@@ -16,7 +16,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::child::{Child, Ended};
 use super::client::ScoringClient;
-use crate::patience::told;
+use super::slow_wait::warn_if_slow;
 
 /// The first pause; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -92,7 +92,7 @@ impl Supervisor {
                 State::Serving(_) | State::Starting => {}
             }
             let waiting = || "waiting for the model's Python server, which is still starting".to_owned();
-            if told(state.changed(), SILENCE, waiting).await.is_err() {
+            if warn_if_slow(state.changed(), SILENCE, waiting).await.is_err() {
                 return Err(Error::new(ErrorCode::CANCELLED, "the model's Python server was shut down"));
             }
         }
