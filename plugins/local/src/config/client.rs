@@ -77,8 +77,8 @@ impl Config {
             .or_else(|| path("HOME").map(|home| below(home.join(".local/state"))))
             .ok_or_else(|| {
                 Error::invalid_parameter(
-                    "no directory for deployments, because `HOME` is not set: set the option `state_dir` or the variable \
-                     `MLFLOW_DEPLOY_LOCAL_STATE`",
+                    "no directory for deployments, because `HOME` is not set: set the option `state_dir` or the \
+                     variable `MLFLOW_DEPLOY_LOCAL_STATE`",
                 )
             })?;
         let state_dir = path::absolute(&state_dir).map_err(|error| {

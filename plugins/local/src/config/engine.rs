@@ -73,7 +73,8 @@ impl Engine {
 }
 
 impl DeploymentConfig {
-    /// Returns the time that a model's server may take to start. The default suffices to load a large model from a slow disk.
+    /// Returns the time that a model's server may take to start. The default suffices to load a large model from a slow
+    /// disk.
     pub(crate) fn start_timeout(&self) -> Duration {
         const DEFAULT: u32 = 300;
         Duration::from_secs(self.engine.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
@@ -87,8 +88,8 @@ impl DeploymentConfig {
         self.onnx.check()
     }
 
-    /// Chooses the engine of a model: the requested engine or flavor; by default ONNX Runtime if the model has the flavor
-    /// `onnx`, otherwise Python.
+    /// Chooses the engine of a model: the requested engine or flavor; by default ONNX Runtime if the model has the
+    /// flavor `onnx`, otherwise Python.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the model does not have the flavor, or the config has keys of the other engine.

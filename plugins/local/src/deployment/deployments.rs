@@ -144,7 +144,8 @@ impl Deployments {
         .await
     }
 
-    /// Deletes a deployment. Deleting a missing deployment succeeds; an invalid name or an unknown endpoint is an error.
+    /// Deletes a deployment. Deleting a missing deployment succeeds; an invalid name or an unknown endpoint is an
+    /// error.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
@@ -206,8 +207,8 @@ impl Deployments {
         Ok(answer)
     }
 
-    /// Drops models that are no longer deployed, after a change. Ignores a failure to read the state: the change was made,
-    /// and the next read drops the models.
+    /// Drops models that are no longer deployed, after a change. Ignores a failure to read the state: the change was
+    /// made, and the next read drops the models.
     fn drop_unused_models(&self) {
         if let Ok(state) = self.directory.state() {
             self.cache.retain(&state);
@@ -359,7 +360,8 @@ impl Drop for CancelFlag {
 
 fn removed(name: &str) -> Error {
     Error::internal(format!(
-        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with a model URI"
+        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with \
+         a model URI"
     ))
 }
 

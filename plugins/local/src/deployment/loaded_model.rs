@@ -188,7 +188,8 @@ impl LoadedModel {
 }
 
 impl Settings {
-    /// Reads the session options of a model's flavor. Ignores unknown keys, and limits threads to the number of processors.
+    /// Reads the session options of a model's flavor. Ignores unknown keys, and limits threads to the number of
+    /// processors.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a value is not one that MLflow writes, or the model sets a key that it may not set.
@@ -207,8 +208,8 @@ impl Settings {
         let mut names = settings.extra_session_config.iter().flat_map(BTreeMap::keys);
         if let Some(name) = names.find(|name| !ALLOWED_SESSION_KEYS.contains(&name.as_str())) {
             return Err(Error::invalid_parameter(format!(
-                "the model's `onnx_session_options` have `{}`, which a model may not set: to use it, set it in the config \
-                 key `extra_session_config`",
+                "the model's `onnx_session_options` have `{}`, which a model may not set: to use it, set it in the \
+                 config key `extra_session_config`",
                 name.escape_debug()
             )));
         }

@@ -71,8 +71,8 @@ impl Source {
     /// Parses a model URI. A text that is the path of an existing file is read as a path, even if it looks like a URI.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the URI has no supported form, or names a file; `RESOURCE_DOES_NOT_EXIST` if it is a
-    /// path that does not exist.
+    /// `INVALID_PARAMETER_VALUE` if the URI has no supported form, or names a file; `RESOURCE_DOES_NOT_EXIST` if it is
+    /// a path that does not exist.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let path = PathBuf::from(text);
         if path.exists() {

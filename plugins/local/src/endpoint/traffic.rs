@@ -56,8 +56,8 @@ pub(crate) fn choose(state: &State, name: &str) -> Result<String> {
         return Err(Error::new(
             ErrorCode::RESOURCE_DOES_NOT_EXIST,
             format!(
-                "the endpoint `{name}` has no deployment with a weight above 0: create a deployment with this endpoint, or \
-                 update the endpoint with the config key `traffic`"
+                "the endpoint `{name}` has no deployment with a weight above 0: create a deployment with this \
+                 endpoint, or update the endpoint with the config key `traffic`"
             ),
         ));
     }

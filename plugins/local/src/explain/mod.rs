@@ -1,5 +1,5 @@
-//! The operation `explain`: its config, the table of features, and the resulting document. `mlflow-deploy-shapley` computes
-//! the values.
+//! The operation `explain`: its config, the table of features, and the resulting document. `mlflow-deploy-shapley`
+//! computes the values.
 
 mod config;
 mod document;

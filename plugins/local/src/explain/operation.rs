@@ -1,4 +1,5 @@
-//! The operation `explain`: reads inputs and background into a table, and computes Shapley values with a deployed model.
+//! The operation `explain`: reads inputs and background into a table, and computes Shapley values with a deployed
+//! model.
 
 use std::sync::{Arc, OnceLock};
 
@@ -63,8 +64,8 @@ fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) 
             Some(example) => Payload::new(JSON, example),
             None => {
                 return Err(Error::invalid_parameter(
-                    "no background rows: the model has no input example; set the config `background` to rows, inline or \
-                     as the path of a JSON or CSV file",
+                    "no background rows: the model has no input example; set the config `background` to rows, inline \
+                     or as the path of a JSON or CSV file",
                 ));
             }
         },

@@ -127,7 +127,7 @@ async fn drive(
     };
     let reason = tokio::select! {
         ended = ended => ended.err().map(|error| error.to_string()),
-        () = exchange.expired() => Some("the client did not read the response in time: closing the connection".to_owned()),
+        () = exchange.expired() => Some("the client did not read the response in time: connection closed".to_owned()),
     };
     if let Some(reason) = reason {
         call::log(Level::Info, format!("{peer} - {reason}"));

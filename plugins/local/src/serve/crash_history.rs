@@ -1,5 +1,5 @@
-//! The inputs that were in a process when it crashed. They are identified by a keyed hash, so that a client cannot forge
-//! inputs with the same hash. The inputs are not kept.
+//! The inputs that were in a process when it crashed. They are identified by a keyed hash, so that a client cannot
+//! forge inputs with the same hash. The inputs are not kept.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};

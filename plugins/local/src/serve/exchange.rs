@@ -1,8 +1,8 @@
-//! The current exchange of a connection, from the first byte of a request to the last byte of its response: its deadline,
-//! and the permits that it holds.
+//! The current exchange of a connection, from the first byte of a request to the last byte of its response: its
+//! deadline, and the permits that it holds.
 //!
-//! For hyper, a request ends when the head of its response is ready. The permits are held until the system has taken the
-//! last byte of the response, which only the stream sees.
+//! For hyper, a request ends when the head of its response is ready. The permits are held until the system has taken
+//! the last byte of the response, which only the stream sees.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! The host names that requests may use. A page of another site can reach a loopback address through the user's browser,
-//! but must use the name of another host for that.
+//! The host names that requests may use. A page of another site can reach a loopback address through the user's
+//! browser, but must use the name of another host for that.
 
 use std::net::IpAddr;
 
@@ -28,8 +28,8 @@ impl Hosts {
         Self { is_loopback: address.to_canonical().is_loopback(), names }
     }
 
-    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`; HTTP/1.0, which no browser
-    /// uses, does not.
+    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`; HTTP/1.0, which no
+    /// browser uses, does not.
     ///
     /// # Errors
     /// A rejection if the request is for another server, or was sent by a page of another site.
@@ -58,8 +58,8 @@ impl Hosts {
         if self.has(host) { Ok(()) } else { Err(Rejection::OtherHost(displayed(host))) }
     }
 
-    /// Returns true for a name or address of the server. Any port is accepted, because the server may be reached through
-    /// another one.
+    /// Returns true for a name or address of the server. Any port is accepted, because the server may be reached
+    /// through another one.
     fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         // The host may follow a user name, and precede a port.

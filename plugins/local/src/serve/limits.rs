@@ -71,9 +71,9 @@ pub(super) async fn enforce_timeout(
     }
 }
 
-/// Reads a request's body. A body that is too long is read to its end, but not kept: a client that is still sending would
-/// not read the response. Only a client that sends `Expect` is answered at once. Dropping the permit frees the memory of
-/// the body.
+/// Reads a request's body. A body that is too long is read to its end, but not kept: a client that is still sending
+/// would not read the response. Only a client that sends `Expect` is answered at once. Dropping the permit frees the
+/// memory of the body.
 pub(super) async fn read_body(
     request: Request,
     limit: usize,

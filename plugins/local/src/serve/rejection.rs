@@ -68,8 +68,8 @@ impl IntoResponse for Rejection {
                 unsupported("the request has no content type: send `application/json` or `text/csv`")
             }
             Self::OtherHost(host) => forbidden(format!(
-                "the request is for the host `{host}`, which is not this server; if it is a name of this server, add it to \
-                 the config `allowed_hosts`"
+                "the request is for the host `{host}`, which is not this server; if it is a name of this server, add \
+                 it to the config `allowed_hosts`"
             )),
             Self::OtherSite(origin) => forbidden(format!(
                 "the request comes from a page of another site, `{origin}`; to allow it, add its host to the config \
@@ -106,8 +106,8 @@ fn unsupported(message: &str) -> Response {
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()).into_response()
 }
 
-/// Returns an error with the HTTP status of its code. `sqlstate` and `error_class` are those of the error, or those that
-/// MLflow derives from the code.
+/// Returns an error with the HTTP status of its code. `sqlstate` and `error_class` are those of the error, or those
+/// that MLflow derives from the code.
 fn error(error: &Error) -> Response {
     let code = error.code().as_str();
     let (status, sqlstate, error_class) = match code {

@@ -45,8 +45,8 @@ pub(crate) async fn run(
         None => {
             if fetched.runner.python.is_none() {
                 call::warn(
-                    "the model runs in the server's process, because the host cannot start a separate one: inputs that crash \
-                     ONNX Runtime end the server",
+                    "the model runs in the server's process, because the host cannot start a separate one: inputs that \
+                     crash ONNX Runtime end the server",
                 );
             }
             let deployed = deployments.start(fetched, &deployment).await?.deployed;

@@ -7,8 +7,8 @@ use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 /// The maximum length of the request's body, in bytes.
 const MAX_BODY_BYTES: usize = 1000;
 
-/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature, or else
-/// a file name if neither is available and short.
+/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature, or
+/// else a file name if neither is available and short.
 pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signature>) -> String {
     let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
     // Parsed and printed again, so that it is one line.

@@ -1,7 +1,7 @@
 //! Runs a model in a separate process, so that inputs that crash it do not end the server.
 //!
-//! The requests that were in the process when it crashed run again, one at a time, in a second process. Inputs that crash
-//! the second process are not run again. Other requests wait until the first process has been restarted.
+//! The requests that were in the process when it crashed run again, one at a time, in a second process. Inputs that
+//! crash the second process are not run again. Other requests wait until the first process has been restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,8 +116,8 @@ impl Worker {
     }
 }
 
-/// Predicts in a process. Waits until `until` for a process that has to be restarted. Returns `PLUGIN_CRASHED` only if the
-/// prediction had begun.
+/// Predicts in a process. Waits until `until` for a process that has to be restarted. Returns `PLUGIN_CRASHED` only if
+/// the prediction had begun.
 async fn call_process(
     client: &RemoteClient,
     request: &Predict,

@@ -1,5 +1,5 @@
-//! The copies of models in `models/`, and their records. A record allows the copy to be deployed again if `state.json` is
-//! lost. A copy has a record only while `state.json` names it.
+//! The copies of models in `models/`, and their records. A record allows the copy to be deployed again if `state.json`
+//! is lost. A copy has a record only while `state.json` names it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,5 +1,5 @@
-//! Copies a model's folder: only regular files, no files from outside of it. All files are written to the disk before the
-//! copy is used.
+//! Copies a model's folder: only regular files, no files from outside of it. All files are written to the disk before
+//! the copy is used.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -21,8 +21,8 @@ const MAX_FILES: usize = 100_000;
 /// Copies a model's folder to a path that does not exist. Blocks, and stops when `is_cancelled` becomes true.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the folder has a special file, or a link that leads out of it; `RESOURCE_EXHAUSTED` if the
-/// disk has too little free space; `RESOURCE_CONFLICT` if a file changes meanwhile; `CANCELLED`.
+/// `INVALID_PARAMETER_VALUE` if the folder has a special file, or a link that leads out of it; `RESOURCE_EXHAUSTED` if
+/// the disk has too little free space; `RESOURCE_CONFLICT` if a file changes meanwhile; `CANCELLED`.
 pub(crate) fn copy(from: &Path, to: &Path, is_cancelled: &AtomicBool) -> Result<()> {
     let listing = Listing::of(from)?;
     let parent = to.parent().expect("a copy is in a folder of its own");
@@ -158,7 +158,8 @@ fn changed(file: &Path) -> Error {
     Error::new(
         ErrorCode::new("RESOURCE_CONFLICT"),
         format!(
-            "the model's `{}` was changed while it was copied: nothing was deployed; try again when no process writes to it",
+            "the model's `{}` was changed while it was copied: nothing was deployed; try again when no process \
+             writes to it",
             file.display()
         ),
     )
@@ -185,8 +186,8 @@ fn check_free_space(folder: &Path, bytes: u64) -> Result<()> {
     Err(Error::new(
         ErrorCode::RESOURCE_EXHAUSTED,
         format!(
-            "the model has {bytes} bytes, but `{}` has {free} bytes free: make room, or choose another directory with the \
-             option `state_dir`",
+            "the model has {bytes} bytes, but `{}` has {free} bytes free: make room, or choose another directory with \
+             the option `state_dir`",
             folder.display()
         ),
     ))

@@ -55,8 +55,8 @@ impl StateDirectory {
     /// date is so recent that a later change could have the same date.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` if the file cannot be read; `INVALID_STATE` if the file is missing although
-    /// the directory has copies of models.
+    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` if the file cannot be read; `INVALID_STATE` if the file is missing
+    /// although the directory has copies of models.
     pub(crate) fn state(&self) -> Result<Arc<State>> {
         let path = self.root.join(STATE);
         let failed = |error: &io::Error| io_error("read", &path, error);
@@ -82,21 +82,22 @@ impl StateDirectory {
         Ok(state)
     }
 
-    /// Fails if the directory has copies although `state.json` is missing. An empty state would make every copy garbage.
+    /// Fails if the directory has copies although `state.json` is missing. An empty state would make every copy
+    /// garbage.
     fn check_new(&self) -> Result<()> {
         let path = self.root.join(STATE);
         self.check_link()?;
         let copies = Copies::of(&self.root)?;
-        // The file is created before the first copy. If copies exist, either it was created after the first check, or it is
-        // lost.
+        // The file is created before the first copy. If copies exist, either it was created after the first check, or
+        // it is lost.
         if copies.is_empty() || path.exists() {
             return Ok(());
         }
         Err(Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "`{}` is missing, but `{}` has {}: nothing was changed; restore the file from a backup, or rebuild it from \
-                 the copies with: {REBUILD}",
+                "`{}` is missing, but `{}` has {}: nothing was changed; restore the file from a backup, or rebuild it \
+                 from the copies with: {REBUILD}",
                 path.display(),
                 self.root.join(MODELS).display(),
                 copies.describe_count(),
@@ -111,8 +112,8 @@ impl StateDirectory {
             Ok(target) if !path.exists() => Err(Error::new(
                 ErrorCode::new("INVALID_STATE"),
                 format!(
-                    "`{}` is a link to `{}`, which does not exist: nothing was changed; restore its target, or remove the \
-                     link",
+                    "`{}` is a link to `{}`, which does not exist: nothing was changed; restore its target, or remove \
+                     the link",
                     path.display(),
                     target.display()
                 ),
@@ -124,8 +125,8 @@ impl StateDirectory {
     /// Changes the state while it holds the lock, then removes garbage. If `change` fails, nothing is written.
     ///
     /// # Errors
-    /// Those of `change`; an error if the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process holds
-    /// the lock for too long.
+    /// Those of `change`; an error if the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process
+    /// holds the lock for too long.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -158,7 +159,8 @@ impl StateDirectory {
         let answer = change(&mut after)?;
         let copies = Copies::of(&self.root)?;
         if after != *before {
-            // Only a copy that the file names may have a record: records are removed before the change and added after it.
+            // Only a copy that the file names may have a record: records are removed before the change and added after
+            // it.
             copies.remove_records(&before, &after);
             if let Err(error) = self.write(lock, &after, replaced) {
                 copies.write_records(&self.state().unwrap_or(before));
@@ -232,7 +234,8 @@ impl StateDirectory {
             .await
     }
 
-    /// Fails if the directory has files, but no state: it may belong to another program, and a sweep could remove its files.
+    /// Fails if the directory has files, but no state: it may belong to another program, and a sweep could remove its
+    /// files.
     fn check_owned(&self) -> Result<()> {
         let entries = fs::read_dir(&self.root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| io_error("read the state directory", &self.root, &error))?;
@@ -243,8 +246,8 @@ impl StateDirectory {
             return Ok(());
         }
         Err(Error::invalid_parameter(format!(
-            "`{}` is not a state directory: it has files, but no `{STATE}`; nothing was changed: choose an empty or new \
-             directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
+            "`{}` is not a state directory: it has files, but no `{STATE}`; nothing was changed: choose an empty or \
+             new directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
             self.root.display()
         )))
     }
@@ -290,8 +293,8 @@ impl StateDirectory {
             Error::new(
                 ErrorCode::INTERNAL_ERROR,
                 format!(
-                    "the change was made, but may be lost if the machine crashes: failed to sync `{}`: {error}; check the \
-                     disk, then list the deployments",
+                    "the change was made, but may be lost if the machine crashes: failed to sync `{}`: {error}; check \
+                     the disk, then list the deployments",
                     folder.display()
                 ),
             )

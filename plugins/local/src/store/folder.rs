@@ -47,8 +47,8 @@ impl Folder {
         Err(Error::internal(format!("failed to create a new directory in `{}`", models.display())))
     }
 
-    /// Opens and holds a folder. Returns `Some(None)` if it was removed, and `None` if another process holds it exclusively,
-    /// usually to remove it.
+    /// Opens and holds a folder. Returns `Some(None)` if it was removed, and `None` if another process holds it
+    /// exclusively, usually to remove it.
     pub(super) fn open(path: &Path) -> Result<Option<Option<Self>>> {
         let lock = path.join("lock");
         let held = file::open_real(&lock).and_then(|held| {

@@ -4,8 +4,8 @@
 //! state.json      all deployments and endpoints; replaced as a whole, by renaming
 //! lock            held by the process that changes state.json, for a moment
 //! models/ID/      a copy of a model, which is never changed; a folder that no deployment names is garbage
-//!   lock          held shared by each process that fills the folder or has loaded the model; garbage that no process holds
-//!                 is removed
+//!   lock          held shared by each process that fills the folder or has loaded the model; garbage that no process
+//!                 holds is removed
 //!   model/        the folder that MLflow saved
 //!   deployment.json   the deployment, to rebuild state.json; exists only while state.json names the folder
 //! ```

@@ -17,8 +17,8 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid_parameter(format!(
-        "invalid name `{}` for {what}: expected at most {MAX_LEN} of the letters a to z and A to Z, digits, `-`, `_` and \
-         `.`, with a letter or a digit first",
+        "invalid name `{}` for {what}: expected at most {MAX_LEN} of the letters a to z and A to Z, digits, `-`, `_` \
+         and `.`, with a letter or a digit first",
         excerpt(name)
     )))
 }

@@ -23,8 +23,8 @@ pub(crate) struct Rebuilt {
 }
 
 impl StateDirectory {
-    /// Rebuilds the file. A copy without a record is deployed under a generated name; `flavor` returns its flavor, or `None`
-    /// if it is not a complete model.
+    /// Rebuilds the file. A copy without a record is deployed under a generated name; `flavor` returns its flavor, or
+    /// `None` if it is not a complete model.
     ///
     /// # Errors
     /// `INVALID_STATE` if the file exists; an error if the directory cannot be read or written.

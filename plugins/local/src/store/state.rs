@@ -72,8 +72,8 @@ impl State {
         // The advice is not to remove the file: without it, every copy of a model would be garbage.
         let damaged = |reason: String| {
             Error::internal(format!(
-                "`{path}` is damaged: {reason}; restore it from a backup, or move it away and rebuild it from the copies of \
-                 models with: {REBUILD}"
+                "`{path}` is damaged: {reason}; restore it from a backup, or move it away and rebuild it from the \
+                 copies of models with: {REBUILD}"
             ))
         };
         let parsed = |error: serde_json::Error| damaged(error.to_string());

@@ -13,15 +13,16 @@ use super::layout::{REBUILD, UNFINISHED_DIGITS, UNFINISHED_STATE};
 use super::state::State;
 
 impl StateDirectory {
-    /// Removes garbage. Files that cannot be removed are left to the next sweep. Files with other names are never removed.
-    /// A copy with a record was deployed: if the state does not name it, an older state was restored, and the copy is kept.
+    /// Removes garbage. Files that cannot be removed are left to the next sweep. Files with other names are never
+    /// removed. A copy with a record was deployed: if the state does not name it, an older state was restored, and the
+    /// copy is kept.
     pub(super) fn sweep(&self, _lock: &StateLock, copies: &Copies, state: &State) {
         let named: BTreeSet<&str> = state.deployments.values().map(|deployment| deployment.folder.as_str()).collect();
         for (id, path) in copies.iter().filter(|(id, _)| !named.contains(id)) {
             if copies.has_record(id) {
                 call::warn(format!(
-                    "keeping `{}`: it was deployed, but `state.json` does not name it, maybe because an older `state.json` \
-                     was restored; remove it, or move `state.json` away and run: {REBUILD}",
+                    "keeping `{}`: it was deployed, but `state.json` does not name it, maybe because an older \
+                     `state.json` was restored; remove it, or move `state.json` away and run: {REBUILD}",
                     path.display()
                 ));
             } else {

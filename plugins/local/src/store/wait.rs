@@ -57,8 +57,8 @@ impl LockWait {
                 return Err(Error::new(
                     ErrorCode::TEMPORARILY_UNAVAILABLE,
                     format!(
-                        "timed out after {} s waiting for the lock `{}`, which is held by {holders}: end the holder, or try \
-                         again",
+                        "timed out after {} s waiting for the lock `{}`, which is held by {holders}: end the holder, \
+                         or try again",
                         self.limit.as_secs(),
                         path.display()
                     ),
@@ -90,8 +90,8 @@ async fn holders(path: &Path) -> Result<String> {
     .await
 }
 
-/// Lists the processes that hold a lock of a file, on Linux only. A listed process has the locked file open, and may have
-/// inherited it from the process that locked it.
+/// Lists the processes that hold a lock of a file, on Linux only. A listed process has the locked file open, and may
+/// have inherited it from the process that locked it.
 fn processes(lock: &Metadata) -> Vec<String> {
     let (major, minor) = (rustix::fs::major(lock.dev()), rustix::fs::minor(lock.dev()));
     let inode = format!(" {major:02x}:{minor:02x}:{} ", lock.ino());
