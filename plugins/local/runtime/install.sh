@@ -1,8 +1,8 @@
 #!/bin/sh
-# install.sh FOLDER: puts ONNX Runtime's library into a folder, from the wheel that requirements.txt pins by its hash.
+# install.sh FOLDER: installs ONNX Runtime's library into a folder, from the wheel that requirements.txt pins by its hash.
 #
-# Does nothing where the library is there already, says nothing unless it fails, and may be run by several processes at
-# once. Needs python3 with pip or venv; whatever its version is, for nothing of the wheel but the library is used.
+# Does nothing if the library exists, prints nothing unless it fails, and may be run by several processes at once. Needs
+# python3 of any version with pip or venv: only the library of the wheel is used.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd -P)
 folder=${1:?usage: install.sh FOLDER}
@@ -13,7 +13,7 @@ case "$(uname -s) $(uname -m)" in
 "Linux aarch64") platform=manylinux_2_28_aarch64 library=libonnxruntime.so.$version ;;
 "Darwin arm64") platform=macosx_14_0_arm64 library=libonnxruntime.$version.dylib ;;
 *)
-  echo "install.sh: no ONNX Runtime is pinned for $(uname -s) on $(uname -m); set ORT_DYLIB_PATH to a library of your own" >&2
+  echo "install.sh: no ONNX Runtime is pinned for $(uname -s) on $(uname -m); set ORT_DYLIB_PATH to your own library" >&2
   exit 1
   ;;
 esac

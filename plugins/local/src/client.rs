@@ -1,4 +1,4 @@
-//! What is asked of the target: each operation in a few lines, and where its parts are done.
+//! The client of the target: each operation checks its arguments and delegates.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,26 +15,23 @@ use mlflow_deploy_plugin_api::{
 use serde::Deserialize;
 
 use crate::config::Config;
-use crate::deployments::Deployments;
-use crate::endpoints;
-use crate::explanation;
-use crate::loaded_model::LoadedModel;
-use crate::record::{DeploymentRecord, EndpointRecord};
+use crate::deployment::{DeploymentRecord, Deployments, LoadedModel};
+use crate::endpoint::{self, EndpointRecord};
+use crate::explain;
 use crate::serve::{self, ServeConfig};
-use crate::shown::shown;
-use crate::store::check_name;
+use crate::store::{check_name, excerpt};
 
-/// The operation that makes `state.json` anew.
+/// The operation that rebuilds `state.json`.
 const REBUILD: &str = "rebuild";
 
 /// A client of one state directory.
 pub(crate) struct Local {
     deployments: Arc<Deployments>,
-    /// The model that it is for, where it is for one alone.
+    /// The only model of the client, if it was opened for one model.
     model: Option<Arc<LoadedModel>>,
 }
 
-/// The config of an operation that has none: a key would be a slip.
+/// The config of an operation without config keys: every key is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoConfig {}
@@ -44,20 +41,18 @@ impl Local {
         Self { deployments: Arc::new(Deployments::new(config)), model: None }
     }
 
-    /// The model of a deployment, or of the one that answers for an endpoint.
+    /// Returns the model of a deployment, or of a deployment that an endpoint chooses.
     async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<LoadedModel>> {
         let endpoint = endpoint.as_deref();
         let name = match (deployment, endpoint) {
             (Some(name), _) => name,
             (None, Some(endpoint)) => {
-                let chosen = endpoints::choose(&*self.deployments.directory().state()?, endpoint)?;
-                call::log(Level::Debug, format!("the deployment `{chosen}` answers for the endpoint `{endpoint}`"));
+                let chosen = endpoint::choose(&*self.deployments.directory().state()?, endpoint)?;
+                call::log(Level::Debug, format!("the endpoint `{endpoint}` chose the deployment `{chosen}`"));
                 chosen
             }
             (None, None) => {
-                return Err(Error::invalid_parameter(
-                    "nobody was asked: give the name of a deployment, or an endpoint",
-                ));
+                return Err(Error::invalid_parameter("specify a deployment name or an endpoint"));
             }
         };
         self.deployments.model(&name, endpoint).await
@@ -111,24 +106,24 @@ impl DeploymentClient for Local {
 
     async fn list_deployments(&self, request: ListDeployments) -> Result<Payload> {
         let state = self.deployments.directory().state()?;
-        let of_endpoint = request.endpoint.as_deref().map(|name| state.endpoint(name)).transpose()?;
-        let is_asked_for = |name: &String| of_endpoint.is_none_or(|endpoint| endpoint.traffic.contains_key(name));
-        let asked = state.deployments.iter().filter(|(name, _)| is_asked_for(name));
-        let records: Vec<_> = asked.map(|(name, each)| DeploymentRecord::new(name, each, &state)).collect();
+        let endpoint = request.endpoint.as_deref().map(|name| state.endpoint(name)).transpose()?;
+        let is_listed = |name: &String| endpoint.is_none_or(|endpoint| endpoint.traffic.contains_key(name));
+        let listed = state.deployments.iter().filter(|(name, _)| is_listed(name));
+        let records: Vec<_> = listed.map(|(name, each)| DeploymentRecord::new(name, each, &state)).collect();
         Payload::from_json(&records)
     }
 
     async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
         let CreateEndpoint { name, config } = request;
-        let asked = name.clone();
-        let endpoint = self.deployments.change(move |state| endpoints::create(state, &asked, &config)).await?;
+        let key = name.clone();
+        let endpoint = self.deployments.change(move |state| endpoint::create(state, &key, &config)).await?;
         Payload::from_json(&EndpointRecord::new(&name, &endpoint))
     }
 
     async fn update_endpoint(&self, request: UpdateEndpoint) -> Result<Payload> {
         let UpdateEndpoint { endpoint: name, config } = request;
-        let asked = name.clone();
-        let endpoint = self.deployments.change(move |state| endpoints::update(state, &asked, &config)).await?;
+        let key = name.clone();
+        let endpoint = self.deployments.change(move |state| endpoint::update(state, &key, &config)).await?;
         Payload::from_json(&EndpointRecord::new(&name, &endpoint))
     }
 
@@ -155,7 +150,7 @@ impl DeploymentClient for Local {
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let NoConfig {} = request.config.parse()?;
         if let Some(model) = &self.model {
-            return Arc::clone(model).predict_one_of_many(request.inputs).await;
+            return Arc::clone(model).predict_catching_panics(request.inputs).await;
         }
         self.model(request.deployment_name, request.endpoint).await?.predict(request.inputs).await
     }
@@ -163,12 +158,12 @@ impl DeploymentClient for Local {
     async fn invoke(&self, request: Invoke) -> Result<Payload> {
         let NoConfig {} = request.config.parse()?;
         if request.operation != REBUILD {
-            let message = format!("there is no operation `{}`: expected `{REBUILD}`", shown(&request.operation));
+            let message = format!("unknown operation `{}`: expected `{REBUILD}`", excerpt(&request.operation));
             return Err(Error::new(ErrorCode::NOT_IMPLEMENTED, message));
         }
         if request.name.is_some() || request.endpoint.is_some() {
             return Err(Error::invalid_parameter(format!(
-                "`{REBUILD}` concerns all deployments and endpoints: give no name and no endpoint"
+                "`{REBUILD}` restores all deployments and endpoints: specify neither a name nor an endpoint"
             )));
         }
         Payload::from_json(&self.deployments.rebuild().await?)
@@ -176,11 +171,11 @@ impl DeploymentClient for Local {
 
     async fn explain(&self, request: Explain) -> Result<Payload> {
         let deployed = self.model(request.deployment_name, request.endpoint).await?;
-        explanation::explain(deployed, &request.config, request.inputs).await
+        explain::explain(deployed, &request.config, request.inputs).await
     }
 }
 
-/// A variable of the environment, which counts for nothing where the process has more rights than who started it.
+/// Returns a variable of the environment; `None` in a process with more rights than the user that started it.
 fn variable(name: &str) -> Option<OsString> {
     if is_privileged() { None } else { env::var_os(name) }
 }

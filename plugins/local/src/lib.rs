@@ -3,20 +3,12 @@
 
 mod client;
 mod config;
-mod deployments;
-mod endpoints;
+mod deployment;
+mod endpoint;
 mod engine;
-mod engine_config;
 mod explain;
-mod explanation;
-mod loaded;
-mod loaded_model;
 mod model;
-mod patience;
-mod record;
 mod serve;
-mod shown;
-mod source;
 mod store;
 
 use mlflow_deploy_plugin_api::export_plugin;

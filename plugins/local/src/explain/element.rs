@@ -99,8 +99,8 @@ pub(super) fn numbers(tensor: &Tensor) -> Option<ArrayD<f64>> {
     with!(tensor, array => numbers(array))?
 }
 
-/// Joins the rows of one tensor and selected rows of another, in row-major order; `None` if their types or inner dimensions
-/// differ.
+/// Joins the rows of one tensor and selected rows of another, in row-major order; `None` if their types or inner
+/// dimensions differ.
 pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
     fn join<T: FeatureElement>(one: &ArrayD<T>, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
         let other = T::from_tensor(other)?.select(Axis(0), rows);

@@ -40,8 +40,8 @@ struct FeatureColumn {
 }
 
 impl FeatureTable {
-    /// Joins the explained inputs and at most `limit` background rows, which are drawn by the seed. Columns that only the
-    /// background has are dropped.
+    /// Joins the explained inputs and at most `limit` background rows, which are drawn by the seed. Columns that only
+    /// the background has are dropped.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if inputs and background have different columns or types, or types other than numbers,

@@ -18,11 +18,12 @@ pub(crate) struct ExplainedOutput {
 }
 
 impl ExplainedOutput {
-    /// Returns the requested output; by default the first with floats, which is a classifier's probabilities instead of its
-    /// label, or else the first with numbers.
+    /// Returns the requested output; by default the first with floats, which is a classifier's probabilities instead of
+    /// its label, or else the first with numbers.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the output does not exist, or does not have the same number of values for every row.
+    /// `INVALID_PARAMETER_VALUE` if the output does not exist, or does not have the same number of values for every
+    /// row.
     pub(crate) fn choose(outputs: Vec<(String, Output)>, requested: Option<&str>, rows: usize) -> Result<Self> {
         let choices = outputs.iter().map(|(name, output)| format!("`{name}` ({})", kind(output))).collect::<Vec<_>>();
         let index = match requested {

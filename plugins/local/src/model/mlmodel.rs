@@ -99,8 +99,8 @@ impl Model {
         })
     }
 
-    /// Returns the saved input example as the JSON body of a request; `None` if the model has no example that a request can
-    /// express.
+    /// Returns the saved input example as the JSON body of a request; `None` if the model has no example that a request
+    /// can express.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the file of the example cannot be read, or lies outside of the model's folder.
@@ -121,8 +121,8 @@ impl Model {
     /// Returns the path of a file of the model, with links resolved.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the file does not exist, is not a regular file, or lies outside of the model's folder,
-    /// also through a link.
+    /// `INVALID_PARAMETER_VALUE` if the file does not exist, is not a regular file, or lies outside of the model's
+    /// folder, also through a link.
     pub(crate) fn file(&self, relative: &str) -> Result<PathBuf> {
         let failed = |reason: &str| {
             // Without the folder, which may be a copy that is deleted after this error.

@@ -1,4 +1,4 @@
-//! The address that a model is served at. It is taken before the model is loaded, and listened at after that.
+//! The address of the server: bound before the model is loaded, listened at afterwards.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,32 +6,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
-/// How many connections may wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// An address that is taken: nobody else can listen there, and whoever connects is still refused.
-pub(super) struct Address {
+/// A bound address: no other process can listen at it, and connections are refused until [`listen`](Self::listen).
+pub(super) struct BoundAddress {
     socket: TcpSocket,
-    asked: String,
+    /// The configured host and port.
+    configured: String,
 }
 
-impl Address {
-    /// Takes the first address of the host that can be had; warns where others than this machine can reach it.
+impl BoundAddress {
+    /// Binds the first available address of a host. Warns if other machines can reach the address.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the host is none of this machine, `RESOURCE_ALREADY_EXISTS` where the port is taken.
-    pub(super) async fn take(host: &str, port: u16) -> Result<Self> {
-        let asked = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let failed = |error: &std::io::Error| failed(&asked, error);
-        let found: Vec<_> = lookup_host((host, port)).await.map_err(|error| failed(&error))?.collect();
+    /// `INVALID_PARAMETER_VALUE` if the host is not a name or address of this machine, `RESOURCE_ALREADY_EXISTS` if the
+    /// port is in use, `PERMISSION_DENIED`.
+    pub(super) async fn bind(host: &str, port: u16) -> Result<Self> {
+        let configured = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let failed = |error: &std::io::Error| failed(&configured, error);
+        let addresses: Vec<_> = lookup_host((host, port)).await.map_err(|error| failed(&error))?.collect();
         let mut last = std::io::Error::from(ErrorKind::AddrNotAvailable);
-        for address in found {
-            match bind(address) {
+        for address in addresses {
+            match bind_socket(address) {
                 Ok(socket) => {
                     if let Some(warning) = warning(address) {
                         call::warn(warning);
                     }
-                    return Ok(Self { socket, asked });
+                    return Ok(Self { socket, configured });
                 }
                 Err(error) => last = error,
             }
@@ -39,16 +41,16 @@ impl Address {
         Err(failed(&last))
     }
 
-    /// Listens, and gives the address, and the URL as others call it.
+    /// Listens at the address. Returns the listener, its IP address, and the URL of the server.
     ///
     /// # Errors
-    /// As for [`take`](Self::take), where somebody else was quicker.
+    /// Those of [`bind`](Self::bind), for example if another process listens there meanwhile.
     pub(super) fn listen(self) -> Result<(TcpListener, IpAddr, String)> {
-        let Self { socket, asked } = self;
+        let Self { socket, configured } = self;
         let listening = socket.listen(BACKLOG).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listening.map_err(|error| failed(&asked, &error))?;
+        let (address, listener) = listening.map_err(|error| failed(&configured, &error))?;
         let ip = match address.ip() {
-            // Where all addresses are listened at, this is one of them.
+            // The loopback address is one of all addresses.
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
@@ -57,38 +59,38 @@ impl Address {
     }
 }
 
-/// What there is to say of an address that is not this machine's alone.
+/// Returns the warning for an address that other machines can reach.
 pub(super) fn warning(address: SocketAddr) -> Option<String> {
     (!address.ip().is_loopback()).then(|| {
         format!(
-            "the model is served at {}, where other machines may reach it, without a password and without encryption; \
-             leave `host` out to serve this machine alone",
+            "serving the model at {}, which other machines can reach, without a password and without encryption; leave \
+             out `host` to serve only this machine",
             address.ip()
         )
     })
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+fn bind_socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A port that was served a moment ago can be served again.
+    // Allows a port that was closed a moment ago.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-fn failed(asked: &str, error: &std::io::Error) -> Error {
-    let choose = "choose another with the config `port`, 0 for any that is free";
+fn failed(address: &str, error: &std::io::Error) -> Error {
+    let choose = "choose another port with the config `port` (0 for any free port)";
     match error.kind() {
         ErrorKind::AddrInUse => Error::new(
             ErrorCode::RESOURCE_ALREADY_EXISTS,
-            format!("somebody else listens at {asked} already: stop that, or {choose}"),
+            format!("the address {address} is in use: stop the process that listens there, or {choose}"),
         ),
         ErrorKind::PermissionDenied => Error::new(
             ErrorCode::PERMISSION_DENIED,
-            format!("the system does not let you listen at {asked} ({error}): {choose}"),
+            format!("no permission to listen at {address} ({error}): {choose}"),
         ),
         _ => Error::invalid_parameter(format!(
-            "failed to listen at {asked}: {error}; the config `host` is to be a name or an address of this machine"
+            "failed to listen at {address}: {error}; the config `host` must be a name or an address of this machine"
         )),
     }
 }

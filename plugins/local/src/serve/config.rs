@@ -1,4 +1,4 @@
-//! What `run_local` is told: where to listen, within which limits, and how the model is to run.
+//! The config of `run_local`: the address, the limits, the deployment's config and client options.
 
 use std::env;
 use std::num::NonZeroUsize;
@@ -9,30 +9,30 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use super::limits::Limits;
+use crate::config::{DeploymentConfig, EngineConfig};
 use crate::engine::SessionOptions;
-use crate::engine_config::{DeploymentConfig, EngineConfig};
 
-/// Seconds, where neither the config nor `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT` says otherwise.
-const TIMEOUT: &str = "60";
+/// The default of `timeout` and `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT`, in seconds.
+const DEFAULT_TIMEOUT: &str = "60";
 
-/// The config. Its `host`, `port` and `timeout` are those of `mlflow models serve`.
+/// The config of `run_local`. `host`, `port` and `timeout` are those of `mlflow models serve`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ServeConfig {
-    /// A name or an address to listen at.
+    /// The name or address to listen at.
     #[serde(default = "loopback")]
     pub(super) host: String,
-    /// Further names that requests may ask for; `*` is any.
+    /// Additional host names that requests may use; `*` allows any.
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
-    /// 0 for any that is free.
+    /// The port to listen at; 0 for any free port.
     #[serde(default = "port")]
     pub(super) port: u16,
-    /// Seconds that a request may take, from its first byte to the last of its answer.
+    /// The maximum time from the first byte of a request to the last byte of its response, in seconds.
     timeout: Option<Number>,
-    /// How long the body of a request may be.
+    /// The maximum length of a request's body.
     #[serde(default = "max_request_bytes")]
     max_request_bytes: usize,
-    /// How many requests are taken on at once: being read, waiting for a session, or predicted.
+    /// The maximum number of concurrent requests: being read, waiting for a session, or predicted.
     #[serde(default = "max_requests")]
     max_requests: NonZeroUsize,
     #[serde(flatten)]
@@ -44,39 +44,41 @@ pub(crate) struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// What of them a process with the model has to know.
+    /// Returns the option that the process of the model needs.
     pub(super) fn onnxruntime(&self) -> Option<&Value> {
         self.options.get("onnxruntime")
     }
 
-    /// The client options among the config, for there is no client here: what is nothing else.
+    /// Returns the other keys as client options, because `run_local` has no client.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE`, which does not happen: an object is an object.
+    /// Never in practice: the keys form a JSON object.
     pub(crate) fn options(&self) -> Result<ClientOptions> {
         ClientOptions::new(&self.options)
     }
 
-    /// How the model is to run: as a deployment.
+    /// Returns the config of the deployment that runs the model.
     pub(super) fn deployment(&self) -> DeploymentConfig {
         DeploymentConfig { engine: self.engine.clone(), onnx: self.settings.clone() }
     }
 
-    /// The limits, with MLflow's environment variable.
+    /// Returns the limits. The default timeout is that of MLflow's environment variable.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the timeout is none.
+    /// `INVALID_PARAMETER_VALUE` if the timeout is invalid.
     pub(super) fn limits(&self) -> Result<Limits> {
         const VARIABLE: &str = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT";
         let variable = || env::var(VARIABLE).ok().filter(|value| !value.is_empty());
-        let (place, given) = match (&self.timeout, variable()) {
+        let (origin, value) = match (&self.timeout, variable()) {
             (Some(timeout), _) => ("the config's `timeout`", timeout.to_string()),
             (None, Some(timeout)) => (VARIABLE, timeout),
-            (None, None) => ("the default", TIMEOUT.to_owned()),
+            (None, None) => ("the default", DEFAULT_TIMEOUT.to_owned()),
         };
-        let timeout = given.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let timeout = value.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let timeout = timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-            Error::invalid_parameter(format!("{place} is `{given}`: expected seconds, more than 0, such as {TIMEOUT}"))
+            Error::invalid_parameter(format!(
+                "{origin} is `{value}`: expected seconds, more than 0, such as {DEFAULT_TIMEOUT}"
+            ))
         })?;
         Ok(Limits { timeout, max_request_bytes: self.max_request_bytes, max_requests: self.max_requests.get() })
     }
@@ -95,5 +97,5 @@ fn max_request_bytes() -> usize {
 }
 
 fn max_requests() -> NonZeroUsize {
-    NonZeroUsize::new(1024).expect("it is not zero")
+    NonZeroUsize::new(1024).expect("1024 is not zero")
 }

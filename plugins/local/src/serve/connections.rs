@@ -1,7 +1,6 @@
-//! Connections: accepted, driven, and brought to an end in good order.
+//! Accepts, drives and closes connections.
 //!
-//! All of them are part of the one future that serves, so that dropping it ends them, and so that what is said on the way
-//! reaches whoever asked for the server.
+//! All connections are part of one future. Dropping it closes them, and their messages belong to the call that serves.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,28 +22,28 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
-use super::exchange::{Exchange, Stream};
+use super::exchange::{Exchange, TrackedStream};
 use super::limits::Limits;
 use super::routes::Peer;
 
-/// How long requests that are on their way may still take when the server is to stop. The command waits a little longer.
+/// The maximum time for unfinished requests after the server is stopped. The command waits a little longer.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// How long a client may take to send the head of a request, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(30);
+/// The maximum time for a client to send the head of a request, and the maximum idle time of a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a head may be, and how much of an answer hyper keeps before it sends it.
-const MAX_BUFFER: usize = 64 << 10;
+/// The maximum size of a request's head, and of the part of a response that hyper buffers.
+const MAX_BUFFER_BYTES: usize = 64 << 10;
 
-/// How many connections there may be besides those of the requests that are taken on.
+/// The maximum number of connections in addition to those with a request.
 const MAX_IDLE: usize = 1024;
 
-/// How long to wait where the system has no connection to give.
+/// The pause after a failure to accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is ready, and then as long as there are requests to answer, but no longer than [`GRACE`].
+/// Serves until `stop` is ready, then finishes the requests that have begun, for at most [`GRACE`].
 ///
-/// A request may take as long as the limits say; the head alone gets no more than [`HEAD`] of that.
+/// The limits apply to each request; its head must arrive within [`HEAD_TIMEOUT`].
 pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits, stop: impl Future<Output = ()>) {
     let max_connections = limits.max_requests.saturating_add(MAX_IDLE);
     let (stopping, is_stopping) = watch::channel(false);
@@ -63,37 +62,34 @@ pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits
             }
         }
     }
-    // Who connects now is refused, and sees that nobody is there.
+    // From now on, connections are refused.
     drop(listener);
     stopping.send_replace(true);
     let all_done = async { while connections.next().await.is_some() {} };
     if timeout(GRACE, all_done).await.is_err() {
         call::warn(format!(
-            "{} requests took longer than {} s to finish, and were cut off",
+            "{} requests did not finish within {} s and were cut off",
             connections.len(),
             GRACE.as_secs()
         ));
     }
 }
 
-/// The next connection. It goes on where the system has none to give, such as with too many open files.
+/// Accepts a connection. Retries if the system reports an error, for example too many open files.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if is_of_the_client(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(error) => {
-                call::warn(format!(
-                    "failed to accept a connection: {error}; the next try is in {} ms",
-                    PAUSE.as_millis()
-                ));
+                call::warn(format!("failed to accept a connection: {error}; retrying in {} ms", PAUSE.as_millis()));
                 sleep(PAUSE).await;
             }
         }
     }
 }
 
-fn is_of_the_client(error: &io::Error) -> bool {
+fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
@@ -106,19 +102,19 @@ async fn drive(
     limit: Duration,
     mut is_stopping: watch::Receiver<bool>,
 ) {
-    // Answers are small, and are not to wait for more.
-    let _a_wish = stream.set_nodelay(true);
+    // Responses are small: they are sent at once. A failure only delays them.
+    let _ignored = stream.set_nodelay(true);
     let exchange = Exchange::new(limit);
     let service = service_fn(async |mut request: Request<Incoming>| {
-        // One that came together with the one before it begins now.
+        // A request whose bytes arrived together with the previous one begins now.
         exchange.begin();
         request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(exchange.clone());
-        router.clone().call(request.map(Body::new)).await.map(|answer| exchange.watched(answer))
+        router.clone().call(request.map(Body::new)).await.map(|response| exchange.track(response))
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limit.min(HEAD)).max_buf_size(MAX_BUFFER);
-    let stream = TokioIo::new(Stream { stream, exchange: exchange.clone() });
+    http.timer(TokioTimer::new()).header_read_timeout(limit.min(HEAD_TIMEOUT)).max_buf_size(MAX_BUFFER_BYTES);
+    let stream = TokioIo::new(TrackedStream { stream, exchange: exchange.clone() });
     let mut connection = pin!(http.serve_connection(stream, service));
     let ended = async {
         tokio::select! {
@@ -129,11 +125,11 @@ async fn drive(
             }
         }
     };
-    let why = tokio::select! {
+    let reason = tokio::select! {
         ended = ended => ended.err().map(|error| error.to_string()),
-        () = exchange.expired() => Some("the answer was not read in time, and is dropped".to_owned()),
+        () = exchange.expired() => Some("the client did not read the response in time: connection closed".to_owned()),
     };
-    if let Some(why) = why {
-        call::log(Level::Info, format!("{peer} - {why}"));
+    if let Some(reason) = reason {
+        call::log(Level::Info, format!("{peer} - {reason}"));
     }
 }

@@ -1,43 +1,44 @@
-//! One connection's request and answer, from the first byte of the one to the last byte of the other: until when they may
-//! take, and the places and the memory that they hold.
+//! The current exchange of a connection, from the first byte of a request to the last byte of its response: its
+//! deadline, and the permits that it holds.
 //!
-//! hyper ends a request where its answer's head is made. What an answer costs ends where the system has taken its last
-//! byte, which only the stream sees.
+//! For hyper, a request ends when the head of its response is ready. The permits are held until the system has taken
+//! the last byte of the response, which only the stream sees.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
+use mlflow_deploy_plugin_api::sync;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// How much longer than its request an answer may take to be sent: the answer to one that took too long is one, too.
-const SENDING: Duration = Duration::from_secs(1);
+/// The additional time to send a response after the deadline, for the response to a timeout.
+const SEND_GRACE: Duration = Duration::from_secs(1);
 
 /// The exchange of a connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Exchange(Arc<Shared>);
 
 struct Shared {
-    /// How long a request may take, with its answer.
+    /// The maximum time of a request and its response.
     limit: Duration,
-    /// When that is over, of the request that is there.
+    /// The deadline of the current request.
     until: watch::Sender<Option<Instant>>,
-    state: Mutex<State>,
+    state: Mutex<ExchangeState>,
 }
 
 #[derive(Default)]
-struct State {
-    held: Vec<OwnedSemaphorePermit>,
-    /// Whether hyper has taken all of the answer.
-    is_taken: bool,
+struct ExchangeState {
+    permits: Vec<OwnedSemaphorePermit>,
+    /// True if hyper has read all of the response's body.
+    is_body_done: bool,
 }
 
 impl Exchange {
@@ -45,7 +46,7 @@ impl Exchange {
         Self(Arc::new(Shared { limit, until: watch::Sender::new(None), state: Mutex::default() }))
     }
 
-    /// Notes that there is a request, where there was none; gives when its time is up.
+    /// Begins a request, unless one has begun. Returns its deadline.
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         let end = now.checked_add(self.0.limit).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
@@ -56,65 +57,65 @@ impl Exchange {
         end
     }
 
-    /// Holds a place, or memory, until the answer has been sent.
+    /// Holds a permit until the response has been sent.
     pub(super) fn hold(&self, permit: OwnedSemaphorePermit) {
-        self.lock().held.push(permit);
+        self.lock().permits.push(permit);
     }
 
-    /// Has the end of an answer's body noted.
-    pub(super) fn watched(&self, answer: Response) -> Response {
-        answer.map(|body| Body::new(Watched { body, _taken: Taken(self.clone()) }))
+    /// Tracks the end of a response's body.
+    pub(super) fn track(&self, response: Response) -> Response {
+        response.map(|body| Body::new(TrackedBody { body, _done: BodyDone(self.clone()) }))
     }
 
-    /// Returns once a request has taken longer than it may.
+    /// Returns when a request has exceeded its deadline.
     pub(super) async fn expired(&self) {
         let mut changes = self.0.until.subscribe();
         loop {
             let until = *changes.borrow_and_update();
-            let is_over = async {
-                match until.and_then(|until| until.checked_add(SENDING)) {
+            let expiry = async {
+                match until.and_then(|until| until.checked_add(SEND_GRACE)) {
                     Some(end) => sleep_until(end).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = is_over => return,
-                // The sender is here.
+                () = expiry => return,
+                // The sender exists as long as `self`.
                 _changed = changes.changed() => {}
             }
         }
     }
 
-    /// The system has taken all that hyper had to send.
-    fn flushed(&self) {
+    /// Ends the exchange if the response is complete. Called when the system has taken all bytes of hyper.
+    fn on_flush(&self) {
         let mut state = self.lock();
-        if state.is_taken {
-            *state = State::default();
+        if state.is_body_done {
+            *state = ExchangeState::default();
             self.0.until.send_replace(None);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ExchangeState> {
+        sync::lock(&self.0.state)
     }
 }
 
-/// Notes, when it is dropped, that hyper needs the body no more.
-struct Taken(Exchange);
+/// Marks the body as done when hyper drops it.
+struct BodyDone(Exchange);
 
-impl Drop for Taken {
+impl Drop for BodyDone {
     fn drop(&mut self) {
-        self.0.lock().is_taken = true;
+        self.0.lock().is_body_done = true;
     }
 }
 
-/// The body of an answer.
-struct Watched {
+/// The body of a response.
+struct TrackedBody {
     body: Body,
-    _taken: Taken,
+    _done: BodyDone,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -134,13 +135,13 @@ impl HttpBody for Watched {
     }
 }
 
-/// A connection's stream.
-pub(super) struct Stream {
+/// The stream of a connection, which begins and ends exchanges.
+pub(super) struct TrackedStream {
     pub(super) stream: TcpStream,
     pub(super) exchange: Exchange,
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -155,7 +156,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -172,11 +173,11 @@ impl AsyncWrite for Stream {
         self.stream.is_write_vectored()
     }
 
-    /// hyper comes here once it has written all that it keeps.
+    /// hyper flushes when it has written its whole buffer.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {
-            self.exchange.flushed();
+            self.exchange.on_flush();
         }
         flushed
     }

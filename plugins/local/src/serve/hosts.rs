@@ -1,5 +1,5 @@
-//! Which names the server answers to. A page of another site reaches a loopback address through the browser that shows
-//! it; the names that it has to use for that are not the server's.
+//! The host names that requests may use. A page of another site can reach a loopback address through the user's
+//! browser, but must use the name of another host for that.
 
 use std::net::IpAddr;
 
@@ -7,33 +7,39 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, Version};
 
-use super::answers::Refused;
+use mlflow_deploy_plugin_api::text;
+use mlflow_deploy_scoring::shorten;
 
-/// The names of one server.
+use super::rejection::Rejection;
+
+/// The names of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
-    /// Whether only this machine reaches it; else any address may be one of its own.
+    /// True if only this machine reaches the server; otherwise it accepts any IP address as a host.
     is_loopback: bool,
     /// The config's `host`, and its `allowed_hosts`.
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// The names of a server that listens at `address`.
+    /// Returns the names of a server that listens at `address`.
     pub(super) fn new<'a>(address: IpAddr, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names = names.into_iter().map(|name| bare(name).to_ascii_lowercase()).collect();
         Self { is_loopback: address.to_canonical().is_loopback(), names }
     }
 
-    /// Refuses a request that was meant for another server, or was sent by another site's page. HTTP/1.1 says once whom
-    /// it asks; HTTP/1.0 need not say it, and no browser speaks it.
-    pub(super) fn check(&self, version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`; HTTP/1.0, which no
+    /// browser uses, does not.
+    ///
+    /// # Errors
+    /// A rejection if the request is for another server, or was sent by a page of another site.
+    pub(super) fn check(&self, version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Rejection> {
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
             (Some(host), None) => self.check_host(&String::from_utf8_lossy(host.as_bytes()))?,
             (None, _) if version < Version::HTTP_11 => {}
-            (None, _) => return Err(Refused::NoHost("has no header `Host`")),
-            (Some(_), Some(_)) => return Err(Refused::NoHost("has more than one header `Host`")),
+            (None, _) => return Err(Rejection::InvalidHost("has no header `Host`")),
+            (Some(_), Some(_)) => return Err(Rejection::InvalidHost("has more than one header `Host`")),
         }
         if let Some(authority) = target.authority() {
             self.check_host(authority.as_str())?;
@@ -42,20 +48,21 @@ impl Hosts {
             let origin = String::from_utf8_lossy(origin.as_bytes());
             let host = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
             if !host.is_some_and(|host| self.has(host)) {
-                return Err(Refused::OtherSite(shown(&origin)));
+                return Err(Rejection::OtherSite(displayed(&origin)));
             }
         }
         Ok(())
     }
 
-    fn check_host(&self, host: &str) -> Result<(), Refused> {
-        if self.has(host) { Ok(()) } else { Err(Refused::OtherHost(shown(host))) }
+    fn check_host(&self, host: &str) -> Result<(), Rejection> {
+        if self.has(host) { Ok(()) } else { Err(Rejection::OtherHost(displayed(host))) }
     }
 
-    /// Whether it is the server's own name or address, with any port: it may be reached through another.
+    /// Returns true for a name or address of the server. Any port is accepted, because the server may be reached
+    /// through another one.
     fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        // A user's name would stand before the host, and a port after it.
+        // The host may follow a user name, and precede a port.
         let port = host.strip_prefix(authority.host()).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
         if !port.is_some_and(|port| port.bytes().all(|each| each.is_ascii_digit())) {
             return false;
@@ -67,13 +74,13 @@ impl Hosts {
     }
 }
 
-/// A name without the dot at its end, or an address without its brackets.
+/// Returns a name without its trailing dot, or an address without its brackets.
 fn bare(host: &str) -> &str {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     address.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host))
 }
 
-/// As much of it as is shown.
-fn shown(text: &str) -> String {
-    text.chars().take(100).collect::<String>().escape_debug().to_string()
+/// Returns the start of a text for a message, as one line.
+fn displayed(text: &str) -> String {
+    text::line(&shorten(text)).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What one request may cost: bytes, time, and a place among the others.
+//! The limits of a request: the length of its body, its time, and its share of the memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
-use super::answers::Refused;
 use super::exchange::Exchange;
+use super::rejection::Rejection;
 
-/// The limits of one server.
+/// The limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Limits {
-    /// From the first byte of a request to the last of its answer.
+    /// The maximum time from the first byte of a request to the last byte of its response.
     pub(super) timeout: Duration,
-    /// The length of a request's body.
+    /// The maximum length of a request's body.
     pub(super) max_request_bytes: usize,
-    /// How many requests are taken on at once.
+    /// The maximum number of concurrent requests.
     pub(super) max_requests: usize,
 }
 
-/// Memory for bodies and answers, shared by all requests: a mebibyte for each permit.
-pub(super) struct Room(Arc<Semaphore>);
+/// The memory for the bodies of all requests and responses. A permit stands for a mebibyte.
+pub(super) struct MemoryBudget(Arc<Semaphore>);
 
-impl Room {
+impl MemoryBudget {
     const MIB: usize = 1 << 20;
 
-    /// A gibibyte, or as much as the longest body takes.
+    /// Returns a budget of one gibibyte, or of the longest allowed body if that is longer.
     pub(super) fn new(max_request_bytes: usize) -> Self {
         Self::of_mib(max_request_bytes.div_ceil(Self::MIB).max(1024))
     }
@@ -40,8 +40,8 @@ impl Room {
         Self(Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Has `taken` stand for so many bytes, no fewer and no more; whether there was room.
-    pub(super) fn fit(&self, taken: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
+    /// Grows or shrinks `taken` to a number of bytes. Returns false if the budget does not have them.
+    pub(super) fn resize(&self, taken: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
         let (has, needs) = (taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits), bytes.div_ceil(Self::MIB));
         if needs <= has {
             drop(taken.as_mut().and_then(|taken| taken.split(has - needs)));
@@ -59,48 +59,52 @@ impl Room {
     }
 }
 
-/// Gives up a request that takes too long, and with it a prediction that runs.
-pub(super) async fn in_time(Extension(exchange): Extension<Exchange>, request: Request, next: Next) -> Response {
+/// Answers a request that takes too long with a timeout, and cancels its prediction.
+pub(super) async fn enforce_timeout(
+    Extension(exchange): Extension<Exchange>,
+    request: Request,
+    next: Next,
+) -> Response {
     match timeout_at(exchange.begin(), next.run(request)).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Refused::Timeout.into_response(),
+        Ok(response) => response,
+        Err(_elapsed) => Rejection::Timeout.into_response(),
     }
 }
 
-/// Reads a request's body to its end, though it keeps no more than the limit: a client that is still sending would not
-/// read why it is refused. Only one that asks before it sends is told at once. The room is the body's until its permit
-/// is dropped.
-pub(super) async fn read(
+/// Reads a request's body. A body that is too long is read to its end, but not kept: a client that is still sending
+/// would not read the response. Only a client that sends `Expect` is answered at once. Dropping the permit frees the
+/// memory of the body.
+pub(super) async fn read_body(
     request: Request,
     limit: usize,
-    room: &Room,
-) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refused> {
+    memory: &MemoryBudget,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Rejection> {
     let announced = axum::body::HttpBody::size_hint(request.body()).lower();
     let is_too_long = announced > limit as u64;
     if is_too_long && request.headers().contains_key("expect") {
-        return Err(Refused::TooLong(limit));
+        return Err(Rejection::TooLong(limit));
     }
     let (mut kept, mut taken, mut is_full) = (Vec::new(), None, false);
     if !is_too_long && let Ok(announced) = usize::try_from(announced) {
-        // What a client announces it need not send.
+        // The client may send less than it announces.
         kept.reserve(announced.min(1 << 20));
     }
     let mut length = 0_usize;
     let mut body: Body = request.into_body();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refused::Broken(error.to_string()))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        length = length.saturating_add(piece.len());
-        is_full |= length <= limit && !room.fit(&mut taken, length);
+        let frame = frame.map_err(|error| Rejection::BrokenBody(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        is_full |= length <= limit && !memory.resize(&mut taken, length);
         if length > limit || is_full {
             (kept, taken) = (Vec::new(), None);
         } else {
-            kept.extend_from_slice(&piece);
+            kept.extend_from_slice(&data);
         }
     }
     match (length > limit, is_full) {
-        (true, _) => Err(Refused::TooLong(limit)),
-        (false, true) => Err(Refused::Full),
+        (true, _) => Err(Rejection::TooLong(limit)),
+        (false, true) => Err(Rejection::OutOfMemory),
         (false, false) => Ok((kept, taken)),
     }
 }

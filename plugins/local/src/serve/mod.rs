@@ -1,23 +1,31 @@
-//! A model served over HTTP with MLflow's scoring protocol, until whoever asked for it has enough.
+//! Serves a model over HTTP with MLflow's scoring protocol, until the caller cancels the call.
 //!
-//! [`run()`] is the way through: `config` reads what was asked for, `address` takes the port, `connections` accepts
-//! and winds up, `exchange` keeps time and memory of one request and its answer, `hosts` knows whom a request may ask for,
-//! `routes` answers within `limits`, and `answers` is what is said where there are no predictions. An ONNX model runs in
-//! processes of its own (`worker`, `verdicts`), which what it is sent may end.
+//! | module | |
+//! |---|---|
+//! | `run` | runs the server from start to end |
+//! | `config` | the config of `run_local` |
+//! | `address` | binds the port |
+//! | `connections` | accepts, drives and closes connections |
+//! | `exchange` | the time and the memory of one request and its response |
+//! | `hosts` | the host names that requests may use |
+//! | `routes`, `limits` | answer requests within the limits |
+//! | `rejection` | responses without predictions |
+//! | `worker`, `crash_history` | run an ONNX model in separate processes, which inputs may crash |
+//! | `suggestion` | a sample request for the user |
 
 mod address;
-mod answers;
 mod config;
 mod connections;
+mod crash_history;
 mod exchange;
 mod hosts;
 mod limits;
+mod rejection;
 mod routes;
 mod run;
 mod suggestion;
 #[cfg(test)]
 mod tests;
-mod verdicts;
 mod worker;
 
 pub(crate) use config::ServeConfig;

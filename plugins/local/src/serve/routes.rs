@@ -1,4 +1,4 @@
-//! The four paths of MLflow's scoring server, and what is written down of each request.
+//! The four paths of MLflow's scoring server, and the access log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,65 +15,65 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::answers::{Refused, as_json, detail};
 use super::exchange::Exchange;
 use super::hosts::Hosts;
-use super::limits::{Limits, Room, in_time, read};
+use super::limits::{Limits, MemoryBudget, enforce_timeout, read_body};
+use super::rejection::{Rejection, as_json, detail};
 use super::worker::Worker;
-use crate::loaded_model::LoadedModel;
+use crate::deployment::LoadedModel;
 
-/// The version of MLflow whose protocol is spoken. Its server answers it at `/version`.
-const MLFLOW: &str = "3.17.2";
+/// The version of MLflow whose protocol the server implements, and the response to `/version`.
+const MLFLOW_VERSION: &str = "3.17.2";
 
-/// What requests are answered with.
-pub(super) struct Server {
-    model: Served,
+/// The state that requests share.
+pub(super) struct ServerState {
+    model: ServedModel,
     limits: Limits,
     hosts: Hosts,
-    /// One permit for each request that is taken on.
-    places: Arc<Semaphore>,
-    room: Room,
+    /// One permit for each concurrent request.
+    slots: Arc<Semaphore>,
+    memory: MemoryBudget,
 }
 
-/// Where the model runs.
-pub(super) enum Served {
-    /// In a process of its own.
-    Apart(Arc<Worker>),
-    /// Where the server runs, or in a Python that it has started.
-    Here(Arc<LoadedModel>),
+/// The served model.
+pub(super) enum ServedModel {
+    /// Runs in this process, or in a Python process that it has started.
+    Direct(Arc<LoadedModel>),
+    /// Runs in a separate process.
+    Isolated(Arc<Worker>),
 }
 
-/// Who sent a request.
+/// The address that a request was sent from.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-impl Server {
-    pub(super) fn new(model: Served, limits: Limits, hosts: Hosts) -> Self {
-        let places = Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS)));
-        Self { model, limits, hosts, places, room: Room::new(limits.max_request_bytes) }
+impl ServerState {
+    pub(super) fn new(model: ServedModel, limits: Limits, hosts: Hosts) -> Self {
+        let slots = Arc::new(Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS)));
+        Self { model, limits, hosts, slots, memory: MemoryBudget::new(limits.max_request_bytes) }
     }
 
-    async fn predict(&self, inputs: Payload, until: Instant) -> Result<Payload, Refused> {
+    async fn predict(&self, inputs: Payload, until: Instant) -> Result<Payload, Rejection> {
         Ok(match &self.model {
-            Served::Apart(worker) => Arc::clone(worker).predict(inputs, until).await?,
-            Served::Here(deployed) => Arc::clone(deployed).predict_one_of_many(inputs).await?,
+            ServedModel::Direct(deployed) => Arc::clone(deployed).predict_catching_panics(inputs).await?,
+            ServedModel::Isolated(worker) => Arc::clone(worker).predict(inputs, until).await?,
         })
     }
 }
 
-/// The paths, with everything around them.
-pub(super) fn router(server: Server) -> Router {
+/// Returns the router, with the checks and the log of every request.
+pub(super) fn router(server: ServerState) -> Router {
     let server = Arc::new(server);
-    // A route for GET answers HEAD as well, which MLflow's server refuses.
+    // A route for GET also answers HEAD, which MLflow's server rejects.
     Router::new()
         .route("/ping", get(ping).head(only_get).fallback(only_get))
         .route("/health", get(ping).head(only_get).fallback(only_get))
         .route("/version", get(version).head(only_get).fallback(only_get))
         .route("/invocations", post(invocations).fallback(only_post))
         .fallback(async || detail(StatusCode::NOT_FOUND))
-        .layer(from_fn(in_time))
-        .layer(from_fn_with_state(Arc::clone(&server), known_host))
-        .layer(from_fn(log))
+        .layer(from_fn(enforce_timeout))
+        .layer(from_fn_with_state(Arc::clone(&server), check_host))
+        .layer(from_fn(log_access))
         .with_state(server)
 }
 
@@ -82,39 +82,42 @@ async fn ping() -> Response {
 }
 
 async fn version() -> Response {
-    as_json(StatusCode::OK, MLFLOW)
+    as_json(StatusCode::OK, MLFLOW_VERSION)
 }
 
-/// Predicts. A request that is taken on waits for a session as long as its time lasts; its place and its memory are free
-/// again when its answer has been sent.
+/// Predicts the inputs of a request. Holds a slot and memory until the response has been sent.
 async fn invocations(
-    State(server): State<Arc<Server>>,
+    State(server): State<Arc<ServerState>>,
     Extension(exchange): Extension<Exchange>,
     request: Request,
-) -> Result<Response, Refused> {
+) -> Result<Response, Rejection> {
     let limits = &server.limits;
-    let place = Arc::clone(&server.places).try_acquire_owned();
+    let slot = Arc::clone(&server.slots).try_acquire_owned();
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
-    // What is refused for another reason is read as well, so that its client reads the answer; but none of it is kept.
-    let is_heard = place.is_ok() && content_type.is_some();
-    let body = read(request, if is_heard { limits.max_request_bytes } else { 0 }, &server.room).await;
-    exchange.hold(place.map_err(|_full| Refused::Busy(limits.max_requests))?);
-    let content_type = content_type.ok_or(Refused::NoContentType)?;
-    let (body, mut room) = body?;
+    // The body of a rejected request is read as well, so that the client reads the response, but it is not kept.
+    let is_accepted = slot.is_ok() && content_type.is_some();
+    let body = read_body(request, if is_accepted { limits.max_request_bytes } else { 0 }, &server.memory).await;
+    exchange.hold(slot.map_err(|_full| Rejection::Busy(limits.max_requests))?);
+    let content_type = content_type.ok_or(Rejection::NoContentType)?;
+    let (body, mut permit) = body?;
     let inputs = Payload::new(String::from_utf8_lossy(content_type.as_bytes()), body);
     let predicted = server.predict(inputs, exchange.begin()).await?.into_bytes();
-    // The inputs are gone.
-    if !server.room.fit(&mut room, predicted.len()) {
-        return Err(Refused::Full);
+    // The inputs have been dropped: the permit now stands for the response.
+    if !server.memory.resize(&mut permit, predicted.len()) {
+        return Err(Rejection::OutOfMemory);
     }
-    if let Some(room) = room {
-        exchange.hold(room);
+    if let Some(permit) = permit {
+        exchange.hold(permit);
     }
     Ok(([(CONTENT_TYPE, "application/json")], predicted).into_response())
 }
 
-/// Refuses what was meant for another server.
-async fn known_host(State(server): State<Arc<Server>>, request: Request, next: Next) -> Result<Response, Refused> {
+/// Rejects requests for another server.
+async fn check_host(
+    State(server): State<Arc<ServerState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Rejection> {
     server.hosts.check(request.version(), request.uri(), request.headers())?;
     Ok(next.run(request).await)
 }
@@ -128,17 +131,17 @@ async fn only_post() -> Response {
 }
 
 fn only(method: &'static str) -> Response {
-    let mut answer = detail(StatusCode::METHOD_NOT_ALLOWED);
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
-    answer
+    let mut response = detail(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    response
 }
 
-/// The access log: who asked for what, what it was answered, and how long that took. A query may hold a secret.
-async fn log(Extension(Peer(peer)): Extension<Peer>, request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let asked = format!("{} {} {:?}", request.method(), request.uri().path(), request.version());
-    let answer = next.run(request).await;
-    let milliseconds = begun.elapsed().as_secs_f64() * 1e3;
-    call::log(Level::Info, format!("{peer} - \"{asked}\" {}, {milliseconds:.1} ms", answer.status()));
-    answer
+/// Logs each request with its sender, path, status and duration. Leaves out the query, which may contain a secret.
+async fn log_access(Extension(Peer(peer)): Extension<Peer>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let line = format!("{} {} {:?}", request.method(), request.uri().path(), request.version());
+    let response = next.run(request).await;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    call::log(Level::Info, format!("{peer} - \"{line}\" {}, {milliseconds:.1} ms", response.status()));
+    response
 }

@@ -1,4 +1,4 @@
-//! The way of one `run_local`: the config, the port, the model, and then requests until there are to be no more.
+//! Runs a server: binds the port, loads the model, and answers requests until the call is cancelled.
 
 use std::sync::Arc;
 
@@ -6,22 +6,21 @@ use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::{Chunks, ClientOptions, Payload, Result, TargetUri, blocking, call};
 use serde_json::json;
 
-use super::address::Address;
+use super::address::BoundAddress;
 use super::config::ServeConfig;
 use super::connections::serve;
 use super::hosts::Hosts;
-use super::routes::{Served, Server, router};
+use super::routes::{ServedModel, ServerState, router};
 use super::suggestion::curl;
 use super::worker::Worker;
-use crate::deployments::{Deployments, Fetched};
-use crate::loaded_model::LoadedModel;
+use crate::deployment::{Deployments, FetchedModel, LoadedModel};
 use crate::model::Model;
 use crate::store::Folder;
 
-/// Serves a model until the caller gives up, and then answers what has been asked before.
+/// Serves a model until the call is cancelled, then finishes the requests that have begun.
 ///
 /// # Errors
-/// As for deploying the model, and where the address cannot be had.
+/// Those of deploying the model and of binding the address.
 pub(crate) async fn run(
     deployments: &Arc<Deployments>,
     request: &RunLocal,
@@ -31,8 +30,8 @@ pub(crate) async fn run(
     let deployment = config.deployment();
     deployment.check()?;
     let limits = config.limits()?;
-    let address = Address::take(&config.host, config.port).await?;
-    // What one left that was killed is removed before the model is copied, for there may be no room for both.
+    let address = BoundAddress::bind(&config.host, config.port).await?;
+    // Removes the copies of killed servers first: the disk may not have space for both.
     deployments.change(|_same| Ok(())).await?;
     let fetched = deployments.fetch(&request.model_uri, request.flavor.as_deref(), &deployment).await?;
     let model_folder = fetched.folder.model();
@@ -42,46 +41,46 @@ pub(crate) async fn run(
         None => Worker::start(TargetUri::parse(&request.target_uri)?, options(deployments, config, &fetched)?).await?,
     };
     let (served, folder) = match started {
-        Some(worker) => (Served::Apart(worker), Kept::Fetched(fetched.folder)),
+        Some(worker) => (ServedModel::Isolated(worker), CopyHolder::Folder(fetched.folder)),
         None => {
             if fetched.runner.python.is_none() {
                 call::warn(
-                    "the model runs in the process of its server, for the host has no way to give it one of its own: \
-                     inputs on which ONNX Runtime crashes will end both",
+                    "the model runs in the server's process, because the host cannot start a separate one: inputs that \
+                     crash ONNX Runtime end the server",
                 );
             }
             let deployed = deployments.start(fetched, &deployment).await?.deployed;
-            (Served::Here(Arc::clone(&deployed)), Kept::LoadedModel(deployed))
+            (ServedModel::Direct(Arc::clone(&deployed)), CopyHolder::LoadedModel(deployed))
         }
     };
     let (listener, ip, url) = address.listen()?;
     let example = curl(&url, model.input_example()?, model.signature.as_ref());
     let names = config.allowed_hosts.iter().chain([&config.host]).map(String::as_str);
-    let router = router(Server::new(served, limits, Hosts::new(ip, names)));
+    let router = router(ServerState::new(served, limits, Hosts::new(ip, names)));
     chunks.send(Payload::from_json(&json!({"event": "ready", "url": url, "example": example}))?).await?;
     serve(listener, &router, limits, call::cancelled()).await;
-    // A prediction that was cut off may hold the model a moment longer than this process lives.
+    // Removed explicitly: a prediction that was cut off may hold the model until the process has ended.
     folder.remove();
     Ok(())
 }
 
-/// Who holds the copy of the model.
-enum Kept {
+/// The value that holds the copy of the model.
+enum CopyHolder {
+    Folder(Folder),
     LoadedModel(Arc<LoadedModel>),
-    Fetched(Folder),
 }
 
-impl Kept {
+impl CopyHolder {
     fn remove(&self) {
         match self {
+            Self::Folder(folder) => folder.remove(),
             Self::LoadedModel(deployed) => deployed.folder().remove(),
-            Self::Fetched(folder) => folder.remove(),
         }
     }
 }
 
-/// The options of the client that runs the model in a process of its own: it knows whose copy it is, and no password.
-fn options(deployments: &Deployments, config: &ServeConfig, fetched: &Fetched) -> Result<ClientOptions> {
+/// Returns the options of the client that runs the model in a separate process. They contain no credentials.
+fn options(deployments: &Deployments, config: &ServeConfig, fetched: &FetchedModel) -> Result<ClientOptions> {
     ClientOptions::new(&json!({
         "state_dir": deployments.directory().root(),
         "onnxruntime": config.onnxruntime(),

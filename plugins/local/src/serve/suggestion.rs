@@ -1,29 +1,29 @@
-//! A command line that asks the model something, to be pasted into a shell.
+//! A `curl` command line that sends a sample request, to be pasted into a shell.
 
 use serde_json::{Map, Value, json};
 
 use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 
-/// Bytes; a longer line is no help.
-const MAX_LEN: usize = 1000;
+/// The maximum length of the request's body, in bytes.
+const MAX_BODY_BYTES: usize = 1000;
 
-/// The command line: with the model's input example, or with inputs of zeros where it has none, or with a file of the
-/// user's own where nothing short can be said.
+/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature, or
+/// else a file name if neither is available and short.
 pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signature>) -> String {
     let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
-    // One line, whatever the file looks like.
+    // Parsed and printed again, so that it is one line.
     let example = example.and_then(|text| serde_json::from_str::<Value>(&text).ok()).or_else(zeros);
-    let body = example.map(|body| body.to_string()).filter(|body| body.len() <= MAX_LEN);
+    let body = example.map(|body| body.to_string()).filter(|body| body.len() <= MAX_BODY_BYTES);
     let body = body.map_or_else(|| "@inputs.json".to_owned(), |body| quoted(&body));
     format!("curl {url}/invocations -H 'Content-Type: application/json' -d {body}")
 }
 
-/// A text as one word of a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Inputs that a signature takes; `None` where that cannot be known, or would be long.
+/// Returns inputs of zeros for a signature; `None` if a type is not known, or the inputs would be long.
 fn zeros(schema: &Schema) -> Option<Value> {
     match schema {
         Schema::Columns(columns) => {
@@ -39,7 +39,7 @@ fn zeros(schema: &Schema) -> Option<Value> {
             for tensor in tensors {
                 let sizes: Vec<usize> = tensor.shape.iter().map(|size| size.unwrap_or(1)).collect();
                 let elements = sizes.iter().try_fold(1_usize, |elements, size| elements.checked_mul(*size))?;
-                if !(1..=MAX_LEN).contains(&elements) {
+                if !(1..=MAX_BODY_BYTES).contains(&elements) {
                     return None;
                 }
                 let zeros = sizes.iter().rev().fold(zero(tensor.dtype), |inner, size| Value::from(vec![inner; *size]));

@@ -1,4 +1,4 @@
-//! What is decided without a network: the command line that is suggested, the config, the warning.
+//! The suggested command line, the config, the memory budget and the warning, without a network.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -7,12 +7,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::ServeConfig;
 use super::address::warning;
-use super::answers::Refused;
-use super::limits::{Room, read};
+use super::limits::{MemoryBudget, read_body};
+use super::rejection::Rejection;
 use super::suggestion::curl;
 use mlflow_deploy_scoring::{ColumnSpec, ColumnType, DType, ScalarType, Schema, Signature, TensorSpec};
 
-/// The body that is suggested.
+/// Returns the suggested body.
 fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {
     let signature = Signature { inputs, params: None };
     let line = curl("http://127.0.0.1:1", example.map(str::to_owned), Some(&signature));
@@ -21,7 +21,7 @@ fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {
 }
 
 #[test]
-fn the_suggestion_has_the_example_or_zeros() {
+fn the_suggested_request_has_the_example_or_zeros() {
     assert_eq!(suggested(Some("{\"inputs\":\n [1.0]}"), None), r#"'{"inputs":[1.0]}'"#);
     assert_eq!(suggested(Some(r#"{"inputs": ["it's"]}"#), None), r#"'{"inputs":["it'\''s"]}'"#);
     assert_eq!(suggested(None, None), "@inputs.json");
@@ -53,32 +53,36 @@ fn the_suggestion_has_the_example_or_zeros() {
     assert_eq!(suggested(None, Some(Schema::Tensors(long_and_empty))), "@inputs.json");
 }
 
-/// A body of so many mebibytes is read.
-async fn read_mib(mib: usize, limit: usize, room: &Room) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refused> {
-    read(Request::new(Body::from(vec![b' '; mib << 20])), limit << 20, room).await
+/// Reads a body of this number of mebibytes.
+async fn read_mib(
+    mib: usize,
+    limit: usize,
+    memory: &MemoryBudget,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Rejection> {
+    read_body(Request::new(Body::from(vec![b' '; mib << 20])), limit << 20, memory).await
 }
 
 #[tokio::test]
-async fn bodies_share_what_room_there_is() {
-    let room = Room::of_mib(3);
-    let held = read_mib(2, 8, &room).await.unwrap();
+async fn bodies_share_the_memory_budget() {
+    let memory = MemoryBudget::of_mib(3);
+    let held = read_mib(2, 8, &memory).await.unwrap();
     assert_eq!(held.0.len(), 2 << 20);
-    assert!(matches!(read_mib(2, 8, &room).await, Err(Refused::Full)));
-    assert!(matches!(read_mib(9, 8, &room).await, Err(Refused::TooLong(_))));
-    let small = read_mib(1, 8, &room).await.unwrap();
+    assert!(matches!(read_mib(2, 8, &memory).await, Err(Rejection::OutOfMemory)));
+    assert!(matches!(read_mib(9, 8, &memory).await, Err(Rejection::TooLong(_))));
+    let small = read_mib(1, 8, &memory).await.unwrap();
     drop(held);
-    read_mib(2, 8, &room).await.unwrap();
+    read_mib(2, 8, &memory).await.unwrap();
     drop(small);
-    read_mib(3, 8, &room).await.unwrap();
+    read_mib(3, 8, &memory).await.unwrap();
 }
 
 #[test]
-fn the_config_knows_its_keys_and_leaves_the_others_to_the_options() {
+fn unknown_keys_of_the_config_become_client_options() {
     let config = |value: Value| serde_json::from_value::<ServeConfig>(value).unwrap();
-    let given = config(json!({"port": 8080, "sessions": 2, "state_dir": "s"}));
-    assert_eq!((given.host.as_str(), given.port), ("127.0.0.1", 8080));
-    assert_eq!(given.settings.sessions.map(std::num::NonZeroUsize::get), Some(2));
-    assert_eq!(given.options().unwrap().as_str(), r#"{"state_dir":"s"}"#);
+    let parsed = config(json!({"port": 8080, "sessions": 2, "state_dir": "s"}));
+    assert_eq!((parsed.host.as_str(), parsed.port), ("127.0.0.1", 8080));
+    assert_eq!(parsed.settings.sessions.map(std::num::NonZeroUsize::get), Some(2));
+    assert_eq!(parsed.options().unwrap().as_str(), r#"{"state_dir":"s"}"#);
     let limits = config(json!({"timeout": 0.5, "max_requests": 3, "max_request_bytes": 9})).limits().unwrap();
     assert_eq!((limits.timeout.as_millis(), limits.max_requests, limits.max_request_bytes), (500, 3, 9));
     for timeout in [json!(0), json!(-1), json!(1e300)] {
@@ -88,12 +92,12 @@ fn the_config_knows_its_keys_and_leaves_the_others_to_the_options() {
 }
 
 #[test]
-fn only_an_address_of_this_machine_alone_is_no_warning() {
-    for alone in ["127.0.0.1:5000", "127.9.9.9:1", "[::1]:5000"] {
-        assert_eq!(warning(alone.parse().unwrap()), None);
+fn an_address_that_other_machines_can_reach_is_warned_of() {
+    for address in ["127.0.0.1:5000", "127.9.9.9:1", "[::1]:5000"] {
+        assert_eq!(warning(address.parse().unwrap()), None);
     }
-    for open in ["0.0.0.0:5000", "[::]:5000", "192.168.0.1:5000"] {
-        let said = warning(open.parse().unwrap()).unwrap();
-        assert!(said.contains("where other machines may reach it"), "{said}");
+    for address in ["0.0.0.0:5000", "[::]:5000", "192.168.0.1:5000"] {
+        let warning = warning(address.parse().unwrap()).unwrap();
+        assert!(warning.contains("which other machines can reach"), "{warning}");
     }
 }

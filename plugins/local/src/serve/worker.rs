@@ -1,7 +1,7 @@
-//! A model in a process of its own: what it is fed with may end the process that runs it, and is not to end the server.
+//! Runs a model in a separate process, so that inputs that crash it do not end the server.
 //!
-//! A request that was in the process when it ended is run again, alone, in a second process: it answers, or ends that one
-//! as well, and then is not run any more. The others wait until the first process has been started anew.
+//! The requests that were in the process when it crashed run again, one at a time, in a second process. Inputs that
+//! crash the second process are not run again. Other requests wait until the first process has been restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,147 +14,152 @@ use tokio::spawn;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
-use super::verdicts::{Verdict, Verdicts};
+use super::crash_history::{CrashHistory, CrashRole};
 
-/// How long to wait where a process could not be started, and does not say for how long.
+/// The pause after a failure to start a process, if the error does not specify one.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The processes that a model runs in.
+/// The processes that run a model.
 pub(super) struct Worker {
     client: RemoteClient,
-    /// The second process; whoever has the lock is alone in it.
-    alone: Mutex<Alone>,
-    verdicts: Verdicts,
+    /// The second process. The lock admits one request at a time.
+    second: Mutex<SecondProcess>,
+    history: CrashHistory,
 }
 
-/// A process that is started when it is first needed.
-struct Alone {
+/// The process for suspect inputs, started when it is first needed.
+struct SecondProcess {
     plugin: RemotePlugin,
     target: TargetUri,
     options: ClientOptions,
     client: Option<RemoteClient>,
 }
 
-/// Tells when the sender of a request has gone.
-type Gone = watch::Receiver<()>;
+/// Closes when the client of a request disconnects.
+type Disconnect = watch::Receiver<()>;
 
 impl Worker {
-    /// Loads the model that `options` name into a process of its own; `None` where the host cannot start one.
+    /// Loads the model of `options` in a separate process; `None` if the host cannot start one.
     ///
     /// # Errors
-    /// As the model says, and `PLUGIN_CRASHED` where loading it, or its input example, ends the process.
+    /// Those of the model, and `PLUGIN_CRASHED` if loading the model, or its input example, crashes the process.
     pub(super) async fn start(target: TargetUri, options: ClientOptions) -> Result<Option<Arc<Self>>> {
-        let (Some(plugin), Some(second)) = (isolated_self(), isolated_self()) else { return Ok(None) };
+        let (Some(plugin), Some(second_plugin)) = (isolated_self(), isolated_self()) else { return Ok(None) };
         let client = plugin.open(&target, &options, None).await?;
-        let alone = Mutex::new(Alone { plugin: second, target, options, client: None });
-        Ok(Some(Arc::new(Self { client, alone, verdicts: Verdicts::default() })))
+        let second = Mutex::new(SecondProcess { plugin: second_plugin, target, options, client: None });
+        Ok(Some(Arc::new(Self { client, second, history: CrashHistory::default() })))
     }
 
-    /// Predicts. Where the caller gives up, the prediction is stopped; it is still seen to whether that ends the process.
+    /// Predicts. If the caller gives up, the prediction is cancelled, but a crash of its process is still recorded.
     ///
     /// # Errors
-    /// As the model says; `PLUGIN_CRASHED` where the inputs end its process; `TEMPORARILY_UNAVAILABLE` where the process
+    /// Those of the model; `PLUGIN_CRASHED` if the inputs crash its process; `TEMPORARILY_UNAVAILABLE` if the process
     /// cannot be started before `until`.
     pub(super) async fn predict(self: Arc<Self>, inputs: Payload, until: Instant) -> Result<Payload> {
-        let (_present, mut gone) = watch::channel(());
-        let answer = spawn(async move {
+        let (_connected, mut disconnect) = watch::channel(());
+        let prediction = spawn(async move {
             let request = Predict { inputs, ..Predict::default() };
-            self.answer(&request, until, &mut gone).await
+            self.predict_request(&request, until, &mut disconnect).await
         });
-        answer.await.unwrap_or_else(|_panicked| Err(Error::internal("the prediction failed inside of the server")))
+        prediction.await.unwrap_or_else(|_panicked| Err(Error::internal("the prediction failed inside of the server")))
     }
 
-    async fn answer(&self, request: &Predict, until: Instant, gone: &mut Gone) -> Result<Payload> {
-        match self.verdicts.of(&request.inputs) {
-            Some(Verdict::Ends(how)) => return Err(ends(&how)),
-            Some(Verdict::Suspect) => return self.answer_alone(request, until, gone).await,
+    async fn predict_request(&self, request: &Predict, until: Instant, disconnect: &mut Disconnect) -> Result<Payload> {
+        match self.history.get(&request.inputs) {
+            Some(CrashRole::Cause(message)) => return Err(crashed(&message)),
+            Some(CrashRole::Suspect) => return self.predict_alone(request, until, disconnect).await,
             None => {}
         }
-        match ask(&self.client, request, until, gone).await {
+        match call_process(&self.client, request, until, disconnect).await {
             Err(error) if *error.code() == ErrorCode::PLUGIN_CRASHED => {
-                self.verdicts.set(&request.inputs, Verdict::Suspect);
-                self.answer_alone(request, until, gone).await
+                self.history.set(&request.inputs, CrashRole::Suspect);
+                self.predict_alone(request, until, disconnect).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Runs what may end a process where it ends nothing else.
-    async fn answer_alone(&self, request: &Predict, until: Instant, gone: &mut Gone) -> Result<Payload> {
-        let mut alone = tokio::select! {
-            alone = self.alone.lock() => alone,
-            () = left(gone) => return Err(given_up()),
+    /// Runs suspect inputs in the second process, while no other request uses it.
+    async fn predict_alone(&self, request: &Predict, until: Instant, disconnect: &mut Disconnect) -> Result<Payload> {
+        let mut second = tokio::select! {
+            second = self.second.lock() => second,
+            () = disconnected(disconnect) => return Err(cancelled()),
         };
-        // One that waited before may have had the same inputs.
-        if let Some(Verdict::Ends(how)) = self.verdicts.of(&request.inputs) {
-            return Err(ends(&how));
+        // An earlier request may have had the same inputs.
+        if let Some(CrashRole::Cause(message)) = self.history.get(&request.inputs) {
+            return Err(crashed(&message));
         }
-        let client = match &alone.client {
+        let client = match &second.client {
             Some(client) => client.clone(),
             None => {
-                let opened = alone.plugin.open(&alone.target, &alone.options, None);
+                let opened = second.plugin.open(&second.target, &second.options, None);
                 let opened = tokio::select! {
                     opened = opened => opened,
-                    () = left(gone) => return Err(given_up()),
+                    () = disconnected(disconnect) => return Err(cancelled()),
                 };
-                alone.client.insert(opened.map_err(|error| not_now(&error, PAUSE))?).clone()
+                second.client.insert(opened.map_err(|error| unavailable(&error, PAUSE))?).clone()
             }
         };
-        match ask(&client, request, until, gone).await {
+        match call_process(&client, request, until, disconnect).await {
             Err(error) if *error.code() == ErrorCode::PLUGIN_CRASHED => {
-                let how = error.message().to_owned();
-                let error = ends(&how);
-                self.verdicts.set(&request.inputs, Verdict::Ends(how));
+                let message = error.message().to_owned();
+                let error = crashed(&message);
+                self.history.set(&request.inputs, CrashRole::Cause(message));
                 Err(error)
             }
             Err(error) if [ErrorCode::CANCELLED, ErrorCode::DEADLINE_EXCEEDED].contains(error.code()) => Err(error),
-            answer => {
-                self.verdicts.clear(&request.inputs);
-                answer
+            result => {
+                self.history.clear(&request.inputs);
+                result
             }
         }
     }
 }
 
-/// Asks a process; one that has to be started anew is waited for as long as the time lasts. `PLUGIN_CRASHED` is the answer
-/// to a prediction that had begun.
-async fn ask(client: &RemoteClient, request: &Predict, until: Instant, gone: &mut Gone) -> Result<Payload> {
+/// Predicts in a process. Waits until `until` for a process that has to be restarted. Returns `PLUGIN_CRASHED` only if
+/// the prediction had begun.
+async fn call_process(
+    client: &RemoteClient,
+    request: &Predict,
+    until: Instant,
+    disconnect: &mut Disconnect,
+) -> Result<Payload> {
     loop {
         let time = until.saturating_duration_since(Instant::now());
-        let answer = client.predict_until(request, Some(time), left(gone)).await;
+        let result = client.predict_until(request, Some(time), disconnected(disconnect)).await;
         let not_begun = |error: &Error| *error.code() == ErrorCode::PLUGIN_CRASHED && error.is_retryable();
-        let error = match answer {
+        let error = match result {
             Err(error) if not_begun(&error) => error,
-            answer => return answer,
+            result => return result,
         };
         let pause = error.retry_after().unwrap_or(PAUSE);
         if pause >= until.saturating_duration_since(Instant::now()) {
-            return Err(not_now(&error, pause));
+            return Err(unavailable(&error, pause));
         }
         tokio::select! {
             () = sleep(pause) => {}
-            () = left(gone) => return Err(given_up()),
+            () = disconnected(disconnect) => return Err(cancelled()),
         }
     }
 }
 
-/// Returns once the sender of the request has gone.
-async fn left(gone: &mut Gone) {
-    while gone.changed().await.is_ok() {}
+/// Returns when the client of the request has disconnected.
+async fn disconnected(disconnect: &mut Disconnect) {
+    while disconnect.changed().await.is_ok() {}
 }
 
-fn given_up() -> Error {
-    Error::new(ErrorCode::CANCELLED, "the client has gone")
+fn cancelled() -> Error {
+    Error::new(ErrorCode::CANCELLED, "the client disconnected")
 }
 
-/// What inputs are answered that are not run any more.
-fn ends(how: &str) -> Error {
+/// Returns the error for inputs that crash the process.
+fn crashed(message: &str) -> Error {
     let message =
-        format!("the prediction ended the process that runs the model: {how}; these inputs are not run again");
+        format!("the prediction ended the process that runs the model: {message}; these inputs are not run again");
     Error::new(ErrorCode::PLUGIN_CRASHED, message)
 }
 
-fn not_now(error: &Error, pause: Duration) -> Error {
-    let message = format!("the model is not there just now: {}", error.message());
+fn unavailable(error: &Error, pause: Duration) -> Error {
+    let message = format!("the model is temporarily unavailable: {}", error.message());
     Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).with_retry_after(pause)
 }

@@ -1,4 +1,5 @@
-//! Copying a model's folder: regular files only, none of them from outside, and all of it on the disk before it counts.
+//! Copies a model's folder: only regular files, no files from outside of it. All files are written to the disk before
+//! the copy is used.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -6,104 +7,105 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call, file};
 
-use super::directory::sync;
-use super::fault::fault;
-use mlflow_deploy_plugin_api::file;
+use super::io_error::io_error;
+use super::layout::sync;
 
-/// Bytes between two looks at whether somebody still waits.
-const PIECE: u64 = 8 << 20;
+/// The number of bytes between two checks of the cancel flag.
+const CHUNK_BYTES: u64 = 8 << 20;
 
-/// Files and folders; more than any model has, and few enough to be listed.
+/// The maximum number of files and folders in a model.
 const MAX_FILES: usize = 100_000;
 
-/// Copies a model's folder to a path where nothing is yet. It blocks, and stops when `is_given_up`.
+/// Copies a model's folder to a path that does not exist. Blocks, and stops when `is_cancelled` becomes true.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` for a file that is none, or a link that leads out; `RESOURCE_EXHAUSTED` where there is no room.
-pub(crate) fn copy(from: &Path, to: &Path, is_given_up: &AtomicBool) -> Result<()> {
+/// `INVALID_PARAMETER_VALUE` if the folder has a special file, or a link that leads out of it; `RESOURCE_EXHAUSTED` if
+/// the disk has too little free space; `RESOURCE_CONFLICT` if a file changes meanwhile; `CANCELLED`.
+pub(crate) fn copy(from: &Path, to: &Path, is_cancelled: &AtomicBool) -> Result<()> {
     let listing = Listing::of(from)?;
     let parent = to.parent().expect("a copy is in a folder of its own");
     if parent.canonicalize().is_ok_and(|parent| parent.starts_with(&listing.real)) {
         return Err(Error::invalid_parameter(format!(
-            "the state directory is below the model's folder `{}`, and a copy would have itself in it: choose another \
+            "the state directory is below the model's folder `{}`, so a copy would contain itself: choose another \
              directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
             from.display()
         )));
     }
-    copy_listed(&listing, to, is_given_up)
+    copy_listed(&listing, to, is_cancelled)
 }
 
-fn copy_listed(listing: &Listing, to: &Path, is_given_up: &AtomicBool) -> Result<()> {
-    check_room(to.parent().expect("a copy is in a folder of its own"), listing.bytes)?;
+fn copy_listed(listing: &Listing, to: &Path, is_cancelled: &AtomicBool) -> Result<()> {
+    check_free_space(to.parent().expect("a copy is in a folder of its own"), listing.bytes)?;
     for folder in &listing.folders {
         let path = to.join(folder);
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| fault("make the directory", &path, &error))?;
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| io_error("create the directory", &path, &error))?;
     }
     let mut done = 0;
-    for Listed { file, source, stamp } in &listing.files {
+    for ListedFile { file, source, version } in &listing.files {
         let path = to.join(file);
         let mut reader = file::open_real(source).map_err(|error| unreadable(source, &error))?;
         let check = |reader: &File| match reader.metadata() {
-            Ok(found) if Stamp::of(&found) == *stamp => Ok(()),
+            Ok(metadata) if FileVersion::of(&metadata) == *version => Ok(()),
             Ok(_) => Err(changed(file)),
             Err(error) => Err(unreadable(source, &error)),
         };
         check(&reader)?;
-        let mut left = stamp.size;
-        let mut writer = File::create_new(&path).map_err(|error| fault("write", &path, &error))?;
+        let mut left = version.size;
+        let mut writer = File::create_new(&path).map_err(|error| io_error("write", &path, &error))?;
         while left > 0 {
-            if is_given_up.load(Ordering::Relaxed) {
-                return Err(Error::new(ErrorCode::CANCELLED, "the model was not copied: nobody waits for it"));
+            if is_cancelled.load(Ordering::Relaxed) {
+                return Err(Error::new(ErrorCode::CANCELLED, "the model was not copied: the caller gave up"));
             }
-            // The kernel copies, and shares blocks where the file system can.
-            let copied = io::copy(&mut (&mut reader).take(left.min(PIECE)), &mut writer);
+            // The kernel copies, and shares blocks if the file system supports that.
+            let copied = io::copy(&mut (&mut reader).take(left.min(CHUNK_BYTES)), &mut writer);
             let copying = || format!("copy `{}` to", source.display());
-            match copied.map_err(|error| fault(copying(), &path, &error))? {
+            match copied.map_err(|error| io_error(copying(), &path, &error))? {
                 0 => return Err(changed(file)),
                 copied => (left, done) = (left - copied, done + copied),
             }
-            if listing.bytes > PIECE {
-                #[expect(clippy::cast_precision_loss, reason = "for a person to see")]
+            if listing.bytes > CHUNK_BYTES {
+                #[expect(clippy::cast_precision_loss, reason = "the fraction needs few digits")]
                 call::progress((done as f64 / listing.bytes as f64).min(1.0), "copying the model");
             }
         }
         check(&reader)?;
-        writer.sync_all().map_err(|error| fault("write", &path, &error))?;
+        writer.sync_all().map_err(|error| io_error("write", &path, &error))?;
     }
     let paths = listing.folders.iter().rev().map(|folder| to.join(folder));
-    paths.into_iter().try_for_each(|path| sync(&path).map_err(|error| fault("write", &path, &error)))
+    paths.into_iter().try_for_each(|path| sync(&path).map_err(|error| io_error("write", &path, &error)))
 }
 
-/// What there is to copy: paths below the folder, parents first, and where each file really is.
+/// The files and folders to copy: paths relative to the model's folder, parents first.
 #[derive(Default)]
 struct Listing {
-    /// The folder, with links resolved.
+    /// The model's folder, with links resolved.
     real: PathBuf,
     folders: Vec<PathBuf>,
-    files: Vec<Listed>,
+    files: Vec<ListedFile>,
     bytes: u64,
 }
 
-struct Listed {
+struct ListedFile {
     file: PathBuf,
+    /// The path with links resolved.
     source: PathBuf,
-    stamp: Stamp,
+    version: FileVersion,
 }
 
-/// What is another once somebody has written to a file, or put another one in its place.
+/// Changes when a file is written to or replaced.
 #[derive(PartialEq)]
-struct Stamp {
+struct FileVersion {
     inode: (u64, u64),
     size: u64,
     modified: (i64, i64),
 }
 
-impl Stamp {
-    fn of(found: &fs::Metadata) -> Self {
-        let modified = (found.mtime(), found.mtime_nsec());
-        Self { inode: (found.dev(), found.ino()), size: found.size(), modified }
+impl FileVersion {
+    fn of(metadata: &fs::Metadata) -> Self {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Self { inode: (metadata.dev(), metadata.ino()), size: metadata.size(), modified }
     }
 }
 
@@ -125,28 +127,28 @@ impl Listing {
     }
 
     fn add(&mut self, real: &Path, relative: PathBuf) -> Result<()> {
-        let wrong = |why: &str| {
-            Error::invalid_parameter(format!("the model's `{}` {why}: nothing was deployed", relative.display()))
+        let invalid = |reason: &str| {
+            Error::invalid_parameter(format!("the model's `{}` {reason}: nothing was deployed", relative.display()))
         };
         let path = real.join(&relative);
         let is_link = fs::symlink_metadata(&path).map_err(|error| unreadable(&path, &error))?.is_symlink();
-        let source = path.canonicalize().map_err(|error| wrong(&format!("cannot be read ({error})")))?;
+        let source = path.canonicalize().map_err(|error| invalid(&format!("cannot be read ({error})")))?;
         if !source.starts_with(real) {
-            return Err(wrong("is a link that leads out of its folder; put the file there in its place"));
+            return Err(invalid("is a link that leads out of its folder; replace it by the file"));
         }
-        let found = fs::metadata(&source).map_err(|error| unreadable(&source, &error))?;
+        let metadata = fs::metadata(&source).map_err(|error| unreadable(&source, &error))?;
         if self.files.len() + self.folders.len() >= MAX_FILES {
-            return Err(wrong(&format!("is one of more than {MAX_FILES} files, which no model has")));
+            return Err(invalid(&format!("exceeds the limit of {MAX_FILES} files and folders")));
         }
-        if found.is_file() {
-            self.bytes = self.bytes.saturating_add(found.len());
-            self.files.push(Listed { file: relative, source, stamp: Stamp::of(&found) });
-        } else if found.is_dir() && !is_link {
+        if metadata.is_file() {
+            self.bytes = self.bytes.saturating_add(metadata.len());
+            self.files.push(ListedFile { file: relative, source, version: FileVersion::of(&metadata) });
+        } else if metadata.is_dir() && !is_link {
             self.folders.push(relative);
-        } else if found.is_dir() {
-            return Err(wrong("is a link to a folder, which could go round in circles; put the files there"));
+        } else if metadata.is_dir() {
+            return Err(invalid("is a link to a folder, which may form a circle; replace it by the folder"));
         } else {
-            return Err(wrong("is neither a file nor a folder"));
+            return Err(invalid("is neither a regular file nor a folder"));
         }
         Ok(())
     }
@@ -156,13 +158,14 @@ fn changed(file: &Path) -> Error {
     Error::new(
         ErrorCode::new("RESOURCE_CONFLICT"),
         format!(
-            "the model's `{}` was changed while it was copied: nothing was deployed; try again when nobody writes to it",
+            "the model's `{}` was changed while it was copied: nothing was deployed; try again when no process \
+             writes to it",
             file.display()
         ),
     )
 }
 
-/// A failure to read the model, which is nothing that another state directory would help against.
+/// Returns the error for a failure to read the model. Unlike [`io_error`], it does not suggest another state directory.
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorCode::PERMISSION_DENIED,
@@ -172,18 +175,19 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::new(code, format!("failed to read the model's `{}`: {error}; nothing was deployed", path.display()))
 }
 
-/// Refuses what cannot fit, before hours are spent on it.
-fn check_room(folder: &Path, bytes: u64) -> Result<()> {
-    let room = rustix::fs::statvfs(folder).map_err(|error| fault("look at the room in", folder, &error.into()))?;
-    let free = room.f_bavail.saturating_mul(room.f_frsize);
+/// Fails early if the model does not fit on the disk.
+fn check_free_space(folder: &Path, bytes: u64) -> Result<()> {
+    let statistics =
+        rustix::fs::statvfs(folder).map_err(|error| io_error("determine the free space of", folder, &error.into()))?;
+    let free = statistics.f_bavail.saturating_mul(statistics.f_frsize);
     if bytes <= free {
         return Ok(());
     }
     Err(Error::new(
         ErrorCode::RESOURCE_EXHAUSTED,
         format!(
-            "the model has {bytes} bytes, and in `{}` {free} are free: make room, or choose another directory with the \
-             option `state_dir`",
+            "the model has {bytes} bytes, but `{}` has {free} bytes free: make room, or choose another directory with \
+             the option `state_dir`",
             folder.display()
         ),
     ))
@@ -193,14 +197,14 @@ fn check_room(folder: &Path, bytes: u64) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn refused(listing: &Listing, to: &Path) -> String {
+    fn copy_error(listing: &Listing, to: &Path) -> String {
         let error = copy_listed(listing, to, &AtomicBool::new(false)).unwrap_err();
         fs::remove_dir_all(to).unwrap();
         error.message().to_owned()
     }
 
     #[test]
-    fn files_that_change_while_they_are_copied_are_not_deployed() {
+    fn copy_fails_if_a_file_changes_meanwhile() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (file, to) = (from.path().join("w"), to.path().join("model"));
         fs::write(&file, "weights").unwrap();
@@ -209,17 +213,17 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("w")).unwrap(), "weights");
         fs::remove_dir_all(&to).unwrap();
         fs::write(&file, "weights and more").unwrap();
-        assert!(refused(&listing, &to).contains("`w` was changed while it was copied"));
+        assert!(copy_error(&listing, &to).contains("`w` was changed while it was copied"));
         fs::remove_file(&file).unwrap();
         fs::write(&file, "WEIGHTS").unwrap();
-        assert!(refused(&listing, &to).contains("`w` was changed while it was copied"));
+        assert!(copy_error(&listing, &to).contains("`w` was changed while it was copied"));
         fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
-        assert!(refused(&listing, &to).contains("failed to read the model's"));
+        assert!(copy_error(&listing, &to).contains("failed to read the model's"));
     }
 
     #[test]
-    fn a_model_is_not_copied_into_itself() {
+    fn copy_into_the_model_itself_fails() {
         let from = tempfile::tempdir().unwrap();
         let folder = from.path().join("state/models/0123456789abcdef");
         fs::create_dir_all(&folder).unwrap();

@@ -1,123 +1,119 @@
-//! The state directory: reading what is deployed, and changing it one process at a time.
+//! Reads and changes the state directory. One process changes it at a time.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file, sync as locks};
 use rustix::fs::OFlags;
 
-use super::copies::{Copies, MODELS};
-use super::fault::fault;
-use super::folder::{Folder, is_id};
+use super::copies::Copies;
+use super::folder::Folder;
+use super::io_error::io_error;
+use super::layout::{MODELS, REBUILD, STATE, UNFINISHED_DIGITS, UNFINISHED_STATE, is_id, sync};
 use super::state::State;
-use super::sweep::{UNFINISHED, UNFINISHED_DIGITS};
-use super::wait::{LOCK_WAIT, Wait, attempt};
+use super::wait::{LOCK_WAIT, LockWait, attempt};
 
-/// The file that says what is deployed.
-const STATE: &str = "state.json";
+/// The maximum size of `state.json`, in bytes.
+const MAX_STATE_BYTES: u64 = 64 << 20;
 
-/// Bytes; more than any number of deployments needs.
-const MAX_LEN: u64 = 64 << 20;
-
-/// How what is deployed is made anew from the copies.
-pub(super) const REBUILD: &str = "mlflow-deploy invoke rebuild -t local";
-
-/// A directory, and what was last read from it.
+/// A state directory, with a cache of the last state.
 pub(crate) struct StateDirectory {
     pub(super) root: PathBuf,
-    last: Mutex<Option<(Stamp, Arc<State>)>>,
-    wait: Wait,
+    last: Mutex<Option<(StateVersion, Arc<State>)>>,
+    wait: LockWait,
 }
 
-/// The right to change what is deployed, until this is dropped.
-pub(super) struct Lock {
+/// The exclusive right to change the state, until it is dropped.
+pub(super) struct StateLock {
     _file: File,
 }
 
-/// What tells one version of the file from another: each is a new file, though it may get the number of an older one.
+/// Identifies a version of `state.json`. Every version is a new file, but may reuse the inode of an older one.
 #[derive(PartialEq)]
-struct Stamp {
+struct StateVersion {
     inode: (u64, u64),
     size: u64,
     changed: (i64, i64),
 }
 
 impl StateDirectory {
-    /// A directory, which need not exist yet.
+    /// Takes the path of a directory, which may be missing.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root, last: Mutex::default(), wait: LOCK_WAIT }
     }
 
-    /// Where it is.
+    /// Returns the path.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What is deployed now, by whichever process. The file is read where it has changed, or has a date that
-    /// another change could have too.
+    /// Returns the current state, including the changes of other processes. Reads the file if it has changed, or if its
+    /// date is so recent that a later change could have the same date.
     ///
     /// # Errors
-    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` where the file cannot be read, `INVALID_STATE` where it is gone and there
-    /// are copies of models.
+    /// `PERMISSION_DENIED` or `INTERNAL_ERROR` if the file cannot be read; `INVALID_STATE` if the file is missing
+    /// although the directory has copies of models.
     pub(crate) fn state(&self) -> Result<Arc<State>> {
         let path = self.root.join(STATE);
-        let failed = |error: &io::Error| fault("read", &path, error);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match fs::metadata(&path) {
-            Ok(found) => Stamp::of(&found),
+        let failed = |error: &io::Error| io_error("read", &path, error);
+        let mut last = locks::lock(&self.last);
+        let current = match fs::metadata(&path) {
+            Ok(metadata) => StateVersion::of(&metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.check_new()?;
                 return Ok(Arc::default());
             }
             Err(error) => return Err(failed(&error)),
         };
-        if let Some((stamp, state)) = &*last
-            && *stamp == now
+        if let Some((version, state)) = &*last
+            && *version == current
         {
             return Ok(Arc::clone(state));
         }
         let file = file::open(&path).map_err(|error| failed(&error))?;
-        let stamp = Stamp::of(&file.metadata().map_err(|error| failed(&error))?);
-        let bytes = file::read_up_to(file, MAX_LEN).map_err(|error| failed(&error))?;
+        let version = StateVersion::of(&file.metadata().map_err(|error| failed(&error))?);
+        let bytes = file::read_up_to(file, MAX_STATE_BYTES).map_err(|error| failed(&error))?;
         let state = Arc::new(State::parse(&bytes, &path.display().to_string())?);
-        *last = stamp.is_settled().then(|| (stamp, Arc::clone(&state)));
+        *last = version.is_settled().then(|| (version, Arc::clone(&state)));
         Ok(state)
     }
 
-    /// Fails where there is no file, and yet something was deployed here: to take that for an empty directory would be to
-    /// remove every model.
+    /// Fails if the directory has copies although `state.json` is missing. An empty state would make every copy
+    /// garbage.
     fn check_new(&self) -> Result<()> {
         let path = self.root.join(STATE);
-        self.check_no_link()?;
+        self.check_link()?;
         let copies = Copies::of(&self.root)?;
-        // The file is made before the first copy: where copies were found, it was looked for too early, or is gone.
+        // The file is created before the first copy. If copies exist, either it was created after the first check, or
+        // it is lost.
         if copies.is_empty() || path.exists() {
             return Ok(());
         }
         Err(Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "`{}` is gone, and `{}` has {} that it named: nothing was changed; bring back a copy of the file, or make \
-                 it anew from the copies with: {REBUILD}",
+                "`{}` is missing, but `{}` has {}: nothing was changed; restore the file from a backup, or rebuild it \
+                 from the copies with: {REBUILD}",
                 path.display(),
                 self.root.join(MODELS).display(),
-                copies.counted(),
+                copies.describe_count(),
             ),
         ))
     }
 
-    /// Fails where the file is a link that leads nowhere, as to a disk that is not there now.
-    fn check_no_link(&self) -> Result<()> {
+    /// Fails if the file is a link to a missing file, for example on a disk that is not mounted.
+    fn check_link(&self) -> Result<()> {
         let path = self.root.join(STATE);
         match fs::read_link(&path) {
             Ok(target) if !path.exists() => Err(Error::new(
                 ErrorCode::new("INVALID_STATE"),
                 format!(
-                    "`{}` is a link to `{}`, which is not there: nothing was changed; bring that back, or remove the link",
+                    "`{}` is a link to `{}`, which does not exist: nothing was changed; restore its target, or remove \
+                     the link",
                     path.display(),
                     target.display()
                 ),
@@ -126,11 +122,11 @@ impl StateDirectory {
         }
     }
 
-    /// Changes what is deployed, while no other process does. What `change` refuses is not written. Garbage is removed
-    /// along the way.
+    /// Changes the state while it holds the lock, then removes garbage. If `change` fails, nothing is written.
     ///
     /// # Errors
-    /// What `change` answers, where the directory cannot be written, and where another process keeps it locked.
+    /// Those of `change`; an error if the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process
+    /// holds the lock for too long.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -138,10 +134,10 @@ impl StateDirectory {
         self.deploy(change, || {}).await
     }
 
-    /// As [`Self::change`]; `replaced` is called as soon as the file says what was changed, whatever fails then.
+    /// As [`Self::change`], but calls `replaced` as soon as the file is replaced, even if a later step fails.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Self::change`].
     pub(crate) async fn deploy<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -154,7 +150,7 @@ impl StateDirectory {
 
     fn change_locked<T>(
         &self,
-        lock: &Lock,
+        lock: &StateLock,
         change: impl FnOnce(&mut State) -> Result<T>,
         replaced: impl FnOnce(),
     ) -> Result<T> {
@@ -163,24 +159,25 @@ impl StateDirectory {
         let answer = change(&mut after)?;
         let copies = Copies::of(&self.root)?;
         if after != *before {
-            // A copy with a record is one that the file names: the record goes before, and comes after.
-            copies.retire(&before, &after);
+            // Only a copy that the file names may have a record: records are removed before the change and added after
+            // it.
+            copies.remove_records(&before, &after);
             if let Err(error) = self.write(lock, &after, replaced) {
-                copies.describe(&self.state().unwrap_or(before));
+                copies.write_records(&self.state().unwrap_or(before));
                 return Err(error);
             }
         }
-        copies.describe(&after);
+        copies.write_records(&after);
         self.sweep(lock, &copies, &after);
         Ok(answer)
     }
 
-    /// A new folder for a copy of a model. It is removed when it is dropped, unless it is kept.
+    /// Creates a folder for a copy of a model. Dropping the result removes the folder, unless it is kept.
     ///
     /// # Errors
-    /// Where the directory cannot be written.
+    /// An error if the directory cannot be written or locked.
     pub(crate) async fn new_folder(self: &Arc<Self>) -> Result<Folder> {
-        // No other process sweeps while the folder is there and not yet held.
+        // The lock keeps other processes from sweeping the folder before it is held.
         let lock = self.lock().await?;
         let this = Arc::clone(self);
         blocking(move || {
@@ -189,16 +186,16 @@ impl StateDirectory {
                 this.write(&lock, &state, || {})?;
             }
             let models = this.root.join(MODELS);
-            make(&models).map_err(|error| fault("make the directory", &models, &error))?;
+            create_private(&models).map_err(|error| io_error("create the directory", &models, &error))?;
             Folder::create(&models)
         })
         .await
     }
 
-    /// The folder that a deployment names, held so that no process removes it; `None` where it is gone.
+    /// Opens the folder of a deployment, and holds it so that no process removes it; `None` if it was removed.
     ///
     /// # Errors
-    /// Where it cannot be read, and where another process keeps it locked.
+    /// An error if the folder cannot be read; `TEMPORARILY_UNAVAILABLE` if another process holds the lock for too long.
     pub(crate) async fn folder(&self, id: &str) -> Result<Option<Folder>> {
         if !is_id(id) {
             return Ok(None);
@@ -208,59 +205,60 @@ impl StateDirectory {
         self.wait.until(&lock, move || Folder::open(&path)).await
     }
 
-    /// Waits until no other process changes anything. Each is done in a moment: models are copied and loaded before.
-    pub(super) async fn lock(self: &Arc<Self>) -> Result<Lock> {
+    /// Waits until no other process changes the state. Changes are short: models are copied and loaded before.
+    pub(super) async fn lock(self: &Arc<Self>) -> Result<StateLock> {
         let this = Arc::clone(self);
         blocking(move || {
-            make(&this.root).map_err(|error| fault("make the state directory", &this.root, &error))?;
-            this.check_ours()
+            create_private(&this.root).map_err(|error| io_error("create the state directory", &this.root, &error))?;
+            this.check_owned()
         })
         .await?;
         let path = self.root.join("lock");
-        let tried = path.clone();
+        let file = path.clone();
         self.wait
             .until(&path, move || {
-                // A pipe in its place is not waited for.
+                // Opening a pipe in its place would block.
                 let mut options = File::options();
                 options.create(true).truncate(false).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-                let locked = options.open(&tried).and_then(|file| {
-                    if attempt(file.try_lock())?.is_none() {
+                let locked = options.open(&file).and_then(|lock| {
+                    if attempt(lock.try_lock())?.is_none() {
                         return Ok(None);
                     }
-                    // A lock of a file that was removed meanwhile keeps no process out.
-                    let is_there = fs::metadata(&tried)?.ino() == file.metadata()?.ino();
-                    Ok(is_there.then_some(file))
+                    // If the file was removed meanwhile, the lock does not keep other processes out.
+                    let is_current = fs::metadata(&file)?.ino() == lock.metadata()?.ino();
+                    Ok(is_current.then_some(lock))
                 });
-                let locked = locked.map_err(|error| fault("lock the state directory with", &tried, &error))?;
-                Ok(locked.map(|file| Lock { _file: file }))
+                let locked = locked.map_err(|error| io_error("lock the state directory with", &file, &error))?;
+                Ok(locked.map(|file| StateLock { _file: file }))
             })
             .await
     }
 
-    /// Fails where the directory has files that are not this plugin's: what is garbage here is removed.
-    fn check_ours(&self) -> Result<()> {
+    /// Fails if the directory has files, but no state: it may belong to another program, and a sweep could remove its
+    /// files.
+    fn check_owned(&self) -> Result<()> {
         let entries = fs::read_dir(&self.root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let entries = entries.map_err(|error| fault("read the state directory", &self.root, &error))?;
+        let entries = entries.map_err(|error| io_error("read the state directory", &self.root, &error))?;
         let is_ours = |entry: &fs::DirEntry| ["lock", STATE].iter().any(|name| entry.file_name() == *name);
-        // A disk of its own begins with a folder for what is found when it is repaired.
+        // A new ext4 file system has the folder `lost+found`.
         let is_new = entries.iter().all(|entry| entry.file_name() == "lost+found");
         if is_new || entries.iter().any(is_ours) || Copies::of(&self.root)?.has_records() {
             return Ok(());
         }
         Err(Error::invalid_parameter(format!(
-            "`{}` is no state directory: it has files, and no `{STATE}` among them; nothing was changed: choose a \
-             directory that is empty or new with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
+            "`{}` is not a state directory: it has files, but no `{STATE}`; nothing was changed: choose an empty or \
+             new directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
             self.root.display()
         )))
     }
 
-    /// Fails where the file is there.
+    /// Fails if `state.json` exists.
     ///
     /// # Errors
-    /// `INVALID_STATE`, and as [`Self::state`] where it cannot be read.
-    pub(super) fn check_gone(&self) -> Result<()> {
+    /// `INVALID_STATE` if the file exists; those of [`Self::state`] if it is damaged or cannot be read.
+    pub(super) fn check_missing(&self) -> Result<()> {
         let path = self.root.join(STATE);
-        self.check_no_link()?;
+        self.check_link()?;
         if !path.exists() {
             return Ok(());
         }
@@ -268,35 +266,35 @@ impl StateDirectory {
         Err(Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
-                "`{}` is there and whole: nothing was changed; move it away first, if the copies are to count instead",
+                "`{}` exists and is valid: nothing was changed; to rebuild it from the copies, move it away first",
                 path.display()
             ),
         ))
     }
 
-    /// Replaces the file; `replaced` is called once it is there.
-    pub(super) fn write(&self, _lock: &Lock, state: &State, replaced: impl FnOnce()) -> Result<()> {
+    /// Replaces the file, then calls `replaced`.
+    pub(super) fn write(&self, _lock: &StateLock, state: &State, replaced: impl FnOnce()) -> Result<()> {
         let path = self.root.join(STATE);
-        // What a link leads to is replaced, and not the link.
+        // A link stays; its target is replaced.
         let path = if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path };
         let folder = path.parent().unwrap_or(&self.root);
         let bytes = serde_json::to_vec_pretty(state)
-            .map_err(|error| Error::internal(format!("failed to write down what is deployed: {error}")))?;
+            .map_err(|error| Error::internal(format!("failed to serialize the state: {error}")))?;
         let write = || {
             let mut file =
-                tempfile::Builder::new().prefix(UNFINISHED).rand_bytes(UNFINISHED_DIGITS).tempfile_in(folder)?;
+                tempfile::Builder::new().prefix(UNFINISHED_STATE).rand_bytes(UNFINISHED_DIGITS).tempfile_in(folder)?;
             file.write_all(&bytes)?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
         };
-        write().map_err(|error| fault("write", &path, &error))?;
+        write().map_err(|error| io_error("write", &path, &error))?;
         replaced();
         sync(folder).map_err(|error| {
             Error::new(
                 ErrorCode::INTERNAL_ERROR,
                 format!(
-                    "the change was made, but the disk does not say that it would outlast a crash of the machine: failed \
-                     to sync `{}`: {error}; check the disk, then what is deployed",
+                    "the change was made, but may be lost if the machine crashes: failed to sync `{}`: {error}; check \
+                     the disk, then list the deployments",
                     folder.display()
                 ),
             )
@@ -304,14 +302,14 @@ impl StateDirectory {
     }
 }
 
-impl Stamp {
-    fn of(found: &fs::Metadata) -> Self {
-        let changed = (found.ctime(), found.ctime_nsec());
-        Self { inode: (found.dev(), found.ino()), size: found.size(), changed }
+impl StateVersion {
+    fn of(metadata: &fs::Metadata) -> Self {
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Self { inode: (metadata.dev(), metadata.ino()), size: metadata.size(), changed }
     }
 
-    /// Whether a later version is certain to have another stamp: the clock of a file system goes in steps of some
-    /// milliseconds, and within one step it could be the same.
+    /// Returns true if every later version differs from this one. The clock of a file system has steps of several
+    /// milliseconds; two changes within one step could have the same time.
     fn is_settled(&self) -> bool {
         const STEP: i128 = 100_000_000;
         let (seconds, nanoseconds) = self.changed;
@@ -321,12 +319,7 @@ impl Stamp {
     }
 }
 
-/// Makes a directory for the user alone: models may be private.
-fn make(folder: &Path) -> io::Result<()> {
+/// Creates a directory that only the user can read, because models may be private.
+fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Makes sure that what was made in a folder is still there after a crash of the machine.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -1,21 +1,23 @@
-//! What is deployed, kept in a directory that processes share: a crash at any point leaves what was, or what was to be.
+//! The state directory, which processes share. After a crash at any point, the state is the old one or the new one.
 //!
 //! ```text
-//! state.json      every deployment and endpoint; replaced whole, by renaming
-//! lock            held by whoever changes state.json, for a moment
-//! models/ID/      a copy of a model, that is never changed; a folder that no deployment names is garbage
-//!   lock          held shared by whoever fills the folder or has the model loaded; garbage that nobody holds is removed
-//!   model/        what MLflow saved
-//!   deployment.json   how it is deployed, to make state.json anew; there only while state.json names the folder
+//! state.json      all deployments and endpoints; replaced as a whole, by renaming
+//! lock            held by the process that changes state.json, for a moment
+//! models/ID/      a copy of a model, which is never changed; a folder that no deployment names is garbage
+//!   lock          held shared by each process that fills the folder or has loaded the model; garbage that no process
+//!                 holds is removed
+//!   model/        the folder that MLflow saved
+//!   deployment.json   the deployment, to rebuild state.json; exists only while state.json names the folder
 //! ```
 //!
-//! Names of deployments are keys in a file, and never part of a path.
+//! Names of deployments are keys in a file, never parts of a path.
 
 mod copies;
 mod copy;
 mod directory;
-mod fault;
 mod folder;
+mod io_error;
+mod layout;
 mod name;
 mod rebuild;
 mod state;
@@ -27,6 +29,6 @@ mod wait;
 pub(crate) use copy::copy;
 pub(crate) use directory::StateDirectory;
 pub(crate) use folder::Folder;
-pub(crate) use name::check_name;
+pub(crate) use name::{check_name, excerpt};
 pub(crate) use rebuild::Rebuilt;
-pub(crate) use state::{Deployment, Endpoint, State, now};
+pub(crate) use state::{Deployment, Endpoint, State, now, taken};

@@ -1,28 +1,34 @@
 //! Names of deployments and endpoints.
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, text};
 
-use crate::shown::shown;
-
-/// Characters; more than anybody reads.
+/// The maximum length of a name, in characters.
 const MAX_LEN: usize = 128;
 
-/// Refuses what is no name. `what` has the article: `a deployment` or `an endpoint`.
+/// Checks a name. `what` has the article: `a deployment` or `an endpoint`.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE`, with what a name may be.
+/// `INVALID_PARAMETER_VALUE` if the name is invalid.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
-    // Of ASCII alone: elsewhere two names can look the same, and one can be written in two ways.
+    // ASCII only: other letters can look the same, or have several encodings.
     let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let fits = name.chars().all(|each| each.is_ascii_alphanumeric() || "-_.".contains(each));
     if starts && fits && name.len() <= MAX_LEN {
         return Ok(());
     }
     Err(Error::invalid_parameter(format!(
-        "`{}` is no name for {what}: expected the letters a to z and A to Z, digits, `-`, `_` and `.`, at most {MAX_LEN}, \
-         and a letter or a digit first",
-        shown(name)
+        "invalid name `{}` for {what}: expected at most {MAX_LEN} of the letters a to z and A to Z, digits, `-`, `_` \
+         and `.`, with a letter or a digit first",
+        excerpt(name)
     )))
+}
+
+/// Returns the start of a text for a message, as one line: as many characters as a name may have.
+pub(crate) fn excerpt(name: &str) -> String {
+    match name.char_indices().nth(MAX_LEN) {
+        None => text::line(name).into_owned(),
+        Some((end, _)) => format!("{}…", text::line(&name[..end])),
+    }
 }
 
 #[cfg(test)]
@@ -30,15 +36,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_no_path_and_no_control_sequence() {
+    fn paths_and_control_sequences_are_rejected() {
         for name in ["iris", "a", "7", "v1.2_b", &"x".repeat(128)] {
             check_name("a deployment", name).unwrap();
         }
         let other_letters = ["модель", "²", "Ⅷ", "ａ", "e\u{301}"];
-        let no_names = ["", ".", "..", "../x", "a/b", "/etc", "a b", "-f", "a\u{0}", "a\u{1b}[0m", &"x".repeat(129)];
-        for name in no_names.into_iter().chain(other_letters) {
+        let invalid_names =
+            ["", ".", "..", "../x", "a/b", "/etc", "a b", "-f", "a\u{0}", "a\u{1b}[0m", &"x".repeat(129)];
+        for name in invalid_names.into_iter().chain(other_letters) {
             let error = check_name("a deployment", name).unwrap_err();
-            assert!(error.message().contains("is no name for a deployment"), "{error}");
+            assert!(error.message().contains("` for a deployment: expected at most 128 of"), "{error}");
             assert!(!error.message().contains(char::is_control));
         }
     }

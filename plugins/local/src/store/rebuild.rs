@@ -1,4 +1,4 @@
-//! Makes `state.json` anew from the copies of models, where it is lost. It removes nothing.
+//! Rebuilds a lost `state.json` from the copies of models. Removes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,26 +7,27 @@ use std::sync::Arc;
 use mlflow_deploy_plugin_api::{Result, blocking, call};
 use serde::Serialize;
 
-use super::copies::{Copies, Record};
+use super::copies::{Copies, CopyRecord};
 use super::directory::StateDirectory;
 use super::folder::Folder;
 use super::state::{Deployment, Endpoint, State, now};
+use crate::config::DeploymentConfig;
 
-/// What was made anew.
+/// The rebuilt deployments and endpoints.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rebuilt {
     deployments: Vec<String>,
     endpoints: Vec<String>,
-    /// The folders of copies that are no part of it.
+    /// The folders of the copies that were skipped.
     left_out: Vec<String>,
 }
 
 impl StateDirectory {
-    /// Makes the file anew. `flavor` is that of a copy without a record, of which only the model is known; it is deployed
-    /// under a name of its own.
+    /// Rebuilds the file. A copy without a record is deployed under a generated name; `flavor` returns its flavor, or
+    /// `None` if it is not a complete model.
     ///
     /// # Errors
-    /// `INVALID_STATE` where the file is there, and where the directory cannot be read or written.
+    /// `INVALID_STATE` if the file exists; an error if the directory cannot be read or written.
     pub(crate) async fn rebuild(
         self: &Arc<Self>,
         flavor: impl Fn(&Path) -> Option<String> + Send + 'static,
@@ -34,11 +35,11 @@ impl StateDirectory {
         let lock = self.lock().await?;
         let this = Arc::clone(self);
         blocking(move || {
-            this.check_gone()?;
+            this.check_missing()?;
             let copies = Copies::of(&this.root)?;
-            let (state, left_out) = gathered(&copies, flavor);
+            let (state, left_out) = collect(&copies, flavor);
             this.write(&lock, &state, || {})?;
-            copies.describe(&state);
+            copies.write_records(&state);
             let names = |names: &BTreeMap<String, _>| names.keys().cloned().collect();
             let endpoints = state.endpoints.keys().cloned().collect();
             Ok(Rebuilt { deployments: names(&state.deployments), endpoints, left_out })
@@ -47,42 +48,42 @@ impl StateDirectory {
     }
 }
 
-/// What the copies say is deployed, and the folders of those that say nothing.
-fn gathered(copies: &Copies, flavor: impl Fn(&Path) -> Option<String>) -> (State, Vec<String>) {
-    let (mut records, mut left_out) = (BTreeMap::<String, Record>::new(), Vec::new());
+/// Collects the state from the copies; returns it with the folders of the skipped copies.
+fn collect(copies: &Copies, flavor: impl Fn(&Path) -> Option<String>) -> (State, Vec<String>) {
+    let (mut records, mut left_out) = (BTreeMap::<String, CopyRecord>::new(), Vec::new());
     for (id, path) in copies.iter() {
         let model = path.join("model");
-        let mut leave_out = |why: &str| {
-            call::warn(format!("`{}` is left out: {why}", path.display()));
+        let mut skip = |reason: &str| {
+            call::warn(format!("skipping `{}`: {reason}", path.display()));
             left_out.push(id.to_owned());
         };
         if !model.is_dir() {
-            leave_out("it has no model");
+            skip("it has no model");
             continue;
         }
-        let record = match Record::read(path) {
+        let record = match CopyRecord::read(path) {
             Ok(mut record) => {
                 id.clone_into(&mut record.deployment.folder);
                 record
             }
             Err(_) if Folder::is_held(path) => {
-                leave_out("it has no record, and a process uses it or fills it just now");
+                skip("it has no record, and a process is using or filling it");
                 continue;
             }
             Err(_) => match flavor(&model) {
-                Some(flavor) => unknown(id, &model, flavor),
+                Some(flavor) => recovered(id, &model, flavor),
                 None => {
-                    leave_out("it has no record, and is no whole model; the next change removes it");
+                    skip("it has no record and is not a complete model; the next change removes it");
                     continue;
                 }
             },
         };
-        let updated = |record: &Record| record.deployment.last_updated_timestamp;
+        let updated = |record: &CopyRecord| record.deployment.last_updated_timestamp;
         match records.get(&record.name) {
-            Some(other) if updated(other) >= updated(&record) => leave_out(&superseded(&record.name)),
+            Some(other) if updated(other) >= updated(&record) => skip(&superseded(&record.name)),
             Some(other) => {
                 let other = other.deployment.folder.clone();
-                call::warn(format!("`{other}` is left out: {}", superseded(&record.name)));
+                call::warn(format!("skipping `{other}`: {}", superseded(&record.name)));
                 left_out.push(other);
                 records.insert(record.name.clone(), record);
             }
@@ -90,7 +91,7 @@ fn gathered(copies: &Copies, flavor: impl Fn(&Path) -> Option<String>) -> (State
         }
     }
     let mut state = State::default();
-    for (name, Record { deployment, endpoints, .. }) in records {
+    for (name, CopyRecord { deployment, endpoints, .. }) in records {
         for (endpoint, weight) in endpoints {
             let now = now();
             let fresh = || Endpoint { creation_timestamp: now, last_updated_timestamp: now, ..Endpoint::default() };
@@ -105,20 +106,20 @@ fn superseded(name: &str) -> String {
     format!("another copy of the model of `{name}` is newer")
 }
 
-/// A deployment of which only the model is known.
-fn unknown(id: &str, model: &Path, flavor: String) -> Record {
+/// Returns the record of a copy that has none.
+fn recovered(id: &str, model: &Path, flavor: String) -> CopyRecord {
     let name = format!("recovered-{id}");
-    call::warn(format!("`{}` has no record: it is deployed as `{name}`, with no config", model.display()));
+    call::warn(format!("`{}` has no record: deploying it as `{name}`, without a config", model.display()));
     let deployment = Deployment {
         revision: id.to_owned(),
         folder: id.to_owned(),
         model_uri: model.display().to_string(),
         model_version: None,
         flavor,
-        config: crate::engine_config::DeploymentConfig::default(),
+        config: DeploymentConfig::default(),
         python: None,
         creation_timestamp: now(),
         last_updated_timestamp: now(),
     };
-    Record { name, deployment, endpoints: BTreeMap::new() }
+    CopyRecord { name, deployment, endpoints: BTreeMap::new() }
 }

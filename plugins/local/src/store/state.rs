@@ -1,4 +1,4 @@
-//! What is deployed, as it is written down.
+//! The contents of `state.json`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,15 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use serde::{Deserialize, Serialize};
 
-use super::directory::REBUILD;
-use super::folder::is_id;
-use crate::engine_config::DeploymentConfig;
-use crate::shown::shown;
+use super::layout::{REBUILD, is_id};
+use super::name::excerpt;
+use crate::config::DeploymentConfig;
 
-/// The form of the file. One that is newer is not understood, and not touched.
+/// The version of the format. A file with a later version is neither read nor changed.
 const FORMAT: u32 = 1;
 
-/// Every deployment and endpoint, by name.
+/// All deployments and endpoints, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     format: u32,
@@ -26,29 +25,29 @@ pub(crate) struct State {
 /// One deployed model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deployment {
-    /// Changes with every update, so that who has loaded the model sees that it is not the same any more.
+    /// Changes with every update, so that a process drops the model that it has loaded.
     pub(crate) revision: String,
-    /// The folder of its copy, in `models/`.
+    /// The folder of the copy, in `models/`.
     pub(crate) folder: String,
-    /// As it was given, without a password.
+    /// The model URI without a password.
     pub(crate) model_uri: String,
-    /// The version of the registered model that an alias or `latest` meant, where it is one.
+    /// The version of the registered model; `None` for other models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model_version: Option<String>,
     pub(crate) flavor: String,
     pub(crate) config: DeploymentConfig,
-    /// The interpreter that it was made with, where Python runs it.
+    /// The Python interpreter; `None` if ONNX Runtime runs the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
-    /// Milliseconds since 1970, as MLflow has them.
+    /// Milliseconds since 1970, as in MLflow's records.
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,
 }
 
-/// Deployments that are asked together, each for its share.
+/// A group of deployments, each of which gets a share of the requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
-    /// The weight of each deployment; they need not add up to anything.
+    /// The weight of each deployment. The sum is arbitrary.
     pub(crate) traffic: BTreeMap<String, u32>,
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,
@@ -61,27 +60,27 @@ impl Default for State {
 }
 
 impl State {
-    /// Reads a file's bytes. `shown` is its path, for messages.
+    /// Parses the contents of the file. `path` is for messages.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` where it is not what this plugin writes, or a later version wrote it.
-    pub(crate) fn parse(bytes: &[u8], shown: &str) -> Result<Self> {
+    /// `INTERNAL_ERROR` if the file is damaged, or a later version wrote it.
+    pub(crate) fn parse(bytes: &[u8], path: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        // Without the file, every copy of a model would be garbage.
-        let damaged = |why: String| {
+        // The advice is not to remove the file: without it, every copy of a model would be garbage.
+        let damaged = |reason: String| {
             Error::internal(format!(
-                "`{shown}` is damaged: {why}; bring back a copy of it, or move it away and make it anew from the copies of \
-                 models with: {REBUILD}"
+                "`{path}` is damaged: {reason}; restore it from a backup, or move it away and rebuild it from the \
+                 copies of models with: {REBUILD}"
             ))
         };
         let parsed = |error: serde_json::Error| damaged(error.to_string());
         let Version { format } = serde_json::from_slice(bytes).map_err(parsed)?;
         if format > FORMAT {
             return Err(Error::internal(format!(
-                "`{shown}` was written by a later version, in format {format}: update this plugin, or choose another \
+                "`{path}` was written by a later version, in format {format}: update this plugin, or choose another \
                  directory with the option `state_dir`"
             )));
         }
@@ -94,53 +93,63 @@ impl State {
         }
     }
 
-    /// The deployment of a name, in an endpoint where one is given.
+    /// Returns a deployment, which must be in the endpoint if one is specified.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST`, with the names that there are.
+    /// `RESOURCE_DOES_NOT_EXIST` with the existing names.
     pub(crate) fn deployment(&self, name: &str, endpoint: Option<&str>) -> Result<&Deployment> {
         if let Some(endpoint) = endpoint
             && !self.endpoint(endpoint)?.traffic.contains_key(name)
         {
-            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{}`", shown(name))));
+            return Err(missing(format!("the endpoint `{endpoint}` has no deployment `{}`", excerpt(name))));
         }
-        self.deployments.get(name).ok_or_else(|| none("deployment", name, self.deployments.keys()))
+        self.deployments.get(name).ok_or_else(|| unknown("deployment", name, self.deployments.keys()))
     }
 
-    /// The endpoint of a name.
+    /// Returns an endpoint.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST`, with the names that there are.
+    /// `RESOURCE_DOES_NOT_EXIST` with the existing names.
     pub(crate) fn endpoint(&self, name: &str) -> Result<&Endpoint> {
-        self.endpoints.get(name).ok_or_else(|| none("endpoint", name, self.endpoints.keys()))
+        self.endpoints.get(name).ok_or_else(|| unknown("endpoint", name, self.endpoints.keys()))
     }
 
-    /// As [`Self::endpoint`], to be changed.
+    /// Returns an endpoint to be changed.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Self::endpoint`].
     pub(crate) fn endpoint_mut(&mut self, name: &str) -> Result<&mut Endpoint> {
         self.endpoint(name)?;
-        Ok(self.endpoints.get_mut(name).expect("it was found"))
+        Ok(self.endpoints.get_mut(name).expect("it was found above"))
     }
 }
 
-fn none<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-    /// More than a few help nobody.
-    const SHOWN: usize = 10;
-    let mut known: Vec<String> = known.map(|name| format!("`{name}`")).take(SHOWN + 1).collect();
-    if let Some(last) = known.get_mut(SHOWN) {
+/// Returns the error for a name that exists already.
+pub(crate) fn taken(what: &str, name: &str) -> Error {
+    Error::new(
+        ErrorCode::RESOURCE_ALREADY_EXISTS,
+        format!("the {what} `{name}` exists already: update it, or delete it first"),
+    )
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    const MAX_NAMES: usize = 10;
+    let mut known: Vec<String> = known.map(|name| format!("`{name}`")).take(MAX_NAMES + 1).collect();
+    if let Some(last) = known.get_mut(MAX_NAMES) {
         *last = "…".to_owned();
     }
-    let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
-    missing(format!("no {what} is called `{}`: {known}", shown(name)))
+    let name = excerpt(name);
+    missing(match known.as_slice() {
+        [] => format!("the {what} `{name}` does not exist: no {what}s exist"),
+        known => format!("the {what} `{name}` does not exist: expected one of {}", known.join(", ")),
+    })
 }
 
 fn missing(message: String) -> Error {
     Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
 }
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! The state directory in every state: new, shared, damaged, and with parts of it gone.
+//! State directories that are new, shared, damaged or incomplete.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,7 @@ async fn add(directory: &Arc<StateDirectory>, name: &str) {
 }
 
 #[tokio::test]
-async fn who_reads_sees_what_others_have_written() {
+async fn state_includes_the_changes_of_other_clients() {
     let folder = tempfile::tempdir().unwrap();
     let [one, other] = [(); 2].map(|()| Arc::new(StateDirectory::new(folder.path().join("a/b"))));
     assert_eq!(*other.state().unwrap(), State::default());
@@ -29,20 +29,20 @@ async fn who_reads_sees_what_others_have_written() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_written() {
+async fn a_failed_change_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let directory = Arc::new(StateDirectory::new(folder.path().to_owned()));
     add(&directory, "a").await;
-    let refused = directory.change(|state| {
+    let change = directory.change(|state| {
         state.endpoints.clear();
         Err::<(), _>(Error::internal("no"))
     });
-    assert_eq!(refused.await.unwrap_err().message(), "no");
+    assert_eq!(change.await.unwrap_err().message(), "no");
     assert_eq!(directory.state().unwrap().endpoints.len(), 1);
 }
 
 #[tokio::test]
-async fn a_folder_is_swept_once_nobody_holds_it() {
+async fn an_unnamed_folder_is_swept_when_no_client_holds_it() {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
     let folder = directory.new_folder().await.unwrap();
@@ -62,31 +62,31 @@ async fn a_folder_is_swept_once_nobody_holds_it() {
 }
 
 #[tokio::test]
-async fn what_others_keep_there_is_left_alone() {
+async fn files_of_other_programs_are_never_removed() {
     let root = tempfile::tempdir().unwrap();
     let path = |path: &str| root.path().join(path);
     fs::create_dir_all(path("models/precious")).unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
     let error = directory.change(|_| Ok(())).await.unwrap_err();
-    assert!(error.message().contains("is no state directory"), "{error}");
+    assert!(error.message().contains("is not a state directory"), "{error}");
     assert!(!path("lock").exists());
     fs::write(path("lock"), "").unwrap();
     fs::write(path("state.json"), r#"{"format": 1, "deployments": {}, "endpoints": {}}"#).unwrap();
-    let theirs =
+    let foreign =
         ["models/precious/w", "models/0123456789abcdef/w", "models/0123456789ABCDEF/lock", ".state-of-things", "f/w"];
-    for file in theirs {
+    for file in foreign {
         fs::create_dir_all(path(file).parent().unwrap()).unwrap();
         fs::write(path(file), "").unwrap();
     }
     symlink(path("f"), path("models/00000000000000ff")).unwrap();
-    // What a crash may leave of ours.
+    // Leftovers of a crash.
     fs::create_dir_all(path("models/0000000000000001/model/data")).unwrap();
     fs::create_dir_all(path("models/0000000000000002")).unwrap();
     fs::create_dir_all(path("models/0000000000000003/.fetching-x")).unwrap();
     fs::write(path("models/0000000000000003/deployment.json.new"), "").unwrap();
     fs::write(path(".state-aB3dEf"), "").unwrap();
     add(&directory, "a").await;
-    for file in theirs {
+    for file in foreign {
         assert!(path(file).exists(), "{file}");
     }
     assert_eq!(fs::read_dir(path("models")).unwrap().count(), 4);
@@ -94,19 +94,19 @@ async fn what_others_keep_there_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_or_newer_is_left_alone() {
+async fn a_damaged_or_newer_state_is_not_changed() {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
-    let led_out = r#"{"format": 1, "endpoints": {}, "deployments": {"a": {"revision": "1", "folder": "../../x",
+    let outside = r#"{"format": 1, "endpoints": {}, "deployments": {"a": {"revision": "1", "folder": "../../x",
         "model_uri": "m", "flavor": "onnx", "config": {}, "creation_timestamp": 1, "last_updated_timestamp": 1}}}"#;
-    for (text, said) in [
+    for (text, message) in [
         ("{", "is damaged"),
         (r#"{"format": 2}"#, "was written by a later version, in format 2"),
-        (led_out, "is damaged: the folder of `a` is `../../x`"),
+        (outside, "is damaged: the folder of `a` is `../../x`"),
     ] {
         fs::write(root.path().join("state.json"), text).unwrap();
         let error = directory.change(|_| Ok(())).await.unwrap_err();
-        assert!(error.message().contains(said), "{error}");
+        assert!(error.message().contains(message), "{error}");
         assert_eq!(fs::read_to_string(root.path().join("state.json")).unwrap(), text);
     }
 }
@@ -125,7 +125,7 @@ fn deployment(folder: &str, updated: u64) -> Deployment {
     }
 }
 
-/// Deploys a model under a name; gives the folder of its copy.
+/// Deploys a model under a name; returns the folder of its copy.
 async fn deploy(directory: &Arc<StateDirectory>, name: &str) -> PathBuf {
     let folder = Arc::new(directory.new_folder().await.unwrap());
     fs::create_dir(folder.model()).unwrap();
@@ -136,7 +136,7 @@ async fn deploy(directory: &Arc<StateDirectory>, name: &str) -> PathBuf {
     folder.model().parent().unwrap().to_owned()
 }
 
-/// A directory with three deployments, of which two share an endpoint.
+/// Returns a directory with three deployments, two of which share an endpoint.
 async fn deployed() -> (TempDir, Arc<StateDirectory>) {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
@@ -156,8 +156,8 @@ fn copies(root: &Path) -> usize {
     fs::read_dir(root.join("models")).unwrap().count()
 }
 
-/// What nothing may be done with: every operation fails with these words, and no copy is removed.
-async fn refused(root: &Path, directory: &Arc<StateDirectory>, said: &str) {
+/// Asserts that every operation fails with this message, and that no copy is removed.
+async fn assert_fails(root: &Path, directory: &Arc<StateDirectory>, message: &str) {
     let count = copies(root);
     let errors = [
         directory.state().map(drop).unwrap_err(),
@@ -166,33 +166,38 @@ async fn refused(root: &Path, directory: &Arc<StateDirectory>, said: &str) {
         directory.new_folder().await.map(drop).unwrap_err(),
     ];
     for error in errors {
-        assert!(error.message().contains(said), "{error}");
+        assert!(error.message().contains(message), "{error}");
     }
     assert_eq!(copies(root), count);
 }
 
 #[tokio::test]
-async fn a_state_that_is_gone_is_not_an_empty_one() {
+async fn a_missing_state_is_an_error_if_copies_exist() {
     let (root, directory) = deployed().await;
     let (state, backup) = (root.path().join("state.json"), root.path().join("state.backup"));
     fs::rename(&state, &backup).unwrap();
-    refused(root.path(), &directory, "has copies of 3 models that it named: nothing was changed; bring back").await;
-    refused(root.path(), &directory, "mlflow-deploy invoke rebuild -t local").await;
+    assert_fails(
+        root.path(),
+        &directory,
+        "has copies of 3 models: nothing was changed; restore the file from a backup",
+    )
+    .await;
+    assert_fails(root.path(), &directory, "mlflow-deploy invoke rebuild -t local").await;
     fs::remove_file(root.path().join("lock")).unwrap();
-    refused(root.path(), &directory, "is gone").await;
+    assert_fails(root.path(), &directory, "is missing, but").await;
 
     symlink("/mnt/nowhere/state.json", &state).unwrap();
-    refused(root.path(), &directory, "is a link to `/mnt/nowhere/state.json`, which is not there").await;
+    assert_fails(root.path(), &directory, "is a link to `/mnt/nowhere/state.json`, which does not exist").await;
     let error = directory.rebuild(|_| None).await.unwrap_err();
     assert!(error.message().contains("is a link to"), "{error}");
     assert!(state.is_symlink());
     fs::remove_file(&state).unwrap();
 
     fs::write(&state, "").unwrap();
-    refused(root.path(), &directory, "is damaged: ").await;
+    assert_fails(root.path(), &directory, "is damaged: ").await;
     fs::remove_file(&state).unwrap();
     mkfifoat(CWD, &state, Mode::from_raw_mode(0o600)).unwrap();
-    refused(root.path(), &directory, "not a regular file").await;
+    assert_fails(root.path(), &directory, "not a regular file").await;
     fs::remove_file(&state).unwrap();
 
     fs::rename(&backup, &state).unwrap();
@@ -202,7 +207,7 @@ async fn a_state_that_is_gone_is_not_an_empty_one() {
 }
 
 #[tokio::test]
-async fn models_that_are_elsewhere_just_now_are_not_gone() {
+async fn an_unreadable_models_folder_is_not_an_empty_one() {
     let (root, directory) = deployed().await;
     let models = root.path().join("models");
     fs::remove_file(root.path().join("state.json")).unwrap();
@@ -214,7 +219,7 @@ async fn models_that_are_elsewhere_just_now_are_not_gone() {
 }
 
 #[tokio::test]
-async fn a_link_that_leads_to_the_state_stays_one() {
+async fn a_link_to_the_state_stays_a_link() {
     let (root, directory) = deployed().await;
     let disk = tempfile::tempdir().unwrap();
     let (state, real) = (root.path().join("state.json"), disk.path().join("state.json"));
@@ -226,12 +231,12 @@ async fn a_link_that_leads_to_the_state_stays_one() {
 }
 
 #[tokio::test]
-async fn what_is_lost_is_made_anew_from_the_copies() {
+async fn rebuild_restores_a_lost_state_from_the_copies() {
     let (root, directory) = deployed().await;
     add(&directory, "without deployments").await;
     let before = directory.state().unwrap();
     fs::remove_file(root.path().join("state.json")).unwrap();
-    // A copy that an earlier version made, one that a crash left, and one that a process is filling.
+    // A copy of an earlier version, an incomplete copy that a crash left, and a copy that a process is filling.
     for (id, file) in [("0000000000000001", "MLmodel"), ("0000000000000002", "w")] {
         let model = root.path().join("models").join(id).join("model");
         fs::create_dir_all(&model).unwrap();
@@ -254,13 +259,13 @@ async fn what_is_lost_is_made_anew_from_the_copies() {
     }
     assert_eq!(after.endpoints["flowers"].traffic, before.endpoints["flowers"].traffic);
     let error = directory.rebuild(flavor).await.unwrap_err();
-    assert!(error.message().contains("is there and whole"), "{error}");
+    assert!(error.message().contains("exists and is valid"), "{error}");
     directory.change(|_| Ok(())).await.unwrap();
-    assert_eq!(copies(root.path()), 5, "what a crash left is gone");
+    assert_eq!(copies(root.path()), 5, "the incomplete copy is removed");
 }
 
 #[tokio::test]
-async fn of_two_copies_with_one_name_the_newer_is_deployed() {
+async fn rebuild_deploys_the_newer_of_two_copies_with_the_same_name() {
     let (root, directory) = deployed().await;
     let older = deploy(&directory, "d").await;
     let newer = root.path().join("models/0000000000000001");
@@ -275,7 +280,7 @@ async fn of_two_copies_with_one_name_the_newer_is_deployed() {
 }
 
 #[tokio::test]
-async fn an_older_state_that_was_brought_back_costs_no_copy() {
+async fn restoring_an_older_state_removes_no_copy() {
     let (root, directory) = deployed().await;
     let state = root.path().join("state.json");
     let older = fs::read(&state).unwrap();
@@ -289,16 +294,16 @@ async fn an_older_state_that_was_brought_back_costs_no_copy() {
 }
 
 #[tokio::test]
-async fn the_record_of_a_copy_follows_the_state() {
+async fn the_record_of_a_copy_is_updated_with_the_state() {
     let (root, directory) = deployed().await;
     let copy = root.path().join("models").join(&directory.state().unwrap().deployments["a"].folder);
     let read = || fs::read_to_string(copy.join("deployment.json")).unwrap_or_default();
     assert!(read().contains(r#""flowers": 90"#), "{}", read());
-    // An earlier version has written none.
+    // Earlier versions wrote no records.
     fs::remove_file(copy.join("deployment.json")).unwrap();
     directory.change(|state| Ok(state.endpoints.remove("flowers"))).await.unwrap();
     assert!(read().contains(r#""endpoints": {}"#), "{}", read());
-    // It goes with the deployment, though another process still uses the copy.
+    // The record is removed with the deployment, even if another process still uses the copy.
     let held = directory.folder(copy.file_name().unwrap().to_str().unwrap()).await.unwrap().unwrap();
     directory.change(|state| Ok(state.deployments.remove("a"))).await.unwrap();
     assert_eq!((copy.join("model").exists(), read().as_str()), (true, ""));
@@ -308,7 +313,7 @@ async fn the_record_of_a_copy_follows_the_state() {
 }
 
 #[tokio::test]
-async fn a_pipe_in_the_place_of_a_lock_is_not_waited_for() {
+async fn a_pipe_in_place_of_the_lock_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     mkfifoat(CWD, root.path().join("lock"), Mode::from_raw_mode(0o600)).unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));

@@ -1,5 +1,5 @@
-//! Waits for locks that other processes hold: no thread blocks meanwhile, the caller is told what it waits for, and the
-//! wait ends with the caller or at a limit.
+//! Waits for locks that other processes hold. A wait blocks no thread, warns the caller if it takes long, and ends at a
+//! limit or when the caller gives up.
 
 use std::fs::{self, Metadata, TryLockError};
 use std::io;
@@ -7,27 +7,25 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, text};
 use tokio::time::sleep;
 
-use crate::shown::shown;
-
-/// How long is waited for a lock.
+/// The limits of a wait for a lock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wait {
-    /// After this time the caller is told.
+pub(super) struct LockWait {
+    /// The time until the caller is warned.
     pub(super) silence: Duration,
-    /// After this time the wait fails.
+    /// The time until the wait fails.
     pub(super) limit: Duration,
 }
 
-/// A lock is held for a moment, and for longer only if its process is stopped or its disk hangs.
-pub(super) const LOCK_WAIT: Wait = Wait { silence: Duration::from_secs(1), limit: Duration::from_secs(60) };
+/// The default limits. A lock is held for a moment, and longer only if its process is stopped or its disk hangs.
+pub(super) const LOCK_WAIT: LockWait = LockWait { silence: Duration::from_secs(1), limit: Duration::from_secs(60) };
 
-/// What came of an attempt to lock a file: `None` where another process holds it.
+/// Converts the result of an attempt to lock a file: `None` if another process holds the lock.
 ///
 /// # Errors
-/// Where the file cannot be locked at all.
+/// An error if the file cannot be locked at all.
 pub(super) fn attempt(locked: std::result::Result<(), TryLockError>) -> io::Result<Option<()>> {
     match locked {
         Ok(()) => Ok(Some(())),
@@ -36,41 +34,42 @@ pub(super) fn attempt(locked: std::result::Result<(), TryLockError>) -> io::Resu
     }
 }
 
-impl Wait {
-    /// Tries to lock the file `path` until `attempt` has it.
+impl LockWait {
+    /// Repeats `attempt` until it has locked the file `path`.
     ///
     /// # Errors
-    /// What `attempt` answers, and `TEMPORARILY_UNAVAILABLE` at the limit.
+    /// Those of `attempt`, and `TEMPORARILY_UNAVAILABLE` at the limit.
     pub(super) async fn until<T: Send + 'static>(
         self,
         path: &Path,
         attempt: impl Fn() -> Result<Option<T>> + Clone + Send + 'static,
     ) -> Result<T> {
         const MAX_PAUSE: Duration = Duration::from_millis(50);
-        let begun = Instant::now();
-        let (mut pause, mut is_told) = (Duration::from_millis(1), false);
+        let start = Instant::now();
+        let (mut pause, mut is_warned) = (Duration::from_millis(1), false);
         loop {
             if let Some(locked) = blocking(attempt.clone()).await? {
                 return Ok(locked);
             }
-            let waited = begun.elapsed();
+            let waited = start.elapsed();
             if waited >= self.limit {
                 let holders = holders(path).await?;
                 return Err(Error::new(
                     ErrorCode::TEMPORARILY_UNAVAILABLE,
                     format!(
-                        "gave up on the lock `{}` after {} s, for it is held by {holders}: end what holds it, or try again",
-                        path.display(),
-                        self.limit.as_secs()
+                        "timed out after {} s waiting for the lock `{}`, which is held by {holders}: end the holder, \
+                         or try again",
+                        self.limit.as_secs(),
+                        path.display()
                     ),
                 )
                 .retryable());
             }
-            if waited >= self.silence && !is_told {
-                is_told = true;
+            if waited >= self.silence && !is_warned {
+                is_warned = true;
                 let holders = holders(path).await?;
                 call::warn(format!(
-                    "waiting for the lock `{}`, which is held by {holders}; the wait ends after {} s",
+                    "waiting for the lock `{}`, which is held by {holders}; giving up after {} s",
                     path.display(),
                     self.limit.as_secs()
                 ));
@@ -81,25 +80,25 @@ impl Wait {
     }
 }
 
-/// The processes that hold a lock, for a message.
+/// Lists the processes that hold a lock, for a message.
 async fn holders(path: &Path) -> Result<String> {
     let path = path.to_owned();
     blocking(move || {
-        let found = fs::metadata(&path).map(|found| processes(&found)).unwrap_or_default();
-        Ok(if found.is_empty() { "a process that cannot be told".to_owned() } else { found.join(", ") })
+        let processes = fs::metadata(&path).map(|lock| processes(&lock)).unwrap_or_default();
+        Ok(if processes.is_empty() { "an unknown process".to_owned() } else { processes.join(", ") })
     })
     .await
 }
 
-/// Who holds a lock of a file, as far as Linux says: the process that has the locked file open, which may be another than
-/// the one that locked it.
+/// Lists the processes that hold a lock of a file, on Linux only. A listed process has the locked file open, and may
+/// have inherited it from the process that locked it.
 fn processes(lock: &Metadata) -> Vec<String> {
     let (major, minor) = (rustix::fs::major(lock.dev()), rustix::fs::minor(lock.dev()));
-    let mark = format!(" {major:02x}:{minor:02x}:{} ", lock.ino());
+    let inode = format!(" {major:02x}:{minor:02x}:{} ", lock.ino());
     let entries = |path: PathBuf| fs::read_dir(path).into_iter().flatten().filter_map(io::Result::ok);
     let is_held = |file: fs::DirEntry| {
         let text = fs::read_to_string(file.path()).unwrap_or_default();
-        text.lines().any(|line| line.starts_with("lock:") && line.contains(&mark))
+        text.lines().any(|line| line.starts_with("lock:") && line.contains(&inode))
     };
     let process = |entry: fs::DirEntry| {
         let id: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -108,7 +107,7 @@ fn processes(lock: &Metadata) -> Vec<String> {
         }
         let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         let is_self = if id == std::process::id() { ", this one" } else { "" };
-        Some(format!("the process {id} (`{}`{is_self})", shown(name.trim_end())))
+        Some(format!("process {id} (`{}`{is_self})", text::line(name.trim_end())))
     };
     entries(PathBuf::from("/proc")).filter_map(process).collect()
 }
@@ -120,23 +119,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_lock_that_stays_held_is_given_up_at_the_limit() {
+    async fn wait_for_a_held_lock_fails_at_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let held = File::create(&path).unwrap();
         held.lock().unwrap();
-        let tried = path.clone();
+        let opened = path.clone();
         let lock = move || {
-            let file = File::open(&tried).unwrap();
+            let file = File::open(&opened).unwrap();
             Ok(attempt(file.try_lock()).unwrap().map(|()| file))
         };
-        let wait = Wait { silence: Duration::ZERO, limit: Duration::ZERO };
+        let wait = LockWait { silence: Duration::ZERO, limit: Duration::ZERO };
         let error = wait.until(&path, lock.clone()).await.unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true));
-        assert!(error.message().starts_with("gave up on the lock `"), "{error}");
+        assert!(error.message().starts_with("timed out after 0 s waiting for the lock `"), "{error}");
         #[cfg(target_os = "linux")]
         {
-            let this = format!("is held by the process {} (`", std::process::id());
+            let this = format!("is held by process {} (`", std::process::id());
             assert!(error.message().contains(&this) && error.message().contains("`, this one)"), "{error}");
         }
         drop(held);

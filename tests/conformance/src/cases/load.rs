@@ -33,14 +33,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("load-threads", "load.idle", "Loading and `init` start no thread.", starts_no_thread)
         .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new(
-        "load-files",
-        "load.files",
-        "Loading and `init` leave no file or socket open, and write nothing.",
-        files,
-    )
-    .in_process_only(PROCESS)
-    .needs(Stage::Instance),
+    Case::new("load-files", "load.files", "Loading and `init` leave no file or socket open, and write nothing.", files)
+        .in_process_only(PROCESS)
+        .needs(Stage::Instance),
     Case::new("load-fast", "load.fast", "Loading and `init` take less than 50 ms.", fast)
         .in_process_only(PROCESS)
         .needs(Stage::Instance),

@@ -66,10 +66,10 @@ fn an_endpoint_shares_requests_out() {
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stderr
     };
-    assert!(who().contains("the deployment `a` answers"));
+    assert!(who().contains("chose the deployment `a`"));
     let split = machine.ask("update-endpoint --endpoint flowers -C .traffic.a:=0 -C .traffic.b:=5").run();
     assert_eq!(split.code, 0, "{split:?}");
-    assert!(who().contains("the deployment `b` answers"));
+    assert!(who().contains("chose the deployment `b`"));
 
     assert_eq!(machine.ask("list --endpoint flowers --json").run().json().as_array().unwrap().len(), 2);
     machine.create("apart", &iris());
@@ -95,9 +95,9 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (
             format!("create --name ../iris -m {model}"),
             "INVALID_PARAMETER_VALUE",
-            "`../iris` is no name for a deployment",
+            "invalid name `../iris` for a deployment",
         ),
-        ("create --name n -m /no/where".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no model is at `/no/where`"),
+        ("create --name n -m /no/where".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no model at `/no/where`"),
         (format!("create --name n -m {model}/MLmodel"), "INVALID_PARAMETER_VALUE", "is a file: expected the folder"),
         ("create --name n -m models:/iris/1".to_owned(), "INVALID_PARAMETER_VALUE", "no tracking server is known"),
         (
@@ -134,14 +134,30 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (
             format!("create --name n --endpoint none -m {model}"),
             "RESOURCE_DOES_NOT_EXIST",
-            "no endpoint is called `none`",
+            "the endpoint `none` does not exist",
         ),
-        ("update --name iris".to_owned(), "INVALID_PARAMETER_VALUE", "nothing to change"),
-        ("delete --name gone --endpoint none".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no endpoint is called `none`"),
-        ("update --name other -C sessions=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is `iris`"),
-        ("create-endpoint --endpoint e -C .traffic.none:=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "called `none`"),
+        ("update --name iris".to_owned(), "INVALID_PARAMETER_VALUE", "nothing to update"),
+        (
+            "delete --name gone --endpoint none".to_owned(),
+            "RESOURCE_DOES_NOT_EXIST",
+            "the endpoint `none` does not exist",
+        ),
+        (
+            "update --name other -C sessions=1".to_owned(),
+            "RESOURCE_DOES_NOT_EXIST",
+            "the deployment `other` does not exist: expected one of `iris`",
+        ),
+        (
+            "create-endpoint --endpoint e -C .traffic.none:=1".to_owned(),
+            "RESOURCE_DOES_NOT_EXIST",
+            "the deployment `none` does not exist",
+        ),
         ("create-endpoint --endpoint e -C .traffic.iris:=0".to_owned(), "INVALID_PARAMETER_VALUE", "at least one"),
-        ("update-endpoint --endpoint e -C .traffic.iris:=1".to_owned(), "RESOURCE_DOES_NOT_EXIST", "there is none"),
+        (
+            "update-endpoint --endpoint e -C .traffic.iris:=1".to_owned(),
+            "RESOURCE_DOES_NOT_EXIST",
+            "no endpoints exist",
+        ),
     ] {
         let ran = machine.ask(&format!("{arguments} --json")).run();
         let error = ran.error();
@@ -173,7 +189,7 @@ fn what_is_no_name_cannot_be_deleted() {
     for arguments in ["delete --json --name a/b", "delete-endpoint --json --endpoint a/b"] {
         let refused = machine.ask(arguments).run();
         assert_eq!(refused.error()["code"], "INVALID_PARAMETER_VALUE", "{refused:?}");
-        assert!(refused.error()["message"].as_str().unwrap().starts_with("`a/b` is no name for a"), "{refused:?}");
+        assert!(refused.error()["message"].as_str().unwrap().starts_with("invalid name `a/b` for a"), "{refused:?}");
     }
 }
 

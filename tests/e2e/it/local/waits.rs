@@ -44,9 +44,9 @@ fn a_wait_for_a_lock_is_told_of_and_goes_on() {
     for (verb, lock) in waits {
         let held = hold(&lock);
         let (mut child, mut stderr, line) = told(machine.ask(verb));
-        let holder = format!("is held by the process {} (`", std::process::id());
+        let holder = format!("is held by process {} (`", std::process::id());
         assert!(line.contains(&format!("waiting for the lock `{}`", lock.display())), "{line}");
-        assert!(line.contains(&holder) && line.contains("ends after 60 s"), "{line}");
+        assert!(line.contains(&holder) && line.contains("giving up after 60 s"), "{line}");
         drop(held);
         let mut rest = String::new();
         stderr.read_to_string(&mut rest).unwrap();

@@ -14,7 +14,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, file, s
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use crate::patience::told;
+use super::slow_wait::warn_if_slow;
 
 /// The program that prints the MLflow version of an interpreter.
 const PROBE: &str = include_str!("probe.py");
@@ -160,7 +160,7 @@ impl PythonSearch {
             Ok(String::from_utf8_lossy(&output).into_owned())
         });
         let warning = || format!("still waiting for the Python `{}` to report its MLflow version", path.display());
-        let output = match timeout(PROBE_TIMEOUT, told(output, WARN_AFTER, warning)).await {
+        let output = match timeout(PROBE_TIMEOUT, warn_if_slow(output, WARN_AFTER, warning)).await {
             Ok(output) => output.map_err(|error| format!("failed to read its output: {error}"))?,
             Err(_elapsed) => return Err(format!("no output within {} s", PROBE_TIMEOUT.as_secs())),
         };

@@ -6,6 +6,7 @@ mod interpreter;
 mod log;
 mod process;
 mod server;
+mod slow_wait;
 mod supervisor;
 
 pub(crate) use interpreter::{Python, PythonSearch};

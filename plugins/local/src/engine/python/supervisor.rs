@@ -16,7 +16,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::client::ScoringClient;
 use super::process::{ServerExit, ServerProcess};
-use crate::patience::told;
+use super::slow_wait::warn_if_slow;
 
 /// The first pause. Each further pause is twice as long.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
@@ -92,7 +92,7 @@ impl Supervisor {
                 ProcessState::Running(_) | ProcessState::Starting => {}
             }
             let warning = || "still waiting for the start of the model's Python server".to_owned();
-            if told(state.changed(), WARN_AFTER, warning).await.is_err() {
+            if warn_if_slow(state.changed(), WARN_AFTER, warning).await.is_err() {
                 return Err(Error::new(ErrorCode::CANCELLED, "the model's Python server was shut down"));
             }
         }

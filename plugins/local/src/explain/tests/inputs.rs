@@ -7,7 +7,8 @@ use mlflow_deploy_shapley::Method;
 use ndarray::{ArrayD, IxDyn, arr1, arr2, array};
 use serde_json::{Value, json};
 
-use crate::explain::{ExplainConfig, FeatureTable};
+use crate::explain::config::ExplainConfig;
+use crate::explain::feature_table::FeatureTable;
 use mlflow_deploy_scoring::{Inputs, Tensor};
 
 fn text(texts: &[&str]) -> Tensor {

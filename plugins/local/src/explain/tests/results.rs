@@ -4,8 +4,8 @@ use mlflow_deploy_shapley::Attribution;
 use ndarray::{Array2, arr1, arr2, array};
 use serde_json::json;
 
-use crate::explain::document::ShapleyValues;
-use crate::explain::{ExplainDocument, ExplainedOutput};
+use crate::explain::document::{ExplainDocument, ShapleyValues};
+use crate::explain::outputs::ExplainedOutput;
 use mlflow_deploy_scoring::{Output, Tensor};
 
 fn label() -> (String, Output) {

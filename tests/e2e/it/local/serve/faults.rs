@@ -191,8 +191,8 @@ fn a_port_that_is_taken_is_named() {
     assert_eq!(
         ran.error()["message"],
         format!(
-            "somebody else listens at 127.0.0.1:{port} already: stop that, or choose another with the config `port`, 0 \
-             for any that is free"
+            "the address 127.0.0.1:{port} is in use: stop the process that listens there, or choose another port with \
+             the config `port` (0 for any free port)"
         )
     );
     is_served(&served);
@@ -205,7 +205,7 @@ fn what_cannot_be_served_says_why_and_leaves_nothing_behind() {
     std::fs::write(broken.path().join("model.onnx"), b"no model").unwrap();
     let cases: [(&std::path::Path, &str, &str, &str); 6] = [
         (broken.path(), "", "INVALID_PARAMETER_VALUE", "is not an ONNX model"),
-        (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model is at `/nowhere`"),
+        (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model at `/nowhere`"),
         (&iris(), "-C timeout=0", "INVALID_PARAMETER_VALUE", "the config's `timeout` is `0`: expected seconds"),
         (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a whole number from 1"),
         (

@@ -1,4 +1,4 @@
-//! Deployments: made, replaced, taken down, and found. A model is copied and loaded before anybody sees it.
+//! Creates, updates, deletes and finds deployments. A model is copied and loaded before it is deployed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,49 +6,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{self as api, Error, ErrorCode, Result, blocking};
+use mlflow_deploy_plugin_api::{Config as JsonConfig, Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
-use crate::config::{Config, ModelCopy};
+use super::loaded_model::{LoadedModel, Runner};
+use super::model_cache::ModelCache;
+use super::source::{LocatedModel, Source, Sources};
+use crate::config::{Config, DeploymentConfig, Engine, EngineChoice, ModelCopy};
 use crate::engine::LibrarySearch;
 use crate::engine::python::PythonSearch;
-use crate::engine_config::{Choice, DeploymentConfig, Engine};
-use crate::loaded::Loaded;
-use crate::loaded_model::{LoadedModel, Runner};
 use crate::model::Model;
-use crate::source::{Found, Source, Sources};
-use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now};
+use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now, taken};
 
-/// How often a deployment is looked up again, where it is replaced just then.
-const ATTEMPTS: usize = 100;
+/// The maximum number of attempts to load a model whose deployment is replaced meanwhile.
+const MAX_ATTEMPTS: usize = 100;
 
-/// What is deployed in a directory, and the models that are loaded of it.
+/// The deployments of a state directory, and their loaded models.
 pub(crate) struct Deployments {
     directory: Arc<StateDirectory>,
     library_search: LibrarySearch,
     python_search: PythonSearch,
     sources: Sources,
-    loaded: Loaded,
+    cache: ModelCache,
 }
 
 impl Deployments {
     pub(crate) fn new(config: Config) -> Self {
-        let Config { state_dir, library_search, python_search, sources, copy: _ } = config;
+        let Config { state_dir, library_search, python_search, tracking, variable, copy: _ } = config;
+        let sources = Sources::new(tracking, variable);
         let directory = Arc::new(StateDirectory::new(state_dir));
-        Self { directory, library_search, python_search, sources, loaded: Loaded::default() }
+        Self { directory, library_search, python_search, sources, cache: ModelCache::default() }
     }
 
-    /// The directory.
+    /// Returns the state directory.
     pub(crate) fn directory(&self) -> &Arc<StateDirectory> {
         &self.directory
     }
 
-    /// Deploys a model; gives the state with it.
+    /// Creates a deployment.
     pub(crate) async fn create(self: &Arc<Self>, request: CreateDeployment) -> Result<Deployment> {
         check_name("a deployment", &request.name)?;
         let config: DeploymentConfig = request.config.parse()?;
         config.check()?;
-        let free = move |state: &State, name: &str, endpoint: Option<&str>| {
+        let check_free = move |state: &State, name: &str, endpoint: Option<&str>| {
             endpoint.map(|endpoint| state.endpoint(endpoint)).transpose()?;
             match state.deployments.contains_key(name) {
                 true => Err(taken("deployment", name)),
@@ -56,8 +56,8 @@ impl Deployments {
             }
         };
         let (name, endpoint) = (request.name, request.endpoint);
-        free(&*self.directory.state()?, &name, endpoint.as_deref())?;
-        let Prepared { deployed, model_uri, model_version } =
+        check_free(&*self.directory.state()?, &name, endpoint.as_deref())?;
+        let PreparedModel { deployed, model_uri, model_version } =
             self.prepare(&request.model_uri, request.flavor.as_deref(), &config).await?;
         let now = now();
         let (flavor, python) = (deployed.flavor().to_owned(), deployed.python().map(Path::to_owned));
@@ -73,10 +73,10 @@ impl Deployments {
             last_updated_timestamp: now,
         };
         self.commit(deployed, move |state| {
-            free(state, &name, endpoint.as_deref())?;
+            check_free(state, &name, endpoint.as_deref())?;
             if let Some(endpoint) = endpoint {
                 let endpoint = state.endpoint_mut(&endpoint)?;
-                // The first one gets all requests; later ones none, until the traffic is split.
+                // The first deployment gets all requests. Later ones get none until the traffic is updated.
                 let is_first = endpoint.traffic.values().all(|weight| *weight == 0);
                 endpoint.traffic.insert(name.clone(), if is_first { 100 } else { 0 });
                 endpoint.last_updated_timestamp = now;
@@ -87,34 +87,36 @@ impl Deployments {
         .await
     }
 
-    /// Replaces a deployment's model, its config, or both; predictions go on, each on the old one or the new.
+    /// Replaces a deployment's model, its config, or both. Running predictions end on the model that they began with.
     pub(crate) async fn update(self: &Arc<Self>, request: UpdateDeployment) -> Result<Deployment> {
         let (name, endpoint) = (request.name, request.endpoint);
         let before = self.directory.state()?.deployment(&name, endpoint.as_deref())?.clone();
         if request.model_uri.is_none() && request.flavor.is_some() {
-            return Err(Error::invalid_parameter("a flavor was given without a model URI: give both, or neither"));
+            return Err(Error::invalid_parameter("a flavor without a model URI: specify both or neither"));
         }
         let changes: Map<String, Value> = request.config.parse()?;
         if request.model_uri.is_none() && changes.is_empty() {
-            return Err(Error::invalid_parameter(
-                "nothing to change was given: expected a model URI, a config, or both",
-            ));
+            return Err(Error::invalid_parameter("nothing to update: specify a model URI, a config, or both"));
         }
-        let config = merged(&before.config, changes)?;
+        let config = merge(&before.config, changes)?;
         config.check()?;
-        let Prepared { deployed, model_uri, model_version } = match &request.model_uri {
+        let PreparedModel { deployed, model_uri, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
             None => {
-                // Another engine means another flavor.
+                // If the engine changes, the flavor is chosen again.
                 let flavor = Some(before.flavor.as_str()).filter(|_| config.is_same_engine(&before.config));
                 let loaded = self.load(&before.folder, flavor, &config, before.python.as_deref()).await?;
                 let Some(deployed) = loaded else {
-                    let now = self.directory.state()?;
-                    let is_named = now.deployments.get(&name).is_some_and(|now| now.folder == before.folder);
+                    let state = self.directory.state()?;
+                    let is_named = state.deployments.get(&name).is_some_and(|each| each.folder == before.folder);
                     return Err(if is_named { removed(&name) } else { replaced(&name) });
                 };
                 deployed.try_example().await?;
-                Prepared { deployed, model_uri: before.model_uri.clone(), model_version: before.model_version.clone() }
+                PreparedModel {
+                    deployed,
+                    model_uri: before.model_uri.clone(),
+                    model_version: before.model_version.clone(),
+                }
             }
         };
         let folder = deployed.folder().id().to_owned();
@@ -122,7 +124,7 @@ impl Deployments {
         let is_same_model = request.model_uri.is_none();
         self.commit(deployed, move |state| {
             state.deployment(&name, endpoint.as_deref())?;
-            let deployment = state.deployments.get_mut(&name).expect("it was found");
+            let deployment = state.deployments.get_mut(&name).expect("it was found above");
             if is_same_model && deployment.folder != folder {
                 return Err(replaced(&name));
             }
@@ -142,8 +144,8 @@ impl Deployments {
         .await
     }
 
-    /// Takes a deployment down; one that is gone already is no error. What is no name is one, and an endpoint that there
-    /// is not: it was meant to be another.
+    /// Deletes a deployment. Deleting a missing deployment succeeds; an invalid name or an unknown endpoint is an
+    /// error.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
@@ -164,20 +166,20 @@ impl Deployments {
         .await
     }
 
-    /// The model of a deployment, loaded now where it is not yet.
+    /// Returns the model of a deployment; loads it if necessary.
     pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<LoadedModel>> {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             let state = self.directory.state()?;
-            self.loaded.forget_where_changed(&state);
+            self.cache.retain_if_changed(&state);
             let deployment = state.deployment(name, endpoint)?;
             let load = async {
-                // Another prediction may have seen a later state since.
-                self.loaded.forget_all_but(&state);
+                // Another prediction may have read a later state meanwhile.
+                self.cache.retain(&state);
                 let (flavor, python) = (Some(deployment.flavor.as_str()), deployment.python.as_deref());
                 let loaded = self.load(&deployment.folder, flavor, &deployment.config, python).await?;
                 loaded.ok_or_else(|| replaced(name))
             };
-            match self.loaded.get(&deployment.revision, load).await {
+            match self.cache.get(&deployment.revision, load).await {
                 Err(error) if error == replaced(name) && *self.directory.state()? != *state => {}
                 Err(error) if error == replaced(name) => return Err(removed(name)),
                 answer => return answer,
@@ -186,7 +188,7 @@ impl Deployments {
         Err(replaced(name))
     }
 
-    /// Makes what is deployed anew from the copies of models, where it is lost.
+    /// Rebuilds a lost `state.json` from the copies of models.
     pub(crate) async fn rebuild(&self) -> Result<Rebuilt> {
         let flavor = |model: &Path| {
             let model = Model::read(model).ok()?;
@@ -195,68 +197,72 @@ impl Deployments {
         self.directory.rebuild(flavor).await
     }
 
-    /// Changes the state, off the plugin's own thread.
+    /// Changes the state, on a thread that may block.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let answer = self.directory.change(change).await?;
-        self.forget();
+        self.drop_unused_models();
         Ok(answer)
     }
 
-    /// Lets go of models that are not deployed any more, after a change that was made: where the file cannot be read just
-    /// then, it is still no failure, and the next who reads it lets go.
-    fn forget(&self) {
+    /// Drops models that are no longer deployed, after a change. Ignores a failure to read the state: the change was
+    /// made, and the next read drops the models.
+    fn drop_unused_models(&self) {
         if let Ok(state) = self.directory.state() {
-            self.loaded.forget_all_but(&state);
+            self.cache.retain(&state);
         }
     }
 
-    /// Fetches or copies a model, loads it, and has it predict its input example.
+    /// Fetches or copies a model, loads it, and lets it predict its input example.
     async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
         config: &DeploymentConfig,
-    ) -> Result<Prepared> {
+    ) -> Result<PreparedModel> {
         let fetched = self.fetch(model_uri, flavor, config).await?;
         self.start(fetched, config).await
     }
 
-    /// Fetches or copies a model, and finds what is to run it. The copy is removed when it is dropped, unless it is kept.
+    /// Fetches or copies a model, and selects its runner. Dropping the result removes the copy, unless it is kept.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         model_uri: &str,
         flavor: Option<&str>,
         config: &DeploymentConfig,
-    ) -> Result<Fetched> {
+    ) -> Result<FetchedModel> {
         let source = Source::parse(model_uri)?;
         let folder = self.directory.new_folder().await?;
-        let Found { path, is_in_place, version } = self.sources.find(&source, &folder.model()).await?;
+        let LocatedModel { path, is_in_place, version } = self.sources.locate(&source, &folder.model()).await?;
         let runner = self.runner(path.clone(), flavor, config, None).await?;
-        let copied = CancelFlag::default();
-        let is_given_up = Arc::clone(&copied.0);
+        let cancel = CancelFlag::default();
+        let is_cancelled = Arc::clone(&cancel.0);
         let folder = blocking(move || {
             if !is_in_place {
-                copy(&path, &folder.model(), &is_given_up)?;
+                copy(&path, &folder.model(), &is_cancelled)?;
             }
             folder.sync()?;
             Ok(folder)
         })
         .await?;
-        Ok(Fetched { folder, runner, model_uri: source.shown, model_version: version })
+        Ok(FetchedModel { folder, runner, model_uri: source.redacted, model_version: version })
     }
 
-    /// Loads a model that was fetched, and has it predict its input example.
-    pub(crate) async fn start(self: &Arc<Self>, fetched: Fetched, config: &DeploymentConfig) -> Result<Prepared> {
-        let Fetched { folder, runner, model_uri, model_version } = fetched;
+    /// Loads a fetched model, and lets it predict its input example.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        fetched: FetchedModel,
+        config: &DeploymentConfig,
+    ) -> Result<PreparedModel> {
+        let FetchedModel { folder, runner, model_uri, model_version } = fetched;
         let deployed = self.run(folder, runner, config).await?;
         deployed.try_example().await?;
-        Ok(Prepared { deployed, model_uri, model_version })
+        Ok(PreparedModel { deployed, model_uri, model_version })
     }
 
-    /// Loads a copy that another process has fetched, and holds, and has it predict its input example.
+    /// Loads a copy that another process has fetched and holds, and lets it predict its input example.
     pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<LoadedModel>> {
         let loaded = self.load(&copy.folder, Some(&copy.flavor), &copy.config, None).await?;
         let deployed =
@@ -265,7 +271,7 @@ impl Deployments {
         Ok(deployed)
     }
 
-    /// Loads the model of a folder; `None` where the folder is gone.
+    /// Loads the model of a folder; `None` if the folder was removed.
     async fn load(
         self: &Arc<Self>,
         folder: &str,
@@ -278,7 +284,7 @@ impl Deployments {
         self.run(folder, runner, config).await.map(Some)
     }
 
-    /// What is to run the model of a folder. `before` is the Python that ran it until now.
+    /// Selects the runner of a model. `before` is the Python interpreter that the deployment used until now.
     async fn runner(
         &self,
         model: PathBuf,
@@ -287,7 +293,7 @@ impl Deployments {
         before: Option<&Path>,
     ) -> Result<Runner> {
         let model = blocking(move || Model::read(&model)).await?;
-        let Choice { engine, flavor } = config.choose(&model, flavor)?;
+        let EngineChoice { engine, flavor } = config.choose(&model, flavor)?;
         let python = match engine {
             Engine::Onnx => None,
             Engine::Python => {
@@ -300,7 +306,7 @@ impl Deployments {
         Ok(Runner { flavor, python })
     }
 
-    /// Loads the model of a folder, or begins to.
+    /// Loads the model of a folder, or begins to start its server.
     async fn run(
         self: &Arc<Self>,
         folder: Folder,
@@ -311,7 +317,7 @@ impl Deployments {
         blocking(move || LoadedModel::load(folder, runner, &config, &this.library_search).map(Arc::new)).await
     }
 
-    /// Makes a prepared model what is deployed.
+    /// Deploys a prepared model.
     async fn commit(
         self: &Arc<Self>,
         deployed: Arc<LoadedModel>,
@@ -319,30 +325,30 @@ impl Deployments {
     ) -> Result<Deployment> {
         let kept = Arc::clone(&deployed);
         let deployment = self.directory.deploy(change, move || kept.folder().keep()).await?;
-        self.loaded.insert(deployment.revision.clone(), deployed);
-        self.forget();
+        self.cache.insert(deployment.revision.clone(), deployed);
+        self.drop_unused_models();
         Ok(deployment)
     }
 }
 
-/// A model that was fetched: its copy, and what is to run it.
-pub(crate) struct Fetched {
+/// A fetched model: its copy and its runner.
+pub(crate) struct FetchedModel {
     pub(crate) folder: Folder,
     pub(crate) runner: Runner,
     model_uri: String,
     model_version: Option<String>,
 }
 
-/// A model that can be deployed. Its copy is gone when it is dropped, unless it is kept.
-pub(crate) struct Prepared {
+/// A loaded model that can be deployed. Dropping it removes its copy, unless it is kept.
+pub(crate) struct PreparedModel {
     pub(crate) deployed: Arc<LoadedModel>,
-    /// Where it came from, as it may be kept.
+    /// The model URI without a password.
     model_uri: String,
-    /// The version of the registered model that it is.
+    /// The version of the registered model.
     model_version: Option<String>,
 }
 
-/// Says, when it is dropped, that the caller has given up.
+/// Stops the copying of a model when it is dropped.
 #[derive(Default)]
 struct CancelFlag(Arc<AtomicBool>);
 
@@ -352,24 +358,17 @@ impl Drop for CancelFlag {
     }
 }
 
-/// The error where a name has been given already.
-pub(crate) fn taken(what: &str, name: &str) -> Error {
-    Error::new(
-        ErrorCode::RESOURCE_ALREADY_EXISTS,
-        format!("the {what} `{name}` exists already: update it, or delete it first"),
-    )
-}
-
 fn removed(name: &str) -> Error {
     Error::internal(format!(
-        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with a model URI"
+        "the copy of the model of `{name}` was removed from the state directory: deploy it again, or update it with \
+         a model URI"
     ))
 }
 
 fn replaced(name: &str) -> Error {
     Error::new(
         ErrorCode::new("RESOURCE_CONFLICT"),
-        format!("the deployment `{name}` was changed by somebody else at the same time: try again"),
+        format!("the deployment `{name}` was changed by another request at the same time: try again"),
     )
     .retryable()
 }
@@ -378,9 +377,9 @@ fn revision() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// A config with some of its keys changed; `null` takes a key out.
-fn merged(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
-    let mut config: Map<String, Value> = api::Config::new(before)?.parse()?;
+/// Returns a config with some keys changed; `null` removes a key.
+fn merge(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
+    let mut config: Map<String, Value> = JsonConfig::new(before)?.parse()?;
     config.extend(changes);
-    api::Config::new(&config)?.parse()
+    JsonConfig::new(&config)?.parse()
 }

@@ -1,27 +1,26 @@
-//! Endpoints: names that stand for several deployments, and share requests out among them.
+//! Creates and updates endpoints, and chooses the deployment that answers a request.
 
 use std::collections::BTreeMap;
 
 use mlflow_deploy_plugin_api::{Config, Error, ErrorCode, Result};
 use serde::Deserialize;
 
-use crate::deployments::taken;
-use crate::store::{Endpoint, State, check_name, now};
+use crate::store::{Endpoint, State, check_name, now, taken};
 
 /// The config of an endpoint.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct EndpointConfig {
     traffic: Option<BTreeMap<String, u32>>,
 }
 
-/// Makes an endpoint.
+/// Creates an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_ALREADY_EXISTS` where the name is taken, and as [`check`].
+/// `RESOURCE_ALREADY_EXISTS` if the endpoint exists, and those of [`check_name`] and [`check`].
 pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<Endpoint> {
     check_name("an endpoint", name)?;
-    let traffic = config.parse::<Settings>()?.traffic.unwrap_or_default();
+    let traffic = config.parse::<EndpointConfig>()?.traffic.unwrap_or_default();
     if state.endpoints.contains_key(name) {
         return Err(taken("endpoint", name));
     }
@@ -31,14 +30,14 @@ pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<E
     Ok(endpoint)
 }
 
-/// Splits the traffic of an endpoint anew.
+/// Replaces the traffic of an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` where there is no such endpoint, and as [`check`].
+/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist, and those of [`check`].
 pub(crate) fn update(state: &mut State, name: &str, config: &Config) -> Result<Endpoint> {
     state.endpoint(name)?;
-    let Some(traffic) = config.parse::<Settings>()?.traffic else {
-        return Err(Error::invalid_parameter("nothing to change was given: expected the config key `traffic`"));
+    let Some(traffic) = config.parse::<EndpointConfig>()?.traffic else {
+        return Err(Error::invalid_parameter("nothing to update: specify the config key `traffic`"));
     };
     check(state, &traffic)?;
     let endpoint = state.endpoint_mut(name)?;
@@ -46,10 +45,10 @@ pub(crate) fn update(state: &mut State, name: &str, config: &Config) -> Result<E
     Ok(endpoint.clone())
 }
 
-/// Chooses the deployment that answers one request.
+/// Chooses the deployment that answers a request, at random by weight.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` where there is no such endpoint, or no deployment in it that gets requests.
+/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist, or all of its weights are 0.
 pub(crate) fn choose(state: &State, name: &str) -> Result<String> {
     let traffic = &state.endpoint(name)?.traffic;
     let total: u64 = traffic.values().map(|weight| u64::from(*weight)).sum();
@@ -57,32 +56,30 @@ pub(crate) fn choose(state: &State, name: &str) -> Result<String> {
         return Err(Error::new(
             ErrorCode::RESOURCE_DOES_NOT_EXIST,
             format!(
-                "the endpoint `{name}` has no deployment that gets requests: deploy one with this endpoint, or split its \
-                 traffic with the config key `traffic`"
+                "the endpoint `{name}` has no deployment with a weight above 0: create a deployment with this \
+                 endpoint, or update the endpoint with the config key `traffic`"
             ),
         ));
     }
     let mut point = fastrand::u64(..total);
     let chosen = traffic.iter().find(|(_, weight)| {
-        let is_here = point < u64::from(**weight);
+        let is_chosen = point < u64::from(**weight);
         point = point.saturating_sub(u64::from(**weight));
-        is_here
+        is_chosen
     });
     Ok(chosen.expect("the point is below the total").0.clone())
 }
 
-/// Refuses a split that cannot be meant.
+/// Checks the traffic of an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` for a deployment that is none, `INVALID_PARAMETER_VALUE` where nobody would get requests.
+/// `RESOURCE_DOES_NOT_EXIST` if a deployment does not exist, `INVALID_PARAMETER_VALUE` if all weights are 0.
 fn check(state: &State, traffic: &BTreeMap<String, u32>) -> Result<()> {
     for name in traffic.keys() {
         state.deployment(name, None)?;
     }
     if !traffic.is_empty() && traffic.values().all(|weight| *weight == 0) {
-        return Err(Error::invalid_parameter(
-            "`traffic` gives every deployment 0: expected at least one that gets requests",
-        ));
+        return Err(Error::invalid_parameter("every weight in `traffic` is 0: expected at least one above 0"));
     }
     Ok(())
 }

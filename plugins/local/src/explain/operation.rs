@@ -1,4 +1,5 @@
-//! Answers `explain`: reads inputs and background into a table, and computes Shapley values with a deployed model.
+//! The operation `explain`: reads inputs and background into a table, and computes Shapley values with a deployed
+//! model.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,8 +8,11 @@ use mlflow_deploy_scoring::read_request;
 use mlflow_deploy_shapley::{Attribution, AttributionError, RowPredictor};
 use ndarray::{Array2, Axis, concatenate};
 
-use crate::explain::{ExplainConfig, ExplainDocument, ExplainedOutput, FeatureTable};
-use crate::loaded_model::LoadedModel;
+use super::config::ExplainConfig;
+use super::document::ExplainDocument;
+use super::feature_table::FeatureTable;
+use super::outputs::ExplainedOutput;
+use crate::deployment::LoadedModel;
 
 /// Explains the predictions of a model for the inputs.
 ///
@@ -60,8 +64,8 @@ fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) 
             Some(example) => Payload::new(JSON, example),
             None => {
                 return Err(Error::invalid_parameter(
-                    "no background rows: the model has no input example; set the config `background` to rows, inline or \
-                     as the path of a JSON or CSV file",
+                    "no background rows: the model has no input example; set the config `background` to rows, inline \
+                     or as the path of a JSON or CSV file",
                 ));
             }
         },

@@ -1,4 +1,4 @@
-//! Which engine runs a model: what was asked for, and what the model has. And the config that says how.
+//! The config of a deployment, and the choice of the engine that runs its model.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SessionOptions;
 use crate::model::Model;
 
-/// The flavor that is run in this process.
+/// The flavor that runs in this process.
 const ONNX: &str = "onnx";
 
-/// The flavor that Python runs; models of every other flavor have it, too.
+/// The flavor that Python runs. Models of all other flavors have it as well.
 const PYTHON: &str = "python_function";
 
-/// What runs a model.
+/// The engine that runs a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Engine {
     /// ONNX Runtime, in this process.
     Onnx,
-    /// MLflow's scoring server, in a process of its own.
+    /// MLflow's scoring server, in a separate process.
     Python,
 }
 
-/// The part of a deployment's config that chooses an engine, and is for Python; what is `None` is chosen here.
+/// The keys of a deployment's config that choose the engine, and those for Python. `None` selects the default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EngineConfig {
@@ -35,7 +35,7 @@ pub(crate) struct EngineConfig {
     /// The interpreter: a path, or a name on `PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
-    /// Seconds.
+    /// The maximum time for the server to start, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timeout: Option<NonZeroU32>,
 }
@@ -46,20 +46,20 @@ pub(crate) struct EngineConfig {
 pub(crate) struct DeploymentConfig {
     #[serde(flatten)]
     pub(crate) engine: EngineConfig,
-    /// What is for ONNX Runtime.
+    /// The keys for ONNX Runtime.
     #[serde(flatten)]
     pub(crate) onnx: SessionOptions,
 }
 
-/// What runs a deployment, and the flavor that it says it has.
+/// The engine that runs a deployment, and the flavor that the deployment reports.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Choice {
+pub(crate) struct EngineChoice {
     pub(crate) engine: Engine,
     pub(crate) flavor: String,
 }
 
 impl Engine {
-    /// What runs a flavor.
+    /// Returns the engine that runs a flavor.
     pub(crate) fn of_flavor(flavor: &str) -> Self {
         if flavor == ONNX { Self::Onnx } else { Self::Python }
     }
@@ -73,32 +73,33 @@ impl Engine {
 }
 
 impl DeploymentConfig {
-    /// How long a model's server may take to start: enough to load a large model from a slow disk.
+    /// Returns the time that a model's server may take to start. The default suffices to load a large model from a slow
+    /// disk.
     pub(crate) fn start_timeout(&self) -> Duration {
         const DEFAULT: u32 = 300;
         Duration::from_secs(self.engine.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
     }
 
-    /// Refuses a config that cannot be meant.
+    /// Checks the keys for ONNX Runtime.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` as [`SessionOptions::check`].
+    /// Those of [`SessionOptions::check`].
     pub(crate) fn check(&self) -> Result<()> {
         self.onnx.check()
     }
 
-    /// What runs a model: the engine or the flavor that was asked for, or else ONNX Runtime where the model is for it.
+    /// Chooses the engine of a model: the requested engine or flavor; by default ONNX Runtime if the model has the
+    /// flavor `onnx`, otherwise Python.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the model does not have it, with the flavors that it has; and where the config is
-    /// for another engine.
-    pub(crate) fn choose(&self, model: &Model, flavor: Option<&str>) -> Result<Choice> {
+    /// `INVALID_PARAMETER_VALUE` if the model does not have the flavor, or the config has keys of the other engine.
+    pub(crate) fn choose(&self, model: &Model, flavor: Option<&str>) -> Result<EngineChoice> {
         let has = |flavor: &str| model.flavors.iter().any(|each| each == flavor);
         let engine = match (flavor, self.engine.engine) {
             (Some(flavor), _) if !has(flavor) => return Err(lacks(model, flavor)),
             (Some(flavor), Some(engine)) if engine != Engine::of_flavor(flavor) => {
                 return Err(Error::invalid_parameter(format!(
-                    "the flavor `{flavor}` is not run by the engine `{}`: leave one of them out",
+                    "the flavor `{flavor}` is not run by the engine `{}`: specify only one of them",
                     engine.name()
                 )));
             }
@@ -113,24 +114,26 @@ impl DeploymentConfig {
             return Err(lacks(model, needed));
         }
         self.check_engine(engine)?;
-        Ok(Choice { engine, flavor: flavor.unwrap_or(needed).to_owned() })
+        Ok(EngineChoice { engine, flavor: flavor.unwrap_or(needed).to_owned() })
     }
 
-    /// Whether another config asks for the same engine.
+    /// Returns true if another config requests the same engine.
     pub(crate) fn is_same_engine(&self, other: &Self) -> bool {
         self.engine.engine == other.engine.engine
     }
 
-    /// Refuses what is for the other engine.
+    /// Fails if the config has keys of the other engine.
     fn check_engine(&self, engine: Engine) -> Result<()> {
         let stray = match engine {
-            Engine::Onnx if self.engine.python.is_some() => "`python` is",
-            Engine::Onnx if self.engine.start_timeout.is_some() => "`start_timeout` is",
-            Engine::Python if self.onnx != SessionOptions::default() => "settings of ONNX Runtime's sessions are",
+            Engine::Onnx if self.engine.python.is_some() => "`python`",
+            Engine::Onnx if self.engine.start_timeout.is_some() => "`start_timeout`",
+            Engine::Python if self.onnx != SessionOptions::default() => "settings of ONNX Runtime's sessions",
             Engine::Onnx | Engine::Python => return Ok(()),
         };
         let name = engine.name();
-        Err(Error::invalid_parameter(format!("{stray} in the config, and the engine is `{name}`: leave that out")))
+        Err(Error::invalid_parameter(format!(
+            "the config has {stray}, which the engine `{name}` does not use: remove it"
+        )))
     }
 }
 
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_knows_is_refused() {
+    fn an_unknown_key_is_rejected() {
         let read = |config: serde_json::Value| serde_json::from_value::<DeploymentConfig>(config);
         read(json!({"engine": "onnx", "sessions": 2, "start_timeout": 3, "extra_session_config": {"a": 1}})).unwrap();
         let error = read(json!({"sessions": 2, "session": 3})).unwrap_err();
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_is_the_model_s_or_the_one_that_was_asked_for() {
+    fn the_requested_engine_is_chosen_or_that_of_the_model() {
         let both = model(&["onnx", "python_function"]);
         let sklearn = model(&["python_function", "sklearn"]);
         let settings = |config: &serde_json::Value| serde_json::from_value::<DeploymentConfig>(config.clone()).unwrap();
@@ -187,12 +190,17 @@ mod tests {
             ),
             (&both, json!({}), Some("sklearn"), "the model has no flavor `sklearn`: it has `onnx`, `python_function`"),
             (&both, json!({"engine": "python"}), Some("onnx"), "`onnx` is not run by the engine `python`"),
-            (&both, json!({"python": "python3"}), None, "`python` is in the config, and the engine is `onnx`"),
+            (
+                &both,
+                json!({"python": "python3"}),
+                None,
+                "the config has `python`, which the engine `onnx` does not use",
+            ),
             (
                 &sklearn,
                 json!({"sessions": 2}),
                 None,
-                "ONNX Runtime's sessions are in the config, and the engine is `python`",
+                "the config has settings of ONNX Runtime's sessions, which the engine `python` does not use",
             ),
         ] {
             let error = settings(&config).choose(model, flavor).unwrap_err();

@@ -1,4 +1,4 @@
-//! A deployed model, loaded: what is asked of it, and what it answers.
+//! A loaded model: predicts with ONNX Runtime in this process, or with MLflow's scoring server.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -8,40 +8,41 @@ use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
+use crate::config::DeploymentConfig;
 use crate::engine::python::{Python, PythonServer};
 use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
-use crate::engine_config::DeploymentConfig;
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
 
-/// A model that can predict. Its folder stays as long as it does.
+/// A model that can predict. Keeps the folder of its copy from being removed.
 pub(crate) struct LoadedModel {
     model: Model,
     flavor: String,
-    running: Running,
+    backend: Backend,
     folder: Folder,
 }
 
-/// What is to run a model: a Python, or else ONNX Runtime.
+/// The selected way to run a model: a Python interpreter, or ONNX Runtime.
 pub(crate) struct Runner {
     pub(crate) flavor: String,
     pub(crate) python: Option<Python>,
 }
 
-/// What runs a model.
-enum Running {
+/// The engine that runs a model.
+enum Backend {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
-    /// MLflow's scoring server, in a process of its own, which lives as long as this value.
+    /// MLflow's scoring server, in a separate process, which lives as long as this value.
     Python(PythonServer),
 }
 
 impl LoadedModel {
-    /// Loads the copy of a model, or begins to start its server. It blocks, on the plugin's runtime.
+    /// Loads the copy of a model, or begins to start its server. Blocks; call it on a blocking thread of the plugin's
+    /// runtime.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where it is no model that can be run here, `INVALID_STATE` where there is no ONNX Runtime.
+    /// `INVALID_PARAMETER_VALUE` if the model is invalid, `INVALID_STATE` if ONNX Runtime is missing.
     pub(crate) fn load(
         folder: Folder,
         runner: Runner,
@@ -50,28 +51,28 @@ impl LoadedModel {
     ) -> Result<Self> {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
-        let running = match &python {
-            Some(python) => Running::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
+        let backend = match &python {
+            Some(python) => Backend::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
                     return Err(Error::invalid_parameter(message));
                 };
                 let of_flavor = session_options(onnx)?;
-                Running::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
+                Backend::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
             }
         };
-        Ok(Self { model, flavor, running, folder })
+        Ok(Self { model, flavor, backend, folder })
     }
 
-    /// Answers inputs as MLflow's scoring server does.
+    /// Predicts the body of a request, as MLflow's scoring server does.
     ///
     /// # Errors
-    /// As the protocol and the model say.
+    /// Those of the protocol and the model.
     pub(crate) async fn predict(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
-        let onnx = match &self.running {
-            Running::Onnx(onnx) => onnx,
-            Running::Python(server) => return server.predict(&inputs).await,
+        let onnx = match &self.backend {
+            Backend::Onnx(onnx) => onnx,
+            Backend::Python(server) => return server.predict(&inputs).await,
         };
         let permit = onnx.acquire().await?;
         let _terminate = permit.terminate_on_drop();
@@ -84,12 +85,11 @@ impl LoadedModel {
         .await
     }
 
-    /// As [`predict`](Self::predict), of many requests that do not know each other: a panic is one request's, and the
-    /// others go on.
+    /// As [`predict`](Self::predict), but a panic fails this request only.
     ///
     /// # Errors
-    /// As the protocol and the model say.
-    pub(crate) async fn predict_one_of_many(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
+    /// Those of the protocol and the model, and `INTERNAL_ERROR` if the prediction panicked.
+    pub(crate) async fn predict_catching_panics(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
         AssertUnwindSafe(self.predict(inputs)).catch_unwind().await.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let message = text.unwrap_or("without a message");
@@ -98,14 +98,14 @@ impl LoadedModel {
         })
     }
 
-    /// What the model gives for inputs, which are made where it may take time.
+    /// Runs the model. `inputs` is called on a thread that may block.
     ///
     /// # Errors
-    /// As the model says.
+    /// Those of the model.
     pub(crate) async fn run(&self, inputs: impl FnOnce() -> Inputs + Send + 'static) -> Result<Vec<(String, Output)>> {
-        let onnx = match &self.running {
-            Running::Onnx(onnx) => onnx,
-            Running::Python(server) => {
+        let onnx = match &self.backend {
+            Backend::Onnx(onnx) => onnx,
+            Backend::Python(server) => {
                 let request = blocking(move || Ok(write_request(inputs()))).await?;
                 let answer = server.predict(&Payload::new(JSON, request)).await?;
                 return blocking(move || Ok(read_predictions(answer.bytes())?)).await;
@@ -116,25 +116,25 @@ impl LoadedModel {
         blocking(move || permit.run(inputs())).await
     }
 
-    /// How many rows the model takes at once, where it takes neither more nor fewer.
+    /// Returns the number of rows that the model requires; `None` if it accepts any number.
     pub(crate) fn rows(&self) -> Option<usize> {
-        match &self.running {
-            Running::Onnx(onnx) => onnx.rows(),
-            Running::Python(_) => None,
+        match &self.backend {
+            Backend::Onnx(onnx) => onnx.rows(),
+            Backend::Python(_) => None,
         }
     }
 
-    /// What the model's folder says of it.
+    /// Returns the description of the model in its folder.
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Waits until the model is loaded, and predicts the input example that was saved with it, where there is one.
+    /// Waits until the model is loaded, and predicts its saved input example, if it has one.
     ///
     /// # Errors
-    /// What the model says to it: a model that cannot predict its own example is not deployed.
+    /// Those of the model. A model that cannot predict its own example is not deployed.
     pub(crate) async fn try_example(self: &Arc<Self>) -> Result<()> {
-        if let Running::Python(server) = &self.running {
+        if let Backend::Python(server) = &self.backend {
             server.ready().await?;
         }
         let Some(example) = self.model.input_example()? else { return Ok(()) };
@@ -147,20 +147,20 @@ impl LoadedModel {
         })
     }
 
-    /// The flavor that was asked for, or chosen.
+    /// Returns the requested or chosen flavor.
     pub(crate) fn flavor(&self) -> &str {
         &self.flavor
     }
 
-    /// The Python that runs it.
+    /// Returns the Python interpreter that runs the model; `None` for ONNX Runtime.
     pub(crate) fn python(&self) -> Option<&Path> {
-        match &self.running {
-            Running::Onnx(_) => None,
-            Running::Python(server) => Some(server.python()),
+        match &self.backend {
+            Backend::Onnx(_) => None,
+            Backend::Python(server) => Some(server.python()),
         }
     }
 
-    /// The folder with its copy.
+    /// Returns the folder of the copy.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -169,7 +169,7 @@ impl LoadedModel {
 /// Returns the session options of the model's flavor.
 fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
     for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
-        call::log(Level::Info, format!("the model's options of `{}` are left out", provider.name));
+        call::log(Level::Info, format!("ignoring the model's options of the provider `{}`", provider.name));
     }
     let providers = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
     SessionOptions::of_model(&flavor.session_options, providers)

@@ -1,14 +1,13 @@
-//! Deployments and endpoints as records: what `get` and `list` answer.
+//! The record of a deployment, as the operations on deployments return it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::engine_config::{DeploymentConfig, Engine};
-use crate::store::{Deployment, Endpoint, State};
+use crate::config::{DeploymentConfig, Engine};
+use crate::store::{Deployment, State};
 
-/// A deployment, with the endpoints that it is in.
+/// A deployment with the endpoints that it belongs to.
 #[derive(Serialize)]
 pub(crate) struct DeploymentRecord<'a> {
     name: &'a str,
@@ -39,26 +38,6 @@ impl<'a> DeploymentRecord<'a> {
             endpoints: endpoints.map(|(name, _)| name.as_str()).collect(),
             creation_timestamp: deployment.creation_timestamp,
             last_updated_timestamp: deployment.last_updated_timestamp,
-        }
-    }
-}
-
-/// An endpoint, with the weight of each deployment.
-#[derive(Serialize)]
-pub(crate) struct EndpointRecord<'a> {
-    name: &'a str,
-    traffic: &'a BTreeMap<String, u32>,
-    creation_timestamp: u64,
-    last_updated_timestamp: u64,
-}
-
-impl<'a> EndpointRecord<'a> {
-    pub(crate) fn new(name: &'a str, endpoint: &'a Endpoint) -> Self {
-        Self {
-            name,
-            traffic: &endpoint.traffic,
-            creation_timestamp: endpoint.creation_timestamp,
-            last_updated_timestamp: endpoint.last_updated_timestamp,
         }
     }
 }

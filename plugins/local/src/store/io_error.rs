@@ -1,4 +1,4 @@
-//! What the file system says, as errors that tell what to do.
+//! Errors of the file system, with advice.
 
 use std::fmt::Display;
 use std::io;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-/// A failure to read or write a path.
-pub(crate) fn fault(what: impl Display, path: &Path, error: &io::Error) -> Error {
+/// Returns the error for a failure to read or write a path. `action` completes "failed to".
+pub(super) fn io_error(action: impl Display, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
@@ -18,14 +18,13 @@ pub(crate) fn fault(what: impl Display, path: &Path, error: &io::Error) -> Error
         ),
         PermissionDenied | ReadOnlyFilesystem => (
             ErrorCode::PERMISSION_DENIED,
-            "; choose a directory that can be written with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
+            "; choose a writable directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
         ),
         AlreadyExists | NotADirectory | NotFound => (
             ErrorCode::INVALID_PARAMETER_VALUE,
-            "; choose another directory with the option `state_dir` or \
-             `MLFLOW_DEPLOY_LOCAL_STATE`",
+            "; choose another directory with the option `state_dir` or `MLFLOW_DEPLOY_LOCAL_STATE`",
         ),
         _ => (ErrorCode::INTERNAL_ERROR, ""),
     };
-    Error::new(code, format!("failed to {what} `{}`: {error}{advice}", path.display()))
+    Error::new(code, format!("failed to {action} `{}`: {error}{advice}", path.display()))
 }

@@ -1,0 +1,7 @@
+//! The config of a client and of a deployment.
+
+mod client;
+mod engine;
+
+pub(crate) use client::{Config, ModelCopy};
+pub(crate) use engine::{DeploymentConfig, Engine, EngineChoice, EngineConfig};

@@ -1,0 +1,7 @@
+//! Endpoints: names that split requests among several deployments.
+
+mod record;
+mod traffic;
+
+pub(crate) use record::EndpointRecord;
+pub(crate) use traffic::{choose, create, update};
