@@ -64,7 +64,7 @@ fn without_the_program_nothing_is_isolated() {
     let output = harness(echo, "", &["--isolated", "--plugin-host", "/no/program"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    for said in ["none of `/no/program`", "or name it in `MLFLOW_DEPLOY_PLUGIN_HOST`"] {
+    for said in ["not found at `/no/program`", "or set `MLFLOW_DEPLOY_PLUGIN_HOST`"] {
         assert!(stderr.contains(said), "{stderr}");
     }
     // What is no such program is no fault of the plugin.
