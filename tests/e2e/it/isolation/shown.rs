@@ -122,7 +122,10 @@ fn one_that_cannot_be_is_refused() {
     let listed = run("list").json();
     assert_eq!(listed["plugins"][0]["state"], "refused", "{listed:#}");
     let ran = run("doctor");
-    assert!(ran.code == 3 && ran.stdout.contains("install `mlflow-deploy-plugin-host`, or set `MLFLOW_DEPLOY_PLUGIN_HOST`"), "{ran:?}");
+    assert!(
+        ran.code == 3 && ran.stdout.contains("install `mlflow-deploy-plugin-host`, or set `MLFLOW_DEPLOY_PLUGIN_HOST`"),
+        "{ran:?}"
+    );
 }
 
 #[test]
