@@ -175,7 +175,7 @@ const ROWS: &[Row] = &[
     same("filling its log with 16 MiB", "log", ANSWER),
     same("fork, and going on in both", "fork", ANSWER),
     different("fork, and an abort", "fork-crash", Ends("signal: 6 (SIGABRT)"), ABORTED),
-    different("leaving its group, and a hang", "exit_now-group", Says(NO_RETURN), HUNG).limited(true, false),
+    different("leaving its group, and a hang", "leave-group", Says(NO_RETURN), HUNG).limited(true, false),
     different("ending a connection, and a hang", "hang-up", Ends("SIGABRT"), "closed its connection and was killed")
         .limited(true, false),
     different("garbage on all connections", "garbage", Says(ANSWER), "sent an invalid message"),
