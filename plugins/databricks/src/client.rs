@@ -162,7 +162,7 @@ impl Databricks {
     async fn settle(&self, name: &str, wait: Option<Wait>, is_new: bool, answered: Payload) -> Result<Payload> {
         let Some(mut wait) = wait else { return Ok(answered) };
         let path = routes::endpoint(name)?;
-        let policy = Policy { until: wait.until(), ..self.config.manage.started() };
+        let policy = Policy { deadline: Some(wait.deadline()), ..self.config.manage.started() };
         loop {
             let doing = match self.get(&path, &policy).await {
                 Ok(answer) => match progress(&record::object(&answer)?) {

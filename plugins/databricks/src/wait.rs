@@ -1,6 +1,6 @@
 //! Waits until an endpoint is ready and its update done: `wait` in an operation's config.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Result, call};
 use serde_json::{Map, Value};
@@ -16,8 +16,7 @@ const SLOWEST: u32 = 10;
 pub(crate) struct Wait {
     interval: Duration,
     slowest: Duration,
-    /// When to give up; none where that is too late for any clock.
-    until: Option<Instant>,
+    deadline: Deadline,
     limit: Duration,
 }
 
@@ -54,13 +53,14 @@ impl Wait {
                 return Err(Error::invalid_parameter(format!("`wait_timeout` is `{given}`: expected seconds")));
             }
         };
-        let until = Instant::now().checked_add(limit).into_iter().chain(call::deadline().map(Deadline::instant)).min();
-        Ok(wants.then_some(Self { interval, slowest: interval * SLOWEST, until, limit }))
+        let own = Deadline::after(limit);
+        let deadline = call::deadline().map_or(own, |caller| caller.min(own));
+        Ok(wants.then_some(Self { interval, slowest: interval * SLOWEST, deadline, limit }))
     }
 
-    /// When to give up, where that is known.
-    pub(crate) fn until(&self) -> Option<Instant> {
-        self.until
+    /// Returns the time at which the wait fails.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Waits for the next look, longer each time.
@@ -68,7 +68,7 @@ impl Wait {
     /// # Errors
     /// `DEADLINE_EXCEEDED` where there is no time left; `doing` is the last that was seen.
     pub(crate) async fn pause(&mut self, name: &str, doing: &str) -> Result<()> {
-        if self.until.is_some_and(|until| Instant::now() + self.interval >= until) {
+        if self.deadline.is_within(self.interval) {
             let limit = self.limit.as_secs_f64();
             let message = format!(
                 "`{name}` is not ready, and the time to wait is over: {doing}; it goes on without anyone waiting, and \

@@ -74,7 +74,7 @@ mod tests {
         for (text, message) in [
             ("h.test:99999", "the host is `https://h.test:99999`, which is not a URL: invalid port number"),
             ("https://me:s3cret@h.test:x", "the host is `https://h.test:x`, which is not a URL"),
-            ("", "the host is `https://`, which is not a URL: empty host; expected such as `https://adb-"),
+            ("", "the host is `https://`, which is not a URL: empty host; expected a URL such as `https://adb-"),
             ("ftp://h.test", "the host's scheme is `ftp`"),
             ("https://me:s3cret@h.test", "the host has a user name in it"),
         ] {

@@ -82,11 +82,7 @@ impl DeploymentClient for Gateway {
             let policy = &policy;
             async move { ChunkStream::open(&self.http, &request?, policy).await }
         };
-        let mut stream = self.ask(Some((&name, &policy)), open).await?;
-        while let Some(chunk) = stream.next().await? {
-            chunks.send(chunk).await?;
-        }
-        Ok(())
+        self.ask(Some((&name, &policy)), open).await?.forward(chunks).await
     }
 }
 

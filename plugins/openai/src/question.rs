@@ -1,6 +1,6 @@
 //! What a prediction asks: the model, the route, and the body, of which every byte but two members is the caller's.
 
-use mlflow_deploy_http::{Object, encode_segment, require_inputs};
+use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl Question {
     /// Reads the inputs. `name` is the model that the caller names, where it does.
     pub(crate) fn new(name: Option<&str>, inputs: &Payload, config: &Config, delivery: Delivery) -> Result<Self> {
         let settings: Settings = config.parse()?;
-        let inputs = Object::parse(require_inputs(inputs)?.bytes())?;
+        let inputs = JsonObject::parse(require_inputs(inputs)?.bytes())?;
         let model = model(name, &inputs)?;
         let route = match settings {
             Settings { task: Some(_), route: Some(_) } => {
@@ -79,7 +79,7 @@ impl Question {
 
 impl Task {
     /// What inputs of this shape ask for.
-    fn of(inputs: &Object<'_>, delivery: Delivery) -> Result<Self> {
+    fn of(inputs: &JsonObject<'_>, delivery: Delivery) -> Result<Self> {
         const SHAPES: [&str; 3] = ["messages", "prompt", "input"];
         let found: Vec<_> = SHAPES.into_iter().filter(|name| inputs.get(name).is_some()).collect();
         match found.as_slice() {
@@ -110,7 +110,7 @@ impl Task {
 
 /// Whether `input` stands beside something that only responses know, or is a list of items. Texts and tokens alone are
 /// to be embedded.
-fn asks_for_a_response(inputs: &Object<'_>) -> bool {
+fn asks_for_a_response(inputs: &JsonObject<'_>) -> bool {
     const ONLY_RESPONSES: [&str; 18] = [
         "background",
         "conversation",
@@ -139,7 +139,7 @@ fn asks_for_a_response(inputs: &Object<'_>) -> bool {
 }
 
 /// The model that is asked. The caller and the inputs may both name it, as long as they agree.
-fn model(name: Option<&str>, inputs: &Object<'_>) -> Result<String> {
+fn model(name: Option<&str>, inputs: &JsonObject<'_>) -> Result<String> {
     let own: Option<String> = match inputs.get("model") {
         Some(json) => Some(
             serde_json::from_str(json)

@@ -1,6 +1,6 @@
 //! Models as records: every field as the server sent it, and as `name` what the model is asked by.
 
-use mlflow_deploy_http::{Object, Response};
+use mlflow_deploy_http::{JsonObject, Response};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -23,7 +23,7 @@ pub(crate) fn add_page(answer: &Response, records: &mut Vec<Vec<u8>>) -> Result<
     let page: Page<'_> = answer.parse(EXPECTED)?;
     let mut last = None;
     for model in page.data {
-        let model = Object::parse(model.get().as_bytes())
+        let model = JsonObject::parse(model.get().as_bytes())
             .map_err(|_no_object| answer.unexpected(EXPECTED, "a model is not a JSON object"))?;
         let id = model.get("id").ok_or_else(|| answer.unexpected(EXPECTED, "a model has no `id`"))?;
         records.push(record(&model, id));
@@ -41,7 +41,7 @@ pub(crate) fn add_page(answer: &Response, records: &mut Vec<Vec<u8>>) -> Result<
 /// The record of the model with this name.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     let name = serde_json::to_string(name).expect("a text has a JSON form");
-    let has_name = |record: &&Vec<u8>| Object::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
+    let has_name = |record: &&Vec<u8>| JsonObject::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
@@ -49,14 +49,14 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
 pub(crate) fn single(answer: &Response, asked: &str) -> Result<Payload> {
     // Read as any JSON first, so that what is wrong is said without a value.
     answer.parse::<IgnoredAny>(EXPECTED)?;
-    let model = Object::parse(answer.payload.bytes())
+    let model = JsonObject::parse(answer.payload.bytes())
         .map_err(|_no_object| answer.unexpected(EXPECTED, "it is not a JSON object"))?;
     let asked = serde_json::to_string(asked).expect("a text has a JSON form");
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&asked))))
 }
 
 /// Some servers have a `name` for people beside the `id`. It stays, as `display_name`.
-fn record(model: &Object<'_>, id: &str) -> Vec<u8> {
+fn record(model: &JsonObject<'_>, id: &str) -> Vec<u8> {
     match (model.get("name"), model.get("display_name")) {
         (Some(own), None) if own != id => model.with(&[("name", id), ("display_name", own)]),
         _ => model.with(&[("name", id)]),

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_http::Policy;
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Redactor, Result, blocking, call, file};
+use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
 
 /// How long a program may take where the caller has more time than that.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ pub(super) fn is_program(path: &Path, smallest: u64) -> bool {
 
 /// Runs a program to its end, or until the time is over.
 pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<Ran> {
-    let limits = [policy.total, policy.until.map(|until| until.saturating_duration_since(Instant::now()))];
+    let limits = [policy.total, policy.deadline.map(Deadline::remaining)];
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
     let patience = limits.fold(PATIENCE, Duration::min);
     let program = program.to_owned();

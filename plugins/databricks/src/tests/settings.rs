@@ -35,7 +35,7 @@ fn what_cannot_be_meant_is_refused_at_once() {
         (json!({"poll_interval": -1}), "`poll_interval` is `-1`: expected seconds, 0.1 to 3600"),
         (json!({"poll_interval": 0}), "`poll_interval` is `0`: expected seconds, 0.1 to 3600"),
         (json!({"poll_interval": 1e19}), "`poll_interval` is `10000000000000000000`: expected seconds, 0.1 to 3600"),
-        (json!({"headers": {"a b": "c"}}), "`a b` is not the name of a header"),
+        (json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
         (json!({"insecure": true, "ca_cert": "x"}), "give only one of `insecure` and `ca_cert`"),
     ] {
         let error = client("databricks", &options, &[]).unwrap_err();
@@ -81,7 +81,7 @@ async fn credentials_do_not_go_over_plain_http_to_another_machine() {
         let mut all = json!({"host": "http://far.test", "max_retries": 0, "timeout": 5});
         all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
         let error = client("databricks", &all, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-        assert!(error.message().starts_with("credentials would go to `far.test` over plain `http`"), "{error}");
+        assert!(error.message().starts_with("refusing to send credentials to `far.test` over plain `http`"), "{error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
 }

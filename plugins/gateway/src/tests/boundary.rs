@@ -30,9 +30,6 @@ async fn a_second_name_and_a_second_attempt_are_said() {
     let request = Predict { deployment_name: Some("other".to_owned()), ..predict("chat") };
     let (answer, warnings) = ask(&server, request, None).await;
     answer.unwrap();
-    assert_eq!(warnings[0], "the deployment `other` is ignored: a gateway is asked by endpoint, here `chat`");
-    assert!(
-        warnings[1].contains("503 Server Error") && warnings[1].contains("; trying again now, up to "),
-        "{warnings:?}"
-    );
+    assert_eq!(warnings[0], "ignoring the deployment name `other`: a gateway is addressed by endpoint, here `chat`");
+    assert!(warnings[1].contains("503 Server Error") && warnings[1].contains("; retrying now, up to "), "{warnings:?}");
 }

@@ -68,7 +68,7 @@ async fn one_of_the_names_is_needed() {
     let error = ask(None, None).await.unwrap_err();
     assert_eq!(
         (error.code(), error.message()),
-        (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint is given: name the one to ask as `endpoint`")
+        (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint given: set `endpoint`")
     );
     assert_eq!(asked(&server), ["a", "b", "c"].map(|name| format!("POST /endpoints/{name}/invocations")));
 }

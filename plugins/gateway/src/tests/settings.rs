@@ -55,7 +55,7 @@ fn what_cannot_be_meant_is_refused() {
         ("http://h", json!({"tokn": "t"}), [].as_slice(), "unknown field `tokn`, expected one of `username`"),
         ("http://h", json!({"timeout": 0}), &[], "`timeout` is `0`: expected seconds"),
         ("http://h", json!({"max_retries": 11}), &[], "maximum allowable retries (10)"),
-        ("http://h", json!({"headers": {"a b": "c"}}), &[], "`a b` is not the name of a header"),
+        ("http://h", json!({"headers": {"a b": "c"}}), &[], "`a b` is not a valid header name"),
         ("http://h", json!({"headers": {"a": "c\nd"}}), &[], "the value of `a` has a character"),
         ("http://h", json!({}), &both, "give only one of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_"),
         ("http://h", json!({"insecure": true, "ca_cert": "x"}), &[], "give only one of `insecure` and `ca_cert`"),
@@ -64,7 +64,7 @@ fn what_cannot_be_meant_is_refused() {
             "http://me:pw@localhost:99999",
             json!({}),
             &[],
-            "the target URI is `http://localhost:99999`, which is not a URL: invalid port number; expected such as `http://",
+            "the target URI is `http://localhost:99999`, which is not a URL: invalid port number; expected a URL such as `http://",
         ),
         ("http://h/?a=1", json!({}), &[], "the target URI has a query"),
     ] {

@@ -32,10 +32,10 @@ async fn a_second_name_and_a_second_attempt_are_said() {
     let request = Predict { deployment_name: Some("other".to_owned()), ..predict("m", r#"{"prompt":1}"#) };
     let (answer, warnings) = ask(&server, request, None).await;
     answer.unwrap();
-    assert_eq!(warnings[0], "the deployment `other` is ignored: a model is asked by endpoint, here `m`");
+    assert_eq!(warnings[0], "ignoring the deployment name `other`: a model is addressed by endpoint, here `m`");
     assert!(
         warnings[1].contains("503 Server Error")
-            && warnings[1].contains("; trying again in 1 ms, up to 5 times: `max_retries=0`"),
+            && warnings[1].contains("; retrying in 1 ms, up to 5 times; set `max_retries=0`"),
         "{warnings:?}"
     );
 }

@@ -40,7 +40,7 @@ async fn the_model_is_named_once() {
         (Some("a"), r#"{"prompt":"p","model":7}"#, "`model` in the inputs is not a text"),
         (Some(""), r#"{"prompt":"p"}"#, "the name of the endpoint is empty"),
         (None, r#"{"prompt":"p"}"#, "no model is named"),
-        (Some("a"), "", "no inputs are given"),
+        (Some("a"), "", "no inputs given"),
         (Some("a"), "[1]", "expected a JSON object"),
     ] {
         let endpoint = name.map(str::to_owned);

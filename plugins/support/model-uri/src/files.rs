@@ -174,8 +174,8 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", model.join("aliases/last")).unwrap();
         let store = FileStore(root.path().to_owned());
         let large = store.run("r1").unwrap_err();
-        assert!(large.message().ends_with("/0/r1/meta.yaml`: it is larger than 1 MiB"), "{large}");
+        assert!(large.message().ends_with("/0/r1/meta.yaml`: larger than 1 MiB"), "{large}");
         let endless = store.version_of_alias("m", "last").unwrap_err();
-        assert!(endless.message().ends_with("`: it is not a regular file"), "{endless}");
+        assert!(endless.message().ends_with("`: not a regular file"), "{endless}");
     }
 }

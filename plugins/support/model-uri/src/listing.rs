@@ -109,7 +109,7 @@ async fn list(session: &Session<'_>, folder: &Folder, path: Vec<String>) -> Resu
         files: Vec<Entry>,
     }
     let request = folder.list(&path)?;
-    let policy = Policy { longest_answer: MAX_LEN, ..session.policy.clone() };
+    let policy = Policy { max_response_bytes: MAX_LEN, ..session.policy.clone() };
     let answer = send(&session.tracking.http, &request, &policy).await.map_err(|error| folder.explain(error))?;
     let answer: Answer = answer.parse(&format!("a listing of `{folder}`"))?;
     Ok((path, answer.files))

@@ -155,7 +155,7 @@ impl Session<'_> {
         let headers = match (known, namer) {
             (Some(server), Namer::Server(_)) => Some(server.headers),
             (Some(server), Namer::User) if base.password().is_none() => Some(server.headers),
-            (_, Namer::User) => Some(self.tracking.access.headers(base)?),
+            (_, Namer::User) => Some(self.tracking.auth.headers(base)?),
             (None, Namer::Server(_)) => None,
         };
         Ok(Folder {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy};
+use mlflow_deploy_http::{Client, Environment, MlflowAuth, MlflowAuthOptions, Policy};
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
@@ -48,7 +48,7 @@ pub struct TrackingOptions {
 pub struct Tracking {
     tracking_uri: Option<Secret>,
     registry_uri: Option<Secret>,
-    pub(crate) access: Access,
+    pub(crate) auth: MlflowAuth,
     pub(crate) http: Client,
     pub(crate) policy: Policy,
 }
@@ -61,7 +61,7 @@ impl Tracking {
     /// they are used: who fetches a path needs no server.
     pub fn new(options: TrackingOptions, environment: &Environment<'_>) -> Result<Self> {
         const SILENCE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
-        let access = AccessOptions {
+        let auth = MlflowAuthOptions {
             username: options.username,
             password: options.password,
             token: options.token,
@@ -69,7 +69,7 @@ impl Tracking {
             client_cert: options.client_cert,
             insecure: options.insecure,
         };
-        let access = Access::new(&access, environment)?;
+        let auth = MlflowAuth::new(&auth, environment)?;
         let policy = Policy {
             silence: environment.seconds(SILENCE, 120)?,
             advice: format!("raise `timeout` or `{SILENCE}` to wait longer").into(),
@@ -81,8 +81,8 @@ impl Tracking {
         Ok(Self {
             tracking_uri: given(options.tracking_uri).or_else(|| environment.secret("MLFLOW_TRACKING_URI")),
             registry_uri: given(options.registry_uri).or_else(|| environment.secret("MLFLOW_REGISTRY_URI")),
-            http: Client::new(access.connection().clone()),
-            access,
+            http: Client::new(auth.connection().clone()),
+            auth,
             policy: policy.within(options.timeout)?,
         })
     }
@@ -128,7 +128,7 @@ impl Tracking {
                 // The URI is not repeated: it may hold a password.
                 let url = Url::parse(uri)
                     .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", named(option))))?;
-                Ok(Store::Server(Server::new(&url, self.access.headers(&url)?)))
+                Ok(Store::Server(Server::new(&url, self.auth.headers(&url)?)))
             }
             _ if uri.starts_with("databricks") => Err(unusable(uri, option)),
             _ => match ModelUri::parse(uri) {

@@ -120,10 +120,14 @@ async fn a_file_that_does_not_come_takes_all_others_with_it() {
     let whole = ("m/MLmodel", Answer::new(200, "ab"));
     for (data, code, message) in [
         (Answer::new(404, "{}"), "RESOURCE_DOES_NOT_EXIST", "404 Client Error: Not Found for url"),
-        (Answer::new(200, "da").declared_length(5), "TEMPORARILY_UNAVAILABLE", "broke before the answer was complete"),
-        (Answer::new(200, "longer"), "INTERNAL_ERROR", "has 6 bytes or more, where 5 were expected"),
-        (Answer::new(200, "less"), "INTERNAL_ERROR", "has 4 bytes or more, where 5 were expected"),
-        (Answer::dropped(), "TEMPORARILY_UNAVAILABLE", "broke before the answer was complete"),
+        (
+            Answer::new(200, "da").declared_length(5),
+            "TEMPORARILY_UNAVAILABLE",
+            "broke before the response was complete",
+        ),
+        (Answer::new(200, "longer"), "INTERNAL_ERROR", "has 6 bytes or more, but 5 were expected"),
+        (Answer::new(200, "less"), "INTERNAL_ERROR", "has 4 bytes or more, but 5 were expected"),
+        (Answer::dropped(), "TEMPORARILY_UNAVAILABLE", "broke before the response was complete"),
         (Answer::status(503), "TEMPORARILY_UNAVAILABLE", "gave up after 2 attempts"),
     ] {
         let server = artifacts(&listing, &[whole.clone(), ("m/data", data)]);

@@ -94,7 +94,7 @@ async fn an_answer_without_an_end_is_cut_off() {
     let chunks = Answer::chunks((0..1000).map(|_| vec![0; 10_000]));
     let server = artifacts(&[("m", json!([file("MLmodel", 5)]))], &[("m/MLmodel", chunks)]);
     let error = refused("mlflow-artifacts:/m", &client(&server.url())).await;
-    assert!(error.message().contains("where 5 were expected"), "{error}");
+    assert!(error.message().contains("but 5 were expected"), "{error}");
 }
 
 #[tokio::test]
