@@ -130,7 +130,7 @@ async fn certificates_are_read_from_small_regular_files_only() {
     let client = |path: PathBuf| Connection { client_cert: Some(path), ..Connection::default() };
     for (connection, reason) in [
         (ca(pipe.clone()), "/pipe`: not a regular file"),
-        (ca("/dev/zero".into()), "`/dev/zero`: not a regular file"),
+        (client("/dev/zero".into()), "`/dev/zero`: not a regular file"),
         (ca(large.clone()), "/large`: larger than 16 MiB"),
         (ca(folder), "/large.pem`: larger than 16 MiB"),
         (client(pipe), "/pipe`: not a regular file"),
