@@ -173,8 +173,8 @@ fn innermost(error: &reqwest::Error) -> String {
     reason.to_string()
 }
 
-/// Returns true if TLS failed: a retry would meet the same certificate. An `io::Error` does not return the error that it
-/// wraps as its source.
+/// Returns true if TLS failed: a retry would meet the same certificate. An `io::Error` does not return the error that
+/// it wraps as its source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)

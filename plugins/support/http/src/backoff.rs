@@ -40,8 +40,8 @@ impl Backoff {
     }
 }
 
-/// Returns the wait that the server requests: `retry-after-ms` (OpenAI) in milliseconds, or `Retry-After` in seconds or as
-/// a date. A past date means zero.
+/// Returns the wait that the server requests: `retry-after-ms` (OpenAI) in milliseconds, or `Retry-After` in seconds or
+/// as a date. A past date means zero.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers.get("retry-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok());
     if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1000.0).ok()) {

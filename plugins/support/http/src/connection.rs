@@ -46,7 +46,7 @@ pub(crate) struct Proxies {
     pub(crate) http: Option<Secret>,
     /// The proxy for `https` URLs.
     pub(crate) https: Option<Secret>,
-    /// The hosts to connect to directly, separated by commas. This machine and the metadata service of a cloud are always
-    /// connected to directly.
+    /// The hosts to connect to directly, separated by commas. This machine and the metadata service of a cloud are
+    /// always connected to directly.
     pub(crate) bypass: String,
 }

@@ -20,15 +20,15 @@ use crate::{Client, Policy, Request};
 /// The number of chunks that wait for the disk. If they are as many, the download waits too.
 const MAX_QUEUED_CHUNKS: usize = 16;
 
-/// Sends a request, retries it as the policy allows, and writes the response into a new file. The file is synced to disk.
-/// Returns its length in bytes.
+/// Sends a request, retries it as the policy allows, and writes the response into a new file. The file is synced to
+/// disk. Returns its length in bytes.
 ///
-/// `length` is the expected length, if known. `received` is called with the number of bytes so far, which decreases if an
-/// attempt starts over. A retry requests only the rest if the server's `ETag` identifies the same file.
+/// `length` is the expected length, if known. `received` is called with the number of bytes so far, which decreases if
+/// an attempt starts over. A retry requests only the rest if the server's `ETag` identifies the same file.
 ///
 /// # Errors
-/// As for [`send`](crate::send()); `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the response has
-/// another length or writing fails. The caller removes the incomplete file.
+/// As for [`send`](crate::send()); `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the response
+/// has another length or writing fails. The caller removes the incomplete file.
 pub async fn download(
     client: &Client,
     request: &Request,

@@ -61,8 +61,8 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Returns MLflow's policy with the default times. `max_retries` is the caller's; it overrides the environment, within
-    /// the same limit.
+    /// Returns MLflow's policy with the default times. `max_retries` is the caller's; it overrides the environment,
+    /// within the same limit.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a number is invalid or exceeds its limit.

@@ -74,8 +74,8 @@ fn location(loc: &Value) -> String {
     if parts.is_empty() { String::new() } else { format!("`{}`: ", parts.join(".")) }
 }
 
-/// Returns MLflow's `error_code`, or the `code` or `type` of OpenAI's `error` object. The object's members may also be at
-/// the top.
+/// Returns MLflow's `error_code`, or the `code` or `type` of OpenAI's `error` object. The object's members may also be
+/// at the top.
 fn error_code(value: &Value) -> Option<&str> {
     let own = [&value["error_code"], &value["detail"]["error_code"]];
     let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));

@@ -53,7 +53,8 @@ impl<'a> JsonObject<'a> {
         self.members.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// Returns the bytes with these members set to these values, which are JSON. Missing members are inserted at the start.
+    /// Returns the bytes with these members set to these values, which are JSON. Missing members are inserted at the
+    /// start.
     pub fn with(&self, set: &[(&str, &str)]) -> Vec<u8> {
         let text = self.text;
         let room: usize = set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();

@@ -71,8 +71,8 @@ impl MlflowAuth {
         &self.connection
     }
 
-    /// Returns the headers with credentials and workspace for a URL. The client's options precede the user and password in
-    /// the URL, which precede the environment. In the environment, user name and password precede a token.
+    /// Returns the headers with credentials and workspace for a URL. The client's options precede the user and password
+    /// in the URL, which precede the environment. In the environment, user name and password precede a token.
     ///
     /// A `.netrc` file is not read, because it would override explicit credentials.
     ///
@@ -119,8 +119,8 @@ fn environment_credentials(environment: &Environment<'_>) -> Result<Option<Crede
     })
 }
 
-/// Reads user name and password in the section `[mlflow]`. Both are `None` if the file does not exist or this user may not
-/// read it.
+/// Reads user name and password in the section `[mlflow]`. Both are `None` if the file does not exist or this user may
+/// not read it.
 fn read_credentials(path: &Path) -> Result<(Option<String>, Option<Secret>)> {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     let text = match file::read_text(path, MAX_FILE) {

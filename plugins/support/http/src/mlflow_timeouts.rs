@@ -30,7 +30,8 @@ impl Policy {
         Self { silence: one, total: Some(all), advice, ..self }.within(timeout)
     }
 
-    /// Returns the policy for lookups of endpoints: with `timeout` for the whole call, or else with the environment's time.
+    /// Returns the policy for lookups of endpoints: with `timeout` for the whole call, or else with the environment's
+    /// time.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a time is invalid.

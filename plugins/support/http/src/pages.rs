@@ -9,8 +9,8 @@ use crate::{Client, Policy, Request, Response, send};
 /// The limit for the pages of a list.
 const MAX_PAGES: usize = 10_000;
 
-/// The pages of one list, requested one after another. Their number is limited. The policy's total time and maximum size
-/// apply to all of them together, so that an endless list exhausts neither time nor memory.
+/// The pages of one list, requested one after another. Their number is limited. The policy's total time and maximum
+/// size apply to all of them together, so that an endless list exhausts neither time nor memory.
 #[derive(Debug)]
 pub struct Pages<'a> {
     client: &'a Client,

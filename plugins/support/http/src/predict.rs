@@ -13,8 +13,8 @@ pub fn endpoint(endpoint: Option<String>, deployment_name: Option<String>, targe
     named(endpoint, deployment_name, target).ok_or_else(missing)
 }
 
-/// Returns the endpoint of a prediction, or else the deployment's name, because each endpoint has one deployment. `target`
-/// describes the target in the warning if both are given, such as `a gateway`.
+/// Returns the endpoint of a prediction, or else the deployment's name, because each endpoint has one deployment.
+/// `target` describes the target in the warning if both are given, such as `a gateway`.
 pub fn named(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Option<String> {
     if let (Some(endpoint), Some(deployment)) = (&endpoint, &deployment_name)
         && endpoint != deployment

@@ -1,7 +1,7 @@
 //! Redirects: only a GET to the same origin is followed. Any other redirect is an error with its target.
 //!
-//! A request carries credentials and a user's data, which another host must not receive. A POST that becomes a GET, as in
-//! browsers, would be a different request.
+//! A request carries credentials and a user's data, which another host must not receive. A POST that becomes a GET, as
+//! in browsers, would be a different request.
 
 use http::{HeaderMap, Method, StatusCode};
 use mlflow_deploy_plugin_api::{ErrorCode, HttpFailure};

@@ -18,7 +18,8 @@ use crate::{Client, Policy, redirect};
 /// Sends a request until an attempt succeeds or the policy forbids another one. `vary` adds an attempt's own headers.
 /// `read` reads the body; if it fails, the attempt has failed.
 ///
-/// No error contains a secret of the request, including those that the HTTP library adds, also if the server repeats it.
+/// No error contains a secret of the request, including those that the HTTP library adds, also if the server repeats
+/// it.
 pub(crate) async fn send_with_retries<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     client: &Client,
     request: &Request,

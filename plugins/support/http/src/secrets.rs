@@ -1,4 +1,5 @@
-//! The secrets of a request: its credentials, and their encodings by the HTTP library. Servers and proxies may repeat them.
+//! The secrets of a request: its credentials, and their encodings by the HTTP library. Servers and proxies may repeat
+//! them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,8 +11,8 @@ use crate::connection::Proxies;
 use crate::request::{Hidden, Request};
 use crate::url::decode;
 
-/// Returns the redactor for the secrets of a request: the values of its sensitive headers, the marked secrets of its body,
-/// and the credentials in its URL and in the proxies' URLs.
+/// Returns the redactor for the secrets of a request: the values of its sensitive headers, the marked secrets of its
+/// body, and the credentials in its URL and in the proxies' URLs.
 pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
     let in_headers = sensitive.flat_map(|(name, value)| {

@@ -1,8 +1,8 @@
 //! Parses server-sent events from bytes that may be split anywhere.
 //!
-//! Only LF, CR and CRLF end a line, because JSON may contain U+2028 or U+0085. A byte order mark is skipped, and several
-//! `data` lines form one text. Unlike a browser, the reader returns the last event even if the blank line after it is
-//! missing: the body ended regularly, so the event is complete.
+//! Only LF, CR and CRLF end a line, because JSON may contain U+2028 or U+0085. A byte order mark is skipped, and
+//! several `data` lines form one text. Unlike a browser, the reader returns the last event even if the blank line after
+//! it is missing: the body ended regularly, so the event is complete.
 //!
 //! Two crates were tried first, with each of the test cases below split at every byte.
 //! - `eventsource-stream` 0.2.3 loses the last event if it ends in CR CR or without a blank line, panics on a byte

@@ -56,8 +56,8 @@ impl ChunkStream {
     /// Returns the next chunk, or `None` at the end and after an error.
     ///
     /// # Errors
-    /// `TEMPORARILY_UNAVAILABLE` if the connection is lost, `DEADLINE_EXCEEDED` if the server is silent for too long, the
-    /// server's code or `INTERNAL_ERROR` if a chunk is an error.
+    /// `TEMPORARILY_UNAVAILABLE` if the connection is lost, `DEADLINE_EXCEEDED` if the server is silent for too long,
+    /// the server's code or `INTERNAL_ERROR` if a chunk is an error.
     pub async fn next(&mut self) -> Result<Option<Payload>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -174,7 +174,8 @@ impl ChunkStream {
         Ok(())
     }
 
-    /// Returns the error that a chunk reports. The code is that of the status in it, a number or the text before a colon.
+    /// Returns the error that a chunk reports. The code is that of the status in it, a number or the text before a
+    /// colon.
     fn error_in(&self, data: &str, failure: Option<&Value>) -> Error {
         let redactor = &self.response.redactor;
         let body = match failure {

@@ -22,8 +22,8 @@ const MAX_CLIENT_CERT: u64 = 1 << 20;
 
 /// Returns the TLS settings of a connection. They do not affect other plugins in the process.
 ///
-/// Succeeds on a machine without certificate authorities, so that `http` URLs work. An `https` URL then fails, because its
-/// server is not trusted.
+/// Succeeds on a machine without certificate authorities, so that `http` URLs work. An `https` URL then fails, because
+/// its server is not trusted.
 pub(crate) fn settings(connection: &Connection) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -79,8 +79,8 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
     }
 }
 
-/// Fails if other users can change a file of authorities, or a folder and the files in it: these decide which servers are
-/// trusted.
+/// Fails if other users can change a file of authorities, or a folder and the files in it: these decide which servers
+/// are trusted.
 fn check_trust(path: &Path) -> Result<()> {
     let warnings = match trust::check(path) {
         Ok(warnings) => warnings,

@@ -34,9 +34,9 @@ pub struct Fetched {
 
 /// Resolves a model URI, and downloads the model into the folder `destination` unless it is on this machine.
 ///
-/// The destination must not exist or be an empty folder. Files are downloaded concurrently into a hidden folder next to it,
-/// which is synced to disk and renamed at the end. If anything fails, or the future is dropped, nothing is left. Progress
-/// is reported as events of the call.
+/// The destination must not exist or be an empty folder. Files are downloaded concurrently into a hidden folder next to
+/// it, which is synced to disk and renamed at the end. If anything fails, or the future is dropped, nothing is left.
+/// Progress is reported as events of the call.
 ///
 /// Requires a tokio runtime, such as the plugins' runtime.
 ///

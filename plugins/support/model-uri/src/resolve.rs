@@ -156,8 +156,9 @@ impl<'a> Resolver<'a> {
         Ok(base)
     }
 
-    /// Returns a folder on a server. The server receives the user's credentials only if it is the user's tracking server or
-    /// registry, or the user named it: other users may have registered a model with the URL of a server of their own.
+    /// Returns a folder on a server. The server receives the user's credentials only if it is the user's tracking
+    /// server or registry, or the user named it: other users may have registered a model with the URL of a server of
+    /// their own.
     fn folder(&self, base: &Url, path: &[String], origin: UriOrigin) -> Result<RemoteFolder> {
         let known = [self.tracking.store(), self.tracking.registry()];
         let known = known.into_iter().find_map(|store| match store {

@@ -34,8 +34,8 @@ impl StagingDir {
     /// Creates the staging folder and missing parents of the destination.
     ///
     /// # Errors
-    /// `RESOURCE_ALREADY_EXISTS` if the destination exists, `INVALID_PARAMETER_VALUE` if it has no name, `INTERNAL_ERROR` if
-    /// the file system fails.
+    /// `RESOURCE_ALREADY_EXISTS` if the destination exists, `INVALID_PARAMETER_VALUE` if it has no name,
+    /// `INTERNAL_ERROR` if the file system fails.
     pub(crate) fn prepare(destination: &Path) -> Result<Self> {
         let destination = std::path::absolute(destination).map_err(|error| failed("find", destination, &error))?;
         let (Some(parent), Some(_name)) = (destination.parent(), destination.file_name()) else {

@@ -31,8 +31,8 @@ impl Store {
         }
     }
 
-    /// Returns the URI of the artifacts of the model that a run has logged by this name, or of the last one if there are
-    /// several. Since MLflow 3, they are not among the run's artifacts.
+    /// Returns the URI of the artifacts of the model that a run has logged by this name, or of the last one if there
+    /// are several. Since MLflow 3, they are not among the run's artifacts.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         match self {
             Self::Files(files) => {

@@ -20,8 +20,8 @@ use crate::uri::{UriKind, redact_uri};
 #[serde(default)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..TrackingOptions::default()`, so that fields can be added")]
 pub struct TrackingOptions {
-    /// The URL of the tracking server, which may contain user and password; or a folder with MLflow's files. The default is
-    /// `MLFLOW_TRACKING_URI`, or else `./mlruns` if it contains MLflow's files.
+    /// The URL of the tracking server, which may contain user and password; or a folder with MLflow's files. The
+    /// default is `MLFLOW_TRACKING_URI`, or else `./mlruns` if it contains MLflow's files.
     pub tracking_uri: Option<Secret>,
     /// The URL or folder of the model registry. The default is `MLFLOW_REGISTRY_URI`, or else `tracking_uri`.
     pub registry_uri: Option<Secret>,
@@ -57,8 +57,8 @@ impl Tracking {
     /// Reads the options, and the environment as their default.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a value is invalid or contradicts another. The URIs are checked on first use, because a
-    /// local model requires no server.
+    /// `INVALID_PARAMETER_VALUE` if a value is invalid or contradicts another. The URIs are checked on first use,
+    /// because a local model requires no server.
     pub fn new(options: TrackingOptions, environment: &Environment<'_>) -> Result<Self> {
         const SILENCE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
         let auth = MlflowAuthOptions {

@@ -10,9 +10,9 @@ async fn failure(answers: impl IntoIterator<Item = Answer>, policy: &Policy) -> 
     let server = Server::start(answers);
     let client = Client::new(Connection::default());
     let mut pages = Pages::new(&client, policy);
-    let asked = request(Method::GET, &format!("{}/list?q=1", server.url()));
+    let sent = request(Method::GET, &format!("{}/list?q=1", server.url()));
     loop {
-        if let Err(error) = pages.ask(&asked).await {
+        if let Err(error) = pages.ask(&sent).await {
             return (error, server.requests().len());
         }
     }
@@ -21,8 +21,8 @@ async fn failure(answers: impl IntoIterator<Item = Answer>, policy: &Policy) -> 
 #[tokio::test]
 async fn endless_pages_exceed_the_size_limit() {
     let small = Policy { max_response_bytes: 1000, ..policy() };
-    let (error, asked) = failure([Answer::new(200, "x".repeat(400))], &small).await;
-    assert_eq!((error.code(), asked), (&ErrorCode::INTERNAL_ERROR, 3));
+    let (error, requests) = failure([Answer::new(200, "x".repeat(400))], &small).await;
+    assert_eq!((error.code(), requests), (&ErrorCode::INTERNAL_ERROR, 3));
     assert!(error.message().starts_with("the pages of the list at `http://127.0.0.1:"), "{error}");
     assert!(
         error.message().contains("/list` are too large together: 1200 bytes or more, but the limit is 1000"),

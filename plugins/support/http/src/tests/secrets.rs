@@ -8,9 +8,9 @@ async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
     let server = Server::start([answer]);
     let client = Client::new(Connection::default());
     let token = credentials.header().unwrap();
-    let asked = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
-    let sent = send(&client, &asked, &policy()).await.err();
-    let streamed = match ChunkStream::open(&client, &asked, &policy()).await {
+    let get_request = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
+    let sent = send(&client, &get_request, &policy()).await.err();
+    let streamed = match ChunkStream::open(&client, &get_request, &policy()).await {
         Ok(mut stream) => loop {
             match stream.next().await {
                 Ok(Some(_)) => {}

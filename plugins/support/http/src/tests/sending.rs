@@ -19,11 +19,11 @@ async fn request_and_response_bodies_are_unchanged() {
     assert_eq!(response.payload.bytes(), b"{\"a\": NaN}");
     assert_eq!(response.payload.content_type(), "application/json; charset=utf-8");
     assert_eq!((response.status.as_u16(), &response.headers["x-request-id"]), (200, &"r-1".parse().unwrap()));
-    let asked = &server.requests()[0];
-    assert_eq!((asked.method.as_str(), asked.path.as_str(), asked.text().as_str()), ("POST", "/p?q=1", "{\"x\": NaN}"));
-    assert_eq!(asked.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
-    assert_eq!((asked.header("accept-encoding"), asked.header("cookie")), (None, None));
-    assert!(asked.header("user-agent").unwrap().starts_with("mlflow-deploy/"));
+    let sent = &server.requests()[0];
+    assert_eq!((sent.method.as_str(), sent.path.as_str(), sent.text().as_str()), ("POST", "/p?q=1", "{\"x\": NaN}"));
+    assert_eq!(sent.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+    assert_eq!((sent.header("accept-encoding"), sent.header("cookie")), (None, None));
+    assert!(sent.header("user-agent").unwrap().starts_with("mlflow-deploy/"));
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn an_empty_post_announces_its_length_and_a_get_does_not() {
         send(&client, &Request::from_parts(parts, body), &policy()).await.unwrap();
     }
     let lengths: Vec<_> =
-        server.requests().iter().map(|asked| asked.header("content-length").map(str::to_owned)).collect();
+        server.requests().iter().map(|sent| sent.header("content-length").map(str::to_owned)).collect();
     assert_eq!(lengths, [None, Some("0".to_owned())]);
 }
 
@@ -141,8 +141,8 @@ async fn a_retry_after_of_a_day_ends_the_request() {
 async fn the_wait_is_the_server_s_retry_after() {
     let server = Server::start([Answer::status(429).header("Retry-After", "0.05"), ok()]);
     get(&server, Method::POST, &policy()).await.unwrap();
-    let asked = server.requests();
-    assert!((asked[1].at - asked[0].at).as_millis() >= 50);
+    let sent = server.requests();
+    assert!((sent[1].at - sent[0].at).as_millis() >= 50);
 
     for past in ["0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
         let (result, attempts) =
@@ -198,9 +198,9 @@ async fn final_codes_and_long_waits_end_the_request() {
 async fn a_get_follows_a_redirect_to_the_same_origin() {
     let server = Server::start([Answer::status(307).header("Location", "/moved?x=2"), ok()]);
     get(&server, Method::GET, &policy()).await.unwrap();
-    let asked = server.requests();
-    assert_eq!(asked[1].path, "/moved?x=2");
-    assert_eq!(asked[1].header("authorization"), asked[0].header("authorization"));
+    let sent = server.requests();
+    assert_eq!(sent[1].path, "/moved?x=2");
+    assert_eq!(sent[1].header("authorization"), sent[0].header("authorization"));
 }
 
 #[tokio::test]
@@ -317,9 +317,9 @@ async fn an_invalid_proxy_is_rejected_without_its_password() {
 #[tokio::test]
 async fn a_secret_in_the_body_is_redacted() {
     let server = Server::start([Answer::new(400, r#"{"error":"invalid","error_description":"bad s3cret-in-body"}"#)]);
-    let mut asked = request(Method::POST, &server.url());
-    crate::hide(&mut asked, [Secret::new("s3cret-in-body")]);
-    let error = send(&Client::new(Connection::default()), &asked, &policy()).await.unwrap_err();
+    let mut sent = request(Method::POST, &server.url());
+    crate::hide(&mut sent, [Secret::new("s3cret-in-body")]);
+    let error = send(&Client::new(Connection::default()), &sent, &policy()).await.unwrap_err();
     assert!(error.message().ends_with(": invalid: bad <redacted>"), "{error}");
     assert!(!format!("{error:?}").contains("s3cret-in-body"), "{error:?}");
 }

@@ -56,8 +56,8 @@ async fn a_fetch_reports_progress_and_keeps_the_caller_s_deadline() {
     // A local folder that a server names causes a warning.
     let here = Destination::new();
     fs::write(here.0.path().join("MLmodel"), "").unwrap();
-    let kept = json!({"model": {"info": {"artifact_uri": here.0.path()}}}).to_string();
-    let naming = Server::answering(move |_| Answer::new(200, kept.clone()));
+    let body = json!({"model": {"info": {"artifact_uri": here.0.path()}}}).to_string();
+    let naming = Server::answering(move |_| Answer::new(200, body.clone()));
     let options = ClientOptions::new(&json!({"tracking_uri": naming.url()})).unwrap();
     let named = plugin.open(&target, &options, None).await.unwrap();
     named.call(create("models:/m-1", &place.path()), None).await.unwrap();

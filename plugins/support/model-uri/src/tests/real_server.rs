@@ -1,4 +1,5 @@
-//! Models that MLflow's own client has logged, to a real tracking server or to files: both clients fetch the same files.
+//! Models that MLflow's own client has logged, to a real tracking server or to files: both clients fetch the same
+//! files.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -32,7 +32,7 @@ fn ok(value: Value) -> Answer {
     Answer::new(200, value.to_string())
 }
 
-fn kept(uri: &str) -> Answer {
+fn download_uri(uri: &str) -> Answer {
     ok(json!({"artifact_uri": uri}))
 }
 
@@ -41,8 +41,8 @@ async fn a_version_is_resolved_by_number_alias_stage_and_latest() {
     let version = |number: &str| format!("model-versions/get-download-uri?name=my+iris&version={number}");
     let (third, tenth) = (version("3"), version("10"));
     let server = server(&[
-        (&third, kept("mlflow-artifacts:/0/m/artifacts")),
-        (&tenth, kept("mlflow-artifacts:/0/m/artifacts")),
+        (&third, download_uri("mlflow-artifacts:/0/m/artifacts")),
+        (&tenth, download_uri("mlflow-artifacts:/0/m/artifacts")),
         ("registered-models/alias?name=my+iris&alias=champion", ok(json!({"model_version": {"version": "3"}}))),
         (
             "registered-models/get-latest-versions",
@@ -60,8 +60,8 @@ async fn a_version_is_resolved_by_number_alias_stage_and_latest() {
         assert_eq!((fetched.version.as_deref(), fetched.is_downloaded), (Some(version), true), "{uri}");
         assert_eq!(fs::read(fetched.path.join("MLmodel")).unwrap(), MLMODEL);
     }
-    let questions: Vec<_> = server.requests().into_iter().filter(|asked| asked.method == "POST").collect();
-    let stages = questions.iter().map(|question| serde_json::from_slice::<Value>(&question.body).unwrap());
+    let posts: Vec<_> = server.requests().into_iter().filter(|request| request.method == "POST").collect();
+    let stages = posts.iter().map(|body| serde_json::from_slice::<Value>(&body.body).unwrap());
     assert_eq!(
         stages.collect::<Vec<_>>(),
         [json!({"name": "my iris", "stages": []}), json!({"name": "my iris", "stages": ["Production"]})]
@@ -135,12 +135,9 @@ async fn a_run_s_logged_model_on_any_page_overlays_the_run_s_artifacts() {
         match request.path.strip_prefix("/api/2.0/").unwrap() {
             "mlflow/runs/get?run_id=0f" => ok(run.clone()),
             "mlflow/logged-models/search" => {
-                let question: Value = serde_json::from_slice(&request.body).unwrap();
-                assert_eq!(
-                    (&question["experiment_ids"], &question["filter"]),
-                    (&json!(["7"]), &json!("name = 'model'"))
-                );
-                ok(pages[usize::from(question["page_token"] == "two")].clone())
+                let body: Value = serde_json::from_slice(&request.body).unwrap();
+                assert_eq!((&body["experiment_ids"], &body["filter"]), (&json!(["7"]), &json!("name = 'model'")));
+                ok(pages[usize::from(body["page_token"] == "two")].clone())
             }
             "mlflow-artifacts/artifacts/0/run/model/notes.txt" => Answer::new(200, "own"),
             "mlflow-artifacts/artifacts/0/m/artifacts/MLmodel" => Answer::new(200, "over"),
@@ -172,13 +169,13 @@ async fn a_model_in_unsupported_storage_is_an_error() {
     fs::create_dir(&here).unwrap();
     fs::write(here.join("MLmodel"), MLMODEL).unwrap();
     let encoded = format!("file://{}", here.display().to_string().replace(' ', "%20"));
-    let kept = |uri: &str| ok(json!({"model": {"info": {"artifact_uri": uri}}}));
+    let logged = |uri: &str| ok(json!({"model": {"info": {"artifact_uri": uri}}}));
     let server = server(&[
-        ("logged-models/m-s3", kept("s3://bucket/models/m-s3")),
-        ("logged-models/m-here", kept(&encoded)),
-        ("logged-models/m-gone", kept("/var/nowhere/m-gone")),
-        ("logged-models/m-circle", kept("models:/m-circle")),
-        ("logged-models/m-hop", kept("models:/m-here")),
+        ("logged-models/m-s3", logged("s3://bucket/models/m-s3")),
+        ("logged-models/m-here", logged(&encoded)),
+        ("logged-models/m-gone", logged("/var/nowhere/m-gone")),
+        ("logged-models/m-circle", logged("models:/m-circle")),
+        ("logged-models/m-hop", logged("models:/m-here")),
     ]);
     let client = client(&server.url());
     let error = fetch_error("models:/m-s3", &client).await;
@@ -204,11 +201,11 @@ async fn a_model_in_unsupported_storage_is_an_error() {
 async fn a_server_that_another_server_names_receives_no_credentials() {
     let untrusted = artifacts(&[("m", json!([file("MLmodel", 2)]))], &[("m/MLmodel", Answer::new(200, "ab"))]);
     let (host, url) = (untrusted.url().replace("http://", ""), untrusted.url());
-    let kept = |uri: String| ok(json!({"model": {"info": {"artifact_uri": uri}}}));
+    let logged = |uri: String| ok(json!({"model": {"info": {"artifact_uri": uri}}}));
     let server = server(&[
-        ("logged-models/m-1", kept(format!("mlflow-artifacts://{host}/m"))),
-        ("logged-models/m-2", kept(format!("{url}{ARTIFACTS}/m"))),
-        ("logged-models/m-3", kept("mlflow-artifacts:/0/m/artifacts".to_owned())),
+        ("logged-models/m-1", logged(format!("mlflow-artifacts://{host}/m"))),
+        ("logged-models/m-2", logged(format!("{url}{ARTIFACTS}/m"))),
+        ("logged-models/m-3", logged("mlflow-artifacts:/0/m/artifacts".to_owned())),
     ]);
     let options = || TrackingOptions {
         tracking_uri: Some(Secret::new(server.url())),
