@@ -36,7 +36,7 @@ fn what_cannot_be_meant_is_refused_at_once() {
         (json!({"poll_interval": 0}), "`poll_interval` is `0`: expected seconds, 0.1 to 3600"),
         (json!({"poll_interval": 1e19}), "`poll_interval` is `10000000000000000000`: expected seconds, 0.1 to 3600"),
         (json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
-        (json!({"insecure": true, "ca_cert": "x"}), "give only one of `insecure` and `ca_cert`"),
+        (json!({"insecure": true, "ca_cert": "x"}), "set only one of `insecure` and `ca_cert`"),
     ] {
         let error = client("databricks", &options, &[]).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);

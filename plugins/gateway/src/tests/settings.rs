@@ -57,8 +57,8 @@ fn what_cannot_be_meant_is_refused() {
         ("http://h", json!({"max_retries": 11}), &[], "maximum allowable retries (10)"),
         ("http://h", json!({"headers": {"a b": "c"}}), &[], "`a b` is not a valid header name"),
         ("http://h", json!({"headers": {"a": "c\nd"}}), &[], "the value of `a` has a character"),
-        ("http://h", json!({}), &both, "give only one of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_"),
-        ("http://h", json!({"insecure": true, "ca_cert": "x"}), &[], "give only one of `insecure` and `ca_cert`"),
+        ("http://h", json!({}), &both, "set only one of `MLFLOW_TRACKING_INSECURE_TLS` and `MLFLOW_TRACKING_SERVER_"),
+        ("http://h", json!({"insecure": true, "ca_cert": "x"}), &[], "set only one of `insecure` and `ca_cert`"),
         ("http://h", json!({}), &[("MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT", "1.5")], "failed to convert `1.5`"),
         (
             "http://me:pw@localhost:99999",
