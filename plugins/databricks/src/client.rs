@@ -1,6 +1,6 @@
-//! The client: it builds requests, and picks the answers.
+//! The client: builds requests and reads responses.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Policy, Request, Response, content_type, endpoint, join, prediction, request,
@@ -20,7 +20,7 @@ use crate::invoke::Operation;
 use crate::wait::{Progress, Wait, progress};
 use crate::{create, record, routes};
 
-/// A client of one workspace.
+/// A client of a workspace.
 #[derive(Debug)]
 pub(crate) struct Databricks {
     pub(crate) config: Config,
@@ -29,7 +29,7 @@ pub(crate) struct Databricks {
 
 impl DeploymentClient for Databricks {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        // Profiles are a file.
+        // Profiles are read from a file.
         blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
     }
 
@@ -42,8 +42,8 @@ impl DeploymentClient for Databricks {
         let wait = Wait::take(&mut config, self.config.poll_interval)?;
         let new = create::request(&request.name, config)?;
         let name = new["name"].as_str().unwrap_or_default().to_owned();
-        let made = self.change(Method::POST, routes::ENDPOINTS, &new).await?;
-        self.settle(&name, wait, true, made).await
+        let created = self.change(Method::POST, routes::ENDPOINTS, &new).await?;
+        self.wait_until_ready(&name, wait, true, created).await
     }
 
     async fn update_endpoint(&self, request: UpdateEndpoint) -> Result<Payload> {
@@ -59,12 +59,15 @@ impl DeploymentClient for Databricks {
 
     async fn delete_endpoint(&self, request: DeleteEndpoint) -> Result<Payload> {
         let path = routes::endpoint(&request.endpoint)?;
-        let gone = Value::from(ErrorCode::RESOURCE_DOES_NOT_EXIST.as_str());
-        match self.ask(Method::DELETE, &path, Payload::empty(), &self.config.manage).await {
-            Ok(answer) => Ok(answer.payload),
-            // Not any 404: one with another code, or none, says that the address is wrong, not that the endpoint is gone.
-            Err(error) if error.http_status() == Some(404) && error.details().get("error_code") == Some(&gone) => {
-                call::log(Level::Info, format!("there was no endpoint `{}` to delete", request.endpoint));
+        let missing = Value::from(ErrorCode::RESOURCE_DOES_NOT_EXIST.as_str());
+        match self.send(Method::DELETE, &path, Payload::empty(), &self.config.manage).await {
+            Ok(response) => Ok(response.payload),
+            // A 404 with another code means that the URL is wrong, not that the endpoint is missing.
+            Err(error) if error.http_status() == Some(404) && error.details().get("error_code") == Some(&missing) => {
+                call::log(
+                    Level::Info,
+                    format!("the endpoint `{}` does not exist, nothing to delete", request.endpoint),
+                );
                 Ok(Payload::empty())
             }
             Err(error) => Err(error),
@@ -72,9 +75,9 @@ impl DeploymentClient for Databricks {
     }
 
     async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
-        let answer = self.get(&routes::endpoint(&request.endpoint)?, &self.config.manage).await?;
-        record::object(&answer)?;
-        Ok(answer.payload)
+        let response = self.get(&routes::endpoint(&request.endpoint)?, &self.config.manage).await?;
+        record::object(&response)?;
+        Ok(response.payload)
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
@@ -85,7 +88,7 @@ impl DeploymentClient for Databricks {
         let name = endpoint(request.endpoint, request.deployment_name, "Databricks")?;
         require_inputs(&request.inputs)?;
         let path = routes::invocations(&name)?;
-        self.ask(Method::POST, &path, request.inputs, &self.config.predict).await.and_then(prediction)
+        self.send(Method::POST, &path, request.inputs, &self.config.predict).await.and_then(prediction)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
@@ -93,12 +96,17 @@ impl DeploymentClient for Databricks {
         let bytes = set_member(require_inputs(&request.inputs)?.bytes(), "stream", "true")?;
         let inputs = Payload::new(request.inputs.content_type(), bytes);
         let policy = self.config.predict.started();
-        let request = self.request(Method::POST, &routes::invocations(&name)?, inputs, &policy).await?;
-        let mut stream = ChunkStream::open(&self.http, &request, &policy).await?;
+        let request = self.build(Method::POST, &routes::invocations(&name)?, inputs, &policy).await?;
+        let mut stream = match ChunkStream::open(&self.http, &request, &policy).await {
+            Err(error) if self.reject_token(&request, &error) => {
+                ChunkStream::open(&self.http, &self.with_new_token(&request, &policy).await?, &policy).await?
+            }
+            stream => stream?,
+        };
         while let Some(chunk) = stream.next().await? {
             if !chunk.is_json() {
-                let kind = chunk.content_type();
-                let message = format!("the server answered with `{kind}`, where a stream or JSON was expected");
+                let content_type = chunk.content_type();
+                let message = format!("the server answered with `{content_type}`: expected a stream or JSON");
                 return Err(Error::internal(message));
             }
             chunks.send(chunk).await?;
@@ -107,7 +115,7 @@ impl DeploymentClient for Databricks {
     }
 
     async fn invoke(&self, request: Invoke) -> Result<Payload> {
-        let operation = Operation::of(&request.operation)?;
+        let operation = Operation::from_name(&request.operation)?;
         let name = endpoint(request.endpoint, request.name, "Databricks")?;
         let config: Map<String, Value> = request.config.parse()?;
         let policy = self.config.manage.started();
@@ -124,14 +132,14 @@ impl DeploymentClient for Databricks {
             Operation::Permissions(method) => {
                 let path = routes::permissions(&self.id(&name, &policy).await?)?;
                 let body = if method == Method::GET { Payload::empty() } else { Payload::from_json(&config)? };
-                Ok(self.ask(method, &path, body, &policy).await?.payload)
+                Ok(self.send(method, &path, body, &policy).await?.payload)
             }
         }
     }
 }
 
 impl Databricks {
-    /// A client that reads this environment. Nobody is asked yet.
+    /// Creates a client with this environment. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
@@ -148,46 +156,52 @@ impl Databricks {
     ) -> Result<Payload> {
         let wait = Wait::take(&mut config, self.config.poll_interval)?;
         if config.is_empty() {
-            return Err(Error::invalid_parameter(format!("no config is given: give what `{part}` is to be")));
+            return Err(Error::invalid_parameter(format!("the config is empty: specify the new `{part}`")));
         }
         let changed = self.change(method, &routes::part(name, part)?, &config).await?;
-        self.settle(name, wait, false, changed).await
+        self.wait_until_ready(name, wait, false, changed).await
     }
 
     async fn change(&self, method: Method, path: &str, body: &Map<String, Value>) -> Result<Payload> {
-        Ok(self.ask(method, path, Payload::from_json(body)?, &self.config.manage).await?.payload)
+        Ok(self.send(method, path, Payload::from_json(body)?, &self.config.manage).await?.payload)
     }
 
-    /// What a change answered; or where it is to be waited for, what the endpoint is when it is ready.
-    async fn settle(&self, name: &str, wait: Option<Wait>, is_new: bool, answered: Payload) -> Result<Payload> {
-        let Some(mut wait) = wait else { return Ok(answered) };
+    /// Waits until an endpoint is ready and returns its record, or returns `response` if no wait was requested.
+    async fn wait_until_ready(
+        &self,
+        name: &str,
+        wait: Option<Wait>,
+        is_new: bool,
+        response: Payload,
+    ) -> Result<Payload> {
+        let Some(mut wait) = wait else { return Ok(response) };
         let path = routes::endpoint(name)?;
         let policy = Policy { deadline: Some(wait.deadline()), ..self.config.manage.started() };
         loop {
-            let doing = match self.get(&path, &policy).await {
-                Ok(answer) => match progress(&record::object(&answer)?) {
+            let state = match self.get(&path, &policy).await {
+                Ok(response) => match progress(&record::object(&response)?) {
                     Progress::Ready => {
                         call::progress(1.0, format!("`{name}` is ready"));
-                        return Ok(answer.payload);
+                        return Ok(response.payload);
                     }
                     Progress::Failed(reason) => {
-                        let message = format!("`{name}` is not what it was asked to be: {reason}");
+                        let message = format!("the update of `{name}` failed: {reason}");
                         return Err(Error::new(ErrorCode::new("UPDATE_FAILED"), message));
                     }
-                    Progress::Under(done, doing) => {
-                        call::progress(done, format!("`{name}`: {doing}"));
-                        doing
+                    Progress::Pending(done, state) => {
+                        call::progress(done, format!("`{name}`: {state}"));
+                        state
                     }
                 },
-                // It was made just now, and not every server of the API has heard of it.
-                Err(error) if is_new && error.http_status() == Some(404) => "it cannot be seen yet".to_owned(),
+                // A new endpoint may not be visible on every API server yet.
+                Err(error) if is_new && error.http_status() == Some(404) => "not visible yet".to_owned(),
                 Err(error) => return Err(error),
             };
-            wait.pause(name, &doing).await?;
+            wait.pause(name, &state).await?;
         }
     }
 
-    /// The name of the model that an endpoint serves, where it is only one.
+    /// Returns the name of the only model that an endpoint serves.
     async fn only_model(&self, name: &str, policy: &Policy) -> Result<String> {
         let record = record::object(&self.get(&routes::endpoint(name)?, policy).await?)?;
         let served = ["served_entities", "served_models"].iter().find_map(|list| record["config"][*list].as_array());
@@ -195,7 +209,8 @@ impl Databricks {
         match names.as_slice() {
             [only] => Ok((*only).to_owned()),
             names => Err(Error::invalid_parameter(format!(
-                "which model is meant? give `served_model_name`: `{name}` serves {names:?}"
+                "`{name}` serves {} models: set `served_model_name` to one of {names:?}",
+                names.len()
             ))),
         }
     }
@@ -203,26 +218,49 @@ impl Databricks {
     async fn id(&self, name: &str, policy: &Policy) -> Result<String> {
         let record = record::object(&self.get(&routes::endpoint(name)?, policy).await?)?;
         let id = record["id"].as_str().map(str::to_owned);
-        id.ok_or_else(|| Error::internal(format!("the server does not say the id of `{name}`")))
+        id.ok_or_else(|| Error::internal(format!("the record of `{name}` has no `id`")))
     }
 
     async fn get(&self, path: &str, policy: &Policy) -> Result<Response> {
-        self.ask(Method::GET, path, Payload::empty(), policy).await
+        self.send(Method::GET, path, Payload::empty(), policy).await
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Payload, policy: &Policy) -> Result<Response> {
+    async fn send(&self, method: Method, path: &str, body: Payload, policy: &Policy) -> Result<Response> {
         let policy = policy.started();
-        send(&self.http, &self.request(method, path, body, &policy).await?, &policy).await
+        let request = self.build(method, path, body, &policy).await?;
+        match send(&self.http, &request, &policy).await {
+            Err(error) if self.reject_token(&request, &error) => {
+                send(&self.http, &self.with_new_token(&request, &policy).await?, &policy).await
+            }
+            response => response,
+        }
     }
 
-    async fn request(&self, method: Method, path: &str, body: Payload, policy: &Policy) -> Result<Request> {
+    /// Discards the token if the server rejected it. Returns true if the request should be sent again with a new one.
+    fn reject_token(&self, request: &Request, error: &Error) -> bool {
+        error.http_status() == Some(401)
+            && !self.config.headers.contains_key(AUTHORIZATION)
+            && self.config.workspace.as_ref().is_ok_and(|workspace| workspace.reject_token(request.headers()))
+    }
+
+    /// Returns a rejected request with a new token.
+    async fn with_new_token(&self, rejected: &Request, policy: &Policy) -> Result<Request> {
+        call::log(Level::Debug, "the server rejected the token: renewing it and sending the request again");
+        let workspace = self.config.workspace.as_ref().map_err(Clone::clone)?;
+        let mut request = rejected.clone();
+        request.headers_mut().extend(workspace.headers(&self.http, policy).await?);
+        request.headers_mut().extend(self.config.headers.clone());
+        Ok(request)
+    }
+
+    async fn build(&self, method: Method, path: &str, body: Payload, policy: &Policy) -> Result<Request> {
         let workspace = self.config.workspace.as_ref().map_err(Clone::clone)?;
         let mut headers: HeaderMap = workspace.headers(&self.http, policy).await?;
         if !body.bytes().is_empty() {
             headers.insert(CONTENT_TYPE, content_type(body.content_type())?);
         }
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        // What the user gives goes before all else.
+        // The headers of the options take precedence.
         headers.extend(self.config.headers.clone());
         request(method, &join(workspace.base(), path), headers, body.into_bytes())
     }

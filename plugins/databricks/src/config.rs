@@ -1,5 +1,6 @@
-//! What a client knows before it asks anything: from the target URI, its options, and the environment.
+//! The configuration of a client, from the target URI, the options and the environment.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,35 +10,35 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use crate::options::Options;
 use crate::workspace::Workspace;
 
-/// The shortest and the longest `poll_interval`, in seconds.
-const POLL_INTERVALS: (f64, f64) = (0.1, 3600.0);
+/// The valid values of `poll_interval`, in seconds.
+const POLL_INTERVALS: RangeInclusive<f64> = 0.1..=3600.0;
 
-/// All of it, checked.
+/// A validated configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The workspace; or what is wrong with it, which every operation answers. A client can be made without.
+    /// The workspace, or the error that every operation returns. A client can be created without a workspace.
     pub(crate) workspace: Result<Workspace>,
-    /// What goes with every request, beside the credentials.
+    /// The headers of every request, in addition to the credentials.
     pub(crate) headers: HeaderMap,
-    /// How connections are made.
+    /// The settings of connections.
     pub(crate) connection: Connection,
-    /// The policy of everything but predictions.
+    /// The retry policy of all operations except predictions.
     pub(crate) manage: Policy,
-    /// The policy of predictions.
+    /// The retry policy of predictions.
     pub(crate) predict: Policy,
-    /// How long to wait before an endpoint is looked at again, at first.
+    /// The first interval between two polls of an endpoint.
     pub(crate) poll_interval: Duration,
 }
 
 impl Config {
-    /// Reads everything that there is to know.
+    /// Reads and validates the configuration.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let interval = options.poll_interval.unwrap_or(1.0);
-        let (shortest, longest) = POLL_INTERVALS;
-        if !(shortest..=longest).contains(&interval) {
+        if !POLL_INTERVALS.contains(&interval) {
+            let (min, max) = POLL_INTERVALS.into_inner();
             return Err(Error::invalid_parameter(format!(
-                "`poll_interval` is `{interval}`: expected seconds, {shortest} to {longest}"
+                "invalid `poll_interval` `{interval}`: expected {min} to {max} seconds"
             )));
         }
         let mut connection =
@@ -76,12 +77,13 @@ fn headers(options: &Options, environment: &Environment<'_>) -> Result<HeaderMap
 }
 
 fn manage(options: &Options, environment: &Environment<'_>) -> Result<Policy> {
-    const ONE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
-    const ALL: &str = "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT";
+    const PER_ATTEMPT: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
+    const TOTAL: &str = "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT";
     let policy = Policy {
-        silence: environment.seconds(ONE, 120)?,
-        total: Some(environment.seconds(ALL, 500)?),
-        advice: format!("raise `timeout`, `{ONE}` (for one attempt) or `{ALL}` (for all) to wait longer").into(),
+        silence: environment.seconds(PER_ATTEMPT, 120)?,
+        total: Some(environment.seconds(TOTAL, 500)?),
+        advice: format!("raise `timeout`, `{PER_ATTEMPT}` (for one attempt) or `{TOTAL}` (for all) to wait longer")
+            .into(),
         ..environment.policy(options.max_retries)?
     };
     policy.within(options.timeout)

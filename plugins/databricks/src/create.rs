@@ -1,28 +1,28 @@
-//! What `create_endpoint` sends: the whole request, or MLflow's older form put together from its parts.
+//! The request of `create_endpoint`, from a config in the current or in MLflow's deprecated form.
 
 use mlflow_deploy_plugin_api::{Error, Result, call};
 use serde_json::{Map, Value, json};
 
-/// The request for a new endpoint. A config that has a `config` in it is the whole request; any other is only that
-/// part, with `tags`, `rate_limits` and `route_optimized` beside it.
+/// Returns the request for a new endpoint. A config with the key `config` is the whole request. Any other config is the
+/// value of `config`, with `tags`, `rate_limits` and `route_optimized` as additional keys.
 ///
 /// Source: `DatabricksDeploymentClient.create_endpoint`
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where there is no name, or there are two.
+/// `INVALID_PARAMETER_VALUE` if the name is missing, or if the config contains another name.
 pub(crate) fn request(name: &str, config: Map<String, Value>) -> Result<Map<String, Value>> {
-    if config.contains_key("config") { whole(name, config) } else { from_parts(name, config) }
+    if config.contains_key("config") { with_name(name, config) } else { from_deprecated(name, config) }
 }
 
-fn whole(name: &str, mut request: Map<String, Value>) -> Result<Map<String, Value>> {
+fn with_name(name: &str, mut request: Map<String, Value>) -> Result<Map<String, Value>> {
     match request.get("name") {
-        Some(own) if name.is_empty() || own == name => Ok(request),
-        Some(own) => Err(Error::invalid_parameter(format!(
-            "the name is given as `{name}`, and in the config as `{}`: give it once",
-            own.as_str().map_or_else(|| own.to_string(), str::to_owned)
+        Some(existing) if name.is_empty() || existing == name => Ok(request),
+        Some(existing) => Err(Error::invalid_parameter(format!(
+            "conflicting endpoint names `{name}` and, in the config, `{}`: specify one",
+            existing.as_str().map_or_else(|| existing.to_string(), str::to_owned)
         ))),
         None if name.is_empty() => {
-            Err(Error::invalid_parameter("the endpoint has no name: give one, or put `name` into the config"))
+            Err(Error::invalid_parameter("the endpoint's name is missing: specify it, or add `name` to the config"))
         }
         None => {
             request.insert("name".to_owned(), name.into());
@@ -31,21 +31,21 @@ fn whole(name: &str, mut request: Map<String, Value>) -> Result<Map<String, Valu
     }
 }
 
-fn from_parts(name: &str, mut config: Map<String, Value>) -> Result<Map<String, Value>> {
+fn from_deprecated(name: &str, mut config: Map<String, Value>) -> Result<Map<String, Value>> {
     if name.is_empty() {
-        return Err(Error::invalid_parameter("the endpoint has no name: give one"));
+        return Err(Error::invalid_parameter("the endpoint's name is missing: specify it"));
     }
     call::warn(
-        "a config that is only the endpoint's `config` is deprecated: give the whole request, with `name` and `config` \
-         in it",
+        "a config with only the value of the request's `config` is deprecated: pass the whole request, with `name` and \
+         `config`",
     );
     let route_optimized = config.remove("route_optimized").unwrap_or(Value::Bool(false));
-    let beside: Vec<_> = ["tags", "rate_limits"].iter().filter_map(|key| config.remove_entry(*key)).collect();
+    let additional: Vec<_> = ["tags", "rate_limits"].iter().filter_map(|key| config.remove_entry(*key)).collect();
     let mut request = Map::new();
     request.insert("name".to_owned(), name.into());
     request.insert("config".to_owned(), json!(config));
     request.insert("route_optimized".to_owned(), route_optimized);
-    request.extend(beside);
+    request.extend(additional);
     Ok(request)
 }
 
@@ -53,29 +53,29 @@ fn from_parts(name: &str, mut config: Map<String, Value>) -> Result<Map<String, 
 mod tests {
     use super::*;
 
-    fn of(name: &str, config: Value) -> Result<Value> {
+    fn built(name: &str, config: Value) -> Result<Value> {
         let Value::Object(config) = config else { panic!("{config}") };
         request(name, config).map(Value::Object)
     }
 
     #[test]
-    fn the_whole_request_is_sent_as_it_is() {
+    fn a_whole_request_is_unchanged() {
         let whole = json!({"name": "a", "config": {"served_entities": []}, "route_optimized": true, "new": 1});
-        assert_eq!(of("", whole.clone()).unwrap(), whole);
-        assert_eq!(of("a", whole.clone()).unwrap(), whole);
-        assert_eq!(of("a", json!({"config": {}})).unwrap(), json!({"config": {}, "name": "a"}));
+        assert_eq!(built("", whole.clone()).unwrap(), whole);
+        assert_eq!(built("a", whole.clone()).unwrap(), whole);
+        assert_eq!(built("a", json!({"config": {}})).unwrap(), json!({"config": {}, "name": "a"}));
     }
 
     #[test]
-    fn one_name_is_needed() {
-        let error = of("a", json!({"name": "b", "config": {}})).unwrap_err();
-        assert_eq!(error.message(), "the name is given as `a`, and in the config as `b`: give it once");
-        of("", json!({"config": {}})).unwrap_err();
-        of("", json!({"served_entities": []})).unwrap_err();
+    fn a_missing_or_conflicting_name_is_an_error() {
+        let error = built("a", json!({"name": "b", "config": {}})).unwrap_err();
+        assert_eq!(error.message(), "conflicting endpoint names `a` and, in the config, `b`: specify one");
+        built("", json!({"config": {}})).unwrap_err();
+        built("", json!({"served_entities": []})).unwrap_err();
     }
 
     #[test]
-    fn the_older_form_is_put_together() {
+    fn the_deprecated_form_is_converted() {
         let config = json!({"served_entities": [], "tags": [{"key": "k"}], "rate_limits": [], "route_optimized": true});
         let expected = json!({
             "name": "a",
@@ -84,7 +84,7 @@ mod tests {
             "tags": [{"key": "k"}],
             "rate_limits": [],
         });
-        assert_eq!(of("a", config).unwrap(), expected);
-        assert_eq!(of("a", json!({})).unwrap(), json!({"name": "a", "config": {}, "route_optimized": false}));
+        assert_eq!(built("a", config).unwrap(), expected);
+        assert_eq!(built("a", json!({})).unwrap(), json!({"name": "a", "config": {}, "route_optimized": false}));
     }
 }

@@ -1,22 +1,22 @@
-//! The operations of Databricks' own, by MLflow's names.
+//! The operations of `invoke`, with MLflow's names.
 
 use http::Method;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-/// What an operation does.
+/// An operation of `invoke`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Changes this part of an endpoint; the config is the request.
+    /// Changes a part of an endpoint. The config is the body of the request.
     Change(Method, &'static str),
-    /// Reads these logs of one of the models that an endpoint serves.
+    /// Reads logs of a served model.
     Logs(&'static str),
-    /// Reads or changes who may do what with an endpoint; the config is the request.
+    /// Reads or changes the permissions of an endpoint. The config is the body of the request.
     Permissions(Method),
-    /// Reads this text about an endpoint.
+    /// Reads a text about an endpoint.
     Text(&'static str),
 }
 
-/// Every operation by its name.
+/// The operations and their names.
 pub(crate) const OPERATIONS: [(&str, Operation); 11] = [
     ("update_endpoint_config", Operation::Change(Method::PUT, "config")),
     ("update_endpoint_tags", Operation::Change(Method::PATCH, "tags")),
@@ -32,15 +32,15 @@ pub(crate) const OPERATIONS: [(&str, Operation); 11] = [
 ];
 
 impl Operation {
-    /// The operation of this name.
+    /// Returns the operation with this name.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` where there is none.
-    pub(crate) fn of(name: &str) -> Result<Self> {
+    /// `NOT_IMPLEMENTED` if the name is unknown.
+    pub(crate) fn from_name(name: &str) -> Result<Self> {
         let found = OPERATIONS.into_iter().find(|(each, _)| *each == name);
         found.map(|(_, operation)| operation).ok_or_else(|| {
             let known = OPERATIONS.iter().map(|(each, _)| format!("`{each}`")).collect::<Vec<_>>().join(", ");
-            Error::new(ErrorCode::NOT_IMPLEMENTED, format!("there is no operation `{name}`: expected one of {known}"))
+            Error::new(ErrorCode::NOT_IMPLEMENTED, format!("unknown operation `{name}`: expected one of {known}"))
         })
     }
 }

@@ -1,7 +1,6 @@
-//! Everything that can be set, in one list: the attributes of Databricks' unified authentication, and our own options.
+//! The settings of a client: the attributes of Databricks' unified authentication, and the options of this plugin.
 //!
-//! An attribute is looked for in the client's options, in the environment, and in a profile. Whatever is found first
-//! stays. What the attributes mean together is decided elsewhere.
+//! An attribute is read from the client's options, the environment and a profile, in this order by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,13 +11,13 @@ use serde::Deserialize;
 
 use crate::profile::Profiles;
 
-/// Declares the attributes, each with its variables and the kind of credentials it belongs to, and the other options.
+/// Declares the attributes, each with its variables and its group of credentials, and the other options.
 macro_rules! options {
     (
         attributes { $($attribute:ident: $type:ty, [$($variable:literal),*] $(, $group:literal)?;)* }
         others { $($other:ident: $other_type:ty,)* }
     ) => {
-        /// The options of one client, and what the environment and a profile add to them.
+        /// The options of a client, completed from the environment and a profile.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub(crate) struct Options {
@@ -27,18 +26,18 @@ macro_rules! options {
         }
 
         impl Options {
-            /// Sets the attributes that are not set yet, as far as `find` finds them by their name or variables.
-            fn fill(&mut self, find: impl Fn(&Attribute) -> Option<String>) {
+            /// Sets the attributes that are unset to the value that `lookup` returns.
+            fn fill(&mut self, lookup: impl Fn(&Attribute) -> Option<String>) {
                 $(
                     let group = [$($group)?].first().copied();
                     let attribute = Attribute { name: stringify!($attribute), variables: &[$($variable),*], group };
                     if self.$attribute.is_none() {
-                        self.$attribute = find(&attribute).map(<$type>::from);
+                        self.$attribute = lookup(&attribute).map(<$type>::from);
                     }
                 )*
             }
 
-            /// The kinds of credentials of which something is set.
+            /// Returns the groups of credentials with at least one attribute that is set.
             fn groups(&self) -> BTreeSet<&'static str> {
                 let mut groups = BTreeSet::new();
                 $($(if self.$attribute.is_some() {
@@ -90,24 +89,24 @@ options! {
     }
 }
 
-/// What can be found in the environment or in a profile.
+/// A setting that the environment or a profile can contain.
 struct Attribute {
-    /// Its name: the option, and the key in a profile.
+    /// The name of the option and of the key in a profile.
     name: &'static str,
-    /// Its environment variables, the first that is set counts.
+    /// The environment variables. The first one that is set is used.
     variables: &'static [&'static str],
-    /// The kind of credentials that it belongs to.
+    /// The group of credentials that it belongs to.
     group: Option<&'static str>,
 }
 
 impl Options {
-    /// Adds what the environment and a profile know.
+    /// Adds the attributes of the environment and of a profile.
     ///
-    /// A profile that is named in the target or as an option goes before the environment. Once the caller has given
-    /// credentials of one kind, the environment adds none of another.
+    /// A profile that the target or an option names takes precedence over the environment. If the options contain
+    /// credentials, those of other groups in the environment are ignored.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the profile is missing, or the credentials are of more than one kind.
+    /// `INVALID_PARAMETER_VALUE` if the profile is missing or several groups of credentials are set.
     pub(crate) fn complete(mut self, environment: &Environment<'_>) -> Result<Self> {
         let variable = |attribute: &Attribute| attribute.variables.iter().find_map(|name| environment.text(name));
         let file = self.config_file.clone().or_else(|| environment.text("DATABRICKS_CONFIG_FILE").map(PathBuf::from));
@@ -117,14 +116,14 @@ impl Options {
         if is_named {
             self.add_profile(&read()?)?;
         }
-        let given = self.groups();
+        let groups = self.groups();
         self.fill(|attribute| {
-            let is_another = !given.is_empty()
-                && (attribute.name == "auth_type" || attribute.group.is_some_and(|group| !given.contains(group)));
-            if is_another { None } else { variable(attribute) }
+            let is_ignored = !groups.is_empty()
+                && (attribute.name == "auth_type" || attribute.group.is_some_and(|group| !groups.contains(group)));
+            if is_ignored { None } else { variable(attribute) }
         });
-        let knows_where = self.host.is_some() || !self.groups().is_empty();
-        if !is_named && (self.profile.is_some() || !knows_where) {
+        let is_configured = self.host.is_some() || !self.groups().is_empty();
+        if !is_named && (self.profile.is_some() || !is_configured) {
             self.add_profile(&read()?)?;
         }
         self.check_groups()?;
@@ -132,11 +131,11 @@ impl Options {
     }
 
     fn add_profile(&mut self, profiles: &Profiles) -> Result<()> {
-        let Some(profile) = profiles.choose(self.profile.as_deref())? else { return Ok(()) };
-        profile.warn_of_readers();
+        let Some(profile) = profiles.select(self.profile.as_deref())? else { return Ok(()) };
+        profile.warn_if_readable_by_others();
         self.fill(|attribute| profile.get(attribute.name));
-        // The Databricks CLI is told the profile, unless it is the one that was found without anybody naming it.
-        self.profile = profile.is_chosen().then(|| profile.name().to_owned());
+        // The Databricks CLI gets the profile only if it was named.
+        self.profile = profile.is_named().then(|| profile.name().to_owned());
         Ok(())
     }
 
@@ -147,8 +146,7 @@ impl Options {
         }
         let names = groups.into_iter().collect::<Vec<_>>().join("` and `");
         Err(Error::invalid_parameter(format!(
-            "more than one kind of credentials is configured: `{names}`; unset all but one, or choose with `auth_type` \
-             or `DATABRICKS_AUTH_TYPE`"
+            "conflicting credentials `{names}`: unset all but one, or set `auth_type` or `DATABRICKS_AUTH_TYPE`"
         )))
     }
 }

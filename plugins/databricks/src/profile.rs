@@ -1,8 +1,8 @@
-//! `~/.databrickscfg`: named sets of attributes.
+//! The profiles of `~/.databrickscfg`.
 //!
-//! The file is written in the dialect of Python's `configparser`, which no INI reader for Rust has whole: indented lines
-//! continue a value, a key may end in `:`, nothing after a value is a comment, and what is there twice is an error. So
-//! it is read here.
+//! The parser implements the dialect of Python's `configparser`, which the INI crates support only in part: an indented
+//! line continues a value, `:` may separate a key from its value, a value has no trailing comment, and duplicates are
+//! errors.
 
 use std::fmt;
 use std::fs;
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
 
-/// No file of profiles is larger, in bytes.
+/// The largest file of profiles, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The section that says which profile is used where nobody names one.
+/// The section with the key `default_profile`.
 const SETTINGS: &str = "__settings__";
 
-/// The profile that is used where nobody names one at all.
+/// The profile that is used if neither a setting nor `default_profile` names one.
 const DEFAULT: &str = "DEFAULT";
 
 /// The profiles of one file.
@@ -34,18 +34,19 @@ struct Section {
     keys: Vec<(String, Secret)>,
 }
 
-/// One profile, and whether somebody chose it.
+/// A profile.
 #[derive(Debug)]
 pub(crate) struct Profile<'a> {
     path: &'a Path,
     section: &'a Section,
-    is_chosen: bool,
+    /// False for an implicit `DEFAULT`.
+    is_named: bool,
 }
 
 impl Profiles {
-    /// Reads the file, or the one in the home folder. A file that is not there has no profiles.
-    pub(crate) fn read(given: Option<&Path>, home: Option<&Path>) -> Result<Self> {
-        let path = match (given.map(|file| (file, file.strip_prefix("~"))), home) {
+    /// Reads the file, or `.databrickscfg` in the home folder. A missing file has no profiles.
+    pub(crate) fn read(file: Option<&Path>, home: Option<&Path>) -> Result<Self> {
+        let path = match (file.map(|file| (file, file.strip_prefix("~"))), home) {
             (Some((_, Ok(below))), Some(home)) => home.join(below),
             (Some((file, _)), _) => file.to_owned(),
             (None, Some(home)) => home.join(".databrickscfg"),
@@ -55,7 +56,7 @@ impl Profiles {
             Error::invalid_parameter(format!("failed to read the profiles in `{}`: {error}", path.display()))
         };
         let sections = match file::read_text(&path, MAX_FILE) {
-            _ if given.is_none() && home.is_none() => Vec::new(),
+            _ if file.is_none() && home.is_none() => Vec::new(),
             Ok(text) => parse(&text).map_err(|error| unreadable(&error))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(unreadable(&error)),
@@ -63,23 +64,27 @@ impl Profiles {
         Ok(Self { path, sections })
     }
 
-    /// The profile that was asked for, or the one that the file or custom says; none where neither is there.
-    pub(crate) fn choose(&self, requested: Option<&str>) -> Result<Option<Profile<'_>>> {
+    /// Returns the requested profile, or the file's default profile, or `DEFAULT` if it exists.
+    pub(crate) fn select(&self, requested: Option<&str>) -> Result<Option<Profile<'_>>> {
         if requested == Some(SETTINGS) {
-            return Err(Error::invalid_parameter(format!("`{SETTINGS}` is no profile: the name is reserved")));
+            return Err(Error::invalid_parameter(format!("invalid profile `{SETTINGS}`: the name is reserved")));
         }
-        let preset = self.section(SETTINGS).and_then(|settings| settings.get("default_profile"));
-        let chosen = requested.map(str::to_owned).or(preset);
-        let name = chosen.as_deref().unwrap_or(DEFAULT);
+        let default = self.section(SETTINGS).and_then(|settings| settings.get("default_profile"));
+        let selected = requested.map(str::to_owned).or(default);
+        let name = selected.as_deref().unwrap_or(DEFAULT);
         match self.section(name) {
-            Some(section) => Ok(Some(Profile { path: &self.path, section, is_chosen: chosen.is_some() })),
-            None if chosen.is_none() => Ok(None),
+            Some(section) => Ok(Some(Profile { path: &self.path, section, is_named: selected.is_some() })),
+            None if selected.is_none() => Ok(None),
             None => {
                 let known = self.sections.iter().filter(|section| section.name != SETTINGS && !section.keys.is_empty());
                 let known = known.map(|section| format!("`{}`", section.name)).collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "no profile".to_owned() } else { known };
+                let expected = if known.is_empty() {
+                    "the file has no profiles".to_owned()
+                } else {
+                    format!("expected one of {known}")
+                };
                 let path = self.path.display();
-                Err(Error::invalid_parameter(format!("`{path}` has no profile `{name}`: it has {known}")))
+                Err(Error::invalid_parameter(format!("unknown profile `{name}` of `{path}`: {expected}")))
             }
         }
     }
@@ -90,7 +95,7 @@ impl Profiles {
 }
 
 impl Section {
-    /// What is set to nothing counts as not set.
+    /// Returns the value of a key. An empty value counts as unset.
     fn get(&self, key: &str) -> Option<String> {
         let (_, value) = self.keys.iter().find(|(each, value)| each == key && !value.expose().is_empty())?;
         Some(value.expose().to_owned())
@@ -102,25 +107,25 @@ impl Profile<'_> {
         &self.section.name
     }
 
-    pub(crate) fn is_chosen(&self) -> bool {
-        self.is_chosen
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_named
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         self.section.get(key)
     }
 
-    /// Says so where others on this machine can read the profile.
-    pub(crate) fn warn_of_readers(&self) {
+    /// Warns if other users of this machine can read the file.
+    pub(crate) fn warn_if_readable_by_others(&self) {
         let mode = fs::metadata(self.path).map_or(0, |metadata| metadata.permissions().mode());
         if mode & 0o044 != 0 {
             let path = self.path.display();
-            call::warn(format!("others can read the credentials in `{path}`: run `chmod 600 {path}`"));
+            call::warn(format!("other users can read the credentials in `{path}`: run `chmod 600 {path}`"));
         }
     }
 }
 
-/// Reads all sections. What is wrong is said with its line, and without its text, which may be a secret.
+/// Parses all sections. Errors have the number of the line and not its text, which may be a secret.
 fn parse(text: &str) -> Result<Vec<Section>, String> {
     let mut sections: Vec<Section> = Vec::new();
     let mut key_indent = None;
@@ -138,7 +143,7 @@ fn parse(text: &str) -> Result<Vec<Section>, String> {
         }
         if let Some(name) = content.strip_prefix('[').and_then(|rest| Some(rest.rsplit_once(']')?.0)) {
             if sections.iter().any(|section| section.name == name) {
-                return Err(format!("line {number}: the section `{name}` is there twice"));
+                return Err(format!("line {number}: duplicate section `{name}`"));
             }
             sections.push(Section { name: name.to_owned(), keys: Vec::new() });
             key_indent = None;
@@ -149,10 +154,10 @@ fn parse(text: &str) -> Result<Vec<Section>, String> {
         };
         let key = key.trim().to_lowercase();
         let Some(section) = sections.last_mut() else {
-            return Err(format!("line {number}: `{key}` stands before any section"));
+            return Err(format!("line {number}: `{key}` precedes the first section"));
         };
         if section.keys.iter().any(|(each, _)| *each == key) {
-            return Err(format!("line {number}: `{key}` is there twice in `{}`", section.name));
+            return Err(format!("line {number}: duplicate key `{key}` in `{}`", section.name));
         }
         section.keys.push((key, Secret::new(value.trim())));
         key_indent = Some(indent);
@@ -169,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn the_dialect_is_configparser_s() {
+    fn the_dialect_of_configparser_is_parsed() {
         let text = "# a comment\n[a]\n  ; another\nHost = https://h ; x\nTOKEN:d=1:2\nlong = one\n  two\n\n  three\n\
                     percent = abc%d%%\nempty =\n[A]\nhost=b";
         let profiles = profiles(text);
-        let a = profiles.choose(Some("a")).unwrap().unwrap();
+        let a = profiles.select(Some("a")).unwrap().unwrap();
         for (key, value) in [
             ("host", Some("https://h ; x")),
             ("token", Some("d=1:2")),
@@ -184,15 +189,15 @@ mod tests {
         ] {
             assert_eq!(a.get(key).as_deref(), value, "{key}");
         }
-        assert_eq!(profiles.choose(Some("A")).unwrap().unwrap().get("host").as_deref(), Some("b"));
+        assert_eq!(profiles.select(Some("A")).unwrap().unwrap().get("host").as_deref(), Some("b"));
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line_and_without_its_text() {
+    fn a_syntax_error_has_the_line_and_no_secret() {
         for (text, message) in [
-            ("[a]\n[a]", "line 2: the section `a` is there twice"),
-            ("[a]\nx=1\nX=s3cret", "line 3: `x` is there twice in `a`"),
-            ("token = s3cret", "line 1: `token` stands before any section"),
+            ("[a]\n[a]", "line 2: duplicate section `a`"),
+            ("[a]\nx=1\nX=s3cret", "line 3: duplicate key `x` in `a`"),
+            ("token = s3cret", "line 1: `token` precedes the first section"),
             ("[a]\ns3cret", "line 2: expected `key = value`"),
         ] {
             assert_eq!(parse(text).unwrap_err(), message);
@@ -200,48 +205,48 @@ mod tests {
     }
 
     #[test]
-    fn the_profile_is_the_one_asked_for_or_set_or_the_default() {
-        let choice = |text: &str, requested| {
-            profiles(text).choose(requested).map(|profile| profile.map(|profile| profile.name().to_owned()))
+    fn the_requested_profile_takes_precedence_over_the_default() {
+        let selected = |text: &str, requested| {
+            profiles(text).select(requested).map(|profile| profile.map(|profile| profile.name().to_owned()))
         };
         let name = |name: &str| Ok(Some(name.to_owned()));
         let both = "[DEFAULT]\nhost=d\n[p]\nhost=p\n[__settings__]\ndefault_profile = p";
-        assert_eq!(choice(both, None), name("p"));
-        assert_eq!(choice(both, Some("DEFAULT")), name("DEFAULT"));
-        assert_eq!(choice("[DEFAULT]\nhost=d", None), name("DEFAULT"));
-        assert_eq!(choice("[DEFAULT]\n[p]\nhost=p", None), Ok(None));
-        let missing = choice(both, Some("q")).unwrap_err();
-        assert_eq!(missing.message(), "`/cfg` has no profile `q`: it has `DEFAULT`, `p`");
-        choice("[__settings__]\ndefault_profile=q", None).unwrap_err();
-        choice(both, Some("__settings__")).unwrap_err();
+        assert_eq!(selected(both, None), name("p"));
+        assert_eq!(selected(both, Some("DEFAULT")), name("DEFAULT"));
+        assert_eq!(selected("[DEFAULT]\nhost=d", None), name("DEFAULT"));
+        assert_eq!(selected("[DEFAULT]\n[p]\nhost=p", None), Ok(None));
+        let missing = selected(both, Some("q")).unwrap_err();
+        assert_eq!(missing.message(), "unknown profile `q` of `/cfg`: expected one of `DEFAULT`, `p`");
+        selected("[__settings__]\ndefault_profile=q", None).unwrap_err();
+        selected(both, Some("__settings__")).unwrap_err();
     }
 
     #[test]
-    fn only_a_chosen_profile_is_told_to_others() {
+    fn an_implicit_default_profile_is_not_named() {
         let profiles = profiles("[DEFAULT]\nhost=d");
-        assert!(!profiles.choose(None).unwrap().unwrap().is_chosen());
-        assert!(profiles.choose(Some("DEFAULT")).unwrap().unwrap().is_chosen());
+        assert!(!profiles.select(None).unwrap().unwrap().is_named());
+        assert!(profiles.select(Some("DEFAULT")).unwrap().unwrap().is_named());
     }
 
     #[test]
-    fn a_file_of_profiles_has_a_limit_and_must_be_a_file() {
+    fn a_large_or_special_file_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let large = home.path().join(".databrickscfg");
         fs::write(&large, "#".repeat((1 << 20) + 1)).unwrap();
-        let said = |file: Option<&Path>| Profiles::read(file, Some(home.path())).unwrap_err().message().to_owned();
+        let message = |file: Option<&Path>| Profiles::read(file, Some(home.path())).unwrap_err().message().to_owned();
         let shown = large.display();
-        assert_eq!(said(None), format!("failed to read the profiles in `{shown}`: it is larger than 1 MiB"));
-        let zero = said(Some(Path::new("/dev/zero")));
-        assert_eq!(zero, "failed to read the profiles in `/dev/zero`: it is not a regular file");
+        assert_eq!(message(None), format!("failed to read the profiles in `{shown}`: larger than 1 MiB"));
+        let zero = message(Some(Path::new("/dev/zero")));
+        assert_eq!(zero, "failed to read the profiles in `/dev/zero`: not a regular file");
     }
 
     #[test]
-    fn a_home_folder_is_filled_in_and_a_missing_file_is_empty() {
+    fn a_tilde_is_expanded_and_a_missing_file_is_empty() {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("cfg"), "[DEFAULT]\nhost=d").unwrap();
         let read = |file: &str| Profiles::read(Some(Path::new(file)), Some(home.path())).unwrap();
-        assert!(read("~/cfg").choose(None).unwrap().is_some());
-        assert!(read("~/other").choose(None).unwrap().is_none());
-        assert!(Profiles::read(None, None).unwrap().choose(None).unwrap().is_none());
+        assert!(read("~/cfg").select(None).unwrap().is_some());
+        assert!(read("~/other").select(None).unwrap().is_none());
+        assert!(Profiles::read(None, None).unwrap().select(None).unwrap().is_none());
     }
 }

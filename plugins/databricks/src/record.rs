@@ -1,4 +1,4 @@
-//! What the API answers, as far as it has to be read. Records keep every field, in the bytes they came in.
+//! The responses of the API. Records keep every field and byte.
 
 use mlflow_deploy_http::Response;
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,28 +6,28 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The records of a list; a workspace without endpoints has none, and leaves the list out.
+/// Returns the records of a list. A workspace without endpoints omits the list.
 ///
 /// # Errors
-/// `INTERNAL_ERROR` where the answer is no list of records.
-pub(crate) fn list(answer: &Response) -> Result<Payload> {
+/// `INTERNAL_ERROR` if the response is not a list of records.
+pub(crate) fn list(response: &Response) -> Result<Payload> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
         endpoints: Option<&'a RawValue>,
     }
-    let page: Page<'_> = answer.parse("a list of endpoints")?;
+    let page: Page<'_> = response.parse("a list of endpoints")?;
     if let Some(endpoints) = page.endpoints {
-        answer.parse_part::<Vec<&RawValue>>(endpoints, "a list of endpoints")?;
+        response.parse_part::<Vec<&RawValue>>(endpoints, "a list of endpoints")?;
     }
     Ok(Payload::new(JSON, page.endpoints.map_or("[]", RawValue::get)))
 }
 
-/// An answer that must be an object.
+/// Parses an endpoint's record.
 ///
 /// # Errors
-/// `INTERNAL_ERROR` where it is not.
-pub(crate) fn object(answer: &Response) -> Result<Value> {
-    let value: Value = answer.parse("an endpoint")?;
-    if value.is_object() { Ok(value) } else { Err(answer.unexpected("an endpoint", "expected a JSON object")) }
+/// `INTERNAL_ERROR` if the response is not a JSON object.
+pub(crate) fn object(response: &Response) -> Result<Value> {
+    let value: Value = response.parse("an endpoint")?;
+    if value.is_object() { Ok(value) } else { Err(response.unexpected("an endpoint", "expected a JSON object")) }
 }

@@ -1,39 +1,39 @@
-//! The paths of the serving API. Names become one segment each, so that they can reach nothing but what they name.
+//! The paths of the serving API. A name is one segment of a path.
 
 use mlflow_deploy_http::encode_segment;
 use mlflow_deploy_plugin_api::{Error, Result};
 
-/// All endpoints. MLflow writes the slash at the end.
+/// The path of all endpoints, with the trailing slash that MLflow sends.
 pub(crate) const ENDPOINTS: &str = "/api/2.0/serving-endpoints/";
 
-/// One endpoint.
+/// Returns the path of an endpoint.
 pub(crate) fn endpoint(name: &str) -> Result<String> {
     Ok(format!("{ENDPOINTS}{}", segment(name)?))
 }
 
-/// A part of an endpoint, such as its `config`.
+/// Returns the path of a part of an endpoint, such as its `config`.
 pub(crate) fn part(name: &str, part: &str) -> Result<String> {
     Ok(format!("{}/{part}", endpoint(name)?))
 }
 
-/// The logs of one of an endpoint's models: `logs` or `build-logs`.
+/// Returns the path of a served model's logs: `logs` or `build-logs`.
 pub(crate) fn model_logs(name: &str, model: &str, logs: &str) -> Result<String> {
     Ok(format!("{}/served-models/{}/{logs}", endpoint(name)?, encode_segment(model)?))
 }
 
-/// Who may do what with an endpoint. It is asked for by the endpoint's id, and not by its name.
+/// Returns the path of an endpoint's permissions, which contains the endpoint's id instead of its name.
 pub(crate) fn permissions(id: &str) -> Result<String> {
     Ok(format!("/api/2.0/permissions/serving-endpoints/{}", encode_segment(id)?))
 }
 
-/// Where an endpoint predicts.
+/// Returns the path of an endpoint's predictions.
 pub(crate) fn invocations(name: &str) -> Result<String> {
     Ok(format!("/serving-endpoints/{}/invocations", segment(name)?))
 }
 
 fn segment(name: &str) -> Result<String> {
     if name.is_empty() {
-        return Err(Error::invalid_parameter("no endpoint is given: name the one that is meant as `endpoint`"));
+        return Err(Error::invalid_parameter("no endpoint is specified: set `endpoint` to its name"));
     }
     encode_segment(name)
 }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_reaches_only_what_it_names() {
+    fn a_name_is_one_segment_of_the_path() {
         assert_eq!(endpoint("a/b c?d#e%20f").unwrap(), "/api/2.0/serving-endpoints/a%2Fb%20c%3Fd%23e%2520f");
         assert_eq!(invocations("チ").unwrap(), "/serving-endpoints/%E3%83%81/invocations");
         assert_eq!(part("/etc", "config").unwrap(), "/api/2.0/serving-endpoints/%2Fetc/config");

@@ -1,96 +1,106 @@
-//! A workspace: where it is, and the headers that say who asks.
+//! A workspace: its URL and the headers that authenticate a request.
 
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use mlflow_deploy_http::{Client, Environment, Policy, header_value};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, TargetUri};
 use url::Url;
 
-use crate::auth::{Exchange, Given, Kind, Site, Tokens, choose, model_serving_host};
+use crate::auth::{
+    AuthClient, CredentialProvider, OidcDiscovery, ProviderContext, TokenCache, model_serving_url, select,
+};
 use crate::options::Options;
-use crate::workspace_url::Host;
+use crate::workspace_url::WorkspaceUrl;
 
-/// A workspace and the credentials for it.
+/// A workspace and its credentials.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    site: Site,
-    kind: Kind,
-    tokens: Tokens,
+    oidc: OidcDiscovery,
+    provider: CredentialProvider,
+    tokens: TokenCache,
 }
 
 impl Workspace {
-    /// Finds out which workspace is meant, and which credentials are there. Files are read; nobody is asked.
+    /// Selects the workspace and the credentials. Reads files, and sends no request.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where something is wrong or missing, credentials among it.
+    /// `INVALID_PARAMETER_VALUE` if a setting is invalid or missing, such as the credentials.
     pub(crate) fn new(target: &TargetUri, mut options: Options, environment: &Environment<'_>) -> Result<Self> {
         options.profile = options.profile.or(profile(target)?);
         let mut options = options.complete(environment)?;
-        options.host = options.host.or_else(|| model_serving_host(environment));
+        options.host = options.host.or_else(|| model_serving_url(environment));
         let Some(host) = &options.host else {
             return Err(Error::invalid_parameter(
-                "no workspace is configured: give `host` as an option, set `DATABRICKS_HOST`, or name a profile of \
+                "no workspace is configured: set the option `host` or `DATABRICKS_HOST`, or name a profile of \
                  `~/.databrickscfg`, as in `databricks://PROFILE`",
             ));
         };
-        let host = Host::parse(host)?;
-        let kind = choose(&Given { options: &options, environment, host: &host })?;
-        Ok(Self { site: Site::new(host, &options), kind, tokens: Tokens::default() })
+        let workspace_url = WorkspaceUrl::parse(host)?;
+        let context = ProviderContext { options: &options, environment, workspace_url: &workspace_url };
+        let provider = select(&context)?;
+        Ok(Self { oidc: OidcDiscovery::new(workspace_url, &options), provider, tokens: TokenCache::default() })
     }
 
-    /// What the paths of the API follow.
+    /// Returns the base URL of the API.
     pub(crate) fn base(&self) -> &Url {
-        &self.site.host.url
+        self.oidc.workspace_url()
     }
 
-    /// The headers that say who asks, and of which workspace, where its id is known.
+    /// Returns the headers with the credentials and the id of the workspace, if it is known.
     ///
     /// # Errors
-    /// What kept the credentials from giving a token.
+    /// The error of the credential provider.
     pub(crate) async fn headers(&self, http: &Client, policy: &Policy) -> Result<HeaderMap> {
         let renew = || async {
-            let token = self.kind.token(&Exchange::new(http, policy, &self.site)).await;
-            token.map_err(|error| error.with_detail("auth_type", self.kind.name()))
+            let token = self.provider.token(&AuthClient::new(http, policy), &self.oidc).await;
+            token.map_err(|error| error.with_detail("auth_type", self.provider.name()))
         };
         let mut headers = self.tokens.headers(renew).await?;
-        if let Some(id) = self.site.workspace_id() {
+        if let Some(id) = self.oidc.workspace_id() {
             headers.insert("x-databricks-org-id", header_value("workspace_id", id)?);
         }
         Ok(headers)
     }
 
-    /// The kind of credentials that was chosen.
-    #[cfg(test)]
-    pub(crate) fn kind(&self) -> &Kind {
-        &self.kind
+    /// Discards a token that the server rejected with status 401, given the headers that were sent. Returns true if the
+    /// request should be sent again with new [headers](Self::headers).
+    pub(crate) fn reject_token(&self, sent: &HeaderMap) -> bool {
+        sent.get(AUTHORIZATION).is_some_and(|header| self.tokens.reject(header))
     }
 
-    /// Asks for Entra's tokens at a server of the test's.
+    /// Returns the `auth_type` of the selected credentials.
     #[cfg(test)]
-    pub(crate) fn log_in_at(&mut self, login: &str) {
-        self.kind.log_in_at(login);
+    pub(crate) fn auth_type(&self) -> &'static str {
+        self.provider.name()
     }
 
-    /// Lets the token come to its end.
+    /// Sends Entra's token requests to a test server.
     #[cfg(test)]
-    pub(crate) fn age_token(&self) {
+    pub(crate) fn set_login_url(&mut self, login: &str) {
+        self.provider.set_login_url(login);
+    }
+
+    /// Makes the token expire.
+    #[cfg(test)]
+    pub(crate) fn expire_token(&self) {
         self.tokens.age(true);
     }
 }
 
-/// The profile that a target names: `databricks://PROFILE`.
+/// Returns the profile of a target: `databricks://PROFILE`.
 fn profile(target: &TargetUri) -> Result<Option<String>> {
     let Some((_scheme, rest)) = target.as_str().split_once(':') else { return Ok(None) };
     let profile = rest.strip_prefix("//").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
     if profile.contains(':') {
         return Err(Error::new(
             ErrorCode::NOT_IMPLEMENTED,
-            "a target with a scope and a prefix reads secrets that are there only inside Databricks: name a profile, as \
-             in `databricks://PROFILE`",
+            "a target with a secret scope and prefix is supported only inside Databricks: name a profile, as in \
+             `databricks://PROFILE`",
         ));
     }
     if profile.is_empty() || profile.contains('/') {
         return Err(Error::invalid_parameter(format!(
-            "`{target}` names no profile: expected `databricks` or `databricks://PROFILE`"
+            "invalid target `{target}`: expected `databricks` or `databricks://PROFILE`"
         )));
     }
     Ok(Some(profile.to_owned()))
@@ -101,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_names_a_profile_or_nothing() {
+    fn a_target_may_name_a_profile() {
         let of = |uri: &str| profile(&TargetUri::parse(uri).unwrap());
         assert_eq!(of("databricks").unwrap(), None);
         assert_eq!(of("databricks://prof").unwrap().as_deref(), Some("prof"));

@@ -1,4 +1,4 @@
-//! The client: it finds out which server it speaks to, and asks it.
+//! The client: detects the kind of gateway and sends its requests.
 
 use std::sync::OnceLock;
 
@@ -15,18 +15,18 @@ use crate::config::Config;
 use crate::record;
 use crate::routes::{self, Dialect, Route};
 
-/// A client of one gateway.
+/// A client of a gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     config: Config,
     http: Client,
-    /// Which server it is, once an answer has told.
+    /// The kind of gateway, once a response has shown it.
     dialect: OnceLock<Dialect>,
 }
 
 impl DeploymentClient for Gateway {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        // MLflow's credentials are a file.
+        // MLflow's credentials are read from a file.
         blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
     }
 
@@ -41,8 +41,8 @@ impl DeploymentClient for Gateway {
             let policy = &policy;
             async move { send(&self.http, &request?, policy).await }
         };
-        let answer = self.ask(None, get).await?;
-        record::single(&answer, &self.config.base)
+        let response = self.detect(None, get).await?;
+        record::single(&response, &self.config.base)
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
@@ -56,97 +56,99 @@ impl DeploymentClient for Gateway {
                 }
             }
         };
-        let records = self.ask(None, list).await?;
+        let records = self.detect(None, list).await?;
         Ok(json_list(&records))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
-        let inputs = require_inputs(&request.inputs)?;
+        require_inputs(&request.inputs)?;
+        let template = routes::prediction(&self.config, request.inputs)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
-            let request = dialect.predict(&self.config, &name, inputs);
+            let request = dialect.predict(&self.config, &name, &template);
             let policy = &policy;
             async move { send(&self.http, &request?, policy).await }
         };
-        self.ask(Some((&name, &policy)), predict).await.and_then(prediction)
+        self.detect(Some((&name, &policy)), predict).await.and_then(prediction)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
         let bytes = set_member(require_inputs(&request.inputs)?.bytes(), "stream", "true")?;
         let inputs = Payload::new(request.inputs.content_type(), bytes);
+        let template = routes::prediction(&self.config, inputs)?;
         let policy = self.config.predict.started();
         let open = |dialect: Dialect| {
-            let request = dialect.predict(&self.config, &name, &inputs);
+            let request = dialect.predict(&self.config, &name, &template);
             let policy = &policy;
             async move { ChunkStream::open(&self.http, &request?, policy).await }
         };
-        self.ask(Some((&name, &policy)), open).await?.forward(chunks).await
+        self.detect(Some((&name, &policy)), open).await?.forward(chunks).await
     }
 }
 
 impl Gateway {
-    /// A client that reads this environment. Nothing is asked yet.
+    /// Creates a client with this environment. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
         Ok(Self { config, http, dialect: OnceLock::new() })
     }
 
-    /// Asks the server in its own dialect; as long as that is not known, first as the standalone gateway and then,
-    /// where it has no such route, as the embedded one.
+    /// Sends a request in the dialect of the server. Until the dialect is known, tries the standalone gateway's first,
+    /// and the embedded gateway's if the server does not have the route.
     ///
-    /// `about` is the endpoint of a prediction, and its policy: the standalone gateway, too, has no route for an
-    /// endpoint that it does not know. It is then asked about it, before the prediction is sent anywhere else.
-    async fn ask<T, F: Future<Output = Result<T>> + Send>(
+    /// `prediction` is the endpoint and the policy of a prediction. A standalone gateway has no route for an unknown
+    /// endpoint either, so the endpoint is looked up before the prediction is sent again.
+    async fn detect<T, F: Future<Output = Result<T>> + Send>(
         &self,
-        about: Option<(&str, &Policy)>,
-        ask: impl Fn(Dialect) -> F,
+        prediction: Option<(&str, &Policy)>,
+        send_as: impl Fn(Dialect) -> F,
     ) -> Result<T> {
         if self.dialect.get() == Some(&Dialect::Embedded) {
-            return ask(Dialect::Embedded).await;
+            return send_as(Dialect::Embedded).await;
         }
-        let first = ask(Dialect::Standalone).await;
-        let failure = match (first, about) {
+        let first = send_as(Dialect::Standalone).await;
+        let failure = match (first, prediction) {
             (Err(failure), _) if Route::of(&failure) == Route::Unknown => failure,
             (Err(failure), None) if Route::of(&failure) == Route::Unclear => failure,
             (Err(failure), Some((name, policy))) if Route::of(&failure) == Route::Unclear => {
                 let request = Dialect::Standalone.get_endpoint(&self.config, name)?;
                 match send(&self.http, &request, policy).await {
                     Err(probe) if Route::of(&probe) != Route::Known => failure,
-                    // What it says of an endpoint that it does not know says more than that there is no route.
-                    Err(probe) => return self.note(Dialect::Standalone, Err(probe)),
-                    Ok(_) => return self.note(Dialect::Standalone, Err(failure)),
+                    // The error of the lookup is more precise than that of the missing route.
+                    Err(probe) => return self.remember(Dialect::Standalone, Err(probe)),
+                    Ok(_) => return self.remember(Dialect::Standalone, Err(failure)),
                 }
             }
-            (answer, _) => return self.note(Dialect::Standalone, answer),
+            (response, _) => return self.remember(Dialect::Standalone, response),
         };
         if self.dialect.get().is_some() {
             return Err(failure);
         }
-        match ask(Dialect::Embedded).await {
-            Err(error) if Route::of(&error) != Route::Known => Err(self.no_gateway(&failure)),
-            answer => self.note(Dialect::Embedded, answer),
+        match send_as(Dialect::Embedded).await {
+            Err(error) if Route::of(&error) != Route::Known => Err(self.not_a_gateway(&failure)),
+            response => self.remember(Dialect::Embedded, response),
         }
     }
 
-    /// Remembers which server it is, where an answer tells: one that fails with anything but a 404 may be a proxy's.
-    fn note<T>(&self, dialect: Dialect, answer: Result<T>) -> Result<T> {
-        let status = answer.as_ref().err().map(|error| error.http().map(|http| http.status));
+    /// Stores the dialect after a success or a 404. Any other failure may be a proxy's.
+    fn remember<T>(&self, dialect: Dialect, response: Result<T>) -> Result<T> {
+        let status = response.as_ref().err().map(|error| error.http().map(|http| http.status));
         if matches!(status, None | Some(Some(404))) {
-            // Another call that found out at the same time found the same.
+            // A concurrent call detects the same dialect.
             let _same = self.dialect.set(dialect);
         }
-        answer
+        response
     }
 
-    fn no_gateway(&self, failure: &Error) -> Error {
+    fn not_a_gateway(&self, failure: &Error) -> Error {
         let base = redact_url(&self.config.base);
         let error = Error::new(
             ErrorCode::NOT_IMPLEMENTED,
             format!(
-                "no AI gateway answers at `{base}`: neither a standalone one nor a tracking server's; check the URL"
+                "no AI gateway found at `{base}`: expected a standalone gateway or a tracking server; check the URL"
             ),
         );
         match failure.http() {
@@ -155,14 +157,14 @@ impl Gateway {
         }
     }
 
-    /// All pages of the standalone gateway's list.
+    /// Returns the records on all pages of a standalone gateway's list.
     async fn pages(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let mut records = Vec::new();
         let mut pages = Pages::new(&self.http, policy);
         let mut token: Option<String> = None;
         loop {
-            let answer = pages.ask(&routes::page(&self.config, token.as_deref())?).await?;
-            let (page, next) = record::page(&answer, &self.config.base)?;
+            let response = pages.ask(&routes::page(&self.config, token.as_deref())?).await?;
+            let (page, next) = record::page(&response, &self.config.base)?;
             records.extend(page);
             let Some(next) = next else { return Ok(records) };
             pages.follow("page token", &next)?;
@@ -170,11 +172,11 @@ impl Gateway {
         }
     }
 
-    /// The embedded gateway's list; what its models say of themselves where a user may not see more.
+    /// Returns the records of an embedded gateway's list, or its models if the user may not list endpoints.
     async fn embedded_list(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let listed = send(&self.http, &routes::embedded_list(&self.config)?, policy).await;
         match listed {
-            Ok(answer) => Ok(record::page(&answer, &self.config.base)?.0),
+            Ok(response) => Ok(record::page(&response, &self.config.base)?.0),
             Err(error) if error.http().is_some_and(|http| matches!(http.status, 403 | 404)) => {
                 let models = send(&self.http, &routes::models(&self.config)?, policy).await?;
                 record::models(&models)

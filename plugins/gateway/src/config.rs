@@ -1,4 +1,4 @@
-//! What a client knows before it asks anything: from the target URI, its options, and the environment.
+//! The configuration of a client, from the target URI, the options and the environment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, Secret, TargetUri};
 use serde::Deserialize;
 use url::Url;
 
-/// The options of one client. They win over the environment.
+/// The options of a client. They take precedence over the environment.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
@@ -41,29 +41,29 @@ impl Options {
     }
 }
 
-/// All of it, checked.
+/// A validated configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The target, without user, password, query and fragment.
+    /// The target URI, without user, password, query and fragment.
     pub(crate) base: Url,
-    /// What goes with every request.
+    /// The headers of every request, with the credentials.
     pub(crate) headers: HeaderMap,
-    /// How connections are made.
+    /// The settings of connections.
     pub(crate) connection: Connection,
-    /// The policy of looking endpoints up.
+    /// The retry policy of listing and getting endpoints.
     pub(crate) look_up: Policy,
-    /// The policy of predictions.
+    /// The retry policy of predictions.
     pub(crate) predict: Policy,
 }
 
 impl Config {
-    /// Reads everything that there is to know. Of files, only MLflow's credentials are read.
+    /// Reads and validates the configuration. Reads MLflow's credentials file and no other file.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let target = parse_url("the target URI", target.as_str(), "http://localhost:5000")?;
         if target.query().is_some() || target.fragment().is_some() {
             return Err(Error::invalid_parameter(
-                "the target URI has a query or a fragment: only a path can follow the host",
+                "the target URI has a query or a fragment: expected only a host and a path",
             ));
         }
         let policy = environment.policy(options.max_retries)?;

@@ -1,4 +1,4 @@
-//! Endpoints as records: every field as the server sent it, and `name` and an absolute `endpoint_url` in any case.
+//! The records of endpoints: the fields that the server sent, with an absolute `endpoint_url`.
 
 use mlflow_deploy_http::{Response, redact_url, set_member};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,23 +6,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-/// One page of a list, of either server.
+/// A page of a list, of either gateway.
 #[derive(Deserialize)]
 struct Page {
     endpoints: Option<Vec<Box<RawValue>>>,
     next_page_token: Option<String>,
 }
 
-/// The records of a page, and the token of the next one, if there is one.
-pub(crate) fn page(answer: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Option<String>)> {
-    let page: Page = parse(answer)?;
+/// Returns the records of a page, and the token of the next page.
+pub(crate) fn page(response: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Option<String>)> {
+    let page: Page = parse(response)?;
     let records =
-        page.endpoints.iter().flatten().map(|record| absolute(answer, record, base)).collect::<Result<_>>()?;
+        page.endpoints.iter().flatten().map(|record| absolute(response, record, base)).collect::<Result<_>>()?;
     Ok((records, page.next_page_token))
 }
 
-/// The embedded gateway's models, as records.
-pub(crate) fn models(answer: &Response) -> Result<Vec<Vec<u8>>> {
+/// Returns the records of an embedded gateway's models.
+pub(crate) fn models(response: &Response) -> Result<Vec<Vec<u8>>> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Box<RawValue>>,
@@ -31,55 +31,55 @@ pub(crate) fn models(answer: &Response) -> Result<Vec<Vec<u8>>> {
     struct Model {
         id: String,
     }
-    let models: Models = parse(answer)?;
+    let models: Models = parse(response)?;
     let record = |model: &RawValue| {
-        let Model { id } = answer.parse_part(model, EXPECTED)?;
-        set_member(model.get().as_bytes(), "name", &text(&id))
+        let Model { id } = response.parse_part(model, EXPECTED)?;
+        set_member(model.get().as_bytes(), "name", &quoted(&id))
     };
     models.data.iter().map(|model| record(model)).collect()
 }
 
-/// The one endpoint of an answer, which the embedded gateway wraps.
-pub(crate) fn single(answer: &Response, base: &Url) -> Result<Payload> {
+/// Returns the record of a response with one endpoint, which the embedded gateway wraps in an object.
+pub(crate) fn single(response: &Response, base: &Url) -> Result<Payload> {
     #[derive(Deserialize)]
     struct Wrapped {
         endpoint: Option<Box<RawValue>>,
     }
-    let record = match parse::<Wrapped>(answer)?.endpoint {
+    let record = match parse::<Wrapped>(response)?.endpoint {
         Some(record) => record,
-        None => parse(answer)?,
+        None => parse(response)?,
     };
-    Ok(Payload::new(JSON, absolute(answer, &record, base)?))
+    Ok(Payload::new(JSON, absolute(response, &record, base)?))
 }
 
-/// A record whose `endpoint_url`, where it has one, is below the target's URL unless it is absolute already.
-fn absolute(answer: &Response, record: &RawValue, base: &Url) -> Result<Vec<u8>> {
+/// Returns a record with an absolute `endpoint_url`. A relative one is resolved against the target's URL.
+fn absolute(response: &Response, record: &RawValue, base: &Url) -> Result<Vec<u8>> {
     #[derive(Deserialize)]
     struct Record {
         endpoint_url: Option<String>,
     }
     let bytes = record.get().as_bytes();
-    let Record { endpoint_url } = answer.parse_part(record, EXPECTED)?;
+    let Record { endpoint_url } = response.parse_part(record, EXPECTED)?;
     match endpoint_url {
         Some(url) if Url::parse(&url).is_err() => {
             let base = redact_url(base);
             let url = format!("{}/{}", base.trim_end_matches('/'), url.trim_start_matches('/'));
-            set_member(bytes, "endpoint_url", &text(&url))
+            set_member(bytes, "endpoint_url", &quoted(&url))
         }
         _ => Ok(bytes.to_vec()),
     }
 }
 
-/// What an answer should have in it.
+/// The expected content of a response, for errors.
 const EXPECTED: &str = "endpoints";
 
-fn parse<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T> {
-    if answer.payload.bytes().is_empty() {
-        return Err(answer.unexpected(EXPECTED, "its answer is a success without a body"));
+fn parse<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T> {
+    if response.payload.bytes().is_empty() {
+        return Err(response.unexpected(EXPECTED, "the response has no body"));
     }
-    answer.parse(EXPECTED)
+    response.parse(EXPECTED)
 }
 
-fn text(text: &str) -> String {
-    serde_json::to_string(text).expect("a text has a JSON form")
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string has a JSON form")
 }

@@ -1,7 +1,7 @@
-//! The requests of both servers, and how their answers tell which of the two it is.
+//! The requests of both kinds of gateway, and the detection of the kind.
 //!
-//! The *standalone* gateway is a server of its own with a YAML file (`mlflow gateway start`). The *embedded* one is
-//! part of a tracking server (`mlflow server`), and has other routes.
+//! A *standalone* gateway is a separate server (`mlflow gateway start`). An *embedded* gateway is part of a tracking
+//! server (`mlflow server`) and has other routes.
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::config::Config;
 
-/// Which of the two servers answers.
+/// The kind of gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Embedded,
@@ -20,6 +20,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
+    /// Returns the request for an endpoint's record.
     pub(crate) fn get_endpoint(self, config: &Config, name: &str) -> Result<Request> {
         let segment = encode_segment(name)?;
         let url = match self {
@@ -33,20 +34,27 @@ impl Dialect {
         get(config, &url)
     }
 
-    pub(crate) fn predict(self, config: &Config, name: &str, inputs: &Payload) -> Result<Request> {
+    /// Returns the request for a prediction, with the body and headers of [`prediction`].
+    pub(crate) fn predict(self, config: &Config, name: &str, template: &Request) -> Result<Request> {
         let segment = encode_segment(name)?;
         let path = match self {
             Self::Standalone => format!("/endpoints/{segment}/invocations"),
             Self::Embedded => format!("/gateway/{segment}/mlflow/invocations"),
         };
-        let mut headers = config.headers.clone();
-        headers.insert(CONTENT_TYPE, content_type(inputs.content_type())?);
-        request(Method::POST, &join(&config.base, &path), headers, inputs.bytes().to_vec())
+        let headers = template.headers().clone();
+        request(Method::POST, &join(&config.base, &path), headers, template.body().clone())
     }
 }
 
-/// One page of the standalone gateway's list. The slash at the end saves a redirect, which behind a proxy would lead
-/// elsewhere.
+/// Returns a prediction without a route. The requests of both kinds of gateway share its body.
+pub(crate) fn prediction(config: &Config, inputs: Payload) -> Result<Request> {
+    let mut headers = config.headers.clone();
+    headers.insert(CONTENT_TYPE, content_type(inputs.content_type())?);
+    request(Method::POST, &config.base, headers, inputs.into_bytes())
+}
+
+/// Returns the request for a page of a standalone gateway's list. The trailing slash avoids a redirect, which has the
+/// wrong URL behind a proxy.
 pub(crate) fn page(config: &Config, token: Option<&str>) -> Result<Request> {
     let mut url = join(&config.base, "/api/2.0/endpoints/");
     if let Some(token) = token {
@@ -55,12 +63,12 @@ pub(crate) fn page(config: &Config, token: Option<&str>) -> Result<Request> {
     get(config, &url)
 }
 
-/// The embedded gateway's list.
+/// Returns the request for an embedded gateway's list.
 pub(crate) fn embedded_list(config: &Config) -> Result<Request> {
     get(config, &join(&config.base, "/api/3.0/mlflow/gateway/endpoints/list"))
 }
 
-/// The embedded gateway's models, which more users may see than its list.
+/// Returns the request for an embedded gateway's models, which more users may read than its list.
 pub(crate) fn models(config: &Config) -> Result<Request> {
     get(config, &join(&config.base, "/gateway/mlflow/v1/models"))
 }
@@ -69,21 +77,21 @@ fn get(config: &Config, url: &Url) -> Result<Request> {
     request(Method::GET, url, config.headers.clone(), "")
 }
 
-/// What a failure says of the route that was asked for.
+/// The existence of a route, as far as an error shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The server has the route, and fails for another reason.
+    /// The server has the route. The error has another cause.
     Known,
-    /// The server has no such route.
+    /// The server does not have the route.
     Unknown,
-    /// The server has no such route, or is a standalone gateway, which has routes for known endpoints alone.
+    /// The server does not have the route, or is a standalone gateway that does not have the endpoint.
     Unclear,
 }
 
 impl Route {
-    /// Both servers explain a 404 of their own in JSON: the standalone one as a `detail`, the embedded one as that or
-    /// as an `error_code`. `{"detail": "Not Found"}` is how the standalone one's web framework says that it has no
-    /// such route.
+    /// Classifies an error. The 404 of a gateway for an existing route is JSON with a `detail` or, of an embedded
+    /// gateway, an `error_code`. `{"detail": "Not Found"}` is the 404 of the standalone gateway's web framework for a
+    /// missing route.
     pub(crate) fn of(error: &Error) -> Self {
         let Some(http) = error.http().filter(|http| http.status == 404) else { return Self::Known };
         match serde_json::from_str::<Value>(&http.body) {

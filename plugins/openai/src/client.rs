@@ -1,4 +1,4 @@
-//! The client: it asks one server, and hands on what that answers.
+//! The client: builds requests and reads responses.
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -12,11 +12,11 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::config::Config;
-use crate::question::{Delivery, Question};
 use crate::record;
+use crate::request_body::{Delivery, PredictRequest};
 use crate::server::Dialect;
 
-/// A client of one server.
+/// A client of a server.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
     config: Config,
@@ -38,8 +38,8 @@ impl DeploymentClient for OpenAi {
         let models = self.models("Get endpoint")?;
         let url = join(&models, &encode_segment(&name)?);
         match send(&self.http, &self.get(&url)?, &policy).await {
-            Ok(answer) => record::single(&answer, &name),
-            Err(error) if knows_no_route(&error) => {
+            Ok(response) => record::single(&response, &name),
+            Err(error) if is_unknown_route(&error) => {
                 let listed = self.list(models, &policy).await.ok();
                 listed.and_then(|models| record::find(&models, &name)).ok_or(error)
             }
@@ -54,15 +54,15 @@ impl DeploymentClient for OpenAi {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = named(request.endpoint, request.deployment_name, "a model");
-        let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
-        let request = self.post(question, request.inputs.content_type())?;
+        let model_request = PredictRequest::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
+        let request = self.post(model_request, request.inputs.content_type())?;
         prediction(send(&self.http, &request, &self.config.predict).await?).and_then(json)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = named(request.endpoint, request.deployment_name, "a model");
-        let question = Question::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
-        let request = self.post(question, request.inputs.content_type())?;
+        let model_request = PredictRequest::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
+        let request = self.post(model_request, request.inputs.content_type())?;
         let mut stream = ChunkStream::open(&self.http, &request, &self.config.predict).await?;
         while let Some(chunk) = stream.next().await? {
             chunks.send(json(chunk)?).await?;
@@ -72,35 +72,37 @@ impl DeploymentClient for OpenAi {
 }
 
 impl OpenAi {
-    /// A client that reads this environment. Nothing is asked yet.
+    /// Creates a client with this environment. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
         Ok(Self { config, http })
     }
 
-    /// Waits otherwise between retries, so that no test has to.
+    /// Sets the waits between retries.
     #[cfg(test)]
-    pub(crate) fn hurry(&mut self, backoff: mlflow_deploy_http::Backoff) {
+    pub(crate) fn set_backoff(&mut self, backoff: mlflow_deploy_http::Backoff) {
         (self.config.look_up.backoff, self.config.predict.backoff) = (backoff, backoff);
     }
 
-    /// Where the models are listed. Azure lists what could be deployed and not what is; MLflow does not ask it either.
-    fn models(&self, what: &str) -> Result<Url> {
+    /// Returns the URL of the list of models. Azure's list has the models that can be deployed, not the deployments;
+    /// like MLflow, this plugin does not use it. `operation` names the operation in the error.
+    fn models(&self, operation: &str) -> Result<Url> {
         match self.config.server.dialect {
             Dialect::OpenAi => self.config.server.url("models", ""),
-            Dialect::Azure { .. } => {
-                Err(Error::new(ErrorCode::NOT_IMPLEMENTED, format!("{what} is not implemented for Azure OpenAI API")))
-            }
+            Dialect::Azure { .. } => Err(Error::new(
+                ErrorCode::NOT_IMPLEMENTED,
+                format!("{operation} is not implemented for Azure OpenAI API"),
+            )),
         }
     }
 
-    /// A record for each model, from all pages.
+    /// Returns the records of the models on all pages.
     async fn list(&self, mut url: Url, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let (mut records, mut pages) = (Vec::new(), Pages::new(&self.http, policy));
         loop {
-            let answer = pages.ask(&self.get(&url)?).await?;
-            let Some(last) = record::add_page(&answer, &mut records)? else { return Ok(records) };
+            let response = pages.ask(&self.get(&url)?).await?;
+            let Some(last) = record::add_page(&response, &mut records)? else { return Ok(records) };
             url.query_pairs_mut().clear().append_pair("after", &last);
             pages.follow("last model of a page,", &last)?;
         }
@@ -110,26 +112,27 @@ impl OpenAi {
         request(Method::GET, url, self.config.headers.clone(), "")
     }
 
-    fn post(&self, question: Question, media_type: &str) -> Result<Request> {
-        let url = self.config.server.url(&question.route, &question.model)?;
+    fn post(&self, model_request: PredictRequest, media_type: &str) -> Result<Request> {
+        let url = self.config.server.url(&model_request.route, &model_request.model)?;
         let mut headers = self.config.headers.clone();
         headers.insert(CONTENT_TYPE, content_type(media_type)?);
-        request(Method::POST, &url, headers, question.body)
+        request(Method::POST, &url, headers, model_request.body)
     }
 }
 
-/// Whether a server can list its models and not look one up, as llama.cpp's. OpenAI's names the model that it misses.
-fn knows_no_route(error: &Error) -> bool {
+/// Returns true if the server may lack the route for a single model, as llama.cpp does. OpenAI's code for a missing
+/// model is `model_not_found`.
+fn is_unknown_route(error: &Error) -> bool {
     error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
 }
 
-/// The answer, unless it is no JSON. What Python writes is let through: its `NaN` and `Infinity` are no JSON either.
-fn json(answer: Payload) -> Result<Payload> {
-    let has = |word: &[u8]| answer.bytes().windows(word.len()).any(|each| each == word);
-    match serde_json::from_slice::<IgnoredAny>(answer.bytes()) {
-        Err(error) if !answer.bytes().is_empty() && !has(b"NaN") && !has(b"Infinity") => {
-            Err(Error::internal(format!("the server answered with something that is not JSON: {error}")))
+/// Returns the response if it is JSON. Accepts a response with Python's `NaN` or `Infinity` unchecked.
+fn json(response: Payload) -> Result<Payload> {
+    let has = |word: &[u8]| response.bytes().windows(word.len()).any(|window| window == word);
+    match serde_json::from_slice::<IgnoredAny>(response.bytes()) {
+        Err(error) if !response.bytes().is_empty() && !has(b"NaN") && !has(b"Infinity") => {
+            Err(Error::internal(format!("the server did not answer with JSON: {error}")))
         }
-        _ => Ok(answer),
+        _ => Ok(response),
     }
 }

@@ -1,58 +1,38 @@
-//! What a client knows before it asks anything: from the target URI, its options, and the environment.
+//! The configuration of a client, from the target URI, the options and the environment.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
 use mlflow_deploy_http::{Backoff, Connection, Environment, Policy, header_name, header_value, secret_header};
 use mlflow_deploy_plugin_api::{ClientOptions, Error, JSON, Result, Secret, TargetUri};
-use serde::Deserialize;
 
 use crate::auth;
+use crate::options::Options;
 use crate::server::Server;
 
-/// How often a request is sent again, at most, where nothing else is said; and the most that can be asked for.
-const RETRIES: (u32, u32) = (5, 10);
+/// The default of `max_retries`.
+const DEFAULT_RETRIES: u32 = 5;
 
-/// The options of one client. They win over the environment.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Options {
-    pub(crate) base_url: Option<String>,
-    pub(crate) api_key: Option<Secret>,
-    pub(crate) api_type: Option<String>,
-    pub(crate) api_version: Option<String>,
-    pub(crate) deployment: Option<String>,
-    organization: Option<String>,
-    project: Option<String>,
-    headers: BTreeMap<String, Secret>,
-    timeout: Option<f64>,
-    max_retries: Option<u32>,
-    retry_post: bool,
-    allow_http: bool,
-    ca_cert: Option<PathBuf>,
-    client_cert: Option<PathBuf>,
-    insecure: bool,
-}
+/// The largest `max_retries`.
+const MAX_RETRIES: u32 = 10;
 
-/// All of it, checked.
+/// A validated configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) server: Server,
-    /// What goes with every request.
+    /// The headers of every request, with the credentials.
     pub(crate) headers: HeaderMap,
-    /// How connections are made.
+    /// The settings of connections.
     pub(crate) connection: Connection,
-    /// The policy of looking models up.
+    /// The retry policy of listing and getting models.
     pub(crate) look_up: Policy,
-    /// The policy of predictions.
+    /// The retry policy of predictions.
     pub(crate) predict: Policy,
 }
 
 impl Config {
-    /// Reads everything that there is to know. No file is read.
+    /// Reads and validates the configuration. Reads no files.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let server = Server::new(target, &options, environment)?;
@@ -65,7 +45,7 @@ impl Config {
             predict: policy.for_predictions(
                 environment,
                 options.timeout,
-                "the model may need more time for this query: ask for a stream",
+                "the model may need more time for this query: use `predict_stream`",
             )?,
         })
     }
@@ -102,15 +82,15 @@ fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connec
     Ok(connection)
 }
 
-/// What is sent again, and when.
+/// Returns the retry policy.
 ///
-/// Source: the Python package `openai`, as MLflow configures it. There, a POST is sent again also after a timeout or a
-/// lost connection, and where the quota is used up.
+/// Source: the Python package `openai`, as MLflow configures it. The package also repeats a POST after a timeout, after
+/// a lost connection and after `insufficient_quota`.
 fn policy(options: &Options) -> Result<Policy> {
-    let (usual, most) = RETRIES;
-    let max_retries = options.max_retries.unwrap_or(usual);
-    if max_retries > most {
-        return Err(Error::invalid_parameter(format!("`max_retries` is `{max_retries}`: expected 0 to {most}")));
+    let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
+    if max_retries > MAX_RETRIES {
+        let message = format!("invalid `max_retries` `{max_retries}`: expected 0 to {MAX_RETRIES}");
+        return Err(Error::invalid_parameter(message));
     }
     let codes: Vec<u16> = [408, 409, 429].into_iter().chain(500..600).collect();
     Ok(Policy {

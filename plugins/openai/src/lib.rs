@@ -4,8 +4,9 @@
 mod auth;
 mod client;
 mod config;
-mod question;
+mod options;
 mod record;
+mod request_body;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Models as records: every field as the server sent it, and as `name` what the model is asked by.
+//! The records of models: the fields that the server sent, with the model's `id` as `name`.
 
 use mlflow_deploy_http::{JsonObject, Response};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// One page of a list. OpenAI's own list has one.
+/// A page of a list. OpenAI's list has a single page.
 #[derive(Deserialize)]
 struct Page<'a> {
     #[serde(borrow)]
@@ -15,50 +15,50 @@ struct Page<'a> {
     has_more: Option<bool>,
 }
 
-/// What an answer should have in it.
+/// The expected content of a response, for errors.
 const EXPECTED: &str = "models";
 
-/// Adds the records of a page; returns the id after which the next one begins, if there is one.
-pub(crate) fn add_page(answer: &Response, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
-    let page: Page<'_> = answer.parse(EXPECTED)?;
+/// Adds the records of a page. Returns the last id of the page if there is another page.
+pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
+    let page: Page<'_> = response.parse(EXPECTED)?;
     let mut last = None;
     for model in page.data {
         let model = JsonObject::parse(model.get().as_bytes())
-            .map_err(|_no_object| answer.unexpected(EXPECTED, "a model is not a JSON object"))?;
-        let id = model.get("id").ok_or_else(|| answer.unexpected(EXPECTED, "a model has no `id`"))?;
+            .map_err(|_invalid| response.unexpected(EXPECTED, "a model is not a JSON object"))?;
+        let id = model.get("id").ok_or_else(|| response.unexpected(EXPECTED, "a model has no `id`"))?;
         records.push(record(&model, id));
         last = Some(id.to_owned());
     }
     match last {
         Some(id) if page.has_more == Some(true) => {
             let id = serde_json::from_str(&id);
-            id.map(Some).map_err(|_no_text| answer.unexpected(EXPECTED, "the `id` of a model is not a text"))
+            id.map(Some).map_err(|_invalid| response.unexpected(EXPECTED, "the `id` of a model is not a string"))
         }
         _ => Ok(None),
     }
 }
 
-/// The record of the model with this name.
+/// Returns the record of the model with this name.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
-    let name = serde_json::to_string(name).expect("a text has a JSON form");
+    let name = serde_json::to_string(name).expect("a string has a JSON form");
     let has_name = |record: &&Vec<u8>| JsonObject::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
-/// The one model of an answer, which was asked for by this name.
-pub(crate) fn single(answer: &Response, asked: &str) -> Result<Payload> {
-    // Read as any JSON first, so that what is wrong is said without a value.
-    answer.parse::<IgnoredAny>(EXPECTED)?;
-    let model = JsonObject::parse(answer.payload.bytes())
-        .map_err(|_no_object| answer.unexpected(EXPECTED, "it is not a JSON object"))?;
-    let asked = serde_json::to_string(asked).expect("a text has a JSON form");
-    Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&asked))))
+/// Returns the record of a response with one model. `requested` is its name if it has no `id`.
+pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
+    // The error of this parser quotes no values.
+    response.parse::<IgnoredAny>(EXPECTED)?;
+    let model = JsonObject::parse(response.payload.bytes())
+        .map_err(|_invalid| response.unexpected(EXPECTED, "it is not a JSON object"))?;
+    let requested = serde_json::to_string(requested).expect("a string has a JSON form");
+    Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&requested))))
 }
 
-/// Some servers have a `name` for people beside the `id`. It stays, as `display_name`.
+/// Returns the record of a model. A `name` that differs from the `id` becomes `display_name`.
 fn record(model: &JsonObject<'_>, id: &str) -> Vec<u8> {
     match (model.get("name"), model.get("display_name")) {
-        (Some(own), None) if own != id => model.with(&[("name", id), ("display_name", own)]),
+        (Some(name), None) if name != id => model.with(&[("name", id), ("display_name", name)]),
         _ => model.with(&[("name", id)]),
     }
 }

@@ -1,4 +1,4 @@
-//! Programs that know a token: found by their absolute path, run without a shell and without input, and not for ever.
+//! Runs a program that prints a token: found at an absolute path, without a shell or input, and with a timeout.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -11,162 +11,167 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_http::Policy;
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
 
-/// How long a program may take where the caller has more time than that.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest run time of a program. The remaining time of the call may be shorter.
+const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
-/// No program that knows a token writes more, in bytes.
+/// The largest output of a program, in bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// As much of what a program says goes into an error.
-const MAX_LEN: usize = 300;
+/// The largest part of stderr in an error, in bytes.
+const MAX_EXCERPT: usize = 300;
 
-/// What a program left behind.
+/// The output of a program that ended.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct CommandOutput {
     status: ExitStatus,
-    pub(super) stdout: Vec<u8>,
+    stdout: Vec<u8>,
     stderr: String,
 }
 
-impl Ran {
-    /// The output of a program that succeeded.
-    pub(super) fn success(self, what: &str) -> Result<Vec<u8>> {
+impl CommandOutput {
+    /// Returns stdout, or an error if the program failed. `command` names it in the error.
+    pub(super) fn success(self, command: &str) -> Result<Vec<u8>> {
         if self.status.success() {
             return Ok(self.stdout);
         }
-        let said = without_tokens(&self.stderr);
-        Err(Error::new(ErrorCode::UNAUTHENTICATED, format!("`{what}` failed ({}): {said}", self.status)))
+        let stderr = redacted_line(&self.stderr);
+        Err(Error::new(ErrorCode::UNAUTHENTICATED, format!("`{command}` failed ({}): {stderr}", self.status)))
     }
 }
 
-/// The first program of this name in a `PATH` that is no smaller than this. Relative entries are passed over: what
-/// they name depends on where one stands.
-pub(super) fn find(name: &str, path: &str, smallest: u64) -> Option<PathBuf> {
+/// Returns the first executable file with this name in a `PATH` that has at least `min_size` bytes. Skips relative
+/// entries, which depend on the working directory.
+pub(super) fn find_in_path(name: &str, path: &str, min_size: u64) -> Option<PathBuf> {
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-    folders.map(|folder| folder.join(name)).find(|program| is_program(program, smallest))
+    folders.map(|folder| folder.join(name)).find(|program| is_executable(program, min_size))
 }
 
-/// Whether a file can be run and is no smaller than this.
-pub(super) fn is_program(path: &Path, smallest: u64) -> bool {
+/// Returns true if a file is executable and has at least `min_size` bytes.
+pub(super) fn is_executable(path: &Path, min_size: u64) -> bool {
     path.metadata().is_ok_and(|metadata| {
-        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && metadata.len() >= smallest
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && metadata.len() >= min_size
     })
 }
 
-/// Runs a program to its end, or until the time is over.
-pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<Ran> {
+/// Runs a program until it ends or its time is over.
+pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<CommandOutput> {
     let limits = [policy.total, policy.deadline.map(Deadline::remaining)];
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
-    let patience = limits.fold(PATIENCE, Duration::min);
+    let timeout = limits.fold(MAX_RUN_TIME, Duration::min);
     let program = program.to_owned();
-    // Dropped with the call: whoever runs the program hears then that nobody waits for it any more.
-    let (_waiting, waiter) = mpsc::channel();
-    blocking(move || run_within(&program, &arguments, patience, &waiter)).await
+    // The sender is dropped with the call. That stops the program.
+    let (_caller, cancelled) = mpsc::channel();
+    blocking(move || run_within(&program, &arguments, timeout, &cancelled)).await
 }
 
-fn run_within(program: &Path, arguments: &[String], patience: Duration, waiter: &Receiver<()>) -> Result<Ran> {
+fn run_within(
+    program: &Path,
+    arguments: &[String],
+    timeout: Duration,
+    cancelled: &Receiver<()>,
+) -> Result<CommandOutput> {
     let shown = program.display();
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let spawned = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let wrong = |error: io::Error| Error::internal(format!("failed to read what `{shown}` writes: {error}"));
+    let unreadable = |error: io::Error| Error::internal(format!("failed to read the output of `{shown}`: {error}"));
     let mut child = spawned.map_err(|error| Error::internal(format!("failed to run `{shown}`: {error}")))?;
-    let (mut stdout, mut stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
+    let (mut stdout, mut stderr) = (PipeReader::spawn(child.stdout.take()), PipeReader::spawn(child.stderr.take()));
     let ended = loop {
-        // Where the process ignores the ends of its children, nobody knows how they ended. There is nothing to stop.
+        // Fails if this process ignores `SIGCHLD`: the exit status is lost, and the program has ended.
         let ended = child.try_wait().map_err(|error| {
-            let hint = "does this process ignore the signal `SIGCHLD`?";
-            Error::internal(format!("failed to learn how `{shown}` ended: {error}; {hint}")).with_cause(&error)
+            let hint = "check that this process does not ignore the signal `SIGCHLD`";
+            Error::internal(format!("failed to get the exit status of `{shown}`: {error}; {hint}")).with_cause(&error)
         })?;
         if ended.is_some() || Instant::now() >= deadline {
             break ended;
         }
         for output in [&mut stdout, &mut stderr] {
-            output.look(Duration::ZERO).inspect_err(|_too_much| stop(&mut child)).map_err(wrong)?;
+            output.poll(Duration::ZERO).inspect_err(|_too_large| kill(&mut child)).map_err(unreadable)?;
         }
-        if waiter.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Disconnected) {
-            stop(&mut child);
-            return Err(Error::new(ErrorCode::CANCELLED, format!("nobody waits for `{shown}`, and it was stopped")));
+        if cancelled.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Disconnected) {
+            kill(&mut child);
+            return Err(Error::new(ErrorCode::CANCELLED, format!("`{shown}` was stopped: the call was cancelled")));
         }
     };
     let Some(status) = ended else {
-        stop(&mut child);
-        let message = format!("`{shown}` took longer than {:.1} s, and was stopped", patience.as_secs_f64());
+        kill(&mut child);
+        let message = format!("`{shown}` was stopped: it ran for more than {:.1} s", timeout.as_secs_f64());
         return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
     };
-    // What it started may still hold the pipes, and has nothing to say to us.
-    let rest = |output: &mut Output| output.look(Duration::from_secs(1)).map_err(wrong);
-    rest(&mut stdout)?;
-    rest(&mut stderr)?;
-    Ok(Ran { status, stdout: stdout.bytes, stderr: String::from_utf8_lossy(&stderr.bytes).into_owned() })
+    // A process that the program started may keep the pipes open. Its output is ignored.
+    let finish = |output: &mut PipeReader| output.poll(Duration::from_secs(1)).map_err(unreadable);
+    finish(&mut stdout)?;
+    finish(&mut stderr)?;
+    Ok(CommandOutput { status, stdout: stdout.bytes, stderr: String::from_utf8_lossy(&stderr.bytes).into_owned() })
 }
 
-/// It may have ended just now, and whatever it left running is not waited for.
-fn stop(child: &mut Child) {
+/// Kills and reaps a program, which may have ended already. Does not wait for processes that it started.
+fn kill(child: &mut Child) {
     let _ended = child.kill();
     let _ended = child.wait();
 }
 
-/// What a program writes into a pipe, read on a thread of its own so that neither of two pipes fills up.
-struct Output {
-    read: Receiver<io::Result<Vec<u8>>>,
+/// Reads a pipe on a thread of its own, so that neither of a program's two pipes fills up.
+struct PipeReader {
+    result: Receiver<io::Result<Vec<u8>>>,
     bytes: Vec<u8>,
 }
 
-impl Output {
-    fn of(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let (sender, read) = mpsc::channel();
+impl PipeReader {
+    fn spawn(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let (sender, result) = mpsc::channel();
         thread::spawn(move || {
-            let _nobody_waits = sender.send(pipe.map_or(Ok(Vec::new()), |pipe| file::read_up_to(pipe, MAX_OUTPUT)));
+            let _dropped = sender.send(pipe.map_or(Ok(Vec::new()), |pipe| file::read_up_to(pipe, MAX_OUTPUT)));
         });
-        Self { read, bytes: Vec::new() }
+        Self { result, bytes: Vec::new() }
     }
 
-    /// Takes what was read, if the pipe comes to its end within this time. Fails if there was too much.
-    fn look(&mut self, patience: Duration) -> io::Result<()> {
-        if let Ok(read) = self.read.recv_timeout(patience) {
-            self.bytes = read?;
+    /// Stores the bytes if the pipe is closed within the timeout. Fails if there are more than [`MAX_OUTPUT`].
+    fn poll(&mut self, timeout: Duration) -> io::Result<()> {
+        if let Ok(bytes) = self.result.recv_timeout(timeout) {
+            self.bytes = bytes?;
         }
         Ok(())
     }
 }
 
-/// What a program said, on one line, without what looks like a token.
-fn without_tokens(said: &str) -> String {
-    let said = Redactor::default().hide(said);
-    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+/// Returns stderr on one line, without anything that looks like a token.
+fn redacted_line(stderr: &str) -> String {
+    let stderr = Redactor::default().hide(stderr);
+    let line = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() {
-        return "it said nothing".to_owned();
+        return "it printed no message".to_owned();
     }
-    line[..line.floor_char_boundary(MAX_LEN)].to_owned()
+    line[..line.floor_char_boundary(MAX_EXCERPT)].to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shell(script: &str, patience: Duration) -> Result<Ran> {
-        let (_waiting, waiter) = mpsc::channel();
-        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], patience, &waiter)
+    fn shell(script: &str, timeout: Duration) -> Result<CommandOutput> {
+        let (_caller, cancelled) = mpsc::channel();
+        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], timeout, &cancelled)
     }
 
     #[test]
-    fn a_program_says_what_it_knows() {
-        let ran = shell("cat; echo out; echo err >&2", Duration::from_secs(20)).unwrap();
-        assert_eq!(ran.success("sh").unwrap(), b"out\n");
+    fn success_returns_stdout() {
+        let output = shell("cat; echo out; echo err >&2", Duration::from_secs(20)).unwrap();
+        assert_eq!(output.success("sh").unwrap(), b"out\n");
     }
 
     #[test]
-    fn a_failure_has_what_was_said_and_no_token() {
-        let ran = shell(
+    fn the_error_of_a_failed_program_has_stderr_without_tokens() {
+        let output = shell(
             "echo eyJout; echo 'no login: token=dapi0123456789 eyJabc.def.ghi' >&2; exit 3",
             Duration::from_secs(20),
         );
-        let error = ran.unwrap().success("az account").unwrap_err();
+        let error = output.unwrap().success("az account").unwrap_err();
         assert_eq!(error.code(), &ErrorCode::UNAUTHENTICATED);
         assert!(
             error.message().starts_with("`az account` failed (exit status: 3): no login: token=<redacted> <redacted>")
@@ -174,67 +179,67 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_writes_without_end_is_stopped() {
+    fn a_program_with_too_much_output_is_killed() {
         for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "cat /dev/zero & exec sleep 600"] {
             let error = shell(script, Duration::from_secs(600)).unwrap_err();
-            assert_eq!(error.message(), "failed to read what `/bin/sh` writes: it is larger than 1 MiB", "{script}");
+            assert_eq!(error.message(), "failed to read the output of `/bin/sh`: larger than 1 MiB", "{script}");
         }
     }
 
     #[test]
-    fn a_program_that_hangs_is_stopped() {
-        let begun = Instant::now();
+    fn a_program_is_killed_after_its_timeout() {
+        let started = Instant::now();
         let error = shell("exec sleep 60", Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     #[tokio::test]
-    async fn a_program_that_nobody_waits_for_is_stopped() {
+    async fn cancelling_the_call_kills_the_program() {
         let folder = tempfile::tempdir().unwrap();
-        let told = folder.path().join("pid");
-        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told.display());
+        let pid_file = folder.path().join("pid");
+        let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", pid_file.display());
         let policy = Policy::default();
         let running = run(Path::new("/bin/sh"), vec!["-c".to_owned(), script], &policy);
-        let has_begun = async {
-            while !told.exists() {
+        let has_started = async {
+            while !pid_file.exists() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            ran = running => panic!("{ran:?}"),
-            () = has_begun => {}
+            output = running => panic!("{output:?}"),
+            () = has_started => {}
         }
-        let pid = std::fs::read_to_string(told).unwrap();
-        let is_there = || Command::new("/bin/kill").args(["-0", pid.trim()]).output().unwrap().status.success();
-        let given_up = Instant::now();
-        while is_there() {
-            assert!(given_up.elapsed() < Duration::from_secs(50), "it would have been stopped after a minute anyway");
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        let is_running = || Command::new("/bin/kill").args(["-0", pid.trim()]).output().unwrap().status.success();
+        let cancelled = Instant::now();
+        while is_running() {
+            assert!(cancelled.elapsed() < Duration::from_secs(50), "`MAX_RUN_TIME` would kill it after a minute");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// The end of a program is lost where its parent ignores such ends, as this test does in a process of its own.
+    /// The exit status is lost if the parent ignores `SIGCHLD`, as this test does in a process of its own.
     #[cfg(target_os = "linux")]
     #[test]
-    fn an_end_that_is_lost_is_no_timeout() {
-        const INSIDE: &str = "AN_END_THAT_IS_LOST";
+    fn a_lost_exit_status_is_an_error() {
+        const INSIDE: &str = "A_LOST_EXIT_STATUS";
         if std::env::var_os(INSIDE).is_some() {
             let error = shell("exit 0", Duration::from_secs(60)).unwrap_err();
             assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-            assert!(error.message().starts_with("failed to learn how `/bin/sh` ended: "), "{error}");
+            assert!(error.message().starts_with("failed to get the exit status of `/bin/sh`: "), "{error}");
             return;
         }
-        let name = "auth::command::tests::an_end_that_is_lost_is_no_timeout";
-        let ran = Command::new("env")
+        let name = "auth::command::tests::a_lost_exit_status_is_an_error";
+        let output = Command::new("env")
             .arg("--ignore-signal=CHLD")
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", name])
             .env(INSIDE, "1")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&ran.stdout);
-        assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
     }
 
     #[test]
@@ -243,10 +248,10 @@ mod tests {
         let program = folder.path().join("az");
         std::fs::write(&program, "#!/bin/sh\n").unwrap();
         let path = format!("relative:{}", folder.path().display());
-        assert_eq!(find("az", &path, 0), None, "it cannot be run");
+        assert_eq!(find_in_path("az", &path, 0), None, "it is not executable");
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(find("az", &path, 0), Some(program));
-        assert_eq!(find("az", &path, 1 << 20), None, "it is too small");
-        assert_eq!(find("az", "relative", 0), None);
+        assert_eq!(find_in_path("az", &path, 0), Some(program));
+        assert_eq!(find_in_path("az", &path, 1 << 20), None, "it is too small");
+        assert_eq!(find_in_path("az", "relative", 0), None);
     }
 }

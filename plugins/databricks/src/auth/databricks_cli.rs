@@ -1,4 +1,4 @@
-//! `databricks-cli`: whoever is logged in with `databricks auth login`.
+//! `databricks-cli`: the login of the Databricks CLI (`databricks auth login`).
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -10,16 +10,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 
-use crate::auth::{Exchange, Given, Token, command};
+use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token, command};
 
-/// What is smaller is the older CLI, a script in Python that knows no such tokens.
+/// The smallest size of the CLI, in bytes. A smaller file is the legacy CLI, a Python script without `auth token`.
 const MIN_SIZE: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct DatabricksCli {
     program: PathBuf,
     profile: Option<String>,
-    host: String,
+    workspace_url: String,
     account_id: Option<String>,
     version: OnceCell<Version>,
 }
@@ -32,79 +32,82 @@ struct Version {
     patch: u32,
 }
 
-/// From this version on it can be told the profile.
-const KNOWS_PROFILES: Version = Version { major: 0, minor: 207, patch: 1 };
+/// The first version with `--profile`.
+const PROFILE_SINCE: Version = Version { major: 0, minor: 207, patch: 1 };
 
-/// From this version on it can be told to renew the token.
-const CAN_RENEW: Version = Version { major: 0, minor: 296, patch: 0 };
+/// The first version with `--force-refresh`.
+const FORCE_REFRESH_SINCE: Version = Version { major: 0, minor: 296, patch: 0 };
 
 #[derive(Deserialize)]
-struct Answer {
+struct DatabricksCliToken {
     access_token: Secret,
     expiry: String,
 }
 
 impl DatabricksCli {
-    pub(super) fn find(given: &Given<'_>) -> Result<Option<Self>> {
-        let options = given.options;
-        let path = given.environment.text("PATH").unwrap_or_default();
+    pub(super) fn detect(context: &ProviderContext<'_>) -> Result<Option<Self>> {
+        let options = context.options;
+        let path = context.environment.text("PATH").unwrap_or_default();
         let program = match &options.databricks_cli_path {
-            Some(own) if own.components().count() > 1 => {
-                if !own.is_absolute() || !command::is_program(own, 0) {
-                    let message = format!("`{}` is no program: give the whole path of the CLI", own.display());
+            Some(cli) if cli.components().count() > 1 => {
+                if !cli.is_absolute() || !command::is_executable(cli, 0) {
+                    let message = format!(
+                        "`{}` is not an executable file: set `databricks_cli_path` to the absolute path of the CLI",
+                        cli.display()
+                    );
                     return Err(Error::invalid_parameter(message));
                 }
-                Some(own.clone())
+                Some(cli.clone())
             }
-            Some(name) => command::find(&name.to_string_lossy(), &path, MIN_SIZE),
-            None => command::find("databricks", &path, MIN_SIZE),
+            Some(name) => command::find_in_path(&name.to_string_lossy(), &path, MIN_SIZE),
+            None => command::find_in_path("databricks", &path, MIN_SIZE),
         };
         Ok(program.map(|program| Self {
             program,
             profile: options.profile.clone(),
-            host: given.host.url.as_str().trim_end_matches('/').to_owned(),
-            account_id: options.account_id.clone().filter(|_| given.host.is_account()),
+            workspace_url: context.workspace_url.url.as_str().trim_end_matches('/').to_owned(),
+            account_id: options.account_id.clone().filter(|_| context.workspace_url.is_account()),
             version: OnceCell::new(),
         }))
     }
 
-    pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
-        let version = *self.version.get_or_try_init(|| self.ask_version(exchange)).await?;
-        let ran = command::run(&self.program, self.arguments(version), &exchange.policy).await?;
-        // What it says may be a token, so it is not repeated.
-        let wrong = || Error::internal("`databricks auth token` did not answer with a token in JSON");
-        let answer: Answer =
-            serde_json::from_slice(&ran.success("databricks auth token")?).map_err(|_secret| wrong())?;
-        let expires = OffsetDateTime::parse(&answer.expiry, &Rfc3339).map_err(|error| {
-            Error::internal(format!("`databricks auth token` answered with an odd time of expiry: {error}"))
+    pub(super) async fn token(&self, client: &AuthClient<'_>, _oidc: &OidcDiscovery) -> Result<Token> {
+        let version = *self.version.get_or_try_init(|| self.query_version(client)).await?;
+        let output = command::run(&self.program, self.arguments(version), &client.policy).await?;
+        // The output may contain a token, so the error does not quote it.
+        let invalid = || Error::internal("`databricks auth token` did not print a token as JSON");
+        let token: DatabricksCliToken =
+            serde_json::from_slice(&output.success("databricks auth token")?).map_err(|_secret| invalid())?;
+        let expires = OffsetDateTime::parse(&token.expiry, &Rfc3339).map_err(|error| {
+            Error::internal(format!("`databricks auth token` printed an invalid `expiry`: {error}"))
         })?;
         let expires = Some(SystemTime::from(expires));
-        Ok(Token { expires, ..Token::new(Credentials::Bearer(answer.access_token)) })
+        Ok(Token { expires, ..Token::new(Credentials::Bearer(token.access_token)) })
     }
 
     fn arguments(&self, version: Version) -> Vec<String> {
-        // Whoever builds the CLI himself has the newest, and no version.
-        let can = |since: Version| version >= since || version == Version::default();
+        // A CLI that was built from source has the version 0.0.0 and every option.
+        let supports = |since: Version| version >= since || version == Version::default();
         let mut arguments = vec!["auth", "token"];
         match &self.profile {
-            Some(profile) if can(KNOWS_PROFILES) => arguments.extend(["--profile", profile]),
-            _ => arguments.extend(["--host", &self.host]),
+            Some(profile) if supports(PROFILE_SINCE) => arguments.extend(["--profile", profile]),
+            _ => arguments.extend(["--host", &self.workspace_url]),
         }
         if let Some(account_id) = &self.account_id {
             arguments.extend(["--account-id", account_id]);
         }
-        if can(CAN_RENEW) {
+        if supports(FORCE_REFRESH_SINCE) {
             arguments.push("--force-refresh");
         }
         arguments.into_iter().map(str::to_owned).collect()
     }
 
-    async fn ask_version(&self, exchange: &Exchange<'_>) -> Result<Version> {
+    async fn query_version(&self, client: &AuthClient<'_>) -> Result<Version> {
         let arguments = ["version", "--output", "json"].map(str::to_owned).to_vec();
-        let ran = command::run(&self.program, arguments, &exchange.policy).await?;
-        let stdout = ran.success("databricks version")?;
+        let output = command::run(&self.program, arguments, &client.policy).await?;
+        let stdout = output.success("databricks version")?;
         serde_json::from_slice(&stdout)
-            .map_err(|_odd| Error::internal("`databricks version` did not answer with a version in JSON"))
+            .map_err(|_invalid| Error::internal("`databricks version` did not print a version as JSON"))
     }
 }
 
@@ -113,13 +116,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_what_its_version_understands() {
+    fn arguments_depend_on_the_version() {
         let cli = |profile: Option<&str>, version: (u32, u32, u32)| {
             let (major, minor, patch) = version;
             let cli = DatabricksCli {
                 program: PathBuf::new(),
                 profile: profile.map(str::to_owned),
-                host: "https://h.test".to_owned(),
+                workspace_url: "https://h.test".to_owned(),
                 account_id: None,
                 version: OnceCell::new(),
             };

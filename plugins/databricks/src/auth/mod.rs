@@ -1,29 +1,24 @@
-//! Who the client is: Databricks' unified authentication, one file for each kind of credentials.
+//! Databricks' unified authentication.
 //!
-//! [`choose`] finds the first kind for which everything is there. It touches files at most; servers and programs are
-//! asked when the first request needs a token.
+//! [`select`] returns the first configured credential provider. It reads files at most. Requests are sent and programs
+//! are run when the first request of the client needs a token.
 
+mod ambient;
+mod auth_client;
 mod azure;
-mod azure_cli;
-mod azure_client_secret;
-mod basic;
 mod command;
+mod context;
 mod databricks_cli;
-mod github_oidc;
-mod grant;
-mod jwt;
-mod metadata_service;
-mod model_serving;
-mod oauth_m2m;
+mod oauth;
 mod oidc;
 mod oidc_discovery;
-mod pat;
 mod provider_chain;
+mod static_credentials;
 mod token;
-mod token_request;
 
-pub(crate) use model_serving::host as model_serving_host;
-pub(crate) use oidc_discovery::Site;
-pub(crate) use provider_chain::{Given, Kind, choose};
-pub(crate) use token::{Token, Tokens};
-pub(crate) use token_request::Exchange;
+pub(crate) use ambient::model_serving_url;
+pub(crate) use auth_client::AuthClient;
+pub(crate) use context::ProviderContext;
+pub(crate) use oidc_discovery::OidcDiscovery;
+pub(crate) use provider_chain::{CredentialProvider, select};
+pub(crate) use token::{Token, TokenCache};

@@ -1,19 +1,23 @@
-//! `env-oidc` and `file-oidc`: a token of another issuer, from the environment or a file, exchanged for one of
-//! Databricks'.
+//! `env-oidc`, `file-oidc` and `github-oidc`: an id token of another issuer, exchanged for a Databricks token.
 
 use std::path::PathBuf;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use mlflow_deploy_http::Credentials;
 use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking, file};
+use serde::Deserialize;
+use url::Url;
 
-use crate::auth::grant::{self, Form, scope};
-use crate::auth::{Exchange, Given, Token};
+use crate::auth::oauth::{TokenForm, request_token, scope};
+use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 
-/// No file with a token is larger, in bytes.
+/// The largest token file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What is asked for with a token of another issuer.
+/// The parameters of the token exchange.
 #[derive(Debug)]
-pub(super) struct Federation {
+struct Federation {
     client_id: Option<String>,
     scope: String,
 }
@@ -30,58 +34,92 @@ pub(crate) struct FileOidc {
     federation: Federation,
 }
 
+#[derive(Debug)]
+pub(crate) struct GithubOidc {
+    /// The URL of GitHub's id tokens, and the token that requests them.
+    url: String,
+    token: Secret,
+    federation: Federation,
+}
+
+#[derive(Deserialize)]
+struct IdToken {
+    value: Secret,
+}
+
 impl Federation {
-    pub(super) fn new(given: &Given<'_>) -> Self {
-        Self { client_id: given.options.client_id.clone(), scope: scope(given.options) }
+    fn new(context: &ProviderContext<'_>) -> Self {
+        Self { client_id: context.options.client_id.clone(), scope: scope(context.options) }
     }
 
-    /// Exchanges the token. Without a client's id, it stands for whoever the account says.
-    pub(super) async fn exchange(&self, exchange: &Exchange<'_>, token: Secret) -> Result<Token> {
+    /// Exchanges an id token. Without a client id, the account's federation policy selects the principal.
+    async fn exchange(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery, id_token: Secret) -> Result<Token> {
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
             ("scope", &self.scope),
         ];
         let fields = fields.into_iter().chain(self.client_id.as_deref().map(|id| ("client_id", id)));
-        let form = Form {
+        let form = TokenForm {
             fields: fields.map(|(name, value)| (name, value.to_owned())).collect(),
-            secrets: vec![("subject_token", token)],
+            secrets: vec![("subject_token", id_token)],
             client: None,
         };
-        grant::ask(exchange, exchange.site.token_endpoint(exchange).await?, form).await
+        request_token(client, oidc.token_endpoint(client).await?, form).await
     }
 }
 
 impl EnvOidc {
-    pub(super) fn find(given: &Given<'_>) -> Result<Option<Self>> {
-        let variable = given.options.oidc_token_env.as_deref().unwrap_or("DATABRICKS_OIDC_TOKEN");
-        let token = given.environment.secret(variable);
-        Ok(token.map(|token| Self { token, federation: Federation::new(given) }))
+    pub(super) fn detect(context: &ProviderContext<'_>) -> Result<Option<Self>> {
+        let variable = context.options.oidc_token_env.as_deref().unwrap_or("DATABRICKS_OIDC_TOKEN");
+        let token = context.environment.secret(variable);
+        Ok(token.map(|token| Self { token, federation: Federation::new(context) }))
     }
 
-    pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
-        self.federation.exchange(exchange, self.token.clone()).await
+    pub(super) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
+        self.federation.exchange(client, oidc, self.token.clone()).await
     }
 }
 
 impl FileOidc {
-    pub(super) fn find(given: &Given<'_>) -> Result<Option<Self>> {
-        let path = given.options.oidc_token_filepath.clone();
-        Ok(path.map(|path| Self { path, federation: Federation::new(given) }))
+    pub(super) fn detect(context: &ProviderContext<'_>) -> Result<Option<Self>> {
+        let path = context.options.oidc_token_filepath.clone();
+        Ok(path.map(|path| Self { path, federation: Federation::new(context) }))
     }
 
-    /// The file is read each time: whoever writes it renews it.
-    pub(super) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
+    /// Reads the file each time, because another process renews the id token in it.
+    pub(super) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
         let path = self.path.clone();
-        let token = blocking(move || {
+        let id_token = blocking(move || {
             let text = file::read_text(&path, MAX_FILE).map_err(|error| {
                 Error::invalid_parameter(format!("failed to read the token in `{}`: {error}", path.display()))
             })?;
             match text.trim() {
-                "" => Err(Error::invalid_parameter(format!("the file `{}` has no token in it", path.display()))),
+                "" => Err(Error::invalid_parameter(format!("the token file `{}` is empty", path.display()))),
                 token => Ok(Secret::new(token)),
             }
         });
-        self.federation.exchange(exchange, token.await?).await
+        self.federation.exchange(client, oidc, id_token.await?).await
+    }
+}
+
+impl GithubOidc {
+    pub(super) fn detect(context: &ProviderContext<'_>) -> Result<Option<Self>> {
+        let url = context.environment.text("ACTIONS_ID_TOKEN_REQUEST_URL");
+        let token = context.environment.secret("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+        let both = url.zip(token).filter(|_| context.options.client_id.is_some());
+        Ok(both.map(|(url, token)| Self { url, token, federation: Federation::new(context) }))
+    }
+
+    pub(super) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
+        let mut url = Url::parse(&self.url).map_err(|error| {
+            Error::invalid_parameter(format!("`ACTIONS_ID_TOKEN_REQUEST_URL` is not a URL: {error}"))
+        })?;
+        let audience = oidc.audience(client).await?;
+        url.query_pairs_mut().append_pair("audience", &audience);
+        let bearer = Credentials::Bearer(self.token.clone()).header()?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+        let id_token: IdToken = client.get(&url, headers, "an id token").await?;
+        self.federation.exchange(client, oidc, id_token.value).await
     }
 }

@@ -1,6 +1,6 @@
-//! What a host says of itself, and where its tokens come from.
+//! Discovery of a workspace's token endpoint, its ids and the audience of id tokens.
 //!
-//! A host is asked at most once, with little patience, and only for credentials that need to know.
+//! The workspace is asked for its metadata at most once, and only by providers that need it.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::auth::Exchange;
+use crate::auth::AuthClient;
 use crate::options::Options;
-use crate::workspace_url::Host;
+use crate::workspace_url::WorkspaceUrl;
 
-/// How long a host may take to say what it is. It can do without.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of the metadata request. The metadata is optional.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whom a token endpoint may belong to, beside the host itself: Databricks and Microsoft Entra.
-const TRUSTED: [&str; 8] = [
+/// The domains of Databricks and Microsoft Entra, which a token endpoint may be in.
+const TRUSTED_DOMAINS: [&str; 8] = [
     ".databricks.com",
     ".azuredatabricks.net",
     ".databricks.azure.us",
@@ -31,154 +31,164 @@ const TRUSTED: [&str; 8] = [
     "login.chinacloudapi.cn",
 ];
 
-/// A host, as it is known from its options and from what it says.
+/// A workspace's OAuth settings, from the options and from the workspace's metadata.
 #[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) host: Host,
+pub(crate) struct OidcDiscovery {
+    workspace: WorkspaceUrl,
     account_id: Option<String>,
     workspace_id: Option<String>,
     discovery_url: Option<String>,
     token_audience: Option<String>,
-    said: OnceCell<Metadata>,
+    metadata: OnceCell<WorkspaceMetadata>,
     token_endpoint: OnceCell<Url>,
 }
 
-/// What `/.well-known/databricks-config` says.
+/// The document `/.well-known/databricks-config`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Metadata {
+struct WorkspaceMetadata {
     account_id: Option<String>,
     workspace_id: Option<String>,
     oidc_endpoint: Option<String>,
     token_federation_default_oidc_audiences: Vec<String>,
 }
 
+/// The document `/.well-known/oauth-authorization-server`.
 #[derive(Deserialize)]
-struct Discovery {
+struct AuthorizationServer {
     token_endpoint: String,
 }
 
-impl Site {
-    pub(crate) fn new(host: Host, options: &Options) -> Self {
+impl OidcDiscovery {
+    pub(crate) fn new(workspace: WorkspaceUrl, options: &Options) -> Self {
         Self {
             account_id: options.account_id.clone(),
-            workspace_id: options.workspace_id.clone().or_else(|| host.workspace_id.clone()),
+            workspace_id: options.workspace_id.clone().or_else(|| workspace.workspace_id.clone()),
             discovery_url: options.discovery_url.clone(),
             token_audience: options.token_audience.clone(),
-            host,
-            said: OnceCell::new(),
+            workspace,
+            metadata: OnceCell::new(),
             token_endpoint: OnceCell::new(),
         }
     }
 
-    /// The workspace's id, where it is known without asking.
+    /// Returns the URL of the workspace, without a query.
+    pub(crate) fn workspace_url(&self) -> &Url {
+        &self.workspace.url
+    }
+
+    /// Returns the id of the workspace, if it is configured or part of metadata that was read before.
     pub(crate) fn workspace_id(&self) -> Option<&str> {
-        let said = self.said.get().and_then(|said| said.workspace_id.as_deref());
-        self.workspace_id.as_deref().or(said)
+        let discovered = self.metadata.get().and_then(|metadata| metadata.workspace_id.as_deref());
+        self.workspace_id.as_deref().or(discovered)
     }
 
-    /// Where tokens are asked for.
-    pub(crate) async fn token_endpoint(&self, exchange: &Exchange<'_>) -> Result<&Url> {
-        self.token_endpoint.get_or_try_init(|| self.discover(exchange)).await
+    /// Returns the URL of the token endpoint.
+    pub(crate) async fn token_endpoint(&self, client: &AuthClient<'_>) -> Result<&Url> {
+        self.token_endpoint.get_or_try_init(|| self.discover(client)).await
     }
 
-    /// Whom a token of another issuer has to be meant for, to be taken here.
-    pub(crate) async fn audience(&self, exchange: &Exchange<'_>) -> Result<String> {
+    /// Returns the audience that an id token of another issuer must have.
+    pub(crate) async fn audience(&self, client: &AuthClient<'_>) -> Result<String> {
         if let Some(audience) = &self.token_audience {
             return Ok(audience.clone());
         }
-        let said = self.said(exchange).await;
-        let own = said.token_federation_default_oidc_audiences.first();
-        let account_id = self.account_id.as_ref().or(said.account_id.as_ref());
-        match (own, account_id, self.workspace_id()) {
+        let metadata = self.metadata(client).await;
+        let default = metadata.token_federation_default_oidc_audiences.first();
+        let account_id = self.account_id.as_ref().or(metadata.account_id.as_ref());
+        match (default, account_id, self.workspace_id()) {
             (Some(audience), _, _) | (None, Some(audience), None) => Ok(audience.clone()),
-            _ => Ok(self.token_endpoint(exchange).await?.to_string()),
+            _ => Ok(self.token_endpoint(client).await?.to_string()),
         }
     }
 
-    async fn said(&self, exchange: &Exchange<'_>) -> &Metadata {
-        let ask = || async {
-            let url = join(&self.host.url, "/.well-known/databricks-config");
-            let policy = Policy { silence: PATIENCE, total: Some(PATIENCE), max_retries: 0, ..exchange.policy.clone() };
-            match (Exchange { policy, ..*exchange }).get(&url, HeaderMap::new()).await {
+    async fn metadata(&self, client: &AuthClient<'_>) -> &WorkspaceMetadata {
+        let fetch = || async {
+            let url = join(&self.workspace.url, "/.well-known/databricks-config");
+            let (silence, total) = (METADATA_TIMEOUT, Some(METADATA_TIMEOUT));
+            let policy = Policy { silence, total, max_retries: 0, ..client.policy.clone() };
+            match client.with_policy(policy).get(&url, HeaderMap::new(), "the workspace's metadata").await {
                 Ok(metadata) => metadata,
                 Err(error) => {
-                    call::log(Level::Debug, format!("the host does not say what it is, and it is guessed: {error}"));
-                    Metadata::default()
+                    let message = format!("failed to read the workspace's metadata, using defaults: {error}");
+                    call::log(Level::Debug, message);
+                    WorkspaceMetadata::default()
                 }
             }
         };
-        self.said.get_or_init(ask).await
+        self.metadata.get_or_init(fetch).await
     }
 
-    async fn discover(&self, exchange: &Exchange<'_>) -> Result<Url> {
+    async fn discover(&self, client: &AuthClient<'_>) -> Result<Url> {
         let url = match &self.discovery_url {
             Some(url) => parse(url)?,
-            None => self.discovery_url(self.said(exchange).await)?,
+            None => self.discovery_url(self.metadata(client).await)?,
         };
-        let discovery: Discovery = exchange.get(&url, HeaderMap::new()).await?;
-        let endpoint = parse(&discovery.token_endpoint)?;
+        let server: AuthorizationServer = client.get(&url, HeaderMap::new(), "a discovery document").await?;
+        let endpoint = parse(&server.token_endpoint)?;
         if self.trusts(&endpoint, &url) {
             return Ok(endpoint);
         }
         Err(Error::internal(format!(
-            "`{}` names the token endpoint `{}`, which belongs neither to the host nor to Databricks: no secret is sent \
-             there; if you trust it, name its own document as `discovery_url`",
-            redact_url(&url),
-            redact_url(&endpoint)
+            "untrusted token endpoint `{}` in `{}`: expected one of the workspace, Databricks or Entra; no secret was \
+             sent; to trust it, set `discovery_url` to a document on its host",
+            redact_url(&endpoint),
+            redact_url(&url)
         )))
     }
 
-    /// Where the document is that names the token endpoint.
-    fn discovery_url(&self, said: &Metadata) -> Result<Url> {
+    /// Returns the URL of the document with the token endpoint.
+    fn discovery_url(&self, metadata: &WorkspaceMetadata) -> Result<Url> {
         const DOCUMENT: &str = "/.well-known/oauth-authorization-server";
-        let account_id = self.account_id.as_deref().or(said.account_id.as_deref());
-        match (&said.oidc_endpoint, account_id) {
+        let account_id = self.account_id.as_deref().or(metadata.account_id.as_deref());
+        match (&metadata.oidc_endpoint, account_id) {
             (Some(endpoint), account_id) => {
                 if endpoint.contains("{account_id}") && account_id.is_none() {
-                    let message = "the account's id is not known: give it as `account_id`";
+                    let message = "the id of the account is missing: set `account_id`";
                     return Err(Error::invalid_parameter(message));
                 }
                 let endpoint = endpoint.replace("{account_id}", account_id.unwrap_or_default());
                 Ok(join(&parse(&endpoint)?, DOCUMENT))
             }
-            (None, Some(account_id)) if self.host.is_account() => {
-                Ok(join(&self.host.url, &format!("/oidc/accounts/{account_id}{DOCUMENT}")))
+            (None, Some(account_id)) if self.workspace.is_account() => {
+                Ok(join(&self.workspace.url, &format!("/oidc/accounts/{account_id}{DOCUMENT}")))
             }
-            (None, _) => Ok(join(&self.host.url, &format!("/oidc{DOCUMENT}"))),
+            (None, _) => Ok(join(&self.workspace.url, &format!("/oidc{DOCUMENT}"))),
         }
     }
 
-    /// Whether secrets may go to this token endpoint, which a document named.
+    /// Returns true if secrets may be sent to this token endpoint of a discovery document.
     fn trusts(&self, endpoint: &Url, document: &Url) -> bool {
         let host = endpoint.host_str().unwrap_or_default();
-        let is_named = self.discovery_url.is_some() && endpoint.host() == document.host();
-        let is_same = endpoint.host() == self.host.url.host() || (is_loopback(endpoint) && is_loopback(&self.host.url));
-        is_named || is_same || TRUSTED.iter().any(|known| host.ends_with(known))
+        let is_configured = self.discovery_url.is_some() && endpoint.host() == document.host();
+        let is_workspace =
+            endpoint.host() == self.workspace.url.host() || (is_loopback(endpoint) && is_loopback(&self.workspace.url));
+        is_configured || is_workspace || TRUSTED_DOMAINS.iter().any(|domain| host.ends_with(domain))
     }
 }
 
 fn parse(url: &str) -> Result<Url> {
-    Url::parse(url)
-        .map_err(|error| Error::invalid_parameter(format!("a URL of the discovery of tokens is not one: {error}")))
+    Url::parse(url).map_err(|error| Error::invalid_parameter(format!("invalid URL in the token discovery: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn site(host: &str, account_id: Option<&str>) -> Site {
+    fn discovery(host: &str, account_id: Option<&str>) -> OidcDiscovery {
         let options = Options { account_id: account_id.map(str::to_owned), ..Options::default() };
-        Site::new(Host::parse(host).unwrap(), &options)
+        OidcDiscovery::new(WorkspaceUrl::parse(host).unwrap(), &options)
     }
 
     fn document(host: &str, account_id: Option<&str>, endpoint: Option<&str>) -> String {
-        let said = Metadata { oidc_endpoint: endpoint.map(str::to_owned), ..Metadata::default() };
-        site(host, account_id).discovery_url(&said).map_or_else(|error| error.to_string(), |url| url.to_string())
+        let oidc_endpoint = endpoint.map(str::to_owned);
+        let metadata = WorkspaceMetadata { oidc_endpoint, ..WorkspaceMetadata::default() };
+        let url = discovery(host, account_id).discovery_url(&metadata);
+        url.map_or_else(|error| error.to_string(), |url| url.to_string())
     }
 
     #[test]
-    fn the_document_is_where_the_host_says_or_where_it_usually_is() {
+    fn the_discovery_url_is_the_workspace_s_or_the_default() {
         const DOCUMENT: &str = ".well-known/oauth-authorization-server";
         assert_eq!(document("w.test", None, None), format!("https://w.test/oidc/{DOCUMENT}"));
         assert_eq!(document("w.test", Some("a"), None), format!("https://w.test/oidc/{DOCUMENT}"));
@@ -188,20 +198,21 @@ mod tests {
         );
         let endpoint = Some("https://i.test/oidc/accounts/{account_id}/");
         assert_eq!(document("w.test", Some("a"), endpoint), format!("https://i.test/oidc/accounts/a/{DOCUMENT}"));
-        assert!(document("w.test", None, endpoint).contains("give it as `account_id`"));
+        assert!(document("w.test", None, endpoint).contains("set `account_id`"));
     }
 
     #[test]
-    fn secrets_go_to_the_host_and_to_databricks_alone() {
+    fn only_endpoints_of_the_workspace_and_databricks_are_trusted() {
         let url = |text: &str| Url::parse(text).unwrap();
-        let trusts = |host: &str, endpoint: &str| site(host, None).trusts(&url(endpoint), &url("https://w.test/d"));
+        let trusts =
+            |host: &str, endpoint: &str| discovery(host, None).trusts(&url(endpoint), &url("https://w.test/d"));
         assert!(trusts("w.test", "https://w.test/oidc/v1/token"));
         assert!(trusts("w.test", "https://accounts.cloud.databricks.com/t"));
         assert!(trusts("http://127.0.0.1:1", "http://127.0.0.1:2/t"));
         assert!(!trusts("w.test", "https://evil.test/t"));
         assert!(!trusts("w.test", "https://evildatabricks.com/t"));
-        let mut named = site("w.test", None);
-        named.discovery_url = Some("https://own.test/d".to_owned());
-        assert!(named.trusts(&url("https://own.test/t"), &url("https://own.test/d")));
+        let mut configured = discovery("w.test", None);
+        configured.discovery_url = Some("https://own.test/d".to_owned());
+        assert!(configured.trusts(&url("https://own.test/t"), &url("https://own.test/d")));
     }
 }

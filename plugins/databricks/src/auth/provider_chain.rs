@@ -1,65 +1,50 @@
-//! The kinds of credentials in Databricks' order, and the choice among them.
+//! The credential providers in Databricks' order, and the selection of one of them.
 
-use mlflow_deploy_http::Environment;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-use crate::auth::azure_cli::AzureCli;
-use crate::auth::azure_client_secret::AzureClientSecret;
-use crate::auth::basic::Basic;
+use crate::auth::ambient::{MetadataService, ModelServing};
+use crate::auth::azure::{AzureCli, AzureClientSecret};
 use crate::auth::databricks_cli::DatabricksCli;
-use crate::auth::github_oidc::GithubOidc;
-use crate::auth::metadata_service::MetadataService;
-use crate::auth::model_serving::ModelServing;
-use crate::auth::oauth_m2m::OauthM2m;
-use crate::auth::oidc::{EnvOidc, FileOidc};
-use crate::auth::pat::Pat;
-use crate::auth::{Exchange, Token};
-use crate::options::Options;
-use crate::workspace_url::Host;
+use crate::auth::oauth::OauthM2m;
+use crate::auth::oidc::{EnvOidc, FileOidc, GithubOidc};
+use crate::auth::static_credentials::{Basic, Pat};
+use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 
-/// What there is to choose from.
-#[derive(Debug)]
-pub(crate) struct Given<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) environment: &'a Environment<'a>,
-    pub(crate) host: &'a Host,
-}
-
-/// Declares the kinds: the name, what it needs, and the type that is made of what is given, where that is enough.
-macro_rules! kinds {
-    ($($kind:ident, $name:literal, $needs:literal;)*) => {
-        /// Credentials of one kind.
+/// Declares the providers, each with its type, its `auth_type` and its requirements.
+macro_rules! providers {
+    ($($provider:ident, $name:literal, $requirements:literal;)*) => {
+        /// A source of tokens.
         #[derive(Debug)]
-        pub(crate) enum Kind {
-            $($kind($kind),)*
+        pub(crate) enum CredentialProvider {
+            $($provider($provider),)*
         }
 
-        /// Every kind that is supported, with what it needs, in the order in which they are tried.
-        const KINDS: &[(&str, &str)] = &[$(($name, $needs)),*];
+        /// The name and the requirements of each provider, in the order in which they are tried.
+        const PROVIDERS: &[(&str, &str)] = &[$(($name, $requirements)),*];
 
-        impl Kind {
-            /// The kind's name, as in `auth_type`.
+        impl CredentialProvider {
+            /// Returns the provider's `auth_type`.
             pub(crate) fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$kind(_) => $name,)*
+                    $(Self::$provider(_) => $name,)*
                 }
             }
 
             /// Gets a token.
-            pub(crate) async fn token(&self, exchange: &Exchange<'_>) -> Result<Token> {
+            pub(crate) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
                 match self {
-                    $(Self::$kind(kind) => kind.token(exchange).await,)*
+                    $(Self::$provider(provider) => provider.token(client, oidc).await,)*
                 }
             }
         }
 
-        /// The first kind for which all is there, among those of this name where one is forced.
-        fn first(given: &Given<'_>, forced: Option<&str>) -> Result<Option<Kind>> {
+        /// Returns the first configured provider, or only the one named `auth_type`.
+        fn first(context: &ProviderContext<'_>, auth_type: Option<&str>) -> Result<Option<CredentialProvider>> {
             $(
-                if forced.is_none_or(|forced| forced == $name)
-                    && let Some(kind) = $kind::find(given)?
+                if auth_type.is_none_or(|auth_type| auth_type == $name)
+                    && let Some(provider) = $provider::detect(context)?
                 {
-                    return Ok(Some(Kind::$kind(kind)));
+                    return Ok(Some(CredentialProvider::$provider(provider)));
                 }
             )*
             Ok(None)
@@ -67,32 +52,32 @@ macro_rules! kinds {
     };
 }
 
-kinds! {
+providers! {
     Pat, "pat", "`token`";
     Basic, "basic", "`username` and `password`";
     MetadataService, "metadata-service", "`metadata_service_url`";
     OauthM2m, "oauth-m2m", "`client_id` and `client_secret`";
     EnvOidc, "env-oidc", "a token in `DATABRICKS_OIDC_TOKEN`";
     FileOidc, "file-oidc", "a token in the file `oidc_token_filepath`";
-    GithubOidc, "github-oidc", "`client_id`, in a GitHub workflow that may ask for an id token";
+    GithubOidc, "github-oidc", "`client_id`, and a GitHub workflow with the permission `id-token: write`";
     AzureClientSecret, "azure-client-secret", "`azure_client_id`, `azure_client_secret` and `azure_tenant_id`";
     AzureCli, "azure-cli", "a workspace on Azure, and `az` on the `PATH`";
     DatabricksCli, "databricks-cli", "the Databricks CLI on the `PATH` or as `databricks_cli_path`";
-    ModelServing, "model-serving", "to run in a model's container on Databricks";
+    ModelServing, "model-serving", "the container of a model that Databricks serves";
 }
 
 #[cfg(test)]
-impl Kind {
-    /// Asks for Entra's tokens at a server of the test's.
-    pub(crate) fn log_in_at(&mut self, login: &str) {
-        if let Self::AzureClientSecret(kind) = self {
-            kind.log_in_at(login);
+impl CredentialProvider {
+    /// Sends Entra's token requests to a test server.
+    pub(crate) fn set_login_url(&mut self, login: &str) {
+        if let Self::AzureClientSecret(provider) = self {
+            provider.set_login_url(login);
         }
     }
 }
 
-/// The kinds that work in Python alone, and what to use in their place.
-const ELSEWHERE: [(&str, &str); 7] = [
+/// The auth types of Databricks' Python SDK that are not supported, and their replacements.
+const UNSUPPORTED: [(&str, &str); 7] = [
     ("external-browser", "log in with `databricks auth login` and use `databricks-cli`"),
     ("github-oidc-azure", "use `github-oidc`, or log in with `az` and use `azure-cli`"),
     ("azure-devops-oidc", "write the id token to a file and use `file-oidc`"),
@@ -102,32 +87,34 @@ const ELSEWHERE: [(&str, &str); 7] = [
     ("google-id", "use `oauth-m2m`"),
 ];
 
-/// The credentials to use.
+/// Returns the first configured credential provider, or the one that `auth_type` names.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where nothing is given that would do: nobody was asked, and nobody refused. `NOT_IMPLEMENTED` for a kind that is not supported.
-pub(crate) fn choose(given: &Given<'_>) -> Result<Kind> {
-    let forced = given.options.auth_type.as_deref();
-    if let Some(forced) = forced {
-        if let Some((name, instead)) = ELSEWHERE.iter().find(|(name, _)| *name == forced) {
-            let message = format!("credentials of the kind `{name}` are not supported here: {instead}");
+/// `INVALID_PARAMETER_VALUE` if no configured credential source applies. `NOT_IMPLEMENTED` if `auth_type` is not
+/// supported.
+pub(crate) fn select(context: &ProviderContext<'_>) -> Result<CredentialProvider> {
+    let auth_type = context.options.auth_type.as_deref();
+    if let Some(auth_type) = auth_type {
+        if let Some((name, replacement)) = UNSUPPORTED.iter().find(|(name, _)| *name == auth_type) {
+            let message = format!("the auth type `{name}` is not supported: {replacement}");
             return Err(Error::new(ErrorCode::NOT_IMPLEMENTED, message));
         }
-        if !KINDS.iter().any(|(name, _)| *name == forced) {
-            let known = KINDS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(Error::invalid_parameter(format!("`{forced}` is no kind of credentials: expected {known}")));
+        if !PROVIDERS.iter().any(|(name, _)| *name == auth_type) {
+            let known = PROVIDERS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(Error::invalid_parameter(format!("unknown auth type `{auth_type}`: expected one of {known}")));
         }
     }
-    first(given, forced)?.ok_or_else(|| {
-        let tried = KINDS.iter().filter(|(name, _)| forced.is_none_or(|forced| forced == *name));
-        none_found(given, &tried.map(|(name, needs)| format!("`{name}` needs {needs}")).collect::<Vec<_>>())
+    first(context, auth_type)?.ok_or_else(|| {
+        let tried = PROVIDERS.iter().filter(|(name, _)| auth_type.is_none_or(|auth_type| auth_type == *name));
+        let requirements: Vec<_> = tried.map(|(name, requirements)| format!("`{name}` needs {requirements}")).collect();
+        missing(context, &requirements.join("; "))
     })
 }
 
-fn none_found(given: &Given<'_>, tried: &[String]) -> Error {
-    let google = given.options.google_credentials.is_some() || given.options.google_service_account.is_some();
-    let hint = if google { "; Google's credentials are not supported here: use `oauth-m2m`" } else { "" };
-    let host = &given.host.url;
-    let tried = tried.join("; ");
-    Error::invalid_parameter(format!("no credentials for `{host}` are configured: {tried}{hint}"))
+fn missing(context: &ProviderContext<'_>, requirements: &str) -> Error {
+    let options = context.options;
+    let google = options.google_credentials.is_some() || options.google_service_account.is_some();
+    let hint = if google { "; Google credentials are not supported: use `oauth-m2m`" } else { "" };
+    let url = &context.workspace_url.url;
+    Error::invalid_parameter(format!("no credentials for `{url}` are configured: {requirements}{hint}"))
 }

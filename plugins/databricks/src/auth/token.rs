@@ -1,30 +1,29 @@
-//! A token, and the cache that renews it: before it ends, and once, however many requests need it.
+//! Tokens, and a cache that renews a token before it expires, with one request at a time.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use mlflow_deploy_http::{Credentials, secret_header};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret, call};
-use tokio::sync::Mutex;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret, call, sync};
 
-/// A token is not used in the last seconds of its life: Azure refuses it then, and a request takes its time.
-const MARGIN: Duration = Duration::from_secs(40);
+/// A token is not used in this time before its expiry: Azure rejects it, and a request takes time.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(40);
 
-/// The longest time before its end in which a token is renewed though it is still good.
-const EARLY: Duration = Duration::from_secs(20 * 60);
+/// The longest time before its expiry at which a token is renewed.
+const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(20 * 60);
 
-/// How long a token that is still good is used after it could not be renewed.
-const PAUSE: Duration = Duration::from_secs(60);
+/// The time between a failed renewal and the next one, while the token is valid.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// What goes with every request, and how long it is good for.
+/// The credentials of a request, and their expiry.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) credentials: Credentials,
-    /// Headers beside `Authorization`.
+    /// Headers in addition to `Authorization`.
     pub(crate) headers: Vec<(HeaderName, Secret)>,
-    /// When it ends; `None` where it does not.
+    /// The time of expiry; `None` for a token that does not expire.
     pub(crate) expires: Option<SystemTime>,
 }
 
@@ -33,8 +32,8 @@ impl Token {
         Self { credentials, headers: Vec::new(), expires: None }
     }
 
-    /// The token with its end: so many seconds after a time. One that is too late for any clock is no end.
-    pub(super) fn until(self, start: SystemTime, seconds: u64) -> Self {
+    /// Sets the expiry to `seconds` after `start`. A time that the clock cannot represent counts as no expiry.
+    pub(super) fn expires_after(self, start: SystemTime, seconds: u64) -> Self {
         Self { expires: start.checked_add(Duration::from_secs(seconds)), ..self }
     }
 
@@ -48,68 +47,99 @@ impl Token {
     }
 }
 
-/// The token that is in use.
+/// A point in time on two clocks. It has passed as soon as one of them says so: the system clock can be set back, and
+/// the monotonic clock may stop while the machine sleeps.
+#[derive(Clone, Copy, Debug)]
+struct ClockTime {
+    system: SystemTime,
+    monotonic: Instant,
+}
+
+impl ClockTime {
+    fn now() -> Self {
+        Self { system: SystemTime::now(), monotonic: Instant::now() }
+    }
+
+    /// Adds a duration. Returns `None` for a time that the clocks cannot represent.
+    fn after(self, duration: Duration) -> Option<Self> {
+        let (system, monotonic) = (self.system.checked_add(duration)?, self.monotonic.checked_add(duration)?);
+        Some(Self { system, monotonic })
+    }
+
+    fn has_passed(self, now: Self) -> bool {
+        self.system <= now.system || self.monotonic <= now.monotonic
+    }
+}
+
+/// The current token of a client.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens {
-    current: RwLock<Option<Current>>,
-    /// Held by whoever renews; in it, the last renewal that failed.
-    renewal: Mutex<Option<(Instant, Error)>>,
+pub(crate) struct TokenCache {
+    current: Mutex<Option<CachedToken>>,
+    /// Locked during a renewal. Contains the error of the last renewal, if it failed.
+    renewal: tokio::sync::Mutex<Option<(Instant, Error)>>,
 }
 
 #[derive(Clone, Debug)]
-struct Current {
+struct CachedToken {
     headers: HeaderMap,
-    /// From when on a new one is asked for.
-    renew: Option<SystemTime>,
-    /// From when on it is not used.
-    end: Option<SystemTime>,
+    /// The time of the next renewal; `None` if the token does not expire.
+    renew_at: Option<ClockTime>,
+    /// The time after which the token is not used.
+    unusable_at: Option<ClockTime>,
+    /// True if the server rejected the token.
+    is_rejected: bool,
+    /// True if the token replaced a rejected one.
+    replaced_rejected: bool,
 }
 
-/// What is known of the token at this moment.
+/// The state of the cached token.
 enum State {
-    Ended,
-    Good(HeaderMap),
-    GoodForNow(HeaderMap),
+    /// No token, or one that must not be used.
+    Expired,
+    /// A token that need not be renewed.
+    Fresh(HeaderMap),
+    /// A valid token that should be renewed.
+    Stale(HeaderMap),
 }
 
-impl Tokens {
-    /// The headers of the token, which `renew` gets where it is missing, has ended, or is about to.
+impl TokenCache {
+    /// Returns the headers of the token. Calls `renew` if the token is missing, expired or close to its expiry.
     ///
-    /// Near its end one request renews it, and the others go on with it. After its end one request renews it, and the
-    /// others wait for what comes of that.
+    /// Close to the expiry, one request renews the token while the others use the old one. After the expiry, one
+    /// request renews it while the others wait for the result.
     pub(crate) async fn headers<F: Future<Output = Result<Token>> + Send>(
         &self,
         renew: impl FnOnce() -> F + Send,
     ) -> Result<HeaderMap> {
-        match self.state() {
-            State::Good(headers) => Ok(headers),
-            State::GoodForNow(headers) => {
+        match self.state(ClockTime::now()) {
+            State::Fresh(headers) => Ok(headers),
+            State::Stale(headers) => {
                 let Ok(_renewing) = self.renewal.try_lock() else { return Ok(headers) };
-                if let State::Good(headers) = self.state() {
+                if let State::Fresh(headers) = self.state(ClockTime::now()) {
                     return Ok(headers);
                 }
-                match renew().await.and_then(|token| self.keep(token)) {
+                match renew().await.and_then(|token| self.store(token, ClockTime::now())) {
                     Ok(headers) => Ok(headers),
                     Err(error) => {
-                        call::warn(format!("the token could not be renewed, and is used while it is good: {error}"));
-                        self.pause();
+                        call::warn(format!("failed to renew the token, using the old one until it expires: {error}"));
+                        self.postpone_renewal();
                         Ok(headers)
                     }
                 }
             }
-            State::Ended => {
-                let asked = Instant::now();
+            State::Expired => {
+                let requested = Instant::now();
                 let mut failure = self.renewal.lock().await;
-                if let State::Good(headers) | State::GoodForNow(headers) = self.state() {
+                if let State::Fresh(headers) | State::Stale(headers) = self.state(ClockTime::now()) {
                     return Ok(headers);
                 }
                 if let Some((when, error)) = &*failure
-                    && *when > asked
+                    && *when > requested
                 {
                     return Err(error.clone());
                 }
-                let renewed = renew().await.and_then(|token| self.keep(token));
-                // That one request ran out of time says nothing of the others.
+                let renewed = renew().await.and_then(|token| self.store(token, ClockTime::now()));
+                // The deadline of one request does not concern the others.
                 *failure = match &renewed {
                     Err(error) if *error.code() != ErrorCode::DEADLINE_EXCEEDED => {
                         Some((Instant::now(), error.clone()))
@@ -121,49 +151,68 @@ impl Tokens {
         }
     }
 
-    fn state(&self) -> State {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let now = SystemTime::now();
-        let has_come = |time: Option<SystemTime>| time.is_some_and(|time| time <= now);
-        match &*current {
-            Some(current) if !has_come(current.renew) => State::Good(current.headers.clone()),
-            Some(current) if !has_come(current.end) => State::GoodForNow(current.headers.clone()),
-            _ => State::Ended,
+    /// Discards the token that the server rejected, given the `Authorization` header that was sent. Returns true if the
+    /// request should be sent again with the headers of a new token.
+    ///
+    /// A token that does not expire is kept, and so is one that replaced a rejected token: a second rejection is final
+    /// until the next regular renewal.
+    pub(crate) fn reject(&self, sent: &HeaderValue) -> bool {
+        let mut current = self.lock();
+        let Some(token) = &mut *current else { return false };
+        if token.headers.get(AUTHORIZATION) != Some(sent) {
+            // Another request has renewed the token since.
+            return true;
+        }
+        if token.unusable_at.is_none() || token.replaced_rejected {
+            return false;
+        }
+        token.is_rejected = true;
+        true
+    }
+
+    fn state(&self, now: ClockTime) -> State {
+        let has_passed = |time: Option<ClockTime>| time.is_some_and(|time| time.has_passed(now));
+        match &*self.lock() {
+            Some(token) if token.is_rejected || has_passed(token.unusable_at) => State::Expired,
+            Some(token) if has_passed(token.renew_at) => State::Stale(token.headers.clone()),
+            Some(token) => State::Fresh(token.headers.clone()),
+            None => State::Expired,
         }
     }
 
-    fn keep(&self, token: Token) -> Result<HeaderMap> {
-        let now = SystemTime::now();
-        let expires = token.expires;
-        let before_end = |time: fn(Duration) -> Duration| {
-            let expires = expires?;
-            // One that has ended already has no life, and nothing is taken from it.
-            Some(expires - time(expires.duration_since(now).unwrap_or_default()))
-        };
-        let current = Current {
-            headers: token.into_headers()?,
-            renew: before_end(|life| EARLY.min(life / 2)),
-            end: before_end(|life| MARGIN.min(life / 2)),
-        };
-        let headers = current.headers.clone();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
+    fn store(&self, token: Token, now: ClockTime) -> Result<HeaderMap> {
+        // Zero if the token has expired already.
+        let lifetime = token.expires.map(|expires| expires.duration_since(now.system).unwrap_or_default());
+        let before_expiry = |lead: Duration| lifetime.and_then(|lifetime| now.after(lifetime - lead.min(lifetime / 2)));
+        let headers = token.into_headers()?;
+        let mut current = self.lock();
+        *current = Some(CachedToken {
+            headers: headers.clone(),
+            renew_at: before_expiry(MAX_RENEWAL_LEAD),
+            unusable_at: before_expiry(EXPIRY_MARGIN),
+            is_rejected: false,
+            replaced_rejected: current.as_ref().is_some_and(|old| old.is_rejected),
+        });
         Ok(headers)
     }
 
-    fn pause(&self) {
-        if let Some(current) = &mut *self.current.write().unwrap_or_else(PoisonError::into_inner) {
-            let renew = SystemTime::now() + PAUSE;
-            current.renew = Some(current.end.map_or(renew, |end| renew.min(end)));
+    fn postpone_renewal(&self) {
+        if let Some(token) = &mut *self.lock() {
+            token.renew_at = ClockTime::now().after(RETRY_PAUSE);
         }
     }
 
-    /// Lets the time pass that the token is to be renewed at, or is good for.
+    fn lock(&self) -> MutexGuard<'_, Option<CachedToken>> {
+        sync::lock(&self.current)
+    }
+
+    /// Makes the token due for renewal, or expired.
     #[cfg(test)]
-    pub(crate) fn age(&self, to_its_end: bool) {
-        let mut current = self.current.write().unwrap();
-        let current = current.as_mut().expect("a token");
-        current.renew = Some(SystemTime::UNIX_EPOCH);
-        current.end = if to_its_end { current.renew } else { current.end };
+    pub(crate) fn age(&self, is_expired: bool) {
+        let mut current = self.lock();
+        let token = current.as_mut().expect("a token");
+        token.renew_at = Some(ClockTime::now());
+        token.unusable_at = if is_expired { token.renew_at } else { token.unusable_at };
     }
 }
 
@@ -173,79 +222,119 @@ mod tests {
 
     use super::*;
 
-    fn token(text: &str, life: Option<u64>) -> Token {
-        let expires = life.map(|life| SystemTime::now() + Duration::from_secs(life));
+    const LIFETIME: Duration = Duration::from_secs(3600);
+
+    fn token(text: &str, lifetime: Option<u64>) -> Token {
+        let expires = lifetime.map(|lifetime| SystemTime::now() + Duration::from_secs(lifetime));
         Token { expires, ..Token::new(Credentials::Bearer(Secret::new(text))) }
     }
 
-    async fn bearer(tokens: &Tokens, renewed: Result<Token>) -> Result<String> {
-        let headers = tokens.headers(|| async { renewed }).await?;
+    async fn bearer(cache: &TokenCache, renewed: Result<Token>) -> Result<String> {
+        let headers = cache.headers(|| async { renewed }).await?;
         Ok(headers[AUTHORIZATION].to_str().unwrap().to_owned())
     }
 
     #[tokio::test]
-    async fn a_token_is_kept_until_it_is_time() {
-        let tokens = Tokens::default();
-        assert_eq!(bearer(&tokens, Ok(token("1", Some(3600)))).await.unwrap(), "Bearer 1");
-        assert_eq!(bearer(&tokens, Ok(token("2", None))).await.unwrap(), "Bearer 1");
-        tokens.age(false);
-        assert_eq!(bearer(&tokens, Ok(token("3", None))).await.unwrap(), "Bearer 3");
-        assert_eq!(bearer(&tokens, Ok(token("4", None))).await.unwrap(), "Bearer 3");
+    async fn a_token_is_used_until_its_renewal_is_due() {
+        let cache = TokenCache::default();
+        assert_eq!(bearer(&cache, Ok(token("1", Some(3600)))).await.unwrap(), "Bearer 1");
+        assert_eq!(bearer(&cache, Ok(token("2", None))).await.unwrap(), "Bearer 1");
+        cache.age(false);
+        assert_eq!(bearer(&cache, Ok(token("3", None))).await.unwrap(), "Bearer 3");
+        assert_eq!(bearer(&cache, Ok(token("4", None))).await.unwrap(), "Bearer 3");
+    }
+
+    #[test]
+    fn a_token_expires_by_the_clock_that_is_ahead() {
+        let cache = TokenCache::default();
+        let now = ClockTime::now();
+        let ClockTime { system, monotonic } = now;
+        cache.store(Token { expires: Some(system + LIFETIME), ..token("1", None) }, now).unwrap();
+        let state = |system: SystemTime, monotonic: Instant| match cache.state(ClockTime { system, monotonic }) {
+            State::Expired => "expired",
+            State::Fresh(_) => "fresh",
+            State::Stale(_) => "stale",
+        };
+        let day = Duration::from_secs(24 * 3600);
+        assert_eq!(state(system, monotonic), "fresh");
+        assert_eq!(state(system - day, monotonic), "fresh", "the clock was set back");
+        assert_eq!(state(system - day, monotonic + LIFETIME / 2), "fresh");
+        assert_eq!(state(system - day, monotonic + LIFETIME - MAX_RENEWAL_LEAD), "stale");
+        assert_eq!(state(system - day, monotonic + LIFETIME - EXPIRY_MARGIN), "expired");
+        assert_eq!(state(system + LIFETIME - MAX_RENEWAL_LEAD, monotonic), "stale", "the machine slept");
+        assert_eq!(state(system + LIFETIME - EXPIRY_MARGIN, monotonic), "expired");
     }
 
     #[tokio::test]
-    async fn a_good_token_outlives_a_failed_renewal() {
-        let tokens = Tokens::default();
-        bearer(&tokens, Ok(token("1", Some(3600)))).await.unwrap();
-        tokens.age(false);
-        assert_eq!(bearer(&tokens, Err(Error::internal("no"))).await.unwrap(), "Bearer 1");
-        assert_eq!(bearer(&tokens, Ok(token("2", None))).await.unwrap(), "Bearer 1", "there is a pause");
-        tokens.age(true);
-        bearer(&tokens, Err(Error::internal("no"))).await.unwrap_err();
-        assert_eq!(bearer(&tokens, Ok(token("3", None))).await.unwrap(), "Bearer 3");
+    async fn a_rejected_token_is_renewed_once() {
+        let cache = TokenCache::default();
+        let header = |text: &str| Credentials::Bearer(Secret::new(text)).header().unwrap();
+        assert!(!cache.reject(&header("0")), "without a token");
+        bearer(&cache, Ok(token("1", Some(3600)))).await.unwrap();
+        assert!(cache.reject(&header("0")), "another request has renewed the token");
+        assert_eq!(bearer(&cache, Ok(token("2", None))).await.unwrap(), "Bearer 1");
+        assert!(cache.reject(&header("1")));
+        assert_eq!(bearer(&cache, Ok(token("2", Some(3600)))).await.unwrap(), "Bearer 2");
+        assert!(!cache.reject(&header("2")), "a second rejection is final");
+        assert_eq!(bearer(&cache, Ok(token("3", None))).await.unwrap(), "Bearer 2");
+        cache.age(true);
+        assert_eq!(bearer(&cache, Ok(token("3", None))).await.unwrap(), "Bearer 3");
+        assert!(!cache.reject(&header("3")), "it does not expire");
     }
 
     #[tokio::test]
-    async fn near_its_end_one_renews_and_the_others_go_on() {
-        let tokens = Tokens::default();
-        bearer(&tokens, Ok(token("1", Some(3600)))).await.unwrap();
-        tokens.age(false);
-        let slow = tokens.headers(|| async {
-            assert_eq!(bearer(&tokens, Ok(token("3", None))).await.unwrap(), "Bearer 1");
+    async fn a_valid_token_is_used_after_a_failed_renewal() {
+        let cache = TokenCache::default();
+        bearer(&cache, Ok(token("1", Some(3600)))).await.unwrap();
+        cache.age(false);
+        assert_eq!(bearer(&cache, Err(Error::internal("no"))).await.unwrap(), "Bearer 1");
+        assert_eq!(bearer(&cache, Ok(token("2", None))).await.unwrap(), "Bearer 1", "the next renewal is postponed");
+        cache.age(true);
+        bearer(&cache, Err(Error::internal("no"))).await.unwrap_err();
+        assert_eq!(bearer(&cache, Ok(token("3", None))).await.unwrap(), "Bearer 3");
+    }
+
+    #[tokio::test]
+    async fn close_to_the_expiry_one_request_renews_the_token() {
+        let cache = TokenCache::default();
+        bearer(&cache, Ok(token("1", Some(3600)))).await.unwrap();
+        cache.age(false);
+        let slow = cache.headers(|| async {
+            assert_eq!(bearer(&cache, Ok(token("3", None))).await.unwrap(), "Bearer 1");
             Ok(token("2", None))
         });
         assert_eq!(slow.await.unwrap()[AUTHORIZATION], "Bearer 2");
     }
 
     #[tokio::test]
-    async fn those_who_waited_share_what_came_of_it() {
-        let tokens = Tokens::default();
-        let asked = AtomicUsize::new(0);
-        let renew = |answer: Result<Token>| {
-            let asked = &asked;
+    async fn concurrent_requests_share_one_renewal() {
+        let cache = TokenCache::default();
+        let renewals = AtomicUsize::new(0);
+        let renew = |result: Result<Token>| {
+            let renewals = &renewals;
             move || async move {
-                asked.fetch_add(1, Ordering::Relaxed);
+                renewals.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
-                answer
+                result
             }
         };
         let failure = || Err(Error::internal("no"));
-        let both = tokio::join!(tokens.headers(renew(failure())), tokens.headers(renew(failure())));
+        let both = tokio::join!(cache.headers(renew(failure())), cache.headers(renew(failure())));
         assert!(both.0.is_err() && both.1.is_err());
-        assert_eq!(asked.swap(0, Ordering::Relaxed), 1);
+        assert_eq!(renewals.swap(0, Ordering::Relaxed), 1);
         let good = || Ok(token("1", Some(1)));
-        let both = tokio::join!(tokens.headers(renew(good())), tokens.headers(renew(good())));
+        let both = tokio::join!(cache.headers(renew(good())), cache.headers(renew(good())));
         assert!(both.0.is_ok() && both.1.is_ok());
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(renewals.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn a_renewal_that_is_given_up_is_taken_over() {
-        let tokens = Tokens::default();
+    async fn a_cancelled_renewal_is_repeated_by_the_next_request() {
+        let cache = TokenCache::default();
         {
-            let given_up = tokens.headers(std::future::pending);
-            tokio::select! { biased; _ = given_up => {}, () = std::future::ready(()) => {} }
+            let cancelled = cache.headers(std::future::pending);
+            tokio::select! { biased; _ = cancelled => {}, () = std::future::ready(()) => {} }
         }
-        assert_eq!(bearer(&tokens, Ok(token("1", None))).await.unwrap(), "Bearer 1");
+        assert_eq!(bearer(&cache, Ok(token("1", None))).await.unwrap(), "Bearer 1");
     }
 }

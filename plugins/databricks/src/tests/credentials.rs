@@ -1,4 +1,4 @@
-//! Each kind of credentials: what it asks for its token, and what goes with a request.
+//! The token request of each credential provider, and the headers of the requests that follow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// The headers of the request that lists endpoints.
+/// Lists endpoints and returns the request.
 async fn listed(client: &Databricks, requests: impl Fn() -> Vec<Request>) -> Request {
-    client.list_endpoints(ListEndpoints {}).await.unwrap();
+    client.list_endpoints(ListEndpoints::all()).await.unwrap();
     requests().pop().unwrap()
 }
 
-/// A program in shell. It is written by another process: a file that this one has open for writing, and with it for a
-/// moment whatever another test starts, cannot be run.
+/// Writes a shell script and returns its path. Another process writes it: a file that is open for writing cannot be
+/// executed, and a child process of another test may inherit the open file.
 fn script(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
-    let writing = Command::new("/bin/sh")
+    let written = Command::new("/bin/sh")
         .args(["-c", "printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 755 \"$0\""])
         .arg(&path)
         .arg(text)
         .status();
-    assert!(writing.unwrap().success());
+    assert!(written.unwrap().success());
     path
 }
 
@@ -34,7 +34,7 @@ fn field(request: &Request, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn basic() {
+async fn basic_sends_user_name_and_password() {
     let server = Server::start([Answer::new(200, "{}")]);
     let options = json!({"host": server.url(), "username": "u", "password": "p"});
     let request = listed(&client("databricks", &options, &[]).unwrap(), || server.requests()).await;
@@ -43,7 +43,7 @@ async fn basic() {
 }
 
 #[tokio::test]
-async fn oauth_m2m_without_what_the_host_says() {
+async fn oauth_m2m_uses_the_default_endpoint_without_metadata() {
     let server = Server::start([Answer::new(200, "{}")])
         .with_route("/.well-known/", Answer::status(404))
         .with_route("/oidc/v1/token", Answer::new(200, r#"{"access_token":"AT","expires_in":3600}"#));
@@ -52,34 +52,34 @@ async fn oauth_m2m_without_what_the_host_says() {
     let options = json!({"host": server.url(), "client_id": "cid", "client_secret": "csec", "scopes": "b, a"});
     let request = listed(&client("databricks", &options, &[]).unwrap(), || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer AT"));
-    let asked_for = server.requests().into_iter().find(|request| request.path == "/oidc/v1/token").unwrap();
-    assert_eq!(asked_for.text(), "grant_type=client_credentials&scope=a+b");
-    assert_eq!(asked_for.header("authorization"), Some("Basic Y2lkOmNzZWM="));
-    assert_eq!(asked_for.header("content-type"), Some("application/x-www-form-urlencoded"));
+    let token_request = server.requests().into_iter().find(|request| request.path == "/oidc/v1/token").unwrap();
+    assert_eq!(token_request.text(), "grant_type=client_credentials&scope=a+b");
+    assert_eq!(token_request.header("authorization"), Some("Basic Y2lkOmNzZWM="));
+    assert_eq!(token_request.header("content-type"), Some("application/x-www-form-urlencoded"));
 }
 
 #[tokio::test]
-async fn a_token_endpoint_elsewhere_gets_no_secret() {
+async fn an_untrusted_token_endpoint_gets_no_secret() {
     let server = Server::start([])
         .with_route("/.well-known/", Answer::status(404))
         .with_route("/oidc/.well-known/", Answer::new(200, r#"{"token_endpoint":"https://evil.test/token"}"#));
     let options = json!({"host": server.url(), "client_id": "cid", "client_secret": "s3cret"});
-    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().contains("names the token endpoint `https://evil.test/token`"), "{error}");
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    assert!(error.message().contains("untrusted token endpoint `https://evil.test/token`"), "{error}");
 }
 
 #[tokio::test]
-async fn env_oidc_and_file_oidc() {
+async fn env_oidc_and_file_oidc_exchange_the_id_token() {
     let workspace = databricks::Databricks::start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     fs::write(&file, "\nan-id-token-for-tests\n").unwrap();
     let id = ("DATABRICKS_OIDC_TOKEN", "an-id-token-for-tests");
-    let own = ("OWN", "an-id-token-for-tests");
+    let custom = ("OWN", "an-id-token-for-tests");
     let base = json!({"host": workspace.url(), "client_id": CLIENT_ID});
     for (more, variables) in [
         (json!({}), [id].as_slice()),
-        (json!({"oidc_token_env": "OWN", "auth_type": "env-oidc"}), &[own]),
+        (json!({"oidc_token_env": "OWN", "auth_type": "env-oidc"}), &[custom]),
         (json!({"oidc_token_filepath": file, "auth_type": "file-oidc"}), &[]),
     ] {
         let mut options = base.clone();
@@ -88,21 +88,21 @@ async fn env_oidc_and_file_oidc() {
         let request = listed(&client, || workspace.requests()).await;
         assert!(request.header("authorization").unwrap().starts_with("Bearer eyJ-an-oauth-token"), "{options}");
     }
-    let asked_for = workspace.requests().into_iter().find(|request| request.path == "/oidc/v1/token").unwrap();
-    let kind = field(&asked_for, "subject_token_type");
+    let token_request = workspace.requests().into_iter().find(|request| request.path == "/oidc/v1/token").unwrap();
+    let kind = field(&token_request, "subject_token_type");
     assert_eq!(kind.as_deref(), Some("urn:ietf:params:oauth:token-type:jwt"));
-    assert_eq!(asked_for.header("authorization"), None);
+    assert_eq!(token_request.header("authorization"), None);
     fs::write(&file, " \n").unwrap();
     let options = json!({"host": workspace.url(), "oidc_token_filepath": file});
-    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().ends_with("has no token in it"), "{error}");
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    assert!(error.message().ends_with("token` is empty"), "{error}");
     fs::write(&file, "x".repeat((1 << 20) + 1)).unwrap();
-    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().ends_with("`: it is larger than 1 MiB"), "{error}");
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    assert!(error.message().ends_with("`: larger than 1 MiB"), "{error}");
 }
 
 #[tokio::test]
-async fn github_oidc() {
+async fn github_oidc_exchanges_the_workflow_s_id_token() {
     let workspace = databricks::Databricks::start();
     let github = Server::start([Answer::new(200, r#"{"value":"an-id-token-for-tests"}"#)]);
     let url = format!("{}/id?v=1", github.url());
@@ -118,7 +118,7 @@ async fn github_oidc() {
 }
 
 #[tokio::test]
-async fn metadata_service() {
+async fn metadata_service_returns_a_token_and_hides_its_url() {
     let service = Server::start([
         Answer::new(200, r#"{"access_token":"MT","token_type":"Bearer","expires_on":4102444800}"#),
         Answer::status(404),
@@ -128,17 +128,17 @@ async fn metadata_service() {
     let client = client("databricks", &options, &[]).unwrap();
     let request = listed(&client, || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer MT"));
-    let asked_for = &service.requests()[0];
-    assert_eq!(asked_for.header("x-databricks-metadata-version"), Some("1"));
-    assert_eq!(asked_for.header("x-databricks-host"), Some(server.url().as_str()));
-    client.config.workspace.as_ref().unwrap().age_token();
-    let error = client.list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().contains("gave no token, it answered with status 404"), "{error}");
+    let token_request = &service.requests()[0];
+    assert_eq!(token_request.header("x-databricks-metadata-version"), Some("1"));
+    assert_eq!(token_request.header("x-databricks-host"), Some(server.url().as_str()));
+    client.config.workspace.as_ref().unwrap().expire_token();
+    let error = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    assert!(error.message().contains("returned no token: status 404"), "{error}");
     assert!(!format!("{error:?}").contains("s3cret-path"));
 }
 
 #[tokio::test]
-async fn databricks_cli() {
+async fn databricks_cli_prints_a_token() {
     let server = Server::start([Answer::new(200, "{}")]);
     let folder = tempfile::tempdir().unwrap();
     let cli = script(
@@ -154,34 +154,34 @@ async fn databricks_cli() {
     let client = client("databricks", &options, &[]).unwrap();
     let request = listed(&client, || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer CT"));
-    client.config.workspace.as_ref().unwrap().age_token();
+    client.config.workspace.as_ref().unwrap().expire_token();
     listed(&client, || server.requests()).await;
     let token = format!("auth token --host {} --force-refresh\n", server.url());
     let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
-    assert_eq!(calls, format!("version --output json\n{token}{token}"), "the version is asked for once");
+    assert_eq!(calls, format!("version --output json\n{token}{token}"), "the version is queried once");
 }
 
 #[tokio::test]
-async fn a_cli_that_fails_says_why_and_shows_no_token() {
+async fn a_failed_cli_s_error_has_its_stderr_without_tokens() {
     let folder = tempfile::tempdir().unwrap();
     let cli = script(&folder, "databricks", "echo 'log in first: dapi-s3cret' >&2; echo eyJ-s3cret; exit 1");
     let options = json!({"host": "h.test", "databricks_cli_path": cli});
-    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
+    let error = client("databricks", &options, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::UNAUTHENTICATED);
     assert!(error.message().ends_with("log in first: <redacted>"), "{error}");
     let missing = json!({"host": "h.test", "databricks_cli_path": "/nowhere/databricks"});
-    let error = client("databricks", &missing, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
-    assert!(error.message().starts_with("`/nowhere/databricks` is no program"), "{error}");
+    let error = client("databricks", &missing, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    assert!(error.message().starts_with("`/nowhere/databricks` is not an executable file"), "{error}");
 }
 
-/// The path of an `az` that writes down what it was asked, and answers with this token.
+/// Returns a `PATH` with an `az` that records its arguments and prints this token.
 fn az(folder: &TempDir, token: &str, expires_on: u64) -> String {
     let calls = folder.path().join("calls");
-    let answer = format!(r#"{{"accessToken":"{token}","expires_on":{expires_on},"tokenType":"Bearer"}}"#);
+    let output = format!(r#"{{"accessToken":"{token}","expires_on":{expires_on},"tokenType":"Bearer"}}"#);
     script(
         folder,
         "az",
-        &format!("echo \"$@\" >> {}\ncase \"$*\" in *--subscription*) exit 1;; esac\necho '{answer}'", calls.display()),
+        &format!("echo \"$@\" >> {}\ncase \"$*\" in *--subscription*) exit 1;; esac\necho '{output}'", calls.display()),
     );
     format!("{}:/usr/bin:/bin", folder.path().display())
 }
@@ -191,17 +191,17 @@ fn calls(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn azure_cli() {
+async fn azure_cli_requests_databricks_and_management_tokens() {
     let server = Server::start([Answer::new(200, "{}")]);
     let folder = tempfile::tempdir().unwrap();
-    let path = az(&folder, "no-person", u64::MAX);
+    let path = az(&folder, "service-principal", u64::MAX);
     let resource = "/subscriptions/sub/resourceGroups/g/providers/Microsoft.Databricks/workspaces/w";
     let options = json!({"host": server.url(), "azure_workspace_resource_id": resource, "azure_tenant_id": "ten"});
     let client = client("databricks", &options, &[("PATH", &path)]).unwrap();
     let request = listed(&client, || server.requests()).await;
-    assert_eq!(request.header("authorization"), Some("Bearer no-person"));
+    assert_eq!(request.header("authorization"), Some("Bearer service-principal"));
     assert_eq!(request.header("x-databricks-azure-workspace-resource-id"), Some(resource));
-    assert_eq!(request.header("x-databricks-azure-sp-management-token"), Some("no-person"));
+    assert_eq!(request.header("x-databricks-azure-sp-management-token"), Some("service-principal"));
     let base = "account get-access-token --resource";
     let app = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d";
     assert_eq!(
@@ -215,7 +215,7 @@ async fn azure_cli() {
 }
 
 #[tokio::test]
-async fn azure_client_secret() {
+async fn azure_client_secret_requests_databricks_and_management_tokens() {
     let entra = Server::start([
         Answer::new(200, r#"{"access_token":"management","expires_in":"3599"}"#),
         Answer::new(200, r#"{"access_token":"workspace","expires_in":"3599"}"#),
@@ -225,19 +225,19 @@ async fn azure_client_secret() {
         "host": server.url(), "azure_client_id": "aid", "azure_client_secret": "asec", "azure_tenant_id": "ten",
     });
     let mut client = client("databricks", &options, &[]).unwrap();
-    client.config.workspace.as_mut().unwrap().log_in_at(&format!("{}/", entra.url()));
+    client.config.workspace.as_mut().unwrap().set_login_url(&format!("{}/", entra.url()));
     let request = listed(&client, || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer workspace"));
     assert_eq!(request.header("x-databricks-azure-sp-management-token"), Some("management"));
     let forms = entra.requests();
-    assert_eq!(asked(&forms), ["POST /ten/oauth2/token"; 2]);
+    assert_eq!(request_lines(&forms), ["POST /ten/oauth2/token"; 2]);
     assert_eq!(field(&forms[0], "resource").as_deref(), Some("https://management.core.windows.net/"));
     assert_eq!(field(&forms[1], "resource").as_deref(), Some("2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"));
     assert_eq!(field(&forms[1], "client_secret").as_deref(), Some("asec"));
 }
 
 #[tokio::test]
-async fn model_serving() {
+async fn model_serving_reads_the_container_s_token() {
     let server = Server::start([Answer::new(200, "{}")]);
     let folder = tempfile::tempdir().unwrap();
     let file = r#"{"OAUTH_TOKEN":[{"oauthTokenValue":"ST"}]}"#;
@@ -251,6 +251,6 @@ async fn model_serving() {
     let request = listed(&client("databricks", &json!({}), &variables).unwrap(), || server.requests()).await;
     assert_eq!(request.header("authorization"), Some("Bearer ST"));
     fs::write(folder.path().join("model-dependencies-oauth-token"), file.repeat(1 << 15)).unwrap();
-    let error = client("databricks", &json!({}), &variables).unwrap().list_endpoints(ListEndpoints {}).await;
-    assert!(error.unwrap_err().message().ends_with("oauth-token`: it is larger than 1 MiB"));
+    let error = client("databricks", &json!({}), &variables).unwrap().list_endpoints(ListEndpoints::all()).await;
+    assert!(error.unwrap_err().message().ends_with("oauth-token`: larger than 1 MiB"));
 }

@@ -1,22 +1,18 @@
-//! Endpoints: listed, described, made, changed, deleted.
+//! Listing, getting, creating, updating and deleting endpoints.
 
 use super::*;
 
 #[tokio::test]
-async fn an_endpoint_is_made_listed_described_and_deleted() {
+async fn an_endpoint_is_created_listed_read_and_deleted() {
     let workspace = databricks::Databricks::start();
     let client = plain(&workspace.url());
-    assert_eq!(
-        text(&client.list_endpoints(ListEndpoints {}).await.unwrap()),
-        "[]",
-        "the workspace leaves the list out"
-    );
-    let made: Value = client.create_endpoint(create("chat", &json!({}))).await.unwrap().json().unwrap();
-    assert_eq!((&made["name"], &made["state"]["config_update"]), (&json!("chat"), &json!("IN_PROGRESS")));
-    let listed: Value = client.list_endpoints(ListEndpoints {}).await.unwrap().json().unwrap();
+    assert_eq!(text(&client.list_endpoints(ListEndpoints::all()).await.unwrap()), "[]", "the workspace omits the list");
+    let created: Value = client.create_endpoint(create("chat", &json!({}))).await.unwrap().json().unwrap();
+    assert_eq!((&created["name"], &created["state"]["config_update"]), (&json!("chat"), &json!("IN_PROGRESS")));
+    let listed: Value = client.list_endpoints(ListEndpoints::all()).await.unwrap().json().unwrap();
     assert_eq!((listed[0]["name"].as_str(), listed.as_array().unwrap().len()), (Some("chat"), 1));
     let shown: Value = client.get_endpoint(get("chat")).await.unwrap().json().unwrap();
-    assert_eq!(shown["id"], made["id"]);
+    assert_eq!(shown["id"], created["id"]);
     let again = client.create_endpoint(create("chat", &json!({}))).await.unwrap_err();
     assert_eq!((again.code().as_str(), again.http_status()), ("RESOURCE_ALREADY_EXISTS", Some(400)));
     client.delete_endpoint(delete("chat")).await.unwrap();
@@ -26,7 +22,7 @@ async fn an_endpoint_is_made_listed_described_and_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_gone_already_is_deleted_and_what_was_never_found_is_not() {
+async fn delete_of_a_missing_endpoint_succeeds_and_other_404s_are_errors() {
     let workspace = databricks::Databricks::start();
     let client = plain(&workspace.url());
     assert_eq!(client.delete_endpoint(delete("chat")).await.unwrap(), Payload::empty());
@@ -40,11 +36,11 @@ async fn what_is_gone_already_is_deleted_and_what_was_never_found_is_not() {
 }
 
 #[tokio::test]
-async fn a_delete_may_answer_with_nothing() {
-    for nothing in [Answer::status(204), Answer::status(200), Answer::new(200, "{}")] {
-        let server = Server::start([nothing]);
+async fn delete_accepts_an_empty_response() {
+    for empty in [Answer::status(204), Answer::status(200), Answer::new(200, "{}")] {
+        let server = Server::start([empty]);
         plain(&server.url()).delete_endpoint(delete("chat")).await.unwrap();
-        assert_eq!(asked(&server.requests()), ["DELETE /api/2.0/serving-endpoints/chat"]);
+        assert_eq!(request_lines(&server.requests()), ["DELETE /api/2.0/serving-endpoints/chat"]);
     }
 }
 
@@ -54,22 +50,25 @@ async fn records_keep_every_field_and_byte() {
     let server = Server::start([Answer::new(200, record), Answer::new(200, format!(r#"{{"endpoints": [{record}]}}"#))]);
     let client = plain(&server.url());
     assert_eq!(text(&client.get_endpoint(get("a/b c")).await.unwrap()), record);
-    assert_eq!(text(&client.list_endpoints(ListEndpoints {}).await.unwrap()), format!("[{record}]"));
+    assert_eq!(text(&client.list_endpoints(ListEndpoints::all()).await.unwrap()), format!("[{record}]"));
     let requests = server.requests();
-    assert_eq!(asked(&requests), ["GET /api/2.0/serving-endpoints/a%2Fb%20c", "GET /api/2.0/serving-endpoints/"]);
+    assert_eq!(
+        request_lines(&requests),
+        ["GET /api/2.0/serving-endpoints/a%2Fb%20c", "GET /api/2.0/serving-endpoints/"]
+    );
     assert_eq!(requests[0].header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
     assert_eq!((requests[0].header("content-type"), requests[0].header("x-databricks-org-id")), (None, None));
     assert_eq!(requests[0].header("x-databricks-endpoints-api-client"), Some("mlflow-deploy"));
 }
 
 #[tokio::test]
-async fn what_is_no_record_is_an_error() {
+async fn an_unexpected_response_or_name_is_an_error() {
     for body in ["", "[]", "1", "oops"] {
         let server = Server::start([Answer::new(200, body).header("Content-Type", "application/json")]);
         let error = plain(&server.url()).get_endpoint(get("chat")).await.unwrap_err();
         assert!(error.message().starts_with("the server did not answer with an endpoint: "), "{error}");
         plain(&server.url())
-            .list_endpoints(ListEndpoints {})
+            .list_endpoints(ListEndpoints::all())
             .await
             .map(|_| ())
             .or_else(|error| {
@@ -86,24 +85,24 @@ async fn what_is_no_record_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_update_is_of_the_config_or_of_rate_limits_alone() {
+async fn an_update_changes_the_config_or_only_the_rate_limits() {
     let server = Server::start([Answer::new(200, r#"{"name":"chat"}"#)]);
     let client = plain(&server.url());
-    let update = |given: Value| UpdateEndpoint { endpoint: "chat".to_owned(), config: config(&given) };
+    let update = |fields: Value| UpdateEndpoint::new("chat").with_config(config(&fields));
     client.update_endpoint(update(json!({"rate_limits": [{"calls": 1}]}))).await.unwrap();
     client.update_endpoint(update(served("m"))).await.unwrap();
     client.update_endpoint(update(json!({"rate_limits": [], "served_entities": []}))).await.unwrap();
-    let error = client.update_endpoint(UpdateEndpoint { config: Config::default(), ..update(json!({})) }).await;
-    assert_eq!(error.unwrap_err().message(), "no config is given: give what `config` is to be");
+    let error = client.update_endpoint(UpdateEndpoint::new("chat")).await;
+    assert_eq!(error.unwrap_err().message(), "the config is empty: specify the new `config`");
     let requests = server.requests();
     let config = "PUT /api/2.0/serving-endpoints/chat/config";
-    assert_eq!(asked(&requests), ["PUT /api/2.0/serving-endpoints/chat/rate-limits", config, config]);
+    assert_eq!(request_lines(&requests), ["PUT /api/2.0/serving-endpoints/chat/rate-limits", config, config]);
     assert_eq!(serde_json::from_slice::<Value>(&requests[1].body).unwrap(), served("m"));
     assert_eq!(requests[1].header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
-async fn a_change_is_sent_once_unless_the_server_was_busy() {
+async fn a_change_is_retried_only_if_the_server_was_busy() {
     for (answer, times) in [(Answer::status(500), 1), (Answer::dropped(), 1), (Answer::status(503), 3)] {
         let server = Server::start([answer]);
         plain(&server.url()).create_endpoint(create("chat", &json!({}))).await.unwrap_err();
@@ -112,7 +111,7 @@ async fn a_change_is_sent_once_unless_the_server_was_busy() {
 }
 
 #[tokio::test]
-async fn statuses_are_the_server_s() {
+async fn status_and_code_of_an_error_are_the_server_s() {
     for (status, body, code) in [
         (404, "", "RESOURCE_DOES_NOT_EXIST"),
         (400, r#"{"error_code":"STRANGE","message":"m"}"#, "STRANGE"),

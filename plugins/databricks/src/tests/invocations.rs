@@ -1,4 +1,4 @@
-//! The operations of Databricks' own.
+//! The operations of `invoke`.
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
@@ -12,11 +12,11 @@ async fn ready(workspace: &databricks::Databricks) -> Databricks {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_changed_part_by_part() {
+async fn each_part_of_an_endpoint_can_be_changed() {
     let workspace = databricks::Databricks::start();
     let client = ready(&workspace).await;
-    let change = async |operation: &str, given: Value| -> Value {
-        client.invoke(invoke(operation, "chat", &given)).await.unwrap().json().unwrap()
+    let change = async |operation: &str, config: Value| -> Value {
+        client.invoke(invoke(operation, "chat", &config)).await.unwrap().json().unwrap()
     };
     let tag = json!({"key": "team", "value": "a"});
     assert_eq!(change("update_endpoint_tags", json!({"add_tags": [tag]})).await, json!({"tags": [tag]}));
@@ -35,7 +35,7 @@ async fn an_endpoint_is_changed_part_by_part() {
 }
 
 #[tokio::test]
-async fn texts_and_logs_are_read() {
+async fn metrics_openapi_and_logs_are_returned() {
     let workspace = databricks::Databricks::start();
     let client = ready(&workspace).await;
     let metrics = client.invoke(invoke("get_metrics", "chat", &json!({}))).await.unwrap();
@@ -52,47 +52,50 @@ async fn texts_and_logs_are_read() {
 }
 
 #[tokio::test]
-async fn which_logs_are_meant_has_to_be_clear() {
+async fn logs_of_several_models_need_a_model_s_name() {
     let record = r#"{"name":"chat","config":{"served_entities":[{"name":"a"},{"name":"b"}]}}"#;
     let server = Server::start([Answer::new(200, record)]);
     let error = plain(&server.url()).invoke(invoke("get_build_logs", "chat", &json!({}))).await.unwrap_err();
-    assert!(error.message().ends_with(r#"give `served_model_name`: `chat` serves ["a", "b"]"#), "{error}");
+    assert!(
+        error.message().ends_with(r#"`chat` serves 2 models: set `served_model_name` to one of ["a", "b"]"#),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn permissions_are_found_by_the_endpoint_s_id() {
+async fn permissions_are_requested_by_the_endpoint_s_id() {
     let workspace = databricks::Databricks::start();
     let client = ready(&workspace).await;
-    let ask = async |operation: &str, given: &Value| -> Value {
-        client.invoke(invoke(operation, "chat", given)).await.unwrap().json().unwrap()
+    let call = async |operation: &str, config: &Value| -> Value {
+        client.invoke(invoke(operation, "chat", config)).await.unwrap().json().unwrap()
     };
     let entry = |user: &str| json!({"user_name": user, "permission_level": "CAN_QUERY"});
     let list = |users: &[&str]| json!(users.iter().map(|user| entry(user)).collect::<Vec<_>>());
-    let given = |users: &[&str]| json!({"access_control_list": list(users)});
-    assert_eq!(ask("set_permissions", &given(&["a"])).await["access_control_list"], list(&["a"]));
-    assert_eq!(ask("update_permissions", &given(&["b"])).await["access_control_list"], list(&["a", "b"]));
-    assert_eq!(ask("get_permissions", &json!({})).await["access_control_list"], list(&["a", "b"]));
-    assert_eq!(ask("set_permissions", &given(&["c"])).await["access_control_list"], list(&["c"]));
+    let config = |users: &[&str]| json!({"access_control_list": list(users)});
+    assert_eq!(call("set_permissions", &config(&["a"])).await["access_control_list"], list(&["a"]));
+    assert_eq!(call("update_permissions", &config(&["b"])).await["access_control_list"], list(&["a", "b"]));
+    assert_eq!(call("get_permissions", &json!({})).await["access_control_list"], list(&["a", "b"]));
+    assert_eq!(call("set_permissions", &config(&["c"])).await["access_control_list"], list(&["c"]));
     let last = workspace.requests().pop().unwrap();
     assert!(last.path.starts_with("/api/2.0/permissions/serving-endpoints/0000"), "{}", last.path);
 }
 
 #[tokio::test]
-async fn an_operation_and_an_endpoint_have_to_be_known() {
+async fn an_unknown_operation_or_a_missing_endpoint_is_an_error() {
     let server = Server::start([Answer::status(500)]);
     let client = plain(&server.url());
     let error = client.invoke(invoke("update_endpoint_tag", "chat", &json!({}))).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::NOT_IMPLEMENTED);
     assert!(error.message().contains("`update_endpoint_tags`"), "{error}");
-    let nowhere = Invoke { endpoint: None, ..invoke("get_metrics", "", &json!({})) };
-    assert_eq!(client.invoke(nowhere).await.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-    let nothing = client.invoke(invoke("update_endpoint_tags", "chat", &json!({}))).await.unwrap_err();
-    assert_eq!(nothing.message(), "no config is given: give what `tags` is to be");
+    let no_endpoint = Invoke::new("get_metrics");
+    assert_eq!(client.invoke(no_endpoint).await.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    let no_config = client.invoke(invoke("update_endpoint_tags", "chat", &json!({}))).await.unwrap_err();
+    assert_eq!(no_config.message(), "the config is empty: specify the new `tags`");
     assert!(server.requests().is_empty());
 }
 
 #[test]
-fn the_manifest_and_the_help_name_the_operations_that_there_are() {
+fn manifest_and_help_list_every_operation() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     let listed: Vec<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
     assert_eq!(listed, OPERATIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>());

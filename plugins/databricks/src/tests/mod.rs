@@ -1,12 +1,12 @@
-//! The client against a scripted server, and against a workspace that behaves as Databricks does.
+//! Tests of the client with a scripted server and with a simulated workspace.
 
 mod boundary;
-mod choice;
 mod credentials;
 mod endpoints;
 mod expiry;
 mod invocations;
 mod predictions;
+mod selection;
 mod settings;
 mod waiting;
 
@@ -28,7 +28,7 @@ const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// A client with these options, in this environment and one without waits between retries.
+/// Creates a client with these options and variables, without waits between retries.
 fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Databricks> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -37,7 +37,7 @@ fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<D
     Databricks::new(&TargetUri::parse(target)?, &ClientOptions::new(options)?, &Environment::new(&lookup))
 }
 
-/// A client of a server, with a token.
+/// Creates a client of a server, with a personal access token.
 fn plain(url: &str) -> Databricks {
     client("databricks", &json!({"host": url, "token": TOKEN, "poll_interval": 0.1}), &[]).unwrap()
 }
@@ -47,14 +47,14 @@ fn config(config: &Value) -> Config {
 }
 
 fn get(endpoint: &str) -> GetEndpoint {
-    GetEndpoint { endpoint: endpoint.to_owned() }
+    GetEndpoint::new(endpoint)
 }
 
 fn delete(endpoint: &str) -> DeleteEndpoint {
-    DeleteEndpoint { endpoint: endpoint.to_owned() }
+    DeleteEndpoint::new(endpoint)
 }
 
-/// A request for an endpoint that serves one model.
+/// Returns a request for a new endpoint with one model.
 fn create(name: &str, more: &Value) -> CreateEndpoint {
     let mut request = json!({"name": name, "config": served("m")});
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -66,21 +66,21 @@ fn served(model: &str) -> Value {
 }
 
 fn predict(endpoint: &str) -> Predict {
-    Predict { endpoint: Some(endpoint.to_owned()), inputs: chat(), ..Predict::default() }
+    Predict::endpoint(endpoint, chat())
 }
 
-fn invoke(operation: &str, endpoint: &str, given: &Value) -> Invoke {
-    let config = config(given);
-    Invoke { operation: operation.to_owned(), endpoint: Some(endpoint.to_owned()), config, ..Invoke::default() }
+fn invoke(operation: &str, endpoint: &str, fields: &Value) -> Invoke {
+    let config = config(fields);
+    Invoke::new(operation).with_endpoint(endpoint).with_config(config)
 }
 
-/// Inputs whose bytes no JSON writer would write.
+/// Inputs that change if they are parsed and written again.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }
 
-/// Methods and paths of what was asked.
-fn asked(requests: &[mlflow_deploy_test_support::server::Request]) -> Vec<String> {
+/// Returns the methods and paths of the requests.
+fn request_lines(requests: &[mlflow_deploy_test_support::server::Request]) -> Vec<String> {
     requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 

@@ -1,29 +1,29 @@
-//! Predictions, whole and in chunks.
+//! Predictions and streamed predictions.
 
 use super::*;
 
 const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "score": NaN}"#;
 
-/// The chunks of a stream, and how it ended.
+/// Returns the result and the chunks of a stream.
 async fn stream(client: &Databricks, endpoint: &str, inputs: &str) -> (Result<Payload>, Vec<String>) {
     let inputs = Payload::new("application/json", inputs);
-    let request = PredictStream { endpoint: Some(endpoint.to_owned()), inputs, ..PredictStream::default() };
+    let request = PredictStream::endpoint(endpoint, inputs);
     let (answer, chunks) = natively(client, request).await;
     (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
 }
 
 #[tokio::test]
-async fn inputs_and_predictions_are_passed_on_byte_by_byte() {
+async fn inputs_and_predictions_are_unchanged() {
     let server = Server::start([Answer::new(200, REPLY)]);
     let answer = plain(&server.url()).predict(predict("my endpoint/v1")).await.unwrap();
     assert_eq!(text(&answer), REPLY);
     let request = &server.requests()[0];
-    assert_eq!(asked(&server.requests()), ["POST /serving-endpoints/my%20endpoint%2Fv1/invocations"]);
+    assert_eq!(request_lines(&server.requests()), ["POST /serving-endpoints/my%20endpoint%2Fv1/invocations"]);
     assert_eq!((request.body.as_slice(), request.header("content-type")), (chat().bytes(), Some("application/json")));
 }
 
 #[tokio::test]
-async fn an_endpoint_and_inputs_are_needed() {
+async fn a_missing_endpoint_or_input_is_an_error() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = plain(&server.url());
     for request in [
@@ -35,13 +35,13 @@ async fn an_endpoint_and_inputs_are_needed() {
     }
     assert!(server.requests().is_empty());
     client.predict(Predict { endpoint: None, deployment_name: Some("a".to_owned()), ..predict("") }).await.unwrap();
-    assert_eq!(asked(&server.requests()), ["POST /serving-endpoints/a/invocations"]);
+    assert_eq!(request_lines(&server.requests()), ["POST /serving-endpoints/a/invocations"]);
 }
 
 #[tokio::test]
-async fn nothing_is_an_answer_and_a_page_is_none() {
-    for nothing in [Answer::status(204), Answer::status(200)] {
-        let server = Server::start([nothing]);
+async fn an_empty_response_is_a_prediction_and_a_web_page_is_not() {
+    for empty in [Answer::status(204), Answer::status(200)] {
+        let server = Server::start([empty]);
         assert_eq!(plain(&server.url()).predict(predict("chat")).await.unwrap(), Payload::empty());
     }
     let server = Server::start([Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html")]);
@@ -50,7 +50,7 @@ async fn nothing_is_an_answer_and_a_page_is_none() {
 }
 
 #[tokio::test]
-async fn busy_is_tried_again_and_a_failure_is_not() {
+async fn a_busy_server_is_retried_and_a_failure_is_not() {
     let server = Server::start([Answer::new(503, "busy"), Answer::new(429, "slow down"), Answer::new(200, REPLY)]);
     plain(&server.url()).predict(predict("chat")).await.unwrap();
     assert_eq!(server.requests().len(), 3);
@@ -66,13 +66,13 @@ async fn busy_is_tried_again_and_a_failure_is_not() {
 }
 
 #[tokio::test]
-async fn a_workspace_predicts_whole_and_in_chunks() {
+async fn a_workspace_answers_predict_and_predict_stream() {
     let workspace = databricks::Databricks::start();
     let client = plain(&workspace.url());
     client.create_endpoint(create("chat", &json!({}))).await.unwrap();
     let early = client.predict(predict("chat")).await.unwrap_err();
     assert_eq!(early.code().as_str(), "INVALID_STATE");
-    for _look in 0..3 {
+    for _poll in 0..3 {
         client.get_endpoint(get("chat")).await.unwrap();
     }
     let answer: Value = client.predict(predict("chat")).await.unwrap().json().unwrap();
@@ -84,7 +84,7 @@ async fn a_workspace_predicts_whole_and_in_chunks() {
 }
 
 #[tokio::test]
-async fn events_of_every_form_are_read() {
+async fn every_form_of_event_is_parsed() {
     let events = ": ping\nevent: message\nid: 1\nretry: 5\ndata: {\"a\":\ndata: 1}\n\ndata: {\"t\": \"a\u{2028}b\u{85}c\"}\r\n\r\ndata: [DONE]\n\n";
     let server = Server::start([Answer::chunks([events])]);
     let (end, chunks) = stream(&plain(&server.url()), "chat", "{}").await;
@@ -93,7 +93,7 @@ async fn events_of_every_form_are_read() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_says_what_the_server_said() {
+async fn a_failed_stream_ends_with_the_server_s_error() {
     let one = "data: {\"id\": \"1\"}\n\n";
     for (answer, code, chunks) in [
         (Answer::chunks([one]).abort_after_chunks(), "TEMPORARILY_UNAVAILABLE", 1),

@@ -1,4 +1,4 @@
-//! Options, variables, and what is made of them.
+//! Options and environment variables.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn times(options: Value, variables: &[(&str, &str)]) -> [(u64, u64); 2] {
 }
 
 #[test]
-fn the_times_are_mlflow_s() {
+fn timeouts_are_mlflow_s() {
     assert_eq!(times(json!({}), &[]), [(120, 500), (120, 600)]);
     let variables = [
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "1"),
@@ -27,14 +27,17 @@ fn the_times_are_mlflow_s() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_at_once() {
+fn an_invalid_option_is_an_error_of_connect() {
     for (options, message) in [
         (json!({"tokn": "t"}), "unknown field `tokn`, expected one of `host`"),
         (json!({"timeout": 0}), "`timeout` is `0`: expected seconds"),
         (json!({"max_retries": 11}), "maximum allowable retries (10)"),
-        (json!({"poll_interval": -1}), "`poll_interval` is `-1`: expected seconds, 0.1 to 3600"),
-        (json!({"poll_interval": 0}), "`poll_interval` is `0`: expected seconds, 0.1 to 3600"),
-        (json!({"poll_interval": 1e19}), "`poll_interval` is `10000000000000000000`: expected seconds, 0.1 to 3600"),
+        (json!({"poll_interval": -1}), "invalid `poll_interval` `-1`: expected 0.1 to 3600 seconds"),
+        (json!({"poll_interval": 0}), "invalid `poll_interval` `0`: expected 0.1 to 3600 seconds"),
+        (
+            json!({"poll_interval": 1e19}),
+            "invalid `poll_interval` `10000000000000000000`: expected 0.1 to 3600 seconds",
+        ),
         (json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
         (json!({"insecure": true, "ca_cert": "x"}), "set only one of `insecure` and `ca_cert`"),
     ] {
@@ -45,11 +48,11 @@ fn what_cannot_be_meant_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn headers_go_with_every_request() {
+async fn configured_headers_are_sent_with_every_request() {
     let server = Server::start([Answer::new(200, "{}")]);
     let variables = [("MLFLOW_WORKSPACE", "team-a"), ("MLFLOW_DATABRICKS_TRAFFIC_ID", "tid")];
     let options = json!({"host": server.url(), "token": TOKEN, "workspace_id": "12", "headers": {"X-Own": "o"}});
-    client("databricks", &options, &variables).unwrap().list_endpoints(ListEndpoints {}).await.unwrap();
+    client("databricks", &options, &variables).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap();
     let request = &server.requests()[0];
     for (name, value) in [
         ("x-mlflow-workspace", "team-a"),
@@ -62,12 +65,12 @@ async fn headers_go_with_every_request() {
 }
 
 #[tokio::test]
-async fn two_clients_of_one_process_are_two_users() {
+async fn two_clients_of_one_process_use_their_own_tokens() {
     let servers = [(); 2].map(|()| Server::start([Answer::new(200, "{}")]));
     let variables = [("DATABRICKS_HOST", "https://env.test"), ("DATABRICKS_TOKEN", "env")];
     for (server, token) in servers.iter().zip(["one", "two"]) {
         let options = json!({"host": server.url(), "token": token});
-        client("databricks", &options, &variables).unwrap().list_endpoints(ListEndpoints {}).await.unwrap();
+        client("databricks", &options, &variables).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap();
         assert_eq!(server.requests()[0].header("authorization"), Some(format!("Bearer {token}").as_str()));
     }
 }
@@ -80,21 +83,21 @@ async fn credentials_do_not_go_over_plain_http_to_another_machine() {
     ] {
         let mut all = json!({"host": "http://far.test", "max_retries": 0, "timeout": 5});
         all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
-        let error = client("databricks", &all, &[]).unwrap().list_endpoints(ListEndpoints {}).await.unwrap_err();
+        let error = client("databricks", &all, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
         assert!(error.message().starts_with("refusing to send credentials to `far.test` over plain `http`"), "{error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
 }
 
 #[test]
-fn nothing_of_a_secret_is_in_a_client_that_is_printed() {
+fn debug_output_of_a_client_has_no_secrets() {
     let options = json!({"host": "h.test", "token": "s3cret-1", "headers": {"a": "s3cret-2"}});
     let shown = format!("{:?}", client("databricks", &options, &[]).unwrap());
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 
 #[test]
-fn the_manifest_and_the_help_name_the_options_that_there_are() {
+fn manifest_and_help_list_every_option() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.schemes), ("databricks", vec!["databricks".to_owned()]));
     let properties = manifest.options["properties"].as_object().unwrap();
@@ -117,7 +120,7 @@ fn the_manifest_and_the_help_name_the_options_that_there_are() {
 }
 
 #[test]
-fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
+fn manifest_and_help_list_every_variable() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     let read = std::sync::Mutex::new(std::collections::BTreeSet::new());
     for answers in [None, Some("true")] {
@@ -145,7 +148,7 @@ fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
 }
 
 #[test]
-fn a_poll_interval_is_in_seconds() {
+fn the_poll_interval_is_in_seconds() {
     let interval = |options: Value| client("databricks", &options, &[]).unwrap().config.poll_interval;
     assert_eq!(interval(json!({})), Duration::from_secs(1));
     assert_eq!(interval(json!({"poll_interval": 0.25})), Duration::from_millis(250));

@@ -1,4 +1,4 @@
-//! The plugin through its table: what only a caller on the other side sees.
+//! The plugin through its function table.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use mlflow_deploy_plugin_api::testing::start;
 
 use super::*;
 
-/// Asks through the table; gives the answer and the warnings.
-async fn ask(server: &Server, request: Predict, timeout: Option<Duration>) -> (Result<Payload>, Vec<String>) {
+/// Calls the plugin through its table and returns the result and the warnings.
+async fn call(server: &Server, request: Predict, timeout: Option<Duration>) -> (Result<Payload>, Vec<String>) {
     let (plugin, events) = start(&crate::PLUGIN).unwrap();
     let target = TargetUri::parse(&server.url()).unwrap();
     let client = plugin.open(&target, &ClientOptions::new(&json!({"max_retries": 1})).unwrap(), None).await.unwrap();
@@ -18,17 +18,17 @@ async fn ask(server: &Server, request: Predict, timeout: Option<Duration>) -> (R
 }
 
 #[tokio::test]
-async fn the_caller_s_deadline_is_kept() {
+async fn a_call_ends_at_the_caller_s_deadline() {
     let server = Server::start([Answer::status(200).after(Duration::from_secs(60))]);
-    let (answer, _) = ask(&server, predict("chat"), Some(Duration::from_millis(100))).await;
+    let (answer, _) = call(&server, predict("chat"), Some(Duration::from_millis(100))).await;
     assert_eq!(answer.unwrap_err().code(), &ErrorCode::DEADLINE_EXCEEDED);
 }
 
 #[tokio::test]
-async fn a_second_name_and_a_second_attempt_are_said() {
+async fn an_ignored_name_and_a_retry_cause_warnings() {
     let server = Server::start([Answer::status(503), Answer::new(200, "{}")]);
-    let request = Predict { deployment_name: Some("other".to_owned()), ..predict("chat") };
-    let (answer, warnings) = ask(&server, request, None).await;
+    let request = predict("chat").with_deployment_name("other");
+    let (answer, warnings) = call(&server, request, None).await;
     answer.unwrap();
     assert_eq!(warnings[0], "ignoring the deployment name `other`: a gateway is addressed by endpoint, here `chat`");
     assert!(warnings[1].contains("503 Server Error") && warnings[1].contains("; retrying now, up to "), "{warnings:?}");

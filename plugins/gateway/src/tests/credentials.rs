@@ -1,8 +1,8 @@
-//! Who the client says it is, and that nobody else gets to know.
+//! The credentials of requests, and their redaction.
 
 use super::*;
 
-/// The `Authorization` header that a client sends.
+/// Returns the `Authorization` header that a client sends.
 async fn authorization(userinfo: &str, options: &Value, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(200, "{}")]);
     let target = server.url().replace("://", &format!("://{userinfo}"));
@@ -11,7 +11,7 @@ async fn authorization(userinfo: &str, options: &Value, variables: &[(&str, &str
 }
 
 #[tokio::test]
-async fn the_first_that_is_found_counts() {
+async fn credentials_are_used_in_the_documented_order() {
     const USER: (&str, &str) = ("MLFLOW_TRACKING_USERNAME", "us:er");
     const PASSWORD: (&str, &str) = ("MLFLOW_TRACKING_PASSWORD", "pä ss");
     const TOKEN: (&str, &str) = ("MLFLOW_TRACKING_TOKEN", "tkn");
@@ -20,7 +20,11 @@ async fn the_first_that_is_found_counts() {
     assert_eq!(authorization("", &json!({}), &[]).await, None);
     assert_eq!(authorization("", &json!({}), &[TOKEN]).await, bearer("tkn"));
     assert_eq!(authorization("", &json!({}), &[USER, PASSWORD, TOKEN]).await, basic);
-    assert_eq!(authorization("", &json!({}), &[USER, TOKEN]).await, bearer("tkn"), "a name alone is nothing");
+    assert_eq!(
+        authorization("", &json!({}), &[USER, TOKEN]).await,
+        bearer("tkn"),
+        "a user name without a password is ignored"
+    );
     assert_eq!(authorization("", &json!({"token": "own"}), &[USER, PASSWORD, TOKEN]).await, bearer("own"));
     assert_eq!(authorization("", &json!({"username": "us:er", "password": "pä ss"}), &[TOKEN]).await, basic);
     assert_eq!(authorization("us%3Aer:p%C3%A4%20ss@", &json!({}), &[TOKEN]).await, basic);
@@ -29,7 +33,7 @@ async fn the_first_that_is_found_counts() {
 }
 
 #[tokio::test]
-async fn the_credentials_file_stands_in_for_the_environment() {
+async fn the_credentials_file_complements_the_environment() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join(".mlflow")).unwrap();
     let file = "# mine\n[other]\nmlflow_tracking_username = no\n[mlflow]\nMLFLOW_TRACKING_USERNAME = fu\nmlflow_tracking_password=fp\n[x]\nmlflow_tracking_username = no\n";
@@ -42,7 +46,7 @@ async fn the_credentials_file_stands_in_for_the_environment() {
 }
 
 #[test]
-fn half_of_the_credentials_is_an_error() {
+fn incomplete_or_conflicting_credentials_are_an_error() {
     for options in
         [json!({"username": "u"}), json!({"password": "p"}), json!({"username": "u", "password": "p", "token": "t"})]
     {
@@ -52,7 +56,7 @@ fn half_of_the_credentials_is_an_error() {
 }
 
 #[tokio::test]
-async fn no_secret_is_printed() {
+async fn errors_and_debug_output_have_no_secrets() {
     let secrets = ["token-123456", "password-123456", "header-123456"];
     let echo = format!(r#"{{"detail":"wrong: {} {}"}}"#, secrets[0], secrets[2]);
     let server = Server::start([Answer::new(401, echo)]);

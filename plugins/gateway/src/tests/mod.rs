@@ -1,4 +1,4 @@
-//! The client against a scripted server. What the servers answer is what MLflow 3.17's own answer.
+//! Tests of the client with a scripted server. The responses are those of MLflow 3.17.
 
 mod boundary;
 mod credentials;
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 
 use crate::client::Gateway;
 
-/// What the standalone gateway says of a route that it has not, and of an endpoint when a prediction is asked of it.
+/// The standalone gateway's response for a missing route, and for a prediction of a missing endpoint.
 const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
-/// What it says of an endpoint that it is asked about.
+/// The standalone gateway's response for a missing endpoint.
 const NO_ENDPOINT: &str =
     r#"{"detail":"The endpoint 'nope' is not present or active on the server. Please verify the endpoint name."}"#;
-/// What a tracking server says of a route that it has not.
+/// The tracking server's response for a missing route.
 const NO_PAGE: &str = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>";
-/// What a tracking server says of an endpoint that it has not.
+/// The tracking server's response for a missing endpoint.
 const UNKNOWN: &str = r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"GatewayEndpoint not found (name='nope')"}"#;
 
 const QUICK: [(&str, &str); 3] = [
@@ -32,7 +32,7 @@ const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// A client with these options, in this environment and one without waits between retries.
+/// Creates a client with these options and variables, without waits between retries.
 fn gateway(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Gateway> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -41,22 +41,22 @@ fn gateway(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<
     Gateway::new(&TargetUri::parse(target)?, &ClientOptions::new(options)?, &Environment::new(&lookup))
 }
 
-/// A client of the server, with nothing given.
+/// Creates a client of a server, without options.
 fn plain(server: &Server) -> Gateway {
     gateway(&server.url(), &json!({}), &[]).unwrap()
 }
 
 fn predict(endpoint: &str) -> Predict {
-    Predict { endpoint: Some(endpoint.to_owned()), inputs: chat(), ..Predict::default() }
+    Predict::endpoint(endpoint, chat())
 }
 
-/// Inputs whose bytes no JSON writer would write.
+/// Inputs that change if they are parsed and written again.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }
 
-/// Methods and paths of what was asked.
-fn asked(server: &Server) -> Vec<String> {
+/// Returns the methods and paths of the requests.
+fn request_lines(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 

@@ -1,47 +1,43 @@
-//! Predictions, whole and in chunks.
+//! Predictions and streamed predictions.
 
 use super::*;
 
 const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "score": NaN}"#;
 
-/// The chunks of a stream, and how it ended.
+/// Returns the result and the chunks of a stream.
 async fn stream(client: &Gateway, endpoint: &str, inputs: &str) -> (Result<Payload>, Vec<String>) {
-    let request = PredictStream {
-        endpoint: Some(endpoint.to_owned()),
-        inputs: Payload::new("application/json", inputs),
-        ..PredictStream::default()
-    };
+    let request = PredictStream::endpoint(endpoint, Payload::new("application/json", inputs));
     let (answer, chunks) = natively(client, request).await;
     (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
 }
 
 #[tokio::test]
-async fn inputs_and_predictions_are_passed_on_byte_by_byte() {
+async fn inputs_and_predictions_are_unchanged() {
     let server = Server::start([Answer::new(200, REPLY)]);
     let answer = plain(&server).predict(predict("my endpoint/v1")).await.unwrap();
     assert_eq!(text(&answer), REPLY);
     let request = &server.requests()[0];
-    assert_eq!(asked(&server), ["POST /endpoints/my%20endpoint%2Fv1/invocations"]);
+    assert_eq!(request_lines(&server), ["POST /endpoints/my%20endpoint%2Fv1/invocations"]);
     assert_eq!((request.body.as_slice(), request.header("content-type")), (chat().bytes(), Some("application/json")));
     assert_eq!(request.header("user-agent"), Some(concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(request.header("authorization"), None);
 }
 
 #[tokio::test]
-async fn any_json_is_a_prediction_and_nothing_is_too() {
+async fn any_json_or_an_empty_body_is_a_prediction() {
     for body in ["[1, 2]", "null", "\"text\"", "\u{feff}{\"a\":1}"] {
         let server = Server::start([Answer::new(200, body)]);
         let answer = plain(&server).predict(predict("chat")).await.unwrap();
-        assert_eq!(text(&answer), body.trim_start_matches('\u{feff}'), "a byte order mark is no part of JSON");
+        assert_eq!(text(&answer), body.trim_start_matches('\u{feff}'), "a byte order mark is removed");
     }
-    for nothing in [Answer::status(204), Answer::status(200)] {
-        let server = Server::start([nothing]);
+    for empty in [Answer::status(204), Answer::status(200)] {
+        let server = Server::start([empty]);
         assert_eq!(plain(&server).predict(predict("chat")).await.unwrap(), Payload::empty());
     }
 }
 
 #[tokio::test]
-async fn what_is_no_prediction_says_what_it_is() {
+async fn a_response_that_is_not_json_is_an_error() {
     let page = Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html");
     let other = Answer::new(200, "OK").header("Content-Type", "text/plain; charset=utf-8");
     let events = Answer::chunks(["data: {}\n\n"]);
@@ -55,26 +51,26 @@ async fn what_is_no_prediction_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn one_of_the_names_is_needed() {
+async fn the_endpoint_or_the_deployment_names_the_endpoint() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = plain(&server);
-    let ask = |endpoint: Option<&str>, deployment: Option<&str>| {
+    let predict = |endpoint: Option<&str>, deployment: Option<&str>| {
         let (endpoint, deployment_name) = (endpoint.map(str::to_owned), deployment.map(str::to_owned));
         client.predict(Predict { endpoint, deployment_name, inputs: chat(), ..Predict::default() })
     };
-    ask(Some("a"), None).await.unwrap();
-    ask(None, Some("b")).await.unwrap();
-    ask(Some("c"), Some("d")).await.unwrap();
-    let error = ask(None, None).await.unwrap_err();
+    predict(Some("a"), None).await.unwrap();
+    predict(None, Some("b")).await.unwrap();
+    predict(Some("c"), Some("d")).await.unwrap();
+    let error = predict(None, None).await.unwrap_err();
     assert_eq!(
         (error.code(), error.message()),
         (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint given: set `endpoint`")
     );
-    assert_eq!(asked(&server), ["a", "b", "c"].map(|name| format!("POST /endpoints/{name}/invocations")));
+    assert_eq!(request_lines(&server), ["a", "b", "c"].map(|name| format!("POST /endpoints/{name}/invocations")));
 }
 
 #[tokio::test]
-async fn inputs_are_needed() {
+async fn missing_inputs_are_an_error() {
     let server = Server::start([Answer::new(200, "{}")]);
     let error = plain(&server).predict(Predict { inputs: Payload::empty(), ..predict("chat") }).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
@@ -82,55 +78,55 @@ async fn inputs_are_needed() {
 }
 
 #[tokio::test]
-async fn an_unknown_endpoint_is_posted_to_once() {
+async fn a_prediction_of_an_unknown_endpoint_is_sent_once() {
     let server = Server::start([Answer::new(404, NO_ROUTE)]).with_route("/api/", Answer::new(404, NO_ENDPOINT));
     let client = plain(&server);
     let error = client.predict(predict("nope")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
     assert!(error.message().contains("The endpoint 'nope' is not present"), "{error}");
-    assert_eq!(asked(&server), ["POST /endpoints/nope/invocations", "GET /api/2.0/endpoints/nope"]);
+    assert_eq!(request_lines(&server), ["POST /endpoints/nope/invocations", "GET /api/2.0/endpoints/nope"]);
     let again = client.predict(predict("nope")).await.unwrap_err();
     assert_eq!(again.message(), error.message());
 }
 
 #[tokio::test]
-async fn a_provider_s_404_is_an_answer() {
+async fn a_provider_s_404_is_returned() {
     let server = Server::start([Answer::new(404, r#"{"detail":"up 404"}"#)]);
     let error = plain(&server).predict(predict("chat")).await.unwrap_err();
     assert_eq!((error.code(), server.requests().len()), (&ErrorCode::RESOURCE_DOES_NOT_EXIST, 1));
 }
 
 #[tokio::test]
-async fn a_tracking_server_predicts_on_its_own_route() {
+async fn a_tracking_server_is_detected_by_a_prediction() {
     let server = Server::start([Answer::new(404, NO_PAGE), Answer::new(200, REPLY)]);
     let client = plain(&server);
     assert_eq!(text(&client.predict(predict("a/b")).await.unwrap()), REPLY);
     client.predict(predict("a/b")).await.unwrap();
     let own = "POST /gateway/a%2Fb/mlflow/invocations";
-    assert_eq!(asked(&server), ["POST /endpoints/a%2Fb/invocations", own, own]);
+    assert_eq!(request_lines(&server), ["POST /endpoints/a%2Fb/invocations", own, own]);
     assert_eq!(server.requests()[1].body, chat().bytes());
 }
 
 #[tokio::test]
-async fn a_404_that_both_could_mean_is_sorted_out_before_the_second_post() {
+async fn an_unclear_404_is_resolved_before_the_prediction_is_repeated() {
     let server = Server::start([Answer::new(404, NO_ROUTE), Answer::new(404, NO_PAGE), Answer::new(200, REPLY)]);
     plain(&server).predict(predict("chat")).await.unwrap();
     let expected =
         ["POST /endpoints/chat/invocations", "GET /api/2.0/endpoints/chat", "POST /gateway/chat/mlflow/invocations"];
-    assert_eq!(asked(&server), expected);
+    assert_eq!(request_lines(&server), expected);
 }
 
 #[tokio::test]
-async fn a_tracking_server_s_no_is_final() {
-    let no = r#"{"detail":{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"GatewayEndpoint not found"}}"#;
-    let server = Server::start([Answer::new(404, NO_PAGE), Answer::new(404, no)]);
+async fn a_missing_endpoint_of_a_tracking_server_is_an_error() {
+    let missing = r#"{"detail":{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"GatewayEndpoint not found"}}"#;
+    let server = Server::start([Answer::new(404, NO_PAGE), Answer::new(404, missing)]);
     let error = plain(&server).predict(predict("nope")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
     assert!(error.message().ends_with("GatewayEndpoint not found"), "{error}");
 }
 
 #[tokio::test]
-async fn busy_is_tried_again_and_a_failure_is_not() {
+async fn a_busy_server_is_retried_and_a_failure_is_not() {
     let server = Server::start([Answer::new(503, "busy"), Answer::new(429, "slow down"), Answer::new(200, REPLY)]);
     plain(&server).predict(predict("chat")).await.unwrap();
     assert_eq!(server.requests().len(), 3);
@@ -140,13 +136,13 @@ async fn busy_is_tried_again_and_a_failure_is_not() {
         assert_eq!(server.requests().len(), times);
     }
     let server = Server::start([Answer::dropped()]);
-    let daring = gateway(&server.url(), &json!({"retry_post": true}), &[]).unwrap();
-    daring.predict(predict("chat")).await.unwrap_err();
+    let client = gateway(&server.url(), &json!({"retry_post": true}), &[]).unwrap();
+    client.predict(predict("chat")).await.unwrap_err();
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn a_timeout_says_how_long_it_was_and_what_to_raise() {
+async fn a_timeout_error_names_the_settings_to_raise() {
     let server = Server::start([Answer::status(200).after(std::time::Duration::from_secs(60))]);
     let client = gateway(&server.url(), &json!({"timeout": 0.4}), &[]).unwrap();
     let error = client.predict(predict("chat")).await.unwrap_err();
@@ -155,7 +151,7 @@ async fn a_timeout_says_how_long_it_was_and_what_to_raise() {
 }
 
 #[tokio::test]
-async fn a_stream_is_asked_for_and_given_by_chunks() {
+async fn predict_stream_requests_a_stream_and_returns_its_chunks() {
     let answer = Answer::chunks(["data: {\"id\": \"1\"}\n", "\ndata: {\"id\": \"2\"}\n\n"]);
     let server = Server::start([answer]);
     let (end, chunks) = stream(&plain(&server), "chat", r#"{"messages": [], "stream": false }"#).await;
@@ -164,24 +160,24 @@ async fn a_stream_is_asked_for_and_given_by_chunks() {
 }
 
 #[tokio::test]
-async fn a_stream_of_a_tracking_server_may_end_with_an_error() {
+async fn an_error_event_ends_a_stream() {
     let chunks =
         "data: {\"id\": \"1\"}\n\ndata: {\"error\":{\"message\":\"429: Rate limited\",\"type\":\"HTTPException\"}}\n\n";
     let server = Server::start([Answer::new(404, NO_PAGE), Answer::chunks([chunks])]);
     let (end, chunks) = stream(&plain(&server), "chat", "{}").await;
     assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::RESOURCE_EXHAUSTED, 1));
-    assert_eq!(asked(&server)[1], "POST /gateway/chat/mlflow/invocations");
+    assert_eq!(request_lines(&server)[1], "POST /gateway/chat/mlflow/invocations");
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_off_is_an_error() {
+async fn an_incomplete_stream_is_an_error() {
     let server = Server::start([Answer::chunks(["data: {\"id\": \"1\"}\n\n"]).abort_after_chunks()]);
     let (end, chunks) = stream(&plain(&server), "chat", "{}").await;
     assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, 1));
 }
 
 #[tokio::test]
-async fn only_an_object_can_ask_for_a_stream() {
+async fn the_inputs_of_a_stream_must_be_an_object() {
     let server = Server::start([Answer::status(200)]);
     let (end, _) = stream(&plain(&server), "chat", "[1]").await;
     assert_eq!(end.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);

@@ -1,4 +1,4 @@
-//! Options, variables, and what is made of them.
+//! Options and environment variables.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ fn seconds(seconds: u64) -> Option<Duration> {
 }
 
 #[test]
-fn the_times_are_mlflow_s() {
+fn timeouts_are_mlflow_s() {
     let config = config("http://h", &json!({}), &[]).unwrap();
     assert_eq!((config.look_up.silence, config.predict.silence), (Duration::from_secs(300), Duration::from_secs(120)));
     assert_eq!(
@@ -30,7 +30,7 @@ fn the_times_are_mlflow_s() {
 }
 
 #[test]
-fn the_environment_sets_the_times() {
+fn the_environment_and_options_set_the_timeouts() {
     let variables = [
         ("MLFLOW_DEPLOYMENT_CLIENT_HTTP_REQUEST_TIMEOUT", "1"),
         ("MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT", "2"),
@@ -49,7 +49,7 @@ fn the_environment_sets_the_times() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn an_invalid_setting_is_an_error() {
     let both = [("MLFLOW_TRACKING_INSECURE_TLS", "true"), ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/x.pem")];
     for (target, options, variables, message) in [
         ("http://h", json!({"tokn": "t"}), [].as_slice(), "unknown field `tokn`, expected one of `username`"),
@@ -75,7 +75,7 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn options_about_certificates_win_over_the_environment() {
+fn options_take_precedence_over_the_environment() {
     let variables = [("MLFLOW_TRACKING_SERVER_CERT_PATH", "/env.pem"), ("REQUESTS_CA_BUNDLE", "/bundle.pem")];
     let certificates = |options: Value, variables: &[(&str, &str)]| {
         let connection = config("https://h", &options, variables).unwrap().connection;
@@ -90,7 +90,7 @@ fn options_about_certificates_win_over_the_environment() {
 }
 
 #[tokio::test]
-async fn the_workspace_and_the_traffic_id_are_headers() {
+async fn workspace_and_traffic_id_are_sent_as_headers() {
     let server = Server::start([Answer::new(200, "{}")]);
     let variables = [("MLFLOW_WORKSPACE", "team-a"), ("MLFLOW_DATABRICKS_TRAFFIC_ID", "tid")];
     gateway(&server.url(), &json!({}), &variables).unwrap().predict(predict("chat")).await.unwrap();
@@ -102,7 +102,7 @@ async fn the_workspace_and_the_traffic_id_are_headers() {
 }
 
 #[test]
-fn the_manifest_names_the_options_that_there_are() {
+fn manifest_and_help_list_every_option() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.schemes), ("gateway", vec!["http".to_owned(), "https".to_owned()]));
     let mut listed: Vec<_> =
@@ -118,9 +118,9 @@ fn the_manifest_names_the_options_that_there_are() {
     }
 }
 
-/// In a process of its own the plugin sees no others.
+/// An isolated plugin gets only the variables in its manifest.
 #[test]
-fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
+fn manifest_and_help_list_every_variable() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     let read = RefCell::new(BTreeSet::new());
     let note = |name: &str| {
@@ -130,7 +130,7 @@ fn the_manifest_names_the_variables_that_are_read_and_the_help_tells_of_them() {
     let target = TargetUri::parse("http://h").unwrap();
     Gateway::new(&target, &ClientOptions::default(), &Environment::new(&note)).unwrap();
     for name in read.into_inner() {
-        // That a web server runs the program is no setting, and every plugin sees it.
+        // Set by a CGI server; not a setting. Every plugin gets it.
         let is_listed = manifest.environment.iter().any(|variable| variable.name == name);
         assert!(is_listed || name == "REQUEST_METHOD", "{name} is read and not listed");
     }

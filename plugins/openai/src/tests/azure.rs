@@ -1,4 +1,4 @@
-//! Azure's dialect.
+//! Azure OpenAI.
 
 use super::*;
 
@@ -6,9 +6,9 @@ const PROMPT: &str = r#"{"prompt":"p"}"#;
 
 fn azure<'a>(server: &str, more: &[(&'a str, &'a str)]) -> Vec<(String, String)> {
     let common = [("OPENAI_API_TYPE", "azure"), ("OPENAI_API_KEY", "azkey-1"), ("OPENAI_API_VERSION", "2024-10-21")];
-    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    let mut variables: Vec<_> = more.iter().copied().map(own).collect();
-    variables.extend(common.map(own));
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let mut variables: Vec<_> = more.iter().copied().map(owned).collect();
+    variables.extend(common.map(owned));
     variables.push(("OPENAI_API_BASE".to_owned(), server.to_owned()));
     variables
 }
@@ -18,8 +18,8 @@ fn client(options: &Value, variables: &[(String, String)]) -> Result<OpenAi> {
     openai("openai", options, &variables)
 }
 
-/// What is asked for a prediction, and with which credentials.
-async fn ask(
+/// Sends a prediction and returns its path, its key and its `Authorization` header.
+async fn predicted(
     server: &Server,
     options: Value,
     more: &[(&str, &str)],
@@ -32,52 +32,52 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn a_deployment_is_asked_with_a_key() {
+async fn a_prediction_goes_to_the_deployment_with_the_key() {
     let server = Server::start([Answer::new(200, "{}")]);
     let key = Some("azkey-1".to_owned());
     for (more, path) in [
         ([].as_slice(), "/openai/deployments/gpt%204/completions?api-version=2024-10-21"),
         (&[("OPENAI_DEPLOYMENT_NAME", "my-dep")], "/openai/deployments/my-dep/completions?api-version=2024-10-21"),
     ] {
-        assert_eq!(ask(&server, json!({}), more, PROMPT).await, (path.to_owned(), key.clone(), None));
+        assert_eq!(predicted(&server, json!({}), more, PROMPT).await, (path.to_owned(), key.clone(), None));
     }
     assert_eq!(server.requests()[0].text(), r#"{"model":"gpt 4","prompt":"p"}"#);
-    let (path, ..) = ask(&server, json!({"deployment": "own", "api_version": "v"}), &[], PROMPT).await;
+    let (path, ..) = predicted(&server, json!({"deployment": "own", "api_version": "v"}), &[], PROMPT).await;
     assert_eq!(path, "/openai/deployments/own/completions?api-version=v");
-    let (path, ..) = ask(&server, json!({}), &[], r#"{"input":"i","tools":[]}"#).await;
+    let (path, ..) = predicted(&server, json!({}), &[], r#"{"input":"i","tools":[]}"#).await;
     assert_eq!(path, "/openai/responses?api-version=2024-10-21");
 }
 
 #[tokio::test]
-async fn a_token_of_entra_s_is_a_bearer_token() {
+async fn an_entra_token_is_a_bearer_token() {
     let server = Server::start([Answer::new(200, "{}")]);
     for api_type in ["azure_ad", "AzureAD"] {
         let more = [("OPENAI_API_TYPE", api_type), ("AZURE_OPENAI_AD_TOKEN", "eyJ-1")];
-        let (_, key, authorization) = ask(&server, json!({}), &more, PROMPT).await;
+        let (_, key, authorization) = predicted(&server, json!({}), &more, PROMPT).await;
         assert_eq!((key, authorization), (None, Some("Bearer eyJ-1".to_owned())));
-        let (_, key, authorization) = ask(&server, json!({"api_key": "eyJ-2"}), &more, PROMPT).await;
+        let (_, key, authorization) = predicted(&server, json!({"api_key": "eyJ-2"}), &more, PROMPT).await;
         assert_eq!((key, authorization), (None, Some("Bearer eyJ-2".to_owned())));
-        let (_, key, authorization) = ask(&server, json!({}), &more[..1], PROMPT).await;
+        let (_, key, authorization) = predicted(&server, json!({}), &more[..1], PROMPT).await;
         assert_eq!((key, authorization), (None, Some("Bearer azkey-1".to_owned())));
     }
 }
 
 #[tokio::test]
-async fn the_versionless_api_has_openai_s_routes() {
+async fn the_v1_api_has_openai_s_routes() {
     let server = Server::start([Answer::new(200, "{}")]);
     let options = json!({"base_url": format!("{}/openai/v1/", server.url())});
     assert_eq!(
-        ask(&server, options, &[], PROMPT).await,
+        predicted(&server, options, &[], PROMPT).await,
         ("/openai/v1/completions".to_owned(), Some("azkey-1".to_owned()), None)
     );
 }
 
 #[tokio::test]
-async fn models_are_not_listed() {
+async fn listing_models_is_not_implemented() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = client(&json!({}), &azure(&server.url(), &[])).unwrap();
-    let listed = client.list_endpoints(ListEndpoints::default()).await.unwrap_err();
-    let shown = client.get_endpoint(GetEndpoint { endpoint: "x".to_owned() }).await.unwrap_err();
+    let listed = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    let shown = client.get_endpoint(GetEndpoint::new("x")).await.unwrap_err();
     for (error, message) in [
         (listed, "List endpoints is not implemented for Azure OpenAI API"),
         (shown, "Get endpoint is not implemented for Azure OpenAI API"),
@@ -88,16 +88,16 @@ async fn models_are_not_listed() {
 }
 
 #[test]
-fn what_azure_needs_is_asked_for() {
+fn a_missing_setting_of_azure_is_an_error() {
     let key = ("AZURE_OPENAI_API_KEY", "k");
     let base = ("AZURE_OPENAI_ENDPOINT", "https://h");
     let version = ("OPENAI_API_VERSION", "v");
     for (api_type, variables, message) in [
         ("azure", vec![key, version], "`OPENAI_API_BASE` or `AZURE_OPENAI_ENDPOINT`"),
-        ("azure", vec![key, base], "give `api_version` or `OPENAI_API_VERSION`"),
+        ("azure", vec![key, base], "set `api_version` or `OPENAI_API_VERSION`"),
         ("azure", vec![base, version], "`OPENAI_API_KEY` or `AZURE_OPENAI_API_KEY`"),
         ("azure_ad", vec![base, version, key], "az account get-access-token --resource"),
-        ("google", vec![key, base, version], "the API type is `google`: expected `openai`, `azure`"),
+        ("google", vec![key, base, version], "unknown API type `google`: expected `openai`, `azure`"),
     ] {
         let error = openai("openai", &json!({"api_type": api_type}), &variables).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);

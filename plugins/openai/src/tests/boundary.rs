@@ -1,4 +1,4 @@
-//! The plugin through its table: what only a caller on the other side sees.
+//! The plugin through its function table.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use mlflow_deploy_plugin_api::testing::start;
 
 use super::*;
 
-/// Asks through the table; gives the answer and the warnings.
-async fn ask<A: Arguments>(server: &Server, request: A, timeout: Option<Duration>) -> (Result<Payload>, Vec<String>) {
+/// Calls the plugin through its table and returns the result and the warnings.
+async fn call<A: Arguments>(server: &Server, request: A, timeout: Option<Duration>) -> (Result<Payload>, Vec<String>) {
     let (plugin, events) = start(&crate::PLUGIN).unwrap();
     let target = TargetUri::parse(&target(server)).unwrap();
     let options = ClientOptions::new(&json!({"api_key": "sk-test"})).unwrap();
@@ -20,17 +20,17 @@ async fn ask<A: Arguments>(server: &Server, request: A, timeout: Option<Duration
 }
 
 #[tokio::test]
-async fn the_caller_s_deadline_is_kept() {
+async fn a_call_ends_at_the_caller_s_deadline() {
     let server = Server::start([Answer::status(200).after(Duration::from_secs(60))]);
-    let (answer, _) = ask(&server, predict("m", r#"{"prompt":1}"#), Some(Duration::from_millis(100))).await;
+    let (answer, _) = call(&server, predict("m", r#"{"prompt":1}"#), Some(Duration::from_millis(100))).await;
     assert_eq!(answer.unwrap_err().code(), &ErrorCode::DEADLINE_EXCEEDED);
 }
 
 #[tokio::test]
-async fn a_second_name_and_a_second_attempt_are_said() {
+async fn an_ignored_name_and_a_retry_cause_warnings() {
     let server = Server::start([Answer::status(503).header("retry-after-ms", "1"), Answer::new(200, "{}")]);
-    let request = Predict { deployment_name: Some("other".to_owned()), ..predict("m", r#"{"prompt":1}"#) };
-    let (answer, warnings) = ask(&server, request, None).await;
+    let request = predict("m", r#"{"prompt":1}"#).with_deployment_name("other");
+    let (answer, warnings) = call(&server, request, None).await;
     answer.unwrap();
     assert_eq!(warnings[0], "ignoring the deployment name `other`: a model is addressed by endpoint, here `m`");
     assert!(
@@ -41,9 +41,9 @@ async fn a_second_name_and_a_second_attempt_are_said() {
 }
 
 #[tokio::test]
-async fn native_and_through_the_table_are_the_same() {
+async fn native_calls_and_calls_through_the_table_are_equal() {
     let server = Server::start([Answer::new(200, REPLY)]);
-    let (loaded, _) = ask(&server, predict("m", r#"{"prompt":1}"#), None).await;
+    let (loaded, _) = call(&server, predict("m", r#"{"prompt":1}"#), None).await;
     assert_eq!(loaded, plain(&server).predict(predict("m", r#"{"prompt":1}"#)).await);
     let [one, other] = [0, 1].map(|index| server.requests()[index].text());
     assert_eq!(one, other);

@@ -1,8 +1,8 @@
-//! Who the client says it is, to whom, and that nobody else gets to know.
+//! The credentials of requests, and their redaction.
 
 use super::*;
 
-/// The `Authorization` header that a client sends to a server that the target names.
+/// Returns the `Authorization` header that a client sends to a server of the target URI.
 async fn authorization(options: &Value, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(200, "{}")]);
     openai(&target(&server), options, variables).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap();
@@ -10,13 +10,13 @@ async fn authorization(options: &Value, variables: &[(&str, &str)]) -> Option<St
 }
 
 #[tokio::test]
-async fn the_option_comes_before_the_environment() {
+async fn options_take_precedence_over_the_environment() {
     const KEY: (&str, &str) = ("OPENAI_API_KEY", "sk-env");
     let bearer = |key| Some(format!("Bearer {key}"));
     assert_eq!(authorization(&json!({}), &[]).await, None, "a compatible server may need no key");
     assert_eq!(authorization(&json!({}), &[KEY]).await, bearer("sk-env"));
     assert_eq!(authorization(&json!({"api_key": "sk-own"}), &[KEY]).await, bearer("sk-own"));
-    assert_eq!(authorization(&json!({"api_key": ""}), &[KEY]).await, None, "an empty key keeps the other one back");
+    assert_eq!(authorization(&json!({"api_key": ""}), &[KEY]).await, None, "an empty key disables the other one");
     let header = json!({"headers": {"Authorization": "Custom xyz"}, "api_key": "own"});
     assert_eq!(authorization(&header, &[]).await, Some("Custom xyz".to_owned()));
     let lines = ("OPENAI_CUSTOM_HEADERS", "X-A: b\nAuthorization:  Custom 2 \n");
@@ -24,7 +24,7 @@ async fn the_option_comes_before_the_environment() {
 }
 
 #[test]
-fn openai_itself_wants_a_key() {
+fn openai_needs_a_key() {
     for (target, options) in [
         ("openai", json!({})),
         ("openai://eu.api.openai.com/v1", json!({})),
@@ -37,7 +37,7 @@ fn openai_itself_wants_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_is_not_sent_where_all_can_read_it() {
+async fn a_key_is_not_sent_over_plain_http() {
     let options = json!({"base_url": "http://far.test/v1", "api_key": "sk-test-123"});
     let error = openai("openai", &options, &[]).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
@@ -50,21 +50,21 @@ async fn a_key_is_not_sent_where_all_can_read_it() {
     openai("openai", &options, &proxied).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap();
     let keyless = json!({"base_url": "http://far.test/v1"});
     openai("openai", &keyless, &proxied).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap();
-    assert_eq!(asked(&proxy), ["POST http://far.test/v1/completions"; 2]);
+    assert_eq!(request_lines(&proxy), ["POST http://far.test/v1/completions"; 2]);
 }
 
 #[tokio::test]
-async fn a_redirect_takes_no_key_along() {
+async fn a_redirect_to_another_origin_is_not_followed() {
     let other = Server::start([Answer::new(200, "{}")]);
     let location = format!("{}/v1/models/m", other.url());
     let server = Server::start([Answer::status(307).header("Location", &location)]);
-    let error = plain(&server).get_endpoint(GetEndpoint { endpoint: "m".to_owned() }).await.unwrap_err();
+    let error = plain(&server).get_endpoint(GetEndpoint::new("m")).await.unwrap_err();
     assert!(error.message().contains("to another origin"), "{error}");
     assert!(other.requests().is_empty());
 }
 
 #[tokio::test]
-async fn no_secret_is_printed() {
+async fn errors_and_debug_output_have_no_secrets() {
     let secrets = ["key-1234567", "header-123456", "custom-123456"];
     let echo = format!(r#"{{"error":{{"message":"wrong: {} {} {}"}}}}"#, secrets[0], secrets[1], secrets[2]);
     let server = Server::start([Answer::new(401, echo)]);

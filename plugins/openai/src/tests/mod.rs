@@ -1,4 +1,4 @@
-//! The client against a scripted server.
+//! Tests of the client with a scripted server.
 
 mod azure;
 mod boundary;
@@ -20,16 +20,16 @@ use crate::client::OpenAi;
 
 const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "n": 1.50}"#;
 
-/// A client with these options, in this environment, and one without waits between retries.
+/// Creates a client with these options and variables, without waits between retries.
 fn openai(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<OpenAi> {
     let lookup = |name: &str| variables.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).to_owned());
     let target = TargetUri::parse(target)?;
     let mut client = OpenAi::new(&target, &ClientOptions::new(options)?, &Environment::new(&lookup))?;
-    client.hurry(Backoff::OpenAi { first: 0.0 });
+    client.set_backoff(Backoff::OpenAi { first: 0.0 });
     Ok(client)
 }
 
-/// A client of the server, which the target names, with a key.
+/// Creates a client of a server, with a key.
 fn plain(server: &Server) -> OpenAi {
     openai(&target(server), &json!({"api_key": "sk-test"}), &[]).unwrap()
 }
@@ -39,15 +39,15 @@ fn target(server: &Server) -> String {
 }
 
 fn predict(endpoint: &str, inputs: &str) -> Predict {
-    Predict { endpoint: Some(endpoint.to_owned()), inputs: inputs_of(inputs), ..Predict::default() }
+    Predict::endpoint(endpoint, inputs_of(inputs))
 }
 
 fn inputs_of(inputs: &str) -> Payload {
     Payload::new("application/json", inputs)
 }
 
-/// Methods and paths of what was asked.
-fn asked(server: &Server) -> Vec<String> {
+/// Returns the methods and paths of the requests.
+fn request_lines(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 

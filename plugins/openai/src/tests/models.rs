@@ -1,21 +1,21 @@
-//! Listing models and looking one up.
+//! Listing and getting models.
 
 use super::*;
 
 async fn get(server: &Server, name: &str) -> Result<Payload> {
-    plain(server).get_endpoint(GetEndpoint { endpoint: name.to_owned() }).await
+    plain(server).get_endpoint(GetEndpoint::new(name)).await
 }
 
 async fn list(server: &Server) -> Result<Payload> {
-    plain(server).list_endpoints(ListEndpoints::default()).await
+    plain(server).list_endpoints(ListEndpoints::all()).await
 }
 
 #[tokio::test]
-async fn a_model_is_what_the_server_sent_and_has_a_name() {
+async fn a_record_is_the_server_s_with_a_name() {
     let server = Server::start([Answer::new(200, r#"{"id": "gpt-4o",  "created": 1.50, "x": null}"#)]);
     let record = get(&server, "gpt-4o").await.unwrap();
     assert_eq!(text(&record), r#"{"name":"gpt-4o","id": "gpt-4o",  "created": 1.50, "x": null}"#);
-    assert_eq!(asked(&server), ["GET /v1/models/gpt-4o"]);
+    assert_eq!(request_lines(&server), ["GET /v1/models/gpt-4o"]);
     let request = &server.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
     assert_eq!(request.header("user-agent"), Some(concat!("mlflow-deploy/", env!("CARGO_PKG_VERSION"))));
@@ -26,21 +26,21 @@ async fn a_name_is_one_segment_of_the_path() {
     let server = Server::start([Answer::new(200, "{}")]);
     for name in ["ft:gpt/é ?x#y", "../files", "meta-llama/Llama-3"] {
         let record: Value = get(&server, name).await.unwrap().json().unwrap();
-        assert_eq!(record, json!({"name": name}), "a model without an id is called as it was asked for");
+        assert_eq!(record, json!({"name": name}), "a model without an id has the requested name");
     }
     let paths = ["ft:gpt%2F%C3%A9%20%3Fx%23y", "..%2Ffiles", "meta-llama%2FLlama-3"];
-    assert_eq!(asked(&server), paths.map(|path| format!("GET /v1/models/{path}")));
+    assert_eq!(request_lines(&server), paths.map(|path| format!("GET /v1/models/{path}")));
     for name in ["", ".", ".."] {
         assert_eq!(get(&server, name).await.unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE);
     }
 }
 
 #[tokio::test]
-async fn a_list_is_all_of_its_pages_with_names_to_ask_by() {
+async fn a_list_has_the_models_of_all_pages() {
     let server = Server::start([
         Answer::new(
             200,
-            r#"{"object": "list", "data": [{"id":"a"},{"id":"b&c","name":"B for people"}], "has_more": true}"#,
+            r#"{"object": "list", "data": [{"id":"a"},{"id":"b&c","name":"B (display)"}], "has_more": true}"#,
         ),
         Answer::new(200, r#"{"data": [{"id":"d","name":"d"}], "has_more": false}"#),
     ]);
@@ -49,17 +49,17 @@ async fn a_list_is_all_of_its_pages_with_names_to_ask_by() {
         records,
         json!([
             {"id": "a", "name": "a"},
-            {"id": "b&c", "name": "b&c", "display_name": "B for people"},
+            {"id": "b&c", "name": "b&c", "display_name": "B (display)"},
             {"id": "d", "name": "d"},
         ])
     );
-    assert_eq!(asked(&server), ["GET /v1/models", "GET /v1/models?after=b%26c"]);
+    assert_eq!(request_lines(&server), ["GET /v1/models", "GET /v1/models?after=b%26c"]);
     let empty = Server::start([Answer::new(200, r#"{"data": [], "has_more": true}"#)]);
     assert_eq!(text(&list(&empty).await.unwrap()), "[]");
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_an_error() {
+async fn a_repeated_page_is_an_error() {
     let server = Server::start([Answer::new(200, r#"{"data": [{"id":"a"}], "has_more": true}"#)]);
     let error = list(&server).await.unwrap_err();
     assert!(error.message().contains("the last model of a page, `a` twice"), "{error}");
@@ -67,7 +67,7 @@ async fn a_list_without_end_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_of_models_says_so() {
+async fn an_unexpected_response_is_an_error() {
     for body in [r#"{"models":[]}"#, "[]", "", r#"{"data":[{"name":"x"}]}"#, r#"{"data":[1]}"#] {
         let error = list(&Server::start([Answer::new(200, body)])).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
@@ -78,7 +78,7 @@ async fn what_is_no_list_of_models_says_so() {
 }
 
 #[tokio::test]
-async fn an_error_keeps_what_openai_said() {
+async fn an_error_has_openai_s_message_and_code() {
     let body = r#"{"error":{"message":"The model 'x' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#;
     let server = Server::start([Answer::new(404, body).header("x-request-id", "req_1")]);
     let error = get(&server, "x").await.unwrap_err();
@@ -90,7 +90,7 @@ async fn an_error_keeps_what_openai_said() {
 }
 
 #[tokio::test]
-async fn a_server_that_only_lists_its_models_is_asked_for_the_list() {
+async fn a_model_is_found_in_the_list_if_its_route_is_missing() {
     let unknown = || Answer::new(404, r#"{"error":{"message":"File Not Found","type":"not_found_error","code":404}}"#);
     let list = || Answer::new(200, r#"{"data":[{"id":"a"},{"id":"b","meta":{"n":1}}]}"#);
     let server = Server::start([unknown(), list(), unknown(), list()]);
@@ -98,11 +98,11 @@ async fn a_server_that_only_lists_its_models_is_asked_for_the_list() {
     let missing = get(&server, "c").await.unwrap_err();
     assert_eq!(missing.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
     assert!(missing.message().ends_with("/v1/models/c: File Not Found"), "{missing}");
-    assert_eq!(asked(&server), ["GET /v1/models/b", "GET /v1/models", "GET /v1/models/c", "GET /v1/models"]);
+    assert_eq!(request_lines(&server), ["GET /v1/models/b", "GET /v1/models", "GET /v1/models/c", "GET /v1/models"]);
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again() {
+async fn a_busy_server_is_retried() {
     let server = Server::start([Answer::status(503), Answer::status(408), Answer::new(200, r#"{"data":[]}"#)]);
     assert_eq!(text(&list(&server).await.unwrap()), "[]");
     assert_eq!(server.requests().len(), 3);

@@ -1,23 +1,23 @@
-//! Whole predictions: what is sent, what comes back, and what is sent again.
+//! Predictions and their retries.
 
 use std::time::Duration;
 
 use super::*;
 
 #[tokio::test]
-async fn everything_but_the_model_is_passed_on_byte_by_byte() {
+async fn inputs_are_unchanged_except_for_the_model() {
     let server = Server::start([Answer::new(200, REPLY)]);
     let inputs = r#"{"messages": [ {"role":"user"} ],"temperature":1.0e0, "seed": 12345678901234567890123, "x": null}"#;
     let answer = plain(&server).predict(predict("gpt-4o", inputs)).await.unwrap();
     assert_eq!(text(&answer), REPLY);
-    assert_eq!(asked(&server), ["POST /v1/chat/completions"]);
+    assert_eq!(request_lines(&server), ["POST /v1/chat/completions"]);
     let request = &server.requests()[0];
     assert_eq!(request.text(), inputs.replacen('{', r#"{"model":"gpt-4o","#, 1));
     assert_eq!(request.header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
-async fn the_model_is_named_once() {
+async fn the_model_comes_from_the_endpoint_or_the_inputs() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = plain(&server);
     for (name, inputs, sent) in [
@@ -31,15 +31,14 @@ async fn the_model_is_named_once() {
         client.predict(request).await.unwrap();
         assert_eq!(server.requests().last().unwrap().text(), sent);
     }
-    let deployment =
-        Predict { deployment_name: Some("d".to_owned()), inputs: inputs_of("{\"prompt\":1}"), ..Predict::default() };
+    let deployment = Predict::deployment("d", inputs_of("{\"prompt\":1}"));
     client.predict(deployment).await.unwrap();
     assert_eq!(server.requests().last().unwrap().text(), r#"{"model":"d","prompt":1}"#);
     for (name, inputs, message) in [
-        (Some("a"), r#"{"prompt":"p","model":"b"}"#, "the inputs name the model `b`, and the endpoint is `a`"),
-        (Some("a"), r#"{"prompt":"p","model":7}"#, "`model` in the inputs is not a text"),
+        (Some("a"), r#"{"prompt":"p","model":"b"}"#, "conflicting models: `b` in the inputs, `a` as the endpoint"),
+        (Some("a"), r#"{"prompt":"p","model":7}"#, "`model` in the inputs is not a string"),
         (Some(""), r#"{"prompt":"p"}"#, "the name of the endpoint is empty"),
-        (None, r#"{"prompt":"p"}"#, "no model is named"),
+        (None, r#"{"prompt":"p"}"#, "no model is specified"),
         (Some("a"), "", "no inputs given"),
         (Some("a"), "[1]", "expected a JSON object"),
     ] {
@@ -49,11 +48,11 @@ async fn the_model_is_named_once() {
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
         assert!(error.message().contains(message), "{error}");
     }
-    assert_eq!(server.requests().len(), 5, "what is wrong with the inputs is no matter for the server");
+    assert_eq!(server.requests().len(), 5, "invalid inputs are not sent");
 }
 
 #[tokio::test]
-async fn inputs_written_for_a_stream_give_a_whole_answer() {
+async fn predict_replaces_stream_in_the_inputs() {
     let server = Server::start([Answer::new(200, REPLY)]);
     let client = plain(&server);
     client.predict(predict("m", r#"{"messages":[],"stream": true}"#)).await.unwrap();
@@ -64,13 +63,13 @@ async fn inputs_written_for_a_stream_give_a_whole_answer() {
 }
 
 #[tokio::test]
-async fn what_is_no_prediction_says_what_it_is() {
+async fn a_response_that_is_not_json_is_an_error() {
     let page = Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html");
     let events = Answer::chunks(["data: {}\n\n"]);
     for (answer, message) in [
         (page, "a web page titled `Sign in`"),
         (events, "use `predict_stream`"),
-        (Answer::new(200, "{bad"), "something that is not JSON: "),
+        (Answer::new(200, "{bad"), "the server did not answer with JSON: "),
     ] {
         let error = plain(&Server::start([answer])).predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();
         assert!(error.message().contains(message), "{error}");
@@ -86,7 +85,7 @@ async fn what_is_no_prediction_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_sent_again_is_openai_s_choice_but_for_lost_answers() {
+async fn retries_are_openai_s_except_for_lost_responses() {
     let quota = r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#;
     for (answer, times) in [
         (Answer::status(408), 6),
@@ -109,13 +108,13 @@ async fn what_is_sent_again_is_openai_s_choice_but_for_lost_answers() {
         assert_eq!(server.requests().len(), times, "{answer:?}");
     }
     let server = Server::start([Answer::dropped()]);
-    let daring = openai(&target(&server), &json!({"retry_post": true, "max_retries": 2}), &[]).unwrap();
-    daring.predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();
+    let client = openai(&target(&server), &json!({"retry_post": true, "max_retries": 2}), &[]).unwrap();
+    client.predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();
     assert_eq!(server.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn a_timeout_says_what_to_raise() {
+async fn a_timeout_error_names_the_settings_to_raise() {
     let server = Server::start([Answer::status(200).after(Duration::from_secs(60))]);
     let client = openai(&target(&server), &json!({"timeout": 0.4}), &[]).unwrap();
     let error = client.predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();

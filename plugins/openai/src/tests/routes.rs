@@ -1,17 +1,17 @@
-//! Where inputs are sent: by their shape, or by the config.
+//! The route of a prediction, from the inputs or the config.
 
 use mlflow_deploy_plugin_api::Config;
 
 use super::*;
-use crate::question::{Delivery, Question};
+use crate::request_body::{Delivery, PredictRequest};
 
 fn route(inputs: &str, config: &Value, delivery: Delivery) -> Result<String> {
     let config = Config::new(config).unwrap();
-    Question::new(Some("m"), &inputs_of(inputs), &config, delivery).map(|question| question.route)
+    PredictRequest::new(Some("m"), &inputs_of(inputs), &config, delivery).map(|request| request.route)
 }
 
 #[test]
-fn the_shape_of_the_inputs_tells() {
+fn the_inputs_determine_the_route() {
     for (inputs, whole, streamed) in [
         (r#"{"messages":[]}"#, "chat/completions", "chat/completions"),
         (r#"{"messages":[],"input":null}"#, "chat/completions", "chat/completions"),
@@ -30,7 +30,7 @@ fn the_shape_of_the_inputs_tells() {
 }
 
 #[test]
-fn the_config_decides_otherwise() {
+fn the_config_takes_precedence() {
     for (config, expected) in [
         (json!({"task": "responses"}), "responses"),
         (json!({"task": "chat"}), "chat/completions"),
@@ -47,22 +47,30 @@ fn the_config_decides_otherwise() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn an_unknown_or_ambiguous_task_is_an_error() {
     let text = r#"{"input":"text"}"#;
     for (inputs, config, message) in [
-        ("{}", json!({}), "the inputs have none of `messages` (chat), `prompt` (completions) and `input`"),
-        (r#"{"messages":[],"prompt":""}"#, json!({}), "the inputs have `messages` and `prompt`: leave one"),
-        (text, json!({"task": "chat", "route": "x"}), "`task` and `route` both say where to ask"),
+        (
+            "{}",
+            json!({}),
+            "the task of the inputs is unknown: expected `messages` (chat), `prompt` (completions) or `input`",
+        ),
+        (
+            r#"{"messages":[],"prompt":""}"#,
+            json!({}),
+            "the task of the inputs is ambiguous: they contain `messages` and `prompt`; remove",
+        ),
+        (text, json!({"task": "chat", "route": "x"}), "conflicting `task` and `route`"),
         (text, json!({"task": "talk"}), "failed to read the config: `task`: unknown variant `talk`"),
         (text, json!({"tusk": "chat"}), "unknown field `tusk`, expected `task` or `route`"),
-        (text, json!({"route": "../files"}), "`route` is `../files`: expected a path below the base"),
+        (text, json!({"route": "../files"}), "invalid `route` `../files`: expected a path below the base URL"),
         (
             text,
             json!({"route": ""}),
-            "`route` is ``: expected a path below the base, such as `moderations`; the name is empty",
+            "invalid `route` ``: expected a path below the base URL, such as `moderations`; the name is empty",
         ),
-        (text, json!({"task": "embeddings"}), "embeddings are not streamed: use `predict`"),
-        (text, json!({"route": "embeddings"}), "embeddings are not streamed: use `predict`"),
+        (text, json!({"task": "embeddings"}), "embeddings cannot be streamed: use `predict`"),
+        (text, json!({"route": "embeddings"}), "embeddings cannot be streamed: use `predict`"),
     ] {
         let error = route(inputs, &config, Delivery::Streamed).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);

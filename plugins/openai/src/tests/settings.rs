@@ -1,4 +1,4 @@
-//! Options, variables, the target URI, and what is made of them.
+//! Options, environment variables and the target URI.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ fn config(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<C
 }
 
 #[test]
-fn there_is_one_base_and_it_is_the_nearest() {
+fn the_base_url_comes_from_the_target_the_options_or_the_environment() {
     let mlflow = ("OPENAI_API_BASE", "http://localhost:1/v1");
     let openai = ("OPENAI_BASE_URL", "https://two.test/v1/");
     let option = json!({"base_url": "https://own.test/a"});
@@ -42,12 +42,12 @@ fn there_is_one_base_and_it_is_the_nearest() {
 }
 
 #[test]
-fn the_times_are_mlflow_s_and_can_be_set() {
+fn timeouts_are_mlflow_s_and_can_be_set() {
     let seconds = Duration::from_secs;
-    let usual = config("openai", &json!({}), &[KEY]).unwrap();
-    assert_eq!((usual.look_up.silence, usual.look_up.total), (seconds(300), Some(seconds(600))));
-    assert_eq!((usual.predict.silence, usual.predict.total), (seconds(120), Some(seconds(600))));
-    assert_eq!((usual.predict.max_retries, usual.predict.repeat_post), (5, false));
+    let defaults = config("openai", &json!({}), &[KEY]).unwrap();
+    assert_eq!((defaults.look_up.silence, defaults.look_up.total), (seconds(300), Some(seconds(600))));
+    assert_eq!((defaults.predict.silence, defaults.predict.total), (seconds(120), Some(seconds(600))));
+    assert_eq!((defaults.predict.max_retries, defaults.predict.repeat_post), (5, false));
     let variables = [
         KEY,
         ("MLFLOW_DEPLOYMENT_CLIENT_HTTP_REQUEST_TIMEOUT", "1"),
@@ -59,16 +59,17 @@ fn the_times_are_mlflow_s_and_can_be_set() {
         (read.look_up.silence, read.predict.silence, read.predict.total),
         (seconds(1), seconds(2), Some(seconds(3)))
     );
-    let given = config("openai", &json!({"timeout": 9, "max_retries": 0, "retry_post": true}), &variables).unwrap();
+    let with_options =
+        config("openai", &json!({"timeout": 9, "max_retries": 0, "retry_post": true}), &variables).unwrap();
     assert_eq!(
-        (given.look_up.silence, given.predict.silence, given.predict.total),
+        (with_options.look_up.silence, with_options.predict.silence, with_options.predict.total),
         (seconds(9), seconds(9), Some(seconds(9)))
     );
-    assert_eq!((given.predict.max_retries, given.predict.repeat_post), (0, true));
+    assert_eq!((with_options.predict.max_retries, with_options.predict.repeat_post), (0, true));
 }
 
 #[test]
-fn organization_and_project_are_headers() {
+fn organization_and_project_are_sent_as_headers() {
     let headers = |options: Value, variables: &[(&str, &str)]| {
         let headers = config("openai", &options, &[variables, &[KEY]].concat()).unwrap().headers;
         ["openai-organization", "openai-project"]
@@ -83,30 +84,34 @@ fn organization_and_project_are_headers() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn an_invalid_setting_is_an_error() {
     for (target, options, message) in [
         ("openai", json!({"tokn": "t"}), "unknown field `tokn`, expected one of `base_url`"),
         ("openai", json!({"timeout": 0}), "`timeout` is `0`: expected seconds"),
-        ("openai", json!({"max_retries": 11}), "`max_retries` is `11`: expected 0 to 10"),
+        ("openai", json!({"max_retries": 11}), "invalid `max_retries` `11`: expected 0 to 10"),
         ("openai", json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
         ("openai", json!({"organization": "c\nd"}), "the value of `OpenAI-Organization` has a character"),
-        ("openai", json!({"insecure": true, "ca_cert": "x"}), "give only one of `insecure` and `ca_cert`"),
+        ("openai", json!({"insecure": true, "ca_cert": "x"}), "set only one of `insecure` and `ca_cert`"),
         ("openai", json!({"base_url": "far.test/v1"}), "`base_url` is `far.test/v1`, which is not a URL: relative URL"),
         (
             "openai://far.test:99999",
             json!({}),
             "the server of the target URI is `https://far.test:99999`, which is not a",
         ),
-        ("openai", json!({"base_url": "ftp://far.test"}), "`base_url` begins with `ftp`"),
+        ("openai", json!({"base_url": "ftp://far.test"}), "`base_url` has the scheme `ftp`"),
         ("openai", json!({"base_url": "https://far.test?key=s3cret"}), "`base_url` has a query"),
         (
             "openai://me:s3cret@far.test",
             json!({}),
-            "the server of the target URI has a user or a password in it: give `api_key`",
+            "the server of the target URI contains a user name or password: set `api_key`",
         ),
-        ("openai://far.test", json!({"base_url": "https://h"}), "leave one of them out"),
-        ("openai:profile", json!({}), "the target URI names no server: expected `openai`, or `openai://HOST"),
-        ("openai://", json!({}), "the target URI names no server"),
+        (
+            "openai://far.test",
+            json!({"base_url": "https://h"}),
+            "conflicting servers in the target URI and in `base_url`",
+        ),
+        ("openai:profile", json!({}), "the target URI has no host: expected `openai` or `openai://HOST"),
+        ("openai://", json!({}), "the target URI has no host"),
     ] {
         let error = config(target, &options, &[KEY]).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
@@ -116,7 +121,7 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn the_manifest_names_the_options_that_there_are() {
+fn manifest_and_help_list_every_option() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.schemes), ("openai", vec!["openai".to_owned()]));
     let options = manifest.options["properties"].as_object().unwrap();
@@ -136,7 +141,7 @@ fn the_manifest_names_the_options_that_there_are() {
 }
 
 #[test]
-fn the_manifest_types_the_config_of_predictions() {
+fn the_manifest_describes_the_config_of_predictions() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     let operations: Vec<_> = manifest.config.keys().collect();
     assert_eq!(operations, ["predict", "predict_stream"]);
@@ -144,13 +149,13 @@ fn the_manifest_types_the_config_of_predictions() {
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["task", "route"]);
         for task in schema["properties"]["task"]["enum"].as_array().unwrap() {
-            serde_json::from_value::<crate::question::Task>(task.clone()).unwrap();
+            serde_json::from_value::<crate::request_body::Task>(task.clone()).unwrap();
         }
     }
 }
 
 #[test]
-fn manifest_and_help_name_the_variables_that_are_read() {
+fn manifest_and_help_list_every_variable() {
     let read = RefCell::new(BTreeSet::new());
     let note = |name: &str| {
         read.borrow_mut().insert(name.to_uppercase());
@@ -168,12 +173,12 @@ fn manifest_and_help_name_the_variables_that_are_read() {
         let mut options = options.clone();
         options["api_type"] = json!(api_type);
         let options = ClientOptions::new(&options).unwrap();
-        // Whatever comes of it: what counts is what it asked for.
+        // Only the variables that it reads matter, so an error is ignored.
         drop(Config::new(&TargetUri::parse("openai").unwrap(), &options, &Environment::new(&note)));
     }
     drop(Config::new(&TargetUri::parse("openai").unwrap(), &ClientOptions::default(), &Environment::new(&note)));
     let mut read = read.into_inner();
-    // Says that a web server runs the program, and is no setting.
+    // Set by a CGI server; not a setting.
     read.remove("REQUEST_METHOD");
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();
     let listed: BTreeSet<_> = manifest.environment.iter().map(|variable| variable.name.clone()).collect();

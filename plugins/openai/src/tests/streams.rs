@@ -1,17 +1,16 @@
-//! Predictions that come event by event.
+//! Streamed predictions.
 
 use super::*;
 
-/// The chunks of a stream, and how it ended.
+/// Returns the result and the chunks of a stream.
 async fn stream(server: &Server, inputs: &str) -> (Result<Payload>, Vec<String>) {
-    let request =
-        PredictStream { endpoint: Some("m".to_owned()), inputs: inputs_of(inputs), ..PredictStream::default() };
+    let request = PredictStream::endpoint("m", inputs_of(inputs));
     let (answer, chunks) = natively(&plain(server), request).await;
     (answer, chunks.iter().map(|chunk| text(chunk).to_owned()).collect())
 }
 
 #[tokio::test]
-async fn a_stream_is_asked_for_and_ends_with_done() {
+async fn a_stream_is_requested_and_ends_with_done() {
     let server = Server::start([Answer::chunks([
         "data: {\"id\": \"1\"}\n",
         "\n: keep-alive\n\ndata:{\"id\": \"2\",\"choices\":[]}\n\n",
@@ -24,13 +23,13 @@ async fn a_stream_is_asked_for_and_ends_with_done() {
     );
     let sent = r#"{"model":"m","stream":true,"messages": [], "stream_options": {"include_usage": true}}"#;
     assert_eq!(
-        (asked(&server), server.requests()[0].text().as_str()),
+        (request_lines(&server), server.requests()[0].text().as_str()),
         (vec!["POST /v1/chat/completions".to_owned()], sent)
     );
 }
 
 #[tokio::test]
-async fn responses_stream_typed_events_without_done() {
+async fn the_responses_api_streams_typed_events_without_done() {
     let created = r#"{"type":"response.created","response":{"id":"r","error":null}}"#;
     let completed = r#"{"type":"response.completed","response":{"id":"r"}}"#;
     let events =
@@ -42,7 +41,7 @@ async fn responses_stream_typed_events_without_done() {
 }
 
 #[tokio::test]
-async fn a_failure_follows_what_came_before_it() {
+async fn a_failed_stream_keeps_its_first_chunks() {
     let first = "data: {\"id\": \"1\"}\n\n";
     let error = "data: {\"error\":{\"message\":\"too much\",\"type\":\"server_error\",\"code\":\"overloaded\"}}\n\n";
     let failed =
@@ -57,20 +56,20 @@ async fn a_failure_follows_what_came_before_it() {
     let server = Server::start([Answer::chunks([first]).abort_after_chunks()]);
     let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
     assert_eq!((end.unwrap_err().code(), chunks.len()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, 1));
-    assert_eq!(server.requests().len(), 1, "what has begun is not begun again");
+    assert_eq!(server.requests().len(), 1, "a stream that has started is not retried");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_stream_gives_one_chunk_of_json() {
+async fn a_response_without_a_stream_is_one_chunk() {
     let (end, chunks) = stream(&Server::start([Answer::new(200, REPLY)]), r#"{"messages":[]}"#).await;
     assert_eq!((end, chunks), (Ok(Payload::empty()), vec![REPLY.to_owned()]));
     let (end, chunks) = stream(&Server::start([Answer::new(200, "{bad")]), r#"{"messages":[]}"#).await;
-    assert!(end.unwrap_err().message().contains("something that is not JSON"));
+    assert!(end.unwrap_err().message().contains("the server did not answer with JSON"));
     assert!(chunks.is_empty());
 }
 
 #[tokio::test]
-async fn a_refusal_is_tried_again_before_the_first_event() {
+async fn a_busy_server_is_retried_before_the_first_event() {
     let server = Server::start([Answer::status(503), Answer::chunks(["data: {}\n\n"])]);
     let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
     assert_eq!((end.is_ok(), chunks.len(), server.requests().len()), (true, 1, 2));

@@ -65,7 +65,7 @@ fn an_update_that_fails_says_why() {
     workspace.fail_update("chat", "no such model");
     let failed = update().arg("--wait").run();
     assert_eq!((failed.code, &failed.error()["code"]), (1, &json!("UPDATE_FAILED")), "{failed:?}");
-    let expected = "`chat` is not what it was asked to be: UPDATE_FAILED: `m`: no such model";
+    let expected = "the update of `chat` failed: UPDATE_FAILED: `m`: no such model";
     assert_eq!(failed.error()["message"], expected);
 }
 

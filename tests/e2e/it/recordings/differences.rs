@@ -54,7 +54,7 @@ pub(super) const OPENAI: &[Difference] = &[
     difference("oai_list_endpoints", "B12", 1, Answers),
     difference("oai_no_key", "B12", 1, Answers),
     difference("oai_predict_stream_unimplemented", "B13", 1, Answers),
-    difference("oai_get_endpoint_404", "only lists", 2, Fails("RESOURCE_DOES_NOT_EXIST")),
+    difference("oai_get_endpoint_404", "no route for a single model", 2, Fails("RESOURCE_DOES_NOT_EXIST")),
     difference("oai_predict_endpoint_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
 ];
 
@@ -84,6 +84,6 @@ pub(super) const DATABRICKS: &[Difference] = &[
     difference("db_predict_inputs_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
     difference("db_302", "Redirects", 1, Fails("BAD_REQUEST")),
     difference("db_307", "Redirects", 1, Fails("BAD_REQUEST")),
-    difference("db_error_retry_string", "no reason to try again", 1, Fails("INVALID_STATE")),
+    difference("db_error_retry_string", "not a reason to retry", 1, Fails("INVALID_STATE")),
     difference("db_workspace_id_metadata", "The workspace's id", 1, Answers),
 ];

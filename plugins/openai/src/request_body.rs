@@ -1,10 +1,10 @@
-//! What a prediction asks: the model, the route, and the body, of which every byte but two members is the caller's.
+//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`.
 
 use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
 use serde::Deserialize;
 
-/// What a model can be asked to do.
+/// A task of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Task {
@@ -18,56 +18,56 @@ pub(crate) enum Task {
     Responses,
 }
 
-/// How a prediction is asked for.
+/// The form of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Streamed,
     Whole,
 }
 
-/// One prediction, ready to be asked for.
+/// The request of a prediction.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct PredictRequest {
     pub(crate) model: String,
-    /// The path below the server's base, with each of its segments encoded.
+    /// The path below the server's base URL, with encoded segments.
     pub(crate) route: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// The config of one prediction.
+/// The config of a prediction.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct PredictConfig {
     task: Option<Task>,
     route: Option<String>,
 }
 
-impl Question {
-    /// Reads the inputs. `name` is the model that the caller names, where it does.
+impl PredictRequest {
+    /// Creates the request. `name` is the model that the call names.
     pub(crate) fn new(name: Option<&str>, inputs: &Payload, config: &Config, delivery: Delivery) -> Result<Self> {
-        let settings: Settings = config.parse()?;
+        let config: PredictConfig = config.parse()?;
         let inputs = JsonObject::parse(require_inputs(inputs)?.bytes())?;
         let model = model(name, &inputs)?;
-        let route = match settings {
-            Settings { task: Some(_), route: Some(_) } => {
+        let route = match config {
+            PredictConfig { task: Some(_), route: Some(_) } => {
                 return Err(Error::invalid_parameter(
-                    "`task` and `route` both say where to ask: leave one of them out",
+                    "conflicting `task` and `route` in the config: remove one of them",
                 ));
             }
-            Settings { route: Some(route), .. } => encode(&route)?,
-            Settings { task, .. } => task.map_or_else(|| Task::of(&inputs, delivery), Ok)?.route().to_owned(),
+            PredictConfig { route: Some(route), .. } => encode(&route)?,
+            PredictConfig { task, .. } => task.map_or_else(|| Task::detect(&inputs, delivery), Ok)?.route().to_owned(),
         };
         if delivery == Delivery::Streamed && route == Task::Embeddings.route() {
-            return Err(Error::invalid_parameter("embeddings are not streamed: use `predict`"));
+            return Err(Error::invalid_parameter("embeddings cannot be streamed: use `predict`"));
         }
-        let named = serde_json::to_string(&model).expect("a text has a JSON form");
+        let quoted = serde_json::to_string(&model).expect("a string has a JSON form");
         let mut members = Vec::new();
         if inputs.get("model").is_none() {
-            members.push(("model", named.as_str()));
+            members.push(("model", quoted.as_str()));
         }
         match delivery {
             Delivery::Streamed => members.push(("stream", "true")),
-            // The inputs may have been written for a stream; what is wanted now is the whole answer.
+            // The inputs may request a stream, and the operation does not.
             Delivery::Whole if inputs.get("stream").is_some_and(|stream| stream != "false") => {
                 members.push(("stream", "false"));
             }
@@ -78,21 +78,22 @@ impl Question {
 }
 
 impl Task {
-    /// What inputs of this shape ask for.
-    fn of(inputs: &JsonObject<'_>, delivery: Delivery) -> Result<Self> {
-        const SHAPES: [&str; 3] = ["messages", "prompt", "input"];
-        let found: Vec<_> = SHAPES.into_iter().filter(|name| inputs.get(name).is_some()).collect();
+    /// Returns the task for the inputs.
+    fn detect(inputs: &JsonObject<'_>, delivery: Delivery) -> Result<Self> {
+        const KEYS: [&str; 3] = ["messages", "prompt", "input"];
+        let found: Vec<_> = KEYS.into_iter().filter(|name| inputs.get(name).is_some()).collect();
         match found.as_slice() {
             ["messages"] => Ok(Self::Chat),
             ["prompt"] => Ok(Self::Completions),
-            ["input"] if delivery == Delivery::Streamed || asks_for_a_response(inputs) => Ok(Self::Responses),
+            ["input"] if delivery == Delivery::Streamed || is_for_responses(inputs) => Ok(Self::Responses),
             ["input"] => Ok(Self::Embeddings),
             [] => Err(Error::invalid_parameter(
-                "the inputs have none of `messages` (chat), `prompt` (completions) and `input` (embeddings or \
-                 responses): add one, or name the `task` or the `route` in the config",
+                "the task of the inputs is unknown: expected `messages` (chat), `prompt` (completions) or `input` \
+                 (embeddings or responses); or set `task` or `route` in the config",
             )),
             several => Err(Error::invalid_parameter(format!(
-                "the inputs have `{}`: leave one, or name the `task` or the `route` in the config",
+                "the task of the inputs is ambiguous: they contain `{}`; remove all but one, or set `task` or `route` \
+                 in the config",
                 several.join("` and `")
             ))),
         }
@@ -108,10 +109,10 @@ impl Task {
     }
 }
 
-/// Whether `input` stands beside something that only responses know, or is a list of items. Texts and tokens alone are
-/// to be embedded.
-fn asks_for_a_response(inputs: &JsonObject<'_>) -> bool {
-    const ONLY_RESPONSES: [&str; 18] = [
+/// Returns true for an `input` that is a list of items, or that has a parameter of the responses API next to it. Texts
+/// and tokens alone are for embeddings.
+fn is_for_responses(inputs: &JsonObject<'_>) -> bool {
+    const PARAMETERS: [&str; 18] = [
         "background",
         "conversation",
         "include",
@@ -135,39 +136,40 @@ fn asks_for_a_response(inputs: &JsonObject<'_>) -> bool {
         .get("input")
         .and_then(|input| input.strip_prefix('['))
         .is_some_and(|first| first.trim_start().starts_with('{'));
-    is_list_of_items || inputs.names().any(|name| ONLY_RESPONSES.contains(&name))
+    is_list_of_items || inputs.names().any(|name| PARAMETERS.contains(&name))
 }
 
-/// The model that is asked. The caller and the inputs may both name it, as long as they agree.
+/// Returns the model's name. If the call and the inputs both name a model, the names must be equal.
 fn model(name: Option<&str>, inputs: &JsonObject<'_>) -> Result<String> {
-    let own: Option<String> = match inputs.get("model") {
+    let in_inputs: Option<String> = match inputs.get("model") {
         Some(json) => Some(
             serde_json::from_str(json)
-                .map_err(|_other| Error::invalid_parameter("`model` in the inputs is not a text: expected a name"))?,
+                .map_err(|_other| Error::invalid_parameter("`model` in the inputs is not a string: expected a name"))?,
         ),
         None => None,
     };
-    match (name, own) {
-        (Some(""), _) => Err(Error::invalid_parameter("the name of the endpoint is empty: give that of a model")),
-        (Some(name), Some(own)) if own != name => Err(Error::invalid_parameter(format!(
-            "the inputs name the model `{own}`, and the endpoint is `{name}`: leave `model` out of the inputs, or name \
-             the same"
+    match (name, in_inputs) {
+        (Some(""), _) => {
+            Err(Error::invalid_parameter("the name of the endpoint is empty: expected the name of a model"))
+        }
+        (Some(name), Some(other)) if other != name => Err(Error::invalid_parameter(format!(
+            "conflicting models: `{other}` in the inputs, `{name}` as the endpoint; remove `model` from the inputs"
         ))),
         (Some(name), _) => Ok(name.to_owned()),
-        (None, Some(own)) => Ok(own),
+        (None, Some(name)) => Ok(name),
         (None, None) => {
-            Err(Error::invalid_parameter("no model is named: give it as `endpoint`, or as `model` in the inputs"))
+            Err(Error::invalid_parameter("no model is specified: set `endpoint`, or `model` in the inputs"))
         }
     }
 }
 
 fn encode(route: &str) -> Result<String> {
-    let wrong = |error: Error| {
+    let invalid = |error: Error| {
         Error::invalid_parameter(format!(
-            "`route` is `{route}`: expected a path below the base, such as `moderations`; {}",
+            "invalid `route` `{route}`: expected a path below the base URL, such as `moderations`; {}",
             error.message()
         ))
     };
     let segments = route.trim_matches('/').split('/').map(encode_segment);
-    Ok(segments.collect::<Result<Vec<_>>>().map_err(wrong)?.join("/"))
+    Ok(segments.collect::<Result<Vec<_>>>().map_err(invalid)?.join("/"))
 }

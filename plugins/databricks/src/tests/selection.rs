@@ -1,4 +1,4 @@
-//! Which workspace and which credentials are chosen, from options, environment and profiles.
+//! The selection of the workspace and the credentials from options, environment and profiles.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,19 +18,19 @@ fn home() -> TempDir {
     home
 }
 
-/// The host and the kind of credentials, or what is wrong.
-fn chosen(target: &str, options: &Value, variables: &[(&str, &str)]) -> std::result::Result<String, String> {
+/// Returns the host and the auth type, or the error.
+fn selected(target: &str, options: &Value, variables: &[(&str, &str)]) -> std::result::Result<String, String> {
     let home = home();
     let with_home: Vec<_> = variables.iter().copied().chain([("HOME", home.path().to_str().unwrap())]).collect();
     let client = client(target, options, &with_home).unwrap();
     match client.config.workspace {
-        Ok(workspace) => Ok(format!("{} {}", workspace.base().host_str().unwrap(), workspace.kind().name())),
+        Ok(workspace) => Ok(format!("{} {}", workspace.base().host_str().unwrap(), workspace.auth_type())),
         Err(error) => Err(error.message().replace(home.path().to_str().unwrap(), "~")),
     }
 }
 
 #[test]
-fn options_go_before_the_environment_and_the_environment_before_profiles() {
+fn options_take_precedence_over_the_environment_and_both_over_profiles() {
     let host = ("DATABRICKS_HOST", "env.test");
     let token = ("DATABRICKS_TOKEN", "e");
     let profile = ("DATABRICKS_CONFIG_PROFILE", "p");
@@ -45,22 +45,27 @@ fn options_go_before_the_environment_and_the_environment_before_profiles() {
         ("databricks", json!({"client_id": "i", "client_secret": "s"}), vec![host, token], "env.test oauth-m2m"),
         ("databricks", json!({"auth_type": "pat"}), vec![host, token, ("ARM_CLIENT_ID", "a")], "env.test pat"),
     ] {
-        assert_eq!(chosen(target, &options, &variables).as_deref(), Ok(expected), "{target} {options} {variables:?}");
+        assert_eq!(selected(target, &options, &variables).as_deref(), Ok(expected), "{target} {options} {variables:?}");
     }
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn a_missing_or_conflicting_setting_is_an_error() {
     let host = ("DATABRICKS_HOST", "env.test");
     for (target, options, variables, message) in [
-        ("databricks", json!({"config_file": "/nowhere"}), vec![], "no workspace is configured: give `host`"),
+        ("databricks", json!({"config_file": "/nowhere"}), vec![], "no workspace is configured: set the option `host`"),
         ("databricks", json!({}), vec![host], "no credentials for `https://env.test/` are configured: `pat` needs"),
-        ("databricks://q", json!({}), vec![], "`~/.databrickscfg` has no profile `q`: it has `DEFAULT`, `p`, `m2m`"),
+        (
+            "databricks://q",
+            json!({}),
+            vec![],
+            "unknown profile `q` of `~/.databrickscfg`: expected one of `DEFAULT`, `p`, `m2m`",
+        ),
         (
             "databricks",
             json!({}),
             vec![host, ("DATABRICKS_TOKEN", "t"), ("ARM_CLIENT_ID", "a")],
-            "more than one kind of credentials is configured: `azure` and `pat`",
+            "conflicting credentials `azure` and `pat`: unset all but one",
         ),
         (
             "databricks",
@@ -69,18 +74,18 @@ fn what_is_missing_is_said() {
             "no credentials for `https://env.test/` are \
             configured: `oauth-m2m` needs `client_id` and `client_secret`",
         ),
-        ("databricks", json!({"auth_type": "magic"}), vec![host], "`magic` is no kind of credentials: expected `pat`"),
+        ("databricks", json!({"auth_type": "magic"}), vec![host], "unknown auth type `magic`: expected one of `pat`"),
         ("databricks", json!({"auth_type": "external-browser"}), vec![host], "log in with `databricks auth login`"),
-        ("databricks", json!({}), vec![host, ("GOOGLE_CREDENTIALS", "{}")], "not supported here: use `oauth-m2m`"),
+        ("databricks", json!({}), vec![host, ("GOOGLE_CREDENTIALS", "{}")], "not supported: use `oauth-m2m`"),
         ("databricks", json!({"azure_client_id": "a", "azure_client_secret": "b"}), vec![host], "`azure_tenant_id`"),
     ] {
-        let error = chosen(target, &options, &variables).unwrap_err();
+        let error = selected(target, &options, &variables).unwrap_err();
         assert!(error.contains(message), "{error}");
     }
 }
 
 #[test]
-fn what_is_missing_is_the_user_s_to_give_and_nobody_s_refusal() {
+fn missing_credentials_are_an_invalid_parameter() {
     for options in [json!({"config_file": "/nowhere"}), json!({"host": "h.test"})] {
         let error = client("databricks", &options, &[]).unwrap().config.workspace.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE, "{error}");
@@ -88,15 +93,15 @@ fn what_is_missing_is_the_user_s_to_give_and_nobody_s_refusal() {
 }
 
 #[test]
-fn the_kinds_are_tried_in_databricks_order() {
+fn providers_are_tried_in_databricks_order() {
     let host = ("DATABRICKS_HOST", "env.test");
     let principal = [("DATABRICKS_CLIENT_ID", "i"), ("DATABRICKS_CLIENT_SECRET", "s")];
     let workflow = [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://g.test"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t")];
     let id_token = ("DATABRICKS_OIDC_TOKEN", "jwt");
     let variables = [&[host, id_token], principal.as_slice(), &workflow].concat();
-    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test oauth-m2m"));
+    assert_eq!(selected("databricks", &json!({}), &variables).as_deref(), Ok("env.test oauth-m2m"));
     let variables = [&[host, id_token], &principal[..1], &workflow].concat();
-    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test env-oidc"));
+    assert_eq!(selected("databricks", &json!({}), &variables).as_deref(), Ok("env.test env-oidc"));
     let variables = [&[host], &principal[..1], workflow.as_slice()].concat();
-    assert_eq!(chosen("databricks", &json!({}), &variables).as_deref(), Ok("env.test github-oidc"));
+    assert_eq!(selected("databricks", &json!({}), &variables).as_deref(), Ok("env.test github-oidc"));
 }

@@ -1,0 +1,48 @@
+//! Requests for tokens.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use mlflow_deploy_http::{Client, Policy, Request, redact_url, request, send};
+use mlflow_deploy_plugin_api::Result;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// The longest time without a byte from a token server.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+
+/// Sends requests for tokens, within the time of the request that needs the token.
+#[derive(Debug)]
+pub(crate) struct AuthClient<'a> {
+    pub(crate) http: &'a Client,
+    pub(crate) policy: Policy,
+}
+
+impl<'a> AuthClient<'a> {
+    /// Creates a client that retries every request: unlike a prediction, a token may be requested twice.
+    pub(crate) fn new(http: &'a Client, policy: &Policy) -> Self {
+        let silence = policy.silence.min(MAX_SILENCE);
+        Self { http, policy: Policy { silence, repeat_post: true, ..policy.clone() } }
+    }
+
+    /// Returns a client with the same connections and another policy.
+    pub(crate) fn with_policy(&self, policy: Policy) -> Self {
+        Self { http: self.http, policy }
+    }
+
+    /// Gets a JSON document; see [`json`](Self::json).
+    pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url, headers: HeaderMap, expected: &str) -> Result<T> {
+        self.json(&request(Method::GET, url, headers, "")?, expected).await
+    }
+
+    /// Sends a request and parses the JSON of the response. `expected` names the document in errors, such as `a token`.
+    ///
+    /// # Errors
+    /// The error of the request, or `INTERNAL_ERROR` if the document cannot be parsed. Errors do not quote the
+    /// response, which may contain a token.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, request: &Request, expected: &str) -> Result<T> {
+        let response = send(self.http, request, &self.policy).await?;
+        let url = Url::parse(&request.uri().to_string()).map_or_else(|_invalid| String::new(), |url| redact_url(&url));
+        response.parse(&format!("{expected} at `{url}`"))
+    }
+}
