@@ -176,7 +176,7 @@ impl Databricks {
     ) -> Result<Payload> {
         let Some(mut wait) = wait else { return Ok(response) };
         let path = routes::endpoint(name)?;
-        let policy = Policy { until: wait.until(), ..self.config.manage.started() };
+        let policy = Policy { deadline: Some(wait.deadline()), ..self.config.manage.started() };
         loop {
             let state = match self.get(&path, &policy).await {
                 Ok(response) => match progress(&record::object(&response)?) {

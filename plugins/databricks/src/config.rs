@@ -49,7 +49,7 @@ impl Config {
             connection,
             manage: manage(&options, environment)?,
             predict: Policy { repeat_post: options.retry_post, ..environment.policy(options.max_retries)? }
-                .of_predictions(
+                .for_predictions(
                     environment,
                     options.timeout,
                     "the model may need more time for this query: see its parameters",

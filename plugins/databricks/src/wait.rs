@@ -1,6 +1,6 @@
 //! Waits until an endpoint is ready: `wait` in the config of an operation.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Result, call};
 use serde_json::{Map, Value};
@@ -16,8 +16,7 @@ const MAX_INTERVAL_FACTOR: u32 = 10;
 pub(crate) struct Wait {
     interval: Duration,
     max_interval: Duration,
-    /// The end of the wait; `None` for a time that the clock cannot represent.
-    until: Option<Instant>,
+    deadline: Deadline,
     timeout: Duration,
 }
 
@@ -54,14 +53,14 @@ impl Wait {
                 return Err(Error::invalid_parameter(format!("invalid `wait_timeout` `{invalid}`: expected seconds")));
             }
         };
-        let until =
-            Instant::now().checked_add(timeout).into_iter().chain(call::deadline().map(Deadline::instant)).min();
-        Ok(is_requested.then_some(Self { interval, max_interval: interval * MAX_INTERVAL_FACTOR, until, timeout }))
+        let own = Deadline::after(timeout);
+        let deadline = call::deadline().map_or(own, |caller| caller.min(own));
+        Ok(is_requested.then_some(Self { interval, max_interval: interval * MAX_INTERVAL_FACTOR, deadline, timeout }))
     }
 
     /// Returns the end of the wait.
-    pub(crate) fn until(&self) -> Option<Instant> {
-        self.until
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Sleeps until the next poll. `state` is the last state of the endpoint, for the error.
@@ -69,7 +68,7 @@ impl Wait {
     /// # Errors
     /// `DEADLINE_EXCEEDED` if the next poll would be after the end of the wait.
     pub(crate) async fn pause(&mut self, name: &str, state: &str) -> Result<()> {
-        if self.until.is_some_and(|until| Instant::now() + self.interval >= until) {
+        if self.deadline.is_within(self.interval) {
             let timeout = self.timeout.as_secs_f64();
             let message = format!(
                 "stopped waiting for `{name}`: {state}; the operation continues on the server; raise `wait_timeout` \

@@ -74,7 +74,7 @@ mod tests {
         for (text, message) in [
             ("h.test:99999", "`host` is `https://h.test:99999`, which is not a URL: invalid port number"),
             ("https://me:s3cret@h.test:x", "`host` is `https://h.test:x`, which is not a URL"),
-            ("", "`host` is `https://`, which is not a URL: empty host; expected such as `https://adb-"),
+            ("", "`host` is `https://`, which is not a URL: empty host; expected a URL such as `https://adb-"),
             ("ftp://h.test", "unsupported scheme `ftp` of `host`"),
             ("https://me:s3cret@h.test", "`host` contains a user name or password"),
         ] {

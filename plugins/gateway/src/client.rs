@@ -84,11 +84,7 @@ impl DeploymentClient for Gateway {
             let policy = &policy;
             async move { ChunkStream::open(&self.http, &request?, policy).await }
         };
-        let mut stream = self.detect(Some((&name, &policy)), open).await?;
-        while let Some(chunk) = stream.next().await? {
-            chunks.send(chunk).await?;
-        }
-        Ok(())
+        self.detect(Some((&name, &policy)), open).await?.forward(chunks).await
     }
 }
 

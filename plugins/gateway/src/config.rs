@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use http::HeaderMap;
 use mlflow_deploy_http::{
-    Access, AccessOptions, Connection, Environment, Policy, header_name, header_value, parse_url, secret_header,
-    without_user,
+    Connection, Environment, MlflowAuth, MlflowAuthOptions, Policy, header_name, header_value, parse_url,
+    secret_header, without_user,
 };
 use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, Secret, TargetUri};
 use serde::Deserialize;
@@ -29,8 +29,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    fn access(&self) -> AccessOptions {
-        AccessOptions {
+    fn access(&self) -> MlflowAuthOptions {
+        MlflowAuthOptions {
             username: self.username.clone(),
             password: self.password.clone(),
             token: self.token.clone(),
@@ -67,13 +67,13 @@ impl Config {
             ));
         }
         let policy = environment.policy(options.max_retries)?;
-        let access = Access::new(&options.access(), environment)?;
+        let access = MlflowAuth::new(&options.access(), environment)?;
         Ok(Self {
             base: without_user(&target),
             headers: headers(&options, &access, &target, environment)?,
             connection: access.connection().clone(),
-            look_up: policy.clone().of_looking_up(environment, options.timeout)?,
-            predict: Policy { repeat_post: options.retry_post, ..policy }.of_predictions(
+            look_up: policy.clone().for_lookups(environment, options.timeout)?,
+            predict: Policy { repeat_post: options.retry_post, ..policy }.for_predictions(
                 environment,
                 options.timeout,
                 "the provider may need more time for this query: see its parameters",
@@ -82,7 +82,7 @@ impl Config {
     }
 }
 
-fn headers(options: &Options, access: &Access, target: &Url, environment: &Environment<'_>) -> Result<HeaderMap> {
+fn headers(options: &Options, access: &MlflowAuth, target: &Url, environment: &Environment<'_>) -> Result<HeaderMap> {
     const TRAFFIC: &str = "MLFLOW_DATABRICKS_TRAFFIC_ID";
     let mut headers = access.headers(target)?;
     if let Some(traffic) = environment.text(TRAFFIC) {

@@ -41,8 +41,8 @@ impl Config {
             headers: headers(&options, &server, environment)?,
             server,
             connection: connection(&options, environment)?,
-            look_up: policy.clone().of_looking_up(environment, options.timeout)?,
-            predict: policy.of_predictions(
+            look_up: policy.clone().for_lookups(environment, options.timeout)?,
+            predict: policy.for_predictions(
                 environment,
                 options.timeout,
                 "the model may need more time for this query: use `predict_stream`",
@@ -100,7 +100,7 @@ fn policy(options: &Options) -> Result<Policy> {
         post_retry_codes: codes.into(),
         final_codes: (&["insufficient_quota"]).into(),
         respect_should_retry: true,
-        longest_wait: Duration::from_secs(120),
+        max_wait: Duration::from_secs(120),
         repeat_post: options.retry_post,
         ..Policy::default()
     })

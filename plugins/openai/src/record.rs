@@ -1,6 +1,6 @@
 //! The records of models: the fields that the server sent, with the model's `id` as `name`.
 
-use mlflow_deploy_http::{Object, Response};
+use mlflow_deploy_http::{JsonObject, Response};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -23,7 +23,7 @@ pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Resul
     let page: Page<'_> = response.parse(EXPECTED)?;
     let mut last = None;
     for model in page.data {
-        let model = Object::parse(model.get().as_bytes())
+        let model = JsonObject::parse(model.get().as_bytes())
             .map_err(|_invalid| response.unexpected(EXPECTED, "a model is not a JSON object"))?;
         let id = model.get("id").ok_or_else(|| response.unexpected(EXPECTED, "a model has no `id`"))?;
         records.push(record(&model, id));
@@ -41,7 +41,7 @@ pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Resul
 /// Returns the record of the model with this name.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     let name = serde_json::to_string(name).expect("a string has a JSON form");
-    let has_name = |record: &&Vec<u8>| Object::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
+    let has_name = |record: &&Vec<u8>| JsonObject::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
@@ -49,14 +49,14 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
 pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
     // The error of this parser quotes no values.
     response.parse::<IgnoredAny>(EXPECTED)?;
-    let model = Object::parse(response.payload.bytes())
+    let model = JsonObject::parse(response.payload.bytes())
         .map_err(|_invalid| response.unexpected(EXPECTED, "it is not a JSON object"))?;
     let requested = serde_json::to_string(requested).expect("a string has a JSON form");
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&requested))))
 }
 
 /// Returns the record of a model. A `name` that differs from the `id` becomes `display_name`.
-fn record(model: &Object<'_>, id: &str) -> Vec<u8> {
+fn record(model: &JsonObject<'_>, id: &str) -> Vec<u8> {
     match (model.get("name"), model.get("display_name")) {
         (Some(name), None) if name != id => model.with(&[("name", id), ("display_name", name)]),
         _ => model.with(&[("name", id)]),

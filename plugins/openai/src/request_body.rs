@@ -1,6 +1,6 @@
 //! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`.
 
-use mlflow_deploy_http::{Object, encode_segment, require_inputs};
+use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl PredictRequest {
     /// Creates the request. `name` is the model that the call names.
     pub(crate) fn new(name: Option<&str>, inputs: &Payload, config: &Config, delivery: Delivery) -> Result<Self> {
         let config: PredictConfig = config.parse()?;
-        let inputs = Object::parse(require_inputs(inputs)?.bytes())?;
+        let inputs = JsonObject::parse(require_inputs(inputs)?.bytes())?;
         let model = model(name, &inputs)?;
         let route = match config {
             PredictConfig { task: Some(_), route: Some(_) } => {
@@ -79,7 +79,7 @@ impl PredictRequest {
 
 impl Task {
     /// Returns the task for the inputs.
-    fn detect(inputs: &Object<'_>, delivery: Delivery) -> Result<Self> {
+    fn detect(inputs: &JsonObject<'_>, delivery: Delivery) -> Result<Self> {
         const KEYS: [&str; 3] = ["messages", "prompt", "input"];
         let found: Vec<_> = KEYS.into_iter().filter(|name| inputs.get(name).is_some()).collect();
         match found.as_slice() {
@@ -111,7 +111,7 @@ impl Task {
 
 /// Returns true for an `input` that is a list of items, or that has a parameter of the responses API next to it. Texts
 /// and tokens alone are for embeddings.
-fn is_for_responses(inputs: &Object<'_>) -> bool {
+fn is_for_responses(inputs: &JsonObject<'_>) -> bool {
     const PARAMETERS: [&str; 18] = [
         "background",
         "conversation",
@@ -140,7 +140,7 @@ fn is_for_responses(inputs: &Object<'_>) -> bool {
 }
 
 /// Returns the model's name. If the call and the inputs both name a model, the names must be equal.
-fn model(name: Option<&str>, inputs: &Object<'_>) -> Result<String> {
+fn model(name: Option<&str>, inputs: &JsonObject<'_>) -> Result<String> {
     let in_inputs: Option<String> = match inputs.get("model") {
         Some(json) => Some(
             serde_json::from_str(json)

@@ -108,8 +108,8 @@ fn model_uri(bytes: &[u8]) {
 fn profiles(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(profiles) = Profiles::read(Some(path), None) {
-            let _default = profiles.choose(None);
-            let _ignored = profiles.choose(Some("DEFAULT")).map(|profile| profile.map(|profile| profile.get("host")));
+            let _default = profiles.select(None);
+            let _ignored = profiles.select(Some("DEFAULT")).map(|profile| profile.map(|profile| profile.get("host")));
         }
     });
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_http::Policy;
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Redactor, Result, blocking, call, file};
+use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
 
 /// The longest run time of a program. The remaining time of the call may be shorter.
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ pub(super) fn is_executable(path: &Path, min_size: u64) -> bool {
 
 /// Runs a program until it ends or its time is over.
 pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<CommandOutput> {
-    let limits = [policy.total, policy.until.map(|until| until.saturating_duration_since(Instant::now()))];
+    let limits = [policy.total, policy.deadline.map(Deadline::remaining)];
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
     let timeout = limits.fold(MAX_RUN_TIME, Duration::min);
     let program = program.to_owned();

@@ -30,5 +30,5 @@ async fn deprecated_forms_and_ignored_names_cause_warnings() {
     let warnings: Vec<_> = warnings.map(|(_, _, event)| event.message).collect();
     assert!(warnings[0].contains("pass the whole request, with `name` and `config`"), "{warnings:?}");
     assert!(warnings[1].contains("use `update_endpoint_rate_limits`"), "{warnings:?}");
-    assert_eq!(warnings[2], "the deployment `other` is ignored: Databricks is asked by endpoint, here `chat`");
+    assert_eq!(warnings[2], "ignoring the deployment name `other`: Databricks is addressed by endpoint, here `chat`");
 }

@@ -38,8 +38,8 @@ fn an_invalid_option_is_an_error_of_connect() {
             json!({"poll_interval": 1e19}),
             "invalid `poll_interval` `10000000000000000000`: expected 0.1 to 3600 seconds",
         ),
-        (json!({"headers": {"a b": "c"}}), "`a b` is not the name of a header"),
-        (json!({"insecure": true, "ca_cert": "x"}), "give only one of `insecure` and `ca_cert`"),
+        (json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
+        (json!({"insecure": true, "ca_cert": "x"}), "set only one of `insecure` and `ca_cert`"),
     ] {
         let error = client("databricks", &options, &[]).unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
@@ -84,7 +84,7 @@ async fn credentials_do_not_go_over_plain_http_to_another_machine() {
         let mut all = json!({"host": "http://far.test", "max_retries": 0, "timeout": 5});
         all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
         let error = client("databricks", &all, &[]).unwrap().list_endpoints(ListEndpoints::all()).await.unwrap_err();
-        assert!(error.message().starts_with("credentials would go to `far.test` over plain `http`"), "{error}");
+        assert!(error.message().starts_with("refusing to send credentials to `far.test` over plain `http`"), "{error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
 }

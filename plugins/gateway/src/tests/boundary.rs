@@ -30,9 +30,6 @@ async fn an_ignored_name_and_a_retry_cause_warnings() {
     let request = predict("chat").with_deployment_name("other");
     let (answer, warnings) = call(&server, request, None).await;
     answer.unwrap();
-    assert_eq!(warnings[0], "the deployment `other` is ignored: a gateway is asked by endpoint, here `chat`");
-    assert!(
-        warnings[1].contains("503 Server Error") && warnings[1].contains("; trying again now, up to "),
-        "{warnings:?}"
-    );
+    assert_eq!(warnings[0], "ignoring the deployment name `other`: a gateway is addressed by endpoint, here `chat`");
+    assert!(warnings[1].contains("503 Server Error") && warnings[1].contains("; retrying now, up to "), "{warnings:?}");
 }

@@ -51,7 +51,7 @@ fn incomplete_or_conflicting_credentials_are_an_error() {
         [json!({"username": "u"}), json!({"password": "p"}), json!({"username": "u", "password": "p", "token": "t"})]
     {
         let error = gateway("http://h", &options, &[]).unwrap_err();
-        assert!(error.message().starts_with("give either the option `token`"), "{error}");
+        assert!(error.message().starts_with("set either the option `token`"), "{error}");
     }
 }
 

@@ -64,7 +64,7 @@ async fn the_endpoint_or_the_deployment_names_the_endpoint() {
     let error = predict(None, None).await.unwrap_err();
     assert_eq!(
         (error.code(), error.message()),
-        (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint is given: name the one to ask as `endpoint`")
+        (&ErrorCode::INVALID_PARAMETER_VALUE, "no endpoint given: set `endpoint`")
     );
     assert_eq!(request_lines(&server), ["a", "b", "c"].map(|name| format!("POST /endpoints/{name}/invocations")));
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use mlflow_deploy_model_uri::shown;
+use mlflow_deploy_model_uri::redact_uri;
 use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, file};
 use mlflow_deploy_shapley::{MAX_FEATURES, Method, Permutations};
 use serde::Deserialize;
@@ -76,7 +76,7 @@ impl ExplainConfig {
             return Ok(Some(Payload::new(JSON, background.get())));
         };
         let bytes = file::read(&path, MAX_BYTES).map_err(|error| {
-            let path = shown(&path.to_string_lossy());
+            let path = redact_uri(&path.to_string_lossy());
             // The command passes a value after `=` as a string.
             let hint = if path.starts_with(['{', '[']) { "; specify JSON as `background:=…`" } else { "" };
             Error::invalid_parameter(format!("failed to read the background `{path}`: {error}{hint}"))

@@ -32,10 +32,10 @@ async fn an_ignored_name_and_a_retry_cause_warnings() {
     let request = predict("m", r#"{"prompt":1}"#).with_deployment_name("other");
     let (answer, warnings) = call(&server, request, None).await;
     answer.unwrap();
-    assert_eq!(warnings[0], "the deployment `other` is ignored: a model is asked by endpoint, here `m`");
+    assert_eq!(warnings[0], "ignoring the deployment name `other`: a model is addressed by endpoint, here `m`");
     assert!(
         warnings[1].contains("503 Server Error")
-            && warnings[1].contains("; trying again in 1 ms, up to 5 times: `max_retries=0`"),
+            && warnings[1].contains("; retrying in 1 ms, up to 5 times; set `max_retries=0`"),
         "{warnings:?}"
     );
 }

@@ -41,7 +41,7 @@ async fn a_key_is_not_sent_over_plain_http() {
     let options = json!({"base_url": "http://far.test/v1", "api_key": "sk-test-123"});
     let error = openai("openai", &options, &[]).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-    assert!(error.message().contains("credentials would go to `far.test` over plain `http`"), "{error}");
+    assert!(error.message().contains("refusing to send credentials to `far.test` over plain `http`"), "{error}");
     let proxy = Server::start([Answer::new(200, "{}")]);
     let proxied = [("HTTP_PROXY", proxy.url())];
     let proxied: Vec<_> = proxied.iter().map(|(name, url)| (*name, url.as_str())).collect();

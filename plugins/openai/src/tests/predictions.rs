@@ -39,7 +39,7 @@ async fn the_model_comes_from_the_endpoint_or_the_inputs() {
         (Some("a"), r#"{"prompt":"p","model":7}"#, "`model` in the inputs is not a string"),
         (Some(""), r#"{"prompt":"p"}"#, "the name of the endpoint is empty"),
         (None, r#"{"prompt":"p"}"#, "no model is specified"),
-        (Some("a"), "", "no inputs are given"),
+        (Some("a"), "", "no inputs given"),
         (Some("a"), "[1]", "expected a JSON object"),
     ] {
         let endpoint = name.map(str::to_owned);

@@ -50,7 +50,7 @@ async fn a_failed_stream_keeps_its_first_chunks() {
         let server = Server::start([Answer::chunks([first, last, "data: {}\n\n"])]);
         let (end, chunks) = stream(&server, r#"{"messages":[]}"#).await;
         let end = end.unwrap_err();
-        assert_eq!((end.message(), chunks.len()), ("the server broke the stream off: too much", 1));
+        assert_eq!((end.message(), chunks.len()), ("the server ended the stream with an error: too much", 1));
         assert_eq!(end.details()["error_code"], "overloaded");
     }
     let server = Server::start([Answer::chunks([first]).abort_after_chunks()]);

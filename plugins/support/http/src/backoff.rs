@@ -1,21 +1,21 @@
-//! How long to wait before a request is sent again.
+//! The waits before retries.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// The wait before a request is sent again, where the server names none.
+/// The wait before a retry, unless the server specifies it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "built by plugins, and taken apart here alone")]
 pub enum Backoff {
-    /// None before the first retry, then `factor`·2, `factor`·4, … seconds, at most 120, and up to `jitter` on top.
+    /// No wait before the first retry, then `factor`·2, `factor`·4, … seconds plus up to `jitter`, at most 120 seconds.
     ///
     /// Source: `urllib3.util.Retry`, as MLflow configures it.
     Mlflow {
         /// The factor, in seconds.
         factor: f64,
-        /// What is added at random, in seconds, at most.
+        /// The maximum of the random addition, in seconds.
         jitter: f64,
     },
     /// `first`, twice that, …, at most 8 seconds, less up to a quarter at random.
@@ -28,7 +28,7 @@ pub enum Backoff {
 }
 
 impl Backoff {
-    /// The wait before a retry, counted from 1.
+    /// Returns the wait before a retry, counted from 1.
     pub(crate) fn wait(self, retry: u32) -> Duration {
         let doubled = 2_f64.powf(f64::from(retry.saturating_sub(1)));
         let seconds = match self {
@@ -40,8 +40,8 @@ impl Backoff {
     }
 }
 
-/// How long the server asked to wait: in milliseconds, as OpenAI's do, in seconds, or until a date. A date that has
-/// passed asks for nothing.
+/// Returns the wait that the server requests: `retry-after-ms` (OpenAI) in milliseconds, or `Retry-After` in seconds or
+/// as a date. A past date means zero.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers.get("retry-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok());
     if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1000.0).ok()) {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_and_ends_at_two_minutes() {
+    fn mlflow_s_backoff_doubles_up_to_two_minutes() {
         let mlflow = |factor, jitter| Backoff::Mlflow { factor, jitter };
         let waits: Vec<_> = (1..=8).map(|retry| mlflow(2.0, 0.0).wait(retry).as_secs()).collect();
         assert_eq!(waits, [0, 4, 8, 16, 32, 64, 120, 120]);
@@ -72,15 +72,15 @@ mod tests {
     }
 
     #[test]
-    fn openai_s_begins_at_once_and_ends_at_eight_seconds() {
-        for (retry, longest) in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (1000, 8.0)] {
+    fn openai_s_backoff_doubles_up_to_eight_seconds() {
+        for (retry, max) in [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (1000, 8.0)] {
             let wait = Backoff::OpenAi { first: 0.5 }.wait(retry).as_secs_f64();
-            assert!((longest * 0.75..=longest).contains(&wait), "{retry}: {wait}");
+            assert!((max * 0.75..=max).contains(&wait), "{retry}: {wait}");
         }
     }
 
     #[test]
-    fn the_server_s_wish_is_seconds_or_a_date() {
+    fn retry_after_reads_seconds_and_dates() {
         let after = |value: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]));
         assert_eq!(after("2"), Some(Duration::from_secs(2)));
         assert_eq!(after("0.5"), Some(Duration::from_millis(500)));

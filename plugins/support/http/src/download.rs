@@ -1,34 +1,34 @@
-//! Answers that are files: written to disk while they arrive, and never held in memory.
+//! Downloads: a response is written to disk as it arrives, and never held in memory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::header::{CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, sync};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::exchange::{Opened, exchange};
-use crate::fault::{Fault, Stage};
+use crate::attempt_error::{AttemptError, Stage};
+use crate::retry::send_with_retries;
+use crate::streaming_response::StreamingResponse;
 use crate::{Client, Policy, Request};
 
-/// How many parts of an answer wait for the disk. When it is slower than the server, the server waits too.
-const WAITING: usize = 16;
+/// The number of chunks that wait for the disk. If they are as many, the download waits too.
+const MAX_QUEUED_CHUNKS: usize = 16;
 
-/// Sends a request, again where the policy allows it, and writes the answer into a new file, which is on the disk when
-/// this returns. Gives its length in bytes.
+/// Sends a request, retries it as the policy allows, and writes the response into a new file. The file is synced to
+/// disk. Returns its length in bytes.
 ///
-/// `length` is what the answer has to have, where that is known. `received` is told how many bytes there are; they
-/// become fewer where an attempt has to begin anew. Where the server says by its `ETag` that the file is still the same,
-/// only the rest is asked for.
+/// `length` is the expected length, if known. `received` is called with the number of bytes so far, which decreases if
+/// an attempt starts over. A retry requests only the rest if the server's `ETag` identifies the same file.
 ///
 /// # Errors
-/// As for [`send`](crate::send()); `RESOURCE_ALREADY_EXISTS` where the path is taken, and `INTERNAL_ERROR` where the
-/// answer has another length, or the disk is at fault. The file is then left as it is, for the caller to remove.
+/// As for [`send`](crate::send()); `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the response
+/// has another length or writing fails. The caller removes the incomplete file.
 pub async fn download(
     client: &Client,
     request: &Request,
@@ -37,31 +37,31 @@ pub async fn download(
     length: Option<u64>,
     received: impl Fn(u64) + Sync,
 ) -> Result<u64> {
-    let target = Target::create(path, length, &received)?;
-    let ask = |headers: &mut HeaderMap| target.ask(headers);
-    let written = exchange(client, request, policy, ask, |opened| target.save(opened)).await?;
+    let target = TargetFile::create(path, length, &received)?;
+    let vary = |headers: &mut HeaderMap| target.request_rest(headers);
+    let written = send_with_retries(client, request, policy, vary, |response| target.save(response)).await?;
     target.sync().await?;
     Ok(written)
 }
 
-/// A file that is being downloaded.
-struct Target<'a> {
+/// A file during its download.
+struct TargetFile<'a> {
     path: &'a Path,
     file: File,
     length: Option<u64>,
     received: &'a (dyn Fn(u64) + Sync),
-    /// What the last attempt left, where the next one can go on from there.
-    begun: Mutex<Option<Begun>>,
+    /// The part that the last attempt received, if the next one can resume there.
+    partial: Mutex<Option<Partial>>,
 }
 
-/// The beginning of a file.
-struct Begun {
+/// The received beginning of a file.
+struct Partial {
     length: u64,
-    /// What the server calls this version of the file.
+    /// The server's identifier of this version of the file.
     etag: HeaderValue,
 }
 
-impl<'a> Target<'a> {
+impl<'a> TargetFile<'a> {
     fn create(path: &'a Path, length: Option<u64>, received: &'a (dyn Fn(u64) + Sync)) -> Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
             let code = match error.kind() {
@@ -70,13 +70,13 @@ impl<'a> Target<'a> {
             };
             Error::new(code, format!("failed to create `{}`: {error}", path.display())).with_cause(&error)
         })?;
-        Ok(Self { path, file, length, received, begun: Mutex::new(None) })
+        Ok(Self { path, file, length, received, partial: Mutex::new(None) })
     }
 
-    /// Asks for the rest alone, where there is a beginning, and for all of it should the file have changed.
-    fn ask(&self, headers: &mut HeaderMap) {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Begun { length, etag }) = &*begun
+    /// Requests only the rest after a partial download, or the whole file if it has changed.
+    fn request_rest(&self, headers: &mut HeaderMap) {
+        let partial = sync::lock(&self.partial);
+        if let Some(Partial { length, etag }) = &*partial
             && let Ok(range) = HeaderValue::try_from(format!("bytes={length}-"))
         {
             headers.insert(RANGE, range);
@@ -84,71 +84,71 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Writes one answer into the file.
-    async fn save(&self, mut opened: Opened) -> Result<u64, Fault> {
-        let start = self.start(&opened)?;
-        if let (Some(announced), Some(length)) = (opened.response.content_length(), self.length)
+    /// Writes one response into the file.
+    async fn save(&self, mut response: StreamingResponse) -> Result<u64, AttemptError> {
+        let start = self.start(&response)?;
+        if let (Some(announced), Some(length)) = (response.inner.content_length(), self.length)
             && announced.saturating_add(start) != length
         {
-            return Err(wrong_length(&opened, announced.saturating_add(start), length));
+            return Err(wrong_length(&response, announced.saturating_add(start), length));
         }
         (self.received)(start);
-        let writer = Writer::start(self.file.try_clone().map_err(|error| self.broken(error))?, start);
+        let writer = Writer::start(self.file.try_clone().map_err(|error| self.write_error(error))?, start);
         let mut total = start;
         let end = loop {
-            let chunk = match opened.chunk().await {
+            let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break Ok(()),
-                // It broke off after its last byte, and nothing is missing.
+                // The connection was lost after the last byte: nothing is missing.
                 Err(_) if self.length == Some(total) => break Ok(()),
-                Err(fault) => break Err(fault),
+                Err(error) => break Err(error),
             };
             let next = total + chunk.len() as u64;
             if let Some(length) = self.length
                 && next > length
             {
-                break Err(wrong_length(&opened, next, length));
+                break Err(wrong_length(&response, next, length));
             }
             if writer.chunks.send(chunk).await.is_err() {
-                // What the disk has to say comes below.
+                // `finish` below returns the error of the disk.
                 break Ok(());
             }
             total = next;
             (self.received)(total);
         };
-        // Also where the attempt has failed: the next one is not to meet its last bytes.
-        writer.finish().await.map_err(|error| self.broken(error))?;
+        // Also if the attempt has failed: its last writes must not overlap with the next attempt.
+        writer.finish().await.map_err(|error| self.write_error(error))?;
         if end.is_err() {
-            let etag = opened.response.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
-            let begun = etag.filter(|_| total > 0).map(|etag| Begun { length: total, etag: etag.clone() });
-            *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+            let etag = response.inner.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
+            let partial = etag.filter(|_| total > 0).map(|etag| Partial { length: total, etag: etag.clone() });
+            *sync::lock(&self.partial) = partial;
         }
         end?;
         match self.length {
-            // Only where the server did not say how much it would send: a connection that ends early is noticed else.
-            Some(length) if total < length => Err(Fault::new(
+            // Only without a `Content-Length`: with one, the HTTP library notices an early end.
+            Some(length) if total < length => Err(AttemptError::new(
                 Stage::Unanswered,
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
-                format!("`{}` ended after {total} of {length} bytes", opened.url),
+                format!("`{}` ended after {total} of {length} bytes", response.url),
             )),
             _ => Ok(total),
         }
     }
 
-    /// Where in the file the answer begins: at its start, unless the rest was asked for and came.
-    fn start(&self, opened: &Opened) -> Result<u64, Fault> {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if opened.response.status() != StatusCode::PARTIAL_CONTENT {
+    /// Returns the offset at which the response begins: 0, unless the rest was requested and sent.
+    fn start(&self, response: &StreamingResponse) -> Result<u64, AttemptError> {
+        let partial = sync::lock(&self.partial).take();
+        if response.inner.status() != StatusCode::PARTIAL_CONTENT {
             return Ok(0);
         }
-        let range = opened.response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let range = response.inner.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
         let start = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
-        match begun {
-            Some(begun) if start == Some(begun.length) => Ok(begun.length),
-            _ => Err(Fault::new(
-                Stage::Settled,
+        match partial {
+            Some(partial) if start == Some(partial.length) => Ok(partial.length),
+            _ => Err(AttemptError::new(
+                Stage::Final,
                 ErrorCode::INTERNAL_ERROR,
-                format!("`{}` answered with a part of the file that was not asked for", opened.url),
+                format!("`{}` answered with a part of the file that was not requested", response.url),
             )),
         }
     }
@@ -156,42 +156,42 @@ impl<'a> Target<'a> {
     async fn sync(self) -> Result<()> {
         let Self { file, path, .. } = self;
         let synced = spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other).flatten();
-        synced.map_err(|error| unwritable(path, error).into_error(false, ""))
+        synced.map_err(|error| write_failed(path, error).into_error(false, ""))
     }
 
-    fn broken(&self, error: io::Error) -> Fault {
-        unwritable(self.path, error)
+    fn write_error(&self, error: io::Error) -> AttemptError {
+        write_failed(self.path, error)
     }
 }
 
-fn unwritable(path: &Path, error: io::Error) -> Fault {
+fn write_failed(path: &Path, error: io::Error) -> AttemptError {
     let message = format!("failed to write `{}`: {error}", path.display());
-    Fault::new(Stage::Settled, ErrorCode::INTERNAL_ERROR, message).with_cause(error)
+    AttemptError::new(Stage::Final, ErrorCode::INTERNAL_ERROR, message).with_cause(error)
 }
 
-fn wrong_length(opened: &Opened, length: u64, expected: u64) -> Fault {
+fn wrong_length(response: &StreamingResponse, length: u64, expected: u64) -> AttemptError {
     let message = format!(
-        "`{}` has {length} bytes or more, where {expected} were expected: it has changed, or something on the way \
-         answers in its place",
-        opened.url
+        "`{}` has {length} bytes or more, but {expected} were expected: the file has changed, or a proxy answered \
+         instead",
+        response.url
     );
-    Fault::new(Stage::Settled, ErrorCode::INTERNAL_ERROR, message)
+    AttemptError::new(Stage::Final, ErrorCode::INTERNAL_ERROR, message)
 }
 
-/// Writes on a thread that may block, until nothing more can come.
+/// Writes chunks on a blocking thread until the sender is dropped.
 struct Writer {
     chunks: mpsc::Sender<Bytes>,
     done: JoinHandle<io::Result<()>>,
 }
 
 impl Writer {
-    /// Writes from `start` on; what was there behind it is gone.
+    /// Truncates the file at `start` and writes from there.
     fn start(mut file: File, start: u64) -> Self {
-        let (chunks, mut waiting) = mpsc::channel::<Bytes>(WAITING);
+        let (chunks, mut queue) = mpsc::channel::<Bytes>(MAX_QUEUED_CHUNKS);
         let done = spawn_blocking(move || {
             file.set_len(start)?;
             file.seek(SeekFrom::Start(start))?;
-            while let Some(chunk) = waiting.blocking_recv() {
+            while let Some(chunk) = queue.blocking_recv() {
                 file.write_all(&chunk)?;
             }
             Ok(())
@@ -199,7 +199,7 @@ impl Writer {
         Self { chunks, done }
     }
 
-    /// Waits until everything is written.
+    /// Waits until all chunks are written.
     async fn finish(self) -> io::Result<()> {
         drop(self.chunks);
         self.done.await.map_err(io::Error::other)?

@@ -1,7 +1,6 @@
-//! MLflow's environment variables that concern HTTP, with MLflow's names and defaults.
+//! MLflow's environment variables for HTTP, with MLflow's names and defaults.
 //!
-//! They are read through a function, so that a test needs no process of its own. A variable that is set to nothing
-//! counts as not set.
+//! A function looks the variables up, so that tests need no process of their own. An empty variable counts as unset.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,34 +9,35 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
+use crate::connection::Proxies;
 use crate::{Backoff, Connection, Policy};
 
-/// The environment of a process, or what a test says it is.
+/// The environment variables of a process or of a test.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl<'a> Environment<'a> {
-    /// The environment in which `lookup` finds the variables.
+    /// Creates an environment whose variables `lookup` returns.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup }
     }
 
-    /// A variable, where it is set.
+    /// Returns a variable if it is set.
     pub fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    /// A variable that must not be printed.
+    /// Returns a variable that must not be printed.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.text(name).map(Secret::new)
     }
 
-    /// A number of whole seconds.
+    /// Returns a variable with whole seconds.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where it is no whole number, or none above zero.
+    /// `INVALID_PARAMETER_VALUE` if it is not a positive whole number.
     pub fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
         let Some(seconds) = self.integer(name)? else { return Ok(Duration::from_secs(default)) };
         match u64::try_from(seconds) {
@@ -46,10 +46,10 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// `true`, `false`, `1` or `0`, in any case.
+    /// Returns a variable with `true`, `false`, `1` or `0`, in any case.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where it is something else.
+    /// `INVALID_PARAMETER_VALUE` if it has another value.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
         match self.text(name).map(|value| value.to_lowercase()).as_deref() {
             None => Ok(default),
@@ -61,29 +61,30 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// MLflow's policy: the times are the operation's to set. `max_retries` is what the caller gives; it wins over the
-    /// environment, and keeps to the same limit.
+    /// Returns MLflow's policy with the default times. `max_retries` is the caller's; it overrides the environment,
+    /// within the same limit.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where a number is none, or beyond its limit.
+    /// `INVALID_PARAMETER_VALUE` if a number is invalid or exceeds its limit.
     pub fn policy(&self, max_retries: Option<i64>) -> Result<Policy> {
         let max_retries = match max_retries {
-            Some(given) => given,
+            Some(max_retries) => max_retries,
             None => self.integer("MLFLOW_HTTP_REQUEST_MAX_RETRIES")?.unwrap_or(7),
         };
-        let most_retries = self.integer("_MLFLOW_HTTP_REQUEST_MAX_RETRIES_LIMIT")?.unwrap_or(10);
-        if max_retries > most_retries {
+        let retries_limit = self.integer("_MLFLOW_HTTP_REQUEST_MAX_RETRIES_LIMIT")?.unwrap_or(10);
+        if max_retries > retries_limit {
             return Err(Error::invalid_parameter(format!(
                 "the configured max_retries value ({max_retries}) is in excess of the maximum allowable retries \
-                 ({most_retries})"
+                 ({retries_limit})"
             )));
         }
         let factor = self.number("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "a whole number")?.unwrap_or(2_u32);
-        let largest = self.number("_MLFLOW_HTTP_REQUEST_MAX_BACKOFF_FACTOR_LIMIT", "a whole number")?.unwrap_or(120);
-        if factor > largest {
+        let factor_limit =
+            self.number("_MLFLOW_HTTP_REQUEST_MAX_BACKOFF_FACTOR_LIMIT", "a whole number")?.unwrap_or(120);
+        if factor > factor_limit {
             return Err(Error::invalid_parameter(format!(
                 "the configured backoff_factor value ({factor}) is in excess of the maximum allowable backoff_factor \
-                 limit ({largest})"
+                 limit ({factor_limit})"
             )));
         }
         Ok(Policy {
@@ -103,16 +104,16 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// How connections are made: with these certificate authorities or those that the environment names, and through the
-    /// environment's proxies. `names` is what a user calls the first two.
+    /// Returns the connection settings: these certificate authorities or else the environment's, and the environment's
+    /// proxies. `names` are the options or variables of the first two arguments, for the error.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where certificates are to be ignored and checked.
+    /// `INVALID_PARAMETER_VALUE` if `insecure` is combined with certificate authorities.
     pub fn connection(&self, insecure: bool, ca_certs: Option<PathBuf>, names: [&str; 2]) -> Result<Connection> {
         if insecure && ca_certs.is_some() {
             let names = names.join("` and `");
             return Err(Error::invalid_parameter(format!(
-                "the server's certificate cannot be ignored and checked: give only one of `{names}`"
+                "the server's certificate cannot be both ignored and checked: set only one of `{names}`"
             )));
         }
         let ca_certs = ca_certs.or_else(|| {
@@ -121,7 +122,7 @@ impl<'a> Environment<'a> {
         Ok(Connection { insecure, ca_certs, proxies: self.proxies(), ..Connection::default() })
     }
 
-    /// The proxies that the environment names, in lower or upper case.
+    /// Returns the proxies of the environment. The variables' names may be in lower or upper case.
     fn proxies(&self) -> Proxies {
         let either = |name: &str| self.text(&name.to_lowercase()).or_else(|| self.text(name));
         let all = either("ALL_PROXY");
@@ -135,7 +136,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// A whole number.
+    /// Returns a variable with a whole number.
     fn integer(&self, name: &str) -> Result<Option<i64>> {
         self.number(name, "a whole number")
     }
@@ -155,18 +156,6 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// Through which proxies requests go. Their URLs may hold passwords.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Proxies {
-    /// The proxy for `http` URLs.
-    pub(crate) http: Option<Secret>,
-    /// The proxy for `https` URLs.
-    pub(crate) https: Option<Secret>,
-    /// The hosts that are reached directly, separated by commas. This machine and the metadata service of a cloud are
-    /// always among them.
-    pub(crate) bypass: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_mlflow_s() {
+    fn an_empty_environment_yields_mlflow_s_defaults() {
         assert_eq!(policy(&[]).unwrap(), Policy::default());
         assert_eq!(policy(&[("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")]).unwrap(), Policy::default());
     }
 
     #[test]
-    fn every_variable_is_read() {
+    fn policy_reads_every_variable() {
         let read = policy(&[
             ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
             ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
@@ -207,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_beyond_its_limit_is_refused() {
+    fn policy_rejects_invalid_numbers_and_numbers_beyond_their_limit() {
         for (name, value, message) in [
             ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "11", "(11) is in excess of the maximum allowable retries (10)"),
             ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "-1", "must be 0 or a positive integer, got `-1`"),
@@ -224,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_whole_seconds() {
+    fn seconds_accepts_positive_whole_numbers_only() {
         let seconds = |value| with(&[("T", value)], |environment| environment.seconds("T", 9));
         assert_eq!(seconds("").unwrap(), Duration::from_secs(9));
         assert_eq!(seconds(" 3 ").unwrap(), Duration::from_secs(3));
@@ -234,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_found_in_either_case() {
+    fn proxies_are_read_in_either_case() {
         let found =
             with(&[("https_proxy", "http://p:1"), ("HTTP_PROXY", "http://p:2"), ("NO_PROXY", "a,b")], |environment| {
                 environment.proxies()

@@ -1,29 +1,30 @@
-//! Headers made of what a user gave, refused where they are none.
+//! Headers from a user's texts.
 
 use http::{HeaderName, HeaderValue};
 use mlflow_deploy_plugin_api::{Error, JSON, Result, Secret};
 
-/// The name of a header.
+/// Parses the name of a header.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where it is none.
+/// `INVALID_PARAMETER_VALUE` if it is invalid.
 pub fn header_name(name: &str) -> Result<HeaderName> {
     HeaderName::try_from(name)
-        .map_err(|_illegal| Error::invalid_parameter(format!("`{name}` is not the name of a header")))
+        .map_err(|_illegal| Error::invalid_parameter(format!("`{name}` is not a valid header name")))
 }
 
-/// The value of a header; `what` tells the user which one it is.
+/// Parses the value of a header. `what` names it in the error.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where no header can hold it. The value is not repeated.
+/// `INVALID_PARAMETER_VALUE` if it has an invalid character. The error does not contain the value.
 pub fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
     HeaderValue::try_from(value).map_err(|_illegal| {
-        Error::invalid_parameter(format!("the value of `{what}` has a character that no header can hold"))
+        Error::invalid_parameter(format!(
+            "the value of `{what}` has a character that a header cannot contain, such as a line break"
+        ))
     })
 }
 
-/// The value of a header that is never printed. Whether what a user gives is a key cannot be known, so it is treated
-/// as one.
+/// Parses the value of a header that may be a key, and marks it as sensitive, so that it is never printed.
 ///
 /// # Errors
 /// As for [`header_value`].
@@ -33,7 +34,7 @@ pub fn secret_header(what: &str, value: &Secret) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// The media type of inputs, as a header.
+/// Returns the media type of inputs as a header value.
 ///
 /// # Errors
 /// As for [`header_value`].

@@ -1,44 +1,51 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod access;
-mod address;
-mod answer;
+mod attempt_error;
 mod backoff;
 mod client;
+mod connection;
 mod credentials;
 mod download;
 mod environment;
-mod exchange;
-mod fault;
+mod error_body;
 mod header;
-mod member;
+mod json_object;
+mod mlflow_auth;
+mod mlflow_timeouts;
 mod pages;
-mod patience;
 mod policy;
+mod predict;
 mod redirect;
+mod request;
+mod response;
+mod retry;
 mod secrets;
 mod send;
 mod sse;
 mod stream;
+mod streaming_response;
 #[cfg(test)]
 mod tests;
-mod times;
+mod timeouts;
 mod tls;
-mod words;
+mod url;
 
-pub use access::{Access, AccessOptions};
-pub use address::{encode_segment, is_loopback, join, parse_url, redact_url, without_user};
-pub use answer::{endpoint, named, prediction, require_inputs};
+pub use self::url::{encode_segment, is_loopback, join, parse_url, redact_url, without_user};
 pub use backoff::Backoff;
-pub use client::{Client, Connection};
+pub use client::Client;
+pub use connection::Connection;
 pub use credentials::Credentials;
 pub use download::download;
 pub use environment::Environment;
 pub use header::{content_type, header_name, header_value, secret_header};
-pub use member::{Object, json_list, set_member};
+pub use json_object::{JsonObject, json_list, set_member};
+pub use mlflow_auth::{MlflowAuth, MlflowAuthOptions};
 pub use pages::Pages;
 pub use policy::Policy;
-pub use send::{Request, Response, hide, request, send};
+pub use predict::{endpoint, named, prediction, require_inputs};
+pub use request::{Request, hide, request};
+pub use response::Response;
+pub use send::send;
 pub use sse::{Event, SseReader};
-pub use stream::{ChunkStream, stream};
+pub use stream::ChunkStream;

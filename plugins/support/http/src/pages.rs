@@ -1,4 +1,4 @@
-//! A list that comes in pages: its limits hold for all pages together.
+//! Paged lists, with common limits for all pages.
 
 use std::collections::HashSet;
 
@@ -6,51 +6,49 @@ use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::{Client, Policy, Request, Response, send};
 
-/// No list has more pages.
+/// The limit for the pages of a list.
 const MAX_PAGES: usize = 10_000;
 
-/// The pages of one list, asked for one after the other. Their number is limited, and the policy's time and its longest
-/// answer hold for all of them together, so that a server whose list has no end fills neither time nor memory.
+/// The pages of one list, requested one after another. Their number is limited. The policy's total time and maximum
+/// size apply to all of them together, so that an endless list exhausts neither time nor memory.
 #[derive(Debug)]
 pub struct Pages<'a> {
     client: &'a Client,
     policy: Policy,
-    number: usize,
+    count: usize,
     seen: HashSet<String>,
 }
 
 impl<'a> Pages<'a> {
-    /// Starts the time of a list.
+    /// Starts the time limit of a list.
     pub fn new(client: &'a Client, policy: &Policy) -> Self {
-        Self { client, policy: policy.started(), number: 0, seen: HashSet::new() }
+        Self { client, policy: policy.started(), count: 0, seen: HashSet::new() }
     }
 
-    /// Asks for a page.
+    /// Requests a page.
     ///
     /// # Errors
-    /// As for [`send`](crate::send()); `INTERNAL_ERROR` also if the pages so far are too many or too long together.
+    /// As for [`send`](crate::send()); `INTERNAL_ERROR` also if the pages are too many, or too large together.
     pub async fn ask(&mut self, request: &Request) -> Result<Response> {
-        if self.number == MAX_PAGES {
-            return Err(Error::internal(format!(
-                "the server's list has more than {MAX_PAGES} pages: check that the URL is the target's own"
-            )));
+        if self.count == MAX_PAGES {
+            return Err(Error::internal(format!("the server's list has more than {MAX_PAGES} pages: check the URL")));
         }
-        let answer = send(self.client, request, &self.policy).await?;
-        self.number += 1;
-        self.policy.taken += answer.payload.bytes().len();
-        Ok(answer)
+        let response = send(self.client, request, &self.policy).await?;
+        self.count += 1;
+        self.policy.used_bytes += response.payload.bytes().len();
+        Ok(response)
     }
 
-    /// Notes the token of the next page. `what` names it, such as `page token`.
+    /// Records the token of the next page. `what` names it in the error, such as `page token`.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if an earlier page had the same one: the list would have no end.
+    /// `INTERNAL_ERROR` if an earlier page had the same token: the list would not end.
     pub fn follow(&mut self, what: &str, token: &str) -> Result<()> {
         match self.seen.insert(token.to_owned()) {
             true => Ok(()),
-            false => Err(Error::internal(format!(
-                "the server gave the {what} `{token}` twice, and its list would have no end"
-            ))),
+            false => {
+                Err(Error::internal(format!("the server returned the {what} `{token}` twice: its list does not end")))
+            }
         }
     }
 }
@@ -61,9 +59,9 @@ mod tests {
     use crate::Connection;
 
     #[tokio::test]
-    async fn there_is_no_page_after_the_last_that_is_taken() {
+    async fn a_page_beyond_the_limit_fails() {
         let client = Client::new(Connection::default());
-        let mut pages = Pages { number: MAX_PAGES, ..Pages::new(&client, &Policy::default()) };
+        let mut pages = Pages { count: MAX_PAGES, ..Pages::new(&client, &Policy::default()) };
         let error = pages.ask(&Request::default()).await.unwrap_err();
         assert!(error.message().starts_with("the server's list has more than 10000 pages"), "{error}");
     }

@@ -1,51 +1,51 @@
-//! Where a redirect may lead: a GET, to the same origin. Anything else is an error that says where it led to.
+//! Redirects: only a GET to the same origin is followed. Any other redirect is an error with its target.
 //!
-//! A request carries credentials and a user's data. Sent on to another host they would be given away, and a POST that
-//! is turned into a GET, as browsers do it, asks something else.
+//! A request carries credentials and a user's data, which another host must not receive. A POST that becomes a GET, as
+//! in browsers, would be a different request.
 
 use http::{HeaderMap, Method, StatusCode};
 use mlflow_deploy_plugin_api::{ErrorCode, HttpFailure};
 use url::Url;
 
 use crate::Policy;
-use crate::address::redact_url;
-use crate::fault::{Fault, Stage};
+use crate::attempt_error::{AttemptError, Stage};
+use crate::url::redact_url;
 
-/// No chain of redirects is longer.
+/// The limit for redirects of one attempt.
 pub(crate) const MAX_HOPS: usize = 10;
 
-/// Where a redirect leads, where it may be followed.
+/// Returns the target of a redirect, or an error if it must not be followed.
 pub(crate) fn target(
     status: StatusCode,
     headers: &HeaderMap,
     method: &Method,
     url: &Url,
     policy: &Policy,
-) -> Result<Url, Fault> {
+) -> Result<Url, AttemptError> {
     let location = headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
     let Some(target) = location.and_then(|location| url.join(location).ok()) else {
-        return Err(refuse(status, url, "without saying where to"));
+        return Err(rejected(status, url, "without a valid location"));
     };
     let shown = redact_url(&target);
     let has_left = target.origin() != url.origin();
     if has_left {
-        return Err(refuse(status, url, &format!("to another origin, `{shown}`: use that address if you trust it")));
+        return Err(rejected(status, url, &format!("to another origin, `{shown}`: use that URL if you trust it")));
     }
     if method != Method::GET {
-        return Err(refuse(status, url, &format!("to `{shown}`, and a {method} is not sent on: use that address")));
+        return Err(rejected(status, url, &format!("to `{shown}`, but a {method} is not redirected: use that URL")));
     }
     if !policy.follow_redirects {
-        return Err(refuse(status, url, &format!("to `{shown}`, and redirects are turned off")));
+        return Err(rejected(status, url, &format!("to `{shown}`, but redirects are turned off")));
     }
     Ok(target)
 }
 
-/// A chain of redirects that does not end.
-pub(crate) fn too_long(status: StatusCode, url: &Url) -> Fault {
-    refuse(status, url, &format!("for more than {MAX_HOPS} times"))
+/// Returns the error for too many redirects.
+pub(crate) fn too_long(status: StatusCode, url: &Url) -> AttemptError {
+    rejected(status, url, &format!("more than {MAX_HOPS} times"))
 }
 
-fn refuse(status: StatusCode, url: &Url, why: &str) -> Fault {
-    let message = format!("{} Redirect for url: {}: the server redirects {why}", status.as_u16(), redact_url(url));
-    Fault::new(Stage::Settled, ErrorCode::BAD_REQUEST, message).with_http(HttpFailure::new(status.as_u16(), ""))
+fn rejected(status: StatusCode, url: &Url, reason: &str) -> AttemptError {
+    let message = format!("{} Redirect for url: {}: the server redirects {reason}", status.as_u16(), redact_url(url));
+    AttemptError::new(Stage::Final, ErrorCode::BAD_REQUEST, message).with_http(HttpFailure::new(status.as_u16(), ""))
 }

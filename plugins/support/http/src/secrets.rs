@@ -1,5 +1,5 @@
-//! The secrets of a request: what the client sends to prove who it is, and what the HTTP library adds to that. Servers and
-//! proxies like to repeat them.
+//! The secrets of a request: its credentials, and their encodings by the HTTP library. Servers and proxies may repeat
+//! them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,12 +7,12 @@ use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use mlflow_deploy_plugin_api::{Redactor, Secret};
 use url::Url;
 
-use crate::address::decode;
-use crate::environment::Proxies;
-use crate::send::{Hidden, Request};
+use crate::connection::Proxies;
+use crate::request::{Hidden, Request};
+use crate::url::decode;
 
-/// Returns what removes the secrets of a request from text: the values of its sensitive headers, what it says to be secret
-/// in its body, and the credentials in its URL and in those of the proxies.
+/// Returns the redactor for the secrets of a request: the values of its sensitive headers, the marked secrets of its
+/// body, and the credentials in its URL and in the proxies' URLs.
 pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
     let in_headers = sensitive.flat_map(|(name, value)| {
@@ -26,18 +26,18 @@ pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
 }
 
-/// Reads the URL of a proxy, which may lack its scheme.
+/// Parses the URL of a proxy. The scheme is optional.
 pub(crate) fn proxy_url(proxy: &Secret) -> Option<Url> {
     let text = proxy.expose();
     if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
 }
 
-/// The secrets in the URL of a proxy.
+/// Returns the secrets in the URL of a proxy.
 pub(crate) fn of_proxy(proxy: &Secret) -> Vec<String> {
     proxy_url(proxy).iter().flat_map(of_url).collect()
 }
 
-/// The password of a URL, or the user without one, and both as they are sent.
+/// Returns the password of a URL, also decoded and as a Basic header value. Without a password, returns the user.
 fn of_url(url: &Url) -> Vec<String> {
     let (user, password) = (decode(url.username()), url.password());
     match password {
@@ -49,7 +49,7 @@ fn of_url(url: &Url) -> Vec<String> {
     }
 }
 
-/// The secrets in a value of `Authorization`: all but the scheme, and of `Basic` the password that is encoded in it.
+/// Returns the secrets in a value of `Authorization`: everything after the scheme, and the decoded password of `Basic`.
 fn of_credentials(value: &str) -> Vec<String> {
     let Some((scheme, secret)) = value.split_once(' ') else { return with_parts(value) };
     let mut secrets = with_parts(secret.trim());
@@ -62,7 +62,7 @@ fn of_credentials(value: &str) -> Vec<String> {
     secrets
 }
 
-/// A value, and the parts that a server may repeat alone, as of `Cookie: session=…; theme=…`.
+/// Returns a value and its parts, because a server may repeat a part alone, as of `Cookie: session=…; theme=…`.
 fn with_parts(value: &str) -> Vec<String> {
     let parts = value.split([' ', ';', '=']).filter(|part| *part != value);
     [value].into_iter().chain(parts).map(str::to_owned).collect()
@@ -78,7 +78,7 @@ mod tests {
         redactor(&request.body(bytes::Bytes::new()).unwrap(), &Proxies::default())
     }
 
-    /// What hides the secrets of a request with this sensitive header.
+    /// Returns the redactor of a request with this sensitive header.
     fn of_header(name: &str, value: &str) -> Redactor {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(true);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn of_basic_the_password_is_hidden_as_well() {
+    fn the_encoded_password_of_basic_credentials_is_redacted() {
         // bob:hunter2:hunter3
         let redactor = of_header("Authorization", "Basic Ym9iOmh1bnRlcjI6aHVudGVyMw==");
         assert_eq!(redactor.hide("refused: bob:hunter2:hunter3"), "refused: bob:<redacted>");
@@ -94,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_are_hidden_whole_and_in_their_parts() {
-        for (name, value, said, shown) in [
+    fn sensitive_headers_and_their_parts_are_redacted() {
+        for (name, value, message, shown) in [
             ("Cookie", "session=s3cret-1; theme=dark", "no s3cret-1", "no <redacted>"),
             ("Cookie", "session=s3cret-1; theme=dark", "no session=s3cret-1; theme=dark", "no <redacted>"),
             ("X-Key", "first-half second-half", "first-half?", "<redacted>?"),
@@ -104,18 +104,18 @@ mod tests {
             ("Authorization", "Bearer dapi0123", "Bearer dapi0123", "Bearer <redacted>"),
             ("Authorization", "dapi0123", "dapi0123", "<redacted>"),
         ] {
-            assert_eq!(of_header(name, value).hide(said), shown, "{name}: {value}");
+            assert_eq!(of_header(name, value).hide(message), shown, "{name}: {value}");
         }
         let plain = of_request(http::Request::builder().header("Cookie", "session=public-1"));
         assert_eq!(plain.hide("public-1"), "public-1");
     }
 
     #[test]
-    fn what_the_library_sends_of_a_url_is_hidden() {
+    fn the_credentials_in_a_url_are_redacted_in_every_encoding() {
         let request = of_request(http::Request::get("http://alice:p%40ssW0rd99@h/p"));
-        let request_hides = |said: &str| request.hide(said) == "<redacted>";
-        for said in ["p%40ssW0rd99", "p@ssW0rd99", "YWxpY2U6cEBzc1cwcmQ5OQ==", "YWxpY2U6cEBzc1cwcmQ5OQ"] {
-            assert!(request_hides(said), "{said}");
+        let request_hides = |text: &str| request.hide(text) == "<redacted>";
+        for text in ["p%40ssW0rd99", "p@ssW0rd99", "YWxpY2U6cEBzc1cwcmQ5OQ==", "YWxpY2U6cEBzc1cwcmQ5OQ"] {
+            assert!(request_hides(text), "{text}");
         }
         for url in ["http://alice:p%40ssW0rd99@127.0.0.1:1", "alice:p%40ssW0rd99@127.0.0.1:1"] {
             let secrets = of_proxy(&Secret::new(url)).into_iter().map(Secret::new);

@@ -1,12 +1,11 @@
-//! Server-sent events, read from bytes that are cut anywhere.
+//! Parses server-sent events from bytes that may be split anywhere.
 //!
-//! Lines end with LF, CR or CRLF and with nothing else: JSON may hold U+2028 or U+0085. Comments and the fields
-//! `event`, `id` and `retry` are understood, a byte order mark is skipped, and several `data` lines make one text.
-//! Unlike a browser, it gives the last event also where the blank line after it never came: the body has ended in
-//! order, so the event is whole.
+//! Only LF, CR and CRLF end a line, because JSON may contain U+2028 or U+0085. A byte order mark is skipped, and
+//! several `data` lines form one text. Unlike a browser, the reader returns the last event even if the blank line after
+//! it is missing: the body ended regularly, so the event is complete.
 //!
-//! Two crates were tried first, each fed with every one of these cases cut at every byte.
-//! - `eventsource-stream` 0.2.3 loses the last event when it ends in CR CR or without a blank line, panics on a byte
+//! Two crates were tried first, with each of the test cases below split at every byte.
+//! - `eventsource-stream` 0.2.3 loses the last event if it ends in CR CR or without a blank line, panics on a byte
 //!   order mark, and lets an event grow without bound.
 //! - `sse-stream` 0.3.0 loses the last event without a blank line, and lets an event grow without bound.
 //!
@@ -14,38 +13,38 @@
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
-/// No event is longer: 16 MiB.
+/// The limit for an event or a line, in bytes.
 pub(crate) const MAX_LEN: usize = 16 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// One event with data. Events without are left out.
+/// An event with data. Events without data are skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The event's name; empty where the server gave none.
+    /// The event's name, or an empty text.
     pub name: String,
-    /// The lines of its data, with LF between them.
+    /// The data lines, joined with LF.
     pub data: String,
 }
 
-/// Makes events of bytes.
+/// Parses bytes into events.
 #[derive(Debug, Default)]
 pub struct SseReader {
     line: Vec<u8>,
     name: String,
     data: Option<String>,
-    /// Whether the last byte was a CR, after which an LF is no line of its own.
+    /// True if the last byte was a CR. An LF after it does not end another line.
     after_cr: bool,
-    /// Whether the first line is still to come.
+    /// True after the first line.
     has_begun: bool,
 }
 
 impl SseReader {
-    /// Takes the next bytes, and gives the events that are complete with them.
+    /// Parses the next bytes and returns the events that they complete.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` where an event is longer than 16 MiB or is not UTF-8.
+    /// `INTERNAL_ERROR` if an event is longer than 16 MiB or is not UTF-8.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Event>> {
         let mut events = Vec::new();
         if self.after_cr && !bytes.is_empty() {
@@ -66,7 +65,7 @@ impl SseReader {
         Ok(events)
     }
 
-    /// Says that the body ended in order, and gives the event that it ended with.
+    /// Returns the last event after the body has ended regularly.
     ///
     /// # Errors
     /// As for [`push`](Self::push).
@@ -106,13 +105,13 @@ impl SseReader {
             }
             ("data", none) => *none = Some(value.to_owned()),
             ("event", _) => value.clone_into(&mut self.name),
-            // `id` and `retry` are for those who connect again, and a line that begins with a colon is a comment.
+            // `id` and `retry` matter for reconnecting only. A line that begins with a colon is a comment.
             _ => {}
         }
         Ok(None)
     }
 
-    /// An event without data, such as a ping, is none.
+    /// Returns the event at a blank line, or `None` if it has no data, such as a ping.
     fn end_event(&mut self) -> Option<Event> {
         let name = std::mem::take(&mut self.name);
         self.data.take().filter(|data| !data.is_empty()).map(|data| Event { name, data })
@@ -123,7 +122,7 @@ impl SseReader {
 mod tests {
     use super::*;
 
-    /// A transcript, and the data of its events.
+    /// Transcripts, each with the data of its events.
     const CASES: &[(&str, &[&str])] = &[
         ("data: a\n\ndata: b\n\n", &["a", "b"]),
         ("data: a\r\n\r\ndata: b\r\n\r\n", &["a", "b"]),
@@ -154,12 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_transcript_reads_the_same_wherever_it_is_cut() {
+    fn a_transcript_yields_the_same_events_wherever_it_is_split() {
         for (transcript, expected) in CASES {
             let bytes = transcript.as_bytes();
-            for cut in 0..=bytes.len() {
-                let data: Vec<_> = read(&[&bytes[..cut], &bytes[cut..]]).into_iter().map(|event| event.data).collect();
-                assert_eq!(data, *expected, "{transcript:?} cut at {cut}");
+            for split in 0..=bytes.len() {
+                let data: Vec<_> =
+                    read(&[&bytes[..split], &bytes[split..]]).into_iter().map(|event| event.data).collect();
+                assert_eq!(data, *expected, "{transcript:?} split at {split}");
             }
             let single: Vec<_> = bytes.chunks(1).collect();
             assert_eq!(read(&single).len(), expected.len(), "{transcript:?} byte by byte");
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_belongs_to_one_event() {
+    fn a_name_applies_to_one_event_only() {
         let events = read(&[b"event: error\ndata: a\n\ndata: b\n\n"]);
         assert_eq!((events[0].name.as_str(), events[1].name.as_str()), ("error", ""));
     }
 
     #[test]
-    fn an_event_has_bounds() {
+    fn an_event_beyond_the_limit_fails() {
         let mut reader = SseReader::default();
         let line = [b"data: ".as_slice(), &[b'x'; 1 << 20], b"\n"].concat();
         let failed = (0..17).find_map(|_| reader.push(&line).err());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_an_error() {
+    fn an_event_that_is_not_utf8_fails() {
         let error = SseReader::default().push(b"data: \xff\n\n").unwrap_err();
         assert_eq!(error.message(), "the server sent an event that is not UTF-8");
     }

@@ -1,4 +1,4 @@
-//! TLS: whom a client trusts, and how it proves who it is.
+//! TLS: the trusted certificate authorities and the client's certificate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,45 +14,45 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::Connection;
 
-/// No bundle of certificate authorities is larger, in bytes, and no folder of them: Mozilla's has 0.2 MiB.
+/// The limit for a file or folder of certificate authorities, in bytes. Mozilla's bundle has 0.2 MiB.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// No file with a client's certificate is larger, in bytes.
+/// The limit for a file with a client's certificate, in bytes.
 const MAX_CLIENT_CERT: u64 = 1 << 20;
 
-/// The TLS settings of a connection. Nothing is installed for the whole process: other plugins have their own.
+/// Returns the TLS settings of a connection. They do not affect other plugins in the process.
 ///
-/// A machine without any certificate authorities gets settings all the same. It can reach `http` URLs, and only an
-/// `https` one fails, because nobody vouches for its server.
+/// Succeeds on a machine without certificate authorities, so that `http` URLs work. An `https` URL then fails, because
+/// its server is not trusted.
 pub(crate) fn settings(connection: &Connection) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::internal("failed to set up TLS").with_cause(&error))?;
     let builder = if connection.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusting(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerify(provider)))
     } else {
         builder.with_root_certificates(roots(connection.ca_certs.as_deref())?)
     };
     let Some(path) = &connection.client_cert else { return Ok(builder.with_no_client_auth()) };
-    let wrong = |what: &str, error: &dyn std::error::Error| {
+    let invalid = |what: &str, error: &dyn std::error::Error| {
         Error::invalid_parameter(format!("failed to use {what} in `{}`: {error}", path.display()))
     };
-    let pem = file::read(path, MAX_CLIENT_CERT).map_err(|error| wrong("the client certificate", &error))?;
+    let pem = file::read(path, MAX_CLIENT_CERT).map_err(|error| invalid("the client certificate", &error))?;
     let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| wrong("the client certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| wrong("the client certificate's key", &error))?;
-    builder.with_client_auth_cert(certificates, key).map_err(|error| wrong("the client certificate", &error))
+        .map_err(|error| invalid("the client certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| invalid("the client certificate's key", &error))?;
+    builder.with_client_auth_cert(certificates, key).map_err(|error| invalid("the client certificate", &error))
 }
 
-/// The system's certificate authorities, or those in a file or folder that takes their place.
+/// Returns the certificate authorities in a file or folder, or else the system's.
 fn roots(own: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let paths: Vec<PathBuf> = match own {
         Some(own) => vec![own.to_owned()],
-        // OpenSSL's variables, which take the system's place for many programs.
+        // OpenSSL's variables, which replace the system's authorities for many programs.
         None => {
             let folders = variable("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect::<Vec<_>>());
             folders.into_iter().flatten().chain(variable("SSL_CERT_FILE").map(PathBuf::from)).collect()
@@ -73,37 +73,37 @@ fn roots(own: Option<&Path>) -> Result<RootCertStore> {
     }
     match own {
         Some(own) if usable == 0 => {
-            Err(Error::invalid_parameter(format!("`{}` has no certificate authority in it", own.display())))
+            Err(Error::invalid_parameter(format!("`{}` contains no certificate authority", own.display())))
         }
         _ => Ok(roots),
     }
 }
 
-/// Checks who can change a file of authorities, or a folder and the files in it: they decide which servers are trusted.
+/// Fails if other users can change a file of authorities, or a folder and the files in it: these decide which servers
+/// are trusted.
 fn check_trust(path: &Path) -> Result<()> {
     let warnings = match trust::check(path) {
         Ok(warnings) => warnings,
-        // Reading it fails with the reason.
+        // The later read fails with the reason.
         Err(Distrust::Unreadable(_)) => return Ok(()),
-        Err(why) => return Err(distrusted(path, &why)),
+        Err(reason) => return Err(distrusted(path, &reason)),
     };
     warnings.iter().for_each(call::warn);
     for entry in path.read_dir().into_iter().flatten().flatten() {
-        // A link that leads nowhere is skipped when it is read.
-        if let Err(why @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
-            return Err(distrusted(&entry.path(), &why));
+        // The later read skips a dangling link.
+        if let Err(reason @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
+            return Err(distrusted(&entry.path(), &reason));
         }
     }
     Ok(())
 }
 
-/// The certificates in a file, or in all files of a folder. This is the one place where a file of authorities that a user
-/// or a variable names is read.
+/// Reads the certificates in a file or in all files of a folder.
 fn authorities(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        // Links that lead nowhere and folders in a folder are passed over, as OpenSSL does.
+        // Like OpenSSL, skips dangling links and nested folders.
         files.retain(|file| file.is_file());
     }
     let mut certificates = Vec::new();
@@ -114,21 +114,21 @@ fn authorities(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
             false => io::Error::new(error.kind(), format!("`{}`: {error}", file.display())),
         })?;
         room -= pem.len() as u64;
-        // What is not a certificate is passed over: a bundle may have notes and other things in it.
+        // Other content is skipped: a bundle may contain notes.
         certificates.extend(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
     }
     Ok(certificates)
 }
 
-fn distrusted(path: &Path, why: &Distrust) -> Error {
-    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {why}", path.display()))
+fn distrusted(path: &Path, reason: &Distrust) -> Error {
+    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {reason}", path.display()))
 }
 
-/// Accepts every server, for `insecure`. Signatures are still checked, so that a broken connection is seen as one.
+/// Accepts every certificate, for `insecure`. Signatures are still checked, so that a corrupted handshake fails.
 #[derive(Debug)]
-struct Trusting(Arc<CryptoProvider>);
+struct NoVerify(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for NoVerify {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -1,4 +1,4 @@
-//! Artifacts that a server hands out: how a folder is asked for what is in it, and a file for its content.
+//! Requests for the artifacts of a server: listings of folders, and the content of files.
 
 use http::{HeaderMap, Method};
 use mlflow_deploy_http::{Request, encode_segment, join, redact_url, request};
@@ -7,19 +7,19 @@ use url::Url;
 
 /// A folder on a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
-    /// The URL of all artifacts of the server, which ends in `/mlflow-artifacts/artifacts`.
+pub(crate) struct RemoteFolder {
+    /// The URL of the server's artifacts, which ends in `/mlflow-artifacts/artifacts`.
     pub(crate) base: Url,
-    /// The folder's path below it, as names.
+    /// The folder's path below the URL, as file names.
     pub(crate) path: Vec<String>,
-    /// How the server knows the client.
+    /// The headers with the credentials.
     pub(crate) headers: HeaderMap,
-    /// Whether another server named this one, so that it gets no credentials.
-    pub(crate) is_stranger: bool,
+    /// True if another server named this one, so that it receives no credentials.
+    pub(crate) is_untrusted: bool,
 }
 
-impl Folder {
-    /// Asks what is in a folder below this one.
+impl RemoteFolder {
+    /// Returns the request to list a folder below this one.
     pub(crate) fn list(&self, below: &[String]) -> Result<Request> {
         let mut url = self.base.clone();
         let path: Vec<_> = self.path.iter().chain(below).map(String::as_str).collect();
@@ -27,20 +27,20 @@ impl Folder {
         request(Method::GET, &url, self.headers.clone(), "")
     }
 
-    /// Asks for a file below this folder.
+    /// Returns the request for a file below this folder.
     pub(crate) fn file(&self, below: &[String]) -> Result<Request> {
         request(Method::GET, &self.url(below)?, self.headers.clone(), "")
     }
 
-    /// The error as a user can understand it who did not choose this server.
+    /// Explains an authentication error of a server that another server named.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        if !self.is_stranger || !matches!(error.http_status(), Some(401 | 403)) {
+        if !self.is_untrusted || !matches!(error.http_status(), Some(401 | 403)) {
             return error;
         }
         let shown = self.url(&[]).map_or_else(|_| redact_url(&self.base), |url| redact_url(&url));
         let message = format!(
-            "{error}; the tracking server names this server, and your credentials are kept from it: where you trust it, \
-             give `{shown}` as the model URI"
+            "{error}; your credentials were not sent, because the tracking server named this server: if you trust it, \
+             use `{shown}` as the model URI"
         );
         let http = error.http().cloned().unwrap_or_default();
         Error::new(error.code().clone(), message).with_http(http)
@@ -52,8 +52,8 @@ impl Folder {
     }
 }
 
-/// Shows where it is.
-impl std::fmt::Display for Folder {
+/// Shows the URL without secrets.
+impl std::fmt::Display for RemoteFolder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", redact_url(&self.base), self.path.join("/"))
     }

@@ -1,6 +1,6 @@
-//! The files that MLflow writes where it has no server: `mlruns`, with runs, logged models, and registered models in it.
+//! Reads the files that MLflow writes without a server: `mlruns`, with runs, logged models, and registered models.
 //!
-//! They are read, and never written.
+//! Never writes them.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, file};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::Run;
+use crate::run::Run;
 
-/// No file of MLflow's is larger, in bytes.
+/// The limit for a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// What is said of anything is in a file of this name beside it.
+/// The file with the metadata of a run, model or version.
 const META: &str = "meta.yaml";
-/// The folder of logged models in an experiment's folder, and of registered models beside the experiments.
+/// The folder of logged models in an experiment's folder, and of registered models next to the experiments.
 const MODELS: &str = "models";
 
 /// A folder with MLflow's files.
@@ -24,7 +24,7 @@ const MODELS: &str = "models";
 pub(crate) struct FileStore(pub(crate) PathBuf);
 
 impl FileStore {
-    /// Whether MLflow has begun to write its files here.
+    /// Returns true if MLflow has written files here.
     pub(crate) fn has_experiments(&self) -> bool {
         let is_experiment = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -55,8 +55,8 @@ impl FileStore {
         let folder = self.0.join(&run.experiment_id).join(MODELS);
         let Ok(models) = folders(&folder) else { return Ok(None) };
         let models = models.iter().map(|model| meta::<LoggedModel>(model)).collect::<Result<Vec<_>>>()?;
-        let is_it = |model: &LoggedModel| model.name == name && model.source_run_id.as_ref() == Some(&run.run_id);
-        let last = models.into_iter().filter(is_it).max_by_key(|model| model.creation_timestamp);
+        let is_match = |model: &LoggedModel| model.name == name && model.source_run_id.as_ref() == Some(&run.run_id);
+        let last = models.into_iter().filter(is_match).max_by_key(|model| model.creation_timestamp);
         Ok(last.map(|model| model.artifact_location))
     }
 
@@ -75,11 +75,11 @@ impl FileStore {
             let number =
                 folder.file_name().and_then(|name| name.to_str()?.strip_prefix("version-")?.parse::<u64>().ok());
             let Some(number) = number else { continue };
-            let is_meant = match stage {
+            let is_match = match stage {
                 Some(stage) => meta::<Version>(&folder)?.current_stage.eq_ignore_ascii_case(stage),
                 None => true,
             };
-            latest = if is_meant { latest.max(Some(number)) } else { latest };
+            latest = if is_match { latest.max(Some(number)) } else { latest };
         }
         latest.map(|latest| latest.to_string()).ok_or_else(|| {
             let stage = stage.map_or(String::new(), |stage| format!(" in the stage `{stage}`"));
@@ -96,7 +96,7 @@ impl FileStore {
         Ok(storage_location.unwrap_or(source))
     }
 
-    /// The folder of something that is in the folder of an experiment, whichever that is.
+    /// Returns the folder at a path in any experiment's folder.
     fn in_experiment(&self, below: &str) -> Result<Option<PathBuf>> {
         let experiments = folders(&self.0).map_err(|error| unreadable(&self.0, &error))?;
         let mut candidates = experiments.into_iter().map(|experiment| experiment.join(below));
@@ -112,7 +112,7 @@ impl FileStore {
     }
 
     fn missing(&self, what: &str) -> Error {
-        let message = format!("there is {what} in `{}`", self.0.display());
+        let message = format!("{what} in `{}`", self.0.display());
         Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
     }
 }
@@ -136,19 +136,19 @@ struct Version {
     storage_location: Option<String>,
 }
 
-/// The folders in a folder.
+/// Returns the folders in a folder.
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     Ok(entries.filter(|path| path.is_dir()).collect())
 }
 
-/// What is said of what is in a folder.
+/// Reads the metadata in a folder.
 fn meta<T: DeserializeOwned>(folder: &Path) -> Result<T> {
     let path = folder.join(META);
     let text = file::read_text(&path, MAX_FILE).map_err(|error| unreadable(&path, &error))?;
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| Error::internal(format!("`{}` is not understood: {error}", path.display())))
+        .map_err(|error| Error::internal(format!("failed to parse `{}`: {error}", path.display())))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_without_end_is_refused() {
+    fn large_and_endless_files_are_rejected() {
         let root = tempfile::tempdir().unwrap();
         let (run, model) = (root.path().join("0/r1"), root.path().join("models/m"));
         fs::create_dir_all(&run).unwrap();
@@ -174,8 +174,8 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", model.join("aliases/last")).unwrap();
         let store = FileStore(root.path().to_owned());
         let large = store.run("r1").unwrap_err();
-        assert!(large.message().ends_with("/0/r1/meta.yaml`: it is larger than 1 MiB"), "{large}");
+        assert!(large.message().ends_with("/0/r1/meta.yaml`: larger than 1 MiB"), "{large}");
         let endless = store.version_of_alias("m", "last").unwrap_err();
-        assert!(endless.message().ends_with("`: it is not a regular file"), "{endless}");
+        assert!(endless.message().ends_with("`: not a regular file"), "{endless}");
     }
 }

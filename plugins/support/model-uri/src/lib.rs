@@ -9,6 +9,8 @@ mod name;
 mod progress;
 mod resolve;
 mod rest;
+mod run;
+mod session;
 mod staging;
 mod store;
 #[cfg(test)]
@@ -18,4 +20,4 @@ mod uri;
 
 pub use fetch::{Fetched, fetch};
 pub use tracking::{Tracking, TrackingOptions};
-pub use uri::{ModelUri, shown};
+pub use uri::{ModelUri, redact_uri};

@@ -1,4 +1,4 @@
-//! How far a fetch has come, said to whoever made the call: whenever another hundredth is there.
+//! Progress events of a fetch, one for each percent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,55 +13,57 @@ pub(crate) struct Progress {
     files: usize,
     total: u64,
     done: AtomicU64,
-    said: AtomicU64,
+    /// The last reported percent.
+    reported: AtomicU64,
 }
 
 impl Progress {
-    /// Says that so many files are to come, with so many bytes altogether.
+    /// Reports the start of a fetch, with the number of files and their total size.
     pub(crate) fn start(uri: &ModelUri, files: usize, total: u64) -> Self {
-        let progress = Self { uri: uri.to_string(), files, total, done: AtomicU64::new(0), said: AtomicU64::new(0) };
-        progress.tell(0.0, "fetching");
+        let progress =
+            Self { uri: uri.to_string(), files, total, done: AtomicU64::new(0), reported: AtomicU64::new(0) };
+        progress.report_total(0.0, "fetching");
         progress
     }
 
-    /// Says that all of it is there.
+    /// Reports the end of the fetch.
     pub(crate) fn finish(&self) {
-        self.tell(1.0, "fetched");
+        self.report_total(1.0, "fetched");
     }
 
-    fn tell(&self, done: f64, verb: &str) {
+    fn report_total(&self, done: f64, verb: &str) {
         let files = if self.files == 1 { "file" } else { "files" };
         call::progress(done, format!("{verb} `{}`: {} {files}, {}", self.uri, self.files, size(self.total)));
     }
 
-    /// What is to be told how many bytes of one file there are; where an attempt fails, they become fewer.
+    /// Returns a callback for the received bytes of one file. The number decreases if an attempt fails.
     pub(crate) fn of_file(&self) -> impl Fn(u64) + Sync + '_ {
         let before = AtomicU64::new(0);
         move |now| {
             let before = before.swap(now, Ordering::Relaxed);
             let done = self.done.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-            self.say(done.wrapping_add(now).wrapping_sub(before));
+            self.report(done.wrapping_add(now).wrapping_sub(before));
         }
     }
 
-    fn say(&self, done: u64) {
-        let hundredths = done.saturating_mul(100).checked_div(self.total).unwrap_or(0).min(99);
-        if self.said.fetch_max(hundredths, Ordering::Relaxed) < hundredths {
+    fn report(&self, done: u64) {
+        let percent = done.saturating_mul(100).checked_div(self.total).unwrap_or(0).min(99);
+        if self.reported.fetch_max(percent, Ordering::Relaxed) < percent {
             let message = format!("fetching `{}`: {} of {}", self.uri, size(done), size(self.total));
-            // Both are below 100, and so are exact.
-            call::progress(f64::from(u8::try_from(hundredths).unwrap_or(99)) / 100.0, message);
+            // At most 99, so that the conversion is exact.
+            call::progress(f64::from(u8::try_from(percent).unwrap_or(99)) / 100.0, message);
         }
     }
 }
 
-/// A number of bytes, for people.
+/// Formats a number of bytes.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} bytes");
     }
     let mut unit = 0;
-    // Tenths of the unit, so that no float is needed for any number of bytes.
+    // Tenths of the unit, in integers.
     let mut tenths = bytes / 100;
     while tenths >= 10_000 && unit + 1 < UNITS.len() {
         tenths /= 1000;
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_for_people() {
+    fn size_shows_one_decimal_of_the_largest_unit() {
         for (bytes, shown) in [
             (0, "0 bytes"),
             (999, "999 bytes"),

@@ -1,177 +1,190 @@
-//! From what a URI names to where that is kept, by asking whom it takes.
+//! Resolves a model URI to a local folder or to folders on servers.
 
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use mlflow_deploy_http::{Policy, join, without_user};
+use mlflow_deploy_http::{join, without_user};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
-use crate::artifacts::Folder;
+use crate::artifacts::RemoteFolder;
 use crate::rest::API;
+use crate::session::Session;
 use crate::store::Store;
-use crate::uri::{Place, Which, shown};
+use crate::uri::{UriKind, VersionSelector, redact_uri};
 use crate::{ModelUri, Tracking};
 
-/// A server may name a model by a URI that a server has to be asked about, but not for ever.
+/// The limit for URIs that resolve to another URI.
 const MAX_HOPS: u8 = 4;
 
-/// One fetch: its servers, and the time that it has.
+/// Resolves model URIs for one fetch.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
-    pub(crate) tracking: &'a Tracking,
-    pub(crate) policy: Policy,
+pub(crate) struct Resolver<'a> {
+    tracking: &'a Tracking,
+    session: &'a Session<'a>,
 }
 
-/// Where a model is kept.
+/// The location of a model.
 #[derive(Debug)]
 pub(crate) enum Location {
-    /// In a folder of this machine.
-    Here(PathBuf),
-    /// In folders of servers; a file counts that is in a later one.
-    Served(Vec<Folder>),
+    /// A folder on this machine.
+    Local(PathBuf),
+    /// Folders on servers. A file in a later folder replaces the same file in an earlier one.
+    Remote(Vec<RemoteFolder>),
 }
 
-/// A model that was found.
+/// A resolved model URI.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Resolved {
     pub(crate) location: Location,
-    /// The version of the registered model, where the URI names one.
+    /// The version of a registered model.
     pub(crate) version: Option<String>,
 }
 
-/// Who named a place: it decides who gets the user's credentials.
+/// The origin of a URI. It decides which servers receive the user's credentials. `Server` has the number of hops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Namer {
+enum UriOrigin {
     Server(u8),
     User,
 }
 
-impl Session<'_> {
-    /// Finds out where a model is kept.
-    pub(crate) async fn find(&self, uri: &ModelUri) -> Result<Found> {
-        self.place(uri, &uri.place, Namer::User).await
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(tracking: &'a Tracking, session: &'a Session<'a>) -> Self {
+        Self { tracking, session }
     }
 
-    /// May be asked of itself, and so is boxed.
-    fn place<'f>(
+    /// Locates a model.
+    pub(crate) async fn resolve(&self, uri: &ModelUri) -> Result<Resolved> {
+        self.locate(uri, &uri.kind, UriOrigin::User).await
+    }
+
+    /// Boxed, because it is recursive.
+    fn locate<'f>(
         &'f self,
         uri: &'f ModelUri,
-        place: &'f Place,
-        namer: Namer,
-    ) -> Pin<Box<dyn Future<Output = Result<Found>> + Send + 'f>> {
+        kind: &'f UriKind,
+        origin: UriOrigin,
+    ) -> Pin<Box<dyn Future<Output = Result<Resolved>> + Send + 'f>> {
         Box::pin(async move {
             let mut version = None;
-            let location = match place {
-                Place::Folder(path) => Location::Here(path.clone()),
-                Place::Artifacts { authority, path } => {
+            let location = match kind {
+                UriKind::Folder(path) => Location::Local(path.clone()),
+                UriKind::Artifacts { authority, path } => {
                     let base = self.artifacts(uri, authority.as_deref())?;
-                    Location::Served(vec![self.folder(&base, path, namer)?])
+                    Location::Remote(vec![self.folder(&base, path, origin)?])
                 }
-                Place::HandedOut { base, path } => Location::Served(vec![self.folder(base, path, namer)?]),
-                Place::LoggedModel(id) => {
-                    let kept = self.tracking.store()?.logged_model(self, id).await?;
-                    self.kept(uri, &kept, &[], namer).await?
+                UriKind::ArtifactsUrl { base, path } => Location::Remote(vec![self.folder(base, path, origin)?]),
+                UriKind::LoggedModel(id) => {
+                    let artifact_uri = self.tracking.store()?.logged_model(self.session, id).await?;
+                    self.follow(uri, &artifact_uri, &[], origin).await?
                 }
-                Place::Registered { name, which } => {
+                UriKind::Registered { name, version: selector } => {
                     let registry = self.tracking.registry()?;
-                    let number = self.version(&registry, name, which).await?;
-                    let kept = registry.version(self, name, &number).await?;
+                    let number = self.version(&registry, name, selector).await?;
+                    let artifact_uri = registry.version(self.session, name, &number).await?;
                     version = Some(number);
-                    self.kept(uri, &kept, &[], namer).await?
+                    self.follow(uri, &artifact_uri, &[], origin).await?
                 }
-                Place::Run { run_id, path } => self.run(uri, run_id, path, namer).await?,
+                UriKind::Run { run_id, path } => self.run(uri, run_id, path, origin).await?,
             };
-            Ok(Found { location, version })
+            Ok(Resolved { location, version })
         })
     }
 
-    async fn version(&self, registry: &Store, name: &str, which: &Which) -> Result<String> {
-        match which {
-            Which::Alias(alias) => registry.version_of_alias(self, name, alias).await,
-            Which::Latest => registry.latest_version(self, name, None).await,
-            Which::Stage(stage) => registry.latest_version(self, name, Some(stage)).await,
-            Which::Version(version) => Ok(version.clone()),
+    async fn version(&self, registry: &Store, name: &str, selector: &VersionSelector) -> Result<String> {
+        match selector {
+            VersionSelector::Alias(alias) => registry.version_of_alias(self.session, name, alias).await,
+            VersionSelector::Latest => registry.latest_version(self.session, name, None).await,
+            VersionSelector::Stage(stage) => registry.latest_version(self.session, name, Some(stage)).await,
+            VersionSelector::Number(number) => Ok(number.clone()),
         }
     }
 
-    /// What a run has logged: its own artifacts, and over them those of the model that it has logged by that name.
-    async fn run(&self, uri: &ModelUri, run_id: &str, path: &[String], namer: Namer) -> Result<Location> {
+    /// Locates an artifact of a run: the run's own artifacts, overlaid by those of the run's logged model of that name.
+    async fn run(&self, uri: &ModelUri, run_id: &str, path: &[String], origin: UriOrigin) -> Result<Location> {
         let store = self.tracking.store()?;
-        let run = store.run(self, run_id).await?;
-        let own = self.kept(uri, &run.artifact_uri, path, namer).await;
+        let run = store.run(self.session, run_id).await?;
+        let own = self.follow(uri, &run.artifact_uri, path, origin).await;
         let Some((name, below)) = path.split_first() else { return own };
-        let Some(kept) = store.logged_model_of(self, &run, name).await? else { return own };
-        match (own, self.kept(uri, &kept, below, namer).await) {
-            (Ok(Location::Served(mut folders)), Ok(Location::Served(logged))) => {
+        let Some(artifact_uri) = store.logged_model_of(self.session, &run, name).await? else { return own };
+        match (own, self.follow(uri, &artifact_uri, below, origin).await) {
+            (Ok(Location::Remote(mut folders)), Ok(Location::Remote(logged))) => {
                 folders.extend(logged);
-                Ok(Location::Served(folders))
+                Ok(Location::Remote(folders))
             }
             (_, logged) => logged,
         }
     }
 
-    /// Where something is that a server says to keep at `kept`, with a path below it.
-    async fn kept(&self, uri: &ModelUri, kept: &str, below: &[String], namer: Namer) -> Result<Location> {
-        let hops = match namer {
-            Namer::Server(hops) => hops + 1,
-            Namer::User => 1,
+    /// Locates a path below the artifact URI that a server returned.
+    async fn follow(
+        &self,
+        uri: &ModelUri,
+        artifact_uri: &str,
+        below: &[String],
+        origin: UriOrigin,
+    ) -> Result<Location> {
+        let hops = match origin {
+            UriOrigin::Server(hops) => hops + 1,
+            UriOrigin::User => 1,
         };
         if hops > MAX_HOPS {
-            return Err(Error::internal(format!("`{uri}` leads from one model URI to the next, without an end")));
+            return Err(Error::internal(format!("`{uri}` resolves to more than {MAX_HOPS} other model URIs in a row")));
         }
-        let mut place = ModelUri::parse(kept).map_err(|error| not_handed_out(uri, kept, &error))?.place;
-        match &mut place {
-            Place::Folder(folder) => folder.extend(below),
-            Place::Artifacts { path, .. } | Place::HandedOut { path, .. } | Place::Run { path, .. } => {
+        let parsed = ModelUri::parse(artifact_uri);
+        let mut kind = parsed.map_err(|error| unsupported_storage(uri, artifact_uri, &error))?.kind;
+        match &mut kind {
+            UriKind::Folder(folder) => folder.extend(below),
+            UriKind::Artifacts { path, .. } | UriKind::ArtifactsUrl { path, .. } | UriKind::Run { path, .. } => {
                 path.extend_from_slice(below);
             }
-            Place::LoggedModel(_) | Place::Registered { .. } => {}
+            UriKind::LoggedModel(_) | UriKind::Registered { .. } => {}
         }
-        Ok(self.place(uri, &place, Namer::Server(hops)).await?.location)
+        Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)
     }
 
-    /// The URL of the artifacts that the tracking server hands out, or a server in its place.
+    /// Returns the URL of the artifacts of the tracking server, or of the server at `authority`.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
         let server = self.tracking.server()?;
         let mut base = join(&server.base, &format!("{API}/mlflow-artifacts/artifacts"));
         if let Some(authority) = authority {
             let path = base.path().to_owned();
             base = Url::parse(&format!("{}://{authority}", base.scheme()))
-                .map_err(|error| Error::invalid_parameter(format!("`{uri}` names no server: {error}")))?;
+                .map_err(|error| Error::invalid_parameter(format!("`{uri}` has an invalid server: {error}")))?;
             base.set_path(&path);
         }
         Ok(base)
     }
 
-    /// A folder on a server, which gets the user's credentials only where it is the user's tracking server or registry,
-    /// or named by the user: what is registered as a model can have been registered by anybody.
-    fn folder(&self, base: &Url, path: &[String], namer: Namer) -> Result<Folder> {
+    /// Returns a folder on a server. The server receives the user's credentials only if it is the user's tracking
+    /// server or registry, or the user named it: other users may have registered a model with the URL of a server of
+    /// their own.
+    fn folder(&self, base: &Url, path: &[String], origin: UriOrigin) -> Result<RemoteFolder> {
         let known = [self.tracking.store(), self.tracking.registry()];
         let known = known.into_iter().find_map(|store| match store {
             Ok(Store::Server(server)) if server.base.origin() == base.origin() => Some(server),
             _ => None,
         });
-        let headers = match (known, namer) {
-            (Some(server), Namer::Server(_)) => Some(server.headers),
-            (Some(server), Namer::User) if base.password().is_none() => Some(server.headers),
-            (_, Namer::User) => Some(self.tracking.access.headers(base)?),
-            (None, Namer::Server(_)) => None,
+        let headers = match (known, origin) {
+            (Some(server), UriOrigin::Server(_)) => Some(server.headers),
+            (Some(server), UriOrigin::User) if base.password().is_none() => Some(server.headers),
+            (_, UriOrigin::User) => Some(self.tracking.auth.headers(base)?),
+            (None, UriOrigin::Server(_)) => None,
         };
-        Ok(Folder {
+        Ok(RemoteFolder {
             base: without_user(base),
             path: path.to_vec(),
-            is_stranger: headers.is_none(),
+            is_untrusted: headers.is_none(),
             headers: headers.unwrap_or_default(),
         })
     }
 }
 
-fn not_handed_out(uri: &ModelUri, kept: &str, error: &Error) -> Error {
-    let shown = shown(kept);
+fn unsupported_storage(uri: &ModelUri, artifact_uri: &str, error: &Error) -> Error {
+    let shown = redact_uri(artifact_uri);
     Error::invalid_parameter(format!(
-        "`{uri}` is kept at `{shown}`, from where it is not fetched: start the tracking server with \
-         `--serve-artifacts`, so that it hands it out, or fetch it with `mlflow artifacts download` and give its path"
+        "`{uri}` is stored at `{shown}`, which is not supported: start the tracking server with `--serve-artifacts`, so \
+         that it serves the model, or download it with `mlflow artifacts download` and use its path"
     ))
     .with_cause(error)
 }

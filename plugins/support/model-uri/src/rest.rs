@@ -1,4 +1,4 @@
-//! The few questions that a tracking server and a model registry are asked: where something is kept.
+//! The REST API of tracking servers and model registries, as far as it locates models.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -9,18 +9,18 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::resolve::Session;
-use crate::store::Run;
+use crate::run::Run;
+use crate::session::Session;
 
-/// Where MLflow's API is on a server.
+/// The path of MLflow's API on a server.
 pub(crate) const API: &str = "/api/2.0";
 
-/// A tracking server, or that of a model registry.
+/// A tracking server or the server of a model registry.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// Its URL, without user and password.
+    /// The URL without user and password.
     pub(crate) base: Url,
-    /// How it knows the client.
+    /// The headers with the credentials.
     pub(crate) headers: HeaderMap,
 }
 
@@ -58,7 +58,7 @@ impl Server {
         Ok(answer.model.info.artifact_uri)
     }
 
-    /// None where the server is older than logged models.
+    /// Returns `None` if the run has no such model, or the server is older than logged models.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -68,24 +68,24 @@ impl Server {
         }
         const SEARCH: &str = "logged-models/search";
         if name.contains('\'') {
-            // No model has such a name, and in a filter it would say something else.
+            // Not a valid model name, and a quote would change the filter.
             return Ok(None);
         }
-        let mut pages = Pages::new(&session.tracking.http, &session.policy);
-        let mut question = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
+        let mut pages = Pages::new(session.http, &session.policy);
+        let mut search = json!({"experiment_ids": [run.experiment_id], "filter": format!("name = '{name}'")});
         loop {
-            let answer = pages.ask(&self.question(SEARCH, &question)?).await;
+            let answer = pages.ask(&self.post_request(SEARCH, &search)?).await;
             let page: Page = match self.read(SEARCH, answer) {
                 Err(error) if error.http_status() == Some(404) => return Ok(None),
                 page => page?,
             };
-            let is_it = |model: &LoggedModel| model.info.source_run_id.as_ref() == Some(&run.run_id);
-            if let Some(model) = page.models.into_iter().find(is_it) {
+            let is_match = |model: &LoggedModel| model.info.source_run_id.as_ref() == Some(&run.run_id);
+            if let Some(model) = page.models.into_iter().find(is_match) {
                 return Ok(Some(model.info.artifact_uri));
             }
             let Some(token) = page.next_page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
             pages.follow("page token", &token)?;
-            question["page_token"] = token.into();
+            search["page_token"] = token.into();
         }
     }
 
@@ -97,7 +97,7 @@ impl Server {
         let answer = self.get(session, "registered-models/alias", &[("name", name), ("alias", alias)]).await;
         match answer {
             Ok(Answer { model_version }) => Ok(model_version.version),
-            // The server takes an alias that it does not know for a mistake of another kind.
+            // The server reports an unknown alias as an invalid parameter.
             Err(error) if error.http_status() == Some(400) && error.message().ends_with("not found.") => {
                 let message =
                     format!("the registered model `{name}` has no alias `{alias}` on `{}`", redact_url(&self.base));
@@ -120,8 +120,8 @@ impl Server {
             model_versions: Vec<Version>,
         }
         let stages: Vec<_> = stage.into_iter().collect();
-        let question = json!({"name": name, "stages": stages});
-        let answer: Answer = self.post(session, "registered-models/get-latest-versions", &question).await?;
+        let body = json!({"name": name, "stages": stages});
+        let answer: Answer = self.post(session, "registered-models/get-latest-versions", &body).await?;
         let latest =
             answer.model_versions.into_iter().max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
         latest.map(|latest| latest.version).ok_or_else(|| {
@@ -148,17 +148,17 @@ impl Server {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = request(Method::GET, &url, self.headers.clone(), Vec::new())?;
-        self.read(path, send(&session.tracking.http, &request, &session.policy).await)
+        self.read(path, send(session.http, &request, &session.policy).await)
     }
 
-    async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, question: &Value) -> Result<T> {
-        self.read(path, send(&session.tracking.http, &self.question(path, question)?, &session.policy).await)
+    async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, body: &Value) -> Result<T> {
+        self.read(path, send(session.http, &self.post_request(path, body)?, &session.policy).await)
     }
 
-    fn question(&self, path: &str, question: &Value) -> Result<Request> {
+    fn post_request(&self, path: &str, body: &Value) -> Result<Request> {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        request(Method::POST, &self.url(path), headers, question.to_string().into_bytes())
+        request(Method::POST, &self.url(path), headers, body.to_string().into_bytes())
     }
 
     fn url(&self, path: &str) -> Url {
@@ -171,18 +171,18 @@ impl Server {
                 return error;
             }
             let message = format!(
-                "no MLflow tracking server answers at `{}`, which knows no `{}`: check its URL",
+                "no MLflow tracking server found at `{}`, which has no `{}`: check the URL",
                 redact_url(&self.base),
                 self.url(path).path()
             );
             let http = error.http().cloned().unwrap_or_default();
             Error::invalid_parameter(message).with_http(http).with_cause(&error)
         })?;
-        answer.parse(&format!("what is asked for at `{}`", redact_url(&self.url(path))))
+        answer.parse(&format!("the expected JSON at `{}`", redact_url(&self.url(path))))
     }
 }
 
-/// A model that MLflow 3 has logged.
+/// A logged model of MLflow 3.
 #[derive(Deserialize)]
 struct LoggedModel {
     info: LoggedModelInfo,
@@ -200,7 +200,7 @@ struct Version {
     version: String,
 }
 
-/// MLflow says with a code what it does not find; who has no such route answers with a page, or with nothing.
+/// Returns true if a 404 does not come from MLflow, which sends an error code with it.
 fn is_another_server(error: &Error) -> bool {
     error.http_status() == Some(404) && !error.details().contains_key("error_code")
 }

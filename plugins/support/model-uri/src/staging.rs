@@ -1,4 +1,4 @@
-//! Where a model arrives: in a folder beside its destination, which takes the destination's name once all is there.
+//! A staging folder next to the destination, which is renamed to the destination when the model is complete.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -8,76 +8,80 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use tempfile::TempDir;
 
-/// A folder that is gone unless it is finished.
+/// A folder that is removed unless it is finished.
 #[derive(Debug)]
 pub(crate) struct StagingDir {
     folder: TempDir,
     destination: PathBuf,
-    /// The folders in it, parents first.
+    /// The folders in the staging folder, parents first.
     inside: Vec<PathBuf>,
-    /// Goes after the folder itself, as it is above it.
-    above: Above,
+    /// Dropped after the staging folder, which is inside of these folders.
+    parents: CreatedParents,
 }
 
-/// Folders that were made for this, innermost first, and are gone unless they are kept.
+/// The parent folders that were created, innermost first. Removed unless they are kept.
 #[derive(Debug)]
-struct Above(Vec<PathBuf>);
+struct CreatedParents(Vec<PathBuf>);
 
-impl Drop for Above {
+impl Drop for CreatedParents {
     fn drop(&mut self) {
-        // One that has something in it by now is somebody's.
+        // A folder with content is in use and is kept.
         let _in_use = self.0.iter().try_for_each(fs::remove_dir);
     }
 }
 
 impl StagingDir {
-    /// Makes the folder, and whatever is missing above it.
+    /// Creates the staging folder and missing parents of the destination.
     ///
     /// # Errors
-    /// `RESOURCE_ALREADY_EXISTS` where there is something at the destination, `INVALID_PARAMETER_VALUE` where it has no
-    /// name, `INTERNAL_ERROR` where the file system refuses.
+    /// `RESOURCE_ALREADY_EXISTS` if the destination exists, `INVALID_PARAMETER_VALUE` if it has no name,
+    /// `INTERNAL_ERROR` if the file system fails.
     pub(crate) fn prepare(destination: &Path) -> Result<Self> {
         let destination = std::path::absolute(destination).map_err(|error| failed("find", destination, &error))?;
         let (Some(parent), Some(_name)) = (destination.parent(), destination.file_name()) else {
-            let message = format!("`{}` cannot take a model: it is no folder of its own", destination.display());
+            let message =
+                format!("failed to fetch a model into `{}`: expected the path of a new folder", destination.display());
             return Err(Error::invalid_parameter(message));
         };
         if is_taken(&destination) {
             return Err(taken(&destination));
         }
-        let above = Above(parent.ancestors().take_while(|above| !above.exists()).map(Path::to_owned).collect());
+        let parents =
+            CreatedParents(parent.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect());
         fs::create_dir_all(parent).map_err(|error| failed("create", parent, &error))?;
-        // Its permissions become the destination's; the process's mask applies to them.
+        // These become the destination's permissions, subject to the process's umask.
         let folder = tempfile::Builder::new()
             .prefix(".fetching-")
             .permissions(Permissions::from_mode(0o777))
             .tempdir_in(parent)
             .map_err(|error| failed("create a folder in", parent, &error))?;
-        Ok(Self { folder, destination, inside: Vec::new(), above })
+        Ok(Self { folder, destination, inside: Vec::new(), parents })
     }
 
-    /// The folder that it becomes, as an absolute path.
+    /// Returns the destination as an absolute path.
     pub(crate) fn destination(&self) -> &Path {
         &self.destination
     }
 
-    /// Refuses what cannot fit, before hours are spent on it.
+    /// Fails if the disk has too little space for a model.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` with the room that there is.
-    pub(crate) fn check_room(&self, bytes: u64) -> Result<()> {
+    /// `RESOURCE_EXHAUSTED`, with the free space.
+    pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
         let folder = self.folder.path();
-        let room = rustix::fs::statvfs(folder).map_err(|error| failed("look at the room in", folder, &error.into()))?;
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        let space =
+            rustix::fs::statvfs(folder).map_err(|error| failed("read the free space in", folder, &error.into()))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
         if bytes <= free {
             return Ok(());
         }
         let parent = self.destination.parent().unwrap_or(folder).display();
-        let message = format!("the model has {bytes} bytes, and in `{parent}` {free} are free: make room for it");
+        let message =
+            format!("the model has {bytes} bytes, but `{parent}` has only {free} bytes free: free up disk space");
         Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
     }
 
-    /// Makes a folder in it, whose parent is there.
+    /// Creates a folder in the staging folder. Its parent must exist.
     pub(crate) fn create(&mut self, path: &[String]) -> Result<()> {
         let folder = self.path(path);
         fs::create_dir(&folder).map_err(|error| failed("create", &folder, &error))?;
@@ -85,18 +89,18 @@ impl StagingDir {
         Ok(())
     }
 
-    /// Where a file belongs.
+    /// Returns the path of a file in the staging folder.
     pub(crate) fn path(&self, path: &[String]) -> PathBuf {
         self.folder.path().join(PathBuf::from_iter(path))
     }
 
-    /// Gives it its name; from then on it is on the disk, also after a crash. Blocks.
+    /// Syncs the staging folder to disk and renames it to the destination. Blocks.
     ///
     /// # Errors
-    /// As for [`prepare`](Self::prepare): something may have come to the destination meanwhile.
+    /// As for [`prepare`](Self::prepare), because the destination may have been created meanwhile.
     pub(crate) fn finish(self) -> Result<()> {
-        // The last is dropped first: where this fails, the folder goes before those above it.
-        let Self { mut above, destination, inside, folder } = self;
+        // The last is dropped first: if this fails, the folder is removed before its parents.
+        let Self { mut parents, destination, inside, folder } = self;
         for folder in inside.iter().map(PathBuf::as_path).chain([folder.path()]) {
             sync(folder)?;
         }
@@ -107,16 +111,16 @@ impl StagingDir {
             _ => failed("move a model to", &destination, &error),
         })?;
         let _moved = folder.keep();
-        // The folders above are new to those above them.
-        let made = std::mem::take(&mut above.0);
-        for folder in made.iter().map(PathBuf::as_path).chain([&*destination]) {
+        // The created parents are new entries of their own parents.
+        let created = std::mem::take(&mut parents.0);
+        for folder in created.iter().map(PathBuf::as_path).chain([&*destination]) {
             sync(folder.parent().unwrap_or(folder))?;
         }
         Ok(())
     }
 }
 
-/// Whether something is there that the model would take the place of. An empty folder is nothing.
+/// Returns true if the path exists and is not an empty folder.
 fn is_taken(path: &Path) -> bool {
     let is_folder = fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     match is_folder {
@@ -127,7 +131,7 @@ fn is_taken(path: &Path) -> bool {
 }
 
 fn taken(path: &Path) -> Error {
-    let message = format!("`{}` exists already: a model is fetched into a folder that does not", path.display());
+    let message = format!("`{}` already exists: choose a new or empty folder", path.display());
     Error::new(ErrorCode::RESOURCE_ALREADY_EXISTS, message)
 }
 

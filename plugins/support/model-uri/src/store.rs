@@ -1,10 +1,11 @@
-//! Who knows where models are kept: a server, or the files that MLflow writes where there is none.
+//! Tracking stores and model registries: a server, or the files that MLflow writes without a server.
 
 use mlflow_deploy_plugin_api::{Result, blocking};
 
 use crate::files::FileStore;
-use crate::resolve::Session;
 use crate::rest::Server;
+use crate::run::Run;
+use crate::session::Session;
 
 /// A tracking store, or a model registry.
 #[derive(Clone, Debug)]
@@ -13,16 +14,8 @@ pub(crate) enum Store {
     Server(Server),
 }
 
-/// A run, as far as its artifacts are concerned.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) run_id: String,
-    pub(crate) experiment_id: String,
-    pub(crate) artifact_uri: String,
-}
-
 impl Store {
-    /// A run.
+    /// Returns a run.
     pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
         match self {
             Self::Files(files) => read(files, run_id, |files, run_id| files.run(&run_id)).await,
@@ -30,7 +23,7 @@ impl Store {
         }
     }
 
-    /// Where a logged model is kept.
+    /// Returns the URI of a logged model's artifacts.
     pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
         match self {
             Self::Files(files) => read(files, model_id, |files, model_id| files.logged_model(&model_id)).await,
@@ -38,8 +31,8 @@ impl Store {
         }
     }
 
-    /// Where the model is kept that a run has logged by this name, the last one where there are several. Since MLflow
-    /// 3 it is not among the run's artifacts.
+    /// Returns the URI of the artifacts of the model that a run has logged by this name, or of the last one if there
+    /// are several. Since MLflow 3, they are not among the run's artifacts.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         match self {
             Self::Files(files) => {
@@ -50,7 +43,7 @@ impl Store {
         }
     }
 
-    /// The version that an alias points to.
+    /// Returns the version of an alias.
     pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
         match self {
             Self::Files(files) => {
@@ -61,7 +54,7 @@ impl Store {
         }
     }
 
-    /// The last version, or the last one of a stage.
+    /// Returns the latest version, or the latest one of a stage.
     pub(crate) async fn latest_version(
         &self,
         session: &Session<'_>,
@@ -77,7 +70,7 @@ impl Store {
         }
     }
 
-    /// Where a version of a registered model is kept.
+    /// Returns the URI of the artifacts of a registered model's version.
     pub(crate) async fn version(&self, session: &Session<'_>, name: &str, version: &str) -> Result<String> {
         match self {
             Self::Files(files) => {
@@ -89,7 +82,7 @@ impl Store {
     }
 }
 
-/// Reads files where that holds nobody up.
+/// Reads files on a blocking thread.
 async fn read<T: Send + 'static>(
     files: &FileStore,
     name: &str,

@@ -1,8 +1,8 @@
-//! Who is asked where a model is, and how: client options, and MLflow's environment variables below them.
+//! The tracking server and model registry of a client, from its options and MLflow's environment variables.
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Access, AccessOptions, Client, Environment, Policy};
+use mlflow_deploy_http::{Client, Environment, MlflowAuth, MlflowAuthOptions, Policy};
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
@@ -11,57 +11,57 @@ use crate::ModelUri;
 use crate::files::FileStore;
 use crate::rest::Server;
 use crate::store::Store;
-use crate::uri::{Place, shown};
+use crate::uri::{UriKind, redact_uri};
 
-/// What is given to one client. All of it wins over the environment.
+/// The options of a client, which override the environment.
 ///
-/// A plugin takes these into its own options with `#[serde(flatten)]`.
+/// A plugin includes them in its own options with `#[serde(flatten)]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..TrackingOptions::default()`, so that fields can be added")]
 pub struct TrackingOptions {
-    /// The URL of the tracking server, which may hold a user and a password; or a folder with MLflow's files. Else
-    /// `MLFLOW_TRACKING_URI`, else `./mlruns` where MLflow has begun to write its files there.
+    /// The URL of the tracking server, which may contain user and password; or a folder with MLflow's files. The
+    /// default is `MLFLOW_TRACKING_URI`, or else `./mlruns` if it contains MLflow's files.
     pub tracking_uri: Option<Secret>,
-    /// The same for the model registry, where that is another one. Else `MLFLOW_REGISTRY_URI`, else `tracking_uri`.
+    /// The URL or folder of the model registry. The default is `MLFLOW_REGISTRY_URI`, or else `tracking_uri`.
     pub registry_uri: Option<Secret>,
-    /// A user name, for Basic authentication. Else `MLFLOW_TRACKING_USERNAME`.
+    /// A user name, for Basic authentication. The default is `MLFLOW_TRACKING_USERNAME`.
     pub username: Option<String>,
-    /// The user's password. Else `MLFLOW_TRACKING_PASSWORD`.
+    /// The user's password. The default is `MLFLOW_TRACKING_PASSWORD`.
     pub password: Option<Secret>,
-    /// A token, for Bearer authentication. Else `MLFLOW_TRACKING_TOKEN`.
+    /// A token, for Bearer authentication. The default is `MLFLOW_TRACKING_TOKEN`.
     pub token: Option<Secret>,
-    /// A file or folder with certificate authorities (PEM). Else `MLFLOW_TRACKING_SERVER_CERT_PATH`.
+    /// A file or folder with certificate authorities (PEM). The default is `MLFLOW_TRACKING_SERVER_CERT_PATH`.
     pub ca_cert: Option<PathBuf>,
-    /// A file with the client's certificate and its key (PEM). Else `MLFLOW_TRACKING_CLIENT_CERT_PATH`.
+    /// A file with the client's certificate and its key (PEM). The default is `MLFLOW_TRACKING_CLIENT_CERT_PATH`.
     pub client_cert: Option<PathBuf>,
-    /// Whether any server is believed to be who it says it is. Else `MLFLOW_TRACKING_INSECURE_TLS`.
+    /// True if the server's certificate is not checked. The default is `MLFLOW_TRACKING_INSECURE_TLS`.
     pub insecure: Option<bool>,
-    /// How long fetching a model may take altogether, in seconds. There is no limit unless one is given.
+    /// The time limit for fetching a model, in seconds. Unlimited by default.
     pub timeout: Option<f64>,
-    /// How often a request is sent again, at most. Else `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
+    /// The number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
     pub max_retries: Option<i64>,
 }
 
-/// The way to a tracking server and a model registry. Nothing is asked of either before a model is fetched.
+/// A client of a tracking server and a model registry. Sends no request before a model is fetched.
 #[derive(Debug)]
 pub struct Tracking {
     tracking_uri: Option<Secret>,
     registry_uri: Option<Secret>,
-    pub(crate) access: Access,
+    pub(crate) auth: MlflowAuth,
     pub(crate) http: Client,
     pub(crate) policy: Policy,
 }
 
 impl Tracking {
-    /// Reads the options, and in the environment what they leave open.
+    /// Reads the options, and the environment as their default.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where a value is none or contradicts another. Whether the URIs are of use is seen once
-    /// they are used: who fetches a path needs no server.
+    /// `INVALID_PARAMETER_VALUE` if a value is invalid or contradicts another. The URIs are checked on first use,
+    /// because a local model requires no server.
     pub fn new(options: TrackingOptions, environment: &Environment<'_>) -> Result<Self> {
         const SILENCE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
-        let access = AccessOptions {
+        let auth = MlflowAuthOptions {
             username: options.username,
             password: options.password,
             token: options.token,
@@ -69,37 +69,37 @@ impl Tracking {
             client_cert: options.client_cert,
             insecure: options.insecure,
         };
-        let access = Access::new(&access, environment)?;
+        let auth = MlflowAuth::new(&auth, environment)?;
         let policy = Policy {
             silence: environment.seconds(SILENCE, 120)?,
             advice: format!("raise `timeout` or `{SILENCE}` to wait longer").into(),
-            // Nothing but questions is asked.
+            // Every POST only reads.
             repeat_post: true,
             ..environment.policy(options.max_retries)?
         };
-        let given = |option: Option<Secret>| option.filter(|uri| !uri.expose().is_empty());
+        let non_empty = |option: Option<Secret>| option.filter(|uri| !uri.expose().is_empty());
         Ok(Self {
-            tracking_uri: given(options.tracking_uri).or_else(|| environment.secret("MLFLOW_TRACKING_URI")),
-            registry_uri: given(options.registry_uri).or_else(|| environment.secret("MLFLOW_REGISTRY_URI")),
-            http: Client::new(access.connection().clone()),
-            access,
+            tracking_uri: non_empty(options.tracking_uri).or_else(|| environment.secret("MLFLOW_TRACKING_URI")),
+            registry_uri: non_empty(options.registry_uri).or_else(|| environment.secret("MLFLOW_REGISTRY_URI")),
+            http: Client::new(auth.connection().clone()),
+            auth,
             policy: policy.within(options.timeout)?,
         })
     }
 
-    /// The tracking store.
+    /// Returns the tracking store.
     pub(crate) fn store(&self) -> Result<Store> {
         match &self.tracking_uri {
             Some(uri) => self.open(uri, "tracking_uri"),
-            // MLflow's default, as long as there is no database.
+            // MLflow's default without a database.
             None => match FileStore("mlruns".into()) {
                 files if files.has_experiments() => Ok(Store::Files(files)),
-                _ => Err(unset()),
+                _ => Err(no_server()),
             },
         }
     }
 
-    /// The model registry.
+    /// Returns the model registry.
     pub(crate) fn registry(&self) -> Result<Store> {
         match &self.registry_uri {
             Some(uri) => self.open(uri, "registry_uri"),
@@ -107,12 +107,12 @@ impl Tracking {
         }
     }
 
-    /// Whether it takes a server's word where models are, for runs or for the registry.
-    pub(crate) fn asks_a_server(&self) -> bool {
+    /// Returns true if the tracking store or the registry is a server.
+    pub(crate) fn uses_server(&self) -> bool {
         [self.store(), self.registry()].iter().any(|store| matches!(store, Ok(Store::Server(_))))
     }
 
-    /// The tracking server, which has to be one: artifacts are asked for.
+    /// Returns the tracking server, for its artifacts.
     pub(crate) fn server(&self) -> Result<Server> {
         match self.store()? {
             Store::Server(server) => Ok(server),
@@ -125,45 +125,42 @@ impl Tracking {
         let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         match scheme.as_str() {
             "http" | "https" => {
-                // The URI is not repeated: it may hold a password.
+                // The error omits the URI, which may contain a password.
                 let url = Url::parse(uri)
-                    .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", named(option))))?;
-                Ok(Store::Server(Server::new(&url, self.access.headers(&url)?)))
+                    .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", describe(option))))?;
+                Ok(Store::Server(Server::new(&url, self.auth.headers(&url)?)))
             }
             _ if uri.starts_with("databricks") => Err(unusable(uri, option)),
             _ => match ModelUri::parse(uri) {
-                Ok(ModelUri { place: Place::Folder(path), .. }) => Ok(Store::Files(FileStore(path))),
+                Ok(ModelUri { kind: UriKind::Folder(path), .. }) => Ok(Store::Files(FileStore(path))),
                 _ => Err(unusable(uri, option)),
             },
         }
     }
 }
 
-/// The option and the variable that a URI can come from.
-fn named(option: &str) -> String {
+/// Names an option and its variable.
+fn describe(option: &str) -> String {
     format!("`{option}` (or `MLFLOW_{}`)", option.to_ascii_uppercase())
 }
 
-fn unset() -> Error {
+fn no_server() -> Error {
     let hint = match Path::new("mlflow.db").exists() {
-        true => "; start `mlflow server` to have one for `./mlflow.db`",
+        true => "; `mlflow server` starts one for `./mlflow.db`",
         false => "",
     };
     Error::invalid_parameter(format!(
-        "no tracking server is known: give {} the URL of one, such as `http://localhost:5000`{hint}",
-        named("tracking_uri")
+        "no tracking server given: set {} to a URL such as `http://localhost:5000`{hint}",
+        describe("tracking_uri")
     ))
 }
 
 fn unusable(uri: &str, option: &str) -> Error {
-    let shown = shown(uri);
-    let why = if uri.starts_with("databricks") {
-        "models are not fetched from Databricks".to_owned()
+    let shown = redact_uri(uri);
+    let reason = if uri.starts_with("databricks") {
+        "fetching models from Databricks is not supported".to_owned()
     } else {
-        format!(
-            "that is no server, though one can stand before it: start `mlflow server --backend-store-uri {shown}`, and \
-             give its URL"
-        )
+        format!("not the URL of a server: start `mlflow server --backend-store-uri {shown}` and set its URL")
     };
-    Error::invalid_parameter(format!("{} is `{shown}`: {why}", named(option)))
+    Error::invalid_parameter(format!("{} is `{shown}`: {reason}", describe(option)))
 }

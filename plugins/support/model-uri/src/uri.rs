@@ -1,4 +1,4 @@
-//! Model URIs as they are written, before anybody is asked what they name.
+//! Parses model URIs. Does not look them up.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,75 +11,75 @@ use url::Url;
 
 use crate::name;
 
-/// The kinds of URIs that work, as the end of a sentence.
-pub(crate) const WORKING: &str = "a model URI is a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
-                                  `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/` or the `http(s)://` \
-                                  URL of artifacts that a tracking server hands out";
+/// The supported forms, as the end of a sentence.
+pub(crate) const EXPECTED: &str = "expected a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
+                                   `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, or an `http(s)://` \
+                                   URL of artifacts that a tracking server serves";
 
-/// What a URL has in it where it leads to artifacts that a server hands out.
-const HANDED_OUT: &str = "/mlflow-artifacts/artifacts";
+/// The path of a tracking server's artifacts.
+const ARTIFACTS_PATH: &str = "/mlflow-artifacts/artifacts";
 
-/// A model's URI, in one of MLflow's forms. It prints as it was written, without the password of a URL.
+/// A model's URI, in one of MLflow's forms. `Display` omits user, password and query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelUri {
     shown: String,
-    pub(crate) place: Place,
+    pub(crate) kind: UriKind,
 }
 
-/// What a URI names.
+/// The parsed form of a URI.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// A folder of this machine.
+pub(crate) enum UriKind {
+    /// A folder on this machine.
     Folder(PathBuf),
-    /// A model that MLflow 3 has logged, by its id.
+    /// The id of a logged model of MLflow 3.
     LoggedModel(String),
-    /// An artifact of the tracking server's, or of another server in its place; the path's parts are names.
+    /// An artifact of the tracking server, or of the server at `authority`; the path's parts are file names.
     Artifacts { authority: Option<String>, path: Vec<String> },
-    /// An artifact of a server: its URL up to and with `/mlflow-artifacts/artifacts`, and what follows, as names.
-    HandedOut { base: Url, path: Vec<String> },
+    /// An artifact of a server: its URL up to and including `/mlflow-artifacts/artifacts`, and the rest as file names.
+    ArtifactsUrl { base: Url, path: Vec<String> },
     /// A version of a registered model.
-    Registered { name: String, which: Which },
-    /// What a run has logged; the path's parts are names.
+    Registered { name: String, version: VersionSelector },
+    /// An artifact of a run; the path's parts are file names.
     Run { run_id: String, path: Vec<String> },
 }
 
-/// The version of a registered model that is meant.
+/// Selects a version of a registered model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// The one that an alias points to.
+pub(crate) enum VersionSelector {
+    /// The version of an alias.
     Alias(String),
-    /// The last one.
+    /// The latest version.
     Latest,
-    /// The last one of a stage, such as `Production`.
+    /// The latest version of a stage, such as `Production`.
     Stage(String),
-    /// This one.
-    Version(String),
+    /// A version number.
+    Number(String),
 }
 
 impl ModelUri {
-    /// Reads a URI. Nothing is looked up: neither the file system nor a server is asked.
+    /// Parses a URI. Accesses neither the file system nor a server.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where it has none of the forms that work; the message names them.
+    /// `INVALID_PARAMETER_VALUE` if the form is not supported; the message lists the supported ones.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let Some((scheme, rest)) = split(text) else { return local(text) };
-        let place = match scheme.to_ascii_lowercase().as_str() {
-            "file" => Place::Folder(file(text, rest)?),
-            "http" | "https" => return handed_out(text),
+        let kind = match scheme.to_ascii_lowercase().as_str() {
+            "file" => UriKind::Folder(file(text, rest)?),
+            "http" | "https" => return artifacts_url(text),
             "mlflow-artifacts" => artifacts(text, rest)?,
             "models" => models(text, rest)?,
             "runs" => run(text, rest)?,
-            other => return Err(unknown(text, other)),
+            other => return Err(unsupported_scheme(text, other)),
         };
-        Ok(Self { shown: shown(text), place })
+        Ok(Self { shown: redact_uri(text), kind })
     }
 
-    /// The folder of this machine that it names: a path, as it is relative or not, or a `file:` URI. `None` where it
-    /// takes somebody to be asked.
+    /// Returns the local folder of a path or `file:` URI, or `None` for URIs that require a lookup. The path may be
+    /// relative.
     pub fn folder(&self) -> Option<&Path> {
-        match &self.place {
-            Place::Folder(path) => Some(path),
+        match &self.kind {
+            UriKind::Folder(path) => Some(path),
             _ => None,
         }
     }
@@ -99,20 +99,20 @@ impl fmt::Display for ModelUri {
     }
 }
 
-/// Shows a URL without its password.
-impl fmt::Debug for Place {
+/// Omits the URL, which may contain a password.
+impl fmt::Debug for UriKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.fmt(formatter),
             Self::LoggedModel(id) => id.fmt(formatter),
-            Self::Artifacts { path, .. } | Self::HandedOut { path, .. } => path.fmt(formatter),
-            Self::Registered { name, which } => formatter.debug_tuple(name).field(which).finish(),
+            Self::Artifacts { path, .. } | Self::ArtifactsUrl { path, .. } => path.fmt(formatter),
+            Self::Registered { name, version } => formatter.debug_tuple(name).field(version).finish(),
             Self::Run { run_id, path } => formatter.debug_tuple(run_id).field(path).finish(),
         }
     }
 }
 
-/// Scheme and rest, where there is a scheme: the letters before the first colon, as long as they look like one.
+/// Splits a URI into scheme and rest. Returns `None` if the text before the first colon is not a valid scheme.
 fn split(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -120,11 +120,11 @@ fn split(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
-/// A URI of any kind, a model's or not, as it may be printed and kept: without user, password and query. A path, and what
-/// MLflow looks up by name, stays as it is.
+/// Returns any URI without user, password and query, for messages and records. Paths, and URIs that MLflow looks up by
+/// name, stay unchanged.
 ///
-/// It need not be right: a password with characters that a URL cannot have is not shown either.
-pub fn shown(uri: &str) -> String {
+/// The URI may be invalid: a password with characters that are not allowed in a URL is removed too.
+pub fn redact_uri(uri: &str) -> String {
     let Some((scheme, rest)) = split(uri) else { return uri.to_owned() };
     let is_looked_up =
         ["models", "runs", "mlflow-artifacts", "file"].iter().any(|each| scheme.eq_ignore_ascii_case(each));
@@ -133,115 +133,118 @@ pub fn shown(uri: &str) -> String {
     if is_looked_up && slashes != "//" || path.is_empty() {
         return uri.to_owned();
     }
-    // With three slashes there is no host, and so no user.
+    // With three slashes, the URI has no host and no user.
     let end = if slashes.len() > 2 { 0 } else { path.find(['/', '?', '#']).unwrap_or(path.len()) };
     let host = path[..end].rsplit_once('@').map_or(&path[..end], |(_user, host)| host);
     let port = host.rsplit_once(']').map_or(host, |(_address, after)| after).split_once(':').map(|(_, port)| port);
     if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
-        // A user and the beginning of a password look like this.
+        // This may be a user and the start of a password.
         return format!("{scheme}:{slashes}…");
     }
     let after = path[end..].split(['?', '#']).next().unwrap_or_default();
     format!("{scheme}:{slashes}{host}{after}")
 }
 
-fn wrong(text: &str, why: &str) -> Error {
-    Error::invalid_parameter(format!("`{}` is not a model URI: {why}", shown(text)))
+fn invalid(text: &str, reason: &str) -> Error {
+    Error::invalid_parameter(format!("`{}` is not a model URI: {reason}", redact_uri(text)))
 }
 
 fn local(text: &str) -> Result<ModelUri> {
     if text.is_empty() {
-        return Err(Error::invalid_parameter(format!("the model URI is empty: {WORKING}")));
+        return Err(Error::invalid_parameter(format!("the model URI is empty: {EXPECTED}")));
     }
     if text.contains('\0') {
-        return Err(Error::invalid_parameter("the model URI has a NUL character in it, which no path can have"));
+        return Err(Error::invalid_parameter("the model URI contains a NUL character, which is not allowed in a path"));
     }
-    Ok(ModelUri { shown: text.to_owned(), place: Place::Folder(PathBuf::from(text)) })
+    Ok(ModelUri { shown: text.to_owned(), kind: UriKind::Folder(PathBuf::from(text)) })
 }
 
-fn unknown(text: &str, scheme: &str) -> Error {
+fn unsupported_scheme(text: &str, scheme: &str) -> Error {
     let advice = match scheme {
         "s3" | "r2" | "b2" | "gs" | "wasb" | "wasbs" | "abfs" | "abfss" | "dbfs" | "hdfs" | "viewfs" | "ftp"
         | "sftp" => {
-            "it is not fetched from there: have a tracking server hand it out, or fetch it first, with `mlflow artifacts \
-             download`, and give its path"
+            "serve the model with a tracking server, or download it with `mlflow artifacts download` and use its path"
         }
-        _ => "where it is a path with a colon, write `./` before it",
+        _ => "to use a path with a colon, write `./` before it",
     };
-    wrong(text, &format!("the scheme `{scheme}` does not work; {advice}; {WORKING}"))
+    invalid(text, &format!("unsupported scheme `{scheme}`; {advice}; {EXPECTED}"))
 }
 
-/// A path of this machine: what follows `file:`, without percent-encoding.
+/// Returns the decoded path of a `file:` URI.
 fn file(text: &str, rest: &str) -> Result<PathBuf> {
     let path = match rest.strip_prefix("//") {
         None => rest,
         Some(rest) => {
             let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
             if !matches!(host, "" | "localhost" | "127.0.0.1" | ".") {
-                let why = "what follows two slashes would be another machine; a path has three before it";
-                return Err(wrong(text, why));
+                let reason =
+                    "two slashes are followed by a host, which must be this machine; write three slashes before a path";
+                return Err(invalid(text, reason));
             }
             &rest[host.len()..]
         }
     };
     if path.contains(['?', '#']) {
-        return Err(wrong(text, "a path in a URL has `%3F` in place of `?`, and `%23` in place of `#`"));
+        return Err(invalid(text, "in the path of a URL, write `%3F` for `?` and `%23` for `#`"));
     }
     let decoded = percent_decode_str(path).decode_utf8();
     match decoded.as_deref() {
-        Ok("") => Err(wrong(text, "the path is missing")),
+        Ok("") => Err(invalid(text, "the path is missing")),
         Ok(path) if !path.contains('\0') => Ok(PathBuf::from(path)),
-        _ => Err(wrong(text, "its path is no text")),
+        _ => Err(invalid(text, "its path is not valid UTF-8 text")),
     }
 }
 
-fn run(text: &str, rest: &str) -> Result<Place> {
+fn run(text: &str, rest: &str) -> Result<UriKind> {
     let form = "expected `runs:/<run_id>/<name of the model>`";
-    let mut parts = path_of(text, rest, form)?.into_iter();
-    let run_id = parts.next().ok_or_else(|| wrong(text, form))?;
-    Ok(Place::Run { run_id, path: parts.collect() })
+    let mut parts = path_names(text, rest, form)?.into_iter();
+    let run_id = parts.next().ok_or_else(|| invalid(text, form))?;
+    Ok(UriKind::Run { run_id, path: parts.collect() })
 }
 
-fn models(text: &str, rest: &str) -> Result<Place> {
+fn models(text: &str, rest: &str) -> Result<UriKind> {
     let form = "expected `models:/<name>/<version>`, `models:/<name>/latest`, `models:/<name>@<alias>`, or \
                 `models:/<model_id>` with an id such as `m-2f…`";
-    let parts = path_of(text, rest, form)?;
+    let parts = path_names(text, rest, form)?;
     match parts.as_slice() {
         [name, version] => {
-            let which = match version.as_str() {
-                digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Which::Version(digits.to_owned()),
-                latest if latest.eq_ignore_ascii_case("latest") => Which::Latest,
-                stage => Which::Stage(stage.to_owned()),
+            let version = match version.as_str() {
+                digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    VersionSelector::Number(digits.to_owned())
+                }
+                latest if latest.eq_ignore_ascii_case("latest") => VersionSelector::Latest,
+                stage => VersionSelector::Stage(stage.to_owned()),
             };
-            Ok(Place::Registered { name: name.clone(), which })
+            Ok(UriKind::Registered { name: name.clone(), version })
         }
-        [one] => match one.rsplit_once('@') {
+        [name] => match name.rsplit_once('@') {
             Some((name, alias)) if !name.is_empty() && !alias.is_empty() => {
                 names(text, &format!("{name}/{alias}"))?;
-                Ok(Place::Registered { name: name.to_owned(), which: Which::Alias(alias.to_owned()) })
+                Ok(UriKind::Registered { name: name.to_owned(), version: VersionSelector::Alias(alias.to_owned()) })
             }
-            None if one.starts_with("m-") => Ok(Place::LoggedModel(one.clone())),
-            _ => Err(wrong(text, form)),
+            None if name.starts_with("m-") => Ok(UriKind::LoggedModel(name.clone())),
+            _ => Err(invalid(text, form)),
         },
-        [] => Err(wrong(text, form)),
-        _ => Err(wrong(text, &format!("nothing follows the version, as a model is fetched whole; {form}"))),
+        [] => Err(invalid(text, form)),
+        _ => Err(invalid(
+            text,
+            &format!("unexpected path after the version, because models are fetched as a whole; {form}"),
+        )),
     }
 }
 
-/// The path's parts after `runs:/` and `models:/`.
-fn path_of(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
+/// Returns the file names of the path after `runs:/` or `models:/`.
+fn path_names(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
     if rest.starts_with("//") && !rest.starts_with("///") {
-        let why = format!(
-            "models are fetched from a tracking server, and what follows two slashes is a profile of Databricks; {form}"
-        );
-        return Err(wrong(text, &why));
+        let reason = format!("Databricks profiles are not supported; {form}");
+        return Err(invalid(text, &reason));
     }
-    let path = rest.strip_prefix('/').ok_or_else(|| wrong(text, form))?;
+    let path = rest.strip_prefix('/').ok_or_else(|| invalid(text, form))?;
     names(text, path)
 }
 
-/// `mlflow-artifacts:/path` or `mlflow-artifacts://host:port/path`.
-fn artifacts(text: &str, rest: &str) -> Result<Place> {
+/// Parses `mlflow-artifacts:/path` and `mlflow-artifacts://host:port/path`.
+fn artifacts(text: &str, rest: &str) -> Result<UriKind> {
     let (authority, path) = match rest.strip_prefix("//") {
         None => (None, rest),
         Some(rest) => {
@@ -250,39 +253,41 @@ fn artifacts(text: &str, rest: &str) -> Result<Place> {
         }
     };
     if authority.is_some_and(|authority| authority.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err(wrong(text, "there is a port, and no host before it"));
+        return Err(invalid(text, "it has a port without a host"));
     }
     if authority.is_some_and(|authority| authority.contains('@')) {
-        let message = "a `mlflow-artifacts://` URI has no user: give `username` and `password` as options";
+        let message = "a `mlflow-artifacts://` URI must not contain a user: set the options `username` and `password`";
         return Err(Error::invalid_parameter(message));
     }
-    Ok(Place::Artifacts { authority: authority.map(str::to_owned), path: names(text, path)? })
+    Ok(UriKind::Artifacts { authority: authority.map(str::to_owned), path: names(text, path)? })
 }
 
-fn handed_out(text: &str) -> Result<ModelUri> {
-    // The text is not repeated: it may hold a password.
+fn artifacts_url(text: &str) -> Result<ModelUri> {
+    // The error omits the text, which may contain a password.
     let url =
         Url::parse(text).map_err(|error| Error::invalid_parameter(format!("the model URI is not a URL: {error}")))?;
     let shown = redact_url(&url);
-    let Some((before, path)) = url.path().split_once(HANDED_OUT) else {
-        let why = format!(
-            "its path leads to no artifacts that a tracking server hands out, as \
-             `http://localhost:5000/api/2.0{HANDED_OUT}/1/models/m-2f…/artifacts` would"
+    let Some((before, path)) = url.path().split_once(ARTIFACTS_PATH) else {
+        let reason = format!(
+            "expected the URL of a tracking server's artifacts, such as \
+             `http://localhost:5000/api/2.0{ARTIFACTS_PATH}/1/models/m-2f…/artifacts`"
         );
-        return Err(wrong(&shown, &why));
+        return Err(invalid(&shown, &reason));
     };
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(&shown, "it has a query or a fragment, where the path is all that counts"));
+        return Err(invalid(&shown, "it has a query or a fragment, but only a path is supported"));
     }
-    let decoded = percent_decode_str(path).decode_utf8().map_err(|_broken| wrong(&shown, "its path is no text"))?;
+    let decoded = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_broken| invalid(&shown, "its path is not valid UTF-8 text"))?;
     let path = names(&shown, &decoded)?;
     let mut base = url.clone();
-    base.set_path(&format!("{before}{HANDED_OUT}"));
-    Ok(ModelUri { shown, place: Place::HandedOut { base, path } })
+    base.set_path(&format!("{before}{ARTIFACTS_PATH}"));
+    Ok(ModelUri { shown, kind: UriKind::ArtifactsUrl { base, path } })
 }
 
-/// The parts of a path, each of them a name.
+/// Splits a path into valid file names.
 fn names(text: &str, path: &str) -> Result<Vec<String>> {
     let parts = path.split('/').filter(|part| !part.is_empty());
-    parts.map(|part| name::check(part).map(|()| part.to_owned()).map_err(|why| wrong(text, &why))).collect()
+    parts.map(|part| name::check(part).map(|()| part.to_owned()).map_err(|reason| invalid(text, &reason))).collect()
 }

@@ -99,7 +99,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         ),
         ("create --name n -m /no/where".to_owned(), "RESOURCE_DOES_NOT_EXIST", "no model at `/no/where`"),
         (format!("create --name n -m {model}/MLmodel"), "INVALID_PARAMETER_VALUE", "is a file: expected the folder"),
-        ("create --name n -m models:/iris/1".to_owned(), "INVALID_PARAMETER_VALUE", "no tracking server is known"),
+        ("create --name n -m models:/iris/1".to_owned(), "INVALID_PARAMETER_VALUE", "no tracking server given"),
         (
             format!("create --name n -f sklearn -m {model}"),
             "INVALID_PARAMETER_VALUE",

@@ -27,7 +27,7 @@ impl ScoringClient {
     pub(super) async fn wait_until_healthy(&self, address: SocketAddr) {
         let healthy = async {
             let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
-            send(&self.0, &ping, &Policy { longest_answer: MAX_PING_LEN, ..no_retries() }).await
+            send(&self.0, &ping, &Policy { max_response_bytes: MAX_PING_LEN, ..no_retries() }).await
         };
         if healthy.await.is_err() {
             pending::<()>().await;

@@ -1,4 +1,4 @@
-//! Round trips with a scripted server.
+//! Requests to a scripted server.
 
 mod downloading;
 mod paging;
@@ -18,10 +18,10 @@ use mlflow_deploy_test_support::server::{Answer, Server};
 
 use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, send};
 
-/// What the tests' requests carry, and what no error may show.
+/// The token in the requests of the tests. No error may contain it.
 const TOKEN: &str = "dapi-0123456789";
 
-/// Two retries, and no wait before them.
+/// Two retries without waits.
 fn policy() -> Policy {
     Policy { max_retries: 2, backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() }
 }
@@ -32,20 +32,24 @@ fn request(method: Method, url: &str) -> Request {
     http::Request::builder().method(method).uri(url).header(AUTHORIZATION, token).body(body).unwrap()
 }
 
-/// Asks a server once, and says how often it was asked.
-async fn ask(method: Method, answers: impl IntoIterator<Item = Answer>, policy: &Policy) -> (Result<Response>, usize) {
+/// Sends one request. Returns the result and the number of attempts.
+async fn send_to(
+    method: Method,
+    answers: impl IntoIterator<Item = Answer>,
+    policy: &Policy,
+) -> (Result<Response>, usize) {
     let server = Server::start(answers);
-    let answer = get(&server, method, policy).await;
-    (answer, server.requests().len())
+    let result = get(&server, method, policy).await;
+    (result, server.requests().len())
 }
 
 async fn get(server: &Server, method: Method, policy: &Policy) -> Result<Response> {
     let client = Client::new(Connection::default());
-    let answer = send(&client, &request(method, &format!("{}/p?q=1", server.url())), policy).await;
-    if let Err(error) = &answer {
+    let result = send(&client, &request(method, &format!("{}/p?q=1", server.url())), policy).await;
+    if let Err(error) = &result {
         assert_no_secret(error);
     }
-    answer
+    result
 }
 
 fn assert_no_secret(error: &Error) {
@@ -53,13 +57,13 @@ fn assert_no_secret(error: &Error) {
     assert!(!shown.contains(TOKEN) && !shown.contains("q=1"), "{shown}");
 }
 
-/// The URL of a port that nobody listens on.
+/// Returns the URL of a closed port.
 fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/p?q=1", listener.local_addr().unwrap())
 }
 
-/// Long enough for a request on this machine to arrive, also when it is busy.
+/// Long enough for a request on a busy machine to arrive.
 const SHORT: Duration = Duration::from_millis(400);
-/// Longer than any test waits.
+/// Longer than any test.
 const LONG: Duration = Duration::from_secs(60);

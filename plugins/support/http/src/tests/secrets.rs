@@ -1,16 +1,16 @@
-//! What a server repeats of a client's secrets, wherever it does.
+//! Secrets that a server repeats in its responses.
 
 use super::*;
 use crate::ChunkStream;
 
-/// What comes of a request with these credentials, sent and streamed, when the server answers so.
+/// Returns the errors of `send` and of a stream for a request with these credentials.
 async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
     let server = Server::start([answer]);
     let client = Client::new(Connection::default());
     let token = credentials.header().unwrap();
-    let asked = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
-    let sent = send(&client, &asked, &policy()).await.err();
-    let streamed = match ChunkStream::open(&client, &asked, &policy()).await {
+    let get_request = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
+    let sent = send(&client, &get_request, &policy()).await.err();
+    let streamed = match ChunkStream::open(&client, &get_request, &policy()).await {
         Ok(mut stream) => loop {
             match stream.next().await {
                 Ok(Some(_)) => {}
@@ -20,11 +20,11 @@ async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
         },
         Err(error) => Some(error),
     };
-    [sent, streamed].map(|error| error.unwrap_or_else(|| Error::internal("it was taken for an answer")))
+    [sent, streamed].map(|error| error.unwrap_or_else(|| Error::internal("no error")))
 }
 
 #[tokio::test]
-async fn a_token_that_is_longer_than_what_is_kept_is_hidden_whole() {
+async fn a_token_longer_than_the_excerpt_is_redacted_entirely() {
     for parts in [100, 250, 3000] {
         let token = "t0k3n-".repeat(parts);
         let bearer = Credentials::Bearer(Secret::new(&token));
@@ -32,7 +32,7 @@ async fn a_token_that_is_longer_than_what_is_kept_is_hidden_whole() {
         for answer in [
             Answer::new(401, format!("bad {token}, go")),
             Answer::new(401, json.clone()),
-            // Longer than what is read of it.
+            // Longer than the part that is read.
             Answer::new(401, token.repeat(150)),
             Answer::new(401, "").header("X-Request-Id", &token),
             Answer::new(200, format!("<html><title>{token}</title>{token}")).header("Content-Type", "text/html"),
@@ -50,7 +50,7 @@ async fn a_token_that_is_longer_than_what_is_kept_is_hidden_whole() {
 }
 
 #[tokio::test]
-async fn a_password_is_hidden_though_it_was_sent_encoded() {
+async fn a_password_that_was_sent_encoded_is_redacted() {
     let basic = Credentials::Basic("bob".to_owned(), Secret::new("hunter2hunter2"));
     for error in errors(&basic, Answer::new(401, "refused: bob:hunter2hunter2")).await {
         assert!(error.message().ends_with(": refused: bob:<redacted>"), "{error}");
@@ -58,8 +58,8 @@ async fn a_password_is_hidden_though_it_was_sent_encoded() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_json_that_was_expected_is_said_without_a_value() {
-    for (body, said) in [
+async fn an_error_for_unexpected_json_has_no_value_of_it() {
+    for (body, reason) in [
         (format!(r#""{TOKEN}""#), "invalid type: string, expected a sequence at line 1 column"),
         (format!(r#""a\", expected {TOKEN}""#), "invalid type: string, expected a sequence at line 1 column"),
         (r#"[1, 4096]"#.to_owned(), "invalid type: integer, expected a string at line 1 column 2"),
@@ -68,14 +68,14 @@ async fn what_is_not_the_json_that_was_expected_is_said_without_a_value() {
         let server = Server::start([Answer::new(200, body)]);
         let answer = get(&server, Method::GET, &policy()).await.unwrap();
         let error = answer.parse::<Vec<String>>("a list of names").unwrap_err();
-        let expected = format!("the server did not answer with a list of names: {said}");
+        let expected = format!("the server did not answer with a list of names: {reason}");
         assert!(error.message().starts_with(&expected) && error.message().ends_with("; check the URL"), "{error}");
         assert_no_secret(&error);
     }
 }
 
 #[tokio::test]
-async fn a_page_that_repeats_a_header_does_not_show_it() {
+async fn a_header_in_a_web_page_is_redacted() {
     let bearer = Credentials::Bearer(Secret::new(TOKEN));
     let page = format!("<!doctype html><title>echo Bearer {TOKEN}</title>");
     for error in errors(&bearer, Answer::new(200, page)).await {

@@ -1,4 +1,4 @@
-//! TLS with certificates made for the occasion.
+//! TLS with generated certificates.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A certificate authority, and the files that a client needs to know it and to be known by it.
+/// A certificate authority, with files of its certificate and of a client certificate.
 struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -42,7 +42,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// A server that answers one connection, from a client that this authority knows where `ask_for_client` says so.
+    /// Starts a server for one connection. With `ask_for_client`, it requires a client certificate.
     fn serve(&self, ask_for_client: bool) -> (String, JoinHandle<()>) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -66,7 +66,7 @@ impl Authority {
             let (mut socket, _) = listener.accept().unwrap();
             let mut connection = ServerConnection::new(config).unwrap();
             let mut stream = Stream::new(&mut connection, &mut socket);
-            // A client that does not trust the server says so, and goes.
+            // A client that does not trust the server closes the connection.
             if stream.read(&mut [0; 4096]).is_ok() {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").unwrap();
             }
@@ -83,11 +83,11 @@ async fn ask_securely(authority: &Authority, ask_for_client: bool, connection: C
 }
 
 #[tokio::test]
-async fn a_server_is_trusted_by_an_own_authority_alone() {
+async fn a_server_is_trusted_only_through_its_authority() {
     let authority = Authority::new();
     let error = ask_securely(&authority, false, Connection::default()).await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::INTERNAL_ERROR, false));
-    assert!(error.message().starts_with("no secure connection to `https://localhost:"), "{error}");
+    assert!(error.message().starts_with("failed to establish a TLS connection to `https://localhost:"), "{error}");
     assert!(error.message().contains("UnknownIssuer"), "{error}");
     assert_no_secret(&error);
 
@@ -98,7 +98,7 @@ async fn a_server_is_trusted_by_an_own_authority_alone() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown() {
+async fn a_client_certificate_is_presented() {
     let authority = Authority::new();
     let known = Connection { ca_certs: Some(authority.file("ca.pem")), ..Connection::default() };
     ask_securely(&authority, true, known.clone()).await.unwrap_err();
@@ -107,7 +107,7 @@ async fn a_client_certificate_is_shown() {
 }
 
 #[tokio::test]
-async fn a_folder_of_authorities_is_read_whole() {
+async fn every_authority_in_a_folder_is_read() {
     let authority = Authority::new();
     let folder = authority.file("folder");
     std::fs::create_dir_all(folder.join("below")).unwrap();
@@ -117,9 +117,9 @@ async fn a_folder_of_authorities_is_read_whole() {
     ask_securely(&authority, false, Connection { ca_certs: Some(folder), ..Connection::default() }).await.unwrap();
 }
 
-/// A pipe would be waited for, a device has no end, and a large file fills the memory.
+/// A pipe would block, a device is endless, and a large file exhausts the memory.
 #[tokio::test]
-async fn certificates_are_read_from_small_files_alone() {
+async fn certificates_are_read_from_small_regular_files_only() {
     let authority = Authority::new();
     let [pipe, folder, large] = ["pipe", "folder", "large"].map(|name| authority.file(name));
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -128,24 +128,24 @@ async fn certificates_are_read_from_small_files_alone() {
     std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
     let ca = |path: PathBuf| Connection { ca_certs: Some(path), ..Connection::default() };
     let client = |path: PathBuf| Connection { client_cert: Some(path), ..Connection::default() };
-    for (connection, why) in [
-        (ca(pipe.clone()), "/pipe`: it is not a regular file"),
-        (ca("/dev/zero".into()), "`/dev/zero`: it is not a regular file"),
-        (ca(large.clone()), "/large`: it is larger than 16 MiB"),
-        (ca(folder), "/large.pem`: it is larger than 16 MiB"),
-        (client(pipe), "/pipe`: it is not a regular file"),
-        (client(large), "/large`: it is larger than 1 MiB"),
+    for (connection, reason) in [
+        (ca(pipe.clone()), "/pipe`: not a regular file"),
+        (client("/dev/zero".into()), "`/dev/zero`: not a regular file"),
+        (ca(large.clone()), "/large`: larger than 16 MiB"),
+        (ca(folder), "/large.pem`: larger than 16 MiB"),
+        (client(pipe), "/pipe`: not a regular file"),
+        (client(large), "/large`: larger than 1 MiB"),
     ] {
         let error =
             send(&Client::new(connection), &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-        assert!(error.message().ends_with(why), "{error}");
+        assert!(error.message().ends_with(reason), "{error}");
     }
 }
 
-/// Whoever can change the file decides which servers are believed.
+/// A user who can change the file could add an authority.
 #[tokio::test]
-async fn authorities_that_everybody_can_change_are_refused() {
+async fn world_writable_authorities_are_rejected() {
     let authority = Authority::new();
     let file = authority.file("ca.pem");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
@@ -159,7 +159,7 @@ async fn authorities_that_everybody_can_change_are_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_certificate_is_named() {
+async fn an_error_names_the_file_without_a_certificate() {
     let authority = Authority::new();
     let empty = authority.file("empty.pem");
     std::fs::write(&empty, "").unwrap();

@@ -1,4 +1,4 @@
-//! What a fetch says to whoever made the call: through a plugin's table, as it happens.
+//! The events of a fetch, through a plugin's table.
 
 use mlflow_deploy_plugin_api::args::CreateDeployment;
 use mlflow_deploy_plugin_api::call::Level;
@@ -7,7 +7,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, TargetU
 
 use super::*;
 
-/// A plugin that fetches a deployment's model into the folder that is its name.
+/// A plugin that fetches a deployment's model into the folder of the deployment's name.
 struct Fetcher(Tracking);
 
 impl DeploymentClient for Fetcher {
@@ -25,7 +25,7 @@ static PLUGIN: mlflow_deploy_plugin_api::ffi::Plugin =
     plugin! { client: Fetcher, name: "fetcher", schemes: ["fetcher"], operations: [create_deployment] };
 
 #[tokio::test]
-async fn progress_is_said_and_the_caller_s_time_is_kept_to() {
+async fn a_fetch_reports_progress_and_keeps_the_caller_s_deadline() {
     let chunks = || Answer::chunks((0..200).map(|_| vec![0; 10_000])).header("Content-Type", "x/y");
     let server = artifacts(
         &[("m", json!([file("MLmodel", 2), file("data", 2_000_000)])), ("slow", json!([file("MLmodel", 9)]))],
@@ -39,33 +39,33 @@ async fn progress_is_said_and_the_caller_s_time_is_kept_to() {
     let target = TargetUri::parse("fetcher").unwrap();
     let options = ClientOptions::new(&json!({"tracking_uri": server.url()})).unwrap();
     let client = plugin.open(&target, &options, None).await.unwrap();
-    let place = Place::new();
+    let place = Destination::new();
     let create = |uri: &str, name: &Path| CreateDeployment {
         name: name.display().to_string(),
         model_uri: uri.to_owned(),
         ..CreateDeployment::default()
     };
     client.call(create("mlflow-artifacts:/m", &place.path()), None).await.unwrap();
-    let said: Vec<_> = events.all().into_iter().map(|(_, _, event)| event).collect();
-    let progress: Vec<_> = said.iter().map(|event| event.progress.unwrap()).collect();
+    let reported: Vec<_> = events.all().into_iter().map(|(_, _, event)| event).collect();
+    let progress: Vec<_> = reported.iter().map(|event| event.progress.unwrap()).collect();
     assert!(progress.is_sorted() && progress.len() > 10 && progress.len() <= 101, "{progress:?}");
     assert_eq!((progress.first(), progress.last()), (Some(&0.0), Some(&1.0)));
-    assert_eq!(said[0].message, "fetching `mlflow-artifacts:/m`: 2 files, 2.0 MB");
-    assert_eq!(said.last().unwrap().message, "fetched `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+    assert_eq!(reported[0].message, "fetching `mlflow-artifacts:/m`: 2 files, 2.0 MB");
+    assert_eq!(reported.last().unwrap().message, "fetched `mlflow-artifacts:/m`: 2 files, 2.0 MB");
 
-    // A server's word on what is on this machine is not taken silently.
-    let here = Place::new();
+    // A local folder that a server names causes a warning.
+    let here = Destination::new();
     fs::write(here.0.path().join("MLmodel"), "").unwrap();
-    let kept = json!({"model": {"info": {"artifact_uri": here.0.path()}}}).to_string();
-    let naming = Server::answering(move |_| Answer::new(200, kept.clone()));
+    let body = json!({"model": {"info": {"artifact_uri": here.0.path()}}}).to_string();
+    let naming = Server::answering(move |_| Answer::new(200, body.clone()));
     let options = ClientOptions::new(&json!({"tracking_uri": naming.url()})).unwrap();
     let named = plugin.open(&target, &options, None).await.unwrap();
     named.call(create("models:/m-1", &place.path()), None).await.unwrap();
     let (_, level, last) = events.all().pop().unwrap();
-    let expected = format!("a server says that `models:/m-1` is in the folder `{}`", here.0.path().display());
+    let expected = format!("the server locates `models:/m-1` in the folder `{}`", here.0.path().display());
     assert!(level == Level::Warn && last.message.starts_with(&expected), "{level:?} {last:?}");
 
-    let other = Place::new();
+    let other = Destination::new();
     let deadline = Some(std::time::Duration::from_millis(800));
     let error = client.call(create("mlflow-artifacts:/slow", &other.path()), deadline).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED, "{error}");

@@ -1,11 +1,11 @@
-//! What arrives, and what is left where it does not.
+//! Fetched models, and leftovers of failed fetches.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::*;
 
-/// A model in folders, with names that a URL has to encode.
+/// Starts a server with a model in nested folders, with names that require encoding.
 fn model() -> Server {
     let large = vec![7; 3_000_000];
     artifacts(
@@ -33,37 +33,37 @@ fn model() -> Server {
 }
 
 #[tokio::test]
-async fn a_model_arrives_whole() {
+async fn fetch_downloads_every_file() {
     let server = model();
-    let place = Place::new();
+    let place = Destination::new();
     let fetched = place.fetch("mlflow-artifacts:/0/m", &client(&server.url())).await.unwrap();
     assert_eq!((&fetched.path, fetched.is_downloaded, &fetched.version), (&place.path(), true, &None));
     let found: Vec<_> = content(&place.path()).into_iter().map(|(name, bytes)| (name, bytes.len())).collect();
     let expected = [("MLmodel", 2), ("large", 3_000_000), ("sub dir/a+b%.txt", 3), ("sub dir/チ/unknown length", 3)];
     assert_eq!(found, expected.map(|(name, length)| (name.to_owned(), length)));
     assert!(place.path().join("empty").is_dir());
-    // As any folder that this process makes.
+    // Like any folder that this process creates.
     fs::create_dir(place.0.path().join("other")).unwrap();
     let mode = |name: &str| fs::metadata(place.0.path().join(name)).unwrap().permissions().mode();
     assert_eq!(mode("model"), mode("other"));
 }
 
 #[tokio::test]
-async fn what_has_no_room_is_not_begun() {
+async fn a_model_larger_than_the_free_space_is_not_downloaded() {
     let huge = json!([file("MLmodel", 2), {"path": "data", "is_dir": false, "file_size": u64::MAX / 2}]);
     let server = artifacts(&[("m", huge)], &[("m/MLmodel", Answer::new(200, "ab"))]);
-    let error = refused("mlflow-artifacts:/m", &client(&server.url())).await;
+    let error = fetch_error("mlflow-artifacts:/m", &client(&server.url())).await;
     assert_eq!(error.code(), &ErrorCode::RESOURCE_EXHAUSTED, "{error}");
-    assert!(error.message().contains("bytes, and in `") && error.message().ends_with("make room for it"), "{error}");
-    assert_eq!(server.requests().len(), 1, "only the listing was asked for: {:?}", asked(&server));
+    assert!(error.message().contains("bytes, but `") && error.message().ends_with("free up disk space"), "{error}");
+    assert_eq!(server.requests().len(), 1, "only the listing was requested: {:?}", requested(&server));
 }
 
 #[tokio::test]
-async fn folders_above_the_destination_are_made_and_an_empty_one_is_taken() {
+async fn missing_parents_are_created_and_an_empty_destination_is_used() {
     let server = model();
     let client = client(&server.url());
     let uri = ModelUri::parse("mlflow-artifacts:/0/m").unwrap();
-    let place = Place::new();
+    let place = Destination::new();
     for below in ["a/b/model", "empty"] {
         let destination = place.0.path().join(below);
         if below == "empty" {
@@ -76,10 +76,10 @@ async fn folders_above_the_destination_are_made_and_an_empty_one_is_taken() {
 }
 
 #[tokio::test]
-async fn folders_that_were_made_in_vain_are_gone() {
+async fn created_parents_are_removed_after_a_failure() {
     let server = artifacts(&[("m", json!([file("MLmodel", 2)]))], &[]);
     let client = client(&server.url());
-    let place = Place::new();
+    let place = Destination::new();
     fs::create_dir(place.0.path().join("mine")).unwrap();
     for uri in ["mlflow-artifacts:/m", "mlflow-artifacts:/nothing"] {
         let uri = ModelUri::parse(uri).unwrap();
@@ -91,11 +91,11 @@ async fn folders_that_were_made_in_vain_are_gone() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_left_alone_and_nothing_is_asked() {
+async fn an_existing_destination_is_kept_and_no_request_is_sent() {
     let server = model();
     let client = client(&server.url());
     let uri = ModelUri::parse("mlflow-artifacts:/0/m").unwrap();
-    let place = Place::new();
+    let place = Destination::new();
     let path = |name: &str| place.0.path().join(name);
     fs::create_dir(path("full")).unwrap();
     fs::write(path("full/file"), "mine").unwrap();
@@ -104,7 +104,7 @@ async fn what_is_there_is_left_alone_and_nothing_is_asked() {
     for name in ["full", "file", "link"] {
         let error = fetch(&uri, &client, &path(name)).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::RESOURCE_ALREADY_EXISTS, "{error}");
-        assert!(error.message().contains(&format!("{name}` exists already")), "{error}");
+        assert!(error.message().contains(&format!("{name}` already exists")), "{error}");
     }
     for nameless in ["/", "..", ""] {
         let error = fetch(&uri, &client, Path::new(nameless)).await.unwrap_err();
@@ -115,74 +115,79 @@ async fn what_is_there_is_left_alone_and_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_come_takes_all_others_with_it() {
+async fn a_fetch_fails_if_one_file_fails() {
     let listing = [("m", json!([file("MLmodel", 2), file("data", 5)]))];
     let whole = ("m/MLmodel", Answer::new(200, "ab"));
     for (data, code, message) in [
         (Answer::new(404, "{}"), "RESOURCE_DOES_NOT_EXIST", "404 Client Error: Not Found for url"),
-        (Answer::new(200, "da").declared_length(5), "TEMPORARILY_UNAVAILABLE", "broke before the answer was complete"),
-        (Answer::new(200, "longer"), "INTERNAL_ERROR", "has 6 bytes or more, where 5 were expected"),
-        (Answer::new(200, "less"), "INTERNAL_ERROR", "has 4 bytes or more, where 5 were expected"),
-        (Answer::dropped(), "TEMPORARILY_UNAVAILABLE", "broke before the answer was complete"),
+        (
+            Answer::new(200, "da").declared_length(5),
+            "TEMPORARILY_UNAVAILABLE",
+            "broke before the response was complete",
+        ),
+        (Answer::new(200, "longer"), "INTERNAL_ERROR", "has 6 bytes or more, but 5 were expected"),
+        (Answer::new(200, "less"), "INTERNAL_ERROR", "has 4 bytes or more, but 5 were expected"),
+        (Answer::dropped(), "TEMPORARILY_UNAVAILABLE", "broke before the response was complete"),
         (Answer::status(503), "TEMPORARILY_UNAVAILABLE", "gave up after 2 attempts"),
     ] {
         let server = artifacts(&listing, &[whole.clone(), ("m/data", data)]);
-        let error = refused("mlflow-artifacts:/m", &client(&server.url())).await;
+        let error = fetch_error("mlflow-artifacts:/m", &client(&server.url())).await;
         assert_eq!(error.code().as_str(), code, "{error}");
         assert!(error.message().contains(message) && error.message().contains("/m/data"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_folder_without_a_model_says_what_it_has() {
+async fn an_error_lists_the_content_of_a_folder_without_a_model() {
     let many: Vec<_> = (0..20).map(|number| file(&format!("file{number:02}"), 1)).collect();
     let server = artifacts(&[("a", json!([folder("model"), file("notes.txt", 1)])), ("b", json!(many))], &[]);
     let client = client(&server.url());
-    let error = refused("mlflow-artifacts:/a", &client).await;
+    let error = fetch_error("mlflow-artifacts:/a", &client).await;
     assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
-    assert!(error.message().ends_with("/a`, which has `model/`, `notes.txt`"), "{error}");
-    let error = refused("mlflow-artifacts:/b", &client).await;
+    assert!(error.message().ends_with("/a`, which contains `model/`, `notes.txt`"), "{error}");
+    let error = fetch_error("mlflow-artifacts:/b", &client).await;
     assert!(error.message().ends_with("`file07`, …"), "{error}");
 }
 
 #[tokio::test]
-async fn a_model_of_this_machine_stays_where_it_is() {
+async fn a_local_model_is_not_copied() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a model");
     let client = tracking(TrackingOptions::default(), &[]).unwrap();
     let uri = |scheme: &str| format!("{scheme}{}", path.display());
-    let error = refused(&uri(""), &client).await;
+    let error = fetch_error(&uri(""), &client).await;
     assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
-    assert!(error.message().contains("there is no folder `/"), "{error}");
+    assert!(error.message().contains("a model` not found"), "{error}");
     fs::create_dir(&path).unwrap();
-    assert!(refused(&uri(""), &client).await.message().contains("there is no file `MLmodel` in `/"));
+    assert!(fetch_error(&uri(""), &client).await.message().ends_with("a model` contains no file `MLmodel`"));
     fs::write(path.join("MLmodel"), "").unwrap();
     for text in [uri(""), uri("file://").replace(' ', "%20"), uri("file:")] {
-        let fetched = Place::new().fetch(&text, &client).await.unwrap();
+        let fetched = Destination::new().fetch(&text, &client).await.unwrap();
         assert_eq!((&fetched.path, fetched.is_downloaded), (&path, false));
     }
-    let inside = refused(&uri("").replace("a model", "a model/MLmodel"), &client).await;
-    assert!(inside.message().contains("is a file, where a folder was expected"), "{inside}");
-    let id = refused("m-0123", &client).await;
-    assert_eq!(id.message(), "no model at `m-0123`: there is no folder `m-0123`; is `models:/m-0123` meant?");
+    let inside = fetch_error(&uri("").replace("a model", "a model/MLmodel"), &client).await;
+    assert!(inside.message().contains("is a file, but a folder was expected"), "{inside}");
+    let id = fetch_error("m-0123", &client).await;
+    assert_eq!(id.message(), "no model at `m-0123`: folder `m-0123` not found; did you mean `models:/m-0123`?");
 }
 
-/// Opens once so many have come to it.
+/// Blocks threads until a number of them have arrived.
 #[derive(Default)]
 struct Gate(Mutex<usize>, Condvar);
 
 impl Gate {
     fn pass(&self, number: usize) {
-        let mut here = self.0.lock().unwrap();
-        *here += 1;
+        let mut arrived = self.0.lock().unwrap();
+        *arrived += 1;
         self.1.notify_all();
-        let waited = self.1.wait_timeout_while(here, std::time::Duration::from_secs(120), |here| *here < number);
-        assert!(!waited.unwrap().1.timed_out(), "the others never came");
+        let waited =
+            self.1.wait_timeout_while(arrived, std::time::Duration::from_secs(120), |arrived| *arrived < number);
+        assert!(!waited.unwrap().1.timed_out(), "the other threads did not arrive");
     }
 }
 
 #[tokio::test]
-async fn eight_files_are_under_way_at_a_time() {
+async fn eight_files_are_downloaded_concurrently() {
     let gate = Arc::new(Gate::default());
     let files: Vec<_> = ["MLmodel", "a", "b", "c", "d", "e", "f", "g"].iter().map(|name| file(name, 1)).collect();
     let listing = json!({"files": files}).to_string();
@@ -196,11 +201,11 @@ async fn eight_files_are_under_way_at_a_time() {
             Answer::new(200, "x")
         }
     });
-    Place::new().fetch("mlflow-artifacts:/m", &client(&server.url())).await.unwrap();
+    Destination::new().fetch("mlflow-artifacts:/m", &client(&server.url())).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_fetch_that_is_given_up_leaves_nothing() {
+async fn a_dropped_fetch_leaves_no_files() {
     let begun = Arc::new(tokio::sync::Notify::new());
     let server = Server::answering({
         let begun = Arc::clone(&begun);
@@ -215,7 +220,7 @@ async fn a_fetch_that_is_given_up_leaves_nothing() {
             Answer::new(200, "ab")
         }
     });
-    let place = Place::new();
+    let place = Destination::new();
     let client = client(&server.url());
     let uri = ModelUri::parse("mlflow-artifacts:/m").unwrap();
     let destination = place.path();
@@ -227,7 +232,7 @@ async fn a_fetch_that_is_given_up_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_time_for_all_of_it_ends_it() {
+async fn the_timeout_covers_the_whole_fetch() {
     let listing = [("m", json!([file("MLmodel", 2)]))];
     let slow = Answer::new(200, "ab").after(std::time::Duration::from_secs(600));
     let server = artifacts(&listing, &[("m/MLmodel", slow)]);
@@ -236,14 +241,14 @@ async fn a_time_for_all_of_it_ends_it() {
         timeout: Some(0.5),
         ..TrackingOptions::default()
     };
-    let error = refused("mlflow-artifacts:/m", &tracking(options, &[]).unwrap()).await;
+    let error = fetch_error("mlflow-artifacts:/m", &tracking(options, &[]).unwrap()).await;
     assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
     assert!(error.message().contains("raise `timeout`"), "{error}");
 }
 
 #[tokio::test]
-async fn a_destination_that_is_taken_meanwhile_is_left_alone() {
-    let place = Place::new();
+async fn a_destination_created_during_the_fetch_is_kept() {
+    let place = Destination::new();
     let destination = place.path();
     let server = Server::answering({
         let destination = destination.clone();

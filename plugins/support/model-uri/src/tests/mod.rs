@@ -23,14 +23,14 @@ use crate::{Fetched, ModelUri, Tracking, TrackingOptions, fetch};
 
 const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
-/// No wait between retries.
+/// One retry without a wait.
 const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
     ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// A client with these options, in this environment and one without waits between retries.
+/// Returns a client with these options and variables, without waits between retries.
 fn tracking(options: TrackingOptions, variables: &[(&str, &str)]) -> Result<Tracking> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -39,15 +39,15 @@ fn tracking(options: TrackingOptions, variables: &[(&str, &str)]) -> Result<Trac
     Tracking::new(options, &Environment::new(&lookup))
 }
 
-/// A client of a server, with nothing else given.
+/// Returns a client of a server without other options.
 fn client(url: &str) -> Tracking {
     tracking(TrackingOptions { tracking_uri: Some(Secret::new(url)), ..TrackingOptions::default() }, &[]).unwrap()
 }
 
-/// A folder that a model is fetched into, in a folder that shows whether anything else is left.
-struct Place(TempDir);
+/// A destination in a temporary folder, which shows leftovers.
+struct Destination(TempDir);
 
-impl Place {
+impl Destination {
     fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -56,7 +56,7 @@ impl Place {
         self.0.path().join("model")
     }
 
-    /// What is in the folder around it.
+    /// Returns the entries of the temporary folder.
     fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -73,12 +73,12 @@ impl Place {
     }
 }
 
-/// The error of a fetch that leaves nothing behind.
-async fn refused(uri: &str, tracking: &Tracking) -> Error {
-    Place::new().fetch(uri, tracking).await.unwrap_err()
+/// Returns the error of a fetch, which leaves no files.
+async fn fetch_error(uri: &str, tracking: &Tracking) -> Error {
+    Destination::new().fetch(uri, tracking).await.unwrap_err()
 }
 
-/// A server of artifacts: what is in each folder, and what it answers for each file. Other paths have a queue.
+/// Starts a server of artifacts, with the listing of each folder and the response for each file.
 fn artifacts(listings: &[(&str, Value)], files: &[(&str, Answer)]) -> Server {
     let listings: BTreeMap<String, Value> =
         listings.iter().map(|(path, files)| ((*path).to_owned(), json!({"files": files}))).collect();
@@ -97,7 +97,7 @@ fn artifacts(listings: &[(&str, Value)], files: &[(&str, Answer)]) -> Server {
     })
 }
 
-/// The folder that a request wants to have listed.
+/// Returns the folder of a listing request.
 fn listed(request: &Request) -> Option<String> {
     let url = Url::parse(&format!("http://h{}", request.path)).unwrap();
     let is_listing = url.path() == ARTIFACTS;
@@ -112,7 +112,7 @@ fn folder(path: &str) -> Value {
     json!({"path": path, "is_dir": true})
 }
 
-/// Every file below a folder, by its path.
+/// Returns the files below a folder, by path.
 fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -130,7 +130,7 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Methods and paths of what was asked.
-fn asked(server: &Server) -> Vec<String> {
+/// Returns methods and paths of the requests.
+fn requested(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }

@@ -1,4 +1,5 @@
-//! Models that MLflow's own client has logged, to the real tracking server or to files: what it fetches, and what we do.
+//! Models that MLflow's own client has logged, to a real tracking server or to files: both clients fetch the same
+//! files.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,18 +12,18 @@ use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_scri
 use super::*;
 use crate::files::FileStore;
 
-/// What MLflow's client adds to what it fetches of a registered model. It is not one of the model's files.
+/// The file that MLflow's client adds to a fetched registered model.
 const ADDED: &str = "registered_model_meta";
 
 /// Models on a server.
 struct Logged {
     names: Value,
-    /// What MLflow's client has fetched of them, where it has.
+    /// The models that MLflow's client has fetched.
     folder: TempDir,
 }
 
 impl Logged {
-    /// Logs models that have a file of so many bytes.
+    /// Logs models with a file of `large` bytes.
     fn log(url: &str, large: usize, and_fetch: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("data");
@@ -40,7 +41,7 @@ impl Logged {
         self.names[name].as_str().unwrap()
     }
 
-    /// Every model's URI, and its files as MLflow's client has fetched them.
+    /// Returns every model's URI and its files as fetched by MLflow's client.
     fn models(&self) -> Vec<(&str, BTreeMap<String, Vec<u8>>)> {
         let models = self.names["models"].as_object().unwrap();
         models
@@ -51,7 +52,7 @@ impl Logged {
 }
 
 #[tokio::test]
-async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_dies() {
+async fn every_model_is_fetched_as_by_mlflow_s_client_and_a_killed_server_leaves_nothing() {
     let server = TrackingServer::start();
     let url = server.url().to_owned();
     let logged = Logged::log(&url, LARGE, true);
@@ -62,10 +63,10 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_d
     let proxied = format!("{}{ARTIFACTS}/{path}", url.trim_end_matches('/'));
     models.push((&proxied, models.iter().find(|(uri, _)| *uri == logged.name("artifacts")).unwrap().1.clone()));
     for (uri, mut theirs) in models {
-        let place = Place::new();
+        let place = Destination::new();
         let fetched = place.fetch(uri, &client).await.unwrap();
         let mut ours = content(&fetched.path);
-        // The model that was logged as a run's artifacts was fetched before, and so has it as a file of its own.
+        // The model that was logged as a run's artifacts contains this file, because it was fetched before.
         for files in [&mut ours, &mut theirs] {
             files.remove(ADDED);
         }
@@ -86,8 +87,8 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_d
             "runs:/00000000000000000000000000000000/model".to_owned(),
             "Run with id=00000000000000000000000000000000 not found",
         ),
-        (format!("runs:/{run}/nope"), "the server has nothing in `http://"),
-        (format!("runs:/{run}/older"), "which has `model one/`"),
+        (format!("runs:/{run}/nope"), "the server has no files in `http://"),
+        (format!("runs:/{run}/older"), "which contains `model one/`"),
         ("models:/m-00000000000000000000000000000000".to_owned(), "Logged model with ID"),
         ("models:/nope/1".to_owned(), "name=nope"),
         ("models:/iris/3".to_owned(), "(name=iris, version=3) not found"),
@@ -95,19 +96,19 @@ async fn what_mlflow_s_client_fetches_is_fetched_byte_by_byte_until_the_server_d
         ("models:/nope/latest".to_owned(), "Registered Model with name=nope not found"),
         ("models:/iris@nope".to_owned(), "the registered model `iris` has no alias `nope` on `http://"),
         ("models:/nope@nope".to_owned(), "Registered Model with name=nope not found"),
-        ("mlflow-artifacts:/nope".to_owned(), "the server has nothing in `http://"),
+        ("mlflow-artifacts:/nope".to_owned(), "the server has no files in `http://"),
     ] {
-        let error = refused(&uri, &client).await;
+        let error = fetch_error(&uri, &client).await;
         assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
         assert!(error.message().contains(message), "{uri}: {error}");
     }
     let server = Arc::new(Mutex::new(Some(server)));
-    assert_a_fetch_goes_on(&server, &logged).await;
-    assert_nothing_is_half_fetched(&server, &logged).await;
+    assert_a_fetch_resumes(&server, &logged).await;
+    assert_nothing_is_left(&server, &logged).await;
 }
 
 #[tokio::test]
-async fn what_mlflow_has_written_to_files_is_found_there() {
+async fn models_in_mlflow_s_files_are_found() {
     let mlruns = TempDir::new().unwrap();
     let root = mlruns.path().join("my runs");
     let url = format!("file:{}", root.display());
@@ -117,10 +118,10 @@ async fn what_mlflow_has_written_to_files_is_found_there() {
     for uri_of_root in [url, root.display().to_string()] {
         let client = client(&uri_of_root);
         for (uri, mut theirs) in logged.models() {
-            let fetched = Place::new().fetch(uri, &client).await.unwrap();
+            let fetched = Destination::new().fetch(uri, &client).await.unwrap();
             assert!(!fetched.is_downloaded && fetched.path.starts_with(&root), "{uri}: {fetched:?}");
             let mut ours = content(&fetched.path);
-            // A model that stays where it is has nothing put beside it.
+            // No file is added to a local model.
             for added in [ADDED, "notes.txt"] {
                 ours.remove(added);
                 theirs.remove(added);
@@ -135,32 +136,32 @@ async fn what_mlflow_has_written_to_files_is_found_there() {
         }
         let run = logged.name("run_id");
         for (uri, message) in [
-            ("runs:/0f/model".to_owned(), "there is no run `0f` in `/"),
+            ("runs:/0f/model".to_owned(), "no run `0f` in `/"),
             (format!("runs:/{run}/nope"), "no model at `runs:/"),
-            ("models:/m-0f".to_owned(), "there is no logged model `m-0f` in `/"),
-            ("models:/nope/1".to_owned(), "there is no registered model `nope` in `/"),
-            ("models:/iris/3".to_owned(), "there is no version 3 of the registered model `iris` in `/"),
+            ("models:/m-0f".to_owned(), "no logged model `m-0f` in `/"),
+            ("models:/nope/1".to_owned(), "no registered model `nope` in `/"),
+            ("models:/iris/3".to_owned(), "no version 3 of the registered model `iris` in `/"),
             (
                 "models:/iris/Production".to_owned(),
                 "no version in the stage `Production` of the registered model `iris`",
             ),
-            ("models:/iris@nope".to_owned(), "there is no alias `nope` of the registered model `iris` in `/"),
+            ("models:/iris@nope".to_owned(), "no alias `nope` of the registered model `iris` in `/"),
         ] {
-            let error = refused(&uri, &client).await;
+            let error = fetch_error(&uri, &client).await;
             assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST, "{uri}: {error}");
             assert!(error.message().contains(message), "{uri}: {error}");
         }
-        let error = refused("mlflow-artifacts:/0", &client).await;
+        let error = fetch_error("mlflow-artifacts:/0", &client).await;
         assert!(error.message().contains("start `mlflow server --backend-store-uri "), "{error}");
     }
     let nowhere = client(root.join("nowhere").to_str().unwrap());
-    let error = refused("runs:/0f/model", &nowhere).await;
+    let error = fetch_error("runs:/0f/model", &nowhere).await;
     assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
     assert!(error.message().contains("nowhere`: No such file or directory"), "{error}");
 }
 
 #[tokio::test]
-async fn a_protected_server_hands_a_model_to_who_has_its_password() {
+async fn a_protected_server_requires_the_password() {
     let server = TrackingServer::start_protected();
     let known = server.url().replace("://", &format!("://{USER}:{PASSWORD}@"));
     let logged = Logged::log(&known, 1000, false);
@@ -181,7 +182,7 @@ async fn a_protected_server_hands_a_model_to_who_has_its_password() {
         ("models:/iris@champion", tracking(TrackingOptions::default(), &by_environment).unwrap()),
         (logged.name("artifacts"), client(&known)),
     ] {
-        let place = Place::new();
+        let place = Destination::new();
         place.fetch(uri, &client).await.unwrap();
         assert_eq!(fs::metadata(place.path().join("data/data/large")).unwrap().len(), 1000);
     }
@@ -190,67 +191,67 @@ async fn a_protected_server_hands_a_model_to_who_has_its_password() {
         ("models:/iris@champion", tracking(TrackingOptions::default(), &variables).unwrap()),
         (logged.name("artifacts"), client(server.url())),
     ] {
-        let error = refused(uri, &client).await;
+        let error = fetch_error(uri, &client).await;
         assert_eq!((error.code(), error.http_status()), (&ErrorCode::UNAUTHENTICATED, Some(401)), "{error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
 }
 
-/// Breaks a fetch off in its middle: it goes on from there.
-async fn assert_a_fetch_goes_on(server: &Shared, logged: &Logged) {
-    let way = Way::start(server, false);
-    let place = Place::new();
-    place.fetch(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await.unwrap();
+/// Interrupts a fetch: it resumes.
+async fn assert_a_fetch_resumes(server: &Shared, logged: &Logged) {
+    let proxy = Proxy::start(server, false);
+    let place = Destination::new();
+    place.fetch(&format!("models:/{}", logged.name("model_id")), &client(&proxy.url)).await.unwrap();
     let ours = fs::read(place.path().join("data/data/large")).unwrap();
     assert!(ours == content(&logged.folder.path().join("data"))["large"]);
-    let passed = way.passed.load(Ordering::SeqCst);
-    assert!((LARGE..LARGE + ENOUGH / 2).contains(&passed), "{passed} bytes, where all again would have been more");
+    let passed = proxy.passed.load(Ordering::SeqCst);
+    assert!((LARGE..LARGE + INTERVENE_AFTER / 2).contains(&passed), "{passed} bytes: the download started over");
 }
 
-/// Kills the server in the middle of a fetch: nothing is left.
-async fn assert_nothing_is_half_fetched(server: &Shared, logged: &Logged) {
-    let way = Way::start(server, true);
-    let error = refused(&format!("models:/{}", logged.name("model_id")), &client(&way.url)).await;
+/// Kills the server during a fetch: no files are left.
+async fn assert_nothing_is_left(server: &Shared, logged: &Logged) {
+    let proxy = Proxy::start(server, true);
+    let error = fetch_error(&format!("models:/{}", logged.name("model_id")), &client(&proxy.url)).await;
     assert!(server.lock().unwrap().is_none());
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true), "{error}");
 }
 
-/// How large the large file of a model is, and how many bytes pass before something happens.
+/// The size of the large file of a model.
 const LARGE: usize = 20_000_000;
-const ENOUGH: usize = 5_000_000;
+/// The bytes that pass before the proxy intervenes.
+const INTERVENE_AFTER: usize = 5_000_000;
 
 /// A server that can be killed.
 type Shared = Arc<Mutex<Option<TrackingServer>>>;
 
-/// The way to a server. When enough bytes have come, the connection that brought the last of them is closed; or the
-/// server is killed, and no more are passed on.
-struct Way {
+/// A proxy. After enough bytes, it closes the current connection, or kills the server and forwards no more.
+struct Proxy {
     url: String,
     passed: Arc<AtomicUsize>,
 }
 
-impl Way {
-    fn start(server: &Shared, is_deadly: bool) -> Self {
+impl Proxy {
+    fn start(server: &Shared, kills_server: bool) -> Self {
         let address = server.lock().unwrap().as_ref().unwrap().url().replace("http://", "");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let way = Self { url: format!("http://{}", listener.local_addr().unwrap()), passed: Arc::default() };
-        let (passed, server) = (Arc::clone(&way.passed), Arc::clone(server));
-        // The thread ends with the tests: it waits for who connects, and nothing else.
+        let proxy = Self { url: format!("http://{}", listener.local_addr().unwrap()), passed: Arc::default() };
+        let (passed, server) = (Arc::clone(&proxy.passed), Arc::clone(server));
+        // The thread ends with the test process.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(upstream) = TcpStream::connect(address.trim_end_matches('/')) else { continue };
                 let (mut from, mut to) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
                 thread::spawn(move || std::io::copy(&mut from, &mut to));
-                let (passed, server) = (Arc::clone(&passed), is_deadly.then(|| Arc::clone(&server)));
-                thread::spawn(move || pass(&upstream, &client, &passed, server.as_deref()));
+                let (passed, server) = (Arc::clone(&passed), kills_server.then(|| Arc::clone(&server)));
+                thread::spawn(move || forward(&upstream, &client, &passed, server.as_deref()));
             }
         });
-        way
+        proxy
     }
 }
 
-/// Passes on what the server says, until that is enough.
-fn pass(
+/// Forwards the server's bytes until the limit.
+fn forward(
     mut upstream: &TcpStream,
     mut client: &TcpStream,
     passed: &AtomicUsize,
@@ -259,15 +260,15 @@ fn pass(
     let mut buffer = vec![0; 65_536];
     while let Ok(count @ 1..) = upstream.read(&mut buffer) {
         let before = passed.fetch_add(count, Ordering::SeqCst);
-        if let Some(server) = kill.filter(|_| before + count > ENOUGH) {
+        if let Some(server) = kill.filter(|_| before + count > INTERVENE_AFTER) {
             drop(server.lock().unwrap().take());
             break;
         }
-        let is_enough = before <= ENOUGH && before + count > ENOUGH;
+        let is_enough = before <= INTERVENE_AFTER && before + count > INTERVENE_AFTER;
         if client.write_all(&buffer[..count]).is_err() || is_enough {
             break;
         }
     }
-    // Whoever has closed it already has done the same.
+    // It may be closed already.
     let _closed = client.shutdown(Shutdown::Both);
 }

@@ -1,16 +1,16 @@
-//! Which server is asked, and as whom.
+//! Servers and credentials of a client.
 
 use super::*;
 
-/// What a server is told about who asks it for a logged model.
+/// Returns the `Authorization` header of a request for a logged model.
 async fn authorization(options: TrackingOptions, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(404, json!({"error_code": "RESOURCE_DOES_NOT_EXIST"}).to_string())]);
     let url = server.url();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.replace("SERVER", &url))).collect();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let given = options.tracking_uri.map(|uri| Secret::new(uri.expose().replace("SERVER", &url)));
-    let client = tracking(TrackingOptions { tracking_uri: given, ..options }, &variables).unwrap();
-    refused("models:/m-1", &client).await;
+    let tracking_uri = options.tracking_uri.map(|uri| Secret::new(uri.expose().replace("SERVER", &url)));
+    let client = tracking(TrackingOptions { tracking_uri, ..options }, &variables).unwrap();
+    fetch_error("models:/m-1", &client).await;
     let requests = server.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].path, "/api/2.0/mlflow/logged-models/m-1");
@@ -18,7 +18,7 @@ async fn authorization(options: TrackingOptions, variables: &[(&str, &str)]) -> 
 }
 
 #[tokio::test]
-async fn options_win_over_the_environment() {
+async fn options_override_the_environment() {
     const URI: (&str, &str) = ("MLFLOW_TRACKING_URI", "SERVER");
     const USER: (&str, &str) = ("MLFLOW_TRACKING_USERNAME", "me");
     const PASSWORD: (&str, &str) = ("MLFLOW_TRACKING_PASSWORD", "pw");
@@ -35,50 +35,50 @@ async fn options_win_over_the_environment() {
     let in_uri = ("MLFLOW_TRACKING_URI", "http://me:pw@127.0.0.1:PORT");
     let server = Server::start([Answer::status(500)]);
     let uri = in_uri.1.replace("127.0.0.1:PORT", server.url().trim_start_matches("http://"));
-    refused("models:/m-1", &tracking(none(), &[(in_uri.0, &uri), TOKEN]).unwrap()).await;
+    fetch_error("models:/m-1", &tracking(none(), &[(in_uri.0, &uri), TOKEN]).unwrap()).await;
     assert_eq!(server.requests()[0].header("authorization").map(str::to_owned), basic);
 }
 
 #[tokio::test]
-async fn a_registry_of_its_own_is_asked_about_registered_models_alone() {
+async fn a_separate_registry_serves_registered_models_only() {
     let (server, registry) = (Server::start([Answer::status(404)]), Server::start([Answer::status(404)]));
     let (server_url, registry_url) = (server.url(), registry.url());
     let variables = [("MLFLOW_TRACKING_URI", server_url.as_str()), ("MLFLOW_REGISTRY_URI", registry_url.as_str())];
     let client = tracking(TrackingOptions::default(), &variables).unwrap();
     for uri in ["models:/iris/1", "models:/iris@champion", "models:/m-1", "runs:/0f/model"] {
-        refused(uri, &client).await;
+        fetch_error(uri, &client).await;
     }
     assert_eq!(
-        asked(&registry),
+        requested(&registry),
         [
             "GET /api/2.0/mlflow/model-versions/get-download-uri?name=iris&version=1",
             "GET /api/2.0/mlflow/registered-models/alias?name=iris&alias=champion",
         ]
     );
-    assert_eq!(asked(&server), ["GET /api/2.0/mlflow/logged-models/m-1", "GET /api/2.0/mlflow/runs/get?run_id=0f"]);
+    assert_eq!(requested(&server), ["GET /api/2.0/mlflow/logged-models/m-1", "GET /api/2.0/mlflow/runs/get?run_id=0f"]);
 }
 
 #[tokio::test]
-async fn what_is_no_server_is_told_how_to_start_one() {
+async fn a_uri_without_a_server_is_rejected_with_advice() {
     for (uri, message) in [
-        ("sqlite:///mlflow.db", "start `mlflow server --backend-store-uri sqlite:///mlflow.db`, and give its URL"),
+        ("sqlite:///mlflow.db", "start `mlflow server --backend-store-uri sqlite:///mlflow.db` and set its URL"),
         ("postgresql://me:s3cret@h/db", "`mlflow server --backend-store-uri postgresql://h/db`"),
-        ("databricks", "models are not fetched from Databricks"),
-        ("databricks-uc://prod", "models are not fetched from Databricks"),
+        ("databricks", "fetching models from Databricks is not supported"),
+        ("databricks-uc://prod", "fetching models from Databricks is not supported"),
         ("http://h:x", "`tracking_uri` (or `MLFLOW_TRACKING_URI`) is not a URL: invalid port number"),
     ] {
         let client = tracking(TrackingOptions::default(), &[("MLFLOW_TRACKING_URI", uri)]).unwrap();
-        let error = refused("runs:/0f/model", &client).await;
+        let error = fetch_error("runs:/0f/model", &client).await;
         assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
         assert!(error.message().contains(message) && !error.message().contains("s3cret"), "{error}");
         assert!(!format!("{client:?}").contains("s3cret"));
     }
-    let error = refused("models:/iris/1", &tracking(TrackingOptions::default(), &[]).unwrap()).await;
-    assert!(error.message().starts_with("no tracking server is known: give `tracking_uri` (or `MLFLOW_TRACKING_URI`)"));
+    let error = fetch_error("models:/iris/1", &tracking(TrackingOptions::default(), &[]).unwrap()).await;
+    assert!(error.message().starts_with("no tracking server given: set `tracking_uri` (or `MLFLOW_TRACKING_URI`)"));
 }
 
 #[test]
-fn a_plugin_takes_the_options_into_its_own() {
+fn tracking_options_can_be_flattened_into_a_plugin_s_options() {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Own {
@@ -95,7 +95,7 @@ fn a_plugin_takes_the_options_into_its_own() {
 }
 
 #[test]
-fn what_contradicts_itself_is_refused() {
+fn contradicting_options_are_rejected() {
     let both = [("MLFLOW_TRACKING_INSECURE_TLS", "true"), ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/ca.pem")];
     assert!(tracking(TrackingOptions::default(), &both).unwrap_err().message().contains("ignored and checked"));
     let half = TrackingOptions { username: Some("me".to_owned()), ..TrackingOptions::default() };

@@ -1,6 +1,6 @@
-//! Reads and sets members of a JSON object, and leaves every other byte of it as it is.
+//! Reads and sets members of a JSON object without changing its other bytes.
 //!
-//! What a caller hands in is forwarded, not read and written again: its numbers, its order and its spaces are its own.
+//! A caller's JSON is forwarded as text: numbers, order and spaces stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,50 +10,51 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The object with `name` set to `value`, which is JSON: in the place of the member that is there, or at the start.
+/// Sets the member `name` of an object to `value`, which is JSON. A missing member is inserted at the start.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` where the bytes are not a JSON object.
+/// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object.
 pub fn set_member(object: &[u8], name: &str, value: &str) -> Result<Vec<u8>> {
-    Ok(Object::parse(object)?.with(&[(name, value)]))
+    Ok(JsonObject::parse(object)?.with(&[(name, value)]))
 }
 
-/// These JSON objects as one list.
+/// Joins JSON objects to a JSON list.
 pub fn json_list(objects: &[Vec<u8>]) -> Payload {
     Payload::new(JSON, [b"[".as_slice(), &objects.join(&b","[..]), b"]"].concat())
 }
 
-/// A JSON object that is read once: its members in their order, with the text of each value.
-pub struct Object<'a> {
+/// A parsed JSON object: its members in order, with the text of each value.
+pub struct JsonObject<'a> {
     text: &'a str,
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
-impl<'a> Object<'a> {
-    /// Reads an object.
+impl<'a> JsonObject<'a> {
+    /// Parses an object.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` where the bytes are not a JSON object.
+    /// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object.
     pub fn parse(object: &'a [u8]) -> Result<Self> {
-        let wrong = |reason: &dyn fmt::Display| Error::invalid_parameter(format!("expected a JSON object: {reason}"));
-        let text = str::from_utf8(object).map_err(|error| wrong(&error))?;
-        let Members(members) = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+        let invalid = |reason: &dyn fmt::Display| Error::invalid_parameter(format!("expected a JSON object: {reason}"));
+        let text = str::from_utf8(object).map_err(|error| invalid(&error))?;
+        let Members(members) = serde_json::from_str(text).map_err(|error| invalid(&error))?;
         Ok(Self { text, members })
     }
 
-    /// The JSON of a member, the last one of that name; none where it is missing or `null`.
+    /// Returns the JSON of a member, or `None` if it is missing or `null`. Of several members with this name, the last
+    /// counts.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let (_, value) = self.members.iter().rfind(|(each, _)| each == name)?;
         Some(value.get()).filter(|value| *value != "null")
     }
 
-    /// The names of the members.
+    /// Returns the names of the members.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// The bytes with these members set to these values, which are JSON: in the place of those that are there, or at
-    /// the start.
+    /// Returns the bytes with these members set to these values, which are JSON. Missing members are inserted at the
+    /// start.
     pub fn with(&self, set: &[(&str, &str)]) -> Vec<u8> {
         let text = self.text;
         let room: usize = set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
@@ -78,8 +79,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Shows the names alone; the values may be private.
-impl fmt::Debug for Object<'_> {
+/// Shows only the names, because the values may be private.
+impl fmt::Debug for JsonObject<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_list().entries(self.names()).finish()
     }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_member_is_set_and_all_else_is_kept() {
+    fn set_member_keeps_all_other_bytes() {
         for (object, expected) in [
             ("{}", r#"{"stream":true}"#),
             (" { \n} ", " {\"stream\":true \n} "),
@@ -134,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn several_members_are_set_at_once() {
+    fn with_sets_several_members() {
         let set = |object: &str| {
-            let object = Object::parse(object.as_bytes()).unwrap();
+            let object = JsonObject::parse(object.as_bytes()).unwrap();
             String::from_utf8(object.with(&[("model", "\"m\""), ("stream", "true")])).unwrap()
         };
         assert_eq!(set("{}"), r#"{"model":"m","stream":true}"#);
@@ -145,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_a_name_counts_and_null_is_nothing() {
-        let object = Object::parse(br#"{"a":1,"b":null,"a": [2] }"#).unwrap();
+    fn get_returns_the_last_member_of_a_name_and_none_for_null() {
+        let object = JsonObject::parse(br#"{"a":1,"b":null,"a": [2] }"#).unwrap();
         assert_eq!((object.get("a"), object.get("b"), object.get("c")), (Some("[2]"), None, None));
         assert_eq!(format!("{object:?}"), r#"["a", "b", "a"]"#);
     }
 
     #[test]
-    fn only_an_object_has_members() {
+    fn set_member_of_anything_but_an_object_fails() {
         for other in ["", "[]", "1", "{\"a\":NaN}", "{\"a\":1", "{} {}"] {
             let error = set_member(other.as_bytes(), "stream", "true").unwrap_err();
             assert!(error.message().starts_with("expected a JSON object: "), "{error}");

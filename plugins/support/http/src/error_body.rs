@@ -1,25 +1,25 @@
-//! What a server says in the body of an error, in whichever dialect, with nothing secret left in it.
+//! The body of an error response: message and code in one of the known formats, with secrets redacted.
 
 use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
 
-/// As much of a body is kept.
+/// The limit for the excerpt of a body, in bytes.
 const MAX_BODY: usize = 2048;
 
-/// As much of a server's own message becomes part of ours.
+/// The limit for a server's message, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-/// What the body of an error says.
+/// The message and code in the body of an error response.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Words {
-    /// The server's message on one line, where there is one.
+pub(crate) struct ErrorBody {
+    /// The server's message on one line.
     pub(crate) message: Option<String>,
-    /// The server's own code, such as MLflow's `RESOURCE_DOES_NOT_EXIST` and OpenAI's `invalid_api_key`.
+    /// The server's code, such as MLflow's `RESOURCE_DOES_NOT_EXIST` and OpenAI's `invalid_api_key`.
     pub(crate) error_code: Option<String>,
 }
 
-impl Words {
-    /// Reads a body: JSON in one of the known dialects, a web page, or text.
+impl ErrorBody {
+    /// Reads a body: JSON in one of the known formats, a web page, or text.
     pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
@@ -34,22 +34,22 @@ impl Words {
     }
 }
 
-/// Whether a body is a web page, which no API answers.
+/// Returns true if a body is a web page.
 pub(crate) fn is_html(body: &str) -> bool {
     let start: String = body.trim_start().chars().take(15).collect::<String>().to_lowercase();
     start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
-/// A body as it is kept in an error: without secrets, and cut.
-pub(crate) fn keep(body: &str, redactor: &Redactor) -> String {
-    cut(redactor.hide(body), MAX_BODY)
+/// Returns the start of a body, with secrets redacted.
+pub(crate) fn excerpt(body: &str, redactor: &Redactor) -> String {
+    truncate(redactor.hide(body), MAX_BODY)
 }
 
-/// `{"detail"}`, `{"error"}` and `{"message"}`, each a text or an object with one of them in it.
+/// Returns the text of `{"detail"}`, `{"error"}` or `{"message"}`, each a text or an object with one of them.
 fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
-        // OAuth gives a word and a sentence, and both are of use.
+        // OAuth sends a code and a sentence.
         Value::Object(members) if members.contains_key("error_description") => {
             let texts = ["error", "error_description"].iter().filter_map(|name| members.get(*name)?.as_str());
             Some(texts.collect::<Vec<_>>().join(": "))
@@ -57,9 +57,9 @@ fn message(value: &Value) -> Option<String> {
         Value::Object(members) => {
             ["message", "detail", "error", "msg"].iter().find_map(|name| message(members.get(*name)?))
         }
-        // FastAPI lists what is wrong with a request, each with the place it is wrong in.
-        Value::Array(faults) => {
-            let each = faults.iter().filter_map(|fault| Some(place(&fault["loc"]) + &message(fault)?));
+        // FastAPI sends a list of errors, each with its location in the request.
+        Value::Array(errors) => {
+            let each = errors.iter().filter_map(|error| Some(location(&error["loc"]) + &message(error)?));
             let all = each.collect::<Vec<_>>().join("; ");
             (!all.is_empty()).then_some(all)
         }
@@ -67,14 +67,15 @@ fn message(value: &Value) -> Option<String> {
     }
 }
 
-/// `["body", "messages", 0]` as ``"`body.messages.0`: "``.
-fn place(loc: &Value) -> String {
-    let words = loc.as_array().into_iter().flatten();
-    let words: Vec<_> = words.map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
-    if words.is_empty() { String::new() } else { format!("`{}`: ", words.join(".")) }
+/// Returns ``"`body.messages.0`: "`` for `["body", "messages", 0]`.
+fn location(loc: &Value) -> String {
+    let parts = loc.as_array().into_iter().flatten();
+    let parts: Vec<_> = parts.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    if parts.is_empty() { String::new() } else { format!("`{}`: ", parts.join(".")) }
 }
 
-/// MLflow's `error_code`, or the `code` or at least the `type` of OpenAI's `error`, which may stand without its wrapping.
+/// Returns MLflow's `error_code`, or the `code` or `type` of OpenAI's `error` object. The object's members may also be
+/// at the top.
 fn error_code(value: &Value) -> Option<&str> {
     let own = [&value["error_code"], &value["detail"]["error_code"]];
     let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));
@@ -82,12 +83,12 @@ fn error_code(value: &Value) -> Option<&str> {
     own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
 }
 
-/// Whether a text is a code of MLflow's vocabulary.
+/// Returns true if a text has the form of MLflow's error codes.
 pub(crate) fn is_code(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|each| each.is_ascii_uppercase() || each == '_')
 }
 
-/// A web page comes from a proxy, a login, or a server that is not the target.
+/// Describes a web page, which comes from a proxy, a login form, or a server other than the target.
 fn page(body: &str, redactor: &Redactor) -> String {
     let lower = body.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
@@ -95,7 +96,7 @@ fn page(body: &str, redactor: &Redactor) -> String {
         let end = lower[start..].find("</title>")? + start;
         Some(one_line(&body[start..end], redactor))
     });
-    let hint = "check that the URL is the target's own and no login page or proxy is in the way";
+    let hint = "check that the URL is the target's, and not that of a login page or proxy";
     match title {
         Some(title) => format!("a web page titled `{title}`; {hint}"),
         None => format!("a web page; {hint}"),
@@ -103,13 +104,13 @@ fn page(body: &str, redactor: &Redactor) -> String {
 }
 
 fn one_line(text: &str, redactor: &Redactor) -> String {
-    cut(redactor.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), MAX_MESSAGE)
+    truncate(redactor.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), MAX_MESSAGE)
 }
 
-/// What is cut is redacted already.
-pub(crate) fn cut(mut text: String, longest: usize) -> String {
-    if text.len() > longest {
-        text.truncate(text.floor_char_boundary(longest));
+/// Shortens a text to `max` bytes. Its secrets must be redacted already: half a secret is not recognized.
+pub(crate) fn truncate(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
         text.push('…');
     }
     text
@@ -121,13 +122,13 @@ mod tests {
 
     use super::*;
 
-    /// Reads what holds no secret.
-    fn read(body: &str) -> Words {
-        Words::read(body, &Redactor::new([]))
+    /// Reads a body without secrets.
+    fn read(body: &str) -> ErrorBody {
+        ErrorBody::read(body, &Redactor::new([]))
     }
 
     #[test]
-    fn every_dialect_has_its_message() {
+    fn the_message_of_every_known_format_is_read() {
         for (body, message) in [
             (r#"{"detail":"up 404"}"#, "up 404"),
             (r#"{"detail":{"error_code":"X","message":"no such"}}"#, "no such"),
@@ -145,12 +146,12 @@ mod tests {
         ] {
             assert_eq!(read(body).message.as_deref(), Some(message), "{body}");
         }
-        assert_eq!(read(" "), Words::default());
-        assert_eq!(read(r#"{"a":1}"#), Words::default());
+        assert_eq!(read(" "), ErrorBody::default());
+        assert_eq!(read(r#"{"a":1}"#), ErrorBody::default());
     }
 
     #[test]
-    fn a_code_is_taken_where_it_is_one() {
+    fn an_error_code_is_read_if_it_is_valid() {
         let code = |body: &str| read(body).error_code;
         assert_eq!(code(r#"{"error_code":"INVALID_STATE","message":""}"#).as_deref(), Some("INVALID_STATE"));
         assert_eq!(code(r#"{"detail":{"error_code":"X"}}"#).as_deref(), Some("X"));
@@ -163,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn a_web_page_is_named_by_its_title() {
+    fn a_web_page_is_described_by_its_title() {
         let message = read("<!DOCTYPE html><html><head><TITLE>\n Sign in\n</TITLE>").message.unwrap();
         assert!(message.starts_with("a web page titled `Sign in`; check that"), "{message}");
         assert!(read("<html><title>open").message.unwrap().starts_with("a web page; "));
     }
 
     #[test]
-    fn a_long_body_is_cut_between_characters() {
-        let kept = keep(&"é".repeat(3000), &Redactor::new([]));
+    fn a_long_body_is_truncated_between_characters() {
+        let kept = excerpt(&"é".repeat(3000), &Redactor::new([]));
         assert!(kept.ends_with('…') && kept.len() <= MAX_BODY + '…'.len_utf8());
     }
 
     #[test]
-    fn a_secret_that_crosses_the_cut_is_hidden_whole() {
-        for length in [MAX_MESSAGE, MAX_BODY].map(|longest| longest + 100) {
+    fn a_secret_across_the_limit_is_redacted_entirely() {
+        for length in [MAX_MESSAGE, MAX_BODY].map(|limit| limit + 100) {
             let token = "t0k3n-".repeat(length / 6);
             let redactor = Redactor::new([Secret::new(&token)]);
             for body in [
@@ -187,7 +188,7 @@ mod tests {
                 format!("<html><title>no: {token}</title>"),
                 serde_json::json!({"message": format!("no: {token}.")}).to_string(),
             ] {
-                let shown = format!("{:?} {}", Words::read(&body, &redactor), keep(&body, &redactor));
+                let shown = format!("{:?} {}", ErrorBody::read(&body, &redactor), excerpt(&body, &redactor));
                 assert!(!shown.contains("t0k3n-"), "{shown}");
             }
         }

@@ -1,4 +1,4 @@
-//! What went wrong with one attempt, and the one place where a status or a broken connection becomes an error.
+//! The error of one attempt. This file alone turns a status or a lost connection into an error.
 
 use std::io;
 use std::time::Duration;
@@ -7,32 +7,32 @@ use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 
 use crate::backoff::retry_after;
-use crate::words::{Words, is_code, keep};
+use crate::error_body::{ErrorBody, excerpt, is_code};
 
-/// The headers in which servers give a request's id, in the order of preference.
+/// The headers with the id of a request, in the order of preference.
 const REQUEST_IDS: [&str; 5] =
     ["x-request-id", "x-databricks-request-id", "apim-request-id", "x-ms-request-id", "request-id"];
 
-/// How far an attempt came. Whether it may be made again depends on it.
+/// The stage at which an attempt failed. It decides if the request is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// No connection was made: the server has seen nothing.
+    /// No connection was made: the server has not seen the request.
     Unsent,
-    /// The server may have acted on the request, and has not answered it, or not to the end.
+    /// The server may have acted on the request, but the response is missing or incomplete.
     Unanswered,
     /// The server answered with this status.
-    Refused(StatusCode),
-    /// Another attempt would end in the same way.
-    Settled,
+    Status(StatusCode),
+    /// Another attempt would fail in the same way.
+    Final,
 }
 
-/// A failed attempt: an error that has still to learn whether it is final.
+/// The error of a failed attempt. The retry loop decides if it is final.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct AttemptError {
     pub(crate) stage: Stage,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
-    /// What the server says of another attempt, where it says it.
+    /// The server's `x-should-retry` header.
     pub(crate) should_retry: Option<bool>,
     code: ErrorCode,
     error_code: Option<String>,
@@ -40,82 +40,82 @@ pub(crate) struct Fault {
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-impl Fault {
+impl AttemptError {
     pub(crate) fn new(stage: Stage, code: ErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { stage, message, retry_after: None, should_retry: None, code, error_code: None, http: None, cause: None }
     }
 
-    /// A connection that could not be made, or broke.
-    pub(crate) fn transport(error: reqwest::Error, url: &str) -> Self {
+    /// Returns the error of a failed or lost connection.
+    pub(crate) fn from_transport(error: reqwest::Error, url: &str) -> Self {
         let error = error.without_url();
         let reason = innermost(&error);
-        let fault = if is_tls(&error) {
-            let hint = "see the client's options for an own certificate authority and a client certificate";
+        let attempt_error = if is_tls(&error) {
+            let hint = "the client's options accept a certificate authority and a client certificate";
             Self::new(
-                Stage::Settled,
+                Stage::Final,
                 ErrorCode::INTERNAL_ERROR,
-                format!("no secure connection to `{url}`: {reason}; {hint}"),
+                format!("failed to establish a TLS connection to `{url}`: {reason}; {hint}"),
             )
         } else if error.is_connect() {
             let message = format!("failed to connect to `{url}`: {reason}");
             Self::new(Stage::Unsent, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
         } else if error.is_builder() {
-            let message = format!("failed to write a request to `{url}`: {reason}");
-            Self::new(Stage::Settled, ErrorCode::INVALID_PARAMETER_VALUE, message)
+            let message = format!("invalid request to `{url}`: {reason}");
+            Self::new(Stage::Final, ErrorCode::INVALID_PARAMETER_VALUE, message)
         } else {
-            let message = format!("the connection to `{url}` broke before the answer was complete: {reason}");
+            let message = format!("the connection to `{url}` broke before the response was complete: {reason}");
             Self::new(Stage::Unanswered, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
         };
-        fault.with_cause(error)
+        attempt_error.with_cause(error)
     }
 
-    /// An answer that is not a success. The sentence is MLflow's, with the server's own message at its end.
-    pub(crate) fn refused(refusal: &Refusal<'_>) -> Self {
-        let status = refusal.status;
-        let words = Words::read(refusal.body, refusal.redactor);
+    /// Returns the error of a response without success: MLflow's sentence, followed by the server's message.
+    pub(crate) fn from_response(response: &ErrorResponse<'_>) -> Self {
+        let status = response.status;
+        let body = ErrorBody::read(response.body, response.redactor);
         let reason = status.canonical_reason().unwrap_or_default();
         let side = if status.is_server_error() { "Server" } else { "Client" };
-        let mut message = format!("{} {side} Error: {} for url: {}", status.as_u16(), reason, refusal.url);
-        if let Some(own) = words.message {
+        let mut message = format!("{} {side} Error: {} for url: {}", status.as_u16(), reason, response.url);
+        if let Some(own) = body.message {
             message = format!("{message}: {own}");
         }
-        let code = match &words.error_code {
+        let code = match &body.error_code {
             Some(own) if status == StatusCode::BAD_REQUEST && is_code(own) => ErrorCode::new(own.clone()),
             _ => code_of(status),
         };
-        let mut http = HttpFailure::new(status.as_u16(), keep(refusal.body, refusal.redactor));
+        let mut http = HttpFailure::new(status.as_u16(), excerpt(response.body, response.redactor));
         http.request_id = REQUEST_IDS
             .iter()
-            .find_map(|name| refusal.headers.get(*name)?.to_str().ok())
-            .map(|id| refusal.redactor.hide(id));
+            .find_map(|name| response.headers.get(*name)?.to_str().ok())
+            .map(|id| response.redactor.hide(id));
         Self {
-            retry_after: retry_after(refusal.headers),
-            should_retry: refusal.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
-            error_code: words.error_code,
+            retry_after: retry_after(response.headers),
+            should_retry: response.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
+            error_code: body.error_code,
             http: Some(Box::new(http)),
-            ..Self::new(Stage::Refused(status), code, message)
+            ..Self::new(Stage::Status(status), code, message)
         }
     }
 
-    /// The code in the body of an error.
+    /// Returns the code in the body of the error.
     pub(crate) fn error_code(&self) -> Option<&str> {
         self.error_code.as_deref()
     }
 
-    /// Adds what lies behind it.
+    /// Sets the cause.
     pub(crate) fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Box::new(cause));
         self
     }
 
-    /// Adds what the server said.
+    /// Sets the server's response.
     pub(crate) fn with_http(mut self, http: HttpFailure) -> Self {
         self.http = Some(Box::new(http));
         self
     }
 
-    /// The error that the caller sees. `retryable` is decided here, once.
+    /// Returns the caller's error, with `note` appended to the message.
     pub(crate) fn into_error(self, retryable: bool, note: &str) -> Error {
         let mut error = Error::new(self.code, self.message + note);
         if retryable {
@@ -137,9 +137,9 @@ impl Fault {
     }
 }
 
-/// An answer that is not a success, as far as it is reported.
+/// A response without success.
 #[derive(Debug)]
-pub(crate) struct Refusal<'a> {
+pub(crate) struct ErrorResponse<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a str,
@@ -147,7 +147,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) redactor: &'a Redactor,
 }
 
-/// The code of a status, for servers that give none.
+/// Returns the error code of a status, for servers that send no code.
 pub(crate) fn code_of(status: StatusCode) -> ErrorCode {
     match status.as_u16() {
         401 => ErrorCode::UNAUTHENTICATED,
@@ -164,7 +164,7 @@ pub(crate) fn code_of(status: StatusCode) -> ErrorCode {
     }
 }
 
-/// The reason at the end of the chain, such as `Connection refused (os error 111)`.
+/// Returns the innermost cause, such as `Connection refused (os error 111)`.
 fn innermost(error: &reqwest::Error) -> String {
     let mut reason: &dyn std::error::Error = error;
     while let Some(next) = reason.source() {
@@ -173,8 +173,8 @@ fn innermost(error: &reqwest::Error) -> String {
     reason.to_string()
 }
 
-/// Whether TLS is at fault: the same certificate will not be trusted a second later. An `io::Error` has what it wraps
-/// not as its source but inside.
+/// Returns true if TLS failed: a retry would meet the same certificate. An `io::Error` does not return the error that
+/// it wraps as its source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
@@ -186,15 +186,15 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, headers: &HeaderMap, body: &str) -> Error {
+    fn error_of(status: u16, headers: &HeaderMap, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let redactor = Redactor::new([Secret::new("dapi123")]);
-        let refusal = Refusal { status, headers, body, url: "http://h/p", redactor: &redactor };
-        Fault::refused(&refusal).into_error(false, "")
+        let response = ErrorResponse { status, headers, body, url: "http://h/p", redactor: &redactor };
+        AttemptError::from_response(&response).into_error(false, "")
     }
 
     #[test]
-    fn every_status_has_its_code() {
+    fn every_status_maps_to_an_error_code() {
         for (status, code) in [
             (400, "BAD_REQUEST"),
             (401, "UNAUTHENTICATED"),
@@ -213,17 +213,17 @@ mod tests {
             (504, "DEADLINE_EXCEEDED"),
             (599, "INTERNAL_ERROR"),
         ] {
-            let error = refused(status, &HeaderMap::new(), "");
+            let error = error_of(status, &HeaderMap::new(), "");
             assert_eq!((error.code().as_str(), error.http().unwrap().status), (code, status));
         }
     }
 
     #[test]
-    fn a_server_s_own_code_makes_a_400_precise() {
+    fn the_server_s_code_replaces_bad_request_but_no_other_code() {
         let body = r#"{"error_code":"ENDPOINT_NOT_READY","message":"m"}"#;
-        let error = refused(400, &HeaderMap::new(), body);
+        let error = error_of(400, &HeaderMap::new(), body);
         assert_eq!(error.code().as_str(), "ENDPOINT_NOT_READY");
-        let error = refused(404, &HeaderMap::new(), body);
+        let error = error_of(404, &HeaderMap::new(), body);
         assert_eq!(
             (error.code(), &error.details()["error_code"]),
             (&ErrorCode::RESOURCE_DOES_NOT_EXIST, &"ENDPOINT_NOT_READY".into())
@@ -231,15 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_is_mlflow_s_and_the_request_id_is_kept() {
+    fn an_error_has_mlflow_s_sentence_and_the_request_id() {
         let headers = HeaderMap::from_iter([("x-databricks-request-id".parse().unwrap(), "r-1".parse().unwrap())]);
-        let error = refused(401, &headers, r#"{"message":"bad token dapi123"}"#);
+        let error = error_of(401, &headers, r#"{"message":"bad token dapi123"}"#);
         assert_eq!(error.message(), "401 Client Error: Unauthorized for url: http://h/p: bad token <redacted>");
         let http = error.http().unwrap();
         assert_eq!(
             (http.request_id.as_deref(), http.body.as_str()),
             (Some("r-1"), r#"{"message":"bad token <redacted>"}"#)
         );
-        assert_eq!(refused(418, &HeaderMap::new(), "").message(), "418 Client Error: I'm a teapot for url: http://h/p");
+        assert_eq!(
+            error_of(418, &HeaderMap::new(), "").message(),
+            "418 Client Error: I'm a teapot for url: http://h/p"
+        );
     }
 }

@@ -1,0 +1,78 @@
+//! Complete responses, and the errors of unexpected bodies.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error_body::{ErrorBody, excerpt, is_html};
+use crate::streaming_response::MAX_ERROR_BODY;
+
+/// A complete response with a status of success.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// The status, 200 to 299.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, unchanged.
+    pub payload: Payload,
+    /// Removes the secrets of the request from errors.
+    pub(crate) redactor: Redactor,
+}
+
+impl Response {
+    /// Parses the body as JSON. `expected` describes it in the error, such as `a list of endpoints`.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the body is not the expected JSON. The error has the position, but no value of the body.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
+        serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &describe(&error)))
+    }
+
+    /// Parses a part of the body; see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_part<'a, T: Deserialize<'a>>(&self, part: &'a RawValue, expected: &str) -> Result<T> {
+        serde_json::from_str(part.get()).map_err(|error| self.unexpected(expected, &describe(&error)))
+    }
+
+    /// Returns the error for an unexpected body, with the reason; see [`parse`](Self::parse).
+    pub fn unexpected(&self, expected: &str, reason: &str) -> Error {
+        let message = format!("the server did not answer with {expected}: {reason}; check the URL");
+        Error::internal(message).redacted(&self.redactor)
+    }
+}
+
+/// Returns serde's message without the value that it may quote.
+fn describe(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.rfind(", expected ") {
+        // `invalid type: string "…", expected a sequence at line 1 column 9`: the string may contain any text.
+        Some(expected) if error.is_data() => {
+            let kind = message[..expected].split(['"', '`']).next().unwrap_or_default().trim_end();
+            format!("{kind}{}", &message[expected..])
+        }
+        _ => message,
+    }
+}
+
+/// Returns the media type of a response; JSON if the header is missing, because these servers send JSON.
+pub(crate) fn content_type(response: &reqwest::Response) -> &str {
+    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or(JSON)
+}
+
+/// Fails if the body is a web page, which proxies and login forms send with a status of success.
+pub(crate) fn reject_html(status: StatusCode, payload: &Payload, redactor: &Redactor) -> Result<()> {
+    // The start suffices to recognize a page and to find its title.
+    let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(MAX_ERROR_BODY)]);
+    if is_html(&start) {
+        let page = ErrorBody::read(&start, redactor).message.unwrap_or_default();
+        let http = HttpFailure::new(status.as_u16(), excerpt(&start, redactor));
+        return Err(Error::internal(format!("the server answered with {page}")).with_http(http));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The time limits of one request: the silence of the server, and the deadline of the operation.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use mlflow_deploy_plugin_api::{Deadline, ErrorCode};
+use tokio::time::timeout_at;
+
+use crate::Policy;
+use crate::attempt_error::{AttemptError, Stage};
+
+/// The time limits of one request, with all its attempts.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeouts {
+    silence: Duration,
+    deadline: Option<Deadline>,
+    advice: Cow<'static, str>,
+}
+
+impl Timeouts {
+    /// Starts the policy's total time, unless its deadline is earlier.
+    pub(crate) fn start(policy: &Policy) -> Self {
+        Self { silence: policy.silence, deadline: policy.earliest_deadline(), advice: policy.advice.clone() }
+    }
+
+    /// Waits for the next part of the server's response.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        part: impl Future<Output = reqwest::Result<T>> + Send,
+        url: &str,
+    ) -> Result<T, AttemptError> {
+        let silence = Deadline::after(self.silence);
+        let until = self.deadline.map_or(silence, |deadline| deadline.min(silence)).instant();
+        match timeout_at(until.into(), part).await {
+            Ok(Ok(part)) => Ok(part),
+            Ok(Err(error)) => Err(AttemptError::from_transport(error, url)),
+            Err(_elapsed) => Err(self.timed_out(until, url)),
+        }
+    }
+
+    /// Returns true if the deadline is at most `wait` from now.
+    pub(crate) fn end_within(&self, wait: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| deadline.is_within(wait))
+    }
+
+    fn timed_out(&self, until: Instant, url: &str) -> AttemptError {
+        let advice = &self.advice;
+        if let Some(deadline) = self.deadline.filter(|deadline| deadline.instant() == until) {
+            let message = format!("timed out: no complete response from `{url}` within {deadline}; {advice}");
+            return AttemptError::new(Stage::Final, ErrorCode::DEADLINE_EXCEEDED, message);
+        }
+        let seconds = self.silence.as_secs_f64();
+        let message = format!("timed out: `{url}` sent nothing for {seconds} s; {advice}");
+        AttemptError::new(Stage::Unanswered, ErrorCode::DEADLINE_EXCEEDED, message)
+    }
+}
