@@ -61,7 +61,7 @@ fn a_lost_state_is_told_of_and_made_anew() {
 fn rebuild_takes_nothing_and_other_operations_do_not_exist() {
     let machine = Machine::new();
     for (arguments, code, said) in [
-        ("invoke rebuild --name a", "INVALID_PARAMETER_VALUE", "give no name and no endpoint"),
+        ("invoke rebuild --name a", "INVALID_PARAMETER_VALUE", "specify neither a name nor an endpoint"),
         ("invoke rebuild -C x=1", "INVALID_PARAMETER_VALUE", "x"),
         ("invoke build", "NOT_IMPLEMENTED", "`build`"),
     ] {
