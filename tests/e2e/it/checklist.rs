@@ -1,5 +1,5 @@
-//! The checklists of MLflow's own tests, under the names that they have there: `deployments/test_deployments.py`,
-//! `test_interface.py`, `test_utils.py` and `test_cli.py`. The fixture answers as the plugin of those tests does.
+//! The checks of MLflow's own tests, under their names: `deployments/test_deployments.py`,
+//! `test_interface.py`, `test_utils.py` and `test_cli.py`. The fixture replies as the plugin of those tests does.
 
 mod cli;
 mod deployments;

@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test says where it fails and what it saw"
+    reason = "a failed test reports where it failed and the values"
 )]
 
 mod boundary;

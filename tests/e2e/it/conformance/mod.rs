@@ -1,4 +1,4 @@
-//! The conformance harness: on the plugins of this repository, on mutants, and on itself.
+//! The conformance harness, run on the plugins of this repository and on mutants.
 
 mod command;
 mod mutants;
@@ -12,14 +12,14 @@ use std::process::{Command, Output};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::Value;
 
-/// What the harness said.
+/// The report of the harness.
 #[derive(Debug)]
 struct Report {
     code: i32,
     document: Value,
 }
 
-/// Runs the harness on a plugin, with a config, and reads its report.
+/// Runs the harness on a plugin with a config. Returns its report.
 fn check(plugin: &Path, config: &str, arguments: &[&str]) -> Report {
     let output = harness(plugin, config, &[&["--format", "json"], arguments].concat());
     let text = String::from_utf8_lossy(&output.stdout);
@@ -40,7 +40,7 @@ impl Report {
         self.document["results"].as_array().unwrap()
     }
 
-    /// The cases that did not pass and were not skipped, with what was said of them.
+    /// Returns the cases that failed, with their outcome and message.
     fn bad(&self) -> Vec<(&str, &str, &str)> {
         let is_bad = |result: &&Value| !["pass", "skip"].contains(&result["verdict"].as_str().unwrap());
         self.results()
@@ -53,7 +53,7 @@ impl Report {
             .collect()
     }
 
-    /// What was proven right, and how many cases that took.
+    /// Returns a summary: the plugin and the number of cases.
     fn summary(&self) -> String {
         let document = &self.document;
         let (counts, seconds) = (&document["counts"], document["seconds"].as_f64().unwrap());
@@ -68,7 +68,7 @@ impl Report {
         )
     }
 
-    /// The cases that passed.
+    /// Returns the cases that passed.
     fn passed(&self) -> Vec<&str> {
         let passed = self.results().iter().filter(|result| result["verdict"] == "pass");
         passed.map(|result| result["id"].as_str().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Plugins in processes of their own: the same calls and the same errors, and what ends with the process and what not.
+//! Isolated plugins, each in a process of its own: equal results and errors, crashes, and orphans.
 
 mod crashes;
 mod first_loads;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 const HERMIT: &str = "mlflow-deploy-fixture-hermit";
 
-/// A host with a plugin that has to be isolated.
+/// Returns a host with a plugin that requires isolation.
 fn hermit() -> HostBuilder {
     Host::builder().plugin(cdylib::path(HERMIT)).plugin_host(cdylib::program("mlflow-deploy-plugin-host"))
 }
@@ -25,7 +25,7 @@ fn predict(endpoint: &str) -> Predict {
     Predict { endpoint: Some(endpoint.to_owned()), inputs, ..Predict::default() }
 }
 
-/// What plugins have said, and a way to wait for it.
+/// The messages of plugins.
 #[derive(Clone, Default)]
 struct Said(Arc<(Mutex<Vec<String>>, Notify)>);
 
@@ -38,7 +38,7 @@ impl Said {
         }
     }
 
-    /// Waits until a message has come this many times.
+    /// Waits until a message has been received this many times.
     async fn wait(&self, message: &str, times: usize) {
         loop {
             let more = self.0.1.notified();

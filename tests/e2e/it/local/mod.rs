@@ -1,4 +1,4 @@
-//! The target `local`: models deployed, asked and taken down, on a machine that fails in every way.
+//! The target `local`: deployments, predictions and serving, with faults of files, disks and processes.
 
 mod crash;
 mod disk;
@@ -28,7 +28,7 @@ use crate::command::{Run, mlflow_deploy};
 
 const LOCAL: &str = "mlflow-deploy-local";
 
-/// A state directory of its own, which is gone when it is dropped.
+/// A state directory, removed on drop.
 struct Machine(TempDir);
 
 impl Machine {
@@ -40,12 +40,12 @@ impl Machine {
         self.0.path().join("state")
     }
 
-    /// The command, told of the state directory and of ONNX Runtime.
+    /// Returns the command with the state directory and ONNX Runtime.
     fn ask(&self, arguments: &str) -> Run {
         ask(arguments, &self.state_dir())
     }
 
-    /// A client in this process.
+    /// Returns a client in this process.
     async fn client(&self) -> DeployClient {
         let host = Host::builder().plugin(cdylib::path(LOCAL)).build();
         let options = json!({"state_dir": self.state_dir(), "onnxruntime": onnxruntime::folder()});
@@ -57,18 +57,18 @@ impl Machine {
         assert_eq!(made.code, 0, "{made:?}");
     }
 
-    /// The names of what is deployed.
+    /// Returns the names of the deployments.
     fn names(&self) -> Vec<String> {
         names(&self.ask("list --json").run().json())
     }
 
-    /// How many copies of models there are, deployed or not.
+    /// Returns the number of model copies, deployed or not.
     fn copies(&self) -> usize {
         fs::read_dir(self.state_dir().join("models")).map_or(0, Iterator::count)
     }
 }
 
-/// The command, told of a state directory and of ONNX Runtime.
+/// Returns the command with a state directory and ONNX Runtime.
 fn ask(arguments: &str, state_dir: &Path) -> Run {
     let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
     let run = mlflow_deploy(verb).plugin(LOCAL).arg("-t").arg("local");
@@ -80,28 +80,28 @@ fn names(records: &Value) -> Vec<String> {
     records.as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A folder below the root of this repository.
+/// Returns a folder of this repository.
 fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().unwrap()
 }
 
-/// A sample model.
+/// Returns a sample model.
 fn sample(name: &str) -> PathBuf {
     folder("tests/e2e/models").join(name)
 }
 
-/// The model of the demo: four columns of a flower in, its kind out.
+/// Returns the demo model: four measurements of a flower in, its species out.
 fn iris() -> PathBuf {
     folder("examples/iris/model")
 }
 
-/// A request that the model of the demo answers.
+/// A valid request to the demo model.
 const FLOWERS: &str = r#"{"dataframe_split": {
     "columns": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
     "data": [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]]
 }}"#;
 
-/// A copy of a model, to be spoilt.
+/// Copies a model, to be damaged.
 fn copy_of(model: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(model).unwrap() {

@@ -1,4 +1,4 @@
-//! Processes that want the same thing at once, and updates while predictions run.
+//! Concurrent creates of one name, and updates during predictions.
 
 use std::process::{Child, Output};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Machine, sample};
 
 #[test]
-fn of_two_who_create_one_name_exactly_one_wins() {
+fn of_two_concurrent_creates_of_a_name_one_succeeds() {
     const ROUNDS: usize = 25;
     let machine = Machine::new();
     for round in 0..ROUNDS {
@@ -30,12 +30,12 @@ fn of_two_who_create_one_name_exactly_one_wins() {
         assert_eq!(shown["model_uri"], won["model_uri"]);
     }
     assert_eq!((machine.names().len(), machine.copies()), (ROUNDS, ROUNDS));
-    println!("races of two processes: {ROUNDS}, each with exactly one winner");
+    println!("races of two processes: {ROUNDS}, one success in each");
 }
 
 #[tokio::test]
-async fn updates_fail_no_prediction_and_mix_no_models() {
-    /// At least; they go on until there were enough updates.
+async fn updates_do_not_fail_predictions_or_mix_models() {
+    /// The minimum; predictions continue until there were enough updates.
     const PREDICTIONS: usize = 1_000;
     const UPDATES: usize = 30;
     const AT_ONCE: usize = 16;
@@ -51,7 +51,7 @@ async fn updates_fail_no_prediction_and_mix_no_models() {
     for number in 0..UPDATES {
         let model = sample(if number % 2 == 0 { "times_3" } else { "times_2" });
         if number % 3 == 0 {
-            // Another process does it.
+            // In another process.
             let machine_ran = machine.ask("update --name m -m").arg(&model).spawn();
             let ran = tokio::task::spawn_blocking(move || machine_ran.wait_with_output().unwrap()).await.unwrap();
             assert!(ran.status.success(), "{ran:?}");
@@ -75,7 +75,7 @@ async fn updates_fail_no_prediction_and_mix_no_models() {
     );
 }
 
-/// Predicts until there were enough updates and predictions; gives how often each model has answered.
+/// Predicts until there were enough updates and predictions. Returns the number of replies of each model.
 async fn ask_until_updated(
     client: Arc<DeployClient>,
     updates: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! Locks that other processes hold: the caller is told which, and its own limits end the wait.
+//! Locks held by other processes: the wait is reported, and ends at the deadline of the caller.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{FLOWERS, Machine, iris};
 use crate::command::Run;
 
-/// A machine with a deployment; what waits there for a lock, and which.
+/// Returns a machine with a deployment, and the commands that wait for a lock, each with the lock.
 fn waiting() -> (Machine, Vec<(&'static str, PathBuf)>) {
     let machine = Machine::new();
     machine.create("a", &iris());
@@ -29,7 +29,7 @@ fn hold(lock: &PathBuf) -> File {
     held
 }
 
-/// Starts the command, and reads what it says of its wait.
+/// Starts the command and reads its message about the wait.
 fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
     let mut child = run.stdin(FLOWERS).spawn();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -39,7 +39,7 @@ fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
 }
 
 #[test]
-fn a_wait_for_a_lock_is_told_of_and_goes_on() {
+fn wait_for_a_lock_is_reported_and_continues() {
     let (machine, waits) = waiting();
     for (verb, lock) in waits {
         let held = hold(&lock);
@@ -55,7 +55,7 @@ fn a_wait_for_a_lock_is_told_of_and_goes_on() {
 }
 
 #[test]
-fn a_wait_for_a_lock_ends_with_its_caller() {
+fn wait_for_a_lock_ends_with_its_caller() {
     let (machine, waits) = waiting();
     for (verb, lock) in waits {
         let _held = hold(&lock);

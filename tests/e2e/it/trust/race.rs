@@ -1,4 +1,4 @@
-//! A race: another user owns a folder above the plugin's, and swaps it with one of that user's own while commands run.
+//! A race: another user owns a parent folder of the plugin and swaps it with one of their own while commands run.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,13 +11,13 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::mlflow_deploy;
 
-/// The user `nobody`.
+/// The id of an unprivileged user.
 const OTHER: u32 = 65534;
 
-/// How often the plugin is loaded. Without owner checks, about one load in ten takes the other user's library.
+/// The number of loads. Without owner checks, about one load in ten takes the other user's library.
 const LOADS: usize = 100;
 
-/// Swaps two folders until its standard input ends, then prints how often. Says so when it has begun.
+/// Prints a line when it starts, swaps two folders until stdin ends, then prints the number of swaps.
 const SWAP: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -53,7 +53,7 @@ fn compile(folder: &Path) {
     cdylib::compile_c_plugin(&folder.join("above/evil/plugin.so"), Some(&folder.join("constructor.c")));
 }
 
-/// Starts to swap as the other user.
+/// Starts the swapping as the other user.
 fn swapping(folder: &Path) -> Child {
     let mut swap = Command::new(folder.join("swap"));
     swap.arg(folder.join("above")).uid(OTHER).gid(OTHER).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -61,9 +61,9 @@ fn swapping(folder: &Path) -> Child {
 }
 
 #[test]
-fn another_user_s_library_is_not_loaded_while_its_owner_swaps_folders() {
+fn library_of_another_user_is_not_loaded_during_swaps() {
     if !rustix::process::geteuid().is_root() || !cfg!(target_os = "linux") {
-        println!("left out: only root on Linux can run the attack as another user");
+        println!("skipped: only root on Linux can run the attack as another user");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

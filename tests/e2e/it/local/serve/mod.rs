@@ -1,4 +1,4 @@
-//! `run-local`: a model that is served, asked with good and bad manners, and stopped.
+//! `run-local`: a model is served, gets valid and invalid requests, and is stopped.
 
 mod crashes;
 mod faults;
@@ -22,19 +22,19 @@ use self::http::Answer;
 use super::{Machine, ask};
 use crate::command::{Ran, Run};
 
-/// The command that serves a model at a free port.
+/// Returns the command that serves a model on a free port.
 fn run_local(model: &Path, machine: &Machine, arguments: &str) -> Run {
     let run = ask("run-local --name iris -C port=0 -m", &machine.state_dir()).arg(model);
     arguments.split_whitespace().fold(run, Run::arg)
 }
 
-/// A command that serves, until this is dropped.
+/// A running `run-local`, killed on drop.
 struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-/// A model that is served.
+/// A served model.
 struct Served {
     running: Running,
     ready: Value,
@@ -48,7 +48,7 @@ impl Running {
         Self { child, stdout }
     }
 
-    /// The next line that it says.
+    /// Reads the next line of output.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -63,14 +63,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended by itself is only waited for.
+        // If it has exited, this only reaps it.
         let _ended = self.child.kill();
         self.child.wait().unwrap();
     }
 }
 
 impl Served {
-    /// Serves a model with these further arguments.
+    /// Serves a model with further arguments.
     fn start(model: &Path, machine: &Machine, arguments: &str) -> Self {
         let mut running = Running::start(run_local(model, machine, &format!("--json {arguments}")));
         let ready: Value = serde_json::from_str(&running.line()).unwrap();
@@ -78,12 +78,12 @@ impl Served {
         Self { running, ready, address }
     }
 
-    /// Asks for predictions.
+    /// Requests predictions.
     fn predict(&self, body: &str) -> Answer {
         http::ask(self.address, &http::request("POST", "/invocations", Some("application/json"), body.as_bytes()))
     }
 
-    /// Begins to ask for predictions, but sends only a part of the body.
+    /// Sends a request for predictions with only a part of the body.
     fn begin(&self, body: &str, sent: usize) -> TcpStream {
         let request = http::request("POST", "/invocations", Some("application/json"), body.as_bytes());
         let mut connection = TcpStream::connect(self.address).unwrap();
@@ -99,7 +99,7 @@ impl Served {
         kill_process(self.process(), signal).unwrap();
     }
 
-    /// Waits for its end; gives the exit code and what it said.
+    /// Waits for its end. Returns the exit code and the output.
     fn end(mut self) -> Ran {
         let Running { child, stdout } = &mut self.running;
         let mut ran = Ran { code: 0, stdout: String::new(), stderr: String::new() };
