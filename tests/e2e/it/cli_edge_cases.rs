@@ -156,7 +156,7 @@ fn unsupported_operation_error_names_the_supported_verbs() {
             let ran = mlflow_deploy(&format!("{arguments} -t echo {isolate}")).plugin(ECHO).run();
             let said = "only `get-endpoint`, `list-endpoints`, `predict`, `predict --stream`, `help`";
             assert_eq!(ran.stderr, format!("error: the target does not support `{asked}`, {said}\n"));
-            assert_eq!(ran.code, 2, "nobody was asked: {ran:?}");
+            assert_eq!(ran.code, 2, "no request is sent: {ran:?}");
         }
     }
     let error = mlflow_deploy("list -t echo --json").plugin(ECHO).run().error();

@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a failed test reports where it failed and the values"
+    reason = "a failed test panics, and prints its values"
 )]
 
 mod boundary;

@@ -146,7 +146,7 @@ fn broken_stream_is_an_error_after_its_chunks() {
     assert!(refused.error()["message"].as_str().unwrap().contains("Rate limit reached."), "{refused:?}");
     for url in [GATEWAY.url(), TRACKING.url()] {
         let empty = chat(url, "chat", "talk nonsense", "--stream");
-        assert_ne!(empty.code, 0, "a stream without a single event is no answer: {empty:?}");
+        assert_ne!(empty.code, 0, "a stream without an event is an error: {empty:?}");
     }
 }
 

@@ -140,7 +140,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     }
     match verb {
         Verb::Create => places.push((
-            "where a model is kept",
+            "artifact location",
             Answer::new(200, format!(r#"{{"model":{{"info":{{"artifact_uri":"s3://{flat}"}}}}}}"#)),
             0,
         )),

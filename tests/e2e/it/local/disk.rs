@@ -39,7 +39,7 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     if stderr.contains("Operation not permitted") || stderr.contains("unshare failed") || ran.status.code() == Some(77)
     {
-        let why = format!("this machine lets nobody mount: {stderr}");
+        let why = format!("mounting is not permitted: {stderr}");
         let is_left_out = std::env::var_os("MLFLOW_DEPLOY_TEST_NO_MOUNT").is_some();
         assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to skip these tests");
         println!("skipped: {why}");

@@ -15,7 +15,7 @@ const CLOSE: f64 = 1e-6;
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        number => vec![number.as_f64().unwrap_or_else(|| panic!("{number} is no number"))],
+        number => vec![number.as_f64().unwrap_or_else(|| panic!("{number} is not a number"))],
     }
 }
 

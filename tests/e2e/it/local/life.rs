@@ -53,8 +53,8 @@ fn endpoint_splits_traffic() {
     let machine = Machine::new();
     let made = machine.ask("create-endpoint --endpoint flowers").run();
     assert_eq!(made.code, 0, "{made:?}");
-    let nobody = machine.ask("predict --endpoint flowers -I - --json").stdin(FLOWERS).run();
-    assert_eq!(nobody.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{nobody:?}");
+    let unassigned = machine.ask("predict --endpoint flowers -I - --json").stdin(FLOWERS).run();
+    assert_eq!(unassigned.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{unassigned:?}");
     for name in ["a", "b"] {
         let made = machine.ask("create --endpoint flowers --name").arg(name).arg("-m").arg(iris()).run();
         assert_eq!(made.code, 0, "{made:?}");

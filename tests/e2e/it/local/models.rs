@@ -131,7 +131,7 @@ fn invalid_mlmodel_file_is_rejected() {
                 "is in ONNX Runtime's own format",
             ),
             (
-                "an example that is no input",
+                "an example that is not an input",
                 &|folder| {
                     mlmodel(
                         folder,

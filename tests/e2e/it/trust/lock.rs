@@ -56,7 +56,7 @@ fn plugin_changed_by_one_byte_is_rejected() {
     }
     let by_variable = run("list-endpoints -t echo", folder).env("MLFLOW_DEPLOY_LOCK_FILE", folder.join(Lock::FILE));
     assert_eq!(by_variable.run().code, 3);
-    assert_eq!(run("list-endpoints -t echo", folder).run().code, 0, "nobody asked for the lock");
+    assert_eq!(run("list-endpoints -t echo", folder).run().code, 0, "without `--locked` the lock file is not used");
 
     let again = run("plugins lock", folder).run();
     assert!(again.stdout.contains("  changed echo 0.1.0, sha256 "), "{again:?}");

@@ -24,15 +24,15 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("sklearn_iris/ct_missing", "MLflow's server breaks without a content type"),
     ("sklearn_iris/infinity_literal", "scikit-learn refuses what is infinite, and ONNX Runtime answers `NaN`"),
     ("sklearn_iris/null_for_double", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
-    ("sklearn_iris/parquet_bad", "Parquet is no content type here"),
+    ("sklearn_iris/parquet_bad", "Parquet is not supported"),
     ("sklearn_iris/records_ragged_keys", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
     ("sc_content_type_missing", "MLflow's server breaks without a content type"),
     ("sc_dataframe_records_empty", "an ONNX model cannot be fed a frame without columns"),
     ("sc_dataframe_split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
-    ("sc_inputs_null", "null is no array"),
+    ("sc_inputs_null", "null is not an array"),
     ("sc_llm_input", "a request for a chat model"),
     ("sc_llm_prompt", "a request for a chat model"),
-    ("sc_parquet_bad", "Parquet is no content type here"),
+    ("sc_parquet_bad", "Parquet is not supported"),
     ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
 ];
 
