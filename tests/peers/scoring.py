@@ -28,12 +28,12 @@ def ask(client, data, **more):
     }
 
 
-def answers(address):
+def measure(address):
     host, port = address.split(":")
     client = ScoringServerClient(host, port)
     client.wait_server_ready(timeout=120)
     rows = np.array(ROWS, np.float32)
-    asked = {
+    results = {
         "version": client.get_version(),
         "array": ask(client, rows),
         "frame": ask(client, pd.DataFrame(rows, columns=NAMES)),
@@ -49,7 +49,7 @@ def answers(address):
             session.post(f"http://{address}/invocations", data=body, headers={"Content-Type": "application/json"}).raise_for_status()
             times.append(time.perf_counter() - begun)
     times = sorted(times[50:])
-    return {"asked": asked, "milliseconds": [1000 * times[len(times) * percent // 100] for percent in (50, 99)]}
+    return {"results": results, "milliseconds": [1000 * times[len(times) * percent // 100] for percent in (50, 99)]}
 
 
 # Output of libraries goes to stderr; stdout has only the responses.
@@ -59,5 +59,5 @@ with contextlib.redirect_stdout(sys.stderr):
     import requests
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    everything = [answers(address) for address in addresses]
+    everything = [measure(address) for address in addresses]
 json.dump(everything, sys.stdout)

@@ -15,7 +15,7 @@ const INPUTS: &str = r#"{"messages": []}"#;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Accepts one prediction request and sends only `answer`.
-fn asked(listener: &TcpListener, answer: &[u8]) -> TcpStream {
+fn accept_prediction(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     let (mut connection, _) = listener.accept().unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\"messages\": []}") {
@@ -55,7 +55,7 @@ fn ctrl_c_closes_the_connection_of_a_prediction() {
     for isolate in ["", "--isolate"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let child = predict(&listener, isolate);
-        let connection = asked(&listener, b"");
+        let connection = accept_prediction(&listener, b"");
         let (closed, ran) = interrupt(child, connection);
         println!("predict {isolate}: closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (130, "", "error: interrupted\n"));
@@ -68,7 +68,7 @@ fn ctrl_c_closes_the_connection_of_a_stream() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut child = predict(&listener, &format!("--stream {isolate}"));
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"n\":1}\n\n";
-        let connection = asked(&listener, head);
+        let connection = accept_prediction(&listener, head);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (closed, ran) = interrupt(child, connection);
@@ -83,7 +83,7 @@ fn sigterm_and_sighup_end_the_command_and_leave_no_partial_file() {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let child = predict(&listener, &format!("-O {}", folder.path().join("out.json").display()));
-        let _connection = asked(&listener, b"");
+        let _connection = accept_prediction(&listener, b"");
         signal(&child, end);
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.stderr.as_str()), (130, "error: interrupted\n"), "{end:?}");
@@ -97,7 +97,7 @@ fn sighup_is_ignored_under_nohup() {
     let target = format!("http://{}", listener.local_addr().unwrap());
     let run = mlflow_deploy("predict --endpoint chat -I - -t").arg(target).plugin("mlflow-deploy-gateway");
     let child = run.stdin(INPUTS).in_shell(r#"trap '' HUP; exec "$@""#).spawn();
-    let mut connection = asked(&listener, b"");
+    let mut connection = accept_prediction(&listener, b"");
     signal(&child, Signal::HUP);
     connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());

@@ -137,7 +137,7 @@ async fn two_clients_in_one_process_use_their_own_keys() {
     }
     for (server, key) in servers.iter().zip(["Bearer key-one", "Bearer key-two"]) {
         let keys: Vec<_> =
-            server.requests().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+            server.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
         assert_eq!(keys, vec![Some(key.to_owned()); 3]);
     }
 }

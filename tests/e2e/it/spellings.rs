@@ -96,7 +96,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     let mut places = vec![
         ("JSON", Answer::new(401, json.clone()), 0),
         ("JSON of a 400", Answer::new(400, json.clone()), 0),
-        ("JSON that is no JSON", Answer::new(400, format!("{{\"message\":\"{all}")), 0),
+        ("invalid JSON", Answer::new(400, format!("{{\"message\":\"{all}")), 0),
         ("a body that breaks off", Answer::new(403, json.clone()).declared_length(1 << 20), 0),
         ("text", Answer::new(400, all.clone()).header("content-type", "text/plain"), 0),
         (
@@ -135,7 +135,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
                 Answer::new(200, format!(r#"{{"endpoints":"{all}","data":"{all}","model":"{all}"}}"#)),
                 0,
             ),
-            ("a body that is no JSON", Answer::new(200, format!("{{\"{all}")), 0),
+            ("a body that is not JSON", Answer::new(200, format!("{{\"{all}")), 0),
         ]);
     }
     match verb {
@@ -152,7 +152,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
         Verb::Stream => places.extend([
             ("an event that fails", event(json.clone()), 0),
             ("an event of another kind", event(format!(r#"{{"type":"error","message":"{all}","code":"{all}"}}"#)), 0),
-            ("an event that is no JSON", event(format!("{{\"{all}")), 0),
+            ("an event that is not JSON", event(format!("{{\"{all}")), 0),
             ("an event by its name", Answer::chunks([format!("event: error\ndata: {all}\n\n")]), 0),
         ]),
     }
@@ -193,10 +193,10 @@ fn cells(state: &str) -> Vec<Cell> {
         add("TLS", "-vv", 0, Some(all), SECRET, Box::new(|url| (url.replace("http:", "https:"), Vec::new())));
         add("no server", "-vv", 0, None, SECRET, Box::new(|_| ("http://127.0.0.1:1".to_owned(), Vec::new())));
         // A proxy that repeats its credentials, for a request and for a tunnel.
-        let said = spelling::all(PROXY[0]);
+        let secrets = spelling::all(PROXY[0]);
         for (mode, far) in [("", "http://far.test/"), ("-vv --json", "http://far.test/"), ("-vv", "https://far.test/")]
         {
-            let answer = Answer::new(407, said.clone()).header("proxy-authenticate", &said).reason(&said);
+            let answer = Answer::new(407, secrets.clone()).header("proxy-authenticate", &secrets).reason(&secrets);
             let change = move |url: &str| {
                 let proxy = url.replace("://", &format!("://alice:{}@", PROXY[1]));
                 (far.to_owned(), vec![("HTTP_PROXY", proxy.clone()), ("HTTPS_PROXY", proxy)])

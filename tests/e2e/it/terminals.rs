@@ -57,9 +57,9 @@ fn control_characters_of_a_manifest_are_escaped() {
         // Two copies, so that one shadows the other.
         let run = mlflow_deploy(arguments).plugin_dir(folder.path()).arg("--plugin").arg(&plugin);
         let ran = run.current_dir(folder.path()).run();
-        let said = ran.stdout.clone() + &ran.stderr;
+        let output = ran.stdout.clone() + &ran.stderr;
         let is_forged = |line: &str| line.starts_with("  schemes: databricks") || line.starts_with("warning: forged");
-        assert!(!said.lines().any(is_forged) && is_plain(&said), "{arguments}: {ran:?}");
+        assert!(!output.lines().any(is_forged) && is_plain(&output), "{arguments}: {ran:?}");
     }
     let ran = mlflow_deploy("plugins list").plugin_dir(folder.path()).run();
     assert!(ran.stdout.starts_with(&format!("spoof {SHOWN}\n  schemes: spoof\n")), "{ran:?}");

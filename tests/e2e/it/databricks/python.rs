@@ -141,13 +141,13 @@ async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
 
 /// Returns the compared parts of the requests.
 fn essences(requests: &[Request]) -> Vec<Value> {
-    let asked = requests.iter().filter(|request| !ASIDE.iter().any(|path| request.path.starts_with(path)));
+    let compared = requests.iter().filter(|request| !ASIDE.iter().any(|path| request.path.starts_with(path)));
     let essence = |request: &Request| {
         let headers: Value = SIGNIFICANT.iter().map(|name| ((*name).to_owned(), header(request, name))).collect();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         json!({"method": request.method, "path": request.path, "headers": headers, "body": body})
     };
-    asked.map(essence).collect()
+    compared.map(essence).collect()
 }
 
 /// Returns a header in a form that is equal for every client: tokens lose their number.

@@ -6,7 +6,7 @@ use mlflow_deploy::args::PredictStream;
 use mlflow_deploy::{ClientOptions, DeployClient, ErrorCode, JSON, Payload};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Said, hermit, predict};
+use super::{Messages, hermit, predict};
 
 /// The time limit of every wait; generous, for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(120);
@@ -82,8 +82,8 @@ async fn process_that_keeps_crashing_is_not_restarted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_of_the_process_ends_all_of_a_thousand_calls() {
     const CALLS: usize = 1000;
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let process = pid(&client).await;
     let calls: Vec<_> = (0..CALLS)
         .map(|_| {
@@ -91,7 +91,7 @@ async fn kill_of_the_process_ends_all_of_a_thousand_calls() {
             tokio::spawn(async move { (client.predict(predict("wait")).await, Instant::now()) })
         })
         .collect();
-    said.wait("waiting", CALLS).await;
+    messages.wait("waiting", CALLS).await;
     let killed = Instant::now();
     kill_process(process, Signal::KILL).unwrap();
     let mut last = killed;

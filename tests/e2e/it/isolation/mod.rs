@@ -27,14 +27,14 @@ fn predict(endpoint: &str) -> Predict {
 
 /// The messages of plugins.
 #[derive(Clone, Default)]
-struct Said(Arc<(Mutex<Vec<String>>, Notify)>);
+struct Messages(Arc<(Mutex<Vec<String>>, Notify)>);
 
-impl Said {
+impl Messages {
     fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
-        let said = self.clone();
+        let messages = self.clone();
         move |event| {
-            said.0.0.lock().unwrap().push(event.event.message);
-            said.0.1.notify_waiters();
+            messages.0.0.lock().unwrap().push(event.event.message);
+            messages.0.1.notify_waiters();
         }
     }
 
@@ -44,7 +44,7 @@ impl Said {
             let more = self.0.1.notified();
             tokio::pin!(more);
             more.as_mut().enable();
-            if self.all().iter().filter(|said| *said == message).count() >= times {
+            if self.all().iter().filter(|other| *other == message).count() >= times {
                 return;
             }
             more.await;

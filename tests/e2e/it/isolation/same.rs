@@ -6,7 +6,7 @@ use mlflow_deploy::args::{ListEndpoints, PredictStream};
 use mlflow_deploy::{ClientOptions, ErrorCode, Host, JSON, Operation, Payload};
 use mlflow_deploy_test_support::{broken, cdylib};
 
-use super::{Said, hermit, predict};
+use super::{Messages, hermit, predict};
 use crate::command::mlflow_deploy;
 
 #[test]
@@ -63,27 +63,27 @@ async fn large_inputs_and_replies_are_passed() {
 
 #[tokio::test]
 async fn stream_sends_no_more_chunks_than_its_credit() {
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let inputs = Payload::new(JSON, "[1]");
     let mut stream = client.predict_stream(&PredictStream { inputs, ..PredictStream::default() }).unwrap();
     // The credit is sixteen chunks; the seventeenth must wait.
-    said.wait("16", 1).await;
+    messages.wait("16", 1).await;
     // The plugin has one thread, so after this reply it has sent all chunks that it can.
     client.predict(predict("echo")).await.unwrap();
-    assert_eq!(said.all().last().unwrap(), "16");
+    assert_eq!(messages.all().last().unwrap(), "16");
     for number in 0..8 {
         assert_eq!(stream.next().await.unwrap().unwrap().json::<u64>().unwrap(), number);
     }
-    said.wait("24", 1).await;
+    messages.wait("24", 1).await;
     client.predict(predict("echo")).await.unwrap();
-    assert_eq!(said.all().last().unwrap(), "24");
+    assert_eq!(messages.all().last().unwrap(), "24");
 }
 
 #[tokio::test]
 async fn deadlines_and_cancellation_reach_an_isolated_plugin() {
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let limited = client.with_timeout(Some(Duration::from_millis(100)));
     let error = limited.predict(predict("wait")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
@@ -91,7 +91,7 @@ async fn deadlines_and_cancellation_reach_an_isolated_plugin() {
         let client = client.clone();
         async move { client.predict(predict("wait")).await }
     });
-    said.wait("waiting", 2).await;
+    messages.wait("waiting", 2).await;
     client.close();
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), &ErrorCode::CANCELLED);
     assert_eq!(client.predict(predict("echo")).await.unwrap_err().code(), &ErrorCode::CANCELLED);

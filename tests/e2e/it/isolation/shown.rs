@@ -51,8 +51,8 @@ fn configuration_of_an_unknown_plugin_is_a_warning() {
     let file = config.display();
     let slip = format!("`{file}` configures the plugin `eco`, which is not found; did you mean `echo`?");
     let other = format!("`{file}` configures the plugin `another`, which is not found");
-    let asked = run("list-endpoints -t echo");
-    assert_eq!((asked.code, asked.stderr), (0, format!("warning: {slip} (plugin echo)\n")));
+    let ran = run("list-endpoints -t echo");
+    assert_eq!((ran.code, ran.stderr), (0, format!("warning: {slip} (plugin echo)\n")));
     assert_eq!(run("plugins list").stderr, format!("warning: {other}\nwarning: {slip}\n"));
     let diagnosis = run("plugins doctor");
     assert!(diagnosis.stdout.contains(&format!("warning: {other}\nwarning: {slip}\n")), "{diagnosis:?}");

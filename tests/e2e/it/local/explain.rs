@@ -58,9 +58,9 @@ fn values_equal_those_of_the_python_package_shap() {
         let name = format!("model-{compared}");
         machine.create(&name, &folder(model));
         let explain = |more: &str| {
-            let asked = machine.ask(&format!("explain -I - --name {name} {more} --config-file"));
+            let explain = machine.ask(&format!("explain -I - --name {name} {more} --config-file"));
             let explained =
-                asked.arg(config(&machine, &recording["config"])).stdin(recording["request"].to_string()).run();
+                explain.arg(config(&machine, &recording["config"])).stdin(recording["request"].to_string()).run();
             let explanation = explained.json();
             let off = off(&explanation);
             assert!(off < CLOSE, "{model}: the values are {off} from the prediction");
@@ -143,8 +143,8 @@ fn classifier_explanation_has_probabilities_and_labels() {
         "data": [[5.1, 3.5, 1.4, 0.2], [6.9, 3.2, 5.7, 2.3]]}}"#;
     let background = machine.0.path().join("rows.csv");
     fs::write(&background, "sepal_length,sepal_width,petal_length,petal_width\n5,2,3.5,1\n5.5,2.6,4.4,1.2\n").unwrap();
-    let asked = machine.ask("explain --name names -I - -C").arg(format!("background={}", background.display()));
-    let explained = asked.stdin(rows).run().json();
+    let explain = machine.ask("explain --name names -I - -C").arg(format!("background={}", background.display()));
+    let explained = explain.stdin(rows).run().json();
     let mut names: Vec<&str> =
         explained["output_names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     names.sort_unstable();
@@ -178,8 +178,9 @@ fn model_with_a_fixed_number_of_rows_is_explained() {
     let machine = Machine::new();
     machine.create("two", &sample("two_rows"));
     let config = config(&machine, &json!({"background": {"inputs": [[0, 0, 0]]}}));
-    let asked = machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
-    let explained = asked.run().json();
+    let explain =
+        machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
+    let explained = explain.run().json();
     assert!(off(&explained) < CLOSE);
     // Before the sigmoid, the three features add 1, -1 and -0.5 to 0.
     let sigmoid = |sum: f64| 1.0 / (1.0 + (-sum).exp());
@@ -224,8 +225,8 @@ fn deadline_ends_a_long_explanation() {
     let recording: Value = serde_json::from_slice(&fs::read(recording).unwrap()).unwrap();
     let config = config(&machine, &recording["config"]);
     let rows: Vec<_> = repeat_n(recording["request"]["inputs"]["x"].as_array().unwrap(), 10_000).flatten().collect();
-    let asked = machine.ask("explain --name mlp -I - -C method=exact --timeout 1 --config-file").arg(config);
-    let ran = asked.stdin(json!({"inputs": {"x": rows}}).to_string()).run();
+    let explain = machine.ask("explain --name mlp -I - -C method=exact --timeout 1 --config-file").arg(config);
+    let ran = explain.stdin(json!({"inputs": {"x": rows}}).to_string()).run();
     assert_eq!(ran.code, 6, "{ran:?}");
 }
 

@@ -54,23 +54,23 @@ impl Prefix {
     }
 
     /// Deploys a model with settings for the places in this list only.
-    fn create(&self, told: &[&str]) -> Ran {
+    fn create(&self, settings: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
-        if told.contains(&"isolated") {
+        if settings.contains(&"isolated") {
             command.arg("--isolate");
         }
         command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", self.path("state"));
-        if told.contains(&"option") {
+        if settings.contains(&"option") {
             command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
         }
-        if told.contains(&"variable") {
+        if settings.contains(&"variable") {
             command.env("ORT_DYLIB_PATH", self.file("variable"));
         }
-        if told.contains(&"virtualenv") {
+        if settings.contains(&"virtualenv") {
             command.env("VIRTUAL_ENV", self.path("venv"));
         }
-        if told.contains(&"system") {
+        if settings.contains(&"system") {
             command.env("LD_LIBRARY_PATH", self.path("system"));
         }
         Ran::from(command.output().unwrap())

@@ -23,8 +23,8 @@ fn of_two_concurrent_creates_of_a_name_one_succeeds() {
         let winners: Vec<&Output> = ended.iter().filter(|output| output.status.success()).collect();
         let losers: Vec<&Output> = ended.iter().filter(|output| output.status.code() == Some(1)).collect();
         assert_eq!((winners.len(), losers.len()), (1, 1), "{ended:?}");
-        let said = String::from_utf8_lossy(&losers[0].stderr);
-        assert!(said.contains("RESOURCE_ALREADY_EXISTS"), "{said}");
+        let stderr = String::from_utf8_lossy(&losers[0].stderr);
+        assert!(stderr.contains("RESOURCE_ALREADY_EXISTS"), "{stderr}");
         let won: Value = serde_json::from_slice(&winners[0].stdout).unwrap();
         let shown = machine.ask(&format!("get --json --name race-{round}")).run().json();
         assert_eq!(shown["model_uri"], won["model_uri"]);
@@ -43,9 +43,14 @@ async fn updates_do_not_fail_predictions_or_mix_models() {
     machine.create("m", &sample("times_2"));
     let client = Arc::new(machine.client().await);
     let updates = Arc::new(AtomicUsize::new(0));
-    let asking: Vec<_> = (0..AT_ONCE)
+    let callers: Vec<_> = (0..AT_ONCE)
         .map(|_| {
-            tokio::spawn(ask_until_updated(Arc::clone(&client), Arc::clone(&updates), UPDATES, PREDICTIONS / AT_ONCE))
+            tokio::spawn(predict_until_updated(
+                Arc::clone(&client),
+                Arc::clone(&updates),
+                UPDATES,
+                PREDICTIONS / AT_ONCE,
+            ))
         })
         .collect();
     for number in 0..UPDATES {
@@ -63,8 +68,8 @@ async fn updates_do_not_fail_predictions_or_mix_models() {
         updates.fetch_add(1, Ordering::Relaxed);
     }
     let (mut twos, mut threes) = (0, 0);
-    for asked in asking {
-        let (two, three) = asked.await.unwrap();
+    for caller in callers {
+        let (two, three) = caller.await.unwrap();
         twos += two;
         threes += three;
     }
@@ -76,7 +81,7 @@ async fn updates_do_not_fail_predictions_or_mix_models() {
 }
 
 /// Predicts until there were enough updates and predictions. Returns the number of replies of each model.
-async fn ask_until_updated(
+async fn predict_until_updated(
     client: Arc<DeployClient>,
     updates: Arc<AtomicUsize>,
     enough_updates: usize,

@@ -20,12 +20,12 @@ fn outputs_equal_those_of_onnx_runtime_in_python() {
     for (name, theirs) in &theirs {
         machine.create(name, &sample(name));
         let file: Value = serde_json::from_slice(&fs::read(models.join(format!("{name}.json"))).unwrap()).unwrap();
-        let asked = machine.ask("predict -I - --json --name").arg(name).stdin(file["request"].to_string()).run();
+        let ran = machine.ask("predict -I - --json --name").arg(name).stdin(file["request"].to_string()).run();
         if name == "sequence" {
-            assert_eq!(asked.error()["code"], "NOT_IMPLEMENTED", "{asked:?}");
+            assert_eq!(ran.error()["code"], "NOT_IMPLEMENTED", "{ran:?}");
             continue;
         }
-        let ours = by_output(&asked.json()["predictions"]);
+        let ours = by_output(&ran.json()["predictions"]);
         assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.as_object().unwrap().keys().collect::<Vec<_>>(), "{name}");
         for (output, ours) in &ours {
             let apart = distance(ours, &theirs[output]);

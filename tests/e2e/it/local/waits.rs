@@ -30,7 +30,7 @@ fn hold(lock: &PathBuf) -> File {
 }
 
 /// Starts the command and reads its message about the wait.
-fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
+fn start_and_read(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
     let mut child = run.stdin(FLOWERS).spawn();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -43,7 +43,7 @@ fn wait_for_a_lock_is_reported_and_continues() {
     let (machine, waits) = waiting();
     for (verb, lock) in waits {
         let held = hold(&lock);
-        let (mut child, mut stderr, line) = told(machine.ask(verb));
+        let (mut child, mut stderr, line) = start_and_read(machine.ask(verb));
         let holder = format!("is held by the process {} (`", std::process::id());
         assert!(line.contains(&format!("waiting for the lock `{}`", lock.display())), "{line}");
         assert!(line.contains(&holder) && line.contains("ends after 60 s"), "{line}");
@@ -61,7 +61,7 @@ fn wait_for_a_lock_ends_with_its_caller() {
         let _held = hold(&lock);
         let late = machine.ask(verb).arg("--timeout").arg("0.5").stdin(FLOWERS).run();
         assert_eq!(late.code, 6, "{verb}: {late:?}");
-        let (mut child, _stderr, line) = told(machine.ask(verb));
+        let (mut child, _stderr, line) = start_and_read(machine.ask(verb));
         assert!(line.contains("waiting for the lock"), "{line}");
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{verb}");

@@ -88,8 +88,8 @@ fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     } else if as_json(stdout) != as_json(&ran.stdout) {
         found.push(format!("printed {:?}, recorded was {stdout:?}", ran.stdout));
     }
-    let said = [&case["stderr"], &case["stderr_last"]].map(|text| text.as_str().unwrap_or_default()).concat();
-    found.extend(unsaid(&said, &ran.stderr));
+    let stderr = [&case["stderr"], &case["stderr_last"]].map(|text| text.as_str().unwrap_or_default()).concat();
+    found.extend(missing_parts(&stderr, &ran.stderr));
     found
 }
 
@@ -110,7 +110,7 @@ fn options(help: &str) -> Vec<String> {
 }
 
 /// Returns the parts of a recorded error that ours lacks: the options and commands in it, or an exception's message.
-fn unsaid(recorded: &str, ours: &str) -> Vec<String> {
+fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     let last = recorded.lines().last().unwrap_or_default();
     let (ours, missing) = (ours.to_lowercase(), |what: &str| format!("does not say `{what}`"));
     if let Some(complaint) = last.strip_prefix("Error: ") {
@@ -139,8 +139,8 @@ impl Difference {
         if !include_str!("../../../../host/COMPATIBILITY.md").contains(self.number) {
             return Err(format!("the compatibility page has no `{}`", self.number));
         }
-        let said = if self.code == 0 { &ran.stdout } else { &ran.stderr };
-        match (ran.code == self.code, said.contains(self.says)) {
+        let output = if self.code == 0 { &ran.stdout } else { &ran.stderr };
+        match (ran.code == self.code, output.contains(self.says)) {
             (true, true) => Ok(()),
             (false, _) => Err(format!("exit code {}, and not {}", ran.code, self.code)),
             (_, false) => Err(format!("does not say {:?}", self.says)),

@@ -196,7 +196,7 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
         let line = format!("{} {}", sent.method, sent.path);
         let expected = format!("{} {}", recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
         if line != expected {
-            found.push(format!("asked `{line}`, recorded was `{expected}`"));
+            found.push(format!("requested `{line}`, recorded was `{expected}`"));
         }
         if !is_same_body(sent, recorded["body"].as_str().unwrap_or_default()) {
             found.push(format!("sent `{}`, recorded was `{}`", sent.text(), recorded["body"]));

@@ -31,11 +31,11 @@ fn group_writable_plugin_is_a_warning_at_every_load() {
     mode(&file, 0o664);
     let warning =
         |path: &Path| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), path.display());
-    let said = ask(folder.path());
-    assert_eq!(said.code, 0, "{said:?}");
+    let ran = ask(folder.path());
+    assert_eq!(ran.code, 0, "{ran:?}");
     let expected: String =
         [folder.path(), &file].map(|path| format!("warning: {} (plugin echo)\n", warning(path))).concat();
-    assert_eq!(said.stderr, expected);
+    assert_eq!(ran.stderr, expected);
     let listed = mlflow_deploy("plugins list").plugin_dir(folder.path()).run();
     assert!([folder.path(), &file].iter().all(|path| listed.stderr.contains(&warning(path))), "{listed:?}");
     let diagnosis = mlflow_deploy("plugins doctor --json").plugin_dir(folder.path()).run().json();

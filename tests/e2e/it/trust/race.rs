@@ -70,13 +70,13 @@ fn library_of_another_user_is_not_loaded_during_swaps() {
     let folder = folder.path();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     compile(folder);
-    for given in ["above", "above/evil", "above/evil/plugin.so"] {
-        chown(folder.join(given), Some(OTHER), Some(OTHER)).unwrap();
+    for path in ["above", "above/evil", "above/evil/plugin.so"] {
+        chown(folder.join(path), Some(OTHER), Some(OTHER)).unwrap();
     }
     let mut swap = swapping(folder);
-    let mut said = BufReader::new(swap.stdout.take().unwrap());
+    let mut stdout = BufReader::new(swap.stdout.take().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "begun\n");
     let refused = format!("`{}` belongs to user {OTHER}: `chown -h 0 ", folder.join("above").display());
     for _ in 0..LOADS {
@@ -86,7 +86,7 @@ fn library_of_another_user_is_not_loaded_during_swaps() {
     }
     swap.stdin.take().unwrap().write_all(b"end").unwrap();
     let mut swaps = String::new();
-    said.read_to_string(&mut swaps).unwrap();
+    stdout.read_to_string(&mut swaps).unwrap();
     assert!(swap.wait().unwrap().success());
     println!("{LOADS} loads refused during {} swaps", swaps.trim());
     assert!(swaps.trim().parse::<u64>().unwrap() > 0);

@@ -94,6 +94,6 @@ fn crash_of_an_isolated_prediction_is_an_error_and_the_next_one_succeeds() {
     machine.create("d", &sample("divides"));
     let killed = machine.ask("predict --isolate --json --name d -I -").stdin(KILLS).run();
     assert_eq!((killed.code, &killed.error()["code"]), (4, &json!("PLUGIN_CRASHED")), "{killed:?}");
-    let asked = machine.ask("predict --isolate --json --name d -I -").stdin(TWO).run();
-    assert_eq!((asked.code, asked.json()), (0, json!({"predictions": {"y": [2]}})), "{asked:?}");
+    let ran = machine.ask("predict --isolate --json --name d -I -").stdin(TWO).run();
+    assert_eq!((ran.code, ran.json()), (0, json!({"predictions": {"y": [2]}})), "{ran:?}");
 }

@@ -131,8 +131,8 @@ fn thousand_concurrent_requests_get_responses() {
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
     let machine = Machine::new();
     let served = Served::start(&iris(), &machine, "");
-    let asked = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
-    let (last, rest) = asked.split_last().unwrap();
+    let bytes = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
+    let (last, rest) = bytes.split_last().unwrap();
     let mut connections: Vec<_> = (0..1000).map(|_| TcpStream::connect(served.address).unwrap()).collect();
     // No response can come before all requests were sent.
     connections.iter_mut().for_each(|connection| connection.write_all(rest).unwrap());
@@ -149,9 +149,9 @@ fn connections_above_the_file_limit_wait() {
     let served = Served::start(&sample("counts"), &machine, "-C sessions=1");
     let few = Rlimit { current: Some(40), maximum: Some(40) };
     prlimit(Some(served.process()), Resource::Nofile, few).unwrap();
-    let asked = request("POST", "/invocations", Some("application/json"), SEVEN.as_bytes());
+    let bytes = request("POST", "/invocations", Some("application/json"), SEVEN.as_bytes());
     let mut connections: Vec<_> = (0..100).map(|_| TcpStream::connect(served.address).unwrap()).collect();
-    connections.iter_mut().for_each(|connection| connection.write_all(&asked).unwrap());
+    connections.iter_mut().for_each(|connection| connection.write_all(&bytes).unwrap());
     for connection in &connections {
         assert_eq!(read(connection, false).unwrap().status, 200);
     }

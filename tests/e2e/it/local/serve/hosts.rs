@@ -34,8 +34,8 @@ fn request_for_another_host_is_rejected() {
     for host in
         ["attacker.example", "localhost.attacker.example", "192.168.0.1", "0.0.0.0", "a@localhost", "localhost:x"]
     {
-        let said = answered(403, &format!("GET /ping HTTP/1.1\r\nHost: {host}"));
-        assert!(said.contains("PERMISSION_DENIED") && said.contains("allowed_hosts"), "{said}");
+        let body = answered(403, &format!("GET /ping HTTP/1.1\r\nHost: {host}"));
+        assert!(body.contains("PERMISSION_DENIED") && body.contains("allowed_hosts"), "{body}");
         answered(403, &format!("GET /no/such/path HTTP/1.1\r\nHost: {host}"));
         answered(403, &format!("GET /ping HTTP/1.1\r\nHost: localhost\r\nOrigin: http://{host}"));
     }

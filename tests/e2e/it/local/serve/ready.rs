@@ -34,9 +34,9 @@ fn text_output_shows_the_address_and_the_command_line() {
     let machine = Machine::new();
     let mut served = Running::start(run_local(&sample("times_2"), &machine, ""));
     let first = served.line();
-    let (said, address) = first.split_once("http://").unwrap();
+    let (prefix, address) = first.split_once("http://").unwrap();
     let address = address.strip_suffix("; Ctrl-C stops it\n").unwrap();
-    assert_eq!(said, "iris is served at ");
+    assert_eq!(prefix, "iris is served at ");
     let second = served.line();
     let expected =
         format!("curl http://{address}/invocations -H 'Content-Type: application/json' -d '{{\"inputs\":[0.0]}}'\n");

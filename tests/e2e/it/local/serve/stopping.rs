@@ -37,8 +37,8 @@ fn pending_request_is_completed_before_the_end() {
         // An idle connection does not delay the end.
         assert_eq!(read(&idle, false), None);
         let ran = served.end();
-        let said: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
-        assert_eq!((ran.code, said["error"]["message"].as_str()), (130, Some("interrupted")), "{ran:?}");
+        let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!((ran.code, error["error"]["message"].as_str()), (130, Some("interrupted")), "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
         assert_eq!(machine.copies(), 0);
     }

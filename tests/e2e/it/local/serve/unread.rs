@@ -45,15 +45,15 @@ fn read_response_is_complete_and_the_connection_is_kept() {
     let machine = Machine::new();
     let served = Served::start(&sample("ones"), &machine, "-C max_requests=1");
     let mut connection = TcpStream::connect(served.address).unwrap();
-    let asked = request("POST", "/invocations", Some("application/json"), LARGE.as_bytes());
-    let asked = String::from_utf8(asked).unwrap().replace("Connection: close\r\n", "");
+    let bytes = request("POST", "/invocations", Some("application/json"), LARGE.as_bytes());
+    let bytes = String::from_utf8(bytes).unwrap().replace("Connection: close\r\n", "");
     for _ in 0..2 {
-        connection.write_all(asked.as_bytes()).unwrap();
+        connection.write_all(bytes.as_bytes()).unwrap();
         let answer = read(&connection, false).unwrap();
         assert_eq!((answer.status, answer.body.ends_with("]]}}")), (200, true));
     }
     // Two pipelined requests get their responses in order.
-    connection.write_all(asked.repeat(2).as_bytes()).unwrap();
+    connection.write_all(bytes.repeat(2).as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let end = b"]]}}";
     while bytes.windows(end.len()).filter(|window| window == end).count() < 2 {
