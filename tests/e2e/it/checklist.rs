@@ -3,17 +3,7 @@
 
 mod cli;
 mod deployments;
+mod fixture;
 mod interface;
 
-use mlflow_deploy::{DeployClient, Host, blocking};
-use mlflow_deploy_test_support::cdylib;
-
-const F_TARGET: &str = "faketarget";
-
-fn host() -> Host {
-    Host::builder().search_path([""; 0]).plugin(cdylib::path("mlflow-deploy-fixture-faketarget")).build()
-}
-
-fn client() -> DeployClient {
-    blocking::wait(host().get_deploy_client(Some(F_TARGET))).unwrap()
-}
+use fixture::{F_TARGET, client, host};
