@@ -19,7 +19,7 @@ fn misbehave(way: &str, arguments: &str) -> Ran {
 
 /// The message for each fault is tested in `hostile`.
 #[test]
-fn exit_code_tells_a_fault_of_the_plugin_from_one_of_the_caller() {
+fn exit_code_depends_on_the_kind_of_fault() {
     for (way, arguments, code, said) in [
         ("future-abi", "", 3, "error: failed to load the plugin `"),
         ("init-crash", "--isolate", 3, "error: failed to load the plugin `"),

@@ -25,7 +25,7 @@ fn output_file_is_replaced_atomically_and_a_link_is_kept() {
     assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read(&file).unwrap(), b"[1]");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no partial file is left");
     let refused = predict().arg("-O").arg(folder.path()).run();
     assert_eq!((refused.code, refused.stderr.contains("it is a folder")), (2, true), "{refused:?}");
     let missing = predict().arg("-O").arg(folder.path().join("no/file")).run();
@@ -98,7 +98,7 @@ fn file_with_a_name_that_is_not_utf8_is_listed() {
 }
 
 #[test]
-fn manual_pages_and_completions_are_complete() {
+fn manual_pages_and_completions_are_generated() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("share/man1");
     assert_eq!(mlflow_deploy("man --output-dir").arg(&pages).run().code, 0);
@@ -209,7 +209,7 @@ fn arguments_are_checked_before_the_plugin_runs() {
 }
 
 #[test]
-fn endless_input_file_is_rejected_and_a_pipe_is_read() {
+fn input_above_the_size_limit_is_rejected_and_a_pipe_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for name in ["zero.json", "zero.yaml", "zero.toml"] {

@@ -181,7 +181,7 @@ fn inspect_shows_a_manifest_without_running_the_plugin() {
 }
 
 #[test]
-fn plugin_of_another_owner_is_rejected() {
+fn plugin_in_a_world_writable_directory_is_rejected() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "echo.so");

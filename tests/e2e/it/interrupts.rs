@@ -78,7 +78,7 @@ fn ctrl_c_closes_the_connection_of_a_stream() {
 }
 
 #[test]
-fn sigterm_and_sighup_end_the_command_and_leave_no_partial_file() {
+fn sigterm_sighup_and_sigquit_end_the_command_and_leave_no_partial_file() {
     for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -105,7 +105,7 @@ fn sighup_is_ignored_under_nohup() {
 }
 
 #[test]
-fn ctrl_c_leaves_no_partial_file_while_a_plugin_blocks() {
+fn timeout_leaves_no_partial_file_while_a_plugin_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --timeout 1 -O").arg(folder.path().join("out"));
     let ran = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", "slot-hang").stdin("[1]").run();
@@ -114,7 +114,7 @@ fn ctrl_c_leaves_no_partial_file_while_a_plugin_blocks() {
 }
 
 #[test]
-fn ctrl_c_stops_a_local_server_before_the_command_ends() {
+fn signals_stop_a_local_server_before_the_command_ends() {
     let ends = [Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM];
     for (isolate, end) in ["", "--isolate"].iter().flat_map(|isolate| ends.map(|end| (isolate, end))) {
         let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model --json {isolate}"));

@@ -44,7 +44,7 @@ fn list_endpoints_lists_the_models() {
 }
 
 #[test]
-fn chat_completions_and_embeddings_predict() {
+fn chat_embeddings_and_responses_predict() {
     let answer = chat("hello", "").json();
     assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
     assert_eq!(answer["model"], "gpt-4o");
@@ -59,7 +59,7 @@ fn chat_completions_and_embeddings_predict() {
 }
 
 #[test]
-fn chat_and_completions_stream() {
+fn chat_and_responses_stream() {
     let ran = chat("count to ten", "--stream");
     assert_eq!(ran.code, 0, "{ran:?}");
     let text = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
@@ -70,7 +70,7 @@ fn chat_and_completions_stream() {
     assert_eq!(chunks(&ran).last().unwrap()["type"], "response.completed");
     let broken = chat("break the stream", "--stream");
     assert_eq!((broken.code, broken.error()["code"].clone()), (1, json!("TEMPORARILY_UNAVAILABLE")), "{broken:?}");
-    assert!(!chunks(&broken).is_empty(), "what came before is kept: {broken:?}");
+    assert!(!chunks(&broken).is_empty(), "the chunks before the failure are printed: {broken:?}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn exceeded_file_size_limit_is_an_error() {
         |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     assert_eq!(left(folder.path().to_owned()), ["state"]);
     for notes in left(state.join("mlflow-deploy")) {
-        assert_eq!(left(state.join("mlflow-deploy").join(notes)).len(), 0, "nothing unfinished is left");
+        assert_eq!(left(state.join("mlflow-deploy").join(notes)).len(), 0, "no partial file is left");
     }
 }
 

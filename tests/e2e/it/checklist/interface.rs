@@ -35,7 +35,7 @@ fn test_set_deployments_target_rejects_unknown_targets() {
     ] {
         assert_eq!(host.set_deployments_target(target).unwrap_err().code(), &code, "{target}");
     }
-    assert_eq!(host.get_deployments_target().unwrap().as_str(), "mirror", "what was set before stays");
+    assert_eq!(host.get_deployments_target().unwrap().as_str(), "mirror", "the earlier target is kept");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const SIGNIFICANT: [&str; 4] = ["authorization", "content-type", "x-databricks-org-id", "x-databricks-traffic-id"];
 
 /// The paths of OIDC discovery and token requests, which MLflow's client repeats for each call.
-const ASIDE: [&str; 2] = ["/.well-known/", "/oidc/"];
+const IGNORED_PATHS: [&str; 2] = ["/.well-known/", "/oidc/"];
 
 /// Returns the calls of an endpoint's life cycle. MLflow's client cannot list an empty workspace, so they create one
 /// endpoint first.
@@ -141,7 +141,7 @@ async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
 
 /// Returns the compared parts of the requests.
 fn essences(requests: &[Request]) -> Vec<Value> {
-    let compared = requests.iter().filter(|request| !ASIDE.iter().any(|path| request.path.starts_with(path)));
+    let compared = requests.iter().filter(|request| !IGNORED_PATHS.iter().any(|path| request.path.starts_with(path)));
     let essence = |request: &Request| {
         let headers: Value = SIGNIFICANT.iter().map(|name| ((*name).to_owned(), header(request, name))).collect();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();

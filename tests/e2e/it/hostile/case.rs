@@ -4,6 +4,12 @@ use std::thread;
 
 use super::fixture::{Outcome, Place, run};
 
+/// The exit status of an aborted program, with and without a core dump.
+pub(super) const ABORT: &str = "signal: 6 (SIGABRT) | signal: 6 (SIGABRT) (core dumped)";
+
+/// The error of a call whose isolated plugin aborted.
+pub(super) const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was ended by signal 6 (SIGABRT)";
+
 /// The memory limit of the host in MiB. The messages of a plugin must not count towards it.
 const MAX_MEMORY: u64 = 512;
 

@@ -1,12 +1,10 @@
 //! The faults of `tests/fixtures/misbehave`, in the host's process and isolated. A good plugin in the same host must
 //! still reply, unless the fault ends the process of the host.
 
-use super::case::{Case, cases};
+use super::case::{ABORT, ABORTED, Case, cases};
 
-const ABORT: &str = "signal: 6 (SIGABRT) | signal: 6 (SIGABRT) (core dumped)";
 const SEGFAULT: &str = "signal: 11 (SIGSEGV) | signal: 11 (SIGSEGV) (core dumped)";
 
-const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was ended by signal 6 (SIGABRT)";
 const ANSWER: &str = "answer [1]";
 const HUNG: &str = "PLUGIN_CRASHED: the plugin's process did not react for 10 s, and was ended";
 const LATE: &str = "DEADLINE_EXCEEDED: ";

@@ -103,5 +103,5 @@ async fn kill_of_the_process_ends_all_of_a_thousand_calls() {
         last = last.max(ended);
     }
     println!("kill -9: {CALLS} of {CALLS} calls ended with PLUGIN_CRASHED, the last {:?} after it", last - killed);
-    assert_ne!(pid(&client).await, process, "and the next call finds a new process");
+    assert_ne!(pid(&client).await, process, "the next call starts a new process");
 }

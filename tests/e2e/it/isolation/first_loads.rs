@@ -16,12 +16,12 @@ use crate::command::{Ran, Run, mlflow_deploy};
 const ECHO: &str = "mlflow-deploy-example-echo";
 
 /// A copy of a plugin, and a state folder.
-struct Place {
+struct PluginCopy {
     folder: TempDir,
     library: PathBuf,
 }
 
-impl Place {
+impl PluginCopy {
     fn new(package: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("plugin.so");
@@ -42,8 +42,8 @@ impl Place {
     }
 }
 
-fn misbehave() -> Place {
-    Place::new("mlflow-deploy-fixture-misbehave")
+fn misbehave() -> PluginCopy {
+    PluginCopy::new("mlflow-deploy-fixture-misbehave")
 }
 
 const PREDICT: &str = "predict -t misbehave --endpoint e -I -";
@@ -115,7 +115,11 @@ fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     let ran = mlflow_deploy("plugins retry").arg(&copied).env("XDG_STATE_HOME", place.state()).run();
     assert_eq!((ran.code, ran.stdout), (0, format!("{} can be loaded\n", copied.display())));
 
-    assert_eq!(place.run("plugins retry", "load-crash").stdout, "no plugin is quarantined\n", "neither name is now");
+    assert_eq!(
+        place.run("plugins retry", "load-crash").stdout,
+        "no plugin is quarantined\n",
+        "the retry cleared both names"
+    );
     fs::remove_dir_all(place.state()).unwrap();
     assert_eq!(place.run(PREDICT, "load-crash").code, 3);
     OpenOptions::new().append(true).open(&place.library).unwrap().write_all(b"\n").unwrap();
@@ -148,7 +152,7 @@ fn library_that_needs_4_mib_of_stack_loads() {
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 fn library_with_65534_program_headers_does_not_crash_the_command() {
-    let place = Place::new(ECHO);
+    let place = PluginCopy::new(ECHO);
     let mut bytes = fs::read(&place.library).unwrap();
     let number = |bytes: &[u8], at: usize, size: usize| {
         bytes[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
@@ -193,7 +197,7 @@ fn file_that_cannot_be_read_to_its_end_times_out() {
             while (size >= 128 * 1024) pause();
             return real(file, buffer, size, at);
         }";
-    let place = Place::new(ECHO);
+    let place = PluginCopy::new(ECHO);
     let (source, preload) = (place.folder.path().join("slow.c"), place.folder.path().join("slow.preload"));
     fs::write(&source, SOURCE).unwrap();
     let mut compile = Command::new("cc");
@@ -227,15 +231,16 @@ fn load_error_without_a_crash_does_not_quarantine() {
 fn known_file_is_not_tried_again_and_list_tries_none() {
     let place = misbehave();
     assert_eq!(place.run("plugins list", "load-crash").code, 0);
-    assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "there is none in this folder");
-    assert!(!place.state().exists(), "nothing was looked at closely");
+    assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "the working directory has no such file");
+    assert!(!place.state().exists(), "no preflight ran");
 
     // Without the plugin host there is no preflight: the command reports that and continues.
-    let none = |place: &Place| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
+    let none =
+        |place: &PluginCopy| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
     let ran = none(&place);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"));
     assert!(ran.stderr.contains("is loaded without a trial") && ran.stderr.contains("`/no/program`"), "{ran:?}");
-    assert!(none(&place).stderr.contains("is loaded without a trial"), "which does not make it known");
+    assert!(none(&place).stderr.contains("is loaded without a trial"), "the file stays unknown");
 
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
     let ran = none(&place);
@@ -281,7 +286,7 @@ fn configuration_sets_isolation_and_preflight() {
 
 #[tokio::test]
 async fn embedded_host_can_check_first_loads() {
-    let place = Place::new("mlflow-deploy-example-echo");
+    let place = PluginCopy::new("mlflow-deploy-example-echo");
     let host = |program: &Path| {
         let host = Host::builder().plugin(&place.library).plugin_host(program).on_event(|_| {});
         host.try_first_loads().state_dir(place.state()).build()

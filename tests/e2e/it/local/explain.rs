@@ -193,7 +193,7 @@ fn model_with_a_fixed_number_of_rows_is_explained() {
 }
 
 #[test]
-fn explain_error_names_the_supported_inputs() {
+fn invalid_explain_arguments_are_rejected() {
     let machine = Machine::new();
     machine.create("cols", &iris());
     machine.create("tensor", &sample("onnx_iris_tensor"));

@@ -62,7 +62,7 @@ fn logged_model_is_deployed_by_every_uri_and_predicts_offline() {
         assert!(error["message"].as_str().unwrap().contains(said), "{refused:?}");
         assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
     }
-    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()), "nothing half fetched is left");
+    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()), "no partial download is left");
 
     drop(server);
     for number in 0..uris.len() {
@@ -134,7 +134,7 @@ fn existing_path_is_a_path_even_if_it_looks_like_a_uri() {
 }
 
 #[test]
-fn unknown_options_are_rejected() {
+fn invalid_options_are_rejected() {
     let machine = Machine::new();
     for (option, said) in [("nope=1", "nope"), ("timeout:=-1", "timeout"), ("username=me", "password")] {
         let refused = machine.ask("create --json --name a -m models:/iris/1 --option").arg(option).run();

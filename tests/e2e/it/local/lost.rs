@@ -51,7 +51,7 @@ fn lost_state_file_is_reported_and_rebuilt() {
     machine.ask("predict --name a -I - --json").stdin(FLOWERS).run().json();
     let again = machine.ask("invoke rebuild --json").run();
     assert!(again.error()["message"].as_str().unwrap().contains("is there and whole"), "{again:?}");
-    // The file itself is as good.
+    // Restoring the file works too.
     fs::rename(&backup, &state).unwrap();
     machine.create("new", &iris());
     assert_eq!((machine.names(), machine.copies()), (["a", "b", "new"].map(str::to_owned).to_vec(), 3));

@@ -20,10 +20,10 @@ fn refusal(machine: &Machine, model: &Path) -> (String, String) {
 }
 
 /// A kind of damage: its name, a function that damages the folder of a model, and a part of the error message.
-type Way<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
 
 /// Damages a copy of a model in each way and asserts the error message.
-fn refused(model: &Path, ways: &[Way<'_>]) {
+fn refused(model: &Path, ways: &[Damage<'_>]) {
     let machine = Machine::new();
     for (way, spoil, said) in ways {
         let copy = copy_of(model);

@@ -79,7 +79,7 @@ impl Outcome {
             println!("  {name}: {why}");
         }
         assert!(failing.is_empty(), "{failing:#?}");
-        assert!(same.is_empty(), "these are the same by now: {same:?}");
+        assert!(same.is_empty(), "no longer different: {same:?}");
     }
 }
 

@@ -45,7 +45,7 @@ impl Running {
         if line.is_empty() {
             let mut stderr = String::new();
             self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-            panic!("it is not served: {stderr}");
+            panic!("the command ended: {stderr}");
         }
         line
     }
