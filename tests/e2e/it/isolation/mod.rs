@@ -1,10 +1,10 @@
 //! Isolated plugins, each in a process of its own: equal results and errors, crashes, and orphans.
 
 mod crashes;
+mod equivalence;
 mod first_loads;
 mod fixture;
 mod orphans;
-mod same;
-mod shown;
+mod reasons;
 
 use fixture::{HERMIT, Messages, hermit, predict};

@@ -1,20 +1,20 @@
 //! The target `local`: deployments, predictions and serving, with faults of files, disks and processes.
 
+mod concurrency;
 mod crash;
 mod disk;
 mod explain;
-mod fetched;
-mod life;
-mod lost;
+mod life_cycle;
+mod lock_waits;
 mod machine;
+mod model_uris;
 mod models;
-mod places;
 mod python;
 mod races;
+mod rebuild;
+mod runtime_search;
 mod samples;
 mod scoring;
 mod serve;
-mod turns;
-mod waits;
 
 use machine::{FLOWERS, LOCAL, Machine, ask, copy_of, folder, iris, sample};
