@@ -21,7 +21,7 @@ def outcome(client, call, args):
         return {"error": {"class": type(error).__name__, "message": str(error)}}
 
 
-# Standard output is for the outcomes alone, whatever a library likes to say.
+# Output of libraries goes to stderr; stdout has only the outcomes.
 with contextlib.redirect_stdout(sys.stderr):
     from mlflow.deployments import get_deploy_client
 

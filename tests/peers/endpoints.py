@@ -12,7 +12,7 @@ import sys
 import urllib.request
 
 tracking, upstream = sys.argv[1:]
-# An empty ProxyHandler: the servers are on this machine, whatever the environment says about proxies.
+# An empty ProxyHandler ignores the proxies of the environment, because the servers are local.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # install.sh: installs the real servers and clients that tests and the demo use into target/peers of this repository.
 #
-# Does nothing when what is installed is what the pinned files ask for, says nothing unless it fails, and may be
-# run by several processes at once. Needs python3.11 with venv, node 20 with npm, and flock.
+# Does nothing if the installed versions match the pinned files, prints only errors, and may run in several processes
+# at once. Needs python3.11 with venv, node 20 with npm, and flock.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd -P)
 peers=$(cd "$here/../.." && pwd -P)/target/peers
@@ -15,7 +15,7 @@ installed() { wanted | cmp -s - "$peers/stamp"; }
 quietly() {
   "$@" >"$peers/logs/install" 2>&1 || {
     tail -n 40 "$peers/logs/install" >&2
-    echo "install.sh: \`$*\` failed; all it said is in $peers/logs/install" >&2
+    echo "install.sh: \`$*\` failed; its output is in $peers/logs/install" >&2
     exit 1
   }
 }
@@ -29,8 +29,8 @@ rm -rf "$peers/stamp" "$peers/venv" "$peers/node_modules" "$peers/databases"
 cp "$here/package.json" "$here/package-lock.json" "$peers/"
 quietly npm ci --prefix "$peers" --ignore-scripts --no-audit --no-fund
 
-# Only what the servers and clients import gets compiled, by the runs below, rather than every file of every package. `-I`
-# keeps the caller's PYTHON variables out, of which PYTHONDONTWRITEBYTECODE would double every start.
+# The runs below compile only the imported modules, not every file of every package. `-I` ignores the caller's PYTHON
+# variables; PYTHONDONTWRITEBYTECODE would double the time of every start.
 python=$peers/venv/bin/python
 quietly python3.11 -I -m venv "$peers/venv"
 quietly "$python" -I -m pip install --disable-pip-version-check --no-compile -r "$here/requirements.txt"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# leash.sh COMMAND [ARGUMENT…]: runs COMMAND for as long as the writer of standard input lives.
+# leash.sh COMMAND [ARGUMENT…]: runs COMMAND until standard input ends.
 #
-# Whoever starts a server keeps the other end of the pipe. However that process ends, the kernel closes the pipe,
-# `cat` returns and the server is killed; then, when the server is gone and its port free, whatever it left behind
-# in this process group. So this script must lead a group of its own.
+# The process that starts a server keeps the other end of the pipe. When that process ends, the kernel closes the pipe,
+# `cat` returns, and this script kills the server, waits until its port is free, and kills the rest of this process
+# group. So the script must lead a process group of its own.
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!

@@ -1,4 +1,4 @@
-# Asks the server of OPENAI_API_BASE through the built command and the built openai plugin, and says what is wrong.
+# Sends requests to the server at OPENAI_API_BASE with the built command and openai plugin, and reports wrong replies.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
 

@@ -1,10 +1,10 @@
-"""log_model.py TRACKING_URL DATA [FOLDER]: logs models with MLflow's own client, and fetches them again with it.
+"""log_model.py TRACKING_URL DATA [FOLDER]: logs models with MLflow's client and fetches them again.
 
-DATA is a folder that every model has in it. The URL may hold a user and a password, or be that of a folder. A run logs `model` as MLflow 3 does
-it, and it is registered as `iris`, with the alias `champion` for its last version. With a FOLDER, there are two versions
-of `iris`, the run has `older/model one` among its artifacts, as MLflow 2 would have logged it, and each of them is
-fetched. Writes a JSON object with the ids of the run and of the model, where the model is kept, and the folder in FOLDER
-for each URI that was fetched.
+DATA is a folder that is copied into every model. The URL may contain a user and a password, or name a folder. A run logs
+`model` in the layout of MLflow 3. It is registered as `iris`, with the alias `champion` for its last version. With a
+FOLDER, `iris` has two versions, the run also has the artifact `older/model one` in the layout of MLflow 2, and each is
+fetched. Writes a JSON object with the ids of the run and the model, the artifact location of the model, and the folder in
+FOLDER for each fetched URI.
 """
 
 import contextlib
@@ -15,16 +15,16 @@ import tempfile
 
 url, data, *folders = sys.argv[1:]
 os.environ["MLFLOW_TRACKING_URI"] = url
-# Whoever has files from an older MLflow may go on with them.
+# MLflow 3 permits the file store only with this variable.
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
-# Standard output is for the names alone, whatever a library likes to say.
+# Output of libraries goes to stderr; stdout has only the JSON.
 with contextlib.redirect_stdout(sys.stderr):
     import mlflow
     from mlflow.tracking import MlflowClient
 
     def log(name):
-        # A loader and data make a model that needs nothing to be installed; its requirements need no search.
+        # A model of a loader and data needs no packages, and its requirements need no inference.
         return mlflow.pyfunc.log_model(name=name, loader_module="json", data_path=data, pip_requirements=[])
 
     def fetch(uri, folder, name):
@@ -38,7 +38,7 @@ with contextlib.redirect_stdout(sys.stderr):
             models.append(log("its name has spaces"))
             with tempfile.TemporaryDirectory() as older:
                 mlflow.log_artifacts(fetch(models[0].model_uri, older, "model"), "older/model one")
-            # MLflow's client shows this beside what the model itself has.
+            # MLflow's client adds this file to those of the model.
             mlflow.log_text("more", "model/notes.txt")
     client.create_registered_model("iris")
     for model in models:

@@ -1,8 +1,8 @@
-"""log_onnx.py TRACKING_URL MODEL: logs a model of ONNX with MLflow's own client.
+"""log_onnx.py TRACKING_URL MODEL: logs an ONNX model with MLflow's client.
 
-MODEL is a folder that MLflow has saved. A run logs it as `model`, and it is registered as `iris` by every call anew; the
-alias `champion` is for the last version. Writes a JSON object with the ids of the run and of the model, and where the
-model is kept. The URL may hold a user and a password.
+MODEL is a folder saved by MLflow. A run logs it as `model`. Every call registers a new version of `iris`; the alias
+`champion` names the last one. Writes a JSON object with the ids of the run and the model, and the artifact location of the
+model. The URL may contain a user and a password.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import sys
 
 url, folder = sys.argv[1:]
 os.environ["MLFLOW_TRACKING_URI"] = url
-# Whoever has files from an older MLflow may go on with them.
+# MLflow 3 permits the file store only with this variable.
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
-# Standard output is for the names alone, whatever a library likes to say.
+# Output of libraries goes to stderr; stdout has only the result.
 with contextlib.redirect_stdout(sys.stderr):
     import mlflow
     import onnx

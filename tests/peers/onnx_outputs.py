@@ -1,6 +1,6 @@
-"""onnx_outputs.py FOLDER: what ONNX Runtime itself answers, for every model of a folder that has a file of feeds beside it.
+"""onnx_outputs.py FOLDER: the outputs of ONNX Runtime for every model in a folder that has a file of inputs beside it.
 
-Writes one object: for each model the outputs by name, as lists; maps as they are."""
+Writes one object: for each model the outputs by name; arrays as lists, maps unchanged."""
 
 import json
 import pathlib

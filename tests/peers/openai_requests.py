@@ -1,5 +1,5 @@
 """openai_requests.py CASES URL: makes the requests of the cases with the real clients: the package `openai`, and
-MLflow's deployment client. What comes back does not matter; whoever listens at URL takes down what was asked.
+MLflow's deployment client. The responses do not matter; the server at URL records the requests.
 """
 
 import json

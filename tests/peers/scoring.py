@@ -1,8 +1,8 @@
-"""scoring.py ADDRESS...: asks scoring servers of one model with MLflow's own client.
+"""scoring.py ADDRESS...: sends requests to scoring servers of one model with MLflow's client.
 
-The model takes four floats in a tensor without a name and answers `label` and `probabilities`. Writes a JSON list with what
-each server answered, in the order of the addresses: the same things are asked, and each answer is read as a dataframe and as
-an array, as `PredictionsResponse` does. Then each is asked for one row again and again, on one connection; that is timed."""
+The model takes four floats in a tensor without a name and returns `label` and `probabilities`. Writes a JSON list with the
+results of each server, in the order of the addresses. The requests are the same, and each response is converted to a
+dataframe and to an array by `PredictionsResponse`. Then requests of one row are timed on one connection."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ def ask(client, data, **more):
     try:
         answer = client.invoke(data, **more)
     except Exception as error:
-        # The words are each server's own.
+        # Error messages differ between servers.
         return {"error": str(error)[: len("Invocation failed (error code 400")]}
     return {
         "json": json.loads(answer.to_json()),
@@ -28,12 +28,12 @@ def ask(client, data, **more):
     }
 
 
-def answers(address):
+def measure(address):
     host, port = address.split(":")
     client = ScoringServerClient(host, port)
     client.wait_server_ready(timeout=120)
     rows = np.array(ROWS, np.float32)
-    asked = {
+    results = {
         "version": client.get_version(),
         "array": ask(client, rows),
         "frame": ask(client, pd.DataFrame(rows, columns=NAMES)),
@@ -49,15 +49,15 @@ def answers(address):
             session.post(f"http://{address}/invocations", data=body, headers={"Content-Type": "application/json"}).raise_for_status()
             times.append(time.perf_counter() - begun)
     times = sorted(times[50:])
-    return {"asked": asked, "milliseconds": [1000 * times[len(times) * percent // 100] for percent in (50, 99)]}
+    return {"results": results, "milliseconds": [1000 * times[len(times) * percent // 100] for percent in (50, 99)]}
 
 
-# Standard output is for the answers alone, whatever a library likes to say.
+# Output of libraries goes to stderr; stdout has only the responses.
 with contextlib.redirect_stdout(sys.stderr):
     import numpy as np
     import pandas as pd
     import requests
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    everything = [answers(address) for address in addresses]
+    everything = [measure(address) for address in addresses]
 json.dump(everything, sys.stdout)

@@ -1,12 +1,8 @@
-//! One row and ten thousand through the loaded plugin `local`, beside ONNX Runtime in Python and `mlflow models serve`: the
-//! same model, the same requests, the same run.
+//! Predictions of one row and of ten thousand by the plugin `local`, by ONNX Runtime in Python and by `mlflow models serve`,
+//! with the same model and requests.
 //!
 //! `cargo bench -p mlflow-deploy-e2e --bench local`
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a measurement is printed, and one that fails says where"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "prints its measurements, and panics on failure")]
 
 use std::fs;
 use std::path::Path;
@@ -57,16 +53,16 @@ async fn deployed(folder: &Path, model: &Path) -> DeployClient {
     client
 }
 
-/// The median time of a prediction, in microseconds.
+/// Returns the median time of a prediction, in microseconds.
 async fn median(client: &DeployClient, request: &str) -> f64 {
     let mut taken = Vec::new();
     let begun = Instant::now();
     while taken.len() < 30 || begun.elapsed() < Duration::from_secs(3) {
         let inputs = Payload::new("application/json", request);
         let predict = Predict { deployment_name: Some("iris".to_owned()), inputs, ..Predict::default() };
-        let asked = Instant::now();
+        let sent = Instant::now();
         client.predict(predict).await.unwrap();
-        taken.push(asked.elapsed().as_secs_f64() * 1e6);
+        taken.push(sent.elapsed().as_secs_f64() * 1e6);
     }
     taken.sort_by(f64::total_cmp);
     taken[taken.len() / 2]

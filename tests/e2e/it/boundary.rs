@@ -1,4 +1,4 @@
-//! Plugins that misbehave, loaded and called as any other: what the caller sees, and that the process lives to say it.
+//! Plugins that misbehave, loaded and called like any other: the output and exit code of the command.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ fn misbehave(way: &str, arguments: &str) -> Ran {
     run.plugin(MISBEHAVE).env("MISBEHAVE", way).stdin("[1]").run()
 }
 
-/// What is said of each fault, and that the host survives it, is in `hostile`.
+/// The message for each fault is tested in `hostile`.
 #[test]
-fn whose_fault_it_was_is_the_exit_code() {
+fn exit_code_depends_on_the_kind_of_fault() {
     for (way, arguments, code, said) in [
         ("future-abi", "", 3, "error: failed to load the plugin `"),
         ("init-crash", "--isolate", 3, "error: failed to load the plugin `"),
@@ -43,7 +43,7 @@ fn whose_fault_it_was_is_the_exit_code() {
 }
 
 #[test]
-fn older_and_newer_tables_work() {
+fn older_and_newer_tables_predict() {
     for isolate in ["", "--isolate"] {
         for way in ["", "old-table", "future-table", "late-reply"] {
             let ran = misbehave(way, isolate);
@@ -69,7 +69,7 @@ fn predict(endpoint: &str) -> Predict {
 }
 
 #[tokio::test]
-async fn after_a_panic_the_client_is_done_for_and_all_else_goes_on() {
+async fn panic_ends_the_client_and_nothing_else() {
     let host = host();
     let client = host.get_deploy_client(Some("panics")).await.unwrap();
     let error = client.predict(predict("now")).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn after_a_panic_the_client_is_done_for_and_all_else_goes_on() {
 }
 
 #[test]
-fn a_panic_is_an_error_and_nothing_else_is_said() {
+fn panic_prints_only_an_error() {
     for arguments in ["", "--isolate"] {
         let run = mlflow_deploy(&format!("predict -t panics --endpoint now -I - --json {arguments}"));
         let ran = run.plugin(PANICS).stdin("[1]").run();
@@ -96,7 +96,7 @@ fn a_panic_is_an_error_and_nothing_else_is_said() {
 }
 
 #[tokio::test]
-async fn a_plugin_in_c_is_a_plugin_like_any_other() {
+async fn c_plugin_predicts() {
     let host = Host::builder().plugin(cdylib::c_plugin()).build();
     let client = host.get_deploy_client(Some("c-echo")).await.unwrap();
     assert_eq!(client.predict(predict("e")).await.unwrap().bytes(), b"[1]");
@@ -104,7 +104,7 @@ async fn a_plugin_in_c_is_a_plugin_like_any_other() {
 }
 
 #[test]
-fn streams_are_json_lines_whatever_streams() {
+fn streams_are_printed_as_json_lines() {
     let stream = |kind: &str| {
         let run = mlflow_deploy("predict -t echo --endpoint echo -I - --stream --content-type").arg(kind);
         run.plugin(ECHO).stdin("[1]\n[2]\n").run().stdout
@@ -115,7 +115,7 @@ fn streams_are_json_lines_whatever_streams() {
 }
 
 #[test]
-fn the_example_that_embeds_the_host_predicts() {
+fn embedding_example_predicts() {
     for arguments in [["echo", "echo"].as_slice(), &["--blocking", "echo", "echo"]] {
         let mut example = std::process::Command::new(cdylib::program("embed-host"));
         let folder = cdylib::path(ECHO).parent().unwrap();
@@ -126,7 +126,7 @@ fn the_example_that_embeds_the_host_predicts() {
 }
 
 #[test]
-fn a_client_needs_no_runtime() {
+fn client_works_without_an_async_runtime() {
     let host = Host::builder().plugin(cdylib::path(ECHO)).build();
     let mut work = Box::pin(async {
         let client = host.get_deploy_client(Some("echo")).await.unwrap();
@@ -151,7 +151,7 @@ impl std::task::Wake for Unpark {
 }
 
 #[test]
-fn a_library_that_never_finishes_loading_does_not_keep_the_command() {
+fn command_ends_while_a_library_hangs_in_its_constructor() {
     let ran = misbehave("load-hang", "--timeout 0.5");
     assert_eq!(ran.code, 6, "{ran:?}");
 }

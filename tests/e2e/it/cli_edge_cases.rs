@@ -1,4 +1,4 @@
-//! What the command does with files, secrets and odd words.
+//! The command with unusual files, secrets in the wrong place, and invalid arguments.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -17,7 +17,7 @@ fn predict() -> Run {
 }
 
 #[test]
-fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
+fn output_file_is_replaced_atomically_and_a_link_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
     fs::write(&file, "a long text that was here before").unwrap();
@@ -25,7 +25,7 @@ fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
     assert_eq!(predict().arg("-O").arg(&link).run().code, 0);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read(&file).unwrap(), b"[1]");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing unfinished is left");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no partial file is left");
     let refused = predict().arg("-O").arg(folder.path()).run();
     assert_eq!((refused.code, refused.stderr.contains("is a directory")), (2, true), "{refused:?}");
     let missing = predict().arg("-O").arg(folder.path().join("no/file")).run();
@@ -34,7 +34,7 @@ fn an_output_file_is_replaced_whole_and_a_link_stays_a_link() {
 }
 
 #[test]
-fn a_picture_and_its_explanation_are_two_files() {
+fn plot_and_explanation_need_different_files() {
     let folder = tempfile::tempdir().unwrap();
     symlink("a.svg", folder.path().join("b.svg")).unwrap();
     for other in ["a.svg", "./a.svg", "b.svg"] {
@@ -46,7 +46,7 @@ fn a_picture_and_its_explanation_are_two_files() {
 }
 
 #[test]
-fn an_output_that_is_no_file_stays_what_it_is() {
+fn output_to_a_pipe_or_device_does_not_replace_it() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -60,7 +60,7 @@ fn an_output_that_is_no_file_stays_what_it_is() {
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_is_not_repeated() {
+fn secret_in_the_wrong_argument_is_not_printed() {
     for (arguments, code) in [
         ("list-endpoints -t http://127.0.0.1:1 --option token:=S3CRET", 2),
         ("list-endpoints -t http://127.0.0.1:1 --option tokenS3CRET", 2),
@@ -82,13 +82,13 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn a_plugin_that_was_named_is_not_passed_over() {
+fn unusable_file_of_plugin_option_is_an_error() {
     let ran = mlflow_deploy("list-endpoints -t echo --plugin /nowhere/mine.so").plugin(ECHO).run();
     assert_eq!((ran.code, ran.stderr.contains("/nowhere/mine.so")), (3, true), "{ran:?}");
 }
 
 #[test]
-fn a_file_whose_name_is_no_text_is_listed_all_the_same() {
+fn file_with_a_name_that_is_not_utf8_is_listed() {
     let folder = tempfile::tempdir().unwrap();
     let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xff.so"));
     fs::copy(cdylib::path(ECHO), odd).unwrap();
@@ -98,7 +98,7 @@ fn a_file_whose_name_is_no_text_is_listed_all_the_same() {
 }
 
 #[test]
-fn every_verb_has_a_manual_page_and_every_shell_its_completions() {
+fn manual_pages_and_completions_are_generated() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("share/man1");
     assert_eq!(mlflow_deploy("man --output-dir").arg(&pages).run().code, 0);
@@ -114,7 +114,7 @@ fn every_verb_has_a_manual_page_and_every_shell_its_completions() {
 }
 
 #[test]
-fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
+fn output_file_keeps_its_mode_and_a_dangling_link_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
     fs::write(&file, "").unwrap();
@@ -133,7 +133,7 @@ fn a_file_keeps_its_mode_and_a_dangling_link_leads_to_the_result() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_no_success() {
+fn help_that_cannot_be_written_is_an_error() {
     let full = || File::options().write(true).open("/dev/full").unwrap();
     for words in ["--help", "--version", "predict --help"] {
         let mut command = Command::new(cdylib::command());
@@ -145,7 +145,7 @@ fn help_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
-fn what_a_target_does_not_support_is_said_in_verbs() {
+fn unsupported_operation_error_names_the_supported_verbs() {
     for (arguments, asked) in [
         ("create --name n -m m", "create"),
         ("list", "list"),
@@ -156,7 +156,7 @@ fn what_a_target_does_not_support_is_said_in_verbs() {
             let ran = mlflow_deploy(&format!("{arguments} -t echo {isolate}")).plugin(ECHO).run();
             let said = "only `get-endpoint`, `list-endpoints`, `predict`, `predict --stream`, `help`";
             assert_eq!(ran.stderr, format!("error: the target does not support `{asked}`, {said}\n"));
-            assert_eq!(ran.code, 2, "nobody was asked: {ran:?}");
+            assert_eq!(ran.code, 2, "no request is sent: {ran:?}");
         }
     }
     let error = mlflow_deploy("list -t echo --json").plugin(ECHO).run().error();
@@ -169,7 +169,7 @@ fn what_a_target_does_not_support_is_said_in_verbs() {
 }
 
 #[test]
-fn credentials_that_are_missing_are_the_caller_s() {
+fn missing_credentials_have_the_exit_code_of_usage_errors() {
     let run = |options: &str| {
         let run =
             mlflow_deploy(&format!("list-endpoints -t databricks --json --option host=https://127.0.0.1:1 {options}"));
@@ -177,13 +177,13 @@ fn credentials_that_are_missing_are_the_caller_s() {
     };
     let none = run("");
     assert_eq!((none.code, &none.error()["code"]), (2, &"INVALID_PARAMETER_VALUE".into()), "{none:?}");
-    // A program that nobody is logged in with.
+    // A program without a login.
     let of_nobody = run("--option databricks_cli_path=/usr/bin/false");
     assert_eq!((of_nobody.code, &of_nobody.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{of_nobody:?}");
 }
 
 #[test]
-fn a_limit_that_is_none_is_said_to_be() {
+fn invalid_timeout_is_an_error() {
     for (limit, said) in [
         ("-1", "invalid value '-1' for '--timeout <SECONDS>': expected a positive number of seconds"),
         ("1e400", "number of seconds is too large"),
@@ -194,13 +194,13 @@ fn a_limit_that_is_none_is_said_to_be() {
 }
 
 #[test]
-fn what_a_target_says_does_not_command_the_terminal() {
+fn control_characters_from_a_target_are_escaped() {
     let ran = mlflow_deploy("get -t mirror --name a\u{1b}[2Jb").plugin("mlflow-deploy-fixture-faketarget").run();
     assert!(ran.stdout.starts_with("name: a\\u{1b}[2Jb\n"), "{ran:?}");
 }
 
 #[test]
-fn what_the_user_gave_is_checked_before_the_plugin_runs() {
+fn arguments_are_checked_before_the_plugin_runs() {
     let ran = mlflow_deploy("predict -t panics:/connect --endpoint e -I - -C novalue");
     assert_eq!(ran.plugin("mlflow-deploy-fixture-panics").stdin("[1]").run().code, 2);
     let twice = mlflow_deploy("create-endpoint -t mirror --endpoint e --wait -C wait=false");
@@ -209,7 +209,7 @@ fn what_the_user_gave_is_checked_before_the_plugin_runs() {
 }
 
 #[test]
-fn files_without_end_are_refused_and_pipes_are_read() {
+fn input_above_the_size_limit_is_rejected_and_a_pipe_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for name in ["zero.json", "zero.yaml", "zero.toml"] {
@@ -233,11 +233,11 @@ fn files_without_end_are_refused_and_pipes_are_read() {
 }
 
 #[test]
-fn what_json_cannot_hold_is_said_with_the_flag_that_asks_for_json() {
+fn result_that_json_cannot_hold_names_the_json_flag() {
     for flag in ["--stream", "--json"] {
         let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
         let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
-        let said = format!("the result is `image/png`, which cannot be written as JSON: omit `{flag}`");
+        let said = format!("the result is `image/png` and no text, which JSON cannot hold: leave out `{flag}`");
         assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The library as programs use it: many clients at once, async and blocking, and where they may be used.
+//! The library API: concurrent clients, async and blocking, with and without a runtime.
 
 use mlflow_deploy::args::{ListEndpoints, Predict};
 use mlflow_deploy::{ClientOptions, DeployClient, Error, ErrorCode, Host, JSON, Payload, blocking};
@@ -17,7 +17,7 @@ fn predict(inputs: &Value) -> Predict {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_clients_of_one_target_do_not_mix_up_64_calls_each() {
+async fn two_clients_of_one_target_keep_64_concurrent_calls_apart() {
     let server = Server::answering(|request| {
         let inputs: Value = serde_json::from_slice(&request.body).unwrap();
         Answer::new(200, json!({"inputs": inputs, "authorization": request.header("authorization")}).to_string())
@@ -40,36 +40,36 @@ async fn two_clients_of_one_target_do_not_mix_up_64_calls_each() {
     for call in calls {
         right += usize::from(call.await.unwrap());
     }
-    println!("two clients, 64 calls each at once: {right} of 128 answers are the caller's own");
+    println!("two clients, 64 concurrent calls each: {right} of 128 replies are correct");
     assert_eq!(right, 128);
 }
 
-/// All of a program's business with one target, without `async`.
+/// Uses a target through the blocking client.
 fn without_async() {
     let client = blocking::DeployClient::from(blocking::wait(host(ECHO).get_deploy_client(Some("echo"))).unwrap());
-    // More calls than a task of a runtime may make before it has to yield, which a blocking call cannot.
+    // More calls than Tokio's cooperative budget, after which a task must yield; a blocking call cannot.
     for number in 0..500 {
         assert_eq!(client.predict(predict(&json!(number))).unwrap().json::<i32>().unwrap(), number);
     }
 }
 
 #[test]
-fn the_blocking_client_works_without_a_runtime() {
+fn blocking_client_works_without_a_runtime() {
     without_async();
 }
 
 #[tokio::test]
-async fn the_blocking_client_works_on_the_only_thread_of_a_runtime() {
+async fn blocking_client_works_on_the_only_thread_of_a_runtime() {
     without_async();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn the_blocking_client_works_in_a_task() {
+async fn blocking_client_works_in_a_task() {
     tokio::spawn(async { without_async() }).await.unwrap();
 }
 
 #[test]
-fn the_async_client_needs_no_runtime() {
+fn async_client_works_without_a_runtime() {
     fn is_shareable<T: Send + Sync + Clone + 'static>(_: &T) {}
     let client: DeployClient = blocking::wait(host(ECHO).get_deploy_client(Some("echo"))).unwrap();
     is_shareable(&client);
@@ -78,7 +78,7 @@ fn the_async_client_needs_no_runtime() {
 }
 
 #[test]
-fn a_host_serves_the_schemes_that_it_is_to_and_its_own_path_only() {
+fn host_uses_only_its_own_schemes_and_search_path() {
     let allowed = Host::builder().plugin(cdylib::path(ECHO)).allow_schemes(["Echo"]).build();
     assert_eq!(allowed.target(Some("echo://x")).unwrap().manifest().name, "echo");
     let refused = allowed.target(Some("http://localhost")).unwrap_err();
@@ -89,7 +89,7 @@ fn a_host_serves_the_schemes_that_it_is_to_and_its_own_path_only() {
 }
 
 #[test]
-fn a_file_is_trusted_where_the_program_says_so_and_only_that_file() {
+fn trusted_plugin_exempts_only_that_file() {
     use std::fs::{Permissions, copy, set_permissions};
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ fn a_file_is_trusted_where_the_program_says_so_and_only_that_file() {
 }
 
 #[test]
-fn an_error_says_all_it_knows() {
+fn error_contains_all_details() {
     let server = Server::start([Answer::new(503, r#"{"detail": "later"}"#)]);
     let options = ClientOptions::new(&json!({"max_retries": 0})).unwrap();
     let target = server.url();

@@ -1,4 +1,4 @@
-//! Runs the built command as a user would, in an environment of its own.
+//! Runs the built command in a clean environment.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,13 +10,13 @@ use mlflow_deploy_test_support::cdylib;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
-/// A run of the command to be set up.
+/// A run of the command to set up.
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
 }
 
-/// What a run left behind.
+/// The output and exit code of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -24,7 +24,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-/// The command with these arguments, separated by spaces, and nothing in its environment but a search path of its own.
+/// Returns the command with these arguments, separated by spaces, and an environment with only an empty search path.
 pub(crate) fn mlflow_deploy(arguments: &str) -> Run {
     let mut command = Command::new(cdylib::command());
     command.env_clear().env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1").args(arguments.split_whitespace());
@@ -42,7 +42,7 @@ impl Run {
         self
     }
 
-    /// Uses the library of this package.
+    /// Adds the library of this package as `--plugin`.
     pub(crate) fn plugin(self, package: &str) -> Self {
         let path = cdylib::path(package);
         self.arg("--plugin").arg(path)
@@ -62,7 +62,7 @@ impl Run {
         self
     }
 
-    /// Runs it by a shell: in the script, `"$@"` is the command with its arguments.
+    /// Runs the command in a shell script, as `"$@"`.
     pub(crate) fn in_shell(mut self, script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
@@ -79,7 +79,7 @@ impl Run {
         Ran::from(self.spawn().wait_with_output().unwrap())
     }
 
-    /// Starts it, for a test that does something while it runs.
+    /// Starts the command without waiting for it.
     pub(crate) fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
@@ -88,27 +88,27 @@ impl Run {
         child
     }
 
-    /// Runs it on a terminal of its own; gives the exit code and the bytes that the terminal got.
+    /// Runs the command on a terminal. Returns the exit code and the bytes written to the terminal.
     pub(crate) fn run_on_a_terminal(self) -> (i32, Vec<u8>) {
         let (mut ours, theirs) = terminal();
         let mut child = self.spawn_on(&theirs);
         drop(theirs);
         let (mut screen, mut some) = (Vec::new(), [0; 1024]);
-        // The terminal fails with `EIO` when the last process has closed it.
+        // Reading fails with `EIO` once the last process has closed the terminal.
         while let Ok(read @ 1..) = ours.read(&mut some) {
             screen.extend_from_slice(&some[..read]);
         }
         (child.wait().unwrap().code().unwrap(), screen)
     }
 
-    /// Starts it on a terminal.
+    /// Starts the command on a terminal.
     pub(crate) fn spawn_on(mut self, terminal: &OwnedFd) -> Child {
         let side = || terminal.try_clone().unwrap();
         self.command.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side()).spawn().unwrap()
     }
 }
 
-/// Both sides of a terminal.
+/// Opens a pseudo-terminal. Returns both sides.
 pub(crate) fn terminal() -> (File, OwnedFd) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
@@ -129,13 +129,13 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// The whole of stdout as JSON.
+    /// Parses stdout as JSON.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The error that `--json` puts on stderr, after whatever was said before it.
+    /// Parses the JSON error on the last line of stderr.
     pub(crate) fn error(&self) -> Value {
         let last = self.stderr.lines().last().unwrap_or_else(|| panic!("no error: {self:?}"));
         let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"));

@@ -1,4 +1,4 @@
-//! Plugins that were built against version 1.0.0 of the contract, in today's host.
+//! Plugins built against version 1.0.0 of the contract, in the current host.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is found on the search path, what is refused and why, and which of two plugins wins.
+//! Discovery on the search path: rejected files, reasons, and precedence.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn with_state<'a>(listing: &'a Value, state: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn two_dozen_bad_files_do_not_hide_three_good_ones() {
+fn broken_files_do_not_hide_good_ones() {
     let folder = tempfile::tempdir().unwrap();
     let bad = broken::all(folder.path());
     assert!(bad.len() >= 20, "{} bad files", bad.len());
@@ -46,7 +46,7 @@ fn two_dozen_bad_files_do_not_hide_three_good_ones() {
 }
 
 #[test]
-fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
+fn unknown_target_error_lists_the_search_path_and_a_suggestion() {
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "echo.so");
     fs::write(folder.path().join("text.so"), "hello").unwrap();
@@ -70,7 +70,7 @@ fn an_unknown_target_says_where_was_looked_and_what_is_like_it() {
 }
 
 #[test]
-fn a_server_s_address_lacks_its_scheme_and_another_word_is_no_slip() {
+fn address_without_a_scheme_gets_a_hint_and_an_unrelated_word_none() {
     for (target, said) in [
         ("localhost:5000", "; did you mean `http://localhost:5000`?"),
         ("127.0.0.1:5000/api", "; did you mean `http://127.0.0.1:5000/api`?"),
@@ -83,7 +83,7 @@ fn a_server_s_address_lacks_its_scheme_and_another_word_is_no_slip() {
 }
 
 #[test]
-fn what_is_missing_is_data_too() {
+fn unknown_target_error_has_json_details() {
     let ran = mlflow_deploy("list-endpoints -t ecko --json --plugin-dir /nowhere/at/all").plugin(ECHO).run();
     let error = ran.error();
     assert_eq!((ran.code, &error["code"]), (3, &Value::from("PLUGIN_NOT_FOUND")));
@@ -92,11 +92,11 @@ fn what_is_missing_is_data_too() {
     assert_eq!(error["details"]["found"]["plugins"][0]["name"], "echo");
     let usage = mlflow_deploy("predict --json").run();
     assert_eq!((usage.code, usage.error()["code"].clone()), (2, "INVALID_PARAMETER_VALUE".into()));
-    assert!(usage.error().get("causes").is_none(), "what has no causes has no list of them: {usage:?}");
+    assert!(usage.error().get("causes").is_none(), "an error without causes has no member `causes`: {usage:?}");
 }
 
 #[test]
-fn the_first_directory_wins_and_the_other_is_named() {
+fn plugin_of_the_first_directory_shadows_a_later_one() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put(ECHO, first.path(), "a.so");
     put(ECHO, second.path(), "b.so");
@@ -111,7 +111,7 @@ fn the_first_directory_wins_and_the_other_is_named() {
 }
 
 #[test]
-fn two_in_one_directory_are_an_error_only_for_their_scheme() {
+fn two_plugins_for_a_scheme_in_one_directory_are_an_error_for_that_scheme() {
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "a.so");
     put(ECHO, folder.path(), "b.so");
@@ -140,14 +140,14 @@ fn two_in_one_directory_are_an_error_only_for_their_scheme() {
 }
 
 #[test]
-fn a_relative_entry_of_the_environment_is_reported_and_skipped() {
+fn relative_entry_of_the_search_path_is_skipped_with_a_warning() {
     let ran = mlflow_deploy("plugins list").env("MLFLOW_DEPLOY_PLUGIN_PATH", "plugins:/nowhere").run();
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("plugins (MLFLOW_DEPLOY_PLUGIN_PATH): not read: relative path"), "{ran:?}");
 }
 
 #[test]
-fn a_directory_that_was_set_and_is_not_there_is_warned_of() {
+fn missing_directory_of_the_search_path_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     put(ECHO, &folder.join("plugins"), "echo.so");
@@ -167,7 +167,7 @@ fn a_directory_that_was_set_and_is_not_there_is_warned_of() {
 }
 
 #[test]
-fn a_manifest_can_be_inspected_without_running_the_plugin() {
+fn inspect_shows_a_manifest_without_running_the_plugin() {
     let ran = mlflow_deploy("plugins inspect --json").arg(cdylib::path("mlflow-deploy-fixture-misbehave"));
     let manifest = ran.env("MISBEHAVE", "init-hang").run().json();
     assert_eq!(manifest["schemes"][0], "misbehave");
@@ -181,7 +181,7 @@ fn a_manifest_can_be_inspected_without_running_the_plugin() {
 }
 
 #[test]
-fn nobody_else_s_plugin_is_loaded() {
+fn plugin_in_a_world_writable_directory_is_rejected() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "echo.so");
@@ -192,11 +192,11 @@ fn nobody_else_s_plugin_is_loaded() {
 }
 
 #[test]
-fn a_plugin_of_a_terabyte_is_refused_at_once() {
+fn plugin_of_one_terabyte_is_rejected_at_once() {
     let folder = tempfile::tempdir().unwrap();
     put(ECHO, folder.path(), "echo.so");
     let file = fs::OpenOptions::new().write(true).open(folder.path().join("echo.so")).unwrap();
-    // It has no blocks on the disk beside those of the plugin.
+    // The file is sparse.
     file.set_len(1 << 40).unwrap();
     for arguments in ["list-endpoints -t echo", "plugins doctor"] {
         let ran = mlflow_deploy(arguments).plugin_dir(folder.path()).run();
@@ -206,7 +206,7 @@ fn a_plugin_of_a_terabyte_is_refused_at_once() {
 }
 
 #[test]
-fn a_file_system_with_noexec_is_named_before_anything_is_loaded() {
+fn file_on_a_noexec_mount_is_rejected_before_loading() {
     let folder = tempfile::tempdir().unwrap();
     let script =
         "mount -t tmpfs -o noexec,mode=755 none \"$1\" || exit 77; cp \"$2\" \"$1/echo.so\"; shift 2; exec \"$@\"";
@@ -216,7 +216,7 @@ fn a_file_system_with_noexec_is_named_before_anything_is_loaded() {
         run.arg(cdylib::command()).args(verb).arg("--plugin").arg(folder.path().join("echo.so"));
         let ran = run.output().map(Ran::from);
         let Some(ran) = ran.ok().filter(|ran| ran.code != 77 && !ran.stderr.starts_with("unshare: ")) else {
-            println!("left out: only root on Linux can mount a file system");
+            println!("skipped: only root on Linux can mount a file system");
             return;
         };
         assert!(ran.code == 3 && format!("{ran:?}").contains("mounted with `noexec`"), "{ran:?}");
@@ -224,7 +224,7 @@ fn a_file_system_with_noexec_is_named_before_anything_is_loaded() {
 }
 
 #[test]
-fn what_only_loading_tells_is_told_then() {
+fn fault_found_by_loading_is_a_load_error() {
     let folder = tempfile::tempdir().unwrap();
     for (path, reason) in broken::unloadable(folder.path()) {
         let ran = mlflow_deploy("list-endpoints -t c-echo --plugin").arg(&path).run();
@@ -234,7 +234,7 @@ fn what_only_loading_tells_is_told_then() {
 }
 
 #[test]
-fn a_library_that_is_no_plugin_is_no_fault() {
+fn library_without_a_manifest_is_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let library = broken::plain_library(folder.path());
     let listing = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run().json();

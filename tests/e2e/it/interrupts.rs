@@ -1,4 +1,4 @@
-//! Ctrl-C: the call is cancelled in the plugin, the server sees the connection close, the terminal is left clean.
+//! Ctrl-C: the plugin cancels the call, the server sees the connection close, and the terminal is restored.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,11 +11,11 @@ use crate::command::{Ran, mlflow_deploy, terminal};
 
 const INPUTS: &str = r#"{"messages": []}"#;
 
-/// Longer than anything takes here, even on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of every wait; generous, for a busy machine.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// A server's side of one prediction: the request has arrived, and nothing but `answer` is said to it.
-fn asked(listener: &TcpListener, answer: &[u8]) -> TcpStream {
+/// Accepts one prediction request and sends only `answer`.
+fn accept_prediction(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     let (mut connection, _) = listener.accept().unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\"messages\": []}") {
@@ -28,11 +28,11 @@ fn asked(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     connection
 }
 
-/// Interrupts the command; gives how long the server waited for the connection's end, and what the command left.
+/// Interrupts the command. Returns the time until the connection was closed, and the output of the command.
 fn interrupt(child: Child, mut connection: TcpStream) -> (Duration, Ran) {
     let begun = Instant::now();
     signal(&child, Signal::INT);
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.set_read_timeout(Some(MAX_WAIT)).unwrap();
     match connection.read(&mut [0]) {
         Ok(read) => assert_eq!(read, 0),
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
@@ -51,11 +51,11 @@ fn predict(listener: &TcpListener, more: &str) -> Child {
 }
 
 #[test]
-fn the_server_of_a_slow_prediction_sees_the_connection_close() {
+fn ctrl_c_closes_the_connection_of_a_prediction() {
     for isolate in ["", "--isolate"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let child = predict(&listener, isolate);
-        let connection = asked(&listener, b"");
+        let connection = accept_prediction(&listener, b"");
         let (closed, ran) = interrupt(child, connection);
         println!("predict {isolate}: closed {} ms after Ctrl-C, exit code {}", closed.as_millis(), ran.code);
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (130, "", "error: interrupted\n"));
@@ -63,12 +63,12 @@ fn the_server_of_a_slow_prediction_sees_the_connection_close() {
 }
 
 #[test]
-fn the_server_of_a_stream_sees_the_connection_close() {
+fn ctrl_c_closes_the_connection_of_a_stream() {
     for isolate in ["", "--isolate"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut child = predict(&listener, &format!("--stream {isolate}"));
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"n\":1}\n\n";
-        let connection = asked(&listener, head);
+        let connection = accept_prediction(&listener, head);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (closed, ran) = interrupt(child, connection);
@@ -78,12 +78,12 @@ fn the_server_of_a_stream_sees_the_connection_close() {
 }
 
 #[test]
-fn a_request_to_end_and_a_closed_terminal_end_it_as_well_and_no_unfinished_file_is_left() {
+fn sigterm_sighup_and_sigquit_end_the_command_and_leave_no_partial_file() {
     for end in [Signal::TERM, Signal::HUP, Signal::QUIT] {
         let folder = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let child = predict(&listener, &format!("-O {}", folder.path().join("out.json").display()));
-        let _connection = asked(&listener, b"");
+        let _connection = accept_prediction(&listener, b"");
         signal(&child, end);
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.stderr.as_str()), (130, "error: interrupted\n"), "{end:?}");
@@ -92,12 +92,12 @@ fn a_request_to_end_and_a_closed_terminal_end_it_as_well_and_no_unfinished_file_
 }
 
 #[test]
-fn a_closed_terminal_ends_nothing_under_nohup() {
+fn sighup_is_ignored_under_nohup() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("http://{}", listener.local_addr().unwrap());
     let run = mlflow_deploy("predict --endpoint chat -I - -t").arg(target).plugin("mlflow-deploy-gateway");
     let child = run.stdin(INPUTS).in_shell(r#"trap '' HUP; exec "$@""#).spawn();
-    let mut connection = asked(&listener, b"");
+    let mut connection = accept_prediction(&listener, b"");
     signal(&child, Signal::HUP);
     connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}").unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
@@ -105,7 +105,7 @@ fn a_closed_terminal_ends_nothing_under_nohup() {
 }
 
 #[test]
-fn no_unfinished_file_is_left_where_a_plugin_holds_on_to_the_thread() {
+fn timeout_leaves_no_partial_file_while_a_plugin_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --timeout 1 -O").arg(folder.path().join("out"));
     let ran = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", "slot-hang").stdin("[1]").run();
@@ -114,7 +114,7 @@ fn no_unfinished_file_is_left_where_a_plugin_holds_on_to_the_thread() {
 }
 
 #[test]
-fn a_local_server_is_stopped_before_the_command_ends() {
+fn signals_stop_a_local_server_before_the_command_ends() {
     let ends = [Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM];
     for (isolate, end) in ["", "--isolate"].iter().flat_map(|isolate| ends.map(|end| (isolate, end))) {
         let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model --json {isolate}"));
@@ -130,7 +130,7 @@ fn a_local_server_is_stopped_before_the_command_ends() {
 }
 
 #[test]
-fn a_local_server_that_is_stopped_has_no_error() {
+fn stopping_a_local_server_is_not_an_error() {
     for (more, said) in [("", Some("stopped")), ("-q", None)] {
         let run = mlflow_deploy(&format!("run-local -t faketarget --name n -m model {more}"));
         let mut child = run.plugin("mlflow-deploy-fixture-faketarget").spawn();
@@ -145,7 +145,7 @@ fn a_local_server_that_is_stopped_has_no_error() {
 }
 
 #[test]
-fn a_terminal_shows_what_goes_on_and_is_left_clean() {
+fn terminal_shows_progress_and_is_restored() {
     let (mut ours, theirs) = terminal();
     let folder = tempfile::tempdir().unwrap();
     let inputs = folder.path().join("in.json");

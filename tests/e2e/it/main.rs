@@ -3,7 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test says where it fails and what it saw"
+    reason = "a failed test panics, and prints its values"
 )]
 
 mod boundary;
@@ -23,12 +23,12 @@ mod openai;
 mod peers;
 mod python;
 mod recordings;
+mod secret_encodings;
 mod secrets;
-mod spellings;
+mod shutdown;
 mod standard_files;
 mod streams;
 mod terminals;
 mod tidy;
 mod transcripts;
 mod trust;
-mod winding_up;

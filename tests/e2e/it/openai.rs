@@ -1,4 +1,4 @@
-//! The OpenAI plugin against a real server that speaks OpenAI's protocol, and several clients in one process.
+//! The OpenAI plugin against a real server of OpenAI's protocol, and several clients in one process.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ const OPENAI: &str = "mlflow-deploy-openai";
 
 static AIMOCK: LazyLock<Aimock> = LazyLock::new(Aimock::start);
 
-/// The command against the server, which the target names, with the key of the environment.
+/// Returns the command with the server as target and the API key in the environment.
 fn ask(arguments: &str) -> Run {
     let target = AIMOCK.url().replace("http://", "openai://").trim_end_matches('/').to_owned() + "/v1";
     let run = mlflow_deploy(arguments).arg("--target").arg(target).arg("--json").plugin(OPENAI);
@@ -35,7 +35,7 @@ fn chunks(ran: &Ran) -> Vec<Value> {
 }
 
 #[test]
-fn models_are_endpoints() {
+fn list_endpoints_lists_the_models() {
     let listed = ask("list-endpoints").run().json();
     let first = &listed.as_array().unwrap()[0];
     assert_eq!((&first["name"], &first["id"], &first["object"]), (&json!("gpt-4"), &json!("gpt-4"), &json!("model")));
@@ -44,7 +44,7 @@ fn models_are_endpoints() {
 }
 
 #[test]
-fn every_kind_of_inputs_is_answered() {
+fn chat_embeddings_and_responses_predict() {
     let answer = chat("hello", "").json();
     assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
     assert_eq!(answer["model"], "gpt-4o");
@@ -59,7 +59,7 @@ fn every_kind_of_inputs_is_answered() {
 }
 
 #[test]
-fn both_kinds_of_streams_are_read() {
+fn chat_and_responses_stream() {
     let ran = chat("count to ten", "--stream");
     assert_eq!(ran.code, 0, "{ran:?}");
     let text = |chunk: &Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
@@ -70,11 +70,11 @@ fn both_kinds_of_streams_are_read() {
     assert_eq!(chunks(&ran).last().unwrap()["type"], "response.completed");
     let broken = chat("break the stream", "--stream");
     assert_eq!((broken.code, broken.error()["code"].clone()), (1, json!("TEMPORARILY_UNAVAILABLE")), "{broken:?}");
-    assert!(!chunks(&broken).is_empty(), "what came before is kept: {broken:?}");
+    assert!(!chunks(&broken).is_empty(), "the chunks before the failure are printed: {broken:?}");
 }
 
 #[test]
-fn failures_keep_what_the_server_said() {
+fn errors_contain_the_message_of_the_server() {
     for (message, status, code, own) in [
         ("status 400", 400, "BAD_REQUEST", "bad_taste"),
         ("status 401", 401, "UNAUTHENTICATED", "invalid_api_key"),
@@ -93,7 +93,7 @@ fn failures_keep_what_the_server_said() {
 }
 
 #[test]
-fn the_same_is_said_in_a_process_of_its_own() {
+fn isolated_plugin_has_the_same_results() {
     let (here, there) = (ask("list-endpoints").run(), ask("list-endpoints --isolate").run());
     assert_eq!((here.code, here.stdout), (0, there.stdout));
     for message in ["hello", "weather"] {
@@ -110,7 +110,7 @@ fn the_same_is_said_in_a_process_of_its_own() {
 }
 
 #[test]
-fn azure_s_paths_and_keys_are_known() {
+fn azure_paths_and_keys_are_used() {
     let inputs = json!({"messages": [{"role": "user", "content": "hello"}]}).to_string();
     let run = mlflow_deploy("predict -t openai --endpoint my-dep -I - --json").plugin(OPENAI).stdin(inputs);
     let run = run.env("OPENAI_API_TYPE", "azure").env("OPENAI_API_VERSION", "2024-10-21");
@@ -119,7 +119,7 @@ fn azure_s_paths_and_keys_are_known() {
 }
 
 #[tokio::test]
-async fn one_process_asks_two_servers_each_with_its_own_key() {
+async fn two_clients_in_one_process_use_their_own_keys() {
     let servers = [(); 2].map(|()| Server::start([Answer::new(200, "{}")]));
     let host = Host::builder().plugin(cdylib::path(OPENAI)).build();
     let mut clients = Vec::new();
@@ -137,7 +137,7 @@ async fn one_process_asks_two_servers_each_with_its_own_key() {
     }
     for (server, key) in servers.iter().zip(["Bearer key-one", "Bearer key-two"]) {
         let keys: Vec<_> =
-            server.requests().iter().map(|asked| asked.header("authorization").map(str::to_owned)).collect();
+            server.requests().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
         assert_eq!(keys, vec![Some(key.to_owned()); 3]);
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway's plugin against the real MLflow AI Gateway and the real tracking server, in front of a real upstream.
+//! The gateway plugin against the real MLflow AI Gateway and the real tracking server, with a real upstream.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 static GATEWAY: LazyLock<Gateway> = LazyLock::new(Gateway::start);
 static TRACKING: LazyLock<TrackingServer> = LazyLock::new(TrackingServer::start);
 
-/// The command against a server, with the gateway's library.
+/// Returns the command with a server as target and the gateway plugin.
 fn ask(url: &str, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).arg("--target").arg(url).arg("--json");
     run.plugin("mlflow-deploy-gateway").env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -25,15 +25,15 @@ fn names(ran: &Ran) -> Vec<Value> {
     ran.json().as_array().unwrap().iter().map(|endpoint| endpoint["name"].clone()).collect()
 }
 
-/// What a stream's chunks say, put together.
-fn said(ran: &Ran) -> String {
+/// Returns the joined text of a stream's chunks.
+fn text(ran: &Ran) -> String {
     let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let text = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();
     chunks.map(text).collect()
 }
 
 #[test]
-fn the_gateway_lists_and_shows_its_endpoints() {
+fn gateway_lists_and_gets_its_endpoints() {
     let listed = ask(GATEWAY.url(), "list-endpoints").run();
     assert_eq!(names(&listed), ["chat", "embeddings", "chat-limited", "chat-locked"]);
     let shown = ask(GATEWAY.url(), "get-endpoint --endpoint chat").run().json();
@@ -45,7 +45,7 @@ fn the_gateway_lists_and_shows_its_endpoints() {
 }
 
 #[test]
-fn the_tracking_server_lists_and_shows_its_endpoints() {
+fn tracking_server_lists_and_gets_its_endpoints() {
     let listed = ask(TRACKING.url(), "list-endpoints").run();
     let mut listed = names(&listed);
     listed.sort_by_key(ToString::to_string);
@@ -57,7 +57,7 @@ fn the_tracking_server_lists_and_shows_its_endpoints() {
 }
 
 #[test]
-fn both_predict() {
+fn gateway_and_tracking_server_predict() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         let answer = chat(url, "chat", "hello", "").json();
         assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
@@ -69,15 +69,15 @@ fn both_predict() {
 }
 
 #[test]
-fn both_are_reached_from_a_process_of_its_own() {
+fn isolated_plugin_reaches_gateway_and_tracking_server() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         let listed = ask(url, "list-endpoints --isolate").run();
         assert!(names(&listed).contains(&json!("chat")), "{listed:?}");
         let answer = chat(url, "chat", "hello", "--isolate").json();
         assert_eq!(answer["choices"][0]["message"]["content"], "Hello from upstream.");
         assert_eq!(
-            said(&chat(url, "chat", "count to ten", "--stream --isolate")),
-            said(&chat(url, "chat", "count to ten", "--stream"))
+            text(&chat(url, "chat", "count to ten", "--stream --isolate")),
+            text(&chat(url, "chat", "count to ten", "--stream"))
         );
         let missing = |more| ask(url, &format!("get-endpoint --endpoint nope {more}")).run();
         assert_eq!(missing("--isolate").error(), missing("").error());
@@ -85,17 +85,17 @@ fn both_are_reached_from_a_process_of_its_own() {
 }
 
 #[test]
-fn both_stream_chunk_by_chunk() {
+fn gateway_and_tracking_server_stream() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         let ran = chat(url, "chat", "count to ten", "--stream");
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(said(&ran), "one two three four five six seven eight nine ten");
+        assert_eq!(text(&ran), "one two three four five six seven eight nine ten");
         assert!(ran.stdout.lines().count() > 5, "{ran:?}");
     }
 }
 
 #[test]
-fn failures_keep_the_upstream_s_status_and_words() {
+fn errors_contain_the_status_and_message_of_the_upstream() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         for (message, status, code, words, exit) in [
             ("status 400", 400, "BAD_REQUEST", "This model does not like that.", 1),
@@ -119,7 +119,7 @@ fn failures_keep_the_upstream_s_status_and_words() {
 }
 
 #[test]
-fn a_server_that_is_well_again_answers_after_a_retry() {
+fn recovered_server_replies_to_a_retry() {
     let run = ask(GATEWAY.url(), "predict --endpoint chat -I -").env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1");
     let inputs = json!({"messages": [{"role": "user", "content": "recover"}]}).to_string();
     let answer = run.stdin(inputs).run().json();
@@ -127,7 +127,7 @@ fn a_server_that_is_well_again_answers_after_a_retry() {
 }
 
 #[test]
-fn the_gateway_s_own_rate_limit_is_told_apart() {
+fn rate_limit_of_the_gateway_is_distinguished() {
     let calls = [(); 2].map(|()| chat(GATEWAY.url(), "chat-limited", "hello", ""));
     assert_eq!(calls[0].code, 0, "{calls:?}");
     let error = calls[1].error();
@@ -136,7 +136,7 @@ fn the_gateway_s_own_rate_limit_is_told_apart() {
 }
 
 #[test]
-fn a_stream_that_breaks_is_an_error_after_what_came() {
+fn broken_stream_is_an_error_after_its_chunks() {
     for url in [GATEWAY.url(), TRACKING.url()] {
         let ran = chat(url, "chat", "break the stream", "--stream");
         assert_eq!(ran.code, 1, "{ran:?}");
@@ -146,18 +146,18 @@ fn a_stream_that_breaks_is_an_error_after_what_came() {
     assert!(refused.error()["message"].as_str().unwrap().contains("Rate limit reached."), "{refused:?}");
     for url in [GATEWAY.url(), TRACKING.url()] {
         let empty = chat(url, "chat", "talk nonsense", "--stream");
-        assert_ne!(empty.code, 0, "a stream without a single event is no answer: {empty:?}");
+        assert_ne!(empty.code, 0, "a stream without an event is an error: {empty:?}");
     }
 }
 
 #[test]
-fn a_deadline_ends_a_slow_answer() {
+fn deadline_ends_a_slow_reply() {
     let ran = chat(GATEWAY.url(), "chat", "be slow", "--timeout 1");
     assert_eq!(ran.code, 6, "{ran:?}");
 }
 
 #[test]
-fn a_protected_server_wants_its_user() {
+fn server_with_authentication_requires_credentials() {
     let server = TrackingServer::start_protected();
     let refused = ask(server.url(), "list-endpoints").run();
     assert_eq!(refused.error()["code"], "UNAUTHENTICATED", "{refused:?}");

@@ -1,4 +1,4 @@
-//! The real Python clients and the command make the same requests.
+//! The real Python clients and the command make equal requests.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::command::mlflow_deploy;
 
-/// The headers that carry meaning; the others say who is asking, and how often already.
+/// The compared headers. The others identify the client and count retries.
 const SIGNIFICANT: [&str; 7] =
     ["accept", "api-key", "authorization", "content-type", "openai-organization", "openai-project", "x-team"];
 
 #[test]
-fn openai_is_asked_as_its_own_client_and_mlflow_s_ask_it() {
+fn openai_requests_equal_those_of_the_openai_and_mlflow_clients() {
     let file = peers::source("openai_requests.json");
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let (theirs, ours) = (Server::start(cases.iter().map(answer)), Server::start(cases.iter().map(answer)));
@@ -29,7 +29,7 @@ fn openai_is_asked_as_its_own_client_and_mlflow_s_ask_it() {
     println!("requests compared with those of the Python clients: {}", cases.len());
 }
 
-/// An answer that each client understands.
+/// Returns a response that every client accepts.
 fn answer(case: &Value) -> Answer {
     if case["stream"] == true {
         return Answer::chunks(["data: {\"type\":\"response.created\",\"choices\":[]}\n\n", "data: [DONE]\n\n"]);
@@ -39,7 +39,7 @@ fn answer(case: &Value) -> Answer {
     Answer::new(200, text.to_string())
 }
 
-/// Asks with the command for what the case asks for.
+/// Makes the request of the case with the command.
 fn ask(case: &Value, url: &str) {
     let none = Map::new();
     let variables = case["env"].as_object().unwrap_or(&none);
@@ -62,16 +62,16 @@ fn ask(case: &Value, url: &str) {
     assert_eq!(ran.code, 0, "{}: {ran:?}", case["case"]);
 }
 
-/// What of a request has a meaning.
+/// Returns the compared parts of a request.
 fn essence(request: &Request) -> Value {
     let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    // A GET has no body, and so no type of one.
+    // A GET has no body, hence no content type.
     let headers = SIGNIFICANT.iter().filter(|name| request.method != "GET" || **name != "content-type");
     let headers: Map<_, _> = headers.map(|name| ((*name).to_owned(), json!(request.header(name)))).collect();
     json!({"method": request.method, "path": request.path, "body": sorted(&body), "headers": headers})
 }
 
-/// JSON whose members are in one order: an object means the same in any.
+/// Returns JSON with sorted members.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

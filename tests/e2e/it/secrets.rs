@@ -1,22 +1,22 @@
-//! No output of a run that fails shows a secret, however much it says.
+//! The output of a failing run contains no secret, even with the most verbose output.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::json;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// What the client proves with who it is: a key, and the values of two headers. All secrets, also those that are in the
-/// wrong place, have one part in common to search for.
+/// The credentials: a key and the values of two headers. All secrets, also those in the wrong place, have a common part
+/// for the search.
 const SECRETS: [&str; 3] = ["K-S3CRET-key-0123456789", "S3CRET-header-value", "S3CRET-custom-value"];
 
-/// A server that says everything it was told, in each place where a server can say something.
-fn gossip(status: u16) -> Answer {
+/// Returns a response that repeats the whole request in every place of a response that can hold text.
+fn repeating_answer(status: u16) -> Answer {
     let all = SECRETS.join(" ");
     let body = json!({"error": {"message": format!("I was told {all}"), "type": all, "code": all, "param": all}});
     Answer::new(status, body.to_string()).header("x-request-id", &all).header("retry-after-ms", "1")
 }
 
-/// A prediction with every secret there is.
+/// Returns a prediction with all secrets.
 fn predict(server: &str, arguments: &str) -> Run {
     let run = mlflow_deploy(&format!("predict --endpoint m -I - -vv {arguments}")).plugin("mlflow-deploy-openai");
     run.env("OPENAI_API_KEY", SECRETS[0])
@@ -28,15 +28,15 @@ fn predict(server: &str, arguments: &str) -> Run {
 }
 
 #[test]
-fn a_run_that_fails_tells_no_secret() {
+fn failing_runs_print_no_secret() {
     let all = SECRETS.join(" ");
     let event = |data: String| Answer::chunks(["data: {\"id\":\"1\"}\n\n".to_owned(), format!("data: {data}\n\n")]);
     let far = "http://me:S3CRET-password@far.test/v1?key=S3CRET-password";
     let answers = [
-        gossip(400),
-        gossip(401),
-        gossip(429),
-        gossip(503),
+        repeating_answer(400),
+        repeating_answer(401),
+        repeating_answer(429),
+        repeating_answer(503),
         Answer::new(403, format!("<html><title>{all}</title>")).header("content-type", "text/html"),
         Answer::new(200, format!("{{\"{all}")),
         Answer::new(200, all.clone()).header("content-type", "text/plain"),

@@ -1,4 +1,4 @@
-//! Standard files that are closed or full, and a limit on the size of files: no output is lost with exit code 0.
+//! Closed and full standard streams, and a file size limit: lost output is never exit code 0.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// What a shell makes of a closed, a full, a read-only and a limited standard output.
+/// Shell redirections for a closed, full, read-only and limited stdout.
 const LOST: [&str; 4] = [r#""$@" >&-"#, r#""$@" >/dev/full"#, r#""$@" 1</dev/null"#, r#"ulimit -f 0; "$@" >"$FILE""#];
 
 fn echo(arguments: &str) -> Run {
@@ -20,7 +20,7 @@ fn echo(arguments: &str) -> Run {
 }
 
 #[test]
-fn output_that_is_lost_is_no_success() {
+fn lost_output_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for script in LOST {
         for arguments in [
@@ -43,7 +43,7 @@ fn output_that_is_lost_is_no_success() {
             "predict --help",
         ] {
             if arguments.contains("/dev/stdout") && script.contains("1</dev/null") {
-                // Opened by its name it takes everything, which is what `/dev/null` is for.
+                // Writing to `/dev/null` by its path succeeds.
                 continue;
             }
             let ran = echo(arguments).env("FILE", folder.path().join("file")).in_shell(script).run();
@@ -58,14 +58,14 @@ fn output_that_is_lost_is_no_success() {
 }
 
 #[test]
-fn output_that_nobody_wants_is_not_lost() {
+fn output_to_dev_null_and_closed_stderr_succeed() {
     for script in [r#""$@" >/dev/null"#, r#""$@" 1<>/dev/null"#, r#""$@" 2>&-"#] {
         assert_eq!(echo("list-endpoints -t echo").in_shell(script).run().code, 0, "{script}");
     }
 }
 
 #[test]
-fn an_input_that_is_closed_is_not_empty() {
+fn closed_stdin_is_an_error() {
     for script in [r#""$@" <&-"#, r#""$@" 0>/dev/null"#] {
         let ran = echo("predict -t echo --endpoint echo -I -").in_shell(script).run();
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{script}: {ran:?}");
@@ -76,7 +76,7 @@ fn an_input_that_is_closed_is_not_empty() {
 }
 
 #[test]
-fn a_plugin_answers_where_all_standard_files_are_closed() {
+fn plugin_replies_with_all_standard_streams_closed() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in.json"), folder.path().join("out.json"));
     fs::write(&input, "[1]").unwrap();
@@ -89,11 +89,11 @@ fn a_plugin_answers_where_all_standard_files_are_closed() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_is_like_a_full_disk() {
+fn exceeded_file_size_limit_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (state, output) = (folder.path().join("state"), folder.path().join("out.json"));
     let limited = |run: Run| run.env("XDG_STATE_HOME", &state).in_shell(r#"ulimit -f 0; exec "$@""#).run();
-    // That the plugin was loaded is not remembered, and the verb goes on.
+    // Storing the preflight result fails, and the verb continues.
     let listed = limited(echo("list-endpoints -t echo --json"));
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "[{\"name\":\"echo\"}]\n"), "{listed:?}");
     let ran = limited(echo("predict -t echo --endpoint echo -I - -O").arg(&output));
@@ -102,13 +102,13 @@ fn a_limit_on_the_size_of_files_is_like_a_full_disk() {
         |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     assert_eq!(left(folder.path().to_owned()), ["state"]);
     for notes in left(state.join("mlflow-deploy")) {
-        assert_eq!(left(state.join("mlflow-deploy").join(notes)).len(), 0, "nothing unfinished is left");
+        assert_eq!(left(state.join("mlflow-deploy").join(notes)).len(), 0, "no partial file is left");
     }
 }
 
-/// What the command does with signals is its own: the process of a plugin starts with the system's defaults.
+/// The command changes signal dispositions for itself only.
 #[test]
-fn the_process_of_a_plugin_has_the_default_signals() {
+fn isolated_plugin_has_the_default_signal_dispositions() {
     if !Path::new("/proc/self/task").exists() {
         return;
     }
@@ -134,7 +134,7 @@ fn the_process_of_a_plugin_has_the_default_signals() {
 }
 
 #[test]
-fn a_report_of_the_conformance_command_that_is_lost_is_no_success() {
+fn lost_report_of_the_conformance_command_is_an_error() {
     let plugin = cdylib::path(ECHO);
     for script in LOST {
         for arguments in ["--list", "--help", "--only manifest"] {

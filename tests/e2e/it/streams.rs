@@ -1,4 +1,4 @@
-//! Streams down to the socket: a caller who takes nothing slows the server, and one who leaves hangs up.
+//! Streams and their connections: a caller that does not read slows the server, and dropping a stream closes the connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use mlflow_deploy::args::PredictStream;
 use mlflow_deploy::{Host, Payload};
 use mlflow_deploy_test_support::cdylib;
 
-/// A server that begins a stream, and then does what `go_on` says; and its target.
+/// Starts a server that begins a stream and then runs `go_on`. Returns its target URI.
 fn server<T: Send + 'static>(go_on: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("openai://{}/v1", listener.local_addr().unwrap());
@@ -36,13 +36,13 @@ fn request() -> PredictStream {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_dropped_hangs_up_within_100_ms() {
+async fn dropped_stream_closes_its_connection_within_100_ms() {
     let host = Host::builder().plugin(cdylib::path("mlflow-deploy-openai")).build();
     let mut fastest = Duration::MAX;
-    // A machine that has other work may be late often, and not every time.
+    // On a busy machine one of several attempts must be fast.
     for _ in 0..100 {
         let (target, server) = server(|mut connection| {
-            // Nothing more is sent, so nothing but the end of the connection can come.
+            // The client sends nothing more, so only the end of the connection can be read.
             let _reset = connection.read(&mut [0]);
             Instant::now()
         });
@@ -56,11 +56,11 @@ async fn a_stream_that_is_dropped_hangs_up_within_100_ms() {
             return;
         }
     }
-    panic!("the quickest of all hung up after {fastest:?}");
+    panic!("the fastest attempt took {fastest:?}");
 }
 
 #[tokio::test]
-async fn a_caller_who_takes_nothing_stops_the_server() {
+async fn caller_that_does_not_read_stops_the_server() {
     const EVENT: usize = 64 * 1024;
     const ALL: usize = 256 * 1024 * 1024;
     let (target, server) = server(|mut connection| {
@@ -72,6 +72,6 @@ async fn a_caller_who_takes_nothing_stops_the_server() {
     let client = host.get_deploy_client(Some(&target)).await.unwrap();
     let stream = client.predict_stream(&request()).unwrap();
     let sent = server.join().unwrap();
-    assert!(sent < ALL / 8, "{sent} bytes were taken from the server, and none by the caller");
+    assert!(sent < ALL / 8, "the client accepted {sent} bytes that the caller did not read");
     drop(stream);
 }

@@ -1,4 +1,4 @@
-//! What plugins and servers say neither commands the terminal nor forges what the command itself says.
+//! Text from plugins and servers cannot control the terminal or imitate output of the command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A version that forges an entry of another plugin, and hides what follows.
+/// A version that imitates the entry of another plugin and hides the text after it.
 const VERSION: &str =
     "1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
 const SHOWN: &str =
     r"1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
-/// A folder with a plugin of that version.
+/// Returns a folder with a plugin of that version.
 fn spoof() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let manifest = json!({
@@ -32,7 +32,7 @@ fn spoof() -> (tempfile::TempDir, PathBuf) {
     (folder, plugin)
 }
 
-/// Whether a text has nothing in it that a terminal obeys or does not show.
+/// Returns true if a text contains no control or invisible characters.
 fn is_plain(text: &str) -> bool {
     let hidden = |letter: char| {
         letter.is_control() && letter != '\n' || "\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{e0041}".contains(letter)
@@ -41,7 +41,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 #[test]
-fn a_manifest_forges_no_line_of_what_is_said_of_plugins() {
+fn control_characters_of_a_manifest_are_escaped() {
     let (folder, plugin) = spoof();
     for arguments in [
         "plugins list",
@@ -54,19 +54,19 @@ fn a_manifest_forges_no_line_of_what_is_said_of_plugins() {
         "help -t spoof",
         "list-endpoints -t nope",
     ] {
-        // The same file twice, so that one shadows the other.
+        // Two copies, so that one shadows the other.
         let run = mlflow_deploy(arguments).plugin_dir(folder.path()).arg("--plugin").arg(&plugin);
         let ran = run.current_dir(folder.path()).run();
-        let said = ran.stdout.clone() + &ran.stderr;
+        let output = ran.stdout.clone() + &ran.stderr;
         let is_forged = |line: &str| line.starts_with("  schemes: databricks") || line.starts_with("warning: forged");
-        assert!(!said.lines().any(is_forged) && is_plain(&said), "{arguments}: {ran:?}");
+        assert!(!output.lines().any(is_forged) && is_plain(&output), "{arguments}: {ran:?}");
     }
     let ran = mlflow_deploy("plugins list").plugin_dir(folder.path()).run();
     assert!(ran.stdout.starts_with(&format!("spoof {SHOWN}\n  schemes: spoof\n")), "{ran:?}");
 }
 
 #[test]
-fn json_keeps_its_meaning_without_what_a_terminal_obeys() {
+fn json_output_escapes_control_characters() {
     let (folder, _) = spoof();
     let ran = mlflow_deploy("plugins list --json").plugin_dir(folder.path()).run();
     assert!(is_plain(&ran.stdout), "{ran:?}");
@@ -79,7 +79,7 @@ fn json_keeps_its_meaning_without_what_a_terminal_obeys() {
 }
 
 #[test]
-fn an_answer_is_shown_to_a_terminal_and_given_to_a_program() {
+fn reply_is_escaped_on_a_terminal_and_raw_in_a_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("in"), folder.path().join("out"));
     let answer = b"\x1b]0;title\x07\x9b31m\xc2\x9b1m\xe2\x80\xae\tcaf\xc3\xa9\n[1]";
@@ -92,7 +92,7 @@ fn an_answer_is_shown_to_a_terminal_and_given_to_a_program() {
     let screen = String::from_utf8(screen).unwrap();
     let shown = "\\u{1b}]0;title\\u{7}\\x9b31m\\u{9b}1m\\u{202e}\tcafé\r\n[1]\r\n";
     assert_eq!((code, screen.rsplit("\u{1b}[2K").next().unwrap()), (0, shown));
-    // What the terminal itself adds are the carriage returns.
+    // The terminal adds carriage returns.
     let (code, screen) = predict("--raw").run_on_a_terminal();
     let raw = [&answer[..answer.len() - 4], b"\r\n[1]\r\n"].concat();
     assert!(code == 0 && screen.ends_with(&raw), "{}", String::from_utf8_lossy(&screen));
@@ -104,7 +104,7 @@ fn an_answer_is_shown_to_a_terminal_and_given_to_a_program() {
 }
 
 #[test]
-fn a_message_forges_no_second_one() {
+fn line_breaks_of_a_message_are_escaped() {
     let run = mlflow_deploy("get-endpoint -t echo --endpoint").arg("x\nerror: forged\r\u{202e}").plugin(ECHO);
     let ran = run.run();
     assert_eq!(ran.code, 5, "{ran:?}");
@@ -115,7 +115,7 @@ fn a_message_forges_no_second_one() {
 }
 
 #[test]
-fn a_report_of_the_conformance_command_is_plain() {
+fn conformance_report_escapes_control_characters() {
     let (folder, plugin) = spoof();
     for format in ["text", "json", "junit", "markdown"] {
         let mut run = Command::new(cdylib::program("mlflow-deploy-conformance"));

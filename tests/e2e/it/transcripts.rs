@@ -1,6 +1,6 @@
-//! Every verb as a user sees it: its help, its successes and its failures, one transcript a file in `cmd/`.
+//! The help, successes and failures of every verb, one transcript per file in `cmd/`.
 //!
-//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` writes them anew.
+//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` rewrites them.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn transcripts() {
         .register_bin("mlflow-deploy", cdylib::command())
         .env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")
         .env("MLFLOW_DEPLOYMENTS_TARGET", "")
-        // Neither the user's configuration nor what the user's plugins have done before.
+        // Without the user's configuration and preflight results.
         .env("XDG_CONFIG_HOME", state.path().to_str().unwrap())
         .env("XDG_STATE_HOME", state.path().to_str().unwrap())
         .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())

@@ -1,5 +1,5 @@
-"""make.py: writes the models of this folder, each as mlflow.onnx.save_model does, with a request and what ONNX Runtime is to
-be fed for it. Made once with mlflow 3.17.2, onnx 1.23.2, skl2onnx 1.20.0 and scikit-learn 1.9.1; run it to add a model."""
+"""make.py: writes the models in this folder with mlflow.onnx.save_model, each with a request and the matching inputs of ONNX
+Runtime. Made with mlflow 3.17.2, onnx 1.23.2, skl2onnx 1.20.0 and scikit-learn 1.9.1; run it to add a model."""
 
 import json
 import pathlib
@@ -142,14 +142,14 @@ def sequence():
 
 
 def ones():
-    """As many rows and columns as it is told."""
+    """Returns as many rows and columns as requested."""
     nodes = [helper.make_node("ConstantOfShape", ["shape"], ["y"], value=helper.make_tensor("one", TensorProto.INT64, [1], [1]))]
     model = graph(nodes, [("shape", TensorProto.INT64, [2])], [("y", TensorProto.INT64, ["rows", "columns"])])
     save("ones", model, {"inputs": [2, 3]}, {"shape": np.array([2, 3])}, [TensorSpec(np.dtype("int64"), (2,))])
 
 
 def divides():
-    """Divides integers: the least one by -1 ends the process, for the processor has no number for the result."""
+    """Divides integers. Dividing the smallest one by -1 overflows, which crashes the process."""
     nodes = [helper.make_node("Div", ["a", "b"], ["y"])]
     inputs = [("a", TensorProto.INT64, ["n"]), ("b", TensorProto.INT64, ["n"])]
     model = graph(nodes, inputs, [("y", TensorProto.INT64, ["n"])])
@@ -159,7 +159,7 @@ def divides():
 
 
 def two_rows():
-    """Takes two rows at once, and neither more nor fewer."""
+    """Accepts exactly two rows."""
     weights = helper.make_tensor("weights", TensorProto.FLOAT, [3, 1], [1.0, -2.0, 0.5])
     nodes = [helper.make_node("MatMul", ["x", "weights"], ["dense"]), helper.make_node("Sigmoid", ["dense"], ["y"])]
     model = graph(nodes, [("x", TensorProto.FLOAT, [2, 3])], [("y", TensorProto.FLOAT, [2, 1])], [weights])
@@ -168,7 +168,7 @@ def two_rows():
 
 
 def echoes():
-    """What comes in goes out, to show what was made of a request."""
+    """Returns its inputs, to show how a request was parsed."""
     both = lambda name, kind, shape: ((name, kind, shape), (name + "_out", kind, shape))
     (a, a_out), (b, b_out) = both("a", TensorProto.INT64, ["n"]), both("b", TensorProto.STRING, ["n"])
     model = graph([helper.make_node("Identity", ["a"], ["a_out"]), helper.make_node("Identity", ["b"], ["b_out"])], [a, b], [a_out, b_out])
@@ -176,7 +176,7 @@ def echoes():
     save("echo_columns", model, {"inputs": data}, {key: np.array(value) for key, value in data.items()})
     x, x_out = both("x", TensorProto.DOUBLE, [])
     model = graph([helper.make_node("Identity", ["x"], ["x_out"])], [x], [x_out])
-    # Of any rank, which ONNX Runtime takes, and which the checker of onnx does not know.
+    # Of any rank: ONNX Runtime accepts it, and the onnx checker does not know it.
     for value in [*model.graph.input, *model.graph.output]:
         value.type.tensor_type.ClearField("shape")
     save("echo_array", model, {"inputs": [[1.5, 2.0], [3.0, 4.0]]}, {"x": np.array([[1.5, 2.0], [3.0, 4.0]])})

@@ -1,7 +1,7 @@
-"""bench.py COMMAND: times `mlflow-deploy explain` beside the Python package shap, and compares what they say.
+"""bench.py COMMAND: times `mlflow-deploy explain` and the Python package shap, and compares their values.
 
-Both get one thread for the model. Ours is the whole command, from its start to its end; shap's is the call alone, after
-one that compiles what it needs.
+Both use one thread for the model. Ours is the time of the whole command; shap's is the time of the call alone, after a
+first call that compiles its functions.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""record.py FOLDER: writes down how the Python package shap explains the sample models.
+"""record.py FOLDER: records the explanations of the sample models by the Python package shap.
 
-One file for each model: the request, the config, and shap's exact base values and values, row × feature × output. Beside
-them how far off shap's own estimate from ten permutations is at most, as a yardstick for ours.
+Writes one file per model: the request, the config, shap's exact base values, its values (row × feature × output), and the
+largest error of shap's estimate from ten permutations, for comparison with ours.
 """
 
 import json

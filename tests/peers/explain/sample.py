@@ -1,4 +1,4 @@
-"""Models, rows and backgrounds that are explained both here and by the Python package shap."""
+"""Models, rows and backgrounds that are explained by this project and by the Python package shap."""
 
 import json
 import pathlib
@@ -24,8 +24,7 @@ def named(rows):
     return {"inputs": {"x": rows.tolist()}}
 
 
-# The name of a model: its folder below the root of the repository, its rows, their form in a request, and the output
-# that is explained.
+# For each model: its folder in the repository, its rows, their form in a request, and the explained output.
 MODELS = {
     "onnx_iris_cols": ("examples/iris/model", IRIS, frame, "probabilities"),
     "onnx_iris_tensor": ("tests/e2e/models/onnx_iris_tensor", IRIS, tensor, "probabilities"),
@@ -44,7 +43,7 @@ class Sample:
             raise SystemExit(f"{name} has {len(data)} rows: {rows} and {background} are too many")
         self.rows, self.background = data[order[:rows]], data[order[rows : rows + background]]
         options = onnxruntime.SessionOptions()
-        # As in the measured process: two of them on a machine with few cores would measure each other.
+        # As in the measured process. Two threads on a machine with few cores would compete.
         options.intra_op_num_threads = 1
         file = ROOT / self.folder / "model.onnx"
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-//! `deployments/test_cli.py`: what stdout has to contain.
+//! `deployments/test_cli.py`: the expected output on stdout.
 
 use std::fs;
 

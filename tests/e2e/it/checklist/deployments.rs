@@ -33,14 +33,14 @@ fn test_create_success() {
 
 #[test]
 fn test_delete_success() {
-    let asked = DeleteDeployment { name: "fake_deployment_name".to_owned(), ..DeleteDeployment::default() };
-    assert_eq!(client().delete_deployment(asked).unwrap(), Payload::empty());
+    let request = DeleteDeployment { name: "fake_deployment_name".to_owned(), ..DeleteDeployment::default() };
+    assert_eq!(client().delete_deployment(request).unwrap(), Payload::empty());
 }
 
 #[test]
 fn test_update_success() {
-    let asked = UpdateDeployment { flavor: Some("fake_flavor".to_owned()), ..UpdateDeployment::default() };
-    let record = Record::try_from(&client().update_deployment(asked).unwrap()).unwrap();
+    let request = UpdateDeployment { flavor: Some("fake_flavor".to_owned()), ..UpdateDeployment::default() };
+    let record = Record::try_from(&client().update_deployment(request).unwrap()).unwrap();
     assert_eq!(record["flavor"], "fake_flavor");
 }
 
@@ -81,10 +81,10 @@ fn test_wrong_target_name() {
 fn test_plugin_raising_error() {
     let error = client().create_deployment(CreateDeployment { config: raise_error(), ..create(None) }).unwrap_err();
     assert_eq!(error.message(), "Error requested");
-    let asked = DeleteDeployment { config: raise_error(), ..DeleteDeployment::default() };
-    assert_eq!(client().delete_deployment(asked).unwrap_err().message(), "Error requested");
-    let asked = CreateEndpoint { config: raise_error(), ..CreateEndpoint::default() };
-    assert_eq!(client().create_endpoint(asked).unwrap_err().message(), "Error requested");
+    let request = DeleteDeployment { config: raise_error(), ..DeleteDeployment::default() };
+    assert_eq!(client().delete_deployment(request).unwrap_err().message(), "Error requested");
+    let request = CreateEndpoint { config: raise_error(), ..CreateEndpoint::default() };
+    assert_eq!(client().create_endpoint(request).unwrap_err().message(), "Error requested");
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn test_target_uri_parsing() {
 
 #[test]
 fn test_explain_with_target() {
-    let asked = Explain { deployment_name: Some("n".to_owned()), ..Explain::default() };
-    assert_eq!(client().explain(asked).unwrap().json::<String>().unwrap(), "1");
+    let request = Explain { deployment_name: Some("n".to_owned()), ..Explain::default() };
+    assert_eq!(client().explain(request).unwrap().json::<String>().unwrap(), "1");
 }
 
 #[test]
 fn test_predict() {
-    let asked = Predict { deployment_name: Some("n".to_owned()), ..Predict::default() };
-    assert_eq!(client().predict(asked).unwrap().json::<Value>().unwrap(), json!({"predictions": [1, 2, 3]}));
+    let request = Predict { deployment_name: Some("n".to_owned()), ..Predict::default() };
+    assert_eq!(client().predict(request).unwrap().json::<Value>().unwrap(), json!({"predictions": [1, 2, 3]}));
 }

@@ -1,5 +1,4 @@
-//! `deployments/test_interface.py` and `test_utils.py`. The environment is the process's, so that what reads it is
-//! seen through the command.
+//! `deployments/test_interface.py` and `test_utils.py`. Tests that need an environment variable run the command.
 
 use mlflow_deploy::{Error, ErrorCode, blocking};
 
@@ -16,7 +15,7 @@ fn test_get_deploy_client_no_args() {
 #[test]
 fn test_set_deployments_target() {
     let host = host();
-    // Of these MLflow refuses the first two.
+    // MLflow rejects the first two.
     for target in ["faketarget", "faketarget:/x", "faketarget://profile", "MIRROR"] {
         host.set_deployments_target(target).unwrap();
         assert_eq!(host.get_deployments_target().unwrap().as_str(), target);
@@ -25,10 +24,10 @@ fn test_set_deployments_target() {
 }
 
 #[test]
-fn test_set_deployments_target_refuses_what_nothing_serves() {
+fn test_set_deployments_target_rejects_unknown_targets() {
     let host = host();
     host.set_deployments_target("mirror").unwrap();
-    // Of these MLflow accepts the last.
+    // MLflow accepts the last.
     for (target, code) in [
         ("", ErrorCode::INVALID_PARAMETER_VALUE),
         ("localhost", ErrorCode::PLUGIN_NOT_FOUND),
@@ -36,7 +35,7 @@ fn test_set_deployments_target_refuses_what_nothing_serves() {
     ] {
         assert_eq!(host.set_deployments_target(target).unwrap_err().code(), &code, "{target}");
     }
-    assert_eq!(host.get_deployments_target().unwrap().as_str(), "mirror", "what was set before stays");
+    assert_eq!(host.get_deployments_target().unwrap().as_str(), "mirror", "the earlier target is kept");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The harness as a command: its formats, its exit codes, and what becomes of plugins that do not come back.
+//! The conformance command: output formats, exit codes, and plugins that crash or hang.
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,13 @@ const ECHO: &str = "mlflow-deploy-example-echo";
 const HERMIT: &str = "mlflow-deploy-fixture-hermit";
 const MISBEHAVE: &str = "mlflow-deploy-fixture-misbehave";
 
-/// A config in which the misbehaving plugin misbehaves in this way.
+/// Returns a config that sets the fault of the misbehaving plugin.
 fn misbehaving(way: &str) -> String {
     format!("[environment]\nMISBEHAVE = '{way}'\n[predict]\ninputs = '[1]'\n")
 }
 
 #[test]
-fn a_crash_is_a_result_with_its_signal_and_what_came_before_it() {
+fn crash_is_reported_with_its_signal_and_the_output_before_it() {
     let report =
         check(cdylib::path(MISBEHAVE), &misbehaving("crash"), &["--only", "operations-predict", "--seed", "7"]);
     let result = &report.results()[0];
@@ -33,7 +33,7 @@ fn a_crash_is_a_result_with_its_signal_and_what_came_before_it() {
 }
 
 #[test]
-fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printed() {
+fn crash_of_an_isolated_plugin_is_reported_with_its_output() {
     let config = "[predict]\nendpoint = 'abort'\ninputs = '[1]'\n";
     let report = check(cdylib::path(HERMIT), config, &["--only", "operations-predict", "--isolated", "--seed", "7"]);
     let result = &report.results()[0];
@@ -45,13 +45,13 @@ fn a_crash_of_an_isolated_plugin_is_the_same_result_with_what_its_process_printe
     assert!(log.iter().any(|line| line.starts_with("calls `predict`")), "{log:?}");
     assert!(log.last().unwrap().starts_with("its log: "), "{log:?}");
     assert!(result["again"].as_str().unwrap().ends_with("--isolated --only operations-predict --seed 7"), "{result}");
-    // One that its host started nobody knows of: it is a crash wherever it happens.
+    // The harness does not know the process that a host started, so its crash counts in both places.
     let report = check(cdylib::path(MISBEHAVE), &misbehaving("load-crash"), &["--only", "abi-init", "--isolated"]);
     assert_eq!(report.bad(), [("abi-init", "fail", "the plugin crashed: SIGABRT")]);
 }
 
 #[test]
-fn an_isolated_plugin_that_does_not_react_is_ended() {
+fn unresponsive_isolated_plugin_is_killed() {
     let report =
         check(cdylib::path(MISBEHAVE), &misbehaving("slot-hang"), &["--only", "operations-predict", "--isolated"]);
     let expected = ("operations-predict", "fail", "its process did not respond for 10 s and was killed");
@@ -59,7 +59,7 @@ fn an_isolated_plugin_that_does_not_react_is_ended() {
 }
 
 #[test]
-fn without_the_program_nothing_is_isolated() {
+fn isolation_without_the_plugin_host_is_an_error() {
     let echo = cdylib::path(ECHO);
     let output = harness(echo, "", &["--isolated", "--plugin-host", "/no/program"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -67,7 +67,7 @@ fn without_the_program_nothing_is_isolated() {
     for said in ["not found at `/no/program`", "or set `MLFLOW_DEPLOY_PLUGIN_HOST`"] {
         assert!(stderr.contains(said), "{stderr}");
     }
-    // What is no such program is no fault of the plugin.
+    // A wrong program is not a fault of the plugin.
     let report = check(echo, "", &["--isolated", "--plugin-host", "/bin/true", "--only", "abi-init"]);
     assert_eq!((report.code, report.bad()[0].1), (2, "fault"), "{report:?}");
     let output = harness(echo, "", &["--plugin-host", "/bin/true"]);
@@ -75,7 +75,7 @@ fn without_the_program_nothing_is_isolated() {
 }
 
 #[test]
-fn a_hang_is_ended_with_all_that_it_started() {
+fn hanging_case_is_killed_with_its_child_processes() {
     let begun = Instant::now();
     for (mode, said) in [([].as_slice(), "timed out after 3 s"), (&["--isolated"], "no reply to `predict`")] {
         let marker = format!("conformance-{}-{}", std::process::id(), mode.len());
@@ -84,28 +84,28 @@ fn a_hang_is_ended_with_all_that_it_started() {
         let report = check(cdylib::path(MISBEHAVE), &config, &arguments);
         assert_eq!((report.code, report.bad()[0].1), (1, "fail"), "{report:?}");
         assert!(report.bad()[0].2.starts_with(said), "{report:?}");
-        all_are_gone(&marker);
+        wait_for_no_marked_process(&marker);
     }
     assert!(begun.elapsed() < Duration::from_secs(120));
 }
 
-fn all_are_gone(marker: &str) {
-    // The killed need a moment to be gone; whoever is a zombie has no environment any more.
+fn wait_for_no_marked_process(marker: &str) {
+    // Killed processes take a moment to disappear. A zombie has no environment.
     let ends = Instant::now() + Duration::from_secs(30);
-    while is_anybody_marked(marker) {
+    while has_marked_process(marker) {
         assert!(Instant::now() < ends, "a process that the plugin started is left");
         std::thread::yield_now();
     }
 }
 
-fn is_anybody_marked(marker: &str) -> bool {
+fn has_marked_process(marker: &str) -> bool {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let environments = processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
     environments.into_iter().any(|environment| String::from_utf8_lossy(&environment).contains(marker))
 }
 
 #[test]
-fn what_rests_on_a_case_that_fails_is_skipped() {
+fn cases_that_depend_on_a_failed_case_are_skipped() {
     let report = check(cdylib::path(MISBEHAVE), &misbehaving("init-hang"), &["--timeout", "3"]);
     let ids: Vec<_> = report.bad().iter().map(|(id, ..)| *id).collect();
     assert_eq!((report.code, ids), (1, vec!["abi-init"]));
@@ -117,7 +117,7 @@ fn what_rests_on_a_case_that_fails_is_skipped() {
 }
 
 #[test]
-fn what_is_no_fault_of_the_plugin_ends_with_2() {
+fn usage_errors_have_exit_code_2() {
     let echo = cdylib::path(ECHO);
     for (plugin, config, arguments, said) in [
         (Path::new("/nowhere.so"), "", vec![], "no plugin at `/nowhere.so`"),
@@ -134,14 +134,14 @@ fn what_is_no_fault_of_the_plugin_ends_with_2() {
 }
 
 #[test]
-fn a_file_that_is_no_plugin_is_not_conformant() {
+fn file_that_is_not_a_plugin_fails() {
     let report = check(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), "", &[]);
     let ids: Vec<_> = report.bad().iter().map(|(id, ..)| *id).collect();
     assert_eq!((report.code, ids), (1, vec!["manifest-present", "load-opens"]));
 }
 
 #[test]
-fn a_junit_report_is_what_a_parser_of_xml_reads() {
+fn junit_report_is_valid_xml() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("junit.xml");
     let arguments = ["--format", "junit", "--output", file.to_str().unwrap(), "--only", "load", "operations"];
@@ -165,7 +165,7 @@ fn a_junit_report_is_what_a_parser_of_xml_reads() {
 }
 
 #[test]
-fn a_person_reads_what_was_expected_and_how_to_see_it_again() {
+fn text_report_shows_the_expectation_and_how_to_reproduce_it() {
     let output =
         harness(cdylib::path(MISBEHAVE), &misbehaving("bad-status"), &["--only", "operations-predict", "--seed", "3"]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -183,17 +183,17 @@ fn a_person_reads_what_was_expected_and_how_to_see_it_again() {
 }
 
 #[test]
-fn every_case_is_listed() {
+fn list_contains_every_case() {
     let output = harness(cdylib::path(ECHO), "", &["--list"]);
     let text = String::from_utf8_lossy(&output.stdout);
     let listed: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, Case::all().map(|case| case.id).collect::<Vec<_>>());
 }
 
-/// As an author would write it, but that the plugin has to be built first.
+/// The test of a plugin author, except that it builds the plugin first.
 #[test]
-fn the_harness_is_one_test_of_an_author_s_crate() {
-    // In a child the suite does its case and never returns, or is done; the path is the parent's to know.
+fn suite_passes_in_a_plugin_author_s_test() {
+    // In a child process the suite runs one case and exits. Only the parent needs the path.
     let plugin =
         if std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some() { Path::new("") } else { cdylib::path(ECHO) };
     let report = mlflow_deploy_conformance::suite(plugin).check();
@@ -201,7 +201,7 @@ fn the_harness_is_one_test_of_an_author_s_crate() {
 }
 
 #[test]
-fn the_harness_is_one_test_of_an_author_s_crate_also_isolated() {
+fn suite_passes_in_a_plugin_author_s_test_isolated() {
     let is_child = std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some();
     let (plugin, program) = if is_child {
         (Path::new(""), Path::new(""))

@@ -1,76 +1,9 @@
-//! The conformance harness: on the plugins of this repository, on mutants, and on itself.
+//! The conformance harness, run on the plugins of this repository and on mutants.
 
 mod command;
+mod harness;
 mod mutants;
 mod plugins;
 mod servers;
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-use mlflow_deploy_test_support::cdylib;
-use serde_json::Value;
-
-/// What the harness said.
-#[derive(Debug)]
-struct Report {
-    code: i32,
-    document: Value,
-}
-
-/// Runs the harness on a plugin, with a config, and reads its report.
-fn check(plugin: &Path, config: &str, arguments: &[&str]) -> Report {
-    let output = harness(plugin, config, &[&["--format", "json"], arguments].concat());
-    let text = String::from_utf8_lossy(&output.stdout);
-    let document = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    Report { code: output.status.code().unwrap(), document }
-}
-
-fn harness(plugin: &Path, config: &str, arguments: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("conformance.toml");
-    fs::write(&file, config).unwrap();
-    let mut command = Command::new(cdylib::program("mlflow-deploy-conformance"));
-    command.arg(plugin).arg("--config").arg(&file).args(arguments).output().unwrap()
-}
-
-impl Report {
-    fn results(&self) -> &[Value] {
-        self.document["results"].as_array().unwrap()
-    }
-
-    /// The cases that did not pass and were not skipped, with what was said of them.
-    fn bad(&self) -> Vec<(&str, &str, &str)> {
-        let is_bad = |result: &&Value| !["pass", "skip"].contains(&result["verdict"].as_str().unwrap());
-        self.results()
-            .iter()
-            .filter(is_bad)
-            .map(|result| {
-                let word = |member: &str| result[member].as_str().unwrap();
-                (word("id"), word("verdict"), word("message"))
-            })
-            .collect()
-    }
-
-    /// What was proven right, and how many cases that took.
-    fn summary(&self) -> String {
-        let document = &self.document;
-        let (counts, seconds) = (&document["counts"], document["seconds"].as_f64().unwrap());
-        format!(
-            "{} {}: {} passed, {} skipped, {} failed of {} in {seconds:.1} s",
-            document["name"].as_str().unwrap(),
-            document["mode"].as_str().unwrap(),
-            counts["pass"],
-            counts["skip"],
-            counts["fail"],
-            self.results().len()
-        )
-    }
-
-    /// The cases that passed.
-    fn passed(&self) -> Vec<&str> {
-        let passed = self.results().iter().filter(|result| result["verdict"] == "pass");
-        passed.map(|result| result["id"].as_str().unwrap()).collect()
-    }
-}
+use harness::{Report, check, harness};

@@ -1,4 +1,4 @@
-//! Every case finds its fault: a mutant for each, which fails that case and no other.
+//! For every case there is a mutant, a plugin with one fault, that fails this case and no other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,11 +16,11 @@ use super::{Report, check};
 
 const CONFIG: &str = include_str!("../../conformance/mutant.toml");
 
-/// How many mutants are checked at once: some wait for what never comes.
+/// The number of mutants checked in parallel. Some only wait for a timeout.
 const AT_ONCE: usize = 6;
 
 #[test]
-fn the_honest_target_passes_every_case() {
+fn target_without_a_fault_passes_every_case() {
     let honest = cdylib::path("mlflow-deploy-fixture-mutant");
     let report = check(honest, CONFIG, &["--seed", "1"]);
     assert_eq!((report.code, report.bad(), report.passed().len()), (0, vec![], Case::all().count()));
@@ -29,31 +29,31 @@ fn the_honest_target_passes_every_case() {
 }
 
 #[test]
-fn each_mutant_fails_its_own_case_and_no_other() {
+fn each_mutant_fails_only_its_own_case() {
     let expected: BTreeMap<_, _> =
         Case::all().map(|case| (case.id, vec![(case.id.to_owned(), verdict(case.level))])).collect();
     let found = each_mutant(|_, file| bad(&check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--jobs", "1"])));
     let wrong: Vec<_> = found.iter().filter(|(case, failed)| expected[*case] != **failed).collect();
-    println!("{} of {} mutants fail their own case and no other", found.len() - wrong.len(), expected.len());
+    println!("{} of {} mutants fail only their own case", found.len() - wrong.len(), expected.len());
     assert!(wrong.is_empty() && found.len() == expected.len(), "{wrong:#?}");
 }
 
 #[test]
-fn a_mutant_is_caught_in_a_process_of_its_own_as_well() {
+fn isolated_mutants_fail_their_cases() {
     let found = each_mutant(|case, file| {
         let report = check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--isolated", "--only", case.id]);
         let message = report.results()[0]["message"].as_str().unwrap();
-        // What looks inside cannot be asked there.
+        // Cases that inspect the plugin in process cannot run isolated.
         if message.ends_with("run without `--isolated`") { None } else { Some((verdict(case.level), bad(&report))) }
     });
-    let asked: Vec<_> = found.iter().filter_map(|(case, asked)| Some((*case, asked.as_ref()?))).collect();
+    let isolated: Vec<_> = found.iter().filter_map(|(case, result)| Some((*case, result.as_ref()?))).collect();
     let wrong: Vec<_> =
-        asked.iter().filter(|(case, (verdict, bad))| *bad != [((*case).to_owned(), verdict.clone())]).collect();
-    println!("{} of {} isolated mutants are caught", asked.len() - wrong.len(), asked.len());
-    assert!(wrong.is_empty() && asked.len() > 90, "{} were asked: {wrong:#?}", asked.len());
+        isolated.iter().filter(|(case, (verdict, bad))| *bad != [((*case).to_owned(), verdict.clone())]).collect();
+    println!("{} of {} isolated mutants are caught", isolated.len() - wrong.len(), isolated.len());
+    assert!(wrong.is_empty() && isolated.len() > 90, "{} ran: {wrong:#?}", isolated.len());
 }
 
-/// What came of each case's mutant.
+/// Returns the result of `check` for the mutant of each case.
 fn each_mutant<T: Send>(check: impl Fn(&Case, &Path) -> T + Sync) -> BTreeMap<&'static str, T> {
     let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let echo = PluginFile::read(cdylib::path("mlflow-deploy-example-echo"));
@@ -80,12 +80,12 @@ fn verdict(level: Level) -> String {
     if level == Level::Required { "fail" } else { "warn" }.to_owned()
 }
 
-/// The cases that did not pass, and how.
+/// Returns the cases that did not pass, with their verdict.
 fn bad(report: &Report) -> Vec<(String, String)> {
     report.bad().into_iter().map(|(id, verdict, _)| (id.to_owned(), verdict.to_owned())).collect()
 }
 
-/// A plugin with one fault: what can be seen in the file is patched there, and the rest is a name in its section.
+/// Returns a plugin with one fault. Faults of the file are patched; the others are named in a section of the file.
 fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
     match case {
         "manifest-present" => honest.with_replaced(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
@@ -100,14 +100,14 @@ fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
         "manifest-secrets" => honest.with_member("environment", json!([{"name": "MUTANT_TOKEN"}])),
         "load-opens" => honest.with_replaced(b"\0libc.so.6\0", b"\0libX.so.6\0"),
         "abi-entry" => honest.with_replaced(b"\0mlflow_deploy_plugin_v1\0", b"\0mlflow_deploy_plugin_v0\0"),
-        // The magic of abi_stable's header, which only a plugin that is exported as usual has.
+        // The magic number of abi_stable's header, which only a plugin exported with the macro has.
         "abi-layout" => echo.with_replaced(b"abi stable library for Rust", b"abi stable library of Rust!"),
         other => honest.with_section(".mutant", format!("{other:64}").as_bytes()),
     }
 }
 
 #[test]
-fn what_works_and_is_not_declared_is_a_warning() {
+fn undeclared_operation_that_works_is_a_warning() {
     let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("undeclared.so");

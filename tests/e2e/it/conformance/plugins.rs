@@ -1,4 +1,4 @@
-//! The plugins of this repository are conformant, in Rust and in C, with what stands behind them.
+//! The plugins of this repository, in Rust and in C, pass the conformance suite.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{check, servers};
 use crate::command::mlflow_deploy;
 
-/// A question that every chat model answers.
+/// An input that every chat model accepts.
 const QUESTION: &str = r#"inputs = '{"messages": [{"role": "user", "content": "one two three four"}]}'"#;
 
-/// Less than the usual: a server answers each call.
+/// Fewer than the default, because a server handles each call.
 const LIMITS: &str = "[limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz = 100\n";
 
-/// Proves a plugin right, loaded and isolated; these cases among them are not skipped.
+/// Asserts that a plugin passes in process and isolated, and that these cases are not skipped.
 fn is_conformant(plugin: &Path, config: &str, cases: &[&str]) {
     for mode in [[].as_slice(), &["--isolated"]] {
         let report = check(plugin, config, &[&["--seed", "1", "--timeout", "90"], mode].concat());
@@ -29,7 +29,7 @@ fn is_conformant(plugin: &Path, config: &str, cases: &[&str]) {
     }
 }
 
-/// What every plugin with a target behind it can be asked for.
+/// The cases that must run for every plugin with a target.
 const ASKED: [&str; 12] = [
     "operations-predict",
     "operations-predict-stream",
@@ -46,20 +46,20 @@ const ASKED: [&str; 12] = [
 ];
 
 #[test]
-fn the_example_in_rust() {
+fn rust_example_is_conformant() {
     let config = "[predict]\nendpoint = 'echo'\ninputs = '[1]'\n[endpoint]\nexisting = 'echo'\n";
     let cases: Vec<_> = ASKED.into_iter().filter(|case| *case != "errors-secrets").collect();
     is_conformant(cdylib::path("mlflow-deploy-example-echo"), config, &cases);
 }
 
 #[test]
-fn the_example_in_c() {
+fn c_example_is_conformant() {
     let config = "[predict]\nendpoint = 'echo'\ninputs = '[1]'\n";
     is_conformant(cdylib::c_plugin(), config, &["operations-predict", "semantics-predict", "memory-bounds"]);
 }
 
 #[test]
-fn the_gateway() {
+fn gateway_is_conformant() {
     let server = servers::gateway();
     let url = server.url();
     let config = format!(
@@ -70,7 +70,7 @@ fn the_gateway() {
 }
 
 #[test]
-fn openai() {
+fn openai_is_conformant() {
     let server = servers::openai();
     let url = server.url().replace("http://", "openai://");
     let config = format!(
@@ -81,7 +81,7 @@ fn openai() {
 }
 
 #[test]
-fn databricks() {
+fn databricks_is_conformant() {
     const SERVED: &str = r#"served_entities = [{name = "m", entity_name = "main.a.m", entity_version = "1"}]"#;
     let workspace = Databricks::start();
     let url = workspace.url();
@@ -111,7 +111,7 @@ fn databricks() {
 }
 
 #[test]
-fn local() {
+fn local_is_conformant() {
     const FLOWER: &str = r#"{"dataframe_split": {"columns": ["sepal length (cm)", "sepal width (cm)",
         "petal length (cm)", "petal width (cm)"], "data": [[5.1, 3.5, 1.4, 0.2]]}}"#;
     let folder = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! Servers that the bundled plugins are proven right against: they answer everything, at once or never.
+//! Servers for the conformance tests of the bundled plugins. They reply to each request at once or never.
 
 use std::time::Duration;
 
 use mlflow_deploy_test_support::server::{Answer, Request, Server};
 use serde_json::{Value, json};
 
-/// Longer than anybody waits.
+/// Longer than any timeout of the tests.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn body(request: &Request) -> Value {
@@ -16,7 +16,7 @@ fn no(status: u16, body: &Value) -> Answer {
     Answer::new(status, body.to_string())
 }
 
-/// A completion, whole or in pieces, as it was asked for.
+/// Returns a completion, streamed if requested.
 fn completion(request: &Request) -> Answer {
     if body(request)["stream"] == true {
         let piece =
@@ -26,7 +26,7 @@ fn completion(request: &Request) -> Answer {
     Answer::new(200, json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).to_string())
 }
 
-/// MLflow's gateway, with the endpoint `chat`, and `slow`, which never answers.
+/// Starts MLflow's gateway with the endpoints `chat` and `slow`, which never replies.
 pub(super) fn gateway() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();
@@ -47,7 +47,7 @@ pub(super) fn gateway() -> Server {
     })
 }
 
-/// OpenAI's API, with the model `chat`, and `slow`, which never answers.
+/// Starts OpenAI's API with the models `chat` and `slow`, which never replies.
 pub(super) fn openai() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();

@@ -1,6 +1,5 @@
-//! The Databricks plugin: a whole life of an endpoint through the command, side by side with MLflow's client, and what
-//! is never said.
+//! The Databricks plugin: the life cycle of an endpoint, a comparison with MLflow's client, and secrets in the output.
 
-mod life;
+mod life_cycle;
 mod python;
 mod secrets;

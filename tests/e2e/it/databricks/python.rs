@@ -1,5 +1,5 @@
-//! MLflow's own client and ours make the same calls to the same workspace: that it behaves as MLflow expects proves the
-//! workspace, and that both ask and get the same proves the plugin.
+//! MLflow's client and ours make the same calls to the same fake workspace. MLflow's client validates the workspace; equal
+//! requests and results validate the plugin.
 
 use mlflow_deploy::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -10,13 +10,14 @@ use mlflow_deploy_test_support::server::Request;
 use mlflow_deploy_test_support::{cdylib, peers};
 use serde_json::{Value, json};
 
-/// The headers that carry meaning; the others say who is asking.
+/// The compared headers. The others identify the client.
 const SIGNIFICANT: [&str; 4] = ["authorization", "content-type", "x-databricks-org-id", "x-databricks-traffic-id"];
 
-/// How a client finds out whom it asks, and gets its token: MLflow's does so again for each call.
-const ASIDE: [&str; 2] = ["/.well-known/", "/oidc/"];
+/// The paths of OIDC discovery and token requests, which MLflow's client repeats for each call.
+const IGNORED_PATHS: [&str; 2] = ["/.well-known/", "/oidc/"];
 
-/// A life of an endpoint. MLflow's client cannot list an empty workspace, so one is made first.
+/// Returns the calls of an endpoint's life cycle. MLflow's client cannot list an empty workspace, so they create one
+/// endpoint first.
 fn life() -> Vec<Value> {
     let served = json!({"served_entities": [{"name": "m", "entity_name": "main.a.m", "entity_version": "1"}]});
     let two = json!({"served_entities": [{"name": "m2", "entity_name": "main.a.m", "entity_version": "2"}]});
@@ -53,8 +54,8 @@ fn life() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_life_of_an_endpoint_is_the_same_for_both() {
-    // MLflow's client asks the host for the workspace's id; ours is told it, where nothing else has to be asked.
+async fn life_cycle_makes_the_same_requests_as_mlflow_s_client() {
+    // MLflow's client requests the workspace id from the host. Ours takes it from the options.
     let token = json!({"token": TOKEN, "workspace_id": WORKSPACE_ID});
     let principal = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET});
     for credentials in [token, principal] {
@@ -83,23 +84,23 @@ async fn a_life_of_an_endpoint_is_the_same_for_both() {
         for (ours, theirs) in ours.iter().zip(&theirs) {
             assert_eq!(ours, theirs);
         }
-        println!("calls and requests that are the same for MLflow's client and ours: {}", ours.len());
+        println!("requests that are equal to those of MLflow's client: {}", ours.len());
     }
 }
 
-/// The variable of an attribute.
+/// Returns the environment variable of an attribute.
 fn variable((name, value): (&String, &Value)) -> (String, Value) {
     (format!("DATABRICKS_{}", name.to_uppercase()), value.clone())
 }
 
-/// What came of the calls for MLflow's client.
+/// Makes the calls with MLflow's client. Returns their outcomes.
 fn python(calls: &[Value], url: &str, mut variables: Value) -> Vec<Value> {
     variables["DATABRICKS_HOST"] = url.into();
     let calls = serde_json::to_string(calls).unwrap();
     serde_json::from_slice(&peers::run_script("calls.py", &["databricks", &calls, &variables.to_string()])).unwrap()
 }
 
-/// Makes one call; gives what came of it, or the server's words.
+/// Makes one call. Returns its result, or the server's error message.
 async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     let args = &call["args"];
     let endpoint = args["endpoint"].as_str().map(str::to_owned);
@@ -138,18 +139,18 @@ async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     }
 }
 
-/// What matters of the requests.
+/// Returns the compared parts of the requests.
 fn essences(requests: &[Request]) -> Vec<Value> {
-    let asked = requests.iter().filter(|request| !ASIDE.iter().any(|path| request.path.starts_with(path)));
+    let compared = requests.iter().filter(|request| !IGNORED_PATHS.iter().any(|path| request.path.starts_with(path)));
     let essence = |request: &Request| {
         let headers: Value = SIGNIFICANT.iter().map(|name| ((*name).to_owned(), header(request, name))).collect();
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         json!({"method": request.method, "path": request.path, "headers": headers, "body": body})
     };
-    asked.map(essence).collect()
+    compared.map(essence).collect()
 }
 
-/// A header, where it is the same for every client: a token has a number.
+/// Returns a header in a form that is equal for every client: tokens lose their number.
 fn header(request: &Request, name: &str) -> Value {
     let value = request.header(name).map(|value| value.trim_end_matches(|last: char| last.is_ascii_digit()));
     match value {

@@ -1,5 +1,4 @@
-//! No output of a run that fails shows a secret, however much it says: neither what was given, nor the token that was got
-//! for it.
+//! The output of a failing run contains no secret: neither the credentials nor the token that they were exchanged for.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,17 +8,17 @@ use serde_json::json;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// What every secret has in it, to be searched for.
+/// The common part of all secrets, for the search.
 const MARK: &str = "S3CRET";
 
 const TOKEN: &str = "dapi-S3CRET-token";
 const HEADER: &str = "S3CRET-header-value";
 const CLIENT_SECRET: &str = "S3CRET-client-secret";
 const ID_TOKEN: &str = "S3CRET-id-token";
-/// What a client is given for its secret.
+/// The token that a client gets for its secret.
 const GRANTED: &str = "eyJ-S3CRET-granted";
 
-/// A prediction, as talkative as can be.
+/// Returns a prediction with the most verbose output.
 fn predict(arguments: &str) -> Run {
     let run = mlflow_deploy(&format!("predict --endpoint m -I - -vv -t databricks {arguments}"));
     run.plugin("mlflow-deploy-databricks")
@@ -39,13 +38,13 @@ fn with_principal(host: &str, arguments: &str) -> Run {
     run.env("DATABRICKS_CLIENT_SECRET", CLIENT_SECRET)
 }
 
-/// An answer that says all that a server was told, in each place where a server can say something.
-fn gossip(status: u16, all: &str) -> Answer {
+/// Returns a response that repeats the whole request in every place of a response that can hold text.
+fn repeating_answer(status: u16, all: &str) -> Answer {
     let body = json!({"error_code": all, "message": format!("I was told {all}"), "details": [all]});
     Answer::new(status, body.to_string()).header("x-databricks-request-id", all)
 }
 
-/// A server that grants tokens as `grant` says, and gossips about them.
+/// Starts a server that replies to token requests with `grant` and repeats the tokens in its other responses.
 fn granting(grant: Answer) -> Server {
     Server::answering(move |request: &Request| match request.path.as_str() {
         "/oidc/v1/token" => grant.clone(),
@@ -54,20 +53,20 @@ fn granting(grant: Answer) -> Server {
             let base = format!("http://{}", request.header("host").unwrap());
             Answer::new(200, json!({"token_endpoint": format!("{base}/oidc/v1/token?{MARK}")}).to_string())
         }
-        _ => gossip(403, &format!("{GRANTED} {HEADER}")),
+        _ => repeating_answer(403, &format!("{GRANTED} {HEADER}")),
     })
 }
 
 #[test]
-fn a_run_that_fails_tells_no_secret() {
+fn failing_runs_print_no_secret() {
     let far = "http://me:S3CRET-password@far.test/?key=S3CRET-password";
     let event = |data: String| Answer::chunks(["data: {\"id\":\"1\"}\n\n".to_owned(), format!("data: {data}\n\n")]);
     let all = format!("{TOKEN} {HEADER}");
     let answers = [
-        gossip(400, &all),
-        gossip(401, &all),
-        gossip(404, &all),
-        gossip(429, &all),
+        repeating_answer(400, &all),
+        repeating_answer(401, &all),
+        repeating_answer(404, &all),
+        repeating_answer(429, &all),
         Answer::new(403, format!("<html><title>{all}</title>")).header("content-type", "text/html"),
         Answer::new(200, all.clone()).header("content-type", "text/plain"),
         Answer::status(302).header("location", far),
@@ -78,7 +77,7 @@ fn a_run_that_fails_tells_no_secret() {
     let granted = json!({"access_token": GRANTED, "expires_in": 3600}).to_string();
     let grants = |told: &str| {
         [
-            gossip(401, told),
+            repeating_answer(401, told),
             Answer::new(400, json!({"error": told, "error_description": told}).to_string()),
             Answer::new(200, format!("{{\"{told} {GRANTED}")),
             Answer::new(200, json!({"token": GRANTED}).to_string()),
@@ -151,7 +150,7 @@ fn a_run_that_fails_tells_no_secret() {
         let ran = run.run();
         drop(server);
         let output = ran.stdout.clone() + &ran.stderr;
-        assert!(ran.code != 0 && !ran.stderr.is_empty(), "it did not fail: {ran:?}");
+        assert!(ran.code != 0 && !ran.stderr.is_empty(), "the run succeeded: {ran:?}");
         assert!(!output.contains(MARK), "a secret is shown: {ran:?}");
         searched += 1;
         bytes += output.len();

@@ -1,4 +1,4 @@
-//! Files and systems that leave the command without memory or threads.
+//! The command with too little memory, or too few threads.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Command, Output};
 use mlflow_deploy_test_support::{broken, cdylib};
 use serde_json::Value;
 
-/// Runs the command under a limit of the system's; `None` where there is no `prlimit` to set it with.
+/// Runs the command under a resource limit. Returns `None` if `prlimit` or `setpriv` is not installed.
 fn limited(limit: &str, arguments: &[&str], folder: &Path) -> Option<Output> {
     let mut run = Command::new("prlimit");
     if limit.starts_with("--nproc") && rustix::process::geteuid().is_root() {
-        // Root may have as many processes as it likes.
+        // The limit does not apply to root.
         run = Command::new("setpriv");
         run.args(["--reuid=54321", "--regid=54321", "--clear-groups", "prlimit"]);
     }
@@ -28,14 +28,14 @@ fn folder_with_command() -> tempfile::TempDir {
     folder
 }
 
-/// The table is not needed to find the manifest: a plugin that claims more than there is memory is as quickly read as any other.
+/// The manifest is found without the symbol table, which here claims more than the memory limit.
 #[test]
-fn a_table_of_a_thousand_mebibytes_is_not_read() {
+fn listing_does_not_read_a_symbol_table_of_1000_mib() {
     const MEMORY: &str = "--as=838860800";
     let folder = folder_with_command();
     let path = broken::large_symbol_table(folder.path());
     let Some(ran) = limited(MEMORY, &["plugins", "list", "--json"], folder.path()) else {
-        println!("skipped: there is no `prlimit` to limit the memory with");
+        println!("skipped: `prlimit` is not installed");
         return;
     };
     let listing: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
@@ -46,19 +46,20 @@ fn a_table_of_a_thousand_mebibytes_is_not_read() {
 }
 
 #[test]
-fn a_system_without_threads_is_an_error() {
+fn failure_to_start_a_thread_is_an_error() {
     let folder = folder_with_command();
     for threads in 0..6 {
         let limit = format!("--nproc={threads}");
         let Some(ran) = limited(&limit, &["list-endpoints", "-t", "echo", "--json"], folder.path()) else {
-            println!("skipped: there is no `prlimit`, or no `setpriv`, to limit the threads with");
+            println!("skipped: `prlimit` or `setpriv` is not installed");
             return;
         };
-        let said = String::from_utf8_lossy(&ran.stderr);
+        let stderr = String::from_utf8_lossy(&ran.stderr);
         let code = ran.status.code();
         assert!([Some(0), Some(1), Some(2), Some(3)].contains(&code), "{threads}: {ran:?}");
-        let last = said.lines().last().unwrap_or_default();
-        let error = code == Some(0) || last.starts_with("{\"error\":{") && !said.contains("panicked at");
-        assert!(error, "{threads}: {said}");
+        let last = stderr.lines().last().unwrap_or_default();
+        let is_error_or_success =
+            code == Some(0) || last.starts_with("{\"error\":{") && !stderr.contains("panicked at");
+        assert!(is_error_or_success, "{threads}: {stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of calls, streams and clients when their process dies, and of the calls after that.
+//! Calls, streams and clients when the process of their plugin dies, and later calls.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use mlflow_deploy::args::PredictStream;
 use mlflow_deploy::{ClientOptions, DeployClient, ErrorCode, JSON, Payload};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Said, hermit, predict};
+use super::{Messages, hermit, predict};
 
-/// Longer than anything takes here, even on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The time limit of every wait; generous, for a busy machine.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
 async fn pid(client: &DeployClient) -> Pid {
     let pid = client.predict(predict("pid")).await.unwrap().json().unwrap();
@@ -17,7 +17,7 @@ async fn pid(client: &DeployClient) -> Pid {
 }
 
 #[tokio::test]
-async fn its_callers_learn_how_the_process_ended_and_what_it_said_last() {
+async fn crash_error_has_the_signal_and_the_last_output() {
     let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
     let error = client.predict(predict("abort")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
@@ -37,7 +37,7 @@ async fn its_callers_learn_how_the_process_ended_and_what_it_said_last() {
 }
 
 #[tokio::test]
-async fn clients_outlive_their_process() {
+async fn clients_are_reopened_in_a_new_process() {
     let host = hermit().on_event(|_| {}).build();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -46,12 +46,12 @@ async fn clients_outlive_their_process() {
     let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
     let first = pid(&plain).await;
     client.predict(predict("abort")).await.unwrap_err();
-    // Both are opened again in one new process, each with the options that it was made with.
+    // Both are reopened in one new process, each with its options.
     let (answer, second) = tokio::join!(client.predict(predict("options")), pid(&plain));
     assert_eq!(answer.unwrap().bytes(), options.as_str().as_bytes());
     assert_ne!(first, second);
 
-    // One that cannot be opened again says why, and can be when that has changed.
+    // A failure to reopen is reported, and the next call tries again.
     plain.predict(predict("abort")).await.unwrap_err();
     std::fs::write(&file, "").unwrap();
     let refused = client.predict(predict("echo")).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn clients_outlive_their_process() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_again_and_again_is_not_started_for_ever() {
+async fn process_that_keeps_crashing_is_not_restarted() {
     let client = hermit().on_event(|_| {}).build().get_deploy_client(Some("hermit")).await.unwrap();
     let begun = Instant::now();
     for _ in 0..5 {
@@ -70,7 +70,7 @@ async fn a_process_that_dies_again_and_again_is_not_started_for_ever() {
         assert_eq!(error.message(), "the plugin's process exited with code 3");
     }
     let error = client.predict(predict("echo")).await;
-    // A machine that took a minute for the above has every right to start it once more.
+    // After more than a minute the host may restart it.
     if begun.elapsed() < Duration::from_secs(50) {
         let error = error.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
@@ -80,10 +80,10 @@ async fn a_process_that_dies_again_and_again_is_not_started_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_one_of_a_thousand_calls_ends_when_the_process_is_killed() {
+async fn kill_of_the_process_ends_all_of_a_thousand_calls() {
     const CALLS: usize = 1000;
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let process = pid(&client).await;
     let calls: Vec<_> = (0..CALLS)
         .map(|_| {
@@ -91,17 +91,17 @@ async fn every_one_of_a_thousand_calls_ends_when_the_process_is_killed() {
             tokio::spawn(async move { (client.predict(predict("wait")).await, Instant::now()) })
         })
         .collect();
-    said.wait("waiting", CALLS).await;
+    messages.wait("waiting", CALLS).await;
     let killed = Instant::now();
     kill_process(process, Signal::KILL).unwrap();
     let mut last = killed;
     for call in calls {
-        let (answer, ended) = tokio::time::timeout(PATIENCE, call).await.expect("every call ends").unwrap();
+        let (answer, ended) = tokio::time::timeout(MAX_WAIT, call).await.expect("every call ends").unwrap();
         let error = answer.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);
         assert_eq!(error.message(), "the plugin's process was killed by signal 9 (SIGKILL)");
         last = last.max(ended);
     }
     println!("kill -9: {CALLS} of {CALLS} calls ended with PLUGIN_CRASHED, the last {:?} after it", last - killed);
-    assert_ne!(pid(&client).await, process, "and the next call finds a new process");
+    assert_ne!(pid(&client).await, process, "the next call starts a new process");
 }

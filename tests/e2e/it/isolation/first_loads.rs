@@ -1,4 +1,5 @@
-//! First loads: tried in a process of their own, remembered, quarantined where they crash or hang, and tried again.
+//! Preflight: the first load of a file runs in a separate process. The result is remembered; a crash or a hang quarantines
+//! the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,13 +15,13 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A copy of a plugin, and a folder for what is remembered of it.
-struct Place {
+/// A copy of a plugin, and a state folder.
+struct PluginCopy {
     folder: TempDir,
     library: PathBuf,
 }
 
-impl Place {
+impl PluginCopy {
     fn new(package: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("plugin.so");
@@ -41,14 +42,14 @@ impl Place {
     }
 }
 
-fn misbehave() -> Place {
-    Place::new("mlflow-deploy-fixture-misbehave")
+fn misbehave() -> PluginCopy {
+    PluginCopy::new("mlflow-deploy-fixture-misbehave")
 }
 
 const PREDICT: &str = "predict -t misbehave --endpoint e -I -";
 
 #[test]
-fn how_a_plugin_is_loaded_is_said_to_whoever_asks() {
+fn verbose_output_tells_how_a_plugin_is_loaded() {
     let state = tempfile::tempdir().unwrap();
     let said = |more: &str| {
         let run = mlflow_deploy(&format!("list-endpoints -t echo {more}")).plugin(ECHO);
@@ -72,7 +73,7 @@ fn how_a_plugin_is_loaded_is_said_to_whoever_asks() {
 }
 
 #[test]
-fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {
+fn file_that_crashes_is_quarantined_until_a_retry() {
     for (way, isolate) in [("init-crash", ""), ("load-crash", ""), ("load-crash", "--isolate")] {
         let place = misbehave();
         let predict = format!("{PREDICT} {isolate}");
@@ -80,7 +81,7 @@ fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
         assert!(ran.stderr.contains("its process was killed by signal 6 (SIGABRT)"), "{way}: {ran:?}");
 
-        // It would work now, but who knows for how long.
+        // It stays quarantined although it would load now.
         let quarantined = "quarantined: its process was killed by signal 6 (SIGABRT)";
         let ran = place.run(&predict, "");
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
@@ -101,10 +102,10 @@ fn what_crashes_at_first_is_quarantined_until_it_is_tried_again() {
 }
 
 #[test]
-fn a_file_is_tried_again_when_it_has_changed_and_wherever_it_is() {
+fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     let place = misbehave();
     assert_eq!(place.run(PREDICT, "load-crash").code, 3);
-    // What was quarantined is what is in the file, whatever it is called.
+    // Quarantine applies to the contents, not the name.
     let copy = place.folder.path().join("copy");
     fs::create_dir(&copy).unwrap();
     let copied = copy.join("other.so");
@@ -114,16 +115,20 @@ fn a_file_is_tried_again_when_it_has_changed_and_wherever_it_is() {
     let ran = mlflow_deploy("plugins retry").arg(&copied).env("XDG_STATE_HOME", place.state()).run();
     assert_eq!((ran.code, ran.stdout), (0, format!("{} can be loaded\n", copied.display())));
 
-    assert_eq!(place.run("plugins retry", "load-crash").stdout, "no plugin is quarantined\n", "neither name is now");
+    assert_eq!(
+        place.run("plugins retry", "load-crash").stdout,
+        "no plugin is quarantined\n",
+        "the retry cleared both names"
+    );
     fs::remove_dir_all(place.state()).unwrap();
     assert_eq!(place.run(PREDICT, "load-crash").code, 3);
     OpenOptions::new().append(true).open(&place.library).unwrap().write_all(b"\n").unwrap();
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
-/// Its constructor needs 4 MiB of stack: more than a thread has by default, less than a main thread has.
+/// The constructor needs 4 MiB of stack: more than the default of a thread, less than that of a main thread.
 #[test]
-fn a_library_that_needs_much_stack_is_loaded_as_it_was_tried() {
+fn library_that_needs_4_mib_of_stack_loads() {
     const SOURCE: &str = "
         static void __attribute__((noinline)) use(int left) {
             volatile char block[4096];
@@ -143,11 +148,11 @@ fn a_library_that_needs_much_stack_is_loaded_as_it_was_tried() {
     }
 }
 
-/// glibc's loader keeps the program headers of a library on the stack.
+/// glibc's loader copies the program headers of a library to the stack.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
-fn a_library_with_65534_program_headers_does_not_end_the_command() {
-    let place = Place::new(ECHO);
+fn library_with_65534_program_headers_does_not_crash_the_command() {
+    let place = PluginCopy::new(ECHO);
     let mut bytes = fs::read(&place.library).unwrap();
     let number = |bytes: &[u8], at: usize, size: usize| {
         bytes[at..at + size].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
@@ -159,7 +164,7 @@ fn a_library_with_65534_program_headers_does_not_end_the_command() {
     bytes[32..40].copy_from_slice(&moved.to_le_bytes());
     bytes[56..58].copy_from_slice(&65534u16.to_le_bytes());
     bytes.extend(&headers);
-    // The others are of the type `PT_NULL`.
+    // The added headers have the type `PT_NULL`.
     bytes.resize(bytes.len() + (65534 - count) * 56, 0);
     fs::write(&place.library, bytes).unwrap();
     for how in ["", "", "--isolate"] {
@@ -169,7 +174,7 @@ fn a_library_with_65534_program_headers_does_not_end_the_command() {
 }
 
 #[test]
-fn what_hangs_at_first_costs_its_time_only_once() {
+fn file_that_hangs_is_quarantined_after_one_timeout() {
     let place = misbehave();
     let ran = place.run(PREDICT, "load-hang");
     assert!(ran.code == 3 && ran.stderr.contains("did not finish loading within 10 s"), "{ran:?}");
@@ -178,10 +183,10 @@ fn what_hangs_at_first_costs_its_time_only_once() {
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
 }
 
-/// Its file system gives no more than the manifest: the hash never comes to its end.
+/// The file system delivers only the manifest, so that hashing never ends.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
+fn file_that_cannot_be_read_to_its_end_times_out() {
     const SOURCE: &str = "
         #define _GNU_SOURCE
         #include <dlfcn.h>
@@ -192,7 +197,7 @@ fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
             while (size >= 128 * 1024) pause();
             return real(file, buffer, size, at);
         }";
-    let place = Place::new(ECHO);
+    let place = PluginCopy::new(ECHO);
     let (source, preload) = (place.folder.path().join("slow.c"), place.folder.path().join("slow.preload"));
     fs::write(&source, SOURCE).unwrap();
     let mut compile = Command::new("cc");
@@ -211,30 +216,31 @@ fn a_file_that_cannot_be_read_to_its_end_is_refused_in_time() {
 }
 
 #[test]
-fn what_is_refused_for_other_reasons_is_not_quarantined() {
+fn load_error_without_a_crash_does_not_quarantine() {
     let place = misbehave();
     for way in ["null-table", "init-null", "future-abi"] {
         assert_eq!(place.run(PREDICT, way).code, 3, "{way}");
     }
-    // Whoever is killed may have been killed by the user, or by a system without memory.
+    // The SIGKILL may have come from the user or the out-of-memory killer.
     let ran = place.run(PREDICT, "load-kill");
     assert!(ran.code == 3 && ran.stderr.contains("its process was killed by signal 9 (SIGKILL)"), "{ran:?}");
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
 #[test]
-fn what_is_known_is_not_tried_and_no_list_tries_anything() {
+fn known_file_is_not_tried_again_and_list_tries_none() {
     let place = misbehave();
     assert_eq!(place.run("plugins list", "load-crash").code, 0);
-    assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "there is none in this folder");
-    assert!(!place.state().exists(), "nothing was looked at closely");
+    assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "the working directory has no such file");
+    assert!(!place.state().exists(), "no preflight ran");
 
-    // Without the program there is no trial: then that is said, and what it was told is done.
-    let none = |place: &Place| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
+    // Without the plugin host there is no preflight: the command reports that and continues.
+    let none =
+        |place: &PluginCopy| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
     let ran = none(&place);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"));
     assert!(ran.stderr.contains("is loaded without a trial") && ran.stderr.contains("`/no/program`"), "{ran:?}");
-    assert!(none(&place).stderr.contains("is loaded without a trial"), "which does not make it known");
+    assert!(none(&place).stderr.contains("is loaded without a trial"), "the file stays unknown");
 
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
     let ran = none(&place);
@@ -242,7 +248,7 @@ fn what_is_known_is_not_tried_and_no_list_tries_anything() {
 }
 
 #[test]
-fn without_a_place_to_remember_it_everything_is_tried_each_time() {
+fn without_a_state_folder_every_load_is_tried() {
     let run = |way: &str| {
         let run = mlflow_deploy(PREDICT).plugin("mlflow-deploy-fixture-misbehave");
         run.env("MISBEHAVE", way).stdin("[1]").run()
@@ -255,7 +261,7 @@ fn without_a_place_to_remember_it_everything_is_tried_each_time() {
 }
 
 #[test]
-fn the_user_s_configuration_says_how_plugins_run() {
+fn configuration_sets_isolation_and_preflight() {
     let place = misbehave();
     let config = place.folder.path().join("config/mlflow-deploy");
     fs::create_dir_all(&config).unwrap();
@@ -271,7 +277,7 @@ fn the_user_s_configuration_says_how_plugins_run() {
     let ran = run("[plugins.misbehave]\nisolation = \"proces\"\n", "");
     assert!(ran.code == 2 && ran.stderr.contains("line 2: unknown variant `proces`"), "{ran:?}");
 
-    // Without trials, what crashes takes the process along, as it always did.
+    // Without a preflight, a crash ends the process.
     fs::write(config.join("config.toml"), "try-first-loads = false").unwrap();
     let run = place.set_up(PREDICT).env("XDG_CONFIG_HOME", config.parent().unwrap());
     let output = run.env("MISBEHAVE", "load-crash").spawn().wait_with_output().unwrap();
@@ -279,8 +285,8 @@ fn the_user_s_configuration_says_how_plugins_run() {
 }
 
 #[tokio::test]
-async fn a_program_that_embeds_the_host_may_try_first_loads_too() {
-    let place = Place::new("mlflow-deploy-example-echo");
+async fn embedded_host_can_check_first_loads() {
+    let place = PluginCopy::new("mlflow-deploy-example-echo");
     let host = |program: &Path| {
         let host = Host::builder().plugin(&place.library).plugin_host(program).on_event(|_| {});
         host.try_first_loads().state_dir(place.state()).build()
@@ -290,7 +296,7 @@ async fn a_program_that_embeds_the_host_may_try_first_loads_too() {
     let verdicts = place.state().join("verdicts");
     assert_eq!(fs::read_dir(&verdicts).unwrap().count(), 1);
 
-    // A note that says otherwise is believed, and forgotten when the plugin is tried again.
+    // The host trusts a stored result, and replaces it at a retry.
     let note = fs::read_dir(&verdicts).unwrap().next().unwrap().unwrap().path();
     fs::write(&note, r#"{"file": "/a.so", "quarantined": "ate the cat"}"#).unwrap();
     let host = host(program);

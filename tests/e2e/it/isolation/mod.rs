@@ -1,57 +1,10 @@
-//! Plugins in processes of their own: the same calls and the same errors, and what ends with the process and what not.
+//! Isolated plugins, each in a process of its own: equal results and errors, crashes, and orphans.
 
 mod crashes;
+mod equivalence;
 mod first_loads;
+mod fixture;
 mod orphans;
-mod same;
-mod shown;
+mod reasons;
 
-use std::sync::{Arc, Mutex};
-
-use mlflow_deploy::args::Predict;
-use mlflow_deploy::{Host, HostBuilder, JSON, Payload, PluginEvent};
-use mlflow_deploy_test_support::cdylib;
-use tokio::sync::Notify;
-
-const HERMIT: &str = "mlflow-deploy-fixture-hermit";
-
-/// A host with a plugin that has to be isolated.
-fn hermit() -> HostBuilder {
-    Host::builder().plugin(cdylib::path(HERMIT)).plugin_host(cdylib::program("mlflow-deploy-plugin-host"))
-}
-
-fn predict(endpoint: &str) -> Predict {
-    let inputs = Payload::new(JSON, "[1]");
-    Predict { endpoint: Some(endpoint.to_owned()), inputs, ..Predict::default() }
-}
-
-/// What plugins have said, and a way to wait for it.
-#[derive(Clone, Default)]
-struct Said(Arc<(Mutex<Vec<String>>, Notify)>);
-
-impl Said {
-    fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
-        let said = self.clone();
-        move |event| {
-            said.0.0.lock().unwrap().push(event.event.message);
-            said.0.1.notify_waiters();
-        }
-    }
-
-    /// Waits until a message has come this many times.
-    async fn wait(&self, message: &str, times: usize) {
-        loop {
-            let more = self.0.1.notified();
-            tokio::pin!(more);
-            more.as_mut().enable();
-            if self.all().iter().filter(|said| *said == message).count() >= times {
-                return;
-            }
-            more.await;
-        }
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().clone()
-    }
-}
+use fixture::{HERMIT, Messages, hermit, predict};

@@ -1,4 +1,4 @@
-//! A plugin's process ends with its host, however that ends, and takes along what the plugin has started.
+//! The process of a plugin ends with its host, and so do the processes that the plugin started.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,24 +12,24 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use super::{hermit, predict};
 use crate::command::mlflow_deploy;
 
-/// A handle on a running process, which stays its own when the number is given away again.
+/// Returns a handle on a process that stays valid if the process id is reused.
 fn handle(process: Pid) -> OwnedFd {
     pidfd_open(process, PidfdFlags::empty()).unwrap()
 }
 
-/// Waits until the process has ended, longer than anything takes here.
+/// Waits until the process has ended, up to a generous limit.
 fn wait_for_end(process: &OwnedFd) {
     let mut process = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     let patience = Timespec { tv_sec: 120, tv_nsec: 0 };
     assert_eq!(poll(&mut process, Some(&patience)).unwrap(), 1, "the process lives on");
 }
 
-/// The processes that a process has started.
+/// Returns the child processes of a process.
 fn children(parent: u32) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // `12 (name) S 11 …`, where the name may hold anything.
+        // `12 (name) S 11 …`; the name may contain any character.
         let its_parent: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         (its_parent == parent).then(|| Pid::from_raw(id))?
     });
@@ -37,7 +37,7 @@ fn children(parent: u32) -> Vec<Pid> {
 }
 
 #[test]
-fn no_process_outlives_a_host_that_is_killed() {
+fn kill_of_the_host_ends_the_plugin_process() {
     for endpoint in ["wait", "stop"] {
         let run = mlflow_deploy(&format!("predict -t hermit --endpoint {endpoint} -I -"));
         let mut command = run.plugin("mlflow-deploy-fixture-hermit").stdin("[1]").spawn();
@@ -56,13 +56,13 @@ fn no_process_outlives_a_host_that_is_killed() {
 }
 
 #[test]
-fn a_plugin_that_holds_on_to_the_thread_that_reads_ends_as_well() {
+fn kill_of_the_host_ends_a_plugin_that_blocks_the_reading_thread() {
     for way in ["slot-hang", "init-hang", "load-hang"] {
         let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate --timeout 2");
         let run = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", way);
         let mut command = run.stdin("[1]").spawn();
         let process = loop {
-            // The command starts one process before it runs into its limit.
+            // The command starts one process before it reaches its limit.
             match children(command.id()).first() {
                 Some(process) => break handle(*process),
                 None => std::thread::yield_now(),
@@ -74,7 +74,7 @@ fn a_plugin_that_holds_on_to_the_thread_that_reads_ends_as_well() {
 }
 
 #[tokio::test]
-async fn what_the_plugin_has_started_ends_with_it() {
+async fn child_processes_of_the_plugin_end_with_it() {
     let host = hermit().build();
     let client = host.get_deploy_client(Some("hermit")).await.unwrap();
     let pid = |endpoint| {

@@ -1,4 +1,4 @@
-//! `kill -9` between any two steps of a change: afterwards there is the old state or the new one, and nothing else.
+//! `kill -9` between any two steps of a change leaves the old state or the new one.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use super::{Machine, folder, sample};
 
 const OPERATIONS: usize = 200;
 
-/// The models, and what they make of 1.
+/// The models, and their outputs for the input 1.
 const MODELS: [(&str, f64); 2] = [("times_2", 2.0), ("times_3", 3.0)];
 
-/// What is deployed: each name's model.
+/// The model of each deployment.
 type Deployed = BTreeMap<String, String>;
 
 #[tokio::test]
-async fn killed_anywhere_the_state_is_the_old_or_the_new() {
+async fn kill_at_any_step_leaves_the_old_or_the_new_state() {
     const SEED: u64 = 5;
     let (machine, shim) = (Machine::new(), Shim::compile());
     let client = machine.client().await;
@@ -37,10 +37,10 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
         };
         let run = machine.ask(&format!("{verb} --name {name}"));
         let run = if verb == "delete" { run } else { run.arg("-m").arg(sample(model)) };
-        // A create has 41 steps, an update 46, a delete 24, and those that sweep up what crashes left. Some are let through,
-        // so that sweeping comes to its end too.
+        // A create has 41 steps, an update 46, a delete 24, plus the cleanup after earlier crashes. Some operations are not
+        // killed, so that the cleanup finishes too.
         let step = if number % 4 == 3 { 0 } else { 1 + random.below(60) };
-        // The steps are the target's: a trial of its library, which is tried each time for want of a memory, has none.
+        // Only steps of the plugin count, not those of the preflight.
         let run = run.env("XDG_CONFIG_HOME", shim.config());
         let run = run.env("LD_PRELOAD", &shim.library).env("KILL_AT", step.to_string());
         let ended = run.spawn().wait_with_output().unwrap();
@@ -58,7 +58,7 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
         took_effect += usize::from(is_killed && is_new && meant != deployed);
         deployed = found;
     }
-    // Any change sweeps up what crashes have left.
+    // Every change removes the leftovers of crashes.
     machine.create("last", &sample("times_2"));
     assert_eq!(machine.copies(), deployed.len() + 1);
     let files = std::fs::read_dir(machine.state_dir()).unwrap().map(|file| file.unwrap().file_name());
@@ -73,7 +73,7 @@ async fn killed_anywhere_the_state_is_the_old_or_the_new() {
 }
 
 #[tokio::test]
-async fn a_change_that_the_disk_does_not_confirm_is_said_to_be_made_and_is() {
+async fn change_with_a_failed_sync_is_made_and_reported() {
     let (machine, shim) = (Machine::new(), Shim::compile());
     machine.create("a", &sample("times_2"));
     let create = machine.ask("create --name b --json -m").arg(sample("times_3"));
@@ -86,7 +86,7 @@ async fn a_change_that_the_disk_does_not_confirm_is_said_to_be_made_and_is() {
     assert_eq!(found(&machine.client().await).await, meant.collect());
 }
 
-/// What is deployed; every deployment predicts as its model does.
+/// Returns the deployments, and asserts that each predicts with its model.
 async fn found(client: &DeployClient) -> Deployed {
     let mut found = Deployed::new();
     let listed = client.list_deployments(ListDeployments::default()).await.unwrap();
@@ -102,7 +102,7 @@ async fn found(client: &DeployClient) -> Deployed {
     found
 }
 
-/// What kills at a step, or fails to sync.
+/// A preloaded library that kills the process at a step or fails a sync.
 pub(super) struct Shim {
     library: PathBuf,
     folder: TempDir,
@@ -122,18 +122,18 @@ impl Shim {
         Self { library, folder: folder_of_it }
     }
 
-    /// A place for the command's configuration, which has it try nothing.
+    /// Returns the folder of a configuration without preflight.
     pub(super) fn config(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// What is loaded before everything else.
+    /// Returns the library to preload.
     pub(super) fn library(&self) -> &std::path::Path {
         &self.library
     }
 }
 
-/// Numbers that are the same in every run: Knuth's generator of 64 bits.
+/// A deterministic random number generator: Knuth's 64-bit LCG.
 struct Random(u64);
 
 impl Random {

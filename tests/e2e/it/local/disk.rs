@@ -1,4 +1,4 @@
-//! Disks that are full, or cannot be written: a clear error, and what was deployed goes on.
+//! Full and read-only disks: a clear error, and existing deployments keep working.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -8,8 +8,8 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 
 use super::{LOCAL, iris};
 
-/// Runs a script in which `$disk` is a file system of its own, of these many bytes, and `ask` the command with it as state
-/// directory; gives what it wrote. `None` where it is said that this machine lets nobody mount, and it does not.
+/// Runs a script with a new file system of this size at `$disk`, and a function `ask` that runs the command with it as state
+/// directory. Returns the output; `None` if this machine cannot mount and the environment permits to skip.
 fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     const PRELUDE: &str = r#"
         set -u
@@ -39,10 +39,10 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     if stderr.contains("Operation not permitted") || stderr.contains("unshare failed") || ran.status.code() == Some(77)
     {
-        let why = format!("this machine lets nobody mount: {stderr}");
+        let why = format!("mounting is not permitted: {stderr}");
         let is_left_out = std::env::var_os("MLFLOW_DEPLOY_TEST_NO_MOUNT").is_some();
-        assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to leave out what needs it");
-        println!("left out: {why}");
+        assert!(is_left_out, "{why}; set MLFLOW_DEPLOY_TEST_NO_MOUNT=1 to skip these tests");
+        println!("skipped: {why}");
         return None;
     }
     assert!(ran.status.success(), "{stdout}\n{stderr}");
@@ -50,9 +50,8 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
 }
 
 #[test]
-fn a_full_disk_leaves_what_was_deployed() {
-    // All free but some pages: with none, nothing can be made; with a few more each time, a create comes further and
-    // further before it has no room.
+fn full_disk_keeps_existing_deployments() {
+    // Fills the disk except for some pages: a create gets further with each additional page before it runs out of space.
     let script = r#"
         ask create --name first -m "$MODEL" >/dev/null || exit 1
         for pages in $(seq 0 24); do
@@ -80,11 +79,11 @@ fn a_full_disk_leaves_what_was_deployed() {
         }
     }
     assert!(refused > 3 && made > 3, "{said}");
-    println!("creates on a full disk: {refused} refused with RESOURCE_EXHAUSTED, {made} made where there was room");
+    println!("creates on a full disk: {refused} rejected with RESOURCE_EXHAUSTED, {made} succeeded");
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_still_predicts() {
+fn read_only_directory_still_predicts() {
     let script = r#"
         ask create --name first -m "$MODEL" >/dev/null || exit 1
         mount -o remount,ro "$disk"
@@ -103,5 +102,5 @@ fn a_directory_that_cannot_be_written_still_predicts() {
     assert_eq!(said.matches("exit code 1").count(), 5, "{said}");
     assert_eq!(said.matches("choose a writable directory").count(), 5, "{said}");
     assert!(said.contains("predicts\n[]\n"), "{said}");
-    println!("changes of a read-only directory: 5, each refused with PERMISSION_DENIED; it lists and predicts");
+    println!("changes of a read-only directory: 5, each rejected with PERMISSION_DENIED; list and predict succeed");
 }

@@ -1,4 +1,4 @@
-//! Explanations: beside those of the Python package shap, by the definition, and drawn.
+//! Explanations: compared with the Python package shap and with the definition of Shapley values, and plotted.
 
 use std::fs;
 use std::iter::repeat_n;
@@ -8,25 +8,25 @@ use serde_json::{Value, json};
 
 use super::{FLOWERS, Machine, folder, iris, sample};
 
-/// How far sums of values may be from the prediction.
+/// The tolerance between the sum of the values and the prediction.
 const CLOSE: f64 = 1e-6;
 
-/// Numbers however they are nested, in their order.
+/// Returns all numbers of nested arrays, in order.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
-        number => vec![number.as_f64().unwrap_or_else(|| panic!("{number} is no number"))],
+        number => vec![number.as_f64().unwrap_or_else(|| panic!("{number} is not a number"))],
     }
 }
 
-/// The largest difference of as many numbers.
+/// Returns the largest difference of two lists of the same length.
 fn apart(one: &Value, other: &Value) -> f64 {
     let (one, other) = (numbers(one), numbers(other));
     assert_eq!(one.len(), other.len());
     one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max)
 }
 
-/// The largest distance of base value and values from the prediction, over rows and outputs.
+/// Returns the largest difference between the sum of base value and values and the prediction, over rows and outputs.
 fn off(explanation: &Value) -> f64 {
     let (base, values) = (numbers(&explanation["base_values"]), &explanation["values"]);
     let mut off = 0.0_f64;
@@ -40,7 +40,7 @@ fn off(explanation: &Value) -> f64 {
     off
 }
 
-/// Writes a config to a file, and gives its path.
+/// Writes a config to a file. Returns its path.
 fn config(machine: &Machine, config: &Value) -> std::path::PathBuf {
     let path = machine.0.path().join("config.json");
     fs::write(&path, config.to_string()).unwrap();
@@ -48,7 +48,7 @@ fn config(machine: &Machine, config: &Value) -> std::path::PathBuf {
 }
 
 #[test]
-fn values_are_those_of_the_python_package_shap() {
+fn values_equal_those_of_the_python_package_shap() {
     let machine = Machine::new();
     let recordings = folder("tests/e2e/explanations");
     let mut compared = 0;
@@ -58,9 +58,9 @@ fn values_are_those_of_the_python_package_shap() {
         let name = format!("model-{compared}");
         machine.create(&name, &folder(model));
         let explain = |more: &str| {
-            let asked = machine.ask(&format!("explain -I - --name {name} {more} --config-file"));
+            let explain = machine.ask(&format!("explain -I - --name {name} {more} --config-file"));
             let explained =
-                asked.arg(config(&machine, &recording["config"])).stdin(recording["request"].to_string()).run();
+                explain.arg(config(&machine, &recording["config"])).stdin(recording["request"].to_string()).run();
             let explanation = explained.json();
             let off = off(&explanation);
             assert!(off < CLOSE, "{model}: the values are {off} from the prediction");
@@ -72,7 +72,7 @@ fn values_are_those_of_the_python_package_shap() {
         assert!(difference < CLOSE, "{model}: {difference} from shap");
         assert!(apart(&exact["base_values"], &recording["base_values"]) < CLOSE, "{model}");
 
-        // As good as shap's estimate from as many predictions; the seed makes it the same every time.
+        // As accurate as shap's estimate from the same number of predictions. The seed makes it reproducible.
         let estimate = explain("-C method=permutation");
         assert_eq!((&estimate["method"], &estimate["permutations"]), (&json!("permutation"), &json!(10)));
         let (ours, theirs) =
@@ -95,7 +95,7 @@ fn values_are_those_of_the_python_package_shap() {
 }
 
 #[test]
-fn a_column_of_text_is_a_feature_and_the_values_are_those_of_the_definition() {
+fn text_column_is_a_feature_and_values_match_the_definition() {
     let machine = Machine::new();
     machine.create("people", &sample("pipeline_two_inputs"));
     let person = |age: f64, city: &str| json!({"age": age, "city": city});
@@ -136,15 +136,15 @@ fn a_column_of_text_is_a_feature_and_the_values_are_those_of_the_definition() {
 }
 
 #[test]
-fn a_classifier_is_explained_by_its_probabilities_and_their_labels() {
+fn classifier_explanation_has_probabilities_and_labels() {
     let machine = Machine::new();
     machine.create("names", &sample("logistic_zipmap_names"));
     let rows = r#"{"dataframe_split": {"columns": ["sepal_length", "sepal_width", "petal_length", "petal_width"],
         "data": [[5.1, 3.5, 1.4, 0.2], [6.9, 3.2, 5.7, 2.3]]}}"#;
     let background = machine.0.path().join("rows.csv");
     fs::write(&background, "sepal_length,sepal_width,petal_length,petal_width\n5,2,3.5,1\n5.5,2.6,4.4,1.2\n").unwrap();
-    let asked = machine.ask("explain --name names -I - -C").arg(format!("background={}", background.display()));
-    let explained = asked.stdin(rows).run().json();
+    let explain = machine.ask("explain --name names -I - -C").arg(format!("background={}", background.display()));
+    let explained = explain.stdin(rows).run().json();
     let mut names: Vec<&str> =
         explained["output_names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     names.sort_unstable();
@@ -155,7 +155,7 @@ fn a_classifier_is_explained_by_its_probabilities_and_their_labels() {
 }
 
 #[test]
-fn the_input_example_is_the_background_where_none_is_given() {
+fn input_example_is_the_default_background() {
     let machine = Machine::new();
     machine.create("iris", &sample("onnx_iris_tensor"));
     let rows = r#"{"inputs": [[6.2, 3.4, 5.4, 2.3]]}"#;
@@ -165,7 +165,7 @@ fn the_input_example_is_the_background_where_none_is_given() {
     assert!(off(&explained) < CLOSE);
     let label = machine.ask("explain --name iris -I - -C output=label").stdin(rows).run().json();
     assert_eq!((&label["output_names"], &label["base_values"]), (&json!(["label"]), &json!([0.0])));
-    // An endpoint explains with the deployment that answers for it.
+    // An endpoint explains with its deployment.
     for made in ["create-endpoint --endpoint flowers", "update-endpoint --endpoint flowers -C .traffic.iris:=1"] {
         assert_eq!(machine.ask(made).run().code, 0);
     }
@@ -174,14 +174,15 @@ fn the_input_example_is_the_background_where_none_is_given() {
 }
 
 #[test]
-fn a_model_of_a_fixed_number_of_rows_is_asked_for_as_many() {
+fn model_with_a_fixed_number_of_rows_is_explained() {
     let machine = Machine::new();
     machine.create("two", &sample("two_rows"));
     let config = config(&machine, &json!({"background": {"inputs": [[0, 0, 0]]}}));
-    let asked = machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
-    let explained = asked.run().json();
+    let explain =
+        machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
+    let explained = explain.run().json();
     assert!(off(&explained) < CLOSE);
-    // Before the sigmoid, the three add 1, -1 and -0.5 to nothing.
+    // Before the sigmoid, the three features add 1, -1 and -0.5 to 0.
     let sigmoid = |sum: f64| 1.0 / (1.0 + (-sum).exp());
     let values = [1.0, -1.0, -0.5].map(|own| {
         let others: Vec<f64> = [1.0, -1.0, -0.5].into_iter().filter(|other| *other != own).collect();
@@ -192,7 +193,7 @@ fn a_model_of_a_fixed_number_of_rows_is_asked_for_as_many() {
 }
 
 #[test]
-fn what_cannot_be_explained_is_said_with_what_can() {
+fn invalid_explain_arguments_are_rejected() {
     let machine = Machine::new();
     machine.create("cols", &iris());
     machine.create("tensor", &sample("onnx_iris_tensor"));
@@ -217,20 +218,20 @@ fn what_cannot_be_explained_is_said_with_what_can() {
 }
 
 #[test]
-fn a_long_explanation_ends_with_the_callers_patience() {
+fn deadline_ends_a_long_explanation() {
     let machine = Machine::new();
     machine.create("mlp", &sample("onnx_mlp"));
     let recording = folder("tests/e2e/explanations").join("onnx_mlp.json");
     let recording: Value = serde_json::from_slice(&fs::read(recording).unwrap()).unwrap();
     let config = config(&machine, &recording["config"]);
     let rows: Vec<_> = repeat_n(recording["request"]["inputs"]["x"].as_array().unwrap(), 10_000).flatten().collect();
-    let asked = machine.ask("explain --name mlp -I - -C method=exact --timeout 1 --config-file").arg(config);
-    let ran = asked.stdin(json!({"inputs": {"x": rows}}).to_string()).run();
+    let explain = machine.ask("explain --name mlp -I - -C method=exact --timeout 1 --config-file").arg(config);
+    let ran = explain.stdin(json!({"inputs": {"x": rows}}).to_string()).run();
     assert_eq!(ran.code, 6, "{ran:?}");
 }
 
 #[test]
-fn an_explanation_is_drawn_and_what_cannot_be_leaves_no_file() {
+fn explanation_is_plotted_and_a_failed_plot_leaves_no_file() {
     let machine = Machine::new();
     machine.create("iris", &sample("onnx_iris_tensor"));
     let rows = r#"{"inputs": [[6.2, 3.4, 5.4, 2.3], [5.0, 3.0, 1.5, 0.2]]}"#;

@@ -1,6 +1,5 @@
-/* Loaded before everything else: kills the process as kill -9 does, right before the call to change a file that is the
-   KILL_AT-th, so that a test can crash it between any two of its steps; and has the disk fail where FAIL_FSYNC_OF is to be
-   synced. */
+/* A library for LD_PRELOAD. Kills the process with SIGKILL right before its KILL_AT-th call that changes a file, so that a
+   test can crash it between any two steps. Makes fsync of the file FAIL_FSYNC_OF fail. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,112 +1,20 @@
-//! The target `local`: models deployed, asked and taken down, on a machine that fails in every way.
+//! The target `local`: deployments, predictions and serving, with faults of files, disks and processes.
 
+mod concurrency;
 mod crash;
 mod disk;
 mod explain;
-mod fetched;
-mod life;
-mod lost;
+mod life_cycle;
+mod lock_waits;
+mod machine;
+mod model_uris;
 mod models;
-mod places;
 mod python;
 mod races;
+mod rebuild;
+mod runtime_search;
 mod samples;
 mod scoring;
 mod serve;
-mod turns;
-mod waits;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use mlflow_deploy::{ClientOptions, DeployClient, Host};
-use mlflow_deploy_test_support::{cdylib, onnxruntime};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use crate::command::{Run, mlflow_deploy};
-
-const LOCAL: &str = "mlflow-deploy-local";
-
-/// A state directory of its own, which is gone when it is dropped.
-struct Machine(TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn state_dir(&self) -> PathBuf {
-        self.0.path().join("state")
-    }
-
-    /// The command, told of the state directory and of ONNX Runtime.
-    fn ask(&self, arguments: &str) -> Run {
-        ask(arguments, &self.state_dir())
-    }
-
-    /// A client in this process.
-    async fn client(&self) -> DeployClient {
-        let host = Host::builder().plugin(cdylib::path(LOCAL)).build();
-        let options = json!({"state_dir": self.state_dir(), "onnxruntime": onnxruntime::folder()});
-        host.get_deploy_client_with(Some("local"), &ClientOptions::new(&options).unwrap()).await.unwrap()
-    }
-
-    fn create(&self, name: &str, model: &Path) {
-        let made = self.ask("create --name").arg(name).arg("-m").arg(model).run();
-        assert_eq!(made.code, 0, "{made:?}");
-    }
-
-    /// The names of what is deployed.
-    fn names(&self) -> Vec<String> {
-        names(&self.ask("list --json").run().json())
-    }
-
-    /// How many copies of models there are, deployed or not.
-    fn copies(&self) -> usize {
-        fs::read_dir(self.state_dir().join("models")).map_or(0, Iterator::count)
-    }
-}
-
-/// The command, told of a state directory and of ONNX Runtime.
-fn ask(arguments: &str, state_dir: &Path) -> Run {
-    let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
-    let run = mlflow_deploy(verb).plugin(LOCAL).arg("-t").arg("local");
-    let run = rest.split_whitespace().fold(run, Run::arg);
-    run.env("MLFLOW_DEPLOY_LOCAL_STATE", state_dir).env("ORT_DYLIB_PATH", onnxruntime::folder())
-}
-
-fn names(records: &Value) -> Vec<String> {
-    records.as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap().to_owned()).collect()
-}
-
-/// A folder below the root of this repository.
-fn folder(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().unwrap()
-}
-
-/// A sample model.
-fn sample(name: &str) -> PathBuf {
-    folder("tests/e2e/models").join(name)
-}
-
-/// The model of the demo: four columns of a flower in, its kind out.
-fn iris() -> PathBuf {
-    folder("examples/iris/model")
-}
-
-/// A request that the model of the demo answers.
-const FLOWERS: &str = r#"{"dataframe_split": {
-    "columns": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
-    "data": [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]]
-}}"#;
-
-/// A copy of a model, to be spoilt.
-fn copy_of(model: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(model).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    copy
-}
+use machine::{FLOWERS, LOCAL, Machine, ask, copy_of, folder, iris, sample};

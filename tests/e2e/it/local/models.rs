@@ -1,4 +1,4 @@
-//! Models that are broken, hostile, or absurd: each is refused with a reason, and nothing is deployed.
+//! Invalid and malicious models are rejected with a reason, and not deployed.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{FLOWERS, Machine, copy_of, folder, iris, sample};
 
-/// Deploys a model that was spoilt; gives the code of the error and its message.
+/// Deploys an invalid model. Returns the code and the message of the error.
 fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     let ran = machine.ask("create --name broken --json -m").arg(model).run();
     assert!([1, 2].contains(&ran.code), "{ran:?}");
@@ -19,11 +19,11 @@ fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     (text("code"), text("message"))
 }
 
-/// What a way is called, how it spoils a model's folder, and what is said of it.
-type Way<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+/// A kind of damage: its name, a function that damages the folder of a model, and a part of the error message.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
 
-/// Spoils a copy of a model in each way; each has to be refused with these words.
-fn refused(model: &Path, ways: &[Way<'_>]) {
+/// Damages a copy of a model in each way and asserts the error message.
+fn refused(model: &Path, ways: &[Damage<'_>]) {
     let machine = Machine::new();
     for (way, spoil, said) in ways {
         let copy = copy_of(model);
@@ -36,7 +36,7 @@ fn refused(model: &Path, ways: &[Way<'_>]) {
     }
 }
 
-/// Writes a file of the model anew.
+/// Rewrites a file of the model.
 fn rewrite(folder: &Path, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     let path = folder.join(file);
     fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
@@ -51,7 +51,7 @@ fn mlmodel(folder: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn a_broken_mlmodel_is_refused() {
+fn invalid_mlmodel_file_is_rejected() {
     let bomb = {
         let levels = (1..40).map(|level| format!("l{level}: &l{level} [*l{0}, *l{0}, *l{0}, *l{0}]\n", level - 1));
         format!("l0: &l0 [x, x]\n{}flavors: {{onnx: {{data: *l39}}}}\n", levels.collect::<String>())
@@ -131,7 +131,7 @@ fn a_broken_mlmodel_is_refused() {
                 "is in ONNX Runtime's own format",
             ),
             (
-                "an example that is no input",
+                "an example that is not an input",
                 &|folder| {
                     mlmodel(
                         folder,
@@ -147,7 +147,7 @@ fn a_broken_mlmodel_is_refused() {
 }
 
 #[test]
-fn a_broken_onnx_file_is_refused() {
+fn invalid_onnx_file_is_rejected() {
     refused(
         &iris(),
         &[
@@ -182,7 +182,7 @@ fn a_broken_onnx_file_is_refused() {
 }
 
 #[test]
-fn the_schema_that_models_are_checked_by_is_that_of_the_installed_onnx() {
+fn onnx_schema_equals_that_of_the_installed_package() {
     let words = |path: &Path| {
         let text = fs::read_to_string(path).unwrap();
         let lines = text.lines().map(|line| line.split("//").next().unwrap());
@@ -195,7 +195,7 @@ fn the_schema_that_models_are_checked_by_is_that_of_the_installed_onnx() {
     assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 
-/// A graph in an attribute of a node of a graph, and so on.
+/// Returns a model with graphs nested in node attributes.
 fn nested(depth: usize) -> Vec<u8> {
     let field = |number: u8, inner: Vec<u8>| {
         let mut length = inner.len();
@@ -212,7 +212,7 @@ fn nested(depth: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_bit_that_is_flipped_never_takes_the_process_down() {
+fn flipped_bits_never_crash_the_process() {
     const FLIPS: usize = 60;
     let machine = Machine::new();
     let length = fs::read(iris().join("model.onnx")).unwrap().len();
@@ -225,9 +225,9 @@ fn a_bit_that_is_flipped_never_takes_the_process_down() {
         });
         let ran = machine.ask("create --name flipped --json -m").arg(copy.path()).run();
         if ran.code == 0 {
-            // What is still a model may answer anything, or refuse.
-            let asked = machine.ask("predict --name flipped -I - --json").stdin(FLOWERS).run();
-            assert!([0, 1, 2].contains(&asked.code), "{flip}: {asked:?}");
+            // A model that is still valid may return any prediction or error.
+            let ran = machine.ask("predict --name flipped -I - --json").stdin(FLOWERS).run();
+            assert!([0, 1, 2].contains(&ran.code), "{flip}: {ran:?}");
             assert_eq!(machine.ask("delete --name flipped").run().code, 0);
             deployed += 1;
         } else {
@@ -235,13 +235,13 @@ fn a_bit_that_is_flipped_never_takes_the_process_down() {
         }
         assert_eq!(machine.copies(), 0, "{flip}");
     }
-    println!("flipped bits: {FLIPS}, {deployed} of them are a model all the same, 0 crashes");
+    println!("flipped bits: {FLIPS}, {deployed} of them still a valid model, 0 crashes");
 }
 
-/// The file of weights of the sample model that has one.
+/// The external weights file of a sample model.
 const WEIGHTS: &str = "e909a616-e662-11f1-a442-02fc00000001.data";
 
-/// Has the model name another file of weights, with a name that is padded to the same length.
+/// Changes the weights file that the model names. The name is padded to the same length.
 fn weights_in(folder: &Path, location: &str) {
     assert_eq!(location.len(), WEIGHTS.len());
     rewrite(folder, "model.onnx", |mut bytes| {
@@ -256,7 +256,7 @@ fn weights_in(folder: &Path, location: &str) {
 }
 
 #[test]
-fn weights_come_from_the_model_s_folder_alone() {
+fn weights_outside_the_model_s_folder_are_rejected() {
     let outside = tempfile::tempdir().unwrap();
     fs::copy(sample("onnx_mlp").join(WEIGHTS), outside.path().join("weights")).unwrap();
     let machine = Machine::new();
@@ -330,7 +330,7 @@ fn weights_come_from_the_model_s_folder_alone() {
 }
 
 #[test]
-fn a_link_within_the_folder_is_followed() {
+fn link_within_the_folder_is_followed() {
     let (machine, copy) = (Machine::new(), copy_of(&sample("onnx_mlp")));
     fs::rename(copy.path().join(WEIGHTS), copy.path().join("weights")).unwrap();
     symlink("weights", copy.path().join(WEIGHTS)).unwrap();
@@ -340,9 +340,9 @@ fn a_link_within_the_folder_is_followed() {
 }
 
 #[test]
-fn a_model_that_fits_nowhere_is_not_copied() {
+fn model_larger_than_the_disk_is_not_copied() {
     let (machine, copy) = (Machine::new(), copy_of(&iris()));
-    // It has no blocks: only its length is absurd.
+    // The file is sparse.
     File::create(copy.path().join("weights.bin")).unwrap().set_len(1 << 43).unwrap();
     let (code, message) = refusal(&machine, copy.path());
     assert_eq!(code, "RESOURCE_EXHAUSTED", "{message}");

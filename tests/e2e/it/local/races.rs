@@ -1,4 +1,4 @@
-//! Processes that want the same thing at once, and updates while predictions run.
+//! Concurrent creates of one name, and updates during predictions.
 
 use std::process::{Child, Output};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Machine, sample};
 
 #[test]
-fn of_two_who_create_one_name_exactly_one_wins() {
+fn of_two_concurrent_creates_of_a_name_one_succeeds() {
     const ROUNDS: usize = 25;
     let machine = Machine::new();
     for round in 0..ROUNDS {
@@ -23,19 +23,19 @@ fn of_two_who_create_one_name_exactly_one_wins() {
         let winners: Vec<&Output> = ended.iter().filter(|output| output.status.success()).collect();
         let losers: Vec<&Output> = ended.iter().filter(|output| output.status.code() == Some(1)).collect();
         assert_eq!((winners.len(), losers.len()), (1, 1), "{ended:?}");
-        let said = String::from_utf8_lossy(&losers[0].stderr);
-        assert!(said.contains("RESOURCE_ALREADY_EXISTS"), "{said}");
+        let stderr = String::from_utf8_lossy(&losers[0].stderr);
+        assert!(stderr.contains("RESOURCE_ALREADY_EXISTS"), "{stderr}");
         let won: Value = serde_json::from_slice(&winners[0].stdout).unwrap();
         let shown = machine.ask(&format!("get --json --name race-{round}")).run().json();
         assert_eq!(shown["model_uri"], won["model_uri"]);
     }
     assert_eq!((machine.names().len(), machine.copies()), (ROUNDS, ROUNDS));
-    println!("races of two processes: {ROUNDS}, each with exactly one winner");
+    println!("races of two processes: {ROUNDS}, one success in each");
 }
 
 #[tokio::test]
-async fn updates_fail_no_prediction_and_mix_no_models() {
-    /// At least; they go on until there were enough updates.
+async fn updates_do_not_fail_predictions_or_mix_models() {
+    /// The minimum; predictions continue until there were enough updates.
     const PREDICTIONS: usize = 1_000;
     const UPDATES: usize = 30;
     const AT_ONCE: usize = 16;
@@ -43,15 +43,20 @@ async fn updates_fail_no_prediction_and_mix_no_models() {
     machine.create("m", &sample("times_2"));
     let client = Arc::new(machine.client().await);
     let updates = Arc::new(AtomicUsize::new(0));
-    let asking: Vec<_> = (0..AT_ONCE)
+    let callers: Vec<_> = (0..AT_ONCE)
         .map(|_| {
-            tokio::spawn(ask_until_updated(Arc::clone(&client), Arc::clone(&updates), UPDATES, PREDICTIONS / AT_ONCE))
+            tokio::spawn(predict_until_updated(
+                Arc::clone(&client),
+                Arc::clone(&updates),
+                UPDATES,
+                PREDICTIONS / AT_ONCE,
+            ))
         })
         .collect();
     for number in 0..UPDATES {
         let model = sample(if number % 2 == 0 { "times_3" } else { "times_2" });
         if number % 3 == 0 {
-            // Another process does it.
+            // In another process.
             let machine_ran = machine.ask("update --name m -m").arg(&model).spawn();
             let ran = tokio::task::spawn_blocking(move || machine_ran.wait_with_output().unwrap()).await.unwrap();
             assert!(ran.status.success(), "{ran:?}");
@@ -63,8 +68,8 @@ async fn updates_fail_no_prediction_and_mix_no_models() {
         updates.fetch_add(1, Ordering::Relaxed);
     }
     let (mut twos, mut threes) = (0, 0);
-    for asked in asking {
-        let (two, three) = asked.await.unwrap();
+    for caller in callers {
+        let (two, three) = caller.await.unwrap();
         twos += two;
         threes += three;
     }
@@ -75,8 +80,8 @@ async fn updates_fail_no_prediction_and_mix_no_models() {
     );
 }
 
-/// Predicts until there were enough updates and predictions; gives how often each model has answered.
-async fn ask_until_updated(
+/// Predicts until there were enough updates and predictions. Returns the number of replies of each model.
+async fn predict_until_updated(
     client: Arc<DeployClient>,
     updates: Arc<AtomicUsize>,
     enough_updates: usize,

@@ -1,4 +1,4 @@
-//! Every sample model, against ONNX Runtime as Python has it.
+//! Predictions of every sample model, compared with ONNX Runtime in Python.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::{Machine, folder, sample};
 
-/// How far floats may be apart, in relation to the larger one where it is above 1.
+/// The tolerance of floats; relative to the larger one if that is above 1.
 pub(super) const CLOSE: f64 = 1e-5;
 
 #[test]
-fn outputs_are_those_of_onnx_runtime_in_python() {
+fn outputs_equal_those_of_onnx_runtime_in_python() {
     let models = folder("tests/e2e/models");
     let theirs = peers::run_script("onnx_outputs.py", &[models.to_str().unwrap()]);
     let theirs: Map<String, Value> = serde_json::from_slice(&theirs).unwrap();
@@ -20,12 +20,12 @@ fn outputs_are_those_of_onnx_runtime_in_python() {
     for (name, theirs) in &theirs {
         machine.create(name, &sample(name));
         let file: Value = serde_json::from_slice(&fs::read(models.join(format!("{name}.json"))).unwrap()).unwrap();
-        let asked = machine.ask("predict -I - --json --name").arg(name).stdin(file["request"].to_string()).run();
+        let ran = machine.ask("predict -I - --json --name").arg(name).stdin(file["request"].to_string()).run();
         if name == "sequence" {
-            assert_eq!(asked.error()["code"], "NOT_IMPLEMENTED", "{asked:?}");
+            assert_eq!(ran.error()["code"], "NOT_IMPLEMENTED", "{ran:?}");
             continue;
         }
-        let ours = by_output(&asked.json()["predictions"]);
+        let ours = by_output(&ran.json()["predictions"]);
         assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.as_object().unwrap().keys().collect::<Vec<_>>(), "{name}");
         for (output, ours) in &ours {
             let apart = distance(ours, &theirs[output]);
@@ -37,7 +37,7 @@ fn outputs_are_those_of_onnx_runtime_in_python() {
     println!("models compared with ONNX Runtime in Python: {compared}, largest difference {largest:e}");
 }
 
-/// Rows of records as columns; predictions that are no rows have one member for each output already.
+/// Converts rows of records to columns. Other predictions have one member per output already.
 fn by_output(predictions: &Value) -> Map<String, Value> {
     let Some(rows) = predictions.as_array() else { return predictions.as_object().unwrap().clone() };
     let mut outputs: Map<String, Value> = Map::new();
@@ -50,13 +50,13 @@ fn by_output(predictions: &Value) -> Map<String, Value> {
     outputs
 }
 
-/// The largest difference of two values that are nested in the same way; infinite where they are not.
+/// Returns the largest difference of two equally nested values; infinity for other values.
 pub(super) fn distance(ours: &Value, theirs: &Value) -> f64 {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
             ours.iter().zip(theirs).map(|(ours, theirs)| distance(ours, theirs)).fold(0.0, f64::max)
         }
-        // One value of an inner dimension stands alone in a record.
+        // A record has a single value of an inner dimension without an array.
         (ours, Value::Array(theirs)) if theirs.len() == 1 => distance(ours, &theirs[0]),
         (Value::Object(ours), Value::Object(theirs)) if ours.keys().eq(theirs.keys()) => {
             ours.values().zip(theirs.values()).map(|(ours, theirs)| distance(ours, theirs)).fold(0.0, f64::max)

@@ -1,4 +1,4 @@
-//! What MLflow's scoring server answered for ONNX models, against what a deployment answers.
+//! Predictions of deployed ONNX models, compared with recordings of MLflow's scoring server.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::samples::{CLOSE, distance};
 use super::{Machine, folder, iris, sample};
 
-/// Where MLflow refuses and we answer, on purpose.
+/// Requests that MLflow rejects and we accept on purpose.
 const ANSWERED: [(&str, &str); 4] = [
     ("onnx_iris_cols/split", "MLflow fails on every classifier with a column signature"),
     ("onnx_iris_cols/records_ints", "MLflow fails on every classifier with a column signature"),
@@ -18,7 +18,7 @@ const ANSWERED: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn deployments_answer_as_mlflow_s_scoring_server_does() {
+async fn predictions_equal_those_of_mlflow_s_scoring_server() {
     let machine = Machine::new();
     let client = machine.client().await;
     let (mut same, mut different, mut failing) = (0, 0, Vec::new());

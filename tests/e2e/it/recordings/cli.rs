@@ -1,4 +1,4 @@
-//! The recordings of `mlflow deployments`: the same exit class, the same sentence, Python's reprs written as JSON.
+//! Recordings of `mlflow deployments`: equal exit class and output, with Python's reprs as JSON.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::recordings;
 use crate::command::{Ran, Run, mlflow_deploy};
 
 #[test]
-fn the_command_does_what_mlflow_s_does() {
+fn command_behaves_like_mlflow_s() {
     let cases = recordings("cli_");
     let (mut different, mut failing) = (0, Vec::new());
     for case in &cases {
@@ -35,7 +35,7 @@ fn the_command_does_what_mlflow_s_does() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Runs what was recorded, in a folder with the inputs that were there, against the server that was there.
+/// Runs a recorded command, in a folder with the recorded input files, against the recorded server.
 fn replay(case: &Value) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     inputs(&folder.path().join("inputs"));
@@ -53,7 +53,7 @@ fn replay(case: &Value) -> Ran {
     plugins.into_iter().fold(run, Run::plugin).run()
 }
 
-/// The plugin that was recorded as `echo` is called otherwise here, where an example has that name.
+/// Renames the recorded plugin `echo`, because an example plugin has that name.
 fn renamed(text: &str) -> String {
     let is_name = text == "echo" || text.starts_with("echo:");
     if is_name { text.replacen("echo", "mirror", 1) } else { text.replace("[\"echo", "[\"mirror") }
@@ -73,7 +73,7 @@ fn inputs(folder: &Path) {
     }
 }
 
-/// How a run differs from what was recorded.
+/// Returns the differences of a run from its recording.
 fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     let mut found = Vec::new();
     let is_usage = |code: i64| code == 2;
@@ -88,18 +88,18 @@ fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     } else if as_json(stdout) != as_json(&ran.stdout) {
         found.push(format!("printed {:?}, recorded was {stdout:?}", ran.stdout));
     }
-    let said = [&case["stderr"], &case["stderr_last"]].map(|text| text.as_str().unwrap_or_default()).concat();
-    found.extend(unsaid(&said, &ran.stderr));
+    let stderr = [&case["stderr"], &case["stderr_last"]].map(|text| text.as_str().unwrap_or_default()).concat();
+    found.extend(missing_parts(&stderr, &ran.stderr));
     found
 }
 
-/// Python's reprs as JSON, without the blanks that Python puts between tokens.
+/// Converts Python's reprs to JSON without spaces between tokens.
 fn as_json(text: &str) -> String {
     let words = [("None", "null"), ("True", "true"), ("False", "false"), ("'", "\""), (", ", ","), ("\": ", "\":")];
     words.iter().fold(text.to_owned(), |text, (python, json)| text.replace(python, json))
 }
 
-/// The options that a help text lists, such as `--name` and `-t`.
+/// Returns the options in a help text, such as `--name` and `-t`.
 fn options(help: &str) -> Vec<String> {
     let lines = help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.starts_with('-'));
     let names = |line: &'_ str| {
@@ -109,8 +109,8 @@ fn options(help: &str) -> Vec<String> {
     lines.flat_map(names).collect()
 }
 
-/// What an error said and ours does not: the options and commands that it names, or an exception's message.
-fn unsaid(recorded: &str, ours: &str) -> Vec<String> {
+/// Returns the parts of a recorded error that ours lacks: the options and commands in it, or an exception's message.
+fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     let last = recorded.lines().last().unwrap_or_default();
     let (ours, missing) = (ours.to_lowercase(), |what: &str| format!("does not say `{what}`"));
     if let Some(complaint) = last.strip_prefix("Error: ") {
@@ -121,26 +121,26 @@ fn unsaid(recorded: &str, ours: &str) -> Vec<String> {
     if ours.contains(&message.to_lowercase()) { Vec::new() } else { vec![missing(message)] }
 }
 
-/// Where the command differs from MLflow's on purpose.
+/// The deliberate differences from MLflow's command.
 struct Difference {
     /// The recording.
     name: &'static str,
-    /// The number, or the words, under which the compatibility page tells why.
+    /// The number or the text of its explanation in `COMPATIBILITY.md`.
     number: &'static str,
     /// The exit code.
     code: i32,
-    /// What it prints: on stdout where it is done, on stderr where it fails.
+    /// The output: on stdout for a success, on stderr for a failure.
     says: &'static str,
 }
 
 impl Difference {
-    /// Whether a run did what the difference says.
+    /// Checks a run against the difference.
     fn holds(&self, ran: &Ran) -> Result<(), String> {
         if !include_str!("../../../../host/COMPATIBILITY.md").contains(self.number) {
             return Err(format!("the compatibility page has no `{}`", self.number));
         }
-        let said = if self.code == 0 { &ran.stdout } else { &ran.stderr };
-        match (ran.code == self.code, said.contains(self.says)) {
+        let output = if self.code == 0 { &ran.stdout } else { &ran.stderr };
+        match (ran.code == self.code, output.contains(self.says)) {
             (true, true) => Ok(()),
             (false, _) => Err(format!("exit code {}, and not {}", ran.code, self.code)),
             (_, false) => Err(format!("does not say {:?}", self.says)),

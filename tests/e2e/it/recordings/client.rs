@@ -1,4 +1,4 @@
-//! The recordings of MLflow's clients: the same requests, and the same meaning of the result.
+//! Recordings of MLflow's clients: equal requests and equivalent results.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use super::targets::{Inputs, TARGETS, Target};
 use super::{outcome, recordings};
 use crate::command::{Ran, mlflow_deploy};
 
-/// The headers that carry meaning; the others say who is asking.
+/// The compared headers. The others identify the client.
 const SIGNIFICANT: [&str; 8] = [
     "api-key",
     "authorization",
@@ -27,7 +27,7 @@ const SIGNIFICANT: [&str; 8] = [
 ];
 
 #[test]
-fn the_clients_do_what_mlflow_s_do_or_differ_on_purpose() {
+fn clients_behave_like_mlflow_s_except_for_listed_differences() {
     let mut failing = Vec::new();
     for target in TARGETS {
         let (mut same, mut different, mut wrong) = (0, 0, Vec::new());
@@ -51,7 +51,7 @@ fn the_clients_do_what_mlflow_s_do_or_differ_on_purpose() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Replays every recording of a target. Some wait as long as the client does between retries, so several at once.
+/// Replays every recording of a target, in parallel because some wait between retries.
 fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     const AT_ONCE: usize = 8;
     let waiting = Mutex::new(recordings(target.prefix));
@@ -70,7 +70,7 @@ fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     replayed
 }
 
-/// How a replay differs from its recording.
+/// The differences of a replay from its recording.
 struct Mismatches {
     found: Vec<String>,
     requests: usize,
@@ -84,7 +84,7 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
     let ignored = target.ignored.iter().map(|(path, answer)| (path, answer.replace("ADDRESS", &url)));
     let server = ignored.fold(server, |server, (path, answer)| server.with_route(path, Answer::new(200, answer)));
     let (address, _kept_full) = address(case, &server);
-    // The recording says where to ask in terms of a server of its own.
+    // The recording contains the address of its own server.
     let base = case["base_url"].as_str().unwrap();
     let recorded = case["requests"].as_array().unwrap();
     let inputs = match recorded.first().and_then(|request| request["body"].as_str()) {
@@ -107,7 +107,7 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
         fs::write(file, text.replace("ADDRESS", &address)).unwrap();
     }
     for (name, value) in case["env"].as_object().unwrap() {
-        // A home folder is part of some recordings: those with a file of credentials in it.
+        // Recordings with a credentials file have a home folder.
         run = match name.as_str() {
             "HOME" => run.env(name, home.path()),
             "DATABRICKS_CONFIG_FILE" => run.env(name, home.path().join("cfg")),
@@ -124,7 +124,7 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
     Mismatches { found, requests: requests.len(), outcome }
 }
 
-/// Where the server of a recording is, also where it is a dead one; and what has to stay alive for it.
+/// Returns the address of the server of a recording, which may be unreachable, and a listener to keep open.
 fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     if case["server_dead"] == true {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -137,7 +137,7 @@ fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     (server.url(), None)
 }
 
-/// A listener that takes no connection any more: its queue of one is filled, and further ones time out.
+/// A listener that accepts no connections: its queue of one is full, so that further ones time out.
 struct FullListener {
     listener: TcpListener,
     _filling: TcpStream,
@@ -152,7 +152,7 @@ impl FullListener {
     }
 }
 
-/// The command line of a call; `None` for a call that has no verb because the plugin does not support it.
+/// Returns the command line of a call; `None` for an unsupported call without a verb.
 fn arguments(case: &Value) -> Option<Vec<String>> {
     let given = &case["args"];
     let mut arguments: Vec<String> = match case["call"].as_str().unwrap() {
@@ -175,7 +175,7 @@ fn arguments(case: &Value) -> Option<Vec<String>> {
     Some(arguments)
 }
 
-/// A call that the client refuses without asking the server: the plugin has no slot for it.
+/// Makes an unsupported call, which the client rejects without a request.
 fn unsupported(target: &Target, case: &Value) -> Mismatches {
     let name = case["call"].as_str().unwrap();
     let operation: Operation = name.parse().unwrap();
@@ -196,7 +196,7 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
         let line = format!("{} {}", sent.method, sent.path);
         let expected = format!("{} {}", recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
         if line != expected {
-            found.push(format!("asked `{line}`, recorded was `{expected}`"));
+            found.push(format!("requested `{line}`, recorded was `{expected}`"));
         }
         if !is_same_body(sent, recorded["body"].as_str().unwrap_or_default()) {
             found.push(format!("sent `{}`, recorded was `{}`", sent.text(), recorded["body"]));
@@ -213,7 +213,7 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
     found
 }
 
-/// A prediction's inputs are passed on as they are; a config is read and written again.
+/// Compares request bodies. The inputs of a prediction are forwarded unchanged; a config is parsed and serialised again.
 fn is_same_body(sent: &Request, recorded: &str) -> bool {
     let json = |body: &[u8]| serde_json::from_slice::<Value>(body).ok();
     let is_config = sent.path.starts_with("/api/");
@@ -237,8 +237,8 @@ fn different_outcome(case: &Value, outcome: &Result<Value, Value>, url: &str) ->
     }
 }
 
-/// Whether a result has all that was recorded. A record may have more: unknown fields are kept. It may lack what is
-/// recorded as `null`: Python's classes have all their fields, whatever the server sent.
+/// Returns true if a result contains the recorded one. It may have more members, because unknown ones are kept. It may lack
+/// members recorded as `null`, because Python's classes add absent fields.
 fn contains(result: &Value, recorded: &Value) -> bool {
     match (result, recorded) {
         (Value::Object(result), Value::Object(recorded)) => {
@@ -251,13 +251,13 @@ fn contains(result: &Value, recorded: &Value) -> bool {
     }
 }
 
-/// What came of a stream: its chunks, or its error.
+/// Returns the chunks of a stream, or its error.
 fn streamed(ran: &Ran) -> Result<Value, Value> {
     let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
     if ran.code == 0 { Ok(chunks) } else { Err(ran.error()) }
 }
 
-/// A result without the names of the Python classes that held it.
+/// Removes the names of Python classes from a result.
 fn without_classes(result: &Value) -> Value {
     match result {
         Value::Object(object) => object
@@ -271,7 +271,7 @@ fn without_classes(result: &Value) -> Value {
 }
 
 impl Difference {
-    /// Whether a replay did what the difference says.
+    /// Checks a replay against the difference.
     fn holds(&self, target: &Target, requests: usize, outcome: &Result<Value, Value>) -> Result<(), String> {
         if !target.readme.contains(self.number) {
             return Err(format!("the README of `{}` has no `{}`", target.package, self.number));

@@ -1,23 +1,23 @@
-//! Where our clients differ from MLflow's on purpose: by which number of the plugin's README, and what they do.
+//! The deliberate differences from MLflow's clients, each with its number in the plugin's README and the outcome.
 
 /// One deliberate difference.
 pub(super) struct Difference {
     /// The recording.
     pub(super) name: &'static str,
-    /// The number, or the words, under which the plugin's README tells why.
+    /// The number or the text of its explanation in the plugin's README.
     pub(super) number: &'static str,
-    /// How many requests are made.
+    /// The number of requests.
     pub(super) requests: usize,
-    /// What comes of it.
+    /// The outcome.
     pub(super) outcome: Outcome,
 }
 
-/// What comes of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// It gives a result.
+    /// A result.
     Answers,
-    /// It fails with this code.
+    /// An error with this code.
     Fails(&'static str),
 }
 

@@ -1,30 +1,11 @@
-//! What the real client and the real server did, against what the command and the plugins do.
+//! Replays of recordings of the real clients and servers.
 
 mod cli;
 mod client;
 mod differences;
+mod file;
 mod server;
 mod targets;
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::Value;
-
-use crate::command::Ran;
-
-/// The recordings whose names begin so.
-pub(crate) fn recordings(prefix: &str) -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let named = |path: &&std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(prefix);
-    // Python writes `NaN`, which is no JSON.
-    let read = |path| fs::read_to_string(path).unwrap().replace(": NaN", ": null");
-    files.iter().filter(named).map(|path| serde_json::from_str(&read(path)).unwrap()).collect()
-}
-
-/// What came of a run: its result, or its error.
-fn outcome(ran: &Ran) -> Result<Value, Value> {
-    if ran.code == 0 { Ok(ran.json()) } else { Err(ran.error()) }
-}
+use file::outcome;
+pub(crate) use file::recordings;

@@ -1,4 +1,4 @@
-//! The recordings of MLflow's standalone gateway: what the client makes of its answers.
+//! Recordings of MLflow's standalone gateway: the client accepts its responses.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{outcome, recordings};
 use crate::command::mlflow_deploy;
 
 #[test]
-fn the_client_understands_what_the_standalone_gateway_answers() {
+fn client_accepts_responses_of_the_standalone_gateway() {
     let cases = recordings("gs_");
     let unknown = cases.iter().find(|case| case["name"] == "gs_get_endpoint_404").unwrap();
     let failing: Vec<_> = cases.iter().filter_map(|case| replay(case, answer(unknown)).err()).collect();
@@ -19,7 +19,7 @@ fn the_client_understands_what_the_standalone_gateway_answers() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// The recorded answer.
+/// Returns the recorded response.
 fn answer(case: &Value) -> Answer {
     let response = &case["response"];
     let headers = response["headers"].as_array().unwrap();
@@ -32,16 +32,16 @@ fn answer(case: &Value) -> Answer {
     kept.fold(Answer::new(status, body), |answer, pair| answer.header("content-type", pair[1].as_str().unwrap()))
 }
 
-/// Asks for what was asked, gets what was answered, and sees the same in it.
+/// Repeats the recorded call with the recorded response, and compares the result.
 fn replay(case: &Value, unknown_endpoint: Answer) -> Result<(), String> {
     let name = case["name"].as_str().unwrap();
     let response: Value =
         serde_json::from_str(case["response"]["body"].as_str().unwrap_or_default()).unwrap_or(Value::Null);
-    // One page was recorded of a list that may have more.
+    // Only one page of the list was recorded.
     let last_page = Answer::new(200, r#"{"endpoints": [], "next_page_token": null}"#);
     let pages =
         if response["next_page_token"].is_string() { vec![answer(case), last_page] } else { vec![answer(case)] };
-    // A prediction of an endpoint that is not known makes the client ask about the endpoint.
+    // After a prediction of an unknown endpoint the client requests the endpoint.
     let server = Server::start(pages);
     let server = if name == "gs_unknown_endpoint" {
         server.with_route("/api/2.0/endpoints/nope", unknown_endpoint)

@@ -1,38 +1,38 @@
-//! The clients of MLflow's whose recordings are replayed: one entry each.
+//! The MLflow clients with recordings.
 
 use super::differences::{self, Difference};
 
-/// A client of MLflow's, and the plugin that takes its place.
+/// A client of MLflow, and the plugin that replaces it.
 pub(super) struct Target {
-    /// What the names of its recordings begin with.
+    /// The prefix of the names of its recordings.
     pub(super) prefix: &'static str,
     /// The plugin's package.
     pub(super) package: &'static str,
-    /// The plugin's README, which tells why something is different.
+    /// The plugin's README, which explains the differences.
     pub(super) readme: &'static str,
-    /// A target URI that makes a client without any environment.
+    /// A target URI that needs no environment variables.
     pub(super) anywhere: &'static str,
-    /// The files in the home folder of the recordings that have one: path and text. `ADDRESS` is the server's.
+    /// The files of the home folder, if a recording has one: path and text. `ADDRESS` is replaced by that of the server.
     pub(super) home: &'static [(&'static str, &'static str)],
-    /// Which inputs a prediction gets.
+    /// The inputs of a prediction.
     pub(super) inputs: Inputs,
-    /// Paths, by their beginnings, and their answers, that are not compared: how a client finds out whom it asks, and
-    /// gets its token. `ADDRESS` is the server's.
+    /// Prefixes of paths that are not compared, with their responses: discovery and token requests. `ADDRESS` is replaced
+    /// by that of the server.
     pub(super) ignored: &'static [(&'static str, &'static str)],
-    /// Where it differs on purpose.
+    /// The deliberate differences.
     pub(super) differences: &'static [Difference],
 }
 
-/// Which inputs a prediction gets.
+/// The inputs of a prediction.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Inputs {
-    /// The very bytes that the Python client sent: they are to be forwarded as they are.
+    /// The bytes that the Python client sent, which are forwarded unchanged.
     AsSent,
-    /// What the Python client was given: something has to be added.
+    /// The inputs of the Python client, to which the plugin adds members.
     AsGiven,
 }
 
-/// How a Databricks client finds out where tokens come from, and gets one.
+/// OIDC discovery and token requests of a Databricks client.
 const DATABRICKS_TOKENS: &[(&str, &str)] = &[
     ("/.well-known/databricks-config", r#"{"oidc_endpoint":"ADDRESS/oidc","workspace_id":"123"}"#),
     ("/oidc/.well-known/oauth-authorization-server", r#"{"token_endpoint":"ADDRESS/oidc/v1/token"}"#),

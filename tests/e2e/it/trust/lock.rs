@@ -1,4 +1,4 @@
-//! The lock file: what it holds, what it keeps, what it refuses.
+//! The lock file: its entries, and the plugins that it rejects.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// A folder with a plugin in `plugins`, in which commands run.
+/// Returns a working directory with a plugin in `plugins`.
 fn workspace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -32,7 +32,7 @@ fn locked_digest(folder: &Path) -> String {
 }
 
 #[test]
-fn a_plugin_changed_by_one_byte_is_refused() {
+fn plugin_changed_by_one_byte_is_rejected() {
     let folder = workspace();
     let folder = folder.path();
     let locked = run("plugins lock", folder).run();
@@ -56,16 +56,16 @@ fn a_plugin_changed_by_one_byte_is_refused() {
     }
     let by_variable = run("list-endpoints -t echo", folder).env("MLFLOW_DEPLOY_LOCK_FILE", folder.join(Lock::FILE));
     assert_eq!(by_variable.run().code, 3);
-    assert_eq!(run("list-endpoints -t echo", folder).run().code, 0, "nobody asked for the lock");
+    assert_eq!(run("list-endpoints -t echo", folder).run().code, 0, "without `--locked` the lock file is not used");
 
     let again = run("plugins lock", folder).run();
     assert!(again.stdout.contains("  changed echo 0.1.0, sha256 "), "{again:?}");
     assert_eq!(run("list-endpoints -t echo --locked", folder).run().code, 0);
 }
 
-/// The hash is right, and what else the entry says is not.
+/// The hash matches, and the other members do not.
 #[test]
-fn an_entry_that_says_other_things_of_its_file_is_refused() {
+fn entry_with_a_wrong_version_or_scheme_is_rejected() {
     let folder = workspace();
     let folder = folder.path();
     assert_eq!(run("plugins lock", folder).run().code, 0);
@@ -84,7 +84,7 @@ fn an_entry_that_says_other_things_of_its_file_is_refused() {
 }
 
 #[test]
-fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode() {
+fn lock_file_behind_a_link_is_replaced_and_keeps_its_mode() {
     let folder = workspace();
     let folder = folder.path();
     symlink("real.lock", folder.join(Lock::FILE)).unwrap();
@@ -99,7 +99,7 @@ fn a_lock_file_behind_a_link_is_written_where_the_link_leads_and_keeps_its_mode(
 }
 
 #[test]
-fn a_plugin_that_is_not_in_the_lock_file_is_refused_and_one_that_is_gone_is_missed() {
+fn plugin_without_an_entry_is_rejected_and_a_missing_plugin_is_reported() {
     let folder = workspace();
     let folder = folder.path();
     assert_eq!(run("plugins lock", folder).run().code, 0);
@@ -119,7 +119,7 @@ fn a_plugin_that_is_not_in_the_lock_file_is_refused_and_one_that_is_gone_is_miss
 }
 
 #[test]
-fn other_platforms_entries_stay_and_the_text_is_stable() {
+fn entries_of_other_platforms_are_kept_and_the_text_is_stable() {
     let folder = workspace();
     let (folder, path) = (folder.path(), folder.path().join(Lock::FILE));
     assert_eq!(run("plugins lock", folder).run().code, 0);
@@ -140,7 +140,7 @@ fn other_platforms_entries_stay_and_the_text_is_stable() {
 }
 
 #[test]
-fn a_lock_file_that_cannot_be_used_is_an_error_and_is_not_written_over() {
+fn invalid_lock_file_is_an_error_and_is_not_overwritten() {
     let folder = workspace();
     let (folder, path) = (folder.path(), folder.path().join(Lock::FILE));
     let none = run("list-endpoints -t echo --locked", folder).run();
@@ -156,7 +156,7 @@ fn a_lock_file_that_cannot_be_used_is_an_error_and_is_not_written_over() {
 }
 
 #[test]
-fn a_program_can_hold_its_plugins_to_a_lock_file() {
+fn embedded_host_uses_a_lock_file() {
     let folder = workspace();
     let folder = folder.path();
     assert_eq!(run("plugins lock", folder).run().code, 0);

@@ -1,7 +1,7 @@
-//! Whose plugins are loaded: owners and modes, links, the lock file; and who may change what else runs or decides.
+//! Trust: owners and modes of plugins and other files, links, and the lock file.
 
-mod decisions;
 mod lock;
+mod other_files;
 mod owners;
 mod privileges;
 mod race;

@@ -1,4 +1,4 @@
-//! Owners and modes of files, folders, and what leads to them.
+//! Owners and modes of plugin files, their folders, and links to them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -23,7 +23,7 @@ fn ask(folder: &Path) -> Ran {
 }
 
 #[test]
-fn what_its_group_can_change_is_warned_of_whenever_it_is_loaded() {
+fn group_writable_plugin_is_a_warning_at_every_load() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("echo.so");
     plugin(&file);
@@ -31,11 +31,11 @@ fn what_its_group_can_change_is_warned_of_whenever_it_is_loaded() {
     mode(&file, 0o664);
     let warning =
         |path: &Path| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), path.display());
-    let said = ask(folder.path());
-    assert_eq!(said.code, 0, "{said:?}");
+    let ran = ask(folder.path());
+    assert_eq!(ran.code, 0, "{ran:?}");
     let expected: String =
         [folder.path(), &file].map(|path| format!("warning: {} (plugin echo)\n", warning(path))).concat();
-    assert_eq!(said.stderr, expected);
+    assert_eq!(ran.stderr, expected);
     let listed = mlflow_deploy("plugins list").plugin_dir(folder.path()).run();
     assert!([folder.path(), &file].iter().all(|path| listed.stderr.contains(&warning(path))), "{listed:?}");
     let diagnosis = mlflow_deploy("plugins doctor --json").plugin_dir(folder.path()).run().json();
@@ -47,7 +47,7 @@ fn what_its_group_can_change_is_warned_of_whenever_it_is_loaded() {
 }
 
 #[test]
-fn a_link_is_followed_where_nobody_else_could_have_made_it() {
+fn link_is_followed_unless_another_user_could_have_created_it() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().canonicalize().unwrap();
     let (real, links, open) = (root.join("real"), root.join("links"), root.join("open"));
@@ -71,9 +71,9 @@ fn a_link_is_followed_where_nobody_else_could_have_made_it() {
     assert!(file.code == 3 && file.stderr.contains("echo.so` has mode 666; `chmod o-w"), "{file:?}");
 }
 
-/// An exception is made for one plugin, and for no other.
+/// The exception holds for the named plugin only.
 #[test]
-fn an_exception_is_made_by_name() {
+fn trusted_plugin_option_exempts_the_named_file() {
     let folder = tempfile::tempdir().unwrap();
     let (file, other) = (folder.path().join("echo.so"), folder.path().join("c.so"));
     plugin(&file);
@@ -90,9 +90,9 @@ fn an_exception_is_made_by_name() {
 }
 
 #[test]
-fn nobody_else_s_file_is_trusted() {
+fn file_of_another_user_is_rejected() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can give a file away");
+        println!("skipped: only root can change the owner of a file");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ fn nobody_else_s_file_is_trusted() {
 }
 
 #[test]
-fn one_folder_by_two_names_is_listed_once() {
+fn folder_with_two_paths_is_listed_once() {
     let root = tempfile::tempdir().unwrap();
     let (real, link) = (root.path().join("real"), root.path().join("link"));
     plugin(&real.join("echo.so"));

@@ -1,4 +1,4 @@
-//! A process with rights that whoever started it has not: what that one says in the environment is not heard.
+//! A process with more privileges than its caller ignores the environment.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,12 +8,12 @@ use mlflow_deploy_test_support::cdylib;
 use rustix::fs::{StatVfsMountFlags, XattrFlags};
 use serde_json::Value;
 
-/// `cap_net_bind_service=ep`, as Linux keeps it with a file.
+/// `cap_net_bind_service=ep`, in the format of the extended attribute.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Its user and group are those of whoever starts it: the capability alone raises it.
+/// The process keeps its caller's user and group; only the capability raises its privileges.
 #[test]
-fn a_capability_makes_the_environment_unheard() {
+fn command_with_a_file_capability_ignores_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let command = folder.path().join("mlflow-deploy");
@@ -32,18 +32,18 @@ fn a_capability_makes_the_environment_unheard() {
     };
     let is_root = rustix::process::geteuid().is_root();
     let Some(ordinary) = is_root.then(list).and_then(Result::ok).filter(|ran| ran.status.success()) else {
-        println!("skipped: only root can give a file a capability, and be somebody else by `setpriv`");
+        println!("skipped: needs root and `setpriv`");
         return;
     };
     assert!(names_it(&ordinary.stdout), "{ordinary:?}");
     if let Err(error) = rustix::fs::setxattr(&command, "security.capability", &CAPABILITY, XattrFlags::empty()) {
-        println!("skipped: this file system keeps no capabilities: {error}");
+        println!("skipped: this file system does not support capabilities: {error}");
         return;
     }
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let is_nosuid = rustix::fs::statvfs(&command).unwrap().f_flag.contains(StatVfsMountFlags::NOSUID);
     if is_nosuid || status.lines().any(|line| line.starts_with("NoNewPrivs:") && !line.ends_with('0')) {
-        println!("skipped: here a file's capabilities are not given to those who run it");
+        println!("skipped: this machine ignores file capabilities");
         return;
     }
     let raised = list().unwrap();

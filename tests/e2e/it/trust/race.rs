@@ -1,4 +1,4 @@
-//! A race: another user owns a folder above the plugin's, and swaps it with one of that user's own while commands run.
+//! A race: another user owns a parent folder of the plugin and swaps it with one of their own while commands run.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,13 +11,13 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::mlflow_deploy;
 
-/// The user `nobody`.
+/// The id of an unprivileged user.
 const OTHER: u32 = 65534;
 
-/// How often the plugin is loaded. Without owner checks, about one load in ten takes the other user's library.
+/// The number of loads. Without owner checks, about one load in ten takes the other user's library.
 const LOADS: usize = 100;
 
-/// Swaps two folders until its standard input ends, then prints how often. Says so when it has begun.
+/// Prints a line when it starts, swaps two folders until stdin ends, then prints the number of swaps.
 const SWAP: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -53,7 +53,7 @@ fn compile(folder: &Path) {
     cdylib::compile_c_plugin(&folder.join("above/evil/plugin.so"), Some(&folder.join("constructor.c")));
 }
 
-/// Starts to swap as the other user.
+/// Starts the swapping as the other user.
 fn swapping(folder: &Path) -> Child {
     let mut swap = Command::new(folder.join("swap"));
     swap.arg(folder.join("above")).uid(OTHER).gid(OTHER).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -61,22 +61,22 @@ fn swapping(folder: &Path) -> Child {
 }
 
 #[test]
-fn another_user_s_library_is_not_loaded_while_its_owner_swaps_folders() {
+fn library_of_another_user_is_not_loaded_during_swaps() {
     if !rustix::process::geteuid().is_root() || !cfg!(target_os = "linux") {
-        println!("left out: only root on Linux can run the attack as another user");
+        println!("skipped: only root on Linux can run the attack as another user");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     compile(folder);
-    for given in ["above", "above/evil", "above/evil/plugin.so"] {
-        chown(folder.join(given), Some(OTHER), Some(OTHER)).unwrap();
+    for path in ["above", "above/evil", "above/evil/plugin.so"] {
+        chown(folder.join(path), Some(OTHER), Some(OTHER)).unwrap();
     }
     let mut swap = swapping(folder);
-    let mut said = BufReader::new(swap.stdout.take().unwrap());
+    let mut stdout = BufReader::new(swap.stdout.take().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     assert_eq!(line, "begun\n");
     let refused = format!("`{}` belongs to user {OTHER}; `chown -h 0 ", folder.join("above").display());
     for _ in 0..LOADS {
@@ -86,7 +86,7 @@ fn another_user_s_library_is_not_loaded_while_its_owner_swaps_folders() {
     }
     swap.stdin.take().unwrap().write_all(b"end").unwrap();
     let mut swaps = String::new();
-    said.read_to_string(&mut swaps).unwrap();
+    stdout.read_to_string(&mut swaps).unwrap();
     assert!(swap.wait().unwrap().success());
     println!("{LOADS} loads refused during {} swaps", swaps.trim());
     assert!(swaps.trim().parse::<u64>().unwrap() > 0);

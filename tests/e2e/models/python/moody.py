@@ -1,4 +1,4 @@
-"""moody.py: a model that does to its process what the column `do` says, and gives the column `x` times two."""
+"""moody.py: a model that returns the column `x` times two, after a fault that the column `do` names."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-//! Inputs that end the process which predicts them: the server and all other clients go on.
+//! Inputs that crash the predicting process: the server and other clients are not affected.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use super::http::Answer;
 /// Six divided by three.
 const TWO: &str = r#"{"inputs": {"a": [6], "b": [3]}}"#;
 
-/// The least 64-bit integer divided by -1, which raises SIGFPE.
+/// The smallest 64-bit integer divided by -1, which raises SIGFPE.
 const KILLS: &str = r#"{"inputs": {"a": [-9223372036854775808], "b": [-1]}}"#;
 
 fn is_two(answer: &Answer) {
@@ -29,7 +29,7 @@ fn is_crash(answer: &Answer) {
 }
 
 #[test]
-fn one_request_does_not_end_the_server() {
+fn crashing_request_does_not_end_the_server() {
     for isolated in ["", "--isolate"] {
         let machine = Machine::new();
         let served = Served::start(&sample("divides"), &machine, isolated);
@@ -44,9 +44,9 @@ fn one_request_does_not_end_the_server() {
     }
 }
 
-/// More requests that kill than the process may be started in the time: what has killed once is not run again.
+/// More crashing requests than permitted restarts: inputs that crashed once are not run again.
 #[test]
-fn clients_beside_those_that_kill_are_all_answered() {
+fn all_clients_besides_the_crashing_ones_get_a_response() {
     const CLIENTS: usize = 8;
     let machine = Machine::new();
     let served = Served::start(&sample("divides"), &machine, "");
@@ -76,7 +76,7 @@ fn clients_beside_those_that_kill_are_all_answered() {
 }
 
 #[test]
-fn inputs_that_kill_after_their_client_has_gone_are_found_out() {
+fn inputs_that_crash_after_their_client_left_are_identified() {
     let machine = Machine::new();
     let served = Served::start(&sample("divides"), &machine, "");
     for _ in 0..20 {
@@ -87,13 +87,13 @@ fn inputs_that_kill_after_their_client_has_gone_are_found_out() {
     is_two(&served.predict(TWO));
 }
 
-/// In the command's own process nothing contains it. In one of the plugin's own it is one call's fault.
+/// In the process of the command the crash would end the command. Isolated it fails one call.
 #[test]
-fn an_isolated_prediction_that_kills_is_an_error_and_the_next_one_works() {
+fn crash_of_an_isolated_prediction_is_an_error_and_the_next_one_succeeds() {
     let machine = Machine::new();
     machine.create("d", &sample("divides"));
     let killed = machine.ask("predict --isolate --json --name d -I -").stdin(KILLS).run();
     assert_eq!((killed.code, &killed.error()["code"]), (4, &json!("PLUGIN_CRASHED")), "{killed:?}");
-    let asked = machine.ask("predict --isolate --json --name d -I -").stdin(TWO).run();
-    assert_eq!((asked.code, asked.json()), (0, json!({"predictions": {"y": [2]}})), "{asked:?}");
+    let ran = machine.ask("predict --isolate --json --name d -I -").stdin(TWO).run();
+    assert_eq!((ran.code, ran.json()), (0, json!({"predictions": {"y": [2]}})), "{ran:?}");
 }

@@ -1,4 +1,4 @@
-//! Clients with bad manners, models that cannot be served, and more requests than there should be.
+//! Slow and invalid clients, models that cannot be served, and overload.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,14 +10,14 @@ use super::super::{Machine, copy_of, iris, sample};
 use super::http::{self, Answer, read, request};
 use super::{Served, run_local};
 
-/// Rows that the model of the demo answers.
+/// Valid rows for the demo model.
 const ROWS: &str = r#"{"dataframe_split": {"data": [[5.1, 3.5, 1.4, 0.2]], "columns": ["sepal length (cm)",
     "sepal width (cm)", "petal length (cm)", "petal width (cm)"]}}"#;
 
-/// So many that no machine comes to the end of counting them.
+/// A count that no machine finishes.
 const FOREVER: &str = r#"{"inputs": [4611686018427387904]}"#;
 
-/// What the model that counts answers at once.
+/// A count that finishes at once.
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -30,7 +30,7 @@ fn is_served(served: &Served) {
 }
 
 #[test]
-fn a_client_that_is_slow_is_given_up() {
+fn slow_client_is_disconnected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2");
     let mut half_a_head = TcpStream::connect(served.address).unwrap();
@@ -43,18 +43,18 @@ fn a_client_that_is_slow_is_given_up() {
 }
 
 #[test]
-fn a_prediction_that_takes_too_long_is_stopped() {
+fn prediction_is_stopped_at_its_timeout() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2 -C sessions=1");
     let late = served.predict(FOREVER);
     assert_eq!((late.status, late.body.as_str()), (504, "Request processing time exceeded limit"));
-    // The only session is free again.
+    // The only session is available again.
     is_served(&served);
 }
 
-/// Ten thousand million empty lists need no memory in ONNX Runtime, and tens of gigabytes as text.
+/// Ten billion empty lists need no memory in ONNX Runtime, but tens of gigabytes as text.
 #[test]
-fn an_output_that_is_too_large_to_be_written_is_refused() {
+fn output_above_the_size_limit_is_an_error() {
     let machine = Machine::new();
     let served = Served::start(&sample("ones"), &machine, "");
     for shape in [json!([10_000_000_000_i64, 0]), json!([0, 10_000_000_000_i64])] {
@@ -67,7 +67,7 @@ fn an_output_that_is_too_large_to_be_written_is_refused() {
 }
 
 #[test]
-fn a_prediction_is_stopped_when_its_client_goes() {
+fn prediction_is_stopped_when_its_client_disconnects() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C sessions=1");
     drop(served.begin(FOREVER, FOREVER.len()));
@@ -75,11 +75,11 @@ fn a_prediction_is_stopped_when_its_client_goes() {
 }
 
 #[test]
-fn a_body_that_is_too_long_is_refused() {
+fn body_above_the_limit_is_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C max_request_bytes=1000");
     let too_long = (413, "BAD_REQUEST".to_owned());
-    // All of it is sent before the answer is read, and more than any buffer holds.
+    // The whole body is sent before the response is read; it is larger than the buffers.
     let body = format!("{SEVEN}{}", " ".repeat(32 << 20));
     assert_eq!(code(&served.predict(&body)), too_long);
 
@@ -91,7 +91,7 @@ fn a_body_that_is_too_long_is_refused() {
     in_chunks.write_all(b"0\r\n\r\n").unwrap();
     assert_eq!(code(&read(&in_chunks, false).unwrap()), too_long);
 
-    // Who asks first is told first.
+    // With `Expect: 100-continue` the rejection comes before the body.
     let mut asks = TcpStream::connect(served.address).unwrap();
     asks.write_all(format!("{head}Expect: 100-continue\r\nContent-Length: 999999999999\r\n\r\n").as_bytes()).unwrap();
     assert_eq!(code(&read(&asks, false).unwrap()), too_long);
@@ -99,7 +99,7 @@ fn a_body_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn what_is_no_http_is_refused() {
+fn invalid_http_is_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "");
     let long_header = format!("GET /ping HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
@@ -115,7 +115,7 @@ fn what_is_no_http_is_refused() {
     ];
     for garbage in garbage {
         let mut connection = TcpStream::connect(served.address).unwrap();
-        // The server may have had enough before it has read all of it.
+        // The server may close the connection before it has read everything.
         let _sent = connection.write_all(garbage).and_then(|()| connection.shutdown(std::net::Shutdown::Write));
         let mut answer = Vec::new();
         let _closed = connection.read_to_end(&mut answer);
@@ -126,15 +126,15 @@ fn what_is_no_http_is_refused() {
 }
 
 #[test]
-fn a_thousand_requests_at_once_are_answered() {
+fn thousand_concurrent_requests_get_responses() {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
     let machine = Machine::new();
     let served = Served::start(&iris(), &machine, "");
-    let asked = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
-    let (last, rest) = asked.split_last().unwrap();
+    let bytes = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
+    let (last, rest) = bytes.split_last().unwrap();
     let mut connections: Vec<_> = (0..1000).map(|_| TcpStream::connect(served.address).unwrap()).collect();
-    // Nobody can be answered before everybody has asked.
+    // No response can come before all requests were sent.
     connections.iter_mut().for_each(|connection| connection.write_all(rest).unwrap());
     connections.iter_mut().for_each(|connection| connection.write_all(&[*last]).unwrap());
     for connection in &connections {
@@ -144,14 +144,14 @@ fn a_thousand_requests_at_once_are_answered() {
 }
 
 #[test]
-fn connections_beyond_what_the_system_allows_wait() {
+fn connections_above_the_file_limit_wait() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C sessions=1");
     let few = Rlimit { current: Some(40), maximum: Some(40) };
     prlimit(Some(served.process()), Resource::Nofile, few).unwrap();
-    let asked = request("POST", "/invocations", Some("application/json"), SEVEN.as_bytes());
+    let bytes = request("POST", "/invocations", Some("application/json"), SEVEN.as_bytes());
     let mut connections: Vec<_> = (0..100).map(|_| TcpStream::connect(served.address).unwrap()).collect();
-    connections.iter_mut().for_each(|connection| connection.write_all(&asked).unwrap());
+    connections.iter_mut().for_each(|connection| connection.write_all(&bytes).unwrap());
     for connection in &connections {
         assert_eq!(read(connection, false).unwrap().status, 200);
     }
@@ -161,11 +161,11 @@ fn connections_beyond_what_the_system_allows_wait() {
 }
 
 #[test]
-fn more_requests_than_are_taken_on_are_sent_away() {
+fn requests_above_the_limit_are_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C max_requests=1");
     let mut first = served.begin(SEVEN, 4);
-    // The first one has its place once another one is refused.
+    // The first request is running once another one is rejected.
     let refused = loop {
         let answer = served.predict(SEVEN);
         if answer.status != 200 {
@@ -181,7 +181,7 @@ fn more_requests_than_are_taken_on_are_sent_away() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn port_in_use_is_an_error_with_the_port() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "");
     let port = served.address.port();
@@ -199,12 +199,12 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn what_cannot_be_served_says_why_and_leaves_nothing_behind() {
+fn failure_to_serve_is_reported_and_leaves_nothing_behind() {
     let machine = Machine::new();
     let broken = copy_of(&iris());
     std::fs::write(broken.path().join("model.onnx"), b"no model").unwrap();
     let cases: [(&std::path::Path, &str, &str, &str); 6] = [
-        (broken.path(), "", "INVALID_PARAMETER_VALUE", "is not an ONNX model"),
+        (broken.path(), "", "INVALID_PARAMETER_VALUE", "is damaged or not an ONNX model"),
         (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model at `/nowhere`"),
         (&iris(), "-C timeout=0", "INVALID_PARAMETER_VALUE", "the config's `timeout` is `0`: expected seconds"),
         (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a whole number from 1"),

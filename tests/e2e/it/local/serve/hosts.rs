@@ -1,4 +1,4 @@
-//! Whom a request asks for: pages of other sites reach a loopback address as well, by a name of their own.
+//! The `Host` header: web pages of other sites can reach a loopback address under their own name (DNS rebinding).
 
 use super::super::{Machine, sample};
 use super::Served;
@@ -9,7 +9,7 @@ fn get(served: &Served, head: &str) -> Answer {
 }
 
 #[test]
-fn a_request_for_another_host_is_refused() {
+fn request_for_another_host_is_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "");
     let port = served.address.port();
@@ -34,8 +34,8 @@ fn a_request_for_another_host_is_refused() {
     for host in
         ["attacker.example", "localhost.attacker.example", "192.168.0.1", "0.0.0.0", "a@localhost", "localhost:x"]
     {
-        let said = answered(403, &format!("GET /ping HTTP/1.1\r\nHost: {host}"));
-        assert!(said.contains("PERMISSION_DENIED") && said.contains("allowed_hosts"), "{said}");
+        let body = answered(403, &format!("GET /ping HTTP/1.1\r\nHost: {host}"));
+        assert!(body.contains("PERMISSION_DENIED") && body.contains("allowed_hosts"), "{body}");
         answered(403, &format!("GET /no/such/path HTTP/1.1\r\nHost: {host}"));
         answered(403, &format!("GET /ping HTTP/1.1\r\nHost: localhost\r\nOrigin: http://{host}"));
     }
@@ -51,7 +51,7 @@ fn a_request_for_another_host_is_refused() {
 }
 
 #[test]
-fn names_that_the_config_gives_are_the_server_s_own() {
+fn request_for_a_configured_host_is_accepted() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, r#"-C allowed_hosts:=["models.example"]"#);
     assert_eq!(get(&served, "GET /ping HTTP/1.1\r\nHost: models.example:80").status, 200);

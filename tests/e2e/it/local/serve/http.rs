@@ -1,11 +1,11 @@
-//! HTTP by hand, so that a test can be as rude as it likes.
+//! A minimal HTTP client that can send invalid requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-/// An answer of the server.
+/// A response of the server.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -14,18 +14,18 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The value of a header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON. Python's `NaN`, which is no JSON, becomes null.
+    /// Parses the body as JSON. Python's `NaN` becomes null.
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body.replace("NaN", "null")).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// A request; the connection is to be closed after it.
+/// Returns a request with `Connection: close`.
 pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body: &[u8]) -> Vec<u8> {
     let content_type = content_type.map(|value| format!("Content-Type: {value}\r\n")).unwrap_or_default();
     let head = format!(
@@ -35,18 +35,18 @@ pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body
     [head.as_bytes(), body].concat()
 }
 
-/// Asks on a connection of its own.
+/// Sends a request on a new connection.
 pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Answer {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(request).unwrap();
     read(&connection, request.starts_with(b"HEAD")).expect("an answer")
 }
 
-/// Reads an answer; `None` where the connection is closed instead.
+/// Reads a response. Returns `None` if the connection is closed first.
 pub(super) fn read(connection: &TcpStream, is_head: bool) -> Option<Answer> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
-    // A connection that is reset has been closed as well.
+    // A reset also closes the connection.
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! `run-local`: a model that is served, asked with good and bad manners, and stopped.
+//! `run-local`: a model is served, gets valid and invalid requests, and is stopped.
 
 mod crashes;
 mod faults;
@@ -7,105 +7,8 @@ mod http;
 mod python;
 mod ready;
 mod recordings;
+mod served;
 mod stopping;
 mod unread;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdout};
-
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-
-use self::http::Answer;
-use super::{Machine, ask};
-use crate::command::{Ran, Run};
-
-/// The command that serves a model at a free port.
-fn run_local(model: &Path, machine: &Machine, arguments: &str) -> Run {
-    let run = ask("run-local --name iris -C port=0 -m", &machine.state_dir()).arg(model);
-    arguments.split_whitespace().fold(run, Run::arg)
-}
-
-/// A command that serves, until this is dropped.
-struct Running {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-}
-
-/// A model that is served.
-struct Served {
-    running: Running,
-    ready: Value,
-    address: SocketAddr,
-}
-
-impl Running {
-    fn start(run: Run) -> Self {
-        let mut child = run.spawn();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
-    }
-
-    /// The next line that it says.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        if line.is_empty() {
-            let mut stderr = String::new();
-            self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-            panic!("it is not served: {stderr}");
-        }
-        line
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // One that has ended by itself is only waited for.
-        let _ended = self.child.kill();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Served {
-    /// Serves a model with these further arguments.
-    fn start(model: &Path, machine: &Machine, arguments: &str) -> Self {
-        let mut running = Running::start(run_local(model, machine, &format!("--json {arguments}")));
-        let ready: Value = serde_json::from_str(&running.line()).unwrap();
-        let address = ready["url"].as_str().unwrap().strip_prefix("http://").unwrap().parse().unwrap();
-        Self { running, ready, address }
-    }
-
-    /// Asks for predictions.
-    fn predict(&self, body: &str) -> Answer {
-        http::ask(self.address, &http::request("POST", "/invocations", Some("application/json"), body.as_bytes()))
-    }
-
-    /// Begins to ask for predictions, but sends only a part of the body.
-    fn begin(&self, body: &str, sent: usize) -> TcpStream {
-        let request = http::request("POST", "/invocations", Some("application/json"), body.as_bytes());
-        let mut connection = TcpStream::connect(self.address).unwrap();
-        connection.write_all(&request[..request.len() - body.len() + sent]).unwrap();
-        connection
-    }
-
-    fn process(&self) -> Pid {
-        Pid::from_child(&self.running.child)
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(self.process(), signal).unwrap();
-    }
-
-    /// Waits for its end; gives the exit code and what it said.
-    fn end(mut self) -> Ran {
-        let Running { child, stdout } = &mut self.running;
-        let mut ran = Ran { code: 0, stdout: String::new(), stderr: String::new() };
-        child.stderr.take().unwrap().read_to_string(&mut ran.stderr).unwrap();
-        stdout.read_to_string(&mut ran.stdout).unwrap();
-        ran.code = child.wait().unwrap().code().unwrap();
-        ran
-    }
-}
+use served::{Running, Served, run_local};

@@ -1,4 +1,4 @@
-//! MLflow's own scoring client and `PredictionsResponse`, which ask and read MLflow's scoring server and this one alike.
+//! MLflow's scoring client and `PredictionsResponse` get equal results from MLflow's scoring server and this one.
 
 use mlflow_deploy_test_support::peers::{ScoringServer, run_script};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::super::{Machine, sample};
 use super::Served;
 
 #[test]
-fn mlflow_s_client_reads_the_same_from_both_servers() {
+fn mlflow_s_client_gets_equal_results_from_both_servers() {
     let model = sample("onnx_iris_tensor");
     let machine = Machine::new();
     let (theirs, ours) = (ScoringServer::start(&model), Served::start(&model, &machine, ""));
@@ -17,10 +17,10 @@ fn mlflow_s_client_reads_the_same_from_both_servers() {
     let answers: Value =
         serde_json::from_slice(&run_script("scoring.py", &addresses.each_ref().map(String::as_str))).unwrap();
     let (theirs, ours) = (&answers[0], &answers[1]);
-    let asked = theirs["asked"].as_object().unwrap();
-    assert_eq!(asked.len(), 6);
-    for (what, theirs) in asked {
-        let ours = &ours["asked"][what];
+    let results = theirs["results"].as_object().unwrap();
+    assert_eq!(results.len(), 6);
+    for (what, theirs) in results {
+        let ours = &ours["results"][what];
         assert!(distance(ours, theirs) <= CLOSE, "{what}: MLflow {theirs}, here {ours}");
         println!("{what}: {ours}");
     }
@@ -32,7 +32,7 @@ fn mlflow_s_client_reads_the_same_from_both_servers() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_model_that_python_runs_is_served_and_its_server_ends_with_ours() {
+fn python_model_is_served_and_its_server_ends_with_ours() {
     use rustix::process::Signal;
 
     use super::super::python::{doubled, interpreter, mood, moody, servers, until};
@@ -41,10 +41,10 @@ fn a_model_that_python_runs_is_served_and_its_server_ends_with_ours() {
     let served = Served::start(model.path(), &machine, &format!("-C python={}", interpreter().display()));
     let answer = served.predict(&mood(""));
     assert_eq!((answer.status, answer.json()), (200, doubled()));
-    // MLflow's own error, as it was.
+    // MLflow's error is unchanged.
     let answer = served.predict(&mood("raise"));
     assert_eq!((answer.status, &answer.json()["error_code"]), (400, &"BAD_REQUEST".into()));
-    // One that dies with the request is the server's fault, and no client's.
+    // A crash during the request is an error of the server, not of the client.
     let answer = served.predict(&mood("exit"));
     assert_eq!((answer.status, &answer.json()["error_code"]), (503, &"TEMPORARILY_UNAVAILABLE".into()));
     assert_eq!(served.predict(&mood("")).json(), doubled());

@@ -1,4 +1,4 @@
-//! What is said once a model is served: its address, and a command line that asks it.
+//! The output of a started server: its address, and an example command line.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use super::super::{Machine, sample};
 use super::http::{ask, request};
 use super::{Running, Served, run_local};
 
-/// The words of a command line for `curl`, as a shell reads them.
+/// Splits a `curl` command line as a shell does.
 fn words(line: &str) -> Vec<String> {
     let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}");
     let read = Command::new("sh").arg("-c").arg(script).output().unwrap();
@@ -15,9 +15,9 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_command_line_asks_what_the_model_answers() {
+fn example_command_line_gets_a_prediction() {
     let machine = Machine::new();
-    // With an example, with columns, with a text, and with tensors that have names.
+    // Models with an input example, with columns, with text, and with named tensors.
     for model in ["onnx_iris_tensor", "forest", "pipeline_two_inputs", "several_outputs"] {
         let served = Served::start(&sample(model), &machine, "");
         let words = words(served.ready["example"].as_str().unwrap());
@@ -30,13 +30,13 @@ fn the_command_line_asks_what_the_model_answers() {
 }
 
 #[test]
-fn a_person_reads_the_address_and_the_command_line() {
+fn text_output_shows_the_address_and_the_command_line() {
     let machine = Machine::new();
     let mut served = Running::start(run_local(&sample("times_2"), &machine, ""));
     let first = served.line();
-    let (said, address) = first.split_once("http://").unwrap();
+    let (prefix, address) = first.split_once("http://").unwrap();
     let address = address.strip_suffix("; press Ctrl-C to stop\n").unwrap();
-    assert_eq!(said, "iris is served at ");
+    assert_eq!(prefix, "iris is served at ");
     let second = served.line();
     let expected =
         format!("curl http://{address}/invocations -H 'Content-Type: application/json' -d '{{\"inputs\":[0.0]}}'\n");

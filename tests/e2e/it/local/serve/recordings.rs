@@ -1,4 +1,4 @@
-//! What MLflow's own scoring server answered, request by request, against what is answered here over HTTP.
+//! Responses over HTTP, compared with recordings of MLflow's scoring server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::Served;
 use super::http::{self, Answer};
 use crate::recordings::recordings;
 
-/// Where the answer here is another one, and why.
+/// The deliberate differences, with reasons.
 const DELIBERATE: &[(&str, &str)] = &[
     ("onnx_iris_cols/inputs_dict_cols", "MLflow cannot feed a classifier from columns"),
     ("onnx_iris_cols/records_ints", "MLflow cannot feed a classifier from columns"),
@@ -24,19 +24,19 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("sklearn_iris/ct_missing", "MLflow's server breaks without a content type"),
     ("sklearn_iris/infinity_literal", "scikit-learn refuses what is infinite, and ONNX Runtime answers `NaN`"),
     ("sklearn_iris/null_for_double", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
-    ("sklearn_iris/parquet_bad", "Parquet is no content type here"),
+    ("sklearn_iris/parquet_bad", "Parquet is not supported"),
     ("sklearn_iris/records_ragged_keys", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
     ("sc_content_type_missing", "MLflow's server breaks without a content type"),
     ("sc_dataframe_records_empty", "an ONNX model cannot be fed a frame without columns"),
     ("sc_dataframe_split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
-    ("sc_inputs_null", "null is no array"),
+    ("sc_inputs_null", "null is not an array"),
     ("sc_llm_input", "a request for a chat model"),
     ("sc_llm_prompt", "a request for a chat model"),
-    ("sc_parquet_bad", "Parquet is no content type here"),
+    ("sc_parquet_bad", "Parquet is not supported"),
     ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
 ];
 
-/// Requests to models that are Python functions, and answer what no ONNX model can.
+/// Requests to Python functions that no ONNX model can reproduce.
 const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_instances_records",
     "sc_model_bytes",
@@ -49,7 +49,7 @@ const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_model_str",
 ];
 
-/// How the cases came out.
+/// The results of the cases.
 #[derive(Default)]
 struct Outcome {
     passing: usize,
@@ -64,7 +64,7 @@ impl Outcome {
         }
     }
 
-    /// Prints the count, and fails where another case than the listed ones differs.
+    /// Prints the counts. Fails if a case differs that is not listed.
     fn check(self, what: &str, is_listed: impl Fn(&str) -> bool) {
         let listed: BTreeMap<&str, &str> = DELIBERATE.iter().copied().filter(|(name, _)| is_listed(name)).collect();
         let failing: Vec<_> = self.different.iter().filter(|(name, _)| !listed.contains_key(name.as_str())).collect();
@@ -79,14 +79,14 @@ impl Outcome {
             println!("  {name}: {why}");
         }
         assert!(failing.is_empty(), "{failing:#?}");
-        assert!(same.is_empty(), "these are the same by now: {same:?}");
+        assert!(same.is_empty(), "no longer different: {same:?}");
     }
 }
 
 #[test]
-fn onnx_models_answer_what_they_answer_in_mlflow() {
+fn responses_for_onnx_models_equal_those_of_mlflow() {
     let mut outcome = Outcome::default();
-    // The classifier of scikit-learn is the one of `onnx_iris_cols`, before it was converted.
+    // `onnx_iris_cols` was converted from the scikit-learn classifier.
     for name in ["onnx_iris_cols", "onnx_iris_tensor", "onnx_mlp", "sklearn_iris"] {
         let file = folder("plugins/support/scoring/src/tests/recordings").join(format!("{name}.json"));
         let recorded: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -103,7 +103,7 @@ fn onnx_models_answer_what_they_answer_in_mlflow() {
 }
 
 #[test]
-fn requests_of_the_scoring_client_are_answered_as_mlflow_answers_them() {
+fn responses_to_the_scoring_client_equal_those_of_mlflow() {
     let mut outcome = Outcome::default();
     let mut not_run = 0;
     let machine = Machine::new();
@@ -135,7 +135,7 @@ fn requests_of_the_scoring_client_are_answered_as_mlflow_answers_them() {
         };
         let headers = &case["request"]["headers"];
         let content_type = headers.get("Content-Type").unwrap_or(&Value::Null);
-        // MLflow's model sleeps; this one counts, and does not come to the end.
+        // MLflow's model sleeps; this one counts without end.
         let forever = json!(r#"{"inputs": [4611686018427387904]}"#);
         let body = if name == "sc_timeout" { &forever } else { &case["request"]["body"] };
         let request = json!({
@@ -148,7 +148,7 @@ fn requests_of_the_scoring_client_are_answered_as_mlflow_answers_them() {
     outcome.check("recordings of the scoring client", |name| !name.contains('/'));
 }
 
-/// A model with the signature of a recording.
+/// Copies a model and sets the signature of a recording.
 fn with_signature(model: &Path, signature: &Value) -> TempDir {
     let copy = super::super::copy_of(model);
     let part = |name: &str| match &signature[name] {
@@ -170,7 +170,7 @@ fn replay(served: &Served, request: &Value) -> Answer {
     http::ask(served.address, &http::request(method, path, request["content_type"].as_str(), &body))
 }
 
-/// Base64, of which there are two short texts.
+/// Decodes base64.
 fn decode(text: &str) -> Vec<u8> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let letters = text.trim_end_matches('=').bytes();
@@ -182,7 +182,7 @@ fn decode(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| u8::try_from(byte.iter().fold(0, |byte, bit| byte << 1 | bit)).unwrap()).collect()
 }
 
-/// A response of the wire as the other recordings have it.
+/// Converts a raw response to the format of the other recordings.
 fn response(wire: &Value) -> Value {
     let headers = wire["headers"].as_array().unwrap();
     let content_type = headers.iter().find(|pair| pair[0] == "content-type").map(|pair| pair[1].clone());
@@ -191,7 +191,8 @@ fn response(wire: &Value) -> Value {
     json!({"status": wire["status"], "content_type": content_type, "body": body, "error": error})
 }
 
-/// What is not the same in an answer. The words of errors are not compared: MLflow's hold the order of a Python set.
+/// Returns the difference of a response. Error messages are not compared, because MLflow's depend on the order of a Python
+/// set.
 fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     let shown = || Some(format!("recorded {recorded}, here {ours:?}"));
     if recorded["status"] != ours.status || recorded["content_type"].as_str() != ours.header("content-type") {
@@ -214,8 +215,8 @@ fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     if is_equal { None } else { shown() }
 }
 
-/// Whether predictions are the same: those of the same model as they are; labels of scikit-learn among our outputs; and
-/// the values that MLflow's recorded model describes, and ours echoes.
+/// Returns true if predictions are equal: identical, or scikit-learn's labels are among our outputs, or the values that
+/// MLflow's recorded model describes are those that ours echoes.
 fn is_same(theirs: &Value, ours: &Value) -> bool {
     let described = match (theirs["type"].as_str(), theirs) {
         (Some("DataFrame" | "ndarray"), _) => &theirs["values"],
@@ -230,7 +231,7 @@ fn is_same(theirs: &Value, ours: &Value) -> bool {
     is_close(&bare(described), &bare(ours))
 }
 
-/// The outputs of an echo by the names of its inputs.
+/// Renames the outputs of an echo to the names of its inputs.
 fn renamed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(renamed).collect(),
@@ -241,7 +242,7 @@ fn renamed(value: &Value) -> Value {
     }
 }
 
-/// The values alone, whatever they are called and wrapped in.
+/// Returns the values without names and wrappers.
 fn bare(value: &Value) -> Value {
     let items: Vec<Value> = match value {
         Value::Array(items) => items.iter().map(bare).collect(),

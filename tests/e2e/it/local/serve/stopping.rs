@@ -1,4 +1,4 @@
-//! The end of a server: Ctrl-C, a request to end, and a kill; with requests on their way, and without.
+//! Stopping a server by Ctrl-C, SIGTERM and SIGKILL, with and without pending requests.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::http::{self, read, request};
 
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
-/// Waits until nobody listens any more.
+/// Waits until the port is closed.
 fn closed(served: &Served) {
     while TcpStream::connect(served.address).is_ok() {
         std::thread::yield_now();
@@ -19,7 +19,7 @@ fn closed(served: &Served) {
 }
 
 #[test]
-fn a_request_that_is_on_its_way_is_answered_before_the_end() {
+fn pending_request_is_completed_before_the_end() {
     for signal in [Signal::INT, Signal::TERM] {
         let machine = Machine::new();
         let served = Served::start(&sample("counts"), &machine, "");
@@ -27,25 +27,25 @@ fn a_request_that_is_on_its_way_is_answered_before_the_end() {
         idle.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_eq!(read(&idle, false).unwrap().status, 200);
         let mut connection = served.begin(SEVEN, 4);
-        // Connections are accepted in turn: the one before has been.
+        // Connections are accepted in order, so the earlier one was accepted.
         assert_eq!(http::ask(served.address, &request("GET", "/ping", None, b"")).status, 200);
         served.signal(signal);
         closed(&served);
         connection.write_all(&SEVEN.as_bytes()[4..]).unwrap();
         let answer = read(&connection, false).unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"predictions": {"last": 7}}"#));
-        // One that is open, and asks nothing, does not hold it up.
+        // An idle connection does not delay the end.
         assert_eq!(read(&idle, false), None);
         let ran = served.end();
-        let said: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
-        assert_eq!((ran.code, said["error"]["message"].as_str()), (130, Some("interrupted")), "{ran:?}");
+        let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!((ran.code, error["error"]["message"].as_str()), (130, Some("interrupted")), "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
         assert_eq!(machine.copies(), 0);
     }
 }
 
 #[test]
-fn a_request_that_does_not_end_holds_up_the_end_for_a_while_only() {
+fn endless_request_delays_the_end_only_up_to_a_limit() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "");
     let forever = r#"{"inputs": [4611686018427387904]}"#;
@@ -61,7 +61,7 @@ fn a_request_that_does_not_end_holds_up_the_end_for_a_while_only() {
 }
 
 #[test]
-fn a_second_interruption_does_not_wait() {
+fn second_interrupt_ends_the_server_at_once() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "");
     let half = served.begin(SEVEN, 4);
@@ -76,11 +76,11 @@ fn a_second_interruption_does_not_wait() {
 }
 
 #[test]
-fn what_a_killed_server_left_is_removed_by_the_next() {
+fn files_of_a_killed_server_are_removed_by_the_next() {
     let machine = Machine::new();
     let killed = Served::start(&iris(), &machine, "");
     assert_eq!(machine.copies(), 1);
-    // What another one serves is left alone.
+    // The files of a running server are kept.
     let other = Served::start(&sample("counts"), &machine, "");
     assert_eq!(machine.copies(), 2);
     killed.signal(Signal::KILL);
@@ -97,7 +97,7 @@ fn what_a_killed_server_left_is_removed_by_the_next() {
 }
 
 #[test]
-fn requests_are_written_down_where_that_is_asked_for() {
+fn access_log_is_written_if_requested() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-v");
     assert_eq!(served.predict(SEVEN).status, 200);

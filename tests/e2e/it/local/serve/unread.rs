@@ -1,4 +1,4 @@
-//! Answers that nobody reads: their connections are closed, and what they held is free again.
+//! Responses that the client does not read: the connection is closed, and its resources are released.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,12 +9,12 @@ use super::super::{Machine, sample};
 use super::Served;
 use super::http::{read, request};
 
-/// An answer of many megabytes: more than two sockets keep.
+/// The request of a response of many megabytes, more than the socket buffers.
 const LARGE: &str = r#"{"inputs": [2000, 2000]}"#;
 
 const SMALL: &str = r#"{"inputs": [1, 2]}"#;
 
-/// All that still comes; true where the answer's end is among it.
+/// Reads the rest of the response. Returns true if it is complete.
 fn is_whole(mut connection: &TcpStream) -> bool {
     let mut bytes = Vec::new();
     let ended = connection.read_to_end(&mut bytes);
@@ -22,11 +22,11 @@ fn is_whole(mut connection: &TcpStream) -> bool {
 }
 
 #[test]
-fn an_answer_that_is_not_read_is_dropped_and_its_place_is_free() {
+fn unread_response_is_dropped_and_its_slot_released() {
     let machine = Machine::new();
     let served = Served::start(&sample("ones"), &machine, "-C timeout=3 -C max_requests=1");
     let unread = served.begin(LARGE, LARGE.len());
-    // It has its place until its time is up, and no longer.
+    // It occupies its slot until the timeout.
     let mut refused = 0;
     let free = loop {
         let answer = served.predict(SMALL);
@@ -41,19 +41,19 @@ fn an_answer_that_is_not_read_is_dropped_and_its_place_is_free() {
 }
 
 #[test]
-fn an_answer_that_is_read_is_whole_and_the_connection_goes_on() {
+fn read_response_is_complete_and_the_connection_is_kept() {
     let machine = Machine::new();
     let served = Served::start(&sample("ones"), &machine, "-C max_requests=1");
     let mut connection = TcpStream::connect(served.address).unwrap();
-    let asked = request("POST", "/invocations", Some("application/json"), LARGE.as_bytes());
-    let asked = String::from_utf8(asked).unwrap().replace("Connection: close\r\n", "");
+    let bytes = request("POST", "/invocations", Some("application/json"), LARGE.as_bytes());
+    let bytes = String::from_utf8(bytes).unwrap().replace("Connection: close\r\n", "");
     for _ in 0..2 {
-        connection.write_all(asked.as_bytes()).unwrap();
+        connection.write_all(bytes.as_bytes()).unwrap();
         let answer = read(&connection, false).unwrap();
         assert_eq!((answer.status, answer.body.ends_with("]]}}")), (200, true));
     }
-    // Two at once are answered one after the other.
-    connection.write_all(asked.repeat(2).as_bytes()).unwrap();
+    // Two pipelined requests get their responses in order.
+    connection.write_all(bytes.repeat(2).as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let end = b"]]}}";
     while bytes.windows(end.len()).filter(|window| window == end).count() < 2 {
@@ -61,7 +61,7 @@ fn an_answer_that_is_read_is_whole_and_the_connection_goes_on() {
         let length = connection.read(&mut piece).unwrap();
         assert_ne!(length, 0);
         bytes.extend_from_slice(&piece[..length]);
-        // The first one's end is enough to look for the second's.
+        // Searches the end of the second response from the end of the first.
         let first = bytes.windows(end.len()).position(|window| window == end);
         if let Some(first) = first.filter(|first| *first > 4) {
             bytes.drain(..first);

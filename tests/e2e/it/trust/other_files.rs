@@ -1,4 +1,4 @@
-//! What runs beside plugins, and what decides how they run, is held to the rules for plugins.
+//! The ownership rules for plugins apply to the plugin host, dependencies, the configuration and the lock file too.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -11,7 +11,7 @@ use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-fn everybody_s(path: &Path) {
+fn make_world_writable(path: &Path) {
     let mode = fs::metadata(path).unwrap().permissions().mode();
     fs::set_permissions(path, Permissions::from_mode(mode | 0o002)).unwrap();
 }
@@ -24,7 +24,7 @@ fn assert_refused(ran: &Ran, code: i32, path: &Path) {
 }
 
 #[test]
-fn a_plugin_host_that_everybody_can_change_is_not_run() {
+fn world_writable_plugin_host_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("host");
     fs::copy(cdylib::program("mlflow-deploy-plugin-host"), &program).unwrap();
@@ -32,16 +32,16 @@ fn a_plugin_host_that_everybody_can_change_is_not_run() {
         let run = mlflow_deploy(&format!("list-endpoints -t echo {more}")).plugin(ECHO);
         run.env("XDG_STATE_HOME", folder.path().join("state")).env("MLFLOW_DEPLOY_PLUGIN_HOST", &program).run()
     };
-    everybody_s(&program);
+    make_world_writable(&program);
     assert_refused(&run("--isolate"), 3, &program);
-    // A trial, without which the plugin would be loaded untried.
+    // A failed preflight, after which the plugin must not be loaded.
     assert_refused(&run(""), 3, &program);
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     assert_eq!((run("--isolate").code, run("").code), (0, 0));
 }
 
 #[test]
-fn a_configuration_or_lock_file_that_everybody_can_change_is_an_error() {
+fn world_writable_configuration_or_lock_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (config, lock) = (folder.path().join("mlflow-deploy/config.toml"), folder.path().join("lock"));
     fs::create_dir(folder.path().join("mlflow-deploy")).unwrap();
@@ -51,18 +51,18 @@ fn a_configuration_or_lock_file_that_everybody_can_change_is_an_error() {
         run.arg("--lock-file").arg(&lock).run()
     };
     assert_eq!((run("plugins lock").code, run("list-endpoints -t echo").code), (0, 0));
-    everybody_s(&lock);
+    make_world_writable(&lock);
     assert_refused(&run("list-endpoints -t echo"), 2, &lock);
-    everybody_s(&config);
+    make_world_writable(&config);
     assert_refused(&run("list-endpoints -t echo"), 2, &config);
-    everybody_s(folder.path());
+    make_world_writable(folder.path());
     assert_refused(&run("plugins list"), 2, folder.path());
 }
 
-/// A dependency is found by the plugin's own list of folders.
+/// The dependency is found through the plugin's `RUNPATH`.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_library_that_a_plugin_needs_and_everybody_can_change_is_not_loaded() {
+fn world_writable_dependency_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().canonicalize().unwrap();
     let (lib, plugins) = (folder.join("lib"), folder.join("plugins"));
@@ -82,7 +82,7 @@ fn a_library_that_a_plugin_needs_and_everybody_can_change_is_not_loaded() {
     linked(&plugin, &folder.join("needing.c"), &lib);
     let run = |verb: &str| mlflow_deploy(verb).env("XDG_STATE_HOME", folder.join("state")).plugin_dir(&plugins).run();
     assert_eq!(run("list-endpoints -t c-echo").code, 0);
-    everybody_s(&needed);
+    make_world_writable(&needed);
     assert_refused(&run("list-endpoints -t c-echo"), 3, &needed);
     let diagnosis = run("plugins doctor");
     assert!(diagnosis.code == 3 && diagnosis.stdout.contains(&format!("`chmod o-w {}`", needed.display())));
@@ -90,24 +90,24 @@ fn a_library_that_a_plugin_needs_and_everybody_can_change_is_not_loaded() {
     assert_eq!(trusted.env("XDG_STATE_HOME", folder.join("state")).run().code, 0);
 }
 
-/// The plugin in C with another source file, linked to the library of a folder beside it.
+/// Compiles the C plugin with another source file, linked to a library in a folder beside it.
 #[cfg(target_os = "linux")]
 fn linked(plugin: &Path, addition: &Path, folder: &Path) {
     let arguments = folder.join("arguments");
     let (addition, folder) = (addition.display(), folder.display());
     fs::write(&arguments, format!("{addition} -L{folder} -lneeded-by-a-test -Wl,-rpath,$ORIGIN/../lib")).unwrap();
-    // The compiler reads a file of arguments in the place of one.
+    // The compiler reads further arguments from a file.
     let from_file = format!("@{}", arguments.display());
     cdylib::compile_c_plugin(plugin, Some(Path::new(&from_file)));
 }
 
 #[test]
-fn onnx_runtime_that_everybody_can_change_is_not_loaded() {
+fn world_writable_onnx_runtime_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libonnxruntime.so");
-    // Any library: it is judged before it is loaded.
+    // Any library will do, because it is rejected before it is loaded.
     fs::copy(cdylib::c_plugin(), &library).unwrap();
-    everybody_s(&library);
+    make_world_writable(&library);
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/iris/model");
     let run = || {
         let run = mlflow_deploy("create -t local --name a -m").arg(model).plugin("mlflow-deploy-local");
@@ -120,10 +120,10 @@ fn onnx_runtime_that_everybody_can_change_is_not_loaded() {
 }
 
 #[test]
-fn an_owner_can_be_named_as_trusted() {
+fn trusted_owner_option_accepts_an_owner() {
     const OTHER: u32 = 54321;
     if !rustix::process::geteuid().is_root() {
-        println!("left out: only root can give a file to another user");
+        println!("skipped: only root can change the owner of a file");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

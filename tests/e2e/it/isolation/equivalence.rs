@@ -1,4 +1,4 @@
-//! What is the same in a process of its own: answers, streams with credit, cancellation, deadlines, options.
+//! Isolated plugins behave as in process: replies, streams with credit, cancellation, deadlines and options.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use mlflow_deploy::args::{ListEndpoints, PredictStream};
 use mlflow_deploy::{ClientOptions, ErrorCode, Host, JSON, Operation, Payload};
 use mlflow_deploy_test_support::{broken, cdylib};
 
-use super::{Said, hermit, predict};
+use super::{Messages, hermit, predict};
 use crate::command::mlflow_deploy;
 
 #[test]
-fn every_operation_answers_the_same() {
+fn every_operation_has_the_same_result_isolated() {
     for arguments in [
         "create -t mirror --name a -m models:/a/1 -f onnx -C k=v --json",
         "update -t faketarget --name a -m models:/a/1 -f onnx",
@@ -46,9 +46,9 @@ fn every_operation_answers_the_same() {
 }
 
 #[tokio::test]
-async fn large_inputs_go_there_and_back() {
+async fn large_inputs_and_replies_are_passed() {
     let client = hermit().build().get_deploy_client(Some("hermit")).await.unwrap();
-    // More than any socket takes at once, in both directions at the same time.
+    // More than a socket buffers, in both directions at once.
     let bytes: Vec<u8> = (0..32 * 1024 * 1024_u32).map(|number| number.to_le_bytes()[1]).collect();
     let echo = || {
         let inputs = Payload::new("application/octet-stream", bytes.clone());
@@ -62,28 +62,28 @@ async fn large_inputs_go_there_and_back() {
 }
 
 #[tokio::test]
-async fn a_stream_runs_no_further_ahead_than_its_credit() {
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+async fn stream_sends_no_more_chunks_than_its_credit() {
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let inputs = Payload::new(JSON, "[1]");
     let mut stream = client.predict_stream(&PredictStream { inputs, ..PredictStream::default() }).unwrap();
-    // Sixteen chunks may be sent; the seventeenth has to wait.
-    said.wait("16", 1).await;
-    // The plugin has one thread: once it has answered this, it has done all that it could.
+    // The credit is sixteen chunks; the seventeenth must wait.
+    messages.wait("16", 1).await;
+    // The plugin has one thread, so after this reply it has sent all chunks that it can.
     client.predict(predict("echo")).await.unwrap();
-    assert_eq!(said.all().last().unwrap(), "16");
+    assert_eq!(messages.all().last().unwrap(), "16");
     for number in 0..8 {
         assert_eq!(stream.next().await.unwrap().unwrap().json::<u64>().unwrap(), number);
     }
-    said.wait("24", 1).await;
+    messages.wait("24", 1).await;
     client.predict(predict("echo")).await.unwrap();
-    assert_eq!(said.all().last().unwrap(), "24");
+    assert_eq!(messages.all().last().unwrap(), "24");
 }
 
 #[tokio::test]
-async fn deadlines_and_cancellation_reach_the_process() {
-    let said = Said::default();
-    let client = hermit().on_event(said.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
+async fn deadlines_and_cancellation_reach_an_isolated_plugin() {
+    let messages = Messages::default();
+    let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let limited = client.with_timeout(Some(Duration::from_millis(100)));
     let error = limited.predict(predict("wait")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
@@ -91,14 +91,14 @@ async fn deadlines_and_cancellation_reach_the_process() {
         let client = client.clone();
         async move { client.predict(predict("wait")).await }
     });
-    said.wait("waiting", 2).await;
+    messages.wait("waiting", 2).await;
     client.close();
     assert_eq!(waiting.await.unwrap().unwrap_err().code(), &ErrorCode::CANCELLED);
     assert_eq!(client.predict(predict("echo")).await.unwrap_err().code(), &ErrorCode::CANCELLED);
 }
 
 #[tokio::test]
-async fn a_plugin_is_asked_for_what_it_has() {
+async fn unsupported_operation_of_an_isolated_plugin_is_an_error() {
     let host = hermit().build();
     let options = ClientOptions::new(&serde_json::json!({"token": "s3cret"})).unwrap();
     let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_plugin_is_asked_for_what_it_has() {
 }
 
 #[test]
-fn the_process_sees_what_its_plugin_declares_or_is_allowed_and_little_else() {
+fn isolated_plugin_gets_only_its_declared_and_allowed_environment() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join(".config/mlflow-deploy");
     std::fs::create_dir_all(&config).unwrap();
@@ -132,7 +132,7 @@ fn the_process_sees_what_its_plugin_declares_or_is_allowed_and_little_else() {
 }
 
 #[test]
-fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
+fn plugin_that_requires_isolation_is_isolated_or_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for (path, why) in broken::isolated(folder.path()) {
         let list = |run: crate::command::Run| run.arg("--plugin").arg(&path).run();
@@ -156,7 +156,7 @@ fn what_cannot_run_here_runs_in_a_process_of_its_own_or_not_at_all() {
 }
 
 #[test]
-fn a_plugin_that_has_to_be_isolated_says_so() {
+fn plugin_that_requires_isolation_reports_it() {
     let ran = mlflow_deploy("plugins inspect").arg(cdylib::path("mlflow-deploy-fixture-hermit")).run();
     assert!(ran.stdout.contains("\nRuns in:\n  its own process\n"), "{ran:?}");
 }

@@ -1,4 +1,4 @@
-//! Models that MLflow's own client has logged to the real tracking server, deployed by every URI that names them.
+//! Models that MLflow's client logged to the real tracking server, deployed by every kind of URI.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{FLOWERS, Machine, copy_of, iris};
 use crate::command::Run;
 
-/// Logs the model of the demo.
+/// Logs the demo model.
 fn log(url: &str) -> Value {
     serde_json::from_slice(&run_script("log_onnx.py", &[url, iris().to_str().unwrap()])).unwrap()
 }
@@ -19,7 +19,7 @@ fn labels(machine: &Machine, name: &str) -> Value {
 }
 
 #[test]
-fn a_logged_model_is_deployed_by_every_uri_and_predicts_without_the_server() {
+fn logged_model_is_deployed_by_every_uri_and_predicts_offline() {
     let machine = Machine::new();
     let server = TrackingServer::start();
     let url = server.url().trim_end_matches('/').to_owned();
@@ -42,7 +42,7 @@ fn a_logged_model_is_deployed_by_every_uri_and_predicts_without_the_server() {
         assert_eq!((&record["model_uri"], &record["model_version"]), (&json!(uri), version), "{made:?}");
     }
 
-    // An alias that moves is followed when it is asked for, and not before.
+    // A moved alias takes effect at the next update.
     log(&url);
     assert_eq!(machine.ask("get --json --name m1").run().json()["model_version"], "1");
     let updated = known(machine.ask("update --json --name m1 -m models:/iris@champion")).run().json();
@@ -62,7 +62,7 @@ fn a_logged_model_is_deployed_by_every_uri_and_predicts_without_the_server() {
         assert!(error["message"].as_str().unwrap().contains(said), "{refused:?}");
         assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
     }
-    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()), "nothing half fetched is left");
+    assert_eq!((machine.names().len(), machine.copies()), (uris.len(), uris.len()), "no partial download is left");
 
     drop(server);
     for number in 0..uris.len() {
@@ -74,7 +74,7 @@ fn a_logged_model_is_deployed_by_every_uri_and_predicts_without_the_server() {
 }
 
 #[test]
-fn a_server_gets_the_password_that_the_options_have_and_nobody_sees_it() {
+fn server_gets_the_password_of_the_options_and_output_does_not_contain_it() {
     let machine = Machine::new();
     let server = TrackingServer::start_protected();
     let host = server.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -102,9 +102,9 @@ fn a_server_gets_the_password_that_the_options_have_and_nobody_sees_it() {
     assert_eq!([labels(&machine, "a"), labels(&machine, "b")], [json!([0, 2]), json!([0, 2])]);
 }
 
-/// MLflow's files are read as they are, and what they name is copied.
+/// The file store is read, and the artifacts are copied.
 #[test]
-fn a_model_in_mlflow_s_files_is_copied() {
+fn model_in_a_file_store_is_copied() {
     let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());
     let names = log(place.path().join("mlruns").to_str().unwrap());
     let uri = format!("runs:/{}/model", names["run_id"].as_str().unwrap());
@@ -115,7 +115,7 @@ fn a_model_in_mlflow_s_files_is_copied() {
 }
 
 #[test]
-fn a_path_that_exists_is_a_path_whatever_it_looks_like() {
+fn existing_path_is_a_path_even_if_it_looks_like_a_uri() {
     let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());
     let model = copy_of(&iris());
     for uri in ["models:/iris/1", "my:model@home"] {
@@ -134,7 +134,7 @@ fn a_path_that_exists_is_a_path_whatever_it_looks_like() {
 }
 
 #[test]
-fn options_that_are_none_are_refused() {
+fn invalid_options_are_rejected() {
     let machine = Machine::new();
     for (option, said) in [("nope=1", "nope"), ("timeout:=-1", "timeout"), ("username=me", "password")] {
         let refused = machine.ask("create --json --name a -m models:/iris/1 --option").arg(option).run();

@@ -1,4 +1,4 @@
-//! Parts of the state directory that are gone: nothing is removed for want of them, and what can be made anew is.
+//! Missing parts of the state directory: nothing else is removed, and they are recreated if possible.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::crash::Shim;
 use super::{FLOWERS, Machine, iris, sample};
 
-/// A machine with two deployments, which share an endpoint.
+/// Returns a machine with two deployments that share an endpoint.
 fn deployed() -> (Machine, Value) {
     let machine = Machine::new();
     machine.create("a", &iris());
@@ -21,7 +21,7 @@ fn deployed() -> (Machine, Value) {
 }
 
 #[test]
-fn a_lost_state_is_told_of_and_made_anew() {
+fn lost_state_file_is_reported_and_rebuilt() {
     let (machine, before) = deployed();
     let (state, backup) = (machine.state_dir().join("state.json"), machine.state_dir().join("backup"));
     fs::rename(&state, &backup).unwrap();
@@ -51,14 +51,14 @@ fn a_lost_state_is_told_of_and_made_anew() {
     machine.ask("predict --name a -I - --json").stdin(FLOWERS).run().json();
     let again = machine.ask("invoke rebuild --json").run();
     assert!(again.error()["message"].as_str().unwrap().contains("exists and is valid"), "{again:?}");
-    // The file itself is as good.
+    // Restoring the file works too.
     fs::rename(&backup, &state).unwrap();
     machine.create("new", &iris());
     assert_eq!((machine.names(), machine.copies()), (["a", "b", "new"].map(str::to_owned).to_vec(), 3));
 }
 
 #[test]
-fn rebuild_takes_nothing_and_other_operations_do_not_exist() {
+fn rebuild_takes_no_parameters_and_other_operations_are_unknown() {
     let machine = Machine::new();
     for (arguments, code, said) in [
         ("invoke rebuild --name a", "INVALID_PARAMETER_VALUE", "specify neither a name nor an endpoint"),
@@ -75,7 +75,7 @@ fn rebuild_takes_nothing_and_other_operations_do_not_exist() {
 }
 
 #[test]
-fn a_rebuild_that_is_killed_anywhere_can_be_done_again() {
+fn rebuild_killed_at_any_step_can_be_repeated() {
     let (machine, before) = deployed();
     let (state, shim) = (machine.state_dir().join("state.json"), Shim::compile());
     let mut killed = 0;
@@ -98,5 +98,5 @@ fn a_rebuild_that_is_killed_anywhere_can_be_done_again() {
         killed += 1;
     }
     assert!(killed > 3, "{killed}");
-    println!("rebuilds killed: {killed}, one before each step; each was done again");
+    println!("rebuilds killed: {killed}, one before each step; each was repeated");
 }

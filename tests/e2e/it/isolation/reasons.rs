@@ -1,4 +1,4 @@
-//! Where a plugin runs, and who says so, is seen before it is loaded.
+//! `plugins list`, `which` and `doctor` show whether a plugin is isolated and why, without loading it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +14,8 @@ use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// What the three verbs say of the plugin of a target, as text and as JSON.
-fn said(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<String>; 6] {
+/// Returns the reason for isolation that the three verbs show, as text and as JSON.
+fn isolation_reasons(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<String>; 6] {
     let run = |verb: &str| {
         let run = mlflow_deploy(&format!("plugins {verb} {arguments}")).env("XDG_CONFIG_HOME", config);
         run.arg("--plugin").arg(plugin).run()
@@ -42,7 +42,7 @@ fn said(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<
 }
 
 #[test]
-fn a_plugin_that_is_configured_by_a_name_that_none_has_is_named() {
+fn configuration_of_an_unknown_plugin_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("mlflow-deploy/config.toml");
     fs::create_dir(config.parent().unwrap()).unwrap();
@@ -51,17 +51,17 @@ fn a_plugin_that_is_configured_by_a_name_that_none_has_is_named() {
     let file = config.display();
     let slip = format!("`{file}` configures the plugin `eco`, which is not found; did you mean `echo`?");
     let other = format!("`{file}` configures the plugin `another`, which is not found");
-    let asked = run("list-endpoints -t echo");
-    assert_eq!((asked.code, asked.stderr), (0, format!("warning: {slip} (plugin echo)\n")));
+    let ran = run("list-endpoints -t echo");
+    assert_eq!((ran.code, ran.stderr), (0, format!("warning: {slip} (plugin echo)\n")));
     assert_eq!(run("plugins list").stderr, format!("warning: {other}\nwarning: {slip}\n"));
     let diagnosis = run("plugins doctor");
     assert!(diagnosis.stdout.contains(&format!("warning: {other}\nwarning: {slip}\n")), "{diagnosis:?}");
     assert_eq!(run("plugins doctor --json").json()["configuration"][1], slip.as_str());
 }
 
-/// Of root's command, run as somebody else where root runs the test; of one's own otherwise.
+/// Runs the command without root privileges.
 #[test]
-fn a_configuration_that_may_not_be_read_is_not_passed_over() {
+fn unreadable_configuration_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config/mlflow-deploy/config.toml");
     let (command, plugin) = (folder.path().join("mlflow-deploy"), folder.path().join("plugins/echo.so"));
@@ -82,25 +82,29 @@ fn a_configuration_that_may_not_be_read_is_not_passed_over() {
     };
     fs::set_permissions(&config, Permissions::from_mode(0o000)).unwrap();
     let unread = list();
-    let said =
+    let message =
         format!("error: the configuration `{}` cannot be used: Permission denied (os error 13)\n", config.display());
-    assert_eq!((unread.code, unread.stderr), (2, said));
+    assert_eq!((unread.code, unread.stderr), (2, message));
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o000)).unwrap();
     let unseen = list();
-    let said = format!("warning: `{}` is not read: access to its directory is denied", config.display());
-    assert!(unseen.code == 0 && unseen.stderr.starts_with(&said), "{unseen:?}");
+    let message = format!("warning: `{}` is not read: access to its directory is denied", config.display());
+    assert!(unseen.code == 0 && unseen.stderr.starts_with(&message), "{unseen:?}");
     fs::set_permissions(config.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
-fn a_plugin_that_is_isolated_is_shown_with_who_says_so() {
+fn isolated_plugin_is_shown_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("mlflow-deploy/config.toml");
     fs::create_dir(config.parent().unwrap()).unwrap();
     let (echo, hermit) = (cdylib::path(ECHO), cdylib::path(HERMIT));
     let expect = |arguments: &str, target: &str, plugin: &Path, why: Option<&str>| {
         let why = why.map(str::to_owned);
-        assert_eq!(said(arguments, target, plugin, folder.path()), [(); 6].map(|()| why.clone()), "{target}");
+        assert_eq!(
+            isolation_reasons(arguments, target, plugin, folder.path()),
+            [(); 6].map(|()| why.clone()),
+            "{target}"
+        );
     };
     expect("", "echo", echo, None);
     expect("--isolate", "echo", echo, Some("all plugins are isolated (`--isolate`)"));
@@ -114,7 +118,7 @@ fn a_plugin_that_is_isolated_is_shown_with_who_says_so() {
 }
 
 #[test]
-fn one_that_cannot_be_is_refused() {
+fn plugin_that_cannot_be_isolated_is_rejected() {
     let run = |verb: &str| {
         let run = mlflow_deploy(&format!("plugins {verb} --isolate --json")).plugin(ECHO);
         run.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").run()
@@ -129,7 +133,7 @@ fn one_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_program_learns_it_too() {
+fn library_reports_the_reason_for_isolation() {
     let host = || Host::builder().plugin(cdylib::path(ECHO));
     let program = cdylib::program("mlflow-deploy-plugin-host");
     let isolated_by = |host: Host| host.discover().candidates[0].isolated_by().cloned();

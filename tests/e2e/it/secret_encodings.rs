@@ -1,5 +1,5 @@
-//! No run that fails shows a secret, in whichever spelling a server repeats it, and wherever it does: each place of an
-//! answer, in each mode of the command, for each target. Every answer has all spellings in it at once.
+//! A failing run prints no secret in any encoding that a server may repeat it in: in each place of a response, each mode of
+//! the command and each target. Every response contains all encodings at once.
 
 use std::sync::Mutex;
 use std::thread;
@@ -9,12 +9,12 @@ use mlflow_deploy_test_support::spelling;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// With a character for each encoding, and none that a header or a test of JSON by hand cannot hold.
+/// Contains a character for each encoding; all are valid in a header and in JSON without escapes.
 const SECRET: &str = "S3cr3tT0k3nQw/ErTy+abcd&ef==";
-/// The password of a proxy, as it is sent, and as it is written in the proxy's URL.
+/// The password of a proxy, as sent and as written in the proxy's URL.
 const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 
-/// What is asked of a target, and the places of an answer that it reads.
+/// A call, which decides the places of a response that are read.
 #[derive(Clone, Copy, PartialEq)]
 enum Verb {
     Create,
@@ -23,7 +23,7 @@ enum Verb {
     Stream,
 }
 
-/// A target: its plugin, and how it is told where its server is and who asks.
+/// A target: its plugin, and the settings for its server and credentials.
 struct Target {
     plugin: &'static str,
     verbs: &'static [Verb],
@@ -70,7 +70,7 @@ const TARGETS: [Target; 5] = [
     },
 ];
 
-/// What a run is to ask instead of its server, and its environment.
+/// Changes a run, given the URL of its server: returns another URL, and environment variables.
 type Change = Box<dyn Fn(&str) -> (String, Vec<(&'static str, String)>) + Send>;
 
 fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
@@ -85,7 +85,7 @@ fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
     (target.ask)(run.env("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"), url)
 }
 
-/// The answers, each with a place and how often it is tried again.
+/// Returns the responses, each with its place and the number of retries.
 fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     let all = spelling::all(secret);
     let json = format!(
@@ -96,7 +96,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     let mut places = vec![
         ("JSON", Answer::new(401, json.clone()), 0),
         ("JSON of a 400", Answer::new(400, json.clone()), 0),
-        ("JSON that is no JSON", Answer::new(400, format!("{{\"message\":\"{all}")), 0),
+        ("invalid JSON", Answer::new(400, format!("{{\"message\":\"{all}")), 0),
         ("a body that breaks off", Answer::new(403, json.clone()).declared_length(1 << 20), 0),
         ("text", Answer::new(400, all.clone()).header("content-type", "text/plain"), 0),
         (
@@ -135,12 +135,12 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
                 Answer::new(200, format!(r#"{{"endpoints":"{all}","data":"{all}","model":"{all}"}}"#)),
                 0,
             ),
-            ("a body that is no JSON", Answer::new(200, format!("{{\"{all}")), 0),
+            ("a body that is not JSON", Answer::new(200, format!("{{\"{all}")), 0),
         ]);
     }
     match verb {
         Verb::Create => places.push((
-            "where a model is kept",
+            "artifact location",
             Answer::new(200, format!(r#"{{"model":{{"info":{{"artifact_uri":"s3://{flat}"}}}}}}"#)),
             0,
         )),
@@ -152,23 +152,23 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
         Verb::Stream => places.extend([
             ("an event that fails", event(json.clone()), 0),
             ("an event of another kind", event(format!(r#"{{"type":"error","message":"{all}","code":"{all}"}}"#)), 0),
-            ("an event that is no JSON", event(format!("{{\"{all}")), 0),
+            ("an event that is not JSON", event(format!("{{\"{all}")), 0),
             ("an event by its name", Answer::chunks([format!("event: error\ndata: {all}\n\n")]), 0),
         ]),
     }
     places
 }
 
-/// A run, what answers it, and the secret that it must not show.
+/// A run, its response, and the secret that it must not print.
 struct Cell {
     about: String,
     answer: Option<Answer>,
-    /// Makes the run, with the URL of the server.
+    /// Returns the run, given the URL of the server.
     run: Box<dyn FnOnce(&str) -> Run + Send>,
     secret: &'static str,
 }
 
-/// Every place of every target in every mode, as far as there is one.
+/// Returns all combinations of target, place and mode.
 fn cells(state: &str) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (target, verb) in TARGETS.iter().flat_map(|target| target.verbs.iter().map(move |verb| (target, *verb))) {
@@ -182,7 +182,7 @@ fn cells(state: &str) -> Vec<Cell> {
             cells.push(Cell { about: format!("{} {place} {mode}", target.plugin), answer, run, secret });
         };
         for (index, (place, answer, retries)) in places(verb, SECRET).into_iter().enumerate() {
-            // Each place in two modes, and each mode in the most telling place.
+            // Each place in two modes, and each mode in one place.
             let modes =
                 if index == 0 { ["", "--json", "-v", "-vv", "-vv --json"].as_slice() } else { &["", "-vv --json"] };
             for mode in modes {
@@ -192,11 +192,11 @@ fn cells(state: &str) -> Vec<Cell> {
         let all = Answer::new(400, spelling::all(SECRET));
         add("TLS", "-vv", 0, Some(all), SECRET, Box::new(|url| (url.replace("http:", "https:"), Vec::new())));
         add("no server", "-vv", 0, None, SECRET, Box::new(|_| ("http://127.0.0.1:1".to_owned(), Vec::new())));
-        // A proxy that repeats its own credentials, for a request and for a tunnel.
-        let said = spelling::all(PROXY[0]);
+        // A proxy that repeats its credentials, for a request and for a tunnel.
+        let secrets = spelling::all(PROXY[0]);
         for (mode, far) in [("", "http://far.test/"), ("-vv --json", "http://far.test/"), ("-vv", "https://far.test/")]
         {
-            let answer = Answer::new(407, said.clone()).header("proxy-authenticate", &said).reason(&said);
+            let answer = Answer::new(407, secrets.clone()).header("proxy-authenticate", &secrets).reason(&secrets);
             let change = move |url: &str| {
                 let proxy = url.replace("://", &format!("://alice:{}@", PROXY[1]));
                 (far.to_owned(), vec![("HTTP_PROXY", proxy.clone()), ("HTTPS_PROXY", proxy)])
@@ -209,7 +209,7 @@ fn cells(state: &str) -> Vec<Cell> {
             add("a wrong proxy", "-vv --json", 0, None, PROXY[0], Box::new(change));
         }
     }
-    // A page token that comes twice is said in an error, though it is a part of a success.
+    // A repeated page token is part of an error message although it came in a success response.
     let token =
         format!(r#"{{"endpoints":[],"data":[{{"id":"{0}"}}],"has_more":true,"next_page_token":"{0}"}}"#, SECRET);
     for target in TARGETS.iter().filter(|target| ["openai", "gateway"].iter().any(|name| target.plugin.ends_with(name)))
@@ -226,7 +226,7 @@ fn cells(state: &str) -> Vec<Cell> {
 }
 
 #[test]
-fn no_spelling_of_a_secret_is_shown() {
+fn no_encoding_of_a_secret_is_printed() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state").display().to_string();
     let (mut runs, mut bytes) = (0, 0);

@@ -1,11 +1,11 @@
-//! A whole life of an endpoint, through the command.
+//! The life cycle of an endpoint, through the command.
 
 use mlflow_deploy_test_support::databricks::{CLIENT_ID, CLIENT_SECRET, Databricks, TOKEN};
 use serde_json::{Value, json};
 
 use crate::command::{Run, mlflow_deploy};
 
-/// The command against a workspace, with its token.
+/// Returns the command for a workspace, with its token.
 fn ask(workspace: &Databricks, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).plugin("mlflow-deploy-databricks").arg("--target").arg("databricks");
     run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0.1")
@@ -14,16 +14,16 @@ fn ask(workspace: &Databricks, arguments: &str) -> Run {
 const SERVED: &str = r#".config.served_entities:=[{"name":"m","entity_name":"main.a.m","entity_version":"1"}]"#;
 
 #[test]
-fn an_endpoint_lives_and_dies() {
-    live_and_die("");
+fn plugin_creates_updates_and_deletes_an_endpoint() {
+    run_life_cycle("");
 }
 
 #[test]
-fn an_endpoint_lives_and_dies_in_a_process_of_its_own() {
-    live_and_die("--isolate");
+fn isolated_plugin_creates_updates_and_deletes_an_endpoint() {
+    run_life_cycle("--isolate");
 }
 
-fn live_and_die(isolate: &str) {
+fn run_life_cycle(isolate: &str) {
     let ask = |workspace: &Databricks, arguments: &str| ask(workspace, &format!("{arguments} {isolate}"));
     let workspace = Databricks::start();
     let create = || ask(&workspace, "create-endpoint --endpoint chat --wait -v").arg("-C").arg(SERVED);
@@ -52,7 +52,7 @@ fn live_and_die(isolate: &str) {
 }
 
 #[test]
-fn an_update_that_fails_says_why() {
+fn failed_update_reports_the_reason() {
     let workspace = Databricks::start();
     assert_eq!(ask(&workspace, "create-endpoint --endpoint chat --wait").arg("-C").arg(SERVED).run().code, 0);
     let update =
@@ -70,7 +70,7 @@ fn an_update_that_fails_says_why() {
 }
 
 #[test]
-fn a_service_principal_is_let_in_and_a_wrong_one_is_told() {
+fn service_principal_signs_in_and_a_wrong_secret_is_an_error() {
     let workspace = Databricks::start();
     let run = |secret: &str| {
         let run = mlflow_deploy("list-endpoints --target databricks --json").plugin("mlflow-deploy-databricks");

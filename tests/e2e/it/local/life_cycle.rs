@@ -1,4 +1,4 @@
-//! Whole lives of deployments and endpoints, through the command.
+//! The life cycle of deployments and endpoints, through the command.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn labels(answer: &Value) -> Vec<i64> {
 }
 
 #[test]
-fn a_deployment_lives_and_dies() {
+fn deployment_is_created_updated_and_deleted() {
     let machine = Machine::new();
     assert_eq!(machine.names(), [""; 0]);
     let made = machine.ask("create --name iris -C intra_op_num_threads=1 -m").arg(iris()).run();
@@ -49,12 +49,12 @@ fn a_deployment_lives_and_dies() {
 }
 
 #[test]
-fn an_endpoint_shares_requests_out() {
+fn endpoint_splits_traffic() {
     let machine = Machine::new();
     let made = machine.ask("create-endpoint --endpoint flowers").run();
     assert_eq!(made.code, 0, "{made:?}");
-    let nobody = machine.ask("predict --endpoint flowers -I - --json").stdin(FLOWERS).run();
-    assert_eq!(nobody.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{nobody:?}");
+    let unassigned = machine.ask("predict --endpoint flowers -I - --json").stdin(FLOWERS).run();
+    assert_eq!(unassigned.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{unassigned:?}");
     for name in ["a", "b"] {
         let made = machine.ask("create --endpoint flowers --name").arg(name).arg("-m").arg(iris()).run();
         assert_eq!(made.code, 0, "{made:?}");
@@ -86,7 +86,7 @@ fn an_endpoint_shares_requests_out() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_and_changes_nothing() {
+fn invalid_arguments_are_rejected_and_change_nothing() {
     let machine = Machine::new();
     machine.create("iris", &iris());
     let model = iris();
@@ -168,7 +168,7 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_file_uri_is_a_folder() {
+fn file_uri_names_a_folder() {
     let machine = Machine::new();
     let folder = tempfile::Builder::new().prefix("a model ").tempdir().unwrap();
     for file in ["MLmodel", "model.onnx"] {
@@ -182,9 +182,8 @@ fn a_file_uri_is_a_folder() {
     assert_eq!(labels(&answer), [0, 2], "a copy was deployed");
 }
 
-/// Without a name, or with what can be none, nothing was deleted, and nobody was told.
 #[test]
-fn what_is_no_name_cannot_be_deleted() {
+fn delete_of_an_invalid_name_is_an_error() {
     let machine = Machine::new();
     for arguments in ["delete --json --name a/b", "delete-endpoint --json --endpoint a/b"] {
         let refused = machine.ask(arguments).run();
@@ -193,9 +192,9 @@ fn what_is_no_name_cannot_be_deleted() {
     }
 }
 
-/// The table of exit codes says so of inputs, whatever the code of the error is.
+/// The exit code does not depend on the error code.
 #[test]
-fn inputs_that_cannot_be_read_have_the_exit_code_of_inputs() {
+fn invalid_inputs_have_the_exit_code_of_usage_errors() {
     let machine = Machine::new();
     machine.create("iris", &iris());
     let header = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n";

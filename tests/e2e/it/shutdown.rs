@@ -1,11 +1,11 @@
-//! What a plugin does after its answer changes neither the answer nor the exit code.
+//! A plugin that hangs after its reply changes neither the output nor the exit code.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 
 use crate::command::{Ran, Run, mlflow_deploy};
 
-/// Longer than winding up may take: a verb that waits for the plugin would end with exit code 6.
+/// Longer than the shutdown may take. A verb that waited for the plugin would end with exit code 6.
 const LIMIT: &str = "--timeout 100";
 
 const SAID: &str = "a plugin did not close its client or shut down within 3 s";
@@ -16,7 +16,7 @@ fn misbehaving(way: &str, arguments: &str) -> Run {
 }
 
 #[test]
-fn a_plugin_that_does_not_wind_up_is_not_waited_for() {
+fn hang_after_the_reply_does_not_delay_the_command() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("out.json");
     for way in ["close-hang", "shutdown-hang"] {
@@ -25,7 +25,7 @@ fn a_plugin_that_does_not_wind_up_is_not_waited_for() {
         let ran = misbehaving(way, "predict --endpoint e -I -").arg("-O").arg(&output).run();
         assert_eq!((ran.code, ran.stderr.contains(SAID)), (0, true), "{way}: {ran:?}");
         assert_eq!(fs::read_to_string(&output).unwrap(), "[1]");
-        // A failure is as much an answer.
+        // The same after an error.
         let ran = misbehaving(way, "list").run();
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 2), "{way}: {ran:?}");
         assert!(ran.stderr.starts_with("error: the target does not support `list`"), "{way}: {ran:?}");
@@ -33,7 +33,7 @@ fn a_plugin_that_does_not_wind_up_is_not_waited_for() {
 }
 
 #[test]
-fn a_stream_that_is_not_read_to_its_end_ends_where_its_cancel_does_not_return() {
+fn unread_stream_ends_if_cancel_hangs() {
     let mut child = misbehaving("cancel-hang", "predict --stream --endpoint endless -I -").spawn();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -42,7 +42,7 @@ fn a_stream_that_is_not_read_to_its_end_ends_where_its_cancel_does_not_return() 
 }
 
 #[test]
-fn help_that_does_not_come_is_given_up() {
+fn hang_in_target_help_times_out() {
     let run = mlflow_deploy("help -t misbehave --timeout 1").plugin("mlflow-deploy-fixture-misbehave");
     let ran = run.env("MISBEHAVE", "help-hang").run();
     assert_eq!((ran.code, ran.stderr.contains("not done within 1 s")), (6, true), "{ran:?}");

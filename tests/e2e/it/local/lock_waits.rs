@@ -1,4 +1,4 @@
-//! Locks that other processes hold: the caller is told which, and its own limits end the wait.
+//! Locks held by other processes: the wait is reported, and ends at the deadline of the caller.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{FLOWERS, Machine, iris};
 use crate::command::Run;
 
-/// A machine with a deployment; what waits there for a lock, and which.
+/// Returns a machine with a deployment, and the commands that wait for a lock, each with the lock.
 fn waiting() -> (Machine, Vec<(&'static str, PathBuf)>) {
     let machine = Machine::new();
     machine.create("a", &iris());
@@ -29,8 +29,8 @@ fn hold(lock: &PathBuf) -> File {
     held
 }
 
-/// Starts the command, and reads what it says of its wait.
-fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
+/// Starts the command and reads its message about the wait.
+fn start_and_read(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
     let mut child = run.stdin(FLOWERS).spawn();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -39,11 +39,11 @@ fn told(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
 }
 
 #[test]
-fn a_wait_for_a_lock_is_told_of_and_goes_on() {
+fn wait_for_a_lock_is_reported_and_continues() {
     let (machine, waits) = waiting();
     for (verb, lock) in waits {
         let held = hold(&lock);
-        let (mut child, mut stderr, line) = told(machine.ask(verb));
+        let (mut child, mut stderr, line) = start_and_read(machine.ask(verb));
         let holder = format!("is held by process {} (`", std::process::id());
         assert!(line.contains(&format!("waiting for the lock `{}`", lock.display())), "{line}");
         assert!(line.contains(&holder) && line.contains("giving up after 60 s"), "{line}");
@@ -55,13 +55,13 @@ fn a_wait_for_a_lock_is_told_of_and_goes_on() {
 }
 
 #[test]
-fn a_wait_for_a_lock_ends_with_its_caller() {
+fn wait_for_a_lock_ends_with_its_caller() {
     let (machine, waits) = waiting();
     for (verb, lock) in waits {
         let _held = hold(&lock);
         let late = machine.ask(verb).arg("--timeout").arg("0.5").stdin(FLOWERS).run();
         assert_eq!(late.code, 6, "{verb}: {late:?}");
-        let (mut child, _stderr, line) = told(machine.ask(verb));
+        let (mut child, _stderr, line) = start_and_read(machine.ask(verb));
         assert!(line.contains("waiting for the lock"), "{line}");
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130), "{verb}");

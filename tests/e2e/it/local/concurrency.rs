@@ -1,4 +1,4 @@
-//! Predictions of one deployment beside each other, and those that nobody waits for any more.
+//! Concurrent predictions of one deployment, and abandoned ones.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use super::{LOCAL, Machine, sample};
 
-/// So often that no machine comes to the end of it.
+/// A count that no machine finishes.
 const FOREVER: u64 = 1 << 62;
 
-/// Has the model count.
+/// Returns a request that makes the model count.
 fn count(to: u64) -> Predict {
     let inputs = Payload::new("application/json", json!({"inputs": [to]}).to_string());
     Predict { deployment_name: Some("counts".to_owned()), inputs, ..Predict::default() }
 }
 
-/// Deploys the model that counts, with so many sessions.
+/// Deploys the counting model with this number of sessions.
 async fn deployed(machine: &Machine, sessions: usize) -> DeployClient {
     let client = machine.client().await;
     let config = Config::new(&json!({"sessions": sessions})).unwrap();
@@ -36,17 +36,17 @@ async fn counts(client: &DeployClient) {
 }
 
 #[tokio::test]
-async fn a_prediction_whose_deadline_passes_is_stopped() {
+async fn prediction_is_stopped_at_its_deadline() {
     let machine = Machine::new();
     let client = deployed(&machine, 1).await;
     let late = client.with_timeout(Some(Duration::from_millis(100))).predict(count(FOREVER)).await.unwrap_err();
     assert_eq!(late.code(), &ErrorCode::DEADLINE_EXCEEDED);
-    // There is one session, so that this waits until the other run has stopped.
+    // With one session, this waits until the other run has stopped.
     counts(&client).await;
 }
 
 #[tokio::test]
-async fn a_prediction_that_is_given_up_is_stopped() {
+async fn dropped_prediction_is_stopped() {
     let machine = Machine::new();
     let client = deployed(&machine, 1).await;
     let given_up = tokio::time::timeout(Duration::from_millis(100), client.predict(count(FOREVER))).await;
@@ -55,12 +55,12 @@ async fn a_prediction_that_is_given_up_is_stopped() {
 }
 
 #[tokio::test]
-async fn predictions_of_one_deployment_run_beside_each_other() {
+async fn predictions_of_one_deployment_run_concurrently() {
     let machine = Machine::new();
     let client = deployed(&machine, 2).await;
     let forever = client.predict(count(FOREVER));
     tokio::pin!(forever);
-    // The endless one is asked first, and is not done when the other is.
+    // The endless one starts first and still runs when the other finishes.
     let is_first_done = tokio::select! {
         biased;
         _ = &mut forever => true,
@@ -70,7 +70,7 @@ async fn predictions_of_one_deployment_run_beside_each_other() {
 }
 
 #[tokio::test]
-async fn two_copies_of_the_plugin_share_a_process() {
+async fn two_copies_of_the_plugin_work_in_one_process() {
     let (machine, folder) = (Machine::new(), tempfile::tempdir().unwrap());
     counts(&deployed(&machine, 1).await).await;
     let copy = folder.path().join(cdylib::path(LOCAL).file_name().unwrap());

@@ -1,4 +1,4 @@
-//! Where ONNX Runtime is looked for, by a command that is installed; and that what is said where it is not found, helps.
+//! The search for ONNX Runtime by an installed command, and the error if it is not found.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 use super::{LOCAL, iris};
 use crate::command::Ran;
 
-/// A prefix as `make install` fills it, and other folders that may hold the library.
+/// A prefix as created by `make install`, and other folders that may contain the library.
 struct Prefix(TempDir);
 
-/// The places in the order in which they are looked at: what each is called in an error, and its folder.
+/// The searched places in order: their name in an error, and their folder.
 const PLACES: [(&str, &str); 6] = [
     ("option", "option"),
     ("variable", "variable"),
@@ -44,7 +44,7 @@ impl Prefix {
         self.0.path().join(path)
     }
 
-    /// The library's file in a place; the system's loader knows no versions but the first.
+    /// Returns the path of the library in a folder. The system's loader finds only the first version.
     fn file(&self, folder: &str) -> PathBuf {
         self.path(folder).join(if folder == "system" { "libonnxruntime.so.1" } else { "libonnxruntime.so.1.31.1" })
     }
@@ -53,24 +53,24 @@ impl Prefix {
         symlink(library(), self.file(folder)).unwrap();
     }
 
-    /// Deploys a model, told only of the places in this list.
-    fn create(&self, told: &[&str]) -> Ran {
+    /// Deploys a model with settings for the places in this list only.
+    fn create(&self, settings: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
-        if told.contains(&"isolated") {
+        if settings.contains(&"isolated") {
             command.arg("--isolate");
         }
         command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", self.path("state"));
-        if told.contains(&"option") {
+        if settings.contains(&"option") {
             command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
         }
-        if told.contains(&"variable") {
+        if settings.contains(&"variable") {
             command.env("ORT_DYLIB_PATH", self.file("variable"));
         }
-        if told.contains(&"virtualenv") {
+        if settings.contains(&"virtualenv") {
             command.env("VIRTUAL_ENV", self.path("venv"));
         }
-        if told.contains(&"system") {
+        if settings.contains(&"system") {
             command.env("LD_LIBRARY_PATH", self.path("system"));
         }
         Ran::from(command.output().unwrap())
@@ -82,7 +82,7 @@ fn library() -> PathBuf {
 }
 
 #[test]
-fn the_library_is_found_in_each_place() {
+fn library_is_found_in_each_place() {
     for (place, folder) in PLACES {
         let prefix = Prefix::new();
         prefix.put(folder);
@@ -92,7 +92,7 @@ fn the_library_is_found_in_each_place() {
 }
 
 #[test]
-fn an_isolated_plugin_finds_what_is_installed() {
+fn isolated_plugin_finds_the_installed_library() {
     let prefix = Prefix::new();
     prefix.put("lib/mlflow-deploy");
     let ran = prefix.create(&["isolated"]);
@@ -100,7 +100,7 @@ fn an_isolated_plugin_finds_what_is_installed() {
 }
 
 #[test]
-fn the_first_place_wins() {
+fn first_place_has_precedence() {
     let all: Vec<&str> = PLACES.iter().map(|(place, _)| *place).collect();
     for (first, (place, folder)) in PLACES.iter().enumerate().take(PLACES.len() - 1) {
         let prefix = Prefix::new();
@@ -119,7 +119,7 @@ fn the_first_place_wins() {
 }
 
 #[test]
-fn where_there_is_none_one_command_installs_it() {
+fn missing_library_error_has_a_command_that_installs_it() {
     let prefix = Prefix::new();
     let ran = prefix.create(&[]);
     let error = ran.error();
@@ -145,7 +145,7 @@ fn where_there_is_none_one_command_installs_it() {
 }
 
 #[test]
-fn a_library_that_is_none_is_named() {
+fn invalid_library_is_named() {
     let prefix = Prefix::new();
     let path: &Path = &prefix.path("option/libother.so");
     for (option, said) in [

@@ -1,0 +1,63 @@
+//! Runs `tests/e2e/isolation_fixture.rs`: a host with a faulty plugin, which may end it, and a good one.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use mlflow_deploy_test_support::cdylib;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+/// The process in which the faulty plugin runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Place {
+    InProcess,
+    Isolated,
+}
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// The reply or the error of the call; empty if the program ended before.
+    pub(super) result: String,
+    /// The awaited log entry.
+    pub(super) logged: Option<String>,
+    /// True if the good plugin replied afterwards.
+    pub(super) is_alive: bool,
+    /// The program's peak memory in MiB.
+    pub(super) memory: Option<u64>,
+    /// The program's exit status; `stopped` if a signal stopped it.
+    pub(super) exit: String,
+}
+
+/// Runs the program with a package's library and a fault, with `arguments` for the call.
+pub(super) fn run(place: Place, package: &str, fault: &str, arguments: &[&str]) -> Outcome {
+    let mut command = Command::new(cdylib::program("isolation_fixture"));
+    command.arg(if place == Place::InProcess { "inside" } else { "isolated" });
+    command.args([cdylib::path("mlflow-deploy-example-echo"), cdylib::path(package)]).args(arguments);
+    command.env_clear().env("MISBEHAVE", fault);
+    command.env("MLFLOW_DEPLOY_PLUGIN_HOST", cdylib::program("mlflow-deploy-plugin-host"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut program = command.spawn().unwrap();
+    let id = Pid::from_child(&program);
+    // A stopped program does not exit.
+    let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+    let is_stopped = waitid(WaitId::Pid(id), options).unwrap().is_some_and(|status| status.stopped());
+    // Processes that it left behind keep its stdout open.
+    let _ended = kill_process_group(id, Signal::KILL);
+    program.kill().unwrap();
+    let status = program.wait().unwrap();
+    let mut stdout = String::new();
+    program.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let file = cdylib::path(package).to_string_lossy();
+    let value = |name: &str| {
+        let value = stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))?;
+        Some(value.replace(&*file, "FILE"))
+    };
+    Outcome {
+        result: value("result").unwrap_or_default(),
+        logged: value("logged"),
+        is_alive: value("alive").as_deref() == Some("[2]"),
+        memory: value("memory").and_then(|peak| peak.parse().ok()),
+        exit: if is_stopped { "stopped".to_owned() } else { status.to_string() },
+    }
+}

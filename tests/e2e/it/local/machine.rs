@@ -1,0 +1,96 @@
+//! A state directory with the command that uses it, and sample models.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy::{ClientOptions, DeployClient, Host};
+use mlflow_deploy_test_support::{cdylib, onnxruntime};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::command::{Run, mlflow_deploy};
+
+pub(super) const LOCAL: &str = "mlflow-deploy-local";
+
+/// A state directory, removed on drop.
+pub(super) struct Machine(pub(super) TempDir);
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    /// Returns the command with the state directory and ONNX Runtime.
+    pub(super) fn ask(&self, arguments: &str) -> Run {
+        ask(arguments, &self.state_dir())
+    }
+
+    /// Returns a client in this process.
+    pub(super) async fn client(&self) -> DeployClient {
+        let host = Host::builder().plugin(cdylib::path(LOCAL)).build();
+        let options = json!({"state_dir": self.state_dir(), "onnxruntime": onnxruntime::folder()});
+        host.get_deploy_client_with(Some("local"), &ClientOptions::new(&options).unwrap()).await.unwrap()
+    }
+
+    pub(super) fn create(&self, name: &str, model: &Path) {
+        let made = self.ask("create --name").arg(name).arg("-m").arg(model).run();
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+
+    /// Returns the names of the deployments.
+    pub(super) fn names(&self) -> Vec<String> {
+        names(&self.ask("list --json").run().json())
+    }
+
+    /// Returns the number of model copies, deployed or not.
+    pub(super) fn copies(&self) -> usize {
+        fs::read_dir(self.state_dir().join("models")).map_or(0, Iterator::count)
+    }
+}
+
+/// Returns the command with a state directory and ONNX Runtime.
+pub(super) fn ask(arguments: &str, state_dir: &Path) -> Run {
+    let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let run = mlflow_deploy(verb).plugin(LOCAL).arg("-t").arg("local");
+    let run = rest.split_whitespace().fold(run, Run::arg);
+    run.env("MLFLOW_DEPLOY_LOCAL_STATE", state_dir).env("ORT_DYLIB_PATH", onnxruntime::folder())
+}
+
+fn names(records: &Value) -> Vec<String> {
+    records.as_array().unwrap().iter().map(|record| record["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Returns a folder of this repository.
+pub(super) fn folder(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).canonicalize().unwrap()
+}
+
+/// Returns a sample model.
+pub(super) fn sample(name: &str) -> PathBuf {
+    folder("tests/e2e/models").join(name)
+}
+
+/// Returns the demo model: four measurements of a flower in, its species out.
+pub(super) fn iris() -> PathBuf {
+    folder("examples/iris/model")
+}
+
+/// A valid request to the demo model.
+pub(super) const FLOWERS: &str = r#"{"dataframe_split": {
+    "columns": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
+    "data": [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]]
+}}"#;
+
+/// Copies a model, to be damaged.
+pub(super) fn copy_of(model: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(model).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    copy
+}
