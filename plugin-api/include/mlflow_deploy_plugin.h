@@ -90,12 +90,11 @@ typedef struct mlflow_deploy_host {
     /* {"message":…} or {"message":…,"progress":0.5}; `call` is 0 for an event that belongs to no call. May be NULL. */
     void (*event)(void *ctx, uint64_t call, uint32_t level, mlflow_deploy_slice json);
 
-    /* An instance of the plugin's own library in another process; NULL where the host has no way to. May be NULL,
-     * and older hosts do not have it.
-     * `host` is a mlflow_deploy_host that the instance answers to; it lives as long as the process. `table` is a
-     * mlflow_deploy_plugin whose `size` is set: the host fills it, up to that size. Its functions take what is returned
-     * as `plugin`; its `init` is NULL. The first call starts the process. A call whose process ends is replied to with
-     * PLUGIN_CRASHED, and the next call starts the process anew. `shutdown` ends it: call nothing of it afterwards. */
+    /* Returns an instance of the plugin's own library in another process, or NULL. May be NULL, and older hosts do not have it.
+     * `host` is the mlflow_deploy_host that receives the instance's replies; it lives as long as the process. `table` is a
+     * mlflow_deploy_plugin whose `size` is set; the host fills it up to that size. The first argument of its functions is
+     * the returned pointer, and its `init` is NULL. The first call starts the process. A call whose process ends gets
+     * PLUGIN_CRASHED as its reply, and the next call restarts the process. `shutdown` ends it; do not use it afterwards. */
     void *(*isolate)(void *ctx, const void *host, void *table);
 } mlflow_deploy_host;
 

@@ -118,7 +118,7 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
     Ok(code)
 }
 
-/// Writes to standard output. A reader that has read enough closes the pipe, which is no error.
+/// Writes to standard output. A reader that has read enough closes the pipe, which is not an error.
 fn print(text: &str) -> Result<(), String> {
     match command::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("failed to write the output: {error}")),
