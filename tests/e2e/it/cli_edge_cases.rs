@@ -237,7 +237,7 @@ fn result_that_json_cannot_hold_names_the_json_flag() {
     for flag in ["--stream", "--json"] {
         let run = mlflow_deploy(&format!("predict -t echo --endpoint echo --content-type image/png {flag} -I -"));
         let ran = run.plugin(ECHO).stdin(b"\xff\xfe").run();
-        let said = format!("the result is `image/png` and no text, which JSON cannot hold: leave out `{flag}`");
+        let said = format!("the result is `image/png`, which cannot be written as JSON: omit `{flag}`");
         assert_eq!((ran.code, ran.stderr.contains(&said)), (2, true), "{ran:?}");
     }
 }

@@ -323,7 +323,7 @@ fn weights_outside_the_model_s_folder_are_rejected() {
             (
                 "a pipe",
                 &|folder| mkfifoat(CWD, folder.join("pipe"), Mode::from_raw_mode(0o600)).unwrap(),
-                "is neither a file nor a folder",
+                "is neither a regular file nor a folder",
             ),
         ],
     );
@@ -346,6 +346,6 @@ fn model_larger_than_the_disk_is_not_copied() {
     File::create(copy.path().join("weights.bin")).unwrap().set_len(1 << 43).unwrap();
     let (code, message) = refusal(&machine, copy.path());
     assert_eq!(code, "RESOURCE_EXHAUSTED", "{message}");
-    assert!(message.contains("the model has 8796093") && message.contains("are free"), "{message}");
+    assert!(message.contains("the model has 8796093") && message.contains("bytes free"), "{message}");
     assert_eq!(machine.copies(), 0);
 }

@@ -22,8 +22,8 @@ fn failure_to_load_a_model_is_reported_with_the_log() {
     let message = error["message"].as_str().unwrap();
     assert!(
         message.starts_with(
-            "the model's Python server ended with status 1 instead of starting: ModuleNotFoundError: No module named \
-             'a_package_that_does_not_exist'; install what is missing with: "
+            "the model's Python server ended with status 1 during its start: ModuleNotFoundError: No module named \
+             'a_package_that_does_not_exist'; install the missing modules with: "
         ),
         "{message}"
     );
