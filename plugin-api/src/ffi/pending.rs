@@ -1,4 +1,4 @@
-//! Tracks calls without a reply by id, and wakes their callers.
+//! Tracks unanswered calls by their ids, and wakes their callers.
 //!
 //! A callback copies, enqueues and wakes; it never runs the caller's code. A violation of the contract, such as a
 //! second reply or a chunk without credit, becomes an error of the call, or an event if the call has ended.

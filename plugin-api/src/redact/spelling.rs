@@ -130,7 +130,7 @@ fn entity(rest: &[u8]) -> Option<Escape> {
     Some(Escape::Char(char, 1 + length + close))
 }
 
-/// Parses a number of any length. Returns its character and its length.
+/// Parses the digits at the start of `bytes`. Returns the character with that code point, and the number of digits.
 fn number_of(bytes: &[u8], radix: u32) -> Option<(char, usize)> {
     let digits = bytes.iter().map_while(|byte| char::from(*byte).to_digit(radix));
     let (mut number, mut length) = (0_u32, 0);

@@ -58,8 +58,8 @@ pub fn all(secret: &str) -> String {
     })
 }
 
-/// The spelling of which some characters in a row stand in a text, and what stands there. What is written as JSON is
-/// searched without its backslashes too.
+/// Searches a text for consecutive characters of any spelling of the secret. Returns the name of the spelling and the
+/// characters found. The text is also searched with its JSON escapes removed.
 pub fn leak(text: &str, secret: &str) -> Option<(&'static str, String)> {
     let unescaped = text.replace("\\\\", "\\").replace("\\\"", "\"");
     spellings(secret).into_iter().find_map(|(name, spelling)| {

@@ -33,7 +33,7 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// Returns the load error that it causes, if it causes one.
+    /// Returns the error if the library is missing or too old, `None` otherwise.
     pub fn load_error(&self) -> Option<LoadError> {
         match (&self.found, &self.lacks) {
             (None, _) => {

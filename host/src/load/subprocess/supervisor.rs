@@ -294,8 +294,8 @@ impl std::fmt::Debug for SupervisorState {
     }
 }
 
-/// Starts a plugin in its own process, as a [`Host`](crate::Host) does that isolates it. For programs that check
-/// plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment variables
+/// Starts a plugin in its own process, in the way a [`Host`](crate::Host) starts an isolated plugin. For programs that
+/// check plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment variables
 /// that the manifest declares. Blocks until the plugin is loaded and started.
 ///
 /// The returned transport makes calls whose results arrive at `host`. Each call gets exactly one reply, even if the
@@ -325,7 +325,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("mlflow-deploy-child".to_owned()).spawn(work).map(drop)
 }
 
-/// Returns the error of the calls of a process that has died.
+/// Returns the error with which the calls to a dead process fail.
 fn crashed(exit: &ProcessExit) -> Error {
     let error = Error::new(ErrorCode::PLUGIN_CRASHED, format!("the plugin's process {exit}"));
     exit.log().iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))

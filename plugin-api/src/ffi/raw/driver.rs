@@ -120,7 +120,7 @@ impl Driver {
         timed(|| self.plugin.credit(call, chunks))
     }
 
-    /// Makes the reentrant host close this client within every reply.
+    /// Sets the client that a reentrant host closes inside each reply callback.
     pub fn close_from_reply(&self, client: u64) {
         let _twice = self.recorder.reenter.set(Reenter { plugin: self.plugin, client });
     }

@@ -1,4 +1,4 @@
-//! Calls, streams and clients when the process of their plugin dies, and later calls.
+//! Tests open calls, streams and clients, and later calls, if the process of a plugin dies.
 
 use std::time::{Duration, Instant};
 

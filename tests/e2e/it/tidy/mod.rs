@@ -100,3 +100,16 @@ fn the_architecture_document_fits_on_a_page() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(text.lines().count() <= 150);
 }
+
+#[test]
+fn the_architecture_picture_names_existing_files() {
+    let picture = fs::read_to_string(root().join("ARCHITECTURE.dot")).unwrap();
+    let labels = picture.lines().filter(|line| line.contains("[label=")).map(|line| line.replace("\\n", "\""));
+    let names: Vec<_> = labels.flat_map(|line| line.split('"').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let paths: Vec<_> =
+        names.iter().flat_map(|name| name.split_whitespace()).filter(|word| word.contains('/')).collect();
+    assert!(paths.len() > 15, "{paths:?}");
+    for path in paths {
+        assert!(root().join(path).exists(), "ARCHITECTURE.dot names `{path}`, which does not exist");
+    }
+}
