@@ -143,7 +143,7 @@ impl LoadError {
                 format!("needs `{version}`, which `{}` does not provide", library.display())
             }
             Self::PluginHost(why) => format!("failed to start its process: {why}"),
-            Self::Quarantined { reason } => format!("quarantined: {reason} on its first load"),
+            Self::Quarantined { reason } => format!("quarantined, because on its first load {reason}"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
             Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => format!(

@@ -69,7 +69,7 @@ impl<'a> Setting<'a> {
                 )),
             },
             RawValue::Text(text) => schema.read(text).ok_or_else(|| {
-                format!("the value of `{flag} {key}=…` is not {}, which the target expects", schema.types())
+                format!("the value of `{flag} {key}=…` is invalid: the target expects {}", schema.types())
             }),
         }
     }
@@ -136,9 +136,9 @@ mod tests {
             ("S3CRET", "config options must be a pair, given as `-C key=value` or `--config key=value`"),
             ("=S3CRET", "`--config …` has an empty key"),
             (".a.=S3CRET", "`--config .a.…` has an empty key"),
-            ("replicas=S3CRET", "the value of `--config replicas=…` is not an integer, which the target expects"),
-            ("replicas=1.5", "the value of `--config replicas=…` is not an integer, which the target expects"),
-            ("wait=S3CRET", "the value of `--config wait=…` is not `true` or `false`, which the target expects"),
+            ("replicas=S3CRET", "the value of `--config replicas=…` is invalid: the target expects an integer"),
+            ("replicas=1.5", "the value of `--config replicas=…` is invalid: the target expects an integer"),
+            ("wait=S3CRET", "the value of `--config wait=…` is invalid: the target expects `true` or `false`"),
             ("a:=S3CRET", "the value of `--config a:=…` is not valid JSON"),
             ("a:=12345678901234567890123", "the value of `--config a:=…` has more digits than a JSON number can hold"),
         ] {

@@ -82,7 +82,7 @@ fn from_columns<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch,
                 let (first, length) = *list.get_or_insert((name, items.len()));
                 if items.len() != length {
                     return Err(TargetError::invalid_parameter(format!(
-                        "expected lists of one length, found {length} values in `{first}` and {} in `{name}`",
+                        "expected lists of equal length, found {length} values in `{first}` and {} in `{name}`",
                         items.len()
                     )));
                 }

@@ -92,7 +92,7 @@ impl Child {
                 match message {
                     Message::Hello { protocol: PROTOCOL } => is_greeted = true,
                     Message::Hello { protocol } => {
-                        let versions = format!("it uses protocol version {protocol}, but this host uses {PROTOCOL}");
+                        let versions = format!("it uses protocol version {protocol}, expected {PROTOCOL}");
                         return Err(not_a_plugin_host(config, &versions));
                     }
                     _ if !is_greeted => return Err(not_a_plugin_host(config, "its first message is not a greeting")),
@@ -314,5 +314,5 @@ fn send_log_event(host: &dyn HostCallbacks, line: &str) {
 }
 
 fn not_a_plugin_host(config: &SpawnConfig, why: &str) -> LoadError {
-    LoadError::PluginHost(format!("`{}` is not a plugin host of this version: {why}", config.program.display()))
+    LoadError::PluginHost(format!("`{}` does not match this version of mlflow-deploy: {why}", config.program.display()))
 }

@@ -48,8 +48,8 @@ pub fn prediction(response: Response) -> Result<Payload> {
     }
     match media_type.as_str() {
         "text/event-stream" => Err(Error::invalid_parameter(
-            "the server streamed the response, as `stream` in the inputs requests: remove `stream`, or use `predict_stream`, \
-             which is `predict --stream` on the command line",
+            "the server streamed the response because the inputs contain `stream`: remove it, or use `predict_stream` (on \
+             the command line, `predict --stream`)",
         )),
         text if text.starts_with("text/") => Err(Error::internal(format!(
             "the server answered with `{text}`, but JSON was expected; check the target's URL"

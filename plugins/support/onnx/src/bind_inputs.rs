@@ -28,7 +28,7 @@ pub(crate) fn bind_inputs(specs: &[InputSpec], inputs: Inputs) -> Result<Vec<(&s
     match (specs, inputs) {
         ([spec], Inputs::Single(tensor)) => Ok(vec![(&spec.name, spec.convert(tensor)?)]),
         (_, Inputs::Single(_)) => Err(Error::invalid_parameter(format!(
-            "one unnamed array for a model with {} inputs: pass each by name: {}",
+            "expected {} named inputs, found one unnamed array: pass each by name: {}",
             specs.len(),
             names(specs)
         ))),

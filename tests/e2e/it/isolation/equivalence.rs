@@ -152,7 +152,10 @@ fn plugin_that_requires_isolation_is_isolated_or_rejected() {
     let echo = mlflow_deploy("list-endpoints -t echo --isolate").plugin("mlflow-deploy-example-echo");
     let ran = echo.env("MLFLOW_DEPLOY_PLUGIN_HOST", "/bin/true").run();
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.stderr.contains("`/bin/true` is not a plugin host of this version: it exited with code 0"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("`/bin/true` does not match this version of mlflow-deploy: it exited with code 0"),
+        "{ran:?}"
+    );
 }
 
 #[test]

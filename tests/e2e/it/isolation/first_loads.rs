@@ -82,7 +82,7 @@ fn file_that_crashes_is_quarantined_until_a_retry() {
         assert!(ran.stderr.contains("its process was killed by signal 6 (SIGABRT)"), "{way}: {ran:?}");
 
         // It stays quarantined although it would load now.
-        let quarantined = "quarantined: its process was killed by signal 6 (SIGABRT)";
+        let quarantined = "quarantined, because on its first load its process was killed by signal 6 (SIGABRT)";
         let ran = place.run(&predict, "");
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
         assert!(ran.stderr.contains(quarantined) && ran.stderr.contains("`mlflow-deploy plugins retry`"), "{ran:?}");
@@ -111,7 +111,7 @@ fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     let copied = copy.join("other.so");
     fs::copy(&place.library, &copied).unwrap();
     let ran = mlflow_deploy(PREDICT).env("XDG_STATE_HOME", place.state()).plugin_dir(&copy).stdin("[1]").run();
-    assert!(ran.code == 3 && ran.stderr.contains("quarantined: "), "{ran:?}");
+    assert!(ran.code == 3 && ran.stderr.contains("quarantined, because"), "{ran:?}");
     let ran = mlflow_deploy("plugins retry").arg(&copied).env("XDG_STATE_HOME", place.state()).run();
     assert_eq!((ran.code, ran.stdout), (0, format!("{} can be loaded\n", copied.display())));
 
@@ -179,7 +179,7 @@ fn file_that_hangs_is_quarantined_after_one_timeout() {
     let ran = place.run(PREDICT, "load-hang");
     assert!(ran.code == 3 && ran.stderr.contains("did not finish loading within 10 s"), "{ran:?}");
     let ran = place.run(PREDICT, "load-hang");
-    let reason = "quarantined: it did not finish loading within 10 s on its first load";
+    let reason = "quarantined, because on its first load it did not finish loading within 10 s";
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
 }
 

@@ -24,7 +24,7 @@ class Moody:
 def _load_pyfunc(path):
     match os.environ.get("MOODY_LOAD"):
         case "import":
-            import a_package_that_nobody_has
+            import a_package_that_does_not_exist
         case "raise":
             raise ValueError("the key is " + os.environ["MOODY_API_KEY"])
         case "kill":
