@@ -6,10 +6,13 @@
 //! `\`. So it also finds a secret that is encoded in part, wrapped over lines, or written in the URL-safe alphabet of
 //! Base64.
 //!
+//! Words that look like keys of known servers are removed whatever the secrets are (`known_keys.rs`).
+//!
 //! Its time is linear in the length of the text, and in the number and length of the secrets.
 
-mod pattern;
+mod decode;
+mod known_keys;
 mod redactor;
-mod spelling;
+mod secret_form;
 
 pub use redactor::Redactor;

@@ -1,18 +1,16 @@
-//! Replaces the secrets of a request or a call in messages.
+//! Replaces the secrets of a request or a call in messages, and all known keys.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use super::pattern::{Pattern, Stream};
-use super::spelling::{decode, literal};
+use super::decode::{decode, literal};
+use super::known_keys;
+use super::secret_form::{SecretForm, Stream};
 use crate::secret::{REDACTED, Secret};
 
 /// The maximum nesting of encodings.
 const MAX_LAYERS: usize = 3;
-
-/// The prefixes of OpenAI keys, Databricks tokens and OAuth tokens, each with the minimum length of the rest.
-const KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 
 /// Removes a set of secrets from text.
 ///
@@ -35,25 +33,25 @@ pub struct Redactor(Arc<SecretSet>);
 struct SecretSet {
     secrets: Vec<Secret>,
     /// Built for the first text: most calls need no redaction.
-    patterns: OnceLock<Vec<Pattern>>,
+    forms: OnceLock<Vec<SecretForm>>,
 }
 
 impl Redactor {
     /// Returns a redactor of these secrets.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self(Arc::new(SecretSet { secrets: secrets.into_iter().collect(), patterns: OnceLock::new() }))
+        Self(Arc::new(SecretSet { secrets: secrets.into_iter().collect(), forms: OnceLock::new() }))
     }
 
     /// Returns the text with each secret replaced by `<redacted>`. Redact a text before truncating it: the rest of a
     /// truncated secret may be too short to be found.
     pub fn hide(&self, text: &str) -> String {
-        let mut found = keys(text);
-        let patterns = self.0.patterns.get_or_init(|| patterns(&self.0.secrets));
-        let mut layer = (!patterns.is_empty()).then(|| literal(text));
+        let mut found = known_keys::find(text);
+        let forms = self.0.forms.get_or_init(|| forms(&self.0.secrets));
+        let mut layer = (!forms.is_empty()).then(|| literal(text));
         for _ in 0..=MAX_LAYERS {
             let Some(units) = layer else { break };
             let stream = Stream::new(&units);
-            patterns.iter().for_each(|pattern| pattern.find(&stream, &mut found));
+            forms.iter().for_each(|form| form.find(&stream, &mut found));
             layer = decode(&units);
         }
         replace(text, found)
@@ -74,41 +72,20 @@ impl fmt::Debug for Redactor {
 }
 
 /// Returns the forms of the secrets: each unchanged, with its own escapes decoded, in Base64 and in hexadecimal.
-fn patterns(secrets: &[Secret]) -> Vec<Pattern> {
-    let mut patterns = Vec::new();
+fn forms(secrets: &[Secret]) -> Vec<SecretForm> {
+    let mut forms = Vec::new();
     for secret in secrets {
-        let encoded = (0..3).filter_map(|behind| Pattern::base64(secret.expose().as_bytes(), behind));
-        patterns.extend(encoded.chain(Pattern::hex(secret.expose().as_bytes())));
+        let encoded = (0..3).filter_map(|behind| SecretForm::base64(secret.expose().as_bytes(), behind));
+        forms.extend(encoded.chain(SecretForm::hex(secret.expose().as_bytes())));
         let mut layer = Some(literal(secret.expose()));
         for _ in 0..=MAX_LAYERS {
             let Some(units) = layer else { break };
             let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
-            patterns.extend(Pattern::text(&bytes));
+            forms.extend(SecretForm::text(&bytes));
             layer = decode(&units);
         }
     }
-    patterns
-}
-
-/// Finds words that look like keys or tokens, whatever the secrets are.
-fn keys(text: &str) -> Vec<Range<usize>> {
-    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
-    let mut found = Vec::new();
-    for (prefix, min_rest) in KEYS {
-        let mut searched = 0;
-        for (start, _) in text.match_indices(prefix) {
-            if start < searched || text[..start].ends_with(char::is_alphanumeric) {
-                continue;
-            }
-            let key = &text[start..];
-            let key = &key[..key.find(|each| !is_key(each)).unwrap_or(key.len())];
-            searched = start + key.len();
-            if key.len() >= prefix.len() + min_rest {
-                found.push(start..searched);
-            }
-        }
-    }
-    found
+    forms
 }
 
 /// Returns the text with these ranges replaced. Overlapping ranges count as one.

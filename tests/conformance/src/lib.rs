@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod case;
+mod case_process;
 mod cases;
 mod child;
 pub mod config;
@@ -14,9 +15,9 @@ pub mod report;
 mod resource;
 mod run;
 mod samples;
-mod sandbox;
 mod suite;
 mod untrusted;
+mod verdict;
 
 pub use case::{Case, Level};
 pub use config::Config;

@@ -1,9 +1,8 @@
-//! Runs the cases: first those that others depend on, then all others in parallel.
+//! Runs the selected cases: first those that others depend on, then all others in parallel. `verdict.rs` judges them.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,12 +12,13 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 use thiserror::Error;
 
-use crate::case::{Case, Level, Process, Stage};
+use crate::case::{Case, Process, Stage};
+use crate::case_process::CaseLauncher;
 use crate::config::Config;
 use crate::harness::Secrets;
-use crate::message::{Job, Line};
+use crate::message::Job;
 use crate::report::{CaseResult, Report, Verdict};
-use crate::sandbox::{End, Outcome, Sandbox, signal_name};
+use crate::verdict::judge;
 
 /// The options of a check.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     let begun = Instant::now();
     let plugin = plugin.canonicalize().map_err(|source| RunError::NoFile { path: plugin.to_owned(), source })?;
     let selected = select(&options.only)?;
-    let sandbox = Sandbox {
+    let launcher = CaseLauncher {
         program: env::current_exe().map_err(RunError::NoProgram)?,
         arguments: options.arguments.clone(),
         timeout: options.timeout,
@@ -95,7 +95,7 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     let manifest = manifest::read(&plugin).ok();
     let find = || mlflow_deploy::plugin_host(options.plugin_host.as_deref()).map_err(RunError::NoPluginHost);
     let plugin_host = options.isolated.then(find).transpose()?;
-    let runner = Runner { sandbox, options, manifest: manifest.as_ref(), plugin: &plugin, plugin_host };
+    let runner = Runner { launcher, options, manifest: manifest.as_ref(), plugin: &plugin, plugin_host };
     let mut results = runner.gates(&selected);
     let blocked = selected
         .iter()
@@ -134,7 +134,7 @@ fn select(only: &[String]) -> Result<Vec<&'static Case>, RunError> {
 }
 
 struct Runner<'a> {
-    sandbox: Sandbox,
+    launcher: CaseLauncher,
     options: &'a Options,
     manifest: Option<&'a Manifest>,
     plugin: &'a Path,
@@ -188,7 +188,7 @@ impl Runner<'_> {
             plugin_host: self.plugin_host.clone(),
             reply_timeout_ms: u64::try_from(self.options.timeout.as_millis() / 3).unwrap_or(u64::MAX),
         };
-        let ran = self.sandbox.run(&job, case.process, &self.environment(case.process));
+        let ran = self.launcher.run(&job, case.process, &self.environment(case.process));
         let mut result = match ran {
             Ok(outcome) => judge(case, outcome, self.options.timeout),
             Err(error) => CaseResult::new(case, Verdict::Fault, format!("failed to run the case: {error}")),
@@ -229,87 +229,9 @@ impl Runner<'_> {
     }
 }
 
-/// Turns the outcome of a process into a verdict on the plugin.
-fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
-    let Outcome { end, mut log } = outcome;
-    let (verdict, message, signal) = match end {
-        End::Reported(Line::Pass) => (Verdict::Pass, String::new(), None),
-        End::Reported(Line::Skip(reason)) => (Verdict::Skip, reason, None),
-        End::Reported(Line::Warn(reason)) => (Verdict::Warn, reason, None),
-        End::Reported(Line::Fail(reason)) => (Verdict::Fail, reason, None),
-        End::Reported(Line::Fault(reason)) => (Verdict::Fault, reason, None),
-        End::Reported(Line::Started | Line::Log(_)) => {
-            (Verdict::Fault, "the case reported no verdict".to_owned(), None)
-        }
-        End::TimedOut => (Verdict::Fail, format!("timed out after {} s", timeout.as_secs_f64()), None),
-        End::Reported(Line::Died { how, signal, log: output }) => {
-            log.extend(output.into_iter().map(|line| format!("its log: {line}")));
-            died(signal, format!("its process {how}"))
-        }
-        End::Died(status) => died(status.signal(), format!("the plugin ended the process with {status}")),
-    };
-    let verdict = match (verdict, case.level) {
-        (Verdict::Fail, Level::Recommended) => Verdict::Warn,
-        (verdict, _) => verdict,
-    };
-    let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
-    let log = if is_bad { log } else { Vec::new() };
-    CaseResult { signal, log, ..CaseResult::new(case, verdict, message) }
-}
-
-/// Returns the verdict for a plugin whose process died: by its signal, or else with the given message.
-fn died(signal: Option<i32>, otherwise: String) -> (Verdict, String, Option<String>) {
-    match signal.map(signal_name) {
-        // These signals come from the system or a user, not from a crash of the plugin.
-        Some(name) if ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM"].contains(&name.as_str()) => (
-            Verdict::Fault,
-            format!("the process of the case was killed from outside with {name}: out of memory?"),
-            Some(name),
-        ),
-        Some(name) => (Verdict::Fail, format!("the plugin crashed: {name}"), Some(name)),
-        None => (Verdict::Fail, otherwise, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::process::ExitStatus;
-
     use super::*;
-
-    fn died(raw: i32) -> CaseResult {
-        let outcome = Outcome { end: End::Died(ExitStatus::from_raw(raw)), log: vec!["last".to_owned()] };
-        judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
-    }
-
-    #[test]
-    fn the_verdict_depends_on_the_signal_or_the_exit_code() {
-        let crash = died(11);
-        assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGSEGV"));
-        assert_eq!((crash.signal.as_deref(), crash.log.len()), (Some("SIGSEGV"), 1));
-        let killed = died(9);
-        assert_eq!((killed.verdict, killed.signal.as_deref()), (Verdict::Fault, Some("SIGKILL")));
-        let exited = died(3 << 8);
-        assert_eq!(
-            (exited.verdict, exited.message.as_str()),
-            (Verdict::Fail, "the plugin ended the process with exit status: 3")
-        );
-    }
-
-    #[test]
-    fn the_exit_of_an_isolated_plugin_is_judged_like_the_exit_of_a_case() {
-        let died = |how: &str, signal| {
-            let line = Line::Died { how: how.to_owned(), signal, log: vec!["last line".to_owned()] };
-            let outcome = Outcome { end: End::Reported(line), log: vec!["calls `predict`".to_owned()] };
-            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
-        };
-        let crash = died("was killed by signal 6 (SIGABRT)", Some(6));
-        assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGABRT"));
-        assert_eq!((crash.signal.as_deref(), crash.log[1].as_str()), (Some("SIGABRT"), "its log: last line"));
-        assert_eq!(died("was killed by signal 9 (SIGKILL)", Some(9)).verdict, Verdict::Fault);
-        let exited = died("exited with code 3", None);
-        assert_eq!((exited.verdict, exited.message.as_str()), (Verdict::Fail, "its process exited with code 3"));
-    }
 
     #[test]
     fn a_name_selects_its_case_or_all_that_begin_with_it() {

@@ -1,11 +1,15 @@
 //! The arguments and all help texts.
 
+mod cli;
 mod common;
 mod operations;
+mod verb_arguments;
 mod verbs;
 
+pub(crate) use cli::{Cli, Global};
 pub(crate) use common::{ClientArguments, ConfigArguments, OutputArguments, PlotArguments};
 pub(crate) use operations::verb_of;
-pub(crate) use verbs::{
-    Cli, Create, Delete, EndpointArguments, Global, Invoke, Manual, Plugins, PredictArguments, RunLocal, Update, Verb,
+pub(crate) use verb_arguments::{
+    Create, Delete, EndpointArguments, Invoke, Manual, PredictArguments, RunLocal, Update,
 };
+pub(crate) use verbs::{Plugins, Verb};

@@ -4,7 +4,7 @@ use mlflow_deploy_plugin_api::Error as TargetError;
 use ndarray::{ArrayD, IxDyn};
 
 use super::element::Element;
-use super::kinds::{NumpyDtype, ValueKinds};
+use super::infer_dtype::{NumpyDtype, ValueKinds};
 use super::response::PredictionsFormat;
 use super::value::Value;
 

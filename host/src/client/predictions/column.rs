@@ -1,5 +1,5 @@
-//! One column of a dataframe: its dtype by the rules of pandas, and its values as an arrow array. Values of dtype `object`
-//! become JSON text.
+//! Converts one column of a dataframe to an arrow array of its dtype, which `infer_dtype.rs` chooses. Values of dtype
+//! `object` become JSON text.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use arrow_schema::Field;
 use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
 use mlflow_deploy_plugin_api::Error as TargetError;
 
-use super::kinds::{NumpyDtype, ValueKinds};
+use super::infer_dtype::{NumpyDtype, ValueKinds};
 use super::value::Value;
 
 /// One value of a column; `None` for a missing value.

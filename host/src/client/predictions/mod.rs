@@ -41,7 +41,7 @@ mod array;
 mod column;
 mod dataframe;
 mod element;
-mod kinds;
+mod infer_dtype;
 mod parse;
 mod python;
 mod response;

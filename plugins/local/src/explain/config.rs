@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use mlflow_deploy_model_uri::redact_uri;
 use mlflow_deploy_plugin_api::{Config, Error, JSON, Payload, Result, file};
-use mlflow_deploy_shapley::{MAX_FEATURES, Method, Permutations};
+use mlflow_deploy_shapley::{Method, Permutations};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The maximum number of features for exact values with the method `auto`.
-const MAX_AUTO_EXACT: usize = 10;
+use super::method_choice::MethodChoice;
 
 /// The maximum size of a background file, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -30,15 +29,6 @@ pub(crate) struct ExplainConfig {
     pub(crate) output: Option<String>,
     permutations: NonZeroUsize,
     pub(crate) seed: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum MethodChoice {
-    #[default]
-    Auto,
-    Exact,
-    Permutation,
 }
 
 impl Default for ExplainConfig {
@@ -90,18 +80,7 @@ impl ExplainConfig {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the method is `exact` and there are too many features for it.
     pub(crate) fn method(&self, features: usize, background: usize) -> Result<Method> {
-        let is_exact = match self.method {
-            MethodChoice::Auto => features <= MAX_AUTO_EXACT,
-            MethodChoice::Exact if features > MAX_FEATURES => {
-                return Err(Error::invalid_parameter(format!(
-                    "exact values need 2^{features} predictions for each pair of rows: set the config `method` to \
-                     `permutation`, or explain at most {MAX_FEATURES} features"
-                )));
-            }
-            MethodChoice::Exact => true,
-            MethodChoice::Permutation => false,
-        };
-        Ok(match is_exact {
+        Ok(match self.method.is_exact(features)? {
             true => Method::Exact,
             false => Method::Permutation(Permutations::new(features, background, self.permutations.get(), self.seed)),
         })

@@ -1,10 +1,11 @@
-//! The operation `explain`: its config, the table of features, and the resulting document. `mlflow-deploy-shapley`
-//! computes the values.
+//! The operation `explain`: its config, the choice of the method, the table of features, and the resulting document.
+//! `mlflow-deploy-shapley` computes the values.
 
 mod config;
 mod document;
 mod element;
 mod feature_table;
+mod method_choice;
 mod operation;
 mod outputs;
 #[cfg(test)]

@@ -9,9 +9,8 @@ mod external;
 mod library;
 mod model;
 mod runtime;
-mod session;
 mod session_options;
-
+mod session_pool;
 mod values;
 
 pub use library::LibrarySearch;

@@ -13,8 +13,8 @@ use crate::bind_inputs::{InputSpec, bind_inputs};
 use crate::exit_guard::ExitGuard;
 use crate::library::LibrarySearch;
 use crate::runtime::OnnxRuntime;
-use crate::session::{SessionFactory, SessionLease, SessionPool};
 use crate::session_options::SessionOptions;
+use crate::session_pool::{SessionFactory, SessionLease, SessionPool};
 use crate::{external, values};
 
 /// A loaded model.

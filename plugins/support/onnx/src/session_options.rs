@@ -11,9 +11,6 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The limit on the default number of sessions, which is the number of processors. Each session has a copy of the weights.
-const MAX_DEFAULT_SESSIONS: usize = 4;
-
 /// The limit on sessions and on threads in a config. More than a machine has processors, and few enough to create.
 const MAX_COUNT: usize = 1024;
 
@@ -46,7 +43,7 @@ const ALLOWED_SESSION_KEYS: [&str; 19] = [
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionOptions {
-    /// The number of sessions, and so of predictions that run at once.
+    /// The number of sessions, and so of predictions that run at once. `session_pool.rs` has the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<NonZeroUsize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,12 +177,6 @@ impl SessionOptions {
             graph_optimization_level: self.graph_optimization_level.or(others.graph_optimization_level),
             extra_session_config: extra,
         }
-    }
-
-    /// Returns the number of predictions that may run at once.
-    pub(crate) fn concurrency(&self) -> usize {
-        let processors = || available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_DEFAULT_SESSIONS);
-        self.sessions.map_or_else(processors, NonZeroUsize::get)
     }
 
     /// Checks the options of a config.

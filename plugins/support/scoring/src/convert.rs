@@ -9,8 +9,9 @@ use crate::cells::{Cell, Cells};
 use crate::element::{Base64, Nanoseconds, TensorElement, Utf8};
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::message::{at_indexes, shorten};
+use crate::missing_values::is_missing;
 use crate::tensor::{DType, Tensor};
-use crate::text::{csv_bool, is_missing, python_float, python_int};
+use crate::text::{csv_bool, python_float, python_int};
 
 /// The column or input that values are converted for.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@ use half::f16;
 
 use crate::cell_error::{CellError, CellResult};
 use crate::cells::Cell;
+use crate::missing_values::is_missing;
 use crate::python::float_repr;
 use crate::{datetime, text};
 
@@ -61,7 +62,7 @@ macro_rules! integers {
             }
 
             fn from_field(field: &str) -> CellResult<Self> {
-                if text::is_missing(field) {
+                if is_missing(field) {
                     return Err(MISSING);
                 }
                 match text::python_int(field) {
@@ -103,7 +104,7 @@ macro_rules! floats {
             }
 
             fn from_field(field: &str) -> CellResult<Self> {
-                if text::is_missing(field) {
+                if is_missing(field) {
                     return Self::from_float(f64::NAN);
                 }
                 Self::from_float(finite(field, text::csv_float(field))?)
@@ -273,7 +274,7 @@ impl TensorElement for Nanoseconds {
     }
 
     fn from_field(field: &str) -> CellResult<Self> {
-        if text::is_missing(field) {
+        if is_missing(field) {
             return Ok(Self(NOT_A_TIME));
         }
         datetime::nanoseconds(field).map(Self)

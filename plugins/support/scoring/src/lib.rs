@@ -16,6 +16,7 @@ mod input_example;
 mod inputs;
 mod json;
 mod message;
+mod missing_values;
 mod params;
 pub mod python;
 mod read;

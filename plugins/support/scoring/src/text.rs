@@ -27,15 +27,6 @@ pub(crate) fn integer(float: f64) -> Option<i128> {
     (float.fract() == 0.0).then_some(float as i128)
 }
 
-/// Returns true if a field of a CSV file is a missing value: pandas' list.
-pub(crate) fn is_missing(field: &str) -> bool {
-    const MISSING: [&str; 18] = [
-        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-        "NULL", "NaN", "None", "n/a", "nan",
-    ];
-    MISSING.contains(&field) || field == "null"
-}
-
 /// Parses a boolean as pandas does.
 pub(crate) fn csv_bool(field: &str) -> Option<bool> {
     match field {

@@ -1,4 +1,5 @@
-//! Runs a case in a child process: starts it, reads its messages, and kills it with its whole process group.
+//! Starts the process of a case, reads its messages, and kills it with its whole process group. Does not judge its end:
+//! see `verdict.rs`.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -19,9 +20,9 @@ use crate::message::{Job, Line, VARIABLE};
 /// The number of last lines that are kept of a case.
 const MAX_LOG_LINES: usize = 20;
 
-/// Starts the child processes.
+/// Starts the processes of cases.
 #[derive(Debug)]
-pub(crate) struct Sandbox {
+pub(crate) struct CaseLauncher {
     /// The running program.
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
@@ -48,7 +49,7 @@ pub(crate) enum End {
     TimedOut,
 }
 
-impl Sandbox {
+impl CaseLauncher {
     /// Runs a case to its end. An error is a failure of the harness, not of the plugin.
     pub(crate) fn run(&self, job: &Job, process: Process, environment: &[(OsString, OsString)]) -> io::Result<Outcome> {
         let (mut ours, theirs) = UnixStream::pair()?;

@@ -1,8 +1,8 @@
-//! One encoded form of a secret, and the search for it.
+//! One form of a secret (unchanged, Base64 or hexadecimal), and the search for it.
 
 use std::ops::Range;
 
-use super::spelling::Unit;
+use super::decode::Unit;
 
 /// The minimum length of a secret. A shorter one would match many harmless words.
 const MIN_LEN: usize = 6;
@@ -17,9 +17,9 @@ const IGNORED: &[u8] = b"+-=/_\\";
 /// A beginning or end of a secret of this length is replaced anywhere in a text; of a shorter secret, half of it.
 const MAX_PART: usize = 12;
 
-/// One encoded form of a secret.
+/// One form of a secret in which a text may repeat it.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(super) struct SecretForm {
     forward: Word,
     backward: Word,
     /// The numbers of ignored characters at its start and at its end.
@@ -35,7 +35,7 @@ pub(super) struct Stream<'a> {
     kept: Vec<(usize, u8)>,
 }
 
-impl Pattern {
+impl SecretForm {
     /// Returns the secret itself; `None` if it is too short.
     pub(super) fn text(secret: &[u8]) -> Option<Self> {
         let is_ignored = |byte: &&u8| fold(**byte).is_none();
@@ -71,7 +71,7 @@ impl Pattern {
         Some(Self { forward, backward: Word::new(folded), ignored, shares })
     }
 
-    /// Finds the pattern, as ranges of the text: the whole, a long beginning or end, and a truncated one at the edges
+    /// Finds the form, as ranges of the text: the whole, a long beginning or end, and a truncated one at the edges
     /// of the text.
     pub(super) fn find(&self, stream: &Stream<'_>, found: &mut Vec<Range<usize>>) {
         let length = stream.kept.len();
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_base64_form_has_only_characters_of_the_secret() {
-        let text = |behind| String::from_utf8(Pattern::base64(b"hunter2", behind).unwrap().forward.bytes).unwrap();
+        let text = |behind| String::from_utf8(SecretForm::base64(b"hunter2", behind).unwrap().forward.bytes).unwrap();
         // `hunter2`, `:hunter2` and `b:hunter2`: aHVudGVyMg==, Omh1bnRlcjI= and YjpodW50ZXIy.
         assert_eq!([text(0), text(1), text(2)], ["ahvudgvym", "h1bnrlcj", "odw50zxiy"].map(str::to_owned));
     }

@@ -1,10 +1,12 @@
 //! A pool of sessions of one model, so that several predictions can run at once.
 //!
 //! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool creates
-//! a session if all others are busy, up to the limit of the options. Each has its own copy of the weights.
+//! a session if all others are busy, up to the number in the options or the default. Each has its own copy of the weights.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
 
 use mlflow_deploy_plugin_api::{Error, Result, sync};
 use ort::session::Session;
@@ -13,6 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::exit_guard::ExitGuard;
 use crate::runtime::OnnxRuntime;
 use crate::session_options::SessionOptions;
+
+/// The limit on the default number of sessions, which is the number of processors. Each session has a copy of the weights.
+const MAX_DEFAULT_SESSIONS: usize = 4;
 
 /// The sessions of a model.
 pub(crate) struct SessionPool {
@@ -60,7 +65,7 @@ impl SessionFactory {
 impl SessionPool {
     /// Creates a pool with its first session.
     pub(crate) fn new(factory: SessionFactory, first: Session) -> Self {
-        let permits = Arc::new(Semaphore::new(factory.options.concurrency()));
+        let permits = Arc::new(Semaphore::new(max_sessions(&factory.options)));
         Self { factory, idle: Arc::new(IdleSessions(Mutex::new(vec![first]))), permits }
     }
 
@@ -95,6 +100,12 @@ impl Drop for IdleSessions {
         let _guard = ExitGuard::for_object();
         sync::lock(&self.0).clear();
     }
+}
+
+/// Returns the maximum number of sessions of a pool, and so of predictions that run at once.
+fn max_sessions(options: &SessionOptions) -> usize {
+    let default = || available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_DEFAULT_SESSIONS);
+    options.sessions.map_or_else(default, NonZeroUsize::get)
 }
 
 fn load_error(file: &Path, error: &ort::Error) -> Error {

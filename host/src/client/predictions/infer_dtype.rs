@@ -1,4 +1,5 @@
-//! The kinds of values in an array or column, and the dtype that numpy or pandas chooses for them.
+//! The dtype that numpy infers for an array, and pandas for a column of a dataframe, from the kinds of their values: integers
+//! with a null become floats in pandas.
 
 use super::value::Value;
 

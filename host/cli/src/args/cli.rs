@@ -1,0 +1,120 @@
+//! The command line as a whole: the options of every verb, and the exit codes in its help text.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, ValueHint};
+
+use super::common::NameOrEndpoint;
+use super::verbs::Verb;
+
+/// Deploy models and get predictions. Each deployment target is a plugin.
+#[derive(Debug, Parser)]
+#[command(name = "mlflow-deploy", version, disable_help_subcommand = true, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// The options of every verb.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// Print results as JSON on stdout and errors as JSON on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Do not escape control characters in results that are printed to a terminal.
+    #[arg(long, global = true)]
+    pub(crate) raw: bool,
+
+    /// Search this directory for plugins first. Can be repeated.
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) plugin_dir: Vec<PathBuf>,
+
+    /// Use this plugin file for its schemes. Can be repeated.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) plugin: Vec<PathBuf>,
+
+    /// Like `--plugin`, without checking the owner and permissions of the file and its directory. Can be repeated.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trusted_plugin: Vec<PathBuf>,
+
+    /// Load only plugins that match the lock file.
+    #[arg(long, global = true)]
+    pub(crate) locked: bool,
+
+    /// The lock file [default: `mlflow-deploy.lock` in the current directory]. Implies `--locked`.
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) lock_file: Option<PathBuf>,
+
+    /// Run each plugin in its own process, with only the environment variables that it declares.
+    #[arg(long, global = true)]
+    pub(crate) isolate: bool,
+
+    /// Print more to stderr: `-v` for progress, `-vv` for debugging.
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+
+    /// Print only errors to stderr.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+impl Cli {
+    /// Parses the arguments of the process.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        match &cli.verb {
+            Verb::Predict { arguments, .. } => exactly_one("predict", &arguments.resource)?,
+            Verb::Explain { arguments, .. } => exactly_one("explain", &arguments.resource)?,
+            _ => {}
+        }
+        Ok(cli)
+    }
+}
+
+/// Fails unless exactly one of `--name` and `--endpoint` is given. The message is MLflow's.
+fn exactly_one(verb: &str, resource: &NameOrEndpoint) -> Result<(), clap::Error> {
+    let kind = match (&resource.name, &resource.endpoint) {
+        (Some(_), Some(_)) => ErrorKind::ArgumentConflict,
+        (None, None) => ErrorKind::MissingRequiredArgument,
+        _ => return Ok(()),
+    };
+    let mut command = Cli::command();
+    command.build();
+    let verb = command.find_subcommand_mut(verb).expect("the verb has been parsed");
+    Err(verb.error(kind, "Must specify exactly one of --name or --endpoint."))
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 success · 1 error reported by the target · 2 invalid usage or input, missing \
+credentials, or unsupported operation · 3 plugin not found or not loadable · \
+4 plugin failure · 5 resource does not exist · 6 timeout · 130 interrupted";
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    fn assert_global_options(command: &Command, globals: &[&str]) {
+        for global in globals {
+            let has_option = command.get_arguments().any(|argument| argument.get_long() == Some(global));
+            assert!(has_option, "`{}` has an argument with the id of `--{global}`", command.get_name());
+        }
+        command.get_subcommands().for_each(|verb| assert_global_options(verb, globals));
+    }
+
+    #[test]
+    fn every_verb_takes_the_global_options() {
+        let mut command = Cli::command();
+        command.build();
+        let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+        let globals: Vec<_> = globals.filter_map(|argument| argument.get_long()).collect();
+        assert!(globals.contains(&"plugin"), "{globals:?}");
+        assert_global_options(&command, &globals);
+    }
+}

@@ -1,0 +1,27 @@
+//! Finds words that look like keys and tokens of known servers, such as `sk-…`, whatever the secrets are.
+
+use std::ops::Range;
+
+/// The prefixes of Databricks tokens, OAuth tokens and OpenAI keys, each with the minimum length of the rest.
+const KNOWN_KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
+
+/// Finds the known keys in a text, as ranges of it.
+pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+    let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
+    let mut found = Vec::new();
+    for (prefix, min_rest) in KNOWN_KEYS {
+        let mut searched = 0;
+        for (start, _) in text.match_indices(prefix) {
+            if start < searched || text[..start].ends_with(char::is_alphanumeric) {
+                continue;
+            }
+            let key = &text[start..];
+            let key = &key[..key.find(|each| !is_key(each)).unwrap_or(key.len())];
+            searched = start + key.len();
+            if key.len() >= prefix.len() + min_rest {
+                found.push(start..searched);
+            }
+        }
+    }
+    found
+}

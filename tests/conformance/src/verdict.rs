@@ -1,0 +1,92 @@
+//! Judges the end of a case's process: its report, its timeout, its exit, or the signal that killed it.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use crate::case::{Case, Level};
+use crate::case_process::{End, Outcome, signal_name};
+use crate::message::Line;
+use crate::report::{CaseResult, Verdict};
+
+/// Turns the outcome of a process into a verdict on the plugin.
+pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
+    let Outcome { end, mut log } = outcome;
+    let (verdict, message, signal) = match end {
+        End::Reported(Line::Pass) => (Verdict::Pass, String::new(), None),
+        End::Reported(Line::Skip(reason)) => (Verdict::Skip, reason, None),
+        End::Reported(Line::Warn(reason)) => (Verdict::Warn, reason, None),
+        End::Reported(Line::Fail(reason)) => (Verdict::Fail, reason, None),
+        End::Reported(Line::Fault(reason)) => (Verdict::Fault, reason, None),
+        End::Reported(Line::Started | Line::Log(_)) => {
+            (Verdict::Fault, "the case reported no verdict".to_owned(), None)
+        }
+        End::TimedOut => (Verdict::Fail, format!("timed out after {} s", timeout.as_secs_f64()), None),
+        End::Reported(Line::Died { how, signal, log: output }) => {
+            log.extend(output.into_iter().map(|line| format!("its log: {line}")));
+            died(signal, format!("its process {how}"))
+        }
+        End::Died(status) => died(status.signal(), format!("the plugin ended the process with {status}")),
+    };
+    let verdict = match (verdict, case.level) {
+        (Verdict::Fail, Level::Recommended) => Verdict::Warn,
+        (verdict, _) => verdict,
+    };
+    let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
+    let log = if is_bad { log } else { Vec::new() };
+    CaseResult { signal, log, ..CaseResult::new(case, verdict, message) }
+}
+
+/// Returns the verdict for a plugin whose process died: by its signal, or else with the given message.
+fn died(signal: Option<i32>, otherwise: String) -> (Verdict, String, Option<String>) {
+    match signal.map(signal_name) {
+        // These signals come from the system or a user, not from a crash of the plugin.
+        Some(name) if ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM"].contains(&name.as_str()) => (
+            Verdict::Fault,
+            format!("the process of the case was killed from outside with {name}: out of memory?"),
+            Some(name),
+        ),
+        Some(name) => (Verdict::Fail, format!("the plugin crashed: {name}"), Some(name)),
+        None => (Verdict::Fail, otherwise, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn died(raw: i32) -> CaseResult {
+        let outcome = Outcome { end: End::Died(ExitStatus::from_raw(raw)), log: vec!["last".to_owned()] };
+        judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_verdict_depends_on_the_signal_or_the_exit_code() {
+        let crash = died(11);
+        assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGSEGV"));
+        assert_eq!((crash.signal.as_deref(), crash.log.len()), (Some("SIGSEGV"), 1));
+        let killed = died(9);
+        assert_eq!((killed.verdict, killed.signal.as_deref()), (Verdict::Fault, Some("SIGKILL")));
+        let exited = died(3 << 8);
+        assert_eq!(
+            (exited.verdict, exited.message.as_str()),
+            (Verdict::Fail, "the plugin ended the process with exit status: 3")
+        );
+    }
+
+    #[test]
+    fn the_exit_of_an_isolated_plugin_is_judged_like_the_exit_of_a_case() {
+        let died = |how: &str, signal| {
+            let line = Line::Died { how: how.to_owned(), signal, log: vec!["last line".to_owned()] };
+            let outcome = Outcome { end: End::Reported(line), log: vec!["calls `predict`".to_owned()] };
+            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+        };
+        let crash = died("was killed by signal 6 (SIGABRT)", Some(6));
+        assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGABRT"));
+        assert_eq!((crash.signal.as_deref(), crash.log[1].as_str()), (Some("SIGABRT"), "its log: last line"));
+        assert_eq!(died("was killed by signal 9 (SIGKILL)", Some(9)).verdict, Verdict::Fault);
+        let exited = died("exited with code 3", None);
+        assert_eq!((exited.verdict, exited.message.as_str()), (Verdict::Fail, "its process exited with code 3"));
+    }
+}
