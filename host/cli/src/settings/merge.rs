@@ -5,8 +5,8 @@ use std::path::Path;
 use mlflow_deploy::Secret;
 use serde_json::{Map, Value};
 
+use super::config_or_option::SettingKind;
 use super::file;
-use super::kind::SettingKind;
 use super::schema::{Schema, Unexpected};
 use super::setting::Setting;
 use crate::report::{CliError, Stderr};

@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use super::kind::SettingKind;
+use super::config_or_option::SettingKind;
 use super::schema::Schema;
 
 /// A parsed argument.

@@ -106,7 +106,7 @@ integers! {
 }
 
 /// Returns `int(x)`; `None` also for an integer beyond `i128`, which no dtype holds.
-#[expect(clippy::cast_possible_truncation, reason = "`int` drops the fraction, and the widest floats saturate")]
+#[expect(clippy::cast_possible_truncation, reason = "`int` drops the fraction, and floats out of range saturate")]
 fn integer(value: &Value) -> Option<i128> {
     match value {
         Value::Bool(bool) => Some(i128::from(*bool)),

@@ -30,7 +30,7 @@ pub struct Driver {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entered {
-    /// The time until the slot returned.
+    /// The run time of the call to the slot.
     pub took: Duration,
 }
 

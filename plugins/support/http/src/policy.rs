@@ -70,7 +70,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Starts the total time now, for an operation that sends several requests.
+    /// Starts the total timeout now, so that it covers all requests of an operation.
     #[must_use]
     pub fn started(&self) -> Self {
         Self { deadline: self.earliest_deadline(), ..self.clone() }

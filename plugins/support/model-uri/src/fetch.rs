@@ -54,7 +54,8 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
             let path = check_local(uri, &path)?;
             if uri.folder().is_none() && tracking.uses_server() {
                 // Any user who may register a model can have chosen the folder.
-                let message = format!("the server locates `{uri}` in the folder `{}` on this machine", path.display());
+                let message =
+                    format!("the server says that `{uri}` is in the folder `{}` on this machine", path.display());
                 call::log(Level::Warn, message);
             }
             return Ok(Fetched { path, is_downloaded: false, version: resolved.version });
@@ -88,7 +89,7 @@ fn missing_folder(uri: &ModelUri, path: &Path) -> String {
         }
         (UriKind::Folder(_), _) => format!("folder `{shown}` not found"),
         _ => format!(
-            "the server locates it in `{shown}`, which does not exist on this machine; start the tracking server with \
+            "the server says that it is in `{shown}`, which does not exist on this machine; start the tracking server with \
              `--serve-artifacts`, so that it serves its artifacts"
         ),
     }

@@ -143,7 +143,7 @@ impl<'a> Resolver<'a> {
         Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)
     }
 
-    /// Returns the URL of the artifacts of the tracking server, or of the server at `authority`.
+    /// Returns the artifacts URL that `uri` names: on the server at `authority` if it is given, else on the tracking server.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
         let server = self.tracking.server()?;
         let mut base = join(&server.base, &format!("{API}/mlflow-artifacts/artifacts"));

@@ -12,7 +12,7 @@ use crate::request::RequestData;
 use crate::signature::{ColumnSpec, ColumnType};
 use crate::tensor::Tensor;
 
-/// Returns the columns of the signature from a request.
+/// Extracts the columns that the signature declares.
 pub(crate) fn enforce(data: RequestData, specs: &[ColumnSpec]) -> Result<Inputs, ProtocolError> {
     // Only dataframes write bytes as base64.
     let is_base64 = matches!(data, RequestData::Frame(_));

@@ -78,10 +78,17 @@ fn endpoint_splits_traffic() {
     let deleted = machine.ask("delete --name b --endpoint flowers").run();
     assert_eq!(deleted.code, 0, "{deleted:?}");
     assert_eq!(shown(), json!({"a": 0}));
+    let delete_again = || machine.ask("delete --json --name b --endpoint flowers").run();
+    assert_eq!(delete_again().code, 0);
+    let elsewhere = machine.ask("delete --json --name apart --endpoint flowers").run();
+    assert_eq!(elsewhere.error()["message"], "the endpoint `flowers` has no deployment `apart`");
     for _twice in 0..2 {
         assert_eq!(machine.ask("delete-endpoint --endpoint flowers").run().code, 0);
     }
     assert_eq!(machine.ask("list-endpoints --json").run().json(), json!([]));
+    assert_eq!(delete_again().code, 0, "the endpoint is deleted too");
+    let unknown = machine.ask("delete --json --name apart --endpoint flowers").run();
+    assert_eq!(unknown.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{unknown:?}");
     assert_eq!(machine.names(), ["a", "apart"], "deployments outlive their endpoint");
 }
 
@@ -138,7 +145,7 @@ fn invalid_arguments_are_rejected_and_change_nothing() {
         ),
         ("update --name iris".to_owned(), "INVALID_PARAMETER_VALUE", "nothing to update"),
         (
-            "delete --name gone --endpoint none".to_owned(),
+            "delete --name iris --endpoint none".to_owned(),
             "RESOURCE_DOES_NOT_EXIST",
             "the endpoint `none` does not exist",
         ),

@@ -62,7 +62,7 @@ async fn a_fetch_reports_progress_and_keeps_the_caller_s_deadline() {
     let named = plugin.open(&target, &options, None).await.unwrap();
     named.call(create("models:/m-1", &place.path()), None).await.unwrap();
     let (_, level, last) = events.all().pop().unwrap();
-    let expected = format!("the server locates `models:/m-1` in the folder `{}`", here.0.path().display());
+    let expected = format!("the server says that `models:/m-1` is in the folder `{}`", here.0.path().display());
     assert!(level == Level::Warn && last.message.starts_with(&expected), "{level:?} {last:?}");
 
     let other = Destination::new();

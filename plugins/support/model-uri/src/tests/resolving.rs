@@ -190,7 +190,7 @@ async fn a_model_in_unsupported_storage_is_an_error() {
     }
     let error = fetch_error("models:/m-gone", &client).await;
     assert!(
-        error.message().contains("the server locates it in `/var/nowhere/m-gone`, which does not exist"),
+        error.message().contains("the server says that it is in `/var/nowhere/m-gone`, which does not exist"),
         "{error}"
     );
     let error = fetch_error("models:/m-circle", &client).await;
