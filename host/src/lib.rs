@@ -12,6 +12,7 @@ mod load;
 mod loader;
 mod replacement;
 mod suggest;
+mod targets;
 
 pub use builder::HostBuilder;
 pub use client::blocking;
@@ -49,6 +50,12 @@ pub use mlflow_deploy_plugin_api::{
 };
 pub use replacement::Replacement;
 pub use suggest::nearest;
+pub use targets::{databricks, gateway};
+
+/// The examples for users of Python, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../MIGRATING.md")]
+mod migrating {}
 
 /// The error of a target. [`Error::Target`] holds it.
 pub type TargetError = mlflow_deploy_plugin_api::Error;

@@ -3,23 +3,25 @@
 use mlflow_deploy::args::{CreateEndpoint, DeleteEndpoint, GetEndpoint, ListEndpoints, UpdateEndpoint};
 use mlflow_deploy::{Operation, Secret};
 
-use crate::args::{ClientArguments, ConfigArguments, EndpointArguments};
+use crate::args::{ClientArguments, ConfigArguments, CreateEndpointArguments, UpdateEndpointArguments};
 use crate::context::Context;
 use crate::deployments::reported_name;
 use crate::report::CliError;
 
-pub(crate) async fn create(verb: EndpointArguments, context: &Context) -> Result<(), CliError> {
-    let EndpointArguments { client, endpoint: name, config, wait } = verb;
+pub(crate) async fn create(verb: CreateEndpointArguments, context: &Context) -> Result<(), CliError> {
+    let CreateEndpointArguments { client, endpoint, config, wait } = verb;
     let operation = Operation::CreateEndpoint.name();
     let (client, config) = context.client_and_config(&client, operation, &with_wait(config, wait)).await?;
-    let reply = client.create_endpoint(CreateEndpoint { name: name.clone(), config }).await?;
+    let request = CreateEndpoint { name: endpoint.unwrap_or_default(), config };
+    let name = request.endpoint_name()?;
+    let reply = client.create_endpoint(request).await?;
     context
         .report
         .write_confirmation(&reply, |reply| format!("\nEndpoint {} is created\n", reported_name(reply, &name)))
 }
 
-pub(crate) async fn update(verb: EndpointArguments, context: &Context) -> Result<(), CliError> {
-    let EndpointArguments { client, endpoint, config, wait } = verb;
+pub(crate) async fn update(verb: UpdateEndpointArguments, context: &Context) -> Result<(), CliError> {
+    let UpdateEndpointArguments { client, endpoint, config, wait } = verb;
     let operation = Operation::UpdateEndpoint.name();
     let (client, config) = context.client_and_config(&client, operation, &with_wait(config, wait)).await?;
     let reply = client.update_endpoint(UpdateEndpoint { endpoint: endpoint.clone(), config }).await?;

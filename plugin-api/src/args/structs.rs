@@ -1,8 +1,9 @@
 //! The argument structs, with their constructors.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Config, Payload};
+use crate::{Config, Error, Payload};
 
 /// Declares the arguments of an operation.
 macro_rules! arguments {
@@ -111,7 +112,7 @@ arguments! {
 arguments! {
     /// Arguments of `create_endpoint`.
     CreateEndpoint {
-        /// The name of the new endpoint.
+        /// The name of the new endpoint. Empty if the config has it, see [`endpoint_name`](Self::endpoint_name).
         name: String,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -302,6 +303,36 @@ impl CreateEndpoint {
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
+
+    /// Creates the endpoint that the member `name` of the config names.
+    pub fn from_config(config: Config) -> Self {
+        Self { name: String::new(), config }
+    }
+
+    /// Returns the name of the new endpoint: the argument, or the member `name` of the config. For targets.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if both are missing, if they differ, or if the member is not a string.
+    pub fn endpoint_name(&self) -> crate::Result<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            name: Option<Value>,
+        }
+        match self.config.parse::<Named>()?.name {
+            None | Some(Value::Null) if self.name.is_empty() => Err(Error::invalid_parameter(
+                "missing name of the endpoint: specify it (`--endpoint`), or add `name` to the config",
+            )),
+            None | Some(Value::Null) => Ok(self.name.clone()),
+            Some(Value::String(name)) if self.name.is_empty() || name == self.name => Ok(name),
+            Some(Value::String(name)) => Err(Error::invalid_parameter(format!(
+                "conflicting endpoint names `{}` and, in the config, `{name}`: specify one",
+                self.name
+            ))),
+            Some(other) => {
+                Err(Error::invalid_parameter(format!("invalid `name` in the config: `{other}` is not a string")))
+            }
+        }
+    }
 }
 
 impl UpdateEndpoint {
@@ -363,6 +394,8 @@ mod content_type {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -378,5 +411,21 @@ mod tests {
         let head = serde_json::to_value(Predict::endpoint("chat", Payload::new("text/csv", "a\n1\n"))).unwrap();
         assert_eq!(head["content_type"], "text/csv");
         assert!(!head.to_string().contains("a\\n1"));
+    }
+
+    #[test]
+    fn the_name_of_a_new_endpoint_is_the_argument_or_in_the_config() {
+        let name = |name: &str, config: Value| {
+            CreateEndpoint { name: name.to_owned(), config: Config::new(&config).unwrap() }.endpoint_name()
+        };
+        assert_eq!(name("a", json!({})).unwrap(), "a");
+        assert_eq!(name("a", json!({"name": null})).unwrap(), "a");
+        assert_eq!(name("a", json!({"name": "a"})).unwrap(), "a");
+        assert_eq!(name("", json!({"name": "a", "config": {}})).unwrap(), "a");
+        let conflict = name("a", json!({"name": "b"})).unwrap_err();
+        assert_eq!(conflict.message(), "conflicting endpoint names `a` and, in the config, `b`: specify one");
+        let missing = name("", json!({})).unwrap_err();
+        assert!(missing.message().starts_with("missing name of the endpoint"), "{missing}");
+        assert!(name("a", json!({"name": 1})).unwrap_err().message().contains("`1` is not a string"));
     }
 }

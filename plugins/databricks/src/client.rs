@@ -38,20 +38,23 @@ impl DeploymentClient for Databricks {
     }
 
     async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
+        let name = request.endpoint_name()?;
         let mut config = request.config.parse()?;
         let wait = Wait::take(&mut config, self.config.poll_interval)?;
-        let new = create::request(&request.name, config)?;
-        let name = new["name"].as_str().unwrap_or_default().to_owned();
+        let new = create::request(name.clone(), !request.name.is_empty(), config);
         let created = self.change(Method::POST, routes::ENDPOINTS, &new).await?;
         self.wait_until_ready(&name, wait, true, created).await
     }
 
     async fn update_endpoint(&self, request: UpdateEndpoint) -> Result<Payload> {
+        call::warn(
+            "`update_endpoint` is deprecated: use `update_endpoint_config`, `update_endpoint_tags`, \
+             `update_endpoint_rate_limits` or `update_endpoint_ai_gateway`",
+        );
         let config: Map<String, Value> = request.config.parse()?;
         let is_wait = |key: &str| matches!(key, "wait" | "wait_timeout");
         let mut keys = config.keys().filter(|key| !is_wait(key));
         if keys.next().is_some_and(|key| key == "rate_limits") && keys.next().is_none() {
-            call::warn("rate limits alone in `update_endpoint` are deprecated: use `update_endpoint_rate_limits`");
             return self.update(&request.endpoint, Method::PUT, "rate-limits", config).await;
         }
         self.update(&request.endpoint, Method::PUT, "config", config).await

@@ -114,9 +114,9 @@ impl DeploymentClient for Local {
     }
 
     async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
-        let CreateEndpoint { name, config } = request;
+        let name = request.endpoint_name()?;
         let key = name.clone();
-        let endpoint = self.deployments.change(move |state| endpoint::create(state, &key, &config)).await?;
+        let endpoint = self.deployments.change(move |state| endpoint::create(state, &key, &request.config)).await?;
         Payload::from_json(&EndpointRecord::new(&name, &endpoint))
     }
 

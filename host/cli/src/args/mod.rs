@@ -10,6 +10,7 @@ pub(crate) use cli::{Cli, Global};
 pub(crate) use common::{ClientArguments, ConfigArguments, OutputArguments, PlotArguments};
 pub(crate) use operations::verb_of;
 pub(crate) use verb_arguments::{
-    Create, Delete, EndpointArguments, Invoke, Manual, PredictArguments, RunLocal, Update,
+    Create, CreateEndpointArguments, Delete, Invoke, Manual, PredictArguments, RunLocal, Update,
+    UpdateEndpointArguments,
 };
 pub(crate) use verbs::{Plugins, Verb};

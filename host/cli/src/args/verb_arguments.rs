@@ -98,9 +98,27 @@ pub(crate) struct PredictArguments {
     pub(crate) output: OutputArguments,
 }
 
-/// The arguments of `create-endpoint` and `update-endpoint`.
+/// The arguments of `create-endpoint`.
 #[derive(Args, Debug)]
-pub(crate) struct EndpointArguments {
+pub(crate) struct CreateEndpointArguments {
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
+
+    /// Name of the endpoint. Not required if the config names it, with the key `name`.
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+
+    /// Wait until the endpoint is ready. Same as `--config wait:=true`.
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// The arguments of `update-endpoint`.
+#[derive(Args, Debug)]
+pub(crate) struct UpdateEndpointArguments {
     #[command(flatten)]
     pub(crate) client: ClientArguments,
 

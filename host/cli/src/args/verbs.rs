@@ -8,7 +8,8 @@ use clap_complete::Shell;
 
 use super::common::{ClientArguments, PlotArguments};
 use super::verb_arguments::{
-    Create, Delete, EndpointArguments, Help, Invoke, Manual, PredictArguments, RunLocal, Update,
+    Create, CreateEndpointArguments, Delete, Help, Invoke, Manual, PredictArguments, RunLocal, Update,
+    UpdateEndpointArguments,
 };
 
 /// The verbs of the command.
@@ -69,10 +70,10 @@ pub(crate) enum Verb {
     },
 
     /// Create an endpoint.
-    CreateEndpoint(EndpointArguments),
+    CreateEndpoint(CreateEndpointArguments),
 
     /// Update an endpoint's config.
-    UpdateEndpoint(EndpointArguments),
+    UpdateEndpoint(UpdateEndpointArguments),
 
     /// Delete an endpoint. Succeeds if it does not exist.
     DeleteEndpoint {
@@ -161,7 +162,7 @@ impl Verb {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })
-            | Self::CreateEndpoint(EndpointArguments { client, .. })
+            | Self::CreateEndpoint(CreateEndpointArguments { client, .. })
             | Self::Delete(Delete { client, .. })
             | Self::DeleteEndpoint { client, .. }
             | Self::Explain { arguments: PredictArguments { client, .. }, .. }
@@ -172,7 +173,7 @@ impl Verb {
             | Self::ListEndpoints(client)
             | Self::Predict { arguments: PredictArguments { client, .. }, .. }
             | Self::Update(Update { client, .. })
-            | Self::UpdateEndpoint(EndpointArguments { client, .. }) => client.timeout,
+            | Self::UpdateEndpoint(UpdateEndpointArguments { client, .. }) => client.timeout,
             Self::Help(help) => Some(help.timeout),
             Self::Completions { .. } | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
         }

@@ -23,12 +23,17 @@ async fn deprecated_forms_and_ignored_names_cause_warnings() {
     let client = plugin.open(&TargetUri::parse("databricks").unwrap(), &options, None).await.unwrap();
     let old = CreateEndpoint::new("chat").with_config(config(&served("m")));
     client.call(old, None).await.unwrap();
+    let recommended = CreateEndpoint::from_config(config(&json!({"name": "chat", "config": served("m")})));
+    client.call(recommended.clone(), None).await.unwrap();
+    client.call(CreateEndpoint { name: "chat".to_owned(), ..recommended }, None).await.unwrap();
     let limits = UpdateEndpoint::new("chat").with_config(config(&json!({"rate_limits": []})));
     client.call(limits, None).await.unwrap();
     client.call(predict("chat").with_deployment_name("other"), None).await.unwrap();
     let warnings = events.all().into_iter().filter(|(_, level, _)| *level == Level::Warn);
     let warnings: Vec<_> = warnings.map(|(_, _, event)| event.message).collect();
     assert!(warnings[0].contains("pass the whole request, with `name` and `config`"), "{warnings:?}");
-    assert!(warnings[1].contains("use `update_endpoint_rate_limits`"), "{warnings:?}");
-    assert_eq!(warnings[2], "ignoring the deployment name `other`: Databricks is addressed by endpoint, here `chat`");
+    assert!(warnings[1].contains("specify it only as `name` in the config"), "{warnings:?}");
+    assert!(warnings[2].starts_with("`update_endpoint` is deprecated: use `update_endpoint_config`"), "{warnings:?}");
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    assert_eq!(warnings[3], "ignoring the deployment name `other`: Databricks is addressed by endpoint, here `chat`");
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mlflow_deploy_plugin_api::{Config, Error, ErrorCode, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::store::{Endpoint, State, check_name, now, taken};
 
@@ -14,13 +15,22 @@ struct EndpointConfig {
     traffic: Option<BTreeMap<String, u32>>,
 }
 
+/// The config of a new endpoint, which may name it.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct NewEndpointConfig {
+    #[serde(rename = "name")]
+    _name: IgnoredAny,
+    traffic: Option<BTreeMap<String, u32>>,
+}
+
 /// Creates an endpoint.
 ///
 /// # Errors
 /// `RESOURCE_ALREADY_EXISTS` if the endpoint exists, and those of [`check_name`] and [`check`].
 pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<Endpoint> {
     check_name("an endpoint", name)?;
-    let traffic = config.parse::<EndpointConfig>()?.traffic.unwrap_or_default();
+    let traffic = config.parse::<NewEndpointConfig>()?.traffic.unwrap_or_default();
     if state.endpoints.contains_key(name) {
         return Err(taken("endpoint", name));
     }

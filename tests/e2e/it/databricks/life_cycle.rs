@@ -52,6 +52,26 @@ fn run_life_cycle(isolate: &str) {
 }
 
 #[test]
+fn config_names_the_new_endpoint() {
+    let workspace = Databricks::start();
+    let create = |arguments: &str| ask(&workspace, &format!("create-endpoint {arguments}")).arg("-C").arg(SERVED).run();
+    let made = create("-C name=chat");
+    assert_eq!((made.code, made.stdout.as_str()), (0, "\nEndpoint chat is created\n"), "{made:?}");
+    assert!(!made.stderr.contains("deprecated"), "{made:?}");
+    let conflict = create("-C name=chat --endpoint other --json");
+    assert_eq!(conflict.code, 2, "{conflict:?}");
+    assert_eq!(
+        conflict.error()["message"],
+        "conflicting endpoint names `other` and, in the config, `chat`: specify one"
+    );
+    let unnamed = create("--json");
+    assert_eq!(unnamed.error()["code"], "INVALID_PARAMETER_VALUE", "{unnamed:?}");
+    let deprecated = create("--endpoint second");
+    assert_eq!(deprecated.code, 0, "{deprecated:?}");
+    assert!(deprecated.stderr.contains("specify it only as `name` in the config"), "{deprecated:?}");
+}
+
+#[test]
 fn failed_update_reports_the_reason() {
     let workspace = Databricks::start();
     assert_eq!(ask(&workspace, "create-endpoint --endpoint chat --wait").arg("-C").arg(SERVED).run().code, 0);

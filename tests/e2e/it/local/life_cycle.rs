@@ -51,7 +51,7 @@ fn deployment_is_created_updated_and_deleted() {
 #[test]
 fn endpoint_splits_traffic() {
     let machine = Machine::new();
-    let made = machine.ask("create-endpoint --endpoint flowers").run();
+    let made = machine.ask("create-endpoint -C name=flowers").run();
     assert_eq!(made.code, 0, "{made:?}");
     let unassigned = machine.ask("predict --endpoint flowers -I - --json").stdin(FLOWERS).run();
     assert_eq!(unassigned.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{unassigned:?}");
