@@ -7,6 +7,7 @@ mod config;
 mod options;
 mod record;
 mod request_body;
+mod route_error;
 mod server;
 #[cfg(test)]
 mod tests;
