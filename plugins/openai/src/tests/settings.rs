@@ -32,6 +32,8 @@ fn the_base_url_comes_from_the_target_the_options_or_the_environment() {
         ("openai://localhost:8000/v1", json!({}), vec![], "http://localhost:8000/v1"),
         ("openai://127.0.0.1/v1", json!({}), vec![], "http://127.0.0.1/v1"),
         ("openai://[::1]:8/v1", json!({}), vec![], "http://[::1]:8/v1"),
+        ("openai://http://localhost:8/v1", json!({}), vec![], "http://localhost:8/v1"),
+        ("openai://https://far.test/v1/chat/completions", json!({}), vec![], "https://far.test/v1"),
     ] {
         let server = config(target, &options, &variables).unwrap().server;
         assert_eq!(server.base.as_str(), base);
@@ -100,6 +102,7 @@ fn an_invalid_setting_is_an_error() {
         ),
         ("openai", json!({"base_url": "ftp://far.test"}), "`base_url` has the scheme `ftp`"),
         ("openai", json!({"base_url": "https://far.test?key=s3cret"}), "`base_url` has a query"),
+        ("openai", json!({"base_url": "https://far.test?api-version=v"}), "for Azure, set `api_type`"),
         (
             "openai://me:s3cret@far.test",
             json!({}),
