@@ -78,6 +78,9 @@ impl Address {
     /// Returns the URL, which may have a query.
     pub(crate) fn url(&self) -> Result<Url> {
         let url = parse_url(&self.setting, &self.text, OPENAI_BASE)?;
+        if !self.text.contains("://") {
+            return Err(self.invalid("has no scheme: expected a URL such as `http://localhost:8000/v1`"));
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(self.invalid(&format!("has the scheme `{}`: expected `https` or `http`", url.scheme())));
         }

@@ -100,6 +100,7 @@ fn an_invalid_setting_is_an_error() {
             json!({}),
             "the server of the target URI is `https://far.test:99999`, which is not a",
         ),
+        ("openai", json!({"base_url": "localhost:9/v1"}), "`base_url` has no scheme: expected a URL such as"),
         ("openai", json!({"base_url": "ftp://far.test"}), "`base_url` has the scheme `ftp`"),
         ("openai", json!({"base_url": "https://far.test?key=s3cret"}), "`base_url` has a query"),
         ("openai", json!({"base_url": "https://far.test?api-version=v"}), "for Azure, set `api_type`"),

@@ -106,7 +106,8 @@ fn has_status(answer: &Value) -> bool {
         || answer["success"] == false
         || matches!(answer["status"].as_str(), Some("error" | "failed" | "failure"))
         || answer["code"].as_str().is_some_and(is_code)
-        || answer["code"].as_i64().is_some_and(|code| code < 0 || code >= 400)
+        || answer["code"].as_i64().is_some_and(|code| !(0..400).contains(&code))
+        || says(&answer["errors"])
         || is_alone && says(&answer["detail"])
 }
 
@@ -181,6 +182,7 @@ mod tests {
                 "INTERNAL_ERROR",
                 "no model",
             ),
+            (r#"{"data":null,"errors":[{"message":"no field"}]}"#, "INTERNAL_ERROR", "no field"),
             (r#"{"status":"error","message":"crashed"}"#, "INTERNAL_ERROR", "crashed"),
             (
                 r#"{"choices":null,"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
