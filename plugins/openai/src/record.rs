@@ -62,13 +62,17 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
 pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
     // The error of this parser quotes no values.
     response.parse::<IgnoredAny>(EXPECTED)?;
-    let model = JsonObject::parse(response.payload.bytes());
-    if model.as_ref().map_or(true, |model| model.get("data").is_some_and(|data| data.starts_with('['))) {
-        let mut records = Vec::new();
-        add_page(response, &mut records)?;
-        return find(&records, requested).ok_or_else(|| response.unexpected(EXPECTED, "it has no such model"));
-    }
-    let model = model.map_err(|_invalid| response.unexpected(EXPECTED, "it is not a JSON object"))?;
+    let is_record = |model: &JsonObject<'_>| {
+        model.get("id").is_some() || model.get("data").is_none_or(|data| !data.starts_with('['))
+    };
+    let model = match JsonObject::parse(response.payload.bytes()) {
+        Ok(model) if is_record(&model) => model,
+        _ => {
+            let mut records = Vec::new();
+            add_page(response, &mut records)?;
+            return find(&records, requested).ok_or_else(|| response.unexpected(EXPECTED, "it has no such model"));
+        }
+    };
     let requested = serde_json::to_string(requested).expect("a string has a JSON form");
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&requested))))
 }
