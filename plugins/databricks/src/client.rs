@@ -4,7 +4,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Policy, Request, Response, content_type, endpoint, join, prediction, request,
-    require_inputs, send, set_member,
+    requests_stream, require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -19,6 +19,9 @@ use crate::config::Config;
 use crate::invoke::Operation;
 use crate::wait::{Progress, Wait, progress};
 use crate::{create, record, routes};
+
+/// The expected content of a response that is returned unchanged, for errors.
+const DOCUMENT: &str = "JSON";
 
 /// A client of a workspace.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl DeploymentClient for Databricks {
         let path = routes::endpoint(&request.endpoint)?;
         let missing = Value::from(ErrorCode::RESOURCE_DOES_NOT_EXIST.as_str());
         match self.send(Method::DELETE, &path, Payload::empty(), &self.config.manage).await {
-            Ok(response) => Ok(response.payload),
+            Ok(response) => response.document(DOCUMENT),
             // A 404 with another code means that the URL is wrong, not that the endpoint is missing.
             Err(error) if error.http_status() == Some(404) && error.details().get("error_code") == Some(&missing) => {
                 call::log(
@@ -89,9 +92,10 @@ impl DeploymentClient for Databricks {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "Databricks")?;
-        require_inputs(&request.inputs)?;
+        let is_stream_requested = requests_stream(require_inputs(&request.inputs)?);
         let path = routes::invocations(&name)?;
-        self.send(Method::POST, &path, request.inputs, &self.config.predict).await.and_then(prediction)
+        let response = self.send(Method::POST, &path, request.inputs, &self.config.predict).await?;
+        prediction(response, is_stream_requested)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
@@ -100,21 +104,13 @@ impl DeploymentClient for Databricks {
         let inputs = Payload::new(request.inputs.content_type(), bytes);
         let policy = self.config.predict.started();
         let request = self.build(Method::POST, &routes::invocations(&name)?, inputs, &policy).await?;
-        let mut stream = match ChunkStream::open(&self.http, &request, &policy).await {
+        let stream = match ChunkStream::open(&self.http, &request, &policy).await {
             Err(error) if self.reject_token(&request, &error) => {
                 ChunkStream::open(&self.http, &self.with_new_token(&request, &policy).await?, &policy).await?
             }
             stream => stream?,
         };
-        while let Some(chunk) = stream.next().await? {
-            if !chunk.is_json() {
-                let content_type = chunk.content_type();
-                let message = format!("the server answered with `{content_type}`: expected a stream or JSON");
-                return Err(Error::internal(message));
-            }
-            chunks.send(chunk).await?;
-        }
-        Ok(())
+        stream.forward(chunks).await
     }
 
     async fn invoke(&self, request: Invoke) -> Result<Payload> {
@@ -129,13 +125,13 @@ impl DeploymentClient for Databricks {
                     Some(model) => model.to_owned(),
                     None => self.only_model(&name, &policy).await?,
                 };
-                Ok(self.get(&routes::model_logs(&name, &model, logs)?, &policy).await?.payload)
+                self.get(&routes::model_logs(&name, &model, logs)?, &policy).await?.document(DOCUMENT)
             }
-            Operation::Text(part) => Ok(self.get(&routes::part(&name, part)?, &policy).await?.payload),
+            Operation::Text(part) => self.get(&routes::part(&name, part)?, &policy).await?.document(DOCUMENT),
             Operation::Permissions(method) => {
                 let path = routes::permissions(&self.id(&name, &policy).await?)?;
                 let body = if method == Method::GET { Payload::empty() } else { Payload::from_json(&config)? };
-                Ok(self.send(method, &path, body, &policy).await?.payload)
+                self.send(method, &path, body, &policy).await?.document(DOCUMENT)
             }
         }
     }
@@ -166,7 +162,7 @@ impl Databricks {
     }
 
     async fn change(&self, method: Method, path: &str, body: &Map<String, Value>) -> Result<Payload> {
-        Ok(self.send(method, path, Payload::from_json(body)?, &self.config.manage).await?.payload)
+        self.send(method, path, Payload::from_json(body)?, &self.config.manage).await?.document(DOCUMENT)
     }
 
     /// Waits until an endpoint is ready and returns its record, or returns `response` if no wait was requested.
@@ -237,6 +233,7 @@ impl Databricks {
             }
             response => response,
         }
+        .map_err(|error| routes::explained(error, path))
     }
 
     /// Discards the token if the server rejected it. Returns true if the request should be sent again with a new one.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Returns the records of a list. A workspace without endpoints omits the list.
+/// Returns the records of a list, which may also be bare. A workspace without endpoints omits the list.
 ///
 /// # Errors
 /// `INTERNAL_ERROR` if the response is not a list of records.
@@ -16,9 +16,13 @@ pub(crate) fn list(response: &Response) -> Result<Payload> {
         #[serde(borrow)]
         endpoints: Option<&'a RawValue>,
     }
-    let page: Page<'_> = response.parse("a list of endpoints")?;
+    const EXPECTED: &str = "a list of endpoints";
+    let page = match response.payload.bytes().trim_ascii_start().first() {
+        Some(b'[') => Page { endpoints: Some(response.parse(EXPECTED)?) },
+        _ => response.parse(EXPECTED)?,
+    };
     if let Some(endpoints) = page.endpoints {
-        response.parse_part::<Vec<&RawValue>>(endpoints, "a list of endpoints")?;
+        response.parse_part::<Vec<&RawValue>>(endpoints, EXPECTED)?;
     }
     Ok(Payload::new(JSON, page.endpoints.map_or("[]", RawValue::get)))
 }

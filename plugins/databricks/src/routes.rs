@@ -1,7 +1,7 @@
 //! The paths of the serving API. A name is one segment of a path.
 
 use mlflow_deploy_http::encode_segment;
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
 /// The path of all endpoints, with the trailing slash that MLflow sends.
 pub(crate) const ENDPOINTS: &str = "/api/2.0/serving-endpoints/";
@@ -29,6 +29,19 @@ pub(crate) fn permissions(id: &str) -> Result<String> {
 /// Returns the path of an endpoint's predictions.
 pub(crate) fn invocations(name: &str) -> Result<String> {
     Ok(format!("/serving-endpoints/{}/invocations", segment(name)?))
+}
+
+/// Returns the error of a request to this path. A 404 is about the route instead of a named endpoint if the path has no
+/// name, or if the server says so.
+pub(crate) fn explained(error: Error, path: &str) -> Error {
+    let is_route = path == ENDPOINTS || error.message().contains("No API found");
+    match error.http() {
+        Some(http) if http.status == 404 && is_route => {
+            let message = format!("{}; the server does not have this route: check `host`", error.message());
+            Error::new(ErrorCode::new("ENDPOINT_NOT_FOUND"), message).with_http(http.clone())
+        }
+        _ => error,
+    }
 }
 
 fn segment(name: &str) -> Result<String> {

@@ -91,6 +91,12 @@ impl Workspace {
 fn profile(target: &TargetUri) -> Result<Option<String>> {
     let Some((_scheme, rest)) = target.as_str().split_once(':') else { return Ok(None) };
     let profile = rest.strip_prefix("//").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
+    if profile.contains("://") || profile.contains("databricks.") {
+        return Err(Error::invalid_parameter(
+            "the target has a URL, but a target names a profile: use the target `databricks`, and set the option `host` or \
+             `DATABRICKS_HOST` to the URL",
+        ));
+    }
     if profile.contains(':') {
         return Err(Error::new(
             ErrorCode::NOT_IMPLEMENTED,
@@ -117,6 +123,10 @@ mod tests {
         assert_eq!(of("databricks://prof").unwrap().as_deref(), Some("prof"));
         assert_eq!(of("databricks://prof/").unwrap().as_deref(), Some("prof"));
         assert_eq!(of("databricks://scope:prefix").unwrap_err().code(), &ErrorCode::NOT_IMPLEMENTED);
+        for url in ["databricks://https://x.cloud.databricks.com/", "databricks://adb-1.2.azuredatabricks.net"] {
+            let error = of(url).unwrap_err();
+            assert!(error.message().contains("set the option `host` or `DATABRICKS_HOST`"), "{error}");
+        }
         for wrong in ["databricks:/x", "databricks://", "databricks:", "databricks://a/b"] {
             assert_eq!(of(wrong).unwrap_err().code(), &ErrorCode::INVALID_PARAMETER_VALUE, "{wrong}");
         }

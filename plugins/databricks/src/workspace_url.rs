@@ -1,7 +1,7 @@
 //! The URL of a workspace or account.
 
 use mlflow_deploy_http::parse_url;
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, call};
 use url::Url;
 
 /// The domains of workspaces on Azure.
@@ -10,14 +10,15 @@ const AZURE_DOMAINS: [&str; 3] = [".azuredatabricks.net", ".databricks.azure.us"
 /// The URL of a workspace or account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkspaceUrl {
-    /// Scheme, host, port and path.
+    /// Scheme, host and port.
     pub(crate) url: Url,
     /// The id of the workspace, if the URL was copied from a browser.
     pub(crate) workspace_id: Option<String>,
 }
 
 impl WorkspaceUrl {
-    /// Parses a URL. The default scheme is `https`.
+    /// Parses a URL. The default scheme is `https`. The path is dropped, as by Databricks' own command: the API is at the
+    /// root, and a path comes from the address bar of a browser.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the text is not an `http` or `https` URL or has a user name or password.
@@ -35,6 +36,10 @@ impl WorkspaceUrl {
             ));
         }
         let workspace_id = url.query_pairs().find(|(key, _)| key == "o").map(|(_, id)| id.into_owned());
+        if url.path() != "/" {
+            call::warn(format!("`host` has the path `{}`, which is ignored: the API is at the root", url.path()));
+            url.set_path("/");
+        }
         url.set_query(None);
         url.set_fragment(None);
         Ok(Self { url, workspace_id })
@@ -56,11 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scheme_and_path_are_optional() {
+    fn the_scheme_is_optional_and_the_path_is_dropped() {
         for (text, url, workspace_id) in [
             ("adb-1.2.azuredatabricks.net", "https://adb-1.2.azuredatabricks.net/", None),
             ("https://h.test:443/?o=12#/x", "https://h.test/", Some("12")),
-            ("https://h.test/path/", "https://h.test/path/", None),
+            ("https://h.test/login.html?o=34&next_url=%2Fml", "https://h.test/", Some("34")),
+            ("h.test/ml/endpoints/chat/", "https://h.test/", None),
+            ("https://h.test/browse/folders/1?o=5#x", "https://h.test/", Some("5")),
             (" http://127.0.0.1:5000/ ", "http://127.0.0.1:5000/", None),
             ("https://[::1]:443", "https://[::1]/", None),
         ] {

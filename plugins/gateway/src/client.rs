@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, redact_url, require_inputs, send,
-    set_member,
+    ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, redact_url, requests_stream,
+    require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -62,7 +62,7 @@ impl DeploymentClient for Gateway {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
-        require_inputs(&request.inputs)?;
+        let is_stream_requested = requests_stream(require_inputs(&request.inputs)?);
         let template = routes::prediction(&self.config, request.inputs)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
@@ -70,7 +70,8 @@ impl DeploymentClient for Gateway {
             let policy = &policy;
             async move { send(&self.http, &request?, policy).await }
         };
-        self.detect(Some((&name, &policy)), predict).await.and_then(prediction)
+        let response = self.detect(Some((&name, &policy)), predict).await?;
+        prediction(response, is_stream_requested)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
@@ -166,7 +167,8 @@ impl Gateway {
             let response = pages.ask(&routes::page(&self.config, token.as_deref())?).await?;
             let (page, next) = record::page(&response, &self.config.base)?;
             records.extend(page);
-            let Some(next) = next else { return Ok(records) };
+            // An empty token is how some servers write that there is no other page.
+            let Some(next) = next.filter(|token| !token.is_empty()) else { return Ok(records) };
             pages.follow("page token", &next)?;
             token = Some(next);
         }

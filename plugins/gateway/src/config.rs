@@ -69,7 +69,7 @@ impl Config {
         let policy = environment.policy(options.max_retries)?;
         let access = MlflowAuth::new(&options.access(), environment)?;
         Ok(Self {
-            base: without_user(&target),
+            base: without_route(without_user(&target)),
             headers: headers(&options, &access, &target, environment)?,
             connection: access.connection().clone(),
             look_up: policy.clone().for_lookups(environment, options.timeout)?,
@@ -80,6 +80,18 @@ impl Config {
             )?,
         })
     }
+}
+
+/// Returns the URL without the route of an endpoint or of the API, as users copy it from an example.
+fn without_route(mut url: Url) -> Url {
+    let path = url.path().trim_end_matches('/');
+    let api = ["/api/2.0/", "/api/3.0/", "/gateway/mlflow/v1"].iter().find_map(|api| path.find(api));
+    let invocation =
+        path.strip_suffix("/invocations").and_then(|path| path.rfind("/endpoints/").or(path.rfind("/gateway/")));
+    if let Some(base) = api.or(invocation).map(|end| path[..end].to_owned()) {
+        url.set_path(&base);
+    }
+    url
 }
 
 fn headers(options: &Options, access: &MlflowAuth, target: &Url, environment: &Environment<'_>) -> Result<HeaderMap> {

@@ -6,16 +6,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-/// A page of a list, of either gateway.
+/// A page of a list, of either gateway. An empty list may be missing or `null`.
 #[derive(Deserialize)]
 struct Page {
     endpoints: Option<Vec<Box<RawValue>>>,
     next_page_token: Option<String>,
 }
 
-/// Returns the records of a page, and the token of the next page.
+/// Returns the records of a page, and the token of the next page. A page may also be a bare list.
 pub(crate) fn page(response: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Option<String>)> {
-    let page: Page = parse(response)?;
+    let page = match response.payload.bytes().trim_ascii_start().first() {
+        Some(b'[') => Page { endpoints: Some(parse(response)?), next_page_token: None },
+        _ => parse(response)?,
+    };
     let records =
         page.endpoints.iter().flatten().map(|record| absolute(response, record, base)).collect::<Result<_>>()?;
     Ok((records, page.next_page_token))
@@ -25,7 +28,7 @@ pub(crate) fn page(response: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Opt
 pub(crate) fn models(response: &Response) -> Result<Vec<Vec<u8>>> {
     #[derive(Deserialize)]
     struct Models {
-        data: Vec<Box<RawValue>>,
+        data: Option<Vec<Box<RawValue>>>,
     }
     #[derive(Deserialize)]
     struct Model {
@@ -36,7 +39,7 @@ pub(crate) fn models(response: &Response) -> Result<Vec<Vec<u8>>> {
         let Model { id } = response.parse_part(model, EXPECTED)?;
         set_member(model.get().as_bytes(), "name", &quoted(&id))
     };
-    models.data.iter().map(|model| record(model)).collect()
+    models.data.iter().flatten().map(|model| record(model)).collect()
 }
 
 /// Returns the record of a response with one endpoint, which the embedded gateway wraps in an object.

@@ -8,13 +8,12 @@ use mlflow_deploy_http::{
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
-use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::config::Config;
-use crate::record;
 use crate::request_body::{Delivery, PredictRequest};
 use crate::server::Dialect;
+use crate::{record, route_error};
 
 /// A client of a server.
 #[derive(Debug)]
@@ -38,36 +37,41 @@ impl DeploymentClient for OpenAi {
         let models = self.models("Get endpoint")?;
         let url = join(&models, &encode_segment(&name)?);
         match send(&self.http, &self.get(&url)?, &policy).await {
-            Ok(response) => record::single(&response, &name),
-            Err(error) if is_unknown_route(&error) => {
-                let listed = self.list(models, &policy).await.ok();
-                listed.and_then(|models| record::find(&models, &name)).ok_or(error)
-            }
-            Err(error) => Err(error),
+            Ok(response) => record::single(&response, &name).map_err(|error| self.explained(error)),
+            Err(error) if is_unknown_route(&error) => match self.list(models, &policy).await {
+                Ok(models) => record::find(&models, &name).ok_or(error),
+                // Neither route exists.
+                Err(_missing) => Err(self.explained(error)),
+            },
+            Err(error) => Err(self.explained(error)),
         }
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
-        let records = self.list(self.models("List endpoints")?, &self.config.look_up.started()).await?;
-        Ok(json_list(&records))
+        let records = self.list(self.models("List endpoints")?, &self.config.look_up.started()).await;
+        records
+            .map(|records| json_list(&records))
+            .map_err(|error| route_error::explained(error, &self.config.server, false))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = named(request.endpoint, request.deployment_name, "a model");
         let model_request = PredictRequest::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
         let request = self.post(model_request, request.inputs.content_type())?;
-        prediction(send(&self.http, &request, &self.config.predict).await?).and_then(json)
+        let response = send(&self.http, &request, &self.config.predict).await;
+        response.and_then(|response| prediction(response, false)).map_err(|error| self.explained(error))
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = named(request.endpoint, request.deployment_name, "a model");
         let model_request = PredictRequest::new(name.as_deref(), &request.inputs, &request.config, Delivery::Streamed)?;
         let request = self.post(model_request, request.inputs.content_type())?;
-        let mut stream = ChunkStream::open(&self.http, &request, &self.config.predict).await?;
-        while let Some(chunk) = stream.next().await? {
-            chunks.send(json(chunk)?).await?;
-        }
-        Ok(())
+        let stream = ChunkStream::open(&self.http, &request, &self.config.predict).await;
+        let forwarded = match stream {
+            Ok(stream) => stream.forward(chunks).await,
+            Err(error) => Err(error),
+        };
+        forwarded.map_err(|error| self.explained(error))
     }
 }
 
@@ -108,6 +112,11 @@ impl OpenAi {
         }
     }
 
+    /// Adds a hint to the error of a missing route.
+    fn explained(&self, error: Error) -> Error {
+        route_error::explained(error, &self.config.server, true)
+    }
+
     fn get(&self, url: &Url) -> Result<Request> {
         request(Method::GET, url, self.config.headers.clone(), "")
     }
@@ -124,15 +133,4 @@ impl OpenAi {
 /// model is `model_not_found`.
 fn is_unknown_route(error: &Error) -> bool {
     error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
-}
-
-/// Returns the response if it is JSON. Accepts a response with Python's `NaN` or `Infinity` unchecked.
-fn json(response: Payload) -> Result<Payload> {
-    let has = |word: &[u8]| response.bytes().windows(word.len()).any(|window| window == word);
-    match serde_json::from_slice::<IgnoredAny>(response.bytes()) {
-        Err(error) if !response.bytes().is_empty() && !has(b"NaN") && !has(b"Infinity") => {
-            Err(Error::internal(format!("the server did not answer with JSON: {error}")))
-        }
-        _ => Ok(response),
-    }
 }

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod address;
 mod auth;
 mod client;
 mod config;
 mod options;
 mod record;
 mod request_body;
+mod route_error;
 mod server;
 #[cfg(test)]
 mod tests;

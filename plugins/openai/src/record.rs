@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// A page of a list. OpenAI's list has a single page.
-#[derive(Deserialize)]
+/// A page of a list. OpenAI's list has a single page. Servers in Go write an empty list as `null`, or leave it out.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Page<'a> {
+    object: Option<String>,
     #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-    #[serde(default)]
+    data: Option<Vec<&'a RawValue>>,
     has_more: Option<bool>,
 }
 
@@ -20,9 +21,16 @@ const EXPECTED: &str = "models";
 
 /// Adds the records of a page. Returns the last id of the page if there is another page.
 pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
-    let page: Page<'_> = response.parse(EXPECTED)?;
+    let page = match response.payload.bytes().trim_ascii_start().first() {
+        // Some servers send the list alone.
+        Some(b'[') => Page { data: Some(response.parse(EXPECTED)?), ..Page::default() },
+        _ => response.parse::<Page<'_>>(EXPECTED)?,
+    };
+    if page.data.is_none() && page.object.as_deref() != Some("list") && !has_data(response) {
+        return Err(response.unexpected(EXPECTED, "it has no `data`"));
+    }
     let mut last = None;
-    for model in page.data {
+    for model in page.data.into_iter().flatten() {
         let model = JsonObject::parse(model.get().as_bytes())
             .map_err(|_invalid| response.unexpected(EXPECTED, "a model is not a JSON object"))?;
         let id = model.get("id").ok_or_else(|| response.unexpected(EXPECTED, "a model has no `id`"))?;
@@ -38,6 +46,10 @@ pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Resul
     }
 }
 
+fn has_data(response: &Response) -> bool {
+    JsonObject::parse(response.payload.bytes()).is_ok_and(|page| page.names().any(|name| name == "data"))
+}
+
 /// Returns the record of the model with this name.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     let name = serde_json::to_string(name).expect("a string has a JSON form");
@@ -45,12 +57,22 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
-/// Returns the record of a response with one model. `requested` is its name if it has no `id`.
+/// Returns the record of a response with one model. `requested` is its name if it has no `id`. Some servers send the
+/// whole list.
 pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
     // The error of this parser quotes no values.
     response.parse::<IgnoredAny>(EXPECTED)?;
-    let model = JsonObject::parse(response.payload.bytes())
-        .map_err(|_invalid| response.unexpected(EXPECTED, "it is not a JSON object"))?;
+    let is_record = |model: &JsonObject<'_>| {
+        model.get("id").is_some() || model.get("data").is_none_or(|data| !data.starts_with('['))
+    };
+    let model = match JsonObject::parse(response.payload.bytes()) {
+        Ok(model) if is_record(&model) => model,
+        _ => {
+            let mut records = Vec::new();
+            add_page(response, &mut records)?;
+            return find(&records, requested).ok_or_else(|| response.unexpected(EXPECTED, "it has no such model"));
+        }
+    };
     let requested = serde_json::to_string(requested).expect("a string has a JSON form");
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&requested))))
 }

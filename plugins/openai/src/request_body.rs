@@ -1,4 +1,5 @@
-//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`.
+//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`, and
+//! without `stream_options` if no stream is requested.
 
 use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
@@ -73,7 +74,13 @@ impl PredictRequest {
             }
             Delivery::Whole => {}
         }
-        Ok(Self { model, route, body: inputs.with(&members) })
+        let body = inputs.with(&members);
+        // OpenAI accepts `stream_options` only in the request of a stream.
+        let body = match delivery {
+            Delivery::Whole => JsonObject::parse(&body)?.without("stream_options"),
+            Delivery::Streamed => body,
+        };
+        Ok(Self { model, route, body })
     }
 }
 

@@ -1,13 +1,11 @@
 //! The server: its base URL, its dialect and the URLs of its routes.
 
-use mlflow_deploy_http::{Environment, encode_segment, is_loopback, join, parse_url};
+use mlflow_deploy_http::{Environment, encode_segment, is_loopback, join};
 use mlflow_deploy_plugin_api::{Error, Result, TargetUri, call};
 use url::Url;
 
+use crate::address::{Address, OPENAI_BASE};
 use crate::options::Options;
-
-/// The base URL of OpenAI.
-const OPENAI_BASE: &str = "https://api.openai.com/v1";
 
 /// Azure's routes below a deployment. The other routes do not contain a deployment.
 const DEPLOYMENT_ROUTES: [&str; 8] = [
@@ -51,8 +49,8 @@ impl Server {
         let api_type = setting(&options.api_type, "OPENAI_API_TYPE").map(|text| text.to_lowercase());
         let entra = match api_type.as_deref() {
             None | Some("openai" | "open_ai") => {
-                let base = explicit(target, options)?.map_or_else(|| openai_base(environment), Ok)?;
-                return Ok(Self { base, dialect: Dialect::OpenAi });
+                let address = explicit(target, options)?.unwrap_or_else(|| openai_address(environment));
+                return Ok(Self { base: address.openai()?, dialect: Dialect::OpenAi });
             }
             Some("azure") => false,
             Some("azure_ad" | "azuread") => true,
@@ -63,20 +61,20 @@ impl Server {
                 )));
             }
         };
-        let base = explicit(target, options)?.map_or_else(|| azure_base(environment), Ok)?;
-        let version = if base.path().trim_end_matches('/').ends_with("/openai/v1") {
+        let address = explicit(target, options)?.map_or_else(|| azure_address(environment), Ok)?.azure()?;
+        let version = if address.is_v1 {
             None
         } else {
             let version = setting(&options.api_version, "OPENAI_API_VERSION");
-            Some(version.ok_or_else(|| {
+            Some(version.or(address.version).ok_or_else(|| {
                 Error::invalid_parameter(
                     "missing API version for Azure OpenAI: set `api_version` or `OPENAI_API_VERSION`, or use a base \
                      URL that ends in `/openai/v1`",
                 )
             })?)
         };
-        let deployment = setting(&options.deployment, "OPENAI_DEPLOYMENT_NAME");
-        Ok(Self { base, dialect: Dialect::Azure { entra, version, deployment } })
+        let deployment = setting(&options.deployment, "OPENAI_DEPLOYMENT_NAME").or(address.deployment);
+        Ok(Self { base: address.base, dialect: Dialect::Azure { entra, version, deployment } })
     }
 
     /// Returns true for OpenAI, including its regional hosts.
@@ -102,12 +100,12 @@ impl Server {
     }
 }
 
-/// Returns the base URL of the target URI or of the options.
-fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Url>> {
+/// Returns the address of the target URI or of the options.
+fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Address>> {
     let in_target = match target.as_str().split_once(':') {
         None => None,
         Some((_, rest)) => match rest.strip_prefix("//") {
-            Some(host) if !host.is_empty() => Some(target_base(host)?),
+            Some(host) if !host.is_empty() => Some(target_address(host)?),
             _ => {
                 return Err(Error::invalid_parameter(
                     "the target URI has no host: expected `openai` or `openai://HOST[:PORT]/PATH`, such as \
@@ -121,32 +119,35 @@ fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Url>> {
             Err(Error::invalid_parameter("conflicting servers in the target URI and in `base_url`: remove one of them"))
         }
         (in_target, None) => Ok(in_target),
-        (None, Some(url)) => base("`base_url`", url).map(Some),
+        (None, Some(url)) => Ok(Some(Address::new("`base_url`", url))),
     }
 }
 
-/// Returns the base URL of a target URI. The scheme is `https`, or `http` for this machine, where servers seldom have a
-/// certificate and the connection cannot be intercepted.
-fn target_base(host: &str) -> Result<Url> {
-    const WHAT: &str = "the server of the target URI";
-    let url = base(WHAT, &format!("https://{host}"))?;
-    if is_loopback(&url) { base(WHAT, &format!("http://{host}")) } else { Ok(url) }
+/// Returns the address of a target URI. The scheme is `https`, or `http` for this machine, where servers seldom have a
+/// certificate and the connection cannot be intercepted. A URL after `openai://` has its own scheme.
+fn target_address(host: &str) -> Result<Address> {
+    const SETTING: &str = "the server of the target URI";
+    if ["http://", "https://"].iter().any(|scheme| host.starts_with(scheme)) {
+        return Ok(Address::new(SETTING, host));
+    }
+    let address = Address::new(SETTING, format!("https://{host}"));
+    Ok(if is_loopback(&address.url()?) { Address::new(SETTING, format!("http://{host}")) } else { address })
 }
 
-/// Returns the base URL of the environment. MLflow's variable takes precedence, as in MLflow.
-fn openai_base(environment: &Environment<'_>) -> Result<Url> {
+/// Returns the address of the environment. MLflow's variable takes precedence, as in MLflow.
+fn openai_address(environment: &Environment<'_>) -> Address {
     let [mlflow, openai] = ["OPENAI_API_BASE", "OPENAI_BASE_URL"].map(|name| environment.text(name));
     if mlflow.is_some() && openai.is_some() && mlflow != openai {
         call::warn("`OPENAI_API_BASE` and `OPENAI_BASE_URL` differ: `OPENAI_API_BASE` is used");
     }
     match (mlflow, openai) {
-        (Some(url), _) => base("`OPENAI_API_BASE`", &url),
-        (None, Some(url)) => base("`OPENAI_BASE_URL`", &url),
-        (None, None) => base("the default", OPENAI_BASE),
+        (Some(url), _) => Address::new("`OPENAI_API_BASE`", url),
+        (None, Some(url)) => Address::new("`OPENAI_BASE_URL`", url),
+        (None, None) => Address::new("the default", OPENAI_BASE),
     }
 }
 
-fn azure_base(environment: &Environment<'_>) -> Result<Url> {
+fn azure_address(environment: &Environment<'_>) -> Result<Address> {
     let variables = ["OPENAI_API_BASE", "AZURE_OPENAI_ENDPOINT"];
     let found = variables.iter().find_map(|name| Some((name, environment.text(name)?)));
     let (name, url) = found.ok_or_else(|| {
@@ -155,21 +156,5 @@ fn azure_base(environment: &Environment<'_>) -> Result<Url> {
              `OPENAI_API_BASE` or `AZURE_OPENAI_ENDPOINT`",
         )
     })?;
-    base(&format!("`{name}`"), &url)
-}
-
-/// Parses a base URL.
-fn base(what: &str, text: &str) -> Result<Url> {
-    let invalid = |why: &str| Error::invalid_parameter(format!("{what} {why}"));
-    let url = parse_url(what, text, OPENAI_BASE)?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid(&format!("has the scheme `{}`: expected `https` or `http`", url.scheme())));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("contains a user name or password: set `api_key` instead"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(invalid("has a query or a fragment: expected only a host and a path"));
-    }
-    Ok(url)
+    Ok(Address::new(&format!("`{name}`"), url))
 }

@@ -6,6 +6,7 @@
     reason = "a failed test panics, and prints its values"
 )]
 
+mod answers;
 mod boundary;
 mod checklist;
 mod cli_edge_cases;

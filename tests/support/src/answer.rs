@@ -21,6 +21,7 @@ pub struct Answer {
     declared_length: Option<u64>,
     no_length: bool,
     abort_after_chunks: bool,
+    untyped: bool,
     drop: bool,
 }
 
@@ -75,6 +76,7 @@ impl Answer {
             declared_length: entry["declared_length"].as_u64(),
             no_length: flag("no_length"),
             abort_after_chunks: flag("abort_after_chunks"),
+            untyped: false,
             drop: flag("drop"),
         }
     }
@@ -121,6 +123,13 @@ impl Answer {
         self
     }
 
+    /// Sends no content type.
+    #[must_use]
+    pub fn without_content_type(mut self) -> Self {
+        self.untyped = true;
+        self
+    }
+
     /// Sends the response. Returns true if the connection can be reused.
     pub(crate) fn write(
         &self,
@@ -156,7 +165,7 @@ impl Answer {
         for (name, value) in &self.headers {
             header(name, value);
         }
-        let is_typed = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let is_typed = self.untyped || self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if self.chunks.is_some() {
             if !is_typed {
                 header("Content-Type", "text/event-stream");

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Payload, Replacement, command};
+use mlflow_deploy::{Error, Payload, Replacement, command};
 use mlflow_deploy_plugin_api::text;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::cli_error::CliError;
@@ -75,6 +76,7 @@ impl Output {
     }
 
     fn document(&mut self, payload: &Payload) -> Result<(), CliError> {
+        self.check_json(payload)?;
         self.write(match (self.style.json, payload.bytes().is_empty()) {
             (true, _) if !payload.is_json() => self.wrapped(payload)?.into(),
             (true, true) => b"null".into(),
@@ -88,6 +90,7 @@ impl Output {
     }
 
     fn line(&mut self, payload: &Payload) -> Result<(), CliError> {
+        self.check_json(payload)?;
         let mut line = if payload.bytes().is_empty() {
             b"null".to_vec()
         } else if payload.is_json() {
@@ -129,6 +132,23 @@ impl Output {
             (CliError::OutputError(error), Sink::File(_, path)) => not_written(path, &error),
             (error, _) => error,
         }
+    }
+
+    /// Fails if `--json` would print a result that is labelled JSON and is not. Targets written in Python send `NaN`.
+    fn check_json(&self, payload: &Payload) -> Result<(), CliError> {
+        let bytes = payload.bytes();
+        if !self.style.json || !payload.is_json() || bytes.is_empty() {
+            return Ok(());
+        }
+        let parsed = str::from_utf8(bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|text| serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| error.to_string()));
+        parsed.map_err(|reason| {
+            let message = format!(
+                "the result is not JSON, where `NaN` and `Infinity` are invalid: {reason}; omit `--json` to print it unchanged"
+            );
+            Error::Target(mlflow_deploy_plugin_api::Error::internal(message)).into()
+        })
     }
 
     /// Wraps a result that is not JSON in a JSON object.

@@ -36,6 +36,55 @@ async fn delete_of_a_missing_endpoint_succeeds_and_other_404s_are_errors() {
 }
 
 #[tokio::test]
+async fn a_missing_route_is_no_missing_endpoint() {
+    let server =
+        Server::start([Answer::new(404, r#"{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for x"}"#)]);
+    let client = plain(&format!("{}/ml/endpoints?o=7", server.url()));
+    let listed = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
+    let shown = client.get_endpoint(get("chat")).await.unwrap_err();
+    for error in [listed, shown] {
+        assert_eq!((error.code().as_str(), error.http_status()), ("ENDPOINT_NOT_FOUND", Some(404)));
+        assert!(error.message().ends_with("check `host`"), "{error}");
+    }
+    assert_eq!(
+        request_lines(&server.requests()),
+        ["GET /api/2.0/serving-endpoints/", "GET /api/2.0/serving-endpoints/chat"]
+    );
+}
+
+#[tokio::test]
+async fn a_list_has_several_forms() {
+    for (body, records) in [
+        ("{}", "[]"),
+        (r#"{"endpoints": null}"#, "[]"),
+        (r#"[{"name": "y"}]"#, r#"[{"name": "y"}]"#),
+        ("\u{feff}[]", "[]"),
+    ] {
+        let server = Server::start([Answer::new(200, body)]);
+        assert_eq!(text(&plain(&server.url()).list_endpoints(ListEndpoints::all()).await.unwrap()), records);
+    }
+}
+
+#[tokio::test]
+async fn an_error_or_a_text_in_a_success_is_an_error() {
+    for (body, message) in [
+        (r#"{"error_code":"INTERNAL_ERROR","message":"shard down"}"#, "the server answered with an error: shard down"),
+        (r#"{"name": "cha"#, "the server did not answer with "),
+    ] {
+        let server = Server::start([Answer::new(200, body)]);
+        let client = plain(&server.url());
+        for error in [
+            client.list_endpoints(ListEndpoints::all()).await.unwrap_err(),
+            client.get_endpoint(get("chat")).await.unwrap_err(),
+            client.delete_endpoint(delete("chat")).await.unwrap_err(),
+            client.create_endpoint(create("chat", &json!({}))).await.unwrap_err(),
+        ] {
+            assert!(error.message().starts_with(message), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn delete_accepts_an_empty_response() {
     for empty in [Answer::status(204), Answer::status(200), Answer::new(200, "{}")] {
         let server = Server::start([empty]);

@@ -104,19 +104,42 @@ async fn a_list_has_the_endpoints_of_all_pages() {
             200,
             r#"{"endpoints": [{"name":"a","endpoint_url":"/gateway/a/invocations"}], "next_page_token": "x=&y"}"#,
         ),
-        Answer::new(200, r#"{"endpoints": [{"name":"b"}], "next_page_token": ""}"#),
+        Answer::new(200, r#"{"endpoints": [{"name":"b"}], "next_page_token": "y"}"#),
         Answer::new(200, r#"{"endpoints": [{"name":"c"}], "next_page_token": null}"#),
     ]);
     let records: Value = list(&server).await.unwrap().json().unwrap();
     let url = format!("{}/gateway/a/invocations", server.url());
     assert_eq!(records, json!([{"name": "a", "endpoint_url": url}, {"name": "b"}, {"name": "c"}]));
-    let paths = ["", "?page_token=x%3D%26y", "?page_token="].map(|query| format!("GET /api/2.0/endpoints/{query}"));
+    let paths = ["", "?page_token=x%3D%26y", "?page_token=y"].map(|query| format!("GET /api/2.0/endpoints/{query}"));
     assert_eq!(request_lines(&server), paths);
 }
 
 #[tokio::test]
+async fn an_empty_page_token_ends_a_list() {
+    let server = Server::start([Answer::new(200, r#"{"endpoints": [{"name":"z"}], "next_page_token": ""}"#)]);
+    assert_eq!(text(&list(&server).await.unwrap()), r#"[{"name":"z"}]"#);
+    assert_eq!(request_lines(&server), ["GET /api/2.0/endpoints/"]);
+}
+
+#[tokio::test]
+async fn a_list_may_be_bare() {
+    let server = Server::start([Answer::new(200, r#" [{"name":"y"}]"#)]);
+    assert_eq!(text(&list(&server).await.unwrap()), r#"[{"name":"y"}]"#);
+}
+
+#[tokio::test]
+async fn an_error_in_a_success_is_the_server_s() {
+    let body = r#"{"error_code":"INTERNAL_ERROR","message":"the store is locked"}"#;
+    let server = Server::start([Answer::new(200, body)]);
+    for error in [get(&server, "chat").await.unwrap_err(), list(&server).await.unwrap_err()] {
+        assert_eq!(error.message(), "the server answered with an error: the store is locked");
+        assert_eq!(error.http_status(), Some(200));
+    }
+}
+
+#[tokio::test]
 async fn a_missing_list_is_empty() {
-    for body in ["{}", r#"{"endpoints": null}"#, r#"{"endpoints": []}"#] {
+    for body in ["{}", r#"{"endpoints": null}"#, r#"{"endpoints": []}"#, "\u{feff}{}", "[]"] {
         let server = Server::start([Answer::new(200, body)]);
         assert_eq!(text(&list(&server).await.unwrap()), "[]");
     }
@@ -157,9 +180,7 @@ async fn a_tracking_server_s_models_are_listed_if_its_endpoints_are_forbidden() 
 
 #[tokio::test]
 async fn an_unexpected_response_is_an_error() {
-    for answer in
-        [Answer::status(204), Answer::new(200, "[1, 2]"), Answer::new(200, "\u{feff}{}"), Answer::new(200, "OK")]
-    {
+    for answer in [Answer::status(204), Answer::new(200, "[1, 2]"), Answer::new(200, "OK")] {
         let server = Server::start([answer]);
         for error in [get(&server, "chat").await.unwrap_err(), list(&server).await.unwrap_err()] {
             assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);

@@ -41,12 +41,34 @@ async fn a_response_that_is_not_json_is_an_error() {
     let page = Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html");
     let other = Answer::new(200, "OK").header("Content-Type", "text/plain; charset=utf-8");
     let events = Answer::chunks(["data: {}\n\n"]);
-    for (answer, message) in
-        [(page, "a web page titled `Sign in`"), (other, "`text/plain`"), (events, "use `predict_stream`")]
-    {
+    for (answer, message) in [
+        (page, "a web page titled `Sign in`"),
+        (other, "`text/plain`"),
+        (events, "although a whole one was requested: use `predict_stream`"),
+        (Answer::new(200, r#"{"choices": [{"mess"#), "the server did not answer with JSON: EOF while parsing a string"),
+        (Answer::new(200, b"{\"a\": \"\xe2\x82\"}"), "the server did not answer with JSON: it is not UTF-8"),
+        (Answer::new(200, r#"{"error": "no such route"}"#), "the server answered with an error: no such route"),
+    ] {
         let server = Server::start([answer]);
         let error = plain(&server).predict(predict("chat")).await.unwrap_err();
         assert!(error.message().contains(message), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_the_inputs_request_is_an_error_of_the_inputs() {
+    let server = Server::start([Answer::chunks(["data: {}\n\n"])]);
+    let inputs = Payload::new("application/json", r#"{"messages": [], "stream": true}"#);
+    let error = plain(&server).predict(Predict { inputs, ..predict("chat") }).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    assert!(error.message().contains("the inputs contain `stream`"), "{error}");
+}
+
+#[tokio::test]
+async fn an_error_of_the_model_s_own_is_a_prediction() {
+    for body in [r#"{"predictions": [3], "error": "low"}"#, r#"{"error": 0.02}"#, r#"{"choices": [], "error": {}}"#] {
+        let server = Server::start([Answer::new(200, body)]);
+        assert_eq!(text(&plain(&server).predict(predict("own")).await.unwrap()), body);
     }
 }
 

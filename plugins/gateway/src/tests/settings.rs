@@ -75,6 +75,20 @@ fn an_invalid_setting_is_an_error() {
 }
 
 #[test]
+fn the_route_of_an_example_is_removed_from_the_target() {
+    for (target, base) in [
+        ("http://h:5000/endpoints/chat/invocations", "http://h:5000/"),
+        ("http://h/pre/gateway/chat/mlflow/invocations", "http://h/pre"),
+        ("http://h/api/2.0/endpoints/", "http://h/"),
+        ("http://h/pre/gateway/mlflow/v1/chat/completions", "http://h/pre"),
+        ("http://h/pre/fix/", "http://h/pre/fix/"),
+        ("http://h/endpoints", "http://h/endpoints"),
+    ] {
+        assert_eq!(config(target, &json!({}), &[]).unwrap().base.as_str(), base);
+    }
+}
+
+#[test]
 fn options_take_precedence_over_the_environment() {
     let variables = [("MLFLOW_TRACKING_SERVER_CERT_PATH", "/env.pem"), ("REQUESTS_CA_BUNDLE", "/bundle.pem")];
     let certificates = |options: Value, variables: &[(&str, &str)]| {

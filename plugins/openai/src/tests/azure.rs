@@ -73,6 +73,43 @@ async fn the_v1_api_has_openai_s_routes() {
 }
 
 #[tokio::test]
+async fn an_address_of_the_portal_has_its_parts_once() {
+    let server = Server::start([Answer::new(200, "{}")]);
+    for (address, path) in [
+        (
+            "/openai/deployments/dep/embeddings?api-version=2023-05-15",
+            "/openai/deployments/dep/completions?api-version=2024-10-21",
+        ),
+        ("/openai/deployments/dep", "/openai/deployments/dep/completions?api-version=2024-10-21"),
+        ("/apim/openai/", "/apim/openai/deployments/gpt%204/completions?api-version=2024-10-21"),
+    ] {
+        let options = json!({"base_url": format!("{}{address}", server.url())});
+        assert_eq!(predicted(&server, options, &[], PROMPT).await.0, path);
+    }
+    let address = format!("{}/openai/deployments/dep?api-version=2023-05-15", server.url());
+    let variables = [("OPENAI_API_TYPE", "azure"), ("OPENAI_API_KEY", "k"), ("OPENAI_API_BASE", address.as_str())];
+    openai("openai", &json!({}), &variables).unwrap().predict(predict("m", PROMPT)).await.unwrap();
+    let last = request_lines(&server).pop().unwrap();
+    assert_eq!(last, "POST /openai/deployments/dep/completions?api-version=2023-05-15");
+}
+
+#[tokio::test]
+async fn a_missing_route_of_azure_is_no_missing_deployment() {
+    for (body, code) in [
+        (r#"{"error":{"code":"404","message":"Resource not found"}}"#, ErrorCode::NOT_IMPLEMENTED),
+        (
+            r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment does not exist."}}"#,
+            ErrorCode::RESOURCE_DOES_NOT_EXIST,
+        ),
+    ] {
+        let server = Server::start([Answer::new(404, body)]);
+        let error =
+            client(&json!({}), &azure(&server.url(), &[])).unwrap().predict(predict("m", PROMPT)).await.unwrap_err();
+        assert_eq!((error.code(), error.http_status()), (&code, Some(404)), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn listing_models_is_not_implemented() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = client(&json!({}), &azure(&server.url(), &[])).unwrap();

@@ -68,13 +68,38 @@ async fn a_repeated_page_is_an_error() {
 
 #[tokio::test]
 async fn an_unexpected_response_is_an_error() {
-    for body in [r#"{"models":[]}"#, "[]", "", r#"{"data":[{"name":"x"}]}"#, r#"{"data":[1]}"#] {
+    for body in [r#"{"models":[]}"#, "{}", "", r#"{"data":[{"name":"x"}]}"#, r#"{"data":[1]}"#] {
         let error = list(&Server::start([Answer::new(200, body)])).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
         assert!(error.message().contains("did not answer with models: "), "{error}");
     }
     let error = get(&Server::start([Answer::new(200, "[]")]), "a").await.unwrap_err();
     assert!(error.message().contains("did not answer with models: "), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_list_has_several_forms() {
+    for body in [r#"{"object":"list","data":null}"#, r#"{"data": null}"#, r#"{"object": "list"}"#, "[]"] {
+        assert_eq!(text(&list(&Server::start([Answer::new(200, body)])).await.unwrap()), "[]", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_may_be_bare() {
+    let server = Server::start([Answer::new(200, r#"[{"id":"a"},{"id":"b","n":1.0}]"#)]);
+    assert_eq!(text(&list(&server).await.unwrap()), r#"[{"name":"a","id":"a"},{"name":"b","id":"b","n":1.0}]"#);
+    assert_eq!(text(&get(&server, "b").await.unwrap()), r#"{"name":"b","id":"b","n":1.0}"#);
+    let wrapped = Server::start([Answer::new(200, r#"{"object":"list","data":[{"id":"c"}]}"#)]);
+    assert_eq!(text(&get(&wrapped, "c").await.unwrap()), r#"{"name":"c","id":"c"}"#);
+}
+
+#[tokio::test]
+async fn an_error_in_a_success_is_the_server_s() {
+    let server = Server::start([Answer::new(200, r#"{"error":{"message":"no engine","code":503}}"#)]);
+    for error in [get(&server, "a").await.unwrap_err(), list(&server).await.unwrap_err()] {
+        assert_eq!(error.message(), "the server answered with an error: no engine");
+        assert_eq!((error.code(), error.http_status()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, Some(200)));
+    }
 }
 
 #[tokio::test]

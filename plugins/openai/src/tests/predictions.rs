@@ -63,12 +63,27 @@ async fn predict_replaces_stream_in_the_inputs() {
 }
 
 #[tokio::test]
+async fn stream_options_are_sent_only_with_a_stream() {
+    let server = Server::start([Answer::new(200, REPLY)]);
+    for (inputs, sent) in [
+        (
+            r#"{"prompt":"p","stream":true,"stream_options":{"include_usage":true},"n": 1.0}"#,
+            r#"{"model":"m","prompt":"p","stream":false,"n":1.0}"#,
+        ),
+        (r#"{"prompt": "p","stream_options":null}"#, r#"{"model":"m","prompt":"p"}"#),
+    ] {
+        plain(&server).predict(predict("m", inputs)).await.unwrap();
+        assert_eq!(server.requests().pop().unwrap().text(), sent);
+    }
+}
+
+#[tokio::test]
 async fn a_response_that_is_not_json_is_an_error() {
     let page = Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html");
     let events = Answer::chunks(["data: {}\n\n"]);
     for (answer, message) in [
         (page, "a web page titled `Sign in`"),
-        (events, "use `predict_stream`"),
+        (events, "although a whole one was requested: use `predict_stream`"),
         (Answer::new(200, "{bad"), "the server did not answer with JSON: "),
     ] {
         let error = plain(&Server::start([answer])).predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();

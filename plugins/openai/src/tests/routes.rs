@@ -77,3 +77,34 @@ fn an_unknown_or_ambiguous_task_is_an_error() {
         assert!(error.message().contains(message), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_missing_route_is_explained_by_the_base_url() {
+    let framework = r#"{"detail":"Not Found"}"#;
+    let lm_studio = r#"{"error":"Unexpected endpoint or method. (POST /chat/completions)"}"#;
+    let page = "<!DOCTYPE html><title>Chat</title>";
+    for (base, status, body, hint) in [
+        ("", 404, framework, "may lack `/v1`: try `http://127.0.0.1:"),
+        ("", 405, r#"{"detail":"Method Not Allowed"}"#, "may lack `/v1`"),
+        ("", 200, lm_studio, "may lack `/v1`"),
+        ("", 200, page, "may lack `/v1`"),
+        ("/v1", 404, framework, "check the base URL `http://127.0.0.1:"),
+        ("/v1", 404, "404 page not found", "check the base URL"),
+    ] {
+        let server = Server::start([Answer::new(status, body)]);
+        let target = server.url().replace("http://", "openai://") + base;
+        let client = openai(&target, &json!({"max_retries": 0}), &[]).unwrap();
+        for error in [
+            client.predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err(),
+            client.list_endpoints(ListEndpoints::all()).await.unwrap_err(),
+            client.get_endpoint(GetEndpoint::new("m")).await.unwrap_err(),
+            natively(&client, PredictStream::endpoint("m", inputs_of(r#"{"messages":[]}"#))).await.0.unwrap_err(),
+        ] {
+            assert_ne!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+            assert!(error.message().contains(hint) && error.http_status() == Some(status), "{error}");
+        }
+    }
+    let missing = Server::start([Answer::new(404, r#"{"error":{"message":"The model `m` does not exist"}}"#)]);
+    let error = plain(&missing).predict(predict("m", r#"{"messages":[]}"#)).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+}

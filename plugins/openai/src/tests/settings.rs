@@ -32,6 +32,8 @@ fn the_base_url_comes_from_the_target_the_options_or_the_environment() {
         ("openai://localhost:8000/v1", json!({}), vec![], "http://localhost:8000/v1"),
         ("openai://127.0.0.1/v1", json!({}), vec![], "http://127.0.0.1/v1"),
         ("openai://[::1]:8/v1", json!({}), vec![], "http://[::1]:8/v1"),
+        ("openai://http://localhost:8/v1", json!({}), vec![], "http://localhost:8/v1"),
+        ("openai://https://far.test/v1/chat/completions", json!({}), vec![], "https://far.test/v1"),
     ] {
         let server = config(target, &options, &variables).unwrap().server;
         assert_eq!(server.base.as_str(), base);
@@ -98,8 +100,10 @@ fn an_invalid_setting_is_an_error() {
             json!({}),
             "the server of the target URI is `https://far.test:99999`, which is not a",
         ),
+        ("openai", json!({"base_url": "localhost:9/v1"}), "`base_url` has no scheme: expected a URL such as"),
         ("openai", json!({"base_url": "ftp://far.test"}), "`base_url` has the scheme `ftp`"),
         ("openai", json!({"base_url": "https://far.test?key=s3cret"}), "`base_url` has a query"),
+        ("openai", json!({"base_url": "https://far.test?api-version=v"}), "for Azure, set `api_type`"),
         (
             "openai://me:s3cret@far.test",
             json!({}),

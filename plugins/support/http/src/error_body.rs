@@ -23,13 +23,23 @@ impl ErrorBody {
     pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
-            Ok(value @ Value::Object(_)) => Self {
-                message: message(&value).map(|message| one_line(&message, redactor)),
-                error_code: error_code(&value).map(|code| redactor.hide(code)),
-            },
+            Ok(value @ Value::Object(_)) => Self::of(&value, redactor),
+            Ok(value) if message(&value).is_some() => Self::of(&value, redactor),
             _ if is_html(body) => Self { message: Some(page(body, redactor)), error_code: None },
             _ if body.is_empty() => Self::default(),
             _ => Self { message: Some(one_line(body, redactor)), error_code: None },
+        }
+    }
+
+    /// Reads the JSON of a body. Google's servers wrap an error in a list.
+    pub(crate) fn of(value: &Value, redactor: &Redactor) -> Self {
+        let error = match value.as_array().map(Vec::as_slice) {
+            Some([only]) => only,
+            _ => value,
+        };
+        Self {
+            message: message(value).map(|message| one_line(&message, redactor)),
+            error_code: error_code(error).map(|code| redactor.hide(code)),
         }
     }
 }
@@ -45,6 +55,24 @@ pub(crate) fn excerpt(body: &str, redactor: &Redactor) -> String {
     truncate(redactor.hide(body), MAX_BODY)
 }
 
+/// The members with the text of an error, in the order of preference. API gateways add names of their own.
+const TEXTS: [&str; 14] = [
+    "message",
+    "detail",
+    "error",
+    "msg",
+    "error_message",
+    "error_msg",
+    "errorMessage",
+    "errors",
+    "status_msg",
+    "base_resp",
+    "Message",
+    "fault",
+    "faultstring",
+    "text",
+];
+
 /// Returns the text of `{"detail"}`, `{"error"}` or `{"message"}`, each a text or an object with one of them.
 fn message(value: &Value) -> Option<String> {
     match value {
@@ -54,9 +82,7 @@ fn message(value: &Value) -> Option<String> {
             let texts = ["error", "error_description"].iter().filter_map(|name| members.get(*name)?.as_str());
             Some(texts.collect::<Vec<_>>().join(": "))
         }
-        Value::Object(members) => {
-            ["message", "detail", "error", "msg"].iter().find_map(|name| message(members.get(*name)?))
-        }
+        Value::Object(members) => TEXTS.iter().find_map(|name| message(members.get(*name)?)),
         // FastAPI sends a list of errors, each with its location in the request.
         Value::Array(errors) => {
             let each = errors.iter().filter_map(|error| Some(location(&error["loc"]) + &message(error)?));
@@ -79,7 +105,7 @@ fn location(loc: &Value) -> String {
 fn error_code(value: &Value) -> Option<&str> {
     let own = [&value["error_code"], &value["detail"]["error_code"]];
     let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));
-    let error = [&value["error"]["code"], &value["error"]["type"], &value["code"]];
+    let error = [&value["error"]["code"], &value["error"]["type"], &value["code"], &value["error_type"]];
     own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
 }
 
@@ -141,6 +167,11 @@ mod tests {
             (r#"{"error":"invalid_client","error_description":"no such client"}"#, "invalid_client: no such client"),
             (r#"{"object":"error","message":"m","code":40303}"#, "m"),
             (r#"{"error_code":"INVALID_STATE","message":"not\n ready"}"#, "not ready"),
+            (r#"{"error_type":"BadRequest","error_message":"too long"}"#, "too long"),
+            (r#"{"Message":"User is not authorized"}"#, "User is not authorized"),
+            (r#"{"fault":{"faultstring":"Rate limit","detail":{"errorcode":"policies"}}}"#, "Rate limit"),
+            (r#"[{"error":{"code":400,"message":"key not valid"}}]"#, "key not valid"),
+            (r#""down for maintenance""#, "down for maintenance"),
             ("Internal Server Error", "Internal Server Error"),
             ("Bad request: rpc error: code = X", "Bad request: rpc error: code = X"),
         ] {

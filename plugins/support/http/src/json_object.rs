@@ -77,6 +77,20 @@ impl<'a> JsonObject<'a> {
         new.push_str(&text[rest..]);
         new.into_bytes()
     }
+
+    /// Returns the bytes without a member. The other members keep their values and their order.
+    pub fn without(&self, name: &str) -> Vec<u8> {
+        if self.members.iter().all(|(each, _)| each != name) {
+            return self.text.as_bytes().to_vec();
+        }
+        let kept = self.members.iter().filter(|(each, _)| each != name);
+        let written: Vec<_> = kept
+            .map(|(name, value)| {
+                format!("{}:{}", serde_json::to_string(name).expect("a text has a JSON form"), value.get())
+            })
+            .collect();
+        format!("{{{}}}", written.join(",")).into_bytes()
+    }
 }
 
 /// Shows only the names, because the values may be private.
@@ -143,6 +157,19 @@ mod tests {
         assert_eq!(set("{}"), r#"{"model":"m","stream":true}"#);
         assert_eq!(set(r#"{"stream":0, "a":1}"#), r#"{"model":"m","stream":true, "a":1}"#);
         assert_eq!(set(r#"{"stream":0,"model":null }"#), r#"{"stream":true,"model":"m" }"#);
+    }
+
+    #[test]
+    fn without_removes_every_member_of_a_name() {
+        for (object, expected) in [
+            (r#"{"a":1.10, "b": {"a":2}}"#, r#"{"b":{"a":2}}"#),
+            (r#"{"b": [1, 2],"a":1,"a":2}"#, r#"{"b":[1, 2]}"#),
+            (r#"{"a":1}"#, "{}"),
+            (r#"{ "b": 1 }"#, r#"{ "b": 1 }"#),
+        ] {
+            let without = JsonObject::parse(object.as_bytes()).unwrap().without("a");
+            assert_eq!(String::from_utf8(without).unwrap(), expected);
+        }
     }
 
     #[test]

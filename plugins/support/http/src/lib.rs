@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod answer_json;
 mod attempt_error;
 mod backoff;
+mod body_kind;
 mod client;
+mod completion;
 mod connection;
 mod credentials;
 mod download;
@@ -17,6 +20,7 @@ mod pages;
 mod policy;
 mod predict;
 mod redirect;
+mod reported_failure;
 mod request;
 mod response;
 mod retry;
@@ -30,6 +34,7 @@ mod tests;
 mod timeouts;
 mod tls;
 mod url;
+mod whole_body;
 
 pub use self::url::{encode_segment, is_loopback, join, parse_url, redact_url, without_user};
 pub use backoff::Backoff;
@@ -43,7 +48,7 @@ pub use json_object::{JsonObject, json_list, set_member};
 pub use mlflow_auth::{MlflowAuth, MlflowAuthOptions};
 pub use pages::Pages;
 pub use policy::Policy;
-pub use predict::{endpoint, named, prediction, require_inputs};
+pub use predict::{endpoint, named, prediction, requests_stream, require_inputs};
 pub use request::{Request, hide, request};
 pub use response::Response;
 pub use send::send;

@@ -2,7 +2,8 @@
 
 use mlflow_deploy_plugin_api::{Error, Payload, Result, call};
 
-use crate::Response;
+use crate::whole_body::WholeBody;
+use crate::{JsonObject, Response};
 
 /// Returns the endpoint of a prediction; see [`named`].
 ///
@@ -37,31 +38,30 @@ pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
     Ok(inputs)
 }
 
-/// Returns the body of a response, unchanged except for a byte order mark.
+/// Returns true if the inputs request a stream.
+pub fn requests_stream(inputs: &Payload) -> bool {
+    let stream = JsonObject::parse(inputs.bytes());
+    stream.is_ok_and(|inputs| inputs.get("stream").is_some_and(|stream| stream != "false"))
+}
+
+/// Returns the body of a response. `is_stream_requested` is true if the inputs request a stream.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the server streams, `INTERNAL_ERROR` if it answers with text.
-pub fn prediction(response: Response) -> Result<Payload> {
-    let media_type = response.payload.media_type();
+/// `INVALID_PARAMETER_VALUE` if the server streams as the inputs request; `INTERNAL_ERROR` if it streams without a
+/// request, or answers with text or invalid JSON; the server's error if the body reports a failure.
+pub fn prediction(response: Response, is_stream_requested: bool) -> Result<Payload> {
     if response.payload.bytes().is_empty() {
         return Ok(Payload::empty());
     }
-    match media_type.as_str() {
-        "text/event-stream" => Err(Error::invalid_parameter(
+    match WholeBody::read(response.payload, response.status, &response.redactor)? {
+        WholeBody::Answer(payload) => Ok(payload),
+        WholeBody::Stream(_) if is_stream_requested => Err(Error::invalid_parameter(
             "the server streamed the response because the inputs contain `stream`: remove it, or use `predict_stream` (on \
              the command line, `predict --stream`)",
         )),
-        text if text.starts_with("text/") => Err(Error::internal(format!(
-            "the server answered with `{text}`, but JSON was expected; check the target's URL"
-        ))),
-        _ => Ok(without_byte_order_mark(response.payload)),
-    }
-}
-
-/// Removes a byte order mark, which JSON does not allow but some servers send.
-fn without_byte_order_mark(payload: Payload) -> Payload {
-    match payload.bytes().strip_prefix(b"\xef\xbb\xbf") {
-        Some(json) => Payload::new(payload.content_type(), json),
-        None => payload,
+        WholeBody::Stream(_) => Err(Error::internal(
+            "the server streamed the response, although a whole one was requested: use `predict_stream` (on the command \
+             line, `predict --stream`)",
+        )),
     }
 }

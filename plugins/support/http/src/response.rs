@@ -4,9 +4,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::answer_json::outline;
 use crate::error_body::{ErrorBody, excerpt, is_html};
+use crate::reported_failure::{failure_error, reported_failure};
 use crate::streaming_response::MAX_ERROR_BODY;
 
 /// A complete response with a status of success.
@@ -27,9 +30,31 @@ impl Response {
     /// Parses the body as JSON. `expected` describes it in the error, such as `a list of endpoints`.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the body is not the expected JSON. The error has the position, but no value of the body.
+    /// The server's error if the body reports a failure; `INTERNAL_ERROR` if it is not the expected JSON. That error has
+    /// the position, but no value of the body.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
+        self.reject_failure()?;
         serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &describe(&error)))
+    }
+
+    /// Fails if the body reports a failure.
+    fn reject_failure(&self) -> Result<()> {
+        let answer = outline(self.payload.bytes()).unwrap_or_default();
+        let Some(failure) = reported_failure(&answer) else { return Ok(()) };
+        let body = String::from_utf8_lossy(self.payload.bytes());
+        let what = "the server answered with an error";
+        Err(failure_error(what, failure, &body, self.status, &self.redactor).redacted(&self.redactor))
+    }
+
+    /// Returns the body of a response that has JSON or no body.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse), unless the body has another type.
+    pub fn document(self, expected: &str) -> Result<Payload> {
+        if self.payload.is_json() && !self.payload.bytes().is_empty() {
+            self.parse::<IgnoredAny>(expected)?;
+        }
+        Ok(self.payload)
     }
 
     /// Parses a part of the body; see [`parse`](Self::parse).
@@ -62,7 +87,8 @@ fn describe(error: &serde_json::Error) -> String {
 
 /// Returns the media type of a response; JSON if the header is missing, because these servers send JSON.
 pub(crate) fn content_type(response: &reqwest::Response) -> &str {
-    response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or(JSON)
+    let label = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    label.filter(|label| !label.trim().is_empty()).unwrap_or(JSON)
 }
 
 /// Fails if the body is a web page, which proxies and login forms send with a status of success.

@@ -1,5 +1,6 @@
 //! Sends a request and reads the whole response.
 
+use crate::answer_json::BYTE_ORDER_MARK;
 use crate::attempt_error::AttemptError;
 use crate::request::Request;
 use crate::response::{Response, content_type, reject_html};
@@ -24,6 +25,9 @@ async fn read(mut response: StreamingResponse) -> Result<Response, AttemptError>
         response.append(&mut bytes, &chunk)?;
     }
     let StreamingResponse { inner, redactor, .. } = response;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     let payload = Payload::new(content_type(&inner), bytes);
     Ok(Response { status: inner.status(), headers: inner.headers().clone(), payload, redactor })
 }

@@ -13,10 +13,10 @@
 
 use mlflow_deploy_plugin_api::{Error, Result};
 
+use crate::answer_json::BYTE_ORDER_MARK;
+
 /// The limit for an event or a line, in bytes.
 pub(crate) const MAX_LEN: usize = 16 * 1024 * 1024;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An event with data. Events without data are skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,24 +1,28 @@
 //! Streamed responses: each chunk is returned as soon as it arrives.
 //!
-//! A stream succeeds only if the server ends it: with `[DONE]`, or with a complete body. A lost connection and an error
-//! among the chunks are errors. Once the response has begun, the request is not retried.
+//! A stream succeeds only if the server ends it: with `[DONE]`, or with a complete body whose last chunks end the answer.
+//! A lost connection and an error among the chunks are errors. Once the response has begun, the request is not retried.
+//! The first bytes of the body decide its format, and its label decides if they do not.
 
 use std::collections::VecDeque;
 
-use http::StatusCode;
 use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, HttpFailure, JSON, Payload, Result};
 use serde_json::Value;
 
-use crate::attempt_error::code_of;
-use crate::error_body::{ErrorBody, excerpt, truncate};
+use crate::answer_json::{self, BYTE_ORDER_MARK};
+use crate::body_kind::BodyKind;
+use crate::completion::Completion;
+use crate::error_body::truncate;
+use crate::reported_failure::{failure_error, reported_failure};
 use crate::request::Request;
 use crate::response::{content_type, reject_html};
 use crate::retry::send_with_retries;
 use crate::streaming_response::StreamingResponse;
+use crate::whole_body::WholeBody;
 use crate::{Client, Event, Policy, SseReader, sse};
 
-/// The chunks of a response: the data of each event of an event stream, each line of JSON lines
-/// (`application/x-ndjson`), or any other body as one chunk.
+/// The chunks of a response: the data of each event of an event stream, each line of JSON lines, or a JSON answer as one
+/// chunk.
 #[derive(Debug)]
 pub struct ChunkStream {
     response: StreamingResponse,
@@ -26,6 +30,7 @@ pub struct ChunkStream {
     ready: VecDeque<Payload>,
     /// True after the first event, including `[DONE]`.
     has_events: bool,
+    completion: Completion,
     /// The result of the stream once it has ended.
     end: Option<Result<()>>,
 }
@@ -35,6 +40,8 @@ pub struct ChunkStream {
 enum Format {
     Events(SseReader),
     Lines(Vec<u8>),
+    /// The first bytes do not show the format yet.
+    Unknown(Vec<u8>),
     Whole(Vec<u8>),
 }
 
@@ -45,12 +52,14 @@ impl ChunkStream {
     /// As for [`send`](crate::send()).
     pub async fn open(client: &Client, request: &Request, policy: &Policy) -> Result<Self> {
         let response = send_with_retries(client, request, policy, |_| {}, |response| async { Ok(response) }).await?;
-        let format = match media_type(content_type(&response.inner)).as_str() {
-            "text/event-stream" => Format::Events(SseReader::default()),
-            "application/x-ndjson" | "application/jsonl" => Format::Lines(Vec::new()),
-            _ => Format::Whole(Vec::new()),
-        };
-        Ok(Self { response, format, ready: VecDeque::new(), has_events: false, end: None })
+        Ok(Self {
+            response,
+            format: Format::Unknown(Vec::new()),
+            ready: VecDeque::new(),
+            has_events: false,
+            completion: Completion::default(),
+            end: None,
+        })
     }
 
     /// Returns the next chunk, or `None` at the end and after an error.
@@ -106,35 +115,97 @@ impl ChunkStream {
                 let lines = std::mem::replace(open, rest);
                 self.push_lines(&lines)
             }
+            Format::Unknown(start) => {
+                start.extend_from_slice(bytes);
+                let kind = BodyKind::of_start(start);
+                match kind {
+                    Some(kind) => self.begin(kind),
+                    None => {
+                        // Blanks at the start have no meaning, and may be sent without end to keep the connection.
+                        if !start.starts_with(&BYTE_ORDER_MARK[..1]) {
+                            start.drain(..start.len() - start.trim_ascii_start().len());
+                        }
+                        Ok(())
+                    }
+                }
+            }
             Format::Whole(body) => self.response.append(body, bytes).map_err(|error| error.into_error(false, "")),
+        }
+    }
+
+    /// Sets the format, and splits the first bytes.
+    fn begin(&mut self, kind: BodyKind) -> Result<()> {
+        let label = media_type(content_type(&self.response.inner));
+        let format = match (kind, label.as_str()) {
+            (BodyKind::Events, _) | (BodyKind::Other, "text/event-stream") => Format::Events(SseReader::default()),
+            (_, "application/x-ndjson" | "application/jsonl") => Format::Lines(Vec::new()),
+            _ => Format::Whole(Vec::new()),
+        };
+        match std::mem::replace(&mut self.format, format) {
+            Format::Unknown(start) => self.push(start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&start)),
+            _ => Ok(()),
         }
     }
 
     /// Handles the rest after the body has ended regularly.
     fn finish(&mut self) -> Result<()> {
+        if matches!(self.format, Format::Unknown(_)) {
+            self.begin(BodyKind::Other)?;
+        }
+        if self.end.is_some() {
+            return Ok(());
+        }
         self.end = Some(Ok(()));
         match &mut self.format {
             Format::Events(reader) => {
                 let last = reader.finish()?;
                 self.push_events(last)?;
-                // If the upstream of a gateway fails, some gateways end the stream regularly without any event.
-                if self.has_events {
-                    Ok(())
-                } else {
-                    Err(Error::internal("the server's stream ended without an event"))
-                }
+                self.finish_events()
             }
             Format::Lines(rest) => {
                 let rest = std::mem::take(rest);
                 self.push_lines(&rest)
             }
+            Format::Unknown(_) => Ok(()),
             Format::Whole(body) if body.is_empty() => Ok(()),
             Format::Whole(body) => {
                 let payload = Payload::new(content_type(&self.response.inner), std::mem::take(body));
-                reject_html(self.response.inner.status(), &payload, &self.response.redactor)?;
-                self.ready.push_back(payload);
+                self.finish_whole(payload)
+            }
+        }
+    }
+
+    fn finish_events(&self) -> Result<()> {
+        // If the upstream of a gateway fails, some gateways end the stream regularly without any event.
+        if !self.has_events {
+            return Err(Error::internal("the server's stream ended without an event"));
+        }
+        match self.completion.missing() {
+            None => Ok(()),
+            Some(missing) => {
+                let message = format!(
+                    "the server's stream was cut: it ended without {missing}; a proxy or the server closed the connection \
+                     too early"
+                );
+                let http = HttpFailure::new(self.response.inner.status().as_u16(), "");
+                Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).with_http(http))
+            }
+        }
+    }
+
+    fn finish_whole(&mut self, payload: Payload) -> Result<()> {
+        let (status, redactor) = (self.response.inner.status(), self.response.redactor.clone());
+        reject_html(status, &payload, &redactor)?;
+        match WholeBody::read(payload, status, &redactor)? {
+            WholeBody::Answer(answer) if answer.is_json() => {
+                self.ready.push_back(answer);
                 Ok(())
             }
+            WholeBody::Answer(other) => {
+                let content_type = other.content_type();
+                Err(Error::internal(format!("the server answered with `{content_type}`: expected a stream or JSON")))
+            }
+            WholeBody::Stream(lines) => self.push_lines(lines.bytes()),
         }
     }
 
@@ -143,67 +214,43 @@ impl ChunkStream {
             self.has_events = true;
             if event.data.trim() == "[DONE]" {
                 // Anything after the end is ignored.
+                self.completion.end();
                 self.end = Some(Ok(()));
                 return Ok(());
             }
-            self.push_json(&event.data, event.name == "error")?;
+            if event.name == "error" {
+                let outline = answer_json::outline(event.data.as_bytes());
+                let error = outline.unwrap_or_else(|_text| Value::from(event.data.as_str()));
+                return Err(self.failure(reported_failure(&error).unwrap_or(&error), &event.data));
+            }
+            self.push_json(event.data.as_bytes())?;
         }
         Ok(())
     }
 
     fn push_lines(&mut self, lines: &[u8]) -> Result<()> {
-        let lines = lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-        for line in lines.filter(|line| !line.is_empty()) {
-            self.push_json(&String::from_utf8_lossy(line), false)?;
-        }
-        Ok(())
+        answer_json::lines(lines).try_for_each(|line| self.push_json(line))
     }
 
     /// Adds one JSON text as a chunk, or returns its error if it reports one.
-    fn push_json(&mut self, data: &str, is_error: bool) -> Result<()> {
-        let value = serde_json::from_str::<Value>(data);
-        let failure = value.as_ref().ok().and_then(failure);
-        if is_error || failure.is_some() {
-            return Err(self.error_in(data, failure));
+    fn push_json(&mut self, data: &[u8]) -> Result<()> {
+        let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(data);
+        let chunk = answer_json::outline(data).map_err(|reason| {
+            let shown = truncate(self.response.redactor.hide(&String::from_utf8_lossy(data)), 80);
+            Error::internal(format!("expected JSON in a stream, got `{shown}`: {reason}"))
+        })?;
+        if let Some(failure) = reported_failure(&chunk) {
+            return Err(self.failure(failure, &String::from_utf8_lossy(data)));
         }
-        if let Err(error) = value {
-            let shown = truncate(self.response.redactor.hide(data), 80);
-            return Err(Error::internal(format!("expected JSON in a stream, got `{shown}`: {error}")));
-        }
+        self.completion.observe(&chunk);
         self.ready.push_back(Payload::new(JSON, data));
         Ok(())
     }
 
-    /// Returns the error that a chunk reports. The code is that of the status in it, a number or the text before a
-    /// colon.
-    fn error_in(&self, data: &str, failure: Option<&Value>) -> Error {
-        let redactor = &self.response.redactor;
-        let body = match failure {
-            Some(failure) => ErrorBody::read(&failure.to_string(), redactor),
-            None => ErrorBody::read(data, redactor),
-        };
-        let message = body.message.unwrap_or_else(|| "no reason given".to_owned());
-        let named = failure.and_then(|failure| u16::try_from(failure["error"]["code"].as_u64()?).ok());
-        let status = named.or_else(|| message.split_once(':')?.0.parse().ok());
-        let code = match status.map(StatusCode::from_u16) {
-            Some(Ok(status)) if status.is_client_error() || status.is_server_error() => code_of(status),
-            _ => ErrorCode::INTERNAL_ERROR,
-        };
-        let http = HttpFailure::new(self.response.inner.status().as_u16(), excerpt(data, redactor));
-        let error = Error::new(code, format!("the server ended the stream with an error: {message}")).with_http(http);
-        match body.error_code {
-            Some(own) => error.with_detail("error_code", own),
-            None => error,
-        }
-    }
-}
-
-/// Returns the part of an event that reports an error: `{"error":…}`, or OpenAI's `error` and `response.failed` events.
-fn failure(event: &Value) -> Option<&Value> {
-    match event["type"].as_str() {
-        Some("error") => Some(event),
-        Some("response.failed") => Some(&event["response"]),
-        _ => event.get("error").is_some_and(|error| !error.is_null()).then_some(event),
+    /// Returns the error of a chunk that reports a failure.
+    fn failure(&self, failure: &Value, data: &str) -> Error {
+        let what = "the server ended the stream with an error";
+        failure_error(what, failure, data, self.response.inner.status(), &self.response.redactor)
     }
 }
 

@@ -105,13 +105,13 @@ async fn list(session: &Session<'_>, folder: &RemoteFolder, path: Vec<String>) -
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Answer {
-        files: Vec<Entry>,
+        files: Option<Vec<Entry>>,
     }
     let request = folder.list(&path)?;
     let policy = Policy { max_response_bytes: MAX_LEN, ..session.policy.clone() };
     let answer = send(session.http, &request, &policy).await.map_err(|error| folder.explain(error))?;
     let answer: Answer = answer.parse(&format!("a listing of `{folder}`"))?;
-    Ok((path, answer.files))
+    Ok((path, answer.files.unwrap_or_default()))
 }
 
 /// A file or folder in a listing. The path is relative to the listed folder.

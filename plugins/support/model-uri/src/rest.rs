@@ -25,8 +25,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// A query and a fragment come from the address bar of a browser, as does a path of the API from an example.
     pub(crate) fn new(url: &Url, headers: HeaderMap) -> Self {
-        Self { base: without_user(url), headers }
+        let mut base = without_user(url);
+        base.set_query(None);
+        base.set_fragment(None);
+        if let Some(prefix) = base.path().find("/api/2.0").map(|end| base.path()[..end].to_owned()) {
+            base.set_path(&prefix);
+        }
+        Self { base, headers }
     }
 
     pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
@@ -63,7 +70,7 @@ impl Server {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Page {
-            models: Vec<LoggedModel>,
+            models: Option<Vec<LoggedModel>>,
             next_page_token: Option<String>,
         }
         const SEARCH: &str = "logged-models/search";
@@ -80,7 +87,7 @@ impl Server {
                 page => page?,
             };
             let is_match = |model: &LoggedModel| model.info.source_run_id.as_ref() == Some(&run.run_id);
-            if let Some(model) = page.models.into_iter().find(is_match) {
+            if let Some(model) = page.models.into_iter().flatten().find(is_match) {
                 return Ok(Some(model.info.artifact_uri));
             }
             let Some(token) = page.next_page_token.filter(|token| !token.is_empty()) else { return Ok(None) };
@@ -117,13 +124,16 @@ impl Server {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Answer {
-            model_versions: Vec<Version>,
+            model_versions: Option<Vec<Version>>,
         }
         let stages: Vec<_> = stage.into_iter().collect();
         let body = json!({"name": name, "stages": stages});
         let answer: Answer = self.post(session, "registered-models/get-latest-versions", &body).await?;
-        let latest =
-            answer.model_versions.into_iter().max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
+        let latest = answer
+            .model_versions
+            .into_iter()
+            .flatten()
+            .max_by_key(|version| version.version.parse::<u64>().unwrap_or(0));
         latest.map(|latest| latest.version).ok_or_else(|| {
             let stage = stage.map_or(String::new(), |stage| format!(" in the stage `{stage}`"));
             let message =

@@ -131,12 +131,28 @@ impl Tracking {
                 Ok(Store::Server(Server::new(&url, self.auth.headers(&url)?)))
             }
             _ if uri.starts_with("databricks") => Err(unusable(uri, option)),
+            _ if is_server_without_scheme(uri) => Err(Error::invalid_parameter(format!(
+                "{} is `{uri}`, which has no scheme: for a server, set `http://{uri}`",
+                describe(option)
+            ))),
             _ => match ModelUri::parse(uri) {
                 Ok(ModelUri { kind: UriKind::Folder(path), .. }) => Ok(Store::Files(FileStore(path))),
                 _ => Err(unusable(uri, option)),
             },
         }
     }
+}
+
+/// Returns true for an address such as `localhost:5000` or `mlflow.example.com`, unless it is a folder. An address with
+/// a user is another error, which omits the password.
+fn is_server_without_scheme(uri: &str) -> bool {
+    let authority = uri.split('/').next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    let is_host = host.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && host.chars().all(|each| each.is_ascii_alphanumeric() || "-.".contains(each));
+    let has_port = port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let has_domain = host.rsplit_once('.').is_some_and(|(_, last)| last.chars().all(|each| each.is_ascii_alphabetic()));
+    is_host && (has_port || port.is_none() && (has_domain || host == "localhost")) && !Path::new(uri).exists()
 }
 
 /// Names an option and its variable.

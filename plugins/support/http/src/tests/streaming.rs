@@ -90,6 +90,89 @@ async fn a_response_without_streaming_is_one_chunk() {
     assert!(error.unwrap().message().contains("a web page titled `Login`"));
 }
 
+/// Returns an answer with this label and these bytes, which are split after each byte.
+fn labelled(label: Option<&str>, body: &[u8]) -> Answer {
+    let answer = Answer::chunks(body.iter().map(|byte| [*byte]));
+    match label {
+        Some(label) => answer.header("Content-Type", label),
+        None => answer.without_content_type(),
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_body_decide_its_format() {
+    let labels = [None, Some("application/json"), Some("text/plain"), Some("text/event-stream"), Some("text/html")];
+    let two = ["{\"a\":1}", "{\"b\":2}"].map(str::to_owned).to_vec();
+    for label in labels {
+        for body in [
+            "data: {\"a\":1}\n\ndata: {\"b\":2}\n\n",
+            "\u{feff}\n: ping\n\nevent: m\ndata: {\"a\":1}\n\nid: 7\ndata: {\"b\":2}\n\ndata: [DONE]\n\n",
+            "{\"a\":1}\n{\"b\":2}\n",
+        ] {
+            let (chunks, error) = read(labelled(label, body.as_bytes()), &policy()).await;
+            assert_eq!((chunks, error), (two.clone(), None), "{label:?} {body:?}");
+        }
+        for body in ["{\"a\": [1,\n2]}", "\u{feff}{\"a\": [1,\n2]}"] {
+            let (chunks, error) = read(labelled(label, body.as_bytes()), &policy()).await;
+            assert_eq!((chunks, error), (vec!["{\"a\": [1,\n2]}".to_owned()], None), "{label:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_is_judged_as_a_whole_body() {
+    let not_utf8 = b"{\"a\":\"\xf0\x9f\"}".as_slice();
+    for (json, reason) in [
+        (b"{\"a\":[NaN,-Infinity]}".as_slice(), None),
+        ("\u{feff}{\"a\":1}".as_bytes(), None),
+        (not_utf8, Some("not UTF-8")),
+        (b"{\"a\":nan}", Some("expected ident at line 1")),
+        (b"{\"a\":\"b", Some("EOF while parsing a string")),
+        (b"{\"detail\":\"quota exceeded\"}", Some("quota exceeded")),
+    ] {
+        let event = [b"data: ", json, b"\n\n"].concat();
+        let line = [json, b"\n"].concat();
+        for answer in [
+            labelled(Some("text/event-stream"), &event),
+            labelled(Some("application/x-ndjson"), &line),
+            labelled(Some("application/json"), json),
+        ] {
+            let (chunks, error) = read(answer, &policy()).await;
+            assert_eq!((chunks.len(), error.is_some()), (usize::from(reason.is_none()), reason.is_some()), "{json:?}");
+            let message = error.map(|error| error.message().to_owned()).unwrap_or_default();
+            assert!(message.contains(reason.unwrap_or_default()), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_is_an_error() {
+    let open = r#"data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}"#;
+    let last = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    for (body, missing) in [
+        (format!("{open}\n\n"), Some("ended without `[DONE]` or a `finish_reason`")),
+        (format!("{open}\n\ndata: [DONE]\n\n"), None),
+        (format!("{open}\n\n{last}\n\n"), None),
+        ("data: {\"type\":\"response.created\"}\n\n".to_owned(), Some("ended without `response.completed`")),
+    ] {
+        let (chunks, error) = read(Answer::chunks([body]), &policy()).await;
+        assert!(!chunks.is_empty());
+        assert_eq!(error.is_some(), missing.is_some());
+        if let (Some(error), Some(missing)) = (error, missing) {
+            assert_eq!(error.code(), &ErrorCode::TEMPORARILY_UNAVAILABLE);
+            assert!(error.message().contains(missing), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_error_is_none() {
+    for error in ["null", "\"\"", "{}", "[]", "false", "0.5", r#"{"message":"","code":null}"#] {
+        let (chunks, failure) = read(Answer::chunks([format!("data: {{\"error\":{error}}}\n\n")]), &policy()).await;
+        assert_eq!((chunks.len(), failure), (1, None), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_endless_chunk_is_an_error() {
     let strict = Policy { max_response_bytes: 9, ..policy() };

@@ -65,6 +65,9 @@ async fn a_uri_without_a_server_is_rejected_with_advice() {
         ("postgresql://me:s3cret@h/db", "`mlflow server --backend-store-uri postgresql://h/db`"),
         ("databricks", "fetching models from Databricks is not supported"),
         ("databricks-uc://prod", "fetching models from Databricks is not supported"),
+        ("localhost:5001", "has no scheme: for a server, set `http://localhost:5001`"),
+        ("192.0.2.7:80/prefix", "set `http://192.0.2.7:80/prefix`"),
+        ("tracking.example.org", "set `http://tracking.example.org`"),
         ("http://h:x", "`tracking_uri` (or `MLFLOW_TRACKING_URI`) is not a URL: invalid port number"),
     ] {
         let client = tracking(TrackingOptions::default(), &[("MLFLOW_TRACKING_URI", uri)]).unwrap();

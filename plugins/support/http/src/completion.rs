@@ -1,0 +1,80 @@
+//! Tells a stream that was cut from a stream that is complete, for the protocols that mark their end.
+//!
+//! A proxy that loses its server may close the connection as if the stream were complete. `[DONE]` ends every stream;
+//! some servers omit it, but not the mark in the last chunk of an answer.
+
+use serde_json::Value;
+
+/// The state of a stream: `None` until a chunk of a known protocol, then the missing mark of its end.
+#[derive(Debug, Default)]
+pub(crate) struct Completion {
+    missing: Option<&'static str>,
+    is_complete: bool,
+}
+
+impl Completion {
+    /// Observes a chunk.
+    pub(crate) fn observe(&mut self, chunk: &Value) {
+        match chunk["type"].as_str() {
+            Some("response.created") => self.missing = Some("`response.completed`"),
+            Some("response.completed" | "response.incomplete" | "response.failed" | "response.cancelled") => {
+                self.is_complete = true;
+            }
+            Some("message_start") => self.missing = Some("`message_stop`"),
+            Some("message_stop") => self.is_complete = true,
+            _ => self.observe_choices(chunk["choices"].as_array()),
+        }
+    }
+
+    /// Ends the stream: `[DONE]` was received.
+    pub(crate) fn end(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// Returns the mark that a stream lacks at its end.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        self.missing.filter(|_| !self.is_complete)
+    }
+
+    fn observe_choices(&mut self, choices: Option<&Vec<Value>>) {
+        for choice in choices.into_iter().flatten() {
+            if choice["finish_reason"].as_str().is_some_and(|reason| !reason.is_empty()) {
+                self.is_complete = true;
+            } else if choice.get("delta").or(choice.get("text")).is_some() {
+                self.missing = Some("`[DONE]` or a `finish_reason`");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_the_mark_of_its_end_is_incomplete() {
+        let open = json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]});
+        let text = json!({"choices": [{"index": 0, "text": "a", "finish_reason": ""}]});
+        let last = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+        let usage = json!({"choices": [], "usage": {"total_tokens": 3}});
+        let created = json!({"type": "response.created"});
+        let completed = json!({"type": "response.completed"});
+        let own = json!({"type": "response.output_text.delta", "delta": "a"});
+        for (chunks, is_complete) in [
+            (vec![&open], false),
+            (vec![&text], false),
+            (vec![&open, &last, &usage], true),
+            (vec![&usage], true),
+            (vec![&created, &own], false),
+            (vec![&created, &own, &completed], true),
+            (vec![&own], true),
+            (vec![], true),
+        ] {
+            let mut completion = Completion::default();
+            chunks.iter().for_each(|chunk| completion.observe(chunk));
+            assert_eq!(completion.missing().is_none(), is_complete, "{chunks:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Failures that a server reports in the body of a success, and nothing else: a member named `error` that is empty or a
+//! number is a model's own.
+//!
+//! OpenAI's protocol has many dialects: `error` as a text or an object (OpenAI, LM Studio, Triton), `error_type` and
+//! `error_message`, `error_code` (MLflow, Databricks; FastChat's is a number), `"object": "error"` (vLLM), `detail`
+//! (FastAPI), an error in a choice (OpenRouter), `code` and `message` (Alibaba), `success: false` (Cloudflare),
+//! `base_resp` (MiniMax), a list of one error (Google).
+
+use http::StatusCode;
+use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
+use serde_json::Value;
+
+use crate::attempt_error::code_of;
+use crate::error_body::{ErrorBody, excerpt};
+
+/// The members with a result. A server that failed leaves them out, or empty.
+const RESULTS: [&str; 6] = ["choices", "data", "embeddings", "output", "outputs", "predictions"];
+
+/// The members with the reason of a failure.
+const REASONS: [&str; 7] = ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors"];
+
+/// Returns the part of an answer that reports a failure: the answer, its `response`, or a choice. `answer` is an
+/// [`outline`](crate::answer_json::outline).
+pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
+    match answer {
+        Value::Array(items) => match items.as_slice() {
+            [only @ Value::Object(_)] => reported_failure(only),
+            _ => None,
+        },
+        // In MLflow's protocol, the members beside `predictions` are the model's own.
+        Value::Object(_) if has_content(&answer["predictions"]) => None,
+        Value::Object(_) if answer["type"] == "response.failed" => Some(&answer["response"]),
+        Value::Object(_) => {
+            let is_failed_response = answer["object"] == "response" && answer["status"] == "failed";
+            let is_error = answer["type"] == "error" || answer["object"] == "error";
+            if is_failed_response || is_error || says(&answer["error"]) {
+                return Some(answer);
+            }
+            let mut choices = answer["choices"].as_array().into_iter().flatten();
+            let has_results = RESULTS.iter().any(|name| has_content(&answer[*name]));
+            choices.find(|choice| is_failed_choice(choice)).or_else(|| {
+                let is_failure = !has_results && (has_error_code(answer) || has_status(answer));
+                is_failure.then_some(answer)
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Returns the error of a reported failure. `what` begins the message, `body` is the text of the answer, and `status` the
+/// response's. The code is that of the status in the failure, a number or the text before a colon.
+pub(crate) fn failure_error(what: &str, failure: &Value, body: &str, status: StatusCode, redactor: &Redactor) -> Error {
+    let ErrorBody { message, error_code } = ErrorBody::of(failure, redactor);
+    let message = message.unwrap_or_else(|| match failure["finish_reason"].as_str() {
+        Some(reason) => format!("the `finish_reason` is `{reason}`"),
+        None => "no reason given".to_owned(),
+    });
+    let code = match status_in(failure).or_else(|| message.split_once(':')?.0.parse().ok()).map(StatusCode::from_u16) {
+        Some(Ok(status)) if status.is_client_error() || status.is_server_error() => code_of(status),
+        _ => ErrorCode::INTERNAL_ERROR,
+    };
+    let http = HttpFailure::new(status.as_u16(), excerpt(body, redactor));
+    let error = Error::new(code, format!("{what}: {message}")).with_http(http);
+    match error_code {
+        Some(own) => error.with_detail("error_code", own),
+        None => error,
+    }
+}
+
+fn status_in(failure: &Value) -> Option<u16> {
+    let error = &failure["error"];
+    let named = [error, failure]
+        .into_iter()
+        .flat_map(|holder| ["code", "status", "status_code", "statusCode"].map(|name| &holder[name]));
+    [error].into_iter().chain(named).find_map(|status| match status {
+        Value::Number(number) => u16::try_from(number.as_u64()?).ok().filter(|status| (400..600).contains(status)),
+        Value::String(text) => text.parse().ok().filter(|status| (400..600).contains(status)),
+        _ => None,
+    })
+}
+
+/// Returns true if a choice was ended by a failure.
+fn is_failed_choice(choice: &Value) -> bool {
+    matches!(choice["finish_reason"].as_str(), Some("error" | "abort")) || says(&choice["error"])
+}
+
+/// Returns true for an error code beside a reason: a text, or a number other than 0.
+fn has_error_code(answer: &Value) -> bool {
+    let has_reason = has_reason(answer) || says(&answer["text"]);
+    let is_code = |code: &Value| code.as_str().is_some_and(|code| says(&answer["error_code"]) && !is_success(code));
+    is_code(&answer["error_code"])
+        || has_reason && answer["error_code"].as_i64().is_some_and(|code| code != 0)
+        || ["error_message", "error_msg", "errorMessage"].iter().any(|name| says(&answer[*name]))
+        || answer["base_resp"]["status_code"].as_i64().is_some_and(|code| code != 0)
+}
+
+/// Returns true for another statement of failure, in an answer that is not the record of something with a name.
+fn has_status(answer: &Value) -> bool {
+    if ["id", "name"].iter().any(|name| says(&answer[*name])) || !has_reason(answer) {
+        return false;
+    }
+    let is_alone = answer.as_object().is_some_and(|members| members.len() == 1);
+    let is_code =
+        |code: &str| !is_success(code) && code.chars().all(|each| each.is_alphanumeric() || "_-.".contains(each));
+    status_in(answer).is_some()
+        || answer["success"] == false
+        || matches!(answer["status"].as_str(), Some("error" | "failed" | "failure"))
+        || answer["code"].as_str().is_some_and(is_code)
+        || answer["code"].as_i64().is_some_and(|code| !(0..400).contains(&code))
+        || says(&answer["errors"])
+        || is_alone && says(&answer["detail"])
+}
+
+fn is_success(code: &str) -> bool {
+    matches!(code.to_ascii_lowercase().as_str(), "" | "0" | "200" | "none" | "ok" | "success")
+}
+
+fn has_reason(answer: &Value) -> bool {
+    REASONS.iter().any(|name| says(&answer[*name]))
+}
+
+/// Returns true if a value contains words or `true`. Numbers alone are a model's own, and `code: 0` with empty texts is
+/// how Go servers write that there is no error.
+fn says(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::String(text) => !matches!(text.trim(), "" | "0"),
+        Value::Array(items) => items.iter().any(says),
+        Value::Object(members) => {
+            members.values().any(says)
+                || ["code", "status"].iter().any(|name| value[*name].as_i64().is_some_and(|code| code != 0))
+        }
+        Value::Null | Value::Number(_) => false,
+    }
+}
+
+/// Returns true if a value is neither `null` nor empty.
+fn has_content(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the error that an answer reports: its code and its message.
+    fn failure(body: &str) -> Option<(String, String)> {
+        let answer = serde_json::from_str(body).unwrap();
+        let redactor = Redactor::new([]);
+        let error = failure_error("failed", reported_failure(&answer)?, body, StatusCode::OK, &redactor);
+        Some((error.code().as_str().to_owned(), error.message().trim_start_matches("failed: ").to_owned()))
+    }
+
+    #[test]
+    fn an_answer_that_reports_a_failure_is_one() {
+        for (body, code, message) in [
+            (r#"{"error":"no such route"}"#, "INTERNAL_ERROR", "no such route"),
+            (r#"{"error":{"message":"slow down","code":429}}"#, "RESOURCE_EXHAUSTED", "slow down"),
+            (r#"{"error":{"message":"no key","code":"401"}}"#, "UNAUTHENTICATED", "no key"),
+            (r#"{"choices":[],"error":{"message":"","code":500}}"#, "INTERNAL_ERROR", "no reason given"),
+            (r#"{"error":true,"message":"down"}"#, "INTERNAL_ERROR", "down"),
+            (r#"{"error":503,"message":"down"}"#, "TEMPORARILY_UNAVAILABLE", "down"),
+            (r#"{"choices":null,"error_type":"BadRequest","error_message":"too long"}"#, "INTERNAL_ERROR", "too long"),
+            (r#"{"error_code":"INVALID_STATE","message":"not ready"}"#, "INTERNAL_ERROR", "not ready"),
+            (r#"{"text":"**NETWORK ERROR**","error_code":50001}"#, "INTERNAL_ERROR", "**NETWORK ERROR**"),
+            (r#"{"error_code":336003,"error_msg":"messages is empty"}"#, "INTERNAL_ERROR", "messages is empty"),
+            (r#"{"object":"error","message":"max tokens","code":400}"#, "BAD_REQUEST", "max tokens"),
+            (r#"{"detail":"Internal failure"}"#, "INTERNAL_ERROR", "Internal failure"),
+            (r#"{"detail":[{"loc":["body","n"],"msg":"required"}]}"#, "INTERNAL_ERROR", "`body.n`: required"),
+            (r#"{"type":"about:blank","status":403,"detail":"no quota"}"#, "PERMISSION_DENIED", "no quota"),
+            (r#"{"code":"InvalidParameter","message":"bad","request_id":"r"}"#, "INTERNAL_ERROR", "bad"),
+            (r#"{"code":500,"msg":"crashed","success":false}"#, "INTERNAL_ERROR", "crashed"),
+            (r#"{"statusCode":401,"message":"denied"}"#, "UNAUTHENTICATED", "denied"),
+            (
+                r#"{"success":false,"errors":[{"code":7003,"message":"no model"}],"result":null}"#,
+                "INTERNAL_ERROR",
+                "no model",
+            ),
+            (r#"{"data":null,"errors":[{"message":"no field"}]}"#, "INTERNAL_ERROR", "no field"),
+            (r#"{"status":"error","message":"crashed"}"#, "INTERNAL_ERROR", "crashed"),
+            (
+                r#"{"choices":null,"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
+                "INTERNAL_ERROR",
+                "login fail",
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"API key not valid","status":"INVALID"}}]"#,
+                "BAD_REQUEST",
+                "API key not valid",
+            ),
+            (
+                r#"{"choices":[{"finish_reason":"error","error":{"code":502,"message":"died"}}]}"#,
+                "TEMPORARILY_UNAVAILABLE",
+                "died",
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#,
+                "INTERNAL_ERROR",
+                "the `finish_reason` is `error`",
+            ),
+            (
+                r#"{"id":"r","object":"response","status":"failed","error":{"code":"x","message":"late"}}"#,
+                "INTERNAL_ERROR",
+                "late",
+            ),
+            (r#"{"type":"response.failed","response":{"error":{"message":"late"}}}"#, "INTERNAL_ERROR", "late"),
+            (r#"{"errorMessage":"timed out","errorType":"Sandbox"}"#, "INTERNAL_ERROR", "timed out"),
+        ] {
+            assert_eq!(failure(body), Some((code.to_owned(), message.to_owned())), "{body}");
+        }
+    }
+
+    #[test]
+    fn no_other_answer_is_a_failure() {
+        for body in [
+            r#"{"choices":[{"message":{"content":"the error: 500"},"finish_reason":"length"}],"error":null}"#,
+            r#"{"choices":[],"error":""}"#,
+            r#"{"choices":[],"error":{}}"#,
+            r#"{"choices":[],"error":[]}"#,
+            r#"{"choices":[],"error":false}"#,
+            r#"{"choices":[{"delta":{"content":"a"},"error":null}],"error":{"message":"","type":"","code":null}}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"","code":0}}"#,
+            r#"{"error":0.25}"#,
+            r#"{"error":[0.1,0.2]}"#,
+            r#"{"error":{"mae":0.1,"rmse":0.2}}"#,
+            r#"{"predictions":[1],"error":"none found"}"#,
+            r#"{"predictions":[{"error":"none found"}]}"#,
+            r#"{"error_code":0,"message":"success","data":[]}"#,
+            r#"{"error_code":"0","message":"success"}"#,
+            r#"{"code":200,"message":"ok"}"#,
+            r#"{"choices":[{"text":"a"}],"base_resp":{"status_code":0,"status_msg":"success"}}"#,
+            r#"{"choices":[{"text":"a"}],"detail":"cached"}"#,
+            r#"{"id":"m","status":"error","message":"not loaded"}"#,
+            r#"{"message":"hello"}"#,
+            r#"{"object":"response","status":"incomplete","error":null}"#,
+            r#"[{"error":"a"},{"error":"b"}]"#,
+            "null",
+            "[]",
+        ] {
+            assert_eq!(failure(body), None, "{body}");
+        }
+    }
+}
