@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
 use crate::config::DeploymentConfig;
 use crate::engine::python::{Python, PythonServer};
-use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
+use crate::engine::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
@@ -79,7 +79,7 @@ impl LoadedModel {
         blocking(move || {
             let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
-            let outputs = permit.run(inputs)?;
+            let outputs = permit.run(inputs, self.unknown_inputs())?;
             Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
         .await
@@ -113,7 +113,14 @@ impl LoadedModel {
         };
         let permit = onnx.acquire().await?;
         let _terminate = permit.terminate_on_drop();
-        blocking(move || permit.run(inputs())).await
+        let unknown = self.unknown_inputs();
+        blocking(move || permit.run(inputs(), unknown)).await
+    }
+
+    /// Returns the treatment of inputs that the model does not have. As in MLflow, a signature decides which inputs count.
+    fn unknown_inputs(&self) -> UnknownInputs {
+        let signature = self.model.signature.as_ref().and_then(|signature| signature.inputs.as_ref());
+        if signature.is_some() { UnknownInputs::Ignore } else { UnknownInputs::Reject }
     }
 
     /// Returns the number of rows that the model requires; `None` if it accepts any number.

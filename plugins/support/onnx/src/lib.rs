@@ -11,9 +11,9 @@ mod model;
 mod runtime;
 mod session;
 mod session_options;
-
 mod values;
 
+pub use bind_inputs::UnknownInputs;
 pub use library::LibrarySearch;
 pub use model::{OnnxModel, RunPermit, TerminateOnDrop};
 pub use session_options::SessionOptions;

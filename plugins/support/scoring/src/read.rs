@@ -8,6 +8,7 @@ use crate::convert::{ConversionTarget, infer_tensor};
 use crate::error::ProtocolError;
 use crate::frame::{Frame, FrameColumn};
 use crate::inputs::Inputs;
+use crate::message::log_ignored;
 use crate::request::{JsonRequest, RequestData};
 use crate::signature::{Schema, Signature};
 use crate::{columns, params, tensors};
@@ -38,10 +39,10 @@ pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signatur
         Some(Schema::Columns(specs)) => columns::enforce(data, specs)?,
         Some(Schema::Tensors(specs)) => tensors::enforce(data, specs)?,
     };
-    if let Some(specs) = signature.and_then(|signature| signature.params.as_ref())
-        && let Some(parameters) = parameters
-    {
-        params::check(text, parameters, specs)?;
+    match (signature.and_then(|signature| signature.params.as_ref()), parameters) {
+        (Some(specs), Some(parameters)) => params::check(text, parameters, specs)?,
+        (None, Some(_)) => log_ignored("the member", ["params"], "no signature of the model has"),
+        (_, None) => {}
     }
     Ok(inputs)
 }
