@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
 use crate::config::DeploymentConfig;
-use crate::engine::python::{Python, PythonServer};
+use crate::engine::python::{Python, PythonServers};
 use crate::engine::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
@@ -33,8 +33,8 @@ pub(crate) struct Runner {
 enum Backend {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
-    /// MLflow's scoring server, in a separate process, which lives as long as this value.
-    Python(PythonServer),
+    /// MLflow's scoring server, in separate processes, which live as long as this value.
+    Python(PythonServers),
 }
 
 impl LoadedModel {
@@ -52,7 +52,10 @@ impl LoadedModel {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let backend = match &python {
-            Some(python) => Backend::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
+            Some(python) => {
+                let (timeout, workers) = (config.start_timeout(), config.workers());
+                Backend::Python(PythonServers::start(python, &folder.model(), timeout, workers))
+            }
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
