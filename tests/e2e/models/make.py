@@ -167,6 +167,15 @@ def two_rows():
     save("two_rows", model, {"inputs": data.tolist()}, {"x": data}, [TensorSpec(np.dtype("float32"), (-1, 3))])
 
 
+def defaults():
+    """Multiplies by a factor that is an initializer and an input: its default is 2."""
+    factor = helper.make_tensor("factor", TensorProto.FLOAT, [1], [2.0])
+    inputs = [("x", TensorProto.FLOAT, ["n"]), ("factor", TensorProto.FLOAT, [1])]
+    model = graph([helper.make_node("Mul", ["x", "factor"], ["y"])], inputs, [("y", TensorProto.FLOAT, ["n"])], [factor])
+    data = {"x": np.array([1.5, -4.0], np.float32), "factor": np.array([7.0], np.float32)}
+    save("defaults", model, {"inputs": {key: value.tolist() for key, value in data.items()}}, data)
+
+
 def echoes():
     """Returns its inputs, to show how a request was parsed."""
     both = lambda name, kind, shape: ((name, kind, shape), (name + "_out", kind, shape))
@@ -206,6 +215,7 @@ several_outputs()
 times(2)
 times(3)
 counts()
+defaults()
 echoes()
 sequence()
 ones()

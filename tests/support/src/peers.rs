@@ -155,7 +155,7 @@ impl TrackingServer {
                 .env("MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS", "true");
             python
         });
-        let creation = script("endpoints.py")
+        let creation = script("venv", "endpoints.py")
             .args([&server.url, upstream.url()])
             .env("UPSTREAM_KEY", UPSTREAM_KEY)
             .env("WRONG_UPSTREAM_KEY", WRONG_UPSTREAM_KEY)
@@ -211,9 +211,14 @@ impl ScoringServer {
 /// # Panics
 /// Panics with its standard error if it fails.
 pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
+    run_script_with("venv", name, arguments)
+}
+
+/// Runs a script with the Python of this virtual environment.
+fn run_script_with(venv: &str, name: &str, arguments: &[&str]) -> Vec<u8> {
     install();
     let home = tempfile::tempdir().expect("a temporary folder can be created");
-    let ran = script(name)
+    let ran = script(venv, name)
         .args(arguments)
         .env_clear()
         .env("HOME", home.path())
@@ -312,7 +317,12 @@ fn leashed(program: impl AsRef<Path>) -> Command {
 /// Returns the servers' Python with the settings of every MLflow server. Its home is the server's folder: MLflow reads
 /// credentials and stores files there.
 fn python(folder: &Path) -> Command {
-    let mut python = leashed(installed("venv/bin/python"));
+    python_of("venv", folder)
+}
+
+/// As [`python`], of this virtual environment.
+fn python_of(venv: &str, folder: &Path) -> Command {
+    let mut python = leashed(installed(venv).join("bin/python"));
     python
         .env("HOME", folder)
         .env("NO_PROXY", "127.0.0.1")
@@ -322,9 +332,9 @@ fn python(folder: &Path) -> Command {
     python
 }
 
-/// Returns a command that runs a script of `tests/peers` with the servers' Python.
-fn script(name: &str) -> Command {
-    let mut python = Command::new(installed("venv/bin/python"));
+/// Returns a command that runs a script of `tests/peers` with the Python of a virtual environment.
+fn script(venv: &str, name: &str) -> Command {
+    let mut python = Command::new(installed(venv).join("bin/python"));
     python.args(["-I", "-W", "ignore"]).arg(source(name));
     python
 }
@@ -347,5 +357,6 @@ fn installed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers").join(name)
 }
 
+pub mod presigning;
 #[cfg(test)]
 mod tests;

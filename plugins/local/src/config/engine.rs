@@ -1,6 +1,6 @@
 //! The config of a deployment, and the choice of the engine that runs its model.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ pub(crate) struct EngineConfig {
     /// The maximum time for the server to start, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timeout: Option<NonZeroU32>,
+    /// The number of servers, each with the model in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<NonZeroU8>,
 }
 
 /// The config of a deployment.
@@ -78,6 +81,11 @@ impl DeploymentConfig {
     pub(crate) fn start_timeout(&self) -> Duration {
         const DEFAULT: u32 = 300;
         Duration::from_secs(self.engine.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
+    }
+
+    /// Returns the number of a model's servers.
+    pub(crate) fn workers(&self) -> usize {
+        self.engine.workers.map_or(1, |workers| workers.get().into())
     }
 
     /// Checks the keys for ONNX Runtime.
@@ -127,6 +135,7 @@ impl DeploymentConfig {
         let stray = match engine {
             Engine::Onnx if self.engine.python.is_some() => "`python`",
             Engine::Onnx if self.engine.start_timeout.is_some() => "`start_timeout`",
+            Engine::Onnx if self.engine.workers.is_some() => "`workers`",
             Engine::Python if self.onnx != SessionOptions::default() => "settings of ONNX Runtime's sessions",
             Engine::Onnx | Engine::Python => return Ok(()),
         };

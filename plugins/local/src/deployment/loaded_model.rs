@@ -9,8 +9,8 @@ use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
 use crate::config::DeploymentConfig;
-use crate::engine::python::{Python, PythonServer};
-use crate::engine::{LibrarySearch, OnnxModel, SessionOptions};
+use crate::engine::python::{Python, PythonServers};
+use crate::engine::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
@@ -33,8 +33,8 @@ pub(crate) struct Runner {
 enum Backend {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
-    /// MLflow's scoring server, in a separate process, which lives as long as this value.
-    Python(PythonServer),
+    /// MLflow's scoring server, in separate processes, which live as long as this value.
+    Python(PythonServers),
 }
 
 impl LoadedModel {
@@ -52,7 +52,10 @@ impl LoadedModel {
         let Runner { flavor, python } = runner;
         let model = Model::read(&folder.model())?;
         let backend = match &python {
-            Some(python) => Backend::Python(PythonServer::start(python, &folder.model(), config.start_timeout())),
+            Some(python) => {
+                let (timeout, workers) = (config.start_timeout(), config.workers());
+                Backend::Python(PythonServers::start(python, &folder.model(), timeout, workers))
+            }
             None => {
                 let Some(onnx) = &model.onnx else {
                     let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
@@ -79,7 +82,7 @@ impl LoadedModel {
         blocking(move || {
             let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
-            let outputs = permit.run(inputs)?;
+            let outputs = permit.run(inputs, self.unknown_inputs())?;
             Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
         .await
@@ -113,7 +116,14 @@ impl LoadedModel {
         };
         let permit = onnx.acquire().await?;
         let _terminate = permit.terminate_on_drop();
-        blocking(move || permit.run(inputs())).await
+        let unknown = self.unknown_inputs();
+        blocking(move || permit.run(inputs(), unknown)).await
+    }
+
+    /// Returns the treatment of inputs that the model does not have. As in MLflow, a signature decides which inputs count.
+    fn unknown_inputs(&self) -> UnknownInputs {
+        let signature = self.model.signature.as_ref().and_then(|signature| signature.inputs.as_ref());
+        if signature.is_some() { UnknownInputs::Ignore } else { UnknownInputs::Reject }
     }
 
     /// Returns the number of rows that the model requires; `None` if it accepts any number.

@@ -2,4 +2,4 @@
 
 pub(crate) mod python;
 
-pub(crate) use mlflow_deploy_onnx::{LibrarySearch, OnnxModel, SessionOptions};
+pub(crate) use mlflow_deploy_onnx::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};

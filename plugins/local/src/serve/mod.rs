@@ -16,6 +16,7 @@
 mod address;
 mod config;
 mod connections;
+mod content_coding;
 mod crash_history;
 mod exchange;
 mod hosts;

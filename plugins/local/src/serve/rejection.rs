@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use serde::Serialize;
 use serde_json::Value;
+
+/// The codings of bodies that are decoded, as in `Accept-Encoding`.
+const SUPPORTED: &str = "gzip, deflate";
 
 /// The reason why a request is answered without predictions.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) enum Rejection {
     Timeout,
     /// The body is longer than this number of bytes.
     TooLong(usize),
+    /// The body has a content coding that is not decoded.
+    UnknownCoding(String),
 }
 
 /// MLflow's form of an error.
@@ -84,6 +89,13 @@ impl IntoResponse for Rejection {
                 );
                 let mut response = error(&Error::new(ErrorCode::BAD_REQUEST, message));
                 *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+                response
+            }
+            Self::UnknownCoding(coding) => {
+                let mut response = unsupported(&format!(
+                    "the content coding `{coding}` is not supported: send one of {SUPPORTED}, or no `Content-Encoding`"
+                ));
+                response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(SUPPORTED));
                 response
             }
         }

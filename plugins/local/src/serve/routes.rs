@@ -10,11 +10,12 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use mlflow_deploy_plugin_api::Payload;
 use mlflow_deploy_plugin_api::call::{self, Level};
-use tokio::sync::Semaphore;
+use mlflow_deploy_plugin_api::{Payload, blocking};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::content_coding::ContentCoding;
 use super::exchange::Exchange;
 use super::hosts::Hosts;
 use super::limits::{Limits, MemoryBudget, enforce_timeout, read_body};
@@ -94,12 +95,18 @@ async fn invocations(
     let limits = &server.limits;
     let slot = Arc::clone(&server.slots).try_acquire_owned();
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
+    let coding = ContentCoding::of(request.headers());
     // The body of a rejected request is read as well, so that the client reads the response, but it is not kept.
-    let is_accepted = slot.is_ok() && content_type.is_some();
+    let is_accepted = slot.is_ok() && content_type.is_some() && coding.is_ok();
     let body = read_body(request, if is_accepted { limits.max_request_bytes } else { 0 }, &server.memory).await;
     exchange.hold(slot.map_err(|_full| Rejection::Busy(limits.max_requests))?);
     let content_type = content_type.ok_or(Rejection::NoContentType)?;
-    let (body, mut permit) = body?;
+    let coding = coding?;
+    let (body, permit) = body?;
+    let (body, mut permit) = match coding {
+        Some(coding) => decode(Arc::clone(&server), coding, body, permit).await?,
+        None => (body, permit),
+    };
     let inputs = Payload::new(String::from_utf8_lossy(content_type.as_bytes()), body);
     let predicted = server.predict(inputs, exchange.begin()).await?.into_bytes();
     // The inputs have been dropped: the permit now stands for the response.
@@ -110,6 +117,20 @@ async fn invocations(
         exchange.hold(permit);
     }
     Ok(([(CONTENT_TYPE, "application/json")], predicted).into_response())
+}
+
+/// Decodes a body on a thread that may block.
+async fn decode(
+    server: Arc<ServerState>,
+    coding: ContentCoding,
+    body: Vec<u8>,
+    mut permit: Option<OwnedSemaphorePermit>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Rejection> {
+    let decoded = blocking(move || {
+        let decoded = coding.decode(body, server.limits.max_request_bytes, &server.memory, &mut permit);
+        Ok(decoded.map(|body| (body, permit)))
+    });
+    decoded.await?
 }
 
 /// Rejects requests for another server.

@@ -1,5 +1,6 @@
 //! Downloads: a response is written to disk as it arrives, and never held in memory.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -37,15 +38,15 @@ pub async fn download(
     length: Option<u64>,
     received: impl Fn(u64) + Sync,
 ) -> Result<u64> {
-    let target = TargetFile::create(path, length, &received)?;
-    let vary = |headers: &mut HeaderMap| target.request_rest(headers);
-    let written = send_with_retries(client, request, policy, vary, |response| target.save(response)).await?;
-    target.sync().await?;
+    let target = Download::create(path, length, &received)?;
+    let written = target.receive(client, request, policy).await?;
+    target.finish().await?;
     Ok(written)
 }
 
-/// A file during its download.
-struct TargetFile<'a> {
+/// A file during its download. Several requests, one after the other, may be needed for it: each continues where the
+/// last one broke off, if the servers' `ETag` identifies the same file.
+pub struct Download<'a> {
     path: &'a Path,
     file: File,
     length: Option<u64>,
@@ -61,8 +62,12 @@ struct Partial {
     etag: HeaderValue,
 }
 
-impl<'a> TargetFile<'a> {
-    fn create(path: &'a Path, length: Option<u64>, received: &'a (dyn Fn(u64) + Sync)) -> Result<Self> {
+impl<'a> Download<'a> {
+    /// Creates the file. The arguments are those of [`download`].
+    ///
+    /// # Errors
+    /// `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the file cannot be created.
+    pub fn create(path: &'a Path, length: Option<u64>, received: &'a (dyn Fn(u64) + Sync)) -> Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
             let code = match error.kind() {
                 io::ErrorKind::AlreadyExists => ErrorCode::RESOURCE_ALREADY_EXISTS,
@@ -71,6 +76,26 @@ impl<'a> TargetFile<'a> {
             Error::new(code, format!("failed to create `{}`: {error}", path.display())).with_cause(&error)
         })?;
         Ok(Self { path, file, length, received, partial: Mutex::new(None) })
+    }
+
+    /// Sends a request, retries it as the policy allows, and writes the response into the file. Returns the file's
+    /// length in bytes.
+    ///
+    /// # Errors
+    /// As for [`download`]. The next request continues the file.
+    pub async fn receive(&self, client: &Client, request: &Request, policy: &Policy) -> Result<u64> {
+        let vary = |headers: &mut HeaderMap| self.request_rest(headers);
+        send_with_retries(client, request, policy, vary, |response| self.save(response)).await
+    }
+
+    /// Syncs the file to disk.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if writing fails.
+    pub async fn finish(self) -> Result<()> {
+        let Self { file, path, .. } = self;
+        let synced = spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other).flatten();
+        synced.map_err(|error| write_failed(path, error).into_error(false, ""))
     }
 
     /// Requests only the rest after a partial download, or the whole file if it has changed.
@@ -153,12 +178,6 @@ impl<'a> TargetFile<'a> {
         }
     }
 
-    async fn sync(self) -> Result<()> {
-        let Self { file, path, .. } = self;
-        let synced = spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other).flatten();
-        synced.map_err(|error| write_failed(path, error).into_error(false, ""))
-    }
-
     fn write_error(&self, error: io::Error) -> AttemptError {
         write_failed(self.path, error)
     }
@@ -176,6 +195,12 @@ fn wrong_length(response: &StreamingResponse, length: u64, expected: u64) -> Att
         response.url
     );
     AttemptError::new(Stage::Final, ErrorCode::INTERNAL_ERROR, message)
+}
+
+impl fmt::Debug for Download<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Download").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Writes chunks on a blocking thread until the sender is dropped.

@@ -41,7 +41,7 @@ pub use backoff::Backoff;
 pub use client::Client;
 pub use connection::Connection;
 pub use credentials::Credentials;
-pub use download::download;
+pub use download::{Download, download};
 pub use environment::Environment;
 pub use header::{content_type, header_name, header_value, secret_header};
 pub use json_object::{JsonObject, json_list, set_member};

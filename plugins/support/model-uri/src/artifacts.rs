@@ -5,6 +5,11 @@ use mlflow_deploy_http::{Request, encode_segment, join, redact_url, request};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
+use crate::rest::API;
+
+/// The end of the URL of a server's artifacts.
+pub(crate) const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
+
 /// A folder on a server.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteFolder {
@@ -30,6 +35,24 @@ impl RemoteFolder {
     /// Returns the request for a file below this folder.
     pub(crate) fn file(&self, below: &[String]) -> Result<Request> {
         request(Method::GET, &self.url(below)?, self.headers.clone(), "")
+    }
+
+    /// Returns the request for the information about the server, if the URL is that of an MLflow server.
+    pub(crate) fn server_info(&self) -> Result<Option<Request>> {
+        let Some(prefix) = self.base.path().strip_suffix(ARTIFACTS).and_then(|path| path.strip_suffix(API)) else {
+            return Ok(None);
+        };
+        let mut url = self.base.clone();
+        url.set_path(&format!("{prefix}/api/3.0/mlflow/server-info"));
+        request(Method::GET, &url, self.headers.clone(), "").map(Some)
+    }
+
+    /// Returns the request to sign the URL of a file below this folder.
+    pub(crate) fn presigned(&self, below: &[String]) -> Result<Request> {
+        let mut url = self.url(below)?;
+        let path = url.path().replacen(ARTIFACTS, "/mlflow-artifacts/presigned", 1);
+        url.set_path(&path);
+        request(Method::GET, &url, self.headers.clone(), "")
     }
 
     /// Explains an authentication error of a server that another server named.

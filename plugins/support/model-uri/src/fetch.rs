@@ -2,14 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use mlflow_deploy_http::download;
+use mlflow_deploy_http::Download;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 
 use crate::artifacts::RemoteFolder;
-use crate::listing::Listing;
+use crate::listing::{Listing, RemoteFile};
+use crate::presigned;
 use crate::progress::Progress;
 use crate::resolve::{Location, Resolver};
 use crate::session::{MAX_CONCURRENT_REQUESTS, Session};
@@ -47,7 +49,7 @@ pub struct Fetched {
 /// - `RESOURCE_EXHAUSTED` if the disk has too little space.
 /// - The server's error or the failure to reach it.
 pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> Result<Fetched> {
-    let session = Session { http: &tracking.http, policy: tracking.policy.started() };
+    let session = Session { http: &tracking.http, storage: &tracking.storage, policy: tracking.policy.started() };
     let resolved = Resolver::new(tracking, &session).resolve(uri).await?;
     let path = match resolved.location {
         Location::Local(path) => {
@@ -113,23 +115,50 @@ async fn download_model(
     }
     let total = listing.files.values().filter_map(|file| file.size).fold(0, u64::saturating_add);
     staging.check_space(total)?;
+    let signing = &presigned::signing_servers(session, folders).await;
     let progress = Progress::start(uri, listing.files.len(), total);
     let files = stream::iter(&listing.files).map(Ok::<_, Error>);
     let target_folder = &staging;
     let progress = &progress;
     files
         .try_for_each_concurrent(MAX_CONCURRENT_REQUESTS, |(path, file)| async move {
-            let request = file.folder.file(path)?;
-            let target = target_folder.path(path);
-            let length =
-                download(session.http, &request, &session.policy, &target, file.size, progress.of_file()).await;
-            length.map(drop).map_err(|error| file.folder.explain(error))
+            let is_presigned = signing.contains(&file.folder.base);
+            download_file(session, file, path, is_presigned, &target_folder.path(path), progress.of_file()).await
         })
         .await?;
     let path = staging.destination().to_owned();
     blocking(move || staging.finish()).await?;
     progress.finish();
     Ok(path)
+}
+
+/// Downloads a file from the server, or from the storage that the server signs URLs for.
+async fn download_file(
+    session: &Session<'_>,
+    file: &RemoteFile<'_>,
+    path: &[String],
+    is_presigned: bool,
+    target: &Path,
+    report: impl Fn(u64) + Sync,
+) -> Result<()> {
+    let received = AtomicU64::new(0);
+    let note = |bytes: u64| {
+        received.fetch_max(bytes, Ordering::Relaxed);
+        report(bytes);
+    };
+    let target = Download::create(target, file.size, &note)?;
+    let by_server = match is_presigned {
+        true => None,
+        false => match target.receive(session.http, &file.folder.file(path)?, &session.policy).await {
+            Err(error) if presigned::is_demanded(&error) => None,
+            result => Some(result.map_err(|error| file.folder.explain(error))),
+        },
+    };
+    match by_server {
+        Some(result) => result?,
+        None => presigned::receive(session, file.folder, path, &target, &received).await?,
+    };
+    target.finish().await
 }
 
 fn no_model(uri: &ModelUri, folders: &[RemoteFolder], listing: &Listing<'_>) -> Error {

@@ -6,6 +6,7 @@ mod fetch;
 mod files;
 mod listing;
 mod name;
+mod presigned;
 mod progress;
 mod resolve;
 mod rest;

@@ -7,7 +7,7 @@ use mlflow_deploy_http::{join, without_user};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
-use crate::artifacts::RemoteFolder;
+use crate::artifacts::{ARTIFACTS, RemoteFolder};
 use crate::rest::API;
 use crate::session::Session;
 use crate::store::Store;
@@ -146,7 +146,7 @@ impl<'a> Resolver<'a> {
     /// Returns the artifacts URL that `uri` names: on the server at `authority` if it is given, else on the tracking server.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
         let server = self.tracking.server()?;
-        let mut base = join(&server.base, &format!("{API}/mlflow-artifacts/artifacts"));
+        let mut base = join(&server.base, &format!("{API}{ARTIFACTS}"));
         if let Some(authority) = authority {
             let path = base.path().to_owned();
             base = Url::parse(&format!("{}://{authority}", base.scheme()))

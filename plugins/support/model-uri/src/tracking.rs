@@ -50,6 +50,7 @@ pub struct Tracking {
     registry_uri: Option<Secret>,
     pub(crate) auth: MlflowAuth,
     pub(crate) http: Client,
+    pub(crate) storage: Client,
     pub(crate) policy: Policy,
 }
 
@@ -61,6 +62,7 @@ impl Tracking {
     /// because a local model requires no server.
     pub fn new(options: TrackingOptions, environment: &Environment<'_>) -> Result<Self> {
         const SILENCE: &str = "MLFLOW_HTTP_REQUEST_TIMEOUT";
+        const IGNORE_TLS: &str = "MLFLOW_S3_IGNORE_TLS";
         let auth = MlflowAuthOptions {
             username: options.username,
             password: options.password,
@@ -77,11 +79,15 @@ impl Tracking {
             repeat_post: true,
             ..environment.policy(options.max_retries)?
         };
+        // The client's certificate and the trust in the tracking server are not for its storage, as in MLflow's client.
+        let names = [IGNORE_TLS, "REQUESTS_CA_BUNDLE"];
+        let storage = environment.connection(environment.flag(IGNORE_TLS, false)?, None, names)?;
         let non_empty = |option: Option<Secret>| option.filter(|uri| !uri.expose().is_empty());
         Ok(Self {
             tracking_uri: non_empty(options.tracking_uri).or_else(|| environment.secret("MLFLOW_TRACKING_URI")),
             registry_uri: non_empty(options.registry_uri).or_else(|| environment.secret("MLFLOW_REGISTRY_URI")),
             http: Client::new(auth.connection().clone()),
+            storage: Client::new(storage),
             auth,
             policy: policy.within(options.timeout)?,
         })

@@ -9,15 +9,13 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::artifacts::ARTIFACTS;
 use crate::name;
 
 /// The supported forms, as the end of a sentence.
 pub(crate) const EXPECTED: &str = "expected a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
                                    `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, or an `http(s)://` \
                                    URL of artifacts that a tracking server serves";
-
-/// The path of a tracking server's artifacts.
-const ARTIFACTS_PATH: &str = "/mlflow-artifacts/artifacts";
 
 /// A model's URI, in one of MLflow's forms. `Display` omits user, password and query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,10 +265,10 @@ fn artifacts_url(text: &str) -> Result<ModelUri> {
     let url =
         Url::parse(text).map_err(|error| Error::invalid_parameter(format!("the model URI is not a URL: {error}")))?;
     let shown = redact_url(&url);
-    let Some((before, path)) = url.path().split_once(ARTIFACTS_PATH) else {
+    let Some((before, path)) = url.path().split_once(ARTIFACTS) else {
         let reason = format!(
             "expected the URL of a tracking server's artifacts, such as \
-             `http://localhost:5000/api/2.0{ARTIFACTS_PATH}/1/models/m-2f…/artifacts`"
+             `http://localhost:5000/api/2.0{ARTIFACTS}/1/models/m-2f…/artifacts`"
         );
         return Err(invalid(&shown, &reason));
     };
@@ -282,7 +280,7 @@ fn artifacts_url(text: &str) -> Result<ModelUri> {
         .map_err(|_broken| invalid(&shown, "its path is not valid UTF-8 text"))?;
     let path = names(&shown, &decoded)?;
     let mut base = url.clone();
-    base.set_path(&format!("{before}{ARTIFACTS_PATH}"));
+    base.set_path(&format!("{before}{ARTIFACTS}"));
     Ok(ModelUri { shown, kind: UriKind::ArtifactsUrl { base, path } })
 }
 

@@ -4,8 +4,9 @@
 //! input, and by name to a model with several. MLflow keeps columns at rank 1, so pipelines with several inputs always
 //! fail; here a column takes the rank of its input.
 
+use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, Result};
-use mlflow_deploy_scoring::{Inputs, Tensor};
+use mlflow_deploy_scoring::{Inputs, Tensor, shorten};
 use ndarray::Axis;
 use ort::value::TensorElementType;
 
@@ -20,43 +21,97 @@ pub(crate) struct InputSpec {
     pub(crate) shape: Vec<i64>,
 }
 
-/// Returns the tensor of each input of the model, in the model's order.
-///
-/// # Errors
-/// `INVALID_PARAMETER_VALUE` if an input is missing, or has another shape or type than the model expects.
-pub(crate) fn bind_inputs(specs: &[InputSpec], inputs: Inputs) -> Result<Vec<(&str, Tensor)>> {
-    match (specs, inputs) {
-        ([spec], Inputs::Single(tensor)) => Ok(vec![(&spec.name, spec.convert(tensor)?)]),
-        (_, Inputs::Single(_)) => Err(Error::invalid_parameter(format!(
-            "expected {} named inputs, found one unnamed array: pass each by name: {}",
-            specs.len(),
-            names(specs)
-        ))),
-        ([spec], Inputs::Frame(columns)) => Ok(vec![(&spec.name, spec.matrix(columns)?)]),
-        (_, Inputs::Frame(named) | Inputs::Named(named)) => by_name(specs, named),
-    }
+/// The inputs of a model, in the model's order.
+#[derive(Debug)]
+pub(crate) struct InputSpecs {
+    pub(crate) required: Vec<InputSpec>,
+    /// The inputs with a default: initializers that are inputs of the graph too.
+    pub(crate) optional: Vec<InputSpec>,
 }
 
-/// Selects tensors by name. Ignores names that the model does not have, as MLflow ignores columns outside of a signature.
-fn by_name(specs: &[InputSpec], mut named: Vec<(String, Tensor)>) -> Result<Vec<(&str, Tensor)>> {
-    let all: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let mut bound = Vec::with_capacity(specs.len());
-    for spec in specs {
-        let Some(index) = named.iter().position(|(name, _)| *name == spec.name) else {
-            return Err(Error::invalid_parameter(format!(
-                "the model's input `{}` is missing: found {}, expected {}",
-                spec.name,
-                if all.is_empty() { "no inputs".to_owned() } else { all.join(", ") },
-                names(specs)
-            )));
-        };
-        bound.push((spec.name.as_str(), spec.convert(named.swap_remove(index).1)?));
-    }
-    Ok(bound)
+/// The treatment of inputs that the model does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "an input is ignored or it is not")]
+pub enum UnknownInputs {
+    /// Ignored and logged, as MLflow ignores columns outside of a signature.
+    Ignore,
+    /// An error, because nothing else tells which inputs are meant.
+    Reject,
 }
 
-fn names(specs: &[InputSpec]) -> String {
-    specs.iter().map(|spec| format!("`{}`", spec.name)).collect::<Vec<_>>().join(", ")
+impl InputSpecs {
+    /// Returns the tensor of each required input of the model, and of each optional one that is given.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if an input is missing, or has another shape or type than the model expects, or the model
+    /// does not have it.
+    pub(crate) fn bind(&self, inputs: Inputs, unknown: UnknownInputs) -> Result<Vec<(&str, Tensor)>> {
+        match (self.required.as_slice(), inputs) {
+            ([spec], Inputs::Single(tensor)) => Ok(vec![(&spec.name, spec.convert(tensor)?)]),
+            (_, Inputs::Single(_)) => Err(Error::invalid_parameter(format!(
+                "expected {} named inputs, found one unnamed array: pass each by name: {}",
+                self.required.len(),
+                self.names()
+            ))),
+            ([spec], Inputs::Frame(columns)) if !columns.iter().any(|(name, _)| self.is_optional(name)) => {
+                Ok(vec![(&spec.name, spec.matrix(columns)?)])
+            }
+            (_, Inputs::Frame(named) | Inputs::Named(named)) => self.by_name(named, unknown),
+        }
+    }
+
+    /// Selects tensors by name.
+    fn by_name(&self, mut named: Vec<(String, Tensor)>, unknown: UnknownInputs) -> Result<Vec<(&str, Tensor)>> {
+        let all: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let mut bound = Vec::with_capacity(named.len());
+        for (spec, is_required) in self.all() {
+            match named.iter().position(|(name, _)| *name == spec.name) {
+                Some(index) => bound.push((spec.name.as_str(), spec.convert(named.swap_remove(index).1)?)),
+                None if is_required => {
+                    return Err(Error::invalid_parameter(format!(
+                        "the model's input `{}` is missing: found {}, expected {}",
+                        spec.name,
+                        if all.is_empty() { "no inputs".to_owned() } else { all.join(", ") },
+                        self.names()
+                    )));
+                }
+                None => {}
+            }
+        }
+        for (name, _) in named {
+            let name = shorten(&name);
+            if unknown == UnknownInputs::Reject {
+                let message = format!("the model has no input `{name}`: expected {}", self.names());
+                return Err(Error::invalid_parameter(message));
+            }
+            call::log(Level::Info, format!("ignoring the input `{name}`, which the model does not have"));
+        }
+        Ok(bound)
+    }
+
+    fn is_optional(&self, name: &str) -> bool {
+        self.optional.iter().any(|spec| spec.name == name)
+    }
+
+    /// Returns the inputs, and if they are required.
+    fn all(&self) -> impl Iterator<Item = (&InputSpec, bool)> {
+        let required = self.required.iter().map(|spec| (spec, true));
+        required.chain(self.optional.iter().map(|spec| (spec, false)))
+    }
+
+    /// Lists the inputs for a message. In models of old versions, every weight is an optional input.
+    fn names(&self) -> String {
+        const MAX_NAMES: usize = 16;
+        let mut all = self
+            .all()
+            .map(|(spec, is_required)| format!("`{}`{}", spec.name, if is_required { "" } else { " (optional)" }));
+        let mut names: Vec<_> = all.by_ref().take(MAX_NAMES).collect();
+        match all.count() {
+            0 => {}
+            more => names.push(format!("{more} more")),
+        }
+        names.join(", ")
+    }
 }
 
 impl InputSpec {
@@ -138,7 +193,38 @@ mod tests {
     }
 
     fn bound(specs: &[InputSpec], inputs: Inputs) -> Result<Vec<Tensor>> {
-        bind_inputs(specs, inputs).map(|bound| bound.into_iter().map(|(_, tensor)| tensor).collect())
+        let specs = InputSpecs { required: specs.to_vec(), optional: vec![] };
+        let bound = specs.bind(inputs, UnknownInputs::Ignore)?;
+        Ok(bound.into_iter().map(|(_, tensor)| tensor).collect())
+    }
+
+    fn named(values: &[(&str, f64)]) -> Inputs {
+        Inputs::Named(values.iter().map(|(name, value)| column(name, &[*value])).collect())
+    }
+
+    #[test]
+    fn an_unknown_input_is_rejected_or_ignored() {
+        let specs = InputSpecs { required: vec![spec("height", &[-1])], optional: vec![spec("scale", &[1])] };
+        let inputs = || named(&[("hieght", 3.0), ("height", 2.0)]);
+        let error = specs.bind(inputs(), UnknownInputs::Reject).unwrap_err();
+        assert_eq!(error.message(), "the model has no input `hieght`: expected `height`, `scale` (optional)");
+        let bound = specs.bind(inputs(), UnknownInputs::Ignore).unwrap();
+        assert_eq!(bound, [("height", Tensor::Float32(arr1(&[2.0_f32]).into_dyn()))]);
+    }
+
+    #[test]
+    fn an_optional_input_is_bound_if_it_is_given() {
+        let specs = InputSpecs { required: vec![spec("height", &[-1])], optional: vec![spec("scale", &[1])] };
+        let names = |inputs| {
+            let bound = specs.bind(inputs, UnknownInputs::Reject).unwrap();
+            bound.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(named(&[("height", 2.0)])), ["height"]);
+        assert_eq!(names(named(&[("scale", 7.0), ("height", 2.0)])), ["height", "scale"]);
+        let Inputs::Named(columns) = named(&[("scale", 7.0), ("height", 2.0)]) else { unreachable!() };
+        assert_eq!(names(Inputs::Frame(columns)), ["height", "scale"]);
+        let error = specs.bind(named(&[("scale", 7.0)]), UnknownInputs::Reject).unwrap_err();
+        assert!(error.message().starts_with("the model's input `height` is missing: found `scale`"), "{error}");
     }
 
     #[test]

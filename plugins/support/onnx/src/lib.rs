@@ -13,6 +13,7 @@ mod session_options;
 mod session_pool;
 mod values;
 
+pub use bind_inputs::UnknownInputs;
 pub use library::LibrarySearch;
 pub use model::{OnnxModel, RunPermit, TerminateOnDrop};
 pub use session_options::SessionOptions;

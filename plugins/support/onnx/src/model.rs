@@ -7,9 +7,9 @@ use std::sync::Arc;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use mlflow_deploy_scoring::{Inputs, Output};
 use ort::session::{RunOptions, SessionInputValue};
-use ort::value::{Outlet, ValueType};
+use ort::value::ValueType;
 
-use crate::bind_inputs::{InputSpec, bind_inputs};
+use crate::bind_inputs::{InputSpec, InputSpecs, UnknownInputs};
 use crate::exit_guard::ExitGuard;
 use crate::library::LibrarySearch;
 use crate::runtime::OnnxRuntime;
@@ -26,7 +26,7 @@ pub struct OnnxModel {
 /// The inputs and outputs of a model, in the model's order.
 #[derive(Debug)]
 struct ModelSignature {
-    inputs: Vec<InputSpec>,
+    inputs: InputSpecs,
     outputs: Vec<String>,
 }
 
@@ -46,7 +46,11 @@ impl OnnxModel {
             options: config.clone().or(flavor),
         };
         let session = factory.create()?;
-        let inputs = session.inputs().iter().map(input_spec).collect::<Result<_>>()?;
+        let required = session.inputs().iter().map(|input| input_spec(input.name(), input.dtype()));
+        // One that is not a tensor keeps its default.
+        let optional = session.overridable_initializers();
+        let optional = optional.iter().filter_map(|input| input_spec(input.name(), input.dtype()).ok()).collect();
+        let inputs = InputSpecs { required: required.collect::<Result<_>>()?, optional };
         let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         let signature = Arc::new(ModelSignature { inputs, outputs });
         Ok(Self { signature, pool: SessionPool::new(factory, session) })
@@ -54,7 +58,7 @@ impl OnnxModel {
 
     /// Returns the number of rows of every request, if the model has a fixed one.
     pub fn rows(&self) -> Option<usize> {
-        let outermost = self.signature.inputs.iter().filter_map(|input| input.shape.first());
+        let outermost = self.signature.inputs.required.iter().filter_map(|input| input.shape.first());
         outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
     }
 
@@ -92,10 +96,10 @@ impl RunPermit {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the inputs do not match the model's, `BAD_REQUEST` if the model fails on them.
-    pub fn run(mut self, inputs: Inputs) -> Result<Vec<(String, Output)>> {
+    pub fn run(mut self, inputs: Inputs, unknown: UnknownInputs) -> Result<Vec<(String, Output)>> {
         let _guard = ExitGuard::for_run(&self.options);
-        let mut bound = Vec::with_capacity(self.signature.inputs.len());
-        for (name, tensor) in bind_inputs(&self.signature.inputs, inputs)? {
+        let mut bound = Vec::new();
+        for (name, tensor) in self.signature.inputs.bind(inputs, unknown)? {
             bound.push((name, SessionInputValue::from(values::from_tensor(tensor)?)));
         }
         // The model is valid: its first session was created.
@@ -138,14 +142,14 @@ fn failed(error: ort::Error) -> Error {
     Error::new(ErrorCode::BAD_REQUEST, format!("the model failed on the inputs: {}", error.to_string().trim_end()))
 }
 
-fn input_spec(input: &Outlet) -> Result<InputSpec> {
-    match input.dtype() {
+fn input_spec(name: &str, dtype: &ValueType) -> Result<InputSpec> {
+    match dtype {
         ValueType::Tensor { ty, shape, .. } => {
-            Ok(InputSpec { name: input.name().to_owned(), element_type: *ty, shape: shape.iter().copied().collect() })
+            Ok(InputSpec { name: name.to_owned(), element_type: *ty, shape: shape.iter().copied().collect() })
         }
         other => Err(Error::new(
             ErrorCode::NOT_IMPLEMENTED,
-            format!("the model's input `{}` has the type {other}: only tensors are supported", input.name()),
+            format!("the model's input `{name}` has the type {other}: only tensors are supported"),
         )),
     }
 }

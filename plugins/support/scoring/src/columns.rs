@@ -7,7 +7,7 @@ use crate::convert::{ConversionTarget, infer_tensor, to_tensor};
 use crate::error::{ProtocolError, ProtocolErrorKind};
 use crate::frame::{ColumnLabel, Frame, FrameColumn};
 use crate::inputs::Inputs;
-use crate::message::{quote_names, shorten};
+use crate::message::{NOT_IN_SIGNATURE, log_ignored, quote_names, shorten};
 use crate::request::RequestData;
 use crate::signature::{ColumnSpec, ColumnType};
 use crate::tensor::Tensor;
@@ -69,6 +69,10 @@ fn by_name(
             taken.push((name.to_owned(), convert(array, spec, name, is_base64)?));
         }
     }
+    if labels.len() > taken.len() {
+        let surplus = labels.iter().filter(|label| !taken.iter().any(|(name, _)| name == *label));
+        log_ignored("the columns", surplus.map(String::as_str), NOT_IN_SIGNATURE);
+    }
     Ok(taken)
 }
 
@@ -87,6 +91,7 @@ fn by_position(
         let tensor = convert(column.data, spec, &name, is_base64)?;
         Ok((name, tensor))
     };
+    log_ignored("the columns", columns[specs.len()..].iter().map(|column| column.label.text()), NOT_IN_SIGNATURE);
     columns.into_iter().zip(specs).map(column).collect()
 }
 

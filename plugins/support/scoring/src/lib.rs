@@ -10,6 +10,7 @@ mod content_type;
 mod convert;
 mod datetime;
 mod element;
+mod encoding;
 mod error;
 mod frame;
 mod input_example;

@@ -1,5 +1,10 @@
 //! Values, names and indexes in error messages, cut to a readable length.
 
+use mlflow_deploy_plugin_api::call::{self, Level};
+
+/// The reason to ignore a column or input.
+pub(crate) const NOT_IN_SIGNATURE: &str = "the model's signature does not have";
+
 /// Returns the start of a text: at most 60 characters, then `…`.
 pub fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 60;
@@ -20,6 +25,14 @@ pub(crate) fn quote_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Strin
         more => quoted.push(format!("{more} more")),
     }
     quoted.join(", ")
+}
+
+/// Logs columns, inputs or other parts of a request that are ignored, if there are any. MLflow's scoring server warns.
+pub(crate) fn log_ignored<'a>(what: &str, names: impl IntoIterator<Item = &'a str>, reason: &str) {
+    let mut names = names.into_iter().peekable();
+    if names.peek().is_some() {
+        call::log(Level::Info, format!("ignoring {what} {}, which {reason}", quote_names(names)));
+    }
 }
 
 /// Formats the position of a value in an array, such as ` at [0][2]`; empty for a value outside of arrays.

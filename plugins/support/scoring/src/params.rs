@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiter::{Jiter, JsonValue};
 
 use crate::error::ProtocolError;
-use crate::message::shorten;
+use crate::message::{NOT_IN_SIGNATURE, log_ignored, shorten};
 use crate::signature::{ParamSpec, ScalarType};
 
 /// Checks the parameters in a byte range of the body. Parameters that the signature does not name are ignored.
@@ -19,6 +19,9 @@ pub(crate) fn check(text: &str, part: Range<usize>, specs: &[ParamSpec]) -> Resu
         JsonValue::Object(members) => members,
         _ => return Err(ProtocolError::invalid("`params` is not an object")),
     };
+    let surplus =
+        members.iter().map(|(name, _)| name.as_ref()).filter(|name| !specs.iter().any(|spec| spec.name == *name));
+    log_ignored("the parameters", surplus, NOT_IN_SIGNATURE);
     for spec in specs {
         // The last value of a repeated key counts, as in Python.
         let value = members.iter().rev().find(|(name, _)| name.as_ref() == spec.name).map(|(_, value)| value);

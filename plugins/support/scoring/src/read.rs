@@ -1,16 +1,15 @@
 //! Reads a request: body, inputs and parameters.
 
-use std::str;
-
 use crate::array::NestedArray;
 use crate::content_type::{BodyFormat, body_format};
 use crate::convert::{ConversionTarget, infer_tensor};
 use crate::error::ProtocolError;
 use crate::frame::{Frame, FrameColumn};
 use crate::inputs::Inputs;
+use crate::message::log_ignored;
 use crate::request::{JsonRequest, RequestData};
 use crate::signature::{Schema, Signature};
-use crate::{columns, params, tensors};
+use crate::{columns, encoding, params, tensors};
 
 /// Reads a request and returns its inputs, converted to the types of the signature, or to those that pandas and numpy infer.
 ///
@@ -21,10 +20,7 @@ use crate::{columns, params, tensors};
 /// `integer`. The message names the column or input, the position (from 0) and the value.
 pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signature>) -> Result<Inputs, ProtocolError> {
     let format = body_format(content_type)?;
-    let text = str::from_utf8(body).map_err(|error| {
-        ProtocolError::bad_request(format!("the body is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &*encoding::decode(body, format)?;
     let (data, parameters) = match format {
         BodyFormat::Csv => (RequestData::Frame(Frame::read_csv(text)?), None),
         BodyFormat::JsonReader => {
@@ -38,10 +34,10 @@ pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signatur
         Some(Schema::Columns(specs)) => columns::enforce(data, specs)?,
         Some(Schema::Tensors(specs)) => tensors::enforce(data, specs)?,
     };
-    if let Some(specs) = signature.and_then(|signature| signature.params.as_ref())
-        && let Some(parameters) = parameters
-    {
-        params::check(text, parameters, specs)?;
+    match (signature.and_then(|signature| signature.params.as_ref()), parameters) {
+        (Some(specs), Some(parameters)) => params::check(text, parameters, specs)?,
+        (None, Some(_)) => log_ignored("the member", ["params"], "no signature of the model has"),
+        (_, None) => {}
     }
     Ok(inputs)
 }

@@ -9,7 +9,7 @@ use crate::array::{ArrayBuilder, NestedArray};
 use crate::error::ProtocolError;
 use crate::frame::{Frame, check_columns};
 use crate::json::JsonReader;
-use crate::message::shorten;
+use crate::message::{log_ignored, shorten};
 use crate::records::RecordsReader;
 
 /// The values of a request, not matched with a signature yet.
@@ -65,7 +65,8 @@ impl<'a> JsonRequest<'a> {
         if json.peek()? != Peek::Object {
             return Err(ProtocolError::bad_request(format!("the body is not an object: {expected}")));
         }
-        let (mut found, mut params, mut others): ([Option<Range<usize>>; 4], _, _) = Default::default();
+        let (mut found, mut params): ([Option<Range<usize>>; 4], _) = Default::default();
+        let mut others = Vec::new();
         json.members(|json, key| {
             let peek = json.peek()?;
             let part = json.skip(peek)?;
@@ -82,7 +83,10 @@ impl<'a> JsonRequest<'a> {
         let mut formats =
             RequestFormat::ALL.into_iter().filter_map(|format| Some((format, found[format as usize].take()?)));
         match (formats.next(), formats.next()) {
-            (Some((format, data)), None) => Ok(Self { text, format, data, params }),
+            (Some((format, data)), None) => {
+                log_ignored("the members", others.iter().map(String::as_str), "requests do not have");
+                Ok(Self { text, format, data, params })
+            }
             (Some((one, _)), Some((other, _))) => Err(ProtocolError::bad_request(format!(
                 "the body has `{}` and `{}`: {expected}",
                 one.key(),

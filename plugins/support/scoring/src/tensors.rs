@@ -8,7 +8,7 @@ use crate::convert::{ConversionTarget, to_tensor};
 use crate::error::ProtocolError;
 use crate::frame::{Frame, FrameColumn};
 use crate::inputs::Inputs;
-use crate::message::{quote_names, shorten};
+use crate::message::{NOT_IN_SIGNATURE, log_ignored, quote_names, shorten};
 use crate::request::RequestData;
 use crate::signature::TensorSpec;
 use crate::tensor::Tensor;
@@ -65,7 +65,12 @@ pub(crate) fn enforce(data: RequestData, specs: &[TensorSpec]) -> Result<Inputs,
         let array = arrays.remove(name).unwrap_or_default();
         Ok((name.to_owned(), convert(array, spec)?))
     };
-    names.iter().copied().zip(specs).map(take).collect::<Result<_, _>>().map(Inputs::Named)
+    let taken = names.iter().copied().zip(specs).map(take).collect::<Result<_, _>>()?;
+    if labels.len() > names.len() {
+        let surplus = labels.iter().map(String::as_str).filter(|name| !names.contains(name));
+        log_ignored("the inputs", surplus, NOT_IN_SIGNATURE);
+    }
+    Ok(Inputs::Named(taken))
 }
 
 fn named(frame: Frame) -> Vec<(String, NestedArray)> {

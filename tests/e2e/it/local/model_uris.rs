@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mlflow_deploy_test_support::peers::presigning::PresigningServer;
 use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_script};
 use serde_json::{Value, json};
 
@@ -100,6 +101,35 @@ fn server_gets_the_password_of_the_options_and_output_does_not_contain_it() {
         assert!(!text.contains(PASSWORD), "{text}");
     }
     assert_eq!([labels(&machine, "a"), labels(&machine, "b")], [json!([0, 2]), json!([0, 2])]);
+}
+
+/// `mlflow server --artifacts-presigned-only` of MLflow 3.18 sends no files: each comes from its storage.
+#[test]
+fn model_is_fetched_from_the_storage_of_a_server_that_signs_urls() {
+    let machine = Machine::new();
+    let server = PresigningServer::start();
+    let logged = server.run_script("log_onnx.py", &[server.url(), iris().to_str().unwrap()]);
+    let names: Value = serde_json::from_slice(&logged).unwrap();
+    let uris = ["models:/iris/1", "models:/iris@champion"].map(str::to_owned);
+    let others =
+        [format!("runs:/{}/model", names["run_id"].as_str().unwrap()), names["artifacts"].as_str().unwrap().to_owned()];
+    for (number, uri) in uris.iter().chain(&others).enumerate() {
+        let made = machine
+            .ask(&format!("create --json --name m{number} -m"))
+            .arg(uri)
+            .env("MLFLOW_TRACKING_URI", server.url())
+            .env("MLFLOW_TRACKING_TOKEN", "a-token-for-the-tracking-server")
+            .run();
+        assert_eq!(made.json()["model_uri"], json!(uri), "{made:?}");
+        assert_eq!(labels(&machine, &format!("m{number}")), json!([0, 2]));
+    }
+    let log = server.storage_log();
+    assert!(log.matches("X-Amz-Signature").count() >= 4 * 2, "{log}");
+
+    // The server's refusal, for a file that does not exist.
+    let refused =
+        machine.ask("create --json --name n -m models:/iris/2").env("MLFLOW_TRACKING_URI", server.url()).run();
+    assert_eq!(refused.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{refused:?}");
 }
 
 /// The file store is read, and the artifacts are copied.

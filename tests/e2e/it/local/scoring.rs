@@ -4,7 +4,7 @@ use std::fs;
 
 use mlflow_deploy::Payload;
 use mlflow_deploy::args::Predict;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::samples::{CLOSE, distance};
 use super::{Machine, folder, iris, sample};
@@ -50,4 +50,37 @@ async fn predictions_equal_those_of_mlflow_s_scoring_server() {
     println!("scoring recordings: {same} passing, {different} deliberately different, {} failing", failing.len());
     assert!(failing.is_empty(), "{}", failing.join("\n"));
     assert_eq!(different, ANSWERED.len());
+}
+
+#[test]
+fn unknown_input_is_an_error_without_a_signature_and_ignored_with_one() {
+    let machine = Machine::new();
+    machine.create("defaults", &sample("defaults"));
+    let predict = |name: &str, arguments: &str, body: &str| {
+        machine.ask(&format!("predict --json {arguments} --name {name} -I -")).stdin(body).run()
+    };
+    let by_default = predict("defaults", "", r#"{"inputs": {"x": [1.5, -4]}}"#);
+    assert_eq!(by_default.json()["predictions"], json!({"y": [3.0, -8.0]}));
+    let given = predict("defaults", "", r#"{"inputs": {"factor": [5], "x": [1.5, -4]}}"#);
+    assert_eq!(given.json()["predictions"], json!({"y": [7.5, -20.0]}));
+    for body in [
+        r#"{"inputs": {"facotr": [5], "x": [1.5]}}"#,
+        r#"{"instances": [{"facotr": 5, "x": 1.5}]}"#,
+        r#"{"dataframe_split": {"columns": ["x", "facotr", "factor"], "data": [[1.5, 5, 5]]}}"#,
+    ] {
+        let refused = predict("defaults", "", body);
+        assert_eq!((refused.code, &refused.error()["code"]), (2, &json!("INVALID_PARAMETER_VALUE")), "{refused:?}");
+        let message = "the model has no input `facotr`: expected `x`, `factor` (optional)";
+        assert_eq!(refused.error()["message"], message, "{refused:?}");
+    }
+
+    // This model has a signature.
+    machine.create("divides", &sample("divides"));
+    let ignored = predict("divides", "-v", r#"{"inputs": {"a": [6], "c": [1], "b": [3]}, "param": {}}"#);
+    assert_eq!(ignored.json()["predictions"], json!({"y": [2]}));
+    for said in ["ignoring the inputs `c`, which the model's signature does not have", "ignoring the members `param`"] {
+        assert!(ignored.stderr.contains(said), "{ignored:?}");
+    }
+    let quiet = predict("divides", "", r#"{"inputs": {"a": [6], "c": [1], "b": [3]}}"#);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""), "{quiet:?}");
 }

@@ -5,6 +5,7 @@ import pathlib
 import signal
 import sys
 import threading
+import time
 
 
 class Moody:
@@ -16,6 +17,12 @@ class Moody:
             if mood == "hang":
                 pathlib.Path(os.environ["MOODY_HANGS"]).write_text(str(os.getpid()))
                 threading.Event().wait()
+            if mood.startswith("meet "):
+                # Waits for another process.
+                folder = pathlib.Path(mood.removeprefix("meet "))
+                (folder / str(os.getpid())).touch()
+                while len(list(folder.iterdir())) < 2:
+                    time.sleep(0.01)
             if mood == "raise":
                 raise ValueError("the model raises")
         return data["x"] * 2

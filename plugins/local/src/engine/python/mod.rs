@@ -6,8 +6,9 @@ mod interpreter;
 mod log;
 mod process;
 mod server;
+mod servers;
 mod slow_wait;
 mod supervisor;
 
 pub(crate) use interpreter::{Python, PythonSearch};
-pub(crate) use server::PythonServer;
+pub(crate) use servers::PythonServers;

@@ -21,7 +21,7 @@ const MAX_ATTEMPTS: usize = 3;
 const MAX_EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// A model in a server. Its process ends when this is dropped.
-pub(crate) struct PythonServer {
+pub(super) struct PythonServer {
     python: PathBuf,
     supervisor: Supervisor,
     client: Arc<ScoringClient>,
@@ -29,7 +29,7 @@ pub(crate) struct PythonServer {
 
 impl PythonServer {
     /// Starts the server of a model in the background. Must be called on the plugin's runtime.
-    pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
+    pub(super) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
         let advice = format!(
             "; install the missing modules with: {} -m pip install {}",
             python.path().display(),
@@ -42,15 +42,20 @@ impl PythonServer {
     }
 
     /// Returns the path of the interpreter.
-    pub(crate) fn python(&self) -> &Path {
+    pub(super) fn python(&self) -> &Path {
         &self.python
+    }
+
+    /// Returns true if the server runs and has loaded the model.
+    pub(super) fn is_running(&self) -> bool {
+        self.supervisor.is_running()
     }
 
     /// Waits until the model is loaded.
     ///
     /// # Errors
     /// `INVALID_STATE` with the end of the server's log, if the model cannot be loaded.
-    pub(crate) async fn ready(&self) -> Result<()> {
+    pub(super) async fn ready(&self) -> Result<()> {
         let server = self.supervisor.running().await?;
         let (address, seconds) = (server.process.address(), server.start_time.as_secs_f64());
         call::log(Level::Debug, format!("the model's Python server started at {address} within {seconds:.1} s"));
@@ -62,7 +67,7 @@ impl PythonServer {
     /// # Errors
     /// The error of MLflow's scoring server with its code and status; `TEMPORARILY_UNAVAILABLE` if the server ends during the
     /// request.
-    pub(crate) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
+    pub(super) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
         let mut last = None;
         for _ in 0..MAX_ATTEMPTS {
             let server = self.supervisor.running().await?;

@@ -72,6 +72,11 @@ impl Supervisor {
         Self { state, requested, task }
     }
 
+    /// Returns true if the server answers.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(&*self.state.borrow(), ProcessState::Running(server) if !server.process.has_ended())
+    }
+
     /// Waits until the server answers.
     ///
     /// # Errors

@@ -256,6 +256,9 @@ async fn a_destination_created_during_the_fetch_is_kept() {
             if listed(request).is_some() {
                 return Answer::new(200, json!({"files": [file("MLmodel", 2)]}).to_string());
             }
+            if !request.path.ends_with("MLmodel") {
+                return Answer::status(404);
+            }
             fs::create_dir(&destination).unwrap();
             fs::write(destination.join("theirs"), "first").unwrap();
             Answer::new(200, "ab")

@@ -3,6 +3,7 @@
 mod events;
 mod fetching;
 mod hostile;
+mod presigned;
 mod real_server;
 mod resolving;
 mod settings;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::samples::{CLOSE, distance};
 use super::super::{Machine, folder, sample};
-use super::fixture::{ask, client, create, interpreter, mood, moody, python_sample, servers};
+use super::fixture::{ask, client, create, doubled, interpreter, mood, moody, predict, python_sample, servers, until};
 
 #[tokio::test]
 async fn predictions_equal_those_of_mlflow_s_scoring_server() {
@@ -77,7 +77,28 @@ fn model_without_onnx_runs_in_python_and_the_output_reports_it() {
         let answer: Value = serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
         assert_eq!(answer, json!({"predictions": [0, 0, 0]}));
     }
-    assert_eq!(servers(&machine), [0; 0]);
+    // A killed process is in the list until the system has ended it.
+    until("the servers are gone", || servers(&machine).is_empty().then_some(()));
+}
+
+#[tokio::test]
+async fn workers_are_processes_that_predict_at_the_same_time() {
+    let (machine, model) = (Machine::new(), moody());
+    let made = ask(&machine, "create --name moody -C workers=2 -m").arg(model.path()).run();
+    assert_eq!(made.code, 0, "{made:?}");
+    let client = client(&machine).await;
+    let folder = tempfile::tempdir().unwrap();
+    // Each prediction ends when another process has begun one.
+    let meet = mood(&format!("meet {}", folder.path().display()));
+    let (one, other) = tokio::join!(predict(&client, "moody", &meet), predict(&client, "moody", &meet));
+    assert_eq!((one.unwrap(), other.unwrap()), (doubled(), doubled()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+
+    let refused = ask(&machine, "create --name other --json -C workers=2 -m").arg(sample("times_2")).run();
+    let message = refused.error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("the config has `workers`"), "{message}");
+    let refused = ask(&machine, "update --name moody --json -C workers=0").run();
+    assert_eq!(refused.code, 2, "{refused:?}");
 }
 
 #[test]

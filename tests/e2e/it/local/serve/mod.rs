@@ -1,5 +1,6 @@
 //! `run-local`: a model is served, gets valid and invalid requests, and is stopped.
 
+mod content_codings;
 mod crashes;
 mod faults;
 mod hosts;

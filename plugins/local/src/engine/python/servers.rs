@@ -1,0 +1,64 @@
+//! The servers of a model. Python runs one prediction at a time, so more servers use more processors.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use mlflow_deploy_plugin_api::{Payload, Result};
+
+use super::interpreter::Python;
+use super::server::PythonServer;
+
+/// The servers of a model, at least one. Each has the model in memory, and restarts on its own. Their processes end when this
+/// is dropped.
+pub(crate) struct PythonServers(Vec<Worker>);
+
+/// A server, and the number of its current requests.
+struct Worker {
+    server: PythonServer,
+    requests: AtomicUsize,
+}
+
+impl PythonServers {
+    /// Starts the servers of a model in the background. Must be called on the plugin's runtime.
+    pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration, workers: usize) -> Self {
+        let worker =
+            || Worker { server: PythonServer::start(python, model, start_timeout), requests: AtomicUsize::new(0) };
+        Self((0..workers.max(1)).map(|_| worker()).collect())
+    }
+
+    /// Returns the path of the interpreter.
+    pub(crate) fn python(&self) -> &Path {
+        self.0[0].server.python()
+    }
+
+    /// Waits until every server has loaded the model.
+    ///
+    /// # Errors
+    /// As for [`PythonServer::ready`].
+    pub(crate) async fn ready(&self) -> Result<()> {
+        try_join_all(self.0.iter().map(|worker| worker.server.ready())).await.map(drop)
+    }
+
+    /// Sends a request to the server with the fewest requests. A server that does not run is used only if no other does.
+    ///
+    /// # Errors
+    /// As for [`PythonServer::predict`].
+    pub(crate) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
+        let load = |worker: &&Worker| (!worker.server.is_running(), worker.requests.load(Ordering::Relaxed));
+        let worker = self.0.iter().min_by_key(load).expect("a model has a server");
+        worker.requests.fetch_add(1, Ordering::Relaxed);
+        let _done = Done(&worker.requests);
+        worker.server.predict(inputs).await
+    }
+}
+
+/// Counts a request as done, also if its caller gave up.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,140 @@
+//! Files of a server that does not send them itself (`mlflow server --artifacts-presigned-only`): the server signs the
+//! URL of a file in its storage, and the storage sends the file.
+//!
+//! The storage never receives the user's credentials: its URL is the permission.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{HeaderMap, Method};
+use mlflow_deploy_http::{Download, Policy, Request, header_name, header_value, hide, redact_url, request, send};
+use mlflow_deploy_plugin_api::call::{self, Level};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::artifacts::RemoteFolder;
+use crate::session::Session;
+
+/// The member that says so, of a server's information and of its refusals.
+const PRESIGNED_ONLY: &str = "artifacts_presigned_only";
+/// The time for a server's information. Some servers do not have it, and need not answer.
+const INFO_TIMEOUT: Duration = Duration::from_secs(10);
+/// The limit for a server's information and for a signed URL, in bytes.
+const MAX_LEN: usize = 1 << 20;
+/// The length of the shortest secret in a signed URL or in its headers.
+const MIN_SECRET: usize = 20;
+
+/// Returns the URLs of those servers of these folders that sign URLs instead of sending files.
+pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [RemoteFolder]) -> BTreeSet<&'a Url> {
+    let servers: BTreeMap<_, _> = folders.iter().map(|folder| (&folder.base, folder)).collect();
+    let mut signing = BTreeSet::new();
+    for (base, folder) in servers {
+        if signs(session, folder).await {
+            signing.insert(base);
+        }
+    }
+    signing
+}
+
+/// Returns true if the server of a folder says that it signs URLs instead of sending files. Older servers do not say it.
+async fn signs(session: &Session<'_>, folder: &RemoteFolder) -> bool {
+    let policy = Policy {
+        max_retries: 0,
+        silence: INFO_TIMEOUT.min(session.policy.silence),
+        max_response_bytes: MAX_LEN,
+        ..session.policy.clone()
+    };
+    let info = match folder.server_info() {
+        Ok(Some(request)) => send(session.http, &request, &policy).await,
+        Ok(None) => return false,
+        Err(error) => Err(error),
+    };
+    match info.and_then(|info| info.parse::<Map<String, Value>>("the server's information")) {
+        Ok(info) => info.get(PRESIGNED_ONLY).and_then(Value::as_bool).unwrap_or(false),
+        Err(error) => {
+            if error.http_status() != Some(404) {
+                call::log(Level::Debug, format!("`{folder}` is fetched from the server itself: {error}"));
+            }
+            false
+        }
+    }
+}
+
+/// Returns true if the server refuses to send a file, and says that it signs URLs instead.
+pub(crate) fn is_demanded(error: &Error) -> bool {
+    error.http().is_some_and(|http| http.status == 403 && http.body.contains(PRESIGNED_ONLY))
+}
+
+/// Downloads a file below a folder from the storage. A signed URL that the storage refuses has expired: the file
+/// continues with another one.
+///
+/// # Errors
+/// The error of the server that signs, or of the storage. A fresh URL that is refused at once is not replaced twice.
+pub(crate) async fn receive(
+    session: &Session<'_>,
+    folder: &RemoteFolder,
+    path: &[String],
+    target: &Download<'_>,
+    received: &AtomicU64,
+) -> Result<u64> {
+    let mut received_before = None;
+    loop {
+        let request = signed(session, folder, path).await?;
+        let error = match target.receive(session.storage, &request, &session.policy).await {
+            Err(error) if is_refusal(&error) => error,
+            result => return result,
+        };
+        let now = received.load(Ordering::Relaxed);
+        if received_before.is_some_and(|before| now <= before) {
+            return Err(error);
+        }
+        received_before = Some(now);
+        call::log(Level::Debug, format!("{error}: another URL is requested, because this one may have expired"));
+    }
+}
+
+/// Returns true if a storage refuses a signed URL: Amazon's and Azure's with 403, Google's with 400 or 401.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.http_status(), Some(400 | 401 | 403))
+}
+
+/// Asks the server to sign the URL of a file. Returns the request for it.
+async fn signed(session: &Session<'_>, folder: &RemoteFolder, path: &[String]) -> Result<Request> {
+    #[derive(Deserialize)]
+    struct Answer {
+        url: Secret,
+        #[serde(default)]
+        headers: Option<BTreeMap<String, String>>,
+    }
+    let asked = folder.presigned(path)?;
+    let policy = Policy { max_response_bytes: MAX_LEN, ..session.policy.clone() };
+    let answer = send(session.http, &asked, &policy).await.map_err(|error| folder.explain(error))?;
+    let answer: Answer = answer.parse("a signed URL")?;
+    let invalid = |reason: &str| {
+        let message = format!("the server signed an invalid URL for `{}` in `{folder}`: {reason}", path.join("/"));
+        Error::new(ErrorCode::INTERNAL_ERROR, message)
+    };
+    let url = Url::parse(answer.url.expose()).map_err(|error| invalid(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid(&format!("`{}` is neither `http` nor `https`", redact_url(&url))));
+    }
+    let mut headers = HeaderMap::new();
+    for (name, value) in answer.headers.into_iter().flatten() {
+        let name = header_name(&name)?;
+        // The URL decides which server is asked.
+        if name != HOST {
+            let mut header = header_value("the signed URL's header", &value)?;
+            header.set_sensitive(value.len() >= MIN_SECRET);
+            headers.insert(name, header);
+        }
+    }
+    let mut request = request(Method::GET, &url, headers, "")?;
+    // The key and the signature give access to the file. The other values are short.
+    let secrets = url.query_pairs().filter(|(_, value)| value.len() >= MIN_SECRET);
+    hide(&mut request, secrets.map(|(_, value)| Secret::new(value.into_owned())));
+    Ok(request)
+}
