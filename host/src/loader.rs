@@ -81,8 +81,7 @@ impl Loader {
             }
             CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
         }
-        let no_manifest = || failed(LoadError::NotALibrary("the library has no plugin manifest".to_owned()));
-        let manifest = candidate.declared().ok_or_else(no_manifest)?;
+        let manifest = candidate.declared().ok_or_else(|| failed(LoadError::NoManifest))?;
         self.retry_preflight(&candidate.path, manifest).await.map_err(failed)
     }
 
