@@ -115,7 +115,7 @@ impl Loader {
             let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
             // The system's loader opened the file by its path: it has to be the inspected file.
             identity.check(path).map_err(failed)?;
-            Ok(plugin)
+            Ok(plugin.declaring(&manifest.operations))
         };
         cell.get_or_try_init(load).await.cloned()
     }

@@ -173,7 +173,10 @@ fn unsupported(error: &Error) -> Option<String> {
     let requested = verb(error.details().get("operation")?)?;
     let supported: Vec<_> = error.details().get("supported")?.as_array()?.iter().filter_map(verb).collect();
     let is_local = *error.code() == ErrorCode::NOT_IMPLEMENTED && error.http_status().is_none();
-    is_local.then(|| format!("the target does not support `{requested}`, only `{}`", supported.join("`, `")))
+    is_local.then(|| match supported.join("`, `") {
+        none if none.is_empty() => format!("the target does not support `{requested}`"),
+        supported => format!("the target does not support `{requested}`, only `{supported}`"),
+    })
 }
 
 /// Prints a usage error or the requested help, and returns the exit code.
