@@ -10,11 +10,13 @@ mod harness;
 mod isolated;
 mod marker;
 mod message;
+mod proof;
 pub mod report;
 mod resource;
 mod run;
 mod samples;
 mod sandbox;
+mod secrets;
 mod suite;
 mod untrusted;
 

@@ -15,10 +15,10 @@ use thiserror::Error;
 
 use crate::case::{Case, Level, Process, Stage};
 use crate::config::Config;
-use crate::harness::Secrets;
 use crate::message::{Job, Line};
-use crate::report::{CaseResult, Report, Verdict};
+use crate::report::{CaseResult, Report, Rerun, Verdict};
 use crate::sandbox::{End, Outcome, Sandbox, signal_name};
+use crate::secrets::Secrets;
 
 /// The options of a check.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct Options {
     pub jobs: usize,
     /// True to run the plugin in a separate process, as hosts isolate plugins. Skips cases that need it in-process.
     pub isolated: bool,
+    /// True to fail the cases that are not proven.
+    pub strict: bool,
     /// The plugin host program. Default: the one that [`mlflow_deploy::plugin_host`] finds.
     pub plugin_host: Option<PathBuf>,
     pub(crate) arguments: Vec<OsString>,
@@ -50,6 +52,7 @@ impl Default for Options {
             timeout: Duration::from_secs(60),
             jobs: thread::available_parallelism().map_or(1, usize::from),
             isolated: false,
+            strict: false,
             plugin_host: None,
             arguments: Vec::new(),
         }
@@ -116,6 +119,12 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
         plugin,
         isolated: options.isolated,
         seed: options.seed,
+        rerun: Rerun {
+            config: options.config.file.clone(),
+            plugin_host: options.plugin_host.as_ref().and_then(|program| std::path::absolute(program).ok()),
+            strict: options.strict,
+            timeout: Some(options.timeout).filter(|timeout| *timeout != Options::default().timeout),
+        },
         took: begun.elapsed(),
         results: selected.iter().filter_map(|case| results.remove(case.id)).collect(),
     })
@@ -190,7 +199,7 @@ impl Runner<'_> {
         };
         let ran = self.sandbox.run(&job, case.process, &self.environment(case.process));
         let mut result = match ran {
-            Ok(outcome) => judge(case, outcome, self.options.timeout),
+            Ok(outcome) => judge(case, outcome, self.options),
             Err(error) => CaseResult::new(case, Verdict::Fault, format!("failed to run the case: {error}")),
         };
         result.took = begun.elapsed();
@@ -230,18 +239,20 @@ impl Runner<'_> {
 }
 
 /// Turns the outcome of a process into a verdict on the plugin.
-fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
+fn judge(case: &Case, outcome: Outcome, options: &Options) -> CaseResult {
     let Outcome { end, mut log } = outcome;
+    let unproven = matches!(end, End::Reported(Line::Unproven(_)));
     let (verdict, message, signal) = match end {
         End::Reported(Line::Pass) => (Verdict::Pass, String::new(), None),
         End::Reported(Line::Skip(reason)) => (Verdict::Skip, reason, None),
+        End::Reported(Line::Unproven(reason)) => (Verdict::Skip, format!("not proven: {reason}"), None),
         End::Reported(Line::Warn(reason)) => (Verdict::Warn, reason, None),
         End::Reported(Line::Fail(reason)) => (Verdict::Fail, reason, None),
         End::Reported(Line::Fault(reason)) => (Verdict::Fault, reason, None),
         End::Reported(Line::Started | Line::Log(_)) => {
             (Verdict::Fault, "the case reported no verdict".to_owned(), None)
         }
-        End::TimedOut => (Verdict::Fail, format!("timed out after {} s", timeout.as_secs_f64()), None),
+        End::TimedOut => (Verdict::Fail, format!("timed out after {} s", options.timeout.as_secs_f64()), None),
         End::Reported(Line::Died { how, signal, log: output }) => {
             log.extend(output.into_iter().map(|line| format!("its log: {line}")));
             died(signal, format!("its process {how}"))
@@ -249,12 +260,13 @@ fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
         End::Died(status) => died(status.signal(), format!("the plugin ended the process with {status}")),
     };
     let verdict = match (verdict, case.level) {
+        (Verdict::Skip, _) if unproven && options.strict => Verdict::Fail,
         (Verdict::Fail, Level::Recommended) => Verdict::Warn,
         (verdict, _) => verdict,
     };
     let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
     let log = if is_bad { log } else { Vec::new() };
-    CaseResult { signal, log, ..CaseResult::new(case, verdict, message) }
+    CaseResult { signal, log, unproven, ..CaseResult::new(case, verdict, message) }
 }
 
 /// Returns the verdict for a plugin whose process died: by its signal, or else with the given message.
@@ -279,7 +291,21 @@ mod tests {
 
     fn died(raw: i32) -> CaseResult {
         let outcome = Outcome { end: End::Died(ExitStatus::from_raw(raw)), log: vec!["last".to_owned()] };
-        judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+        judge(Case::by_id("load-quiet").unwrap(), outcome, &Options::default())
+    }
+
+    #[test]
+    fn a_case_that_is_not_proven_is_skipped_or_fails_if_strict() {
+        let judged = |id: &str, strict| {
+            let end = End::Reported(Line::Unproven("no chunk came".to_owned()));
+            let options = Options { strict, ..Options::default() };
+            judge(Case::by_id(id).unwrap(), Outcome { end, log: Vec::new() }, &options)
+        };
+        for id in ["stream-credit", "cancel-deadline"] {
+            let skipped = judged(id, false);
+            assert_eq!((skipped.verdict, skipped.message.as_str()), (Verdict::Skip, "not proven: no chunk came"));
+            assert_eq!((judged(id, true).verdict, judged(id, true).unproven), (Verdict::Fail, true));
+        }
     }
 
     #[test]
@@ -301,7 +327,7 @@ mod tests {
         let died = |how: &str, signal| {
             let line = Line::Died { how: how.to_owned(), signal, log: vec!["last line".to_owned()] };
             let outcome = Outcome { end: End::Reported(line), log: vec!["calls `predict`".to_owned()] };
-            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+            judge(Case::by_id("load-quiet").unwrap(), outcome, &Options::default())
         };
         let crash = died("was killed by signal 6 (SIGABRT)", Some(6));
         assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGABRT"));

@@ -50,6 +50,12 @@ impl Suite {
         self
     }
 
+    /// Fails the cases that are not proven.
+    pub fn strict(mut self) -> Self {
+        self.options.strict = true;
+        self
+    }
+
     /// Sets the plugin host program. Default: the `mlflow-deploy-plugin-host` that the host finds.
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.options.plugin_host = Some(program.into());
