@@ -23,7 +23,7 @@ demo-gateway:
 # Every test: units, documentation, the boundary, and end to end against real servers.
 test:
 	sh tests/peers/install.sh
-	cargo test --workspace --quiet
+	cargo test --workspace --no-fail-fast --quiet
 
 # The openai target against a real llama.cpp server and a small real model. Optional: its server is compiled first.
 test-llm:

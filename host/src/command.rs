@@ -3,21 +3,35 @@
 //! A command calls [`prepare`] first, and uses [`stdin`] and [`stdout`]. Those of `std` hide that a file is closed: reads
 //! return an empty input, and writes succeed.
 //!
+//! A plugin in the command's process can print to standard output, and can call `exit`. [`reserve_stdout`] and [`on_exit`]
+//! keep both from being taken for the command's own.
+//!
 //! ```
 //! use std::io::Write;
 //!
-//! mlflow_deploy::command::prepare();
-//! mlflow_deploy::command::stdout()?.write_all(b"ready\n")?;
+//! use mlflow_deploy::command;
+//!
+//! command::prepare();
+//! command::reserve_stdout();
+//! let _guard = command::on_exit(|| 4);
+//! command::stdout()?.write_all(b"ready\n")?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::{Mutex, OnceLock};
 
+use mlflow_deploy_plugin_api::sync;
 use rustix::fs::{Mode, OFlags};
 
-use crate::load::library::process;
+use crate::load::library::{exit_now, process};
+use crate::reserved_stdout;
+
+/// The handler of [`on_exit`].
+static EXIT_HANDLER: Mutex<Option<Box<dyn Fn() -> u8 + Send>>> = Mutex::new(None);
 
 /// Prepares the process.
 ///
@@ -42,6 +56,47 @@ pub fn prepare() {
     }
 }
 
+/// Reserves standard output for [`stdout`] and for [`Replacement`](crate::Replacement). File 1 becomes a copy of standard
+/// error, so that the output of a plugin or of another library does not get into the output of the program.
+pub fn reserve_stdout() {
+    reserved_stdout::reserve();
+}
+
+/// Handles the end of the process by a library that calls `exit`. Without this, the library chooses the exit code, which
+/// can be that of a success.
+///
+/// `handler` reports the event and returns the exit code. It runs on the thread that called `exit`, after the functions
+/// that libraries have registered with `atexit`. It does not run if the process ends by [`exit_now`], by `_exit` or by a
+/// signal. Dropping the guard removes it.
+pub fn on_exit(handler: impl Fn() -> u8 + Send + 'static) -> ExitGuard {
+    static REGISTERED: OnceLock<()> = OnceLock::new();
+    extern "C" fn at_exit() {
+        let handler = sync::lock(&EXIT_HANDLER).take();
+        if let Some(handler) = handler {
+            exit_now(handler());
+        }
+    }
+    *sync::lock(&EXIT_HANDLER) = Some(Box::new(handler));
+    REGISTERED.get_or_init(|| process::at_exit(at_exit));
+    ExitGuard(())
+}
+
+/// Removes the handler of [`on_exit`] when it is dropped.
+#[must_use = "the handler is removed when the guard is dropped"]
+pub struct ExitGuard(());
+
+impl Drop for ExitGuard {
+    fn drop(&mut self) {
+        sync::lock(&EXIT_HANDLER).take();
+    }
+}
+
+impl fmt::Debug for ExitGuard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ExitGuard")
+    }
+}
+
 /// Returns standard input. A read from a file that is closed or not open for reading fails.
 ///
 /// # Errors
@@ -55,7 +110,7 @@ pub fn stdin() -> io::Result<File> {
 /// # Errors
 /// Fails if the process can open no more files.
 pub fn stdout() -> io::Result<File> {
-    copy(rustix::stdio::stdout())
+    copy(reserved_stdout::file())
 }
 
 /// Returns true if closing the terminal (`SIGHUP`) ends the process; false under `nohup`, which ignores the signal.

@@ -11,6 +11,8 @@ mod host;
 mod load;
 mod loader;
 mod replacement;
+#[cfg(feature = "command")]
+mod reserved_stdout;
 mod suggest;
 mod targets;
 

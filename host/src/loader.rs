@@ -81,8 +81,7 @@ impl Loader {
             }
             CandidateState::Ignored | CandidateState::Refused(_) | CandidateState::Usable(_) => {}
         }
-        let no_manifest = || failed(LoadError::NotALibrary("the library has no plugin manifest".to_owned()));
-        let manifest = candidate.declared().ok_or_else(no_manifest)?;
+        let manifest = candidate.declared().ok_or_else(|| failed(LoadError::NoManifest))?;
         self.retry_preflight(&candidate.path, manifest).await.map_err(failed)
     }
 
@@ -116,7 +115,7 @@ impl Loader {
             let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
             // The system's loader opened the file by its path: it has to be the inspected file.
             identity.check(path).map_err(failed)?;
-            Ok(plugin)
+            Ok(plugin.declaring(&manifest.operations))
         };
         cell.get_or_try_init(load).await.cloned()
     }

@@ -47,6 +47,8 @@ impl Replacement {
     /// Fails if the path is a directory or read-only, or if the temporary file cannot be created. The messages are
     /// fragments without the path.
     pub fn begin(path: &Path) -> io::Result<Self> {
+        #[cfg(feature = "command")]
+        let path = &*crate::reserved_stdout::path(path);
         let existing = match fs::metadata(path) {
             Ok(existing) if existing.is_dir() => return Err(Error::new(ErrorKind::IsADirectory, "is a directory")),
             Ok(existing) if !existing.is_file() => {

@@ -31,9 +31,10 @@ macro_rules! json_object {
                     .map_err(|error| Error::invalid_parameter(format!(concat!("failed to write ", $what, ": {}"), error)))
             }
 
-            /// Returns true if the caller gave no object.
+            /// Returns true if there are no keys: the caller gave no object, or `{}`.
             pub fn is_empty(&self) -> bool {
-                self.0.is_none()
+                let after_brace = self.as_str().trim_start_matches('{');
+                after_brace.trim_ascii_start().starts_with('}')
             }
 
             /// Returns the object as JSON text; `{}` if the caller gave no object.
@@ -229,6 +230,14 @@ mod tests {
         }
         let config = Config::new(&serde_json::json!({"_share": 0, "_least": 0})).unwrap();
         assert!(config.parse::<Outer>().unwrap_err().message().contains("`_least`: invalid value"));
+    }
+
+    #[test]
+    fn an_object_without_keys_is_empty() {
+        let is_empty = |text: &str| serde_json::from_str::<Config>(text).unwrap().is_empty();
+        assert!(Config::default().is_empty() && ClientOptions::new(&serde_json::json!({})).unwrap().is_empty());
+        assert!(["null", "{}", " {} ", "{ \r\n\t}"].into_iter().all(is_empty));
+        assert!(![r#"{"a":1}"#, r#"{ "": null }"#, r#"{"}":{}}"#].into_iter().any(is_empty));
     }
 
     #[test]

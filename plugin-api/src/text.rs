@@ -33,6 +33,13 @@ pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
+/// Quotes a path for a POSIX shell if it needs that.
+pub fn shell_path(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,=".contains(letter);
+    if path.chars().all(is_plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
 /// Returns the text with its line ends and tabs, for text that has several lines. `\r\n` becomes `\n`.
 pub fn block(text: &str) -> Cow<'_, str> {
     let is_layout = |letter| matches!(letter, '\n' | '\t');

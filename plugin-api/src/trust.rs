@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::ffi::{effective_user, is_privileged};
+use crate::text;
 
 const WORLD_WRITABLE: u32 = 0o002;
 const GROUP_WRITABLE: u32 = 0o020;
@@ -127,7 +128,7 @@ fn check_one(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
         path: path.to_owned(),
         why: "not trusted: every user can change it",
         found: format!("has mode {:o}", metadata.mode() & 0o7777),
-        fix: format!("`chmod o-w {}`", quoted(path)),
+        fix: format!("`chmod o-w {}`", text::shell_path(path)),
     })
 }
 
@@ -143,7 +144,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
         fix: format!(
             "`chown -h {user} {}` if you trust it, or set `{TRUSTED_OWNERS}={owner}` if you trust that user with all \
              your privileges",
-            quoted(path)
+            text::shell_path(path)
         ),
     })
 }
@@ -156,14 +157,8 @@ fn is_named(owner: u32) -> bool {
 
 fn warning(path: &Path, metadata: &Metadata) -> Option<String> {
     let is_writable = metadata.mode() & GROUP_WRITABLE != 0;
-    is_writable.then(|| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), quoted(path)))
-}
-
-/// Returns a path quoted for a shell.
-fn quoted(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,=".contains(letter);
-    if path.chars().all(is_plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    is_writable
+        .then(|| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), text::shell_path(path)))
 }
 
 /// The folders and links that the system follows to resolve a path, each once, and the real path.

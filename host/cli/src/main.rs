@@ -23,6 +23,7 @@ use mlflow_deploy::command;
 
 fn main() {
     command::prepare();
+    command::reserve_stdout();
     let code = match args::Cli::read() {
         Ok(cli) => run::run(cli),
         Err(error) => report::usage(&error),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use mlflow_deploy::Host;
 use mlflow_deploy::args::GetDeployment;
+use mlflow_deploy::{Host, command};
 use mlflow_deploy_plugin_api::Deadline;
 
 use crate::args::{Cli, Global, Plugins, Verb};
@@ -15,6 +15,8 @@ use crate::{deployments, endpoints, help, local, man, plugins, predict};
 /// Runs the verb and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
+    let to_stderr = report.clone();
+    let _guard = command::on_exit(move || to_stderr.write_error(&CliError::PluginExited));
     let deadline = cli.verb.timeout().map(Deadline::after);
     let options = ExecuteOptions { deadline, stops_gracefully: matches!(cli.verb, Verb::RunLocal(_)) };
     execute(start(cli, report.clone(), deadline), options, report.stderr(), |result| match result {

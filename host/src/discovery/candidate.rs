@@ -37,7 +37,7 @@ pub struct Candidate {
 /// The result of the inspection of a [`Candidate`].
 #[derive(Clone, Debug)]
 pub enum CandidateState {
-    /// The file is a shared library, but not a plugin. This is not an error.
+    /// The file is in a directory and is a shared library, but not a plugin. This is not an error.
     Ignored,
     /// The file is not used, for this reason.
     Refused(LoadError),
@@ -90,6 +90,9 @@ impl Candidate {
         let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
         let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted };
         match candidate.read() {
+            Ok(None) if candidate.directory.is_none() => {
+                candidate.state = CandidateState::Refused(LoadError::NoManifest);
+            }
             Ok(None) => {}
             Ok(Some(manifest)) => match check(&manifest)
                 .and_then(|()| candidate.identity.map_or(Ok(None), |identity| admit(&manifest, &identity)))

@@ -103,6 +103,16 @@ pub(crate) mod process {
         CLOSED.load(Ordering::Relaxed) & 1 << file != 0
     }
 
+    /// Registers a function that `exit` calls, after those that are registered later.
+    pub(crate) fn at_exit(function: extern "C" fn()) {
+        // The signature of POSIX.
+        unsafe extern "C" {
+            safe fn atexit(function: extern "C" fn()) -> c_int;
+        }
+        // Without memory for it, `exit` ends the process as before.
+        let _failed = atexit(function);
+    }
+
     /// Returns true if the process ignores the signal.
     pub(crate) fn is_ignored(signal: c_int) -> bool {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();

@@ -56,6 +56,8 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a shared library without a manifest. An error only for a file that was specified itself.
+    NoManifest,
     /// It is not a shared library, or is damaged.
     NotALibrary(String),
     /// The dynamic loader rejected it.
@@ -132,6 +134,7 @@ impl LoadError {
                     "must run in its own process, because {why}, but the plugin host program was not found at `{searched}`"
                 )
             }
+            Self::NoManifest => "it is a library without a plugin manifest".to_owned(),
             Self::NoExec { path } => format!("`{}` is on a file system mounted with `noexec`", path.display()),
             Self::NotALibrary(why) => format!("not a shared library: {why}"),
             Self::NotLoadable(why) => format!("the dynamic loader rejected it: {why}"),
@@ -178,6 +181,9 @@ impl LoadError {
             Self::MissingDependency { .. } => "install it, or add its folder to `LD_LIBRARY_PATH`",
             Self::NeedsIsolation { .. } | Self::PluginHost(_) => {
                 "install `mlflow-deploy-plugin-host`, or set `MLFLOW_DEPLOY_PLUGIN_HOST` to its path"
+            }
+            Self::NoManifest => {
+                "specify the file of a plugin, or build it with its manifest in the section `.mlflow_deploy`"
             }
             Self::NotALibrary(_) => "remove it, or replace it with an intact copy",
             Self::NoExec { .. } => "move it to another file system, or remount this one without `noexec`",

@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -62,7 +62,17 @@ impl RemotePlugin {
         let pending = Arc::new(Pending::new(Arc::new(listener)));
         let host = Arc::clone(&pending);
         let plugin = Box::new(start(host)?);
-        Ok(Self(Arc::new(RemoteInstance { plugin, pending, is_shut_down: AtomicBool::new(false) })))
+        let (is_shut_down, declared) = (AtomicBool::new(false), OnceLock::new());
+        Ok(Self(Arc::new(RemoteInstance { plugin, pending, is_shut_down, declared })))
+    }
+
+    /// Adds the operations that the manifest lists. A call of one that has no function in the table then fails with
+    /// `PLUGIN_PROTOCOL_VIOLATION` instead of `NOT_IMPLEMENTED`.
+    #[must_use]
+    pub fn declaring(self, operations: &[String]) -> Self {
+        // Clones of an instance share its manifest.
+        let _same = self.0.declared.set(operations.to_vec());
+        self
     }
 
     /// Returns true if the plugin has a slot for the operation.

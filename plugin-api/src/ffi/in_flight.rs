@@ -1,10 +1,10 @@
 //! A running instance of a plugin, and its calls that have no reply yet.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::pending::{Pending, Receiver, Waiting};
+use super::pending::{Pending, Receiver, Waiting, violation};
 use super::transport::{PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Operation, Result};
 
@@ -19,6 +19,8 @@ pub(super) struct RemoteInstance {
     pub(super) plugin: Box<dyn PluginTransport>,
     pub(super) pending: Arc<Pending>,
     pub(super) is_shut_down: AtomicBool,
+    /// The operations that the plugin's manifest lists, if the host has told them.
+    pub(super) declared: OnceLock<Vec<String>>,
 }
 
 /// Shuts the plugin down when its last handle, client and call are dropped, so that its threads end.
@@ -41,7 +43,13 @@ impl RemoteInstance {
 
     fn unsupported(&self, slot: Slot) -> Error {
         let (operation, supported) = (slot.name(), self.supported());
-        let message = format!("the target does not support `{operation}`, only `{}`", supported.join("`, `"));
+        if self.declared.get().is_some_and(|declared| declared.iter().any(|declared| declared == operation)) {
+            return violation(&format!("its manifest lists `{operation}`, and its table has no function for it"));
+        }
+        let message = match supported.join("`, `") {
+            none if none.is_empty() => format!("the target does not support `{operation}`"),
+            supported => format!("the target does not support `{operation}`, only `{supported}`"),
+        };
         let error = Error::new(ErrorCode::NOT_IMPLEMENTED, message);
         error.with_detail("operation", operation).with_detail("supported", supported)
     }
@@ -49,7 +57,8 @@ impl RemoteInstance {
     /// Registers a call and starts it.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` if the plugin does not have the slot.
+    /// `NOT_IMPLEMENTED` if the plugin does not have the slot; `PLUGIN_PROTOCOL_VIOLATION` if its manifest lists the
+    /// operation.
     pub(super) fn enter(
         self: &Arc<Self>,
         slot: Slot,

@@ -209,6 +209,11 @@ impl Parts {
     }
 }
 
-fn violated(violation: &str) -> Error {
-    Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, format!("the plugin broke the contract: it {violation}"))
+fn violated(predicate: &str) -> Error {
+    violation(&format!("it {predicate}"))
+}
+
+/// Returns the error of a plugin that breaks the contract.
+pub(super) fn violation(sentence: &str) -> Error {
+    Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, format!("the plugin broke the contract: {sentence}"))
 }

@@ -41,6 +41,9 @@ pub struct Config {
     pub run_local: Option<RunLocal>,
     /// Limits of the load on the target.
     pub limits: Limits,
+    /// The file that the config was read from.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A sample call with inputs.
@@ -174,7 +177,11 @@ impl Config {
         // It may be a pipe, as the shell's `<(…)` is.
         let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES)).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error.utf8_error())))?;
-        text.parse().map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })
+        let parsed = text.parse::<Self>();
+        let config = parsed.map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        // A command that is printed for a test may run in another folder.
+        let file = std::path::absolute(path).unwrap_or_else(|_empty| path.to_owned());
+        Ok(Self { file: Some(file), ..config })
     }
 }
 

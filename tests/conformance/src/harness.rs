@@ -9,12 +9,13 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, RecordedCall, Reply, Request};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::isolated;
 use crate::marker::Marker;
 use crate::message::{Job, Line, Reporter};
+use crate::secrets::Secrets;
 use crate::untrusted;
 
 /// The harness that a case runs in.
@@ -31,15 +32,6 @@ pub(crate) struct Answer {
     pub(crate) reply: Reply,
     /// Everything received for the call so far.
     pub(crate) call: RecordedCall,
-}
-
-/// The secrets that a plugin receives and must not reveal.
-#[derive(Debug)]
-pub(crate) struct Secrets {
-    /// Environment variables to set.
-    pub(crate) variables: Vec<(String, String)>,
-    /// Values that must not appear in any output.
-    pub(crate) values: Vec<String>,
 }
 
 impl Harness {
@@ -134,7 +126,11 @@ impl Harness {
     }
 
     pub(crate) fn open_request(&self, target: &str) -> Request {
-        request(&json!({"target_uri": target, "options": self.config().options}), "")
+        self.open_request_with(target, &self.config().options)
+    }
+
+    pub(crate) fn open_request_with(&self, target: &str, options: &Map<String, Value>) -> Request {
+        request(&json!({"target_uri": target, "options": options}), "")
     }
 
     pub(crate) fn open(&self, driver: &Driver) -> Result<u64, Marker> {
@@ -205,18 +201,17 @@ impl Harness {
         driver.operations().filter(may_change).collect()
     }
 
-    /// Returns a call that ends without a cancel.
+    /// Returns a call that ends without a cancel: a prediction, if the plugin has predictions. It may fail.
     pub(crate) fn simple_call(&self, driver: &Driver) -> Option<(Slot, Request)> {
-        let preferred = if self.config().predict.is_some() { Some(Operation::Predict) } else { None };
         let order = [
+            Operation::Predict,
             Operation::ListEndpoints,
             Operation::ListDeployments,
-            Operation::Predict,
             Operation::GetEndpoint,
             Operation::GetDeployment,
             Operation::Explain,
         ];
-        let operation = preferred.into_iter().chain(order).find(|operation| driver.has(Slot::Operation(*operation)));
+        let operation = order.into_iter().find(|operation| driver.has(Slot::Operation(*operation)));
         match operation {
             Some(operation) => Some((Slot::Operation(operation), self.sample(operation))),
             None => driver.has(Slot::TargetHelp).then(|| (Slot::TargetHelp, request(&json!({}), ""))),
@@ -225,18 +220,6 @@ impl Harness {
 
     pub(crate) fn require_simple_call(&self, driver: &Driver) -> Result<(Slot, Request), Marker> {
         self.simple_call(driver).ok_or_else(|| Marker::skip("the plugin has no operation that can be called"))
-    }
-
-    /// Returns a call that stays pending until it is cancelled, as far as possible.
-    pub(crate) fn pending(&self, driver: &Driver) -> Result<(Slot, Request), Marker> {
-        if let Some(slow) = self.config().slow.as_ref().filter(|_| driver.has(Slot::Operation(Operation::Predict))) {
-            return Ok((Slot::Operation(Operation::Predict), slow.request()));
-        }
-        let stream = Operation::PredictStream;
-        if driver.has(Slot::Operation(stream)) {
-            return Ok((Slot::Operation(stream), self.sample(stream).with_credit(0)));
-        }
-        Err(Marker::skip("no call stays pending: the plugin does not stream, and the config has no `slow`"))
     }
 
     /// Returns the secrets that the plugin must not reveal.
@@ -291,28 +274,6 @@ impl Answer {
     pub(crate) fn expect_error(&self) -> Result<(), Marker> {
         self.expect_no_panic()?;
         if self.is_ok() { Err(Marker::fail(format!("expected an error, but {}", self.describe()))) } else { Ok(()) }
-    }
-}
-
-impl Secrets {
-    /// Returns the secrets of the config, or generated values for all secret variables if the config has none.
-    pub(crate) fn of(manifest: &Manifest, config: &Config) -> Self {
-        let secret = manifest.environment.iter().filter(|variable| variable.secret).map(|variable| &variable.name);
-        let configured = secret.clone().filter_map(|name| config.environment.get(name).cloned());
-        let is_secret = |name: &str| manifest.options["properties"][name]["writeOnly"] == true;
-        let has_options = manifest.options.contains_key("properties");
-        let options = config.options.iter().filter(|(name, _)| has_options && is_secret(name));
-        let options = options.filter_map(|(_, value)| value.as_str().map(str::to_owned));
-        let mut values: Vec<_> = configured.chain(options).filter(|value| value.len() > 3).collect();
-        let mut variables = Vec::new();
-        if values.is_empty() {
-            variables = secret
-                .enumerate()
-                .map(|(number, name)| (name.clone(), format!("conformance-secret-{number:04}")))
-                .collect();
-            values = variables.iter().map(|(_, value)| value.clone()).collect();
-        }
-        Self { variables, values }
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+mod cargo_build;
 mod case;
 mod case_process;
 mod cases;
@@ -11,10 +12,12 @@ mod harness;
 mod isolated;
 mod marker;
 mod message;
+mod proof;
 pub mod report;
 mod resource;
 mod run;
 mod samples;
+mod secrets;
 mod suite;
 mod untrusted;
 mod verdict;
@@ -24,7 +27,7 @@ pub use config::Config;
 pub use contract::{Clause, clauses};
 pub use report::{CaseResult, Report, Verdict};
 pub use run::{Options, RunError, run};
-pub use suite::{Suite, suite};
+pub use suite::{Suite, suite, suite_of};
 
 /// Runs one case if the harness started this process for it: reports the result, then waits for the harness to kill the
 /// process.

@@ -27,6 +27,9 @@ struct Arguments {
     /// Run the plugin in a separate process, as hosts isolate plugins; skips cases that need the plugin in-process
     #[arg(long)]
     isolated: bool,
+    /// Fail the cases that are not proven: those that the plugin would pass by answering every call with an error
+    #[arg(long)]
+    strict: bool,
     /// Plugin host program [default: MLFLOW_DEPLOY_PLUGIN_HOST, or `mlflow-deploy-plugin-host` next to this program]
     #[arg(long, value_name = "FILE", requires = "isolated")]
     plugin_host: Option<PathBuf>,
@@ -94,6 +97,7 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
                 options.config = Config::read(path).map_err(|error| error.to_string())?;
             }
             options.isolated = arguments.isolated;
+            options.strict = arguments.strict;
             options.plugin_host.clone_from(&arguments.plugin_host);
             options.only.clone_from(&arguments.only);
             options.seed = arguments.seed.unwrap_or(options.seed);

@@ -9,6 +9,8 @@ pub(crate) enum Marker {
     Warn(String),
     /// There is nothing to check.
     Skip(String),
+    /// Nothing was violated, but what the case needs did not happen.
+    Unproven(String),
     /// The harness itself failed.
     Fault(String),
 }
@@ -24,6 +26,10 @@ impl Marker {
 
     pub(crate) fn skip(reason: impl Into<String>) -> Self {
         Self::Skip(reason.into())
+    }
+
+    pub(crate) fn unproven(reason: impl Into<String>) -> Self {
+        Self::Unproven(reason.into())
     }
 
     pub(crate) fn fault(reason: impl std::fmt::Display) -> Self {

@@ -38,6 +38,7 @@ pub(crate) enum Line {
     Fail(String),
     Warn(String),
     Skip(String),
+    Unproven(String),
     /// The plugin's process exited.
     Died {
         /// The end of a sentence that starts with "its process".
@@ -82,6 +83,7 @@ impl From<Marker> for Line {
             Marker::Fail(why) => Self::Fail(why),
             Marker::Warn(why) => Self::Warn(why),
             Marker::Skip(why) => Self::Skip(why),
+            Marker::Unproven(why) => Self::Unproven(why),
             Marker::Fault(why) => Self::Fault(why),
         }
     }

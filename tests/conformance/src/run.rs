@@ -15,9 +15,9 @@ use thiserror::Error;
 use crate::case::{Case, Process, Stage};
 use crate::case_process::CaseLauncher;
 use crate::config::Config;
-use crate::harness::Secrets;
 use crate::message::Job;
-use crate::report::{CaseResult, Report, Verdict};
+use crate::report::{CaseResult, Report, Rerun, Verdict};
+use crate::secrets::Secrets;
 use crate::verdict::judge;
 
 /// The options of a check.
@@ -36,6 +36,8 @@ pub struct Options {
     pub jobs: usize,
     /// True to run the plugin in a separate process, as hosts isolate plugins. Skips cases that need it in-process.
     pub isolated: bool,
+    /// True to fail the cases that are not proven.
+    pub strict: bool,
     /// The plugin host program. Default: the one that [`mlflow_deploy::plugin_host`] finds.
     pub plugin_host: Option<PathBuf>,
     pub(crate) arguments: Vec<OsString>,
@@ -50,6 +52,7 @@ impl Default for Options {
             timeout: Duration::from_secs(60),
             jobs: thread::available_parallelism().map_or(1, usize::from),
             isolated: false,
+            strict: false,
             plugin_host: None,
             arguments: Vec::new(),
         }
@@ -116,6 +119,12 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
         plugin,
         isolated: options.isolated,
         seed: options.seed,
+        rerun: Rerun {
+            config: options.config.file.clone(),
+            plugin_host: options.plugin_host.as_ref().and_then(|program| std::path::absolute(program).ok()),
+            strict: options.strict,
+            timeout: Some(options.timeout).filter(|timeout| *timeout != Options::default().timeout),
+        },
         took: begun.elapsed(),
         results: selected.iter().filter_map(|case| results.remove(case.id)).collect(),
     })
@@ -190,7 +199,7 @@ impl Runner<'_> {
         };
         let ran = self.launcher.run(&job, case.process, &self.environment(case.process));
         let mut result = match ran {
-            Ok(outcome) => judge(case, outcome, self.options.timeout),
+            Ok(outcome) => judge(case, outcome, self.options.timeout, self.options.strict),
             Err(error) => CaseResult::new(case, Verdict::Fault, format!("failed to run the case: {error}")),
         };
         result.took = begun.elapsed();

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::cargo_build::{build_library, place_of_this_test};
 use crate::config::Config;
 use crate::report::{Format, Report};
 use crate::run::{Options, run};
@@ -18,22 +19,64 @@ pub struct Suite {
     is_done: bool,
 }
 
-/// Checks a built plugin as one test of its own crate.
+/// Checks a built plugin in a test, such as one that is not written in Rust. The test of a crate uses
+/// [`suite_of_this_crate`](crate::suite_of_this_crate), which builds it.
 ///
 /// Each case runs in a separate process: this test program, started again for this test.
 ///
 /// ```no_run
 /// #[test]
 /// fn plugin_is_conformant() {
-///     mlflow_deploy_conformance::suite("target/debug/libmy_target.so").config("conformance.toml").check();
+///     mlflow_deploy_conformance::suite("build/libmy_target.so").config("conformance.toml").check();
 /// }
 /// ```
 pub fn suite(plugin: impl Into<PathBuf>) -> Suite {
-    let is_done = crate::child();
-    Suite { plugin: plugin.into(), options: Options { arguments: child_arguments(), ..Options::default() }, is_done }
+    Suite::new(crate::child(), plugin.into())
+}
+
+/// Builds the plugin of the package in a folder with cargo, and checks it in a test. Cargo gets these arguments too.
+///
+/// The profile and the target folder are those of the running test.
+///
+/// # Panics
+/// Panics if the package does not build, or has no shared library.
+pub fn suite_of(package: impl AsRef<Path>, arguments: &[&str]) -> Suite {
+    // The process of a case gets the path of the library with its job.
+    if crate::child() {
+        return Suite::new(true, PathBuf::new());
+    }
+    let built = build_library(package.as_ref(), arguments, &place_of_this_test());
+    Suite::new(false, built.unwrap_or_else(|error| fail(&error)))
+}
+
+/// Builds the plugin of this crate with cargo, and checks it in a test. Cargo gets the arguments of the macro too.
+///
+/// `cargo test` alone does not build the shared library of the crate: a test would check the result of an earlier build.
+/// The profile and the target folder are those of the running test.
+///
+/// ```no_run
+/// #[test]
+/// fn plugin_is_conformant() {
+///     mlflow_deploy_conformance::suite_of_this_crate!().config("conformance.toml").check();
+/// }
+///
+/// #[test]
+/// fn plugin_is_conformant_with_a_feature() {
+///     mlflow_deploy_conformance::suite_of_this_crate!("--features", "extra").check();
+/// }
+/// ```
+#[macro_export]
+macro_rules! suite_of_this_crate {
+    ($($argument:expr),* $(,)?) => {
+        $crate::suite_of(::std::env!("CARGO_MANIFEST_DIR"), &[$($argument),*])
+    };
 }
 
 impl Suite {
+    fn new(is_done: bool, plugin: PathBuf) -> Self {
+        Self { plugin, options: Options { arguments: child_arguments(), ..Options::default() }, is_done }
+    }
+
     /// Reads a `conformance.toml`.
     ///
     /// # Panics
@@ -47,6 +90,12 @@ impl Suite {
     /// Runs the plugin in a separate process, as hosts isolate plugins.
     pub fn isolated(mut self) -> Self {
         self.options.isolated = true;
+        self
+    }
+
+    /// Fails the cases that are not proven.
+    pub fn strict(mut self) -> Self {
+        self.options.strict = true;
         self
     }
 

@@ -5,7 +5,9 @@
 //! result.
 #![expect(unsafe_code, reason = "the library under test is loaded and called in a process that may be lost")]
 
+use std::ffi::{c_int, c_void};
 use std::path::Path;
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
@@ -18,6 +20,16 @@ use mlflow_deploy_plugin_api::testing::raw::{self, Driver, HostShape, Library};
 pub(crate) fn open(path: &Path) -> Result<Library, String> {
     // SAFETY: the library's promises are under test; only this case's process is lost if it breaks them.
     unsafe { Library::open(path) }
+}
+
+/// Writes what the C library has buffered of the output of this process.
+pub(crate) fn flush_c_streams() {
+    // The signature of POSIX. NULL stands for all streams.
+    unsafe extern "C" {
+        fn fflush(stream: *mut c_void) -> c_int;
+    }
+    // SAFETY: NULL is valid. A thread that holds the lock of a stream only makes this wait, until the case's deadline.
+    let _failed = unsafe { fflush(null_mut()) };
 }
 
 /// Starts an instance; `None` if the plugin's `init` fails.

@@ -8,12 +8,14 @@ use crate::case_process::{End, Outcome, signal_name};
 use crate::message::Line;
 use crate::report::{CaseResult, Verdict};
 
-/// Turns the outcome of a process into a verdict on the plugin.
-pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseResult {
+/// Turns the outcome of a process into a verdict on the plugin. If `is_strict`, a case that is not proven fails.
+pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict: bool) -> CaseResult {
     let Outcome { end, mut log } = outcome;
+    let unproven = matches!(end, End::Reported(Line::Unproven(_)));
     let (verdict, message, signal) = match end {
         End::Reported(Line::Pass) => (Verdict::Pass, String::new(), None),
         End::Reported(Line::Skip(reason)) => (Verdict::Skip, reason, None),
+        End::Reported(Line::Unproven(reason)) => (Verdict::Skip, format!("not proven: {reason}"), None),
         End::Reported(Line::Warn(reason)) => (Verdict::Warn, reason, None),
         End::Reported(Line::Fail(reason)) => (Verdict::Fail, reason, None),
         End::Reported(Line::Fault(reason)) => (Verdict::Fault, reason, None),
@@ -28,12 +30,13 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration) -> CaseRes
         End::Died(status) => died(status.signal(), format!("the plugin ended the process with {status}")),
     };
     let verdict = match (verdict, case.level) {
+        (Verdict::Skip, _) if unproven && is_strict => Verdict::Fail,
         (Verdict::Fail, Level::Recommended) => Verdict::Warn,
         (verdict, _) => verdict,
     };
     let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
     let log = if is_bad { log } else { Vec::new() };
-    CaseResult { signal, log, ..CaseResult::new(case, verdict, message) }
+    CaseResult { signal, log, unproven, ..CaseResult::new(case, verdict, message) }
 }
 
 /// Returns the verdict for a plugin whose process died: by its signal, or else with the given message.
@@ -58,7 +61,20 @@ mod tests {
 
     fn died(raw: i32) -> CaseResult {
         let outcome = Outcome { end: End::Died(ExitStatus::from_raw(raw)), log: vec!["last".to_owned()] };
-        judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+        judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1), false)
+    }
+
+    #[test]
+    fn a_case_that_is_not_proven_is_skipped_or_fails_if_strict() {
+        let judged = |id: &str, is_strict| {
+            let end = End::Reported(Line::Unproven("no chunk came".to_owned()));
+            judge(Case::by_id(id).unwrap(), Outcome { end, log: Vec::new() }, Duration::from_secs(1), is_strict)
+        };
+        for id in ["stream-credit", "cancel-deadline"] {
+            let skipped = judged(id, false);
+            assert_eq!((skipped.verdict, skipped.message.as_str()), (Verdict::Skip, "not proven: no chunk came"));
+            assert_eq!((judged(id, true).verdict, judged(id, true).unproven), (Verdict::Fail, true));
+        }
     }
 
     #[test]
@@ -80,7 +96,7 @@ mod tests {
         let died = |how: &str, signal| {
             let line = Line::Died { how: how.to_owned(), signal, log: vec!["last line".to_owned()] };
             let outcome = Outcome { end: End::Reported(line), log: vec!["calls `predict`".to_owned()] };
-            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1))
+            judge(Case::by_id("load-quiet").unwrap(), outcome, Duration::from_secs(1), false)
         };
         let crash = died("was killed by signal 6 (SIGABRT)", Some(6));
         assert_eq!((crash.verdict, crash.message.as_str()), (Verdict::Fail, "the plugin crashed: SIGABRT"));

@@ -49,12 +49,60 @@ fn older_and_newer_tables_predict() {
             let ran = misbehave(way, isolate);
             assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"), "{way}: {ran:?}");
         }
+    }
+}
+
+#[test]
+fn listed_operation_without_a_function_is_a_broken_contract() {
+    const MESSAGE: &str =
+        "the plugin broke the contract: its manifest lists `predict_stream`, and its table has no function for it";
+    for isolate in ["", "--isolate"] {
+        // The manifest lists `predict_stream`, and the table ends before it.
         let ran = misbehave("old-table", &format!("--stream {isolate}"));
-        assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(
-            ran.stderr.contains("does not support `predict --stream`, only `list-endpoints`, `predict`"),
-            "{ran:?}"
-        );
+        assert_eq!((ran.code, ran.stderr), (4, format!("error: {MESSAGE}\n")), "{isolate}");
+        let error = misbehave("old-table", &format!("--stream --json {isolate}")).error();
+        assert_eq!(error["code"], "PLUGIN_PROTOCOL_VIOLATION", "{error}");
+    }
+}
+
+#[test]
+fn text_that_a_plugin_prints_is_not_in_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
+    for arguments in
+        ["", "--json", "--stream", "-O -", "-O /dev/stdout", "-O /dev/fd/1", "-O /proc/self/fd/1", "-O link"]
+    {
+        let run = mlflow_deploy(&format!("predict -t misbehave --endpoint e -I - {arguments}"));
+        let run = run.plugin(MISBEHAVE).env("MISBEHAVE", "print").current_dir(folder.path());
+        let ran = run.stdin("[1]").run();
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, "[1]\n"), "{arguments}: {ran:?}");
+        assert_eq!(ran.stderr, "printed by the plugin\n", "{arguments}");
+    }
+    let isolated = misbehave("print", "--json --isolate");
+    assert_eq!((isolated.code, isolated.stdout.as_str()), (0, "[1]\n"), "{isolated:?}");
+}
+
+#[test]
+fn output_to_a_redirected_stdout_by_its_path_replaces_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.json");
+    let run = mlflow_deploy("predict -t misbehave --endpoint e -I - -O /dev/stdout").plugin(MISBEHAVE).stdin("[1]");
+    let ran = run.env("FILE", &file).in_shell(r#""$@" >"$FILE""#).run();
+    assert_eq!((ran.code, std::fs::read_to_string(&file).unwrap().as_str()), (0, "[1]"), "{ran:?}");
+}
+
+#[test]
+fn plugin_that_exits_the_process_is_a_plugin_fault() {
+    for way in ["exit", "exit-success"] {
+        let ran = misbehave(way, "");
+        assert_eq!((ran.code, ran.stdout.as_str()), (4, ""), "{way}: {ran:?}");
+        assert!(ran.stderr.starts_with("error: a plugin called `exit`, which ends the command"), "{way}: {ran:?}");
+        let ran = misbehave(way, "--json");
+        assert_eq!((ran.code, ran.error()["code"].as_str()), (4, Some("PLUGIN_CRASHED")), "{way}: {ran:?}");
+        let isolated = misbehave(way, "--isolate");
+        assert_eq!(isolated.code, 4, "{way}: {isolated:?}");
+        assert!(isolated.stderr.contains("the plugin's process exited with code"), "{way}: {isolated:?}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use mlflow_deploy::{Error, Host, LoadError};
 use mlflow_deploy_test_support::{broken, cdylib};
 use serde_json::Value;
 
@@ -231,6 +232,31 @@ fn fault_found_by_loading_is_a_load_error() {
         assert_eq!(ran.code, 3, "{ran:?}");
         assert!(ran.stderr.contains(reason), "{}: expected `{reason}`, got {ran:?}", path.display());
     }
+}
+
+#[test]
+fn library_without_a_manifest_that_is_named_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = broken::plain_library(folder.path());
+    let reason = "it is a library without a plugin manifest; specify the file of a plugin";
+    for (option, arguments) in [
+        ("--plugin", "list-endpoints -t http://127.0.0.1:1"),
+        ("--trusted-plugin", "predict -t echo --endpoint echo -I -"),
+        ("--plugin", "plugins which echo"),
+        ("--plugin", "help -t echo"),
+    ] {
+        // The plugin that serves the target does not replace the one that was named.
+        let ran = mlflow_deploy(arguments).plugin(ECHO).arg(option).arg(&library).run();
+        let expected = format!("error: failed to load the plugin `{}`: {reason}", library.display());
+        assert_eq!((ran.code, ran.stderr.starts_with(&expected)), (3, true), "{arguments}: {ran:?}");
+    }
+    let named = |arguments: &str| mlflow_deploy(arguments).arg("--plugin").arg(&library).run();
+    let listing = named("plugins list --json").json();
+    assert_eq!(with_state(&listing, "refused")[0]["file"].as_str(), library.to_str(), "{listing}");
+    let diagnosis = named("plugins doctor");
+    assert_eq!((diagnosis.code, diagnosis.stdout.contains("state:   refused")), (3, true), "{diagnosis:?}");
+    let error = Host::builder().search_path::<&str>([]).plugin(&library).build().target(Some("echo")).unwrap_err();
+    assert!(matches!(&error, Error::Load { refusal: LoadError::NoManifest, .. }), "{error:?}");
 }
 
 #[test]

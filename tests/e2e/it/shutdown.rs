@@ -45,5 +45,5 @@ fn unread_stream_ends_if_cancel_hangs() {
 fn hang_in_target_help_times_out() {
     let run = mlflow_deploy("help -t misbehave --timeout 1").plugin("mlflow-deploy-fixture-misbehave");
     let ran = run.env("MISBEHAVE", "help-hang").run();
-    assert_eq!((ran.code, ran.stderr.contains("not done within 1 s")), (6, true), "{ran:?}");
+    assert_eq!((ran.code, ran.stderr.contains(" within 1")), (6, true), "{ran:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Candidate, CandidateState, Discovery, Error, Host, nearest};
+use mlflow_deploy::{Candidate, CandidateState, Discovery, Error, Host, LoadError, nearest};
 
 use crate::context::Context;
 use crate::describe::describe;
@@ -14,10 +14,12 @@ pub(super) fn run(plugin: &Path, context: &Context) -> Result<(), CliError> {
     let candidate = &discovery.candidates[0];
     match &candidate.state {
         CandidateState::Usable(manifest) => context.report.write_value(manifest, || describe(manifest)),
+        CandidateState::Ignored | CandidateState::Refused(LoadError::NoManifest) => {
+            Err(CliError::NotAPlugin(file.to_owned()))
+        }
         CandidateState::Refused(refusal) => {
             Err(CliError::Target(Error::Load { path: file.to_owned(), refusal: refusal.clone() }))
         }
-        CandidateState::Ignored => Err(CliError::NotAPlugin(file.to_owned())),
     }
 }
 

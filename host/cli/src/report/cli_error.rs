@@ -33,6 +33,8 @@ pub(crate) enum CliError {
     Interrupted,
     /// A library without a manifest.
     NotAPlugin(PathBuf),
+    /// A plugin in this process called `exit`.
+    PluginExited,
     /// A local model server was stopped by a signal, as intended.
     Stopped,
     /// The verb did not return within this time limit of the caller.
@@ -89,6 +91,7 @@ impl CliError {
             Self::Input(_) | Self::OutputError(_) => 2,
             Self::Interrupted | Self::Stopped => 130,
             Self::NotAPlugin(_) | Self::CheckFailed(_) => 3,
+            Self::PluginExited => 4,
             Self::Timeout(_) => 6,
             Self::Target(error) => match error {
                 Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
@@ -113,6 +116,10 @@ impl CliError {
             Self::Interrupted | Self::Stopped => ("interrupted".to_owned(), String::new()),
             Self::NotAPlugin(file) => {
                 (format!("`{}` is not a plugin: it is a library without a manifest", file.display()), String::new())
+            }
+            Self::PluginExited => {
+                let message = "a plugin called `exit`, which ends the command before the verb is done: run it with `--isolate`, or report it to the plugin's author";
+                (message.to_owned(), String::new())
             }
             Self::Timeout(limit) => {
                 let limit = limit.as_secs_f64();
@@ -152,6 +159,7 @@ impl CliError {
             Self::ClosedPipe | Self::Interrupted | Self::Stopped => &ErrorCode::CANCELLED,
             Self::Input(_) | Self::OutputError(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::NotAPlugin(_) | Self::CheckFailed(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
+            Self::PluginExited => &ErrorCode::PLUGIN_CRASHED,
             Self::Timeout(_) => &ErrorCode::DEADLINE_EXCEEDED,
         };
         json!({ "code": code, "message": message, "retryable": false })
@@ -165,7 +173,10 @@ fn unsupported(error: &Error) -> Option<String> {
     let requested = verb(error.details().get("operation")?)?;
     let supported: Vec<_> = error.details().get("supported")?.as_array()?.iter().filter_map(verb).collect();
     let is_local = *error.code() == ErrorCode::NOT_IMPLEMENTED && error.http_status().is_none();
-    is_local.then(|| format!("the target does not support `{requested}`, only `{}`", supported.join("`, `")))
+    is_local.then(|| match supported.join("`, `") {
+        none if none.is_empty() => format!("the target does not support `{requested}`"),
+        supported => format!("the target does not support `{requested}`, only `{supported}`"),
+    })
 }
 
 /// Prints a usage error or the requested help, and returns the exit code.

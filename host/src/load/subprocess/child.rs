@@ -31,8 +31,9 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for a process to exit after its connection was shut down.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The time limit for a process to exit after it closed its connection.
-const CLOSE_GRACE: Duration = Duration::from_millis(30);
+/// The time limit for a process to exit after it closed its connection. One that exits takes some milliseconds, but on a
+/// busy machine it may have to wait for a processor between the two.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The parameters to start a plugin's process.
 #[derive(Clone, Debug)]

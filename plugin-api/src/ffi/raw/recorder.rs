@@ -89,7 +89,7 @@ pub(super) struct Recorder {
     records: Mutex<Records>,
     changed: Condvar,
     shape: HostShape,
-    /// True if only the status of a reply is recorded, to save memory.
+    /// True if only the status of a reply is recorded, and no event, to save memory.
     pub(super) brief: AtomicBool,
     /// The client that the reentrant host closes.
     pub(super) reenter: OnceLock<Reenter>,
@@ -268,6 +268,9 @@ impl HostCallbacks for &'static Recorder {
     }
 
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>) {
+        if self.brief.load(Ordering::Relaxed) {
+            return;
+        }
         self.lock().events.push(RecordedEvent { call, level, json: json.map(<[u8]>::to_vec) });
         self.changed.notify_all();
     }

@@ -67,6 +67,23 @@ async fn an_operation_that_is_not_listed_has_no_slot() {
     assert_eq!(plugin.target_help().await.unwrap_err().code(), &ErrorCode::NOT_IMPLEMENTED);
 }
 
+#[tokio::test]
+async fn an_operation_that_is_listed_and_has_no_slot_breaks_the_contract() {
+    let (plugin, _) = testing::start(&small_plugin()).unwrap();
+    let plugin = plugin.declaring(&["predict".to_owned(), "explain".to_owned(), "target_help".to_owned()]);
+    let client = open(&plugin, "small").await.unwrap();
+    let missing = client.call(ListEndpoints {}, None).await.unwrap_err();
+    assert_eq!(missing.code(), &ErrorCode::NOT_IMPLEMENTED, "it is not listed either");
+    for (error, name) in [
+        (client.call(Explain::default(), None).await.unwrap_err(), "explain"),
+        (plugin.target_help().await.unwrap_err(), "target_help"),
+    ] {
+        assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
+        let lists = format!("its manifest lists `{name}`, and its table has no function for it");
+        assert!(error.message().ends_with(&lists), "{error}");
+    }
+}
+
 #[test]
 fn the_manifest_has_the_arguments_of_the_macro() {
     let manifest = Manifest::parse(plugin().manifest().as_bytes()).unwrap();

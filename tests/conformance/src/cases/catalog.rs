@@ -1,7 +1,7 @@
 //! The list of all cases.
 
 use super::{
-    abi, cancel, errors, fuzz, load, manifest, memory, operations, payload, prompt, semantics, stream, threads,
+    abi, cancel, errors, fuzz, load, manifest, memory, operations, output, payload, prompt, semantics, stream, threads,
 };
 use crate::case::Case;
 
@@ -12,6 +12,7 @@ const FAMILIES: &[&[Case]] = &[
     abi::CASES,
     prompt::CASES,
     operations::CASES,
+    output::CASES,
     payload::CASES,
     errors::CASES,
     stream::CASES,

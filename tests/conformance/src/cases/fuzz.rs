@@ -52,7 +52,7 @@ fn call_with_random(
         harness.log(format!("generated: {request:.300?}"));
         harness.call(&driver, slot, client, &request)?.expect_no_panic()?;
     }
-    Ok(())
+    harness.prove_samples(&driver, client)
 }
 
 /// Replaces or adds random members of a head.
@@ -117,8 +117,10 @@ fn orders(harness: &Harness) -> Result<(), Marker> {
         ensure!(answered, "no reply to cancelled call {call}");
     }
     let client = harness.open(&driver)?;
+    let proof = harness.prove_samples(&driver, client);
     harness.drain(&driver, client)?;
-    each_has_one_reply(&driver)
+    each_has_one_reply(&driver)?;
+    proof
 }
 
 impl Sequence<'_> {

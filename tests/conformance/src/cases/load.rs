@@ -133,11 +133,12 @@ fn fast(harness: &Harness) -> Result<(), Marker> {
     let mut best = Duration::MAX;
     for attempt in 0..8 {
         let (_folder, copy) = copy(harness, "copy-")?;
-        let begun = Instant::now();
+        let (begun, waited) = (Instant::now(), process::waited_for_a_processor());
         let library = untrusted::open(&copy).map_err(Marker::fail)?;
         let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
         ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
-        best = best.min(begun.elapsed());
+        let waited = process::waited_for_a_processor().saturating_sub(waited);
+        best = best.min(begun.elapsed().saturating_sub(waited));
         if best < LIMIT {
             return Ok(());
         }
@@ -146,24 +147,24 @@ fn fast(harness: &Harness) -> Result<(), Marker> {
     Err(Marker::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
 }
 
-/// Opens a client and makes a call, as far as the plugin supports it.
-fn exercise(harness: &Harness) -> Result<(), Marker> {
+/// Opens a client and makes a call, as far as the plugin supports it. Returns an inner error if one of them fails.
+fn exercise(harness: &Harness) -> Result<Result<(), Marker>, Marker> {
     let driver = harness.instance()?;
     let target = harness.target().unwrap_or_default();
     let client = driver.fresh_id();
     let answer = harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?;
     if let (true, Some((slot, request))) = (answer.is_ok(), harness.simple_call(&driver)) {
-        harness.call(&driver, slot, client, &request)?;
+        return Ok(harness.call(&driver, slot, client, &request)?.expect_proof());
     }
-    Ok(())
+    Ok(answer.expect_proof())
 }
 
 fn signals(harness: &Harness) -> Result<(), Marker> {
     let before = process::signals()?;
-    exercise(harness)?;
+    let proof = exercise(harness)?;
     let after = process::signals()?;
     ensure!(before == after, "the signal masks changed from {before:?} to {after:?}");
-    Ok(())
+    proof
 }
 
 fn state(harness: &Harness) -> Result<(), Marker> {
@@ -172,7 +173,7 @@ fn state(harness: &Harness) -> Result<(), Marker> {
         Ok((variables, std::env::current_dir().map_err(Marker::fault)?, process::umask()?))
     };
     let (variables, folder, mask) = state()?;
-    exercise(harness)?;
+    let proof = exercise(harness)?;
     let (variables_after, folder_after, mask_after) = state()?;
     let changed: Vec<_> = variables_after
         .iter()
@@ -183,5 +184,5 @@ fn state(harness: &Harness) -> Result<(), Marker> {
     ensure!(changed.is_empty(), "it changed the environment: {changed:?}");
     ensure!(folder == folder_after, "it changed the working directory to `{}`", folder_after.display());
     ensure!(mask == mask_after, "it changed the umask from {mask} to {mask_after}");
-    Ok(())
+    proof
 }

@@ -37,7 +37,7 @@ fn call_all(harness: &Harness, change: impl Fn(Request) -> Request) -> Result<()
         let slot = Slot::Operation(operation);
         harness.call(&driver, slot, client, &change(harness.sample(operation)))?.expect_no_panic()?;
     }
-    Ok(())
+    harness.prove_samples(&driver, client)
 }
 
 fn lent(harness: &Harness) -> Result<(), Marker> {
@@ -53,8 +53,8 @@ const MARGIN: u64 = 8 * 1024;
 
 fn calls(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
+    let (slot, request) = harness.working_call(&driver, client)?;
     driver.be_brief();
-    let (slot, request) = harness.require_simple_call(&driver)?;
     let many = harness.config().limits.calls;
     // The first calls allocate one-time resources, such as a connection or a thread's arena.
     call_often(harness, &driver, (slot, client), &request, many / 5 + 1)?;
@@ -97,6 +97,7 @@ fn call_often(
 
 fn clients(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
+    driver.close(harness.open(&driver)?);
     driver.be_brief();
     let target = harness.target()?;
     let round = |many: u64| (0..many).try_for_each(|_| open_and_close(harness, &driver, &target));
@@ -128,6 +129,7 @@ fn instances(harness: &Harness) -> Result<(), Marker> {
     let table = harness.table()?;
     let target = harness.target()?;
     let before = process::threads()?.len();
+    let mut proof = Ok(());
     for _ in 0..MANY {
         let driver = untrusted::start(table, HostShape::Current).ok_or_else(|| Marker::fail("`init` returned NULL"))?;
         if !driver.has(Slot::Shutdown) {
@@ -136,8 +138,9 @@ fn instances(harness: &Harness) -> Result<(), Marker> {
         let client = driver.fresh_id();
         let opened: Answer = harness.call(&driver, Slot::Open, client, &harness.open_request(&target))?;
         if let (true, Some((slot, request))) = (opened.is_ok(), harness.simple_call(&driver)) {
-            harness.call(&driver, slot, client, &request)?;
+            proof = proof.and(harness.call(&driver, slot, client, &request)?.expect_proof());
         }
+        proof = proof.and(opened.expect_proof());
         driver.close(client);
         harness.call(&driver, Slot::Shutdown, 0, &request(&Value::Null, ""))?;
     }
@@ -145,5 +148,5 @@ fn instances(harness: &Harness) -> Result<(), Marker> {
     let limit = before + MANY / 2;
     let threads = process::threads_at_most(limit, harness.reply_timeout())?;
     ensure!(threads <= limit, "{} threads are left after the shutdown of {MANY} instances", threads - before);
-    Ok(())
+    proof
 }

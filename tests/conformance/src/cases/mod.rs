@@ -9,6 +9,7 @@ mod load;
 mod manifest;
 mod memory;
 mod operations;
+mod output;
 mod payload;
 mod process;
 mod prompt;

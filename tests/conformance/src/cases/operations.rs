@@ -120,8 +120,10 @@ fn one_reply(harness: &Harness) -> Result<(), Marker> {
         };
         harness.call(&driver, slot, client, &request)?;
     }
+    let proof = harness.prove_samples(&driver, client);
     harness.drain(&driver, client)?;
-    each_has_one_reply(&driver)
+    each_has_one_reply(&driver)?;
+    proof
 }
 
 /// Fails unless every call got exactly one reply and no reply names another call.
@@ -153,7 +155,7 @@ fn head(harness: &Harness) -> Result<(), Marker> {
             );
         }
     }
-    Ok(())
+    harness.prove_samples(&driver, client)
 }
 
 /// Fails unless a head is empty or a JSON object with a valid `content_type`.
@@ -198,7 +200,7 @@ fn if_declared(
 
 type Shape = fn(&Answer) -> Result<(), Marker>;
 
-/// Checks a reply: a result has its shape, and an error is allowed unless the call has to work.
+/// Checks a reply: a result has its shape, and an error proves nothing unless the call has to work.
 fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Marker> {
     let code = answer.code();
     ensure!(
@@ -209,7 +211,7 @@ fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Marker> {
     match (answer.is_ok(), must_work) {
         (true, _) => shape(answer),
         (false, true) => Err(Marker::fail(answer.describe())),
-        (false, false) => Ok(()),
+        (false, false) => Err(answer.unproven("the call failed")),
     }
 }
 
@@ -236,7 +238,10 @@ fn is_list(answer: &Answer) -> Result<(), Marker> {
         "expected a list of objects with `name`, but {}",
         answer.describe()
     );
-    Ok(())
+    match answer.json().is_some_and(|list| list == json!([])) {
+        true => Err(answer.unproven("the list is empty")),
+        false => Ok(()),
+    }
 }
 
 /// Checks an operation on deployments, with a new deployment if the config has one.
@@ -289,6 +294,7 @@ fn body_is_json(answer: &Answer) -> Result<(), Marker> {
 }
 
 fn chunks_are_json(answer: &Answer) -> Result<(), Marker> {
+    answer.expect_chunks(1)?;
     for chunk in &answer.call.chunks {
         let body = chunk.body.as_deref().unwrap_or_default();
         let is_json = may_be_json(chunk.head.as_deref(), body);
@@ -324,7 +330,7 @@ fn run_local(harness: &Harness) -> Result<(), Marker> {
             let call = driver.fresh_id();
             harness.start(&driver, Slot::RunLocal, (0, call), &request(&head, "").with_credit(16));
             driver.cancel(call);
-            return harness.answer(&driver, Slot::RunLocal, call).map(drop);
+            return Err(harness.answer(&driver, Slot::RunLocal, call)?.unproven("no model was served"));
         };
         let head = json!({
             "name": name, "model_uri": local.model_uri, "flavor": local.flavor, "config": local.config,

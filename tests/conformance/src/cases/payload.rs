@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::case::{Case, SLICES};
 use crate::harness::{Answer, Harness, request};
 use crate::marker::{Marker, ensure};
+use crate::proof::takes_inputs;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("payload-not-json", "payload.json", "A head that is not JSON gets an error.", not_json),
@@ -37,6 +38,9 @@ pub(super) const CASES: &[Case] = &[
     Case::new("payload-numbers", "payload.numbers", "Numbers of any size get a reply.", numbers),
 ];
 
+/// More chunks than any stream has. A call without credit would wait for some.
+const MANY_CHUNKS: u32 = 1 << 20;
+
 /// Sends each request to every operation and to `open`, and checks each reply.
 fn everywhere(
     harness: &Harness,
@@ -55,10 +59,10 @@ fn everywhere(
 
 /// Returns requests with these heads and no body.
 fn heads<H: Into<Bytes>>(heads: impl IntoIterator<Item = H>) -> impl Iterator<Item = Request> {
-    heads.into_iter().map(|head| Request::new(head, ""))
+    heads.into_iter().map(|head| Request::new(head, "").with_credit(MANY_CHUNKS))
 }
 
-/// Makes each sample call with a modified request.
+/// Makes each sample call with a modified request, and proves that the unmodified calls succeed.
 fn each(
     harness: &Harness,
     (driver, client): &(Driver, u64),
@@ -66,9 +70,10 @@ fn each(
 ) -> Result<(), Marker> {
     harness.safe_operations(driver).into_iter().try_for_each(|operation| {
         let (head, body) = harness.arguments(operation);
-        let request = change(head, body).with_credit(1 << 20);
+        let request = change(head, body).with_credit(MANY_CHUNKS);
         harness.call(driver, Slot::Operation(operation), *client, &request)?.expect_no_panic()
-    })
+    })?;
+    harness.prove_samples(driver, *client)
 }
 
 fn not_json(harness: &Harness) -> Result<(), Marker> {
@@ -82,6 +87,7 @@ fn not_object(harness: &Harness) -> Result<(), Marker> {
 
 fn null_slice(harness: &Harness) -> Result<(), Marker> {
     let requests = [Request::new(Bytes::Null(3), ""), Request::new("{}", Bytes::Null(usize::MAX))];
+    let requests = requests.map(|request| request.with_credit(MANY_CHUNKS));
     everywhere(harness, &harness.client()?, requests, Answer::expect_error)
 }
 
@@ -89,9 +95,13 @@ fn empty_head(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
-        let object = harness.call(&driver, slot, client, &Request::new("{}", ""))?;
+        // A stream that needs no argument sends its chunks.
+        let call = |head: Bytes, body: Bytes| {
+            harness.call(&driver, slot, client, &Request::new(head, body).with_credit(MANY_CHUNKS))
+        };
+        let object = call("{}".into(), "".into())?;
         for head in [Bytes::Null(0), "".into()] {
-            let empty = harness.call(&driver, slot, client, &Request::new(head, Bytes::Null(0)))?;
+            let empty = call(head, Bytes::Null(0))?;
             empty.expect_no_panic()?;
             ensure!(
                 empty.is_ok() == object.is_ok(),
@@ -118,7 +128,7 @@ fn unknown_keys(harness: &Harness) -> Result<(), Marker> {
         let (mut head, body) = harness.arguments(operation);
         head.insert("conformance_unknown".to_owned(), json!({"a": [1, null, {"b": "c"}]}));
         head.insert(String::new(), Value::Null);
-        let more = harness.call(&driver, slot, client, &request(&head.into(), body).with_credit(1 << 20))?;
+        let more = harness.call(&driver, slot, client, &request(&head.into(), body).with_credit(MANY_CHUNKS))?;
         ensure!(
             more.is_ok() == plain.is_ok(),
             "unknown keys changed the outcome: without them {}, with them {}",
@@ -126,7 +136,7 @@ fn unknown_keys(harness: &Harness) -> Result<(), Marker> {
             more.describe()
         );
     }
-    Ok(())
+    harness.prove_samples(&driver, client)
 }
 
 /// Returns the name of the required argument of an operation.
@@ -178,12 +188,7 @@ fn large(harness: &Harness) -> Result<(), Marker> {
         harness.answer(&driver, slot, call)?.expect_no_panic()?;
         driver.forget(call);
     }
-    Ok(())
-}
-
-/// Returns true if the body of an operation is its inputs.
-pub(super) fn takes_inputs(operation: &Operation) -> bool {
-    [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
+    harness.prove_samples(&driver, client)
 }
 
 /// Returns a sample request with the largest body of the limits: a JSON string.
@@ -197,7 +202,7 @@ pub(super) fn large_request(harness: &Harness, operation: Operation) -> Request 
         *last = b'"';
     }
     let (head, _) = harness.arguments(operation);
-    request(&head.into(), body).with_credit(1 << 20)
+    request(&head.into(), body).with_credit(MANY_CHUNKS)
 }
 
 fn deep(harness: &Harness) -> Result<(), Marker> {

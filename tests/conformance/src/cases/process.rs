@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::marker::Marker;
+use crate::untrusted;
 
 /// Reads a file of `/proc/self`.
 fn read(name: &str) -> Result<String, Marker> {
@@ -61,10 +63,18 @@ pub(super) fn written() -> Result<u64, Marker> {
 
 /// Returns the number of bytes printed to stdout and stderr.
 pub(super) fn printed() -> Result<u64, Marker> {
-    let size = |stat: rustix::io::Result<rustix::fs::Stat>| {
-        stat.map_err(Marker::fault).map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
-    };
-    Ok(size(rustix::fs::fstat(rustix::stdio::stdout()))? + size(rustix::fs::fstat(rustix::stdio::stderr()))?)
+    Ok(printed_to_stdout()? + size(rustix::stdio::stderr())?)
+}
+
+/// Returns the number of bytes printed to stdout, with those that the C library has buffered.
+pub(super) fn printed_to_stdout() -> Result<u64, Marker> {
+    untrusted::flush_c_streams();
+    size(rustix::stdio::stdout())
+}
+
+fn size(file: BorrowedFd<'_>) -> Result<u64, Marker> {
+    let stat = rustix::fs::fstat(file).map_err(Marker::fault)?;
+    Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
 /// Returns the text printed to stdout and stderr.

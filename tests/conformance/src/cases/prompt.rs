@@ -9,11 +9,12 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::Entered;
 
-use super::payload::{large_request, takes_inputs};
+use super::payload::large_request;
 use super::process::waited_for_a_processor;
 use crate::case::{Case, LIBRARY};
 use crate::harness::Harness;
 use crate::marker::{Marker, ensure};
+use crate::proof::takes_inputs;
 
 pub(super) const CASES: &[Case] = &[
     Case::new("abi-prompt", "abi.prompt", "All functions return within 50 ms.", prompt).in_process_only(LIBRARY),
@@ -62,7 +63,7 @@ fn prompt(harness: &Harness) -> Result<(), Marker> {
     }
     let slow: Vec<_> = best.iter().filter(|(_, took)| **took > LIMIT).collect();
     ensure!(slow.is_empty(), "functions took more than {LIMIT:?} in each of {ATTEMPTS} attempts: {slow:?}");
-    Ok(())
+    harness.prove_samples(&driver, harness.open(&driver)?)
 }
 
 fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
@@ -93,7 +94,7 @@ fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
             slot.name()
         );
     }
-    Ok(())
+    harness.prove_samples(&driver, client)
 }
 
 /// Returns the duration of a call without the time in which the thread waited for a processor.

@@ -169,7 +169,7 @@ type Check = fn(&Scenario<'_>) -> Result<(), Marker>;
 fn on_a_deployment(harness: &Harness, check: Check) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let Some(resource) = harness.create_deployment(&driver, client)? else {
-        return Err(Marker::skip("the config has no `deployment`, or the plugin no `create_deployment`"));
+        return Err(unconfigured(&driver, Operation::CreateDeployment, "deployment"));
     };
     let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &DEPLOYMENTS });
     harness.remove(&driver, client, &resource)?;
@@ -179,21 +179,28 @@ fn on_a_deployment(harness: &Harness, check: Check) -> Result<(), Marker> {
 fn on_an_endpoint(harness: &Harness, check: Check) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let Some(resource) = harness.create_endpoint(&driver, client)? else {
-        return Err(Marker::skip("the config has no `endpoint.config`, or the plugin no `create_endpoint`"));
+        return Err(unconfigured(&driver, Operation::CreateEndpoint, "endpoint.config"));
     };
     let checked = check(&Scenario { harness, driver, client, resource: &resource, operations: &ENDPOINTS });
     harness.remove(&driver, client, &resource)?;
     checked
 }
 
-fn predict(harness: &Harness) -> Result<(), Marker> {
-    if harness.config().predict.is_none() {
-        return Err(Marker::skip("the config has no `predict`"));
+/// Returns the marker of a case without a table of the config: there is nothing to check if the plugin does not have the
+/// operation.
+fn unconfigured(driver: &Driver, operation: Operation, table: &str) -> Marker {
+    if driver.has(Slot::Operation(operation)) {
+        Marker::unproven(format!("the config has no `[{table}]`"))
+    } else {
+        Marker::skip(format!("the plugin does not have `{}`", operation.name()))
     }
+}
+
+fn predict(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::Predict);
-    if !driver.has(slot) {
-        return Err(Marker::skip("the plugin does not have `predict`"));
+    if harness.config().predict.is_none() || !driver.has(slot) {
+        return Err(unconfigured(&driver, Operation::Predict, "predict"));
     }
     let answer = harness.call(&driver, slot, client, &harness.sample(Operation::Predict))?;
     answer.expect_ok()?;
@@ -238,7 +245,7 @@ fn can_be_updated(scenario: &Scenario<'_>) -> Result<(), Marker> {
 fn can_predict(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let deployment = scenario.harness.config().deployment.as_ref();
     let Some((inputs, kind)) = deployment.and_then(|it| Some((it.inputs.as_ref()?, it.content_type.as_ref()))) else {
-        return Err(Marker::skip("the config has no `deployment.inputs`"));
+        return Err(unconfigured(&scenario.driver, Operation::Predict, "deployment.inputs"));
     };
     let endpoint = deployment.and_then(|it| it.endpoint.as_ref());
     let kind = kind.map_or(mlflow_deploy_plugin_api::JSON, String::as_str);
@@ -263,6 +270,7 @@ fn has_code(answer: &Answer, code: &str) -> Result<(), Marker> {
 }
 
 fn flavor_alone(scenario: &Scenario<'_>) -> Result<(), Marker> {
+    scenario.call(Operation::UpdateDeployment)?.expect_proof()?;
     let head = json!({"name": scenario.resource.name, "flavor": "python_function"});
     let answer = scenario.call_with(Operation::UpdateDeployment, &request(&head, ""))?;
     ensure!(!answer.is_ok(), "expected an error, but {}", answer.describe());
@@ -275,18 +283,20 @@ fn missing(scenario: &Scenario<'_>) -> Result<(), Marker> {
 }
 
 fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Marker> {
+    let look_up = || scenario.call(scenario.operations.get).or_else(|_| scenario.call(scenario.operations.list));
+    let before = look_up()?;
     scenario.call(scenario.operations.delete)?;
-    let after = scenario.call(scenario.operations.get).or_else(|_| scenario.call(scenario.operations.list))?;
+    let after = look_up()?;
     ensure!(
         !after.is_ok() || after.json().is_some_and(|it| it.is_array() && !lists(&after, &scenario.resource.name)),
         "the resource still exists: {}",
         after.describe()
     );
-    Ok(())
+    before.expect_proof()
 }
 
 fn can_be_deleted_twice(scenario: &Scenario<'_>) -> Result<(), Marker> {
-    scenario.call(scenario.operations.delete)?;
+    scenario.call(scenario.operations.delete)?.expect_proof()?;
     scenario.call(scenario.operations.delete)?.expect_ok()
 }
 
@@ -304,13 +314,10 @@ fn endpoint_listed(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn endpoint_missing(harness: &Harness) -> Result<(), Marker> {
-    if harness.config().endpoint.is_none() {
-        return Err(Marker::skip("the config has no `endpoint`"));
-    }
     let (driver, client) = harness.client()?;
     let slot = Slot::Operation(Operation::GetEndpoint);
-    if !driver.has(slot) {
-        return Err(Marker::skip("the plugin does not have `get_endpoint`"));
+    if harness.config().endpoint.is_none() || !driver.has(slot) {
+        return Err(unconfigured(&driver, Operation::GetEndpoint, "endpoint"));
     }
     let head = json!({"endpoint": harness.name("missing")});
     has_code(&harness.call(&driver, slot, client, &request(&head, ""))?, "RESOURCE_DOES_NOT_EXIST")

@@ -24,9 +24,14 @@ pub(super) const CASES: &[Case] = &[
 
 const SLOT: Slot = Slot::Operation(Operation::PredictStream);
 
-fn streaming(harness: &Harness) -> Result<(Driver, u64), Marker> {
+/// Opens a client whose sample stream has at least this many chunks.
+fn streaming(harness: &Harness, chunks: usize) -> Result<(Driver, u64), Marker> {
     let (driver, client) = harness.client()?;
-    if driver.has(SLOT) { Ok((driver, client)) } else { Err(Marker::skip("the plugin does not stream")) }
+    if !driver.has(SLOT) {
+        return Err(Marker::skip("the plugin does not stream"));
+    }
+    harness.prove_stream(&driver, client, chunks)?;
+    Ok((driver, client))
 }
 
 /// Starts a stream with this credit.
@@ -43,7 +48,8 @@ fn start_for(harness: &Harness, driver: &Driver, client: u64, credit: u32, hours
 }
 
 fn credit(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    // More chunks than the credit allows.
+    let (driver, client) = streaming(harness, 2)?;
     let call = start(harness, &driver, client, 1);
     driver.wait(call, harness.reply_timeout(), |call| !call.chunks.is_empty() || !call.replies.is_empty());
     // Chunks without credit arrive before the reply to another call, or before the end.
@@ -59,7 +65,7 @@ fn credit(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn resumes(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 2)?;
     let call = start(harness, &driver, client, 0);
     for chunks in 0.. {
         driver.credit(call, 1);
@@ -74,7 +80,7 @@ fn resumes(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn one_end(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 1)?;
     let call = start(harness, &driver, client, 1 << 20);
     harness.answer(&driver, SLOT, call)?;
     harness.drain(&driver, client)?;
@@ -85,7 +91,7 @@ fn one_end(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn cancel(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 1)?;
     let call = start_for(harness, &driver, client, 0, 1);
     driver.cancel(call);
     harness.answer(&driver, SLOT, call)?;
@@ -97,7 +103,7 @@ fn cancel(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn close(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 1)?;
     let calls: Vec<_> = (0..4).map(|credit| start_for(harness, &driver, client, credit, 2)).collect();
     // A host cancels pending calls before it closes a client.
     for call in &calls {
@@ -122,13 +128,13 @@ fn serial(harness: &Harness) -> Result<(), Marker> {
     let call = start(harness, &driver, client, 8);
     driver.wait(call, harness.reply_timeout(), |call| call.chunks.len() >= 8 || !call.replies.is_empty());
     driver.cancel(call);
-    harness.answer(&driver, SLOT, call)?;
+    let answer = harness.answer(&driver, SLOT, call)?;
     ensure!(!driver.call(call).overlapped, "a chunk or the reply overlapped with another chunk");
-    Ok(())
+    answer.expect_chunks(2)
 }
 
 fn chunk_head(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 1)?;
     let call = start(harness, &driver, client, 1 << 20);
     harness.answer(&driver, SLOT, call)?;
     for chunk in driver.call(call).chunks {
@@ -139,7 +145,7 @@ fn chunk_head(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn much_credit(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = streaming(harness)?;
+    let (driver, client) = streaming(harness, 1)?;
     let call = start(harness, &driver, client, u32::MAX);
     for _ in 0..8 {
         driver.credit(call, u32::MAX);
@@ -149,11 +155,16 @@ fn much_credit(harness: &Harness) -> Result<(), Marker> {
 
 fn plain(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
+    let mut calls = Vec::new();
     for operation in harness.safe_operations(&driver).into_iter().filter(|each| *each != Operation::PredictStream) {
-        harness.call(&driver, Slot::Operation(operation), client, &harness.sample(operation).with_credit(0))?;
+        let (slot, call) = (Slot::Operation(operation), driver.fresh_id());
+        harness.start(&driver, slot, (client, call), &harness.sample(operation).with_credit(0));
+        harness.answer(&driver, slot, call)?;
+        calls.push(call);
     }
+    let proof = harness.prove_samples(&driver, client);
     harness.drain(&driver, client)?;
-    let chunks: usize = driver.calls().iter().map(|(_, call)| call.chunks.len()).sum();
+    let chunks: usize = calls.into_iter().map(|call| driver.call(call).chunks.len()).sum();
     ensure!(chunks == 0, "{chunks} chunks were sent by calls that do not stream");
-    Ok(())
+    proof
 }

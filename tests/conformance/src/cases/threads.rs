@@ -54,15 +54,16 @@ fn any(harness: &Harness) -> Result<(), Marker> {
     };
     elsewhere(Slot::Open, client, &harness.open_request(&target))?.expect_ok()?;
     let (slot, request) = harness.require_simple_call(&driver)?;
-    elsewhere(slot, client, &request)?.expect_no_panic()?;
+    let answer = elsewhere(slot, client, &request)?;
+    answer.expect_no_panic()?;
     thread::scope(|scope| scope.spawn(|| driver.close(client)).join())
         .map_err(|_panicked| Marker::fault("a thread panicked"))?;
-    Ok(())
+    answer.expect_proof()
 }
 
 fn one_client(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
-    let (slot, request) = harness.require_simple_call(&driver)?;
+    let (slot, request) = harness.working_call(&driver, client)?;
     let before = driver.replies();
     harness.log(format!("calls `{}` from many threads", slot.name()));
     on_threads(harness, |_| call_often(&driver, slot, client, &request));
@@ -110,12 +111,12 @@ fn many(harness: &Harness) -> Result<(), Marker> {
         })
     });
     ensure!(!failed, "the plugin panicked");
-    Ok(())
+    harness.working_call(&driver, harness.open(&driver)?).map(drop)
 }
 
 fn close(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
-    let (slot, request) = harness.pending(&driver).or_else(|_| harness.require_simple_call(&driver))?;
+    let (slot, request) = harness.pending_or_working(&driver, client)?;
     let before = driver.replies();
     let calls: Vec<_> = (0..harness.config().limits.threads * ROUNDS).map(|_| driver.fresh_id()).collect();
     harness.log("calls from many threads, and closes the client when all have called");
@@ -145,7 +146,7 @@ fn exit(harness: &Harness) -> Result<(), Marker> {
     if let Some((slot, request)) = harness.simple_call(&driver) {
         harness.call(&driver, slot, client, &request)?;
     }
-    let (slot, request) = harness.pending(&driver).or_else(|_| harness.require_simple_call(&driver))?;
+    let (slot, request) = harness.pending_or_working(&driver, client)?;
     for _ in 0..8 {
         harness.start(&driver, slot, (client, driver.fresh_id()), &request);
     }

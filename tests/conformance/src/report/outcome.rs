@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::rerun::Rerun;
 use crate::case::{Case, Level};
 
 /// The report of all cases.
@@ -21,6 +22,8 @@ pub struct Report {
     pub isolated: bool,
     /// The seed of the generated inputs.
     pub seed: u64,
+    /// The options to run a case again with.
+    pub(crate) rerun: Rerun,
     /// The duration of the whole run.
     pub took: Duration,
     /// The result of each case.
@@ -43,6 +46,9 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// The reason for any verdict but a pass.
     pub message: String,
+    /// True if nothing was violated, but what the case needs did not happen. The verdict is a skip, or with
+    /// [`Options::strict`](crate::Options) a failure.
+    pub unproven: bool,
     /// The signal that killed its process, such as `SIGSEGV`, if one did.
     pub signal: Option<String>,
     /// The last steps, oldest first, if the case did not pass.
@@ -95,6 +101,7 @@ impl CaseResult {
             summary: case.summary,
             verdict,
             message,
+            unproven: false,
             signal: None,
             log: Vec::new(),
             took: Duration::ZERO,
@@ -106,6 +113,11 @@ impl Report {
     /// Returns the number of cases with this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.results.iter().filter(|result| result.verdict == verdict).count()
+    }
+
+    /// Returns the number of cases that are not proven.
+    pub fn unproven(&self) -> usize {
+        self.results.iter().filter(|result| result.unproven).count()
     }
 
     /// Returns 0 if the plugin is conformant, 1 if it is not, and 2 if the check could not be completed.
@@ -133,30 +145,29 @@ impl Report {
 
     /// Returns the overall verdict, in one sentence.
     pub(super) fn conclusion(&self) -> String {
-        let count = |verdict: Verdict, word: &str| match self.count(verdict) {
-            0 => String::new(),
-            count => format!(", {count} {word}"),
-        };
+        let some = |count: usize, word: &str| if count == 0 { String::new() } else { format!(", {count} {word}") };
+        let count = |verdict: Verdict, word: &str| some(self.count(verdict), word);
+        let is_skipped = |result: &&CaseResult| result.verdict == Verdict::Skip && !result.unproven;
+        let skipped = self.results.iter().filter(is_skipped).count();
         let conclusion = match self.exit_code() {
             0 => "conformant",
             1 => "not conformant",
             _ => "could not be checked",
         };
         format!(
-            "{conclusion}: {} passed{}{}{}{} of {}",
+            "{conclusion}: {} passed{}{}{}{}{} of {}",
             self.count(Verdict::Pass),
             count(Verdict::Fail, "failed"),
             count(Verdict::Warn, "with warnings"),
-            count(Verdict::Skip, "skipped"),
+            some(self.count(Verdict::Skip) - skipped, "not proven"),
+            some(skipped, "skipped"),
             count(Verdict::Fault, "not run"),
             self.results.len(),
         )
     }
 
-    /// Returns the command that runs one case again, with the same seed.
+    /// Returns the command that runs one case again, with the same options and the same seed.
     pub(super) fn rerun_command(&self, result: &CaseResult) -> String {
-        let isolated = if self.isolated { " --isolated" } else { "" };
-        let (plugin, seed) = (self.plugin.display(), self.seed);
-        format!("mlflow-deploy-conformance {plugin}{isolated} --only {} --seed {seed}", result.id)
+        self.rerun.command(&self.plugin, self.isolated, result.id, self.seed)
     }
 }

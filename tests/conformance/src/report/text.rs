@@ -24,7 +24,11 @@ pub(super) fn write(report: &Report) -> String {
             text += &format!("      rerun: {}\n", line(&report.rerun_command(result)));
         }
     }
-    text + &format!("\n{} in {:.1} s\n", report.conclusion(), report.took.as_secs_f64())
+    text += &format!("\n{} in {:.1} s\n", report.conclusion(), report.took.as_secs_f64());
+    if report.results.iter().any(|result| result.unproven && result.verdict == Verdict::Skip) {
+        text += "the cases that are not proven need calls that work: describe them in the config; `--strict` fails these cases\n";
+    }
+    text
 }
 
 /// Returns the list of cases, as `--list` prints it.

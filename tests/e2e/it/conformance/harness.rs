@@ -63,6 +63,12 @@ impl Report {
         )
     }
 
+    /// Returns the cases that are not proven.
+    pub(super) fn unproven(&self) -> Vec<&str> {
+        let unproven = self.results().iter().filter(|result| result["unproven"] == true);
+        unproven.map(|result| result["id"].as_str().unwrap()).collect()
+    }
+
     /// Returns the cases that passed.
     pub(super) fn passed(&self) -> Vec<&str> {
         let passed = self.results().iter().filter(|result| result["verdict"] == "pass");

@@ -4,6 +4,7 @@ mod command;
 mod harness;
 mod mutants;
 mod plugins;
+mod proof;
 mod servers;
 
 use harness::{Report, check, harness};

@@ -58,7 +58,7 @@ fn kill_of_the_host_ends_the_plugin_process() {
 #[test]
 fn kill_of_the_host_ends_a_plugin_that_blocks_the_reading_thread() {
     for way in ["slot-hang", "init-hang", "load-hang"] {
-        let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate --timeout 2");
+        let run = mlflow_deploy("predict -t misbehave --endpoint e -I - --isolate --timeout 5");
         let run = run.plugin("mlflow-deploy-fixture-misbehave").env("MISBEHAVE", way);
         let mut command = run.stdin("[1]").spawn();
         let process = loop {

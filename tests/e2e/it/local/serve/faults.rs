@@ -32,7 +32,7 @@ fn is_served(served: &Served) {
 #[test]
 fn slow_client_is_disconnected() {
     let machine = Machine::new();
-    let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2");
+    let served = Served::start(&sample("counts"), &machine, "-C timeout=2");
     let mut half_a_head = TcpStream::connect(served.address).unwrap();
     half_a_head.write_all(b"POST /invocations HTTP/1.1\r\nHost: te").unwrap();
     let half_a_body = served.begin(SEVEN, 4);
@@ -45,7 +45,7 @@ fn slow_client_is_disconnected() {
 #[test]
 fn prediction_is_stopped_at_its_timeout() {
     let machine = Machine::new();
-    let served = Served::start(&sample("counts"), &machine, "-C timeout=0.2 -C sessions=1");
+    let served = Served::start(&sample("counts"), &machine, "-C timeout=2 -C sessions=1");
     let late = served.predict(FOREVER);
     assert_eq!((late.status, late.body.as_str()), (504, "Request processing time exceeded limit"));
     // The only session is available again.

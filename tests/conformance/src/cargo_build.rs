@@ -1,0 +1,101 @@
+//! Builds the library of a crate with cargo, so that a test of the crate does not check an older library.
+
+use std::env;
+use std::env::consts::DLL_EXTENSION;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mlflow_deploy_plugin_api::manifest::TARGET;
+use serde_json::Value;
+
+/// Builds the library of the package in a folder, and returns its path. Waits for other builds.
+///
+/// # Errors
+/// A message if cargo fails, or if the package has no shared library.
+pub(crate) fn build_library(package: &Path, arguments: &[&str], place: &[OsString]) -> Result<PathBuf, String> {
+    let manifest = package.join("Cargo.toml");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(&manifest);
+    cargo.args(place).args(arguments).stderr(Stdio::inherit());
+    // Cargo sets these variables for the running test. In a build they would count as a change.
+    for (name, _) in env::vars_os() {
+        let is_of_the_test = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(is_of_the_test) {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo.output().map_err(|error| format!("failed to run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("failed to build `{}`: cargo ended with {}", manifest.display(), output.status));
+    }
+    let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    messages.filter_map(|message| library(&message, &manifest)).next_back().ok_or_else(|| {
+        let manifest = manifest.display();
+        format!("`{manifest}` has no shared library: set `crate-type = [\"cdylib\"]` in `[lib]`")
+    })
+}
+
+/// Returns the options of cargo for the profile and the target folder of the running test.
+pub(crate) fn place_of_this_test() -> Vec<OsString> {
+    // The test runs in `target/debug/deps`, or in `target/TRIPLE/debug/deps`.
+    let test = env::current_exe().unwrap_or_default();
+    let folder = test.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
+    let Some((folder, profile)) = folder.and_then(|folder| Some((folder.parent()?, folder.file_name()?))) else {
+        return Vec::new();
+    };
+    let profile = if profile == "debug" { "dev".into() } else { profile.to_owned() };
+    let (triple, target) = match (folder.file_name(), folder.parent()) {
+        (Some(name), Some(parent)) if name == TARGET => (vec!["--target".into(), name.to_owned()], parent),
+        _ => (Vec::new(), folder),
+    };
+    [vec!["--profile".into(), profile, "--target-dir".into(), target.into()], triple].concat()
+}
+
+/// Returns the shared library of a package that a message of cargo reports.
+fn library(message: &Value, manifest: &Path) -> Option<PathBuf> {
+    let is_package =
+        || Some(Path::new(message["manifest_path"].as_str()?).canonicalize().ok()? == manifest.canonicalize().ok()?);
+    let is_cdylib = || Some(message["target"]["crate_types"].as_array()?.iter().any(|kind| kind == "cdylib"));
+    if message["reason"] != "compiler-artifact" || !is_package()? || !is_cdylib()? {
+        return None;
+    }
+    let mut files = message["filenames"].as_array()?.iter().filter_map(|file| Some(PathBuf::from(file.as_str()?)));
+    files.find(|file| file.extension().is_some_and(|extension| extension == DLL_EXTENSION))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_library_is_built_from_the_current_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("my crate");
+        fs::create_dir_all(package.join("src")).unwrap();
+        let manifest = |kind: &str| {
+            let text = format!(
+                "[package]\nname = 'my-target'\nedition = '2024'\n[lib]\ncrate-type = ['{kind}']\n[workspace]\n"
+            );
+            fs::write(package.join("Cargo.toml"), text).unwrap();
+        };
+        let build = |text: &str| {
+            let source = format!("#[unsafe(no_mangle)]\npub static TEXT: [u8; 16] = *b\"{text}\";\n");
+            fs::write(package.join("src/lib.rs"), source).unwrap();
+            let place = ["--target-dir".into(), folder.path().join("target").into()];
+            build_library(&package, &["--offline"], &place)
+        };
+        manifest("cdylib");
+        for text in ["the first source", "the other source"] {
+            let library = fs::read(build(text).unwrap()).unwrap();
+            assert!(library.windows(16).any(|bytes| bytes == text.as_bytes()), "{text}");
+        }
+        let error = build("too short").unwrap_err();
+        assert!(error.contains("cargo ended with exit status: 101"), "{error}");
+        manifest("rlib");
+        let error = build("the third source").unwrap_err();
+        assert!(error.contains("has no shared library: set `crate-type"), "{error}");
+    }
+}

@@ -1,0 +1,26 @@
+//! The output of calls: standard output belongs to the host's program.
+
+use mlflow_deploy_plugin_api::ffi::Slot;
+
+use super::process;
+use crate::case::{Case, PROCESS};
+use crate::harness::Harness;
+use crate::marker::{Marker, ensure};
+
+pub(super) const CASES: &[Case] =
+    &[Case::new("operations-quiet", "operations.quiet", "Calls print nothing to standard output.", quiet)
+        .in_process_only(PROCESS)];
+
+fn quiet(harness: &Harness) -> Result<(), Marker> {
+    let driver = harness.instance()?;
+    let before = process::printed_to_stdout()?;
+    let client = harness.open(&driver)?;
+    for operation in harness.safe_operations(&driver) {
+        harness.call(&driver, Slot::Operation(operation), client, &harness.sample(operation))?;
+    }
+    let proof = harness.prove_samples(&driver, client);
+    harness.drain(&driver, client)?;
+    let printed = process::printed_to_stdout()? - before;
+    ensure!(printed == 0, "it printed {printed} bytes to standard output: use events to log");
+    proof
+}

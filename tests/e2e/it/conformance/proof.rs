@@ -1,0 +1,124 @@
+//! The harness proves that what a case needs has happened, and is fair to plugins that the config does not describe.
+
+use std::fs;
+
+use mlflow_deploy_test_support::cdylib;
+use mlflow_deploy_test_support::patch::PluginFile;
+use serde_json::{Value, json};
+
+use super::command::{ECHO, MISBEHAVE, misbehaving};
+use super::{Report, check, harness};
+
+/// Returns the verdict and the message of a case.
+fn result<'a>(report: &'a Report, case: &str) -> (&'a str, &'a str) {
+    let result = report.results().iter().find(|result| result["id"] == case).unwrap();
+    (result["verdict"].as_str().unwrap(), result["message"].as_str().unwrap())
+}
+
+/// The cases that a plugin passes by answering every prediction with an error, unless they ask for proof.
+const NEED_A_PREDICTION: [&str; 24] = [
+    "load-signals",
+    "abi-newer-request",
+    "abi-unknown-ids",
+    "abi-prompt",
+    "operations-quiet",
+    "payload-unknown-keys",
+    "payload-large",
+    "errors-client-lives",
+    "stream-credit",
+    "stream-resumes",
+    "stream-one-end",
+    "stream-cancel",
+    "stream-close",
+    "stream-serial",
+    "stream-chunk-head",
+    "stream-much-credit",
+    "stream-plain",
+    "cancel-one-reply",
+    "cancel-early",
+    "cancel-late",
+    "cancel-code",
+    "threads-one-client",
+    "memory-calls",
+    "fuzz-bodies",
+];
+
+#[test]
+fn case_whose_prediction_fails_is_not_proven() {
+    let config =
+        "[predict]\ndeployment_name = 'missing'\ninputs = '[1]'\n[limits]\ncalls = 10\nbody_mib = 1\nfuzz = 5\n";
+    let mutant = cdylib::path("mlflow-deploy-fixture-mutant");
+    let only = [&["--only"], NEED_A_PREDICTION.as_slice()].concat();
+    // It streams its inputs whatever the deployment is, so that only its chunks are too few.
+    let report = check(mutant, config, &only);
+    for case in
+        NEED_A_PREDICTION.into_iter().filter(|case| !case.starts_with("stream-") && !case.starts_with("cancel-"))
+    {
+        let (verdict, message) = result(&report, case);
+        assert_eq!(verdict, "skip", "{case}: {message}");
+        assert!(
+            message.starts_with("not proven: the call failed; describe a prediction that works in `[predict]`"),
+            "{message}"
+        );
+    }
+    let (verdict, message) = result(&report, "stream-credit");
+    assert_eq!(verdict, "skip");
+    assert!(message.starts_with("not proven: the stream sent 1 of at least 2 chunks; "), "{message}");
+    assert_eq!(report.code, 0, "{report:?}");
+    let unproven = report.document["counts"]["unproven"].as_u64().unwrap();
+    assert!(unproven >= 16, "{report:?}");
+    let text = harness(mutant, config, &only);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(
+        text.contains(&format!(" {unproven} not proven")) && text.contains("`--strict` fails these cases"),
+        "{text}"
+    );
+    let strict = check(mutant, config, &[only.as_slice(), &["--strict"]].concat());
+    assert_eq!((strict.code, strict.bad().len() as u64), (1, unproven), "{strict:?}");
+    assert!(strict.bad().iter().all(|(_, verdict, message)| *verdict == "fail" && message.starts_with("not proven: ")));
+}
+
+#[test]
+fn call_that_was_refused_for_its_arguments_does_not_fail_the_case_of_a_cancel() {
+    // The honest target refuses a deployment that does not exist, with and without a cancel.
+    let config = "[predict]\ninputs = '1'\n[slow]\ndeployment_name = 'missing'\ninputs = '[1]'\n";
+    let arguments = ["--only", "cancel-code", "cancel-early", "cancel-deadline", "abi-shutdown-calls"];
+    let report = check(cdylib::path("mlflow-deploy-fixture-mutant"), config, &arguments);
+    for case in report.results() {
+        let message = case["message"].as_str().unwrap();
+        assert!(case["verdict"] == "skip", "{case}");
+        assert!(
+            message.starts_with(
+                "not proven: the call ended without a cancel; describe a prediction that does not in `[slow]`"
+            ),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn secrets_are_generated_for_options_that_are_write_only() {
+    let config = "[predict]\ninputs = '1'\n";
+    let folder = tempfile::tempdir().unwrap();
+    let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
+    let without = |member: &str, value: Value| {
+        let file = folder.path().join(member).with_extension("so");
+        fs::write(&file, honest.with_member(member, value)).unwrap();
+        check(&file, config, &["--only", "errors-secrets"])
+    };
+    assert_eq!(result(&without("environment", json!([])), "errors-secrets"), ("pass", ""), "it has the option `token`");
+    assert_eq!(result(&without("options", json!({})), "errors-secrets"), ("pass", ""), "it has `MUTANT_TOKEN`");
+    let echo = check(cdylib::path(ECHO), config, &["--only", "errors-secrets"]);
+    let (verdict, message) = result(&echo, "errors-secrets");
+    assert_eq!(verdict, "skip");
+    assert_eq!(message, "the manifest has no variable that is `secret` and no option that is `writeOnly`");
+}
+
+#[test]
+fn stream_that_needs_no_argument_gets_credit_for_its_chunks() {
+    // It sends its inputs as a chunk, also if they are empty.
+    let report = check(cdylib::path(MISBEHAVE), &misbehaving(""), &["--only", "payload", "errors"]);
+    assert_eq!((report.code, report.bad()), (0, vec![]));
+    assert_eq!(result(&report, "payload-empty-head"), ("pass", ""));
+    assert_eq!(result(&report, "payload-deep"), ("pass", ""));
+}
