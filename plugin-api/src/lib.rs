@@ -12,6 +12,7 @@ mod event;
 pub mod ffi;
 pub mod file;
 mod json;
+pub mod json_integer;
 pub mod manifest;
 mod operation;
 mod payload;
