@@ -2,10 +2,12 @@
 //! gives their types.
 
 mod file;
+mod json;
 mod kind;
 mod merge;
 mod schema;
 mod setting;
+mod yaml;
 
 pub(crate) use kind::SettingKind;
 pub(crate) use merge::merge;
