@@ -59,7 +59,7 @@ pub(crate) struct Global {
     pub(crate) isolate: bool,
 
     /// Print more to stderr: `-v` for progress, `-vv` for debugging.
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
     /// Print only errors to stderr.
@@ -335,6 +335,10 @@ pub(crate) struct RunLocal {
 
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
+
+    /// Time limit in seconds until the server is ready.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// The arguments of `help`.
@@ -396,6 +400,11 @@ impl Cli {
     /// Parses the arguments of the process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
+        // The parser misses a conflict of one option before the verb and another after it.
+        if cli.global.quiet && cli.global.verbose > 0 {
+            let message = "the argument '--quiet' cannot be used with '--verbose': use one of them";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
         match &cli.verb {
             Verb::Predict { arguments, .. } => exactly_one("predict", &arguments.resource)?,
             Verb::Explain { arguments, .. } => exactly_one("explain", &arguments.resource)?,
@@ -419,7 +428,7 @@ fn exactly_one(verb: &str, resource: &NameOrEndpoint) -> Result<(), clap::Error>
 }
 
 impl Verb {
-    /// Returns the value of `--timeout`.
+    /// Returns the time limit of the verb. That of `run-local` ends when the server is ready, so the verb keeps it itself.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })
