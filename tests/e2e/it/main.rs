@@ -6,6 +6,7 @@
     reason = "a failed test panics, and prints its values"
 )]
 
+mod agreement;
 mod boundary;
 mod checklist;
 mod cli_edge_cases;
@@ -18,6 +19,7 @@ mod discovery;
 mod hostile;
 mod interrupts;
 mod isolation;
+mod json_output;
 mod local;
 mod openai;
 mod peers;
@@ -32,3 +34,4 @@ mod terminals;
 mod tidy;
 mod transcripts;
 mod trust;
+mod values;

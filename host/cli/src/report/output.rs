@@ -178,8 +178,9 @@ fn checked(payload: &Payload) -> Result<&[u8], CliError> {
         bytes => bytes,
     };
     let invalid = |reason: String| {
-        let message =
-            format!("the result is not JSON, as its label says: {reason}; omit `--json` to print it unchanged");
+        let message = format!(
+            "the result is not JSON, where `NaN` and `Infinity` are invalid: {reason}; omit `--json` to print it unchanged"
+        );
         CliError::Target(TargetError::new(ErrorCode::INTERNAL_ERROR, message).into())
     };
     let text = std::str::from_utf8(bytes).map_err(|error| invalid(format!("not UTF-8: {error}")))?;
