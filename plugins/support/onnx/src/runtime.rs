@@ -100,10 +100,11 @@ fn loader_message(file: &Path) -> Option<String> {
 }
 
 fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySearch) -> Error {
+    let named = search.named().map(|(_, name)| format!(", which {name} names")).unwrap_or_default();
     Error::new(
         ErrorCode::new("INVALID_STATE"),
         format!(
-            "failed to load ONNX Runtime's library `{}`: {}; install a tested version with: {}",
+            "failed to load ONNX Runtime's library `{}`{named}: {}; install a tested version with: {}",
             file.display(),
             causes(error),
             search.install_command()

@@ -183,11 +183,12 @@ fn message_of_the_system_s_loader_is_shown() {
     fs::remove_file(gone).unwrap();
     fs::copy(&library, prefix.file("variable")).unwrap();
     // Once found by its path, and once by the system's loader.
-    for place in ["variable", "system"] {
+    for (place, named) in [("variable", ", which `ORT_DYLIB_PATH` names"), ("system", "")] {
         let ran = prefix.create(&[place]);
         let message = ran.error()["message"].as_str().unwrap().to_owned();
-        let said = "`: libgone.so.3: cannot open shared object file: No such file or directory; install";
-        assert!(message.contains(said) && !message.contains("dlopen failed"), "{place}: {message}");
+        let said =
+            format!("`{named}: libgone.so.3: cannot open shared object file: No such file or directory; install");
+        assert!(message.contains(&said) && !message.contains("dlopen failed"), "{place}: {message}");
     }
     let no_library = prefix.path("option/libonnxruntime.so");
     fs::write(&no_library, "no library").unwrap();
