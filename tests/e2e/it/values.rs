@@ -175,12 +175,6 @@ fn variable_with_a_wrong_value_is_named() {
             0,
             "warning: `MLFLOW_DEPLOY_PLUGIN_PATH_ONLY` is `on`: expected `1` or `0`",
         ),
-        (
-            "MLFLOW_DEPLOY_PLUGIN_PATH",
-            "plugins",
-            0,
-            "warning: plugin directory `plugins` (MLFLOW_DEPLOY_PLUGIN_PATH): not read",
-        ),
     ] {
         let target = if name == "MLFLOW_DEPLOYMENTS_TARGET" { "" } else { "-t echo" };
         let run = mlflow_deploy(&format!("list-endpoints {target}")).plugin(ECHO);
