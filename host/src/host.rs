@@ -15,10 +15,12 @@ use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::digest::Identity;
 use crate::discovery::lock::Lock;
 use crate::discovery::scan::Discovery;
-use crate::discovery::search_path::{Sources, environment};
+use crate::discovery::search_path::{Sources, environment, setting};
 use crate::load::preflight::{LoadStore, Preflight};
 use crate::loader::{ChosenPlugin, Loader};
-use crate::{Candidate, Error};
+use crate::{Candidate, Error, NoPlugin};
+
+const TARGET_VARIABLE: &str = "MLFLOW_DEPLOYMENTS_TARGET";
 
 /// Finds plugins, loads them on first use, and creates clients of their targets.
 ///
@@ -64,8 +66,8 @@ impl Host {
     /// Searches the directories for plugins. Loads nothing.
     pub fn discover(&self) -> Discovery {
         let admit = |manifest: &Manifest, identity: &Identity| self.0.loader.check(manifest, identity);
-        let discovery = Discovery::run(&self.0.sources.files, &self.0.sources.entries(environment), &admit);
-        discovery.with_config_warnings(&self.0.configured_plugins)
+        let discovery = Discovery::run(&self.0.sources.files, &self.0.sources.entries(setting), &admit);
+        discovery.with_config_warnings(&self.0.configured_plugins, self.0.sources.warning(setting))
     }
 
     /// Reads the lock file: that of [`HostBuilder::lock_file`], or else that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if
@@ -130,7 +132,7 @@ impl Host {
             return Err(Error::NotAllowed { scheme: uri.scheme().to_owned(), allowed: allowed.clone() });
         }
         let discovery = self.discover();
-        let winner = discovery.choose(&uri)?.winner;
+        let winner = discovery.choose(&uri).map_err(|error| self.name_variable(target, error))?.winner;
         let plugin = ChosenPlugin {
             path: winner.path.clone(),
             manifest: Arc::new(winner.manifest().expect("a chosen plugin has a manifest").clone()),
@@ -165,9 +167,22 @@ impl Host {
         if let Some(target) = &*sync::lock(&self.0.target) {
             return Ok(target.clone());
         }
-        match environment("MLFLOW_DEPLOYMENTS_TARGET") {
-            Some(target) if !target.is_empty() => Ok(TargetUri::parse(&target.to_string_lossy())?),
+        match setting(TARGET_VARIABLE).map(|target| target.to_string_lossy().into_owned()) {
+            Some(target) if !target.trim().is_empty() => TargetUri::parse(&target).map_err(|error| {
+                let message = format!("`{TARGET_VARIABLE}`: {}", error.message());
+                Error::Target(mlflow_deploy_plugin_api::Error::invalid_parameter(message))
+            }),
             _ => Err(Error::NoTarget),
+        }
+    }
+
+    /// Adds the name of the variable to the error for a target that came from it.
+    fn name_variable(&self, target: Option<&str>, error: Error) -> Error {
+        match error {
+            Error::NoPlugin(missing) if target.is_none() && sync::lock(&self.0.target).is_none() => {
+                Error::NoPlugin(Box::new(NoPlugin { variable: Some(TARGET_VARIABLE), ..*missing }))
+            }
+            other => other,
         }
     }
 

@@ -16,7 +16,6 @@ use crate::discovery::candidate::{Candidate, CandidateState};
 use crate::discovery::digest::Identity;
 use crate::discovery::lock::Lock;
 use crate::discovery::plugin_file::PluginFile;
-use crate::discovery::search_path::environment;
 use crate::load::dynamic_deps;
 use crate::load::loading;
 use crate::load::preflight::{LoadHistory, Preflight};
@@ -68,8 +67,7 @@ impl Loader {
 
     /// Reads the lock file of the program, or that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if neither is specified.
     pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
-        let variable = || environment("MLFLOW_DEPLOY_LOCK_FILE").filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.lock_file.clone().or_else(variable).map(|file| Lock::read(&file)).transpose()
+        self.lock_file.clone().or_else(Lock::variable).map(|file| Lock::read(&file)).transpose()
     }
 
     /// Removes a file from quarantine and repeats its preflight.

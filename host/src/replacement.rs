@@ -1,8 +1,8 @@
 //! Replaces a file atomically. An interrupted write leaves neither a partial file nor a temporary file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Error, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Error, ErrorKind, IsTerminal, Seek, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 /// A file that replaces another atomically. The content becomes visible with [`commit`](Self::commit); dropping the
 /// value discards it. Symbolic links are followed, also dangling ones. An existing file keeps its mode.
 ///
-/// A device or a pipe is not replaced: writes go to it directly.
+/// A device or a pipe is not replaced: writes go to it directly. A file with several names (hard links) is overwritten by
+/// [`commit`](Self::commit), so that all of its names show the new content. This is not atomic.
 ///
 /// ```
 /// use std::io::Write;
@@ -63,9 +64,10 @@ impl Replacement {
         let path = real(path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let unfinished = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
-        // The message of `tempfile` names the temporary file, which means nothing to the user.
+        // The message of `tempfile` names the temporary file, which means nothing to the user. Its source is the system's.
         let unfinished = unfinished.map_err(|error| {
-            let reason = Error::from(error.kind());
+            let system = error.get_ref().and_then(|error| error.source());
+            let reason = system.map_or_else(|| Error::from(error.kind()).to_string(), ToString::to_string);
             Error::new(
                 error.kind(),
                 format!("failed to create a file in the directory `{}`: {reason}", folder.display()),
@@ -98,23 +100,31 @@ impl Replacement {
         matches!(&self.0, Destination::Device(device) if device.is_terminal())
     }
 
-    /// Returns true if both replace the same file.
+    /// Returns true if both replace the same file, also by two hard links.
     pub fn is_same_file(&self, other: &Self) -> bool {
+        let id = |path: &Path| fs::metadata(path).map(|existing| (existing.dev(), existing.ino())).ok();
         match (&self.0, &other.0) {
-            (Destination::File { path: one, .. }, Destination::File { path: other, .. }) => one == other,
+            (Destination::File { path: one, .. }, Destination::File { path: other, .. }) => {
+                one == other || id(one).is_some_and(|one| id(other) == Some(one))
+            }
             _ => false,
         }
     }
 
-    /// Flushes the content to disk and moves it to the path.
+    /// Flushes the content to disk and moves it to the path, or copies it if the existing file has several names.
     ///
     /// # Errors
-    /// The errors of the system; the existing file then stays.
+    /// The errors of the system; the existing file then stays, unless copying to it failed.
     pub fn commit(self) -> io::Result<()> {
         let Destination::File { mut unfinished, path } = self.0 else { return Ok(()) };
-        let Some(file) = unfinished.0.take() else { return Ok(()) };
+        let Some(mut file) = unfinished.0.take() else { return Ok(()) };
         let temporary = file.path().to_owned();
-        let committed = file.as_file().sync_all().and_then(|()| Ok(file.persist(path).map(drop)?));
+        // A rename would leave the old content at the other names.
+        let has_other_names = fs::metadata(&path).is_ok_and(|existing| existing.nlink() > 1);
+        let committed = match has_other_names {
+            true => overwrite(&path, file.as_file_mut()),
+            false => file.as_file().sync_all().and_then(|()| Ok(file.persist(path).map(drop)?)),
+        };
         forget(&temporary);
         committed
     }
@@ -159,6 +169,14 @@ impl Drop for Unfinished {
             forget(&path);
         }
     }
+}
+
+/// Copies the content of a file to an existing file, and flushes it to disk.
+fn overwrite(path: &Path, content: &mut File) -> io::Result<()> {
+    let mut existing = OpenOptions::new().write(true).truncate(true).open(path)?;
+    content.rewind()?;
+    io::copy(content, &mut existing)?;
+    existing.sync_all()
 }
 
 fn forget(path: &Path) {
@@ -231,6 +249,22 @@ mod tests {
     }
 
     #[test]
+    fn commit_changes_the_content_at_every_hard_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("file"), folder.path().join("other"));
+        fs::write(&file, "a long text that was here before").unwrap();
+        fs::hard_link(&file, &other).unwrap();
+        let mut replacement = Replacement::begin(&file).unwrap();
+        replacement.write_all(b"after").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"a long text that was here before");
+        drop(replacement);
+        Replacement::write(&file, b"after").unwrap();
+        assert_eq!((fs::read(&file).unwrap(), fs::read(&other).unwrap()), (b"after".to_vec(), b"after".to_vec()));
+        assert_eq!(fs::metadata(&file).unwrap().ino(), fs::metadata(&other).unwrap().ino());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
     fn two_paths_of_one_file_are_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let begin = |name: &str| Replacement::begin(&folder.path().join(name)).unwrap();
@@ -240,6 +274,9 @@ mod tests {
             assert!(begin("new").is_same_file(&begin(other)), "{other}");
         }
         assert!(!begin("new").is_same_file(&begin("below/new")));
+        fs::write(folder.path().join("one"), "").unwrap();
+        fs::hard_link(folder.path().join("one"), folder.path().join("two")).unwrap();
+        assert!(begin("one").is_same_file(&begin("two")));
     }
 
     #[test]

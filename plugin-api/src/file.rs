@@ -1,4 +1,4 @@
-//! Reads small files of others: opens regular files only, and reads up to a limit.
+//! Reads small files of others: opens regular files only, reads up to a limit, and removes byte order marks of text.
 //!
 //! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module,
 //! so that no file can fill the memory of the process.
@@ -15,6 +15,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Opens a regular file for reading. Links are followed.
 ///
@@ -42,13 +44,43 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_up_to(open(path)?, limit)
 }
 
-/// As [`read`], for UTF-8 text.
+/// As [`read`], for UTF-8 text. A byte order mark is removed.
 ///
 /// # Errors
 /// As [`read`]. Fails also if the file is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let text = String::from_utf8(read(path, limit)?);
-    text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8: {}", error.utf8_error())))
+    text(read(path, limit)?)
+}
+
+/// Converts the bytes of a file or a pipe to text, without a byte order mark.
+///
+/// ```
+/// use mlflow_deploy_plugin_api::file;
+///
+/// assert_eq!(file::text(b"\xef\xbb\xbfa = 1".to_vec())?, "a = 1");
+/// let error = file::text(b"\xff\xfea\0".to_vec()).unwrap_err();
+/// assert_eq!(error.to_string(), "UTF-16: expected UTF-8, save it as UTF-8");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Fails if the bytes are not UTF-8.
+pub fn text(bytes: Vec<u8>) -> io::Result<String> {
+    let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(invalid("UTF-16: expected UTF-8, save it as UTF-8".to_owned()));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| invalid(format!("not UTF-8: {}", error.utf8_error())))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
+}
+
+/// Returns the bytes without a byte order mark, which programs on Windows write before UTF-8.
+pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    let mut mark = [0; BYTE_ORDER_MARK.len_utf8()];
+    bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(bytes)
 }
 
 /// Reads all of `source`, such as an open pipe, up to `limit` bytes.

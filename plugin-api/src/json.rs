@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, json_integer};
 
 /// Declares a JSON object that is kept as text.
 macro_rules! json_object {
@@ -46,8 +46,14 @@ macro_rules! json_object {
             ///
             /// # Errors
             /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected
-            /// type.
+            /// type. Fails also if an integer has more than 64 bits, which would lose digits.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+                if let Some(at) = json_integer::beyond_64_bits(self.as_str()) {
+                    return Err(Error::invalid_parameter(format!(
+                        concat!("failed to read ", $what, ": the integer at byte {} has more than 64 bits: pass it as a string"),
+                        at
+                    )));
+                }
                 let reader = &mut serde_json::Deserializer::from_str(self.as_str());
                 serde_path_to_error::deserialize(reader).map_err(|error| {
                     let fault = describe::<T>(self.as_str(), &error);
@@ -238,6 +244,18 @@ mod tests {
         assert!(Config::default().is_empty() && ClientOptions::new(&serde_json::json!({})).unwrap().is_empty());
         assert!(["null", "{}", " {} ", "{ \r\n\t}"].into_iter().all(is_empty));
         assert!(![r#"{"a":1}"#, r#"{ "": null }"#, r#"{"}":{}}"#].into_iter().any(is_empty));
+    }
+
+    #[test]
+    fn an_integer_beyond_64_bits_is_an_error_and_is_not_rounded() {
+        let config = Config::new(&HashMap::from([("id", u128::MAX)])).unwrap();
+        let error = config.parse::<Map<String, Value>>().unwrap_err();
+        assert_eq!(
+            error.message(),
+            "failed to read the config: the integer at byte 6 has more than 64 bits: pass it as a string"
+        );
+        let largest = Config::new(&HashMap::from([("id", u64::MAX)])).unwrap();
+        assert_eq!(largest.parse::<HashMap<String, u64>>().unwrap()["id"], u64::MAX);
     }
 
     #[test]

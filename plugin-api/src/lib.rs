@@ -14,6 +14,7 @@ pub mod ffi;
 pub mod file;
 mod http_failure;
 mod json;
+pub mod json_integer;
 pub mod manifest;
 mod operation;
 mod payload;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 
 /// The media type of JSON, which is the default of a payload.
 ///
@@ -55,12 +55,12 @@ impl Payload {
         Ok(Self::new(JSON, bytes))
     }
 
-    /// Parses the bytes as JSON. An empty payload is parsed as `null`.
+    /// Parses the bytes as JSON. An empty payload is parsed as `null`; a byte order mark is skipped.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the bytes are not JSON, or do not have the form of `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        let bytes = if self.bytes.is_empty() { b"null" } else { self.bytes.as_slice() };
+        let bytes = if self.bytes.is_empty() { b"null" } else { file::without_byte_order_mark(&self.bytes) };
         serde_json::from_slice(bytes).map_err(|error| {
             Error::invalid_parameter(format!("failed to read `{}` as JSON: {error}", excerpt(&self.bytes)))
         })

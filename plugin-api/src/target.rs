@@ -28,11 +28,12 @@ pub struct TargetUri {
 }
 
 impl TargetUri {
-    /// Parses a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL.
+    /// Parses a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL. Surrounding white space is removed.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if it is empty or has no name before the colon.
     pub fn parse(uri: &str) -> Result<Self> {
+        let uri = uri.trim_matches(|each: char| each.is_whitespace() || each == '\u{feff}');
         let name = split(uri).map_or(uri, |(scheme, _)| scheme);
         if name.is_empty() || name.starts_with([':', '/']) {
             return Err(Error::invalid_parameter(format!(
@@ -43,7 +44,7 @@ impl TargetUri {
         Ok(Self { uri: uri.to_owned(), scheme: name.to_lowercase() })
     }
 
-    /// Returns the whole URI, unchanged.
+    /// Returns the whole URI as it was parsed.
     pub fn as_str(&self) -> &str {
         &self.uri
     }
@@ -132,6 +133,8 @@ mod tests {
             ("127.0.0.1:5000", "127.0.0.1:5000", ""),
             ("ray-serve", "ray-serve", ""),
             ("İ", "i\u{307}", ""),
+            (" databricks\r\n", "databricks", ""),
+            ("\u{feff}databricks://p\n", "databricks", "p"),
         ] {
             let target = TargetUri::parse(uri).unwrap();
             assert_eq!((target.scheme(), target.suffix()), (scheme, suffix), "{uri}");

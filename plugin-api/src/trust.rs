@@ -140,7 +140,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     Err(Distrust::Untrusted {
         path: path.to_owned(),
         why: "not trusted: another user owns it",
-        found: format!("belongs to user {owner}"),
+        found: format!("belongs to user {owner}{}", unknown_owner(&named_owners()).unwrap_or_default()),
         fix: format!(
             "`chown -h {user} {}` if you trust it, or set `{TRUSTED_OWNERS}={owner}` if you trust that user with all \
              your privileges",
@@ -151,8 +151,19 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
 
 /// Returns true if [`TRUSTED_OWNERS`] lists this owner.
 fn is_named(owner: u32) -> bool {
-    let named = env::var(TRUSTED_OWNERS).unwrap_or_default();
-    !is_privileged() && named.split(',').any(|id| id.trim().parse() == Ok(owner))
+    named_owners().split(',').any(|id| id.trim().parse() == Ok(owner))
+}
+
+/// Returns the value of [`TRUSTED_OWNERS`].
+fn named_owners() -> String {
+    if is_privileged() { String::new() } else { env::var(TRUSTED_OWNERS).unwrap_or_default() }
+}
+
+/// Returns a note about the first owner that is not the id of a user.
+fn unknown_owner(named: &str) -> Option<String> {
+    let mut owners = named.split(',').map(str::trim).filter(|id| !id.is_empty());
+    let unknown = owners.find(|id| id.parse::<u32>().is_err())?;
+    Some(format!(" (`{TRUSTED_OWNERS}` has `{unknown}`, which is not the id of a user)"))
 }
 
 fn warning(path: &Path, metadata: &Metadata) -> Option<String> {
@@ -230,6 +241,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().canonicalize().unwrap();
         (root, path)
+    }
+
+    #[test]
+    fn a_trusted_owner_that_is_not_a_number_is_named() {
+        let note = " (`MLFLOW_DEPLOY_TRUSTED_OWNERS` has `bob`, which is not the id of a user)";
+        assert_eq!(unknown_owner("1000, bob,").as_deref(), Some(note));
+        assert_eq!(unknown_owner(" 1000 ,2\r\n"), None);
     }
 
     #[test]

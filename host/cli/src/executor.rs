@@ -19,7 +19,7 @@ use crate::report::{CliError, Stderr};
 use crate::signals::TerminationSignals;
 
 /// The time limit for a local model server to stop.
-const MAX_STOP_TIME: Duration = Duration::from_secs(5);
+pub(crate) const MAX_STOP_TIME: Duration = Duration::from_secs(5);
 
 /// The time limit for plugins to close their clients and shut down. The contract allows their functions 50 ms.
 const MAX_SHUTDOWN_TIME: Duration = Duration::from_secs(3);

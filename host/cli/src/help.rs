@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
-use mlflow_deploy::ErrorCode;
 use mlflow_deploy::manifest::Manifest;
+use mlflow_deploy::{Error, ErrorCode, TargetUri};
 use mlflow_deploy_plugin_api::text::line;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::describe::{describe, is_set};
+use crate::plugins::FileCheck;
 use crate::report::CliError;
 
 pub(crate) async fn run(target: Option<&str>, context: &Context) -> Result<(), CliError> {
@@ -23,24 +24,36 @@ pub(crate) async fn run(target: Option<&str>, context: &Context) -> Result<(), C
 #[derive(Serialize)]
 struct TargetEntry<'a> {
     name: &'a str,
-    schemes: &'a [String],
+    schemes: Vec<&'a str>,
     description: &'a str,
 }
 
 fn list_targets(context: &Context) -> Result<(), CliError> {
+    let lock = context.host.lock()?;
     let discovery = context.discover();
-    let used = discovery.candidates.iter().filter(|candidate| !discovery.is_shadowed(candidate));
-    let targets: Vec<_> = used
-        .filter_map(|candidate| candidate.manifest())
-        .map(|Manifest { name, schemes, description, .. }| TargetEntry { name, schemes, description })
-        .collect();
+    let mut targets = Vec::new();
+    for candidate in &discovery.candidates {
+        let Some(Manifest { name, schemes, description, .. }) = candidate.manifest() else { continue };
+        let mut served = Vec::new();
+        for scheme in schemes {
+            // The plugin that a call would load.
+            match discovery.choose(&TargetUri::parse(scheme).map_err(Error::from)?) {
+                Ok(choice) if choice.winner.path == candidate.path => served.push(scheme.as_str()),
+                Err(unusable @ Error::Load { .. }) => return Err(unusable.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if !served.is_empty() && FileCheck::of(candidate, lock.as_ref()).refusal.is_none() {
+            targets.push(TargetEntry { name, schemes: served, description });
+        }
+    }
     context.report.write_value(&json!({ "targets": targets }), || {
         let mut text = String::from("Targets:\n");
         for target in &targets {
             let _ = writeln!(text, "  {}", line(&format!("{}: {}", target.schemes.join(", "), target.description)));
         }
         if targets.is_empty() {
-            text = "no targets: no plugin was found; `mlflow-deploy plugins list` shows the searched directories\n"
+            text = "no targets: no usable plugin was found; `mlflow-deploy plugins list` shows the searched directories\n"
                 .to_owned();
         }
         text + "\nFor help on a target, run `mlflow-deploy help -t TARGET`. For all commands, run `mlflow-deploy --help`.\n"

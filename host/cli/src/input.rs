@@ -24,22 +24,31 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         if length > MAX_BYTES { Err(file::too_large(MAX_BYTES)) } else { file::read_up_to(file, MAX_BYTES) }
     });
-    let bytes =
-        read.map_err(|error| CliError::Input(format!("failed to read the input `{}`: {error}", path.display())))?;
+    let failed = |error| CliError::Input(format!("failed to read the input `{}`: {error}", path.display()));
+    let bytes = read.map_err(failed)?;
     let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    let content_type = match content_type {
-        Some("csv") => CSV,
-        Some("json") => JSON,
+    let content_type = match content_type.map(str::trim) {
+        Some(csv) if csv.eq_ignore_ascii_case("csv") => CSV,
+        Some(json) if json.eq_ignore_ascii_case("json") => JSON,
         Some(other) => other,
         None if is_csv(path) => CSV,
         None => JSON,
     };
-    Ok(Payload::new(content_type, bytes))
+    let input = Payload::new(content_type, bytes);
+    // A byte order mark is not part of the text, and JSON does not permit it.
+    if input.is_json() {
+        return Ok(Payload::new(content_type, file::text(input.into_bytes()).map_err(failed)?));
+    }
+    if input.media_type().starts_with("text/") {
+        return Ok(Payload::new(content_type, file::without_byte_order_mark(input.bytes())));
+    }
+    Ok(input)
 }
 
 /// Converts CSV to `dataframe_split` if the target accepts JSON but not CSV. Other inputs are unchanged.
 pub(crate) fn convert_for(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
-    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
+    let media_type = |accepted: &String| Payload::new(accepted, Vec::new()).media_type();
+    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
     if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
         return Ok(inputs);
     }

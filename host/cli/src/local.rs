@@ -1,16 +1,23 @@
 //! The verb `run-local`: prints the address of the model server, and stops the server on an interrupt.
 
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
 use mlflow_deploy::args::RunLocal as Arguments;
-use mlflow_deploy::{Payload, Record};
+use mlflow_deploy::{ErrorCode, Payload, Record, TargetError};
 use mlflow_deploy_plugin_api::text::line;
+use tokio::time;
 
 use crate::args::RunLocal;
 use crate::context::Context;
+use crate::executor::MAX_STOP_TIME;
 use crate::report::CliError;
 use crate::signals::TerminationSignals;
 
 pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliError> {
-    let RunLocal { target, name, model_uri, flavor, config } = verb;
+    let RunLocal { target, name, model_uri, flavor, config, timeout } = verb;
+    let mut expiry = pin!(expire(timeout));
     let target = context.host.target(target.target.as_deref())?;
     let config = context.config(&target, "run_local", &config)?;
     let arguments =
@@ -21,11 +28,14 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
     let mut served = tokio::select! {
         served = target.run_local(arguments) => served?,
         () = signals.recv() => return Err(CliError::Interrupted),
+        error = &mut expiry => return Err(error),
     };
+    let mut is_ready = false;
     loop {
         tokio::select! {
             event = served.next() => match event {
                 Some(event) => {
+                    is_ready |= event.as_ref().is_ok_and(is_ready_event);
                     let written = event.map_err(CliError::from).and_then(|event| {
                         context.report.write_event(&event, |event| describe_event(&name, event))
                     });
@@ -40,8 +50,26 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
                 served.stop().await?;
                 return Err(CliError::Stopped);
             }
+            error = &mut expiry, if !is_ready => {
+                // The error of a server that does not stop is less helpful than that of the time limit.
+                let _stopped = time::timeout(MAX_STOP_TIME, served.stop()).await;
+                return Err(error);
+            }
         }
     }
+}
+
+/// Waits until the time limit has passed. Never returns without a limit.
+async fn expire(limit: Option<Duration>) -> CliError {
+    let Some(limit) = limit else { return pending().await };
+    time::sleep(limit).await;
+    let message = format!("the server was not ready within {} s", limit.as_secs_f64());
+    CliError::Target(TargetError::new(ErrorCode::DEADLINE_EXCEEDED, message).into())
+}
+
+/// Returns true for the event that the server accepts requests.
+fn is_ready_event(event: &Payload) -> bool {
+    Record::try_from(event).is_ok_and(|record| record["event"] == "ready")
 }
 
 /// Formats an event of the server as text.

@@ -6,6 +6,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use mlflow_deploy::Replacement;
+use serde_json::json;
 
 use crate::args::{Cli, Manual};
 use crate::report::{CliError, Report};
@@ -29,17 +30,21 @@ pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
         }
         Some(directory) => {
             std::fs::create_dir_all(directory).map_err(|error| failed(directory, &error))?;
-            write(&command, "mlflow-deploy", directory)
+            let mut files = Vec::new();
+            write(&command, "mlflow-deploy", directory, &mut files)?;
+            report.write_value(&json!({ "files": files }), String::new)
         }
     }
 }
 
-/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs.
-fn write(command: &Command, name: &str, directory: &Path) -> Result<(), CliError> {
+/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs. Adds their paths to
+/// `files`.
+fn write(command: &Command, name: &str, directory: &Path, files: &mut Vec<String>) -> Result<(), CliError> {
     let file = directory.join(format!("{name}.1"));
     Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;
+    files.push(file.to_string_lossy().into_owned());
     for verb in command.get_subcommands() {
-        write(verb, &format!("{name}-{}", verb.get_name()), directory)?;
+        write(verb, &format!("{name}-{}", verb.get_name()), directory, files)?;
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ impl Record {
         })
     }
 
-    /// Returns all members in their original order.
+    /// Returns all members in their original order. [`as_json`](Self::as_json) has all digits of integers beyond 64 bits.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }

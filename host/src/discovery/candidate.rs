@@ -70,7 +70,8 @@ impl Candidate {
     /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing.
     ///
     /// # Errors
-    /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotALibrary`] and
+    /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotLoadable`] and
+    /// [`LoadError::Table`] if the file lacks what the loader or the host needs; [`LoadError::NotALibrary`] and
     /// [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
         match self.state {
@@ -78,10 +79,18 @@ impl Candidate {
                 if !self.is_trusted {
                     dynamic_deps::check_trust(&self.path)?;
                 }
-                dynamic_deps::dependencies(&self.path)
+                let dependencies = dynamic_deps::dependencies(&self.path)?;
+                dynamic_deps::check_entry(&self.path)?;
+                Ok(dependencies)
             }
             CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
         }
+    }
+
+    /// Returns true if the file can be loaded, as far as checks show that load nothing.
+    pub(crate) fn is_loadable(&self) -> bool {
+        let is_complete = |needed: Vec<Dependency>| needed.iter().all(|library| library.load_error().is_none());
+        self.manifest().is_some() && self.dependencies().is_ok_and(is_complete)
     }
 
     /// Inspects a file. Checks its owner before it reads the content.

@@ -1,7 +1,7 @@
 //! The lock file: the plugins that may be loaded, with the SHA-256 of each file, for every platform. Loads nothing.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{file, trust};
@@ -12,6 +12,7 @@ use crate::discovery::digest::Measured;
 use crate::discovery::locked_plugin::LockedPlugin;
 use crate::discovery::plugin_file::PluginFile;
 use crate::discovery::scan::Discovery;
+use crate::discovery::search_path::setting;
 use crate::{Error, LoadError};
 
 /// The plugins that may be loaded, in alphabetical order.
@@ -42,6 +43,9 @@ struct LockFile {
 
 const VERSION: u32 = 1;
 
+/// The environment variable that names the lock file.
+const LOCK_VARIABLE: &str = "MLFLOW_DEPLOY_LOCK_FILE";
+
 const HEADING: &str = "\
 # The plugins that may be loaded. Written by `mlflow-deploy plugins lock`, checked by `plugins verify` and `--locked`.
 # Keep it under version control.
@@ -51,13 +55,22 @@ impl Lock {
     /// The default name of the lock file.
     pub const FILE: &str = "mlflow-deploy.lock";
 
+    /// Returns the path of the lock file in the environment variable `MLFLOW_DEPLOY_LOCK_FILE`, if it is set.
+    pub fn variable() -> Option<PathBuf> {
+        setting(LOCK_VARIABLE).map(PathBuf::from)
+    }
+
     /// Reads a lock file.
     ///
     /// # Errors
     /// [`Error::Lock`] if the file is missing, untrusted, or invalid.
     pub fn read(path: &Path) -> Result<Self, Error> {
         const MAX_BYTES: u64 = 4 << 20;
-        let invalid = |why: String| Error::Lock { path: path.to_owned(), why };
+        let invalid = |why: String| {
+            let is_variable = setting(LOCK_VARIABLE).is_some_and(|named| Path::new(&named) == path);
+            let variable = if is_variable { format!("; `{LOCK_VARIABLE}` names it") } else { String::new() };
+            Error::Lock { path: path.to_owned(), why: why + &variable }
+        };
         let text = file::read_text(path, MAX_BYTES).map_err(|error| match error.kind() {
             ErrorKind::NotFound => invalid("no such file; create it with `mlflow-deploy plugins lock`".to_owned()),
             _ => invalid(error.to_string()),

@@ -15,6 +15,8 @@ use crate::suggest::nearest;
 pub struct NoPlugin {
     /// The requested target.
     pub target: TargetUri,
+    /// The environment variable that holds the target; `None` if the caller specified it.
+    pub variable: Option<&'static str>,
     /// A suggestion: the most similar known scheme, or the URL for `HOST:PORT`.
     pub nearest: Option<String>,
     /// The searched directories and the files in them.
@@ -29,7 +31,7 @@ impl NoPlugin {
         } else {
             nearest(target.scheme(), schemes).map(str::to_owned)
         };
-        Self { target: target.clone(), nearest, discovery: discovery.clone() }
+        Self { target: target.clone(), variable: None, nearest, discovery: discovery.clone() }
     }
 
     /// Returns every directory with its state, and every refused file with the reason.
@@ -64,6 +66,9 @@ impl NoPlugin {
 impl fmt::Display for NoPlugin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "no plugin found for the target `{}`", self.target)?;
+        if let Some(variable) = self.variable {
+            write!(formatter, " of `{variable}`")?;
+        }
         if let Some(nearest) = &self.nearest {
             write!(formatter, "; did you mean `{nearest}`?")?;
         }

@@ -14,6 +14,9 @@ use crate::discovery::config_warning::{ConfigWarning, ConfiguredPlugins};
 use crate::discovery::digest::Identity;
 use crate::discovery::search_path::{NamedFile, Origin, SearchEntry};
 
+/// The maximum number of libraries in a directory. Each of them is opened and listed.
+const MAX_LIBRARIES: usize = 10_000;
+
 /// The result of a search for plugins.
 ///
 /// ```
@@ -103,10 +106,11 @@ impl Discovery {
         discovery
     }
 
-    /// Adds the warnings about settings of plugins that were not found.
-    pub(crate) fn with_config_warnings(mut self, configured: &ConfiguredPlugins) -> Self {
+    /// Adds the warnings about settings of plugins that were not found, and a warning about the search path.
+    pub(crate) fn with_config_warnings(mut self, configured: &ConfiguredPlugins, search: Option<String>) -> Self {
         let names: Vec<_> = self.candidates.iter().filter_map(|candidate| Some(&*candidate.declared()?.name)).collect();
         self.config_warnings = configured.warnings(&names);
+        self.config_warnings.extend(search.map(|message| ConfigWarning { plugin: None, message }));
         self
     }
 
@@ -119,7 +123,7 @@ impl Discovery {
     pub fn summaries(&self) -> impl Iterator<Item = (&Directory, String)> {
         let usable_in = |index| {
             let candidates = self.candidates.iter().filter(|candidate| candidate.directory == Some(index));
-            candidates.filter(|candidate| candidate.manifest().is_some()).count()
+            candidates.filter(|candidate| candidate.is_loadable()).count()
         };
         let directories = self.directories.iter().enumerate();
         directories.map(move |(index, directory)| (directory, directory.state.summary(usable_in(index))))
@@ -179,9 +183,15 @@ impl Discovery {
             return Err(DirectoryState::Repeated(earlier.clone()));
         }
         seen.insert((file_id, entry.prefix), entry.path.clone());
-        let listing = fs::read_dir(&entry.path).map_err(unreadable)?;
-        let mut files: Vec<_> =
-            listing.filter_map(|file| Some(file.ok()?.path())).filter(|path| is_library(path, entry.prefix)).collect();
+        let mut files = Vec::new();
+        for file in fs::read_dir(&entry.path).map_err(unreadable)? {
+            let path = file.map_err(unreadable)?.path();
+            files.extend(Some(path).filter(|path| is_library(path, entry.prefix)));
+            if files.len() > MAX_LIBRARIES {
+                let why = format!("it has more than {MAX_LIBRARIES} libraries: specify a directory of plugins");
+                return Err(DirectoryState::Refused(LoadError::Unreadable(why)));
+            }
+        }
         if !files.is_empty() {
             // The owner of a directory without libraries does not matter.
             *warnings = trust::check(&entry.path).map_err(|error| DirectoryState::Refused(error.into()))?;

@@ -1,7 +1,8 @@
 //! The directories to search for plugins, in order, with the source of each. Reads no files.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -65,10 +66,17 @@ pub(crate) struct Sources {
     pub(crate) executable: Option<PathBuf>,
 }
 
+const PATH_ONLY: &str = "MLFLOW_DEPLOY_PLUGIN_PATH_ONLY";
+
 /// The prefix of plugins in the executable's directory, which may contain other libraries.
 const BUNDLED: &str = "libmlflow_deploy_";
 
 impl Sources {
+    /// Returns a warning if a variable of the search path has an unknown value.
+    pub(crate) fn warning(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<String> {
+        variable(PATH_ONLY).filter(|_| self.instead.is_none()).and_then(|value| is_on(&value).err())
+    }
+
     /// Returns the directories in order; the first with a plugin for a scheme wins. `variable` looks up the environment.
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
@@ -80,7 +88,8 @@ impl Sources {
                 let listed = variable("MLFLOW_DEPLOY_PLUGIN_PATH").unwrap_or_default();
                 let listed = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
                 entries.extend(listed.map(|path| entry(path, Origin::Environment)));
-                if variable("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY").is_some_and(|value| value == "1") {
+                // An unknown value does not extend the search; the warning names it.
+                if variable(PATH_ONLY).is_some_and(|value| is_on(&value).unwrap_or(true)) {
                     return entries;
                 }
                 let data = variable("XDG_DATA_HOME")
@@ -108,6 +117,25 @@ impl Sources {
 /// not trusted.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
     if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var_os(name) }
+}
+
+/// As [`environment`], for a variable of this project. Line ends at the end of the value, as `$(…)` leaves of a file from
+/// Windows, are removed. An empty variable counts as not set.
+pub(crate) fn setting(name: &str) -> Option<OsString> {
+    let mut value = environment(name)?.into_vec();
+    value.truncate(value.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1));
+    (!value.is_empty()).then(|| OsString::from_vec(value))
+}
+
+/// Parses a variable that is `1` or `0`. Returns the text for a message if it is neither.
+fn is_on(value: &OsStr) -> Result<bool, String> {
+    match value.to_string_lossy().trim() {
+        "1" => Ok(true),
+        "" | "0" => Ok(false),
+        on if on.eq_ignore_ascii_case("true") => Ok(true),
+        off if off.eq_ignore_ascii_case("false") => Ok(false),
+        other => Err(format!("`{PATH_ONLY}` is `{other}`: expected `1` or `0`")),
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +174,12 @@ mod tests {
     fn plugin_path_only_leaves_out_later_directories() {
         let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")];
         assert_eq!(paths(&Sources::default(), &variables), ["/a"]);
+        for (value, found) in [("true", 1), ("yes", 1), (" 1 ", 1), ("0", 4), ("False", 4), ("", 4)] {
+            let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), (PATH_ONLY, value), ("HOME", "/h")];
+            assert_eq!(paths(&Sources::default(), &variables).len(), found, "{value}");
+            let warning = Sources::default().warning(|_| Some(value.into()));
+            assert_eq!(warning.is_some(), value == "yes", "{warning:?}");
+        }
     }
 
     #[test]

@@ -62,12 +62,13 @@ pub(crate) fn start(path: &Path, host: Arc<dyn HostCallbacks>) -> Result<Table, 
 
 /// Returns the missing or old dependency if there is one, otherwise the message of the dynamic loader.
 fn not_loadable(path: &Path, error: &libloading::Error) -> LoadError {
+    let message = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
+    // A dependency may also be there and be unreadable or for another processor, which only the loader says.
+    let is_missing = message.contains("No such file or directory");
     match dynamic_deps::check(path) {
-        Err(error @ (LoadError::MissingDependency { .. } | LoadError::OldDependency { .. })) => error,
-        _ => {
-            let message = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
-            LoadError::NotLoadable(message)
-        }
+        Err(missing @ LoadError::MissingDependency { .. }) if is_missing => missing,
+        Err(old @ LoadError::OldDependency { .. }) => old,
+        _ => LoadError::NotLoadable(message),
     }
 }
 

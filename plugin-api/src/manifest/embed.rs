@@ -43,7 +43,7 @@ pub const fn text(bytes: &'static [u8]) -> &'static str {
 
 /// Returns the members of a JSON object without the braces.
 pub const fn members(object: &str) -> &str {
-    let inner = object.trim_ascii();
+    let inner = without_byte_order_mark(object).trim_ascii();
     assert!(!inner.is_empty(), "`manifest` is empty: expected a JSON object");
     let (open, rest) = inner.as_bytes().split_at(1);
     assert!(open[0] == b'{' && rest[rest.len() - 1] == b'}', "`manifest` is not a JSON object");
@@ -51,4 +51,24 @@ pub const fn members(object: &str) -> &str {
     let (members, _) = rest.split_at(rest.len() - 1);
     assert!(!members.trim_ascii().is_empty(), "`manifest` is an empty object: leave it out");
     members
+}
+
+const fn without_byte_order_mark(text: &str) -> &str {
+    match text.as_bytes() {
+        [0xef, 0xbb, 0xbf, ..] => text.split_at(3).1,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+
+    #[test]
+    fn a_byte_order_mark_and_surrounding_blanks_are_not_part_of_a_manifest() {
+        assert_eq!(members("\u{feff} {\"description\": \"d\"}\r\n"), "\"description\": \"d\"");
+        let json = "\u{feff}\r\n{\"manifest\":1,\"abi\":1,\"name\":\"a\",\"version\":\"1\",\"target\":\"t\",\"schemes\":[\"a\"],\"operations\":[],\"panic\":\"none\"}\r\n\0";
+        assert_eq!(Manifest::parse(json.as_bytes()).unwrap().name, "a");
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{JSON, Operation};
+use crate::{JSON, Operation, file};
 
 /// The target triple that this crate and the plugin are built for, such as `x86_64-unknown-linux-gnu`.
 pub const TARGET: &str = env!("MLFLOW_DEPLOY_TARGET");
@@ -110,8 +110,8 @@ impl Manifest {
     /// # Errors
     /// A description of the fault, as a fragment of a sentence.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        // A manifest written as a C string ends with a NUL.
-        let json = json.strip_suffix(b"\0").unwrap_or(json);
+        // A manifest written as a C string ends with a NUL, and one that is included from a file may have a byte order mark.
+        let json = file::without_byte_order_mark(json.strip_suffix(b"\0").unwrap_or(json));
         let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let is_name = |name: &str| {
             name.starts_with(|first: char| first.is_ascii_lowercase())

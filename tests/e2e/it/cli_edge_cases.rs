@@ -34,15 +34,31 @@ fn output_file_is_replaced_atomically_and_a_link_is_kept() {
 }
 
 #[test]
+fn output_is_written_to_every_hard_link_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (folder.path().join("file"), folder.path().join("other"));
+    fs::write(&file, "a long text that was here before").unwrap();
+    fs::hard_link(&file, &other).unwrap();
+    assert_eq!(predict().arg("-O").arg(&file).run().code, 0);
+    assert_eq!((fs::read(&file).unwrap(), fs::read(&other).unwrap()), (b"[1]".to_vec(), b"[1]".to_vec()));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no partial file is left");
+    let failed = mlflow_deploy("predict -t echo --endpoint echo --json -I - -O").arg(&file).plugin(ECHO);
+    assert_eq!((failed.stdin("[").run().code, fs::read(&other).unwrap()), (1, b"[1]".to_vec()));
+}
+
+#[test]
 fn plot_and_explanation_need_different_files() {
     let folder = tempfile::tempdir().unwrap();
     symlink("a.svg", folder.path().join("b.svg")).unwrap();
-    for other in ["a.svg", "./a.svg", "b.svg"] {
+    fs::write(folder.path().join("c.svg"), "before").unwrap();
+    fs::hard_link(folder.path().join("c.svg"), folder.path().join("a.svg")).unwrap();
+    for other in ["a.svg", "./a.svg", "b.svg", "c.svg"] {
         let run = mlflow_deploy(&format!("explain -t mirror --name n -I - --plot a.svg -O {other}"));
         let run = run.plugin("mlflow-deploy-fixture-faketarget").current_dir(folder.path()).stdin("[1]").run();
         assert_eq!((run.code, run.stderr.contains("name one file")), (2, true), "{run:?}");
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is created");
+    assert_eq!(fs::read(folder.path().join("a.svg")).unwrap(), b"before");
 }
 
 #[test]
@@ -191,6 +207,29 @@ fn invalid_timeout_is_an_error() {
         let ran = mlflow_deploy(&format!("list-endpoints -t echo --timeout {limit}")).run();
         assert!(ran.code == 2 && ran.stderr.contains(said), "{ran:?}");
     }
+}
+
+#[test]
+fn server_that_is_not_ready_in_time_is_an_error_and_a_ready_one_is_not_limited() {
+    let run = |model: &str, limit: &str| {
+        let run = mlflow_deploy(&format!("run-local -t mirror --name n -m {model} --timeout {limit} --json"));
+        run.plugin("mlflow-deploy-fixture-faketarget")
+    };
+    let late = run("slow", "0.2").run();
+    assert_eq!((late.code, late.error()["message"].as_str()), (6, Some("the server was not ready within 0.2 s")));
+    assert_eq!(run("brief", "600").run().code, 0);
+    let help = mlflow_deploy("help -t mirror --timeout 600").plugin("mlflow-deploy-fixture-faketarget").run();
+    assert_eq!(help.code, 0, "{help:?}");
+}
+
+#[test]
+fn quiet_and_verbose_exclude_each_other_at_every_place() {
+    for arguments in ["plugins list -q -v", "-q plugins list -v", "-v plugins list -q", "-qvv plugins list"] {
+        let ran = mlflow_deploy(arguments).run();
+        let said = "error: the argument '--quiet' cannot be used with '--verbose': use one of them";
+        assert_eq!((ran.code, ran.stderr.lines().next()), (2, Some(said)), "{ran:?}");
+    }
+    assert_eq!(mlflow_deploy("-v plugins list -v").run().code, 0);
 }
 
 #[test]

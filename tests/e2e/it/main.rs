@@ -6,6 +6,7 @@
     reason = "a failed test panics, and prints its values"
 )]
 
+mod agreement;
 mod answers;
 mod boundary;
 mod checklist;
@@ -19,6 +20,7 @@ mod discovery;
 mod hostile;
 mod interrupts;
 mod isolation;
+mod json_output;
 mod local;
 mod openai;
 mod peers;
@@ -33,3 +35,4 @@ mod terminals;
 mod tidy;
 mod transcripts;
 mod trust;
+mod values;

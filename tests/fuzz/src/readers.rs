@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use mlflow_deploy::{Host, Lock};
 use mlflow_deploy_http::SseReader;
 use mlflow_deploy_model_uri::ModelUri;
-use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
+use mlflow_deploy_plugin_api::{TargetUri, json_integer};
 
 use crate::message::{HEAD, Message};
 use crate::model::Model;
@@ -15,9 +15,10 @@ use crate::profile::Profiles;
 use crate::reader::Reader;
 
 /// All readers.
-pub const READERS: [Reader; 11] = [
+pub const READERS: [Reader; 12] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "isolation-message", read: isolation_message },
+    Reader { name: "json-integer", read: json_integer },
     Reader { name: "linkage", read: linkage },
     Reader { name: "lock-file", read: lock_file },
     Reader { name: "manifest", read: manifest },
@@ -58,6 +59,14 @@ fn isolation_message(bytes: &[u8]) {
             assert_eq!([&head, first, second].concat(), whole, "{message:?}");
         }
         rest = after;
+    }
+}
+
+/// Integers in JSON: a found one has more digits than 64 bits hold.
+fn json_integer(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Some(at) = json_integer::beyond_64_bits(text) {
+        assert!(text[at..].trim_start_matches('-').bytes().take_while(u8::is_ascii_digit).count() >= 19, "{text}");
     }
 }
 
@@ -132,11 +141,12 @@ fn scoring_request(bytes: &[u8]) {
     }
 }
 
-/// Target URIs: a valid one is kept unchanged, and its parts occur in it.
+/// Target URIs: a valid one is kept without the blanks around it, and its parts occur in it.
 fn target_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(target) = TargetUri::parse(text) {
-        assert_eq!(target.as_str(), text);
+        assert_eq!(TargetUri::parse(target.as_str()).ok().as_ref(), Some(&target));
+        let text = target.as_str();
         assert!(text.to_lowercase().starts_with(target.scheme()) && text.ends_with(target.suffix()));
     }
 }

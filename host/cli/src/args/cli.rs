@@ -55,7 +55,7 @@ pub(crate) struct Global {
     pub(crate) isolate: bool,
 
     /// Print more to stderr: `-v` for progress, `-vv` for debugging.
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
     /// Print only errors to stderr.
@@ -67,6 +67,11 @@ impl Cli {
     /// Parses the arguments of the process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
+        // The parser misses a conflict of one option before the verb and another after it.
+        if cli.global.quiet && cli.global.verbose > 0 {
+            let message = "the argument '--quiet' cannot be used with '--verbose': use one of them";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
         match &cli.verb {
             Verb::Predict { arguments, .. } => exactly_one("predict", &arguments.resource)?,
             Verb::Explain { arguments, .. } => exactly_one("explain", &arguments.resource)?,

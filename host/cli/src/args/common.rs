@@ -76,6 +76,8 @@ pub(crate) struct InputArguments {
 #[derive(Args, Debug)]
 pub(crate) struct OutputArguments {
     /// Write the result to this file instead of stdout. The file is replaced when the result is complete.
+    ///
+    /// A file with several hard links is overwritten then, so that all of them show the result.
     #[arg(short = 'O', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output_path: Option<PathBuf>,
 }

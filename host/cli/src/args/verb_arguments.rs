@@ -186,6 +186,10 @@ pub(crate) struct RunLocal {
 
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
+
+    /// Time limit in seconds until the server is ready.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// The arguments of `help`.

@@ -158,7 +158,7 @@ pub(crate) enum Plugins {
 }
 
 impl Verb {
-    /// Returns the value of `--timeout`.
+    /// Returns the time limit of the verb. That of `run-local` ends when the server is ready, so the verb keeps it itself.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })

@@ -5,11 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use mlflow_deploy::manifest::TARGET;
-use mlflow_deploy::{Candidate, CandidateState, Dependency, Discovery, Host, LoadError, Lock, PLUGIN_ABI};
+use mlflow_deploy::{Candidate, Dependency, Discovery, Host, LoadError, Lock, PLUGIN_ABI};
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
-use super::entry::PluginEntry;
+use super::entry::{FileCheck, PluginEntry};
 use super::list::{ListedDirectory, ambiguous};
 use crate::report::{CliError, Report};
 
@@ -76,20 +76,9 @@ pub(super) fn run(host: &Host, report: &Report) -> Result<(), CliError> {
 
 impl<'a> DiagnosedFile<'a> {
     fn new(candidate: &'a Candidate, discovery: &Discovery, lock: Option<&Lock>) -> Self {
-        let (mut needs, mut refusal) = (Vec::new(), None);
-        match &candidate.state {
-            CandidateState::Ignored => {}
-            CandidateState::Refused(error) => refusal = Some(error.clone()),
-            CandidateState::Usable(_) => match candidate.dependencies() {
-                Ok(dependencies) => {
-                    refusal = dependencies.iter().find_map(Dependency::load_error);
-                    needs = dependencies.into_iter().map(NeededLibrary::from).collect();
-                }
-                Err(error) => refusal = Some(error),
-            },
-        }
-        let refusal = refusal.or_else(|| lock?.check(candidate).err());
+        let FileCheck { refusal, needs } = FileCheck::of(candidate, lock);
         let (state, reason, fix) = verdict(candidate, discovery, refusal.as_ref());
+        let needs = needs.into_iter().map(NeededLibrary::from).collect();
         Self { entry: PluginEntry::new(candidate, state, reason), fix, warnings: &candidate.warnings, needs }
     }
 }

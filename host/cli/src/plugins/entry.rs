@@ -1,8 +1,8 @@
-//! A plugin file in the output of `plugins list` and `plugins doctor`.
+//! A plugin file in the output of `plugins list` and `plugins doctor`, and the check that all verbs make of it.
 
 use std::path::Path;
 
-use mlflow_deploy::Candidate;
+use mlflow_deploy::{Candidate, CandidateState, Dependency, LoadError, Lock};
 use serde::{Serialize, Serializer};
 
 /// A file, its state, and the members of its manifest.
@@ -36,6 +36,33 @@ impl<'a> PluginEntry<'a> {
             isolated_by: isolated_by(candidate),
             reason,
         }
+    }
+}
+
+/// The result of the checks that need no plugin code. A file without a refusal can be loaded, as far as they show.
+pub(crate) struct FileCheck {
+    pub(crate) refusal: Option<LoadError>,
+    /// The libraries that it needs, if they could be read.
+    pub(super) needs: Vec<Dependency>,
+}
+
+impl FileCheck {
+    /// Makes the checks of the host before a load: the file, the libraries that it needs, and the lock file.
+    pub(crate) fn of(candidate: &Candidate, lock: Option<&Lock>) -> Self {
+        let (mut refusal, mut needs) = (None, Vec::new());
+        match &candidate.state {
+            CandidateState::Ignored => {}
+            CandidateState::Refused(error) => refusal = Some(error.clone()),
+            CandidateState::Usable(_) => match candidate.dependencies() {
+                Ok(dependencies) => {
+                    refusal = dependencies.iter().find_map(Dependency::load_error);
+                    needs = dependencies;
+                }
+                Err(error) => refusal = Some(error),
+            },
+        }
+        let refusal = refusal.or_else(|| lock?.check(candidate).err());
+        Self { refusal, needs }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use mlflow_deploy::{Candidate, CandidateState, Directory, DirectoryState, Discovery};
+use mlflow_deploy::{Candidate, Directory, DirectoryState, Discovery, Lock};
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
-use super::entry::{PluginEntry, lossy};
+use super::entry::{FileCheck, PluginEntry, lossy};
 
 /// The plugin files and the searched directories.
 #[derive(Serialize)]
@@ -29,9 +29,10 @@ pub(super) struct ListedDirectory<'a> {
 }
 
 impl<'a> Listing<'a> {
-    pub(crate) fn new(discovery: &'a Discovery) -> Self {
+    /// Lists the files. A lock file refuses those that it does not have.
+    pub(crate) fn new(discovery: &'a Discovery, lock: Option<&Lock>) -> Self {
         Self {
-            plugins: discovery.candidates.iter().map(|candidate| entry(candidate, discovery)).collect(),
+            plugins: discovery.candidates.iter().map(|candidate| entry(candidate, discovery, lock)).collect(),
             directories: ListedDirectory::all(discovery),
         }
     }
@@ -55,15 +56,18 @@ impl<'a> ListedDirectory<'a> {
 }
 
 /// Returns the state of a file and the reason.
-fn entry<'a>(candidate: &'a Candidate, discovery: &Discovery) -> PluginEntry<'a> {
-    let (state, reason) = match &candidate.state {
-        CandidateState::Ignored => ("ignored", Some("a library without a plugin manifest".to_owned())),
-        CandidateState::Refused(refusal) => ("refused", Some(refusal.to_string())),
-        CandidateState::Usable(_) => match (discovery.rival(candidate), discovery.is_shadowed(candidate)) {
-            (Some(rival), _) => ("ambiguous", Some(ambiguous(rival))),
-            (None, true) => ("shadowed", Some("an earlier plugin on the search path serves its schemes".to_owned())),
-            (None, false) => ("usable", None),
-        },
+fn entry<'a>(candidate: &'a Candidate, discovery: &Discovery, lock: Option<&Lock>) -> PluginEntry<'a> {
+    let shadowed = "an earlier plugin on the search path serves its schemes";
+    let (state, reason) = if let Some(refusal) = FileCheck::of(candidate, lock).refusal {
+        ("refused", Some(refusal.to_string()))
+    } else if candidate.manifest().is_none() {
+        ("ignored", Some("a library without a plugin manifest".to_owned()))
+    } else if let Some(rival) = discovery.rival(candidate) {
+        ("ambiguous", Some(ambiguous(rival)))
+    } else if discovery.is_shadowed(candidate) {
+        ("shadowed", Some(shadowed.to_owned()))
+    } else {
+        ("usable", None)
     };
     PluginEntry::new(candidate, state, reason)
 }

@@ -32,8 +32,7 @@ struct LockChange<'a> {
 
 /// Returns the path of the lock file: the option's, else the environment variable's, else the one in the current folder.
 pub(crate) fn lock_file_path(global: &Global) -> PathBuf {
-    let variable = || std::env::var_os("MLFLOW_DEPLOY_LOCK_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    global.lock_file.clone().or_else(variable).unwrap_or_else(|| PathBuf::from(Lock::FILE))
+    global.lock_file.clone().or_else(Lock::variable).unwrap_or_else(|| PathBuf::from(Lock::FILE))
 }
 
 /// Writes the lock file. Keeps its entries of other platforms.

@@ -12,8 +12,9 @@ pub(crate) async fn run(verb: &Plugins, global: &Global, context: &Context) -> R
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { name_or_file } => inspect::run(name_or_file, context),
         Plugins::List => {
+            let lock = host.lock()?;
             let discovery = context.discover();
-            let listing = Listing::new(&discovery);
+            let listing = Listing::new(&discovery, lock.as_ref());
             report.write_value(&listing, || listing.to_string())
         }
         Plugins::Lock => lock::write(&lock::lock_file_path(global), context),

@@ -7,7 +7,7 @@ use mlflow_deploy::{Candidate, CandidateState, Error, TargetUri};
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 
-use super::entry::{isolated_by, lossy};
+use super::entry::{FileCheck, isolated_by, lossy};
 use crate::context::Context;
 use crate::report::CliError;
 
@@ -38,9 +38,8 @@ pub(super) fn run(target: &str, context: &Context) -> Result<(), CliError> {
     let lock = context.host.lock()?;
     let discovery = context.discover();
     let choice = discovery.choose(&target)?;
-    if let Some(lock) = lock {
-        let path = choice.winner.path.clone();
-        lock.check(choice.winner).map_err(|refusal| Error::Load { path, refusal })?;
+    if let Some(refusal) = FileCheck::of(choice.winner, lock.as_ref()).refusal {
+        return Err(Error::Load { path: choice.winner.path.clone(), refusal }.into());
     }
     let serves = |candidate: &&Candidate| {
         candidate.declared().is_some_and(|manifest| manifest.schemes.iter().any(|scheme| scheme == target.scheme()))

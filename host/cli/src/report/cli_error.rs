@@ -149,7 +149,7 @@ impl CliError {
                 return json;
             }
             Self::Target(Error::NoPlugin(missing)) => {
-                let found = json!(Listing::new(&missing.discovery));
+                let found = json!(Listing::new(&missing.discovery, None));
                 let details =
                     json!({ "target": missing.target.to_string(), "nearest": missing.nearest, "found": found });
                 let code = &ErrorCode::PLUGIN_NOT_FOUND;
@@ -181,9 +181,14 @@ fn unsupported(error: &Error) -> Option<String> {
 
 /// Prints a usage error or the requested help, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
+    // The arguments are not parsed, so `--json` is looked up in the raw ones.
+    let json = std::env::args_os().any(|argument| argument == "--json");
     if !error.use_stderr() {
         let written = command::stdout().and_then(|mut stdout| {
             let page = error.render();
+            if json {
+                return writeln!(stdout, "{}", text::json(&Value::from(page.to_string()).to_string()));
+            }
             let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
             match stdout.is_terminal() && !is_set("NO_COLOR") {
                 true => write!(stdout, "{}", page.ansi()),
@@ -192,8 +197,6 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
         });
         return written.map_or_else(|error| CliError::from(error).print(&Stderr::silent(), false), |()| 0);
     }
-    // The arguments are not parsed, so `--json` is looked up in the raw ones.
-    let json = std::env::args_os().any(|argument| argument == "--json");
     let stray = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (UsageKind::UnknownArgument, Some(ContextValue::String(word))) if !word.starts_with('-') => Some(word),
         _ => None,

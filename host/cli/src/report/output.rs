@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Error, Payload, Replacement, command};
-use mlflow_deploy_plugin_api::text;
+use mlflow_deploy::{ErrorCode, Payload, Replacement, TargetError, command};
+use mlflow_deploy_plugin_api::{file, text};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -76,11 +76,10 @@ impl Output {
     }
 
     fn document(&mut self, payload: &Payload) -> Result<(), CliError> {
-        self.check_json(payload)?;
-        self.write(match (self.style.json, payload.bytes().is_empty()) {
-            (true, _) if !payload.is_json() => self.wrapped(payload)?.into(),
-            (true, true) => b"null".into(),
-            _ => payload.bytes().into(),
+        self.write(match self.style.json {
+            true if !payload.is_json() => self.wrapped(payload)?.into(),
+            true => checked(payload)?.into(),
+            false => payload.bytes().into(),
         })?;
         // As MLflow: a line end after printed results, none in a file.
         if !matches!(&self.sink, Sink::File(file, _) if file.is_file()) {
@@ -90,13 +89,13 @@ impl Output {
     }
 
     fn line(&mut self, payload: &Payload) -> Result<(), CliError> {
-        self.check_json(payload)?;
         let mut line = if payload.bytes().is_empty() {
             b"null".to_vec()
         } else if payload.is_json() {
+            let json = if self.style.json { checked(payload)? } else { payload.bytes() };
             // Line ends in JSON are always white space between tokens, since strings escape them.
             let join_lines = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-            payload.bytes().trim_ascii_end().iter().map(join_lines).collect()
+            json.trim_ascii_end().iter().map(join_lines).collect()
         } else {
             self.wrapped(payload)?
         };
@@ -134,23 +133,6 @@ impl Output {
         }
     }
 
-    /// Fails if `--json` would print a result that is labelled JSON and is not. Targets written in Python send `NaN`.
-    fn check_json(&self, payload: &Payload) -> Result<(), CliError> {
-        let bytes = payload.bytes();
-        if !self.style.json || !payload.is_json() || bytes.is_empty() {
-            return Ok(());
-        }
-        let parsed = str::from_utf8(bytes)
-            .map_err(|error| error.to_string())
-            .and_then(|text| serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| error.to_string()));
-        parsed.map_err(|reason| {
-            let message = format!(
-                "the result is not JSON, where `NaN` and `Infinity` are invalid: {reason}; omit `--json` to print it unchanged"
-            );
-            Error::Target(mlflow_deploy_plugin_api::Error::internal(message)).into()
-        })
-    }
-
     /// Wraps a result that is not JSON in a JSON object.
     fn wrapped(&self, payload: &Payload) -> Result<Vec<u8>, CliError> {
         let text = std::str::from_utf8(payload.bytes()).map_err(|_not_text| {
@@ -184,6 +166,26 @@ impl Write for Sink {
             Self::Stdout(stdout) => stdout.flush(),
         }
     }
+}
+
+/// Returns the bytes of a result that is labelled JSON, or `null` if there are none.
+///
+/// # Errors
+/// Fails if the bytes are not JSON, such as the `NaN` of Python.
+fn checked(payload: &Payload) -> Result<&[u8], CliError> {
+    let bytes = match file::without_byte_order_mark(payload.bytes()) {
+        [] => b"null",
+        bytes => bytes,
+    };
+    let invalid = |reason: String| {
+        let message = format!(
+            "the result is not JSON, where `NaN` and `Infinity` are invalid: {reason}; omit `--json` to print it unchanged"
+        );
+        CliError::Target(TargetError::new(ErrorCode::INTERNAL_ERROR, message).into())
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| invalid(format!("not UTF-8: {error}")))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| invalid(error.to_string()))?;
+    Ok(bytes)
 }
 
 fn not_written(path: &Path, cause: &dyn Display) -> CliError {

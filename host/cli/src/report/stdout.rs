@@ -1,5 +1,6 @@
 //! The writer of stdout: MLflow's messages, or with `--json` the target's reply.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use mlflow_deploy::{Payload, Record, command};
 use mlflow_deploy_plugin_api::text;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::cli_error::CliError;
 use super::output::{Output, Style};
@@ -88,9 +90,12 @@ impl Report {
             return self.open_output(None)?.write_document(reply);
         }
         let record = Record::try_from(reply)?;
-        let line = |(key, value): (&String, &Value)| match value {
-            Value::String(text) => format!("{}: {}\n", text::line(key), text::message(text)),
-            other => format!("{}: {other}\n", text::line(key)),
+        // The JSON of each member: an integer beyond 64 bits keeps its digits.
+        let json: HashMap<String, &RawValue> = serde_json::from_str(record.as_json()).map_err(io::Error::from)?;
+        let line = |(key, value): (&String, &Value)| match (value, json.get(key)) {
+            (Value::String(text), _) => format!("{}: {}\n", text::line(key), text::message(text)),
+            (_, Some(json)) => format!("{}: {}\n", text::line(key), compact(json.get())),
+            (other, None) => format!("{}: {other}\n", text::line(key)),
         };
         self.write_text(&(record.members().iter().map(line).collect::<String>() + "\n\n"))
     }
@@ -104,5 +109,28 @@ impl Report {
     pub(crate) fn write_error(&self, error: &CliError) -> u8 {
         self.stderr.hide_spinner();
         error.print(&self.stderr, self.style.json)
+    }
+}
+
+/// Returns a JSON text without the white space between its tokens.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let mut is_kept = |each: &char| {
+        let is_end = *each == '"' && !is_escaped;
+        is_escaped = *each == '\\' && !is_escaped;
+        in_string ^= is_end;
+        in_string || is_end || !each.is_ascii_whitespace()
+    };
+    json.chars().filter(|each| is_kept(each)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_removes_white_space_between_tokens_only() {
+        let json = "{ \"a \\\" b\\\\\" :\r\n [ 1, 18446744073709551616 ,\t\" \"] }";
+        assert_eq!(compact(json), "{\"a \\\" b\\\\\":[1,18446744073709551616,\" \"]}");
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use mlflow_deploy_plugin_api::file;
 use serde_json::{Map, Value};
 
+use super::{json, yaml};
 use crate::report::CliError;
 
 /// The maximum size of a file in bytes.
@@ -17,37 +18,28 @@ pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let parse = match extension.to_ascii_lowercase().as_str() {
         "json" => json,
-        "yaml" | "yml" => yaml,
+        "yaml" | "yml" => yaml::parse,
         "toml" => toml,
         _ => return Err(failed("unknown file extension: expected `.json`, `.yaml`, `.yml` or `.toml`".to_owned())),
     };
     // The file may be a pipe, such as the shell's `<(…)` behind a link with an extension.
     let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES));
     let bytes = bytes.map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_not_text| failed("not UTF-8".to_owned()))?;
-    match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(failed)? {
+    let text = file::text(bytes).map_err(|error| failed(error.to_string()))?;
+    match parse(&text).map_err(failed)? {
         Value::Object(members) => Ok(members),
         _ => Err(failed("expected an object with a member for each key".to_owned())),
     }
 }
 
 fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not JSON at line {} column {}", error.line(), error.column()))
-}
-
-fn yaml(text: &str) -> Result<Value, String> {
-    // A snippet would contain the file's content.
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| match error.location() {
-        Some(at) => format!("not YAML that can be converted to JSON, at line {} column {}", at.line(), at.column()),
-        None => "not YAML that can be converted to JSON".to_owned(),
-    })
+    json::parse(text).map_err(|fault| fault.to_string())
 }
 
 fn toml(text: &str) -> Result<Value, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().map_or("", |span| &text[..span.start.min(text.len())]);
-        format!("not TOML at line {}", before.matches('\n').count() + 1)
+        format!("not TOML at line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', ", "))
     })?;
     to_json(toml::Value::Table(table))
 }
@@ -104,7 +96,18 @@ mod tests {
     #[test]
     fn errors_do_not_contain_the_content() {
         for (name, text, start) in [
-            ("a.json", "{\"token\": S3CRET}", "failed to read `/a.json`: not JSON at line 1 column 11"),
+            ("a.json", "{\"token\": S3CRET}", "failed to read `/a.json`: not JSON at line 1 column 11: expected value"),
+            (
+                "a.json",
+                "{\"a\": 1,\n\"a\": 1}",
+                "failed to read `/a.json`: the key `a` is given twice, the second time at line 2",
+            ),
+            (
+                "a.json",
+                "\u{feff}{\"a\":\n18446744073709551616}",
+                "failed to read `/a.json`: the integer at line 2 has more",
+            ),
+            ("a.toml", "a = 1\na = 2", "failed to read `/a.toml`: not TOML at line 2: duplicate key"),
             ("a.json", "[1]", "failed to read `/a.json`: expected an object with a member for each key"),
             ("a.yaml", "token: [S3CRET", "failed to read `/a.yaml`: not YAML that can be converted to JSON, at line"),
             ("a.toml", "x = 1\ntoken = S3CRET", "failed to read `/a.toml`: not TOML at line 2"),
@@ -113,6 +116,17 @@ mod tests {
         ] {
             let message = from(name, text).unwrap_err();
             assert!(message.starts_with(start) && !message.contains("S3CRET"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_line_ends_of_windows_are_not_part_of_the_values() {
+        for (name, text) in [
+            ("a.json", "\u{feff}\r\n{\r\n\"a\": \"x\",\r\n\"b\": 1}\r\n"),
+            ("a.yaml", "\u{feff}a: x\r\nb: 1\r\n"),
+            ("a.toml", "\u{feff}a = 'x'\r\nb = 1\r\n"),
+        ] {
+            assert_eq!(from(name, text).unwrap(), json!({"a": "x", "b": 1}), "{name}");
         }
     }
 }

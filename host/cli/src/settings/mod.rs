@@ -3,9 +3,11 @@
 
 mod config_or_option;
 mod file;
+mod json;
 mod merge;
 mod schema;
 mod setting;
+mod yaml;
 
 pub(crate) use config_or_option::SettingKind;
 pub(crate) use merge::merge;

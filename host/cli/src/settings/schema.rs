@@ -5,6 +5,8 @@
 use mlflow_deploy::nearest;
 use serde_json::{Map, Value};
 
+use super::json;
+
 /// The subset of JSON Schema for an object or one of its members. Every value is allowed if it is `None`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a>(Option<&'a Map<String, Value>>);
@@ -64,10 +66,10 @@ impl<'a> Schema<'a> {
         if types.is_empty() || types.contains(&"string") {
             return Some(Value::from(text));
         }
-        let json = match text {
+        let json = match text.trim() {
             "True" => Value::Bool(true),
             "False" => Value::Bool(false),
-            text => serde_json::from_str(text).ok()?,
+            text => json::parse(text).ok()?,
         };
         let has_type = |name: &&str| match *name {
             "array" => json.is_array(),

@@ -1,8 +1,9 @@
 //! Parses a `key=value` argument. Its value may be a secret, so errors do not contain it.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::config_or_option::SettingKind;
+use super::json::{self, JsonFault};
 use super::schema::Schema;
 
 /// A parsed argument.
@@ -28,11 +29,14 @@ const MAX_DEPTH: usize = 64;
 impl<'a> Setting<'a> {
     /// Parses `key=text`, `key:=JSON`, `.a.b=text` or `.a.b:=JSON`.
     pub(super) fn parse(argument: &'a str, kind: SettingKind) -> Result<Self, String> {
+        // A line end, as `$(…)` leaves of a file with the line ends of Windows, is not part of a value.
+        let argument = argument.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         let (key, text) = argument.split_once('=').ok_or_else(|| kind.syntax_error())?;
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => (key, RawValue::Json(text)),
             None => (key, RawValue::Text(text)),
         };
+        let key = key.trim();
         let path: Vec<_> = match key.strip_prefix('.') {
             Some(path) => path.split('.').collect(),
             None => vec![key],
@@ -59,25 +63,22 @@ impl<'a> Setting<'a> {
         let schema = self.path.iter().fold(schema, |schema, key| schema.property(key));
         let (flag, key) = (kind.flag(), self.key());
         match self.value {
-            RawValue::Json(json) => match serde_json::from_str(json) {
-                Ok(Value::Number(number)) if is_rounded(&number, json) => Err(format!(
-                    "the value of `{flag} {key}:=…` has more digits than a JSON number can hold: write `{key}=…` to set text"
-                )),
-                Ok(value) => Ok(value),
-                Err(_secret) => Err(format!(
+            RawValue::Json(json) => json::parse(json).map_err(|fault| match fault {
+                JsonFault::LongInteger { .. } => format!(
+                    "the value of `{flag} {key}:=…` has an integer with more than 64 bits: quote it, or write `{key}=…` to set text"
+                ),
+                JsonFault::Syntax { .. } => format!(
                     "the value of `{flag} {key}:=…` is not valid JSON or is nested too deeply: quote strings, or write `{key}=…`"
-                )),
-            },
+                ),
+                JsonFault::TwiceKey { key: twice, .. } => {
+                    format!("the value of `{flag} {key}:=…` has the key `{twice}` twice: remove one of them")
+                }
+            }),
             RawValue::Text(text) => schema.read(text).ok_or_else(|| {
                 format!("the value of `{flag} {key}=…` is invalid: the target expects {}", schema.types())
             }),
         }
     }
-}
-
-/// Returns true if an integer is so large that it would be rounded.
-fn is_rounded(number: &Number, json: &str) -> bool {
-    number.is_f64() && !json.contains(['.', 'e', 'E'])
 }
 
 #[cfg(test)]
@@ -112,6 +113,10 @@ mod tests {
             ("share=0.5", "share", json!(0.5)),
             ("wait=True", "wait", json!(true)),
             ("wait=false", "wait", json!(false)),
+            ("wait= True\r\n", "wait", json!(true)),
+            ("\u{feff} replicas = 3 \r", "replicas", json!(3)),
+            ("a= text \r\n", "a", json!(" text ")),
+            ("a:=\"x\\n\"\r\n", "a", json!("x\n")),
             ("tags=[\"x\"]", "tags", json!(["x"])),
             ("tags=null", "tags", Value::Null),
             ("a:={\"b\": [1]}", "a", json!({"b": [1]})),
@@ -131,7 +136,12 @@ mod tests {
 
     #[test]
     fn errors_do_not_contain_the_value() {
-        let schema = json!({"properties": {"replicas": {"type": "integer"}, "wait": {"type": "boolean"}}});
+        let schema = json!({"properties": {
+            "replicas": {"type": "integer"},
+            "share": {"type": "number"},
+            "wait": {"type": "boolean"},
+            "entity": {"type": "object"},
+        }});
         for (argument, start) in [
             ("S3CRET", "config options must be a pair, given as `-C key=value` or `--config key=value`"),
             ("=S3CRET", "`--config …` has an empty key"),
@@ -140,7 +150,20 @@ mod tests {
             ("replicas=1.5", "the value of `--config replicas=…` is invalid: the target expects an integer"),
             ("wait=S3CRET", "the value of `--config wait=…` is invalid: the target expects `true` or `false`"),
             ("a:=S3CRET", "the value of `--config a:=…` is not valid JSON"),
-            ("a:=12345678901234567890123", "the value of `--config a:=…` has more digits than a JSON number can hold"),
+            (
+                "a:=12345678901234567890123",
+                "the value of `--config a:=…` has an integer with more than 64 bits: quote it",
+            ),
+            (
+                "a:=[{\"b\": -9223372036854775809}]",
+                "the value of `--config a:=…` has an integer with more than 64 bits",
+            ),
+            ("a:={\"b\": {\"c\": 1, \"c\": \"S3CRET\"}}", "the value of `--config a:=…` has the key `c` twice"),
+            ("share=18446744073709551616", "the value of `--config share=…` is invalid: the target expects a number"),
+            (
+                "entity={\"a\": 1, \"a\": 2}",
+                "the value of `--config entity=…` is invalid: the target expects a JSON object",
+            ),
         ] {
             let result = Setting::parse(argument, SettingKind::Config)
                 .and_then(|setting| setting.value(SettingKind::Config, Schema::new(schema.as_object())));

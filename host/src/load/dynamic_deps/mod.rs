@@ -10,6 +10,8 @@ mod search;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::ffi::TableError;
+use mlflow_deploy_plugin_api::ffi::abi::ENTRY_SYMBOL;
 use mlflow_deploy_plugin_api::trust;
 
 use self::object::ElfObject;
@@ -54,6 +56,14 @@ pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, LoadError> {
     follow(file).map(|(dependencies, _)| dependencies)
 }
 
+/// Fails if a plugin's file does not export the function that the host calls.
+pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
+    match ElfObject::exports(file, ENTRY_SYMBOL) {
+        Some(false) => Err(LoadError::Table(TableError::NoEntry)),
+        Some(true) | None => Ok(()),
+    }
+}
+
 /// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
 /// or that are in a folder of `LD_LIBRARY_PATH`: the user has chosen these for every program.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
@@ -74,7 +84,7 @@ fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadE
     }
     let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
-    let object = ElfObject::read(&path).map_err(|why| LoadError::NotALibrary(why.to_owned()))?;
+    let object = ElfObject::read(&path)?;
     let search = LibrarySearch::new(object.machine);
     let root = ResolvedLibrary { path, object, rpaths: Vec::new() };
     let mut resolver = Resolver { libraries: vec![root], by_name: HashMap::new() };

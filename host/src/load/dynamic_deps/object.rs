@@ -1,7 +1,7 @@
 //! Reads the parts of an ELF file that the loader uses: needed libraries, search folders, needed and provided symbol
 //! versions. Reads a limited number of bytes.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -10,8 +10,9 @@ use mlflow_deploy_plugin_api::manifest::Bounded;
 use object::Endianness;
 use object::elf::{self, FileHeader64, ProgramHeader64, Verdaux, Verdef, Vernaux, Verneed};
 use object::read::ReadRef;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 
+use crate::LoadError;
 use crate::discovery::plugin_file::PluginFile;
 
 /// More than the headers and names of any library.
@@ -34,18 +35,39 @@ pub(super) struct ElfObject {
 }
 
 impl ElfObject {
-    pub(super) fn read(path: &Path) -> Result<Self, &'static str> {
-        let opened = PluginFile::open(path).map_err(|_error| "it cannot be read")?;
-        Self::parse(&opened.file).ok_or("its headers are damaged")
+    pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
+        let opened = PluginFile::open(path)?;
+        Self::parse(&opened.file).ok_or_else(|| LoadError::NotALibrary("its headers are damaged".to_owned()))?
     }
 
-    fn parse(file: &File) -> Option<Self> {
+    /// Returns true if a file exports a symbol; `None` if its symbols cannot be read.
+    pub(super) fn exports(path: &Path, symbol: &CStr) -> Option<bool> {
+        let opened = PluginFile::open(path).ok()?;
+        let bounded = Bounded::new(&opened.file, MAX_BYTES);
+        let data = &bounded;
+        let header = FileHeader64::<Endianness>::parse(data).ok()?;
+        let endian = header.endian().ok()?;
+        let symbols = header.sections(endian, data).ok()?.symbols(endian, data, elf::SHT_DYNSYM).ok()?;
+        let is_it = |each: &elf::Sym64<Endianness>| {
+            !each.is_undefined(endian) && symbols.symbol_name(endian, each).is_ok_and(|name| name == symbol.to_bytes())
+        };
+        (!symbols.is_empty()).then(|| symbols.iter().any(is_it))
+    }
+
+    /// Returns `None` if the headers are damaged, and an error for a file without the parts that the loader needs.
+    fn parse(file: &File) -> Option<Result<Self, LoadError>> {
         let bounded = Bounded::new(file, MAX_BYTES);
         let data = &bounded;
         let header = FileHeader64::<Endianness>::parse(data).ok()?;
         let endian = header.endian().ok()?;
         let segments = header.program_headers(endian, data).ok()?;
-        let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, data).ok()?).unwrap_or_default();
+        let rejected = |why: &str| Some(Err(LoadError::NotLoadable(format!("object file has no {why}"))));
+        if segments.iter().all(|segment| segment.p_type(endian) != elf::PT_LOAD) {
+            return rejected("loadable segments");
+        }
+        let Some(dynamic) = segments.iter().find_map(|segment| segment.dynamic(endian, data).ok()?) else {
+            return rejected("dynamic section");
+        };
         let entries = || dynamic.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL);
         let value = |tag| entries().find(|entry| entry.tag(endian) == tag).map(|entry| entry.val(endian));
         let file_offset = |tag| offset(segments, endian, value(tag)?);
@@ -59,14 +81,14 @@ impl ElfObject {
         };
         let path = |tag| Some(OsString::from_vec(tables.string(value(tag)?)?.to_vec()));
         let needed = entries().filter(|entry| entry.tag(endian) == elf::DT_NEEDED).take(MAX_COUNT);
-        Some(Self {
+        Some(Ok(Self {
             machine: header.e_machine(endian).0,
             needed: needed.map(|entry| tables.text(entry.val(endian))).collect::<Option<_>>()?,
             rpath: path(elf::DT_RPATH),
             runpath: path(elf::DT_RUNPATH),
             requires: file_offset(elf::DT_VERNEED).map_or(Some(Vec::new()), |at| tables.requires(at))?,
             defines: file_offset(elf::DT_VERDEF).map_or(Some(Vec::new()), |at| tables.defines(at))?,
-        })
+        }))
     }
 
     /// Returns the first version that this object needs of `library`, which has this name, and that it does not

@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::trust;
 
 use super::child::SpawnConfig;
 use crate::LoadError;
-use crate::discovery::search_path::environment as variable;
+use crate::discovery::search_path::setting;
 
 /// The file name of the program that hosts a plugin.
 const PROGRAM: &str = "mlflow-deploy-plugin-host";
@@ -121,7 +121,7 @@ pub fn plugin_host(named: Option<&Path>) -> Result<PathBuf, LoadError> {
 }
 
 fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, LoadError> {
-    let searched = candidates(named, variable, std::env::current_exe().ok().as_deref());
+    let searched = candidates(named, setting, std::env::current_exe().ok().as_deref());
     match searched.iter().find(|path| path.is_file()) {
         Some(found) => {
             trust::check_code(found)?;

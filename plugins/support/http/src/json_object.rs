@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result};
+use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, file};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -30,13 +30,13 @@ pub struct JsonObject<'a> {
 }
 
 impl<'a> JsonObject<'a> {
-    /// Parses an object.
+    /// Parses an object. A byte order mark before it is skipped.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object.
     pub fn parse(object: &'a [u8]) -> Result<Self> {
         let invalid = |reason: &dyn fmt::Display| Error::invalid_parameter(format!("expected a JSON object: {reason}"));
-        let text = str::from_utf8(object).map_err(|error| invalid(&error))?;
+        let text = str::from_utf8(file::without_byte_order_mark(object)).map_err(|error| invalid(&error))?;
         let Members(members) = serde_json::from_str(text).map_err(|error| invalid(&error))?;
         Ok(Self { text, members })
     }
@@ -170,6 +170,12 @@ mod tests {
             let without = JsonObject::parse(object.as_bytes()).unwrap().without("a");
             assert_eq!(String::from_utf8(without).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_object() {
+        let with = set_member("\u{feff}{\"a\":1.10}".as_bytes(), "model", "\"m\"").unwrap();
+        assert_eq!(String::from_utf8(with).unwrap(), r#"{"model":"m","a":1.10}"#);
     }
 
     #[test]

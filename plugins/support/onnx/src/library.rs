@@ -52,9 +52,9 @@ impl LibrarySearch {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the option or the variable does not name a library.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>> {
-        for (path, name) in [(&self.option, "the option `onnxruntime`"), (&self.variable, "`ORT_DYLIB_PATH`")] {
-            let Some(path) = path else { continue };
-            let file = if path.is_dir() { in_folder(path) } else { Some(path.clone()).filter(|file| file.is_file()) };
+        if let Some((path, name)) = self.named() {
+            let file =
+                if path.is_dir() { in_folder(path) } else { Some(path.to_owned()).filter(|file| file.is_file()) };
             let missing = || {
                 Error::invalid_parameter(format!(
                     "{name} is `{}`: expected ONNX Runtime's library or its folder",
@@ -66,6 +66,12 @@ impl LibrarySearch {
         let folders = [&self.plugin, &self.installed].into_iter().flatten();
         let package = || self.virtualenv.as_deref().and_then(in_virtualenv);
         Ok(folders.filter_map(|folder| in_folder(folder)).next().or_else(package))
+    }
+
+    /// Returns the path that the option or the variable names, and the name of that setting.
+    pub(crate) fn named(&self) -> Option<(&Path, &'static str)> {
+        let option = self.option.as_deref().map(|path| (path, "the option `onnxruntime`"));
+        option.or_else(|| Some((self.variable.as_deref()?, "`ORT_DYLIB_PATH`")))
     }
 
     /// Returns the error for a library that was found nowhere.

@@ -38,9 +38,7 @@ impl OnnxRuntime {
         }
         let runtime = match file? {
             Some(file) => load_trusted(&file).map_err(|error| load_error(&file, &*error, search))?,
-            None => {
-                SYSTEM_NAMES.iter().find_map(|name| load(Path::new(name)).ok()).ok_or_else(|| search.not_found())?
-            }
+            None => load_from_system(search)?,
         };
         *loaded = Some(runtime.clone());
         Ok(runtime)
@@ -62,6 +60,19 @@ impl OnnxRuntime {
 
 type LoadFailure = Box<dyn StdError + Send + Sync>;
 
+/// Loads the first library that the system's loader finds.
+fn load_from_system(search: &LibrarySearch) -> Result<OnnxRuntime> {
+    for name in SYSTEM_NAMES {
+        match load(Path::new(name)) {
+            Ok(runtime) => return Ok(runtime),
+            // The loader's message starts with the name of the file that is missing.
+            Err(error) if causes(&*error).contains(&format!("{name}: cannot open shared object file")) => {}
+            Err(error) => return Err(load_error(Path::new(name), &*error, search)),
+        }
+    }
+    Err(search.not_found())
+}
+
 /// Loads a file if only the user and root can change it, and if it is not truncated.
 fn load_trusted(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
     trust::check_code(file)?.iter().for_each(call::warn);
@@ -75,7 +86,7 @@ fn load(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
         let level = if level >= LogLevel::Warning { Level::Info } else { Level::Debug };
         call::log(level, format!("ONNX Runtime: {message}"));
     };
-    let builder = ort::init_from(file)?;
+    let builder = ort::init_from(file).map_err(|error| loader_message(file).unwrap_or_else(|| error.to_string()))?;
     let _guard = ExitGuard::for_object();
     let builder = builder.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(logger));
     let environment = builder.build().map_err(|error| error.to_string())?;
@@ -83,7 +94,26 @@ fn load(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
     Ok(OnnxRuntime { environment, file: file.to_owned() })
 }
 
+/// Returns the message of the system's loader for a library that it rejects. The error of `init_from` lacks it.
+fn loader_message(file: &Path) -> Option<String> {
+    Some(ort::util::preload_dylib(file).err()?.source()?.to_string())
+}
+
 fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySearch) -> Error {
+    let named = search.named().map(|(_, name)| format!(", which {name} names")).unwrap_or_default();
+    Error::new(
+        ErrorCode::new("INVALID_STATE"),
+        format!(
+            "failed to load ONNX Runtime's library `{}`{named}: {}; install a tested version with: {}",
+            file.display(),
+            causes(error),
+            search.install_command()
+        ),
+    )
+}
+
+/// Returns the messages of an error and of its causes.
+fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut reasons: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -94,13 +124,5 @@ fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySea
         }
         next = error.source();
     }
-    Error::new(
-        ErrorCode::new("INVALID_STATE"),
-        format!(
-            "failed to load ONNX Runtime's library `{}`: {}; install a tested version with: {}",
-            file.display(),
-            reasons.join(": "),
-            search.install_command()
-        ),
-    )
+    reasons.join(": ")
 }

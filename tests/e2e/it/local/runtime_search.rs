@@ -162,3 +162,36 @@ fn invalid_library_is_named() {
         assert!(message.contains(said) && message.contains(option), "{message}");
     }
 }
+
+/// Compiles a C library.
+fn compile(folder: &Path, name: &str, source: &str, arguments: &[&str]) -> PathBuf {
+    let (code, library) = (folder.join(name).with_extension("c"), folder.join(name));
+    fs::write(&code, source).unwrap();
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&code).args(arguments).current_dir(folder);
+    assert!(compile.status().unwrap().success());
+    library
+}
+
+#[test]
+fn message_of_the_system_s_loader_is_shown() {
+    let prefix = Prefix::new();
+    let folder = prefix.path("system");
+    let gone = compile(&folder, "libgone.so.3", "int gone(void) { return 1; }", &["-Wl,-soname,libgone.so.3"]);
+    let source = "int gone(void); int OrtGetApiBase(void) { return gone(); }";
+    let library = compile(&folder, "libonnxruntime.so", source, &["-Wl,-soname,libonnxruntime.so", "./libgone.so.3"]);
+    fs::remove_file(gone).unwrap();
+    fs::copy(&library, prefix.file("variable")).unwrap();
+    // Once found by its path, and once by the system's loader.
+    for (place, named) in [("variable", ", which `ORT_DYLIB_PATH` names"), ("system", "")] {
+        let ran = prefix.create(&[place]);
+        let message = ran.error()["message"].as_str().unwrap().to_owned();
+        let said =
+            format!("`{named}: libgone.so.3: cannot open shared object file: No such file or directory; install");
+        assert!(message.contains(&said) && !message.contains("dlopen failed"), "{place}: {message}");
+    }
+    let no_library = prefix.path("option/libonnxruntime.so");
+    fs::write(&no_library, "no library").unwrap();
+    let message = prefix.create(&["option"]).error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("file too short") || message.contains("invalid ELF header"), "{message}");
+}

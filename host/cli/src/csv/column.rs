@@ -1,0 +1,102 @@
+//! Finds the type of a CSV column as pandas' `read_csv` does, which MLflow's servers call for `text/csv`.
+//!
+//! Unlike there, integers with leading zeros stay text: they are codes, such as postal codes. Integers keep all digits.
+
+use mlflow_deploy_plugin_api::json_integer::is_beyond_64_bits;
+use serde_json::Number;
+
+/// The type of a column: the first that fits all its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnType {
+    Integer,
+    Float,
+    Boolean,
+    Text,
+}
+
+impl ColumnType {
+    /// Returns the type of these fields. Missing values have every type.
+    pub(super) fn of<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
+        let (mut integers, mut numbers, mut booleans) = (true, true, true);
+        for field in fields.filter(|field| !is_missing(field)) {
+            let is_code = has_leading_zero(field);
+            integers &= !is_code && is_integer(field);
+            numbers &= !is_code && float(field).is_some();
+            booleans &= boolean(field).is_some();
+            if !numbers && !booleans {
+                return Self::Text;
+            }
+        }
+        match (integers, numbers) {
+            (true, _) => Self::Integer,
+            (false, true) => Self::Float,
+            (false, false) => Self::Boolean,
+        }
+    }
+
+    /// Returns a field as JSON; `None` if it is a number that JSON cannot represent, such as `inf`.
+    pub(super) fn json(self, field: &str) -> Option<String> {
+        if is_missing(field) {
+            return Some("null".to_owned());
+        }
+        match self {
+            Self::Boolean => boolean(field).map(|value| value.to_string()),
+            Self::Integer => Some(integer(field)),
+            // An integer that a float would round keeps its digits.
+            Self::Float if is_integer(field) && is_rounded(field) => Some(integer(field)),
+            Self::Float => float(field).and_then(Number::from_f64).map(|number| number.to_string()),
+            Self::Text => serde_json::to_string(field).ok(),
+        }
+    }
+}
+
+/// Returns true if a field is a missing value: pandas' list.
+fn is_missing(field: &str) -> bool {
+    const MISSING: [&str; 19] = [
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    ];
+    MISSING.contains(&field)
+}
+
+/// Parses a boolean, in upper and lower case.
+fn boolean(field: &str) -> Option<bool> {
+    match field {
+        field if field.eq_ignore_ascii_case("true") => Some(true),
+        field if field.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// Parses a number. Blanks around it are not part of it; `nan` is not a number.
+fn float(field: &str) -> Option<f64> {
+    field.trim_ascii().parse().ok().filter(|number: &f64| !number.is_nan())
+}
+
+/// Returns the digits of a number without its sign and the blanks around it.
+fn digits(field: &str) -> &str {
+    let field = field.trim_ascii();
+    field.strip_prefix(['+', '-']).unwrap_or(field)
+}
+
+fn is_integer(field: &str) -> bool {
+    let digits = digits(field);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn has_leading_zero(field: &str) -> bool {
+    is_integer(field) && digits(field).len() > 1 && digits(field).starts_with('0')
+}
+
+/// Returns an integer as JSON, with all its digits.
+fn integer(field: &str) -> String {
+    let digits = digits(field);
+    let is_negative = field.trim_ascii().starts_with('-') && digits != "0";
+    if is_negative { format!("-{digits}") } else { digits.to_owned() }
+}
+
+/// Returns true if no float is equal to an integer.
+fn is_rounded(integer: &str) -> bool {
+    const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+    is_beyond_64_bits(digits(integer)) || digits(integer).parse::<u64>().is_ok_and(|value| value > MAX_EXACT)
+}

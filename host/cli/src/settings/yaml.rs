@@ -1,0 +1,166 @@
+//! Reads YAML as JSON. A key that is given twice and an integer that would be rounded are errors, and an integer with
+//! leading zeros is text, since YAML 1.1 and 1.2 read it as different numbers.
+
+use std::fmt;
+
+use mlflow_deploy_plugin_api::json_integer::is_beyond_64_bits;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use serde_saphyr::{Location, Spanned};
+
+use super::json::{long_integer, twice_key};
+
+/// Parses a YAML text. Messages do not contain its values, since these may be secret.
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    // A snippet would contain the file's content.
+    let options = serde_saphyr::options! { with_snippet: false, leading_zero_numbers_as_strings: true };
+    let node: Spanned<Node> = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let line = error.location().map(|at| at.line());
+        match (error.without_snippet(), line) {
+            (serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. }, Some(line)) => {
+                twice_key(key, usize::try_from(line).unwrap_or(usize::MAX))
+            }
+            (_, Some(line)) => format!("not YAML that can be converted to JSON, at line {line}"),
+            (_, None) => "not YAML that can be converted to JSON".to_owned(),
+        }
+    })?;
+    node.value.into_json(node.defined, text)
+}
+
+/// A YAML node. A float remembers its place, because it may be an integer that was rounded.
+enum Node {
+    Float(f64),
+    Mapping(Vec<(String, Spanned<Self>)>),
+    Scalar(Value),
+    Sequence(Vec<Spanned<Self>>),
+}
+
+impl Node {
+    fn into_json(self, at: Location, text: &str) -> Result<Value, String> {
+        let convert = |node: Spanned<Self>| node.value.into_json(node.defined, text);
+        Ok(match self {
+            Self::Float(_) if is_beyond_64_bits(scalar(at, text)) => {
+                return Err(long_integer(usize::try_from(at.line()).unwrap_or(usize::MAX)));
+            }
+            Self::Float(value) => value.into(),
+            Self::Mapping(entries) => {
+                let entry = |(key, node)| Ok::<_, String>((key, convert(node)?));
+                entries.into_iter().map(entry).collect::<Result<Map<_, _>, _>>()?.into()
+            }
+            Self::Scalar(value) => value,
+            Self::Sequence(items) => items.into_iter().map(convert).collect::<Result<Vec<_>, _>>()?.into(),
+        })
+    }
+}
+
+/// Returns the plain scalar at a place.
+fn scalar(at: Location, text: &str) -> &str {
+    let span = at.span();
+    let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {
+        let start = usize::try_from(start).ok()?;
+        Some(start..start + usize::try_from(len).ok()?)
+    });
+    range.and_then(|range| text.get(range)).unwrap_or_default().trim()
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a YAML node")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Scalar(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Scalar(Value::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = items.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Node::Sequence(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            nodes.push(entry);
+        }
+        Ok(Node::Mapping(nodes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_keep_their_types_and_digits() {
+        for (yaml, expected) in [
+            ("00123", json!("00123")),
+            ("-007", json!("-007")),
+            ("00012345678901234567", json!("00012345678901234567")),
+            ("0", json!(0)),
+            ("-12", json!(-12)),
+            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            ("12.00", json!(12.0)),
+            ("1e30", json!(1e30)),
+            ("99999999999999999999.0", json!(99_999_999_999_999_999_999.0)),
+            ("\"99999999999999999999\"", json!("99999999999999999999")),
+            ("2026-01-02", json!("2026-01-02")),
+            ("[~, yes, é]", json!([null, true, "é"])),
+            ("{&x a: [1, *x], b: {c: 2}}", json!({"a": [1, "a"], "b": {"c": 2}})),
+        ] {
+            assert_eq!(parse(&format!("é: 1\nvalue: {yaml}\n")).unwrap()["value"], expected, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_and_a_long_integer_are_errors_with_the_line() {
+        for (yaml, message) in [
+            ("a: 1\nb: 2\na: 3\n", "the key `a` is given twice, the second time at line 3: remove one of them"),
+            ("o:\n  é: {k: 1, k: 2}\n", "the key `k` is given twice, the second time at line 2: remove one of them"),
+            (
+                "é: é\nid: 18446744073709551616\n",
+                "the integer at line 2 has more than 64 bits: quote it to send it as text",
+            ),
+            ("a: [-9223372036854775809]\n", "the integer at line 1 has more than 64 bits: quote it to send it as text"),
+            ("a: .nan\n", "not YAML that can be converted to JSON, at line 1"),
+            ("a: [1\n", "not YAML that can be converted to JSON, at line "),
+        ] {
+            let error = parse(yaml).unwrap_err();
+            assert!(error.starts_with(message), "{yaml}: {error}");
+        }
+    }
+}
