@@ -10,6 +10,7 @@ use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, HttpFailure, JSON, Payl
 use serde_json::Value;
 
 use crate::attempt_error::code_of;
+use crate::encoding::accept_identity;
 use crate::error_body::{ErrorBody, excerpt, truncate};
 use crate::request::Request;
 use crate::response::{content_type, reject_html};
@@ -44,7 +45,8 @@ impl ChunkStream {
     /// # Errors
     /// As for [`send`](crate::send()).
     pub async fn open(client: &Client, request: &Request, policy: &Policy) -> Result<Self> {
-        let response = send_with_retries(client, request, policy, |_| {}, |response| async { Ok(response) }).await?;
+        let response =
+            send_with_retries(client, request, policy, accept_identity, |response| async { Ok(response) }).await?;
         let format = match media_type(content_type(&response.inner)).as_str() {
             "text/event-stream" => Format::Events(SseReader::default()),
             "application/x-ndjson" | "application/jsonl" => Format::Lines(Vec::new()),
