@@ -31,4 +31,5 @@ mod streams;
 mod terminals;
 mod tidy;
 mod transcripts;
+mod transport;
 mod trust;
