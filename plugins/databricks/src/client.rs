@@ -3,8 +3,8 @@
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Policy, Request, Response, content_type, endpoint, join, prediction, request,
-    requests_stream, require_inputs, send, set_member,
+    ChunkStream, Client, Environment, Policy, Request, Response, content_type, endpoint, join, prediction,
+    process_variable, request, requests_stream, require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -33,7 +33,7 @@ pub(crate) struct Databricks {
 impl DeploymentClient for Databricks {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
         // Profiles are read from a file.
-        blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
+        blocking(move || Self::new(&target, &options, &Environment::new(&process_variable))).await
     }
 
     fn target_help() -> String {

@@ -129,7 +129,7 @@ impl Profile<'_> {
 fn parse(text: &str) -> Result<Vec<Section>, String> {
     let mut sections: Vec<Section> = Vec::new();
     let mut key_indent = None;
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = line.trim();
         if content.is_empty() || content.starts_with(['#', ';']) {
             continue;
@@ -190,6 +190,9 @@ mod tests {
             assert_eq!(a.get(key).as_deref(), value, "{key}");
         }
         assert_eq!(profiles.select(Some("A")).unwrap().unwrap().get("host").as_deref(), Some("b"));
+        let windows = self::profiles("\u{feff}[a]\r\nhost = h \r\ntoken = t\r\n");
+        let a = windows.select(Some("a")).unwrap().unwrap();
+        assert_eq!((a.get("host").as_deref(), a.get("token").as_deref()), (Some("h"), Some("t")));
     }
 
     #[test]

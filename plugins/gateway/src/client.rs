@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
-    ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, redact_url, requests_stream,
-    require_inputs, send, set_member,
+    ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, process_variable, redact_url,
+    requests_stream, require_inputs, send, set_member,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -27,7 +27,7 @@ pub(crate) struct Gateway {
 impl DeploymentClient for Gateway {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
         // MLflow's credentials are read from a file.
-        blocking(move || Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))).await
+        blocking(move || Self::new(&target, &options, &Environment::new(&process_variable))).await
     }
 
     fn target_help() -> String {

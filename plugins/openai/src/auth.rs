@@ -4,8 +4,8 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use mlflow_deploy_http::{Credentials, Environment, secret_header};
-use mlflow_deploy_plugin_api::{Error, Result, Secret};
+use mlflow_deploy_http::{Credentials, Environment, key_header};
+use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::options::Options;
 use crate::server::{Dialect, Server};
@@ -25,12 +25,16 @@ pub(crate) fn header(
     };
     let secret = match &options.api_key {
         Some(key) if key.expose().is_empty() => return Ok(None),
-        Some(key) => Some(key.clone()),
-        None => variables.iter().find_map(|name| environment.secret(name)),
+        Some(key) => Some(("api_key", key.clone())),
+        None => variables.iter().find_map(|name| Some((*name, environment.secret(name)?))),
     };
     match (secret, &server.dialect) {
-        (Some(key), Dialect::Azure { entra: false, .. }) => Ok(Some((API_KEY, secret_header("api_key", &key)?))),
-        (Some(key), _) => bearer(key).map(Some),
+        (Some((source, key)), Dialect::Azure { entra: false, .. }) => {
+            Ok(Some((API_KEY, key_header(&format!("`{source}`"), &key)?)))
+        }
+        (Some((source, key)), _) => {
+            Ok(Some((AUTHORIZATION, Credentials::Bearer(key).header_of(&format!("`{source}`"))?)))
+        }
         (None, Dialect::OpenAi) if !server.is_openai() => Ok(None),
         (None, Dialect::OpenAi) => {
             Err(Error::invalid_parameter("OPENAI_API_KEY environment variable not set: set it or the option `api_key`"))
@@ -47,7 +51,3 @@ pub(crate) fn header(
 
 /// The header of Azure's keys.
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
-
-fn bearer(token: Secret) -> Result<(HeaderName, HeaderValue)> {
-    Ok((AUTHORIZATION, Credentials::Bearer(token).header()?))
-}

@@ -4,7 +4,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Pages, Policy, Request, content_type, encode_segment, join, json_list, named,
-    prediction, request, send,
+    prediction, process_variable, request, send,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri};
@@ -24,7 +24,7 @@ pub(crate) struct OpenAi {
 
 impl DeploymentClient for OpenAi {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        Self::new(&target, &options, &Environment::new(&|name| std::env::var(name).ok()))
+        Self::new(&target, &options, &Environment::new(&process_variable))
     }
 
     fn target_help() -> String {

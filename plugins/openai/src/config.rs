@@ -54,20 +54,23 @@ impl Config {
 fn headers(options: &Options, server: &Server, environment: &Environment<'_>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-    let variables = |names: &[&str]| names.iter().find_map(|name| environment.text(name));
-    for (name, option, value) in [
-        ("OpenAI-Organization", &options.organization, variables(&["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"])),
-        ("OpenAI-Project", &options.project, variables(&["OPENAI_PROJECT_ID"])),
+    for (name, option, value, variables) in [
+        ("OpenAI-Organization", "organization", &options.organization, &["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"][..]),
+        ("OpenAI-Project", "project", &options.project, &["OPENAI_PROJECT_ID"]),
     ] {
-        if let Some(value) = option.clone().or(value) {
-            headers.insert(header_name(name)?, header_value(name, &value)?);
+        let variable = || variables.iter().find_map(|name| Some((*name, environment.text(name)?)));
+        if let Some((source, value)) = value.clone().map(|value| (option, value)).or_else(variable) {
+            headers.insert(header_name(name)?, header_value(source, &value)?);
         }
     }
     headers.extend(auth::header(options, server, environment)?);
-    let lines = environment.text("OPENAI_CUSTOM_HEADERS").unwrap_or_default();
+    const CUSTOM: &str = "OPENAI_CUSTOM_HEADERS";
+    let lines = environment.text(CUSTOM).unwrap_or_default();
     for (name, value) in lines.lines().filter_map(|line| line.split_once(':')) {
         let (name, value) = (name.trim(), Secret::new(value.trim()));
-        headers.insert(header_name(name)?, secret_header(name, &value)?);
+        let invalid = |error: Error| Error::invalid_parameter(format!("`{CUSTOM}` is wrong: {}", error.message()));
+        let header = header_name(name).map_err(invalid)?;
+        headers.insert(header, secret_header(name, &value).map_err(invalid)?);
     }
     for (name, value) in &options.headers {
         headers.insert(header_name(name)?, secret_header(name, value)?);

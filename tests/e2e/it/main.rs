@@ -34,5 +34,6 @@ mod streams;
 mod terminals;
 mod tidy;
 mod transcripts;
+mod transport;
 mod trust;
 mod values;

@@ -41,7 +41,10 @@ impl<'a> AuthClient<'a> {
     /// The error of the request, or `INTERNAL_ERROR` if the document cannot be parsed. Errors do not quote the
     /// response, which may contain a token.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: &Request, expected: &str) -> Result<T> {
-        let response = send(self.http, request, &self.policy).await?;
+        // A form with secrets goes to the endpoint that was chosen for it, and no further.
+        let follow_redirects = self.policy.follow_redirects && *request.method() == Method::GET;
+        let policy = Policy { follow_redirects, ..self.policy.clone() };
+        let response = send(self.http, request, &policy).await?;
         let url = Url::parse(&request.uri().to_string()).map_or_else(|_invalid| String::new(), |url| redact_url(&url));
         response.parse(&format!("{expected} at `{url}`"))
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use mlflow_deploy_http::Credentials;
+use mlflow_deploy_http::{Credentials, trim};
 use mlflow_deploy_plugin_api::{Error, Result, Secret, blocking, file};
 use serde::Deserialize;
 use url::Url;
@@ -94,7 +94,7 @@ impl FileOidc {
             let text = file::read_text(&path, MAX_FILE).map_err(|error| {
                 Error::invalid_parameter(format!("failed to read the token in `{}`: {error}", path.display()))
             })?;
-            match text.trim() {
+            match trim(&text) {
                 "" => Err(Error::invalid_parameter(format!("the token file `{}` is empty", path.display()))),
                 token => Ok(Secret::new(token)),
             }
@@ -117,7 +117,7 @@ impl GithubOidc {
         })?;
         let audience = oidc.audience(client).await?;
         url.query_pairs_mut().append_pair("audience", &audience);
-        let bearer = Credentials::Bearer(self.token.clone()).header()?;
+        let bearer = Credentials::Bearer(self.token.clone()).header_of("`ACTIONS_ID_TOKEN_REQUEST_TOKEN`")?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
         let id_token: IdToken = client.get(&url, headers, "an id token").await?;
         self.federation.exchange(client, oidc, id_token.value).await

@@ -16,7 +16,13 @@ pub(crate) struct Basic {
 
 impl Pat {
     pub(super) fn detect(context: &ProviderContext<'_>) -> Result<Option<Self>> {
-        Ok(context.options.token.clone().map(Self))
+        const VARIABLE: &str = "DATABRICKS_TOKEN";
+        let Some(token) = context.options.token.clone() else { return Ok(None) };
+        let is_variable = context.environment.secret(VARIABLE).as_ref() == Some(&token);
+        let source = if is_variable { VARIABLE } else { "token" };
+        // The server would not say where a wrong token comes from.
+        Credentials::Bearer(token.clone()).header_of(&format!("`{source}`"))?;
+        Ok(Some(Self(token)))
     }
 
     pub(super) async fn token(&self, _client: &AuthClient<'_>, _oidc: &OidcDiscovery) -> Result<Token> {

@@ -60,7 +60,7 @@ impl Sources {
             }
             Location::Mlflow(uri) => uri,
         };
-        let lookup = |name: &str| (self.variable)(name).and_then(|value| value.into_string().ok());
+        let lookup = |name: &str| (self.variable)(name).map(|value| value.to_string_lossy().into_owned());
         let tracking = Tracking::new(self.options.clone(), &Environment::new(&lookup))?;
         let fetched = fetch(uri, &tracking, destination).await?;
         Ok(LocatedModel { path: fetched.path, is_in_place: fetched.is_downloaded, version: fetched.version })

@@ -7,7 +7,11 @@ use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 
 use crate::backoff::retry_after;
+use crate::connect::{ConnectError, Place, innermost};
 use crate::error_body::{ErrorBody, excerpt, is_code};
+use crate::tls;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The headers with the id of a request, in the order of preference.
 const REQUEST_IDS: [&str; 5] =
@@ -37,7 +41,7 @@ pub(crate) struct AttemptError {
     code: ErrorCode,
     error_code: Option<String>,
     http: Option<Box<HttpFailure>>,
-    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<BoxError>,
 }
 
 impl AttemptError {
@@ -46,28 +50,61 @@ impl AttemptError {
         Self { stage, message, retry_after: None, should_retry: None, code, error_code: None, http: None, cause: None }
     }
 
+    /// Returns the error of a request that was not sent because a setting is wrong.
+    pub(crate) fn from_request(error: Error) -> Self {
+        Self::new(Stage::Final, error.code().clone(), error.message())
+    }
+
     /// Returns the error of a failed or lost connection.
-    pub(crate) fn from_transport(error: reqwest::Error, url: &str) -> Self {
-        let error = error.without_url();
-        let reason = innermost(&error);
-        let attempt_error = if is_tls(&error) {
-            let hint = "the client's options accept a certificate authority and a client certificate";
+    pub(crate) fn from_transport(error: BoxError, url: &str) -> Self {
+        let unsent = |stage, message| Self::new(stage, ErrorCode::TEMPORARILY_UNAVAILABLE, message);
+        let attempt_error = if let Some(ConnectError { place, reason, is_final, .. }) = find(&*error) {
+            let stage = if *is_final { Stage::Final } else { Stage::Unsent };
+            match place {
+                Place::Proxy(shown) => {
+                    unsent(stage, format!("failed to connect to `{url}` through the proxy {shown}: {reason}"))
+                }
+                Place::Server => unsent(stage, format!("failed to connect to `{url}`: {reason}")),
+                Place::Tls => Self::from_tls(reason, *is_final, url),
+            }
+        } else if let Some(error) = find::<io::Error>(&*error).filter(|error| tls::is_tls(*error)) {
+            // A server may reject the client's certificate after the handshake.
+            let (reason, is_final) = tls::reason(error);
+            Self::from_tls(&reason, is_final, url)
+        } else if find::<hyper::Error>(&*error).is_some_and(hyper::Error::is_parse) {
+            let reason = innermost(&*error);
+            let hint = if url.starts_with("http:") { "; if the server speaks TLS there, use `https://`" } else { "" };
             Self::new(
-                Stage::Final,
-                ErrorCode::INTERNAL_ERROR,
-                format!("failed to establish a TLS connection to `{url}`: {reason}; {hint}"),
+                Stage::Unanswered,
+                ErrorCode::TEMPORARILY_UNAVAILABLE,
+                format!("`{url}` answered, but not in HTTP: {reason}{hint}"),
             )
-        } else if error.is_connect() {
-            let message = format!("failed to connect to `{url}`: {reason}");
-            Self::new(Stage::Unsent, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
-        } else if error.is_builder() {
-            let message = format!("invalid request to `{url}`: {reason}");
-            Self::new(Stage::Final, ErrorCode::INVALID_PARAMETER_VALUE, message)
         } else {
+            let reason = innermost(&*error);
             let message = format!("the connection to `{url}` broke before the response was complete: {reason}");
-            Self::new(Stage::Unanswered, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
+            unsent(Stage::Unanswered, message)
         };
         attempt_error.with_cause(error)
+    }
+
+    fn from_tls(reason: &str, is_final: bool, url: &str) -> Self {
+        let message = format!("failed to establish a TLS connection to `{url}`: {reason}");
+        if is_final {
+            Self::new(Stage::Final, ErrorCode::INTERNAL_ERROR, message)
+        } else {
+            Self::new(Stage::Unsent, ErrorCode::TEMPORARILY_UNAVAILABLE, message)
+        }
+    }
+
+    /// Says that the answer came through a proxy, which may have given it in the server's place.
+    pub(crate) fn through(mut self, proxy: &str) -> Self {
+        self.message = match &self.http {
+            Some(http) if http.status == 407 => {
+                format!("{}; this is the answer of the proxy {proxy}: set its user and password there", self.message)
+            }
+            _ => format!("{}; the answer came through the proxy {proxy}", self.message),
+        };
+        self
     }
 
     /// Returns the error of a response without success: MLflow's sentence, followed by the server's message.
@@ -104,8 +141,8 @@ impl AttemptError {
     }
 
     /// Sets the cause.
-    pub(crate) fn with_cause(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.cause = Some(Box::new(cause));
+    pub(crate) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
+        self.cause = Some(cause.into());
         self
     }
 
@@ -164,20 +201,12 @@ pub(crate) fn code_of(status: StatusCode) -> ErrorCode {
     }
 }
 
-/// Returns the innermost cause, such as `Connection refused (os error 111)`.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(next) = reason.source() {
-        reason = next;
-    }
-    reason.to_string()
-}
-
-/// Returns true if TLS failed: a retry would meet the same certificate. An `io::Error` does not return the error that
-/// it wraps as its source.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Returns the first error of a type among the causes. An `io::Error` does not return the error that it wraps as its
+/// source.
+fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
+    let inner = inner.map(|inner| inner as &(dyn std::error::Error + 'static));
+    error.downcast_ref::<E>().or_else(|| find(inner?)).or_else(|| find(error.source()?))
 }
 
 #[cfg(test)]

@@ -2,40 +2,43 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mlflow_deploy_plugin_api::{Error, Redactor, Result, Secret, blocking, call};
-use reqwest::{NoProxy, Proxy, redirect};
+use mlflow_deploy_plugin_api::{Error, Redactor, Result, blocking, call};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::connect::Transport;
 use crate::connection::Connection;
 use crate::request::{Hidden, Request};
+use crate::secrets;
 use crate::url::is_loopback;
-use crate::{secrets, tls};
 
-/// The hosts that are never reached through a proxy: this machine, and the metadata service of a cloud, which issues
-/// credentials.
-const ALWAYS_DIRECT: &str = "localhost,127.0.0.0/8,::1,169.254.169.254";
-
-/// An HTTP client without cookies and compression. The retry loop follows redirects, not the HTTP library.
+/// An HTTP client without cookies.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
-    inner: OnceCell<Result<reqwest::Client>>,
+    transport: OnceCell<Result<Transport>>,
     has_warned: AtomicBool,
 }
 
 impl Client {
     /// Creates a client. The files of the settings are read on first use.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, inner: OnceCell::new(), has_warned: AtomicBool::new(false) }
+        Self { connection, transport: OnceCell::new(), has_warned: AtomicBool::new(false) }
     }
 
-    pub(crate) async fn inner(&self) -> Result<&reqwest::Client> {
+    pub(crate) async fn transport(&self) -> Result<&Transport> {
         let build = || {
             let connection = self.connection.clone();
-            blocking(move || build(&connection))
+            blocking(move || {
+                if connection.insecure {
+                    call::warn(
+                        "the server's certificate is not checked: an attacker on the network can impersonate the server",
+                    );
+                }
+                Transport::new(&connection)
+            })
         };
-        self.inner.get_or_init(build).await.as_ref().map_err(Clone::clone)
+        self.transport.get_or_init(build).await.as_ref().map_err(Clone::clone)
     }
 
     /// Returns the redactor for the secrets of a request.
@@ -66,46 +69,10 @@ impl Client {
     }
 }
 
-fn build(connection: &Connection) -> Result<reqwest::Client> {
-    if connection.insecure {
-        call::warn("the server's certificate is not checked: an attacker on the network can impersonate the server");
-    }
-    let mut builder = reqwest::Client::builder()
-        .user_agent(&connection.user_agent)
-        .connect_timeout(connection.connect_timeout)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .tls_backend_preconfigured(tls::settings(connection)?)
-        .no_proxy();
-    let bypass = NoProxy::from_string(&format!("{ALWAYS_DIRECT},{}", connection.proxies.bypass));
-    if let Some(proxy) = &connection.proxies.http {
-        builder = builder.proxy(proxy_for(Proxy::http, proxy, "http")?.no_proxy(bypass.clone()));
-    }
-    if let Some(proxy) = &connection.proxies.https {
-        builder = builder.proxy(proxy_for(Proxy::https, proxy, "https")?.no_proxy(bypass));
-    }
-    builder.build().map_err(|error| {
-        let secrets = [&connection.proxies.http, &connection.proxies.https].into_iter().flatten();
-        let redactor = Redactor::new(secrets.flat_map(secrets::of_proxy).map(Secret::new));
-        Error::internal("failed to set up HTTP").with_cause(&error.without_url()).redacted(&redactor)
-    })
-}
-
-/// Creates a proxy for the URLs of a scheme. The error contains neither the proxy's URL nor the HTTP library's message,
-/// because both may contain a password.
-fn proxy_for(make: fn(Url) -> reqwest::Result<Proxy>, proxy: &Secret, scheme: &str) -> Result<Proxy> {
-    let url = secrets::proxy_url(proxy).filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.and_then(|url| make(url).ok()).ok_or_else(|| {
-        let variable = format!("{}_PROXY", scheme.to_ascii_uppercase());
-        Error::invalid_parameter(format!(
-            "invalid proxy for `{scheme}` URLs in `{variable}` or `ALL_PROXY`: expected an `http` or `https` URL such as \
-             `http://user:password@host:8080`; in the password, write `%2F` for `/`, `%23` for `#` and `%3F` for `?`"
-        ))
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use mlflow_deploy_plugin_api::Secret;
+
     use super::*;
     use crate::Credentials;
 

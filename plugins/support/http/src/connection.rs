@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mlflow_deploy_plugin_api::Secret;
+use crate::connect::Proxies;
 
 /// The settings of a client's connections. The default uses no proxy;
 /// [`Environment::connection`](crate::Environment::connection) reads the environment.
@@ -37,16 +37,4 @@ impl Default for Connection {
             allow_http: true,
         }
     }
-}
-
-/// The proxies of a client. Their URLs may contain passwords.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Proxies {
-    /// The proxy for `http` URLs.
-    pub(crate) http: Option<Secret>,
-    /// The proxy for `https` URLs.
-    pub(crate) https: Option<Secret>,
-    /// The hosts to connect to directly, separated by commas. This machine and the metadata service of a cloud are
-    /// always connected to directly.
-    pub(crate) bypass: String,
 }

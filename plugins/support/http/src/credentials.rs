@@ -5,6 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
+use crate::text::trim;
+
 /// The credentials of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,23 +18,44 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed.
+    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed. Blanks and line
+    /// ends around a token are removed, which `$(cat …)` and files of secrets leave.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a token has characters that a header cannot contain, such as a line break.
     pub fn header(&self) -> Result<HeaderValue> {
+        self.header_of("the token")
+    }
+
+    /// As [`header`](Self::header). `source` names the token in the error, such as `` `OPENAI_API_KEY` ``.
+    ///
+    /// # Errors
+    /// As for [`header`](Self::header).
+    pub fn header_of(&self, source: &str) -> Result<HeaderValue> {
         let text = match self {
             Self::Basic(username, password) => {
                 format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{}", password.expose())))
             }
-            Self::Bearer(token) => format!("Bearer {}", token.expose()),
+            Self::Bearer(token) => format!("Bearer {}", check_token(source, token)?),
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_illegal| {
-            Error::invalid_parameter("the token has a character that a header cannot contain, such as a line break")
-        })?;
+        let mut value = HeaderValue::try_from(text)
+            .map_err(|_illegal| Error::invalid_parameter(format!("{source} is not valid in a header")))?;
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// Returns a token without blanks around it.
+///
+/// # Errors
+/// `INVALID_PARAMETER_VALUE` if it has other characters than visible ASCII. The error does not contain the token.
+pub(crate) fn check_token<'a>(source: &str, token: &'a Secret) -> Result<&'a str> {
+    let token = trim(token.expose());
+    if token.chars().all(|each| matches!(each, ' '..='~')) {
+        return Ok(token);
+    }
+    let found = if token.contains(['\r', '\n']) { "a line break" } else { "a character that is not ASCII" };
+    Err(Error::invalid_parameter(format!("{source} contains {found}, but a token is one line of ASCII: copy it again")))
 }
 
 #[cfg(test)]
@@ -53,8 +76,17 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_a_line_break_is_rejected_and_not_shown() {
-        let error = Credentials::Bearer(Secret::new("abc\ndef")).header().unwrap_err();
-        assert!(!error.message().contains("abc"), "{error}");
+    fn a_token_is_one_line_of_ascii() {
+        for token in ["abc", " abc\r\n", "\u{feff}abc\n", "\tabc "] {
+            assert_eq!(Credentials::Bearer(Secret::new(token)).header().unwrap(), "Bearer abc", "{token:?}");
+        }
+        for (token, reason) in [
+            ("abc\ndef", "`KEY` contains a line break, but"),
+            ("\u{201c}abc\u{201d}", "`KEY` contains a character that is not ASCII, but"),
+            ("abc\u{200b}", "`KEY` contains a character that is not ASCII, but"),
+        ] {
+            let error = Credentials::Bearer(Secret::new(token)).header_of("`KEY`").unwrap_err();
+            assert!(error.message().starts_with(reason) && !error.message().contains("abc"), "{error}");
+        }
     }
 }

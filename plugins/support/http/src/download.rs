@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::attempt_error::{AttemptError, Stage};
+use crate::encoding::accept_identity;
 use crate::retry::send_with_retries;
 use crate::streaming_response::StreamingResponse;
 use crate::{Client, Policy, Request};
@@ -84,7 +85,10 @@ impl<'a> Download<'a> {
     /// # Errors
     /// As for [`download`]. The next request continues the file.
     pub async fn receive(&self, client: &Client, request: &Request, policy: &Policy) -> Result<u64> {
-        let vary = |headers: &mut HeaderMap| self.request_rest(headers);
+        let vary = |headers: &mut HeaderMap| {
+            accept_identity(headers);
+            self.request_rest(headers);
+        };
         send_with_retries(client, request, policy, vary, |response| self.save(response)).await
     }
 
@@ -112,7 +116,7 @@ impl<'a> Download<'a> {
     /// Writes one response into the file.
     async fn save(&self, mut response: StreamingResponse) -> Result<u64, AttemptError> {
         let start = self.start(&response)?;
-        if let (Some(announced), Some(length)) = (response.inner.content_length(), self.length)
+        if let (Some(announced), Some(length)) = (response.announced(), self.length)
             && announced.saturating_add(start) != length
         {
             return Err(wrong_length(&response, announced.saturating_add(start), length));
@@ -145,7 +149,10 @@ impl<'a> Download<'a> {
         writer.finish().await.map_err(|error| self.write_error(error))?;
         if end.is_err() {
             let etag = response.inner.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
-            let partial = etag.filter(|_| total > 0).map(|etag| Partial { length: total, etag: etag.clone() });
+            // The server counts the bytes of an encoded body, and this file has the decoded ones.
+            let partial = etag
+                .filter(|_| total > 0 && !response.is_decoded())
+                .map(|etag| Partial { length: total, etag: etag.clone() });
             *sync::lock(&self.partial) = partial;
         }
         end?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
-use crate::connection::Proxies;
+use crate::connect::{Proxies, ProxySetting};
+use crate::text::{trim, trim_lines};
 use crate::{Backoff, Connection, Policy};
 
 /// The environment variables of a process or of a test.
@@ -24,14 +25,20 @@ impl<'a> Environment<'a> {
         Self { lookup }
     }
 
-    /// Returns a variable if it is set.
+    /// Returns a variable if it is set, without blanks and line ends around it.
     pub fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).filter(|value| !value.is_empty())
+        (self.lookup)(name).map(|value| trim(&value).to_owned()).filter(|value| !value.is_empty())
     }
 
     /// Returns a variable that must not be printed.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.text(name).map(Secret::new)
+    }
+
+    /// Returns a password. Blanks around it belong to it, and line ends do not.
+    pub(crate) fn password(&self, name: &str) -> Option<Secret> {
+        let password = (self.lookup)(name).map(|value| trim_lines(&value).to_owned());
+        password.filter(|value| !value.is_empty()).map(Secret::new)
     }
 
     /// Returns a variable with whole seconds.
@@ -124,15 +131,18 @@ impl<'a> Environment<'a> {
 
     /// Returns the proxies of the environment. The variables' names may be in lower or upper case.
     fn proxies(&self) -> Proxies {
-        let either = |name: &str| self.text(&name.to_lowercase()).or_else(|| self.text(name));
-        let all = either("ALL_PROXY");
+        let named = |names: &[&str]| {
+            let mut set = names.iter().filter_map(|name| Some(((*name).to_owned(), self.secret(name)?)));
+            set.next().map(|(variable, url)| ProxySetting { variable, url })
+        };
         // A web server that runs a program as CGI sets `HTTP_PROXY` from a header of the request.
         let is_cgi = self.text("REQUEST_METHOD").is_some();
-        let http = if is_cgi { self.text("http_proxy") } else { either("HTTP_PROXY") };
+        let http: &[&str] = if is_cgi { &["http_proxy"] } else { &["http_proxy", "HTTP_PROXY"] };
+        let all = ["all_proxy", "ALL_PROXY"];
         Proxies {
-            http: http.or_else(|| all.clone()).map(Secret::new),
-            https: either("HTTPS_PROXY").or(all).map(Secret::new),
-            bypass: either("NO_PROXY").unwrap_or_default(),
+            http: named(&[http, &all].concat()),
+            https: named(&[&["https_proxy", "HTTPS_PROXY"][..], &all].concat()),
+            bypass: self.text("no_proxy").or_else(|| self.text("NO_PROXY")).unwrap_or_default(),
         }
     }
 
@@ -148,6 +158,12 @@ impl<'a> Environment<'a> {
         })?;
         Ok(Some(number))
     }
+}
+
+/// Returns an environment variable of this process. Bytes that are not UTF-8 are replaced, so that the variable is not
+/// taken as unset and the error for its value names it.
+pub fn process_variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 impl fmt::Debug for Environment<'_> {
@@ -223,16 +239,35 @@ mod tests {
     }
 
     #[test]
+    fn marks_and_line_ends_around_a_value_are_removed() {
+        let values = [("T", "\u{feff}a b\r\n"), ("P", "\u{feff} a b \r\n"), ("E", " \n")];
+        let read = |name| {
+            with(&values, |environment| {
+                (environment.text(name), environment.password(name).map(|p| p.expose().to_owned()))
+            })
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read("T"), (some("a b"), some("a b")));
+        assert_eq!(read("P"), (some("a b"), some(" a b ")));
+        assert_eq!(read("E").0, None);
+        assert!(with(&[("F", "true\r\n")], |environment| environment.flag("F", false)).unwrap());
+    }
+
+    #[test]
     fn proxies_are_read_in_either_case() {
         let found =
             with(&[("https_proxy", "http://p:1"), ("HTTP_PROXY", "http://p:2"), ("NO_PROXY", "a,b")], |environment| {
                 environment.proxies()
             });
-        let secret = |text: &str| Some(Secret::new(text));
+        let setting =
+            |variable: &str, url: &str| Some(ProxySetting { variable: variable.to_owned(), url: Secret::new(url) });
         assert_eq!(
             (found.https, found.http, found.bypass.as_str()),
-            (secret("http://p:1"), secret("http://p:2"), "a,b")
+            (setting("https_proxy", "http://p:1"), setting("HTTP_PROXY", "http://p:2"), "a,b")
         );
+        let all = with(&[("ALL_PROXY", "socks5h://p:3"), ("HTTPS_PROXY", "")], |environment| environment.proxies());
+        let expected = setting("ALL_PROXY", "socks5h://p:3");
+        assert_eq!((&all.https, &all.http), (&expected, &expected));
         let cgi =
             with(&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "http://evil")], |environment| environment.proxies());
         assert_eq!(cgi, Proxies::default());

@@ -3,6 +3,9 @@
 use http::{HeaderName, HeaderValue};
 use mlflow_deploy_plugin_api::{Error, JSON, Result, Secret};
 
+use crate::credentials::check_token;
+use crate::text::trim;
+
 /// Parses the name of a header.
 ///
 /// # Errors
@@ -12,12 +15,12 @@ pub fn header_name(name: &str) -> Result<HeaderName> {
         .map_err(|_illegal| Error::invalid_parameter(format!("`{name}` is not a valid header name")))
 }
 
-/// Parses the value of a header. `what` names it in the error.
+/// Parses the value of a header, without blanks around it. `what` names it in the error.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if it has an invalid character. The error does not contain the value.
 pub fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
-    HeaderValue::try_from(value).map_err(|_illegal| {
+    HeaderValue::try_from(trim(value)).map_err(|_illegal| {
         Error::invalid_parameter(format!(
             "the value of `{what}` has a character that a header cannot contain, such as a line break"
         ))
@@ -32,6 +35,15 @@ pub fn secret_header(what: &str, value: &Secret) -> Result<HeaderValue> {
     let mut value = header_value(what, value.expose())?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Parses a key that is the whole value of a header, and marks it as sensitive. `source` names it in the error, such as
+/// `` `AZURE_OPENAI_API_KEY` ``.
+///
+/// # Errors
+/// As for [`Credentials::header_of`](crate::Credentials::header_of).
+pub fn key_header(source: &str, key: &Secret) -> Result<HeaderValue> {
+    secret_header(source, &Secret::new(check_token(source, key)?))
 }
 
 /// Returns the media type of inputs as a header value.

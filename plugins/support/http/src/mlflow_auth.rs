@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
 use url::Url;
 
+use crate::text::trim;
 use crate::url::decode;
 use crate::{Connection, Credentials, Environment, header_value};
 
@@ -86,7 +87,8 @@ impl MlflowAuth {
         let in_url =
             url.password().map(|password| Credentials::Basic(decode(url.username()), Secret::new(decode(password))));
         if let Some(credentials) = self.from_options.as_ref().or(in_url.as_ref()).or(self.from_environment.as_ref()) {
-            headers.insert(AUTHORIZATION, credentials.header()?);
+            let source = if self.from_options.is_some() { "the option `token`" } else { "`MLFLOW_TRACKING_TOKEN`" };
+            headers.insert(AUTHORIZATION, credentials.header_of(source)?);
         } else if self.wants_signatures {
             call::warn(
                 "requests are not signed: `MLFLOW_TRACKING_AWS_SIGV4` and `MLFLOW_TRACKING_AUTH` are supported in Python only",
@@ -112,7 +114,7 @@ fn environment_credentials(environment: &Environment<'_>) -> Result<Option<Crede
     let path = environment.text("HOME").map(|home| Path::new(&home).join(".mlflow/credentials"));
     let (file_username, file_password) = path.as_deref().map(read_credentials).transpose()?.unwrap_or_default();
     let username = environment.text("MLFLOW_TRACKING_USERNAME").or(file_username);
-    let password = environment.secret("MLFLOW_TRACKING_PASSWORD").or(file_password);
+    let password = environment.password("MLFLOW_TRACKING_PASSWORD").or(file_password);
     Ok(match (username, password) {
         (Some(username), Some(password)) => Some(Credentials::Basic(username, password)),
         _ => environment.secret("MLFLOW_TRACKING_TOKEN").map(Credentials::Bearer),
@@ -132,7 +134,7 @@ fn read_credentials(path: &Path) -> Result<(Option<String>, Option<Secret>)> {
             return Err(Error::invalid_parameter(message));
         }
     };
-    let lines = text.lines().map(str::trim).skip_while(|line| *line != "[mlflow]").skip(1);
+    let lines = text.lines().map(trim).skip_while(|line| *line != "[mlflow]").skip(1);
     let section = lines.take_while(|line| !line.starts_with('['));
     let (mut username, mut password) = (None, None);
     for (key, value) in section.filter_map(|line| line.split_once(['=', ':'])) {
@@ -216,8 +218,10 @@ mod tests {
         assert_eq!(header(read().unwrap()), None);
         std::fs::create_dir(home.path().join(".mlflow")).unwrap();
         let text = "[mlflow]\nmlflow_tracking_username = u\nmlflow_tracking_password = p\n";
-        std::fs::write(&file, text).unwrap();
-        assert_eq!(header(read().unwrap()).unwrap(), "Basic dTpw");
+        for text in [text.to_owned(), format!("\u{feff}{}", text.replace('\n', "\r\n"))] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(header(read().unwrap()).unwrap(), "Basic dTpw");
+        }
         let assert_rejected = |reason: &str| {
             let error = read().unwrap_err();
             let expected = format!("failed to read MLflow's credentials in `{}`: {reason}", file.display());
@@ -228,6 +232,22 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
         assert_rejected("not a regular file");
+    }
+
+    #[test]
+    fn the_source_of_a_wrong_token_is_named() {
+        let url = Url::parse("http://h").unwrap();
+        let own = MlflowAuthOptions { token: Some(Secret::new("s3cret\nx")), ..MlflowAuthOptions::default() };
+        let variables = [("MLFLOW_TRACKING_TOKEN", "s3cret\nx")];
+        for (options, name) in
+            [(&own, "the option `token`"), (&MlflowAuthOptions::default(), "`MLFLOW_TRACKING_TOKEN`")]
+        {
+            let error = auth(options, &variables).unwrap().headers(&url).unwrap_err();
+            assert!(error.message().starts_with(&format!("{name} contains a line break")), "{error}");
+        }
+        let lines = [("MLFLOW_TRACKING_TOKEN", "t0ken\n")];
+        let headers = auth(&MlflowAuthOptions::default(), &lines).unwrap().headers(&url).unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer t0ken");
     }
 
     #[test]

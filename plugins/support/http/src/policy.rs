@@ -38,7 +38,7 @@ pub struct Policy {
     pub max_wait: Duration,
     /// The limit of a response in memory, and of all pages of a list together, in bytes.
     pub max_response_bytes: usize,
-    /// True if redirects are followed: of a GET, to the same origin.
+    /// True if redirects within the same origin are followed.
     pub follow_redirects: bool,
     /// True if a POST is also retried if the server may have acted on it.
     pub repeat_post: bool,

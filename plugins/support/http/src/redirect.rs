@@ -1,7 +1,9 @@
-//! Redirects: only a GET to the same origin is followed. Any other redirect is an error with its target.
+//! Redirects within one origin: a GET follows all of them, and every other method follows 307 and 308, which keep method
+//! and body. Any other redirect is an error with its target.
 //!
-//! A request carries credentials and a user's data, which another host must not receive. A POST that becomes a GET, as
-//! in browsers, would be a different request.
+//! A request carries credentials and a user's data, which another origin must not receive. Without credentials the other
+//! origin would usually answer with a login page or a 401, which says less than the target of the redirect. A POST that
+//! becomes a GET after 301, 302 and 303, as in browsers, would be a different request.
 
 use http::{HeaderMap, Method, StatusCode};
 use mlflow_deploy_plugin_api::{ErrorCode, HttpFailure};
@@ -31,8 +33,10 @@ pub(crate) fn target(
     if has_left {
         return Err(rejected(status, url, &format!("to another origin, `{shown}`: use that URL if you trust it")));
     }
-    if method != Method::GET {
-        return Err(rejected(status, url, &format!("to `{shown}`, but a {method} is not redirected: use that URL")));
+    let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    if method != Method::GET && !keeps_method {
+        let reason = format!("to `{shown}`, but only 307 and 308 repeat a {method}: use that URL");
+        return Err(rejected(status, url, &reason));
     }
     if !policy.follow_redirects {
         return Err(rejected(status, url, &format!("to `{shown}`, but redirects are turned off")));

@@ -86,7 +86,7 @@ fn describe(error: &serde_json::Error) -> String {
 }
 
 /// Returns the media type of a response; JSON if the header is missing, because these servers send JSON.
-pub(crate) fn content_type(response: &reqwest::Response) -> &str {
+pub(crate) fn content_type<B>(response: &http::Response<B>) -> &str {
     let label = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     label.filter(|label| !label.trim().is_empty()).unwrap_or(JSON)
 }

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use crate::attempt_error::{AttemptError, Stage};
+use crate::connect::Transport;
 use crate::request::Request;
 use crate::streaming_response::StreamingResponse;
 use crate::timeouts::Timeouts;
@@ -45,7 +46,7 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
         .map_err(|error| Error::invalid_parameter(format!("invalid URL of a request: {error}")))?;
     client.guard_plain_credentials(request, &url)?;
     // The client reads certificates on first use. This does not count as the server's time.
-    let inner = client.inner().await?;
+    let transport = client.transport().await?;
     let timeouts = Timeouts::start(policy);
     let mut attempts = 0;
     let mut previous = String::new();
@@ -54,7 +55,7 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
         let mut headers = request.headers().clone();
         vary(&mut headers);
         let shared = Shared { policy, timeouts: &timeouts, redactor };
-        let result = match attempt(inner, request, &headers, &url, &shared).await {
+        let result = match attempt(transport, request, &headers, &url, &shared).await {
             Ok(response) => read(response).await,
             Err(error) => Err(error),
         };
@@ -124,7 +125,7 @@ struct Shared<'a> {
 
 /// Sends a request once and follows redirects.
 async fn attempt(
-    client: &reqwest::Client,
+    transport: &Transport,
     request: &Request,
     headers: &HeaderMap,
     url: &Url,
@@ -135,21 +136,25 @@ async fn attempt(
     let mut shown = redact_url(&url);
     let mut hops = 0;
     loop {
-        let mut sent = reqwest::Request::new(request.method().clone(), url.clone());
-        sent.headers_mut().clone_from(headers);
-        *sent.body_mut() = Some(request.body().clone().into());
+        let mut headers = headers.clone();
         if request.body().is_empty() && !request.method().is_safe() {
             // Some servers wait for a body if its length is not announced.
-            sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let inner = timeouts.wait_for(client.execute(sent), &shown).await?;
+        let sent = transport.request(request.method(), &url, headers, request.body().clone());
+        let sent = transport.send(sent.map_err(AttemptError::from_request)?);
+        let inner = timeouts.wait_for(sent, &shown).await?;
         let response = StreamingResponse::new(inner, shown, policy, redactor, timeouts);
         let status = response.inner.status();
         if status.is_success() {
             return Ok(response);
         }
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Err(response.into_error().await);
+            let error = response.into_error().await;
+            return Err(match transport.proxy_of(&url) {
+                Some(proxy) => error.through(proxy),
+                None => error,
+            });
         }
         let next = redirect::target(status, response.inner.headers(), request.method(), &url, policy)?;
         hops += 1;

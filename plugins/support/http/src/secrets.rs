@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use mlflow_deploy_plugin_api::{Redactor, Secret};
 use url::Url;
 
-use crate::connection::Proxies;
+use crate::connect::{Proxies, proxy_url};
 use crate::request::{Hidden, Request};
 use crate::url::decode;
 
@@ -21,19 +21,13 @@ pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     });
     let in_body = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| &hidden.0);
     let in_url = Url::parse(&request.uri().to_string()).ok();
-    let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(of_proxy);
+    let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(|proxy| of_proxy(&proxy.url));
     let texts = in_headers.chain(in_url.iter().flat_map(of_url)).chain(of_proxies);
     Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
 }
 
-/// Parses the URL of a proxy. The scheme is optional.
-pub(crate) fn proxy_url(proxy: &Secret) -> Option<Url> {
-    let text = proxy.expose();
-    if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }
-}
-
 /// Returns the secrets in the URL of a proxy.
-pub(crate) fn of_proxy(proxy: &Secret) -> Vec<String> {
+fn of_proxy(proxy: &Secret) -> Vec<String> {
     proxy_url(proxy).iter().flat_map(of_url).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use crate::answer_json::BYTE_ORDER_MARK;
 use crate::attempt_error::AttemptError;
+use crate::encoding::accept_compressed;
 use crate::request::Request;
 use crate::response::{Response, content_type, reject_html};
 use crate::retry::send_with_retries;
@@ -14,7 +15,7 @@ use mlflow_deploy_plugin_api::{Payload, Result};
 /// # Errors
 /// The server's error or the failure to reach it; the crate's documentation lists the failures that are retried.
 pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
-    let response = send_with_retries(client, request, policy, |_| {}, read).await?;
+    let response = send_with_retries(client, request, policy, accept_compressed, read).await?;
     reject_html(response.status, &response.payload, &response.redactor)?;
     Ok(response)
 }

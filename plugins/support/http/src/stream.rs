@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::answer_json::{self, BYTE_ORDER_MARK};
 use crate::body_kind::BodyKind;
 use crate::completion::Completion;
+use crate::encoding::accept_identity;
 use crate::error_body::truncate;
 use crate::reported_failure::{failure_error, reported_failure};
 use crate::request::Request;
@@ -51,7 +52,8 @@ impl ChunkStream {
     /// # Errors
     /// As for [`send`](crate::send()).
     pub async fn open(client: &Client, request: &Request, policy: &Policy) -> Result<Self> {
-        let response = send_with_retries(client, request, policy, |_| {}, |response| async { Ok(response) }).await?;
+        let response =
+            send_with_retries(client, request, policy, accept_identity, |response| async { Ok(response) }).await?;
         Ok(Self {
             response,
             format: Format::Unknown(Vec::new()),

@@ -1,10 +1,17 @@
-//! A response whose body is still to be read.
+//! A response whose body is still to be read. The body is decoded as its `Content-Encoding` says, and every limit counts
+//! decoded bytes.
+
+use std::io::ErrorKind;
 
 use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body::Body;
+use http_body_util::BodyExt;
 use mlflow_deploy_plugin_api::{ErrorCode, Redactor};
 
 use crate::Policy;
 use crate::attempt_error::{AttemptError, ErrorResponse, Stage};
+use crate::encoding::{DecodeError, Decoder, codings};
 use crate::timeouts::Timeouts;
 
 /// The limit for reading the body of an error, in bytes.
@@ -13,7 +20,7 @@ pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 /// A response whose body is still to be read.
 #[derive(Debug)]
 pub(crate) struct StreamingResponse {
-    pub(crate) inner: reqwest::Response,
+    pub(crate) inner: http::Response<reqwest::Body>,
     /// The URL without secrets.
     pub(crate) url: String,
     /// Removes the secrets of the request from errors.
@@ -22,28 +29,111 @@ pub(crate) struct StreamingResponse {
     /// The bytes of earlier responses of the operation, which count too.
     used_bytes: usize,
     timeouts: Timeouts,
+    encoding: Encoding,
+}
+
+/// The encoding of a body.
+#[derive(Debug)]
+enum Encoding {
+    Identity,
+    Known(Decoder),
+    Unknown(String),
 }
 
 impl StreamingResponse {
     pub(crate) fn new(
-        inner: reqwest::Response,
+        mut inner: http::Response<reqwest::Body>,
         url: String,
         policy: &Policy,
         redactor: &Redactor,
         timeouts: &Timeouts,
     ) -> Self {
         let (max_bytes, used_bytes) = (policy.max_response_bytes, policy.used_bytes);
-        Self { inner, url, redactor: redactor.clone(), max_bytes, used_bytes, timeouts: timeouts.clone() }
+        let encoding = match codings(inner.headers()) {
+            Ok(codings) => Decoder::new(&codings).map_or(Encoding::Identity, Encoding::Known),
+            Err(name) => Encoding::Unknown(name),
+        };
+        if matches!(encoding, Encoding::Known(_)) {
+            // These headers describe the encoded body.
+            inner.headers_mut().remove(CONTENT_ENCODING);
+            inner.headers_mut().remove(CONTENT_LENGTH);
+        }
+        Self { inner, url, redactor: redactor.clone(), max_bytes, used_bytes, timeouts: timeouts.clone(), encoding }
     }
 
-    /// Returns the next part of the body, or `None` at its end. Fails if the connection is lost.
+    /// Returns the next part of the decoded body, or `None` at its end. Fails if the connection is lost.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        self.timeouts.wait_for(self.inner.chunk(), &self.url).await
+        loop {
+            if let Encoding::Known(decoder) = &self.encoding {
+                // Decoding does not wait: other tasks and a cancellation get their turn here.
+                tokio::task::coop::consume_budget().await;
+                if let Some(part) = decoder.next().map_err(|error| self.undecodable(error))? {
+                    return Ok(Some(part));
+                }
+            }
+            let received = self.received().await?;
+            match (&mut self.encoding, received) {
+                (Encoding::Identity, received) => return Ok(received),
+                (_, None) => return self.last_part(),
+                (Encoding::Known(decoder), Some(chunk)) => decoder.push(chunk),
+                (Encoding::Unknown(name), Some(_)) => {
+                    let message = format!(
+                        "the response from `{}` has the `Content-Encoding` `{name}`, which is not supported: expected \
+                         none, or `gzip`, `deflate`, `br` or `zstd`",
+                        self.url
+                    );
+                    return Err(AttemptError::new(Stage::Final, ErrorCode::INTERNAL_ERROR, message));
+                }
+            }
+        }
+    }
+
+    /// Returns true if the body is decoded, so that its length and its parts are not those of the server's answer.
+    pub(crate) fn is_decoded(&self) -> bool {
+        matches!(self.encoding, Encoding::Known(_))
+    }
+
+    /// Returns the number of bytes that are still to come, if the server has announced it.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        if self.is_decoded() { None } else { self.inner.body().size_hint().exact() }
+    }
+
+    /// Returns the next part of the body as it was sent.
+    async fn received(&mut self) -> Result<Option<Bytes>, AttemptError> {
+        loop {
+            let Some(frame) = self.timeouts.wait_for(self.inner.body_mut().frame(), &self.url).await? else {
+                return Ok(None);
+            };
+            // Trailers are skipped.
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Returns a part of what the decoder has left at the end of the body.
+    fn last_part(&mut self) -> Result<Option<Bytes>, AttemptError> {
+        let Encoding::Known(decoder) = &mut self.encoding else { return Ok(None) };
+        decoder.finish();
+        decoder.next().map_err(|error| self.undecodable(error))
+    }
+
+    fn undecodable(&self, failure: DecodeError) -> AttemptError {
+        let DecodeError { name, error } = failure;
+        let (stage, code, reason) = match error.kind() {
+            ErrorKind::UnexpectedEof => {
+                (Stage::Unanswered, ErrorCode::TEMPORARILY_UNAVAILABLE, "it ends too early".to_owned())
+            }
+            _ => (Stage::Final, ErrorCode::INTERNAL_ERROR, error.to_string()),
+        };
+        let message =
+            format!("the response from `{}` is not valid `{name}`, its `Content-Encoding`: {reason}", self.url);
+        AttemptError::new(stage, code, message).with_cause(error)
     }
 
     /// Appends a part to a body in memory. Fails if the body exceeds the limit, because a server may send without end.
     pub(crate) fn append(&self, body: &mut Vec<u8>, part: &[u8]) -> Result<(), AttemptError> {
-        let announced = self.inner.content_length().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
+        let announced = self.announced().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
         let length = (self.used_bytes + body.len() + part.len()).saturating_add(announced);
         if length > self.max_bytes {
             let subject = match self.used_bytes {

@@ -9,12 +9,39 @@ use tokio::time::timeout_at;
 use crate::Policy;
 use crate::attempt_error::{AttemptError, Stage};
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The time limits of one request, with all its attempts.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeouts {
     silence: Duration,
     deadline: Option<Deadline>,
     advice: Cow<'static, str>,
+}
+
+/// A part of a response, or the failure to receive it.
+pub(crate) trait Part {
+    type Received;
+
+    fn received(self) -> Result<Self::Received, BoxError>;
+}
+
+/// The head of a response.
+impl<T> Part for Result<T, BoxError> {
+    type Received = T;
+
+    fn received(self) -> Self {
+        self
+    }
+}
+
+/// A frame of a body; `None` at its end.
+impl<T> Part for Option<Result<T, reqwest::Error>> {
+    type Received = Option<T>;
+
+    fn received(self) -> Result<Option<T>, BoxError> {
+        Ok(self.transpose()?)
+    }
 }
 
 impl Timeouts {
@@ -24,16 +51,15 @@ impl Timeouts {
     }
 
     /// Waits for the next part of the server's response.
-    pub(crate) async fn wait_for<T>(
+    pub(crate) async fn wait_for<T: Part>(
         &self,
-        part: impl Future<Output = reqwest::Result<T>> + Send,
+        part: impl Future<Output = T> + Send,
         url: &str,
-    ) -> Result<T, AttemptError> {
+    ) -> Result<T::Received, AttemptError> {
         let silence = Deadline::after(self.silence);
         let until = self.deadline.map_or(silence, |deadline| deadline.min(silence)).instant();
         match timeout_at(until.into(), part).await {
-            Ok(Ok(part)) => Ok(part),
-            Ok(Err(error)) => Err(AttemptError::from_transport(error, url)),
+            Ok(part) => part.received().map_err(|error| AttemptError::from_transport(error, url)),
             Err(_elapsed) => Err(self.timed_out(until, url)),
         }
     }

@@ -69,12 +69,13 @@ fn redact_text(text: &str) -> String {
     format!("{scheme}{}", rest.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// Returns true if the host is this machine.
+/// Returns true if the host is this machine. `0.0.0.0` and `::`, which servers print as their address, are this machine
+/// too.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
         None => false,
     }
 }

@@ -1,7 +1,9 @@
 //! Requests to a scripted server.
 
 mod downloading;
+mod encodings;
 mod paging;
+mod proxies;
 mod secrets;
 mod sending;
 mod streaming;
@@ -22,11 +24,11 @@ use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response,
 const TOKEN: &str = "dapi-0123456789";
 
 /// Two retries without waits.
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy { max_retries: 2, backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() }
 }
 
-fn request(method: Method, url: &str) -> Request {
+pub(crate) fn request(method: Method, url: &str) -> Request {
     let token = Credentials::Bearer(Secret::new(TOKEN)).header().unwrap();
     let body = if method == Method::POST { Bytes::from_static(b"{\"x\": NaN}") } else { Bytes::new() };
     http::Request::builder().method(method).uri(url).header(AUTHORIZATION, token).body(body).unwrap()
@@ -52,13 +54,13 @@ async fn get(server: &Server, method: Method, policy: &Policy) -> Result<Respons
     result
 }
 
-fn assert_no_secret(error: &Error) {
+pub(crate) fn assert_no_secret(error: &Error) {
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains(TOKEN) && !shown.contains("q=1"), "{shown}");
 }
 
 /// Returns the URL of a closed port.
-fn closed() -> String {
+pub(crate) fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/p?q=1", listener.local_addr().unwrap())
 }

@@ -1,0 +1,113 @@
+//! The failure to make a connection: at the server, at the proxy, or in TLS.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::probe::{refusal, unreachable};
+use super::proxy::{Protocol, Proxy};
+use crate::tls;
+
+/// The reason why there is no connection. It wraps the error of the HTTP library.
+#[derive(Debug)]
+pub(crate) struct ConnectError {
+    pub(crate) place: Place,
+    /// The reason, for the message.
+    pub(crate) reason: String,
+    /// True if another attempt would fail in the same way.
+    pub(crate) is_final: bool,
+    error: reqwest::Error,
+}
+
+/// Where a connection failed.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The proxy is not reached, or does not lead to the server. The text names the proxy.
+    Proxy(String),
+    /// The server's name is not resolved, or its port is not reached.
+    Server,
+    /// The TLS handshake with the server failed.
+    Tls,
+}
+
+impl ConnectError {
+    /// Finds out which part of a connection failed. Asks the proxy again if the HTTP library does not keep the reason.
+    pub(crate) async fn new(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>, time: Duration) -> Self {
+        let is_https = url.scheme() == "https";
+        let of_proxy = |proxy: &Proxy, reason, is_final, error| Self {
+            place: Place::Proxy(proxy.shown.clone()),
+            reason,
+            is_final,
+            error,
+        };
+        if let Some(proxy) = proxy {
+            if has_link(&error, "tunnel error") {
+                let (reason, is_final) = match refusal(proxy, url, time).await {
+                    Some(refused) => refused,
+                    None => (innermost(&error), false),
+                };
+                return of_proxy(proxy, reason, is_final, error);
+            }
+            let is_tls = tls::is_tls(&error);
+            if is_tls && !is_https {
+                let (reason, is_final) = tls::reason(&error);
+                return of_proxy(proxy, reason, is_final, error);
+            }
+            // The proxy of `socks5` gets an address: this machine resolves the server's name, and first the proxy's.
+            let is_name_of_server = matches!(proxy.protocol, Protocol::Socks5 { local_dns: true })
+                && !proxy.has_name()
+                && matches!(url.host(), Some(Host::Domain(_)))
+                && has_link(&error, "failed to lookup address");
+            if is_name_of_server {
+                return Self { place: Place::Server, reason: innermost(&error), is_final: false, error };
+            }
+            if !is_tls {
+                let is_hidden = has_link(&error, "failed to create underlying connection");
+                let reason = if is_hidden { unreachable(proxy, time).await } else { None };
+                return of_proxy(proxy, reason.unwrap_or_else(|| within(&error, time)), false, error);
+            }
+        } else if !is_https || error.is_timeout() || is_tcp(&error) {
+            return Self { place: Place::Server, reason: within(&error, time), is_final: false, error };
+        }
+        let (reason, is_final) = tls::reason(&error);
+        Self { place: Place::Tls, reason, is_final, error }
+    }
+}
+
+/// Returns the reason: the time limit, or the innermost cause.
+fn within(error: &reqwest::Error, time: Duration) -> String {
+    if error.is_timeout() { format!("no connection within {} s", time.as_secs_f64()) } else { innermost(error) }
+}
+
+/// Returns true if the server's name is not resolved, or its port is not reached.
+fn is_tcp(error: &reqwest::Error) -> bool {
+    ["dns error", "tcp ", "failed to lookup address"].iter().any(|text| has_link(error, text))
+}
+
+/// Returns true if an error of the chain has this text.
+fn has_link(error: &(dyn StdError + 'static), text: &str) -> bool {
+    error.to_string().contains(text) || error.source().is_some_and(|source| has_link(source, text))
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("no connection")
+    }
+}
+
+impl StdError for ConnectError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Returns the innermost cause, such as `Connection refused (os error 111)`.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut reason = error;
+    while let Some(next) = reason.source() {
+        reason = next;
+    }
+    reason.to_string()
+}

@@ -1,0 +1,13 @@
+//! Connections: the route to a server, directly or through a proxy, and TLS above it.
+
+mod bypass;
+mod connect_error;
+mod probe;
+mod proxy;
+mod routes;
+mod transport;
+
+pub(crate) use connect_error::{ConnectError, Place, innermost};
+pub(crate) use proxy::{ProxySetting, proxy_url};
+pub(crate) use routes::Proxies;
+pub(crate) use transport::Transport;

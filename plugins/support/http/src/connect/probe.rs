@@ -1,0 +1,89 @@
+//! Why a proxy does not lead to a server. The HTTP library does not keep the reason, so the proxy is asked once more.
+
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::Url;
+
+use super::proxy::{Protocol, Proxy};
+
+/// The limit for the head of the proxy's answer, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Returns the proxy's answer to `CONNECT` as a reason, and true if another attempt would fail in the same way. Returns
+/// `None` if the proxy does not answer within the time, if it now agrees, or if TLS is spoken with it.
+pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<(String, bool)> {
+    if proxy.protocol != Protocol::Http {
+        return None;
+    }
+    let authority = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+    let head = timeout(time, ask(proxy, &authority)).await.ok()?.ok()?;
+    let Some(status) = status(&head) else { return Some(("its answer is not HTTP".to_owned(), false)) };
+    if status.is_success() {
+        return None;
+    }
+    let hint = match status {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "; set its user and password in the variable, as `http://user:password@host:port`"
+        }
+        _ => "",
+    };
+    Some((format!("it answered `CONNECT {authority}` with {status}{hint}"), status.is_client_error()))
+}
+
+/// Returns the reason why the port of a proxy is not reached; `None` if it is reached now.
+pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String> {
+    match timeout(time, TcpStream::connect(&proxy.address)).await {
+        Ok(connected) => connected.err().map(|error| error.to_string()),
+        Err(_elapsed) => Some(format!("no connection within {} s", time.as_secs_f64())),
+    }
+}
+
+/// Returns the head of the proxy's answer, or its beginning.
+async fn ask(proxy: &Proxy, authority: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(&proxy.address).await?;
+    let mut head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
+    if let Some(authorization) = proxy.authorization() {
+        head.extend_from_slice(b"Proxy-Authorization: ");
+        head.extend_from_slice(authorization.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    stream.write_all(&head).await?;
+    let mut answer = Vec::new();
+    while !answer.contains(&b'\n') && answer.len() < MAX_HEAD {
+        if stream.read_buf(&mut answer).await? == 0 {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// Returns the status in the first line of an answer.
+fn status(answer: &[u8]) -> Option<StatusCode> {
+    let line = String::from_utf8_lossy(answer.split(|byte| *byte == b'\n').next()?).into_owned();
+    line.strip_prefix("HTTP/1.")?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_in_the_first_line() {
+        for (answer, expected) in [
+            ("HTTP/1.1 403 No\r\n\r\nbody", Some(403)),
+            ("HTTP/1.0 407 \r\n", Some(407)),
+            ("HTTP/1.1 502", Some(502)),
+            ("HTTP/1.1 x", None),
+            ("SSH-2.0-x\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(status(answer.as_bytes()).map(|status| status.as_u16()), expected, "{answer}");
+        }
+    }
+}

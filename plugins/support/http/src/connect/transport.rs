@@ -1,0 +1,85 @@
+//! The HTTP client below the retries: sends one request over a new or kept connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use mlflow_deploy_plugin_api::{Error, Result};
+use reqwest::{Body, redirect};
+use url::Url;
+
+use super::connect_error::ConnectError;
+use super::proxy::{Protocol, Proxy};
+use super::routes::Routes;
+use crate::url::without_user;
+use crate::{Connection, tls};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An HTTP client without cookies, retries, redirects and compression.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    client: reqwest::Client,
+    routes: Arc<Routes>,
+    connect_timeout: Duration,
+}
+
+impl Transport {
+    /// Creates a client. Reads the certificates.
+    pub(crate) fn new(connection: &Connection) -> Result<Self> {
+        let routes = Arc::new(Routes::new(&connection.proxies));
+        let of_client = Arc::clone(&routes);
+        // A wrong setting of a proxy fails its requests before they are sent.
+        let proxy = move |url: &Url| of_client.proxy(url).ok().flatten().map(|proxy| proxy.url.expose().to_owned());
+        let client = reqwest::Client::builder()
+            .user_agent(&connection.user_agent)
+            .connect_timeout(connection.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .tls_backend_preconfigured(tls::settings(connection)?)
+            .no_proxy()
+            .proxy(reqwest::Proxy::custom(proxy))
+            .build()
+            .map_err(|error| Error::internal("failed to set up HTTP").with_cause(&error.without_url()))?;
+        Ok(Self { client, routes, connect_timeout: connection.connect_timeout })
+    }
+
+    /// Returns a request without user and password of its URL.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the setting of its proxy is wrong.
+    pub(crate) fn request(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<reqwest::Request> {
+        self.routes.proxy(url)?;
+        let mut request = reqwest::Request::new(method.clone(), without_user(url));
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(Body::from(body));
+        Ok(request)
+    }
+
+    /// Sends a request. The error is a [`ConnectError`] if there is no connection.
+    pub(crate) async fn send(&self, request: reqwest::Request) -> Result<http::Response<Body>, BoxError> {
+        let url = request.url().clone();
+        match self.client.execute(request).await {
+            Ok(response) => Ok(response.into()),
+            Err(error) if error.is_connect() => {
+                let proxy = self.routes.proxy(&url).ok().flatten();
+                Err(ConnectError::new(error.without_url(), &url, proxy, self.connect_timeout).await.into())
+            }
+            Err(error) => Err(error.without_url().into()),
+        }
+    }
+
+    /// Returns the proxy for messages, if it sees the requests to a URL and answers them in the server's place.
+    pub(crate) fn proxy_of(&self, url: &Url) -> Option<&str> {
+        let proxy = self.routes.proxy(url).ok().flatten();
+        let forwards = |proxy: &&Proxy| url.scheme() == "http" && !matches!(proxy.protocol, Protocol::Socks5 { .. });
+        proxy.filter(forwards).map(|proxy| proxy.shown.as_str())
+    }
+}

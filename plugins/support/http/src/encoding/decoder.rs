@@ -1,0 +1,100 @@
+//! Decodes the codings of one response. The decoded bytes are returned in small parts, so that a limit can be kept while
+//! a few bytes decode to many.
+
+use std::fmt;
+use std::io::{self, BufReader, Read};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
+
+use brotli_decompressor::Decompressor;
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use mlflow_deploy_plugin_api::sync;
+
+use super::coding::Coding;
+use super::deflate::Deflate;
+use super::feed::Feed;
+
+/// The size of a decoded part, in bytes.
+const PART: usize = 32 * 1024;
+
+/// The limit for the window of zstd, as a power of 2: RFC 9659 allows 8 MiB.
+const MAX_ZSTD_WINDOW: u32 = 23;
+
+/// The decoder of one response.
+pub(crate) struct Decoder {
+    /// `None` once the response has ended.
+    input: Option<Sender<Bytes>>,
+    reader: Mutex<Box<dyn Read + Send>>,
+    name: String,
+    has_input: bool,
+}
+
+/// A body that is not what its `Content-Encoding` says.
+#[derive(Debug)]
+pub(crate) struct DecodeError {
+    /// The codings, such as `gzip`.
+    pub(crate) name: String,
+    pub(crate) error: io::Error,
+}
+
+impl Decoder {
+    /// Creates a decoder of codings, in the order in which they were applied. Returns `None` if there are none.
+    pub(crate) fn new(codings: &[Coding]) -> Option<Self> {
+        let name = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
+        let (input, chunks) = mpsc::channel();
+        let mut reader: Box<dyn Read + Send> = Box::new(Feed::new(chunks));
+        for coding in codings.iter().rev() {
+            let source = BufReader::with_capacity(PART, reader);
+            reader = match coding {
+                Coding::Brotli => Box::new(Decompressor::new(source, PART)),
+                Coding::Deflate => Box::new(Deflate::new(source)),
+                Coding::Gzip => Box::new(MultiGzDecoder::new(source)),
+                Coding::Zstd => {
+                    let mut decoder = zstd::stream::read::Decoder::with_buffer(source).ok()?;
+                    decoder.window_log_max(MAX_ZSTD_WINDOW).ok()?;
+                    Box::new(decoder)
+                }
+            };
+        }
+        (!codings.is_empty()).then(|| Self { input: Some(input), reader: Mutex::new(reader), name, has_input: false })
+    }
+
+    /// Adds a received chunk.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        self.has_input |= !chunk.is_empty();
+        if let Some(input) = &self.input {
+            // The reader is kept as long as the sender.
+            let _sent = input.send(chunk);
+        }
+    }
+
+    /// Notes that the response has ended.
+    pub(crate) fn finish(&mut self) {
+        self.input = None;
+    }
+
+    /// Returns the next decoded part; `None` if there is none before the next chunk, or at the end.
+    pub(crate) fn next(&self) -> Result<Option<Bytes>, DecodeError> {
+        // An empty body, as of a `204`, has no coding.
+        if !self.has_input {
+            return Ok(None);
+        }
+        let mut part = vec![0; PART];
+        match sync::lock(&self.reader).read(&mut part) {
+            Ok(0) => Ok(None),
+            Ok(length) => {
+                part.truncate(length);
+                Ok(Some(part.into()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(DecodeError { name: self.name.clone(), error }),
+        }
+    }
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Decoder({})", self.name)
+    }
+}

@@ -1,0 +1,117 @@
+//! The certificates that decide which servers are trusted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mlflow_deploy_plugin_api::trust::{self, Distrust};
+use mlflow_deploy_plugin_api::{Error, Result, call, file};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+
+use super::der::SEQUENCE;
+use super::pem;
+
+/// The limit for a file or folder of certificate authorities, in bytes. Mozilla's bundle has 0.2 MiB.
+const MAX_AUTHORITIES: u64 = 16 << 20;
+
+/// The trusted certificates.
+pub(super) struct Authorities {
+    pub(super) roots: RootCertStore,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Authorities {
+    /// Reads the certificates in a file or folder, or else those of the environment or the system.
+    pub(super) fn read(own: Option<&Path>) -> Result<Self> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let paths: Vec<PathBuf> = match own {
+            Some(own) => vec![own.to_owned()],
+            // OpenSSL's variables, which replace the system's authorities for many programs.
+            None => {
+                let folders =
+                    variable("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect::<Vec<_>>());
+                folders.into_iter().flatten().chain(variable("SSL_CERT_FILE").map(PathBuf::from)).collect()
+            }
+        };
+        let mut certificates = Vec::new();
+        if paths.is_empty() {
+            certificates = rustls_native_certs::load_native_certs().certs;
+        }
+        for path in &paths {
+            check_trust(path)?;
+            certificates.extend(read_path(path).map_err(|error| {
+                let message = format!("failed to read certificate authorities in `{}`: {error}", path.display());
+                Error::invalid_parameter(message)
+            })?);
+        }
+        let mut roots = RootCertStore::empty();
+        let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+        match own {
+            Some(own) if usable == 0 => Err(Error::invalid_parameter(format!(
+                "`{}` contains no certificate authority: expected PEM (`-----BEGIN CERTIFICATE-----`){}",
+                own.display(),
+                hint(own)
+            ))),
+            _ => Ok(Self { roots, certificates }),
+        }
+    }
+}
+
+/// Fails if other users can change a file of authorities, or a folder and the files in it: these decide which servers
+/// are trusted.
+fn check_trust(path: &Path) -> Result<()> {
+    let warnings = match trust::check(path) {
+        Ok(warnings) => warnings,
+        // The later read fails with the reason.
+        Err(Distrust::Unreadable(_)) => return Ok(()),
+        Err(reason) => return Err(distrusted(path, &reason)),
+    };
+    warnings.iter().for_each(call::warn);
+    for entry in path.read_dir().into_iter().flatten().flatten() {
+        // The later read skips a dangling link.
+        if let Err(reason @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
+            return Err(distrusted(&entry.path(), &reason));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the certificates in a file or in all files of a folder.
+fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        // Like OpenSSL, skips dangling links and nested folders.
+        files.retain(|file| file.is_file());
+    }
+    let mut certificates = Vec::new();
+    let mut room = MAX_AUTHORITIES;
+    for file in files {
+        let bytes = file::read(&file, room).map_err(|error| match file == path {
+            true => error,
+            false => io::Error::new(error.kind(), format!("`{}`: {error}", file.display())),
+        })?;
+        room -= bytes.len() as u64;
+        // Other content is skipped: a bundle may contain notes.
+        certificates.extend(pem::certificates(pem::blocks(&bytes)));
+    }
+    Ok(certificates)
+}
+
+/// Returns how to convert a file that is not PEM.
+fn hint(path: &Path) -> String {
+    let bytes = file::read(path, MAX_AUTHORITIES).unwrap_or_default();
+    let shown = path.display();
+    if bytes.first() == Some(&SEQUENCE) {
+        return format!("; a DER file is converted by `openssl x509 -inform der -in {shown}`");
+    }
+    match pem::blocks(&bytes).first().map(|block| block.label.as_str()) {
+        Some("PKCS7") => format!("; a PKCS#7 file is converted by `openssl pkcs7 -print_certs -in {shown}`"),
+        Some("TRUSTED CERTIFICATE") => "; its `TRUSTED CERTIFICATE` is not trusted for servers".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn distrusted(path: &Path, reason: &Distrust) -> Error {
+    Error::invalid_parameter(format!("failed to use the certificate authorities in `{}`: {reason}", path.display()))
+}

@@ -1,0 +1,80 @@
+//! The client's certificate and its key, from one PEM file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::{Error, Result, file};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+
+use super::der::{self, SEQUENCE};
+use super::p521::ClientKey;
+use super::pem::{self, Block};
+
+/// The limit for a file with a client's certificate, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Reads the certificate, its chain and its key. The certificate may have any version of X.509: the server reads it.
+pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
+    let shown = path.display();
+    let invalid = |reason: String| {
+        Error::invalid_parameter(format!("failed to use the client certificate in `{shown}`: {reason}"))
+    };
+    let bytes = file::read(path, MAX_FILE).map_err(|error| invalid(error.to_string()))?;
+    let blocks = pem::blocks(&bytes);
+    let key = match blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) {
+        Some(block) => key(block, path).map_err(invalid)?,
+        None if blocks.is_empty() && bytes.first() == Some(&SEQUENCE) => {
+            let command = format!("openssl pkcs12 -in {shown} -nodes");
+            return Err(invalid(format!("it is not PEM: a PKCS#12 file is converted by `{command}`")));
+        }
+        None => {
+            return Err(invalid("it has no private key: expected the certificate and its key in one file".to_owned()));
+        }
+    };
+    let certificates: Vec<CertificateDer<'_>> = pem::certificates(blocks).collect();
+    let Some(first) = certificates.first() else {
+        return Err(invalid("it has no certificate (`-----BEGIN CERTIFICATE-----`)".to_owned()));
+    };
+    match (der::public_key_info(first), key.public_key()) {
+        (None, _) => return Err(invalid("its first certificate is not X.509".to_owned())),
+        (Some(of_certificate), Some(of_key)) if of_certificate != of_key.as_ref() => {
+            return Err(invalid("its key does not belong to its first certificate".to_owned()));
+        }
+        _ => {}
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(certificates, key))))
+}
+
+/// Reads a private key, or returns why it cannot be used.
+fn key(block: &Block, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
+    let label = block.label.as_str();
+    if block.is_encrypted || label == "ENCRYPTED PRIVATE KEY" {
+        return Err(format!(
+            "the key is encrypted, and there is no way to give its passphrase: decrypt it with `openssl pkey -in {} -out \
+             KEY`, and use a file with the certificate and that key",
+            path.display()
+        ));
+    }
+    let der = block.der.as_deref().ok_or_else(|| format!("its `{label}` is not complete Base64"))?;
+    let der = match label {
+        "PRIVATE KEY" => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)),
+        "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der)),
+        "EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der)),
+        _ => {
+            return Err(format!(
+                "its `{label}` is not supported: convert it with `openssl pkey`, or `ssh-keygen -m pkcs8`"
+            ));
+        }
+    };
+    if let Some(key) = ClientKey::read(&der) {
+        return Ok(Arc::new(key));
+    }
+    any_supported_type(&der).map_err(|error| {
+        format!(
+            "its key is not supported: expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519 \
+             ({error})"
+        )
+    })
+}

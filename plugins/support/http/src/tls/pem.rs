@@ -1,0 +1,144 @@
+//! PEM as OpenSSL reads it: with a byte order mark, any line ends, blanks around lines, and text between the blocks.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::pki_types::CertificateDer;
+
+use super::der::{self, FIRST, OID, SEQUENCE};
+
+/// The usages of a certificate that allow or forbid it for servers: `serverAuth` and `anyExtendedKeyUsage`.
+const FOR_SERVERS: [&[u8]; 2] = [&[0x2b, 6, 1, 5, 5, 7, 3, 1], &[0x55, 0x1d, 0x25, 0]];
+
+/// One block, such as a certificate.
+#[derive(Debug, PartialEq)]
+pub(super) struct Block {
+    /// The words after `BEGIN`.
+    pub(super) label: String,
+    /// True if the headers of the block say that it is encrypted.
+    pub(super) is_encrypted: bool,
+    /// The content; `None` if it is not Base64, or has no end.
+    pub(super) der: Option<Vec<u8>>,
+}
+
+/// Returns the blocks of a file.
+pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
+    let text = decode(bytes);
+    let (mut blocks, mut open) = (Vec::<Block>::new(), None::<String>);
+    for line in text.split(['\r', '\n']).map(str::trim) {
+        if let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) {
+            blocks.push(Block { label: label.to_owned(), is_encrypted: false, der: None });
+            open = Some(String::new());
+        } else if let (Some(body), Some(block)) = (&mut open, blocks.last_mut()) {
+            if line.starts_with("-----END ") {
+                block.der = BASE64_STANDARD.decode(body.as_bytes()).ok();
+                open = None;
+            } else if line.contains(':') {
+                block.is_encrypted |= line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
+            } else {
+                body.extend(line.split_whitespace());
+            }
+        }
+    }
+    blocks
+}
+
+/// Returns the certificates of a file that are trusted for servers.
+pub(super) fn certificates(blocks: Vec<Block>) -> impl Iterator<Item = CertificateDer<'static>> {
+    blocks.into_iter().filter_map(|block| {
+        let der = block.der?;
+        match block.label.as_str() {
+            "CERTIFICATE" | "X509 CERTIFICATE" => Some(der.into()),
+            "TRUSTED CERTIFICATE" => {
+                let (certificate, settings) = der::first(&der)?;
+                is_for_servers(settings).then(|| certificate.whole.to_vec().into())
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Returns true if the settings after a `TRUSTED CERTIFICATE` allow it for servers: a list of trusted usages, if there is
+/// one, has to contain it, and a list of rejected usages must not.
+fn is_for_servers(settings: &[u8]) -> bool {
+    let names_servers =
+        |list: &[u8]| der::elements(list).any(|usage| usage.tag == OID && FOR_SERVERS.contains(&usage.content));
+    let settings = der::first(settings).map_or(&[][..], |(settings, _)| settings.content);
+    let is_forbidden = |setting: der::Element<'_>| match setting.tag {
+        SEQUENCE => !names_servers(setting.content),
+        FIRST => names_servers(setting.content),
+        _ => false,
+    };
+    !der::elements(settings).any(is_forbidden)
+}
+
+/// Decodes a text, which Windows writes with a byte order mark or as UTF-16.
+fn decode(bytes: &[u8]) -> String {
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<_> = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(label: &str, is_encrypted: bool, der: Option<&[u8]>) -> Block {
+        Block { label: label.to_owned(), is_encrypted, der: der.map(<[u8]>::to_vec) }
+    }
+
+    #[test]
+    fn a_block_is_read_with_any_marks_around_it() {
+        let text = "a note\n-----BEGIN CERTIFICATE-----\nAQID\nBA==\n-----END CERTIFICATE-----\n";
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let expected = [block("CERTIFICATE", false, Some(&[1, 2, 3, 4]))];
+        for bytes in [
+            text.as_bytes().to_vec(),
+            text.replace('\n', "\r\n").into_bytes(),
+            text.replace('\n', "\r").into_bytes(),
+            text.replace('\n', " \t\n  ").into_bytes(),
+            format!("\u{feff}{}", &text[7..]).into_bytes(),
+            [b"\xff\xfe", &wide[..]].concat(),
+            [b"caf\xe9\n", text.as_bytes()].concat(),
+            text.trim_end().as_bytes().to_vec(),
+        ] {
+            assert_eq!(blocks(&bytes), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_block_has_no_content_and_an_encrypted_one_is_noted() {
+        let text = "-----BEGIN A-----\n!\n-----END A-----\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                    DEK-Info: AES-256-CBC,00\n\nAQ==\n-----END RSA PRIVATE KEY-----\n-----BEGIN C-----\nAQ==\n";
+        let expected = [block("A", false, None), block("RSA PRIVATE KEY", true, Some(&[1])), block("C", false, None)];
+        assert_eq!(blocks(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn a_trusted_certificate_is_taken_unless_it_is_not_for_servers() {
+        let certificate = [SEQUENCE, 1, 7];
+        let server = [OID, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1];
+        let client = [OID, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2];
+        let list = |tag: u8, usage: &[u8]| [&[SEQUENCE, 12, tag, 10], usage].concat();
+        for (settings, is_taken) in [
+            (vec![], true),
+            (vec![SEQUENCE, 0], true),
+            (vec![SEQUENCE, 3, 0x0c, 1, b'a'], true),
+            (list(SEQUENCE, &server), true),
+            (list(SEQUENCE, &client), false),
+            (list(FIRST, &server), false),
+            (list(FIRST, &client), true),
+        ] {
+            let der = [&certificate[..], &settings].concat();
+            let found: Vec<_> = certificates(vec![block("TRUSTED CERTIFICATE", false, Some(&der))]).collect();
+            let expected: &[CertificateDer<'_>] = &[CertificateDer::from(&certificate[..])];
+            assert_eq!(found, if is_taken { expected } else { &[] }, "{settings:?}");
+        }
+    }
+}

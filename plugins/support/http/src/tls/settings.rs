@@ -1,0 +1,37 @@
+//! The TLS settings of a connection.
+
+use std::sync::Arc;
+
+use mlflow_deploy_plugin_api::{Error, Result};
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, ring};
+
+use super::algorithms::ALGORITHMS;
+use super::authorities::Authorities;
+use super::client_cert;
+use super::insecure::AnyCertificate;
+use super::verifier::Verifier;
+use crate::Connection;
+
+/// Returns the TLS settings of a connection. They do not affect other plugins in the process.
+///
+/// Succeeds on a machine without certificate authorities, so that `http` URLs work. An `https` URL then fails, because
+/// its server is not trusted.
+pub(crate) fn settings(connection: &Connection) -> Result<ClientConfig> {
+    let provider = CryptoProvider { signature_verification_algorithms: ALGORITHMS, ..ring::default_provider() };
+    let provider = Arc::new(provider);
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal("failed to set up TLS").with_cause(&error))?
+        .dangerous();
+    let builder = if connection.insecure {
+        builder.with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    } else {
+        let authorities = Authorities::read(connection.ca_certs.as_deref())?;
+        builder.with_custom_certificate_verifier(Arc::new(Verifier::new(authorities, provider)))
+    };
+    match &connection.client_cert {
+        Some(path) => Ok(builder.with_client_cert_resolver(client_cert::read(path)?)),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}

@@ -1,0 +1,104 @@
+//! Certificates of servers.
+
+use std::os::unix::fs::PermissionsExt;
+
+use mlflow_deploy_plugin_api::ErrorCode;
+
+use super::*;
+
+async fn ask(server: &str, connection: Connection) -> Result<Response> {
+    TlsServer::start(server, false).ask(connection).await.0
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_named_as_trusted_is_accepted() {
+    for named in ["self-signed.pem", "trusted.pem"] {
+        ask("self-signed.pem", trusting(named)).await.unwrap();
+    }
+    let error = ask("self-signed.pem", trusting("ca.pem")).await.unwrap_err();
+    let expected = "the server's certificate is that of an authority (`CA:TRUE`), and is not trusted itself: name it";
+    assert!(error.message().contains(expected), "{error}");
+    let error = setup_error(trusting("trusted-for-clients.pem")).await;
+    assert!(error.message().ends_with("`TRUSTED CERTIFICATE` is not trusted for servers"), "{error}");
+}
+
+#[tokio::test]
+async fn a_trusted_certificate_is_accepted_for_its_names_only() {
+    let server = TlsServer::start("self-signed.pem", false);
+    let url = server.url.replace("localhost", "127.0.0.1");
+    let (result, _) = TlsServer { url, ..server }.ask(trusting("self-signed.pem")).await;
+    let error = result.unwrap_err();
+    assert!(error.message().contains("certificate not valid for name \"127.0.0.1\""), "{error}");
+}
+
+#[tokio::test]
+async fn insecure_accepts_every_certificate() {
+    for is_tls12 in [false, true] {
+        for server in ["v1.pem", "self-signed.pem", "sha1.pem", "p521.pem"] {
+            let insecure = Connection { insecure: true, ..Connection::default() };
+            TlsServer::start(server, is_tls12).ask(insecure).await.0.unwrap();
+        }
+    }
+    let error = ask("v1.pem", trusting("ca.pem")).await.unwrap_err();
+    assert!(error.message().contains("X.509 version 1, which cannot name its host: make one of version 3"), "{error}");
+}
+
+#[tokio::test]
+async fn the_curve_p_521_is_verified() {
+    for is_tls12 in [false, true] {
+        TlsServer::start("p521.pem", is_tls12).ask(trusting("p521-ca.pem")).await.0.unwrap();
+    }
+    // Another authority with the same curve.
+    let error = ask("p521.pem", trusting("ca.pem")).await.unwrap_err();
+    assert!(error.message().contains("UnknownIssuer"), "{error}");
+}
+
+#[tokio::test]
+async fn an_algorithm_that_is_not_supported_is_named() {
+    let error = ask("sha1.pem", trusting("ca.pem")).await.unwrap_err();
+    assert!(error.message().contains("signed with an algorithm that is not supported, ECDSA with SHA-1"), "{error}");
+}
+
+#[tokio::test]
+async fn trusted_certificates_are_read_as_editors_save_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(file("self-signed.pem")).unwrap();
+    let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [format!("\u{feff}{}", text.replace('\n', "\r\n")).into_bytes(), wide] {
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        ask("self-signed.pem", Connection { ca_certs: Some(path), ..Connection::default() }).await.unwrap();
+    }
+    let error = setup_error(trusting("self-signed.der")).await;
+    assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
+    assert!(error.message().contains("a DER file is converted by `openssl x509 -inform der -in "), "{error}");
+}
+
+#[tokio::test]
+async fn a_plain_port_and_a_tls_port_are_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let plain = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let _hello = socket.read(&mut [0; 4096]).unwrap();
+        socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        // A server that closes without an answer.
+        let (mut socket, _) = listener.accept().unwrap();
+        let _hello = socket.read(&mut [0; 4096]).unwrap();
+    });
+    let once = crate::Policy { max_retries: 0, ..policy() };
+    let client = Client::new(Connection::default());
+    let error = send(&client, &request(Method::GET, &url), &policy()).await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::INTERNAL_ERROR, false));
+    assert!(error.message().contains("no TLS is spoken there: use `http://`"), "{error}");
+    let error = send(&client, &request(Method::GET, &url), &once).await.unwrap_err();
+    assert!(error.message().ends_with("; if no TLS is spoken there, use `http://`"), "{error}");
+    plain.join().unwrap();
+
+    let server = TlsServer::start("self-signed.pem", false);
+    let url = server.url.replace("https:", "http:");
+    let error = send(&client, &request(Method::GET, &url), &once).await.unwrap_err();
+    server.thread.join().unwrap();
+    assert!(error.message().contains("if the server speaks TLS there, use `https://`"), "{error}");
+}
