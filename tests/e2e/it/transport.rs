@@ -1,4 +1,4 @@
-//! What lies between the command and a server: proxies, certificates, encodings and pasted credentials.
+//! Proxies, certificates, encodings and pasted credentials, between the command and a server.
 
 use std::fs;
 

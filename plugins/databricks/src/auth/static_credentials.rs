@@ -20,7 +20,7 @@ impl Pat {
         let Some(token) = context.options.token.clone() else { return Ok(None) };
         let is_variable = context.environment.secret(VARIABLE).as_ref() == Some(&token);
         let source = if is_variable { VARIABLE } else { "token" };
-        // The server would not say where a wrong token comes from.
+        // The error of the server names no source.
         Credentials::Bearer(token.clone()).header_of(&format!("`{source}`"))?;
         Ok(Some(Self(token)))
     }

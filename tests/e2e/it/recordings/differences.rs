@@ -40,7 +40,7 @@ pub(super) const GATEWAY: &[Difference] = &[
     difference("gw_get_endpoint_missing_limit", "B18", 1, Answers),
     difference("gw_get_endpoint_missing_url", "B18", 1, Answers),
     difference("gw_predict_302", "Redirects", 1, Fails("BAD_REQUEST")),
-    difference("gw_predict_308_loop", "Redirects", 1, Fails("BAD_REQUEST")),
+    difference("gw_predict_308_loop", "Redirects", 11, Fails("BAD_REQUEST")),
     difference("gw_predict_nan", "`NaN`", 1, Answers),
     difference("gw_predict_not_serializable", "`NaN`", 1, Answers),
 ];
@@ -83,7 +83,6 @@ pub(super) const DATABRICKS: &[Difference] = &[
     difference("db_get_endpoint_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
     difference("db_predict_inputs_none", "B19", 0, Fails("INVALID_PARAMETER_VALUE")),
     difference("db_302", "Redirects", 1, Fails("BAD_REQUEST")),
-    difference("db_307", "Redirects", 1, Fails("BAD_REQUEST")),
     difference("db_error_retry_string", "not a reason to retry", 1, Fails("INVALID_STATE")),
     difference("db_workspace_id_metadata", "The workspace's id", 1, Answers),
 ];

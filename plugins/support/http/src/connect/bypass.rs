@@ -31,7 +31,7 @@ enum Hosts {
 }
 
 impl Bypass {
-    /// Reads the entries, which commas or blanks separate. An entry that is no host matches nothing.
+    /// Reads the entries, which commas or blanks separate. An invalid entry matches nothing.
     pub(crate) fn parse(text: &str) -> Self {
         let entries = text.split(|each: char| each == ',' || each.is_whitespace()).filter(|entry| !entry.is_empty());
         Self(entries.map(|entry| Entry::parse(&entry.to_ascii_lowercase())).collect())

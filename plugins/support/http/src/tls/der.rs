@@ -44,8 +44,8 @@ pub(super) fn public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = first(certificate)?;
     let (signed, _) = first(certificate.content)?;
     // Version 1 has no version. Then follow number, algorithm, issuer, validity and subject.
-    let fields = elements(signed.content).skip_while(|field| field.tag == FIRST);
-    let key = fields.skip(5).next()?;
+    let mut fields = elements(signed.content).skip_while(|field| field.tag == FIRST);
+    let key = fields.nth(5)?;
     (key.tag == SEQUENCE).then_some(key.whole)
 }
 
