@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use crate::Policy;
 use crate::attempt_error::{AttemptError, Stage};
+use crate::connect::SendError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,11 +28,14 @@ pub(crate) trait Part {
 }
 
 /// The head of a response.
-impl<T> Part for Result<T, BoxError> {
+impl<T> Part for Result<T, SendError> {
     type Received = T;
 
-    fn received(self) -> Self {
-        self
+    fn received(self) -> Result<T, BoxError> {
+        self.map_err(|error| match error {
+            SendError::Connect(error) => error.into(),
+            SendError::Lost(error) => error.into(),
+        })
     }
 }
 

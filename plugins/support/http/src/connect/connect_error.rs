@@ -36,24 +36,18 @@ impl ConnectError {
     /// Finds out which part of a connection failed. Asks the proxy again if the HTTP library does not keep the reason.
     pub(crate) async fn new(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>, time: Duration) -> Self {
         let is_https = url.scheme() == "https";
-        let of_proxy = |proxy: &Proxy, reason, is_final, error| Self {
-            place: Place::Proxy(proxy.shown.clone()),
-            reason,
-            is_final,
-            error,
-        };
         if let Some(proxy) = proxy {
             if has_link(&error, "tunnel error") {
                 let (reason, is_final) = match refusal(proxy, url, time).await {
                     Some(refused) => refused,
                     None => (innermost(&error), false),
                 };
-                return of_proxy(proxy, reason, is_final, error);
+                return Self::of_proxy(proxy, reason, is_final, error);
             }
             let is_tls = tls::is_tls(&error);
             if is_tls && !is_https {
                 let (reason, is_final) = tls::reason(&error);
-                return of_proxy(proxy, reason, is_final, error);
+                return Self::of_proxy(proxy, reason, is_final, error);
             }
             // The proxy of `socks5` gets an address: this machine resolves the server's name, and first the proxy's.
             let is_name_of_server = matches!(proxy.protocol, Protocol::Socks5 { local_dns: true })
@@ -66,13 +60,17 @@ impl ConnectError {
             if !is_tls {
                 let is_hidden = has_link(&error, "failed to create underlying connection");
                 let reason = if is_hidden { unreachable(proxy, time).await } else { None };
-                return of_proxy(proxy, reason.unwrap_or_else(|| within(&error, time)), false, error);
+                return Self::of_proxy(proxy, reason.unwrap_or_else(|| within(&error, time)), false, error);
             }
         } else if !is_https || error.is_timeout() || is_tcp(&error) {
             return Self { place: Place::Server, reason: within(&error, time), is_final: false, error };
         }
         let (reason, is_final) = tls::reason(&error);
         Self { place: Place::Tls, reason, is_final, error }
+    }
+
+    fn of_proxy(proxy: &Proxy, reason: String, is_final: bool, error: reqwest::Error) -> Self {
+        Self { place: Place::Proxy(proxy.shown.clone()), reason, is_final, error }
     }
 }
 

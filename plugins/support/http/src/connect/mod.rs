@@ -10,4 +10,4 @@ mod transport;
 pub(crate) use connect_error::{ConnectError, Place, innermost};
 pub(crate) use proxy::{ProxySetting, proxy_url};
 pub(crate) use routes::Proxies;
-pub(crate) use transport::Transport;
+pub(crate) use transport::{SendError, Transport};

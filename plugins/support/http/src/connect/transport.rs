@@ -15,7 +15,13 @@ use super::routes::Routes;
 use crate::url::without_user;
 use crate::{Connection, tls};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// The failure to send a request or to receive the head of its response.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    Connect(ConnectError),
+    /// The connection was lost.
+    Lost(reqwest::Error),
+}
 
 /// An HTTP client without cookies, retries, redirects and compression.
 #[derive(Debug)]
@@ -63,16 +69,17 @@ impl Transport {
         Ok(request)
     }
 
-    /// Sends a request. The error is a [`ConnectError`] if there is no connection.
-    pub(crate) async fn send(&self, request: reqwest::Request) -> Result<http::Response<Body>, BoxError> {
+    /// Sends a request and receives the head of its response.
+    pub(crate) async fn send(&self, request: reqwest::Request) -> Result<http::Response<Body>, SendError> {
         let url = request.url().clone();
         match self.client.execute(request).await {
             Ok(response) => Ok(response.into()),
             Err(error) if error.is_connect() => {
                 let proxy = self.routes.proxy(&url).ok().flatten();
-                Err(ConnectError::new(error.without_url(), &url, proxy, self.connect_timeout).await.into())
+                let error = ConnectError::new(error.without_url(), &url, proxy, self.connect_timeout).await;
+                Err(SendError::Connect(error))
             }
-            Err(error) => Err(error.without_url().into()),
+            Err(error) => Err(SendError::Lost(error.without_url())),
         }
     }
 
