@@ -84,7 +84,8 @@ impl AttemptError {
             let message = format!("the connection to `{url}` broke before the response was complete: {reason}");
             unsent(Stage::Unanswered, message)
         };
-        attempt_error.with_cause(error)
+        // The errors between describe the HTTP library. The innermost is the system's.
+        attempt_error.with_cause(innermost(&*error))
     }
 
     fn from_tls(reason: &str, is_final: bool, url: &str) -> Self {
