@@ -153,8 +153,8 @@ impl HostBuilder {
     /// [`serve_plugin`](crate::serve_plugin).
     ///
     /// The default is `MLFLOW_DEPLOY_PLUGIN_HOST`. If it is not set, these directories are searched: that of the running
-    /// executable, `../libexec/mlflow-deploy` relative to it, `/usr/local/libexec/mlflow-deploy` and
-    /// `/usr/libexec/mlflow-deploy`.
+    /// executable, `../libexec/mlflow-deploy` relative to it, and `libexec/mlflow-deploy` in `~/.local`, `/usr/local` and
+    /// `/usr`.
     #[must_use]
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.isolation.program = Some(program.into());

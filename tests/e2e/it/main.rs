@@ -16,6 +16,7 @@ mod contract_1_0;
 mod databricks;
 mod discovery;
 mod hostile;
+mod install;
 mod interrupts;
 mod isolation;
 mod local;
