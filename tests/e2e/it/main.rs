@@ -19,6 +19,7 @@ mod hostile;
 mod install;
 mod interrupts;
 mod isolation;
+mod library_warnings;
 mod local;
 mod openai;
 mod peers;
