@@ -21,6 +21,7 @@ mod interrupts;
 mod isolation;
 mod library_warnings;
 mod local;
+mod numpy_dtypes;
 mod openai;
 mod peers;
 mod python;
