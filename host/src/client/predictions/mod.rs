@@ -60,8 +60,10 @@ mod value;
 mod tests;
 
 pub use array::Ndarray;
+pub(in crate::client) use dataframe::INDEX;
 pub use datetime::{Datetime64, Timedelta64};
 pub use element::Element;
+pub(in crate::client) use parse::parse;
 pub use response::{PredictionsFormat, PredictionsResponse};
 pub use value::Value;
 
