@@ -8,10 +8,12 @@ use mlflow_deploy::{JSON, Payload, command};
 use mlflow_deploy_plugin_api::ffi::MAX_MESSAGE_BYTES;
 use mlflow_deploy_plugin_api::file;
 
-use crate::csv;
+use crate::args::InputsFormat;
 use crate::report::CliError;
+use crate::{csv, pandas};
 
 const CSV: &str = "text/csv";
+const TEXT: &str = "text/plain";
 
 /// The maximum size of an input in bytes: the limit of a message to a plugin.
 const MAX_BYTES: u64 = MAX_MESSAGE_BYTES as u64;
@@ -37,13 +39,24 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
     Ok(Payload::new(content_type, bytes))
 }
 
-/// Converts CSV to `dataframe_split` if the target accepts JSON but not CSV. Other inputs are unchanged.
-pub(crate) fn convert_for(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
+/// Converts a table to `dataframe_split`: CSV if the target accepts JSON but not CSV, and JSON as `format` says. Other inputs
+/// are unchanged.
+pub(crate) fn convert_for(inputs: Payload, format: InputsFormat, manifest: &Manifest) -> Result<Payload, CliError> {
     let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
-    if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
-        return Ok(inputs);
-    }
-    let split = csv::dataframe_split(inputs.bytes())
-        .map_err(|error| CliError::Input(format!("failed to read the input as CSV: {error}")))?;
+    let is_csv = inputs.media_type() == CSV && !accepts(CSV) && accepts(JSON);
+    let is_table = match format {
+        // A target that accepts CSV takes tables; one that accepts plain text may also take chat.
+        InputsFormat::Auto => {
+            accepts(CSV) && !accepts(TEXT) && inputs.media_type() == JSON && pandas::is_table(inputs.bytes())
+        }
+        InputsFormat::Pandas => inputs.media_type() == JSON,
+        InputsFormat::Raw => return Ok(inputs),
+    };
+    let (split, kind) = match (is_csv, is_table) {
+        (true, _) => (csv::dataframe_split(inputs.bytes()), "CSV"),
+        (false, true) => (pandas::dataframe_split(inputs.bytes()), "a table of pandas"),
+        (false, false) => return Ok(inputs),
+    };
+    let split = split.map_err(|error| CliError::Input(format!("failed to read the input as {kind}: {error}")))?;
     Ok(Payload::new(JSON, split))
 }

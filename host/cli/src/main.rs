@@ -11,6 +11,7 @@ mod help;
 mod input;
 mod local;
 mod man;
+mod pandas;
 mod plot;
 mod plugins;
 mod predict;
