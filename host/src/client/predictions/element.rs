@@ -12,7 +12,7 @@ use super::value::Value;
 /// |---|---|
 /// | `int8` `int16` `int32` `int64` | `i8` `i16` `i32` `i64` |
 /// | `uint8` `uint16` `uint32` `uint64` | `u8` `u16` `u32` `u64` |
-/// | `float16` `float32` `float64` | [`f16`], `f32`, `f64` |
+/// | `float16` `float32` `float64` | `half::f16`, `f32`, `f64` |
 /// | `complex64` `complex128` | `Complex<f32>`, `Complex<f64>` |
 /// | `bool` `str` `object` | `bool`, `String`, [`Value`], which holds any value |
 /// | `datetime64[ns]` `timedelta64[ns]` and their other units | [`Datetime64`](super::Datetime64), [`Timedelta64`](super::Timedelta64) |
