@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::path::Path;
 
+use mlflow_deploy::inputs::TableInputs;
 use mlflow_deploy::manifest::Manifest;
 use mlflow_deploy::{JSON, Payload, command};
 use mlflow_deploy_plugin_api::ffi::MAX_MESSAGE_BYTES;
 use mlflow_deploy_plugin_api::file;
 
 use crate::args::InputsFormat;
+use crate::pandas;
 use crate::report::CliError;
-use crate::{csv, pandas};
 
 const CSV: &str = "text/csv";
 const TEXT: &str = "text/plain";
@@ -43,20 +44,23 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
 /// are unchanged.
 pub(crate) fn convert_for(inputs: Payload, format: InputsFormat, manifest: &Manifest) -> Result<Payload, CliError> {
     let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind));
-    let is_csv = inputs.media_type() == CSV && !accepts(CSV) && accepts(JSON);
     let is_table = match format {
+        InputsFormat::Raw => return Ok(inputs),
+        InputsFormat::Pandas => inputs.media_type() == JSON,
         // A target that accepts CSV takes tables; one that accepts plain text may also take chat.
         InputsFormat::Auto => {
             accepts(CSV) && !accepts(TEXT) && inputs.media_type() == JSON && pandas::is_table(inputs.bytes())
         }
-        InputsFormat::Pandas => inputs.media_type() == JSON,
-        InputsFormat::Raw => return Ok(inputs),
     };
-    let (split, kind) = match (is_csv, is_table) {
-        (true, _) => (csv::dataframe_split(inputs.bytes()), "CSV"),
-        (false, true) => (pandas::dataframe_split(inputs.bytes()), "a table of pandas"),
-        (false, false) => return Ok(inputs),
-    };
-    let split = split.map_err(|error| CliError::Input(format!("failed to read the input as {kind}: {error}")))?;
+    if inputs.media_type() == CSV {
+        let converted = Payload::from_csv(inputs.bytes(), manifest);
+        let converted = converted.map_err(|error| CliError::Input(error.message().to_owned()))?;
+        return Ok(if converted.is_json() { converted } else { inputs });
+    }
+    if !is_table {
+        return Ok(inputs);
+    }
+    let split = pandas::dataframe_split(inputs.bytes())
+        .map_err(|error| CliError::Input(format!("failed to read the input as a table of pandas: {error}")))?;
     Ok(Payload::new(JSON, split))
 }

@@ -2,7 +2,6 @@
 
 mod args;
 mod context;
-mod csv;
 mod deployments;
 mod describe;
 mod endpoints;

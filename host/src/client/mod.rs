@@ -17,7 +17,7 @@ pub mod blocking;
 pub(crate) mod deploy_client;
 pub(crate) mod event;
 pub(crate) mod global;
-#[cfg(feature = "predictions")]
+#[cfg(any(feature = "csv", feature = "predictions"))]
 pub mod inputs;
 pub(crate) mod local_deployment;
 #[cfg(feature = "predictions")]

@@ -6,7 +6,7 @@ use mlflow_deploy::args::{Explain, Predict};
 use mlflow_deploy::inputs::TableInputs;
 use mlflow_deploy::predictions::arrow_array::RecordBatch;
 use mlflow_deploy::predictions::ndarray::{ArrayD, arr1};
-use mlflow_deploy::{Config, JSON, Payload, PredictionsResponse};
+use mlflow_deploy::{Config, Host, JSON, Payload, PredictionsResponse};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::{Value, json};
 
@@ -71,6 +71,20 @@ async fn array_is_an_input_of_predict() {
     let array: ArrayD<f64> =
         PredictionsResponse::from_json(json!({"predictions": output}).to_string()).unwrap().get_predictions().unwrap();
     assert_eq!(array, arr1(&[3.0, -4.0]).into_dyn());
+}
+
+#[test]
+fn csv_is_an_input_as_the_target_takes_it() {
+    let host = |package: &str| Host::builder().plugin(cdylib::path(package)).build();
+    let csv = "a,b\n1,x\n";
+    let local = host("mlflow-deploy-local").target(Some("local")).unwrap();
+    assert_eq!(Payload::from_csv(csv, local.manifest()).unwrap(), Payload::new("text/csv", csv));
+    let databricks = host("mlflow-deploy-databricks").target(Some("databricks")).unwrap();
+    let json = r#"{"dataframe_split":{"columns":["a","b"],"data":[[1,"x"]]}}"#;
+    assert_eq!(Payload::from_csv(csv, databricks.manifest()).unwrap(), Payload::new(JSON, json));
+    let error = Payload::from_csv("a,b\n1\n", databricks.manifest()).unwrap_err();
+    let reason = "failed to read the input as CSV: line 2 has 1 field, the header line has 2";
+    assert!(error.message().starts_with(reason), "{error}");
 }
 
 /// [`FLOWERS`] in each form that `pandas.read_json` reads.

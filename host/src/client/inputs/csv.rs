@@ -6,7 +6,7 @@ use serde_json::{Number, Value, json};
 ///
 /// A column becomes numeric if formatting each of its numbers restores the text, so `007` and `1.50` stay text. An
 /// empty cell becomes `null`.
-pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     // Spreadsheets write a byte order mark, which is not part of the first column's name.
     let mut reader = csv::Reader::from_reader(csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv));
     let columns: Vec<_> = reader.headers().map_err(|error| describe(&error))?.iter().map(str::to_owned).collect();
