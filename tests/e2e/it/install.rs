@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -103,6 +104,13 @@ fn program_predicts_with_the_plugins_of_a_user_s_install() {
     assert!(installed.code == 0 && !installed.stdout.contains("MLFLOW_DEPLOY_PLUGIN_PATH"), "{installed:?}");
     let model = repository().join("examples/iris/model");
     assert_predicted(&home.shell(SCRIPT, &[&home.path(".local"), &model, cdylib::program("embed-host")]));
+
+    let library =
+        home.path(".local/lib/mlflow-deploy/plugins").join(cdylib::path("mlflow-deploy-local").file_name().unwrap());
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o757)).unwrap();
+    let refused = ran(home.command(cdylib::program("embed-host")).args(["local", "flowers"]));
+    let reason = format!("{}: not trusted: every user can change it", library.display());
+    assert!(refused.code == 1 && refused.stderr.contains(&reason), "expected `{reason}`: {refused:?}");
 }
 
 #[test]
