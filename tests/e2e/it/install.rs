@@ -51,6 +51,14 @@ impl Home {
         self.0.path().join(path)
     }
 
+    /// Returns a copy of the example program, which has neither plugins nor ONNX Runtime near it.
+    fn program(&self) -> PathBuf {
+        let program = self.path("elsewhere/embed-host");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::copy(cdylib::program("embed-host"), &program).unwrap();
+        program
+    }
+
     /// Puts ONNX Runtime into a prefix, where `make install` would download it.
     fn put_onnxruntime(prefix: &Path) {
         let folder = prefix.join("lib/mlflow-deploy");
@@ -103,12 +111,12 @@ fn program_predicts_with_the_plugins_of_a_user_s_install() {
     let installed = home.shell(INSTALL, &[]);
     assert!(installed.code == 0 && !installed.stdout.contains("MLFLOW_DEPLOY_PLUGIN_PATH"), "{installed:?}");
     let model = repository().join("examples/iris/model");
-    assert_predicted(&home.shell(SCRIPT, &[&home.path(".local"), &model, cdylib::program("embed-host")]));
+    assert_predicted(&home.shell(SCRIPT, &[&home.path(".local"), &model, &home.program()]));
 
     let library =
         home.path(".local/lib/mlflow-deploy/plugins").join(cdylib::path("mlflow-deploy-local").file_name().unwrap());
     fs::set_permissions(&library, fs::Permissions::from_mode(0o757)).unwrap();
-    let refused = ran(home.command(cdylib::program("embed-host")).args(["local", "flowers"]));
+    let refused = ran(home.command(home.program()).args(["local", "flowers"]));
     let reason = format!("{}: not trusted: every user can change it", library.display());
     assert!(refused.code == 1 && refused.stderr.contains(&reason), "expected `{reason}`: {refused:?}");
 }
@@ -122,7 +130,7 @@ fn program_predicts_with_the_plugins_of_a_system_wide_install() {
     );
     let model = repository().join("examples/iris/model");
     let mut run = home.command("unshare");
-    run.args(["-m", "sh", "-c", &script, "sh", "/usr/local"]).arg(model).arg(cdylib::program("embed-host"));
+    run.args(["-m", "sh", "-c", &script, "sh", "/usr/local"]).arg(model).arg(home.program());
     let ran = ran(run.arg(prefix.path()));
     if ran.code == 77 || ran.stderr.starts_with("unshare: ") {
         println!("skipped: only root on Linux can mount a directory");
@@ -142,7 +150,7 @@ fn install_to_another_prefix_prints_the_variable_that_programs_need() {
     let (_, variable) = installed.stdout.split_once("need ").unwrap_or_else(|| panic!("{installed:?}"));
     let script = format!("export {variable}\n{SCRIPT}");
     let model = repository().join("examples/iris/model");
-    assert_predicted(&home.shell(&script, &[&prefix, &model, cdylib::program("embed-host")]));
+    assert_predicted(&home.shell(&script, &[&prefix, &model, &home.program()]));
 }
 
 #[test]
@@ -154,7 +162,7 @@ fn missing_plugin_error_advises_what_its_reader_has() {
         )
     };
     let home = Home::new();
-    let mut program = home.command(cdylib::program("embed-host"));
+    let mut program = home.command(home.program());
     let program = ran(program.args(["echo", "echo"]).env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1"));
     assert!(program.code == 1 && program.stderr.ends_with(&advice("HostBuilder::plugin_dir")), "{program:?}");
     let command = mlflow_deploy("predict -t echo --endpoint echo -I -").run();
