@@ -1,11 +1,12 @@
 # What a user of this repository needs. CI calls `make check` and `make test`.
 
 PREFIX ?= $(HOME)/.local
+BUILT = target/release
 PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check bench-explain install
+.PHONY: demo demo-gateway test test-llm check bench-explain install install-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -47,11 +48,17 @@ bench-explain:
 # The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
 install:
 	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %)
+	@$(MAKE) --no-print-directory install-built
+
+# As `install`, but builds nothing: copies the files in BUILT.
+install-built:
 	install -d "$(PREFIX)/bin" "$(PREFIX)/libexec/mlflow-deploy" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
-	install -s -m 755 target/release/mlflow-deploy "$(PREFIX)/bin"
-	install -s -m 755 target/release/mlflow-deploy-plugin-host "$(PREFIX)/libexec/mlflow-deploy"
-	install -s -m 755 $(LIBRARIES:%=target/release/lib%.$(SUFFIX)) "$(PREFIX)/lib/mlflow-deploy/plugins"
-	target/release/mlflow-deploy man --output-dir "$(PREFIX)/share/man/man1"
-	target/release/mlflow-deploy completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
+	install -s -m 755 "$(BUILT)/mlflow-deploy" "$(PREFIX)/bin"
+	install -s -m 755 "$(BUILT)/mlflow-deploy-plugin-host" "$(PREFIX)/libexec/mlflow-deploy"
+	install -s -m 755 $(LIBRARIES:%="$(BUILT)/lib%.$(SUFFIX)") "$(PREFIX)/lib/mlflow-deploy/plugins"
+	"$(BUILT)/mlflow-deploy" man --output-dir "$(PREFIX)/share/man/man1"
+	"$(BUILT)/mlflow-deploy" completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
 	"$(PREFIX)/bin/mlflow-deploy" plugins list
 	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"
+	@case "$(PREFIX:/=)" in "$(HOME)/.local" | /usr/local | /usr) ;; \
+	*) echo "Programs that embed the library need MLFLOW_DEPLOY_PLUGIN_PATH=$(PREFIX:/=)/lib/mlflow-deploy/plugins" ;; esac

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::client::event::{Listener, PluginEvent, trace};
+use crate::client::event::{Listener, PluginEvent};
 use crate::config::ConfigFile;
 use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::search_path::{NamedFile, Sources, environment};
@@ -37,7 +37,8 @@ pub struct HostBuilder {
     pub(crate) sources: Sources,
     pub(crate) schemes: Option<Vec<String>>,
     pub(crate) lock_file: Option<PathBuf>,
-    pub(crate) listener: Listener,
+    pub(crate) listener: Option<Listener>,
+    pub(crate) is_quiet: bool,
     pub(crate) isolation: IsolationPolicy,
     pub(crate) tries_first_loads: bool,
     pub(crate) state_dir: Option<PathBuf>,
@@ -50,7 +51,8 @@ impl HostBuilder {
             sources: Sources::default(),
             schemes: None,
             lock_file: None,
-            listener: Arc::new(trace),
+            listener: None,
+            is_quiet: false,
             isolation: IsolationPolicy::default(),
             tries_first_loads: false,
             state_dir: None,
@@ -109,11 +111,20 @@ impl HostBuilder {
         self
     }
 
-    /// Receives the events of plugins. The listener may be called from any thread and must not block. By default, events
-    /// go to `tracing`.
+    /// Receives the events of plugins. The listener may be called from any thread and must not block.
+    ///
+    /// By default, events go to the subscriber of `tracing`. If the program has none, warnings and errors are printed to
+    /// stderr, once per kind: a message that differs only in its values is not repeated. See [`quiet`](Self::quiet).
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
-        self.listener = Arc::new(listener);
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Prints nothing to stderr, also if the program has neither a subscriber of `tracing` nor a listener.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.is_quiet = true;
         self
     }
 
@@ -153,8 +164,8 @@ impl HostBuilder {
     /// [`serve_plugin`](crate::serve_plugin).
     ///
     /// The default is `MLFLOW_DEPLOY_PLUGIN_HOST`. If it is not set, these directories are searched: that of the running
-    /// executable, `../libexec/mlflow-deploy` relative to it, `/usr/local/libexec/mlflow-deploy` and
-    /// `/usr/libexec/mlflow-deploy`.
+    /// executable, `../libexec/mlflow-deploy` relative to it, and `libexec/mlflow-deploy` in `~/.local`, `/usr/local` and
+    /// `/usr`.
     #[must_use]
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.isolation.program = Some(program.into());

@@ -21,7 +21,7 @@ use crate::{LoadError, NoPlugin};
 #[non_exhaustive]
 pub enum Error {
     /// Two plugins in one directory serve the scheme.
-    #[error("two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with `--plugin PATH`", first.display(), second.display())]
+    #[error("two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with `HostBuilder::plugin`", first.display(), second.display())]
     Ambiguous {
         /// The requested scheme.
         scheme: String,

@@ -9,6 +9,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri, sync};
 
 use crate::builder::HostBuilder;
 use crate::client::deploy_client::DeployClient;
+use crate::client::event::default_listener;
 use crate::client::local_deployment::LocalDeployment;
 use crate::client::target::Target;
 use crate::discovery::config_warning::ConfiguredPlugins;
@@ -217,7 +218,8 @@ impl Host {
 
 impl From<HostBuilder> for Host {
     fn from(builder: HostBuilder) -> Self {
-        let HostBuilder { sources, schemes, lock_file, listener, isolation, .. } = builder;
+        let HostBuilder { sources, schemes, lock_file, listener, is_quiet, isolation, .. } = builder;
+        let listener = listener.unwrap_or_else(|| default_listener(is_quiet));
         let state_dir = builder.state_dir;
         let preflight = Preflight::new(builder.tries_first_loads.then(|| LoadStore::new(state_dir, environment)));
         let loader = Arc::new(Loader::new(lock_file, listener, isolation, preflight));

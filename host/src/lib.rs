@@ -23,6 +23,8 @@ pub use client::event::PluginEvent;
 pub use client::global::{
     get_deploy_client, get_deploy_client_with, get_deployments_target, run_local, set_deployments_target, target_help,
 };
+#[cfg(any(feature = "csv", feature = "predictions"))]
+pub use client::inputs;
 pub use client::local_deployment::LocalDeployment;
 #[cfg(feature = "predictions")]
 pub use client::predictions;

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::path::Path;
 
+use mlflow_deploy::inputs::TableInputs;
 use mlflow_deploy::manifest::Manifest;
 use mlflow_deploy::{JSON, Payload, command};
 use mlflow_deploy_plugin_api::ffi::MAX_MESSAGE_BYTES;
 use mlflow_deploy_plugin_api::file;
 
-use crate::csv;
+use crate::args::InputsFormat;
+use crate::pandas;
 use crate::report::CliError;
 
 const CSV: &str = "text/csv";
+const TEXT: &str = "text/plain";
 
 /// The maximum size of an input in bytes: the limit of a message to a plugin.
 const MAX_BYTES: u64 = MAX_MESSAGE_BYTES as u64;
@@ -45,14 +48,28 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
     Ok(input)
 }
 
-/// Converts CSV to `dataframe_split` if the target accepts JSON but not CSV. Other inputs are unchanged.
-pub(crate) fn convert_for(inputs: Payload, manifest: &Manifest) -> Result<Payload, CliError> {
+/// Converts a table to `dataframe_split`: CSV if the target accepts JSON but not CSV, and JSON as `format` says. Other inputs
+/// are unchanged.
+pub(crate) fn convert_for(inputs: Payload, format: InputsFormat, manifest: &Manifest) -> Result<Payload, CliError> {
     let media_type = |accepted: &String| Payload::new(accepted, Vec::new()).media_type();
     let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
-    if inputs.media_type() != CSV || accepts(CSV) || !accepts(JSON) {
+    let is_table = match format {
+        InputsFormat::Raw => return Ok(inputs),
+        InputsFormat::Pandas => inputs.media_type() == JSON,
+        // A target that accepts CSV takes tables; one that accepts plain text may also take chat.
+        InputsFormat::Auto => {
+            accepts(CSV) && !accepts(TEXT) && inputs.media_type() == JSON && pandas::is_table(inputs.bytes())
+        }
+    };
+    if inputs.media_type() == CSV {
+        let converted = Payload::from_csv(inputs.bytes(), manifest);
+        let converted = converted.map_err(|error| CliError::Input(error.message().to_owned()))?;
+        return Ok(if converted.is_json() { converted } else { inputs });
+    }
+    if !is_table {
         return Ok(inputs);
     }
-    let split = csv::dataframe_split(inputs.bytes())
-        .map_err(|error| CliError::Input(format!("failed to read the input as CSV: {error}")))?;
+    let split = pandas::dataframe_split(inputs.bytes())
+        .map_err(|error| CliError::Input(format!("failed to read the input as a table of pandas: {error}")))?;
     Ok(Payload::new(JSON, split))
 }

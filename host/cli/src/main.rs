@@ -2,7 +2,6 @@
 
 mod args;
 mod context;
-mod csv;
 mod deployments;
 mod describe;
 mod endpoints;
@@ -11,6 +10,7 @@ mod help;
 mod input;
 mod local;
 mod man;
+mod pandas;
 mod plot;
 mod plugins;
 mod predict;

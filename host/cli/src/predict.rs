@@ -78,7 +78,7 @@ async fn prepare(arguments: PredictArguments, operation: Operation, context: &Co
     let settings = CallSettings { operation: operation.name(), client: &client, config: &config, output: &output };
     let read = |target: &Target| {
         let inputs = input::read(&input.input_path, input.content_type.as_deref())?;
-        input::convert_for(inputs, target.manifest())
+        input::convert_for(inputs, input.inputs_format, target.manifest())
     };
     let call = settings.open(read, context).await?;
     Ok(Prediction { call, deployment_name: resource.name, endpoint: resource.endpoint })

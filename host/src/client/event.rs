@@ -1,8 +1,13 @@
-//! Events of plugins, such as log messages and progress.
+//! Events of plugins, such as log messages and progress, and the default listener. Never blocks on a plugin.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 
 use mlflow_deploy_plugin_api::call::{Event, Level};
+use mlflow_deploy_plugin_api::{sync, text};
+use tracing::dispatcher;
+use tracing::subscriber::NoSubscriber;
 
 /// An event of a plugin, or of the host about the plugin. Received by
 /// [`HostBuilder::on_event`](crate::HostBuilder::on_event).
@@ -21,8 +26,30 @@ pub struct PluginEvent {
 
 pub(crate) type Listener = Arc<dyn Fn(PluginEvent) + Send + Sync>;
 
-/// The default listener: passes events to `tracing`.
-pub(crate) fn trace(event: PluginEvent) {
+/// The kinds of warnings that this process has printed.
+static PRINTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+
+/// The maximum number of kinds to print: a message of a plugin may have a part that always differs.
+const MAX_KINDS: usize = 100;
+
+/// Returns the default listener: passes events to `tracing`. If no subscriber receives them, warnings and errors are
+/// printed to stderr, once per kind, unless `is_quiet`.
+pub(crate) fn default_listener(is_quiet: bool) -> Listener {
+    Arc::new(move |event| {
+        let is_received = dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
+        if is_received {
+            trace(event);
+        } else if !is_quiet && event.level <= Level::Warn {
+            let is_new = is_new(sync::lock(&PRINTED).get_or_insert_default(), &event);
+            if is_new {
+                // A failure cannot be reported: stderr is the only channel for it.
+                let _failed = writeln!(io::stderr(), "{}", text::message(&line(&event)));
+            }
+        }
+    })
+}
+
+fn trace(event: PluginEvent) {
     let PluginEvent { plugin, call, level, event } = event;
     let message = event.message;
     match level {
@@ -30,5 +57,87 @@ pub(crate) fn trace(event: PluginEvent) {
         Level::Warn => tracing::warn!(plugin, call, "{message}"),
         Level::Info => tracing::info!(plugin, call, progress = event.progress, "{message}"),
         _ => tracing::debug!(plugin, call, "{message}"),
+    }
+}
+
+fn line(event: &PluginEvent) -> String {
+    let label = if event.level == Level::Error { "error" } else { "warning" };
+    format!("{label}: {} (plugin {}; printed once per kind)", event.event.message, event.plugin)
+}
+
+/// Returns true for the first event of a kind.
+fn is_new(printed: &mut HashSet<String>, event: &PluginEvent) -> bool {
+    printed.len() < MAX_KINDS && printed.insert(format!("{}: {}", event.plugin, kind(&event.event.message)))
+}
+
+/// Returns the message without its values, which are in backticks or numbers.
+fn kind(message: &str) -> String {
+    let texts = message.split('`').step_by(2).collect::<Vec<_>>().join("`");
+    texts.chars().filter(|each| !each.is_ascii_digit()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Metadata, Subscriber};
+
+    use super::*;
+
+    /// A subscriber that counts events.
+    #[derive(Clone, Default)]
+    struct Counter(Arc<AtomicUsize>);
+
+    impl Subscriber for Counter {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn every_event_reaches_a_subscriber() {
+        let (counter, listener) = (Counter::default(), default_listener(false));
+        let event = || PluginEvent {
+            plugin: "a".to_owned(),
+            call: 1,
+            level: Level::Warn,
+            event: Event::new("heard by a subscriber"),
+        };
+        tracing::subscriber::with_default(counter.clone(), || (0..2).for_each(|_| listener(event())));
+        assert_eq!(counter.0.load(Ordering::Relaxed), 2);
+        assert!(is_new(sync::lock(&PRINTED).get_or_insert_default(), &event()), "it was not printed");
+    }
+
+    #[test]
+    fn a_kind_is_a_message_without_its_values() {
+        let mut printed = HashSet::new();
+        let mut is_new = |plugin: &str, message: &str| {
+            let (plugin, event) = (plugin.to_owned(), Event::new(message));
+            is_new(&mut printed, &PluginEvent { plugin, call: 1, level: Level::Warn, event })
+        };
+        assert!(is_new("a", "503 from `http://x`; retrying in 2 s"));
+        assert!(!is_new("a", "503 from `http://x`; retrying in 2 s"));
+        assert!(!is_new("a", "429 from `http://y`; retrying in 10 s"));
+        assert!(is_new("b", "503 from `http://x`; retrying in 2 s"));
+        assert!(is_new("a", "the certificate is not checked"));
+        let others = (0..1000).filter(|at| is_new("a", &"x".repeat(*at)));
+        assert_eq!(others.count(), MAX_KINDS - 3, "the number of kinds is limited");
     }
 }

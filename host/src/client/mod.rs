@@ -9,6 +9,7 @@
 //! | `local_deployment` | a model server of `run_local` |
 //! | `record` | one deployment or endpoint |
 //! | `event` | events of plugins |
+//! | `inputs` | tables and arrays as inputs |
 //! | `timeout` | waits for a future until a deadline |
 //! | `predictions` | `PredictionsResponse`, as a dataframe or an array |
 
@@ -16,6 +17,8 @@ pub mod blocking;
 pub(crate) mod deploy_client;
 pub(crate) mod event;
 pub(crate) mod global;
+#[cfg(any(feature = "csv", feature = "predictions"))]
+pub mod inputs;
 pub(crate) mod local_deployment;
 #[cfg(feature = "predictions")]
 pub mod predictions;

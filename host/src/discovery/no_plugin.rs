@@ -34,8 +34,21 @@ impl NoPlugin {
         Self { target: target.clone(), variable: None, nearest, discovery: discovery.clone() }
     }
 
-    /// Returns every directory with its state, and every refused file with the reason.
+    /// Returns the details for the user of a program: the search report, and what to do if there is no plugin at all.
     pub(crate) fn explanation(&self) -> String {
+        let mut text = self.search_report();
+        if self.discovery.schemes().is_empty() {
+            text.push_str(
+                "put a plugin into one of these directories, or specify its directory with `HostBuilder::plugin_dir` or \
+                 `MLFLOW_DEPLOY_PLUGIN_PATH`\n",
+            );
+        }
+        text
+    }
+
+    /// Returns the result of the search in several lines: every directory with its state, and every refused file with the
+    /// reason.
+    pub fn search_report(&self) -> String {
         let mut text = String::from("searched, in this order:\n");
         for (directory, state) in self.discovery.summaries() {
             let entry = format!("{} ({}): {state}", directory.path.display(), directory.origin);
@@ -55,9 +68,6 @@ impl NoPlugin {
         }
         for (path, error) in refused {
             let _ = writeln!(text, "  {}", line(&format!("{}: {error}", path.display())));
-        }
-        if self.discovery.schemes().is_empty() {
-            text.push_str("put a plugin into one of these directories, or name its directory with `--plugin-dir` or `MLFLOW_DEPLOY_PLUGIN_PATH`\n");
         }
         text
     }

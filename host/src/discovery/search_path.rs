@@ -12,11 +12,11 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Origin {
-    /// The program, or a `--plugin-dir` flag.
+    /// [`HostBuilder::plugin_dir`](crate::HostBuilder::plugin_dir), or the command's `--plugin-dir`.
     Given,
     /// `MLFLOW_DEPLOY_PLUGIN_PATH`.
     Environment,
-    /// `$XDG_DATA_HOME/mlflow-deploy/plugins`.
+    /// `$XDG_DATA_HOME/mlflow-deploy/plugins`, or `~/.local/lib/mlflow-deploy/plugins`.
     User,
     /// A directory beside the executable.
     Executable,
@@ -106,11 +106,20 @@ impl Sources {
                 .extend(folder.parent().map(|root| entry(root.join("lib/mlflow-deploy/plugins"), Origin::Executable)));
         }
         if self.instead.is_none() {
-            let system = ["/usr/local/lib/mlflow-deploy/plugins", "/usr/lib/mlflow-deploy/plugins"];
-            entries.extend(system.map(|path| entry(PathBuf::from(path), Origin::System)));
+            let installed = |prefix: &Path, origin| entry(prefix.join("lib/mlflow-deploy/plugins"), origin);
+            entries.extend(user_prefix(&variable).map(|prefix| installed(&prefix, Origin::User)));
+            entries.extend(SYSTEM_PREFIXES.map(|prefix| installed(Path::new(prefix), Origin::System)));
         }
         entries
     }
+}
+
+/// The prefixes of `make install` for all users, in the order of the search.
+pub(crate) const SYSTEM_PREFIXES: [&str; 2] = ["/usr/local", "/usr"];
+
+/// Returns the default prefix of `make install`: `~/.local`.
+pub(crate) fn user_prefix(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    Some(PathBuf::from(variable("HOME")?)).filter(|home| home.is_absolute()).map(|home| home.join(".local"))
 }
 
 /// Returns an environment variable; `None` if the process runs with raised privileges, because the environment is then
@@ -164,6 +173,7 @@ mod tests {
                 "/opt/bin/plugins",
                 "/opt/bin",
                 "/opt/lib/mlflow-deploy/plugins",
+                "/home/u/.local/lib/mlflow-deploy/plugins",
                 "/usr/local/lib/mlflow-deploy/plugins",
                 "/usr/lib/mlflow-deploy/plugins",
             ]
@@ -193,6 +203,7 @@ mod tests {
     fn a_relative_data_home_is_ignored_and_an_embedder_s_executable_is_not_searched() {
         let found = paths(&Sources::default(), &[("XDG_DATA_HOME", "data"), ("HOME", "/h")]);
         assert_eq!(found[0], "/h/.local/share/mlflow-deploy/plugins");
-        assert_eq!(found.len(), 3);
+        assert_eq!(found[1], "/h/.local/lib/mlflow-deploy/plugins");
+        assert_eq!(found.len(), 4);
     }
 }

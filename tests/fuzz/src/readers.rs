@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use mlflow_deploy::{Host, Lock};
+use mlflow_deploy::inputs::TableInputs;
+use mlflow_deploy::predictions::arrow_array::RecordBatch;
+use mlflow_deploy::predictions::ndarray::ArrayD;
+use mlflow_deploy::predictions::num_complex::Complex;
+use mlflow_deploy::predictions::{Datetime64, Ndarray, Timedelta64, time_unit};
+use mlflow_deploy::{Host, Lock, Payload, PredictionsResponse};
 use mlflow_deploy_http::SseReader;
 use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
@@ -15,7 +20,7 @@ use crate::profile::Profiles;
 use crate::reader::Reader;
 
 /// All readers.
-pub const READERS: [Reader; 12] = [
+pub const READERS: [Reader; 13] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "isolation-message", read: isolation_message },
     Reader { name: "json-integer", read: json_integer },
@@ -25,6 +30,7 @@ pub const READERS: [Reader; 12] = [
     Reader { name: "manifest-json", read: manifest_json },
     Reader { name: "mlmodel", read: mlmodel },
     Reader { name: "model-uri", read: model_uri },
+    Reader { name: "predictions", read: predictions },
     Reader { name: "profiles", read: profiles },
     Reader { name: "scoring-request", read: scoring_request },
     Reader { name: "target-uri", read: target_uri },
@@ -111,6 +117,19 @@ fn model_uri(bytes: &[u8]) {
         let shown = uri.to_string();
         assert_eq!(ModelUri::parse(&shown).map(|uri| uri.to_string()), Ok(shown));
     }
+}
+
+/// Predictions in the formats of the library: a table goes in as it came out.
+fn predictions(bytes: &[u8]) {
+    let Ok(response) = PredictionsResponse::from_json(bytes) else { return };
+    if let Ok(table) = response.get_predictions::<RecordBatch>() {
+        assert!(Payload::from_batch(&table).is_ok(), "{table:?}");
+    }
+    let _ignored = response.get_predictions::<Ndarray>();
+    let _ignored = response.get_predictions::<ArrayD<Complex<f64>>>();
+    let _ignored = response.get_predictions::<ArrayD<Datetime64<time_unit::Attosecond>>>();
+    let _ignored = response.get_predictions::<ArrayD<Datetime64<time_unit::Week>>>();
+    let _ignored = response.get_predictions::<ArrayD<Timedelta64<time_unit::Day>>>();
 }
 
 /// `~/.databrickscfg` files.

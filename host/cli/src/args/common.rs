@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use mlflow_deploy::Secret;
 
 /// The argument that selects the target.
@@ -70,6 +70,23 @@ pub(crate) struct InputArguments {
     /// Media type of the input; `csv` and `json` are short forms [default: from the file extension, else JSON].
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
+
+    /// Form of the input: `pandas` is a table as `pandas.read_json` reads it, and `raw` is forwarded unchanged.
+    ///
+    /// A table is a list of records or of rows, an object of `columns` and `data`, or an object of columns. It is converted
+    /// to `dataframe_split`; its values are not changed. `auto` converts a table only if the target takes tables, because it
+    /// accepts `text/csv` but not `text/plain`, and never an object with a member of another request: `dataframe_split`,
+    /// `dataframe_records`, `instances`, `inputs`, `params`, `signature_name`, `messages`, `prompt` or `input`.
+    #[arg(long, value_name = "FORM", default_value = "auto")]
+    pub(crate) inputs_format: InputsFormat,
+}
+
+/// The form of an input.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum InputsFormat {
+    Auto,
+    Pandas,
+    Raw,
 }
 
 /// The destination of the result.

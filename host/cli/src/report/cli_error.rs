@@ -131,6 +131,25 @@ impl CliError {
             Self::Target(Error::NoTarget) => {
                 ("no target specified: use `--target` or set `MLFLOW_DEPLOYMENTS_TARGET`".to_owned(), String::new())
             }
+            Self::Target(Error::Ambiguous { scheme, first, second }) => {
+                let message = format!(
+                    "two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with \
+                     `--plugin PATH`",
+                    first.display(),
+                    second.display()
+                );
+                (message, String::new())
+            }
+            Self::Target(error @ Error::NoPlugin(missing)) => {
+                let mut explanation = missing.search_report();
+                if missing.discovery.schemes().is_empty() {
+                    explanation.push_str(
+                        "put a plugin into one of these directories, or specify its directory with `--plugin-dir` or \
+                         `MLFLOW_DEPLOY_PLUGIN_PATH`\n",
+                    );
+                }
+                (error.to_string(), explanation)
+            }
             Self::Target(error) => {
                 let message = unsupported(error).unwrap_or_else(|| error.to_string());
                 (message, error.explanation())

@@ -13,7 +13,7 @@ use super::response::PredictionsFormat;
 use super::value::Value;
 
 /// pyarrow's name of the column for an index without a name.
-const INDEX: &str = "__index_level_0__";
+pub(in crate::client) const INDEX: &str = "__index_level_0__";
 
 /// The maximum number of cells: 2 GiB of numbers. Without it, one long row and many empty rows in a few MiB of JSON would
 /// fill the memory.

@@ -1,12 +1,24 @@
 //! Converts one value to an element of an array by the rules of numpy. Never wraps numbers that are out of range.
 
+use half::f16;
+use num_complex::Complex;
+
 use super::python;
 use super::value::Value;
 
 /// An element type of arrays: a dtype of numpy.
 ///
-/// `f32` `f64` `i32` `i64` `u8` `u64` `bool` are numpy's dtypes of these sizes, `String` is `str`, and [`Value`] is
-/// `object`, which holds any value.
+/// | numpy's dtype | type |
+/// |---|---|
+/// | `int8` `int16` `int32` `int64` | `i8` `i16` `i32` `i64` |
+/// | `uint8` `uint16` `uint32` `uint64` | `u8` `u16` `u32` `u64` |
+/// | `float16` `float32` `float64` | `half::f16`, `f32`, `f64` |
+/// | `complex64` `complex128` | `Complex<f32>`, `Complex<f64>` |
+/// | `bool` `str` `object` | `bool`, `String`, [`Value`], which holds any value |
+/// | `datetime64[ns]` `timedelta64[ns]` and their other units | [`Datetime64`](super::Datetime64), [`Timedelta64`](super::Timedelta64) |
+///
+/// An integer out of range is rejected. A float out of range becomes infinite, and a float is rounded to the precision of
+/// the type. An integer type drops the fraction of a float.
 ///
 /// ```
 /// use mlflow_deploy::predictions::{Element, Value};
@@ -16,8 +28,41 @@ use super::value::Value;
 /// assert_eq!(f64::from_value(&Value::String(" 1_000 ".to_owned())), Some(1000.0));
 /// assert_eq!(String::from_value(&Value::Bool(true)).as_deref(), Some("True"));
 /// ```
+///
+/// A program may add types:
+///
+/// ```
+/// use mlflow_deploy::PredictionsResponse;
+/// use mlflow_deploy::predictions::ndarray::ArrayD;
+/// use mlflow_deploy::predictions::{Element, Value};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Species {
+///     Setosa,
+///     Virginica,
+/// }
+///
+/// impl Element for Species {
+///     const DTYPE: &'static str = "a species";
+///
+///     fn from_value(value: &Value) -> Option<Self> {
+///         match value {
+///             Value::String(name) if name == "setosa" => Some(Self::Setosa),
+///             Value::String(name) if name == "virginica" => Some(Self::Virginica),
+///             _ => None,
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), mlflow_deploy::TargetError> {
+/// let response = PredictionsResponse::from_json(r#"{"predictions": ["virginica", "setosa"]}"#)?;
+/// let species: ArrayD<Species> = response.get_predictions()?;
+/// assert_eq!(species[0], Species::Virginica);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Element: Sized {
-    /// numpy's name of the dtype.
+    /// numpy's name of the dtype, or another description of the type for error messages.
     const DTYPE: &'static str;
 
     /// True if a list can be an element; nested lists may then differ in shape.
@@ -85,6 +130,35 @@ impl Element for f32 {
     }
 }
 
+impl Element for f16 {
+    const DTYPE: &'static str = "float16";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        f64::from_value(value).map(Self::from_f64)
+    }
+}
+
+impl Element for Complex<f64> {
+    const DTYPE: &'static str = "complex128";
+
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::new(f64::NAN, f64::NAN)),
+            Value::String(text) => python::complex(text),
+            other => f64::from_value(other).map(Self::from),
+        }
+    }
+}
+
+impl Element for Complex<f32> {
+    const DTYPE: &'static str = "complex64";
+
+    #[expect(clippy::cast_possible_truncation, reason = "a value out of range becomes infinite, as in numpy")]
+    fn from_value(value: &Value) -> Option<Self> {
+        Complex::<f64>::from_value(value).map(|complex| Self::new(complex.re as f32, complex.im as f32))
+    }
+}
+
 /// Implements [`Element`] for integers. Values out of range are rejected.
 macro_rules! integers {
     ($($type:ident $dtype:literal),* $(,)?) => {
@@ -99,8 +173,12 @@ macro_rules! integers {
 }
 
 integers! {
+    i16 "int16",
     i32 "int32",
     i64 "int64",
+    i8 "int8",
+    u16 "uint16",
+    u32 "uint32",
     u64 "uint64",
     u8 "uint8",
 }

@@ -32,6 +32,12 @@
 //! | In a dataframe of dicts, a list of pairs is a dict | A row of another type than dict is an error |
 //! | An array of `str` has one width, and drops NUL at the end of a string | An array of `String` |
 //! | An array of `str` holds a dict as its Python `repr` | It holds JSON, as `to_json` writes it |
+//! | `bytes`, `longdouble` and structured dtypes exist | They do not |
+//! | A `datetime64` or `timedelta64` without a unit takes the unit of its values | The type has a unit |
+//! | A `datetime64` beyond 64 bits wraps | It is an error |
+//! | A `datetime64` has any year | The year is between -262143 and 262142 |
+//! | A `datetime64` of `"today"` or `"now"` reads the clock | It is an error |
+//! | `NaT` does not equal itself | `Datetime64::NAT` and `Timedelta64::NAT` equal themselves |
 //! | Numbers in text may have digits of any script | Numbers in text have ASCII digits |
 //! | A lone surrogate such as `"\ud800"` is a character | It is not valid JSON, because text is UTF-8 |
 //! | JSON nests up to the recursion limit, about 990 deep | JSON nests up to 200 deep |
@@ -40,19 +46,25 @@
 mod array;
 mod column;
 mod dataframe;
+mod datetime;
 mod element;
 mod infer_dtype;
+mod iso8601;
 mod parse;
 mod python;
 mod response;
+pub mod time_unit;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
 pub use array::Ndarray;
+pub(in crate::client) use dataframe::INDEX;
+pub use datetime::{Datetime64, Timedelta64};
 pub use element::Element;
+pub(in crate::client) use parse::parse;
 pub use response::{PredictionsFormat, PredictionsResponse};
 pub use value::Value;
 
-pub use {arrow_array, arrow_schema, indexmap, ndarray};
+pub use {arrow_array, arrow_schema, half, indexmap, ndarray, num_complex};

@@ -10,7 +10,7 @@ use super::value::Value;
 const MAX_DEPTH: usize = 200;
 
 /// Parses one JSON value.
-pub(super) fn parse(json: &[u8]) -> Result<Value, TargetError> {
+pub(in crate::client) fn parse(json: &[u8]) -> Result<Value, TargetError> {
     let mut jiter = Jiter::new(json).with_allow_inf_nan();
     let parsed = jiter.peek().map_err(ParseError::Json).and_then(|peek| value(&mut jiter, peek, 0));
     let parsed = parsed.and_then(|value| jiter.finish().map(|()| value).map_err(ParseError::Json));

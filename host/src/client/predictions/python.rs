@@ -1,6 +1,8 @@
-//! Python's conversions between values and text: `str(x)`, `float(text)`, `int(text)`. Digits are ASCII only.
+//! Python's conversions between values and text: `str(x)`, `float(text)`, `int(text)`, `complex(text)`. Digits are ASCII
+//! only.
 
 use mlflow_deploy_scoring::python::float_repr;
+use num_complex::Complex;
 
 use super::value::Value;
 
@@ -24,6 +26,27 @@ pub(super) fn float(text: &str) -> Option<f64> {
 /// Returns `int(text)`; `None` also for an integer beyond `i128`, which no dtype holds.
 pub(super) fn int(text: &str) -> Option<i128> {
     without_underscores(text.trim())?.parse().ok()
+}
+
+/// Returns `complex(text)`.
+pub(super) fn complex(text: &str) -> Option<Complex<f64>> {
+    let text = text.trim();
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let text = without_underscores(inner.map_or(text, str::trim))?;
+    let Some(text) = text.strip_suffix(['j', 'J']) else {
+        return text.parse().ok().map(|real| Complex::new(real, 0.0));
+    };
+    // The last sign separates the parts, unless it belongs to an exponent.
+    let is_separator = |(at, _): &(usize, &str)| *at > 0 && !text[..*at].ends_with(['e', 'E']);
+    let at = text.rmatch_indices(['+', '-']).find(is_separator).map_or(0, |(at, _)| at);
+    let (real, imaginary) = text.split_at(at);
+    let real = if real.is_empty() { Some(0.0) } else { real.parse().ok() };
+    let imaginary = match imaginary {
+        "" | "+" => Some(1.0),
+        "-" => Some(-1.0),
+        other => other.parse().ok(),
+    };
+    Some(Complex::new(real?, imaginary?))
 }
 
 /// Removes the underscores of a number; `None` if one is not between two digits.

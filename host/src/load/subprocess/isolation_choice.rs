@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::trust;
 
 use super::child::SpawnConfig;
 use crate::LoadError;
-use crate::discovery::search_path::setting;
+use crate::discovery::search_path::{SYSTEM_PREFIXES, setting, user_prefix};
 
 /// The file name of the program that hosts a plugin.
 const PROGRAM: &str = "mlflow-deploy-plugin-host";
@@ -50,7 +50,7 @@ pub enum IsolatedBy {
 impl fmt::Display for IsolatedBy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::All => "all plugins are isolated (`--isolate`)",
+            Self::All => "all plugins are isolated",
             Self::Configuration(path) => return write!(formatter, "`{}` requires it", path.display()),
             Self::Manifest => "its manifest requires it",
             Self::Named => "the program requires it",
@@ -144,11 +144,16 @@ fn candidates(
     let mut paths = Vec::new();
     if let Some(folder) = executable.and_then(Path::parent) {
         paths.push(folder.join(PROGRAM));
-        paths.extend(folder.parent().map(|root| root.join("libexec/mlflow-deploy").join(PROGRAM)));
+        paths.extend(folder.parent().map(installed));
     }
-    let system = ["/usr/local/libexec/mlflow-deploy", "/usr/libexec/mlflow-deploy"];
-    paths.extend(system.map(|folder| Path::new(folder).join(PROGRAM)));
+    paths.extend(user_prefix(variable).as_deref().map(installed));
+    paths.extend(SYSTEM_PREFIXES.map(|prefix| installed(Path::new(prefix))));
     paths
+}
+
+/// Returns the path of the program in a prefix of `make install`.
+fn installed(prefix: &Path) -> PathBuf {
+    prefix.join("libexec/mlflow-deploy").join(PROGRAM)
 }
 
 #[cfg(test)]
@@ -157,13 +162,15 @@ mod tests {
 
     #[test]
     fn the_program_is_searched_beside_the_executable_and_in_libexec() {
-        let paths = candidates(None, |_| None, Some(Path::new("/opt/bin/mlflow-deploy")));
+        let variable = |name: &str| (name == "HOME").then(|| OsString::from("/home/u"));
+        let paths = candidates(None, variable, Some(Path::new("/opt/bin/mlflow-deploy")));
         let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(
             paths,
             [
                 "/opt/bin/mlflow-deploy-plugin-host",
                 "/opt/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
+                "/home/u/.local/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
                 "/usr/local/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
                 "/usr/libexec/mlflow-deploy/mlflow-deploy-plugin-host",
             ]

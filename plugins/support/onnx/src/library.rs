@@ -24,10 +24,10 @@ pub struct LibrarySearch {
     pub(crate) option: Option<PathBuf>,
     /// `ORT_DYLIB_PATH`.
     pub(crate) variable: Option<PathBuf>,
-    /// The folder of the plugin.
-    pub(crate) plugin: Option<PathBuf>,
+    /// The folder of the plugin, and the folder that contains it, where `make install` puts the library.
+    pub(crate) plugin: Vec<PathBuf>,
     /// `lib/mlflow-deploy` in the prefix in which the executable is installed.
-    pub(crate) installed: Option<PathBuf>,
+    pub(crate) executable: Option<PathBuf>,
     /// `VIRTUAL_ENV`, or conda's `CONDA_PREFIX`.
     pub(crate) virtualenv: Option<PathBuf>,
 }
@@ -35,14 +35,15 @@ pub struct LibrarySearch {
 impl LibrarySearch {
     /// Returns the paths of this process. `option` is the client option `onnxruntime`, and `variable` reads the environment.
     pub fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let parent = |path: PathBuf| path.parent().map(Path::to_owned);
-        let executable = env::current_exe().and_then(|path| path.canonicalize()).ok().and_then(parent);
+        let executable = env::current_exe().and_then(|path| path.canonicalize()).ok();
+        let plugin = library_path().and_then(|path| path.canonicalize().ok());
+        let folders = |file: &Path| file.ancestors().skip(1).take(2).map(Path::to_owned).collect();
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             option,
             variable: path("ORT_DYLIB_PATH"),
-            plugin: library_path().and_then(|path| path.canonicalize().ok()).and_then(parent),
-            installed: executable.as_deref().and_then(prefix).map(|prefix| prefix.join("lib/mlflow-deploy")),
+            plugin: plugin.as_deref().map(folders).unwrap_or_default(),
+            executable: executable.as_deref().and_then(prefix).map(|prefix| prefix.join("lib/mlflow-deploy")),
             virtualenv: path("VIRTUAL_ENV").or_else(|| path("CONDA_PREFIX")),
         }
     }
@@ -63,7 +64,7 @@ impl LibrarySearch {
             };
             return file.map(Some).ok_or_else(missing);
         }
-        let folders = [&self.plugin, &self.installed].into_iter().flatten();
+        let folders = self.plugin.iter().chain(&self.executable);
         let package = || self.virtualenv.as_deref().and_then(in_virtualenv);
         Ok(folders.filter_map(|folder| in_folder(folder)).next().or_else(package))
     }
@@ -76,18 +77,19 @@ impl LibrarySearch {
 
     /// Returns the error for a library that was found nowhere.
     pub(crate) fn not_found(&self) -> Error {
-        let shown = |path: &Option<PathBuf>, none: &str| {
-            path.as_ref().map_or_else(|| none.to_owned(), |path| format!("`{}`", path.display()))
+        let shown = |paths: &[PathBuf], none: &str| match paths {
+            [] => none.to_owned(),
+            paths => paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(" and "),
         };
         Error::new(
             ErrorCode::new("INVALID_STATE"),
             format!(
                 "ONNX Runtime's library was not found: searched the client option `onnxruntime` (not given), \
-                 `ORT_DYLIB_PATH` (not set), the plugin's folder {}, {}, the virtual environment {}, and the system's \
-                 libraries for {}; install it with: {}",
+                 `ORT_DYLIB_PATH` (not set), the plugin's folder and the one above {}, `../lib/mlflow-deploy` from \
+                 the executable {}, the virtual environment {}, and the system's libraries for {}; install it with: {}",
                 shown(&self.plugin, "(unknown)"),
-                shown(&self.installed, "`../lib/mlflow-deploy` from the executable (unknown)"),
-                shown(&self.virtualenv, "(none is active)"),
+                shown(self.executable.as_slice(), "(unknown)"),
+                shown(self.virtualenv.as_slice(), "(none is active)"),
                 SYSTEM_NAMES.join(", "),
                 self.install_command(),
             ),
@@ -96,14 +98,16 @@ impl LibrarySearch {
 
     /// Returns the command that installs the library in a folder of the search.
     pub(crate) fn install_command(&self) -> String {
-        let target = self.installed.as_ref().or(self.plugin.as_ref());
+        let is_installed = |above: &&PathBuf| above.ends_with("lib/mlflow-deploy");
+        let target = self.plugin.get(1).filter(is_installed).or(self.executable.as_ref()).or(self.plugin.first());
         let target = target.map_or_else(String::new, |folder| format!(" --target '{}'", folder.display()));
         format!("python3 -m pip install --no-deps{target} {PACKAGE}")
     }
 }
 
-/// Returns the prefix of an executable's folder: `bin`, or the folder of the program for isolated plugins.
-fn prefix(folder: &Path) -> Option<&Path> {
+/// Returns the prefix of an executable in `bin`, or of the program for isolated plugins.
+fn prefix(executable: &Path) -> Option<&Path> {
+    let folder = executable.parent()?;
     folder.ancestors().nth(if folder.ends_with("libexec/mlflow-deploy") { 2 } else { 1 })
 }
 
@@ -158,13 +162,13 @@ mod tests {
     fn paths_are_searched_in_order() {
         let one = || folder(&["libonnxruntime.so.1.31.1"]);
         let virtualenv = folder(&["lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"]);
-        let (option, variable, plugin, installed) = (one(), one(), one(), one());
+        let (option, variable, plugin, above, executable) = (one(), one(), one(), one(), one());
         let path = |folder: &tempfile::TempDir| Some(folder.path().to_owned());
         let mut search = LibrarySearch {
             option: path(&option),
             variable: path(&variable),
-            plugin: path(&plugin),
-            installed: path(&installed),
+            plugin: vec![plugin.path().to_owned(), above.path().to_owned()],
+            executable: path(&executable),
             virtualenv: path(&virtualenv),
         };
         let check = |search: &LibrarySearch, folder: &tempfile::TempDir| {
@@ -176,9 +180,11 @@ mod tests {
         check(&search, &variable);
         search.variable = None;
         check(&search, &plugin);
-        search.plugin = None;
-        check(&search, &installed);
-        search.installed = path(&folder(&[]));
+        search.plugin.remove(0);
+        check(&search, &above);
+        search.plugin.clear();
+        check(&search, &executable);
+        search.executable = path(&folder(&[]));
         check(&search, &virtualenv);
         search.virtualenv = None;
         assert_eq!(search.find().unwrap(), None);
@@ -208,7 +214,8 @@ mod tests {
 
     #[test]
     fn the_error_for_a_missing_library_has_the_install_command() {
-        let search = LibrarySearch { installed: Some("/usr/lib/mlflow-deploy".into()), ..LibrarySearch::default() };
+        let plugin = ["/usr/lib/mlflow-deploy/plugins", "/usr/lib/mlflow-deploy"].map(PathBuf::from).to_vec();
+        let search = LibrarySearch { plugin, executable: Some("/opt".into()), ..LibrarySearch::default() };
         let message = search.not_found().message().to_owned();
         for part in ["`onnxruntime`", "`ORT_DYLIB_PATH`", "the plugin's folder", "virtual environment", SYSTEM_NAMES[0]]
         {

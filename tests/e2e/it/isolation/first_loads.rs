@@ -59,7 +59,7 @@ fn verbose_output_tells_how_a_plugin_is_loaded() {
     };
     let served = format!("the target is served by `{}`, version 0.1.0", cdylib::path(ECHO).display());
     let new = "the plugin runs in this process; it is new, and is first tried in a separate process";
-    let isolated = "the plugin runs in its own process: all plugins are isolated (`--isolate`)";
+    let isolated = "the plugin runs in its own process: all plugins are isolated";
     let lines = |how: &str| format!("info: {served} (plugin echo)\ndebug: {how} (plugin echo)\n");
     for (flags, how) in
         [("-vv", new), ("-vv", "the plugin runs in this process; it was loaded before"), ("-vv --isolate", isolated)]

@@ -107,7 +107,7 @@ fn isolated_plugin_is_shown_with_the_reason() {
         );
     };
     expect("", "echo", echo, None);
-    expect("--isolate", "echo", echo, Some("all plugins are isolated (`--isolate`)"));
+    expect("--isolate", "echo", echo, Some("all plugins are isolated"));
     expect("--isolate", "hermit", hermit, Some("its manifest requires it"));
     fs::write(&config, "[plugins.echo]\nisolation = 'process'\n").unwrap();
     expect("", "echo", echo, Some(&format!("`{}` requires it", config.display())));

@@ -16,5 +16,6 @@ mod runtime_search;
 mod samples;
 mod scoring;
 mod serve;
+mod tables;
 
 use machine::{FLOWERS, LOCAL, Machine, ask, copy_of, folder, iris, sample};

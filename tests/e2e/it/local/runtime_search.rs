@@ -12,15 +12,16 @@ use tempfile::TempDir;
 use super::{LOCAL, iris};
 use crate::command::Ran;
 
-/// A prefix as created by `make install`, and other folders that may contain the library.
+/// A prefix with an installed command, a plugin outside of it, and other folders that may contain the library.
 struct Prefix(TempDir);
 
 /// The searched places in order: their name in an error, and their folder.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
     ("option", "option"),
     ("variable", "variable"),
-    ("plugin", "lib/mlflow-deploy/plugins"),
-    ("installed", "lib/mlflow-deploy"),
+    ("plugin", "plugins/here"),
+    ("above the plugin", "plugins"),
+    ("executable", "lib/mlflow-deploy"),
     ("virtualenv", "venv/lib/python3.11/site-packages/onnxruntime/capi"),
     ("system", "system"),
 ];
@@ -36,7 +37,7 @@ impl Prefix {
             fs::copy(cdylib::program(program), prefix.path(file).join(program)).unwrap();
         }
         let plugin = cdylib::path(LOCAL);
-        fs::copy(plugin, prefix.path("lib/mlflow-deploy/plugins").join(plugin.file_name().unwrap())).unwrap();
+        fs::copy(plugin, prefix.path("plugins/here").join(plugin.file_name().unwrap())).unwrap();
         prefix
     }
 
@@ -61,6 +62,7 @@ impl Prefix {
             command.arg("--isolate");
         }
         command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", self.path("state"));
+        command.env("MLFLOW_DEPLOY_PLUGIN_PATH", self.path("plugins/here"));
         if settings.contains(&"option") {
             command.arg("--option").arg(format!("onnxruntime={}", self.path("option").display()));
         }
@@ -93,10 +95,12 @@ fn library_is_found_in_each_place() {
 
 #[test]
 fn isolated_plugin_finds_the_installed_library() {
-    let prefix = Prefix::new();
-    prefix.put("lib/mlflow-deploy");
-    let ran = prefix.create(&["isolated"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    for folder in ["plugins", "lib/mlflow-deploy"] {
+        let prefix = Prefix::new();
+        prefix.put(folder);
+        let ran = prefix.create(&["isolated"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
 }
 
 #[test]
@@ -129,7 +133,8 @@ fn missing_library_error_has_a_command_that_installs_it() {
     for place in [
         "`onnxruntime`",
         "`ORT_DYLIB_PATH`",
-        &real("lib/mlflow-deploy/plugins"),
+        &real("plugins/here"),
+        &real("plugins"),
         &real("lib/mlflow-deploy"),
         "virtual environment",
         "libonnxruntime.so",
@@ -156,6 +161,7 @@ fn invalid_library_is_named() {
         let mut command = Command::new(prefix.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
         command.env_clear().env("MLFLOW_DEPLOY_LOCAL_STATE", prefix.path("state"));
+        command.env("MLFLOW_DEPLOY_PLUGIN_PATH", prefix.path("plugins/here"));
         let ran = Ran::from(command.arg("--option").arg(format!("onnxruntime={option}")).output().unwrap());
         let error = ran.error();
         let message = error["message"].as_str().unwrap();

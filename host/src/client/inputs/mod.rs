@@ -1,0 +1,103 @@
+//! Tables and arrays as inputs of `predict` and `explain`. See [`TableInputs`].
+
+#[cfg(feature = "predictions")]
+mod array;
+#[cfg(feature = "predictions")]
+mod batch;
+#[cfg(feature = "predictions")]
+mod cell;
+#[cfg(feature = "csv")]
+mod csv;
+#[cfg(test)]
+#[cfg(feature = "predictions")]
+mod tests;
+
+#[cfg(feature = "predictions")]
+pub use array::InputElement;
+
+use mlflow_deploy_plugin_api::{Error as TargetError, Payload};
+
+/// Creates inputs from tables and arrays, in the JSON of MLflow's scoring protocol. Implemented for [`Payload`].
+///
+/// A table that came out of [`PredictionsResponse`](crate::PredictionsResponse) goes in:
+///
+#[cfg_attr(feature = "predictions", doc = "```")]
+#[cfg_attr(not(feature = "predictions"), doc = "```ignore")]
+/// use mlflow_deploy::inputs::TableInputs;
+/// use mlflow_deploy::predictions::{arrow_array::RecordBatch, ndarray::arr2};
+/// use mlflow_deploy::{Payload, PredictionsResponse};
+///
+/// # fn main() -> Result<(), mlflow_deploy::TargetError> {
+/// let response = PredictionsResponse::from_json(r#"{"predictions": [{"a": 1, "b": "x"}, {"a": 2.5, "b": null}]}"#)?;
+/// let table: RecordBatch = response.get_predictions()?;
+/// let inputs = Payload::from_batch(&table)?;
+/// let json = br#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, "x"], [2.5, null]]}}"#;
+/// assert_eq!(inputs.bytes(), json);
+///
+/// let inputs = Payload::from_array(&arr2(&[[1_i8, 2], [3, 4]]));
+/// assert_eq!(inputs.bytes(), br#"{"inputs": [[1, 2], [3, 4]]}"#);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Source: `mlflow.pyfunc.scoring_server.client`, which writes a `pandas.DataFrame` as `dataframe_split` and a
+/// `numpy.ndarray` as `inputs`.
+pub trait TableInputs: Sized {
+    /// Returns CSV with a header line as the target takes it: unchanged if the manifest accepts `text/csv`, or else as
+    /// `{"dataframe_split": {"columns": […], "data": […]}}`. The cargo feature `csv` has this function.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the CSV has to be converted and cannot be read.
+    #[cfg(feature = "csv")]
+    fn from_csv(csv: impl Into<Vec<u8>>, manifest: &crate::manifest::Manifest) -> Result<Self, TargetError>;
+
+    /// Writes a table as `{"dataframe_split": {"columns": […], "data": […]}}`. The cargo feature `predictions` has this
+    /// function.
+    ///
+    /// Dates and times are ISO 8601, binary values are base64, and a null is `null`. A column `__index_level_0__` becomes the
+    /// `index`, and a column of the extension type `arrow.json` the value of its text.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if a column has a type without a JSON form, such as a decimal.
+    #[cfg(feature = "predictions")]
+    fn from_batch(table: &arrow_array::RecordBatch) -> Result<Self, TargetError>;
+
+    /// Writes an array as `{"inputs": …}`, with a list for each dimension. The cargo feature `predictions` has this function.
+    #[cfg(feature = "predictions")]
+    fn from_array<S, D>(array: &ndarray::ArrayBase<S, D>) -> Self
+    where
+        S: ndarray::Data<Elem: InputElement>,
+        D: ndarray::Dimension;
+}
+
+impl TableInputs for Payload {
+    #[cfg(feature = "csv")]
+    fn from_csv(csv: impl Into<Vec<u8>>, manifest: &crate::manifest::Manifest) -> Result<Self, TargetError> {
+        use mlflow_deploy_plugin_api::JSON;
+
+        const CSV: &str = "text/csv";
+        let media_type = |accepted: &String| Self::new(accepted, Vec::new()).media_type();
+        let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
+        let csv = csv.into();
+        if accepts(CSV) || !accepts(JSON) {
+            return Ok(Self::new(CSV, csv));
+        }
+        let split = csv::dataframe_split(&csv);
+        let failed = |reason| TargetError::invalid_parameter(format!("failed to read the input as CSV: {reason}"));
+        split.map(|json| Self::new(JSON, json)).map_err(failed)
+    }
+
+    #[cfg(feature = "predictions")]
+    fn from_batch(table: &arrow_array::RecordBatch) -> Result<Self, TargetError> {
+        batch::payload(table)
+    }
+
+    #[cfg(feature = "predictions")]
+    fn from_array<S, D>(array: &ndarray::ArrayBase<S, D>) -> Self
+    where
+        S: ndarray::Data<Elem: InputElement>,
+        D: ndarray::Dimension,
+    {
+        array::payload(&array.view().into_dyn())
+    }
+}
