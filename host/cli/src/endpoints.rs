@@ -12,8 +12,9 @@ pub(crate) async fn create(verb: CreateEndpointArguments, context: &Context) -> 
     let CreateEndpointArguments { client, endpoint, config, wait } = verb;
     let operation = Operation::CreateEndpoint.name();
     let (client, config) = context.client_and_config(&client, operation, &with_wait(config, wait)).await?;
-    let request = CreateEndpoint { name: endpoint.unwrap_or_default(), config };
-    let name = request.endpoint_name()?;
+    let request = CreateEndpoint { name: endpoint.clone().unwrap_or_default(), config };
+    // A target may have a key `name` of its own.
+    let name = endpoint.map_or_else(|| request.endpoint_name(), Ok)?;
     let reply = client.create_endpoint(request).await?;
     context
         .report
