@@ -1,7 +1,7 @@
-//! The time until the table's functions return.
+//! Cases of the time until the table's functions return.
 //!
-//! Measures the fastest of several attempts, without the time in which the thread waited for a processor. So a busy
-//! machine does not fail a plugin.
+//! Each case measures the fastest of several attempts. It subtracts the time for which the thread waited for a
+//! processor, so that a plugin does not fail on a busy machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,15 +27,15 @@ pub(super) const CASES: &[Case] = &[
     .in_process_only(LIBRARY),
 ];
 
-/// The time limit of any function.
+/// The time limit of a call of any function.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// The additional time for each MiB of a request.
+/// The additional time limit for each MiB of a request.
 const PER_MIB: Duration = Duration::from_millis(1);
 
 const ATTEMPTS: usize = 5;
 
-/// A deadline that is never reached, in milliseconds.
+/// A timeout of one hour, in milliseconds. No call of these cases runs that long.
 const HOUR: u64 = 3_600_000;
 
 fn prompt(harness: &Harness) -> Result<(), Marker> {
@@ -97,7 +97,7 @@ fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns the duration of a call without the time in which the thread waited for a processor.
+/// Returns the duration of a call, minus the time for which the thread waited for a processor.
 fn time(enter: &dyn Fn() -> Entered) -> Duration {
     let before = waited_for_a_processor();
     let took = enter().took;
