@@ -1,4 +1,4 @@
-//! Passes the target triple to the crate: a plugin's manifest has it.
+//! Passes the target triple to the crate, which puts it into the manifest of a plugin.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -55,7 +55,7 @@ static bool is_readable(void *plugin, uint64_t call, const mlflow_deploy_request
     return false;
 }
 
-/* Keeps the instance: the host may call late. */
+/* Keeps the instance, because the host may still call the plugin. */
 static void stop(void *plugin, uint64_t call) { reply(plugin, call, text(""), text("")); }
 
 /* Keeps no client: all clients are the same. */

@@ -1,4 +1,5 @@
-//! Measures the cost of isolation: the same calls of one plugin, in this process and isolated, in turns.
+//! Measures the cost of isolation: makes the same calls of one plugin, alternately in this process and in its own
+//! process.
 //!
 //! `cargo bench -p mlflow-deploy --bench isolation`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints results, and panics on failure")]
@@ -35,7 +36,7 @@ fn main() {
     });
 }
 
-/// Measures both in turns, and prints the medians.
+/// Measures both clients alternately, and prints the medians.
 fn report<T>(name: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
     let mut taken = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {

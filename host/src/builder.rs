@@ -111,7 +111,7 @@ impl HostBuilder {
         self
     }
 
-    /// Receives the events of plugins. The listener may be called from any thread and must not block.
+    /// Sets the listener for the events of plugins. The listener may be called from any thread and must not block.
     ///
     /// By default, events go to the subscriber of `tracing`. If the program has none, warnings and errors are printed to
     /// stderr, once per kind: a message that differs only in its values is not repeated. See [`quiet`](Self::quiet).
@@ -148,7 +148,8 @@ impl HostBuilder {
 
     /// Passes these additional environment variables to an isolated plugin: names, or `PREFIX*`.
     ///
-    /// Needed if a variable or option refers to another variable, or for the programs that the plugin starts.
+    /// This is needed for a variable that another variable or an option refers to, and for the variables of programs
+    /// that the plugin starts.
     #[must_use]
     pub fn isolated_environment<S: Into<String>>(
         mut self,
@@ -172,12 +173,12 @@ impl HostBuilder {
         self
     }
 
-    /// Tries each new plugin in a separate process before loading it, as the command does. A plugin that crashes or hangs
-    /// there is quarantined: it is refused until its file changes.
+    /// Tries each new plugin in a separate process before loading it, as the command does. A plugin that crashes or
+    /// hangs there is quarantined: it is refused until its file changes.
     ///
     /// The outcome is stored by the SHA-256 of the file, in `$XDG_STATE_HOME/mlflow-deploy` (default
-    /// `~/.local/state/mlflow-deploy`). Needs the program of [`plugin_host`](Self::plugin_host). If it is not found, the
-    /// plugin is loaded with a warning.
+    /// `~/.local/state/mlflow-deploy`). Needs the program of [`plugin_host`](Self::plugin_host). If it is not found,
+    /// the plugin is loaded with a warning.
     #[must_use]
     pub fn try_first_loads(mut self) -> Self {
         self.tries_first_loads = true;
@@ -197,8 +198,9 @@ impl HostBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found gives a
-    /// warning, when a plugin with a similar name is loaded and in [`Discovery::warnings`](crate::Discovery::warnings).
+    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found gives
+    /// a warning, when a plugin with a similar name is loaded and in
+    /// [`Discovery::warnings`](crate::Discovery::warnings).
     pub fn user_config(mut self) -> Result<Self, Error> {
         let config = ConfigFile::read(environment)?;
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);

@@ -1,10 +1,10 @@
 //! Standard files and signals for a program that owns its process, such as a command. Libraries do not use this.
 //!
-//! A command calls [`prepare`] first, and uses [`stdin`] and [`stdout`]. Those of `std` hide that a file is closed: reads
-//! return an empty input, and writes succeed.
+//! A command calls [`prepare`] first, and uses [`stdin`] and [`stdout`]. The functions of `std` hide that a file is
+//! closed: a read returns no bytes, and a write succeeds.
 //!
-//! A plugin in the command's process can print to standard output, and can call `exit`. [`reserve_stdout`] and [`on_exit`]
-//! keep both from being taken for the command's own.
+//! A plugin in the command's process can print to standard output, and can call `exit`. [`reserve_stdout`] keeps the
+//! plugin's output out of the command's output, and [`on_exit`] handles such an exit.
 //!
 //! ```
 //! use std::io::Write;
@@ -35,12 +35,12 @@ static EXIT_HANDLER: Mutex<Option<Box<dyn Fn() -> u8 + Send>>> = Mutex::new(None
 
 /// Prepares the process.
 ///
-/// - Files 0, 1 and 2 that were closed when the process was started fail with `EBADF` from now on, also if they are
-///   opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr`.
+/// - If a file descriptor 0, 1 or 2 was closed when the process started, its use fails with `EBADF` from now on, also
+///   if it is opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr`.
 /// - A write beyond the file size limit (`ulimit -f`) returns an error instead of ending the process.
 pub fn prepare() {
     process::outlive_file_size_limit();
-    // Neither readable nor writable, also if opened again by name.
+    // This file is neither readable nor writable, also if it is opened again by name.
     #[cfg(target_os = "linux")]
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     #[cfg(not(target_os = "linux"))]
@@ -56,18 +56,19 @@ pub fn prepare() {
     }
 }
 
-/// Reserves standard output for [`stdout`] and for [`Replacement`](crate::Replacement). File 1 becomes a copy of standard
-/// error, so that the output of a plugin or of another library does not get into the output of the program.
+/// Reserves standard output for [`stdout`] and for [`Replacement`](crate::Replacement). File descriptor 1 becomes a
+/// copy of standard error, so that the output of a plugin or of another library does not get into the output of the
+/// program.
 pub fn reserve_stdout() {
     reserved_stdout::reserve();
 }
 
-/// Handles the end of the process by a library that calls `exit`. Without this, the library chooses the exit code, which
-/// can be that of a success.
+/// Handles the end of the process by a library that calls `exit`. Without this, the library chooses the exit code,
+/// which can be that of a success.
 ///
 /// `handler` reports the event and returns the exit code. It runs on the thread that called `exit`, after the functions
-/// that libraries have registered with `atexit`. It does not run if the process ends by [`exit_now`], by `_exit` or by a
-/// signal. Dropping the guard removes it.
+/// that libraries have registered with `atexit`. It does not run if the process ends by [`exit_now`], by `_exit` or by
+/// a signal. Dropping the guard removes it.
 pub fn on_exit(handler: impl Fn() -> u8 + Send + 'static) -> ExitGuard {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     extern "C" fn at_exit() {

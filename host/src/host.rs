@@ -91,8 +91,8 @@ impl Host {
         self.get_deploy_client_with(target, &ClientOptions::default()).await
     }
 
-    /// Creates a client with options of its own, which take precedence over the environment. Several clients of one
-    /// target can so differ within a process.
+    /// Creates a client with options of its own, which take precedence over the environment. Two clients of one target
+    /// can therefore have different options in the same process.
     ///
     /// ```
     /// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
@@ -177,7 +177,7 @@ impl Host {
         }
     }
 
-    /// Adds the name of the variable to the error for a target that came from it.
+    /// Adds the name of the environment variable to the error if the target came from the variable.
     fn name_variable(&self, target: Option<&str>, error: Error) -> Error {
         match error {
             Error::NoPlugin(missing) if target.is_none() && sync::lock(&self.0.target).is_none() => {
@@ -228,7 +228,7 @@ impl From<HostBuilder> for Host {
     }
 }
 
-// Beside `Host`, because `host` depends on `builder`.
+// This method is here and not in `builder`, because the module `host` depends on `builder`.
 impl HostBuilder {
     /// Creates the host. Searches and loads nothing yet.
     pub fn build(self) -> Host {

@@ -22,7 +22,7 @@ use crate::load::preflight::{LoadHistory, Preflight};
 use crate::load::subprocess::{InstanceSpawner, IsolationPolicy};
 use crate::{Error, IsolatedBy, LoadError};
 
-/// The plugin that was chosen for a target, as it was found.
+/// The plugin that was chosen for a target, as the search found it.
 #[derive(Debug)]
 pub(crate) struct ChosenPlugin {
     pub(crate) path: PathBuf,
@@ -65,7 +65,8 @@ impl Loader {
         Ok(isolated_by)
     }
 
-    /// Reads the lock file of the program, or that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if neither is specified.
+    /// Reads the lock file that the program specified, or else that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if neither is
+    /// set.
     pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
         self.lock_file.clone().or_else(Lock::variable).map(|file| Lock::read(&file)).transpose()
     }
@@ -111,7 +112,7 @@ impl Loader {
             let admit = move || loader.admit(&chosen, lock.as_ref());
             let (library, history) = loading::read(admit).await.map_err(failed)?;
             let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
-            // The system's loader opened the file by its path: it has to be the inspected file.
+            // The system's loader opened the file by its path. Fails if that was not the inspected file.
             identity.check(path).map_err(failed)?;
             Ok(plugin.declaring(&manifest.operations))
         };

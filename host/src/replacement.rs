@@ -12,8 +12,8 @@ use tempfile::NamedTempFile;
 /// A file that replaces another atomically. The content becomes visible with [`commit`](Self::commit); dropping the
 /// value discards it. Symbolic links are followed, also dangling ones. An existing file keeps its mode.
 ///
-/// A device or a pipe is not replaced: writes go to it directly. A file with several names (hard links) is overwritten by
-/// [`commit`](Self::commit), so that all of its names show the new content. This is not atomic.
+/// A device or a pipe is not replaced: writes go to it directly. A file with several names (hard links) is overwritten
+/// by [`commit`](Self::commit), so that all of its names show the new content. This is not atomic.
 ///
 /// ```
 /// use std::io::Write;
@@ -32,7 +32,8 @@ use tempfile::NamedTempFile;
 #[derive(Debug)]
 pub struct Replacement(Destination);
 
-/// The temporary files. A thread that is blocked in a plugin does not drop its values when the process ends.
+/// The paths of the temporary files. When the process ends, a thread that a plugin blocks does not drop its values, and
+/// so does not remove its files.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl Replacement {
         let path = real(path)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let unfinished = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
-        // The message of `tempfile` names the temporary file, which means nothing to the user. Its source is the system's.
+        // The error of `tempfile` names the temporary file, which is of no use to the user. Its source is the error of
+        // the system.
         let unfinished = unfinished.map_err(|error| {
             let system = error.get_ref().and_then(|error| error.source());
             let reason = system.map_or_else(|| Error::from(error.kind()).to_string(), ToString::to_string);
@@ -114,7 +116,7 @@ impl Replacement {
     /// Flushes the content to disk and moves it to the path, or copies it if the existing file has several names.
     ///
     /// # Errors
-    /// The errors of the system; the existing file then stays, unless copying to it failed.
+    /// The errors of the system. The existing file is then unchanged, unless copying to it failed.
     pub fn commit(self) -> io::Result<()> {
         let Destination::File { mut unfinished, path } = self.0 else { return Ok(()) };
         let Some(mut file) = unfinished.0.take() else { return Ok(()) };

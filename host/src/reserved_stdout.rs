@@ -1,4 +1,5 @@
-//! The standard output of a program that keeps it for itself: file 1 is then another file. Changes nothing by itself.
+//! Reserves standard output for the program: file descriptor 1 then refers to another file. Reserves nothing until
+//! [`reserve`] is called.
 
 use std::borrow::Cow;
 use std::fs;
@@ -9,7 +10,7 @@ use std::sync::OnceLock;
 /// The standard output that the process was started with, once it is reserved.
 static RESERVED: OnceLock<OwnedFd> = OnceLock::new();
 
-/// Makes file 1 a copy of standard error, and keeps the original.
+/// Makes file descriptor 1 a copy of standard error, and keeps the original.
 pub(crate) fn reserve() {
     // On failure, the program and its libraries share standard output.
     let Ok(original) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) else { return };
@@ -23,9 +24,10 @@ pub(crate) fn file() -> BorrowedFd<'static> {
     RESERVED.get().map_or_else(rustix::stdio::stdout, AsFd::as_fd)
 }
 
-/// Returns another path for one that leads to file 1, such as `/dev/stdout`, if standard output is reserved.
+/// Returns the path of the reserved standard output for a path that leads to file descriptor 1, such as `/dev/stdout`.
+/// Returns other paths unchanged, and all paths if standard output is not reserved.
 pub(crate) fn path(path: &Path) -> Cow<'_, Path> {
-    /// A longer chain of links is an error of the system.
+    /// The maximum length of a chain of links. The system rejects a longer one.
     const MAX_LINKS: usize = 40;
     const NAMES: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
     let Some(reserved) = RESERVED.get() else { return path.into() };

@@ -65,14 +65,14 @@ typedef struct mlflow_deploy_slice {
 /* The arguments of one call, borrowed until the slot returns. */
 typedef struct mlflow_deploy_request {
     uint32_t size;
-    uint32_t credit;          /* chunks that may be sent before `credit` grants more; 0 for a plain call */
+    uint32_t credit;          /* chunks that may be sent before `credit` allows more; 0 without a stream */
     uint64_t timeout_ms;      /* time left until the caller's deadline; 0 without a deadline */
     mlflow_deploy_slice head; /* the arguments: a JSON object; ignore unknown keys */
     mlflow_deploy_slice body; /* the inputs, in the format named by the head's "content_type" */
 } mlflow_deploy_request;
 
-/* The host's callbacks. Copy the table in `init`. Each function only enqueues and wakes,
- * except that a host may call `close` and `cancel` inside `reply`. Hold no lock. */
+/* The host's callbacks. Copy the table in `init`. Each function stores the message and returns
+ * without blocking. A host may call `close` and `cancel` inside `reply`, so hold no lock. */
 typedef struct mlflow_deploy_host {
     uint32_t size;
     uint32_t abi;
@@ -92,9 +92,10 @@ typedef struct mlflow_deploy_host {
 
     /* Returns an instance of the plugin's own library in another process, or NULL. May be NULL, and older hosts do not have it.
      * `host` is the mlflow_deploy_host that receives the instance's replies; it lives as long as the process. `table` is a
-     * mlflow_deploy_plugin whose `size` is set; the host fills it up to that size. The first argument of its functions is
-     * the returned pointer, and its `init` is NULL. The first call starts the process. A call whose process ends gets
-     * PLUGIN_CRASHED as its reply, and the next call restarts the process. `shutdown` ends it; do not use it afterwards. */
+     * mlflow_deploy_plugin whose `size` is set; the host fills it up to that size. Pass the returned pointer to
+     * these functions; `init` is NULL. The first call starts the process. If the process ends during
+     * a call, the call fails with PLUGIN_CRASHED, and the next call restarts the process. `shutdown` ends the process; do
+     * not use the pointer afterwards. */
     void *(*isolate)(void *ctx, const void *host, void *table);
 } mlflow_deploy_host;
 
@@ -110,17 +111,17 @@ typedef struct mlflow_deploy_plugin {
     /* Makes a new instance on every call. Returns NULL on failure. `host` is a mlflow_deploy_host. A host sets a
      * deadline for loading and `init`, such as 10 s. */
     void *(*init)(const void *host);
-    /* Ends an instance. Replies after its calls got their replies and its clients are closed. */
+    /* Ends an instance. Replies after all calls have been answered and all clients are closed. */
     void (*shutdown)(void *plugin, uint64_t call);
 
     /* Makes a client. The head is {"target_uri":…,"options":{…}}. A failed or cancelled open leaves nothing to close. */
     void (*open)(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request);
-    /* Ends a client. Its pending calls are cancelled first. No slot of the client is entered afterwards. */
+    /* Ends a client. The host cancels its pending calls first, and calls no function with its id afterwards. */
     void (*close)(void *plugin, uint64_t client);
-    /* Cancels a call; its reply is still required. Does nothing if the call already got its reply. Remember an unknown
-     * id: its call may arrive a moment later. */
+    /* Cancels a call; its reply is still required. Does nothing if the call was already answered. Store an unknown
+     * id, because its call may arrive a moment later. */
     void (*cancel)(void *plugin, uint64_t call);
-    /* Grants a stream this many more chunks. */
+    /* Allows a stream to send `chunks` more chunks. */
     void (*credit)(void *plugin, uint64_t call, uint32_t chunks);
 
     /* Replies with help text, such as Markdown with the head {"content_type":"text/markdown"}. */

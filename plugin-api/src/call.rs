@@ -24,7 +24,7 @@ use crate::{Deadline, Error, Redactor, sync};
 /// The receiver of a call's events.
 type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
-/// The current call, as the adapter knows it.
+/// The state of a call that its operation can reach.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
@@ -62,7 +62,7 @@ impl CallSecrets {
     }
 }
 
-/// Tells an operation that it was cancelled, and remembers if the operation waits for that.
+/// Tells an operation that it was cancelled, and records if the operation waits for its cancellation.
 #[derive(Default)]
 pub(crate) struct Cancellation {
     is_awaited: AtomicBool,
@@ -80,7 +80,7 @@ impl Cancellation {
 
     async fn wait(&self) {
         self.is_awaited.store(true, Ordering::SeqCst);
-        // Registered before the flag is read, so that no cancellation in between is missed.
+        // Registered before the flag is read, so that a cancellation between the two steps is not missed.
         let come = self.come.notified();
         if !self.has_come.load(Ordering::SeqCst) {
             come.await;
@@ -114,7 +114,8 @@ impl Context {
 
 /// Returns the deadline of the current call; `None` if there is none, and outside of a call.
 ///
-/// An operation passes it on to what it waits for. One with a limit of its own takes the earlier of both:
+/// An operation passes the deadline on to the requests and processes that it waits for. An operation with a limit of
+/// its own takes the earlier of the two:
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,16 +129,16 @@ pub fn deadline() -> Option<Deadline> {
     Context::current()?.deadline
 }
 
-/// Returns the time until the [`deadline`]; zero if it is past.
+/// Returns the time until the [`deadline`]; zero if the deadline is past, `None` if there is no deadline.
 pub fn remaining() -> Option<Duration> {
     deadline().map(Deadline::remaining)
 }
 
 /// Waits until the current call is cancelled. Never returns outside of a call.
 ///
-/// A cancelled operation is dropped, unless it has polled this future before. Then it goes on, to shut down in an
-/// orderly way, such as a server that finishes its current requests. It must end by itself and soon: the caller may
-/// wait for it. Its result is the call's reply.
+/// A cancelled operation is dropped, unless it has polled this future before. In that case, it continues and can finish
+/// its work: a server, for example, answers its current requests. The operation must then end soon, because the caller
+/// may wait for it. Its result is the reply to the call.
 pub async fn cancelled() {
     match Context::current() {
         Some(context) => context.cancellation.wait().await,
@@ -170,11 +171,11 @@ pub fn progress(done: f64, message: impl Into<String>) {
 /// Returns another instance of this plugin in a process of its own, which the host manages; `None` outside of a call,
 /// and if the host does not support it.
 ///
-/// It is for work that may crash the process, such as native code that handles untrusted inputs. The first call starts
-/// the process. A call whose process ends fails with `PLUGIN_CRASHED`. If that error is retryable, the call did not
-/// start: the process could not be started, or not again so soon. The next call restarts the process, and reopens the
-/// client with its options. The instance's events go to the caller of the current call. The process ends when the last
-/// handle is dropped.
+/// Such an instance is meant for work that may crash the process, such as native code that handles untrusted inputs.
+/// The first call starts the process. A call whose process ends fails with `PLUGIN_CRASHED`. If that error is
+/// retryable, the call did not start, because the process could not be started or was started too often. The next call
+/// restarts the process, and reopens the client with its options. The instance's events go to the caller of the current
+/// call. The process ends when the last handle is dropped.
 #[cfg(feature = "host")]
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
     let Context { host, listener, .. } = Context::current()?;

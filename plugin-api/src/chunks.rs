@@ -1,4 +1,4 @@
-//! The chunks of a streaming operation, sent no faster than the caller takes them.
+//! Sends the chunks of a streaming operation, no faster than the caller takes them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::{Error, ErrorCode, Payload, Result};
 
 /// The sender of a streaming operation's chunks.
 ///
-/// The operation borrows it, so that no chunk can follow the reply.
+/// The operation only borrows the sender, so no chunk can follow the reply.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Chunks, Payload, Result};

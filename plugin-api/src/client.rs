@@ -6,8 +6,8 @@ use crate::args::{
 };
 use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
 
-/// The default body of an operation. It is compiled only if the plugin lists the operation, and then fails the build:
-/// a listed operation must be implemented.
+/// The default body of an operation. The body is compiled only if the plugin lists the operation but does not implement
+/// it, and then fails the build.
 macro_rules! left_out {
     ($operation:literal) => {{
         const { assert!(size_of::<Self>() == usize::MAX, concat!("`", $operation, "` is listed but not implemented")) };
@@ -26,7 +26,8 @@ macro_rules! left_out {
 ///
 /// Source of all but `connect` and `invoke`: `mlflow.deployments.BaseDeploymentClient`.
 pub trait DeploymentClient: Sized + Send + Sync + 'static {
-    /// Creates a client from the target URI and the client's options. Need not contact the server yet.
+    /// Creates a client from the target URI and the client's options. The implementation need not contact the server
+    /// yet.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the URI or an option is invalid for the target.
@@ -38,8 +39,8 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         String::new()
     }
 
-    /// Serves a model on this machine as the target would, until the call is cancelled. A server that finishes its
-    /// current requests before it stops waits for [`call::cancelled`](crate::call::cancelled).
+    /// Serves a model on this machine as the target would, until the call is cancelled. To answer its current requests
+    /// before it stops, a server waits for [`call::cancelled`](crate::call::cancelled).
     ///
     /// *Output*: a chunk `{"event":"ready","url":…}` once the model answers requests, with an optional `example`: a
     /// command line that sends a request. The reply follows when the server has stopped.

@@ -41,12 +41,12 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Deadline {
-    // First: deadlines are ordered by it.
+    // The first field, because the derived order compares it first.
     instant: Instant,
     limit: Duration,
 }
 
-/// A longer limit counts as this one: every clock can represent it.
+/// The maximum limit, which every clock can represent. A longer limit counts as this one.
 const MAX_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Deadline {
@@ -56,7 +56,7 @@ impl Deadline {
     /// The additional time that the command gives the host.
     pub const PROCESS_GRACE: Duration = Duration::from_millis(200);
 
-    /// Starts the clock: the deadline is `limit` from now. A limit of more than 100 years counts as 100 years.
+    /// Returns the deadline that is `limit` from now. A limit of more than 100 years counts as 100 years.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self { instant: Instant::now() + limit.min(MAX_LIMIT), limit }
@@ -91,13 +91,14 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// Returns true if the deadline is at most `wait` from now, so that a wait of this length is in vain.
+    /// Returns true if the deadline is at most `wait` from now. A caller that waits for this time then misses the
+    /// deadline.
     #[must_use]
     pub fn is_within(self, wait: Duration) -> bool {
         self.remaining() <= wait
     }
 
-    /// Returns the deadline later by a grace period, with the same limit in messages.
+    /// Returns a deadline that is later by `grace`. Messages show the same limit as before.
     #[must_use]
     pub fn extended(self, grace: Duration) -> Self {
         Self { instant: self.instant + grace.min(MAX_LIMIT), ..self }

@@ -107,7 +107,7 @@ impl Error {
         self
     }
 
-    /// Adds a named value for programs.
+    /// Adds a named value that programs can read.
     #[must_use]
     pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.details.insert(name.into(), value.into());
@@ -145,12 +145,12 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns true if the same call may succeed later. Decided once, by the code that finds the fault.
+    /// Returns true if the same call may succeed later. The code that finds the fault decides this.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
 
-    /// Returns the time that the server asks to wait before a retry.
+    /// Returns the time to wait before a retry; `None` if the server did not specify one.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -170,12 +170,12 @@ impl Error {
         causes::messages(self.0.cause.as_deref())
     }
 
-    /// Returns the named values for programs.
+    /// Returns the named values that programs can read.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }
 
-    /// Returns the error as the JSON that crosses the boundary.
+    /// Serializes the error to the JSON that crosses the boundary.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an error holds only strings, numbers and JSON")
     }
@@ -199,7 +199,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Hides secrets in the texts of a value.
+/// Removes secrets from all strings in a JSON value.
 fn redact(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => *text = redactor.hide(text),
@@ -217,7 +217,7 @@ struct Cause {
 }
 
 impl Cause {
-    /// Returns an error and its `source()` chain.
+    /// Returns the messages of an error and of its `source()` chain.
     fn chain(error: &dyn std::error::Error) -> Box<Self> {
         Box::new(Self { message: error.to_string(), cause: error.source().map(Self::chain) })
     }
@@ -241,7 +241,7 @@ mod causes {
 
     use super::Cause;
 
-    /// The limit on the number of causes. They are nested, so a longer list from a plugin could exhaust the stack.
+    /// The maximum number of causes. The causes are nested, so a longer list from a plugin could overflow the stack.
     const MAX_COUNT: usize = 64;
 
     pub(super) fn messages(cause: Option<&Cause>) -> impl Iterator<Item = &str> {

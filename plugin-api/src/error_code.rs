@@ -54,8 +54,8 @@ error_codes! {
     NOT_IMPLEMENTED,
     /// The credentials do not permit the operation (HTTP 403).
     PERMISSION_DENIED,
-    /// The process of an isolated plugin ended or was killed. It is unknown if the call had an effect. Created by the
-    /// host, which restarts the process for the next call.
+    /// The process of an isolated plugin ended or was killed. The call may or may not have had an effect. Created by
+    /// the host, which restarts the process for the next call.
     PLUGIN_CRASHED,
     /// A plugin could not be loaded. Created by the host.
     PLUGIN_LOAD_FAILED,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Level {
     /// A failure that no reply reports.
     Error = 1,
-    /// A problem that the caller should know. The call goes on.
+    /// A problem that the caller should know about. The call continues.
     Warn = 2,
     /// The progress of a call.
     Info = 3,

@@ -1,4 +1,5 @@
-//! Reads small files of others: opens regular files only, reads up to a limit, and removes byte order marks of text.
+//! Reads small files that other programs have written. Opens regular files only, reads up to a limit, and removes the
+//! byte order mark of a text.
 //!
 //! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module,
 //! so that no file can fill the memory of the process.
@@ -29,7 +30,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens a regular file for reading and fails if the last part of the path is a link.
 ///
 /// # Errors
-/// As [`open`].
+/// The errors of [`open`].
 pub fn open_real(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
@@ -39,15 +40,15 @@ pub fn open_real(path: &Path) -> io::Result<File> {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// As [`open`]. Fails also if the file is larger than `limit`.
+/// The errors of [`open`]. Fails also if the file is larger than `limit`.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_up_to(open(path)?, limit)
 }
 
-/// As [`read`], for UTF-8 text. A byte order mark is removed.
+/// Reads a regular file of UTF-8 text, of at most `limit` bytes. Removes a byte order mark.
 ///
 /// # Errors
-/// As [`read`]. Fails also if the file is not UTF-8.
+/// The errors of [`read`]. Fails also if the file is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
@@ -59,7 +60,7 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 ///
 /// assert_eq!(file::text(b"\xef\xbb\xbfa = 1".to_vec())?, "a = 1");
 /// let error = file::text(b"\xff\xfea\0".to_vec()).unwrap_err();
-/// assert_eq!(error.to_string(), "UTF-16: expected UTF-8, save it as UTF-8");
+/// assert_eq!(error.to_string(), "found UTF-16, expected UTF-8: save it as UTF-8");
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
@@ -68,7 +69,7 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(invalid("UTF-16: expected UTF-8, save it as UTF-8".to_owned()));
+        return Err(invalid("found UTF-16, expected UTF-8: save it as UTF-8".to_owned()));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| invalid(format!("not UTF-8: {}", error.utf8_error())))?;
     if text.starts_with(BYTE_ORDER_MARK) {

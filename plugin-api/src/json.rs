@@ -46,7 +46,7 @@ macro_rules! json_object {
             ///
             /// # Errors
             /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected
-            /// type. Fails also if an integer has more than 64 bits, which would lose digits.
+            /// type. Fails also if an integer has more than 64 bits, because it would lose digits.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 if let Some(at) = json_integer::beyond_64_bits(self.as_str()) {
                     return Err(Error::invalid_parameter(format!(
@@ -75,7 +75,7 @@ macro_rules! json_object {
             }
         }
 
-        /// Shows the size only: a value may be a secret.
+        /// Shows only the size, because a value may be a secret.
         impl fmt::Debug for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(formatter, concat!(stringify!($name), "({} bytes)"), self.as_str().len())
@@ -108,8 +108,8 @@ json_object! {
 json_object! {
     /// The options of one client, such as its host, token or timeouts: a JSON object whose keys the target defines.
     ///
-    /// They take precedence over the environment, so that two clients of one target can have different credentials in
-    /// one process. See [`Config`] for an example.
+    /// The options take precedence over the environment, so that two clients of one target can have different
+    /// credentials in one process. See [`Config`] for an example.
     ClientOptions, "the client options"
 }
 
@@ -130,8 +130,8 @@ fn describe<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Erro
     }
 }
 
-/// Finds the key of a wrong value that serde does not report, as in a flattened struct: parses each member alone until
-/// the same error comes.
+/// Returns the key of a wrong value if serde does not report it, as for a flattened struct. Parses each member alone
+/// until one of them gives the same error.
 fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String> {
     let entries: Map<String, Value> = serde_json::from_str(object).ok()?;
     entries.into_iter().find_map(|(key, value)| {
@@ -141,7 +141,7 @@ fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String>
     })
 }
 
-/// Returns serde's message without the wrong string: it may be a secret.
+/// Returns serde's message without the wrong string, which may be a secret.
 fn without_value(message: &str) -> String {
     match (message.find(": string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => format!("{}: string{}", &message[..start], &message[end + 1..]),

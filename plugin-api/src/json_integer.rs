@@ -1,7 +1,7 @@
 //! Finds integers in JSON that no 64-bit type holds. Parsers turn them into floats, which loses digits.
 
-/// Returns the position, in bytes, of the first integer in a JSON text that is neither an `i64` nor a `u64`. Numbers with
-/// a fraction or an exponent are floats and are not returned.
+/// Returns the position, in bytes, of the first integer in a JSON text that is neither an `i64` nor a `u64`. Numbers
+/// with a fraction or an exponent are floats and are not returned.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::json_integer;

@@ -87,7 +87,7 @@ impl Payload {
         &self.bytes
     }
 
-    /// Returns the bytes without a copy.
+    /// Consumes the payload and returns its bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -99,7 +99,7 @@ impl Default for Payload {
     }
 }
 
-/// Shows the media type and the size: the bytes may be large or private.
+/// Shows only the media type and the size, because the bytes may be large or private.
 impl fmt::Debug for Payload {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Payload({}, {} bytes)", self.content_type, self.bytes.len())

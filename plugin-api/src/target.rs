@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// A target URI, such as `databricks`, `databricks://profile` or `http://localhost:5000`.
 ///
-/// `Display` and `Debug` hide a password and the query.
+/// `Display` and `Debug` hide the user, the password, the query and the fragment.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::TargetUri;
@@ -19,7 +19,8 @@ use crate::{Error, Result};
 /// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
 /// ```
 ///
-/// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike there, a name without a scheme is also lower-cased.
+/// Source: `mlflow.deployments.utils.parse_target_uri`. Unlike MLflow, this type also converts a name without a scheme
+/// to lower case.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetUri {
@@ -69,7 +70,7 @@ fn split(uri: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Hides user, password, query and fragment: displayed text may be logged.
+/// Hides the user, the password, the query and the fragment, because displayed text may be logged.
 impl fmt::Display for TargetUri {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&redacted(&self.uri))

@@ -32,10 +32,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
-/// Loads a library and calls its table with valid and invalid arguments, and records everything that it does.
+/// Loads a library, calls its table with valid and invalid arguments, and records its callbacks.
 ///
 /// A library under test may break any rule. The functions that load one or trust its table are `unsafe`: call them in a
-/// process that may be lost.
+/// process that may crash.
 pub mod raw {
     pub use crate::ffi::raw::{
         Bytes, Chunk, Driver, Entered, HostShape, Library, RecordedCall, RecordedEvent, Reply, Request, TableFacts,
@@ -48,7 +48,7 @@ use crate::event::{Event, Level};
 use crate::ffi::{Plugin, RemotePlugin};
 use crate::{Chunks, DeploymentClient, Payload, Result, sync};
 
-/// The events of a plugin: for each the call or 0, the severity, and the event.
+/// The recorded events of a plugin. Each entry holds the id of the call (0 for none), the severity, and the event.
 ///
 /// See the [module](self) for an example.
 #[derive(Clone, Default)]

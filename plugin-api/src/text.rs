@@ -1,4 +1,4 @@
-//! Escapes text of others for a terminal or a field of one line.
+//! Escapes text of other programs for a terminal, or for a field of one line.
 //!
 //! Characters that control a terminal, reorder its text, or are invisible are written as `\u{202e}`. Do not use this
 //! for text that a program reads: pass bytes for a file or a pipe on unchanged.
@@ -40,7 +40,7 @@ pub fn shell_path(path: &Path) -> String {
     if path.chars().all(is_plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-/// Returns the text with its line ends and tabs, for text that has several lines. `\r\n` becomes `\n`.
+/// Returns the text with its line ends and tabs unchanged, for text of several lines. `\r\n` becomes `\n`.
 pub fn block(text: &str) -> Cow<'_, str> {
     let is_layout = |letter| matches!(letter, '\n' | '\t');
     if text.contains("\r\n") {
@@ -50,7 +50,7 @@ pub fn block(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter.escape_default().to_string(), is_layout)
 }
 
-/// As [`block`], for bytes: bytes that are not UTF-8 are written as `\xff`.
+/// Returns bytes as a [`block`]. Each byte that is not UTF-8 is written as an escape, such as `\xff`.
 pub fn block_of_bytes(bytes: &[u8]) -> String {
     bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
         shown += &block(chunk.valid());
@@ -67,7 +67,7 @@ pub fn message(text: &str) -> String {
 /// Returns a JSON text with the same meaning, in which the characters that [`block`] escapes are written as `\u202e`.
 pub fn json(text: &str) -> Cow<'_, str> {
     let escape = |letter: char| match letter {
-        // An unescaped one is white space between two tokens, and would move a terminal's cursor to the start of the
+        // A `\r` in the text is white space between two tokens. It would move a terminal's cursor to the start of the
         // line.
         '\r' => " ".to_owned(),
         letter => {
@@ -104,12 +104,12 @@ fn escaped(text: &str, escape: impl Fn(char) -> String, is_kept: impl Fn(char) -
     Cow::Owned(shown)
 }
 
-/// The treatment of a character.
+/// The kind of a character, which determines how it is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CharKind {
     /// Shown unchanged; a joiner beside it is escaped.
     Ascii,
-    /// Escaped: invisible, or it moves other text.
+    /// Escaped, because it is invisible or moves other text.
     Hidden,
     /// Joins its neighbors.
     Joiner,

@@ -34,9 +34,9 @@ pub enum Distrust {
         path: PathBuf,
         /// The reason.
         why: &'static str,
-        /// Its owner or mode.
+        /// The owner or mode of `path`, as a predicate.
         found: String,
-        /// The command that fixes it.
+        /// The command that makes it trusted.
         fix: String,
     },
 }
@@ -60,7 +60,8 @@ impl From<io::Error> for Distrust {
     }
 }
 
-/// Checks a file or folder that affects what runs, such as a configuration or a certificate authority. Returns warnings.
+/// Checks a file or folder that affects what runs, such as a configuration or a certificate authority. Returns
+/// warnings.
 ///
 /// The file, every folder on its path, every link on its path and the folders of these links must belong to root, to
 /// the effective user, or to a user of [`TRUSTED_OWNERS`]. None of them may be world-writable, except for a folder
@@ -102,8 +103,8 @@ pub fn check(path: &Path) -> Result<Vec<String>, Distrust> {
 
 /// Checks a library or program. Returns warnings.
 ///
-/// As [`check`]. The folder of the file must not be world-writable, even with the sticky bit: libraries load others
-/// from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
+/// Makes the checks of [`check`]. In addition, the folder of the file must not be world-writable, even with the sticky
+/// bit: libraries load others from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
 ///
 /// # Errors
 /// As [`check`].
@@ -159,7 +160,7 @@ fn named_owners() -> String {
     if is_privileged() { String::new() } else { env::var(TRUSTED_OWNERS).unwrap_or_default() }
 }
 
-/// Returns a note about the first owner that is not the id of a user.
+/// Returns a note about the first entry that is not the id of a user; `None` if all entries are.
 fn unknown_owner(named: &str) -> Option<String> {
     let mut owners = named.split(',').map(str::trim).filter(|id| !id.is_empty());
     let unknown = owners.find(|id| id.parse::<u32>().is_err())?;
@@ -182,7 +183,7 @@ struct Way {
 
 impl Way {
     fn follow(path: &Path) -> io::Result<Self> {
-        /// The limit of Linux.
+        /// The maximum number of links in a path, as on Linux.
         const MAX_LINKS: usize = 40;
         let (mut folders, mut links) = (Vec::new(), Vec::new());
         let mut here = PathBuf::from("/");

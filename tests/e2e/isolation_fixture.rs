@@ -1,11 +1,12 @@
-//! A host with a faulty plugin and a good one. Calls the faulty plugin, then checks that the good one still replies.
+//! A host with a faulty plugin and a good plugin. It calls the faulty plugin, and then checks that the good plugin
+//! replies.
 //!
 //! `isolation_fixture inside|isolated GOOD FAULTY TARGET OPERATION ENDPOINT [--timeout SECONDS] [--log TEXT]
 //! [--preflight FOLDER]` prints
 //!
 //! - `result: ` and the reply or the error of the call,
-//! - `logged: ` and the first error logged for a plugin that contains `TEXT`, once there is one,
-//! - `alive: ` and the later reply of the good plugin,
+//! - `logged: ` and the first error that was logged for a plugin and contains `TEXT`,
+//! - `alive: ` and the reply of the good plugin after that call,
 //! - `memory: ` and the peak memory in MiB, on Linux.
 #![forbid(unsafe_code)]
 
@@ -24,10 +25,10 @@ use mlflow_deploy::args::{
 use mlflow_deploy::{ClientOptions, DeployClient, Host, JSON, Level, Payload, PluginEvent, TargetError, blocking};
 use mlflow_deploy_plugin_api::sync::lock;
 
-/// The time limit of a call without `--timeout`; generous, for a busy machine.
+/// The time limit of a call without `--timeout`, long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
-/// The time limit for a log entry.
+/// The time limit of the wait for a log entry.
 const MAX_LOG_WAIT: Duration = Duration::from_secs(20);
 
 /// The time that a call may take beyond its timeout on a busy machine.
@@ -45,7 +46,7 @@ impl ErrorLog {
         }
     }
 
-    /// Waits for an entry that contains `text`.
+    /// Waits for an error that contains `text` and returns it. Returns `None` after [`MAX_LOG_WAIT`].
     fn find(&self, text: &str) -> Option<String> {
         let is_missing = |entries: &mut Vec<String>| !entries.iter().any(|entry| entry.contains(text));
         let waited = self.1.wait_timeout_while(lock(&self.0), MAX_LOG_WAIT, is_missing);
@@ -54,7 +55,7 @@ impl ErrorLog {
     }
 }
 
-/// The call of the faulty plugin.
+/// The call that is made on the faulty plugin.
 #[derive(Clone)]
 struct Call {
     target: String,
@@ -134,10 +135,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let check_alive = || echo.predict(Predict { inputs: Payload::new(JSON, "[2]"), ..Predict::default() });
     check_alive()?;
 
-    // A thread that hangs in the plugin is abandoned.
+    // The call runs on a thread of its own, because it may hang in the plugin.
     let (sender, result) = mpsc::channel();
-    // The first wait of a thread registers with the system's loader, which is locked while a library hangs in its
-    // constructor.
+    // The first wait of a thread needs the lock of the dynamic loader. A library that hangs in its constructor holds
+    // this lock, so the thread waits once before the library is loaded.
     let _empty = result.recv_timeout(Duration::from_millis(1));
     let (caller, call) = (host.clone(), Call { target, operation, endpoint, timeout });
     thread::spawn(move || sender.send(blocking::wait(call.run(&caller))));
@@ -157,7 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     mlflow_deploy::exit_now(0)
 }
 
-/// Returns the peak memory in MiB from the file `/proc/self/status`.
+/// Returns the peak memory of this process in MiB. Reads it from `status`, the open file `/proc/self/status`.
 fn peak_memory(mut status: File) -> Option<u64> {
     let mut text = String::new();
     status.read_to_string(&mut text).ok()?;

@@ -1,5 +1,5 @@
-"""bench_local.py MODEL REQUEST...: the median time in microseconds that ONNX Runtime in this process, and `mlflow models serve`
-over one connection, take for the JSON requests in these files."""
+"""bench_local.py MODEL REQUEST...: measures the median time of predictions, in microseconds, for the JSON requests in
+these files: by ONNX Runtime in this process, and by `mlflow models serve` over one connection."""
 
 import http.client
 import json
@@ -37,7 +37,7 @@ in_process = [median(lambda: session.run(None, feed)) for feed in feeds]
 with socket.create_server(("127.0.0.1", 0)) as listener:
     port = listener.getsockname()[1]
 command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port)]
-# The server starts programs that are installed beside this Python.
+# The server starts programs that are installed in the folder of this Python.
 environment = {**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:/usr/bin:/bin"}
 server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 try:

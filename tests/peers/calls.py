@@ -1,7 +1,7 @@
 """calls.py TARGET CALLS ENVIRONMENT: makes calls with MLflow's client of a target.
 
-CALLS is a JSON list of `{"call": name, "args": {…}}` and ENVIRONMENT a JSON object of variables. Writes a JSON list of
-what came of each call: `{"result": …}`, `{"chunks": […]}` for a stream, or `{"error": {"class": …, "message": …}}`.
+CALLS is a JSON list of `{"call": name, "args": {…}}` and ENVIRONMENT a JSON object of variables. Writes a JSON list with
+the outcome of each call: `{"result": …}`, `{"chunks": […]}` for a stream, or `{"error": {"class": …, "message": …}}`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ def outcome(client, call, args):
         return {"error": {"class": type(error).__name__, "message": str(error)}}
 
 
-# Output of libraries goes to stderr; stdout has only the outcomes.
+# Libraries print to stderr, so that stdout contains only the outcomes.
 with contextlib.redirect_stdout(sys.stderr):
     from mlflow.deployments import get_deploy_client
 

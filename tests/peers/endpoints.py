@@ -1,8 +1,8 @@
 """endpoints.py TRACKING_URL UPSTREAM_URL: creates the endpoints of the tracking server's gateway.
 
-Speaks the server's own REST API: a secret holds a key and the upstream's address, a model definition names a
-model of that upstream, an endpoint publishes it. USER_PASSWORD in the environment (`user:password`) is sent as
-Basic authentication.
+Calls the server's own REST API. A secret holds a key and the upstream's address, a model definition names a model of
+the upstream, and an endpoint publishes a model definition. If the environment variable USER_PASSWORD is set
+(`user:password`), its value is sent as Basic authentication.
 """
 
 import base64

@@ -3,7 +3,7 @@
 #
 # The process that starts a server keeps the other end of the pipe. When that process ends, the kernel closes the pipe,
 # `cat` returns, and this script kills the server, waits until its port is free, and kills the rest of this process
-# group. So the script must lead a process group of its own.
+# group. So this script must be the leader of a process group.
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!

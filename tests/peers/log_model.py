@@ -18,13 +18,13 @@ os.environ["MLFLOW_TRACKING_URI"] = url
 # MLflow 3 permits the file store only with this variable.
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
-# Output of libraries goes to stderr; stdout has only the JSON.
+# Libraries print to stderr, so that stdout contains only the JSON.
 with contextlib.redirect_stdout(sys.stderr):
     import mlflow
     from mlflow.tracking import MlflowClient
 
     def log(name):
-        # A model of a loader and data needs no packages, and its requirements need no inference.
+        # A model with a loader and data needs no packages, so MLflow does not have to infer its requirements.
         return mlflow.pyfunc.log_model(name=name, loader_module="json", data_path=data, pip_requirements=[])
 
     def fetch(uri, folder, name):
@@ -38,7 +38,7 @@ with contextlib.redirect_stdout(sys.stderr):
             models.append(log("its name has spaces"))
             with tempfile.TemporaryDirectory() as older:
                 mlflow.log_artifacts(fetch(models[0].model_uri, older, "model"), "older/model one")
-            # MLflow's client adds this file to those of the model.
+            # MLflow's client adds this file to the files of the model.
             mlflow.log_text("more", "model/notes.txt")
     client.create_registered_model("iris")
     for model in models:

@@ -1,8 +1,8 @@
 """log_onnx.py TRACKING_URL MODEL: logs an ONNX model with MLflow's client.
 
-MODEL is a folder saved by MLflow. A run logs it as `model`. Every call registers a new version of `iris`; the alias
-`champion` names the last one. Writes a JSON object with the ids of the run and the model, and the artifact location of the
-model. The URL may contain a user and a password.
+MODEL is a folder that MLflow has saved. A run logs it as `model`. Every call registers a new version of `iris`, and
+moves the alias `champion` to this version. Writes a JSON object with the ids of the run and the model, and the artifact
+location of the model. The URL may contain a user and a password.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ os.environ["MLFLOW_TRACKING_URI"] = url
 # MLflow 3 permits the file store only with this variable.
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
-# Output of libraries goes to stderr; stdout has only the result.
+# Libraries print to stderr, so that stdout contains only the result.
 with contextlib.redirect_stdout(sys.stderr):
     import mlflow
     import onnx

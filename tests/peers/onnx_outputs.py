@@ -1,6 +1,6 @@
-"""onnx_outputs.py FOLDER: the outputs of ONNX Runtime for every model in a folder that has a file of inputs beside it.
+"""onnx_outputs.py FOLDER: runs each model in a folder with ONNX Runtime, if the model has a file of inputs beside it.
 
-Writes one object: for each model the outputs by name; arrays as lists, maps unchanged."""
+Writes one JSON object with the outputs of each model by output name. Arrays are lists, and maps are unchanged."""
 
 import json
 import pathlib

@@ -1,5 +1,5 @@
 """openai_requests.py CASES URL: makes the requests of the cases with the real clients: the package `openai`, and
-MLflow's deployment client. The responses do not matter; the server at URL records the requests.
+MLflow's deployment client. The server at URL records the requests. The script ignores the responses.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""read_csv.py FILE: reads CSV texts, a JSON list in FILE, as MLflow's scoring server does.
+"""read_csv.py FILE: reads CSV texts as MLflow's scoring server does. FILE contains a JSON list of the texts.
 
 Writes a JSON list with `columns` and `data` of each dataframe. Missing values are null."""
 
@@ -7,7 +7,7 @@ import io
 import json
 import sys
 
-# Output of libraries goes to stderr; stdout has only the result.
+# Libraries print to stderr, so that stdout contains only the result.
 with contextlib.redirect_stdout(sys.stderr):
     from mlflow.pyfunc.scoring_server import parse_csv_input
 

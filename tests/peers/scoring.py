@@ -1,8 +1,8 @@
-"""scoring.py ADDRESS...: sends requests to scoring servers of one model with MLflow's client.
+"""scoring.py ADDRESS...: sends the same requests to several scoring servers of one model, with MLflow's client.
 
 The model takes four floats in a tensor without a name and returns `label` and `probabilities`. Writes a JSON list with the
-results of each server, in the order of the addresses. The requests are the same, and each response is converted to a
-dataframe and to an array by `PredictionsResponse`. Then requests of one row are timed on one connection."""
+results of each server, in the order of the addresses. `PredictionsResponse` converts each response to a dataframe and
+to an array. At the end, the script measures the time of requests of one row on one connection."""
 
 import contextlib
 import json
@@ -52,7 +52,7 @@ def measure(address):
     return {"results": results, "milliseconds": [1000 * times[len(times) * percent // 100] for percent in (50, 99)]}
 
 
-# Output of libraries goes to stderr; stdout has only the responses.
+# Libraries print to stderr, so that stdout contains only the responses.
 with contextlib.redirect_stdout(sys.stderr):
     import numpy as np
     import pandas as pd

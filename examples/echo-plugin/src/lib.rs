@@ -1,4 +1,4 @@
-//! A target that returns its inputs. A complete plugin: a client, and the macro that exports it.
+//! A complete plugin for a target that returns its inputs: a client, and the macro that exports it.
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo

@@ -18,7 +18,7 @@ async fn predict(target: &str, request: Predict) -> Result<Payload, Error> {
     Ok(client.predict(request).await?)
 }
 
-/// As [`predict`], without `async`. It may also be called on a thread of an async runtime.
+/// Does the same as [`predict`], but blocks. May also be called on a thread of an async runtime.
 fn predict_blocking(target: &str, request: Predict) -> Result<Payload, Error> {
     let client = blocking::get_deploy_client(Some(target))?;
     Ok(client.predict(request)?)

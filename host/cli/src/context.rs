@@ -19,7 +19,7 @@ pub(crate) struct Context {
     pub(crate) host: Host,
     pub(crate) report: Report,
     deadline: Option<Deadline>,
-    /// Clients and calls to drop after the result is written, since a plugin may block in their destructors.
+    /// The clients and calls to drop after the result is written, because a plugin may block when they are dropped.
     kept_alive: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 

@@ -1,7 +1,7 @@
 //! Runs a verb until it completes, is interrupted, or exceeds its deadline.
 //!
-//! The verb runs on a thread of its own. The main thread keeps time and receives signals, so a plugin that blocks its
-//! thread cannot keep the command from ending.
+//! The verb runs on a thread of its own. The main thread enforces the deadline and receives signals, so a plugin that
+//! blocks the verb's thread cannot keep the command from ending.
 
 use std::convert::Infallible;
 use std::io;
@@ -80,8 +80,8 @@ where
             Ok(signals) => signals,
             Err(error) => return Ok(done(not_started(error))),
         };
-        // Spawned after everything that this thread waits with exists. Creating it later may need the loader's lock, which
-        // a library that hangs while it is loaded holds.
+        // Spawned last, after the timer and the signal handlers of this thread exist. To create them later may need the
+        // lock of the system's loader, which a library that hangs during loading holds.
         let thread = match thread::Builder::new().name("verb".to_owned()).stack_size(STACK_SIZE).spawn(run) {
             Ok(thread) => thread,
             Err(error) => {
@@ -151,7 +151,7 @@ async fn end_early(deadline: Option<Deadline>, signals: &mut TerminationSignals,
     }
 }
 
-/// Shows the spinner after a delay and turns it.
+/// Shows the spinner after a delay, then draws its frames. Never returns.
 async fn run_spinner(stderr: &Stderr) -> Infallible {
     sleep(SPINNER_DELAY).await;
     stderr.show_spinner();

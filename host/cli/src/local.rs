@@ -51,7 +51,7 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
                 return Err(CliError::Stopped);
             }
             error = &mut expiry, if !is_ready => {
-                // The error of a server that does not stop is less helpful than that of the time limit.
+                // The error of the time limit is more helpful than that of a server that does not stop.
                 let _stopped = time::timeout(MAX_STOP_TIME, served.stop()).await;
                 return Err(error);
             }
@@ -59,7 +59,7 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
     }
 }
 
-/// Waits until the time limit has passed. Never returns without a limit.
+/// Waits until the time limit has passed, then returns the error. Never returns if there is no limit.
 async fn expire(limit: Option<Duration>) -> CliError {
     let Some(limit) = limit else { return pending().await };
     time::sleep(limit).await;

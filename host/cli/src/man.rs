@@ -37,8 +37,8 @@ pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
     }
 }
 
-/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs. Adds their paths to
-/// `files`.
+/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs. Adds their paths
+/// to `files`.
 fn write(command: &Command, name: &str, directory: &Path, files: &mut Vec<String>) -> Result<(), CliError> {
     let file = directory.join(format!("{name}.1"));
     Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;

@@ -101,7 +101,8 @@ struct Call {
 }
 
 impl CallSettings<'_> {
-    /// Reads the config and the input, then opens the client: invalid arguments are reported without loading the plugin.
+    /// Reads the config and the input, then opens the client: invalid arguments are reported without loading the
+    /// plugin.
     async fn open(
         self,
         read: impl FnOnce(&Target) -> Result<Payload, CliError>,

@@ -28,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
 /// Runs the verb. Returns its result, and the context, which the caller drops.
 async fn start(mut cli: Cli, report: Report, deadline: Option<Deadline>) -> (Result<(), CliError>, Option<Context>) {
     if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
-        // The file may be outside of the search path.
+        // A file to retry may be outside of the search path.
         let files = plugins.iter().map(PathBuf::from).filter(|path| path.is_file());
         cli.global.plugin.extend(files);
     }

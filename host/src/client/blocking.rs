@@ -32,7 +32,7 @@ use crate::client::deploy_client::for_each_operation;
 
 /// Blocks the current thread on a future of this crate, such as [`Host::run_local`](crate::Host::run_local).
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    // Without `unconstrained`, Tokio would require the task to yield, which it cannot while it blocks the thread.
+    // Without `unconstrained`, Tokio would require the task to yield. The task cannot yield while it blocks the thread.
     pollster::block_on(tokio::task::unconstrained(future))
 }
 

@@ -57,7 +57,8 @@ pub struct DeployClient {
     timeout: Option<Duration>,
 }
 
-/// Passes the unary operations to a macro that declares a method for each: those of the async and of the blocking client.
+/// Passes the unary operations to a macro that declares a method for each. The async and the blocking client both use
+/// it.
 macro_rules! for_each_operation {
     ($declare:ident) => {
         $declare! {

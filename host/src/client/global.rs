@@ -1,5 +1,5 @@
-//! The module functions of MLflow. They use one host for the process, which searches the directories of the environment,
-//! the user and the system.
+//! The module functions of MLflow. They use one host for the process, which searches the directories of the
+//! environment, the user and the system.
 
 use std::sync::LazyLock;
 
@@ -10,8 +10,8 @@ use crate::{DeployClient, Error, Host, LocalDeployment};
 
 static HOST: LazyLock<Host> = LazyLock::new(Host::new);
 
-/// Creates a client of a target, such as `databricks` or `http://localhost:5000`, or of the current target if `target` is
-/// `None`.
+/// Creates a client of a target, such as `databricks` or `http://localhost:5000`, or of the current target if `target`
+/// is `None`.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), mlflow_deploy::Error> {

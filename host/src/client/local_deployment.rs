@@ -33,9 +33,10 @@ impl LocalDeployment {
         Self { events }
     }
 
-    /// Returns the next event, such as `{"event":"ready","url":…}` once the server is ready; `None` after it has stopped.
+    /// Returns the next event, such as `{"event":"ready","url":…}` once the server is ready; `None` after it has
+    /// stopped.
     ///
-    /// An error is the last event, such as `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
+    /// An error is always the last event, such as `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         self.events.next().await
     }

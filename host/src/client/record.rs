@@ -36,19 +36,19 @@ impl Record {
     /// Reads a list of records from the result of `list_deployments` or `list_endpoints`.
     ///
     /// # Errors
-    /// `PLUGIN_PROTOCOL_VIOLATION` if the result is not a JSON list of objects; `INTERNAL_ERROR` if it is nested more than
-    /// 127 levels deep.
+    /// `PLUGIN_PROTOCOL_VIOLATION` if the result is not a JSON list of objects; `INTERNAL_ERROR` if it is nested more
+    /// than 127 levels deep.
     pub fn list(result: &Payload) -> Result<Vec<Self>> {
         result.json().map_err(|error| invalid_record("a list of records", result, &error))
     }
 
-    /// Returns the name. The contract requires it.
+    /// Returns the member `name`, which the contract requires; `None` if the target did not send it.
     pub fn name(&self) -> Option<&str> {
         self.members.get("name")?.as_str()
     }
 
-    /// Returns the member at a path: keys and list indices, separated by dots. A key that contains dots is found at the top
-    /// level only.
+    /// Returns the member at a path: keys and list indices, separated by dots. A key that contains dots is found at the
+    /// top level only.
     pub fn get(&self, path: &str) -> Option<&Value> {
         if let Some(member) = self.members.get(path) {
             return Some(member);
@@ -62,7 +62,8 @@ impl Record {
         })
     }
 
-    /// Returns all members in their original order. [`as_json`](Self::as_json) has all digits of integers beyond 64 bits.
+    /// Returns all members in their original order. [`as_json`](Self::as_json) has all digits of integers beyond 64
+    /// bits.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }

@@ -56,8 +56,8 @@ impl Target {
         &self.plugin.manifest
     }
 
-    /// Creates a client. The options take precedence over the environment. The timeout applies to this call, and to every
-    /// call of the client.
+    /// Creates a client. The options take precedence over the environment. The timeout applies to this call, and to
+    /// every call of the client.
     ///
     /// # Errors
     /// [`Error::Load`]; the error of the plugin, if the target, the options or the environment are invalid;
@@ -84,8 +84,8 @@ impl Target {
     /// Serves a model on this machine as the target would. Ignores the target URI of the arguments.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin does not support it. [`LocalDeployment::next`] returns all other
-    /// errors.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin does not support it. [`LocalDeployment::next`] returns all
+    /// other errors.
     pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
         let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
         let plugin = self.loader.load(&self.plugin).await?;

@@ -25,13 +25,15 @@ impl Timer {
 
     /// Returns `Ready` with the error for the caller once the deadline is past.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        // Created by the first poll, after the work has begun: the work reports its own errors first.
+        // The delay is created by the first poll, after the work has started, so that the work can report its own
+        // errors first.
         let delay = self.delay.get_or_insert_with(|| Delay::new(self.deadline.remaining()));
         Pin::new(delay).poll(context).map(|()| deadline_exceeded(self.deadline))
     }
 }
 
-/// Waits for a future; fails with `DEADLINE_EXCEEDED` at the deadline. The future is then dropped, which cancels its call.
+/// Waits for a future; fails with `DEADLINE_EXCEEDED` at the deadline. The future is then dropped, which cancels its
+/// call.
 pub(crate) async fn within<T, E: From<Error>>(
     deadline: Option<Deadline>,
     work: impl Future<Output = Result<T, E>>,
@@ -52,8 +54,8 @@ pub(crate) async fn until<T>(deadline: Deadline, work: impl Future<Output = T>) 
     .await
 }
 
-/// Starts the thread of the timer. A library that hangs in its initialisers holds the lock of the system's loader, which
-/// a new thread needs: the timer has to run before.
+/// Starts the thread of the timer, before a library is loaded. A library that hangs in its initialisers holds the lock
+/// of the system's loader, and no new thread can start then.
 ///
 /// # Errors
 /// Fails if the system cannot start a thread. The timer itself would panic.
@@ -68,7 +70,7 @@ pub(crate) async fn start_timer() -> io::Result<()> {
 }
 
 fn deadline_exceeded(deadline: Deadline) -> Error {
-    let message = format!("no answer within {deadline}: allow more time, or ask for less");
+    let message = format!("no answer within {deadline}: increase the timeout, or reduce the request");
     Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable()
 }
 

@@ -18,7 +18,7 @@ pub struct Candidate {
     /// The path at which the file was found.
     pub path: PathBuf,
     /// The index of its directory in [`Discovery::directories`](crate::Discovery::directories); `None` for a file that
-    /// was specified itself.
+    /// was specified by its path.
     pub directory: Option<usize>,
     /// The result of the inspection.
     pub state: CandidateState,
@@ -26,7 +26,7 @@ pub struct Candidate {
     pub warnings: Vec<String>,
     /// The manifest of a refused file, if it could be read.
     declared: Option<Box<Manifest>>,
-    /// The reason to run the plugin in its own process, if it does.
+    /// The reason why the plugin runs in its own process; `None` if it does not.
     isolated_by: Option<IsolatedBy>,
     /// The identity of the inspected file, if it could be opened.
     pub(crate) identity: Option<Identity>,
@@ -45,11 +45,12 @@ pub enum CandidateState {
     Usable(Box<Manifest>),
 }
 
-/// Decides from the manifest and the identity of a file if the host may load it. Returns the reason to isolate it, if any.
+/// Fails if the host may not load the file with this manifest and identity. Returns the reason to isolate the plugin,
+/// if there is one.
 pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, LoadError> + 'a;
 
 impl Candidate {
-    /// Returns the manifest of a usable file.
+    /// Returns the manifest of a usable file; `None` for another file.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.state {
             CandidateState::Usable(manifest) => Some(manifest),
@@ -57,7 +58,8 @@ impl Candidate {
         }
     }
 
-    /// Returns the manifest, also of a refused file. The manifest of an untrusted file is not read.
+    /// Returns the manifest of a usable or a refused file, if it was read. The manifest of an untrusted file is not
+    /// read.
     pub fn declared(&self) -> Option<&Manifest> {
         self.manifest().or(self.declared.as_deref())
     }
@@ -87,7 +89,7 @@ impl Candidate {
         }
     }
 
-    /// Returns true if the file can be loaded, as far as checks show that load nothing.
+    /// Returns true if the file passes all checks that do not load it.
     pub(crate) fn is_loadable(&self) -> bool {
         let is_complete = |needed: Vec<Dependency>| needed.iter().all(|library| library.load_error().is_none());
         self.manifest().is_some() && self.dependencies().is_ok_and(is_complete)
@@ -125,7 +127,7 @@ impl Candidate {
         self.identity = Some(opened.identity);
         if !self.is_trusted {
             self.warnings = trust::check_code(&self.path)?;
-            // The check was by path: it has to be about the opened file.
+            // The owner was checked by path. Fails if the path does not lead to the opened file.
             opened.identity.check(&self.path)?;
         }
         opened.check_size()?;

@@ -27,7 +27,9 @@ impl ConfiguredPlugins {
         let file = self.file.display();
         let inaccessible = self.is_inaccessible.then(|| ConfigWarning {
             plugin: None,
-            message: format!("`{file}` is not read: access to its directory is denied; set `XDG_CONFIG_HOME`"),
+            message: format!(
+                "`{file}` is not read: access to its directory is denied; set `XDG_CONFIG_HOME` to a readable directory"
+            ),
         });
         let missing = self.names.iter().filter(|name| !discovered.contains(&name.as_str())).map(|name| {
             let similar = nearest(name, discovered.iter().copied());

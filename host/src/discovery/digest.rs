@@ -1,5 +1,5 @@
-//! The SHA-256 and the identity of a file. Both come from one open file, so that a later load by path can check that the
-//! loaded file is the hashed file.
+//! The SHA-256 and the identity of a file. Both come from one open file, so that a later load by path can check that
+//! the loaded file is the hashed file.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -81,7 +81,7 @@ impl Measured {
     /// Hashes an open file from its start. Does not move its cursor.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the file was written to meanwhile; the errors of reading.
+    /// `UnexpectedEof` if the file changes while it is read; otherwise the errors of reading.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         const BLOCK: usize = 128 * 1024;
         let identity = Identity::from(&file.metadata()?);

@@ -32,7 +32,7 @@ pub struct Lock {
     plugins: Vec<LockedPlugin>,
 }
 
-/// The format of the lock file.
+/// The contents of the lock file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LockFile {
@@ -80,7 +80,7 @@ impl Lock {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        /// Read first: a later version may have other keys.
+        /// The version, which is read before the other keys, because a later version may have other keys.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
@@ -94,14 +94,14 @@ impl Lock {
         Ok(Self::from(plugin))
     }
 
-    /// Returns the text of the lock file, which is the same for equal plugins.
+    /// Returns the text of the lock file. Equal plugins give the same text.
     pub fn to_text(&self) -> String {
         let file = LockFile { version: VERSION, plugin: self.plugins.clone() };
         let body = toml::to_string(&file).expect("strings and numbers are valid TOML");
         format!("{HEADING}{body}")
     }
 
-    /// Hashes every discovered plugin that is not shadowed by another.
+    /// Returns a lock with an entry for every discovered plugin that no other plugin shadows. Hashes the files.
     ///
     /// # Errors
     /// [`Error::Load`] if a file cannot be read, or has changed since it was found.
@@ -146,7 +146,7 @@ impl Lock {
             None => Err(LoadError::NotLocked { plugin: found.name }),
             Some(_) if namesakes.contains(&&found) => Ok(()),
             Some(first) => {
-                // With the same hash, the file is the locked one, and its entry is wrong.
+                // If the hash is the same, the file is the locked one, and only its entry is wrong.
                 let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
                 let expected = same.unwrap_or(first);
                 Err(LoadError::LockMismatch { expected: Box::new((*expected).clone()), found: Box::new(found) })

@@ -41,7 +41,7 @@ impl PluginFile {
         Ok(Self { identity: Identity::from(&metadata), file, metadata })
     }
 
-    /// Fails if the file is too large. Hashing it would take minutes.
+    /// Fails if the file is too large, because hashing it would take minutes.
     pub(crate) fn check_size(&self) -> Result<(), LoadError> {
         const MAX_GIB: u64 = 1;
         if self.metadata.len() <= MAX_GIB << 30 {

@@ -27,7 +27,7 @@ impl Discovery {
     /// [`Error::NoPlugin`] if no plugin serves the scheme; [`Error::Ambiguous`] if two in one directory do;
     /// [`Error::Load`] if a plugin that was specified by its file cannot be used.
     pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
-        // Ignoring a specified file could send the request to another target.
+        // If a specified file were ignored, the request could reach another server.
         for specified in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
             if let CandidateState::Refused(refusal) = &specified.state {
                 return Err(Error::Load { path: specified.path.clone(), refusal: refusal.clone() });
@@ -91,7 +91,7 @@ impl Discovery {
     }
 }
 
-/// Returns the real path: two paths of one file are one plugin.
+/// Returns the real path of a file, because two paths of one file are the same plugin.
 fn real(candidate: &Candidate) -> PathBuf {
     candidate.path.canonicalize().unwrap_or_else(|_gone| candidate.path.clone())
 }

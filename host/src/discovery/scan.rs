@@ -151,7 +151,7 @@ impl Discovery {
         let name = candidate.declared().map(|manifest| &manifest.name);
         let concerns = |warning: &&ConfigWarning| warning.plugin.is_none() || warning.plugin.as_ref() == name;
         let of_configuration = self.config_warnings.iter().filter(concerns).map(|warning| &warning.message);
-        // A file that was specified itself does not depend on any directory.
+        // A file that was specified by its path does not depend on any directory.
         let is_relevant = |(index, directory): &(usize, &Directory)| {
             let is_unread = !matches!(directory.state, DirectoryState::Read(_));
             candidate.directory.is_some_and(|own| own == *index || is_unread)
@@ -178,7 +178,7 @@ impl Discovery {
         }
         let metadata = fs::metadata(&entry.path).map_err(unreadable)?;
         let file_id = Identity::from(&metadata).file_id();
-        // The earlier scan covered all files, or those with the same prefix.
+        // The earlier scan covered all files, or all files with the same prefix.
         if let Some(earlier) = seen.get(&(file_id, "")).or_else(|| seen.get(&(file_id, entry.prefix))) {
             return Err(DirectoryState::Repeated(earlier.clone()));
         }

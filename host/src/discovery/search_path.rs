@@ -58,11 +58,11 @@ pub(crate) struct NamedFile {
 pub(crate) struct Sources {
     /// The specified plugins, which precede all directories.
     pub(crate) files: Vec<NamedFile>,
-    /// The directories that come first.
+    /// The directories that precede all others.
     pub(crate) given: Vec<PathBuf>,
     /// The directories that replace those of the environment, the user and the system.
     pub(crate) instead: Option<Vec<PathBuf>>,
-    /// The executable beside which to search. Embedders have to set it.
+    /// The executable beside which to search; `None` to search beside no executable.
     pub(crate) executable: Option<PathBuf>,
 }
 
@@ -77,7 +77,8 @@ impl Sources {
         variable(PATH_ONLY).filter(|_| self.instead.is_none()).and_then(|value| is_on(&value).err())
     }
 
-    /// Returns the directories in order; the first with a plugin for a scheme wins. `variable` looks up the environment.
+    /// Returns the directories in order; the first with a plugin for a scheme wins. `variable` looks up the
+    /// environment.
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
         let given = |paths: &[PathBuf]| paths.iter().map(|path| entry(path.clone(), Origin::Given)).collect::<Vec<_>>();
@@ -128,15 +129,15 @@ pub(crate) fn environment(name: &str) -> Option<OsString> {
     if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var_os(name) }
 }
 
-/// As [`environment`], for a variable of this project. Line ends at the end of the value, as `$(…)` leaves of a file from
-/// Windows, are removed. An empty variable counts as not set.
+/// Returns an environment variable of this project, as [`environment`] does. Removes line ends at the end of the value,
+/// such as the `\r` of a Windows file that `$(…)` read. An empty variable counts as not set.
 pub(crate) fn setting(name: &str) -> Option<OsString> {
     let mut value = environment(name)?.into_vec();
     value.truncate(value.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1));
     (!value.is_empty()).then(|| OsString::from_vec(value))
 }
 
-/// Parses a variable that is `1` or `0`. Returns the text for a message if it is neither.
+/// Parses the value of a variable that is `1` or `0`. Fails with a message if it is neither.
 fn is_on(value: &OsStr) -> Result<bool, String> {
     match value.to_string_lossy().trim() {
         "1" => Ok(true),

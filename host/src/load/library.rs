@@ -16,19 +16,19 @@ use crate::{LoadError, replacement};
 /// The stack size of the threads on which the host loads libraries, and on which the command and isolated processes
 /// call them.
 ///
-/// It is at least that of a main thread (8 MiB), so that a library that loads in one host loads in another. A program
-/// should give the threads that call clients the same size, because they enter plugins.
+/// The size is at least that of a main thread (8 MiB), so that a library loads in every host if it loads in one. A
+/// program should give the threads that call clients the same size, because they enter plugins.
 pub const STACK_SIZE: usize = 16 << 20;
 
-/// Returns the builder of a thread that loads or calls plugins. All have the same stack size, so that a preflight is
-/// like the load after it.
+/// Returns the builder of a thread that loads or calls plugins. All these threads have the same stack size, so that a
+/// preflight runs under the same conditions as the load after it.
 pub(crate) fn thread() -> thread::Builder {
     thread::Builder::new().name("mlflow-deploy-load".to_owned()).stack_size(STACK_SIZE)
 }
 
-/// Exits the process without running `atexit` handlers. A plugin that hangs in one, or that hangs during loading and
-/// holds the loader's lock, cannot keep the process alive. Removes an unfinished [`Replacement`](crate::Replacement).
-/// The program must flush its own buffers first.
+/// Exits the process without running `atexit` handlers. A plugin that hangs in such a handler therefore cannot keep the
+/// process alive. The same applies to a plugin that hangs during loading while it holds the loader's lock. Removes the
+/// temporary file of an unfinished [`Replacement`](crate::Replacement). The program must flush its own buffers first.
 pub fn exit_now(code: u8) -> ! {
     replacement::remove_unfinished();
     // POSIX defines this signature and allows the call at any time.
@@ -38,13 +38,14 @@ pub fn exit_now(code: u8) -> ! {
     _exit(code.into())
 }
 
-/// Loads the library for the lifetime of the process and starts an instance of its plugin. Blocks until then.
+/// Loads the library for the lifetime of the process and starts an instance of its plugin. Blocks until the instance
+/// has started.
 pub(crate) fn start(path: &Path, host: Arc<dyn HostCallbacks>) -> Result<Table, LoadError> {
     // SAFETY: the file has the manifest of a plugin and can only be changed by the user and root. The plugin promises
     // that its initialisers are sound.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
     let library = library.map_err(|error| not_loadable(path, &error))?;
-    // Never unloaded: its threads and functions live as long as the process.
+    // The library is never unloaded, because its threads and functions live as long as the process.
     let library: &'static Library = Box::leak(Box::new(library));
     let symbol = |name: &CStr| {
         // SAFETY: the symbol is only used as an address here.
@@ -60,10 +61,12 @@ pub(crate) fn start(path: &Path, host: Arc<dyn HostCallbacks>) -> Result<Table, 
     unsafe { Table::start(table, host) }.map_err(|error| LoadError::Init(error.to_string()))
 }
 
-/// Returns the missing or old dependency if there is one, otherwise the message of the dynamic loader.
+/// Returns the error for a library that the dynamic loader rejected: its missing or old dependency if there is one,
+/// otherwise the loader's message.
 fn not_loadable(path: &Path, error: &libloading::Error) -> LoadError {
     let message = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
-    // A dependency may also be there and be unreadable or for another processor, which only the loader says.
+    // A dependency may also exist and be unreadable, or be for another processor. Only the loader's message reports
+    // that.
     let is_missing = message.contains("No such file or directory");
     match dynamic_deps::check(path) {
         Err(missing @ LoadError::MissingDependency { .. }) if is_missing => missing,
@@ -80,14 +83,14 @@ pub(crate) mod process {
     use std::ptr;
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// Notes before `main` which of the files 0, 1 and 2 were closed at the start. Rust's runtime opens `/dev/null` in
-    /// their place.
+    /// Records before `main` which of the file descriptors 0, 1 and 2 were closed when the process started. Rust's
+    /// runtime opens `/dev/null` in their place.
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
     static NOTE_CLOSED: extern "C" fn() = note_closed;
 
-    /// The closed files, one bit for each.
+    /// The file descriptors that were closed when the process started, one bit for each.
     static CLOSED: AtomicU8 = AtomicU8::new(0);
 
     extern "C" fn note_closed() {
@@ -99,18 +102,18 @@ pub(crate) mod process {
         }
     }
 
-    /// Returns true if the process was started without the file 0, 1 or 2.
+    /// Returns true if the file descriptor `file`, which is 0, 1 or 2, was closed when the process started.
     pub(crate) fn was_closed(file: u8) -> bool {
         CLOSED.load(Ordering::Relaxed) & 1 << file != 0
     }
 
     /// Registers a function that `exit` calls, after those that are registered later.
     pub(crate) fn at_exit(function: extern "C" fn()) {
-        // The signature of POSIX.
+        // POSIX declares this function with this signature.
         unsafe extern "C" {
             safe fn atexit(function: extern "C" fn()) -> c_int;
         }
-        // Without memory for it, `exit` ends the process as before.
+        // If there is no memory for the registration, `exit` does not call the function.
         let _failed = atexit(function);
     }
 

@@ -15,7 +15,7 @@ use crate::load::subprocess::ProcessExit;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// Its manifest or its table uses another version of the contract.
+    /// The manifest or the table of the file uses another version of the contract.
     Abi {
         /// The plugin's version.
         plugin: u32,
@@ -24,11 +24,11 @@ pub enum LoadError {
     },
     /// The file was modified or replaced while it was checked or loaded.
     Changed,
-    /// Its process ended during loading.
+    /// The process of the plugin ended during loading.
     Crashed(ProcessExit),
-    /// Its `init` failed or panicked, or the host could not create a thread for it.
+    /// The `init` of the plugin failed or panicked, or the host could not create a thread to load the plugin.
     Init(String),
-    /// It differs from its entry in the lock file.
+    /// The file differs from its entry in the lock file.
     LockMismatch {
         /// The entry in the lock file; one of them if there are several.
         expected: Box<LockedPlugin>,
@@ -37,70 +37,71 @@ pub enum LoadError {
     },
     /// The manifest is invalid.
     Manifest(String),
-    /// A library that it needs is missing.
+    /// A library that the plugin needs is missing.
     MissingDependency {
         /// The library's name, such as `libssl.so.3`.
         name: String,
         /// The other library that needs it; `None` if the plugin itself does.
         needed_by: Option<PathBuf>,
     },
-    /// It must run in its own process, and the plugin host program was not found.
+    /// The plugin must run in its own process, and the plugin host program was not found.
     NeedsIsolation {
-        /// The reason, as a clause.
+        /// The reason for isolation, as a clause that follows "because".
         why: String,
-        /// The paths that were searched.
+        /// The paths at which the host searched for the program.
         searched: Vec<PathBuf>,
     },
-    /// It is on a file system that is mounted with `noexec`.
+    /// The file is on a file system that is mounted with `noexec`.
     NoExec {
         /// The file.
         path: PathBuf,
     },
-    /// It is a shared library without a manifest. An error only for a file that was specified itself.
+    /// The file is a shared library without a manifest. This is an error only for a file that was specified by its
+    /// path, not for a file in a searched directory.
     NoManifest,
-    /// It is not a shared library, or is damaged.
+    /// The file is not a shared library, or is damaged.
     NotALibrary(String),
-    /// The dynamic loader rejected it.
+    /// The dynamic loader rejected the file.
     NotLoadable(String),
-    /// The lock file has no entry for it.
+    /// The lock file has no entry for the plugin.
     NotLocked {
         /// The plugin's name.
         plugin: String,
     },
-    /// A library that it needs is older than the one that it was built with.
+    /// A needed library is older than the one that the plugin was built with.
     OldDependency {
         /// The library's file.
         library: PathBuf,
         /// The symbol version that the plugin needs, such as `GLIBC_2.99`.
         version: String,
-        /// The newest version of that kind that the library provides.
+        /// The newest symbol version of the same kind in the library.
         newest: Option<String>,
     },
     /// The plugin host program cannot be used. The plugin is not at fault.
     PluginHost(String),
-    /// Its first load crashed or hung, and the file has not changed since.
+    /// The first load of the file crashed or hung, and the file has not changed since.
     Quarantined {
         /// The outcome of the first load, as a fragment.
         reason: String,
     },
-    /// Its function table is invalid.
+    /// The function table of the plugin is invalid.
     Table(TableError),
-    /// It did not finish loading within this time limit.
+    /// The plugin did not finish loading within this time limit.
     TimedOut(Duration),
     /// The file cannot be read.
     Unreadable(String),
-    /// Another user can change it.
+    /// Another user can change the file.
     Untrusted {
         /// The file or directory in question.
         path: PathBuf,
         /// The reason, as a fragment.
         why: &'static str,
-        /// Its owner or mode.
+        /// The owner or mode of `path`, as a predicate.
         found: String,
-        /// The command that fixes it.
+        /// The command that makes the file trusted.
         fix: String,
     },
-    /// It is for another processor, system or C library.
+    /// The file is built for another processor, system or C library.
     WrongMachine {
         /// The platform of the file.
         found: String,
@@ -156,7 +157,7 @@ impl LoadError {
                 described(found)
             ),
             Self::LockMismatch { expected, found } => format!(
-                "not the plugin `{}` of the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
+                "differs from the plugin `{}` in the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
                 found.name, expected.version, expected.sha256, found.version, found.sha256
             ),
             Self::Unreadable(why) => format!("cannot be read: {why}"),
@@ -207,7 +208,7 @@ impl LoadError {
     }
 }
 
-/// Describes what a lock file entry says beside the hash.
+/// Describes an entry of the lock file, apart from the hash.
 fn described(plugin: &LockedPlugin) -> String {
     let LockedPlugin { version, abi, schemes, .. } = plugin;
     format!("version {version}, ABI {abi} and the schemes `{}`", schemes.join("`, `"))

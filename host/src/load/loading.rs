@@ -1,4 +1,5 @@
-//! Loads plugins into this process or their own, each on its own thread and with a time limit.
+//! Loads plugins into this process or into processes of their own. Each load runs on a separate thread and has a time
+//! limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for loading a library in its own process. The process has a shorter limit of its own.
 const ISOLATED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Loads a library into this process. One that hangs keeps its thread; the host continues without it.
+/// Loads a library into this process. If loading hangs, its thread stays blocked, and the host continues without the
+/// library.
 ///
-/// `spawner` starts other instances of the plugin at its request.
+/// `spawner` starts other instances of the plugin at the plugin's request.
 pub(crate) async fn into_this_process(
     path: PathBuf,
     spawner: Option<InstanceSpawner>,
@@ -43,12 +45,12 @@ pub(crate) async fn into_own_process(
     on_a_thread(ISOLATED_TIMEOUT, start).await
 }
 
-/// Loads a library into its own process and kills the process at once.
+/// Loads a library into its own process and then kills the process. Fails if the library cannot be loaded.
 pub(crate) async fn preflight(config: SpawnConfig) -> Result<(), LoadError> {
     on_a_thread(ISOLATED_TIMEOUT, move || Child::start(&config, &NullHost).map(drop)).await
 }
 
-/// Reads a library before it is loaded.
+/// Runs work that reads a library before it is loaded, with a time limit.
 pub(crate) async fn read<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
@@ -63,7 +65,8 @@ pub(crate) async fn read<T: Send + 'static>(
     })
 }
 
-/// Runs blocking work on its own thread. Work that exceeds the limit keeps its thread.
+/// Runs blocking work on its own thread. Work that exceeds the limit continues on its thread, and its result is
+/// dropped.
 async fn on_a_thread<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
@@ -84,7 +87,7 @@ async fn on_a_thread<T: Send + 'static>(
     }
 }
 
-/// Ignores the callbacks of a plugin that is only tried. The plugin repeats its events when it is loaded.
+/// Ignores the callbacks of a plugin during its preflight. The plugin sends its events again when it is loaded.
 struct NullHost;
 
 impl HostCallbacks for NullHost {

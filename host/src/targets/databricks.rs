@@ -49,10 +49,10 @@ pub struct Endpoint {
     /// The user name of the creator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// Milliseconds since 1970.
+    /// The time of creation, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<i64>,
-    /// Milliseconds since 1970.
+    /// The time of the last update, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated_timestamp: Option<i64>,
     /// The readiness, and the progress of an update.
@@ -135,7 +135,7 @@ macro_rules! changes {
 }
 
 changes! {
-    /// Replaces the served entities and their traffic. With `wait` in the config, returns when the update is complete.
+    /// Replaces the served entities and their traffic. If the config has `wait`, returns when the update is complete.
     update_endpoint_config,
     /// Adds tags with `add_tags`, and deletes them with `delete_tags`.
     update_endpoint_tags,

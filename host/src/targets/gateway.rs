@@ -30,7 +30,7 @@ pub struct Endpoint {
     /// The model that answers.
     #[serde(default)]
     pub model: Model,
-    /// The path of predictions, relative to the gateway.
+    /// The path for prediction requests, relative to the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
     /// The rate limit. `None` if there is none.
@@ -63,7 +63,7 @@ pub struct Model {
 pub struct Limit {
     /// The number of calls in a period.
     pub calls: u64,
-    /// The key by which calls are counted. `None` if all calls count.
+    /// The key by which calls are counted; `None` if all calls are counted together.
     pub key: Option<String>,
     /// The period, such as `minute`.
     pub renewal_period: String,

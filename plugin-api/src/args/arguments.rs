@@ -38,7 +38,7 @@ pub trait Arguments: Serialize + DeserializeOwned + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Payload>> + Send;
 }
 
-/// Links the arguments of plain operations to the methods of a client; `with inputs` if the operation takes inputs.
+/// Implements [`Arguments`] for operations without a stream. `with inputs` marks an operation that takes inputs.
 macro_rules! arguments {
     ($($name:ident => $method:ident $(with $inputs:ident)?),* $(,)?) => {$(
         impl Arguments for $name {

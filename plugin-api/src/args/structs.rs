@@ -70,7 +70,7 @@ arguments! {
         name: String,
         /// The URI of the new model; the model is kept if this is `None`.
         model_uri: Option<String>,
-        /// The new flavor; needs `model_uri`.
+        /// The new flavor, which requires `model_uri`.
         flavor: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -233,16 +233,16 @@ setters! {
 }
 setters! { RunLocal { flavor = with_flavor; config: Config = with_config } }
 
-/// Declares the constructors of operations that ask a deployment or an endpoint.
+/// Declares the constructors for operations that send inputs to a deployment or an endpoint.
 macro_rules! questions {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Sends `inputs` to a deployment.
+            /// Returns arguments that send `inputs` to a deployment.
             pub fn deployment(name: impl Into<String>, inputs: Payload) -> Self {
                 Self { deployment_name: Some(name.into()), inputs, ..Self::default() }
             }
 
-            /// Sends `inputs` to an endpoint.
+            /// Returns arguments that send `inputs` to an endpoint.
             pub fn endpoint(endpoint: impl Into<String>, inputs: Payload) -> Self {
                 Self { endpoint: Some(endpoint.into()), inputs, ..Self::default() }
             }
@@ -259,57 +259,58 @@ macro_rules! questions {
 questions! { Predict, PredictStream, Explain }
 
 impl CreateDeployment {
-    /// Deploys the model at `model_uri` under `name`.
+    /// Returns arguments that deploy the model at `model_uri` under `name`.
     pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
         Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
     }
 }
 
 impl UpdateDeployment {
-    /// Changes the deployment `name`.
+    /// Returns arguments that select the deployment `name`. The `with_…` methods set the changes.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 }
 
 impl DeleteDeployment {
-    /// Deletes the deployment `name`.
+    /// Returns arguments that delete the deployment `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 }
 
 impl GetDeployment {
-    /// Describes the deployment `name`.
+    /// Returns arguments that request the record of the deployment `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 }
 
 impl ListDeployments {
-    /// Lists all deployments of the target.
+    /// Returns arguments that list all deployments of the target.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Lists the deployments of an endpoint.
+    /// Returns arguments that list the deployments of an endpoint.
     pub fn endpoint(endpoint: impl Into<String>) -> Self {
         Self { endpoint: Some(endpoint.into()) }
     }
 }
 
 impl CreateEndpoint {
-    /// Creates the endpoint `name`.
+    /// Returns arguments that create the endpoint `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Creates the endpoint that the member `name` of the config names.
+    /// Returns arguments that create an endpoint. The member `name` of the config is its name.
     pub fn from_config(config: Config) -> Self {
         Self { name: String::new(), config }
     }
 
-    /// Returns the name of the new endpoint: the argument, or the member `name` of the config. For targets.
+    /// Returns the name of the new endpoint: the argument `name`, or the member `name` of the config. Targets call
+    /// this.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if both are missing, if they differ, or if the member is not a string.
@@ -325,7 +326,7 @@ impl CreateEndpoint {
             None | Some(Value::Null) => Ok(self.name.clone()),
             Some(Value::String(name)) if self.name.is_empty() || name == self.name => Ok(name),
             Some(Value::String(name)) => Err(Error::invalid_parameter(format!(
-                "conflicting endpoint names `{}` and, in the config, `{name}`: specify one",
+                "conflicting endpoint names: the argument is `{}`, but the config has `{name}`; specify only one",
                 self.name
             ))),
             Some(other) => {
@@ -336,42 +337,43 @@ impl CreateEndpoint {
 }
 
 impl UpdateEndpoint {
-    /// Changes an endpoint.
+    /// Returns arguments that select an endpoint. `with_config` sets the changes.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: endpoint.into(), ..Self::default() }
     }
 }
 
 impl DeleteEndpoint {
-    /// Deletes an endpoint.
+    /// Returns arguments that delete an endpoint.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: endpoint.into() }
     }
 }
 
 impl GetEndpoint {
-    /// Describes an endpoint.
+    /// Returns arguments that request the record of an endpoint.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: endpoint.into() }
     }
 }
 
 impl ListEndpoints {
-    /// Lists all endpoints of the target.
+    /// Returns arguments that list all endpoints of the target.
     pub fn all() -> Self {
         Self {}
     }
 }
 
 impl Invoke {
-    /// Runs the operation that the target's manifest lists under this name.
+    /// Returns arguments that run the operation that the plugin's manifest lists under this name.
     pub fn new(operation: impl Into<String>) -> Self {
         Self { operation: operation.into(), ..Self::default() }
     }
 }
 
 impl RunLocal {
-    /// Serves the model at `model_uri` on this machine under `name`. The host sets [`target_uri`](Self::target_uri).
+    /// Returns arguments that serve the model at `model_uri` on this machine under `name`. The host sets
+    /// [`target_uri`](Self::target_uri).
     pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
         Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
     }
@@ -423,7 +425,10 @@ mod tests {
         assert_eq!(name("a", json!({"name": "a"})).unwrap(), "a");
         assert_eq!(name("", json!({"name": "a", "config": {}})).unwrap(), "a");
         let conflict = name("a", json!({"name": "b"})).unwrap_err();
-        assert_eq!(conflict.message(), "conflicting endpoint names `a` and, in the config, `b`: specify one");
+        assert_eq!(
+            conflict.message(),
+            "conflicting endpoint names: the argument is `a`, but the config has `b`; specify only one"
+        );
         let missing = name("", json!({})).unwrap_err();
         assert!(missing.message().starts_with("missing name of the endpoint"), "{missing}");
         assert!(name("a", json!({"name": 1})).unwrap_err().message().contains("`1` is not a string"));

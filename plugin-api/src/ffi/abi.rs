@@ -1,8 +1,8 @@
 //! The layouts of the boundary: the plugin's table, the host's callbacks, requests and slices.
 //!
 //! These layouts are the contract. `include/mlflow_deploy_plugin.h` declares them in C, and a test compares the two.
-//! Both tables grow at their end only. A reader copies the bytes that both sides know over zeroes, so that a member
-//! that the other side does not know is NULL.
+//! New versions add members at the end of a table only. A reader copies the members that both sides know into a zeroed
+//! struct. A member that the other side does not know is therefore NULL.
 #![expect(clippy::exhaustive_structs, reason = "the layout is the contract")]
 #![expect(missing_debug_implementations, reason = "abi_stable's derive generates structs without it")]
 
@@ -14,7 +14,7 @@ use abi_stable::sabi_types::VersionStrings;
 
 use crate::Operation;
 
-/// The version of the contract. It changes only if hosts can no longer load older plugins.
+/// The version of the contract. It is incremented only if hosts can no longer load older plugins.
 pub const ABI: u32 = 1;
 
 /// The status of a reply with a result.
@@ -39,9 +39,9 @@ pub struct AbiSlice {
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 pub struct AbiRequest {
-    /// The size of this struct in bytes, in its writer's version.
+    /// The size of this struct in bytes, as compiled in the caller.
     pub size: u32,
-    /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
+    /// The number of chunks that the plugin may send before `credit` allows more; 0 for a call without a stream.
     pub credit: u32,
     /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,
@@ -51,42 +51,44 @@ pub struct AbiRequest {
     pub body: AbiSlice,
 }
 
-/// The callbacks of the host. Every function only enqueues and wakes, and may be called from any thread.
+/// The callbacks of the host. A callback stores the message, wakes the receiver, and returns without blocking. It may
+/// be called from any thread.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy, Debug)]
 #[sabi(kind(Prefix(prefix_ref = HostApiRef, prefix_fields = HostApiPrefix)), missing_field(option))]
 pub struct HostApi {
-    /// The size of this struct in bytes, in the host's version.
+    /// The size of this struct in bytes, as compiled in the host.
     pub size: u32,
     /// The version of the contract that the host follows.
     pub abi: u32,
     /// The first argument of every callback.
     pub ctx: *mut c_void,
-    /// Ends a call: exactly once for each call, also after `cancel`. Head and body may have 512 MiB each; a larger
-    /// reply becomes an error for the caller.
+    /// Ends a call. The plugin calls this exactly once for each call, also for a cancelled call. Head and body may have
+    /// up to 512 MiB each. If one of them is larger, the caller gets an error instead of the reply.
     pub reply: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, status: u32, head: AbiSlice, body: AbiSlice)>,
-    /// Sends one chunk of a stream, for one unit of credit. The limits of `reply` apply.
+    /// Sends one chunk of a stream, which uses up one unit of credit. The size limits of `reply` apply.
     pub chunk: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, head: AbiSlice, body: AbiSlice)>,
     /// Sends an event; `call` is 0 if the event belongs to no call.
     #[sabi(last_prefix_field)]
     pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, call: u64, level: u32, json: AbiSlice)>,
     /// Creates an instance of the plugin's own library in another process; NULL if the host does not support it.
     ///
-    /// `host` is the [`HostApi`] for the instance; it is never freed. `table` is a [`PluginTable`] whose `size` the
-    /// plugin has set: the host fills it, up to that size. The plugin calls its functions with the returned pointer, as
-    /// the host calls the functions of a plugin; its `init` is NULL. The first call starts the process. A call whose
-    /// process ends gets the error `PLUGIN_CRASHED`, and the next call restarts the process. `shutdown` ends the
-    /// process; no function is called with the pointer afterwards.
+    /// `host` points to the [`HostApi`] that receives the messages of the instance; the plugin never frees it. `table`
+    /// points to a [`PluginTable`] whose `size` the plugin has set. The host writes the functions of the instance into
+    /// this table, up to that size; `init` is NULL. The plugin passes the returned pointer to these functions, as the
+    /// host passes the pointer that `init` returned. The first call starts the process. If the process ends during a
+    /// call, the call fails with `PLUGIN_CRASHED`, and the next call restarts the process. `shutdown` ends the process.
+    /// The plugin must not use the pointer afterwards.
     pub isolate: Option<unsafe extern "C" fn(ctx: *mut c_void, host: *const c_void, table: *mut c_void) -> *mut c_void>,
 }
 
-/// A slot for an operation of a client. The result comes through `reply`.
+/// The function that runs one operation of a client. The result arrives through [`HostApi::reply`].
 pub type OperationSlot = unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest);
 
 /// Declares the table with one slot per operation, in the order of [`Operation::ALL`].
 macro_rules! plugin_table {
     ($($slot:ident = $operation:ident),* ; $last:ident = $last_operation:ident) => {
-        /// The functions of a plugin. A NULL slot is an unsupported operation.
+        /// The functions of a plugin. The slot of an unsupported operation is NULL.
         ///
         /// Every function may be called from any thread, does not block, and does not unwind. The host chooses the ids
         /// of clients and calls; an id is never zero and never used twice.
@@ -96,26 +98,28 @@ macro_rules! plugin_table {
         #[sabi(phantom_field(host_api: HostApiRef))]
         #[sabi(phantom_field(request: AbiRequest))]
         pub struct PluginTable {
-            /// The size of this struct in bytes, in the plugin's version.
+            /// The size of this struct in bytes, as compiled in the plugin.
             pub size: u32,
             /// The version of the contract that the plugin follows.
             pub abi: u32,
-            /// Creates a new instance of the plugin; NULL if that fails. `host` is a [`HostApi`], untyped because it
-            /// grows: the layout check sees it through the table's phantom field.
+            /// Creates an instance of the plugin and returns a pointer to it; NULL on failure. `host` points to a
+            /// [`HostApi`]. The pointer is untyped because that struct grows. A phantom field of the table includes the
+            /// struct in the layout check.
             pub init: Option<unsafe extern "C" fn(host: *const c_void) -> *mut c_void>,
-            /// Ends an instance. Replies when all calls have their replies and all clients are closed.
+            /// Ends an instance. The plugin replies after it has answered all calls and closed all clients.
             pub shutdown: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
-            /// Opens a client. The head is `{"target_uri":…, "options":{…}}`. A client that failed to open is not
-            /// closed.
+            /// Opens a client. The head is `{"target_uri":…, "options":{…}}`. The host does not close a client whose
+            /// `open` failed.
             pub open:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64, call: u64, request: *const AbiRequest)>,
-            /// Closes a client. The host has cancelled its pending calls, and enters no slot of the client afterwards.
+            /// Closes a client. The host first cancels the client's pending calls. It calls no function with the
+            /// client's id afterwards.
             pub close: Option<unsafe extern "C" fn(plugin: *mut c_void, client: u64)>,
-            /// Cancels a call. Its reply still comes. Has no effect if the call has its reply.
+            /// Cancels a call. The plugin still replies to it. Has no effect if the plugin has already replied.
             pub cancel: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64)>,
-            /// Allows a stream to send this many more chunks.
+            /// Allows the plugin to send `chunks` more chunks of a stream.
             pub credit: Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, chunks: u32)>,
-            /// Replies with the help of the target, for users.
+            /// Replies with the help text of the target.
             pub target_help:
                 Option<unsafe extern "C" fn(plugin: *mut c_void, call: u64, request: *const AbiRequest)>,
             /// Serves a model on this machine until it is cancelled. Sends a chunk when the server is ready.
@@ -191,24 +195,24 @@ impl AbiSlice {
     /// The empty slice.
     pub const EMPTY: Self = Self { ptr: std::ptr::null(), len: 0 };
 
-    /// Returns a slice for a function that borrows the bytes until it returns.
+    /// Returns a slice that points to `bytes`. The receiver must not use the slice after `bytes` is freed.
     pub fn lend(bytes: &[u8]) -> Self {
         Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
-    /// Copies the bytes; `None` if the slice is the invalid `{NULL, n}`.
+    /// Returns a copy of the bytes; `None` if the slice is invalid.
     ///
     /// # Safety
-    /// `ptr` is NULL, or `len` bytes are readable there until this returns.
+    /// `ptr` must be NULL, or point to `len` bytes that are readable until this function returns.
     pub unsafe fn copy(self) -> Option<Vec<u8>> {
         // SAFETY: the caller promises that the bytes are readable.
         unsafe { self.bytes() }.map(<[u8]>::to_vec)
     }
 
-    /// Borrows the bytes; `None` if the slice is the invalid `{NULL, n}`.
+    /// Returns the bytes without a copy; `None` if the slice is invalid.
     ///
     /// # Safety
-    /// `ptr` is NULL, or `len` bytes are readable there while the slice is borrowed.
+    /// `ptr` must be NULL, or point to `len` bytes that are readable while the slice is borrowed.
     pub(super) unsafe fn bytes(&self) -> Option<&[u8]> {
         // A slice of more than half of the address space is invalid as well.
         let is_impossible = isize::try_from(self.len).is_err();
@@ -221,18 +225,20 @@ impl AbiSlice {
     }
 }
 
-/// A struct that starts with its own size and grows at its end. A member of zeroes is absent.
+/// A struct whose first member is its own size. Later versions add members at its end. A member that is all zero is
+/// absent.
 ///
 /// # Safety
-/// The implementor is `repr(C)`, starts with a `u32` that holds its size in bytes, and is valid when all zero.
+/// The type must be `repr(C)`, start with a `u32` that holds the size in bytes, and be valid if all its bytes are zero.
 pub(crate) unsafe trait SizedStruct: Copy {
     /// The minimum size of a valid struct, in bytes.
     const MIN_SIZE: usize;
 
-    /// Copies the bytes that both sides know over zeroes; `None` if the pointer is NULL or the size is too small.
+    /// Copies the members that both sides know into a zeroed struct. Returns `None` if the pointer is NULL, or if the
+    /// size is less than [`MIN_SIZE`](Self::MIN_SIZE).
     ///
     /// # Safety
-    /// `source` is NULL, or it is aligned, starts with its size, and has that many readable bytes.
+    /// `source` must be NULL, or point to an aligned struct that starts with its size and has that many readable bytes.
     unsafe fn copy_known(source: *const Self) -> Option<Self> {
         if source.is_null() {
             return None;

@@ -1,4 +1,4 @@
-//! Catches panics: all code of a plugin runs inside of `contain`.
+//! Catches panics. All code of a plugin runs inside of `catch_panic`.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -6,13 +6,13 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 thread_local! {
-    /// The number of nested `contain`s on this thread.
+    /// The number of nested calls of `catch_panic` on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// The source location of this thread's last panic.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a plugin's code. A panic becomes an error: the panic's message, with the source location if it is known.
+/// Runs a plugin's code. Returns the message of a panic as the error, with its source location if that is known.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
@@ -36,16 +36,17 @@ fn message(payload: Box<dyn Any + Send>) -> String {
     } else {
         "a panic without a message".to_owned()
     };
-    // The drop of a payload may panic, and so may the drop of that panic's payload: the second one is leaked.
+    // Dropping a payload may panic, and so may dropping the payload of that second panic. The second payload is leaked.
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         let _leaked = ManuallyDrop::new(second);
     }
     message
 }
 
-/// Records the source location of panics that `contain` catches, instead of printing them. Other panics are printed.
+/// Installs a panic hook. For a panic that `catch_panic` catches, the hook records the source location and prints
+/// nothing. Other panics are printed.
 ///
-/// For a loaded library only: its panic hook is separate from the program's.
+/// Only a loaded library calls this, because its panic hook is separate from that of the program.
 pub(crate) fn keep_panics_off_stderr() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {

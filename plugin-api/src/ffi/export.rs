@@ -16,7 +16,7 @@ use super::instance::{CallParams, Instance, panicked};
 use crate::args::{self, Arguments, RunLocal};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 
-/// Returns a table with the functions that every plugin has, and without operations.
+/// Returns a table with the functions that every plugin has. The slots of all operations are NULL.
 pub const fn table<C: DeploymentClient>() -> PluginTable {
     PluginTable {
         init: Some(init::<C>),
@@ -29,7 +29,7 @@ pub const fn table<C: DeploymentClient>() -> PluginTable {
     }
 }
 
-/// Prepares a loaded library. Called before the library returns its table.
+/// Installs the panic hook of a loaded library. The library calls this before it returns its table.
 pub fn loaded() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // If a panic ends the process, stderr is the only place to report it.
@@ -56,7 +56,7 @@ unsafe fn instance<C>(plugin: *mut c_void) -> Option<&'static Instance<C>> {
     unsafe { plugin.cast::<Instance<C>>().cast_const().as_ref() }
 }
 
-/// Runs a slot without a request: looks up the instance, and catches panics.
+/// Runs the work of a slot that takes no request. Looks up the instance, and reports a panic as an event.
 ///
 /// # Safety
 /// As for [`instance`].
@@ -88,10 +88,12 @@ unsafe extern "C" fn credit<C: DeploymentClient>(plugin: *mut c_void, call: u64,
     unsafe { enter::<C>(plugin, "granting credit", |instance| instance.credit(call, chunks)) };
 }
 
-/// Runs a slot with a request: reads the head, then starts the call. An error before that is the call's reply.
+/// Runs the work of a slot that takes a request. Parses the head, then starts the call. Replies with the error if the
+/// call cannot be started.
 ///
 /// # Safety
-/// As for [`instance`]. `request` is NULL, or a request as [`PluginTable`] documents it, until this returns.
+/// As for [`instance`]. `request` must be NULL, or point to an [`AbiRequest`] that is valid until this function
+/// returns.
 unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
     plugin: *mut c_void,
     (client, call): (u64, u64),
@@ -119,10 +121,9 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
     }
 }
 
-/// Parses a head: a JSON object, or empty.
+/// Parses the head of a request. An empty head counts as an empty object.
 ///
-/// Checks more than serde does: serde also accepts a list for a struct, and does not check the encoding of a text that
-/// it skips.
+/// Rejects two faults that serde accepts: a list in place of an object, and invalid UTF-8 in a skipped string.
 fn arguments<H: DeserializeOwned>(head: &[u8]) -> Result<H> {
     let invalid =
         |fault: &dyn std::fmt::Display| Error::invalid_parameter(format!("failed to read the arguments: {fault}"));
@@ -178,7 +179,8 @@ unsafe fn operation<C: DeploymentClient, A: Arguments>(
     unsafe { begin::<C, A>(plugin, ids, request, start) };
 }
 
-/// Declares the slots that [`export_plugin!`](crate::export_plugin) fills by the operation's name.
+/// Declares the functions that [`export_plugin!`](crate::export_plugin) puts into the table, by the name of the
+/// operation.
 macro_rules! slots {
     ($($slot:ident = $arguments:ident),* $(,)?) => {
         /// One function per slot, with the name of the slot.

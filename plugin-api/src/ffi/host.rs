@@ -7,8 +7,7 @@ use super::transport::{BorrowedReply, HostCallbacks};
 use crate::event::{Event, Level};
 use crate::{JSON, Payload, Result};
 
-/// A copy of the host's table. The host promises that its functions may be called from any thread, until the process
-/// ends.
+/// A copy of the host's table. The functions of the table may be called from any thread until the process ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Host(pub(super) HostApi);
 
@@ -28,7 +27,7 @@ impl Host {
         api.reply.is_some().then_some(Self(api))
     }
 
-    /// Ends a call.
+    /// Ends a call with a result or an error.
     pub(super) fn reply(&self, call: u64, result: Result<Payload>) {
         match result {
             Ok(payload) => self.send_reply(call, STATUS_OK, &head_of(&payload), &payload.bytes),
@@ -64,7 +63,7 @@ impl Host {
     }
 }
 
-/// Returns the head of a reply or a chunk: empty for JSON, the default of a body.
+/// Returns the head of a reply or a chunk; empty for JSON, which is the default media type of a body.
 fn head_of(payload: &Payload) -> Vec<u8> {
     if payload.content_type == JSON {
         return Vec::new();
@@ -73,7 +72,7 @@ fn head_of(payload: &Payload) -> Vec<u8> {
         .expect("a reply's head consists of a string")
 }
 
-/// Passes messages on unchanged: a plugin is the host of its isolated instance.
+/// Passes the messages of an isolated instance to its plugin unchanged. The plugin acts as the host of the instance.
 #[cfg(feature = "host")]
 impl HostCallbacks for Host {
     fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
@@ -100,7 +99,8 @@ impl HostCallbacks for Host {
     }
 }
 
-/// Returns a slice that is invalid if the original was invalid.
+/// Returns the bytes as a slice. Returns an invalid slice for `None`, which stands for an invalid slice of the
+/// instance.
 #[cfg(feature = "host")]
 fn slice(lent: Option<&[u8]>) -> AbiSlice {
     lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)

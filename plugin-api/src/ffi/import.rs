@@ -32,8 +32,8 @@ pub struct RemotePlugin(Arc<RemoteInstance>);
 impl RemotePlugin {
     /// Starts an instance of the plugin in this process. Blocks while the plugin's `init` runs.
     ///
-    /// `listener` receives the plugin's events, each with the id of its call or 0. It may be called from any thread,
-    /// and must not block.
+    /// `listener` receives the plugin's events, each with the id of the call that it belongs to, or 0. The listener may
+    /// be called from any thread and must not block.
     ///
     /// # Safety
     /// As for [`Table::start`].
@@ -48,8 +48,8 @@ impl RemotePlugin {
         Self::through(listener, |host| unsafe { Table::start(table, host) })
     }
 
-    /// Starts an instance through any transport, such as to another process. `start` takes the receiver of the plugin's
-    /// messages, and returns the transport.
+    /// Starts an instance that is reached through any transport, such as a connection to another process. `start` takes
+    /// the callbacks that receive the plugin's messages, and returns the transport.
     ///
     /// `listener` receives the plugin's events, as for [`start`](Self::start).
     ///
@@ -66,8 +66,8 @@ impl RemotePlugin {
         Ok(Self(Arc::new(RemoteInstance { plugin, pending, is_shut_down, declared })))
     }
 
-    /// Adds the operations that the manifest lists. A call of one that has no function in the table then fails with
-    /// `PLUGIN_PROTOCOL_VIOLATION` instead of `NOT_IMPLEMENTED`.
+    /// Sets the operations that the plugin's manifest lists. A call of a listed operation without a function in the
+    /// table then fails with `PLUGIN_PROTOCOL_VIOLATION` instead of `NOT_IMPLEMENTED`.
     #[must_use]
     pub fn declaring(self, operations: &[String]) -> Self {
         // Clones of an instance share its manifest.
@@ -101,7 +101,7 @@ impl RemotePlugin {
         Ok(RemoteClient(Arc::new(Mutex::new(open))))
     }
 
-    /// Returns the help of the target, for users.
+    /// Returns the help text of the target.
     ///
     /// # Errors
     /// `NOT_IMPLEMENTED` if the plugin has no help.
@@ -164,8 +164,8 @@ impl RemoteClient {
         answer.wait().await
     }
 
-    /// As [`call`](Self::call), with borrowed arguments. Cancels the call when `given_up` is ready, and still waits for
-    /// the reply: it shows if the plugin's process has survived the call.
+    /// Runs `predict` as [`call`](Self::call) does, with borrowed arguments. Cancels the call when `given_up`
+    /// completes. Still waits for the reply, which shows if the plugin's process has survived the call.
     ///
     /// # Errors
     /// As for [`call`](Self::call).
@@ -229,7 +229,7 @@ impl fmt::Debug for RemoteClient {
 }
 
 impl RemoteInstance {
-    /// Starts a plain call.
+    /// Starts a call that returns one reply and no chunks.
     fn ask(self: &Arc<Self>, slot: Slot, caller: Caller, request: &Request<'_>) -> Result<Answer> {
         let (sender, reply) = oneshot::channel();
         Ok(Answer { reply, call: self.enter(slot, caller, Receiver::One(sender), request)? })
@@ -242,7 +242,7 @@ impl RemoteInstance {
     }
 }
 
-/// A plain call whose reply is awaited.
+/// A started call that returns one reply and no chunks.
 struct Answer {
     reply: oneshot::Receiver<Result<Parts>>,
     call: InFlight,
@@ -264,7 +264,7 @@ impl Answer {
 }
 
 impl Drop for Answer {
-    /// Closes the client of an `open` whose reply came but was not taken.
+    /// Cancels the call. Closes the client if the call is an `open` whose reply has arrived but was not read.
     fn drop(&mut self) {
         self.call.abandon();
         if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv())
@@ -280,8 +280,8 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
         .map_err(|error| Error::invalid_parameter(format!("failed to write the arguments: {error}")))
 }
 
-/// Returns a timeout as a request has it: 0 for none.
+/// Returns a timeout in milliseconds, as a request holds it; 0 for `None`.
 fn milliseconds(timeout: Option<Duration>) -> u64 {
-    // A past deadline is not the same as none, so the minimum is 1 ms.
+    // The minimum is 1 ms, because 0 means that there is no deadline.
     timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1))
 }

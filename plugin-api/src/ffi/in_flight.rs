@@ -19,7 +19,7 @@ pub(super) struct RemoteInstance {
     pub(super) plugin: Box<dyn PluginTransport>,
     pub(super) pending: Arc<Pending>,
     pub(super) is_shut_down: AtomicBool,
-    /// The operations that the plugin's manifest lists, if the host has told them.
+    /// The operations that the plugin's manifest lists, if the host has set them.
     pub(super) declared: OnceLock<Vec<String>>,
 }
 
@@ -35,7 +35,7 @@ impl Drop for RemoteInstance {
 }
 
 impl RemoteInstance {
-    /// Returns MLflow's names of the supported operations, with `target_help` and `run_local`.
+    /// Returns MLflow's names of the supported operations, including `target_help` and `run_local`.
     pub(super) fn supported(&self) -> Vec<&'static str> {
         let slots = Operation::ALL.iter().copied().map(Slot::Operation).chain([Slot::TargetHelp, Slot::RunLocal]);
         slots.filter(|slot| self.plugin.has(*slot)).map(Slot::name).collect()
@@ -44,7 +44,7 @@ impl RemoteInstance {
     fn unsupported(&self, slot: Slot) -> Error {
         let (operation, supported) = (slot.name(), self.supported());
         if self.declared.get().is_some_and(|declared| declared.iter().any(|declared| declared == operation)) {
-            return violation(&format!("its manifest lists `{operation}`, and its table has no function for it"));
+            return violation(&format!("its manifest lists `{operation}`, but its table has no function for it"));
         }
         let message = match supported.join("`, `") {
             none if none.is_empty() => format!("the target does not support `{operation}`"),
@@ -57,8 +57,8 @@ impl RemoteInstance {
     /// Registers a call and starts it.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` if the plugin does not have the slot; `PLUGIN_PROTOCOL_VIOLATION` if its manifest lists the
-    /// operation.
+    /// `NOT_IMPLEMENTED` if the plugin has no function for the slot; `PLUGIN_PROTOCOL_VIOLATION` if it has none
+    /// although its manifest lists the operation.
     pub(super) fn enter(
         self: &Arc<Self>,
         slot: Slot,
@@ -85,8 +85,8 @@ impl RemoteInstance {
     }
 }
 
-/// An open client, shared by its handles and calls: dropping the last of them closes it, so that no slot of the client
-/// is entered afterwards.
+/// An open client, shared by its handles and calls. The client is closed when the last of them is dropped, so no call
+/// of the client can follow.
 pub(super) struct OpenClient {
     pub(super) instance: Arc<RemoteInstance>,
     pub(super) id: u64,
@@ -104,7 +104,7 @@ pub(super) enum Caller {
     Client(Arc<OpenClient>),
     /// The client that the call opens.
     Opening(u64),
-    /// No client: the call is of the plugin itself.
+    /// No client: the call belongs to the plugin itself.
     Plugin,
 }
 
@@ -119,7 +119,7 @@ impl Caller {
     }
 }
 
-/// A started call. Dropping it before its end cancels it.
+/// A started call. Dropping the value before the call has ended cancels the call.
 pub(super) struct InFlight {
     pub(super) instance: Arc<RemoteInstance>,
     id: u64,
@@ -127,7 +127,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Allows a stream's plugin to send more chunks.
+    /// Allows the plugin to send `chunks` more chunks of the stream.
     pub(super) fn grant(&self, chunks: u32) {
         if self.instance.pending.grant(self.id, chunks) {
             self.instance.plugin.credit(self.id, chunks);
@@ -141,7 +141,7 @@ impl InFlight {
 
     /// Cancels the call, and discards its reply.
     pub(super) fn abandon(&self) {
-        // A client that opens all the same is closed when its reply comes.
+        // If the client opens nevertheless, it is closed when the reply arrives.
         let undo = match self.caller {
             Caller::Opening(client) => {
                 let instance = Arc::clone(&self.instance);

@@ -16,10 +16,10 @@ use crate::call::Context;
 use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
-/// The number of remembered cancels that came before their calls.
+/// The maximum number of stored cancellations whose calls have not arrived yet.
 const MAX_EARLY_CANCELS: usize = 1024;
 
-/// An instance of the plugin whose client is `C`. It is never freed: the host may call late.
+/// An instance of the plugin whose client is `C`. It is never freed, because the host may call it at any later time.
 pub(super) struct Instance<C> {
     pub(super) host: Host,
     process: u32,
@@ -35,7 +35,7 @@ struct InstanceState<C> {
     shut_down: bool,
 }
 
-/// A client, and the message of its panic after it panicked.
+/// A client, and the message of its panic if it has panicked.
 pub(super) struct Client<C> {
     pub(super) value: C,
     panicked: OnceLock<String>,
@@ -73,7 +73,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Starts a call: `work` takes the sender of chunks and returns the result.
+    /// Starts a call. `work` takes the sender of the call's chunks, and returns a future of the result.
     pub(super) fn start<W, F>(&'static self, order: CallParams, work: W)
     where
         W: FnOnce(Chunks) -> F + Send + 'static,
@@ -108,7 +108,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Registers a call as running, or fails if it cannot start.
+    /// Registers a call as running. Fails if the process has forked, the call was cancelled, the plugin was shut down,
+    /// or the client has panicked.
     fn register(&self, order: CallParams, call: RunningCall) -> Result<()> {
         self.fail_after_fork()?;
         let mut state = self.lock();
@@ -119,7 +120,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         if state.shut_down {
             return Err(Error::new(ErrorCode::CANCELLED, "the plugin was shut down"));
         }
-        // Under the lock: a panic stops the registered calls, and later calls fail here.
+        // Checked under the lock: a panic stops the calls that are registered, and this check fails the later ones.
         if let Some(message) = state.clients.get(&order.client).and_then(|client| client.panicked.get()) {
             return Err(panicked(message));
         }
@@ -140,13 +141,13 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 Err(error)
             }
         };
-        // One statement: the lock is free before the host is called, which may call back.
+        // The lock is released at the end of this statement, because the host may call back from `reply`.
         self.lock().calls.remove(&order.call);
         self.host.reply(order.call, result);
         self.call_ended.notify_waiters();
     }
 
-    /// Stores a client that `open` created, unless the call was cancelled in the meantime.
+    /// Stores a client that `open` created. Fails if the call was stopped or the plugin was shut down in the meantime.
     pub(super) fn keep(&self, order: CallParams, value: C) -> Result<()> {
         let mut state = self.lock();
         let stopped = state.calls.get(&order.call).and_then(|call| call.stop.error().cloned());
@@ -165,7 +166,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         client.ok_or_else(|| Error::internal(format!("client {id} is not open")))
     }
 
-    /// Closes a client. It is dropped on the plugin's own thread.
+    /// Closes a client. A thread of the plugin drops the client.
     pub(super) fn close(&'static self, id: u64) {
         if self.has_forked() {
             return;
@@ -181,7 +182,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Cancels a call, or remembers the cancel until the call arrives.
+    /// Cancels a call, or stores the cancellation until the call arrives.
     pub(super) fn cancel(&self, call: u64) {
         if self.has_forked() {
             return;
@@ -202,7 +203,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Allows a stream to send more chunks.
+    /// Allows a stream to send `chunks` more chunks.
     pub(super) fn credit(&self, call: u64, chunks: u32) {
         if self.has_forked() {
             return;
@@ -251,7 +252,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Reports a panic as an event, if no reply can.
+    /// Reports a panic as an event, for an action that has no reply.
     pub(super) fn report_panic(&self, action: &str, message: &str) {
         self.host.event(0, Level::Error, &event(format!("the plugin panicked while {action}: {message}")));
     }
@@ -265,7 +266,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
         Ok(())
     }
 
-    /// Returns true in a forked process: the threads are missing there, and locks may stay locked.
+    /// Returns true in a fork of the process that created the instance. The plugin's threads do not exist there, and a
+    /// lock may stay locked forever.
     fn has_forked(&self) -> bool {
         self.process != std::process::id()
     }

@@ -5,8 +5,9 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Returns the path of the calling plugin's file, such as to find data files beside it. `None` if the system does not
-/// report a path. In code that is not part of a shared library, such as a test, it is the path of the program.
+/// Returns the path of the file of the calling plugin, for example to find data files beside it. Returns `None` if the
+/// system does not report a path. In code that is not part of a shared library, such as a test, returns the path of the
+/// program.
 ///
 /// ```
 /// let library = mlflow_deploy_plugin_api::library_path();

@@ -16,11 +16,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Wraps a table. For the macros.
+    /// Returns a plugin with this table and manifest. Only the macros call this function.
     ///
     /// # Safety
-    /// Every function in the table follows the contract of [`PluginTable`]: safe code calls it, see
-    /// [`start`](Self::start).
+    /// Every function in the table must follow the contract of [`PluginTable`], because the safe method
+    /// [`start`](Self::start) calls these functions.
     ///
     /// Safe code cannot create a plugin of a table that breaks the contract:
     ///
@@ -161,7 +161,7 @@ macro_rules! export_plugin {
                 PLUGIN.as_ptr()
             }
 
-            /// The header for hosts that check the layout of the table first.
+            /// The header of abi_stable, from which a host reads the layout of the table before it calls a function.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             // SAFETY: `root_module` returns a `PluginTableRef`.
             static HEADER: LibHeader =

@@ -5,11 +5,11 @@
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
 //! | `head` | both | the JSON heads of `open` requests and of replies |
 //! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
-//! | `instance`, `task`, `contain`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
-//! | `place` | plugin | the path of the loaded library |
-//! | `process` | both | the process's privileges, and its end |
-//! | `accept` | host | reads and checks a library's table |
-//! | `seam` | host | the messages between host and plugin as two traits, independent of their transport |
+//! | `instance`, `task`, `catch_unwind`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
+//! | `library_path` | plugin | the path of the loaded library |
+//! | `process` | both | the privileges of the process, and functions to call at its end |
+//! | `validate` | host | reads and checks a library's table |
+//! | `transport` | host | the messages between host and plugin as two traits, independent of their transport |
 //! | `table` | host | transports the messages through the functions of a library in this process |
 //! | `relay` | host | lends a plugin an instance of itself in another process |
 //! | `isolated_self` | plugin | asks the host for that instance |

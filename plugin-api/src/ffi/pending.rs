@@ -1,7 +1,8 @@
 //! Tracks unanswered calls by their ids, and wakes their callers.
 //!
-//! A callback copies, enqueues and wakes; it never runs the caller's code. A violation of the contract, such as a
-//! second reply or a chunk without credit, becomes an error of the call, or an event if the call has ended.
+//! A callback copies the message, enqueues it and wakes the caller. It never runs code of the caller. A violation of
+//! the contract, such as a second reply or a chunk without credit, becomes an error of the call, or an event if the
+//! call has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +15,7 @@ use super::transport::{BorrowedReply, HostCallbacks, check_size};
 use crate::event::{Event, Level};
 use crate::{Error, ErrorCode, JSON, Payload, Result, sync};
 
-/// The receiver of a plugin's events: the call or 0, the severity, and the event.
+/// The listener for a plugin's events. Its arguments are the id of the call (0 for none), the severity, and the event.
 pub(super) type EventListener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
 
 /// The calls of one plugin that have no reply yet.
@@ -34,14 +35,14 @@ pub(super) struct Waiting {
 
 /// The receiver of a call's reply and chunks.
 pub(super) enum Receiver {
-    /// The caller has gone. The reply is still to come.
+    /// The caller no longer waits. The reply has not arrived yet.
     Abandoned {
-        /// True if the call has been cancelled in the plugin, or is about to be.
+        /// True if the plugin has been told to cancel the call, or is about to be told.
         cancelled: bool,
-        /// Called if the call succeeds all the same: a client that was opened has to be closed.
+        /// Called if the call succeeds nevertheless, to close the client that the call has opened.
         undo: Option<Box<dyn FnOnce() + Send>>,
     },
-    /// The caller of a plain operation.
+    /// The caller of an operation that returns one reply and no chunks.
     One(oneshot::Sender<Result<Parts>>),
     /// The caller of a stream.
     Many(mpsc::UnboundedSender<Result<Parts>>),
@@ -74,7 +75,7 @@ impl Pending {
         }
     }
 
-    /// Marks a call as abandoned by its caller. Returns true if the call is to be cancelled in the plugin.
+    /// Marks a call as abandoned by its caller. Returns true if the plugin must be told to cancel the call.
     pub(super) fn abandon(&self, call: u64, undo: Option<Box<dyn FnOnce() + Send>>) -> bool {
         let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&call) else { return false };
@@ -82,7 +83,8 @@ impl Pending {
         !matches!(std::mem::replace(&mut waiting.receiver, abandoned), Receiver::Abandoned { cancelled: true, .. })
     }
 
-    /// Ends every call of a client with this error. Returns the ids of the calls to cancel in the plugin.
+    /// Ends every call of a client with this error. Returns the ids of the calls that the plugin must be told to
+    /// cancel.
     pub(super) fn abandon_client(&self, client: u64, error: &Error) -> Vec<u64> {
         let mut ended = Vec::new();
         for (call, waiting) in self.lock().iter_mut().filter(|(_, waiting)| waiting.client == client) {
@@ -95,7 +97,7 @@ impl Pending {
         sync::lock(&self.calls)
     }
 
-    /// Reports a violation of the contract as an event, if no caller can receive it.
+    /// Reports a violation of the contract as an event, because no caller waits for the call.
     fn report_violation(&self, call: u64, violation: &str) {
         let message = format!("the plugin broke the contract: it {violation} (call {call})");
         (self.listener)(call, Level::Error, Event { message, progress: None });
@@ -107,7 +109,7 @@ impl HostCallbacks for Pending {
         let parts = Parts::copy(status, lent);
         let waiting = self.lock().remove(&call);
         match waiting {
-            None => self.report_violation(call, "replied to a call that does not exist or has its reply"),
+            None => self.report_violation(call, "replied to a call that does not exist or was already answered"),
             Some(Waiting { receiver: Receiver::Abandoned { undo: Some(undo), .. }, .. }) => {
                 if parts.is_ok_and(|parts| parts.is_ok()) {
                     undo();
@@ -138,7 +140,7 @@ impl HostCallbacks for Pending {
                 return;
             }
         };
-        // The caller cancels the call in the plugin when it drops the call.
+        // The plugin is told to cancel the call when the caller drops it.
         let abandoned = Receiver::Abandoned { cancelled: false, undo: None };
         let receiver = std::mem::replace(&mut waiting.receiver, abandoned);
         drop(calls);
@@ -161,14 +163,14 @@ impl HostCallbacks for Pending {
 }
 
 impl Receiver {
-    /// The receiver of a call that was abandoned and cancelled in the plugin.
+    /// The receiver of an abandoned call that the plugin has been told to cancel.
     pub(super) const CANCELLED: Self = Self::Abandoned { cancelled: true, undo: None };
 
-    /// Passes on the last item. Returns false if the caller has gone.
+    /// Passes the last item to the caller. Returns false if the caller no longer waits.
     fn end(self, parts: Result<Parts>) -> bool {
         match self {
             Self::Abandoned { .. } => false,
-            // The send fails if the caller has just gone.
+            // The send fails if the caller has just stopped waiting.
             Self::One(reply) => reply.send(parts).is_ok(),
             Self::Many(items) => match parts {
                 Ok(parts) if parts.status == STATUS_OK => true,
@@ -179,7 +181,7 @@ impl Receiver {
 }
 
 impl Parts {
-    /// Copies the slices of the plugin. An invalid or too large slice becomes the call's error.
+    /// Copies the slices that the plugin passed. Fails if one of them is invalid or too large.
     fn copy(status: u32, lent: BorrowedReply<'_>) -> Result<Self> {
         let (Some(head), Some(body)) = (lent.head, lent.body) else {
             return Err(violated("sent a slice that is NULL but not empty"));
@@ -213,7 +215,7 @@ fn violated(predicate: &str) -> Error {
     violation(&format!("it {predicate}"))
 }
 
-/// Returns the error of a plugin that breaks the contract.
+/// Returns the error for a plugin that broke the contract. `sentence` describes the violation.
 pub(super) fn violation(sentence: &str) -> Error {
     Error::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, format!("the plugin broke the contract: {sentence}"))
 }

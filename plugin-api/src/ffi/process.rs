@@ -1,4 +1,4 @@
-//! The process: its privileges, and its end.
+//! The privileges of the process, and functions to call at its end.
 
 use std::ffi::c_int;
 #[cfg(target_os = "linux")]
@@ -9,8 +9,9 @@ use std::io;
 /// called in the reverse order of their registration.
 ///
 /// C++ libraries destroy their globals at that time, while other threads may still use them. A plugin that loads such a
-/// library registers a function afterwards, so that it is called first, and waits there for the end of the work. The
-/// function must return soon. A panic in it ends the process. It is not called if a signal or `_exit` ends the process.
+/// library registers a function after it has loaded the library. The function is then called before the library
+/// destroys its globals, and waits until the other threads no longer use them. The function must return soon. A panic
+/// in it ends the process. It is not called if a signal or `_exit` ends the process.
 ///
 /// ```no_run
 /// extern "C" fn finish_work() { /* waits for the threads that use the library */ }
@@ -22,17 +23,17 @@ use std::io;
 /// # Errors
 /// Fails if the system has no memory to register the function.
 pub fn at_exit(work: extern "C" fn()) -> io::Result<()> {
-    // The POSIX function of this signature. It may be called from any thread, and only stores the address. The address
-    // stays valid because a plugin is never unloaded.
+    // POSIX declares this function with this signature. It may be called from any thread, and only stores the address.
+    // The address stays valid because a plugin is never unloaded.
     unsafe extern "C" {
         safe fn atexit(work: extern "C" fn()) -> c_int;
     }
     if atexit(work) == 0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
 }
 
-/// Returns the user id that determines the process's access to files.
+/// Returns the effective user id, which determines the process's access to files.
 pub(crate) fn effective_user() -> u32 {
-    // The POSIX function of this signature. It cannot fail.
+    // POSIX declares this function with this signature. It cannot fail.
     unsafe extern "C" {
         safe fn geteuid() -> u32;
     }
@@ -53,8 +54,8 @@ pub fn is_privileged() -> bool {
     #[cfg(target_os = "linux")]
     {
         const AT_SECURE: c_ulong = 23;
-        // The function of glibc and musl, of this signature. It only reads a vector that the kernel passed at the
-        // start.
+        // glibc and musl declare this function with this signature. It only reads a vector that the kernel passed when
+        // the process started.
         unsafe extern "C" {
             safe fn getauxval(entry: c_ulong) -> c_ulong;
         }
@@ -62,7 +63,7 @@ pub fn is_privileged() -> bool {
     }
     #[cfg(not(target_os = "linux"))]
     {
-        // The function of macOS and the BSDs, of this signature.
+        // macOS and the BSDs declare this function with this signature.
         unsafe extern "C" {
             safe fn issetugid() -> c_int;
         }

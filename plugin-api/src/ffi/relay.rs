@@ -17,11 +17,11 @@ use crate::{Operation, sync};
 #[derive(Default)]
 struct Relay {
     plugin: Mutex<Option<Arc<dyn PluginTransport>>>,
-    /// The call that shuts the instance down; 0 before.
+    /// The id of the call that shuts the instance down; 0 before that call.
     shutdown_call: AtomicU64,
 }
 
-/// The plugin as the instance's host.
+/// The plugin in its role as the host of the instance.
 struct PluginAsHost {
     host: Host,
     relay: Arc<Relay>,
@@ -47,7 +47,7 @@ pub(super) unsafe fn lend(to_host: &dyn HostCallbacks, api: *const HostApi, tabl
     let filled = PluginTable { size: shared as u32, ..functions() };
     // SAFETY: the caller promises `size` writable bytes, and `shared` is not larger.
     unsafe { std::ptr::copy_nonoverlapping((&raw const filled).cast::<u8>(), table.cast(), shared) };
-    // Never freed: the plugin may call late.
+    // The relay is never freed, because the plugin may use the handle at any later time.
     Arc::into_raw(relay).cast_mut().cast()
 }
 
@@ -81,7 +81,8 @@ impl HostCallbacks for PluginAsHost {
     }
 }
 
-/// Calls the instance. A panic of the host must not unwind into the plugin.
+/// Calls `work` with the relay of a handle and its transport, unless the instance is shut down. Catches a panic of the
+/// host, which must not unwind into the plugin.
 fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn PluginTransport)) {
     // SAFETY: the handle is a relay that `lend` leaked.
     let Some(relay) = (unsafe { handle.cast::<Relay>().cast_const().as_ref() }) else { return };
@@ -95,7 +96,7 @@ fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn PluginTransport))
 /// Calls a slot of the instance. Ignores an invalid request, and passes an invalid slice on as an empty one.
 ///
 /// # Safety
-/// `request` is NULL, or a request as [`PluginTable`] documents it, until this returns.
+/// `request` must be NULL, or point to an [`AbiRequest`] that is valid until this function returns.
 unsafe fn enter(handle: *mut c_void, slot: Slot, client: u64, call: u64, request: *const AbiRequest) {
     // SAFETY: the caller makes the same promise.
     let Some(request) = (unsafe { AbiRequest::copy_known(request) }) else { return };
@@ -141,7 +142,7 @@ unsafe extern "C" fn run_local(handle: *mut c_void, call: u64, request: *const A
     unsafe { enter(handle, Slot::RunLocal, 0, call, request) };
 }
 
-/// Declares one function for each operation, and the table of them.
+/// Declares one function for each operation, and the table that holds them.
 macro_rules! functions {
     ($($slot:ident = $operation:ident),* $(,)?) => {
         mod slots {

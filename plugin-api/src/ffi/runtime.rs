@@ -7,9 +7,9 @@ pub(super) use threaded::{Runtime, within};
 
 use crate::Result;
 
-/// Runs work that blocks or computes for long on a thread of its own, so that the plugin's other calls go on.
+/// Runs blocking or long computing work on a separate thread, so that the work does not delay the plugin's other calls.
 ///
-/// For use in an operation. A panic in `work` is a panic of the operation.
+/// Operations of a plugin call this. A panic in `work` becomes a panic of the operation.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Result, blocking};
@@ -40,8 +40,7 @@ mod pooled {
     use crate::ffi::catch_unwind::catch_panic;
     use crate::{Deadline, Error, ErrorCode, Result, sync};
 
-    /// A runtime with one worker thread, which waits for servers. The first call starts it. `blocking` uses other
-    /// threads.
+    /// A runtime with one worker thread, which the first call starts. `blocking` uses other threads.
     #[derive(Default)]
     pub(in crate::ffi) struct Runtime(Mutex<RuntimeState>);
 
@@ -66,7 +65,7 @@ mod pooled {
             Ok(())
         }
 
-        /// Starts a task. Drops it if it cannot be started.
+        /// Starts a task. Drops the task if it cannot be started.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
             self.prepare()?;
             let state = sync::lock(&self.0);
@@ -90,7 +89,8 @@ mod pooled {
         }
     }
 
-    /// Ends work that has not kept the deadline itself. See [`Deadline`] for the grace period.
+    /// Waits for `work`. Fails with `DEADLINE_EXCEEDED` if `work` does not complete by the deadline and a grace period.
+    /// See [`Deadline`].
     pub(in crate::ffi) async fn within<T>(
         deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,
@@ -98,7 +98,7 @@ mod pooled {
         let Some(deadline) = deadline else { return work.await };
         let end = deadline.extended(Deadline::RUNTIME_GRACE).instant();
         tokio::time::timeout_at(end.into(), work).await.unwrap_or_else(|_elapsed| {
-            let message = format!("no answer within {deadline}: allow more time, or ask for less");
+            let message = format!("no answer within {deadline}: increase the timeout, or reduce the request");
             Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message))
         })
     }
@@ -137,7 +137,7 @@ mod threaded {
             Ok(())
         }
 
-        /// Starts a task. Drops it if it cannot be started.
+        /// Starts a task. Drops the task if it cannot be started.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
             thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
         }
@@ -146,7 +146,8 @@ mod threaded {
         pub(in crate::ffi) fn shut_down(&self) {}
     }
 
-    /// Does not enforce the deadline, for lack of a timer. The work keeps it, or the host cancels the call.
+    /// Waits for `work`. Does not enforce the deadline, because there is no timer: `work` keeps the deadline itself, or
+    /// the host cancels the call.
     pub(in crate::ffi) async fn within<T>(
         _deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,

@@ -11,7 +11,7 @@ use super::in_flight::InFlight;
 use super::pending::Parts;
 use crate::{Payload, Result};
 
-/// The number of chunks that a plugin may send ahead of its caller.
+/// The maximum number of chunks that a plugin may send before the caller has taken them.
 pub(super) const WINDOW: u32 = 16;
 
 /// The chunks of one call. The stream ends after the last chunk, or with the first error. Dropping it cancels the call.
@@ -31,7 +31,7 @@ impl RemoteStream {
         std::future::poll_fn(|poll| self.poll(poll)).await
     }
 
-    /// Cancels the call. The stream ends when the plugin has stopped.
+    /// Cancels the call. The stream ends when the plugin has replied.
     pub fn cancel(&self) {
         self.call.cancel();
     }

@@ -1,4 +1,4 @@
-//! Transports messages through the functions of a library in this process, and through its callbacks.
+//! Transports messages to a library in this process through its functions, and back through callbacks.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ unsafe impl Send for Table {}
 unsafe impl Sync for Table {}
 
 impl Table {
-    /// Starts an instance of the plugin. It calls `host` until the process ends. Blocks while the plugin's `init` runs.
+    /// Starts an instance of the plugin. The instance may call `host` until the process ends. Blocks while the plugin's
+    /// `init` runs.
     ///
     /// # Safety
     /// Every function in the table follows the contract of [`PluginTable`], and stays valid until the process ends.
@@ -48,10 +49,10 @@ impl Table {
         (!handle.is_null()).then_some(Self { functions, handle })
     }
 
-    /// Wraps an instance that exists: the functions take `handle`.
+    /// Returns a table for an existing instance. `handle` is the first argument of the functions.
     ///
     /// # Safety
-    /// As for [`start`](Self::start). `handle` is the instance that the functions take.
+    /// As for [`start`](Self::start). `handle` must be the pointer that the functions expect.
     pub(super) unsafe fn made(functions: PluginTable, handle: *mut c_void) -> Self {
         Self { functions, handle }
     }
@@ -143,7 +144,8 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
     }
 }
 
-/// Returns the host as a table for a plugin. It is never freed: plugins may call late.
+/// Returns a table of the host's callbacks for a plugin. The table is never freed, because a plugin may call it at any
+/// later time.
 pub(super) fn api(host: Arc<dyn HostCallbacks>) -> &'static HostApi {
     let host: &'static Arc<dyn HostCallbacks> = Box::leak(Box::new(host));
     #[expect(clippy::cast_possible_truncation, reason = "the table is some dozen bytes long")]
@@ -158,7 +160,7 @@ pub(super) fn api(host: Arc<dyn HostCallbacks>) -> &'static HostApi {
     }))
 }
 
-/// Runs a callback. A panic of the host must not unwind into the plugin.
+/// Calls `work` with the host that `ctx` points to. Catches a panic of the host, which must not unwind into the plugin.
 fn callback(ctx: *mut c_void, work: impl FnOnce(&dyn HostCallbacks)) {
     // SAFETY: `ctx` is the host that `api` leaked, together with the table that the plugin has.
     if let Some(host) = unsafe { ctx.cast::<Arc<dyn HostCallbacks>>().cast_const().as_ref() } {

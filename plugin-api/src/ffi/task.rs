@@ -39,7 +39,8 @@ impl CancelHandle {
         self.error.get()
     }
 
-    /// Stores the waker, then returns the error: in this order, so that no stop in between is missed.
+    /// Stores the waker, then returns the error of a stop. Because of this order, a stop between the two steps wakes
+    /// the task.
     fn poll(&self, waker: &Waker) -> Option<&Error> {
         *sync::lock(&self.waker) = Some(waker.clone());
         self.error()
@@ -59,13 +60,13 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
-    /// Cancels the work. Returns true if it then ends by itself. Work that was stopped for another reason does not go
-    /// on.
+    /// Tells the work that it was cancelled. Returns true if the work then ends by itself. Returns false if the work
+    /// was stopped for another reason than a cancellation.
     fn winds_up(&self, error: &Error) -> bool {
         *error.code() == ErrorCode::CANCELLED && self.context.cancellation.cancel()
     }
 
-    /// Drops the work, then reports its end.
+    /// Drops the work, then reports the outcome.
     fn end(&mut self, outcome: Outcome) {
         let work = self.work.take();
         let outcome = match catch_panic(|| self.context.enter(|| drop(work))) {
@@ -103,7 +104,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
     }
 }
 
-/// Replies to the call also if the runtime drops the task, as at shutdown.
+/// Reports the end of the call also if the runtime drops the task, as it does at shutdown.
 impl<F, D: FnOnce(Outcome)> Drop for Task<F, D> {
     fn drop(&mut self) {
         if self.finish.is_some() {

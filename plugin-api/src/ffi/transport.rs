@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{Error, ErrorCode, Operation, Result};
 
-/// The maximum size of one part of a message, in bytes: 512 MiB. Send more in chunks.
+/// The maximum size of one part of a message, in bytes: 512 MiB. A larger result must be sent in chunks.
 pub const MAX_MESSAGE_BYTES: usize = 512 << 20;
 
 /// Checks the size of one part of a message.
@@ -29,26 +29,26 @@ pub trait PluginTransport: Send + Sync {
     /// Returns true if the plugin has the slot.
     fn has(&self, slot: Slot) -> bool;
 
-    /// Starts a call; `client` is 0 for a call of the plugin itself. The [`reply`](HostCallbacks::reply) may come before this
-    /// returns.
+    /// Starts a call; `client` is 0 for a call of the plugin itself. The [`reply`](HostCallbacks::reply) may come
+    /// before this method returns.
     fn call(&self, slot: Slot, client: u64, call: u64, request: &Request<'_>);
 
-    /// Closes a client. No call of it follows.
+    /// Closes a client. The host makes no further call of this client.
     fn close(&self, client: u64);
 
-    /// Cancels a call. Its reply still comes.
+    /// Cancels a call. The plugin still replies to it.
     fn cancel(&self, call: u64);
 
-    /// Allows a stream to send this many more chunks.
+    /// Allows a stream to send `chunks` more chunks.
     fn credit(&self, call: u64, chunks: u32);
 }
 
 /// The messages from a plugin to its host. No method blocks, and every method may be called from any thread.
 pub trait HostCallbacks: Send + Sync {
-    /// Ends a call: exactly once for each call.
+    /// Ends a call. The plugin does this exactly once for each call.
     fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>);
 
-    /// Sends one chunk of a stream, for one unit of credit.
+    /// Sends one chunk of a stream, which uses up one unit of credit.
     fn chunk(&self, call: u64, lent: BorrowedReply<'_>);
 
     /// Sends an event; `call` is 0 if the event belongs to no call, and `json` is `None` if the plugin passed an
@@ -56,7 +56,7 @@ pub trait HostCallbacks: Send + Sync {
     fn event(&self, call: u64, level: u32, json: Option<&[u8]>);
 
     /// Creates an instance of the plugin's own library in another process, with `host` as its host; `None` if that is
-    /// not supported. The first call starts the process. It ends when the instance is dropped.
+    /// not supported. The first call starts the process. The process ends when the instance is dropped.
     fn isolate(&self, host: Arc<dyn HostCallbacks>) -> Option<Arc<dyn PluginTransport>> {
         drop(host);
         None
@@ -75,12 +75,12 @@ pub enum Slot {
     RunLocal,
     /// Ends the instance.
     Shutdown,
-    /// Replies with the help of the target, for users.
+    /// Returns the help text of the target.
     TargetHelp,
 }
 
 impl Slot {
-    /// Returns the slot's name in the table, which is MLflow's name of an operation.
+    /// Returns the name of the slot in the table. The name of an operation is the same as in MLflow.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -96,7 +96,7 @@ impl Slot {
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has the members of the contract's request")]
 pub struct Request<'a> {
-    /// The number of chunks that may be sent before `credit` allows more; 0 for a plain call.
+    /// The number of chunks that the plugin may send before `credit` allows more; 0 for a call without a stream.
     pub credit: u32,
     /// The time until the caller's deadline, in milliseconds; 0 for a call without a deadline.
     pub timeout_ms: u64,

@@ -113,7 +113,7 @@ unsafe fn check_layout(header: *const c_void) -> Result<(), TableError> {
 /// Returns the first difference in one line; abi_stable's own report has thousands of lines.
 fn summary(difference: &AbiInstabilityErrors) -> String {
     let Some(first) = difference.errors.iter().find(|error| !error.errs.is_empty()) else {
-        return "abi_stable reports no place".to_owned();
+        return "abi_stable does not report where".to_owned();
     };
     let field = |frame: String| frame.lines().next().unwrap_or_default().trim_start_matches("field_name:").to_owned();
     let place: Vec<_> = first.stack_trace.iter().map(|frame| field(frame.expected.to_string())).collect();

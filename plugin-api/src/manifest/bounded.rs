@@ -16,7 +16,7 @@ pub struct Bounded<'a> {
 }
 
 impl<'a> Bounded<'a> {
-    /// Allows `allowed` bytes to be read.
+    /// Returns a reader of `file` that reads at most `allowed` bytes.
     pub fn new(file: &'a File, allowed: u64) -> Self {
         Self { cache: ReadCache::new(file), left: Cell::new(allowed), is_exhausted: Cell::new(false) }
     }

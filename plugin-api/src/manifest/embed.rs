@@ -1,6 +1,6 @@
 //! Builds the bytes of a manifest at compile time, for its section in the file.
 
-/// Returns the total length of the parts.
+/// Returns the total length of the parts in bytes. Fails the build if it exceeds the maximum size of a manifest.
 pub const fn length(parts: &[&str]) -> usize {
     let (mut total, mut part) = (0, 0);
     while part < parts.len() {
@@ -11,7 +11,7 @@ pub const fn length(parts: &[&str]) -> usize {
     total
 }
 
-/// Joins the parts.
+/// Returns the bytes of all parts, in order.
 pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     let mut all = [0; LENGTH];
     let (mut at, mut part) = (0, 0);
@@ -28,12 +28,12 @@ pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     all
 }
 
-/// Returns a text as an array: the static in a section must be one.
+/// Returns the bytes of a text as an array, because the static in a section must be an array.
 pub const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
     concat(&[text])
 }
 
-/// Returns bytes that came from a text as that text.
+/// Converts the bytes of a text back to the text.
 pub const fn text(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,

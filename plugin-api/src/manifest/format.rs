@@ -18,7 +18,7 @@ pub const SECTIONS: [&str; 2] = [".mlflow_deploy", "__mlflow_deploy"];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// The version of the manifest's format: 1.
+    /// The version of the manifest's format, which is 1.
     pub manifest: u32,
     /// The version of the contract that the plugin's table follows.
     pub abi: u32,
@@ -49,7 +49,7 @@ pub struct Manifest {
     pub environment: Vec<EnvironmentVariable>,
     /// The effect of a panic in the plugin.
     pub panic: Panic,
-    /// The requirement to run in a separate process.
+    /// States if the plugin must run in a separate process.
     #[serde(default)]
     pub isolation: Isolation,
     /// A description of the plugin, in one line.
@@ -61,7 +61,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InvokeOperation {
-    /// The name for `invoke`.
+    /// The name of the operation, as `invoke` takes it.
     pub name: String,
     /// A description of the operation, in one line.
     #[serde(default)]
@@ -92,7 +92,7 @@ pub enum Panic {
     Unwind,
 }
 
-/// The requirement to run in a separate process.
+/// States if the plugin must run in a separate process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -110,7 +110,8 @@ impl Manifest {
     /// # Errors
     /// A description of the fault, as a fragment of a sentence.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        // A manifest written as a C string ends with a NUL, and one that is included from a file may have a byte order mark.
+        // A manifest that is a C string ends with a NUL. One that is included from a file may start with a byte order
+        // mark.
         let json = file::without_byte_order_mark(json.strip_suffix(b"\0").unwrap_or(json));
         let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let is_name = |name: &str| {

@@ -1,4 +1,4 @@
-//! Reads a manifest from a shared library, or reports what the file is instead. Runs no code of the file.
+//! Reads a manifest from a shared library. Reports the kind of a file that has none. Runs no code of the file.
 //!
 //! Reads the headers and the manifest only. Sizes in the headers are not trusted: they may exceed the memory.
 
@@ -16,7 +16,8 @@ use object::{Endianness, FileKind};
 use super::bounded::Bounded;
 use super::format::{MAX_BYTES, Manifest, SECTIONS};
 
-/// The limit on the size of a file's headers. Larger than those of any library, and fast to read for many files.
+/// The maximum size of a file's headers in bytes. The headers of every library are smaller, and many files of this size
+/// can be read fast.
 const MAX_HEADERS: u64 = 4 * 1024 * 1024;
 
 /// The reason why a manifest could not be read.
@@ -48,7 +49,7 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
     read_from(&File::open(path).map_err(ReadError::Io)?)
 }
 
-/// Reads the manifest of an open shared library, so that the caller can hash or load the very same file.
+/// Reads the manifest of an open shared library, so that the caller can hash or load the same file.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -128,7 +129,7 @@ fn in_macho<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     section.data(endian, data, offset).map_err(|_beyond| damaged("truncated: the manifest is past the end of the file"))
 }
 
-/// Returns the only section. A linker merges sections of one name, so two of them are a fault.
+/// Returns the only section. Fails if there is none, or more than one: a linker merges sections of the same name.
 fn only<T>(mut sections: impl Iterator<Item = T>) -> Result<T, ReadError> {
     match (sections.next(), sections.next()) {
         (Some(section), None) => Ok(section),
@@ -161,7 +162,7 @@ fn elf32(data: &Bounded<'_>) -> Result<String, ReadError> {
     Ok(format!("32-bit ELF {}", elf_processor(header, endian)))
 }
 
-/// Returns Rust's name of the processor.
+/// Returns Rust's name for the processor of an ELF file.
 fn elf_processor<Header: FileHeader<Endian = Endianness>>(header: &Header, endian: Endianness) -> String {
     let name = match header.e_machine(endian) {
         elf::EM_386 => "x86",

@@ -66,7 +66,7 @@ fn escape(bytes: &[u8]) -> Escape {
         [b'%', b'u' | b'U', rest @ ..] => hex(rest, 4).and_then(char::from_u32).map(|char| Escape::Char(char, 6)),
         [b'%', rest @ ..] => hex(rest, 2).and_then(|byte| u8::try_from(byte).ok()).map(|byte| Escape::Byte(byte, 3)),
         [b'\\', rest @ ..] => backslash(rest),
-        // A URL parser turns a backslash into a slash.
+        // A URL parser turns the backslash of `\u` into a slash.
         [b'/', b'u', rest @ ..] => {
             return hex(rest, 4).and_then(char::from_u32).map_or(Escape::None, |char| Escape::Char(char, 6));
         }
@@ -81,7 +81,7 @@ fn escape(bytes: &[u8]) -> Escape {
     }
 }
 
-/// Parses this number of hexadecimal digits.
+/// Parses the first `digits` bytes as a hexadecimal number; `None` if they are not all digits.
 fn hex(bytes: &[u8], digits: usize) -> Option<u32> {
     let digits = bytes.get(..digits)?;
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
@@ -112,7 +112,7 @@ fn backslash(rest: &[u8]) -> Option<Escape> {
     })
 }
 
-/// Decodes an HTML entity. Browsers accept a numeric entity without its semicolon.
+/// Decodes an HTML entity; `rest` follows the `&`. As in browsers, the semicolon of a numeric entity may be missing.
 fn entity(rest: &[u8]) -> Option<Escape> {
     let (char, length) = match rest {
         [b'#', b'x' | b'X', number @ ..] => number_of(number, 16).map(|(char, length)| (char, 2 + length))?,

@@ -1,4 +1,4 @@
-//! Replaces the secrets of a request or a call in messages, and all known keys.
+//! Replaces the secrets of a request or a call in text, and all known keys.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,9 +15,10 @@ const MAX_LAYERS: usize = 3;
 /// Removes a set of secrets from text.
 ///
 /// A secret is removed if it has at least six bytes, of which at least four are neither white space nor one of
-/// `+-=/_\`. If only its beginning or its end is repeated, that part is removed if it has at least twelve characters,
-/// or half of a secret of fewer than 24, but at least six. At the edge of a text six are enough: the text may be
-/// truncated. Words that look like OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
+/// `+-=/_\`. A text may contain only the beginning or the end of a secret. Such a part is removed if it has at least
+/// twelve characters. If the secret has fewer than 24 characters, half of them are enough, but at least six. At the
+/// start or the end of a text, six characters are enough, because the text may be truncated. Words that look like
+/// OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Redactor, Secret};
@@ -32,7 +33,7 @@ pub struct Redactor(Arc<SecretSet>);
 #[derive(Default)]
 struct SecretSet {
     secrets: Vec<Secret>,
-    /// Built for the first text: most calls need no redaction.
+    /// The forms of the secrets. They are built for the first text, because most calls need no redaction.
     forms: OnceLock<Vec<SecretForm>>,
 }
 
@@ -105,6 +106,6 @@ fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     redacted + &text[rest..]
 }
 
-// Safe code, whose tests take many minutes under Miri.
+// Not under Miri, where these tests take many minutes. The code under test is safe.
 #[cfg(all(test, not(miri)))]
 mod tests;

@@ -7,14 +7,15 @@ use super::decode::Unit;
 /// The minimum length of a secret. A shorter one would match many harmless words.
 const MIN_LEN: usize = 6;
 
-/// The minimum number of compared characters of a secret.
+/// The minimum number of characters of a secret that the search does not ignore.
 const SHORTEST_FOLDED: usize = 4;
 
 /// The characters that the search ignores, apart from white space: the non-alphanumeric characters of both Base64
 /// alphabets, and the slash and the backslash, which URLs interchange.
 const IGNORED: &[u8] = b"+-=/_\\";
 
-/// A beginning or end of a secret of this length is replaced anywhere in a text; of a shorter secret, half of it.
+/// A beginning or end of a secret is replaced anywhere in a text if it has this length. For a secret of less than twice
+/// this length, half of the secret is enough.
 const MAX_PART: usize = 12;
 
 /// One form of a secret in which a text may repeat it.
@@ -24,7 +25,7 @@ pub(super) struct SecretForm {
     backward: Word,
     /// The numbers of ignored characters at its start and at its end.
     ignored: (usize, usize),
-    /// True if the character before or after it holds some of its bits, in Base64.
+    /// For Base64: true if the character before the form, or the one after it, holds some bits of the secret.
     shares: (bool, bool),
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Stream<'a> {
 }
 
 impl SecretForm {
-    /// Returns the secret itself; `None` if it is too short.
+    /// Returns the form of the unchanged secret; `None` if the secret is too short.
     pub(super) fn text(secret: &[u8]) -> Option<Self> {
         let is_ignored = |byte: &&u8| fold(**byte).is_none();
         let before = secret.iter().take_while(is_ignored).count();
@@ -44,13 +45,14 @@ impl SecretForm {
         Self::new(secret.to_vec(), (before, after), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
-    /// Returns the hexadecimal form.
+    /// Returns the hexadecimal form; `None` if the secret is too short.
     pub(super) fn hex(secret: &[u8]) -> Option<Self> {
         let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         Self::new(text.into_bytes(), (0, 0), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
-    /// Returns the Base64 form after `behind` other bytes: the characters that hold only bits of the secret.
+    /// Returns the Base64 form of a secret that follows `behind` other bytes. It has only the characters whose bits all
+    /// belong to the secret.
     pub(super) fn base64(secret: &[u8], behind: usize) -> Option<Self> {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let (begin, end) = (behind * 8, (behind + secret.len()) * 8);
@@ -71,8 +73,8 @@ impl SecretForm {
         Some(Self { forward, backward: Word::new(folded), ignored, shares })
     }
 
-    /// Finds the form, as ranges of the text: the whole, a long beginning or end, and a truncated one at the edges
-    /// of the text.
+    /// Adds the ranges of the text that hold the form to `found`: the whole form, a long beginning or end of it, and a
+    /// truncated one at the edges of the text.
     pub(super) fn find(&self, stream: &Stream<'_>, found: &mut Vec<Range<usize>>) {
         let length = stream.kept.len();
         let bytes = || stream.kept.iter().map(|(_, byte)| *byte);
@@ -152,7 +154,7 @@ impl Word {
         if self.bytes[length] == byte { length + 1 } else { 0 }
     }
 
-    /// Finds the word and its long prefixes; at the end of the bytes, also a shorter prefix.
+    /// Returns the ranges of the word and of its long prefixes; at the end of the bytes, also of a shorter prefix.
     fn runs(&self, bytes: impl Iterator<Item = u8>) -> Vec<Range<usize>> {
         let whole = self.bytes.len();
         let part = whole.div_ceil(2).clamp(MIN_LEN, MAX_PART).min(whole);

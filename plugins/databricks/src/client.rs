@@ -32,7 +32,7 @@ pub(crate) struct Databricks {
 
 impl DeploymentClient for Databricks {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        // Profiles are read from a file.
+        // The constructor blocks, because profiles are read from a file.
         blocking(move || Self::new(&target, &options, &Environment::new(&process_variable))).await
     }
 
@@ -72,7 +72,7 @@ impl DeploymentClient for Databricks {
             Err(error) if error.http_status() == Some(404) && error.details().get("error_code") == Some(&missing) => {
                 call::log(
                     Level::Info,
-                    format!("the endpoint `{}` does not exist, nothing to delete", request.endpoint),
+                    format!("the endpoint `{}` does not exist: nothing was deleted", request.endpoint),
                 );
                 Ok(Payload::empty())
             }
@@ -165,7 +165,7 @@ impl Databricks {
         self.send(method, path, Payload::from_json(body)?, &self.config.manage).await?.document(DOCUMENT)
     }
 
-    /// Waits until an endpoint is ready and returns its record, or returns `response` if no wait was requested.
+    /// Waits until an endpoint is ready and returns its record. Returns `response` at once if no wait was requested.
     async fn wait_until_ready(
         &self,
         name: &str,
@@ -236,14 +236,14 @@ impl Databricks {
         .map_err(|error| routes::explained(error, path))
     }
 
-    /// Discards the token if the server rejected it. Returns true if the request should be sent again with a new one.
+    /// Discards the token if the server rejected it. Returns true if the request should be sent again with a new token.
     fn reject_token(&self, request: &Request, error: &Error) -> bool {
         error.http_status() == Some(401)
             && !self.config.headers.contains_key(AUTHORIZATION)
             && self.config.workspace.as_ref().is_ok_and(|workspace| workspace.reject_token(request.headers()))
     }
 
-    /// Returns a rejected request with a new token.
+    /// Returns a copy of a rejected request with a new token.
     async fn with_new_token(&self, rejected: &Request, policy: &Policy) -> Result<Request> {
         call::log(Level::Debug, "the server rejected the token: renewing it and sending the request again");
         let workspace = self.config.workspace.as_ref().map_err(Clone::clone)?;

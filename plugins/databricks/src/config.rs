@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) manage: Policy,
     /// The retry policy of predictions.
     pub(crate) predict: Policy,
-    /// The first interval between two polls of an endpoint.
+    /// The interval between the first two polls of an endpoint.
     pub(crate) poll_interval: Duration,
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::profile::Profiles;
 
-/// Declares the attributes, each with its variables and its group of credentials, and the other options.
+/// Declares the attributes, each with its environment variables and its group of credentials, and the other options.
 macro_rules! options {
     (
         attributes { $($attribute:ident: $type:ty, [$($variable:literal),*] $(, $group:literal)?;)* }
@@ -26,7 +26,7 @@ macro_rules! options {
         }
 
         impl Options {
-            /// Sets the attributes that are unset to the value that `lookup` returns.
+            /// Sets each unset attribute to the value that `lookup` returns for it.
             fn fill(&mut self, lookup: impl Fn(&Attribute) -> Option<String>) {
                 $(
                     let group = [$($group)?].first().copied();
@@ -95,12 +95,12 @@ struct Attribute {
     name: &'static str,
     /// The environment variables. The first one that is set is used.
     variables: &'static [&'static str],
-    /// The group of credentials that it belongs to.
+    /// The group of credentials that the attribute belongs to; `None` if it is not a credential.
     group: Option<&'static str>,
 }
 
 impl Options {
-    /// Adds the attributes of the environment and of a profile.
+    /// Fills unset attributes from the environment and a profile.
     ///
     /// A profile that the target or an option names takes precedence over the environment. If the options contain
     /// credentials, those of other groups in the environment are ignored.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
 
-/// The largest file of profiles, in bytes.
+/// The maximum size of a file of profiles, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The section with the key `default_profile`.
@@ -21,7 +21,7 @@ const SETTINGS: &str = "__settings__";
 /// The profile that is used if neither a setting nor `default_profile` names one.
 const DEFAULT: &str = "DEFAULT";
 
-/// The profiles of one file.
+/// The profiles of a file.
 #[derive(Debug)]
 pub(crate) struct Profiles {
     path: PathBuf,
@@ -39,12 +39,12 @@ struct Section {
 pub(crate) struct Profile<'a> {
     path: &'a Path,
     section: &'a Section,
-    /// False for an implicit `DEFAULT`.
+    /// True if a setting or `default_profile` names the profile; false if it is `DEFAULT` because nothing names one.
     is_named: bool,
 }
 
 impl Profiles {
-    /// Reads the file, or `.databrickscfg` in the home folder. A missing file has no profiles.
+    /// Reads the file, or `.databrickscfg` in the home folder. Returns no profiles if the file does not exist.
     pub(crate) fn read(file: Option<&Path>, home: Option<&Path>) -> Result<Self> {
         let path = match (file.map(|file| (file, file.strip_prefix("~"))), home) {
             (Some((_, Ok(below))), Some(home)) => home.join(below),
@@ -64,7 +64,7 @@ impl Profiles {
         Ok(Self { path, sections })
     }
 
-    /// Returns the requested profile, or the file's default profile, or `DEFAULT` if it exists.
+    /// Returns the requested profile, else the file's default profile, else `DEFAULT` if it exists.
     pub(crate) fn select(&self, requested: Option<&str>) -> Result<Option<Profile<'_>>> {
         if requested == Some(SETTINGS) {
             return Err(Error::invalid_parameter(format!("invalid profile `{SETTINGS}`: the name is reserved")));
@@ -125,7 +125,7 @@ impl Profile<'_> {
     }
 }
 
-/// Parses all sections. Errors have the number of the line and not its text, which may be a secret.
+/// Parses all sections. An error contains the line number but not the line's text, which may be a secret.
 fn parse(text: &str) -> Result<Vec<Section>, String> {
     let mut sections: Vec<Section> = Vec::new();
     let mut key_indent = None;

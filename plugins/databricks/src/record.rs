@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Returns the records of a list, which may also be bare. A workspace without endpoints omits the list.
+/// Returns the records of a list of endpoints. The response is a JSON object with the list, the bare list, or, for a
+/// workspace without endpoints, an object without a list.
 ///
 /// # Errors
 /// `INTERNAL_ERROR` if the response is not a list of records.

@@ -31,8 +31,8 @@ pub(crate) fn invocations(name: &str) -> Result<String> {
     Ok(format!("/serving-endpoints/{}/invocations", segment(name)?))
 }
 
-/// Returns the error of a request to this path. A 404 is about the route instead of a named endpoint if the path has no
-/// name, or if the server says so.
+/// Returns the error of a request to `path`. Adds a hint to a 404 about the route. A 404 is about the route, and not
+/// about an endpoint, if the path names no endpoint or the server says so.
 pub(crate) fn explained(error: Error, path: &str) -> Error {
     let is_route = path == ENDPOINTS || error.message().contains("No API found");
     match error.http() {

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 /// The default of `wait_timeout`, as in Databricks' SDK.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
-/// The largest interval, as a multiple of the first one.
+/// The maximum interval, as a multiple of the first one.
 const MAX_INTERVAL_FACTOR: u32 = 10;
 
-/// A wait with a growing interval.
+/// A wait for an endpoint. The interval between polls grows.
 #[derive(Debug)]
 pub(crate) struct Wait {
     interval: Duration,
@@ -27,7 +27,7 @@ pub(crate) enum Progress {
     Failed(String),
     /// The endpoint is ready, and no update is in progress.
     Ready,
-    /// The endpoint is not ready. Contains the finished part and a description of the state.
+    /// The endpoint is not ready. Contains the finished fraction, from 0 to 1, and a description of the state.
     Pending(f64, String),
 }
 
@@ -50,7 +50,9 @@ impl Wait {
             Some(Ok(timeout)) if !timeout.is_zero() => timeout,
             Some(_) => {
                 let invalid = wait_timeout.unwrap_or_default();
-                return Err(Error::invalid_parameter(format!("invalid `wait_timeout` `{invalid}`: expected seconds")));
+                return Err(Error::invalid_parameter(format!(
+                    "invalid `wait_timeout` `{invalid}`: expected a number of seconds"
+                )));
             }
         };
         let own = Deadline::after(timeout);
@@ -58,12 +60,12 @@ impl Wait {
         Ok(is_requested.then_some(Self { interval, max_interval: interval * MAX_INTERVAL_FACTOR, deadline, timeout }))
     }
 
-    /// Returns the end of the wait.
+    /// Returns the time at which the wait ends.
     pub(crate) fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// Sleeps until the next poll. `state` is the last state of the endpoint, for the error.
+    /// Sleeps until the next poll. `state` is the last known state of the endpoint, which the error contains.
     ///
     /// # Errors
     /// `DEADLINE_EXCEEDED` if the next poll would be after the end of the wait.
@@ -108,7 +110,7 @@ pub(crate) fn progress(record: &Value) -> Progress {
     #[expect(clippy::cast_precision_loss, reason = "an endpoint serves a handful of models")]
     let part = done as f64 / served.len().max(1) as f64;
     let messages = if messages.is_empty() { String::new() } else { format!(", {messages}") };
-    // Below 1: the endpoint as a whole is not ready.
+    // The fraction stays below 1, because the endpoint as a whole is not ready.
     Progress::Pending(part.min(0.99), format!("{}, {}{messages}", state(ready), state(update)))
 }
 

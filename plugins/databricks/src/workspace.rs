@@ -46,10 +46,10 @@ impl Workspace {
         self.oidc.workspace_url()
     }
 
-    /// Returns the headers with the credentials and the id of the workspace, if it is known.
+    /// Returns the headers with the credentials, and with the id of the workspace if it is known.
     ///
     /// # Errors
-    /// The error of the credential provider.
+    /// Fails with the error of the credential provider.
     pub(crate) async fn headers(&self, http: &Client, policy: &Policy) -> Result<HeaderMap> {
         let renew = || async {
             let token = self.provider.token(&AuthClient::new(http, policy), &self.oidc).await;
@@ -87,13 +87,13 @@ impl Workspace {
     }
 }
 
-/// Returns the profile of a target: `databricks://PROFILE`.
+/// Returns the profile that a target `databricks://PROFILE` names.
 fn profile(target: &TargetUri) -> Result<Option<String>> {
     let Some((_scheme, rest)) = target.as_str().split_once(':') else { return Ok(None) };
     let profile = rest.strip_prefix("//").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
     if profile.contains("://") || profile.contains("databricks.") {
         return Err(Error::invalid_parameter(
-            "the target has a URL, but a target names a profile: use the target `databricks`, and set the option `host` or \
+            "the target contains a URL: expected a profile; use the target `databricks`, and set the option `host` or \
              `DATABRICKS_HOST` to the URL",
         ));
     }

@@ -17,7 +17,7 @@ pub(crate) struct WorkspaceUrl {
 }
 
 impl WorkspaceUrl {
-    /// Parses a URL. The default scheme is `https`. The path is dropped, as by Databricks' own command: the API is at the
+    /// Parses a URL. The default scheme is `https`. Drops the path, as Databricks' own command does: the API is at the
     /// root, and a path comes from the address bar of a browser.
     ///
     /// # Errors

@@ -20,13 +20,13 @@ use crate::routes::{self, Dialect, Route};
 pub(crate) struct Gateway {
     config: Config,
     http: Client,
-    /// The kind of gateway, once a response has shown it.
+    /// The kind of gateway, set once a response has shown it.
     dialect: OnceLock<Dialect>,
 }
 
 impl DeploymentClient for Gateway {
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
-        // MLflow's credentials are read from a file.
+        // The constructor blocks, because MLflow's credentials are read from a file.
         blocking(move || Self::new(&target, &options, &Environment::new(&process_variable))).await
     }
 
@@ -97,11 +97,11 @@ impl Gateway {
         Ok(Self { config, http, dialect: OnceLock::new() })
     }
 
-    /// Sends a request in the dialect of the server. Until the dialect is known, tries the standalone gateway's first,
-    /// and the embedded gateway's if the server does not have the route.
+    /// Sends a request in the dialect of the server. Until the dialect is known, tries that of the standalone gateway
+    /// first, and that of the embedded gateway if the server does not have the route.
     ///
-    /// `prediction` is the endpoint and the policy of a prediction. A standalone gateway has no route for an unknown
-    /// endpoint either, so the endpoint is looked up before the prediction is sent again.
+    /// `prediction` is the endpoint and the policy of a prediction. A standalone gateway reports an unknown endpoint as
+    /// a missing route. So the endpoint is looked up before the prediction is sent in the other dialect.
     async fn detect<T, F: Future<Output = Result<T>> + Send>(
         &self,
         prediction: Option<(&str, &Policy)>,
@@ -134,7 +134,7 @@ impl Gateway {
         }
     }
 
-    /// Stores the dialect after a success or a 404. Any other failure may be a proxy's.
+    /// Stores the dialect after a success or a 404, and returns the response. Any other failure may come from a proxy.
     fn remember<T>(&self, dialect: Dialect, response: Result<T>) -> Result<T> {
         let status = response.as_ref().err().map(|error| error.http().map(|http| http.status));
         if matches!(status, None | Some(Some(404))) {
@@ -167,7 +167,7 @@ impl Gateway {
             let response = pages.ask(&routes::page(&self.config, token.as_deref())?).await?;
             let (page, next) = record::page(&response, &self.config.base)?;
             records.extend(page);
-            // An empty token is how some servers write that there is no other page.
+            // Some servers send an empty token if there is no further page.
             let Some(next) = next.filter(|token| !token.is_empty()) else { return Ok(records) };
             pages.follow("page token", &next)?;
             token = Some(next);

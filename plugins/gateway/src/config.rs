@@ -82,7 +82,7 @@ impl Config {
     }
 }
 
-/// Returns the URL without the route of an endpoint or of the API, as users copy it from an example.
+/// Removes the route of an endpoint or of the API from a URL. Users copy such URLs from examples.
 fn without_route(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/');
     let api = ["/api/2.0/", "/api/3.0/", "/gateway/mlflow/v1"].iter().find_map(|api| path.find(api));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-/// A page of a list, of either gateway. An empty list may be missing or `null`.
+/// A page of a list of endpoints, from either kind of gateway. A server may leave out an empty list or send `null`.
 #[derive(Deserialize)]
 struct Page {
     endpoints: Option<Vec<Box<RawValue>>>,

@@ -77,7 +77,7 @@ fn get(config: &Config, url: &Url) -> Result<Request> {
     request(Method::GET, url, config.headers.clone(), "")
 }
 
-/// The existence of a route, as far as an error shows it.
+/// Tells if the server has a route, as far as the error of a request shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The server has the route. The error has another cause.
@@ -89,9 +89,9 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Classifies an error. The 404 of a gateway for an existing route is JSON with a `detail` or, of an embedded
-    /// gateway, an `error_code`. `{"detail": "Not Found"}` is the 404 of the standalone gateway's web framework for a
-    /// missing route.
+    /// Classifies an error. A gateway that has the route answers 404 with a JSON object that contains `detail`
+    /// (standalone) or `error_code` (embedded). `{"detail": "Not Found"}` is different: the web framework of the
+    /// standalone gateway sends it for a missing route.
     pub(crate) fn of(error: &Error) -> Self {
         let Some(http) = error.http().filter(|http| http.status == 404) else { return Self::Known };
         match serde_json::from_str::<Value>(&http.body) {

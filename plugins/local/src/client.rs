@@ -31,7 +31,7 @@ pub(crate) struct Local {
     model: Option<Arc<LoadedModel>>,
 }
 
-/// The config of an operation without config keys: every key is an error.
+/// The config of an operation that has no config keys. Every key is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoConfig {}
@@ -41,7 +41,7 @@ impl Local {
         Self { deployments: Arc::new(Deployments::new(config)), model: None }
     }
 
-    /// Returns the model of a deployment, or of a deployment that an endpoint chooses.
+    /// Returns the model of `deployment`, or of a deployment that is chosen by the traffic of `endpoint`.
     async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<LoadedModel>> {
         let endpoint = endpoint.as_deref();
         let name = match (deployment, endpoint) {
@@ -175,7 +175,7 @@ impl DeploymentClient for Local {
     }
 }
 
-/// Returns a variable of the environment; `None` in a process with more rights than the user that started it.
+/// Returns an environment variable. Returns `None` in a process with more privileges than the user that started it.
 fn variable(name: &str) -> Option<OsString> {
     if is_privileged() { None } else { env::var_os(name) }
 }

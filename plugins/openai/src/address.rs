@@ -103,7 +103,7 @@ fn api_version(url: &Url) -> Option<String> {
 }
 
 fn percent_decoded(segment: &str) -> String {
-    // A query value is decoded in the same way, except for `+`.
+    // A path segment is decoded in the same way as a query value, except for `+`.
     let query = format!("name={}", segment.replace('+', "%2B"));
     url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, name)| name.into_owned()).unwrap_or_default()
 }

@@ -40,7 +40,7 @@ impl DeploymentClient for OpenAi {
             Ok(response) => record::single(&response, &name).map_err(|error| self.explained(error)),
             Err(error) if is_unknown_route(&error) => match self.list(models, &policy).await {
                 Ok(models) => record::find(&models, &name).ok_or(error),
-                // Neither route exists.
+                // The server has neither the route for one model nor the list.
                 Err(_missing) => Err(self.explained(error)),
             },
             Err(error) => Err(self.explained(error)),
@@ -89,8 +89,8 @@ impl OpenAi {
         (self.config.look_up.backoff, self.config.predict.backoff) = (backoff, backoff);
     }
 
-    /// Returns the URL of the list of models. Azure's list has the models that can be deployed, not the deployments;
-    /// like MLflow, this plugin does not use it. `operation` names the operation in the error.
+    /// Returns the URL of the list of models. Fails for Azure, whose list has the models that can be deployed, and not
+    /// the deployments. Like MLflow, this plugin does not use that list. `operation` names the operation in the error.
     fn models(&self, operation: &str) -> Result<Url> {
         match self.config.server.dialect {
             Dialect::OpenAi => self.config.server.url("models", ""),

@@ -14,7 +14,7 @@ use crate::server::Server;
 /// The default of `max_retries`.
 const DEFAULT_RETRIES: u32 = 5;
 
-/// The largest `max_retries`.
+/// The maximum of `max_retries`.
 const MAX_RETRIES: u32 = 10;
 
 /// A validated configuration.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// A page of a list. OpenAI's list has a single page. Servers in Go write an empty list as `null`, or leave it out.
+/// A page of a list of models. OpenAI's list has a single page. Servers in Go send `null` for an empty list, or leave
+/// it out.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Page<'a> {
@@ -57,10 +58,10 @@ pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
-/// Returns the record of a response with one model. `requested` is its name if it has no `id`. Some servers send the
-/// whole list.
+/// Returns the record of a response with one model. `requested` is the model's name, for a record without `id`. Some
+/// servers send the whole list instead.
 pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
-    // The error of this parser quotes no values.
+    // The body is parsed here first, because the error of this parser quotes no values.
     response.parse::<IgnoredAny>(EXPECTED)?;
     let is_record = |model: &JsonObject<'_>| {
         model.get("id").is_some() || model.get("data").is_none_or(|data| !data.starts_with('['))

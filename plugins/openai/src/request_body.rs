@@ -1,5 +1,5 @@
-//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`, and
-//! without `stream_options` if no stream is requested.
+//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`,
+//! and without `stream_options` if no stream is requested.
 
 use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
@@ -68,7 +68,7 @@ impl PredictRequest {
         }
         match delivery {
             Delivery::Streamed => members.push(("stream", "true")),
-            // The inputs may request a stream, and the operation does not.
+            // The inputs may request a stream although the operation does not.
             Delivery::Whole if inputs.get("stream").is_some_and(|stream| stream != "false") => {
                 members.push(("stream", "false"));
             }
@@ -116,8 +116,8 @@ impl Task {
     }
 }
 
-/// Returns true for an `input` that is a list of items, or that has a parameter of the responses API next to it. Texts
-/// and tokens alone are for embeddings.
+/// Returns true for an `input` of the responses API: a list of items, or an `input` beside a parameter of that API.
+/// Texts and tokens alone are for embeddings.
 fn is_for_responses(inputs: &JsonObject<'_>) -> bool {
     const PARAMETERS: [&str; 18] = [
         "background",

@@ -1,7 +1,7 @@
 //! The error of a route that the server does not have. A missing model is another error.
 //!
-//! Both are a 404. OpenAI's code for a missing model is `model_not_found`; other servers send a sentence about the model. A
-//! missing route is reported by the web framework, in a few fixed sentences or without JSON.
+//! Both are a 404. OpenAI's code for a missing model is `model_not_found`; other servers send a sentence about the
+//! model. A missing route is reported by the web framework, in a few fixed sentences or without JSON.
 
 use mlflow_deploy_http::redact_url;
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
@@ -10,18 +10,18 @@ use url::Url;
 
 use crate::server::{Dialect, Server};
 
-/// Returns the error with a hint about the base URL, if the server does not have the route. `names_model` is false for a
-/// request of no single model, such as a list: its 404 is always about the route.
+/// Returns the error with a hint about the base URL, if the server does not have the route. `names_model` is false for
+/// a request that names no model, such as a list: a 404 for it is always about the route.
 pub(crate) fn explained(error: Error, server: &Server, names_model: bool) -> Error {
     let Some(http) = error.http().cloned() else { return error };
     let (code, reason) = match http.status {
         404 if names_model && !reports_missing_route(&http.body) => return error,
         404 | 405 => (ErrorCode::NOT_IMPLEMENTED, "the server does not have this route"),
-        // LM Studio answers so with a status of success.
+        // LM Studio reports a missing route in this way, with a status of success.
         200..=299 if http.body.contains("Unexpected endpoint or method") => {
             (error.code().clone(), "the server does not have this route")
         }
-        200..=299 if error.message().contains("a web page") => (error.code().clone(), "the server has other pages"),
+        200..=299 if error.message().contains("a web page") => (error.code().clone(), "this is not a URL of the API"),
         _ => return error,
     };
     let message = format!("{}; {reason}: {}", error.message(), hint(server));

@@ -134,7 +134,7 @@ fn target_address(host: &str) -> Result<Address> {
     Ok(if is_loopback(&address.url()?) { Address::new(SETTING, format!("http://{host}")) } else { address })
 }
 
-/// Returns the address of the environment. MLflow's variable takes precedence, as in MLflow.
+/// Returns the address in the environment. MLflow's variable takes precedence, as in MLflow.
 fn openai_address(environment: &Environment<'_>) -> Address {
     let [mlflow, openai] = ["OPENAI_API_BASE", "OPENAI_BASE_URL"].map(|name| environment.text(name));
     if mlflow.is_some() && openai.is_some() && mlflow != openai {

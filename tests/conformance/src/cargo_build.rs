@@ -1,4 +1,4 @@
-//! Builds the library of a crate with cargo, so that a test of the crate does not check an older library.
+//! Builds the shared library of a package with cargo, so that a test of the package does not check an outdated library.
 
 use std::env;
 use std::env::consts::DLL_EXTENSION;
@@ -9,16 +9,17 @@ use std::process::{Command, Stdio};
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use serde_json::Value;
 
-/// Builds the library of the package in a folder, and returns its path. Waits for other builds.
+/// Builds the shared library of the package in the folder `package`. Passes `arguments` and `place` to cargo. Returns
+/// the path of the library. Waits while another cargo process builds in the same target folder.
 ///
 /// # Errors
-/// A message if cargo fails, or if the package has no shared library.
+/// Fails with a message if cargo fails, or if the package has no shared library.
 pub(crate) fn build_library(package: &Path, arguments: &[&str], place: &[OsString]) -> Result<PathBuf, String> {
     let manifest = package.join("Cargo.toml");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(&manifest);
     cargo.args(place).args(arguments).stderr(Stdio::inherit());
-    // Cargo sets these variables for the running test. In a build they would count as a change.
+    // Cargo sets these variables for the running test. If the build inherited them, cargo would rebuild the package.
     for (name, _) in env::vars_os() {
         let is_of_the_test = |prefix: &&str| name.to_string_lossy().starts_with(*prefix);
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(is_of_the_test) {
@@ -36,7 +37,7 @@ pub(crate) fn build_library(package: &Path, arguments: &[&str], place: &[OsStrin
     })
 }
 
-/// Returns the options of cargo for the profile and the target folder of the running test.
+/// Returns the arguments that make cargo use the profile and the target folder of the running test.
 pub(crate) fn place_of_this_test() -> Vec<OsString> {
     // The test runs in `target/debug/deps`, or in `target/TRIPLE/debug/deps`.
     let test = env::current_exe().unwrap_or_default();
@@ -52,7 +53,8 @@ pub(crate) fn place_of_this_test() -> Vec<OsString> {
     [vec!["--profile".into(), profile, "--target-dir".into(), target.into()], triple].concat()
 }
 
-/// Returns the shared library of a package that a message of cargo reports.
+/// Returns the path of the shared library that a message of cargo reports. Returns `None` if the message is about
+/// another package or another kind of file.
 fn library(message: &Value, manifest: &Path) -> Option<PathBuf> {
     let is_package =
         || Some(Path::new(message["manifest_path"].as_str()?).canonicalize().ok()? == manifest.canonicalize().ok()?);

@@ -1,4 +1,4 @@
-//! A case: its name, its clause of the contract, and its check.
+//! A conformance case: its name, the clause of the contract that it checks, and its check.
 
 use crate::harness::Harness;
 use crate::marker::Marker;
@@ -9,16 +9,16 @@ use crate::marker::Marker;
 pub struct Case {
     /// The stable name, such as `load-quiet`.
     pub id: &'static str,
-    /// The clause of the contract that it checks, such as `load.quiet`.
+    /// The id of the clause of the contract that the case checks, such as `load.quiet`.
     pub clause: &'static str,
-    /// The level of the requirement.
+    /// The level of the requirement: required or recommended.
     pub level: Level,
     /// The behaviour of a plugin that passes, in one sentence.
     pub summary: &'static str,
     pub(crate) needs: Stage,
     pub(crate) is_gate: bool,
     pub(crate) process: Process,
-    /// The reason why the case is skipped for a plugin in a separate process.
+    /// The reason why the case is skipped if the plugin runs in a separate process, or `None` if it is not skipped.
     pub(crate) in_process_only: Option<&'static str>,
     pub(crate) check: fn(&Harness) -> Result<(), Marker>,
 }
@@ -28,14 +28,14 @@ pub struct Case {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// A plugin has to pass.
+    /// A plugin has to pass the case.
     Required,
-    /// A failure is only a warning.
+    /// A plugin should pass the case. A failure is only a warning.
     Recommended,
 }
 
 impl Level {
-    /// The lower-case name.
+    /// Returns the lower-case name of the level.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -51,7 +51,7 @@ pub(crate) enum Stage {
     File,
     /// The library can be loaded.
     Library,
-    /// The library returns a valid table.
+    /// The library returns a valid plugin table.
     Table,
     /// `init` returns an instance.
     Instance,
@@ -59,36 +59,36 @@ pub(crate) enum Stage {
     Client,
 }
 
-/// A reason to need the plugin in-process: the case inspects exports, the table, or pointers.
-pub(crate) const LIBRARY: &str = "it inspects the library itself";
+/// The skip reason of cases that inspect the exports, the plugin table, or pointers.
+pub(crate) const LIBRARY: &str = "the case inspects the library itself";
 
-/// A reason to need the plugin in-process: the case inspects memory, threads, files or signals.
-pub(crate) const PROCESS: &str = "it inspects the process that the plugin is loaded into";
+/// The skip reason of cases that inspect the memory, threads, files or signals of the process.
+pub(crate) const PROCESS: &str = "the case inspects the process that loads the plugin";
 
-/// A reason to need the plugin in-process: the case passes slices that no message can carry.
+/// The skip reason of cases that pass slices which a message between processes cannot represent.
 pub(crate) const SLICES: &str = "a plugin in a separate process receives messages, not borrowed slices";
 
-/// A reason to need the plugin in-process: the host's connection filters such calls out.
+/// The skip reason of cases whose calls a host does not forward to an isolated plugin.
 pub(crate) const FILTERED: &str = "a host that isolates plugins does not forward calls with unknown ids";
 
-/// A reason to need the plugin in-process: one thread receives messages and enters the slots.
+/// The skip reason of cases that call the plugin from several threads.
 pub(crate) const ONE_THREAD: &str = "a single thread enters a plugin in a separate process";
 
 /// The environment and the end of a case's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// The harness kills it after its result.
+    /// The harness kills the process after its result.
     Plain,
-    /// Its environment is empty.
+    /// The process has an empty environment.
     Stripped,
-    /// Every variable that the manifest marks as secret has a value.
+    /// The environment has a value for every variable that the manifest marks as secret.
     Secrets,
-    /// It exits after its result, and its exit status is part of the verdict.
+    /// The process exits after its result, and its exit status is part of the verdict.
     Exits,
 }
 
 impl Case {
-    /// Returns a required case that needs a client.
+    /// Returns a required case that needs a client and runs in a plain process.
     pub(crate) const fn new(
         id: &'static str,
         clause: &'static str,
@@ -109,7 +109,7 @@ impl Case {
         self
     }
 
-    /// Skips the cases of later stages if this case fails.
+    /// Makes the case a gate: if it fails, the cases that need a later stage are skipped.
     pub(crate) const fn gate(mut self) -> Self {
         self.is_gate = true;
         self
@@ -120,13 +120,13 @@ impl Case {
         self
     }
 
-    /// Skips the case, for this reason, if the plugin runs in a separate process.
+    /// Makes the harness skip the case, with this reason, if the plugin runs in a separate process.
     pub(crate) const fn in_process_only(mut self, reason: &'static str) -> Self {
         self.in_process_only = Some(reason);
         self
     }
 
-    /// Returns the first word of the name, such as `load`.
+    /// Returns the first word of the case's name, such as `load`.
     pub fn family(&self) -> &'static str {
         self.id.split_once('-').map_or(self.id, |(family, _)| family)
     }

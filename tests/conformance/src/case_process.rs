@@ -1,5 +1,4 @@
-//! Starts the process of a case, reads its messages, and kills it with its whole process group. Does not judge its end:
-//! see `verdict.rs`.
+//! Starts the process of a case, reads its messages, and kills its process group. `verdict.rs` judges the outcome.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -17,16 +16,16 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::case::Process;
 use crate::message::{Job, Line, VARIABLE};
 
-/// The number of last lines that are kept of a case.
+/// The maximum number of lines in the log of an outcome. The oldest lines are dropped.
 const MAX_LOG_LINES: usize = 20;
 
 /// Starts the processes of cases.
 #[derive(Debug)]
 pub(crate) struct CaseLauncher {
-    /// The running program.
+    /// The path of the running program, which is started again for each case.
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// The timeout of a case.
+    /// The timeout of one case.
     pub(crate) timeout: Duration,
 }
 
@@ -34,23 +33,24 @@ pub(crate) struct CaseLauncher {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    /// Its last steps and its output.
+    /// The last steps of the case, and then the last lines of the output of its process.
     pub(crate) log: Vec<String>,
 }
 
 /// The end of a case's process.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It reported a verdict.
+    /// The process reported a verdict.
     Reported(Line),
-    /// It exited without a verdict.
+    /// The process exited without a verdict.
     Died(ExitStatus),
-    /// It ran into the timeout.
+    /// The process did not end within the timeout.
     TimedOut,
 }
 
 impl CaseLauncher {
-    /// Runs a case to its end. An error is a failure of the harness, not of the plugin.
+    /// Runs a case to its end in a new process with this environment. Returns the outcome. An error is a failure of the
+    /// harness, not of the plugin.
     pub(crate) fn run(&self, job: &Job, process: Process, environment: &[(OsString, OsString)]) -> io::Result<Outcome> {
         let (mut ours, theirs) = UnixStream::pair()?;
         let output = Output::new()?;
@@ -59,7 +59,7 @@ impl CaseLauncher {
         command.env(VARIABLE, "1").stdin(OwnedFd::from(theirs)).process_group(0);
         output.redirect(&mut command)?;
         let mut group = Group(command.spawn()?);
-        // The command holds a copy of the child's end of the socket.
+        // The command holds a copy of the child's end of the socket, which would keep the connection open.
         drop(command);
         let mut line = serde_json::to_vec(job)?;
         line.push(b'\n');
@@ -73,7 +73,8 @@ impl CaseLauncher {
     }
 }
 
-/// Reads the messages of a child until its verdict, its exit, or the deadline.
+/// Reads the messages of a child until its verdict, its exit, or the deadline. Returns the end of the process and the
+/// last steps of the case.
 fn listen(
     group: &mut Group,
     stream: UnixStream,
@@ -115,11 +116,11 @@ fn listen(
     }
 }
 
-/// A child and its process group, killed on drop.
+/// A child and its process group. The group is killed when this is dropped.
 struct Group(Child);
 
 impl Group {
-    /// Waits for the child to exit, until a deadline.
+    /// Waits until the child exits. Returns `None` if it has not exited at the deadline.
     fn wait(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -135,13 +136,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Before the wait: until then the process id cannot be reused.
+        // The group is killed before the wait, because the process id cannot be reused until the wait.
         let _no_process = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _reaped = self.0.wait();
     }
 }
 
-/// The output of a child.
+/// The output of a child, collected in temporary files.
 struct Output {
     stdout: File,
     stderr: File,
@@ -157,7 +158,7 @@ impl Output {
         Ok(())
     }
 
-    /// Returns its last lines.
+    /// Returns the last lines of the output.
     fn lines(self) -> io::Result<Vec<String>> {
         const MAX_LEN: u64 = 16 * 1024;
         let mut lines = Vec::new();

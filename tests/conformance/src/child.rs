@@ -1,4 +1,4 @@
-//! The process of a case: reads its job, runs the case, and reports over the connection to the harness.
+//! The process of a case. It reads its job, runs the case, and reports the result over its connection to the harness.
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
@@ -12,34 +12,38 @@ use crate::harness::Harness;
 use crate::marker::Marker;
 use crate::message::{Job, Line, Reporter, VARIABLE};
 
-/// Runs a case if this process was started for one. Returns true if the process has nothing else to do.
+/// Runs a case if the harness started this process for one. Returns true if the process has to exit now.
 pub(crate) fn run_if_requested() -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
     }
-    // Without a connection nothing can be reported. The harness sees the exit before the start of the case.
+    // Without a connection the process cannot report anything. The harness notices that it exits before the case
+    // starts.
     let Ok(stream) = connection() else { return true };
     let teller = Arc::new(Reporter::new(stream));
     let working = Arc::clone(&teller);
-    // The stack of the host's own threads: a main thread may have another size.
+    // The thread has the stack size of the host's own threads. The main thread's stack may have another size.
     let thread = thread::Builder::new().stack_size(mlflow_deploy::STACK_SIZE);
     let Ok(thread) = thread.spawn(move || work(&working)) else { return true };
     let (line, process) = match thread.join() {
         Ok(Ok(process)) => (Line::Pass, process),
         Ok(Err((marker, process))) => (marker.into(), process),
-        Err(_panicked) => (Line::Fault("the harness panicked: see its output".to_owned()), Process::Plain),
+        Err(_panicked) => {
+            (Line::Fault("the harness panicked: see the output of the process".to_owned()), Process::Plain)
+        }
     };
     teller.send(&line);
     if process == Process::Exits && matches!(line, Line::Pass) {
         return true;
     }
-    // The harness kills this process now, before any code that the plugin left behind can run.
+    // The process waits until the harness kills it, so that no exit handler of the plugin runs.
     loop {
         thread::park();
     }
 }
 
-/// Moves the connection off standard input, and opens `/dev/null` there for the plugin.
+/// Moves the connection from standard input to another descriptor, and opens `/dev/null` as standard input for the
+/// plugin. Returns the connection.
 fn connection() -> std::io::Result<UnixStream> {
     let stream = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;

@@ -1,4 +1,4 @@
-//! `conformance.toml`: the target, and calls to it that work.
+//! The configuration file `conformance.toml`: the target, and calls that succeed on it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,19 +15,19 @@ use thiserror::Error;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The target URIs to open. Most cases use only the first. Default: the plugin's first scheme.
+    /// The target URIs to open. Most cases use only the first one. Default: the plugin's first scheme.
     pub target_uris: Vec<String>,
-    /// The client options for each of them.
+    /// The client options for each target URI.
     pub options: Map<String, Value>,
-    /// Environment variables to set. The caller's environment is not inherited, except for a few common variables.
+    /// Environment variables to set. A case inherits only a few common variables from the caller.
     pub environment: BTreeMap<String, String>,
     /// The names of more variables to inherit from the caller.
     pub pass_environment: Vec<String>,
-    /// A prediction that works.
+    /// A prediction that succeeds.
     pub predict: Option<SampleCall>,
-    /// An explanation that works.
+    /// An explanation that succeeds.
     pub explain: Option<SampleCall>,
-    /// A custom operation that works.
+    /// A custom operation that succeeds.
     pub invoke: Option<SampleCall>,
     /// A prediction that ends only when it is cancelled.
     pub slow: Option<SampleCall>,
@@ -35,29 +35,29 @@ pub struct Config {
     pub panic: Option<SampleCall>,
     /// A model to deploy.
     pub deployment: Option<Deployment>,
-    /// An endpoint that exists, or the config to create one.
+    /// An endpoint that exists, or the config with which to create one.
     pub endpoint: Option<Endpoint>,
     /// A model to serve on this machine.
     pub run_local: Option<RunLocal>,
-    /// Limits of the load on the target.
+    /// The limits of the load on the target.
     pub limits: Limits,
-    /// The file that the config was read from.
+    /// The absolute path of the file that the config was read from.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
 }
 
-/// A sample call with inputs.
+/// A sample call, with its inputs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SampleCall {
-    /// The name of the custom operation; only for `invoke`.
+    /// The name of the custom operation. Only `invoke` has one.
     pub operation: Option<String>,
-    /// The deployment.
+    /// The name of the deployment to predict or explain with.
     pub deployment_name: Option<String>,
-    /// The deployment that a custom operation is for.
+    /// The name of the deployment to invoke a custom operation on.
     pub name: Option<String>,
-    /// The endpoint.
+    /// The name of the endpoint.
     pub endpoint: Option<String>,
     /// Target-specific settings.
     pub config: Map<String, Value>,
@@ -77,16 +77,16 @@ pub struct Deployment {
     /// The flavor of the model.
     #[serde(default)]
     pub flavor: Option<String>,
-    /// The URI of the model to update to. Default: `model_uri`.
+    /// The URI of the model that an update deploys. Default: `model_uri`.
     #[serde(default)]
     pub update_model_uri: Option<String>,
     /// Target-specific settings.
     #[serde(default)]
     pub config: Map<String, Value>,
-    /// The endpoint of the deployment.
+    /// The name of the endpoint that the deployment belongs to.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// Inputs for a prediction of the model.
+    /// The inputs of a prediction with the deployed model.
     #[serde(default)]
     pub inputs: Option<String>,
     /// The media type of the inputs.
@@ -94,16 +94,16 @@ pub struct Deployment {
     pub content_type: Option<String>,
 }
 
-/// An endpoint that exists, or the config to create one.
+/// An endpoint that exists, or the config with which to create one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Endpoint {
     /// The name of an endpoint that exists.
     pub existing: Option<String>,
-    /// The config to create one with. If absent, no endpoint is created.
+    /// The config with which to create an endpoint. If absent, no endpoint is created.
     pub config: Option<Map<String, Value>>,
-    /// The config to update it with.
+    /// The config with which to update the created endpoint.
     pub update_config: Map<String, Value>,
 }
 
@@ -122,16 +122,16 @@ pub struct RunLocal {
     pub config: Map<String, Value>,
 }
 
-/// Limits of the load on the target.
+/// The limits of the load on the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The number of calls over which memory must not grow.
+    /// The number of calls during which the memory of the process must not grow.
     pub calls: u64,
     /// The number of threads that call in parallel.
     pub threads: usize,
-    /// The size of the largest body, in MiB.
+    /// The size of the largest request body, in MiB.
     pub body_mib: usize,
     /// The number of generated inputs in each fuzzing case.
     pub fuzz: usize,
@@ -143,14 +143,14 @@ impl Default for Limits {
     }
 }
 
-/// The error of a config that cannot be read.
+/// The error returned if a config cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("failed to read `{}`: {source}", path.display())]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
@@ -158,28 +158,28 @@ pub enum ConfigError {
     /// The file is not TOML, or has an unknown key.
     #[error("failed to parse `{}`: {source}", path.display())]
     Parse {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The position and the cause.
+        /// The position in the file, and the cause.
         source: Box<toml::de::Error>,
     },
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a config from a TOML file.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is not TOML, or has an unknown key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        /// Bytes, at most.
+        /// The maximum size of the file, in bytes.
         const MAX_BYTES: u64 = 4 << 20;
         let failed = |source| ConfigError::Read { path: path.to_owned(), source };
-        // It may be a pipe, as the shell's `<(…)` is.
+        // The file may be a pipe, such as the shell's `<(…)`.
         let bytes = File::open(path).and_then(|file| file::read_up_to(file, MAX_BYTES)).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|error| failed(io::Error::other(error.utf8_error())))?;
         let parsed = text.parse::<Self>();
         let config = parsed.map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
-        // A command that is printed for a test may run in another folder.
+        // The path is part of the printed rerun command, which may run in another folder.
         let file = std::path::absolute(path).unwrap_or_else(|_empty| path.to_owned());
         Ok(Self { file: Some(file), ..config })
     }

@@ -1,4 +1,4 @@
-//! The clauses of the contract, as plugin-api states them.
+//! The clauses of the contract, read from the text of the contract in plugin-api.
 
 use mlflow_deploy_plugin_api::contract;
 
@@ -6,11 +6,11 @@ use mlflow_deploy_plugin_api::contract;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
-    /// Its stable name, such as `load.quiet`.
+    /// The stable id of the clause, such as `load.quiet`.
     pub id: &'static str,
-    /// Its text.
+    /// The text of the clause.
     pub text: &'static str,
-    /// The names of the cases that check it.
+    /// The names of the cases that check the clause.
     pub cases: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! The harness of a case: loads and starts the plugin, makes calls, and waits for replies.
+//! The harness of a case. It loads and starts the plugin, makes calls, and waits for replies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::message::{Job, Line, Reporter};
 use crate::secrets::Secrets;
 use crate::untrusted;
 
-/// The harness that a case runs in.
+/// The functions and settings that a case uses to run the plugin.
 #[derive(Debug)]
 pub(crate) struct Harness {
     job: Job,
     teller: Arc<Reporter>,
 }
 
-/// The reply to a call.
+/// The first reply to a call, and the slot that was called.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) slot: Slot,
     pub(crate) reply: Reply,
-    /// Everything received for the call so far.
+    /// All replies and chunks received for the call so far.
     pub(crate) call: RecordedCall,
 }
 
@@ -47,13 +47,13 @@ impl Harness {
         &self.job.config
     }
 
-    /// Returns a random number generator, seeded by the seed and the case.
+    /// Returns a random number generator, seeded with the seed of the run and the name of the case.
     pub(crate) fn random(&self) -> fastrand::Rng {
         let case = self.job.case.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         fastrand::Rng::with_seed(self.job.seed ^ case)
     }
 
-    /// Returns a unique name.
+    /// Returns a unique name for a resource of this kind.
     pub(crate) fn name(&self, kind: &str) -> String {
         format!("conformance-{kind}-{:x}-{:x}", self.job.seed, std::process::id())
     }
@@ -63,7 +63,7 @@ impl Harness {
         Duration::from_millis(self.job.reply_timeout_ms)
     }
 
-    /// Logs the next step. The log is part of the report of a failure.
+    /// Logs the next step of the case. The report of a failure shows the log.
     pub(crate) fn log(&self, step: impl Into<String>) {
         self.teller.send(&Line::Log(step.into()));
     }
@@ -96,7 +96,7 @@ impl Harness {
         self.instance_of(self.plugin(), shape)
     }
 
-    /// Starts an instance of the plugin, or of a copy of its file.
+    /// Starts an instance of the plugin in `file`, with a host table of the given shape.
     pub(crate) fn instance_of(&self, file: &Path, shape: HostShape) -> Result<Driver, Marker> {
         if let Some(program) = &self.job.plugin_host {
             let manifest = self.manifest()?;
@@ -108,14 +108,16 @@ impl Harness {
         untrusted::start(table, shape).ok_or_else(|| Marker::fail("`init` returned NULL"))
     }
 
-    /// Starts an instance and opens a client.
+    /// Starts an instance of the plugin and opens a client. Returns the driver of the instance and the id of the
+    /// client.
     pub(crate) fn client(&self) -> Result<(Driver, u64), Marker> {
         let driver = self.instance()?;
         let client = self.open(&driver)?;
         Ok((driver, client))
     }
 
-    /// Returns the first target URI of the config, or the plugin's first scheme.
+    /// Returns the first target URI of the config, or else the plugin's first scheme. Returns a skip if there is
+    /// neither.
     pub(crate) fn target(&self) -> Result<String, Marker> {
         match self.config().target_uris.first() {
             Some(target) => Ok(target.clone()),
@@ -150,13 +152,13 @@ impl Harness {
         self.answer(driver, slot, call)
     }
 
-    /// Starts a call.
+    /// Starts a call, and does not wait for its reply.
     pub(crate) fn start(&self, driver: &Driver, slot: Slot, (client, call): (u64, u64), request: &Request) {
         self.log(format!("calls `{}` (client {client}, call {call})", slot.name()));
         driver.enter(slot, client, call, request);
     }
 
-    /// Waits for a call's reply.
+    /// Waits for the reply to a call and returns it. Fails if the reply does not arrive within the reply timeout.
     pub(crate) fn answer(&self, driver: &Driver, slot: Slot, call: u64) -> Result<Answer, Marker> {
         if !driver.wait(call, self.reply_timeout(), |call| !call.replies.is_empty()) {
             return Err(Marker::fail(format!(
@@ -170,7 +172,7 @@ impl Harness {
         Ok(Answer { slot, reply, call })
     }
 
-    /// Waits for late replies: makes one more call, then shuts the plugin down.
+    /// Makes one more call and shuts the plugin down, so that all late replies have arrived afterwards.
     pub(crate) fn drain(&self, driver: &Driver, client: u64) -> Result<(), Marker> {
         if let Some((slot, request)) = self.simple_call(driver) {
             self.call(driver, slot, client, &request)?;
@@ -181,14 +183,15 @@ impl Harness {
         Ok(())
     }
 
-    /// Returns the slots of the plugin that make calls, without `open` and `shutdown`.
+    /// Returns the plugin's operations and, if the plugin has it, `target_help`.
     pub(crate) fn slots(&self, driver: &Driver) -> Vec<Slot> {
         let operations = driver.operations().map(Slot::Operation);
         operations.chain([Slot::TargetHelp].into_iter().filter(|slot| driver.has(*slot))).collect()
     }
 
-    /// Returns the operations that may be called with any arguments: those without lasting effects, and those that the
-    /// config allows to create resources.
+    /// Returns the operations that a case may call with any arguments. Operations that create or update a resource are
+    /// included only if the config describes such a resource. `invoke` is included only if the config describes a
+    /// custom operation.
     pub(crate) fn safe_operations(&self, driver: &Driver) -> Vec<Operation> {
         let may_change = |operation: &Operation| match operation {
             Operation::CreateDeployment | Operation::UpdateDeployment => self.config().deployment.is_some(),
@@ -201,7 +204,7 @@ impl Harness {
         driver.operations().filter(may_change).collect()
     }
 
-    /// Returns a call that ends without a cancel: a prediction, if the plugin has predictions. It may fail.
+    /// Returns a call that ends without a cancel. It is a prediction if the plugin has `predict`. The call may fail.
     pub(crate) fn simple_call(&self, driver: &Driver) -> Option<(Slot, Request)> {
         let order = [
             Operation::Predict,
@@ -229,12 +232,12 @@ impl Harness {
 }
 
 impl Answer {
-    /// Returns true if the status is success.
+    /// Returns true if the status of the reply is success.
     pub(crate) fn is_ok(&self) -> bool {
         self.reply.status == 0
     }
 
-    /// Returns the error code if the reply is an error with a code.
+    /// Returns the error code, or `None` if the reply is not an error with a code.
     pub(crate) fn code(&self) -> Option<String> {
         let error: Value = serde_json::from_slice(self.body()).ok().filter(|_| !self.is_ok())?;
         error["code"].as_str().map(str::to_owned)
@@ -249,7 +252,7 @@ impl Answer {
         serde_json::from_slice(self.body()).ok()
     }
 
-    /// Describes the reply in one line.
+    /// Returns a description of the reply in one line, with the slot, the status and the start of the body.
     pub(crate) fn describe(&self) -> String {
         const MAX_LEN: usize = 300;
         let text = String::from_utf8_lossy(self.body());
@@ -263,7 +266,7 @@ impl Answer {
         if self.is_ok() { Ok(()) } else { Err(Marker::fail(self.describe())) }
     }
 
-    /// Fails if the plugin panicked: even a caught panic is not a valid reply to any input.
+    /// Fails if the plugin panicked. A plugin must not panic on any input, even if it catches the panic.
     pub(crate) fn expect_no_panic(&self) -> Result<(), Marker> {
         match self.code().as_deref() {
             Some("PLUGIN_PANICKED") => Err(Marker::fail(format!("the plugin panicked: {}", self.describe()))),
@@ -277,7 +280,7 @@ impl Answer {
     }
 }
 
-/// Returns a request with a head in JSON.
+/// Returns a request with this JSON head and this body.
 pub(crate) fn request(head: &Value, body: impl Into<Vec<u8>>) -> Request {
     Request::new(head.to_string(), body.into())
 }

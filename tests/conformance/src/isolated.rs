@@ -1,4 +1,4 @@
-//! Starts a plugin in a separate process, as hosts isolate plugins, and reports the end of that process.
+//! Starts a plugin in a separate process, as a host does for an isolated plugin, and reports the exit of that process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape};
 use crate::marker::Marker;
 use crate::message::{Line, Reporter};
 
-/// Starts a plugin in a separate process. If that process dies, its exit is the verdict, whatever the case returns.
+/// Starts a plugin in a separate process. If that process exits early, its exit decides the verdict of the case.
 pub(crate) fn start(
     (program, plugin): (&Path, &Path),
     manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! The command: reads its arguments, runs the cases, and writes the report.
+//! The command `mlflow-deploy-conformance`. It reads its arguments, runs the cases, and writes the report.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -21,13 +21,13 @@ struct Arguments {
     /// The plugin's shared library
     #[arg(required_unless_present = "list")]
     plugin: Option<PathBuf>,
-    /// Configuration of the target: options, environment, and calls that work
+    /// Configuration file of the target: options, environment, and calls that succeed
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run the plugin in a separate process, as hosts isolate plugins; skips cases that need the plugin in-process
+    /// Run the plugin in a separate process, like an isolated plugin; skips cases that need the plugin in-process
     #[arg(long)]
     isolated: bool,
-    /// Fail the cases that are not proven: those that the plugin would pass by answering every call with an error
+    /// Fail the cases that are not proven, because the calls that they need did not succeed
     #[arg(long)]
     strict: bool,
     /// Plugin host program [default: MLFLOW_DEPLOY_PLUGIN_HOST, or `mlflow-deploy-plugin-host` next to this program]
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     };
     worked.map_or_else(
         |error| {
-            // A closed stderr is ignored.
+            // An error means that stderr is closed, and the message cannot be shown anywhere else.
             let _closed = writeln!(io::stderr().lock(), "{}", text::message(&format!("error: {error}")));
             ExitCode::from(2)
         },
@@ -110,7 +110,7 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
             FormatArg::Text => (list_as_text(), 0),
             FormatArg::Markdown => (list_as_markdown(), 0),
             FormatArg::Json | FormatArg::Junit => {
-                return Err("the list of cases has no such format: use `text` or `markdown`".to_owned());
+                return Err("invalid format of the list of cases: use `text` or `markdown`".to_owned());
             }
         },
     };
@@ -122,7 +122,7 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
     Ok(code)
 }
 
-/// Writes to standard output. A reader that has read enough closes the pipe, which is not an error.
+/// Writes to standard output. Returns success if the reader has closed the pipe, because it has read enough.
 fn print(text: &str) -> Result<(), String> {
     match command::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("failed to write the output: {error}")),

@@ -1,4 +1,4 @@
-//! The outcome of a case that does not pass.
+//! The outcome of a case that does not pass, and the macro `ensure`.
 
 /// The outcome of a case that does not pass, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) enum Marker {
     Warn(String),
     /// There is nothing to check.
     Skip(String),
-    /// Nothing was violated, but what the case needs did not happen.
+    /// The plugin violated nothing, but the calls that the case needs did not succeed.
     Unproven(String),
     /// The harness itself failed.
     Fault(String),
@@ -37,7 +37,7 @@ impl Marker {
     }
 }
 
-/// Returns a failure with a formatted message unless the condition is true.
+/// Returns from the function with a failure and a formatted message unless the condition is true.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)*) => {
         if !$condition {

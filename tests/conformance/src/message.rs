@@ -1,4 +1,5 @@
-//! The messages between the harness and the process of a case: one job, and then lines of JSON.
+//! The messages between the harness and the process of a case. The harness sends one job, and the process replies with
+//! lines of JSON.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -13,45 +14,45 @@ use crate::marker::Marker;
 /// The environment variable that marks the process of a case. A stripped environment holds only this variable.
 pub(crate) const VARIABLE: &str = "MLFLOW_DEPLOY_CONFORMANCE_CHILD";
 
-/// The job of a child process.
+/// The job of a child process: the case to run, and its settings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) case: String,
     pub(crate) plugin: PathBuf,
     pub(crate) config: Config,
     pub(crate) seed: u64,
-    /// The plugin host program, if the plugin runs in a separate process.
+    /// The path of the plugin host program, or `None` if the plugin runs in the process of the case.
     pub(crate) plugin_host: Option<PathBuf>,
     /// The timeout of a reply, in milliseconds.
     pub(crate) reply_timeout_ms: u64,
 }
 
-/// A message of a child process.
+/// A message from a child process to the harness.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Line {
-    /// The child has read its job. Later failures are the plugin's.
+    /// The child has read its job. The plugin is the cause of later failures.
     Started,
-    /// The next step.
+    /// The next step of the case, for the log.
     Log(String),
     Pass,
     Fail(String),
     Warn(String),
     Skip(String),
     Unproven(String),
-    /// The plugin's process exited.
+    /// The separate process of an isolated plugin exited.
     Died {
-        /// The end of a sentence that starts with "its process".
+        /// The kind of exit, as the end of a sentence that starts with "its process".
         how: String,
         signal: Option<i32>,
-        /// The last lines of its output.
+        /// The last lines of the process's output.
         log: Vec<String>,
     },
     /// The harness itself failed.
     Fault(String),
 }
 
-/// Sends messages to the harness.
+/// The child's connection to the harness.
 #[derive(Debug)]
 pub(crate) struct Reporter(Mutex<UnixStream>);
 
@@ -60,7 +61,7 @@ impl Reporter {
         Self(Mutex::new(stream))
     }
 
-    /// Reads the job, which is the only message to the child.
+    /// Reads the job, the only message that the harness sends to the child.
     pub(crate) fn receive_job(&self) -> io::Result<Job> {
         let mut job = String::new();
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +73,7 @@ impl Reporter {
         let Ok(mut json) = serde_json::to_vec(line) else { return };
         json.push(b'\n');
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // If the harness has exited, this process is killed too.
+        // An error means that the harness has exited, and this process is killed then.
         let _closed = stream.write_all(&json);
     }
 }

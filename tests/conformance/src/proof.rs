@@ -1,7 +1,7 @@
-//! Proof that what a case needs has happened: a call succeeded, a stream sent chunks, a call was pending.
+//! Checks of the preconditions of a case: a call succeeded, a stream sent chunks, or a call was pending.
 //!
-//! A plugin that answers every call with an error violates few clauses. Without proof it would pass cases that check
-//! nothing.
+//! A plugin that answers every call with an error violates few clauses. Without these checks it would pass cases that
+//! have checked nothing.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -11,15 +11,15 @@ use crate::harness::{Answer, Harness};
 use crate::marker::Marker;
 
 impl Harness {
-    /// Returns a call that succeeds and ends without a cancel. Makes it once.
+    /// Returns a call that ends without a cancel. Makes this call once, and fails unless it succeeds.
     pub(crate) fn working_call(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         let (slot, request) = self.require_simple_call(driver)?;
         self.call(driver, slot, client, &request)?.expect_proof()?;
         Ok((slot, request))
     }
 
-    /// Fails unless the sample call of each operation with inputs succeeds, and a stream sends a chunk. For a plugin
-    /// without such an operation, another call has to succeed.
+    /// Fails unless the sample call of each operation with inputs succeeds and each sample stream sends a chunk. If the
+    /// plugin has no such operation, fails unless another call succeeds.
     pub(crate) fn prove_samples(&self, driver: &Driver, client: u64) -> Result<(), Marker> {
         let operations: Vec<_> = self.safe_operations(driver).into_iter().filter(takes_inputs).collect();
         if operations.is_empty() {
@@ -37,7 +37,7 @@ impl Harness {
         self.call(driver, slot, client, &self.sample(Operation::PredictStream))?.expect_chunks(chunks)
     }
 
-    /// Returns a call that stays pending until it is cancelled.
+    /// Returns a call that stays pending until it is cancelled. Returns a skip if there is no such call.
     pub(crate) fn pending(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         if let Some(slow) = self.config().slow.as_ref().filter(|_| driver.has(Slot::Operation(Operation::Predict))) {
             let (slot, request) = (Slot::Operation(Operation::Predict), slow.request());
@@ -46,14 +46,14 @@ impl Harness {
         }
         let stream = Operation::PredictStream;
         if driver.has(Slot::Operation(stream)) {
-            // Without credit, a stream with chunks waits.
+            // A stream that has chunks to send waits if it has no credit.
             self.prove_stream(driver, client, 1)?;
             return Ok((Slot::Operation(stream), self.sample(stream).with_credit(0)));
         }
         Err(Marker::skip("no call stays pending: the plugin does not stream, and the config has no `slow`"))
     }
 
-    /// Returns a call that stays pending, or else one that succeeds.
+    /// Returns a call that stays pending until it is cancelled, or else a call that succeeds.
     pub(crate) fn pending_or_working(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         match self.pending(driver, client) {
             Err(Marker::Skip(_)) => self.working_call(driver, client),
@@ -61,11 +61,11 @@ impl Harness {
         }
     }
 
-    /// Fails if the call ends without a cancel.
+    /// Makes a call and cancels it. Fails if the call ends before the cancel.
     fn prove_pending(&self, driver: &Driver, client: u64, slot: Slot, request: &Request) -> Result<(), Marker> {
         let call = driver.fresh_id();
         self.start(driver, slot, (client, call), request);
-        // A call that is refused has its reply before that of a later one, or soon after.
+        // A plugin replies to a rejected call before or soon after it replies to a later call.
         if let Some((simple, request)) = self.simple_call(driver) {
             self.call(driver, simple, client, &request)?;
         }
@@ -79,7 +79,8 @@ impl Harness {
         }
     }
 
-    /// Fails if a call ends without a cancel, because a cancel may not be the reason of the reply that it got.
+    /// Makes a call, waits for a quarter of the reply timeout, and cancels the call. Fails if the call ends before the
+    /// cancel, because a reply to a cancelled call would then not prove that the cancel has ended it.
     pub(crate) fn prove_cancel(
         &self,
         driver: &Driver,
@@ -98,33 +99,34 @@ impl Harness {
 
 fn ended_early(answer: &Answer) -> Marker {
     Marker::unproven(format!(
-        "the call ended without a cancel; describe a prediction that does not in `[slow]` of the config; {}",
+        "the call ended without a cancel; describe an endless prediction in `[slow]` of the config; {}",
         answer.describe()
     ))
 }
 
 impl Answer {
-    /// Fails unless the call succeeded, which the case needs.
+    /// Returns an unproven outcome unless the call succeeded.
     pub(crate) fn expect_proof(&self) -> Result<(), Marker> {
         if self.is_ok() { Ok(()) } else { Err(self.unproven("the call failed")) }
     }
 
-    /// Fails unless the stream sent this many chunks, which the case needs.
+    /// Returns an unproven outcome unless the stream sent at least this many chunks.
     pub(crate) fn expect_chunks(&self, needed: usize) -> Result<(), Marker> {
         match self.call.chunks.len() {
             sent if sent >= needed => Ok(()),
-            sent => Err(self.unproven(&format!("the stream sent {sent} of at least {needed} chunks"))),
+            sent => Err(self.unproven(&format!("the stream sent too few chunks: {sent}, expected at least {needed}"))),
         }
     }
 
-    /// Returns the marker of a case that this reply does not prove. `what` happened instead of what the case needs.
+    /// Returns the outcome of a case that this reply leaves unproven. `what` says what happened, such as "the call
+    /// failed". The message adds the part of the config that would help.
     pub(crate) fn unproven(&self, what: &str) -> Marker {
         let advice = match self.slot {
             Slot::Operation(operation) => match operation {
-                Operation::Predict => "describe a prediction that works in `[predict]`",
+                Operation::Predict => "describe a prediction that succeeds in `[predict]`",
                 Operation::PredictStream => "describe a prediction that streams in `[predict]`",
-                Operation::Explain => "describe an explanation that works in `[explain]`",
-                Operation::Invoke => "describe an operation that works in `[invoke]`",
+                Operation::Explain => "describe an explanation that succeeds in `[explain]`",
+                Operation::Invoke => "describe a custom operation that succeeds in `[invoke]`",
                 Operation::GetEndpoint | Operation::ListEndpoints => {
                     "name an endpoint in `[endpoint]`, or describe one to create in `[endpoint.config]`"
                 }
@@ -140,7 +142,7 @@ impl Answer {
     }
 }
 
-/// Returns true if the body of an operation is its inputs.
+/// Returns true if the request body of an operation holds its inputs.
 pub(crate) fn takes_inputs(operation: &Operation) -> bool {
     [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
 }

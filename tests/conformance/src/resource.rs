@@ -1,4 +1,4 @@
-//! Deployments and endpoints that the harness creates, as the config allows.
+//! Deployments and endpoints that the harness creates if the config describes them.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -12,7 +12,7 @@ use crate::marker::Marker;
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(crate) name: String,
-    /// The reply to its creation.
+    /// The reply to the call that created the resource.
     pub(crate) answer: Answer,
     kind: Kind,
     endpoint: Option<String>,
@@ -26,7 +26,7 @@ enum Kind {
 }
 
 impl Resource {
-    /// Returns a request for an operation on it; `None` for the operation that created it.
+    /// Returns a request for an operation on the resource, or `None` for the operation that created it.
     pub(crate) fn request(&self, operation: Operation) -> Option<Request> {
         let head = match operation {
             Operation::CreateDeployment | Operation::CreateEndpoint => return None,
@@ -47,7 +47,8 @@ impl Resource {
 }
 
 impl Harness {
-    /// Creates the deployment of the config. Returns `None` if the config has none or the plugin lacks the operation.
+    /// Creates the deployment that the config describes. Returns `None` if the config describes none, or if the plugin
+    /// does not have `create_deployment`.
     pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("deployment");
         let Some(head) = self.deployment_head(&name) else { return Ok(None) };
@@ -60,7 +61,8 @@ impl Harness {
         Ok(Some(Resource { name, answer, kind: Kind::Deployment, endpoint, update }))
     }
 
-    /// Returns the arguments of `create_deployment` for a name.
+    /// Returns the arguments of `create_deployment` for a deployment with this name, or `None` if the config describes
+    /// none.
     pub(crate) fn deployment_head(&self, name: &str) -> Option<Value> {
         let it = self.config().deployment.as_ref()?;
         Some(json!({
@@ -68,7 +70,8 @@ impl Harness {
         }))
     }
 
-    /// Creates the endpoint of the config. Returns `None` if the config has none or the plugin lacks the operation.
+    /// Creates the endpoint that the config describes. Returns `None` if the config describes none, or if the plugin
+    /// does not have `create_endpoint`.
     pub(crate) fn create_endpoint(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("endpoint");
         let Some(head) = self.endpoint_head(&name) else { return Ok(None) };
@@ -78,7 +81,8 @@ impl Harness {
         Ok(Some(Resource { name, answer, kind: Kind::Endpoint, endpoint: None, update }))
     }
 
-    /// Returns the arguments of `create_endpoint` for a name.
+    /// Returns the arguments of `create_endpoint` for an endpoint with this name, or `None` if the config describes
+    /// none.
     pub(crate) fn endpoint_head(&self, name: &str) -> Option<Value> {
         let config = self.config().endpoint.as_ref()?.config.as_ref()?;
         Some(json!({"name": name, "config": config}))
@@ -99,7 +103,7 @@ impl Harness {
         Ok(Some(answer))
     }
 
-    /// Deletes a resource.
+    /// Deletes a resource that the harness created.
     pub(crate) fn remove(&self, driver: &Driver, client: u64, resource: &Resource) -> Result<(), Marker> {
         let delete = if resource.is_deployment() { Operation::DeleteDeployment } else { Operation::DeleteEndpoint };
         if let (true, Some(request)) = (driver.has(Slot::Operation(delete)), resource.request(delete)) {

@@ -1,4 +1,4 @@
-//! Runs the selected cases: first those that others depend on, then all others in parallel. `verdict.rs` judges them.
+//! Runs the selected cases: first the gates, on which other cases depend, and then all others in parallel.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,13 +20,13 @@ use crate::report::{CaseResult, Report, Rerun, Verdict};
 use crate::secrets::Secrets;
 use crate::verdict::judge;
 
-/// The options of a check.
+/// The options of a run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// The configuration of the target.
     pub config: Config,
-    /// The cases to run: full names, or leading words. Empty for all.
+    /// The cases to run, by full names or leading words such as `load`. An empty list selects all cases.
     pub only: Vec<String>,
     /// The seed of the generated inputs. The same seed generates the same inputs.
     pub seed: u64,
@@ -34,11 +34,12 @@ pub struct Options {
     pub timeout: Duration,
     /// The number of cases to run in parallel.
     pub jobs: usize,
-    /// True to run the plugin in a separate process, as hosts isolate plugins. Skips cases that need it in-process.
+    /// If true, the plugin runs in a separate process, like an isolated plugin of a host. Cases that need the plugin
+    /// in-process are skipped.
     pub isolated: bool,
-    /// True to fail the cases that are not proven.
+    /// If true, unproven cases fail. Otherwise they are skipped.
     pub strict: bool,
-    /// The plugin host program. Default: the one that [`mlflow_deploy::plugin_host`] finds.
+    /// The path of the plugin host program. Default: the program that [`mlflow_deploy::plugin_host`] finds.
     pub plugin_host: Option<PathBuf>,
     pub(crate) arguments: Vec<OsString>,
 }
@@ -59,33 +60,33 @@ impl Default for Options {
     }
 }
 
-/// The error of a check that could not run.
+/// The error returned if no case could run.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The plugin's file cannot be opened.
     #[error("no plugin at `{}`: {source}", path.display())]
     NoFile {
-        /// The path.
+        /// The path of the file.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
     },
-    /// The name matches no case.
+    /// No case has this name or begins with it.
     #[error("unknown case `{0}`: no case has this name or begins with it; `--list` shows all cases")]
     UnknownCase(String),
-    /// The path of the running program is unknown.
-    #[error("failed to find the running program, which is started again for each case: {0}")]
+    /// The path of the running program cannot be found.
+    #[error("failed to find the path of the running program, which runs each case: {0}")]
     NoProgram(std::io::Error),
-    /// The plugin host program is missing.
+    /// The plugin host program cannot be found.
     #[error("failed to find the plugin host program: {0}")]
     NoPluginHost(mlflow_deploy::LoadError),
 }
 
-/// Checks a plugin in child processes. The program has to call [`child`](crate::child()) first.
+/// Checks a plugin. Runs each case in a child process. The program has to call [`child`](crate::child()) first.
 ///
 /// # Errors
-/// Fails if no case could run. Failures of single cases are in the report.
+/// Fails if no case could run. The report contains the failures of single cases.
 pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     let begun = Instant::now();
     let plugin = plugin.canonicalize().map_err(|source| RunError::NoFile { path: plugin.to_owned(), source })?;
@@ -130,7 +131,7 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     })
 }
 
-/// Returns the selected cases: for each name the case of that name, or else all cases whose names begin with it.
+/// Returns the selected cases. Each name selects the case with this name, or else all cases whose names begin with it.
 fn select(only: &[String]) -> Result<Vec<&'static Case>, RunError> {
     let matches = |case: &Case, name: &String| match Case::by_id(name) {
         Some(exact) => exact.id == case.id,
@@ -147,14 +148,14 @@ struct Runner<'a> {
     options: &'a Options,
     manifest: Option<&'a Manifest>,
     plugin: &'a Path,
-    /// The plugin host program, if the plugin is isolated.
+    /// The path of the plugin host program, or `None` if the plugin is not isolated.
     plugin_host: Option<PathBuf>,
 }
 
 type Results = BTreeMap<&'static str, CaseResult>;
 
 impl Runner<'_> {
-    /// Runs the gates stage by stage, until one fails.
+    /// Runs the gates in the order of their stages, until one fails. Returns the results of the gates that ran.
     fn gates(&self, selected: &[&'static Case]) -> Results {
         let mut results = Results::new();
         for stage in [Stage::File, Stage::Library, Stage::Table, Stage::Instance] {
@@ -167,7 +168,7 @@ impl Runner<'_> {
         results
     }
 
-    /// Runs cases in parallel.
+    /// Runs cases in parallel. Returns their results.
     fn all(&self, cases: &[&&'static Case]) -> Results {
         let (next, results) = (AtomicUsize::new(0), Mutex::new(Results::new()));
         let work = || {
@@ -206,7 +207,7 @@ impl Runner<'_> {
         result
     }
 
-    /// Returns the environment of a child.
+    /// Returns the environment variables of a child process.
     fn environment(&self, process: Process) -> Vec<(OsString, OsString)> {
         const INHERITED: [&str; 10] = [
             "DYLD_LIBRARY_PATH",

@@ -1,4 +1,4 @@
-//! Sample calls: from the config, or generated so that they change nothing.
+//! Sample calls. A sample call is from the config, or generated so that it changes nothing on the target.
 
 use mlflow_deploy_plugin_api::testing::raw::Request;
 use mlflow_deploy_plugin_api::{JSON, Operation};
@@ -7,18 +7,18 @@ use serde_json::{Map, Value, json};
 use crate::config::SampleCall;
 use crate::harness::{Harness, request};
 
-/// More chunks than any stream has.
+/// The credit of sample calls, larger than the number of chunks of any stream.
 const MANY_CHUNKS: u32 = 1_000_000;
 
 impl Harness {
-    /// Returns the sample call of the config, or a generated call that changes nothing.
+    /// Returns the request of the config's sample call, or else of a generated call that changes nothing.
     pub(crate) fn sample(&self, operation: Operation) -> Request {
         let (head, body) = self.arguments(operation);
         let credit = if operation == Operation::PredictStream { MANY_CHUNKS } else { 0 };
         request(&head.into(), body).with_credit(credit)
     }
 
-    /// Returns the head and body of a sample call.
+    /// Returns the head and the body of the sample call of an operation.
     pub(crate) fn arguments(&self, operation: Operation) -> (Map<String, Value>, Vec<u8>) {
         let config = self.config();
         let missing = self.name("missing");
@@ -41,7 +41,7 @@ impl Harness {
         (head.as_object().cloned().unwrap_or_default(), Vec::new())
     }
 
-    /// Returns true if the config provides the sample call, which then has to succeed.
+    /// Returns true if the sample call is from the config. Such a call has to succeed.
     pub(crate) fn sample_works(&self, operation: Operation) -> bool {
         let config = self.config();
         match operation {
@@ -73,7 +73,7 @@ fn generated() -> SampleCall {
 }
 
 impl SampleCall {
-    /// Returns the request of the call.
+    /// Returns the request that the sample call describes.
     pub(crate) fn request(&self) -> Request {
         let (head, body) = self.clone().parts();
         request(&head.into(), body)

@@ -1,4 +1,4 @@
-//! The secrets that a plugin receives and must not reveal: those of the config, or else generated ones.
+//! The secrets that a plugin receives and must not reveal. They are from the config, or generated if it has none.
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use serde_json::{Map, Value, json};
@@ -8,11 +8,11 @@ use crate::config::Config;
 /// The secrets that a plugin receives and must not reveal.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// Environment variables to set.
+    /// The environment variables to set, with their values.
     pub(crate) variables: Vec<(String, String)>,
-    /// The client options of the config, with the generated secrets.
+    /// The client options of the config, with the generated secrets added.
     pub(crate) options: Map<String, Value>,
-    /// Values that must not appear in any output.
+    /// The secret values, which must not appear in any output.
     pub(crate) values: Vec<String>,
 }
 
@@ -20,7 +20,7 @@ impl Secrets {
     /// Returns the secrets of the config, or generated values for all secret variables and options if the config has
     /// none.
     pub(crate) fn of(manifest: &Manifest, config: &Config) -> Self {
-        /// The length from which a value is unlikely to occur by chance.
+        /// The minimum length of a secret, in bytes. A shorter value could occur in the output by chance.
         const MIN_LEN: usize = 4;
         let schema = Value::Object(manifest.options.clone());
         let variables =
@@ -41,7 +41,7 @@ impl Secrets {
     }
 }
 
-/// Adds a new secret to the list and returns it.
+/// Generates a new secret, adds it to the list, and returns it.
 fn next(values: &mut Vec<String>) -> String {
     let secret = format!("conformance-secret-{:04}", values.len());
     values.push(secret.clone());
@@ -52,7 +52,7 @@ fn is_secret(schema: &Value) -> bool {
     schema["writeOnly"] == true
 }
 
-/// Collects the strings that a schema declares as secret.
+/// Adds the strings in `value` that the schema declares as secret to `found`.
 fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if is_secret(schema) => found.push(text.clone()),
@@ -70,7 +70,8 @@ fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Returns a value of the schema with a new secret wherever it declares one; `None` if it declares none.
+/// Returns a value with a new secret in each place that the schema declares as secret, or `None` if there is no such
+/// place.
 fn generate(schema: &Value, values: &mut Vec<String>) -> Option<Value> {
     let has_type = |name: &str| {
         schema["type"] == name || schema["type"].as_array().is_some_and(|types| types.contains(&json!(name)))
@@ -89,7 +90,7 @@ fn generate(schema: &Value, values: &mut Vec<String>) -> Option<Value> {
     (!members.is_empty()).then_some(Value::Object(members))
 }
 
-/// Adds the members of an object, and of the objects in it, to another.
+/// Adds the members of the object `added` to the object `into`, recursively.
 fn merge(into: &mut Value, added: Value) {
     match (into, added) {
         (Value::Object(into), Value::Object(added)) => {

@@ -1,4 +1,4 @@
-//! The harness as one test of a plugin's own crate.
+//! Runs the harness as one test of a plugin's own crate.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,20 +9,20 @@ use crate::config::Config;
 use crate::report::{Format, Report};
 use crate::run::{Options, run};
 
-/// All cases as one test. See [`suite`].
+/// A run of all cases as one test. See [`suite`].
 #[derive(Debug)]
 #[must_use = "no case runs until `check` is called"]
 pub struct Suite {
     plugin: PathBuf,
     options: Options,
-    /// True if this process was started for a case and has run it.
+    /// True if the harness started this process for a case, and the process has run it.
     is_done: bool,
 }
 
-/// Checks a built plugin in a test, such as one that is not written in Rust. The test of a crate uses
-/// [`suite_of_this_crate`](crate::suite_of_this_crate), which builds it.
+/// Checks a plugin in a test. The plugin has to be built already, and may be written in any language. A test in the
+/// plugin's own crate uses [`suite_of_this_crate`](crate::suite_of_this_crate), which builds the plugin first.
 ///
-/// Each case runs in a separate process: this test program, started again for this test.
+/// Each case runs in a separate process: the test program is started again with only this test.
 ///
 /// ```no_run
 /// #[test]
@@ -34,14 +34,14 @@ pub fn suite(plugin: impl Into<PathBuf>) -> Suite {
     Suite::new(crate::child(), plugin.into())
 }
 
-/// Builds the plugin of the package in a folder with cargo, and checks it in a test. Cargo gets these arguments too.
+/// Builds the plugin of the package in a folder with cargo, and checks it in a test. Passes `arguments` to cargo.
 ///
 /// The profile and the target folder are those of the running test.
 ///
 /// # Panics
 /// Panics if the package does not build, or has no shared library.
 pub fn suite_of(package: impl AsRef<Path>, arguments: &[&str]) -> Suite {
-    // The process of a case gets the path of the library with its job.
+    // The process of a case does not build, because it receives the path of the library with its job.
     if crate::child() {
         return Suite::new(true, PathBuf::new());
     }
@@ -49,10 +49,10 @@ pub fn suite_of(package: impl AsRef<Path>, arguments: &[&str]) -> Suite {
     Suite::new(false, built.unwrap_or_else(|error| fail(&error)))
 }
 
-/// Builds the plugin of this crate with cargo, and checks it in a test. Cargo gets the arguments of the macro too.
+/// Builds the plugin of this crate with cargo, and checks it in a test. The macro passes its arguments to cargo.
 ///
-/// `cargo test` alone does not build the shared library of the crate: a test would check the result of an earlier build.
-/// The profile and the target folder are those of the running test.
+/// `cargo test` does not build the shared library of a crate, so without this build a test would check an outdated
+/// library. The profile and the target folder are those of the running test.
 ///
 /// ```no_run
 /// #[test]
@@ -77,7 +77,7 @@ impl Suite {
         Self { plugin, options: Options { arguments: child_arguments(), ..Options::default() }, is_done }
     }
 
-    /// Reads a `conformance.toml`.
+    /// Sets the configuration of the target, read from a `conformance.toml`.
     ///
     /// # Panics
     /// Panics if the file cannot be read, is not TOML, or has an unknown key.
@@ -87,31 +87,31 @@ impl Suite {
         self
     }
 
-    /// Runs the plugin in a separate process, as hosts isolate plugins.
+    /// Makes the plugin run in a separate process, like an isolated plugin of a host.
     pub fn isolated(mut self) -> Self {
         self.options.isolated = true;
         self
     }
 
-    /// Fails the cases that are not proven.
+    /// Makes unproven cases fail.
     pub fn strict(mut self) -> Self {
         self.options.strict = true;
         self
     }
 
-    /// Sets the plugin host program. Default: the `mlflow-deploy-plugin-host` that the host finds.
+    /// Sets the path of the plugin host program. Default: the `mlflow-deploy-plugin-host` that the host finds.
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.options.plugin_host = Some(program.into());
         self
     }
 
-    /// Replaces the default options.
+    /// Replaces all options, including those that other methods have set.
     pub fn options(mut self, options: Options) -> Self {
         self.options = Options { arguments: self.options.arguments, ..options };
         self
     }
 
-    /// Runs the cases.
+    /// Runs the cases and returns the report.
     ///
     /// # Panics
     /// Panics with the report if the plugin is not conformant, and with the error if no case could run.
@@ -132,8 +132,8 @@ fn fail(message: &str) -> ! {
     panic!("{message}")
 }
 
-/// Returns the arguments with which a new process of this program reaches the running test. The name of a test is the
-/// name of its thread; a program without tests gets its own arguments again.
+/// Returns the arguments with which a new process of this program runs only the current test. The name of the test is
+/// the name of its thread. A program without a test harness gets its own arguments again.
 fn child_arguments() -> Vec<OsString> {
     match std::thread::current().name() {
         None | Some("main") => env::args_os().skip(1).collect(),

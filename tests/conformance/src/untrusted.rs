@@ -1,8 +1,8 @@
-//! Runs the library under test. The only module of the harness with unsafe code.
+//! Loads and calls the library under test. Only this module of the harness has unsafe code.
 //!
-//! The library may break every promise that these calls rely on: the cases check these promises. So every case runs in
-//! a process of its own, which has no other work. The harness kills it at its deadline, and reports its crash as a
-//! result.
+//! The library may break every promise that these calls rely on, because the cases check these promises. Therefore
+//! every case runs in a separate process, which has no other work. The harness kills this process at the deadline of
+//! the case, and reports a crash as a result.
 #![expect(unsafe_code, reason = "the library under test is loaded and called in a process that may be lost")]
 
 use std::ffi::{c_int, c_void};
@@ -16,36 +16,37 @@ use mlflow_deploy_plugin_api::testing::raw::{self, Driver, HostShape, Library};
 /// Loads a library.
 ///
 /// # Errors
-/// The message of the system's loader.
+/// Fails with the message of the dynamic loader if the library cannot be loaded.
 pub(crate) fn open(path: &Path) -> Result<Library, String> {
     // SAFETY: the library's promises are under test; only this case's process is lost if it breaks them.
     unsafe { Library::open(path) }
 }
 
-/// Writes what the C library has buffered of the output of this process.
+/// Writes all output of this process that the C library has buffered.
 pub(crate) fn flush_c_streams() {
     // The signature of POSIX. NULL stands for all streams.
     unsafe extern "C" {
         fn fflush(stream: *mut c_void) -> c_int;
     }
-    // SAFETY: NULL is valid. A thread that holds the lock of a stream only makes this wait, until the case's deadline.
+    // SAFETY: NULL is valid. If another thread holds the lock of a stream, the call only waits until the case's
+    // deadline.
     let _failed = unsafe { fflush(null_mut()) };
 }
 
-/// Starts an instance; `None` if the plugin's `init` fails.
+/// Starts an instance of the plugin. Returns `None` if the plugin's `init` fails.
 pub(crate) fn start(table: PluginTable, shape: HostShape) -> Option<Driver> {
     // SAFETY: the table's promises are under test; only this case's process is lost if it breaks them.
     unsafe { Driver::start(table, shape) }
 }
 
-/// Calls `init` with NULL for the host. Returns true if the plugin created an instance all the same.
+/// Calls `init` with NULL instead of a host. Returns true if `init` returns an instance although it has to fail.
 pub(crate) fn start_without_host(table: PluginTable) -> bool {
     // SAFETY: the table's promises are under test; only this case's process is lost if it breaks them.
     unsafe { Driver::start_without_host(table) }
 }
 
-/// Runs `call` in a fork of this process. Returns its result; `None` if the fork has not ended after the timeout.
+/// Runs `call` in a fork of this process. Returns its result, or `None` if the fork has not exited within the timeout.
 pub(crate) fn call_in_fork(timeout: Duration, call: impl FnOnce() -> bool) -> Option<bool> {
-    // SAFETY: a lock that stays locked only makes the fork wait, and the fork is killed after the timeout.
+    // SAFETY: a lock that another thread held only makes the fork wait, and the fork is killed after the timeout.
     unsafe { raw::in_fork(timeout, call) }
 }

@@ -1,4 +1,5 @@
-//! Judges the end of a case's process: its report, its timeout, its exit, or the signal that killed it.
+//! Turns the outcome of a case's process into a verdict: its report, its timeout, its exit, or the signal that killed
+//! it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use crate::case_process::{End, Outcome, signal_name};
 use crate::message::Line;
 use crate::report::{CaseResult, Verdict};
 
-/// Turns the outcome of a process into a verdict on the plugin. If `is_strict`, a case that is not proven fails.
+/// Returns the result of a case from the outcome of its process. If `is_strict` is true, an unproven case fails.
 pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict: bool) -> CaseResult {
     let Outcome { end, mut log } = outcome;
     let unproven = matches!(end, End::Reported(Line::Unproven(_)));
@@ -20,7 +21,7 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
         End::Reported(Line::Fail(reason)) => (Verdict::Fail, reason, None),
         End::Reported(Line::Fault(reason)) => (Verdict::Fault, reason, None),
         End::Reported(Line::Started | Line::Log(_)) => {
-            (Verdict::Fault, "the case reported no verdict".to_owned(), None)
+            (Verdict::Fault, "the process of the case did not report a verdict".to_owned(), None)
         }
         End::TimedOut => (Verdict::Fail, format!("timed out after {} s", timeout.as_secs_f64()), None),
         End::Reported(Line::Died { how, signal, log: output }) => {
@@ -39,13 +40,14 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
     CaseResult { signal, log, unproven, ..CaseResult::new(case, verdict, message) }
 }
 
-/// Returns the verdict for a plugin whose process died: by its signal, or else with the given message.
+/// Returns the verdict, the message and the signal's name for a process that died. The message is `otherwise` if no
+/// signal killed the process.
 fn died(signal: Option<i32>, otherwise: String) -> (Verdict, String, Option<String>) {
     match signal.map(signal_name) {
-        // These signals come from the system or a user, not from a crash of the plugin.
+        // The system or a user sends these signals. A crash of the plugin does not raise them.
         Some(name) if ["SIGHUP", "SIGINT", "SIGKILL", "SIGTERM"].contains(&name.as_str()) => (
             Verdict::Fault,
-            format!("the process of the case was killed from outside with {name}: out of memory?"),
+            format!("the system or a user killed the process of the case with {name}: check the free memory"),
             Some(name),
         ),
         Some(name) => (Verdict::Fail, format!("the plugin crashed: {name}"), Some(name)),

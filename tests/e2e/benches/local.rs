@@ -1,5 +1,5 @@
-//! Predictions of one row and of ten thousand by the plugin `local`, by ONNX Runtime in Python and by `mlflow models serve`,
-//! with the same model and requests.
+//! Times predictions of one row and of ten thousand rows, with the same model and requests: by the plugin `local`, by
+//! ONNX Runtime in Python, and by `mlflow models serve`.
 //!
 //! `cargo bench -p mlflow-deploy-e2e --bench local`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "prints its measurements, and panics on failure")]

@@ -1,5 +1,5 @@
-//! `plugins list`, `plugins which`, `plugins doctor`, `help` and a call agree about every file: the call succeeds if and
-//! only if the others show the plugin as usable.
+//! `plugins list`, `plugins which`, `plugins doctor`, `help` and a call agree about every file. The call succeeds if and
+//! only if the other verbs show the plugin as usable.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,7 @@ use crate::command::{Ran, mlflow_deploy};
 
 const SCHEME: &str = "c-echo";
 
-/// The answers of all verbs about one plugin.
+/// The outputs of all verbs for one scheme.
 #[derive(Debug)]
 struct Answers {
     list: Ran,
@@ -24,11 +24,11 @@ struct Answers {
 }
 
 impl Answers {
-    /// Asks for a target of this scheme with these arguments, such as `--plugin-dir DIR`.
+    /// Runs each verb for a target of this scheme, with these further arguments, such as `--plugin-dir DIR`.
     fn of(scheme: &str, arguments: &[&Path]) -> Self {
         let ask = |verb: &str| {
             let run = arguments.iter().fold(mlflow_deploy(&format!("{verb} --json")), |run, each| run.arg(each));
-            // Without a trial in a separate process, whose outcome would be stored.
+            // The configuration turns the preflight off, because the host stores the result of a preflight.
             run.env("XDG_CONFIG_HOME", config()).run()
         };
         Self {
@@ -40,7 +40,7 @@ impl Answers {
         }
     }
 
-    /// Returns the state of a file as `list` and `doctor` show it.
+    /// Returns the states of a file that `list` and `doctor` show. Returns `usable` for doctor's `ready`.
     fn states(&self, file: &Path) -> [String; 2] {
         [&self.list, &self.doctor].map(|ran| {
             let listing: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
@@ -53,7 +53,7 @@ impl Answers {
         })
     }
 
-    /// Returns the file that `which` prints, if it succeeds.
+    /// Returns the file that `which` prints, or `None` if `which` fails.
     fn winner(&self) -> Option<PathBuf> {
         (self.which.code == 0).then(|| self.which.json()["file"].as_str().unwrap().into())
     }
@@ -66,7 +66,7 @@ impl Answers {
         })
     }
 
-    /// Asserts that all verbs agree about the only file for a scheme.
+    /// Asserts that all verbs agree about `file`, the only file for a scheme.
     fn assert_agree(&self, scheme: &str, file: &Path) {
         let [listed, diagnosed] = self.states(file);
         let is_usable = listed == "usable";
@@ -81,7 +81,7 @@ impl Answers {
     }
 }
 
-/// Returns a folder with a configuration in which new plugins are not tried first.
+/// Returns a folder with a configuration that turns the preflight off.
 fn config() -> PathBuf {
     static FOLDER: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let write = || {
@@ -166,7 +166,7 @@ fn plugins_that_compete_for_a_scheme_are_judged_alike() {
     assert_eq!((shadowed.states(&first), shadowed.states(&second)), (both("usable"), both("shadowed")));
     assert_eq!((shadowed.winner(), shadowed.call.code), (Some(first), 0), "{shadowed:?}");
 
-    // Of two plugins that share one of their schemes, each is used for the other one.
+    // Two plugins share one scheme, and each is used for its other scheme.
     let ours = write(&at("part/ours.so"), &with(json!(["c-echo", "x"])));
     write(&at("part/theirs.so"), &with(json!(["x", "y"])));
     for (scheme, winner, code) in [("c-echo", Some(ours), 0), ("x", None, 3)] {

@@ -1,4 +1,4 @@
-//! Plugins that misbehave, loaded and called like any other: the output and exit code of the command.
+//! The output and the exit code of the command if a plugin misbehaves.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn misbehave(way: &str, arguments: &str) -> Ran {
     run.plugin(MISBEHAVE).env("MISBEHAVE", way).stdin("[1]").run()
 }
 
-/// The message for each fault is tested in `hostile`.
+/// `hostile` tests the message for each fault.
 #[test]
 fn exit_code_depends_on_the_kind_of_fault() {
     for (way, arguments, code, said) in [
@@ -55,9 +55,9 @@ fn older_and_newer_tables_predict() {
 #[test]
 fn listed_operation_without_a_function_is_a_broken_contract() {
     const MESSAGE: &str =
-        "the plugin broke the contract: its manifest lists `predict_stream`, and its table has no function for it";
+        "the plugin broke the contract: its manifest lists `predict_stream`, but its table has no function for it";
     for isolate in ["", "--isolate"] {
-        // The manifest lists `predict_stream`, and the table ends before it.
+        // The manifest declares `predict_stream`, but the plugin table ends before its slot.
         let ran = misbehave("old-table", &format!("--stream {isolate}"));
         assert_eq!((ran.code, ran.stderr), (4, format!("error: {MESSAGE}\n")), "{isolate}");
         let error = misbehave("old-table", &format!("--stream --json {isolate}")).error();
@@ -106,7 +106,7 @@ fn plugin_that_exits_the_process_is_a_plugin_fault() {
     }
 }
 
-/// A host with the panicking plugin and an honest one.
+/// Returns a host with the plugin `panics` and a plugin that does not panic.
 fn host() -> Host {
     Host::builder().plugin(cdylib::path(PANICS)).plugin(cdylib::path(ECHO)).on_event(|_| {}).build()
 }

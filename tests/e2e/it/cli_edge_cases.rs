@@ -1,4 +1,4 @@
-//! The command with unusual files, secrets in the wrong place, and invalid arguments.
+//! The command with unusual files, with secrets in the wrong place, and with invalid arguments.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -193,7 +193,7 @@ fn missing_credentials_have_the_exit_code_of_usage_errors() {
     };
     let none = run("");
     assert_eq!((none.code, &none.error()["code"]), (2, &"INVALID_PARAMETER_VALUE".into()), "{none:?}");
-    // A program without a login.
+    // The program `false` stands for a Databricks CLI that is not logged in.
     let of_nobody = run("--option databricks_cli_path=/usr/bin/false");
     assert_eq!((of_nobody.code, &of_nobody.error()["code"]), (2, &"UNAUTHENTICATED".into()), "{of_nobody:?}");
 }

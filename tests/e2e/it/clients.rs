@@ -44,10 +44,11 @@ async fn two_clients_of_one_target_keep_64_concurrent_calls_apart() {
     assert_eq!(right, 128);
 }
 
-/// Uses a target through the blocking client.
+/// Uses a target through the blocking client, without an async runtime.
 fn without_async() {
     let client = blocking::DeployClient::from(blocking::wait(host(ECHO).get_deploy_client(Some("echo"))).unwrap());
-    // More calls than Tokio's cooperative budget, after which a task must yield; a blocking call cannot.
+    // The number of calls exceeds Tokio's cooperative budget, after which a task must yield. A blocking call cannot
+    // yield.
     for number in 0..500 {
         assert_eq!(client.predict(predict(&json!(number))).unwrap().json::<i32>().unwrap(), number);
     }

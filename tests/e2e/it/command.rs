@@ -10,13 +10,13 @@ use mlflow_deploy_test_support::cdylib;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
-/// A run of the command to set up.
+/// A run of the command that is not started yet.
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
 }
 
-/// The output and exit code of a run.
+/// The output and the exit code of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -24,7 +24,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-/// Returns the command with these arguments, separated by spaces, and an environment with only an empty search path.
+/// Returns a run with these arguments, separated by spaces. Its environment has only an empty plugin search path.
 pub(crate) fn mlflow_deploy(arguments: &str) -> Run {
     let mut command = Command::new(cdylib::command());
     command.env_clear().env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1").args(arguments.split_whitespace());
@@ -48,7 +48,7 @@ impl Run {
         self
     }
 
-    /// Adds the library of this package as `--plugin`.
+    /// Adds `--plugin` with the shared library of this package.
     pub(crate) fn plugin(self, package: &str) -> Self {
         let path = cdylib::path(package);
         self.arg("--plugin").arg(path)
@@ -68,7 +68,7 @@ impl Run {
         self
     }
 
-    /// Runs the command in a shell script, as `"$@"`.
+    /// Makes a shell script run the command. `"$@"` in the script stands for the command and its arguments.
     pub(crate) fn in_shell(mut self, script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
@@ -89,7 +89,7 @@ impl Run {
     pub(crate) fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
-        // A command that fails before it reads its input closes the pipe.
+        // The write fails if the command exits before it reads its input.
         let _ = child.stdin.take().unwrap().write_all(&self.stdin);
         child
     }

@@ -9,7 +9,7 @@ use mlflow_deploy_test_support::cdylib;
 
 const LINES: &str = "[1]\n[2]\n[3]\n";
 
-/// Loads a plugin, predicts, and streams.
+/// Loads a plugin, and asserts that a prediction and a stream succeed.
 async fn check(plugin: &Path, scheme: &str, is_isolated: bool) {
     let builder = Host::builder().plugin(plugin);
     let host = if is_isolated {

@@ -1,4 +1,4 @@
-//! Discovery on the search path: rejected files, reasons, and precedence.
+//! Discovery of plugins on the search path: rejected files with the reasons, and precedence.
 
 use std::fs;
 use std::path::Path;
@@ -245,7 +245,7 @@ fn library_without_a_manifest_that_is_named_is_an_error() {
         ("--plugin", "plugins which echo"),
         ("--plugin", "help -t echo"),
     ] {
-        // The plugin that serves the target does not replace the one that was named.
+        // Another plugin could serve the target, but the command does not use it instead of the named file.
         let ran = mlflow_deploy(arguments).plugin(ECHO).arg(option).arg(&library).run();
         let expected = format!("error: failed to load the plugin `{}`: {reason}", library.display());
         assert_eq!((ran.code, ran.stderr.starts_with(&expected)), (3, true), "{arguments}: {ran:?}");

@@ -11,10 +11,10 @@ use crate::command::{Ran, mlflow_deploy, terminal};
 
 const INPUTS: &str = r#"{"messages": []}"#;
 
-/// The time limit of every wait; generous, for a busy machine.
+/// The time limit of every wait, long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// Accepts one prediction request and sends only `answer`.
+/// Accepts a connection, reads one prediction request, and sends `answer`. Returns the open connection.
 fn accept_prediction(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     let (mut connection, _) = listener.accept().unwrap();
     let mut request = Vec::new();
@@ -28,7 +28,7 @@ fn accept_prediction(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     connection
 }
 
-/// Interrupts the command. Returns the time until the connection was closed, and the output of the command.
+/// Sends `SIGINT` to the command. Returns the time until the command closed the connection, and its output.
 fn interrupt(child: Child, mut connection: TcpStream) -> (Duration, Ran) {
     let begun = Instant::now();
     signal(&child, Signal::INT);

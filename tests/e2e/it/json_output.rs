@@ -10,7 +10,7 @@ use crate::command::{Run, mlflow_deploy};
 const ECHO: &str = "mlflow-deploy-example-echo";
 const FAKE: &str = "mlflow-deploy-fixture-faketarget";
 
-/// Runs a verb of the target that returns its inputs.
+/// Returns a run of a verb with these inputs, on a target that returns its inputs.
 fn echo(verb: &str, input: impl AsRef<[u8]>) -> Run {
     mlflow_deploy(&format!("{verb} -t echo --endpoint echo -I -")).plugin(ECHO).stdin(input)
 }

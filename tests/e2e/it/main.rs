@@ -1,4 +1,5 @@
-//! The built command and the built libraries, end to end: one binary, so that they are built once.
+//! End-to-end tests of the built command and the built libraries. All tests are in one binary, so that the command and
+//! the libraries are built once.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! A failing run prints no secret in any encoding that a server may repeat it in: in each place of a response, each mode of
-//! the command and each target. Every response contains all encodings at once.
+//! A failing run does not print a secret, in whatever encoding a server repeats the secret. The tests cover each
+//! target, each mode of the command, and each place of a response. Every response contains all encodings at once.
 
 use std::sync::Mutex;
 use std::thread;
@@ -9,12 +9,13 @@ use mlflow_deploy_test_support::spelling;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// Contains a character for each encoding; all are valid in a header and in JSON without escapes.
+/// The secret. Each encoding changes at least one of its characters. All of its characters are valid in a header, and
+/// in JSON without escapes.
 const SECRET: &str = "S3cr3tT0k3nQw/ErTy+abcd&ef==";
-/// The password of a proxy, as sent and as written in the proxy's URL.
+/// The password of a proxy, in plain text and percent-encoded for the URL of the proxy.
 const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 
-/// A call, which decides the places of a response that are read.
+/// The kind of call. It decides which parts of a response the plugin reads.
 #[derive(Clone, Copy, PartialEq)]
 enum Verb {
     Create,
@@ -23,7 +24,7 @@ enum Verb {
     Stream,
 }
 
-/// A target: its plugin, and the settings for its server and credentials.
+/// A target: its plugin, the calls to test, and a function that sets the server and the credentials of a run.
 struct Target {
     plugin: &'static str,
     verbs: &'static [Verb],
@@ -70,7 +71,7 @@ const TARGETS: [Target; 5] = [
     },
 ];
 
-/// Changes a run, given the URL of its server: returns another URL, and environment variables.
+/// A change of a run. It returns another URL and environment variables for the URL of the run's server.
 type Change = Box<dyn Fn(&str) -> (String, Vec<(&'static str, String)>) + Send>;
 
 fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
@@ -85,7 +86,7 @@ fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
     (target.ask)(run.env("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"), url)
 }
 
-/// Returns the responses, each with its place and the number of retries.
+/// Returns responses that contain the secret. Each has a name for the place of the secret, and the number of retries.
 fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     let all = spelling::all(secret);
     let json = format!(
@@ -159,11 +160,11 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     places
 }
 
-/// A run, its response, and the secret that it must not print.
+/// A run of the command, the response of the server, and the secret that the run must not print.
 struct Cell {
     about: String,
     answer: Option<Answer>,
-    /// Returns the run, given the URL of the server.
+    /// Returns the run for the URL of the server.
     run: Box<dyn FnOnce(&str) -> Run + Send>,
     secret: &'static str,
 }
@@ -182,7 +183,7 @@ fn cells(state: &str) -> Vec<Cell> {
             cells.push(Cell { about: format!("{} {place} {mode}", target.plugin), answer, run, secret });
         };
         for (index, (place, answer, retries)) in places(verb, SECRET).into_iter().enumerate() {
-            // Each place in two modes, and each mode in one place.
+            // Each place is tested in two modes, and the first place in all modes.
             let modes =
                 if index == 0 { ["", "--json", "-v", "-vv", "-vv --json"].as_slice() } else { &["", "-vv --json"] };
             for mode in modes {
@@ -192,7 +193,7 @@ fn cells(state: &str) -> Vec<Cell> {
         let all = Answer::new(400, spelling::all(SECRET));
         add("TLS", "-vv", 0, Some(all), SECRET, Box::new(|url| (url.replace("http:", "https:"), Vec::new())));
         add("no server", "-vv", 0, None, SECRET, Box::new(|_| ("http://127.0.0.1:1".to_owned(), Vec::new())));
-        // A proxy that repeats its credentials, for a request and for a tunnel.
+        // The proxy repeats its credentials, in the response to a request and to the request for a tunnel.
         let secrets = spelling::all(PROXY[0]);
         for (mode, far) in [("", "http://far.test/"), ("-vv --json", "http://far.test/"), ("-vv", "https://far.test/")]
         {
@@ -209,7 +210,7 @@ fn cells(state: &str) -> Vec<Cell> {
             add("a wrong proxy", "-vv --json", 0, None, PROXY[0], Box::new(change));
         }
     }
-    // A repeated page token is part of an error message although it came in a success response.
+    // The error message about a repeated page token contains the token of a successful response.
     let token =
         format!(r#"{{"endpoints":[],"data":[{{"id":"{0}"}}],"has_more":true,"next_page_token":"{0}"}}"#, SECRET);
     for target in TARGETS.iter().filter(|target| ["openai", "gateway"].iter().any(|name| target.plugin.ends_with(name)))

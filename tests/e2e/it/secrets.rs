@@ -1,22 +1,22 @@
-//! The output of a failing run contains no secret, even with the most verbose output.
+//! A failing run does not print a secret, even with the most verbose output.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::json;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// The credentials: a key and the values of two headers. All secrets, also those in the wrong place, have a common part
-/// for the search.
+/// The credentials: a key and the values of two headers. All secrets of these tests contain `S3CRET`, which the tests
+/// search the output for.
 const SECRETS: [&str; 3] = ["K-S3CRET-key-0123456789", "S3CRET-header-value", "S3CRET-custom-value"];
 
-/// Returns a response that repeats the whole request in every place of a response that can hold text.
+/// Returns a response that repeats the secrets in each of its parts that can hold text.
 fn repeating_answer(status: u16) -> Answer {
     let all = SECRETS.join(" ");
     let body = json!({"error": {"message": format!("I was told {all}"), "type": all, "code": all, "param": all}});
     Answer::new(status, body.to_string()).header("x-request-id", &all).header("retry-after-ms", "1")
 }
 
-/// Returns a prediction with all secrets.
+/// Returns a run that predicts with all credentials.
 fn predict(server: &str, arguments: &str) -> Run {
     let run = mlflow_deploy(&format!("predict --endpoint m -I - -vv {arguments}")).plugin("mlflow-deploy-openai");
     run.env("OPENAI_API_KEY", SECRETS[0])

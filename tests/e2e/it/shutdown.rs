@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 
 use crate::command::{Ran, Run, mlflow_deploy};
 
-/// Longer than the shutdown may take. A verb that waited for the plugin would end with exit code 6.
+/// A timeout that is longer than the limit of the shutdown. A verb that waited for the plugin would exit with code 6.
 const LIMIT: &str = "--timeout 100";
 
 const SAID: &str = "a plugin did not close its client or shut down within 3 s";

@@ -1,4 +1,4 @@
-//! Closed and full standard streams, and a file size limit: lost output is never exit code 0.
+//! Closed and full standard streams, and a limit of the file size. If output is lost, the exit code is not 0.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -93,7 +93,7 @@ fn exceeded_file_size_limit_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (state, output) = (folder.path().join("state"), folder.path().join("out.json"));
     let limited = |run: Run| run.env("XDG_STATE_HOME", &state).in_shell(r#"ulimit -f 0; exec "$@""#).run();
-    // Storing the preflight result fails, and the verb continues.
+    // The verb continues even though it cannot store the result of the preflight.
     let listed = limited(echo("list-endpoints -t echo --json"));
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "[{\"name\":\"echo\"}]\n"), "{listed:?}");
     let ran = limited(echo("predict -t echo --endpoint echo -I - -O").arg(&output));
@@ -106,7 +106,7 @@ fn exceeded_file_size_limit_is_an_error() {
     }
 }
 
-/// The command changes signal dispositions for itself only.
+/// The command changes its own signal dispositions, and the process of the plugin does not inherit the changes.
 #[test]
 fn isolated_plugin_has_the_default_signal_dispositions() {
     if !Path::new("/proc/self/task").exists() {

@@ -1,4 +1,5 @@
-//! Streams and their connections: a caller that does not read slows the server, and dropping a stream closes the connection.
+//! Streams and their connections. If a caller does not read, the server has to wait. If a caller drops a stream, its
+//! connection is closed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use mlflow_deploy::args::PredictStream;
 use mlflow_deploy::{Host, Payload};
 use mlflow_deploy_test_support::cdylib;
 
-/// Starts a server that begins a stream and then runs `go_on`. Returns its target URI.
+/// Starts a server that begins a stream and then runs `go_on`. Returns the target URI of the server, and its thread.
 fn server<T: Send + 'static>(go_on: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("openai://{}/v1", listener.local_addr().unwrap());
@@ -39,10 +40,10 @@ fn request() -> PredictStream {
 async fn dropped_stream_closes_its_connection_within_100_ms() {
     let host = Host::builder().plugin(cdylib::path("mlflow-deploy-openai")).build();
     let mut fastest = Duration::MAX;
-    // On a busy machine one of several attempts must be fast.
+    // A busy machine delays some attempts, so only one of them has to be fast.
     for _ in 0..100 {
         let (target, server) = server(|mut connection| {
-            // The client sends nothing more, so only the end of the connection can be read.
+            // The client does not send more bytes, so the read waits for the end of the connection.
             let _reset = connection.read(&mut [0]);
             Instant::now()
         });

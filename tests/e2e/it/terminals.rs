@@ -1,4 +1,4 @@
-//! Text from plugins and servers cannot control the terminal or imitate output of the command.
+//! Text from plugins and servers cannot control the terminal and cannot imitate the output of the command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A version that imitates the entry of another plugin and hides the text after it.
+/// A plugin version that imitates the entry of another plugin and hides the text that follows.
 const VERSION: &str =
     "1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
 const SHOWN: &str =
     r"1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
-/// Returns a folder with a plugin of that version.
+/// Returns a folder that contains a plugin with the version [`VERSION`], and the path of the plugin.
 fn spoof() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let manifest = json!({
@@ -54,7 +54,7 @@ fn control_characters_of_a_manifest_are_escaped() {
         "help -t spoof",
         "list-endpoints -t nope",
     ] {
-        // Two copies, so that one shadows the other.
+        // The plugin is also given by `--plugin`, so that one copy shadows the other.
         let run = mlflow_deploy(arguments).plugin_dir(folder.path()).arg("--plugin").arg(&plugin);
         let ran = run.current_dir(folder.path()).run();
         let output = ran.stdout.clone() + &ran.stderr;
@@ -92,7 +92,7 @@ fn reply_is_escaped_on_a_terminal_and_raw_in_a_pipe() {
     let screen = String::from_utf8(screen).unwrap();
     let shown = "\\u{1b}]0;title\\u{7}\\x9b31m\\u{9b}1m\\u{202e}\tcafé\r\n[1]\r\n";
     assert_eq!((code, screen.rsplit("\u{1b}[2K").next().unwrap()), (0, shown));
-    // The terminal adds carriage returns.
+    // The terminal adds a carriage return to each line.
     let (code, screen) = predict("--raw").run_on_a_terminal();
     let raw = [&answer[..answer.len() - 4], b"\r\n[1]\r\n"].concat();
     assert!(code == 0 && screen.ends_with(&raw), "{}", String::from_utf8_lossy(&screen));

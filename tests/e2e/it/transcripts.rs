@@ -1,6 +1,6 @@
-//! The help, successes and failures of every verb, one transcript per file in `cmd/`.
+//! Runs the transcripts in `cmd/`: the help, successes and failures of every verb, one transcript per file.
 //!
-//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` rewrites them.
+//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` rewrites the transcripts.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Proxies, certificates, encodings and pasted credentials, between the command and a server.
+//! The connection between the command and a server: proxies, certificates, encodings and pasted credentials.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn predict(target: &str, url: &str) -> Ran {
 fn a_compressed_answer_is_decoded_by_every_target() {
     for target in ["gateway", "databricks", "openai"] {
         let server = Server::start([Answer::new(200, GZIP).header("Content-Encoding", "gzip")]);
-        // The address that servers print for this machine.
+        // Some servers print the address `0.0.0.0`.
         let ran = predict(target, &server.url().replace("127.0.0.1", "0.0.0.0"));
         assert_eq!(ran.json(), serde_json::json!({"predictions": [1, 2]}), "{target}");
         let request = &server.requests()[0];

@@ -1,4 +1,4 @@
-//! Values of inputs and config reach the target with their types and digits, whatever program wrote the file.
+//! The target receives the values of inputs and config with their types and digits, for files from many programs.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 const FAKE: &str = "mlflow-deploy-fixture-faketarget";
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Runs a verb with the target that returns its arguments.
+/// Returns a run of a verb on the target that returns its arguments.
 fn mirror(verb: &str, arguments: &str) -> Run {
     mlflow_deploy(&format!("{verb} -t mirror --json")).plugin(FAKE).args(arguments)
 }
@@ -75,15 +75,15 @@ fn byte_order_mark_before_the_inputs_is_removed() {
     let run = |verb: &str, arguments: &str| mirror(verb, arguments).stdin("\u{feff}\r\n{\"a\": 1}\r\n").run().json();
     assert_eq!(run("predict", "--endpoint e -I -")["args"][2], json!({"a": 1}));
     assert_eq!(run("invoke", "repeat --endpoint e -I -")["inputs"], json!({"a": 1}));
-    // Bytes of other types are not text.
+    // Inputs of another content type are not decoded as text.
     let image = mlflow_deploy("predict -t echo --endpoint echo --content-type image/x -I -").plugin(ECHO);
     assert_eq!(image.stdin("\u{feff}x").run().stdout, "\u{feff}x\n");
     let utf16 = mirror("predict", "--endpoint e -I -").stdin(b"\xff\xfe{\0}\0").run();
-    let said = "failed to read the input `-`: UTF-16: expected UTF-8, save it as UTF-8";
+    let said = "failed to read the input `-`: found UTF-16, expected UTF-8: save it as UTF-8";
     assert_eq!((utf16.code, utf16.error()["message"].as_str()), (2, Some(said)), "{utf16:?}");
 }
 
-/// Creates an endpoint with this config file.
+/// Writes a config file and creates an endpoint with it. Returns the output.
 fn configured(name: &str, text: &str) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), text).unwrap();

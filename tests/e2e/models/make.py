@@ -142,7 +142,7 @@ def sequence():
 
 
 def ones():
-    """Returns as many rows and columns as requested."""
+    """Returns ones, in as many rows and columns as the input requests."""
     nodes = [helper.make_node("ConstantOfShape", ["shape"], ["y"], value=helper.make_tensor("one", TensorProto.INT64, [1], [1]))]
     model = graph(nodes, [("shape", TensorProto.INT64, [2])], [("y", TensorProto.INT64, ["rows", "columns"])])
     save("ones", model, {"inputs": [2, 3]}, {"shape": np.array([2, 3])}, [TensorSpec(np.dtype("int64"), (2,))])
@@ -185,7 +185,7 @@ def echoes():
     save("echo_columns", model, {"inputs": data}, {key: np.array(value) for key, value in data.items()})
     x, x_out = both("x", TensorProto.DOUBLE, [])
     model = graph([helper.make_node("Identity", ["x"], ["x_out"])], [x], [x_out])
-    # Of any rank: ONNX Runtime accepts it, and the onnx checker does not know it.
+    # Without a shape, the inputs and outputs have any rank. ONNX Runtime accepts this, but the onnx checker rejects it.
     for value in [*model.graph.input, *model.graph.output]:
         value.type.tensor_type.ClearField("shape")
     save("echo_array", model, {"inputs": [[1.5, 2.0], [3.0, 4.0]]}, {"x": np.array([[1.5, 2.0], [3.0, 4.0]])})

@@ -1,27 +1,27 @@
-//! A reader under test, and its corpus.
+//! A parser under test, and its corpus.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// One reader under test.
+/// A parser under test.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Reader {
-    /// The name, also of the folder in `corpus/`.
+    /// The name of the reader and of its folder in `corpus/`.
     pub name: &'static str,
-    /// Reads some bytes.
+    /// Parses the bytes and checks the result. Invalid bytes are not an error.
     ///
     /// # Panics
-    /// Panics if the reader has a bug.
+    /// Panics if the parser panics or its result is inconsistent.
     pub read: fn(&[u8]),
 }
 
 impl Reader {
-    /// Returns the seeds, ordered by file name.
+    /// Returns the seed inputs, ordered by file name.
     ///
     /// # Errors
-    /// Fails if the folder cannot be read.
+    /// Fails if the folder or one of its files cannot be read.
     pub fn corpus(&self) -> io::Result<Vec<Vec<u8>>> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name);
         let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;

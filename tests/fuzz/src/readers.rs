@@ -1,4 +1,4 @@
-//! The readers, and the properties that their results must have.
+//! The readers, and the checks of their results.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::model::Model;
 use crate::profile::Profiles;
 use crate::reader::Reader;
 
-/// All readers.
+/// All readers, ordered by name.
 pub const READERS: [Reader; 13] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "isolation-message", read: isolation_message },
@@ -36,7 +36,7 @@ pub const READERS: [Reader; 13] = [
     Reader { name: "target-uri", read: target_uri },
 ];
 
-/// Event streams: the events are the same wherever the stream is split.
+/// Reads an event stream. Checks that the events do not depend on the byte at which the stream is split.
 fn event_stream(bytes: &[u8]) {
     let read = |pieces: [&[u8]; 2]| {
         let mut reader = SseReader::default();
@@ -54,7 +54,7 @@ fn event_stream(bytes: &[u8]) {
     }
 }
 
-/// Messages between a host and a plugin's process: each message is written as it was read.
+/// Reads messages between a host and a plugin's process. Checks that each message is written as it was read.
 fn isolation_message(bytes: &[u8]) {
     let mut rest = bytes;
     while let Ok(Some(length)) = Message::length(rest) {
@@ -68,7 +68,7 @@ fn isolation_message(bytes: &[u8]) {
     }
 }
 
-/// Integers in JSON: a found one has more digits than 64 bits hold.
+/// Searches JSON for an integer beyond 64 bits. Checks that the integer found has at least 19 digits.
 fn json_integer(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(at) = json_integer::beyond_64_bits(text) {
@@ -76,7 +76,7 @@ fn json_integer(bytes: &[u8]) {
     }
 }
 
-/// The dynamic dependencies of a shared library.
+/// Reads the names of the libraries that a shared library depends on.
 fn linkage(bytes: &[u8]) {
     with_file(bytes, |path| {
         let found = Host::builder().search_path([""; 0]).trusted_plugin(path).build().discover();
@@ -84,7 +84,7 @@ fn linkage(bytes: &[u8]) {
     });
 }
 
-/// Lock files: writing a valid one and reading it again gives the same.
+/// Reads a lock file. Checks that writing a valid lock and reading it again returns an equal lock.
 fn lock_file(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(lock) = Lock::read(path) {
@@ -93,24 +93,24 @@ fn lock_file(bytes: &[u8]) {
     });
 }
 
-/// The manifest in a shared library, ELF or Mach-O.
+/// Reads the manifest of a shared library in the format ELF or Mach-O.
 fn manifest(bytes: &[u8]) {
     with_file(bytes, |path| drop(manifest::read(path)));
 }
 
-/// The JSON of a manifest.
+/// Parses the JSON of a manifest.
 fn manifest_json(bytes: &[u8]) {
     let _ignored = Manifest::parse(bytes);
 }
 
-/// `MLmodel` files.
+/// Reads an `MLmodel` file.
 fn mlmodel(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     std::fs::write(folder.path().join("MLmodel"), bytes).expect("the disk has space");
     let _ignored = Model::read(folder.path());
 }
 
-/// Model URIs: a valid one is printed as a valid one that prints the same.
+/// Parses a model URI. Checks that a printed URI is valid and that parsing and printing it again does not change it.
 fn model_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(uri) = ModelUri::parse(text) {
@@ -119,7 +119,7 @@ fn model_uri(bytes: &[u8]) {
     }
 }
 
-/// Predictions in the formats of the library: a table goes in as it came out.
+/// Reads predictions and converts them to tables and arrays. A table that came out can be an input.
 fn predictions(bytes: &[u8]) {
     let Ok(response) = PredictionsResponse::from_json(bytes) else { return };
     if let Ok(table) = response.get_predictions::<RecordBatch>() {
@@ -132,7 +132,7 @@ fn predictions(bytes: &[u8]) {
     let _ignored = response.get_predictions::<ArrayD<Timedelta64<time_unit::Day>>>();
 }
 
-/// `~/.databrickscfg` files.
+/// Reads a `.databrickscfg` file, and selects the default profile and the profile `DEFAULT`.
 fn profiles(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(profiles) = Profiles::read(Some(path), None) {
@@ -142,7 +142,8 @@ fn profiles(bytes: &[u8]) {
     });
 }
 
-/// Scoring requests, for a model without a signature, with columns of every type, and with tensors.
+/// Reads a scoring request as JSON and as CSV. Reads it for three models: one with columns of every type, one with
+/// tensors, and one without a signature.
 fn scoring_request(bytes: &[u8]) {
     static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
         ["every_column", "every_tensor"].map(|name| {
@@ -160,7 +161,8 @@ fn scoring_request(bytes: &[u8]) {
     }
 }
 
-/// Target URIs: a valid one is kept without the blanks around it, and its parts occur in it.
+/// Parses a target URI. Checks that parsing the URI again does not change it. Checks that it begins with its scheme and
+/// ends with its suffix.
 fn target_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(target) = TargetUri::parse(text) {

@@ -1,4 +1,4 @@
-//! Runs every reader over its corpus and over mutations from a fixed seed.
+//! Runs every reader on its corpus, and on mutations of the corpus from a fixed random seed.
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,7 +9,7 @@ use mlflow_deploy_fuzz::{READERS, Reader};
 
 const SEED: u64 = 0x6d6c_666c_6f77;
 
-/// Some bugs need several mutations.
+/// The limit of mutations of one input. Some bugs show only after several mutations.
 const MAX_MUTATIONS: usize = 8;
 
 #[test]

@@ -1,7 +1,7 @@
 """bench.py COMMAND: times `mlflow-deploy explain` and the Python package shap, and compares their values.
 
-Both use one thread for the model. Ours is the time of the whole command; shap's is the time of the call alone, after a
-first call that compiles its functions.
+Both use one thread for the model. The time of `mlflow-deploy` is that of the whole command. The time of shap is that of
+one call, after a first call that compiles its functions.
 """
 
 import json

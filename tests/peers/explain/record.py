@@ -1,7 +1,7 @@
 """record.py FOLDER: records the explanations of the sample models by the Python package shap.
 
 Writes one file per model: the request, the config, shap's exact base values, its values (row × feature × output), and the
-largest error of shap's estimate from ten permutations, for comparison with ours.
+largest error of shap's estimate from ten permutations, for comparison with this project's estimate.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Models, rows and backgrounds that are explained by this project and by the Python package shap."""
+"""The models, rows and backgrounds whose explanations by this project and by the Python package shap are compared."""
 
 import json
 import pathlib
@@ -43,7 +43,7 @@ class Sample:
             raise SystemExit(f"{name} has {len(data)} rows: {rows} and {background} are too many")
         self.rows, self.background = data[order[:rows]], data[order[rows : rows + background]]
         options = onnxruntime.SessionOptions()
-        # As in the measured process. Two threads on a machine with few cores would compete.
+        # The measured process also uses one thread. Two threads would compete on a machine with few cores.
         options.intra_op_num_threads = 1
         file = ROOT / self.folder / "model.onnx"
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-/// One response of a [`Server`](crate::server::Server): built here, or read from a recording's script.
+/// One response of a [`Server`](crate::server::Server), built by these methods or read from a recording's script.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     status: u16,
@@ -41,12 +41,12 @@ impl Answer {
         Self { chunks: Some(chunks.into_iter().map(Into::into).collect()), ..Self::status(200) }
     }
 
-    /// Returns a response that closes the connection without sending anything.
+    /// Returns an answer that sends no bytes and closes the connection.
     pub fn dropped() -> Self {
         Self { drop: true, ..Self::default() }
     }
 
-    /// Reads an entry of a recording's `server_script`. Times are in seconds, and an entry without a status means 200.
+    /// Reads an entry of a recording's `server_script`. Times are in seconds, and the default status is 200.
     ///
     /// # Panics
     /// Panics if the `body_b64` of the entry is not Base64.
@@ -81,7 +81,7 @@ impl Answer {
         }
     }
 
-    /// Gives this reason phrase.
+    /// Sets the reason phrase of the status line. Default: the usual phrase of the status.
     #[must_use]
     pub fn reason(mut self, reason: &str) -> Self {
         self.reason = Some(reason.to_owned());
@@ -95,21 +95,21 @@ impl Answer {
         self
     }
 
-    /// Waits before the response is sent.
+    /// Delays the response by this duration.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Waits before each chunk except the first.
+    /// Delays each chunk except the first by this duration.
     #[must_use]
     pub fn chunk_delay(mut self, delay: Duration) -> Self {
         self.chunk_delay = delay;
         self
     }
 
-    /// Declares this length instead of the body's, and closes the connection after the body.
+    /// Sends this `Content-Length` instead of the length of the body, and closes the connection after the body.
     #[must_use]
     pub fn declared_length(mut self, length: u64) -> Self {
         self.declared_length = Some(length);
@@ -123,14 +123,14 @@ impl Answer {
         self
     }
 
-    /// Sends no content type.
+    /// Removes the default content type.
     #[must_use]
     pub fn without_content_type(mut self) -> Self {
         self.untyped = true;
         self
     }
 
-    /// Sends the response. Returns true if the connection can be reused.
+    /// Writes the response to a connection. Returns true if the connection can be reused.
     pub(crate) fn write(
         &self,
         mut connection: &TcpStream,

@@ -1,6 +1,6 @@
-//! Files that are named like plugins but cannot be used, each for a different reason.
+//! Files with the names of plugins that a host cannot use, each for a different reason.
 //!
-//! Most are copies of the C plugin with one change. ELF only, the format of Linux.
+//! Most are copies of the C plugin with one change. All plugins are in ELF, the format of Linux.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::cdylib;
 use crate::patch::{OFFSET_IN_SECTION_HEADER, PluginFile};
 
-/// Writes files that the host rejects before it loads them. Returns each with a part of the host's reason.
+/// Writes files that the host rejects before it loads them. Returns the path of each file with a part of the reason
+/// that the host gives.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -76,7 +77,8 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     written
 }
 
-/// Writes plugins of the scheme `c-echo` that require isolation. Returns each with a part of the host's reason.
+/// Writes plugins of the scheme `c-echo` that the host isolates. Returns the path of each plugin with a part of the
+/// reason that the host gives.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -89,8 +91,8 @@ pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Writes plugins of the scheme `c-echo` that are discovered but fail to load. Returns each with a part of the host's
-/// reason.
+/// Writes plugins of the scheme `c-echo` that are discovered but fail to load. Returns the path of each plugin with a
+/// part of the reason that the host gives.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -113,7 +115,8 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Compiles C plugins with faulty initialisers. Returns each with its fault: `crash` or `hang`.
+/// Compiles C plugins whose initialisers crash or never return. Returns the path of each plugin with its fault, `crash`
+/// or `hang`.
 ///
 /// # Panics
 /// Panics if the folder is not writable or the C code does not compile.
@@ -131,12 +134,12 @@ pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     sources.map(make).to_vec()
 }
 
-/// Writes a plugin whose symbol table claims 1,000 MiB of a sparse file.
+/// Writes a plugin as a sparse file whose symbol table has a declared size of 1,000 MiB. Returns its path.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
 pub fn large_symbol_table(folder: &Path) -> PathBuf {
-    // Less than the limit of a plugin file.
+    // The size is below the host's limit of the size of a plugin file.
     const CLAIMED: u64 = 1000 << 20;
     let plugin = PluginFile::read(cdylib::c_plugin());
     let header = plugin.section_header(".symtab");
@@ -147,7 +150,7 @@ pub fn large_symbol_table(folder: &Path) -> PathBuf {
     path
 }
 
-/// Writes a shared library without a manifest, which the host ignores.
+/// Writes a shared library without a manifest. The host ignores such a library. Returns its path.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -165,13 +168,14 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Offsets in the header of a 64-bit ELF file.
+/// The offsets of four fields in the header of a 64-bit ELF file: the class, the file type, the machine, and the number
+/// of segments.
 const CLASS: usize = 0x04;
 const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
 const SEGMENTS: usize = 0x38;
 
-/// A processor other than that of this machine.
+/// The machine number of a processor that this machine does not have, as two bytes.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
 const OTHER_PROCESSOR_NAME: &str =
     if cfg!(target_arch = "aarch64") { "built for ELF x86_64" } else { "built for ELF aarch64" };
@@ -183,7 +187,7 @@ fn mach_o() -> Vec<u8> {
     [0xfeed_facf, X86_64, 3, LIBRARY, 0, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// Returns a manifest of the maximum size, and nested as deeply as fits.
+/// Returns a manifest of the maximum size, filled with opening brackets.
 fn nested() -> Vec<u8> {
     let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
     json.resize(MAX_BYTES, b'[');

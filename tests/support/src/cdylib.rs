@@ -1,8 +1,8 @@
 //! The paths of this workspace's libraries and programs, built with the profile of the running test.
 //!
 //! Cargo builds them on first use, once per process, and reports their paths. It builds the whole workspace, as
-//! `cargo test --workspace` does: the features of a crate depend on the selected packages, so a different selection
-//! would rebuild crates.
+//! `cargo test --workspace` does. The features of a crate depend on the selected packages, so another selection would
+//! rebuild crates.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,10 +15,10 @@ use std::sync::{LazyLock, OnceLock};
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use serde_json::Value;
 
-/// The files that cargo built: libraries by package, programs by name.
+/// The paths of the files that cargo built: libraries by package name, programs by program name.
 static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
-/// Returns the shared library of a package, such as `mlflow-deploy-gateway`.
+/// Returns the path of the shared library of a package such as `mlflow-deploy-gateway`.
 ///
 /// # Panics
 /// Panics if the workspace does not build or has no such package.
@@ -26,7 +26,7 @@ pub fn path(package: &str) -> &'static Path {
     built(&format!("lib {package}"))
 }
 
-/// Returns the command `mlflow-deploy`.
+/// Returns the path of the program `mlflow-deploy`.
 ///
 /// # Panics
 /// Panics if the workspace does not build.
@@ -34,7 +34,7 @@ pub fn command() -> &'static Path {
     program("mlflow-deploy")
 }
 
-/// Returns a program of the workspace by its name, such as `embed-host`.
+/// Returns the path of a program of the workspace, such as `embed-host`.
 ///
 /// # Panics
 /// Panics if the workspace does not build or has no such program.
@@ -42,7 +42,7 @@ pub fn program(name: &str) -> &'static Path {
     built(&format!("bin {name}"))
 }
 
-/// Compiles the C plugin of `examples/c-plugin` with `cc`, once per process.
+/// Compiles the C plugin of `examples/c-plugin` with `cc`, once per process. Returns the path of its library.
 ///
 /// # Panics
 /// Panics if it does not compile.
@@ -50,7 +50,7 @@ pub fn c_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let library = command().with_file_name("c_echo").with_extension(DLL_EXTENSION);
-        // Another test may compile it too, or have it loaded, so the file is replaced atomically.
+        // Another process may have loaded the library or may compile it too, so the file is replaced atomically.
         let unfinished = library.with_extension(std::process::id().to_string());
         compile_c_plugin(&unfinished, None);
         std::fs::rename(&unfinished, &library).expect("the folder is writable");
@@ -58,7 +58,7 @@ pub fn c_plugin() -> &'static Path {
     })
 }
 
-/// Compiles the C plugin, optionally with another source file.
+/// Compiles the C plugin to the file `library`, with another source file if `addition` is given.
 ///
 /// # Panics
 /// Panics if it does not compile.
@@ -67,7 +67,8 @@ pub fn compile_c_plugin(library: &Path, addition: Option<&Path>) {
     compile_c(library, &workspace().join("plugin-api"), &example, addition);
 }
 
-/// Builds the plugins of `tests/fixtures/contract-1.0` against version 1.0.0 of the contract: one in Rust, one in C.
+/// Builds the plugins of `tests/fixtures/contract-1.0` against version 1.0.0 of the contract. Returns the paths of two
+/// libraries: the plugin in Rust and the plugin in C.
 ///
 /// # Panics
 /// Panics if they do not build.
@@ -88,7 +89,7 @@ pub fn contract_1_0() -> &'static [PathBuf; 2] {
     })
 }
 
-/// Compiles a plugin in C with the header of one version of `plugin-api`.
+/// Compiles a plugin in C to the file `library`, with the header in the given folder of `plugin-api`.
 fn compile_c(library: &Path, plugin_api: &Path, source: &Path, addition: Option<&Path>) {
     let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
         .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
@@ -136,7 +137,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Runs cargo and returns the files that it built, from its messages.
+/// Runs cargo. Returns the paths of the files that its messages report as built.
 fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
     let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
     assert!(output.status.success(), "the workspace does not build");
@@ -147,7 +148,7 @@ fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
         .collect()
 }
 
-/// Reads the name and the path of a built file from a message of cargo.
+/// Returns the name and the path of a built file, or `None` if the message of cargo reports no library or program.
 fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     if message["reason"] != "compiler-artifact" {
         return None;
@@ -164,7 +165,7 @@ fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     Some((format!("lib {package}"), library))
 }
 
-/// Returns the profile of the running test and the target folder. The test runs in `target/debug/deps`.
+/// Returns the profile of the running test and the target folder, from the path of the test in `target/debug/deps`.
 fn profile_and_target() -> Option<(OsString, PathBuf)> {
     let test = env::current_exe().ok()?;
     let folder = test.ancestors().find(|folder| folder.ends_with("deps"))?.parent()?;

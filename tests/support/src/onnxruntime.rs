@@ -1,4 +1,4 @@
-//! The ONNX Runtime library, downloaded as by `make demo`.
+//! The ONNX Runtime library, downloaded by the same script as in `make demo`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::cdylib;
 
-/// Downloads the library on first use. Returns its folder, next to the folder of the built command.
+/// Downloads the library on first use. Returns its folder, which is in the target folder.
 ///
 /// # Panics
 /// Panics if the download fails.

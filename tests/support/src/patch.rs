@@ -1,4 +1,4 @@
-//! Copies of a built plugin with one change. ELF only, the format of Linux.
+//! Copies of a built plugin with one change. The plugin has to be in ELF, the format of Linux.
 
 use std::fs;
 use std::path::Path;
@@ -6,22 +6,23 @@ use std::path::Path;
 use object::{Object, ObjectSection};
 use serde_json::{Map, Value};
 
-/// The offset of the address of the section headers in a 64-bit ELF file, and the offset of the first segment header.
+/// Two offsets in a 64-bit ELF file: of the field that holds the position of the section headers, and of the first
+/// segment header.
 const SECTION_HEADERS: usize = 0x28;
 const FIRST_SEGMENT: usize = 0x40;
 
-/// The size of a section header, and offsets in it.
+/// The size of a section header in bytes, and the offsets of its fields `sh_offset` and `sh_size`.
 const SECTION_HEADER: usize = 64;
 pub(crate) const OFFSET_IN_SECTION_HEADER: usize = 24;
 const SIZE_IN_SECTION_HEADER: usize = 32;
 
-/// A plugin's file, as a template for changed copies.
+/// The contents of a plugin's file, from which changed copies are made.
 #[derive(Debug)]
 pub struct PluginFile {
     /// The file's bytes.
     pub elf: Vec<u8>,
     manifest: Map<String, Value>,
-    /// The offset of the manifest.
+    /// The offset of the manifest in the file.
     pub manifest_at: usize,
     manifest_size: usize,
 }
@@ -45,7 +46,7 @@ impl PluginFile {
         }
     }
 
-    /// Returns a copy with these bytes at an offset.
+    /// Returns a copy in which these bytes replace the bytes at the offset `at`.
     #[must_use]
     pub fn with_bytes(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
         let mut elf = self.elf.clone();
@@ -70,10 +71,11 @@ impl PluginFile {
         self.with_bytes(self.section_header(".mlflow_deploy") + SIZE_IN_SECTION_HEADER, &size.to_le_bytes())
     }
 
-    /// Returns a copy with another value of a manifest member, padded with spaces. Drops the description to make room.
+    /// Returns a copy in which a member of the manifest has another value. Removes the `description` to make room, and
+    /// pads the manifest with spaces.
     ///
     /// # Panics
-    /// Panics if the manifest becomes longer.
+    /// Panics if the new manifest is longer than the old one.
     #[must_use]
     pub fn with_member(&self, member: &str, value: Value) -> Vec<u8> {
         let mut manifest = self.manifest.clone();
@@ -85,7 +87,7 @@ impl PluginFile {
         self.with_bytes(self.manifest_at, json.as_bytes())
     }
 
-    /// Returns a copy with these bytes at the start of a section.
+    /// Returns a copy in which these bytes replace the first bytes of a section.
     ///
     /// # Panics
     /// Panics if the section does not exist.
@@ -97,7 +99,7 @@ impl PluginFile {
         self.with_bytes(data.as_ptr().addr() - self.elf.as_ptr().addr(), bytes)
     }
 
-    /// Returns a copy with another manifest, appended to the file.
+    /// Returns a copy with another manifest. Appends the manifest to the file, and points the section header to it.
     #[must_use]
     pub fn with_manifest(&self, json: &[u8]) -> Vec<u8> {
         let place = [self.elf.len().to_le_bytes(), json.len().to_le_bytes()].concat();
@@ -118,7 +120,7 @@ impl PluginFile {
         self.with_bytes(FIRST_SEGMENT + at * SEGMENT + SIZES_IN_SEGMENT, &[size, size].concat())
     }
 
-    /// Returns a copy with a second section of the manifest's name.
+    /// Returns a copy in which two sections have the name of the manifest's section.
     #[must_use]
     pub fn with_two_manifests(&self) -> Vec<u8> {
         let name = &self.elf[self.section_header(".mlflow_deploy")..][..4];
@@ -142,7 +144,7 @@ impl PluginFile {
         self.with_bytes(at + VERSION.len(), &vec![b'9'; digits])
     }
 
-    /// Returns the offset of a section header.
+    /// Returns the offset of the header of the section with this name.
     pub(crate) fn section_header(&self, name: &str) -> usize {
         let file = object::File::parse(self.elf.as_slice()).expect("the file is a shared library");
         let section = file.section_by_name(name).expect("the plugin has the section");

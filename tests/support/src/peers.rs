@@ -1,11 +1,12 @@
-//! Real servers for tests and for the demo: the MLflow AI Gateway and the gateway of the MLflow tracking server. Behind
-//! each stands aimock, which speaks OpenAI's protocol and serves the replies of `tests/peers/aimock.json`.
+//! Real servers for tests and for the demo: the MLflow AI Gateway, the gateway of the MLflow tracking server, and
+//! MLflow's scoring server. Each gateway forwards its requests to aimock, which speaks OpenAI's protocol and serves the
+//! replies of `tests/peers/aimock.json`.
 //!
-//! Every server listens on 127.0.0.1 at a port chosen by the kernel. It stops when its value is dropped or this process
-//! exits, however that happens (`tests/peers/leash.sh`). So many tests may share a server in a static. The log of a
-//! server is deleted with it unless the test failed.
+//! Every server listens on 127.0.0.1 at a port that the kernel chooses. A server stops when its value is dropped, or
+//! when this process exits for any reason (`tests/peers/leash.sh`). Therefore many tests may share a server in a
+//! static. The log of a server is deleted when the server stops, unless the test failed.
 //!
-//! Real Python clients run as scripts of `tests/peers` against any server.
+//! Scripts of `tests/peers` run real Python clients against any server.
 //!
 //! The first start on a machine installs the servers from the network (`tests/peers/install.sh`), which takes about a
 //! minute. Later starts use no network.
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The only key that aimock accepts, as `Authorization: Bearer` or `api-key`. Any other key gets a 401.
+/// The only key that aimock accepts, in the header `Authorization: Bearer` or `api-key`. aimock replies 401 to others.
 pub const UPSTREAM_KEY: &str = "test-key";
 
 /// The user of a [`TrackingServer`] that was started with [`TrackingServer::start_protected`].
@@ -37,14 +38,15 @@ pub const PASSWORD: &str = "a-password-for-tests";
 
 const WRONG_UPSTREAM_KEY: &str = "wrong-key";
 
-/// Isolated from the caller's PYTHON variables: PYTHONDONTWRITEBYTECODE would double the start time.
+/// The arguments that start uvicorn. Python ignores the caller's `PYTHON…` variables, because
+/// `PYTHONDONTWRITEBYTECODE` would double the start time.
 const UVICORN: [&str; 8] = ["-I", "-u", "-W", "ignore", "-m", "uvicorn", "--host=127.0.0.1", "--port=0"];
 
-/// The timeout of a start, which takes seconds on an idle machine.
+/// The timeout of the start of a server. A start takes seconds on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// aimock, a server that speaks OpenAI's protocol. The base of its API is [`url`](Self::url) and `/v1`. It also serves
-/// Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
+/// aimock, a server that speaks OpenAI's protocol. The base URL of its API is [`url`](Self::url) followed by `/v1`. It
+/// also serves Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
 #[derive(Debug)]
 pub struct Aimock {
     server: PeerProcess,
@@ -70,8 +72,8 @@ impl Aimock {
     }
 }
 
-/// The MLflow AI Gateway, configured by a file, in front of its own [`Aimock`]. It serves the
-/// endpoints of `tests/peers/gateway.yaml`: `chat`, `embeddings`, `chat-limited` and `chat-locked`.
+/// The MLflow AI Gateway, configured by a file, in front of its own [`Aimock`]. It serves the endpoints of
+/// `tests/peers/gateway.yaml`: `chat`, `embeddings`, `chat-limited` and `chat-locked`.
 #[derive(Debug)]
 pub struct Gateway {
     server: PeerProcess,
@@ -86,7 +88,7 @@ impl Gateway {
             let template = fs::read_to_string(source("gateway.yaml")).expect("the gateway's configuration is readable");
             let config = folder.join("gateway.yaml");
             fs::write(&config, template.replace("UPSTREAM_URL", upstream.url())).expect("the folder is writable");
-            // `mlflow gateway start` takes six times as long and starts another process that does the same.
+            // `mlflow gateway start` takes six times as long, and runs uvicorn in the same way in a second process.
             let mut python = python(folder);
             python
                 .args(UVICORN)
@@ -108,8 +110,8 @@ impl Gateway {
     }
 }
 
-/// The MLflow tracking server, whose gateway stands in front of its own [`Aimock`] and serves the
-/// endpoints that `tests/peers/endpoints.py` creates: `chat`, `embeddings` and `chat-locked`.
+/// The MLflow tracking server. Its gateway forwards to its own [`Aimock`], and serves the endpoints that
+/// `tests/peers/endpoints.py` creates: `chat`, `embeddings` and `chat-locked`.
 #[derive(Debug)]
 pub struct TrackingServer {
     server: PeerProcess,
@@ -134,9 +136,9 @@ impl TrackingServer {
                 fs::copy(installed("databases").join(database), folder.join(database))
                     .expect("the databases are installed and can be copied");
             }
-            // These are the variables that `mlflow server` sets for its uvicorn, with artifacts served by the server,
-            // as by default. An upstream at 127.0.0.1 is allowed. The price catalogue is off, because the server would
-            // fetch it from the network before its first reply.
+            // `mlflow server` sets these variables for its uvicorn. The server sends the artifacts itself, as by
+            // default. An upstream at 127.0.0.1 is allowed. The price catalogue is off, because the server would fetch
+            // it from the network before its first reply.
             let database = format!("sqlite:///{}", folder.join("tracking.db").display());
             let mut python = python(folder);
             python
@@ -205,16 +207,16 @@ impl ScoringServer {
     }
 }
 
-/// Runs a script of `tests/peers` with the real Python clients and without this process's environment. Returns its
-/// standard output.
+/// Runs a script of `tests/peers` with the real Python clients. The script does not inherit the environment of this
+/// process. Returns the standard output of the script.
 ///
 /// # Panics
-/// Panics with its standard error if it fails.
+/// Panics with the script's standard error if the script fails.
 pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     run_script_with("venv", name, arguments)
 }
 
-/// Runs a script with the Python of this virtual environment.
+/// Runs a script as [`run_script`] does, with the Python of the virtual environment `venv`.
 fn run_script_with(venv: &str, name: &str, arguments: &[&str]) -> Vec<u8> {
     install();
     let home = tempfile::tempdir().expect("a temporary folder can be created");
@@ -229,7 +231,7 @@ fn run_script_with(venv: &str, name: &str, arguments: &[&str]) -> Vec<u8> {
     ran.stdout
 }
 
-/// Returns the folder of the Python interpreter with the real clients and pip.
+/// Returns the folder of the Python interpreter that has the real clients and pip installed.
 ///
 /// # Panics
 /// Panics if the installation fails.
@@ -238,7 +240,7 @@ pub fn python_folder() -> PathBuf {
     installed("venv/bin")
 }
 
-/// A running server: its supervising shell, and the folder of its log and files.
+/// A running server: the shell that supervises it, and the folder with its log and files.
 #[derive(Debug)]
 struct PeerProcess {
     url: String,
@@ -247,7 +249,7 @@ struct PeerProcess {
 }
 
 impl PeerProcess {
-    /// Runs the command that `prepare` returns, in a new folder, and waits until it prints its address.
+    /// Creates a folder, runs the command that `prepare` returns for it, and waits until the server prints its address.
     fn start(name: &str, prepare: impl FnOnce(&Path) -> Command) -> Self {
         install();
         let folder = tempfile::Builder::new()
@@ -289,20 +291,21 @@ impl PeerProcess {
 impl Drop for PeerProcess {
     fn drop(&mut self) {
         self.folder.disable_cleanup(thread::panicking());
-        // Closing the pipe kills the server. The wait makes sure that its port is free and its folder unused.
+        // Closing the pipe kills the server. After the wait, the port is free and no process uses the folder.
         drop(self.leash.stdin.take());
         self.leash.wait().expect("a child can be waited for");
     }
 }
 
-/// Finds the address in a log. Both kinds of servers print "… on http://127.0.0.1:PORT", maybe not in full yet.
+/// Returns the URL that a server has written to its log, or `None` if the log does not contain the whole URL yet. All
+/// servers print "… on http://127.0.0.1:PORT".
 fn address(log: &str) -> Option<String> {
     let url = &log[log.find(" on http://127.0.0.1:")? + " on ".len()..];
     let end = url.find(char::is_whitespace)?;
     Some(url[..end].to_owned())
 }
 
-/// Returns a command that is killed with all its children when its standard input is closed.
+/// Returns a command that `leash.sh` runs and kills with all its children as soon as its standard input is closed.
 fn leashed(program: impl AsRef<Path>) -> Command {
     use std::os::unix::process::CommandExt;
 
@@ -314,13 +317,13 @@ fn leashed(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Returns the servers' Python with the settings of every MLflow server. Its home is the server's folder: MLflow reads
-/// credentials and stores files there.
+/// Returns a command for the servers' Python with the settings of every MLflow server. `HOME` is the server's folder,
+/// because MLflow reads credentials and stores files there.
 fn python(folder: &Path) -> Command {
     python_of("venv", folder)
 }
 
-/// As [`python`], of this virtual environment.
+/// Returns the command of [`python`] with the Python of the virtual environment `venv`.
 fn python_of(venv: &str, folder: &Path) -> Command {
     let mut python = leashed(installed(venv).join("bin/python"));
     python

@@ -1,7 +1,7 @@
-//! A scripted HTTP/1.1 server on this machine: sends responses from a queue and records the requests.
+//! A scripted HTTP/1.1 server on this machine, which sends responses from a queue and records the requests.
 //!
-//! It uses only threads, so it does not depend on the test's runtime. It waits only if an [`Answer`] has a delay. Its
-//! threads end when it is dropped.
+//! The server uses only threads, so it does not depend on the test's async runtime. It delays a response only if the
+//! [`Answer`] has a delay. Its threads end when the [`Server`] is dropped.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
@@ -16,11 +16,11 @@ pub use crate::answer::Answer;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// The time at which its body was read.
+    /// The time at which the server had read the body.
     pub at: Instant,
     /// The method, such as `POST`.
     pub method: String,
-    /// The path, with the query.
+    /// The path with the query.
     pub path: String,
     /// The headers in order, with their names unchanged.
     pub headers: Vec<(String, String)>,
@@ -49,7 +49,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that sends these responses in order, and then repeats the last.
+    /// Starts a server that sends these responses in order, and then repeats the last one.
     ///
     /// # Panics
     /// Panics if no port on 127.0.0.1 is free.
@@ -78,7 +78,7 @@ impl Server {
         Self { address, shared, acceptor: Some(acceptor) }
     }
 
-    /// Sends this response to every request whose path starts with `path`, and leaves the queue unchanged.
+    /// Sets the response to every request whose path starts with `path`. Such a request does not change the queue.
     #[must_use]
     pub fn with_route(self, path: &str, answer: Answer) -> Self {
         self.shared.lock().routes.push((path.to_owned(), answer));
@@ -148,7 +148,7 @@ impl Shared {
 
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
         for connection in listener.incoming().flatten() {
-            // Held until the thread is listed, so that `drop` either finds the thread or is noticed here.
+            // The lock is held until the thread is listed, so either `drop` finds the thread or `stopped` is true here.
             let mut state = self.lock();
             if state.stopped {
                 return;
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// Responds to one request after the other, until either side closes the connection.
+    /// Responds to the requests of a connection in order, until the client or the server closes the connection.
     fn serve(&self, connection: &TcpStream) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut reader = BufReader::new(connection);
@@ -178,7 +178,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Records the request and finds its response; `None` if no response was ever queued.
+    /// Records the request and returns its response, or `None` if the queue never had a response.
     fn next(&self, request: Request) -> Option<Answer> {
         if let Some(handler) = &self.handler {
             self.lock().requests.push(request.clone());
@@ -195,7 +195,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a duration, or until the server stops.
+    /// Waits for a duration. Fails as soon as the server stops.
     fn pause(&self, pause: Duration) -> io::Result<()> {
         let wait = self.stopped.wait_timeout_while(self.lock(), pause, |state| !state.stopped);
         let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +203,7 @@ impl Shared {
     }
 }
 
-/// Reads one request; `None` if the client has closed the connection.
+/// Reads one request. Returns `None` if the client has closed the connection.
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends text and returns the reply, until the server closes the connection.
+    /// Sends text and returns all that the server sends until it closes the connection.
     fn exchange(server: &Server, text: &str) -> String {
         let mut connection = TcpStream::connect(server.address).unwrap();
         connection.write_all(text.as_bytes()).unwrap();

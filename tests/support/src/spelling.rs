@@ -1,14 +1,14 @@
-//! The spellings in which servers repeat what they are told, and a search for any of them.
+//! The encodings in which servers may repeat a secret, and a search for any of them in a text.
 
 use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 
-/// As much of a spelling that stands somewhere is a leak.
+/// The number of consecutive characters of a spelling that count as a leak.
 const WINDOW: usize = 8;
 
-/// A secret in the spellings of many servers: each with a name.
+/// Returns a secret in many encodings, such as percent-encoded or in Base64. Each has a name.
 pub fn spellings(secret: &str) -> Vec<(&'static str, String)> {
     let each = |spell: &dyn Fn(char) -> String| secret.chars().map(spell).collect::<String>();
     let odd = |spell: &dyn Fn(char) -> String| {
@@ -50,20 +50,20 @@ pub fn spellings(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// All spellings as one text without quotes, so that JSON can hold it as it is.
+/// Returns all spellings of a secret as one text. The text has no quotes, so it needs no escapes in JSON.
 pub fn all(secret: &str) -> String {
     spellings(secret).into_iter().fold(String::new(), |mut all, (_, spelling)| {
-        write!(all, "{spelling} , ").expect("a string takes everything");
+        write!(all, "{spelling} , ").expect("writing to a string does not fail");
         all
     })
 }
 
-/// Searches a text for consecutive characters of any spelling of the secret. Returns the name of the spelling and the
-/// characters found. The text is also searched with its JSON escapes removed.
+/// Searches a text, with and without its JSON escapes, for eight consecutive characters of any spelling of the secret.
+/// Returns the name of the spelling and the characters found, or `None` if there is no leak.
 pub fn leak(text: &str, secret: &str) -> Option<(&'static str, String)> {
     let unescaped = text.replace("\\\\", "\\").replace("\\\"", "\"");
     spellings(secret).into_iter().find_map(|(name, spelling)| {
-        // The first bytes of a Base64 may be the user's.
+        // The first characters of these spellings encode the user name, which is not secret.
         let own = if name.contains("basic") || name.contains("url-bare") || name.contains("percent") { 12 } else { 0 };
         let own = if name.starts_with("base64") { own } else { 0 };
         let chars: Vec<char> = spelling.chars().skip(own).collect();

@@ -63,7 +63,8 @@ pub(crate) struct NameOrEndpoint {
 /// The input of a prediction.
 #[derive(Args, Debug)]
 pub(crate) struct InputArguments {
-    /// Input file, or `-` for stdin. At most 512 MiB. CSV is converted to `dataframe_split` if the target requires JSON.
+    /// Input file, or `-` for stdin. At most 512 MiB. CSV is converted to `dataframe_split` if the target requires
+    /// JSON.
     #[arg(short = 'I', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input_path: PathBuf,
 
@@ -94,7 +95,7 @@ pub(crate) enum InputsFormat {
 pub(crate) struct OutputArguments {
     /// Write the result to this file instead of stdout. The file is replaced when the result is complete.
     ///
-    /// A file with several hard links is overwritten then, so that all of them show the result.
+    /// A file with several hard links is overwritten instead, so all of them show the result.
     #[arg(short = 'O', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output_path: Option<PathBuf>,
 }

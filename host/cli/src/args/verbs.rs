@@ -158,7 +158,8 @@ pub(crate) enum Plugins {
 }
 
 impl Verb {
-    /// Returns the time limit of the verb. That of `run-local` ends when the server is ready, so the verb keeps it itself.
+    /// Returns the time limit of the verb; `None` if it has none. `run-local` enforces its own limit, which ends when
+    /// the server is ready.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })

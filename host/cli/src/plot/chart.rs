@@ -11,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::label;
 
-/// A part of the plot.
+/// The rectangle of the plot in which a chart is drawn.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// The result of drawing.
@@ -31,7 +31,7 @@ pub(super) const GREY: RGBColor = RGBColor(90, 90, 90);
 
 const FONT: &str = "sans-serif";
 
-/// The maximum number of bars of features. Further features share the last bar.
+/// The maximum number of bars for features. If there are more features, the remaining ones share the last bar.
 pub(super) const MAX_BARS: usize = 12;
 
 /// The height of a bar with its margins, in pixels.
@@ -43,7 +43,7 @@ const FRAME_HEIGHT: u32 = 110;
 /// The width of the names, in pixels.
 const NAME_WIDTH: u32 = 260;
 
-/// Returns the height of a chart in pixels.
+/// Returns the height of a chart with this number of bars, in pixels.
 pub(super) fn height(bars: usize) -> u32 {
     FRAME_HEIGHT + BAR_HEIGHT * u32::try_from(bars).unwrap_or(u32::MAX / BAR_HEIGHT / 2)
 }

@@ -15,13 +15,13 @@ struct Explanation {
     output_names: Vec<String>,
     feature_names: Vec<String>,
     base_values: Vec<f64>,
-    /// feature × output.
+    /// The mean absolute contribution of each feature to each output: `importance[feature][output]`.
     importance: Vec<Vec<f64>>,
-    /// row × output.
+    /// The prediction for each row and output: `predictions[row][output]`.
     predictions: Vec<Vec<f64>>,
-    /// row × feature × output.
+    /// The contribution of each feature to each prediction: `values[row][feature][output]`.
     values: Vec<Vec<Vec<f64>>>,
-    /// row × feature.
+    /// The value of each feature in each row: `data[row][feature]`.
     data: Vec<Vec<Value>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Feature {
     pub(super) cell: Value,
     /// The feature's contribution to the prediction.
     pub(super) value: f64,
-    /// The mean absolute value over all rows.
+    /// The mean absolute contribution of the feature over all rows.
     pub(super) importance: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The importance of the features: one bar per feature for the mean absolute contribution.
+//! Plots the importance of the features: one bar per feature, whose length is the mean absolute contribution.
 
 use super::chart::{self, Area, DrawResult, MAX_BARS};
 use super::explanation::View;

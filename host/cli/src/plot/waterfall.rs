@@ -1,4 +1,4 @@
-//! A waterfall of one prediction: from the base value, over the contribution of each feature, to the prediction.
+//! Plots a waterfall of one prediction: the base value, the contribution of each feature, and the prediction.
 
 use plotters::prelude::*;
 

@@ -1,5 +1,5 @@
-//! `plugins doctor`: diagnoses each plugin file and suggests a fix. Beyond `list`, it checks the libraries that a plugin
-//! needs, and the lock file.
+//! `plugins doctor`: diagnoses each plugin file and suggests a fix. Beyond `list`, it checks the libraries that a
+//! plugin needs, and the lock file.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ impl<'a> DiagnosedFile<'a> {
     }
 }
 
-/// Returns the state, the reason and the fix.
+/// Returns the state of a file, the reason for it, and the fix.
 fn verdict(
     candidate: &Candidate,
     discovery: &Discovery,

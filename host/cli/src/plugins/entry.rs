@@ -1,4 +1,4 @@
-//! A plugin file in the output of `plugins list` and `plugins doctor`, and the check that all verbs make of it.
+//! A plugin file in the output of `plugins list` and `plugins doctor`, and the checks of the file.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(super) struct PluginEntry<'a> {
     pub(super) version: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub(super) schemes: &'a [String],
-    /// The reason why it runs in its own process; `None` if it does not.
+    /// The reason why the plugin runs in its own process; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) isolated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ impl<'a> PluginEntry<'a> {
     }
 }
 
-/// The result of the checks that need no plugin code. A file without a refusal can be loaded, as far as they show.
+/// The result of the checks that run no plugin code. A file without a refusal passed all of them.
 pub(crate) struct FileCheck {
     pub(crate) refusal: Option<LoadError>,
     /// The libraries that it needs, if they could be read.
@@ -47,7 +47,7 @@ pub(crate) struct FileCheck {
 }
 
 impl FileCheck {
-    /// Makes the checks of the host before a load: the file, the libraries that it needs, and the lock file.
+    /// Runs the checks that the host makes before a load: the file, the libraries that it needs, and the lock file.
     pub(crate) fn of(candidate: &Candidate, lock: Option<&Lock>) -> Self {
         let (mut refusal, mut needs) = (None, Vec::new());
         match &candidate.state {

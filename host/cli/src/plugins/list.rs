@@ -29,7 +29,7 @@ pub(super) struct ListedDirectory<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// Lists the files. A lock file refuses those that it does not have.
+    /// Lists the files. If there is a lock file, files that it does not list are refused.
     pub(crate) fn new(discovery: &'a Discovery, lock: Option<&Lock>) -> Self {
         Self {
             plugins: discovery.candidates.iter().map(|candidate| entry(candidate, discovery, lock)).collect(),

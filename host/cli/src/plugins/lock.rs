@@ -30,7 +30,8 @@ struct LockChange<'a> {
     plugin: &'a LockedPlugin,
 }
 
-/// Returns the path of the lock file: the option's, else the environment variable's, else the one in the current folder.
+/// Returns the path of the lock file: the option's, else the environment variable's, else the one in the current
+/// folder.
 pub(crate) fn lock_file_path(global: &Global) -> PathBuf {
     global.lock_file.clone().or_else(Lock::variable).unwrap_or_else(|| PathBuf::from(Lock::FILE))
 }

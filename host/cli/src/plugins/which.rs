@@ -26,7 +26,7 @@ struct WhichPlugin<'a> {
     file: &'a Path,
     name: &'a str,
     version: &'a str,
-    /// The reason why it runs in its own process; `None` if it does not.
+    /// The reason why the plugin runs in its own process; `None` if it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     isolated_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -118,13 +118,13 @@ impl CliError {
                 (format!("`{}` is not a plugin: it is a library without a manifest", file.display()), String::new())
             }
             Self::PluginExited => {
-                let message = "a plugin called `exit`, which ends the command before the verb is done: run it with `--isolate`, or report it to the plugin's author";
+                let message = "a plugin called `exit`, which ends the command before it is done: run the command with `--isolate`, or report the error to the plugin's author";
                 (message.to_owned(), String::new())
             }
             Self::Timeout(limit) => {
                 let limit = limit.as_secs_f64();
                 let message = format!(
-                    "not done within {limit} s: reading the input, loading the plugin, its call or writing the output did not return"
+                    "not done within {limit} s: reading the input, loading or calling the plugin, or writing the output took too long"
                 );
                 (message, String::new())
             }
@@ -185,7 +185,8 @@ impl CliError {
     }
 }
 
-/// Returns the message for an unsupported operation with names of verbs instead of MLflow's functions.
+/// Returns the message for an unsupported operation, with the names of verbs instead of MLflow's functions. Returns
+/// `None` for other errors.
 fn unsupported(error: &Error) -> Option<String> {
     let Error::Target(error) = error else { return None };
     let verb = |name: &Value| verb_of(name.as_str()?);
@@ -200,7 +201,7 @@ fn unsupported(error: &Error) -> Option<String> {
 
 /// Prints a usage error or the requested help, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
-    // The arguments are not parsed, so `--json` is looked up in the raw ones.
+    // The arguments could not be parsed, so `--json` is looked up in the raw arguments.
     let json = std::env::args_os().any(|argument| argument == "--json");
     if !error.use_stderr() {
         let written = command::stdout().and_then(|mut stdout| {

@@ -81,7 +81,7 @@ impl Output {
             true => checked(payload)?.into(),
             false => payload.bytes().into(),
         })?;
-        // As MLflow: a line end after printed results, none in a file.
+        // As in MLflow, a printed result ends with a line end, and a file does not.
         if !matches!(&self.sink, Sink::File(file, _) if file.is_file()) {
             self.sink.write_all(b"\n")?;
         }
@@ -103,8 +103,8 @@ impl Output {
         self.write(line.into())
     }
 
-    /// Writes the bytes. Escapes control characters for a terminal and in the JSON document of `--json`, but not in files
-    /// and pipes.
+    /// Writes the bytes. Escapes control characters for a terminal and in the JSON document of `--json`, but not in
+    /// files and pipes.
     fn write(&mut self, bytes: Cow<'_, [u8]>) -> Result<(), CliError> {
         let is_document = self.style.json && matches!(self.sink, Sink::Stdout(_));
         let shown = match std::str::from_utf8(&bytes) {
@@ -168,7 +168,7 @@ impl Write for Sink {
     }
 }
 
-/// Returns the bytes of a result that is labelled JSON, or `null` if there are none.
+/// Returns the bytes of a result whose media type is JSON, or `null` if there are none.
 ///
 /// # Errors
 /// Fails if the bytes are not JSON, such as the `NaN` of Python.

@@ -81,7 +81,7 @@ impl Stderr {
         }
     }
 
-    /// Removes the spinner for good, before other output.
+    /// Removes the spinner permanently, before other output is written.
     pub(crate) fn hide_spinner(&self) {
         self.spinner.finish_and_clear();
     }

@@ -32,7 +32,7 @@ impl Report {
         &self.stderr
     }
 
-    /// Writes `text`, which ends with a line end, or with `--json` the value.
+    /// Writes `text`, which ends with a line end. With `--json`, writes the value instead.
     pub(crate) fn write_value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if !self.style.json {
             return self.write_text(&text());
@@ -51,7 +51,7 @@ impl Report {
         Ok(command::stdout()?.write_all(text.as_bytes())?)
     }
 
-    /// Writes a message about the reply, or with `--json` the reply.
+    /// Writes a message about the reply. With `--json`, writes the reply instead.
     pub(crate) fn write_confirmation(
         &self,
         reply: &Payload,
@@ -63,7 +63,7 @@ impl Report {
         self.write_text(&message(reply))
     }
 
-    /// Writes a message about an event, or with `--json` the event as one line. Flushes it.
+    /// Writes a message about an event. With `--json`, writes the event as one line instead. Flushes the output.
     pub(crate) fn write_event(
         &self,
         event: &Payload,

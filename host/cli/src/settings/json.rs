@@ -56,10 +56,10 @@ pub(super) fn twice_key(key: &str, line: usize) -> String {
     format!("the key `{key}` is given twice, the second time at line {line}: remove one of them")
 }
 
-/// The start of the message by which a repeated key is recognized.
+/// The start of the error message for a repeated key, by which the parser recognizes this error.
 const TWICE: &str = "repeated key ";
 
-/// A value whose objects have each key once.
+/// A JSON value in which no object has a key twice.
 struct UniqueKeys(Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {

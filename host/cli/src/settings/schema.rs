@@ -1,13 +1,13 @@
 //! Reads the types and names of keys from a schema in a manifest.
 //!
-//! Hints only: the plugin validates.
+//! The schema is only a hint. The plugin validates the values.
 
 use mlflow_deploy::nearest;
 use serde_json::{Map, Value};
 
 use super::json;
 
-/// The subset of JSON Schema for an object or one of its members. Every value is allowed if it is `None`.
+/// The subset of JSON Schema for an object or one of its members. If it is `None`, every value is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a>(Option<&'a Map<String, Value>>);
 

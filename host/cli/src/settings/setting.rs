@@ -29,7 +29,7 @@ const MAX_DEPTH: usize = 64;
 impl<'a> Setting<'a> {
     /// Parses `key=text`, `key:=JSON`, `.a.b=text` or `.a.b:=JSON`.
     pub(super) fn parse(argument: &'a str, kind: SettingKind) -> Result<Self, String> {
-        // A line end, as `$(…)` leaves of a file with the line ends of Windows, is not part of a value.
+        // A line end after the value is not part of it. `$(…)` leaves the `\r` of a Windows file there.
         let argument = argument.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         let (key, text) = argument.split_once('=').ok_or_else(|| kind.syntax_error())?;
         let (key, value) = match key.strip_suffix(':') {

@@ -27,7 +27,7 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     node.value.into_json(node.defined, text)
 }
 
-/// A YAML node. A float remembers its place, because it may be an integer that was rounded.
+/// A YAML node. The location of a float is kept, because it may be a rounded integer.
 enum Node {
     Float(f64),
     Mapping(Vec<(String, Spanned<Self>)>),
@@ -53,7 +53,7 @@ impl Node {
     }
 }
 
-/// Returns the plain scalar at a place.
+/// Returns the text of the plain scalar at a location.
 fn scalar(at: Location, text: &str) -> &str {
     let span = at.span();
     let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {

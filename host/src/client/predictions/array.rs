@@ -57,7 +57,7 @@ impl PredictionsFormat for Ndarray {
     }
 }
 
-/// The array that numpy makes from the predictions with this dtype.
+/// Converts the predictions to the array that numpy makes from them with this dtype.
 ///
 /// Source: `numpy.array` with `dtype`.
 impl<T: Element> PredictionsFormat for ArrayD<T> {
@@ -70,11 +70,11 @@ impl<T: Element> PredictionsFormat for ArrayD<T> {
     }
 }
 
-/// Nested lists, flattened as deep as all lists have the same length.
+/// Nested lists, flattened level by level, as long as all lists of a level have the same length.
 struct NestedLists<'a> {
     shape: Vec<usize>,
     elements: Vec<&'a Value>,
-    /// True if some elements are lists: their lengths differ.
+    /// True if some elements are lists, which were not flattened because their lengths differ.
     is_ragged: bool,
 }
 

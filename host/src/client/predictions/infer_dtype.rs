@@ -1,5 +1,5 @@
-//! The dtype that numpy infers for an array, and pandas for a column of a dataframe, from the kinds of their values: integers
-//! with a null become floats in pandas.
+//! Infers a dtype from the kinds of the values, as numpy does for an array, and as pandas does for a column of a
+//! dataframe. In pandas, integers with a null become floats.
 
 use super::value::Value;
 
@@ -17,7 +17,7 @@ pub(super) enum NumpyDtype {
 /// The kinds of values that occur.
 #[derive(Debug, Default)]
 pub(super) struct ValueKinds {
-    /// A missing value: pandas fills in `NaN`.
+    /// Missing values, for which pandas fills in `NaN`.
     missing: bool,
     null: bool,
     nan: bool,
@@ -56,7 +56,7 @@ impl ValueKinds {
         kinds
     }
 
-    /// Returns the default dtype of `numpy.array`: the one that all kinds are promoted to.
+    /// Returns the default dtype of `numpy.array`, to which numpy promotes all kinds.
     pub(super) fn numpy(&self) -> NumpyDtype {
         if self.object || self.null {
             NumpyDtype::Object

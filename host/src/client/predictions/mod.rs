@@ -1,5 +1,5 @@
-//! The predictions of a model as a dataframe or an array: `mlflow.deployments.PredictionsResponse`. Predictions that pandas
-//! or numpy reject are errors.
+//! The predictions of a model as a dataframe or an array: `mlflow.deployments.PredictionsResponse`. Predictions that
+//! pandas or numpy reject are errors.
 //!
 //! ```
 //! use mlflow_deploy::PredictionsResponse;

@@ -6,7 +6,7 @@ use num_complex::Complex;
 
 use super::value::Value;
 
-/// Returns `str(x)` of a scalar. A list or dict becomes JSON, whereas Python writes its `repr`.
+/// Returns Python's `str(x)` of a scalar. A list or dict becomes JSON, whereas Python writes its `repr`.
 pub(super) fn str(value: &Value) -> String {
     match value {
         Value::Null => "None".to_owned(),
@@ -18,12 +18,13 @@ pub(super) fn str(value: &Value) -> String {
     }
 }
 
-/// Returns `float(text)`.
+/// Returns Python's `float(text)`; `None` if Python raises an exception.
 pub(super) fn float(text: &str) -> Option<f64> {
     without_underscores(text.trim())?.parse().ok()
 }
 
-/// Returns `int(text)`; `None` also for an integer beyond `i128`, which no dtype holds.
+/// Returns Python's `int(text)`; `None` if Python raises an exception, or for an integer beyond `i128`, which no dtype
+/// holds.
 pub(super) fn int(text: &str) -> Option<i128> {
     without_underscores(text.trim())?.parse().ok()
 }
@@ -49,7 +50,7 @@ pub(super) fn complex(text: &str) -> Option<Complex<f64>> {
     Some(Complex::new(real?, imaginary?))
 }
 
-/// Removes the underscores of a number; `None` if one is not between two digits.
+/// Removes the underscores of a number; `None` if an underscore is not between two digits.
 fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);

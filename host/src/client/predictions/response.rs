@@ -14,8 +14,8 @@ use crate::Replacement;
 /// The key that every response has.
 const PREDICTIONS: &str = "predictions";
 
-/// The predictions and metadata in the answer to a scoring request, such as one to the `/invocations` endpoint of an MLflow
-/// model server.
+/// The predictions and metadata in the answer to a scoring request, such as one to the `/invocations` endpoint of an
+/// MLflow model server.
 ///
 /// Source: `mlflow.deployments.PredictionsResponse`.
 #[derive(Clone, PartialEq)]
@@ -67,8 +67,8 @@ pub trait PredictionsFormat: Sized {
 }
 
 impl PredictionsResponse {
-    /// Parses a response: a JSON object with `predictions`. As in Python, `NaN`, `Infinity` and integers of any size are
-    /// valid.
+    /// Parses a response: a JSON object with `predictions`. As in Python, `NaN`, `Infinity` and integers of any size
+    /// are valid.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;
@@ -126,8 +126,8 @@ impl PredictionsResponse {
         &self.contents
     }
 
-    /// Returns the response as the JSON that Python writes. With a path, writes it to the file and returns `None`; if writing
-    /// fails, the file is unchanged.
+    /// Returns the response as the JSON that Python writes. With a path, writes it to the file and returns `None`; if
+    /// writing fails, the file is unchanged.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use indexmap::IndexMap;
 use mlflow_deploy_scoring::{python, shorten};
 
-/// A JSON value as Python reads it: with `NaN`, infinities and integers of any size. In an array it is numpy's `object`.
+/// A JSON value as Python reads it: with `NaN`, infinities and integers of any size. In an array it is numpy's
+/// `object`.
 ///
 /// `Display` is the JSON that Python's `json.dumps` writes.
 ///

@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::file;
 #[derive(Default)]
 pub(super) struct LoaderCache {
     bytes: Vec<u8>,
-    /// The start of the known format. Entries in an older format may precede it.
+    /// The offset at which the known format starts. Entries in an older format may precede it.
     start: usize,
     entries: usize,
 }
@@ -33,8 +33,8 @@ impl LoaderCache {
         (end <= bytes.len()).then_some(Self { bytes, start, entries })
     }
 
-    /// Returns the paths of the libraries with a name, the loader's first choice first. Skips those for special
-    /// processors, which exist in addition to an ordinary one.
+    /// Returns the paths of the libraries with this name, in the order in which the loader prefers them. Skips builds
+    /// for special processors, because an ordinary build always exists as well.
     pub(super) fn paths<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PathBuf> {
         let entry = |at: usize| self.start + HEADER + at * ENTRY;
         (0..self.entries).map(entry).filter_map(move |at| {
@@ -44,7 +44,7 @@ impl LoaderCache {
         })
     }
 
-    /// Reads the text whose offset is stored at an offset.
+    /// Reads the string whose offset is stored at `at`, without its final NUL.
     fn string(&self, at: usize) -> Option<&[u8]> {
         let from = self.start.checked_add(usize::try_from(number(&self.bytes, at)?).ok()?)?;
         let text = self.bytes.get(from..)?;

@@ -28,9 +28,9 @@ pub struct Dependency {
     pub needed_by: Option<PathBuf>,
     /// The path at which the loader would find it.
     pub found: Option<PathBuf>,
-    /// A needed symbol version that it does not provide, such as `GLIBC_2.99`.
+    /// A needed symbol version that the library lacks, such as `GLIBC_2.99`.
     pub lacks: Option<String>,
-    /// The newest version of that kind that it provides.
+    /// The newest symbol version of the same kind in the library.
     pub newest: Option<String>,
 }
 
@@ -64,8 +64,8 @@ pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
     }
 }
 
-/// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
-/// or that are in a folder of `LD_LIBRARY_PATH`: the user has chosen these for every program.
+/// Fails if another user can change a library that the file needs. Skips libraries that this process has already
+/// loaded, and libraries in a folder of `LD_LIBRARY_PATH`, because the user has chosen these.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     let Ok((dependencies, Some(search))) = follow(file) else { return Ok(()) };
     let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
@@ -77,7 +77,7 @@ pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
 
 /// Returns the needed libraries and the search that found them; `None` if the system does not use ELF.
 fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadError> {
-    /// More than any plugin needs.
+    /// The maximum number of dependencies, which is more than any plugin has.
     const MAX_COUNT: usize = 2000;
     if !cfg!(target_os = "linux") {
         return Ok((Vec::new(), None));
@@ -109,7 +109,7 @@ fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadE
     Ok((dependencies, Some(search)))
 }
 
-/// Fails with the first dependency that keeps the loader from loading a file.
+/// Fails if a library that a file needs is missing or too old. The error names the first such library.
 pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
     match dependencies(file)?.iter().find_map(Dependency::load_error) {
         Some(error) => Err(error),
@@ -121,19 +121,21 @@ pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
 struct ResolvedLibrary {
     path: PathBuf,
     object: ElfObject,
-    /// The folders of the `DT_RPATH` of the libraries that need it, which also apply to its own dependencies.
+    /// The `DT_RPATH` folders of the libraries that need this one. The loader also searches them for the dependencies
+    /// of this library.
     rpaths: Vec<PathBuf>,
 }
 
 /// Finds libraries as the loader does.
 struct Resolver {
     libraries: Vec<ResolvedLibrary>,
-    /// The index of each name: the loader does not load a second library with the same name.
+    /// The index in `libraries` for each name; `None` for a library that was not found. The loader does not load a
+    /// second library with the same name.
     by_name: HashMap<String, Option<usize>>,
 }
 
 impl Resolver {
-    /// Returns the index of the library with a name that the library `user` needs.
+    /// Returns the index of the library `name` that the library `user` needs; `None` if it is not found.
     fn resolve(&mut self, search: &LibrarySearch, user: usize, name: &str) -> Option<usize> {
         if let Some(known) = self.by_name.get(name) {
             return *known;

@@ -15,10 +15,10 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 use crate::LoadError;
 use crate::discovery::plugin_file::PluginFile;
 
-/// More than the headers and names of any library.
+/// The maximum number of bytes to read. The headers and names of every library are smaller.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// More than the entries of one kind in any library.
+/// The maximum number of entries of one kind. Every library has fewer.
 const MAX_COUNT: usize = 10_000;
 
 /// The dynamic section of a library.
@@ -28,9 +28,9 @@ pub(super) struct ElfObject {
     pub(super) needed: Vec<String>,
     pub(super) rpath: Option<OsString>,
     pub(super) runpath: Option<OsString>,
-    /// The versions that other libraries must provide: the name of the library and the version.
+    /// The symbol versions that other libraries must provide: for each, the name of the library and the version.
     requires: Vec<(String, String)>,
-    /// The versions that it provides.
+    /// The symbol versions that this library provides.
     defines: Vec<String>,
 }
 
@@ -54,7 +54,8 @@ impl ElfObject {
         (!symbols.is_empty()).then(|| symbols.iter().any(is_it))
     }
 
-    /// Returns `None` if the headers are damaged, and an error for a file without the parts that the loader needs.
+    /// Parses a file. Returns `None` if the headers are damaged, and an error if the file lacks a part that the loader
+    /// needs.
     fn parse(file: &File) -> Option<Result<Self, LoadError>> {
         let bounded = Bounded::new(file, MAX_BYTES);
         let data = &bounded;
@@ -91,14 +92,16 @@ impl ElfObject {
         }))
     }
 
-    /// Returns the first version that this object needs of `library`, which has this name, and that it does not
-    /// provide. A library without versions provides every one.
+    /// Returns the first symbol version that this object requires from `library` and that `library` does not provide.
+    /// `name` is the name under which this object requires `library`. A library without symbol versions provides every
+    /// version.
     pub(super) fn lacks(&self, name: &str, library: &Self) -> Option<String> {
         let mut required = self.requires.iter().filter(|(of, _)| of == name).map(|(_, version)| version);
         required.find(|version| !library.defines.is_empty() && !library.defines.contains(version)).cloned()
     }
 
-    /// Returns the newest version of the same kind: for `GLIBC_2.99`, the newest `GLIBC_…`.
+    /// Returns the newest symbol version of the same kind that this library provides: for `GLIBC_2.99`, the newest
+    /// `GLIBC_…`.
     pub(super) fn newest_like(&self, version: &str) -> Option<String> {
         let (kind, _) = version.rsplit_once('_')?;
         let numbers = |version: &str| {
@@ -110,7 +113,7 @@ impl ElfObject {
     }
 }
 
-/// Returns the offset in the file of an address in memory.
+/// Converts an address in memory to an offset in the file. Returns `None` if no segment contains the address.
 fn offset(segments: &[ProgramHeader64<Endianness>], endian: Endianness, address: u64) -> Option<u64> {
     segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
         let inside = address.checked_sub(segment.p_vaddr(endian))?;
@@ -137,7 +140,8 @@ impl<'a> DynamicTables<'a> {
         Some(String::from_utf8_lossy(self.string(at)?).into_owned())
     }
 
-    /// Reads the entries of `DT_VERNEED`: a list of lists, linked by the distance to the next entry.
+    /// Reads the entries of `DT_VERNEED`. They form a list of lists, in which each entry holds the distance to the
+    /// next.
     fn requires(self, mut at: u64) -> Option<Vec<(String, String)>> {
         let mut requires = Vec::new();
         for _ in 0..MAX_COUNT {

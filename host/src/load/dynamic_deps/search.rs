@@ -1,5 +1,5 @@
-//! Searches a library in the order of the loader: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, its cache, the system's
-//! folders.
+//! Searches for a library in the order of the loader: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, its cache, the
+//! system's folders.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,9 +14,9 @@ use crate::discovery::search_path::environment;
 /// The parts of the search path that are the same for all libraries.
 pub(super) struct LibrarySearch {
     machine: u16,
-    /// `LD_LIBRARY_PATH`, which the loader ignores in a process with raised privileges.
+    /// The folders of `LD_LIBRARY_PATH`. The loader ignores the variable in a process with raised privileges.
     library_path: Vec<PathBuf>,
-    /// The libraries that this process has already loaded. The loader uses them whatever their folder.
+    /// The libraries that this process has already loaded. The loader uses them regardless of their folder.
     loaded: Vec<PathBuf>,
     cache: LoaderCache,
     system: Vec<PathBuf>,
@@ -65,7 +65,8 @@ impl LibrarySearch {
     }
 }
 
-/// Returns the folders of a `DT_RPATH` or `DT_RUNPATH`, with the tokens of the file replaced.
+/// Returns the folders of a `DT_RPATH` or `DT_RUNPATH`, with the tokens, such as `$ORIGIN`, replaced by their values
+/// for the file.
 pub(super) fn folders(list: &OsStr, file: &Path) -> Vec<PathBuf> {
     let origin = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes();
     let arch = std::env::consts::ARCH;
@@ -114,7 +115,7 @@ fn position(text: &[u8], token: &[u8]) -> Option<usize> {
 
 /// Returns the files that this process has mapped, as the kernel lists them.
 fn loaded() -> Vec<PathBuf> {
-    /// More than the list of any process.
+    /// The maximum size of the list in bytes, which is more than that of any process.
     const MAX_BYTES: u64 = 64 << 20;
     let maps = file::read(Path::new("/proc/self/maps"), MAX_BYTES).unwrap_or_default();
     let path = |line: &[u8]| {

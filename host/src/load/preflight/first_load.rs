@@ -7,16 +7,16 @@ use crate::LoadError;
 use crate::discovery::digest::{Digest, Identity};
 use crate::discovery::plugin_file::PluginFile;
 
-/// The preflight of new files, with the stored outcomes. Disabled without a store.
+/// The preflight of new files, and the store of their outcomes. Without a store, preflight is disabled.
 #[derive(Debug)]
 pub(crate) struct Preflight(Option<LoadStore>);
 
 /// The history of a file before it is loaded.
 #[derive(Clone, Debug)]
 pub(crate) enum LoadHistory {
-    /// It was loaded before.
+    /// The file was loaded before.
     Known,
-    /// It was never loaded before.
+    /// The file was never loaded before. Holds its SHA-256.
     New(Digest),
     /// Preflight is disabled.
     Disabled,
@@ -47,8 +47,8 @@ impl Preflight {
         Ok(if was_loaded(store, &digest)? { LoadHistory::Known } else { LoadHistory::New(digest) })
     }
 
-    /// Stores that a first load succeeded, or that it crashed or hung. Other errors are harmless and may disappear
-    /// without a change to the file.
+    /// Stores the outcome of a first load if it succeeded, crashed or hung. Other errors are not stored: they are
+    /// harmless, and may disappear although the file stays the same.
     pub(crate) fn record<T>(&self, history: &LoadHistory, file: &Path, outcome: &Result<T, LoadError>) {
         let (LoadHistory::New(digest), Some(store)) = (history, &self.0) else { return };
         let quarantined = match outcome {
@@ -61,7 +61,7 @@ impl Preflight {
         store.keep_outcome(digest, &LoadOutcome { file: file.to_owned(), quarantined });
     }
 
-    /// Removes the stored outcome of a file, which makes it new.
+    /// Removes the stored outcome of a file, so that the file counts as new. Returns its new history.
     pub(crate) fn forget(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
         let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
         let digest = opened.measure()?.digest;

@@ -5,7 +5,8 @@
 //! | `files/DEVICE-INODE` | the identity of a file and its SHA-256, so that an unchanged file is not hashed again |
 //! | `verdicts/SHA256.json` | the outcome of the first load |
 //!
-//! Entries that cannot be read count as missing, and write errors are ignored: one preflight too many does no harm.
+//! An entry that cannot be read counts as missing, and write errors are ignored, because an unnecessary preflight does
+//! no harm.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::discovery::digest::{Digest, Identity};
 
-/// The store. Without a folder it is empty and stores nothing.
+/// The store of the outcomes, in a folder. Without a folder, the store is empty and stores nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadStore(Option<PathBuf>);
 
@@ -33,7 +34,7 @@ pub(crate) struct LoadOutcome {
 }
 
 impl LoadStore {
-    /// Uses this folder, or the state folder of the user from the environment.
+    /// Returns a store in `folder`, or else in the user's state folder, which `variable` looks up in the environment.
     pub(crate) fn new(folder: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let state = || variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || Some(PathBuf::from(variable("HOME")?).join(".local/state")).filter(|path| path.is_absolute());
@@ -69,7 +70,7 @@ impl LoadStore {
     /// Removes the outcome of a first load.
     ///
     /// # Errors
-    /// If the entry exists and cannot be removed.
+    /// Fails if the entry exists and cannot be removed.
     pub(crate) fn forget_outcome(&self, digest: &Digest) -> io::Result<()> {
         match self.outcome_path(digest).map(fs::remove_file) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -89,7 +90,7 @@ impl LoadStore {
 
 /// Reads an entry. Returns `None` if another user could have written it.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    /// More than any entry has: a path and a line of a log.
+    /// The maximum size of an entry in bytes. An entry holds only a path and a line of a log.
     const MAX_BYTES: u64 = 64 << 10;
     let bytes = file::read(path, MAX_BYTES).ok()?;
     trust::check(path).ok().map(|_| bytes)

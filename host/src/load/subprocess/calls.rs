@@ -1,6 +1,7 @@
 //! The state of the calls and clients of an isolated plugin.
 //!
-//! Starts and ends no process and does not call the host: it returns the calls to answer after the lock is released.
+//! This module neither starts nor ends a process, and does not call the host. Its methods return the calls that their
+//! caller must answer after it has released the lock.
 
 use std::collections::HashMap;
 use std::io::{PipeWriter, Write};
@@ -15,7 +16,7 @@ use super::sender::Sender;
 /// The first id of the calls that reopen clients. The host's own calls have smaller ids.
 const FIRST_REOPENING: u64 = 1 << 63;
 
-/// Returns true if the call is one of the host's.
+/// Returns true if the host made the call, false if the call reopens a client.
 pub(crate) fn is_of_host(call: u64) -> bool {
     call < FIRST_REOPENING
 }
@@ -35,13 +36,13 @@ pub(crate) struct Calls {
 /// The state of the process.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// It has ended, for this reason. The next call restarts it.
+    /// The process has ended for this reason. The next call restarts it.
     Ended(Error),
     /// The plugin was dropped.
     ShutDown,
-    /// It accepts calls.
+    /// The process accepts calls.
     Running(Connection),
-    /// It is starting; these calls wait for it.
+    /// The process is starting. These calls wait until it runs.
     Starting(Vec<QueuedCall>),
 }
 
@@ -74,11 +75,11 @@ struct IsolatedClient {
 
 #[derive(Debug)]
 enum ClientState {
-    /// It is being reopened; these calls wait for that.
+    /// The client is being reopened. These calls wait until it is open.
     Opening(Vec<QueuedCall>),
-    /// The process does not know it.
+    /// The client is not open in the current process.
     Closed,
-    /// It is open in the process, or its first open call is running.
+    /// The client is open in the process, or its first `open` call is running.
     Open,
 }
 
@@ -159,10 +160,10 @@ impl Calls {
         }
     }
 
-    /// Notes that the process has ended or did not start. Returns the calls that it will not answer.
+    /// Records that the process has ended or did not start. Returns the calls that the process will not answer.
     pub(crate) fn ended(&mut self, why: Error) -> Unanswered {
         let (started, mut waiting_calls) = (self.running.keys().copied().collect(), Vec::new());
-        // Their callers learn that opening them failed.
+        // Removes the clients that were being opened, because their `open` calls fail.
         for (_, opened) in self.running.drain() {
             self.clients.remove(&opened);
         }
@@ -178,7 +179,8 @@ impl Calls {
         Unanswered { started, waiting: waiting_calls }
     }
 
-    /// Notes a reply of the process. Returns the calls that it answers.
+    /// Records a reply of the process. Returns the calls that the reply answers: the call itself, or the calls that
+    /// wait for a client that could not be reopened.
     pub(crate) fn replied(&mut self, call: u64, status: u32) -> Vec<u64> {
         let Some(id) = self.reopening.remove(&call) else {
             if let (Some(opened), true) = (self.running.remove(&call), status != STATUS_OK) {
@@ -188,7 +190,7 @@ impl Calls {
         };
         let Phase::Running(connection) = &mut self.phase else { return Vec::new() };
         let Some(client) = self.clients.get_mut(&id) else {
-            // It was closed while it was reopened.
+            // The client was closed while it was being reopened.
             if status == STATUS_OK {
                 connection.send(&Message::Close { client: id });
             }
@@ -207,7 +209,7 @@ impl Calls {
         Vec::new()
     }
 
-    /// Cancels a call. Returns true if it was waiting, so that the caller must answer it.
+    /// Cancels a call. Returns true if the call was still waiting. The caller of this method must then answer the call.
     pub(crate) fn cancel(&mut self, call: u64) -> bool {
         if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
             connection.send(&Message::Cancel { call });
@@ -219,7 +221,7 @@ impl Calls {
         })
     }
 
-    /// Allows a stream to send more chunks.
+    /// Allows a stream to send `chunks` more chunks.
     pub(crate) fn credit(&mut self, call: u64, chunks: u32) {
         if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
             return connection.send(&Message::Credit { call, chunks });
@@ -245,7 +247,7 @@ impl Calls {
         self.running.is_empty() && self.reopening.is_empty()
     }
 
-    /// Returns the queues of the process and of the clients.
+    /// Returns every queue of waiting calls: that of the process, and those of its clients.
     fn waiting(&mut self) -> impl Iterator<Item = &mut Vec<QueuedCall>> {
         let for_process = match &mut self.phase {
             Phase::Starting(waiting) => Some(waiting),

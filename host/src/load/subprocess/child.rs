@@ -31,8 +31,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit for a process to exit after its connection was shut down.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The time limit for a process to exit after it closed its connection. One that exits takes some milliseconds, but on a
-/// busy machine it may have to wait for a processor between the two.
+/// The time limit for a process to exit after it closed its connection. An exit takes some milliseconds, but longer on
+/// a busy machine.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The parameters to start a plugin's process.
@@ -47,7 +47,8 @@ pub(crate) struct SpawnConfig {
 }
 
 impl SpawnConfig {
-    /// Passes on the environment variables that the manifest declares and those that are allowed in addition.
+    /// Returns parameters with the environment variables that the manifest declares, those in `allowed`, and those that
+    /// every program needs.
     pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest, allowed: &[String]) -> Self {
         let environment = environment::filter(std::env::vars_os(), &manifest.environment, allowed);
         Self { program, library: library.to_owned(), environment }
@@ -61,7 +62,8 @@ pub(crate) struct Child {
     socket: UnixStream,
     receiver: Receiver,
     log: ProcessLog,
-    /// A pidfd, on Linux: processes that the plugin started may keep the connection open after its process has exited.
+    /// A file descriptor that becomes readable when the process exits; `None` on other systems than Linux. The
+    /// connection does not always show the exit, because processes that the plugin started may keep it open.
     pidfd: Option<OwnedFd>,
     is_reaped: bool,
 }
@@ -73,12 +75,13 @@ pub(crate) enum Wake {
     Messages,
     /// The connection was closed, or the process exited.
     End,
-    /// The time limit passed, or the caller was woken.
+    /// The time limit passed, or another thread woke this one.
     Nothing,
 }
 
 impl Child {
-    /// Starts the process and loads the plugin in it. Returns the slots that the plugin has.
+    /// Starts the process and loads the plugin in it. Returns the process, and one bit for each slot that the plugin
+    /// has.
     ///
     /// Blocks until the plugin is loaded.
     pub(crate) fn start(config: &SpawnConfig, host: &dyn HostCallbacks) -> Result<(Self, u64), LoadError> {
@@ -110,7 +113,7 @@ impl Child {
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            // Messages without end do not extend the limit.
+            // An endless sequence of messages does not extend the limit.
             if left.is_zero() {
                 return Err(LoadError::TimedOut(LOAD_TIMEOUT));
             }
@@ -138,7 +141,8 @@ impl Child {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(write_log.try_clone()?)
             .stderr(write_log)
-            // Its own group: only the host receives Ctrl-C, and killing the group also kills the plugin's children.
+            // The process gets its own group. Ctrl-C then reaches only the host, and killing the group also kills the
+            // plugin's children.
             .process_group(0)
             .spawn()?;
         let pidfd = open_pidfd(&process);
@@ -157,7 +161,7 @@ impl Child {
         Ok(Sender::new(self.socket.try_clone()?))
     }
 
-    /// Returns the next complete message.
+    /// Returns the next complete message; `None` if none has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
         self.receiver.next()
     }
@@ -213,16 +217,17 @@ impl Child {
     /// Returns true if the process has exited. Its children may still hold the connection open.
     pub(crate) fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        // A host that ignores SIGCHLD has no child to wait for; it notices the exit by the connection alone.
+        // A host that ignores SIGCHLD cannot wait for a child. Such a host detects the exit only by the end of the
+        // connection.
         matches!(waitid(WaitId::Pid(self.id()), options), Ok(Some(_)))
     }
 
-    /// Waits for the process to exit after its connection was shut down. Kills it if it does not.
+    /// Waits for the process to exit after its connection was shut down. Kills the process if it does not exit in time.
     pub(crate) fn finish(mut self, host: &dyn HostCallbacks) {
         let deadline = Instant::now() + EXIT_TIMEOUT;
         while Instant::now() < deadline {
             match self.wait(Some(deadline.saturating_duration_since(Instant::now())), None, host) {
-                // Only events still matter.
+                // Passes on events. Replies and chunks no longer have a receiver.
                 Wake::Messages => {
                     while let Ok(Some(message)) = self.next() {
                         if let Message::Event { call, level, json } = message {
@@ -241,7 +246,7 @@ impl Child {
         ProcessExit::killed(description, self.log.last())
     }
 
-    /// Waits for the process to exit after its connection was closed. Kills it if it does not.
+    /// Waits for the process to exit after it closed its connection. Kills the process if it does not exit in time.
     pub(crate) fn wait_for_exit(mut self) -> ProcessExit {
         // The connection closes shortly before the process can be reaped.
         let deadline = Instant::now() + CLOSE_GRACE;
@@ -257,7 +262,7 @@ impl Child {
 
     /// Kills the process and its group, and reads the rest of its log.
     fn reap(&mut self) -> Option<ExitStatus> {
-        // The id is not reused before the wait, so that the group is the one of this process.
+        // The process id is not reused before `wait`, so the group is that of this process.
         let _gone = kill_process_group(self.id(), Signal::KILL);
         // The plugin may have moved its process to another group.
         let _gone = self.kill();
@@ -267,7 +272,7 @@ impl Child {
         status
     }
 
-    /// Kills the process itself, but not a later process with the same id.
+    /// Kills the process itself, and never a later process with the same id.
     fn kill(&mut self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(pidfd) = &self.pidfd {
@@ -297,7 +302,7 @@ struct ReadyFds {
     exit: bool,
 }
 
-/// Opens a file descriptor that becomes readable when the process exits.
+/// Opens a file descriptor that becomes readable when the process exits; `None` on other systems than Linux.
 fn open_pidfd(process: &std::process::Child) -> Option<OwnedFd> {
     #[cfg(target_os = "linux")]
     return rustix::process::pidfd_open(Pid::from_child(process), rustix::process::PidfdFlags::empty()).ok();

@@ -1,5 +1,5 @@
-//! Selects the environment variables of a plugin's process: those that its manifest declares, that it is allowed, and
-//! that every program needs.
+//! Selects the environment variables of a plugin's process: those that its manifest declares, those that the host
+//! allows in addition, and those that every program needs.
 
 use std::ffi::OsString;
 

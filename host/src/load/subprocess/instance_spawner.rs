@@ -8,22 +8,23 @@ use super::child::SpawnConfig;
 use super::supervisor::Supervisor;
 use crate::discovery::digest::Identity;
 
-/// Starts processes with one plugin's library. They have the same limits as those of isolated plugins.
+/// Starts processes that load the library of one plugin. The processes have the same limits as those of isolated
+/// plugins.
 #[derive(Clone, Debug)]
 pub(crate) struct InstanceSpawner {
     config: SpawnConfig,
-    /// The library when it was loaded.
+    /// The identity of the library's file when it was loaded.
     identity: Identity,
 }
 
 impl InstanceSpawner {
-    /// Returns `None` if the library no longer exists.
+    /// Returns a spawner; `None` if the library no longer exists.
     pub(crate) fn new(config: SpawnConfig) -> Option<Self> {
         let identity = Identity::at(&config.library).ok()?;
         Some(Self { config, identity })
     }
 
-    /// Returns an instance. Its first call starts the process.
+    /// Returns an instance whose first call starts the process.
     pub(crate) fn spawn(&self, host: Arc<dyn HostCallbacks>) -> Arc<dyn PluginTransport> {
         Arc::new(Supervisor::unstarted(self.config.clone(), self.identity, host))
     }

@@ -18,7 +18,7 @@ const PROGRAM: &str = "mlflow-deploy-plugin-host";
 /// The plugins that run in their own processes, in addition to those that require it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IsolationPolicy {
-    /// True if all plugins do.
+    /// True if all plugins run in their own processes.
     pub(crate) all: bool,
     /// The names of plugins that the program selects.
     pub(crate) named: BTreeSet<String>,
@@ -39,11 +39,11 @@ pub enum IsolatedBy {
     All,
     /// This configuration file requires it.
     Configuration(PathBuf),
-    /// Its manifest requires it.
+    /// The manifest of the plugin requires it.
     Manifest,
     /// The program requires it: [`HostBuilder::isolate`](crate::HostBuilder::isolate).
     Named,
-    /// It was built with `panic = "abort"`.
+    /// The plugin was built with `panic = "abort"`.
     PanicAbort,
 }
 
@@ -72,7 +72,8 @@ impl IsolationPolicy {
         }
     }
 
-    /// As [`reason`](Self::reason). Fails if the plugin must run in its own process and the program is missing.
+    /// Returns the same as [`reason`](Self::reason). Fails if the plugin must run in its own process and the program is
+    /// missing.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, LoadError> {
         let reason = self.reason(manifest);
         reason.as_ref().map_or(Ok(()), |why| self.program(why).map(drop))?;
@@ -98,7 +99,7 @@ impl IsolationPolicy {
         Ok(SpawnConfig::new(program, library, manifest, self.allowed(manifest)))
     }
 
-    /// Returns the parameters to try a plugin before it is loaded into this process, with the same environment.
+    /// Returns the parameters for the preflight of a plugin. Its process has the same environment as this one.
     pub(crate) fn preflight_config(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"it was never loaded before")?;
         Ok(SpawnConfig { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
@@ -131,7 +132,8 @@ fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, Load
     }
 }
 
-/// Returns the paths to search, in order; only the named one if one is named.
+/// Returns the paths at which the program may be, in order; only one path if `named` or `MLFLOW_DEPLOY_PLUGIN_HOST`
+/// specifies it.
 fn candidates(
     named: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,

@@ -1,25 +1,25 @@
-//! Reads the stdout and stderr of a plugin's process and keeps the last lines, to show them if it dies.
+//! Reads the stdout and stderr of a plugin's process and keeps the last lines, to show them if the process dies.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, PipeReader, Read, Result};
 
-/// The number of lines that are kept.
+/// The maximum number of lines that are kept.
 const MAX_LINES: usize = 10;
 
-/// The number of bytes that are kept of a line.
+/// The maximum number of bytes of a line that are kept.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// The output of a process: its last lines.
+/// The last lines of the output of a process.
 #[derive(Debug)]
 pub(crate) struct ProcessLog {
     pipe: Option<PipeReader>,
     last: VecDeque<String>,
-    /// The incomplete line.
+    /// The start of a line whose end has not been read yet.
     line: Vec<u8>,
 }
 
 impl ProcessLog {
-    /// Makes the pipe non-blocking.
+    /// Returns an empty log that reads from `pipe`. Makes the pipe non-blocking.
     pub(crate) fn new(pipe: PipeReader) -> Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         Ok(Self { pipe: Some(pipe), last: VecDeque::new(), line: Vec::new() })
@@ -32,7 +32,7 @@ impl ProcessLog {
 
     /// Reads the available output and passes each complete line to `line`.
     pub(crate) fn read(&mut self, mut line: impl FnMut(&str)) {
-        // Returns in time even if the writer never stops.
+        // The limited number of reads ends the loop even if the writer never stops.
         for _ in 0..16 {
             let mut buffer = [0; 4096];
             let Some(pipe) = &mut self.pipe else { return };
@@ -55,7 +55,7 @@ impl ProcessLog {
         self.keep(bytes);
     }
 
-    /// Adds to the current line, up to its maximum length.
+    /// Appends bytes to the current line, up to the maximum length of a line.
     fn keep(&mut self, bytes: &[u8]) {
         let room = MAX_LINE_BYTES - self.line.len();
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -81,7 +81,8 @@ impl ProcessLog {
     }
 }
 
-/// Returns the position of the first line feed. `skip_until` searches faster than a loop; the writer waits meanwhile.
+/// Returns the position of the first line feed. Uses `skip_until`, which is faster than a loop, because the writer may
+/// wait for the reader.
 fn end_of_line(bytes: &[u8]) -> Option<usize> {
     let length = { bytes }.skip_until(b'\n').ok()?;
     (length > 0 && bytes[length - 1] == b'\n').then(|| length - 1)

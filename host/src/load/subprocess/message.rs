@@ -1,4 +1,4 @@
-//! The messages between a host and a plugin's process. Each call of the plugin table is one message.
+//! The messages between a host and a plugin's process. Each call of a function in the plugin's table is one message.
 //!
 //! A message is a head of 40 bytes and up to two parts. Numbers are little-endian:
 //!
@@ -12,7 +12,8 @@
 //! | 32 to 36 | length of the first part; `ffffffff` if the plugin passed an invalid slice |
 //! | 36 to 40 | length of the second part, likewise |
 //!
-//! Both sides have the same version, which the first message ensures. Unknown messages are malformed.
+//! Both sides must have the same protocol version, which the first message states. A message of an unknown kind is
+//! malformed.
 
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, MAX_MESSAGE_BYTES, Request, Slot, check_size};
 use mlflow_deploy_plugin_api::{Error, Operation};
@@ -66,10 +67,10 @@ pub(super) fn slots() -> impl Iterator<Item = Slot> {
     of_plugin.into_iter().chain(Operation::ALL.iter().copied().map(Slot::Operation))
 }
 
-/// Returns the index of a slot, which is its bit.
+/// Returns the number of the bit that stands for a slot.
 pub(crate) fn number(slot: Slot) -> u32 {
     let index = slots().position(|each| each == slot);
-    // A plugin never has an unlisted slot.
+    // Bit 63 stands for a slot that is not listed. No plugin has such a slot.
     index.and_then(|index| u32::try_from(index).ok()).unwrap_or(63)
 }
 
@@ -119,7 +120,7 @@ impl<'a> Message<'a> {
         check_size(head).and_then(|()| check_size(body))
     }
 
-    /// Returns the length of the message that starts with these bytes, or `None` if the head is incomplete.
+    /// Returns the length in bytes of the message that starts with these bytes, or `None` if the head is incomplete.
     pub(crate) fn length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         if bytes.len() < HEAD {
             return Ok(None);
@@ -161,7 +162,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Serializes an error as it crosses the boundary.
+/// Serializes an error to the JSON that crosses the boundary.
 pub(crate) fn to_json(error: &Error) -> Vec<u8> {
     serde_json::to_vec(error).expect("an error holds only strings, numbers and JSON")
 }

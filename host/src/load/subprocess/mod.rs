@@ -5,7 +5,7 @@
 //! | `message` | both | the messages |
 //! | `sender`, `receiver` | both | sends without blocking; assembles messages |
 //! | `wire_error` | both | sends the reason why a library was not loaded |
-//! | `policy`, `environment` | host | selects the isolated plugins, the program, and its environment variables |
+//! | `isolation_choice`, `environment` | host | selects the isolated plugins, the program, and its environment variables |
 //! | `child`, `log`, `process_exit` | host | spawns a process, reads its output, reaps it |
 //! | `supervisor`, `calls` | host | tracks calls, fails them if the process dies, restarts the process |
 //! | `instance_spawner` | both | starts another instance of a plugin at the plugin's request |

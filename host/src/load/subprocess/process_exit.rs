@@ -20,7 +20,7 @@ pub struct ProcessExit {
 }
 
 impl ProcessExit {
-    /// A process that ended by itself or by a signal.
+    /// Returns the end of a process that exited or was killed by a signal.
     pub(crate) fn from_status(status: ExitStatus, log: Vec<String>) -> Self {
         let signal = status.signal();
         let description = match signal {
@@ -31,12 +31,12 @@ impl ProcessExit {
         Self { description, signal, log }
     }
 
-    /// A process that the host killed.
+    /// Returns the end of a process that the host killed. `description` is the predicate for `Display`.
     pub(crate) fn killed(description: impl Into<String>, log: Vec<String>) -> Self {
         Self { description: description.into(), signal: None, log }
     }
 
-    /// Returns the signal that killed it, if a signal did.
+    /// Returns the number of the signal that killed the process; `None` if it exited, or if the host killed it.
     pub fn signal(&self) -> Option<i32> {
         self.signal
     }
@@ -46,7 +46,7 @@ impl ProcessExit {
         &self.log
     }
 
-    /// Returns true if the user, another process or a system without memory may have killed it.
+    /// Returns true if the user, another process, or the system for lack of memory may have killed the process.
     pub fn is_from_outside(&self) -> bool {
         self.signal.is_some_and(|signal| OUTSIDE.contains(&signal))
     }

@@ -13,14 +13,14 @@ use super::message::{Malformed, Message};
 /// The number of bytes to read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The maximum number of bytes to read at once of a long message.
+/// The maximum number of bytes of a long message to read at once.
 const MAX_READ_BYTES: usize = 1024 * 1024;
 
 /// The receiving half of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     bytes: Vec<u8>,
-    /// The start of the next message.
+    /// The index in `bytes` at which the next message starts.
     next: usize,
 }
 
@@ -45,7 +45,7 @@ impl Receiver {
         }
     }
 
-    /// Returns the next complete message.
+    /// Returns the next complete message; `None` if none has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
         let rest = &self.bytes[self.next..];
         let Some(length) = Message::length(rest)? else { return Ok(None) };

@@ -61,7 +61,7 @@ impl Sender {
             let state = Arc::clone(&self.0);
             let writer = thread::Builder::new().name("mlflow-deploy-send".to_owned());
             if writer.spawn(move || state.write_buffer()).is_err() {
-                // Part of the message may have been sent, so the connection cannot be used any more.
+                // A part of the message may have been sent, so the connection can no longer be used.
                 self.0.give_up();
             }
         }
@@ -80,7 +80,7 @@ impl Sender {
 }
 
 impl SenderState {
-    /// Writes what fits into the socket. Returns the number of bytes.
+    /// Writes as many bytes as fit into the socket without waiting. Returns their number.
     fn send_now(&self, buffer: &mut Buffer, parts: &[&[u8]; 3]) -> usize {
         #[cfg(target_vendor = "apple")]
         const NO_SIGNAL: SendFlags = SendFlags::empty();

@@ -1,7 +1,7 @@
 //! The plugin's process: loads one plugin and forwards the host's calls to it.
 //!
 //! The thread that reads from the connection calls the plugin's slots, which do not block. The process ends when its
-//! host does, which closes the connection. The processes that the plugin has started end with it.
+//! host ends, because that closes the connection. The processes that the plugin has started end with it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -36,11 +36,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The number of unsent bytes beyond which events are dropped.
 const MAX_BACKLOG_BYTES: usize = 16 << 20;
 
-/// Hosts the plugin of one library for the parent process, until that closes the connection. Never returns.
+/// Hosts the plugin of one library for the parent process, until the parent closes the connection. Never returns.
 ///
 /// The program `mlflow-deploy-plugin-host` consists of this call. A program that embeds the host can call it too, and
-/// name itself in [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host). It is started with the library's path
-/// as its only argument and a socket as its stdin.
+/// name itself in [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host). The host starts it with the library's
+/// path as its only argument and a socket as its stdin.
 pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let mut arguments = arguments.into_iter();
     let (library, None) = (arguments.next(), arguments.next()) else { exit_with_usage() };
@@ -50,7 +50,8 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let (ready, is_ready) = mpsc::channel();
     let watcher = thread::Builder::new().name("mlflow-deploy-host".to_owned());
     let watcher = watcher.spawn(move || exit_with_parent(&watched, &ready));
-    // Waits for the thread: a library that hangs during loading holds the loader's lock, and no thread can start then.
+    // Waits until the watching thread runs. A library that hangs during loading holds the loader's lock, and no thread
+    // can start then.
     if watcher.is_ok() && is_ready.recv().is_ok() {
         host.sender.send(&Message::Hello { protocol: PROTOCOL });
         // The same kind of thread as the one that loads a library into the host's process.
@@ -80,11 +81,11 @@ fn exit_with_usage() -> ! {
     library::exit_now(2)
 }
 
-/// Ends the process when its host closes the connection, even if the plugin blocks the thread that reads.
+/// Ends the process when its host closes the connection, even if the plugin blocks the reading thread.
 fn exit_with_parent(connection: &UnixStream, ready: &mpsc::Sender<()>) {
     // Without requested events, `poll` only reports the end of the connection.
     let mut connection = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
-    // Calls each function that is needed later once, so that the loader has resolved it.
+    // Calls every function that is needed later once, so that the loader resolves these functions now.
     let _open = poll(&mut connection, Some(&Timespec::default()));
     thread::sleep(Duration::ZERO);
     let _received = ready.send(());
@@ -134,7 +135,7 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
 
 fn forward(message: &Message<'_>, plugin: &Table, host: &RemoteHost) {
     match *message {
-        // The host may know the slots of an earlier process only.
+        // The host may know only the slots of an earlier process.
         Message::Call { slot, call, .. } if !plugin.has(slot) => {
             let missing = format!("the plugin no longer has the slot `{slot:?}`");
             host.fail(call, &Error::new(ErrorCode::NOT_IMPLEMENTED, missing));
@@ -157,7 +158,7 @@ struct RemoteHost {
     process: Pid,
     /// The number of events dropped since the last one that was sent.
     dropped: AtomicU64,
-    /// The last answered call.
+    /// The id of the call that was answered last.
     last_answered: Mutex<Option<u64>>,
     answered: Condvar,
 }
@@ -168,12 +169,12 @@ impl RemoteHost {
         Self { sender, spawner, process, dropped, last_answered: Mutex::default(), answered: Condvar::new() }
     }
 
-    /// Returns true in a copy of the process that the plugin has forked. It must not use the shared connection.
+    /// Returns true in a fork that the plugin has made of this process. A fork must not use the shared connection.
     fn is_forked(&self) -> bool {
         getpid() != self.process
     }
 
-    /// Sends a message about a call. One that is too large fails the call, as in the host's process.
+    /// Sends a message about a call. If the message is too large, the call fails, as it does in the host's process.
     fn send(&self, call: u64, message: &Message<'_>) {
         match message.check_size() {
             _ if self.is_forked() => {}
@@ -247,7 +248,8 @@ mod tests {
                 Some(Message::Event { call: 1, .. }) => received += 1,
                 // The backlog has been received, so there is room for another event.
                 Some(Message::Reply { call: 9, .. }) => host.event(2, 3, Some(b"{}")),
-                // The sender may have caught up more than once: each time it reports the events dropped before.
+                // The sender may have emptied its backlog more than once. Each time, it reports the events that were
+                // dropped before.
                 Some(Message::Event { call: 0, json, .. }) => {
                     let text = String::from_utf8(json.unwrap().to_vec()).unwrap();
                     let count = text.trim_start_matches("{\"message\":\"").split(' ').next().unwrap();

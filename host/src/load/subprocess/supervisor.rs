@@ -1,8 +1,8 @@
 //! Calls a plugin in its own process. Every call gets exactly one reply, even if the process dies, hangs or is
 //! restarted.
 //!
-//! A client outlives the process that it was opened in. Its next call reopens it in the new process with the same
-//! options, and waits for that. No lock is held during callbacks to the host.
+//! A client outlives the process that it was opened in. Its next call first reopens the client in the new process, with
+//! the same options. No lock is held during callbacks to the host.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
@@ -35,13 +35,13 @@ const MAX_STARTS: usize = 5;
 
 const START_WINDOW: Duration = Duration::from_secs(60);
 
-/// A plugin in its own process. Dropping it ends the process, without waiting for that.
+/// A plugin in its own process. Dropping the value ends the process, and does not wait for the exit.
 #[derive(Debug)]
 pub(crate) struct Supervisor(Arc<SupervisorState>);
 
 struct SupervisorState {
     config: SpawnConfig,
-    /// The library when it was first loaded.
+    /// The identity of the library's file when it was first loaded.
     identity: Identity,
     host: Arc<dyn HostCallbacks>,
     /// The slots that the plugin has.
@@ -162,12 +162,12 @@ impl SupervisorState {
                 drop(calls);
                 return child.finish(self.host.as_ref());
             };
-            // A wake-up may be spurious.
+            // The thread may have been woken for no reason.
             let _empty = { wake }.read(&mut [0; 16]);
             if Instant::now() < next_tick {
                 continue;
             }
-            // Counts one tick, however long it took: the host itself may have been stopped.
+            // Counts one tick, regardless of the elapsed time, because the host itself may have been stopped.
             next_tick = Instant::now() + TICK;
             if is_idle {
                 (is_asleep, connection.is_asleep, unanswered) = (true, true, None);
@@ -212,7 +212,7 @@ impl SupervisorState {
         Ok(has_pong)
     }
 
-    /// Fails if the process was started too often. `why` is the reason of its last end.
+    /// Fails if the process was started too often. `why` is the reason why the process last ended.
     fn may_start(&self, why: &Error) -> Result<(), Error> {
         let mut starts = sync::lock(&self.starts);
         while starts.front().is_some_and(|start| start.elapsed() >= START_WINDOW) {
@@ -272,7 +272,8 @@ impl SupervisorState {
         self.fail_all(&unanswered, error);
     }
 
-    /// Fails the calls of a process that has ended. Those that it never received are retryable.
+    /// Fails the unanswered calls of a process that has ended. The error of a call that the process never received is
+    /// retryable.
     fn fail_all(&self, unanswered: &Unanswered, error: Error) {
         self.fail(&unanswered.started, &to_json(&error));
         self.fail(&unanswered.waiting, &to_json(&error.retryable()));
@@ -294,9 +295,9 @@ impl std::fmt::Debug for SupervisorState {
     }
 }
 
-/// Starts a plugin in its own process, in the way a [`Host`](crate::Host) starts an isolated plugin. For programs that
-/// check plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment variables
-/// that the manifest declares. Blocks until the plugin is loaded and started.
+/// Starts a plugin in its own process, as a [`Host`](crate::Host) starts an isolated plugin. Programs that check
+/// plugins call this. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment
+/// variables that the manifest declares. Blocks until the plugin is loaded and started.
 ///
 /// The returned transport makes calls whose results arrive at `host`. Each call gets exactly one reply, even if the
 /// process dies. Each unexpected end of the process is passed to `on_exit` before the calls fail, on a thread that must

@@ -21,16 +21,16 @@ use crate::{Deadline, Operation};
 #[derive(Clone, Copy)]
 pub struct Driver {
     plugin: &'static dyn PluginTransport,
-    /// The same, if it runs in this process. A request with special memory needs it.
+    /// The same instance, if it runs in this process. Requests in guarded or fleeting memory go through this field.
     table: Option<&'static Table>,
     recorder: &'static Recorder,
 }
 
-/// The measurement of one slot call.
+/// The measured duration of one call to a slot.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entered {
-    /// The run time of the call to the slot.
+    /// The time until the slot returned.
     pub took: Duration,
 }
 
@@ -38,8 +38,8 @@ impl Driver {
     /// Starts an instance in this process; `None` if the plugin's `init` fails.
     ///
     /// # Safety
-    /// Every function in the table follows the contract of [`PluginTable`] for whatever the driver passes to it, and
-    /// stays valid until the process ends.
+    /// Every function in the table follows the contract of [`PluginTable`] for all arguments that the driver passes,
+    /// also invalid ones, and stays valid until the process ends.
     pub unsafe fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
         let recorder = Recorder::new(shape);
         // SAFETY: the caller makes the promise for the table; the host's table is never freed.
@@ -48,8 +48,9 @@ impl Driver {
         Some(Self { plugin: table, table: Some(table), recorder })
     }
 
-    /// Starts an instance through any transport, such as to another process. `start` takes the receiver of the plugin's
-    /// messages, and returns the transport. Requests are passed without special memory and unknown members.
+    /// Starts an instance that is reached through any transport, such as a connection to another process. `start` takes
+    /// the callbacks that receive the plugin's messages, and returns the transport. Requests are passed in ordinary
+    /// memory and without unknown members.
     ///
     /// # Errors
     /// The error of `start`.
@@ -62,7 +63,7 @@ impl Driver {
         Ok(Self { plugin, table: None, recorder })
     }
 
-    /// Calls `init` with NULL for the host. Returns true if the plugin created an instance all the same.
+    /// Calls `init` with NULL for the host. Returns true if the plugin nevertheless created an instance.
     ///
     /// # Safety
     /// As for [`start`](Self::start).
@@ -87,7 +88,7 @@ impl Driver {
         Operation::ALL.iter().copied().filter(move |operation| plugin.has(Slot::Operation(*operation)))
     }
 
-    /// Returns an id that was not used before.
+    /// Returns an id that no driver in this process has returned before.
     pub fn fresh_id(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
@@ -114,7 +115,7 @@ impl Driver {
         timed(|| self.plugin.cancel(call))
     }
 
-    /// Allows a call to send more chunks.
+    /// Allows a call to send `chunks` more chunks.
     pub fn credit(&self, call: u64, chunks: u32) -> Entered {
         self.recorder.grant(call, chunks);
         timed(|| self.plugin.credit(call, chunks))
@@ -125,12 +126,12 @@ impl Driver {
         let _twice = self.recorder.reenter.set(Reenter { plugin: self.plugin, client });
     }
 
-    /// Waits until a call meets the condition. Returns false after the timeout.
+    /// Waits until the record of a call meets the condition. Returns false if the timeout passes first.
     pub fn wait(&self, call: u64, timeout: Duration, condition: impl Fn(&RecordedCall) -> bool) -> bool {
         self.recorder.until_call(call, timeout, condition)
     }
 
-    /// Waits until this number of replies has come. Returns false after the timeout.
+    /// Waits until this number of replies has arrived. Returns false if the timeout passes first.
     pub fn wait_for_replies(&self, replies: u64, timeout: Duration) -> bool {
         self.recorder.until_replies(replies, timeout)
     }
@@ -150,22 +151,22 @@ impl Driver {
         self.recorder.calls()
     }
 
-    /// Deletes the record of a call, so that many calls take no memory.
+    /// Deletes the record of a call, to free its memory.
     pub fn forget(&self, call: u64) {
         self.recorder.forget(call);
     }
 
-    /// Deletes the records of calls with a reply, so that many calls take no memory.
+    /// Deletes the records of all answered calls, to free their memory.
     pub fn forget_answered(&self) {
         self.recorder.forget_answered();
     }
 
-    /// From now on, records only the status of a reply.
+    /// Makes later replies be recorded by their status only, and later events not at all. This saves memory.
     pub fn be_brief(&self) {
         self.recorder.brief.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the events so far.
+    /// Returns the events that were recorded so far.
     pub fn events(&self) -> Vec<RecordedEvent> {
         self.recorder.events()
     }
@@ -188,14 +189,14 @@ fn timed(enter: impl FnOnce()) -> Entered {
     Entered { took: start.elapsed() }
 }
 
-/// A request of a newer version.
+/// A request of a newer version, with members that this version does not know.
 #[repr(C)]
 struct NewerRequest {
     request: AbiRequest,
     more: [usize; 4],
 }
 
-/// A request with its memory, for one slot call.
+/// A request and the memory that it points to, for one call to a slot.
 struct BorrowedRequest<'a> {
     newer: Box<NewerRequest>,
     guarded: Option<Loan>,
@@ -243,8 +244,8 @@ fn slice(bytes: &Bytes, kind: Option<LoanKind>) -> (AbiSlice, Option<Loan>) {
 /// Runs `work` in a fork of this process. Returns its result, or `None` after the timeout.
 ///
 /// # Safety
-/// The fork has only this thread, and every lock of another thread stays locked: `work` must not wait for a lock that
-/// another thread may hold.
+/// The fork has only the calling thread, and a lock that another thread holds stays locked there. `work` must not wait
+/// for such a lock.
 pub unsafe fn in_fork(timeout: Duration, work: impl FnOnce() -> bool) -> Option<bool> {
     unsafe extern "C" {
         fn fork() -> c_int;

@@ -1,6 +1,6 @@
-//! Memory for a plugin that ends at the end of a page, or that becomes inaccessible when the loan ends.
+//! Lends memory to a plugin. The memory ends at a page boundary, or becomes inaccessible when the loan ends.
 //!
-//! A plugin that reads past the end, or after the end of the loan, crashes at that access, every time.
+//! A plugin that reads past the end of the memory, or after the end of the loan, always crashes at that access.
 
 use std::ptr::null_mut;
 
@@ -9,17 +9,17 @@ use rustix::param::page_size;
 
 use super::request::LoanKind;
 
-/// The pages of one loan.
+/// Memory that is lent to a plugin, on pages of its own.
 pub(super) struct Loan {
     kind: LoanKind,
     start: *mut u8,
-    /// The size of the pages, without the guard page.
+    /// The size of the pages in bytes, without the guard page.
     length: usize,
     bytes: usize,
 }
 
 impl Loan {
-    /// Copies bytes to new pages: to their end for a guarded loan, or else to their start.
+    /// Copies bytes to new pages: to the end of the pages for a guarded loan, to their start for a fleeting one.
     ///
     /// # Panics
     /// Panics if the system has no memory.

@@ -12,7 +12,7 @@ use crate::ffi::table::lent;
 use crate::ffi::transport::{BorrowedReply, HostCallbacks, PluginTransport};
 use crate::{Deadline, sync};
 
-/// The kind of host that calls a plugin.
+/// The kind of host that the driver imitates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostShape {
@@ -25,7 +25,7 @@ pub enum HostShape {
     Older,
     /// A host that closes the client and cancels the call within `reply`.
     Reentrant,
-    /// A host that is slow to take a chunk, so that concurrent chunks are certain to overlap.
+    /// A host whose `chunk` callback waits, so that concurrent chunks are certain to overlap.
     Slow,
 }
 
@@ -65,7 +65,7 @@ pub struct RecordedCall {
     pub beyond_credit: usize,
     /// The number of chunks after the reply.
     pub after_reply: usize,
-    /// True if a chunk or reply came while another chunk of the call was being taken.
+    /// True if a chunk or reply arrived while the callback of another chunk of the call was running.
     pub overlapped: bool,
     /// True if the host made this call.
     pub made: bool,
@@ -107,13 +107,13 @@ pub(super) struct Reenter {
     pub(super) client: u64,
 }
 
-/// The `ctx` of every recorder. A plugin's `ctx` is looked up here before it is used.
+/// The addresses of all recorders. A `ctx` that a plugin passes is looked up here before it is used as a pointer.
 static KNOWN_CONTEXTS: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
 /// The number of callbacks with an unknown `ctx`.
 static UNKNOWN_CONTEXTS: AtomicUsize = AtomicUsize::new(0);
 
-/// A table with unknown members, filled with invalid pointers.
+/// A host's table of a newer version. The additional members hold invalid pointers.
 #[repr(C)]
 struct NewerHostApi {
     api: HostApi,
@@ -151,7 +151,7 @@ impl Recorder {
             event: Some(event),
             isolate: None,
         };
-        // Memory follows an older host's table as well; it does not hold a valid function.
+        // In an older host, other memory follows the table. It does not hold a valid function.
         let mut table = Box::new(NewerHostApi { api, more: [usize::MAX; 8] });
         if self.shape == HostShape::Older {
             // A plugin that ignores the size calls these.
@@ -203,7 +203,7 @@ impl Recorder {
         self.lock().replies
     }
 
-    /// Waits until the condition holds. Returns false after the timeout.
+    /// Waits until the condition holds. Returns false if the timeout passes first.
     fn until(&self, timeout: Duration, mut condition: impl FnMut(&Records) -> bool) -> bool {
         let deadline = Deadline::after(timeout);
         let mut records = self.lock();
@@ -304,12 +304,12 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
     recorder.event(call, level, unsafe { json.bytes() });
 }
 
-/// Aborts: the plugin read past the end of an older host's table.
+/// Aborts the process, because the plugin has called a function past the end of an older host's table.
 unsafe extern "C" fn abort_on_chunk(_: *mut c_void, _: u64, _: AbiSlice, _: AbiSlice) {
     std::process::abort();
 }
 
-/// As [`abort_on_chunk()`].
+/// Aborts the process, as [`abort_on_chunk()`] does.
 unsafe extern "C" fn abort_on_event(_: *mut c_void, _: u64, _: u32, _: AbiSlice) {
     std::process::abort();
 }

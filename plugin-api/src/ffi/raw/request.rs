@@ -74,21 +74,21 @@ impl Request {
         self
     }
 
-    /// Passes memory that ends at the end of a page, before an inaccessible page.
+    /// Passes the request in memory that ends at the end of a page, before an inaccessible page.
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.loan = Some(LoanKind::Guarded);
         self
     }
 
-    /// Passes memory that becomes inaccessible when the slot returns.
+    /// Passes the request in memory that becomes inaccessible when the slot returns.
     #[must_use]
     pub fn fleeting(mut self) -> Self {
         self.loan = Some(LoanKind::Fleeting);
         self
     }
 
-    /// Returns the request without its special memory.
+    /// Returns the request as a transport takes it, in ordinary memory.
     pub(super) fn view(&self) -> transport::Request<'_> {
         let Self { credit, timeout_ms, .. } = *self;
         transport::Request { credit, timeout_ms, head: self.head.view(), body: self.body.view() }

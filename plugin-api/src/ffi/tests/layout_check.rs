@@ -114,7 +114,7 @@ fn a_changed_table_fails_with_one_line() {
     assert!(error.contains("create_deployment") && error.lines().count() == 1, "{error}");
 }
 
-/// An older host has the arguments of the check in the other order.
+/// The first argument is the expected layout. A table with more members than expected passes, one with fewer fails.
 #[test]
 fn abi_stable_accepts_a_grown_table_in_one_direction_only() {
     use abi_stable::abi_stability::abi_checking::check_layout_compatibility as check;

@@ -12,7 +12,8 @@ use crate::ffi::{RemoteClient, RemotePlugin, TableError, table_of};
 use crate::testing::Events;
 use crate::{ClientOptions, ErrorCode, TargetUri};
 
-/// The behavior of `predict` and `predict_stream`. A slot runs on the thread of its test.
+/// The code that `predict` and `predict_stream` run. Each test sets its own, because a slot runs on the thread of the
+/// test.
 type Script = fn(&HostApi, u64);
 
 thread_local! {

@@ -79,7 +79,7 @@ async fn an_operation_that_is_listed_and_has_no_slot_breaks_the_contract() {
         (plugin.target_help().await.unwrap_err(), "target_help"),
     ] {
         assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
-        let lists = format!("its manifest lists `{name}`, and its table has no function for it");
+        let lists = format!("its manifest lists `{name}`, but its table has no function for it");
         assert!(error.message().ends_with(&lists), "{error}");
     }
 }
@@ -163,7 +163,8 @@ async fn a_dropped_open_leaves_no_client() {
     let (plugin, _) = start();
     let before = PROBES_DROPPED.load(Ordering::SeqCst);
     start_and_drop(open(&plugin, "probe:counted")).await;
-    // The open is cancelled before it connects, or its client is closed after. No client is left after the shutdown.
+    // The `open` is cancelled before it connects, or its client is closed afterwards. No client is left after the
+    // shutdown.
     plugin.shut_down().await.unwrap();
     let client = open(&plugin, "probe:counted").await;
     assert_eq!(client.unwrap_err().message(), "the plugin was shut down");
@@ -193,7 +194,7 @@ async fn an_operation_that_waits_for_its_cancellation_is_not_dropped() {
     assert!(run.next().await.is_none());
     assert_eq!(events.all().len(), 1, "{events:?}");
 
-    // The same for a call whose stream was dropped; the shutdown waits for its end.
+    // The same applies to a call whose stream was dropped. The shutdown waits for the end of the call.
     let mut run = plugin.run_local(&request).unwrap();
     run.next().await.unwrap().unwrap();
     drop(run);

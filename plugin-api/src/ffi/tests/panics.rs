@@ -44,7 +44,7 @@ async fn a_panic_in_the_drop_of_a_cancelled_call_ends_its_client() {
     let (plugin, events) = start();
     let client = open(&plugin, "probe").await.unwrap();
     drop_while_waiting(client.call(predict("panic-in-drop-of-future"), None), &events).await;
-    // The caller has gone, and the client has ended all the same.
+    // The caller no longer waits, but the panic has still ended the client.
     loop {
         match client.call(ListEndpoints {}, None).await {
             Ok(_) => tokio::task::yield_now().await,

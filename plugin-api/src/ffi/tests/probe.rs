@@ -12,13 +12,13 @@ use crate::{
     ffi::{Plugin, RemoteClient, RemotePlugin},
 };
 
-/// Returns its arguments for every operation, or behaves as the arguments tell it.
+/// A client whose operations return their arguments, or do what the arguments request.
 pub(super) struct Probe {
     target: TargetUri,
     dropped: Option<&'static AtomicUsize>,
 }
 
-/// The event of `wait` when it has started.
+/// The message of the event that `wait` sends when it has started.
 pub(super) const WAITING: &str = "waiting";
 /// The number of dropped futures of `wait`.
 pub(super) static WAITS_DROPPED: AtomicUsize = AtomicUsize::new(0);
@@ -230,7 +230,7 @@ pub(super) fn stream(endpoint: &str, inputs: &str) -> PredictStream {
     PredictStream::endpoint(endpoint, Payload::new("text/plain", inputs))
 }
 
-/// Waits until the condition holds. The test runner's timeout ends a wait in vain.
+/// Waits until the condition holds. If it never holds, the timeout of the test runner ends the test.
 pub(super) async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -247,7 +247,7 @@ pub(super) async fn start_and_drop(future: impl Future) {
     .await;
 }
 
-/// Drops a call when the plugin reports that it has started.
+/// Drops a call when the plugin reports that the call has started.
 pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
     let waits = || events.all().iter().filter(|(_, _, event)| event.message == WAITING).count();
     let before = waits();
@@ -257,7 +257,7 @@ pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
     }
 }
 
-/// Returns the probe without the boundary.
+/// Returns a probe that tests call directly, without the boundary.
 pub(super) async fn native() -> Arc<Probe> {
     Arc::new(Probe::connect(TargetUri::parse("probe").unwrap(), ClientOptions::default()).await.unwrap())
 }

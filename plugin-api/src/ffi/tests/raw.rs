@@ -111,7 +111,7 @@ fn an_invalid_request_gets_an_error_reply() {
     assert_eq!(host.next(), (50, 0, String::new()));
 }
 
-/// Once, a list was accepted for a struct, and the encoding of a skipped text was not checked.
+/// An earlier version accepted a list in place of an object, and invalid UTF-8 in a skipped string.
 #[test]
 fn a_head_that_is_not_an_object_in_utf_8_gets_an_error_reply() {
     let host = FakeHost::new().opened();
@@ -148,7 +148,7 @@ fn a_cancel_before_its_call_cancels_the_call() {
     has_code(&host.next(), 7, &ErrorCode::CANCELLED);
 }
 
-/// Once, a call went on after its deadline until the host cancelled it.
+/// In an earlier version, a call continued after its deadline until the host cancelled it.
 #[test]
 #[cfg(feature = "runtime")]
 fn a_call_ends_at_its_deadline() {
@@ -212,7 +212,8 @@ fn a_longer_host_table_is_accepted() {
     assert_eq!(replies.recv().unwrap().0, u64::MAX);
 }
 
-/// Once, the plugin held its lock while it replied, and a host that closed a client within `reply` deadlocked.
+/// In an earlier version, the plugin held its lock while it replied. A host that closed a client within `reply`
+/// deadlocked.
 #[test]
 fn a_host_may_close_and_cancel_within_reply() {
     struct Reentrant {

@@ -109,7 +109,7 @@ fn words_that_look_like_keys_are_replaced() {
     assert_eq!(hidden, "key <redacted>, token=<redacted> <redacted>!");
 }
 
-/// A search that is not linear in the text would not end here.
+/// A search whose time is not linear in the length of the text would time out here.
 #[test]
 fn a_long_text_is_searched_in_linear_time() {
     let secrets = redactor(&["t0k3n-".repeat(1000).as_str(), SECRET]);

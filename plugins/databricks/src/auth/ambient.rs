@@ -1,5 +1,5 @@
-//! Credentials that the machine provides: `metadata-service`, a local service such as IDEs start, and `model-serving`,
-//! the token in the container of a model that Databricks serves.
+//! Credentials that the machine provides. `metadata-service` requests a token from a local service, such as one that an
+//! IDE starts. `model-serving` reads the token file in the container of a model that Databricks serves.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,15 +12,15 @@ use url::Url;
 
 use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 
-/// The largest token file, in bytes.
+/// The maximum size of a token file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The time until the token file of a model's container is read again, in seconds.
+/// The assumed lifetime of a token from a model's container, in seconds. The token file is read again afterwards.
 const FILE_LIFETIME: u64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct MetadataService {
-    /// A secret, because every process that has the URL can request tokens.
+    /// The URL of the service. It is a secret, because every process that has the URL can request tokens.
     url: Secret,
 }
 
@@ -62,14 +62,15 @@ impl MetadataService {
         headers.insert("x-databricks-host", header_value("host", host)?);
         let mut request = request(Method::GET, &url, headers, "")?;
         hide(&mut request, [self.url.clone()]);
-        // The warning about a retry would show the URL, and a retry of a request to this machine has little use.
+        // Retries are off: the warning about a retry would show the URL, and a local service seldom answers a second
+        // attempt.
         let once = client.with_policy(Policy { max_retries: 0, ..client.policy.clone() });
         let token: MetadataToken = once.json(&request, "a token").await.map_err(|error| without_url(&error))?;
         Ok(Token::new(Credentials::Bearer(token.access_token)).expires_after(SystemTime::UNIX_EPOCH, token.expires_on))
     }
 }
 
-/// Replaces an error of the service by one without its URL.
+/// Returns the error of a failed token request, without the URL of the service.
 fn without_url(error: &Error) -> Error {
     if *error.code() == ErrorCode::INVALID_PARAMETER_VALUE {
         return error.clone();
@@ -80,7 +81,7 @@ fn without_url(error: &Error) -> Error {
     Error::new(error.code().clone(), message)
 }
 
-/// Returns the URL of the workspace that a model's container belongs to.
+/// Returns the URL of the workspace in the environment of a model's container; `None` outside of such a container.
 pub(crate) fn model_serving_url(environment: &Environment<'_>) -> Option<String> {
     if !is_model_container(environment) {
         return None;

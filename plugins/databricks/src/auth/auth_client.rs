@@ -8,10 +8,10 @@ use mlflow_deploy_plugin_api::Result;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// The longest time without a byte from a token server.
+/// The maximum time without a byte from a token server.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// Sends requests for tokens, within the time of the request that needs the token.
+/// Sends token requests. Their time counts towards the time limit of the request that needs the token.
 #[derive(Debug)]
 pub(crate) struct AuthClient<'a> {
     pub(crate) http: &'a Client,
@@ -19,7 +19,7 @@ pub(crate) struct AuthClient<'a> {
 }
 
 impl<'a> AuthClient<'a> {
-    /// Creates a client that retries every request: unlike a prediction, a token may be requested twice.
+    /// Creates a client that also retries a POST: unlike a prediction, a token may be requested twice.
     pub(crate) fn new(http: &'a Client, policy: &Policy) -> Self {
         let silence = policy.silence.min(MAX_SILENCE);
         Self { http, policy: Policy { silence, repeat_post: true, ..policy.clone() } }
@@ -30,7 +30,7 @@ impl<'a> AuthClient<'a> {
         Self { http: self.http, policy }
     }
 
-    /// Gets a JSON document; see [`json`](Self::json).
+    /// Sends a GET request and parses the JSON of the response; see [`json`](Self::json).
     pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url, headers: HeaderMap, expected: &str) -> Result<T> {
         self.json(&request(Method::GET, url, headers, "")?, expected).await
     }
@@ -38,10 +38,10 @@ impl<'a> AuthClient<'a> {
     /// Sends a request and parses the JSON of the response. `expected` names the document in errors, such as `a token`.
     ///
     /// # Errors
-    /// The error of the request, or `INTERNAL_ERROR` if the document cannot be parsed. Errors do not quote the
-    /// response, which may contain a token.
+    /// Fails with the error of the request, or with `INTERNAL_ERROR` if the document cannot be parsed. Errors do not
+    /// quote the response, which may contain a token.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: &Request, expected: &str) -> Result<T> {
-        // A form with secrets goes to the endpoint that was chosen for it, and no further.
+        // A POST is not redirected, because only the chosen endpoint may receive the secrets in its form.
         let follow_redirects = self.policy.follow_redirects && *request.method() == Method::GET;
         let policy = Policy { follow_redirects, ..self.policy.clone() };
         let response = send(self.http, request, &policy).await?;

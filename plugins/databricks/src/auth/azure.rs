@@ -26,7 +26,7 @@ const RESOURCE_ID: HeaderName = HeaderName::from_static("x-databricks-azure-work
 /// The header with the token that proves that a service principal may manage the workspace.
 const MANAGEMENT_TOKEN: HeaderName = HeaderName::from_static("x-databricks-azure-sp-management-token");
 
-/// The lifetime of a token for which `az` reports no expiry, in seconds. Only very old versions do not report it.
+/// The assumed lifetime of a token, in seconds, if `az` reports no expiry. Only very old versions of `az` report none.
 const DEFAULT_LIFETIME: u64 = 300;
 
 /// An Azure cloud.
@@ -60,7 +60,7 @@ pub(crate) struct AzureCli {
 struct AzureCliToken {
     #[serde(rename = "accessToken")]
     access_token: Secret,
-    /// Seconds since 1970. The older `expiresOn` is a local time without a zone.
+    /// The expiry in seconds since 1970. The older field `expiresOn` is a local time without a time zone.
     #[serde(default)]
     expires_on: Value,
 }
@@ -125,7 +125,7 @@ impl AzureCli {
         Ok(Some(Self {
             program,
             cloud: Cloud::new(options)?,
-            // `/subscriptions/ID/resourceGroups/…`
+            // The id has the form `/subscriptions/ID/resourceGroups/…`.
             subscription: resource.and_then(|id| id.split('/').nth(2)).map(str::to_owned),
             tenant_id: options.azure_tenant_id.clone(),
             headers: headers(options),
@@ -134,7 +134,7 @@ impl AzureCli {
 
     pub(super) async fn token(&self, client: &AuthClient<'_>, _oidc: &OidcDiscovery) -> Result<Token> {
         let cli_token = match self.request(client, DATABRICKS, self.subscription.as_deref()).await {
-            // The logged-in user may have access to the workspace and not to the subscription.
+            // The logged-in user may have access to the workspace but not to the subscription.
             Err(_) if self.subscription.is_some() => self.request(client, DATABRICKS, None).await?,
             cli_token => cli_token?,
         };
@@ -209,7 +209,7 @@ fn headers(options: &Options) -> Vec<(HeaderName, Secret)> {
     id.map(|id| (RESOURCE_ID, Secret::new(id))).into_iter().collect()
 }
 
-/// Returns the claims of a JWT, or an empty map for any other token. Verifies nothing.
+/// Returns the claims of a JWT, or an empty map for any other token. Does not verify the signature.
 fn jwt_claims(token: &Secret) -> Map<String, Value> {
     let decode = || {
         let payload = token.expose().split('.').nth(1)?;

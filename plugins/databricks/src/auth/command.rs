@@ -1,4 +1,5 @@
-//! Runs a program that prints a token: found at an absolute path, without a shell or input, and with a timeout.
+//! Runs a program that prints a token. The program is run by its absolute path, without a shell or input, and with a
+//! timeout.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -11,13 +12,13 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_http::Policy;
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
 
-/// The longest run time of a program. The remaining time of the call may be shorter.
+/// The maximum run time of a program. The remaining time of the call applies instead if it is shorter.
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
-/// The largest output of a program, in bytes.
+/// The maximum size of a program's output, in bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// The largest part of stderr in an error, in bytes.
+/// The maximum size of the part of stderr in an error, in bytes.
 const MAX_EXCERPT: usize = 300;
 
 /// The output of a program that ended.
@@ -29,7 +30,7 @@ pub(super) struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// Returns stdout, or an error if the program failed. `command` names it in the error.
+    /// Returns stdout, or an error if the program failed. `command` names the program in the error.
     pub(super) fn success(self, command: &str) -> Result<Vec<u8>> {
         if self.status.success() {
             return Ok(self.stdout);
@@ -53,13 +54,13 @@ pub(super) fn is_executable(path: &Path, min_size: u64) -> bool {
     })
 }
 
-/// Runs a program until it ends or its time is over.
+/// Runs a program and returns its output. Fails if the program does not end in time, or if the call is cancelled.
 pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<CommandOutput> {
     let limits = [policy.total, policy.deadline.map(Deadline::remaining)];
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
     let timeout = limits.fold(MAX_RUN_TIME, Duration::min);
     let program = program.to_owned();
-    // The sender is dropped with the call. That stops the program.
+    // If the call is cancelled, the sender is dropped, and the program is killed.
     let (_caller, cancelled) = mpsc::channel();
     blocking(move || run_within(&program, &arguments, timeout, &cancelled)).await
 }
@@ -82,7 +83,7 @@ fn run_within(
     let mut child = spawned.map_err(|error| Error::internal(format!("failed to run `{shown}`: {error}")))?;
     let (mut stdout, mut stderr) = (PipeReader::spawn(child.stdout.take()), PipeReader::spawn(child.stderr.take()));
     let ended = loop {
-        // Fails if this process ignores `SIGCHLD`: the exit status is lost, and the program has ended.
+        // `try_wait` fails if this process ignores `SIGCHLD`: the program has ended, but its exit status is lost.
         let ended = child.try_wait().map_err(|error| {
             let hint = "check that this process does not ignore the signal `SIGCHLD`";
             Error::internal(format!("failed to get the exit status of `{shown}`: {error}; {hint}")).with_cause(&error)
@@ -103,7 +104,7 @@ fn run_within(
         let message = format!("`{shown}` was stopped: it ran for more than {:.1} s", timeout.as_secs_f64());
         return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
     };
-    // A process that the program started may keep the pipes open. Its output is ignored.
+    // A child process of the program may keep the pipes open. Its output is ignored.
     let finish = |output: &mut PipeReader| output.poll(Duration::from_secs(1)).map_err(unreadable);
     finish(&mut stdout)?;
     finish(&mut stderr)?;
@@ -116,7 +117,7 @@ fn kill(child: &mut Child) {
     let _ended = child.wait();
 }
 
-/// Reads a pipe on a thread of its own, so that neither of a program's two pipes fills up.
+/// Reads a pipe on its own thread, so that the program never blocks on a full pipe.
 struct PipeReader {
     result: Receiver<io::Result<Vec<u8>>>,
     bytes: Vec<u8>,
@@ -131,7 +132,7 @@ impl PipeReader {
         Self { result, bytes: Vec::new() }
     }
 
-    /// Stores the bytes if the pipe is closed within the timeout. Fails if there are more than [`MAX_OUTPUT`].
+    /// Stores the output if the pipe is closed within the timeout. Fails if the output exceeds [`MAX_OUTPUT`] bytes.
     fn poll(&mut self, timeout: Duration) -> io::Result<()> {
         if let Ok(bytes) = self.result.recv_timeout(timeout) {
             self.bytes = bytes?;
@@ -140,7 +141,7 @@ impl PipeReader {
     }
 }
 
-/// Returns stderr on one line, without anything that looks like a token.
+/// Returns stderr as one line, without texts that look like tokens.
 fn redacted_line(stderr: &str) -> String {
     let stderr = Redactor::default().hide(stderr);
     let line = stderr.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,7 +1,7 @@
 //! Databricks' unified authentication.
 //!
-//! [`select`] returns the first configured credential provider. It reads files at most. Requests are sent and programs
-//! are run when the first request of the client needs a token.
+//! [`select`] returns the first configured credential provider. It may read files, but sends no requests and runs no
+//! programs. The selected provider does so when the first request of the client needs a token.
 
 mod ambient;
 mod auth_client;

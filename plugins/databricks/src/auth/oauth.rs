@@ -48,7 +48,7 @@ pub(super) struct TokenForm {
 #[derive(Deserialize)]
 struct TokenResponse {
     access_token: Secret,
-    /// Seconds, which Entra's v1 endpoint writes as a string.
+    /// The lifetime in seconds. Entra's v1 endpoint writes it as a string.
     #[serde(default)]
     expires_in: Value,
 }

@@ -12,7 +12,7 @@ use url::Url;
 use crate::auth::oauth::{TokenForm, request_token, scope};
 use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 
-/// The largest token file, in bytes.
+/// The maximum size of a token file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The parameters of the token exchange.
@@ -52,7 +52,8 @@ impl Federation {
         Self { client_id: context.options.client_id.clone(), scope: scope(context.options) }
     }
 
-    /// Exchanges an id token. Without a client id, the account's federation policy selects the principal.
+    /// Exchanges an id token for a Databricks token. Without a client id, the account's federation policy selects the
+    /// principal.
     async fn exchange(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery, id_token: Secret) -> Result<Token> {
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -87,7 +88,8 @@ impl FileOidc {
         Ok(path.map(|path| Self { path, federation: Federation::new(context) }))
     }
 
-    /// Reads the file each time, because another process renews the id token in it.
+    /// Gets a token for the id token in the file. Reads the file each time, because another process renews the id
+    /// token.
     pub(super) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
         let path = self.path.clone();
         let id_token = blocking(move || {

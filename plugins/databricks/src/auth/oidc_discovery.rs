@@ -1,6 +1,6 @@
-//! Discovery of a workspace's token endpoint, its ids and the audience of id tokens.
+//! Discovers a workspace's token endpoint, its ids, and the audience of id tokens.
 //!
-//! The workspace is asked for its metadata at most once, and only by providers that need it.
+//! Requests the workspace's metadata at most once, and only if a provider needs it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::workspace_url::WorkspaceUrl;
 /// The timeout of the metadata request. The metadata is optional.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The domains of Databricks and Microsoft Entra, which a token endpoint may be in.
+/// The domains of Databricks and Microsoft Entra. Token endpoints in these domains are trusted.
 const TRUSTED_DOMAINS: [&str; 8] = [
     ".databricks.com",
     ".azuredatabricks.net",
@@ -77,7 +77,7 @@ impl OidcDiscovery {
         &self.workspace.url
     }
 
-    /// Returns the id of the workspace, if it is configured or part of metadata that was read before.
+    /// Returns the id of the workspace, if it is configured or in metadata that was read before.
     pub(crate) fn workspace_id(&self) -> Option<&str> {
         let discovered = self.metadata.get().and_then(|metadata| metadata.workspace_id.as_deref());
         self.workspace_id.as_deref().or(discovered)
@@ -130,14 +130,14 @@ impl OidcDiscovery {
             return Ok(endpoint);
         }
         Err(Error::internal(format!(
-            "untrusted token endpoint `{}` in `{}`: expected one of the workspace, Databricks or Entra; no secret was \
-             sent; to trust it, set `discovery_url` to a document on its host",
+            "untrusted token endpoint `{}` in `{}`: expected a host of the workspace, Databricks or Entra; no secret \
+             was sent; to trust it, set `discovery_url` to a document on its host",
             redact_url(&endpoint),
             redact_url(&url)
         )))
     }
 
-    /// Returns the URL of the document with the token endpoint.
+    /// Returns the URL of the discovery document, which names the token endpoint.
     fn discovery_url(&self, metadata: &WorkspaceMetadata) -> Result<Url> {
         const DOCUMENT: &str = "/.well-known/oauth-authorization-server";
         let account_id = self.account_id.as_deref().or(metadata.account_id.as_deref());
@@ -157,7 +157,7 @@ impl OidcDiscovery {
         }
     }
 
-    /// Returns true if secrets may be sent to this token endpoint of a discovery document.
+    /// Returns true if secrets may be sent to `endpoint`, which the discovery document at the URL `document` names.
     fn trusts(&self, endpoint: &Url, document: &Url) -> bool {
         let host = endpoint.host_str().unwrap_or_default();
         let is_configured = self.discovery_url.is_some() && endpoint.host() == document.host();

@@ -20,7 +20,7 @@ impl Pat {
         let Some(token) = context.options.token.clone() else { return Ok(None) };
         let is_variable = context.environment.secret(VARIABLE).as_ref() == Some(&token);
         let source = if is_variable { VARIABLE } else { "token" };
-        // The error of the server names no source.
+        // The token is checked here, because the server's error would not name the setting.
         Credentials::Bearer(token.clone()).header_of(&format!("`{source}`"))?;
         Ok(Some(Self(token)))
     }

@@ -8,13 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mlflow_deploy_http::{Credentials, secret_header};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret, call, sync};
 
-/// A token is not used in this time before its expiry: Azure rejects it, and a request takes time.
+/// The margin before the expiry in which a token is not used: Azure rejects such a token, and a request takes time.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(40);
 
-/// The longest time before its expiry at which a token is renewed.
+/// The maximum time between the regular renewal of a token and its expiry.
 const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(20 * 60);
 
-/// The time between a failed renewal and the next one, while the token is valid.
+/// The pause after a failed renewal, while the token is still valid.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// The credentials of a request, and their expiry.
@@ -47,8 +47,8 @@ impl Token {
     }
 }
 
-/// A point in time on two clocks. It has passed as soon as one of them says so: the system clock can be set back, and
-/// the monotonic clock may stop while the machine sleeps.
+/// A point in time on two clocks. It has passed as soon as it has passed on one of them: the system clock can be set
+/// back, and the monotonic clock may stop while the machine sleeps.
 #[derive(Clone, Copy, Debug)]
 struct ClockTime {
     system: SystemTime,
@@ -75,7 +75,7 @@ impl ClockTime {
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache {
     current: Mutex<Option<CachedToken>>,
-    /// Locked during a renewal. Contains the error of the last renewal, if it failed.
+    /// Locked during a renewal. Contains the time and the error of the last renewal, if that renewal failed.
     renewal: tokio::sync::Mutex<Option<(Instant, Error)>>,
 }
 
@@ -106,7 +106,7 @@ impl TokenCache {
     /// Returns the headers of the token. Calls `renew` if the token is missing, expired or close to its expiry.
     ///
     /// Close to the expiry, one request renews the token while the others use the old one. After the expiry, one
-    /// request renews it while the others wait for the result.
+    /// request renews the token while the others wait for the new one.
     pub(crate) async fn headers<F: Future<Output = Result<Token>> + Send>(
         &self,
         renew: impl FnOnce() -> F + Send,
@@ -139,7 +139,8 @@ impl TokenCache {
                     return Err(error.clone());
                 }
                 let renewed = renew().await.and_then(|token| self.store(token, ClockTime::now()));
-                // The deadline of one request does not concern the others.
+                // A missed deadline is not stored: it is the deadline of this request only, and another one may have
+                // more time.
                 *failure = match &renewed {
                     Err(error) if *error.code() != ErrorCode::DEADLINE_EXCEEDED => {
                         Some((Instant::now(), error.clone()))
@@ -154,8 +155,8 @@ impl TokenCache {
     /// Discards the token that the server rejected, given the `Authorization` header that was sent. Returns true if the
     /// request should be sent again with the headers of a new token.
     ///
-    /// A token that does not expire is kept, and so is one that replaced a rejected token: a second rejection is final
-    /// until the next regular renewal.
+    /// A token that does not expire is kept. A token that replaced a rejected one is also kept, so that a second
+    /// rejection is final until the next regular renewal.
     pub(crate) fn reject(&self, sent: &HeaderValue) -> bool {
         let mut current = self.lock();
         let Some(token) = &mut *current else { return false };

@@ -74,7 +74,7 @@ fn invoke(operation: &str, endpoint: &str, fields: &Value) -> Invoke {
     Invoke::new(operation).with_endpoint(endpoint).with_config(config)
 }
 
-/// Inputs that change if they are parsed and written again.
+/// Returns inputs whose bytes would change if they were parsed and written again.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }

@@ -30,7 +30,7 @@ fn timeouts_are_mlflow_s() {
 fn an_invalid_option_is_an_error_of_connect() {
     for (options, message) in [
         (json!({"tokn": "t"}), "unknown field `tokn`, expected one of `host`"),
-        (json!({"timeout": 0}), "`timeout` is `0`: expected seconds"),
+        (json!({"timeout": 0}), "`timeout` is `0`: expected a number of seconds"),
         (json!({"max_retries": 11}), "maximum allowable retries (10)"),
         (json!({"poll_interval": -1}), "invalid `poll_interval` `-1`: expected 0.1 to 3600 seconds"),
         (json!({"poll_interval": 0}), "invalid `poll_interval` `0`: expected 0.1 to 3600 seconds"),

@@ -50,7 +50,7 @@ fn predict(endpoint: &str) -> Predict {
     Predict::endpoint(endpoint, chat())
 }
 
-/// Inputs that change if they are parsed and written again.
+/// Returns inputs whose bytes would change if they were parsed and written again.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }

@@ -53,7 +53,7 @@ fn an_invalid_setting_is_an_error() {
     let both = [("MLFLOW_TRACKING_INSECURE_TLS", "true"), ("MLFLOW_TRACKING_SERVER_CERT_PATH", "/x.pem")];
     for (target, options, variables, message) in [
         ("http://h", json!({"tokn": "t"}), [].as_slice(), "unknown field `tokn`, expected one of `username`"),
-        ("http://h", json!({"timeout": 0}), &[], "`timeout` is `0`: expected seconds"),
+        ("http://h", json!({"timeout": 0}), &[], "`timeout` is `0`: expected a number of seconds"),
         ("http://h", json!({"max_retries": 11}), &[], "maximum allowable retries (10)"),
         ("http://h", json!({"headers": {"a b": "c"}}), &[], "`a b` is not a valid header name"),
         ("http://h", json!({"headers": {"a": "c\nd"}}), &[], "the value of `a` has a character"),
@@ -144,7 +144,7 @@ fn manifest_and_help_list_every_variable() {
     let target = TargetUri::parse("http://h").unwrap();
     Gateway::new(&target, &ClientOptions::default(), &Environment::new(&note)).unwrap();
     for name in read.into_inner() {
-        // Set by a CGI server; not a setting. Every plugin gets it.
+        // A CGI server sets this variable. It is not a setting, and every plugin gets it.
         let is_listed = manifest.environment.iter().any(|variable| variable.name == name);
         assert!(is_listed || name == "REQUEST_METHOD", "{name} is read and not listed");
     }

@@ -19,13 +19,13 @@ struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
     python: Option<PathBuf>,
-    /// Set only by `run_local`, for the process that runs its model.
+    /// The model to run. Only `run_local` sets it, for the process that runs its model.
     copy: Option<ModelCopy>,
     #[serde(flatten)]
     tracking: TrackingOptions,
 }
 
-/// A copy of a model in the state directory that belongs to no deployment.
+/// A copy of a model in the state directory, which is not part of a deployment.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ModelCopy {
     pub(crate) folder: String,
@@ -38,13 +38,13 @@ pub(crate) struct ModelCopy {
 pub(crate) struct Config {
     /// The absolute path of the state directory.
     pub(crate) state_dir: PathBuf,
-    /// The library_search to look for ONNX Runtime.
+    /// The paths that are searched for ONNX Runtime.
     pub(crate) library_search: LibrarySearch,
-    /// The library_search to look for Python.
+    /// The paths that are searched for Python.
     pub(crate) python_search: PythonSearch,
-    /// The tracking server to fetch models from.
+    /// The options of the tracking server that models are fetched from.
     pub(crate) tracking: TrackingOptions,
-    /// Returns a variable of the environment.
+    /// The function that returns an environment variable.
     pub(crate) variable: fn(&str) -> Option<OsString>,
     /// The only model of the client, if it is opened for one model.
     pub(crate) copy: Option<ModelCopy>,

@@ -13,7 +13,7 @@ use crate::model::Model;
 /// The flavor that runs in this process.
 const ONNX: &str = "onnx";
 
-/// The flavor that Python runs. Models of all other flavors have it as well.
+/// The flavor that Python runs. Models of all other flavors have this flavor too.
 const PYTHON: &str = "python_function";
 
 /// The engine that runs a model.
@@ -26,7 +26,8 @@ pub(crate) enum Engine {
     Python,
 }
 
-/// The keys of a deployment's config that choose the engine, and those for Python. `None` selects the default.
+/// The keys of a deployment's config that choose the engine, and the keys of the Python engine. `None` selects the
+/// default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EngineConfig {
@@ -35,7 +36,7 @@ pub(crate) struct EngineConfig {
     /// The interpreter: a path, or a name on `PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
-    /// The maximum time for the server to start, in seconds.
+    /// The maximum time that the server may take to start, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timeout: Option<NonZeroU32>,
     /// The number of servers, each with the model in memory.
@@ -91,7 +92,7 @@ impl DeploymentConfig {
     /// Checks the keys for ONNX Runtime.
     ///
     /// # Errors
-    /// Those of [`SessionOptions::check`].
+    /// Fails as [`SessionOptions::check`] does.
     pub(crate) fn check(&self) -> Result<()> {
         self.onnx.check()
     }

@@ -18,7 +18,7 @@ use crate::engine::python::PythonSearch;
 use crate::model::Model;
 use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now, taken};
 
-/// The maximum number of attempts to load a model whose deployment is replaced meanwhile.
+/// The maximum number of attempts to load a model whose deployment is being replaced.
 const MAX_ATTEMPTS: usize = 100;
 
 /// The deployments of a state directory, and their loaded models.
@@ -43,7 +43,7 @@ impl Deployments {
         &self.directory
     }
 
-    /// Creates a deployment.
+    /// Creates a deployment and returns it.
     pub(crate) async fn create(self: &Arc<Self>, request: CreateDeployment) -> Result<Deployment> {
         check_name("a deployment", &request.name)?;
         let config: DeploymentConfig = request.config.parse()?;
@@ -87,12 +87,13 @@ impl Deployments {
         .await
     }
 
-    /// Replaces a deployment's model, its config, or both. Running predictions end on the model that they began with.
+    /// Replaces a deployment's model, its config, or both. Running predictions finish with the model that they started
+    /// with.
     pub(crate) async fn update(self: &Arc<Self>, request: UpdateDeployment) -> Result<Deployment> {
         let (name, endpoint) = (request.name, request.endpoint);
         let before = self.directory.state()?.deployment(&name, endpoint.as_deref())?.clone();
         if request.model_uri.is_none() && request.flavor.is_some() {
-            return Err(Error::invalid_parameter("a flavor without a model URI: specify both or neither"));
+            return Err(Error::invalid_parameter("a flavor is specified without a model URI: specify both or neither"));
         }
         let changes: Map<String, Value> = request.config.parse()?;
         if request.model_uri.is_none() && changes.is_empty() {
@@ -144,8 +145,8 @@ impl Deployments {
         .await
     }
 
-    /// Deletes a deployment. Deleting a missing deployment succeeds, whether or not the endpoint exists. Fails if the name
-    /// is invalid, or if the deployment exists and the endpoint does not have it.
+    /// Deletes a deployment. Deleting a missing deployment succeeds, whether or not the endpoint exists. Fails if the
+    /// name is invalid, or if the deployment exists and the endpoint does not have it.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
@@ -165,14 +166,14 @@ impl Deployments {
         .await
     }
 
-    /// Returns the model of a deployment; loads it if necessary.
+    /// Returns the model of a deployment. Loads the model if necessary.
     pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<LoadedModel>> {
         for _ in 0..MAX_ATTEMPTS {
             let state = self.directory.state()?;
             self.cache.retain_if_changed(&state);
             let deployment = state.deployment(name, endpoint)?;
             let load = async {
-                // Another prediction may have read a later state meanwhile.
+                // Another prediction may have read a later state in the meantime.
                 self.cache.retain(&state);
                 let (flavor, python) = (Some(deployment.flavor.as_str()), deployment.python.as_deref());
                 let loaded = self.load(&deployment.folder, flavor, &deployment.config, python).await?;
@@ -196,7 +197,7 @@ impl Deployments {
         self.directory.rebuild(flavor).await
     }
 
-    /// Changes the state, on a thread that may block.
+    /// Changes the state on a blocking thread, and then drops models that are no longer deployed.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -214,7 +215,7 @@ impl Deployments {
         }
     }
 
-    /// Fetches or copies a model, loads it, and lets it predict its input example.
+    /// Fetches or copies a model, loads it, and runs it on its input example.
     async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
@@ -225,7 +226,8 @@ impl Deployments {
         self.start(fetched, config).await
     }
 
-    /// Fetches or copies a model, and selects its runner. Dropping the result removes the copy, unless it is kept.
+    /// Fetches or copies a model, and selects its runner. Dropping the result removes the copy, unless the copy is
+    /// kept.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         model_uri: &str,
@@ -249,7 +251,7 @@ impl Deployments {
         Ok(FetchedModel { folder, runner, model_uri: source.redacted, model_version: version })
     }
 
-    /// Loads a fetched model, and lets it predict its input example.
+    /// Loads a fetched model, and runs it on its input example.
     pub(crate) async fn start(
         self: &Arc<Self>,
         fetched: FetchedModel,
@@ -261,7 +263,7 @@ impl Deployments {
         Ok(PreparedModel { deployed, model_uri, model_version })
     }
 
-    /// Loads a copy that another process has fetched and holds, and lets it predict its input example.
+    /// Loads a copy that another process has fetched and holds locked, and runs it on its input example.
     pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<LoadedModel>> {
         let loaded = self.load(&copy.folder, Some(&copy.flavor), &copy.config, None).await?;
         let deployed =
@@ -270,7 +272,7 @@ impl Deployments {
         Ok(deployed)
     }
 
-    /// Loads the model of a folder; `None` if the folder was removed.
+    /// Loads the model of a folder. Returns `None` if the folder was removed.
     async fn load(
         self: &Arc<Self>,
         folder: &str,
@@ -283,7 +285,7 @@ impl Deployments {
         self.run(folder, runner, config).await.map(Some)
     }
 
-    /// Selects the runner of a model. `before` is the Python interpreter that the deployment used until now.
+    /// Selects the runner of a model. `before` is the Python interpreter that the deployment has used so far.
     async fn runner(
         &self,
         model: PathBuf,
@@ -305,7 +307,7 @@ impl Deployments {
         Ok(Runner { flavor, python })
     }
 
-    /// Loads the model of a folder, or begins to start its server.
+    /// Loads the model of a folder into ONNX Runtime, or starts its Python server in the background.
     async fn run(
         self: &Arc<Self>,
         folder: Folder,
@@ -338,7 +340,7 @@ pub(crate) struct FetchedModel {
     model_version: Option<String>,
 }
 
-/// A loaded model that can be deployed. Dropping it removes its copy, unless it is kept.
+/// A loaded model that can be deployed. Dropping it removes its copy, unless the copy is kept.
 pub(crate) struct PreparedModel {
     pub(crate) deployed: Arc<LoadedModel>,
     /// The model URI without a password.
@@ -347,7 +349,7 @@ pub(crate) struct PreparedModel {
     model_version: Option<String>,
 }
 
-/// Stops the copying of a model when it is dropped.
+/// A flag that stops the copying of a model when this value is dropped.
 #[derive(Default)]
 struct CancelFlag(Arc<AtomicBool>);
 

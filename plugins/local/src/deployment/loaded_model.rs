@@ -15,7 +15,7 @@ use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
 
-/// A model that can predict. Keeps the folder of its copy from being removed.
+/// A model that can predict. While this value exists, no process removes the folder of the copy.
 pub(crate) struct LoadedModel {
     model: Model,
     flavor: String,
@@ -33,13 +33,13 @@ pub(crate) struct Runner {
 enum Backend {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
-    /// MLflow's scoring server, in separate processes, which live as long as this value.
+    /// MLflow's scoring server, in separate processes, which end when this value is dropped.
     Python(PythonServers),
 }
 
 impl LoadedModel {
-    /// Loads the copy of a model, or begins to start its server. Blocks; call it on a blocking thread of the plugin's
-    /// runtime.
+    /// Loads the copy of a model into ONNX Runtime, or starts its Python server in the background. Blocks; must be
+    /// called on a blocking thread of the plugin's runtime.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the model is invalid, `INVALID_STATE` if ONNX Runtime is missing.
@@ -58,7 +58,7 @@ impl LoadedModel {
             }
             None => {
                 let Some(onnx) = &model.onnx else {
-                    let message = "the copy of the model has lost its flavor `onnx`: deploy it again";
+                    let message = "the copy of the model no longer has the flavor `onnx`: deploy the model again";
                     return Err(Error::invalid_parameter(message));
                 };
                 let of_flavor = session_options(onnx)?;
@@ -68,10 +68,10 @@ impl LoadedModel {
         Ok(Self { model, flavor, backend, folder })
     }
 
-    /// Predicts the body of a request, as MLflow's scoring server does.
+    /// Answers the body of a request with predictions, as MLflow's scoring server does.
     ///
     /// # Errors
-    /// Those of the protocol and the model.
+    /// Fails if the body violates the protocol, or if the model fails.
     pub(crate) async fn predict(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
         let onnx = match &self.backend {
             Backend::Onnx(onnx) => onnx,
@@ -88,10 +88,10 @@ impl LoadedModel {
         .await
     }
 
-    /// As [`predict`](Self::predict), but a panic fails this request only.
+    /// Does the same as [`predict`](Self::predict), but a panic fails this request only.
     ///
     /// # Errors
-    /// Those of the protocol and the model, and `INTERNAL_ERROR` if the prediction panicked.
+    /// Fails as [`predict`](Self::predict) does, or with `INTERNAL_ERROR` if the prediction panics.
     pub(crate) async fn predict_catching_panics(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
         AssertUnwindSafe(self.predict(inputs)).catch_unwind().await.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -101,10 +101,10 @@ impl LoadedModel {
         })
     }
 
-    /// Runs the model. `inputs` is called on a thread that may block.
+    /// Runs the model on the inputs that `inputs` returns. Calls `inputs` on a blocking thread.
     ///
     /// # Errors
-    /// Those of the model.
+    /// Fails if the model fails.
     pub(crate) async fn run(&self, inputs: impl FnOnce() -> Inputs + Send + 'static) -> Result<Vec<(String, Output)>> {
         let onnx = match &self.backend {
             Backend::Onnx(onnx) => onnx,
@@ -120,7 +120,8 @@ impl LoadedModel {
         blocking(move || permit.run(inputs(), unknown)).await
     }
 
-    /// Returns the treatment of inputs that the model does not have. As in MLflow, a signature decides which inputs count.
+    /// Returns the treatment of inputs that the model does not have. As in MLflow, they are ignored if the model has a
+    /// signature. Otherwise they are rejected.
     fn unknown_inputs(&self) -> UnknownInputs {
         let signature = self.model.signature.as_ref().and_then(|signature| signature.inputs.as_ref());
         if signature.is_some() { UnknownInputs::Ignore } else { UnknownInputs::Reject }
@@ -134,7 +135,7 @@ impl LoadedModel {
         }
     }
 
-    /// Returns the description of the model in its folder.
+    /// Returns the model's folder, as its file `MLmodel` describes it.
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }
@@ -142,7 +143,7 @@ impl LoadedModel {
     /// Waits until the model is loaded, and predicts its saved input example, if it has one.
     ///
     /// # Errors
-    /// Those of the model. A model that cannot predict its own example is not deployed.
+    /// Fails if the model cannot be loaded or cannot predict its own example. Such a model is not deployed.
     pub(crate) async fn try_example(self: &Arc<Self>) -> Result<()> {
         if let Backend::Python(server) = &self.backend {
             server.ready().await?;
@@ -157,7 +158,7 @@ impl LoadedModel {
         })
     }
 
-    /// Returns the requested or chosen flavor.
+    /// Returns the flavor that was requested or chosen.
     pub(crate) fn flavor(&self) -> &str {
         &self.flavor
     }
@@ -179,7 +180,7 @@ impl LoadedModel {
 /// Returns the session options of the model's flavor.
 fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
     for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
-        call::log(Level::Info, format!("ignoring the model's options of the provider `{}`", provider.name));
+        call::log(Level::Info, format!("ignoring the model's options for the provider `{}`", provider.name));
     }
     let providers = flavor.providers.iter().map(|provider| provider.name.clone()).collect();
     SessionOptions::of_model(&flavor.session_options, providers)

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::loaded_model::LoadedModel;
 use crate::store::State;
 
-/// Loaded models by the revision of their deployment.
+/// The loaded models. The key is the revision of the deployment.
 #[derive(Default)]
 pub(crate) struct ModelCache {
     models: Mutex<HashMap<String, Arc<OnceCell<Arc<LoadedModel>>>>>,
@@ -18,10 +18,10 @@ pub(crate) struct ModelCache {
 }
 
 impl ModelCache {
-    /// Returns the model of a revision. The first call loads it; concurrent calls wait for that.
+    /// Returns the model of a revision. The first call loads the model; concurrent calls wait until it is loaded.
     ///
     /// # Errors
-    /// Those of `load`. The next call tries again.
+    /// Fails if `load` fails. The next call then loads the model again.
     pub(crate) async fn get(
         &self,
         revision: &str,
@@ -44,7 +44,8 @@ impl ModelCache {
         sync::lock(&self.models).retain(|revision, _| deployed.contains(revision.as_str()));
     }
 
-    /// As [`Self::retain`], but does nothing if the state has not been read again. Cheap enough for every prediction.
+    /// Does the same as [`Self::retain`], but only if the state has been read again since. Cheap enough for every
+    /// prediction.
     pub(crate) fn retain_if_changed(&self, state: &Arc<State>) {
         let is_known = Arc::ptr_eq(&sync::lock(&self.state), state);
         if !is_known {

@@ -43,7 +43,7 @@ pub(crate) struct LocatedModel {
 }
 
 impl Sources {
-    /// Reads nothing: the environment is read when a model is fetched.
+    /// Stores the options. The environment is read later, when a model is fetched.
     pub(crate) fn new(options: TrackingOptions, variable: fn(&str) -> Option<OsString>) -> Self {
         Self { options, variable }
     }
@@ -52,7 +52,7 @@ impl Sources {
     /// nothing is left there.
     ///
     /// # Errors
-    /// Those of [`fetch()`].
+    /// Fails as [`fetch()`] does.
     pub(crate) async fn locate(&self, source: &Source, destination: &Path) -> Result<LocatedModel> {
         let uri = match &source.location {
             Location::Folder(path) => {

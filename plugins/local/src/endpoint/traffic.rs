@@ -15,7 +15,7 @@ struct EndpointConfig {
     traffic: Option<BTreeMap<String, u32>>,
 }
 
-/// The config of a new endpoint, which may name it.
+/// The config of a new endpoint. It may contain the endpoint's name.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct NewEndpointConfig {
@@ -27,7 +27,7 @@ struct NewEndpointConfig {
 /// Creates an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_ALREADY_EXISTS` if the endpoint exists, and those of [`check_name`] and [`check`].
+/// `RESOURCE_ALREADY_EXISTS` if the endpoint exists. Also fails as [`check_name`] and [`check`] do.
 pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<Endpoint> {
     check_name("an endpoint", name)?;
     let traffic = config.parse::<NewEndpointConfig>()?.traffic.unwrap_or_default();
@@ -43,7 +43,7 @@ pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<E
 /// Replaces the traffic of an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist, and those of [`check`].
+/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist. Also fails as [`check`] does.
 pub(crate) fn update(state: &mut State, name: &str, config: &Config) -> Result<Endpoint> {
     state.endpoint(name)?;
     let Some(traffic) = config.parse::<EndpointConfig>()?.traffic else {

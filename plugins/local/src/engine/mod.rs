@@ -1,4 +1,5 @@
-//! The two engines: ONNX Runtime in this process (`mlflow-deploy-onnx`), and MLflow's scoring server in a Python process.
+//! The two engines: ONNX Runtime in this process (`mlflow-deploy-onnx`), and MLflow's scoring server in a Python
+//! process.
 
 pub(crate) mod python;
 

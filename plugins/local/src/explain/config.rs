@@ -18,11 +18,11 @@ const MAX_BYTES: u64 = 256 << 20;
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ExplainConfig {
-    /// Background rows, inline or as a path; the model's input example if unset.
+    /// The background rows, inline or as the path of a file. The default is the model's input example.
     background: Option<Box<RawValue>>,
     /// The maximum number of background rows.
     pub(crate) background_rows: NonZeroUsize,
-    /// The names of the features; those of the inputs if unset.
+    /// The names of the features. The default is the names in the inputs.
     pub(crate) feature_names: Option<Vec<String>>,
     method: MethodChoice,
     /// The output to explain.
@@ -56,7 +56,8 @@ impl ExplainConfig {
         config.parse()
     }
 
-    /// Returns the background as a request, inline or from a file of JSON or CSV. Blocks.
+    /// Returns the background as the body of a request, from the config itself or from a JSON or CSV file; `None` if it
+    /// is not set. Blocks.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the file cannot be read, is not a regular file, or is larger than 256 MiB.

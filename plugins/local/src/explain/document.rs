@@ -17,7 +17,7 @@ pub(crate) struct ExplainDocument {
     pub(crate) background_rows: usize,
     /// The explained output of the model.
     pub(crate) output: String,
-    /// The names of its columns.
+    /// The names of the columns of the output.
     pub(crate) output_names: Vec<String>,
     pub(crate) feature_names: Vec<String>,
     #[serde(flatten)]
@@ -33,9 +33,9 @@ pub(crate) struct ShapleyValues {
     base_values: Vec<f64>,
     /// The mean absolute value over the rows: feature × output.
     importance: Vec<Vec<f64>>,
-    /// row × output.
+    /// The predictions: row × output.
     predictions: Vec<Vec<f64>>,
-    /// row × feature × output.
+    /// The Shapley values: row × feature × output.
     values: Vec<Vec<Vec<f64>>>,
 }
 

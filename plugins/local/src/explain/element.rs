@@ -11,10 +11,10 @@ trait FeatureElement: Clone + PartialEq {
     /// Wraps an array in a tensor.
     fn into_tensor(array: ArrayD<Self>) -> Tensor;
 
-    /// Returns the array of a tensor of this type.
+    /// Returns the array of a tensor; `None` if the tensor has another element type.
     fn from_tensor(tensor: &Tensor) -> Option<&ArrayD<Self>>;
 
-    /// Converts a number or boolean to a float.
+    /// Converts a number or boolean to a float; `None` for a string.
     fn number(&self) -> Option<f64>;
 
     /// Converts the value to JSON.
@@ -110,8 +110,8 @@ pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tenso
     with!(one, array => join(array, other, rows))?
 }
 
-/// Mixes rows: `picks[[row, position]]` is the row that the element is from. The tensor is in row-major order, as
-/// [`join`] returns it.
+/// Mixes rows: the element at `[row, position]` of the result comes from row `picks[[row, position]]` of the tensor.
+/// The tensor is in row-major order, as [`join`] returns it.
 pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
     fn pick<T: FeatureElement>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
         let (elements, width) = (array.as_slice()?, picks.ncols());
@@ -126,12 +126,12 @@ pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tens
     with!(tensor, array => pick(array, picks))?
 }
 
-/// Returns true if two elements, by their row-major index, are equal.
+/// Returns true if the elements at two row-major indexes are equal.
 pub(super) fn is_same(tensor: &Tensor, one: usize, other: usize) -> bool {
     with!(tensor, array => array.as_slice().is_some_and(|elements| elements[one] == elements[other])) == Some(true)
 }
 
-/// Returns an element by its row-major index.
+/// Returns the element at a row-major index as JSON.
 pub(super) fn json(tensor: &Tensor, index: usize) -> Value {
     with!(tensor, array => array.as_slice().map_or(Value::Null, |elements| elements[index].json())).unwrap_or_default()
 }

@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::element;
 use mlflow_deploy_scoring::{Inputs, Tensor};
 
-/// Rows of a model's inputs, which can be mixed to new rows.
+/// Rows of a model's inputs. New rows are mixed from their values.
 pub(crate) struct FeatureTable {
     form: InputForm,
     columns: Vec<FeatureColumn>,
     rows: usize,
     background: usize,
-    /// The column of each feature, and its index in a row of the column.
+    /// For each feature, the index of its column, and its index in a row of the column.
     features: Vec<(usize, usize)>,
 }
 
@@ -40,8 +40,8 @@ struct FeatureColumn {
 }
 
 impl FeatureTable {
-    /// Joins the explained inputs and at most `limit` background rows, which are drawn by the seed. Columns that only
-    /// the background has are dropped.
+    /// Joins the explained inputs and at most `limit` background rows, which are drawn at random with `seed`. Drops
+    /// columns that only the background has.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if inputs and background have different columns or types, or types other than numbers,
@@ -87,7 +87,8 @@ impl FeatureTable {
         self.features.len()
     }
 
-    /// Returns the name of each feature: the column's name, in tensors with the index, such as `x[2]` or `[0, 3]`.
+    /// Returns the name of each feature: the name of its column, with an index if the column is a tensor, such as
+    /// `x[2]` or `[0, 3]`.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |(column, index): &(usize, usize)| {
             let FeatureColumn { name, cells, .. } = &self.columns[*column];
@@ -115,7 +116,8 @@ impl FeatureTable {
         (0..self.rows).map(|row| self.features.iter().map(|feature| cell(row, feature)).collect()).collect()
     }
 
-    /// Mixes rows: `picks[[row, feature]]` is the row that the value is from.
+    /// Mixes rows: the value of `feature` in row `row` of the result comes from row `picks[[row, feature]]` of the
+    /// table.
     pub(crate) fn pick(&self, picks: &Array2<usize>) -> Inputs {
         let mut rest = picks.view();
         let mut picked = Vec::with_capacity(self.columns.len());
@@ -182,7 +184,7 @@ fn join_column(name: &str, explained: &Tensor, background: &Tensor, drawn: &[usi
     if let Some(joined) = element::join(explained, background, drawn) {
         return Ok(joined);
     }
-    // Without a signature the types of numbers are inferred, and may differ.
+    // Without a signature, the number types are inferred and may differ.
     if let (Some(one), Some(other)) = (element::numbers(explained), element::numbers(background))
         && let Some(joined) = element::join(&Tensor::Float64(one), &Tensor::Float64(other), drawn)
     {
@@ -208,7 +210,7 @@ fn quote_column(name: &str) -> String {
     if name.is_empty() { "the tensor".to_owned() } else { format!("`{name}`") }
 }
 
-/// Converts a row-major index to an index for each dimension.
+/// Formats a row-major index as one index for each dimension.
 fn unravel_index(mut position: usize, shape: &[usize]) -> String {
     let mut indices = vec![String::new(); shape.len()];
     for (index, size) in indices.iter_mut().zip(shape).rev() {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// The maximum number of features for exact values with the method `auto`.
 const MAX_AUTO_EXACT: usize = 10;
 
-/// The key `method` of the config.
+/// The value of the config key `method`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MethodChoice {

@@ -1,4 +1,4 @@
-//! The operation `explain`: its config, the choice of the method, the table of features, and the resulting document.
+//! The operation `explain`: the config, the choice of the method, the table of features, and the resulting document.
 //! `mlflow-deploy-shapley` computes the values.
 
 mod config;

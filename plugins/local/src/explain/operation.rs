@@ -125,7 +125,7 @@ impl RowPredictor for TablePredictor<'_> {
         let last = picks.nrows() - 1;
         let mut parts = Vec::new();
         for start in (0..picks.nrows()).step_by(batch) {
-            // The model takes a fixed number of rows: the last one is repeated to fill a batch.
+            // The model takes a fixed number of rows, so the last row is repeated to fill a batch.
             let rows: Vec<usize> = (start..start + batch).map(|row| row.min(last)).collect();
             let predictions = self.predict_batch(picks.select(Axis(0), &rows)).await?;
             parts.push(predictions.select(Axis(0), &(0..batch.min(picks.nrows() - start)).collect::<Vec<_>>()));
@@ -136,7 +136,7 @@ impl RowPredictor for TablePredictor<'_> {
     }
 
     fn progress(&self, done: usize, all: usize) {
-        // One event for each percent.
+        // Reports progress once for each percent.
         if done * 100 / all != (done - 1) * 100 / all {
             #[expect(clippy::cast_precision_loss, reason = "the fraction needs few digits")]
             call::progress(done as f64 / all as f64, format!("explained {done} of {all} rows"));

@@ -6,20 +6,20 @@ use ndarray::{Array2, ArrayD};
 use super::element::numbers;
 use mlflow_deploy_scoring::{Output, Tensor};
 
-/// An output with a column for each number of a row.
+/// An output as a matrix, with a column for each number of a row.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ExplainedOutput {
     /// The name of the output.
     pub(crate) name: String,
     /// The name of each column: the name of the output, with an index or label if there are several columns.
     pub(crate) columns: Vec<String>,
-    /// row × column.
+    /// The numbers: row × column.
     pub(crate) values: Array2<f64>,
 }
 
 impl ExplainedOutput {
-    /// Returns the requested output; by default the first with floats, which is a classifier's probabilities instead of
-    /// its label, or else the first with numbers.
+    /// Returns the requested output. The default is the first output of floats, which for a classifier are its
+    /// probabilities and not its label. If there is none, the default is the first output of numbers.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the output does not exist, or does not have the same number of values for every

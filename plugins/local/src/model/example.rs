@@ -1,4 +1,4 @@
-//! `saved_input_example_info` of `MLmodel`: which file holds the input example, and in which form.
+//! Reads `saved_input_example_info` of `MLmodel`, which contains the file and the form of the input example.
 
 use mlflow_deploy_scoring::InputExampleKind;
 use serde::Deserialize;
@@ -8,19 +8,19 @@ use serde::Deserialize;
 pub(super) struct SavedExample {
     /// The path of the example as MLflow read it, relative to the model's folder.
     artifact_path: String,
-    /// The path of the example as a request; `None` for models of older versions.
+    /// The path of the example in the form of a request; `None` for models that older versions of MLflow saved.
     #[serde(default)]
     serving_input_path: Option<String>,
-    /// `dataframe`, `ndarray`, `json_object`, `sparse_matrix_csc` or `sparse_matrix_csr`.
+    /// The type of the example: `dataframe`, `ndarray`, `json_object`, `sparse_matrix_csc` or `sparse_matrix_csr`.
     #[serde(default, rename = "type")]
     kind: String,
 }
 
 /// The file of an input example.
 pub(super) enum ExampleFile<'a> {
-    /// A request.
+    /// The path of the example in the form of a request.
     Request(&'a str),
-    /// The example in the form that MLflow saved.
+    /// The path of the example in the form that MLflow saved, and its kind.
     Saved(&'a str, InputExampleKind),
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Provider {
     pub(crate) has_options: bool,
 }
 
-/// Reads providers: each is a name, or a list of a name and options. The whole list may be null.
+/// Deserializes a list of providers, which may be null. Each provider is a name, or a list of a name and options.
 fn providers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Provider>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -70,11 +70,11 @@ impl Model {
             )),
             _ => failed(error.to_string()),
         })?;
-        // Without a snippet: an error is one line.
+        // The snippet is left out, because an error is one line.
         let options = serde_saphyr::options! { with_snippet: false };
         let real = folder.canonicalize().map_err(|error| failed(error.to_string()))?;
         if !path.canonicalize().is_ok_and(|file| file.starts_with(&real)) {
-            return Err(failed("it is a link that leads out of its folder; replace it by the file".to_owned()));
+            return Err(failed("it is a link that leads out of its folder; replace it with the file".to_owned()));
         }
         let parts: MlmodelParts =
             serde_saphyr::from_str_with_options(&text, options).map_err(|error| failed(error.to_string()))?;
@@ -122,10 +122,10 @@ impl Model {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the file does not exist, is not a regular file, or lies outside of the model's
-    /// folder, also through a link.
+    /// folder, even through a link.
     pub(crate) fn file(&self, relative: &str) -> Result<PathBuf> {
         let failed = |reason: &str| {
-            // Without the folder, which may be a copy that is deleted after this error.
+            // The message omits the folder, which may be a copy that is deleted after this error.
             Error::invalid_parameter(format!("the model names the file `{relative}`, which {reason}"))
         };
         let path =

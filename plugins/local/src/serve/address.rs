@@ -1,4 +1,4 @@
-//! The address of the server: bound before the model is loaded, listened at afterwards.
+//! The address of the server. It is bound before the model is loaded, and the server listens at it afterwards.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ impl BoundAddress {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the host is not a name or address of this machine, `RESOURCE_ALREADY_EXISTS` if the
-    /// port is in use, `PERMISSION_DENIED`.
+    /// port is in use, `PERMISSION_DENIED` if the user may not listen at it.
     pub(super) async fn bind(host: &str, port: u16) -> Result<Self> {
         let configured = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let failed = |error: &std::io::Error| failed(&configured, error);
@@ -44,13 +44,13 @@ impl BoundAddress {
     /// Listens at the address. Returns the listener, its IP address, and the URL of the server.
     ///
     /// # Errors
-    /// Those of [`bind`](Self::bind), for example if another process listens there meanwhile.
+    /// Fails as [`bind`](Self::bind) does, for example if another process has started to listen there.
     pub(super) fn listen(self) -> Result<(TcpListener, IpAddr, String)> {
         let Self { socket, configured } = self;
         let listening = socket.listen(BACKLOG).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = listening.map_err(|error| failed(&configured, &error))?;
         let ip = match address.ip() {
-            // The loopback address is one of all addresses.
+            // The unspecified address includes the loopback address.
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
@@ -72,7 +72,7 @@ pub(super) fn warning(address: SocketAddr) -> Option<String> {
 
 fn bind_socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Allows a port that was closed a moment ago.
+    // Allows binding a port that was closed a moment ago.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)

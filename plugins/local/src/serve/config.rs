@@ -29,7 +29,7 @@ pub(crate) struct ServeConfig {
     pub(super) port: u16,
     /// The maximum time from the first byte of a request to the last byte of its response, in seconds.
     timeout: Option<Number>,
-    /// The maximum length of a request's body.
+    /// The maximum length of a request's body, in bytes.
     #[serde(default = "max_request_bytes")]
     max_request_bytes: usize,
     /// The maximum number of concurrent requests: being read, waiting for a session, or predicted.
@@ -44,15 +44,15 @@ pub(crate) struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// Returns the option that the process of the model needs.
+    /// Returns the client option `onnxruntime`, which the process of the model needs too.
     pub(super) fn onnxruntime(&self) -> Option<&Value> {
         self.options.get("onnxruntime")
     }
 
-    /// Returns the other keys as client options, because `run_local` has no client.
+    /// Returns the remaining keys as client options, which are part of the config because `run_local` has no client.
     ///
     /// # Errors
-    /// Never in practice: the keys form a JSON object.
+    /// Does not fail in practice, because the keys form a JSON object.
     pub(crate) fn options(&self) -> Result<ClientOptions> {
         ClientOptions::new(&self.options)
     }
@@ -77,7 +77,7 @@ impl ServeConfig {
         let timeout = value.trim().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let timeout = timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
             Error::invalid_parameter(format!(
-                "{origin} is `{value}`: expected seconds, more than 0, such as {DEFAULT_TIMEOUT}"
+                "{origin} is `{value}`: expected a number of seconds, more than 0, such as {DEFAULT_TIMEOUT}"
             ))
         })?;
         Ok(Limits { timeout, max_request_bytes: self.max_request_bytes, max_requests: self.max_requests.get() })

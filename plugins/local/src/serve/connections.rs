@@ -1,6 +1,6 @@
 //! Accepts, drives and closes connections.
 //!
-//! All connections are part of one future. Dropping it closes them, and their messages belong to the call that serves.
+//! One future drives all connections. Dropping it closes them. Their messages are sent to the caller of `run_local`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use super::exchange::{Exchange, TrackedStream};
 use super::limits::Limits;
 use super::routes::Peer;
 
-/// The maximum time for unfinished requests after the server is stopped. The command waits a little longer.
+/// The maximum time for unfinished requests after a stop of the server. The command waits slightly longer.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// The maximum time for a client to send the head of a request, and the maximum idle time of a connection.
@@ -62,7 +62,7 @@ pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits
             }
         }
     }
-    // From now on, connections are refused.
+    // Closes the listener, so that new connections are refused.
     drop(listener);
     stopping.send_replace(true);
     let all_done = async { while connections.next().await.is_some() {} };

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::limits::MemoryBudget;
 use super::rejection::Rejection;
 
-/// The bytes that are decoded before the limits are checked again.
+/// The number of bytes that are decoded between two checks of the limits.
 const STEP: usize = 1 << 20;
 
 /// The coding of a body.
@@ -35,8 +35,8 @@ impl ContentCoding {
         }
     }
 
-    /// Decodes a body. `taken` is its share of the memory, which grows to both bodies and then shrinks to the decoded
-    /// one. Blocks.
+    /// Decodes a body. Blocks. `taken` is the body's share of the memory budget. It grows to hold the encoded and the
+    /// decoded body, and finally shrinks to the decoded body.
     pub(super) fn decode(
         self,
         body: Vec<u8>,
@@ -48,7 +48,7 @@ impl ContentCoding {
         let mut decoded = Vec::new();
         loop {
             let before = decoded.len();
-            // The step is allocated before it is filled.
+            // The memory of the next step is reserved before the step is decoded.
             if !memory.resize(taken, body.len().saturating_add(before).saturating_add(STEP)) {
                 return Err(Rejection::OutOfMemory);
             }
@@ -63,7 +63,7 @@ impl ContentCoding {
         }
         drop(decoder);
         drop(body);
-        // It shrinks, which always succeeds.
+        // The share shrinks, which always succeeds.
         let _shrunk = memory.resize(taken, decoded.len());
         Ok(decoded)
     }

@@ -13,13 +13,13 @@ const MAX_INPUTS: usize = 1024;
 /// The role of inputs in the crash of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CrashRole {
-    /// The inputs crash the process that runs them, with this message.
+    /// The inputs crash the process that runs them. Contains the message of the crash.
     Cause(String),
     /// The inputs were in a process when it crashed.
     Suspect,
 }
 
-/// The inputs of crashed processes, oldest first. The list is short, because crashes are few.
+/// The inputs of crashed processes, oldest first. The list is short, because crashes are rare.
 #[derive(Default)]
 pub(super) struct CrashHistory {
     keys: [RandomState; 2],

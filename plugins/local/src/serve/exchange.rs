@@ -2,7 +2,7 @@
 //! deadline, and the permits that it holds.
 //!
 //! For hyper, a request ends when the head of its response is ready. The permits are held until the system has taken
-//! the last byte of the response, which only the stream sees.
+//! the last byte of the response, which only the stream observes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// The additional time to send a response after the deadline, for the response to a timeout.
+/// The time after the deadline in which the response to a timeout may still be sent.
 const SEND_GRACE: Duration = Duration::from_secs(1);
 
 /// The exchange of a connection. Clones share it.
@@ -46,7 +46,7 @@ impl Exchange {
         Self(Arc::new(Shared { limit, until: watch::Sender::new(None), state: Mutex::default() }))
     }
 
-    /// Begins a request, unless one has begun. Returns its deadline.
+    /// Begins an exchange, unless one has begun. Returns its deadline.
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         let end = now.checked_add(self.0.limit).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
@@ -67,7 +67,7 @@ impl Exchange {
         response.map(|body| Body::new(TrackedBody { body, _done: BodyDone(self.clone()) }))
     }
 
-    /// Returns when a request has exceeded its deadline.
+    /// Waits until a request has exceeded its deadline and [`SEND_GRACE`].
     pub(super) async fn expired(&self) {
         let mut changes = self.0.until.subscribe();
         loop {
@@ -86,7 +86,7 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange if the response is complete. Called when the system has taken all bytes of hyper.
+    /// Ends the exchange if the response is complete. Called when the system has taken all bytes that hyper wrote.
     fn on_flush(&self) {
         let mut state = self.lock();
         if state.is_body_done {
@@ -100,7 +100,7 @@ impl Exchange {
     }
 }
 
-/// Marks the body as done when hyper drops it.
+/// Marks the response's body as done when hyper drops the body.
 struct BodyDone(Exchange);
 
 impl Drop for BodyDone {

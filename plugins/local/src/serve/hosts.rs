@@ -1,5 +1,5 @@
 //! The host names that requests may use. A page of another site can reach a loopback address through the user's
-//! browser, but must use the name of another host for that.
+//! browser, but such a request names another host.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use super::rejection::Rejection;
 /// The names of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
-    /// True if only this machine reaches the server; otherwise it accepts any IP address as a host.
+    /// True if only this machine can reach the server. Otherwise the server accepts any IP address as a host.
     is_loopback: bool,
     /// The config's `host`, and its `allowed_hosts`.
     names: Vec<String>,
@@ -28,8 +28,8 @@ impl Hosts {
         Self { is_loopback: address.to_canonical().is_loopback(), names }
     }
 
-    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`; HTTP/1.0, which no
-    /// browser uses, does not.
+    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`. HTTP/1.0 does not
+    /// require it, but no browser uses HTTP/1.0.
     ///
     /// # Errors
     /// A rejection if the request is for another server, or was sent by a page of another site.
@@ -58,11 +58,10 @@ impl Hosts {
         if self.has(host) { Ok(()) } else { Err(Rejection::OtherHost(displayed(host))) }
     }
 
-    /// Returns true for a name or address of the server. Any port is accepted, because the server may be reached
-    /// through another one.
+    /// Returns true for a name or address of the server, with any port: a proxy may forward another port to the server.
     fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        // The host may follow a user name, and precede a port.
+        // A user name may precede the host, and a port may follow it.
         let port = host.strip_prefix(authority.host()).map(|rest| rest.strip_prefix(':').unwrap_or(rest));
         if !port.is_some_and(|port| port.bytes().all(|each| each.is_ascii_digit())) {
             return false;

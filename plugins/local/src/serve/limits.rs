@@ -25,7 +25,7 @@ pub(super) struct Limits {
     pub(super) max_requests: usize,
 }
 
-/// The memory for the bodies of all requests and responses. A permit stands for a mebibyte.
+/// The memory for the bodies of all requests and responses. One permit is one mebibyte.
 pub(super) struct MemoryBudget(Arc<Semaphore>);
 
 impl MemoryBudget {
@@ -40,7 +40,7 @@ impl MemoryBudget {
         Self(Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Grows or shrinks `taken` to a number of bytes. Returns false if the budget does not have them.
+    /// Grows or shrinks `taken` to a number of bytes. Returns false if the budget has too few bytes left.
     pub(super) fn resize(&self, taken: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
         let (has, needs) = (taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits), bytes.div_ceil(Self::MIB));
         if needs <= has {
@@ -59,7 +59,7 @@ impl MemoryBudget {
     }
 }
 
-/// Answers a request that takes too long with a timeout, and cancels its prediction.
+/// Handles a request within its time limit. Answers with a timeout and cancels the prediction at the limit.
 pub(super) async fn enforce_timeout(
     Extension(exchange): Extension<Exchange>,
     request: Request,
@@ -71,9 +71,9 @@ pub(super) async fn enforce_timeout(
     }
 }
 
-/// Reads a request's body. A body that is too long is read to its end, but not kept: a client that is still sending
-/// would not read the response. Only a client that sends `Expect` is answered at once. Dropping the permit frees the
-/// memory of the body.
+/// Reads a request's body. Returns it with its share of the memory budget, which is freed when the permit is dropped. A
+/// body that is too long is read to its end but not kept, because a client that is still sending would not read the
+/// response. Only a client that sends `Expect` is answered at once.
 pub(super) async fn read_body(
     request: Request,
     limit: usize,

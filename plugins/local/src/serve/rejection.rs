@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use serde::Serialize;
 use serde_json::Value;
 
-/// The codings of bodies that are decoded, as in `Accept-Encoding`.
+/// The supported content codings of bodies, as the value of `Accept-Encoding`.
 const SUPPORTED: &str = "gzip, deflate";
 
 /// The reason why a request is answered without predictions.
@@ -29,7 +29,7 @@ pub(super) enum Rejection {
     OtherHost(String),
     /// A page of another site sent the request.
     OtherSite(String),
-    /// Other requests and responses use all memory of the budget.
+    /// Other requests and responses use up the memory budget.
     OutOfMemory,
     /// The request took too long.
     Timeout,
@@ -39,7 +39,7 @@ pub(super) enum Rejection {
     UnknownCoding(String),
 }
 
-/// MLflow's form of an error.
+/// The body of an error response, in MLflow's form.
 #[derive(Serialize)]
 struct ErrorJson<'a> {
     error_code: &'a str,
@@ -50,7 +50,7 @@ struct ErrorJson<'a> {
     error_class: Option<&'a str>,
 }
 
-/// Returns a text with the content type of JSON. MLflow also uses it for texts that are not JSON.
+/// Returns a response with a text and the content type of JSON. MLflow also uses that type for texts that are not JSON.
 pub(super) fn as_json(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
@@ -118,8 +118,8 @@ fn unsupported(message: &str) -> Response {
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()).into_response()
 }
 
-/// Returns an error with the HTTP status of its code. `sqlstate` and `error_class` are those of the error, or those
-/// that MLflow derives from the code.
+/// Returns the response for an error, with the HTTP status of its code. `sqlstate` and `error_class` are those of the
+/// error, or those that MLflow derives from the code.
 fn error(error: &Error) -> Response {
     let code = error.code().as_str();
     let (status, sqlstate, error_class) = match code {

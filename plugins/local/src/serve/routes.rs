@@ -23,7 +23,7 @@ use super::rejection::{Rejection, as_json, detail};
 use super::worker::Worker;
 use crate::deployment::LoadedModel;
 
-/// The version of MLflow whose protocol the server implements, and the response to `/version`.
+/// The version of MLflow whose protocol the server implements. It is the response to `/version`.
 const MLFLOW_VERSION: &str = "3.17.2";
 
 /// The state that requests share.
@@ -38,9 +38,9 @@ pub(super) struct ServerState {
 
 /// The served model.
 pub(super) enum ServedModel {
-    /// Runs in this process, or in a Python process that it has started.
+    /// The model runs in this process, or in a Python process that this process has started.
     Direct(Arc<LoadedModel>),
-    /// Runs in a separate process.
+    /// The model runs in a separate process.
     Isolated(Arc<Worker>),
 }
 
@@ -96,7 +96,7 @@ async fn invocations(
     let slot = Arc::clone(&server.slots).try_acquire_owned();
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let coding = ContentCoding::of(request.headers());
-    // The body of a rejected request is read as well, so that the client reads the response, but it is not kept.
+    // The body of a rejected request is also read, so that the client reads the response, but the body is not kept.
     let is_accepted = slot.is_ok() && content_type.is_some() && coding.is_ok();
     let body = read_body(request, if is_accepted { limits.max_request_bytes } else { 0 }, &server.memory).await;
     exchange.hold(slot.map_err(|_full| Rejection::Busy(limits.max_requests))?);
@@ -109,7 +109,7 @@ async fn invocations(
     };
     let inputs = Payload::new(String::from_utf8_lossy(content_type.as_bytes()), body);
     let predicted = server.predict(inputs, exchange.begin()).await?.into_bytes();
-    // The inputs have been dropped: the permit now stands for the response.
+    // The inputs have been dropped: the permit is now for the response.
     if !server.memory.resize(&mut permit, predicted.len()) {
         return Err(Rejection::OutOfMemory);
     }
@@ -119,7 +119,7 @@ async fn invocations(
     Ok(([(CONTENT_TYPE, "application/json")], predicted).into_response())
 }
 
-/// Decodes a body on a thread that may block.
+/// Decodes a body on a blocking thread.
 async fn decode(
     server: Arc<ServerState>,
     coding: ContentCoding,

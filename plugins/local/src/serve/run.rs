@@ -20,7 +20,7 @@ use crate::store::Folder;
 /// Serves a model until the call is cancelled, then finishes the requests that have begun.
 ///
 /// # Errors
-/// Those of deploying the model and of binding the address.
+/// Fails if the model cannot be deployed, or if the address cannot be bound.
 pub(crate) async fn run(
     deployments: &Arc<Deployments>,
     request: &RunLocal,
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     deployment.check()?;
     let limits = config.limits()?;
     let address = BoundAddress::bind(&config.host, config.port).await?;
-    // Removes the copies of killed servers first: the disk may not have space for both.
+    // The copies of killed servers are removed first, because the disk may not have space for both.
     deployments.change(|_same| Ok(())).await?;
     let fetched = deployments.fetch(&request.model_uri, request.flavor.as_deref(), &deployment).await?;
     let model_folder = fetched.folder.model();
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     let router = router(ServerState::new(served, limits, Hosts::new(ip, names)));
     chunks.send(Payload::from_json(&json!({"event": "ready", "url": url, "example": example}))?).await?;
     serve(listener, &router, limits, call::cancelled()).await;
-    // Removed explicitly: a prediction that was cut off may hold the model until the process has ended.
+    // The folder is removed explicitly, because a cut-off prediction may hold the model until the process has ended.
     folder.remove();
     Ok(())
 }

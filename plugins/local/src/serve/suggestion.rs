@@ -7,18 +7,18 @@ use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 /// The maximum length of the request's body, in bytes.
 const MAX_BODY_BYTES: usize = 1000;
 
-/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature, or
-/// else a file name if neither is available and short.
+/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature. If
+/// neither is available and short, the command line names a file instead.
 pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signature>) -> String {
     let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
-    // Parsed and printed again, so that it is one line.
+    // The example is parsed and printed again, so that it is one line.
     let example = example.and_then(|text| serde_json::from_str::<Value>(&text).ok()).or_else(zeros);
     let body = example.map(|body| body.to_string()).filter(|body| body.len() <= MAX_BODY_BYTES);
     let body = body.map_or_else(|| "@inputs.json".to_owned(), |body| quoted(&body));
     format!("curl {url}/invocations -H 'Content-Type: application/json' -d {body}")
 }
 
-/// Quotes a text for a shell.
+/// Quotes a text for use in a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -12,7 +12,7 @@ use super::rejection::Rejection;
 use super::suggestion::curl;
 use mlflow_deploy_scoring::{ColumnSpec, ColumnType, DType, ScalarType, Schema, Signature, TensorSpec};
 
-/// Returns the suggested body.
+/// Returns the body of the suggested request.
 fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {
     let signature = Signature { inputs, params: None };
     let line = curl("http://127.0.0.1:1", example.map(str::to_owned), Some(&signature));

@@ -19,7 +19,7 @@ use super::crash_history::{CrashHistory, CrashRole};
 /// The pause after a failure to start a process, if the error does not specify one.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The processes that run a model.
+/// The two processes that run a model.
 pub(super) struct Worker {
     client: RemoteClient,
     /// The second process. The lock admits one request at a time.
@@ -35,14 +35,15 @@ struct SecondProcess {
     client: Option<RemoteClient>,
 }
 
-/// Closes when the client of a request disconnects.
+/// A channel that closes when the client of a request disconnects.
 type Disconnect = watch::Receiver<()>;
 
 impl Worker {
     /// Loads the model of `options` in a separate process; `None` if the host cannot start one.
     ///
     /// # Errors
-    /// Those of the model, and `PLUGIN_CRASHED` if loading the model, or its input example, crashes the process.
+    /// Fails if the model cannot be loaded. The code is `PLUGIN_CRASHED` if loading it or predicting its input example
+    /// crashes the process.
     pub(super) async fn start(target: TargetUri, options: ClientOptions) -> Result<Option<Arc<Self>>> {
         let (Some(plugin), Some(second_plugin)) = (isolated_self(), isolated_self()) else { return Ok(None) };
         let client = plugin.open(&target, &options, None).await?;
@@ -50,11 +51,12 @@ impl Worker {
         Ok(Some(Arc::new(Self { client, second, history: CrashHistory::default() })))
     }
 
-    /// Predicts. If the caller gives up, the prediction is cancelled, but a crash of its process is still recorded.
+    /// Predicts in a separate process. If the caller gives up, the prediction is cancelled, but a crash of the process
+    /// is still recorded.
     ///
     /// # Errors
-    /// Those of the model; `PLUGIN_CRASHED` if the inputs crash its process; `TEMPORARILY_UNAVAILABLE` if the process
-    /// cannot be started before `until`.
+    /// Fails with the error of the model; `PLUGIN_CRASHED` if the inputs crash the process; `TEMPORARILY_UNAVAILABLE`
+    /// if the process cannot be started before `until`.
     pub(super) async fn predict(self: Arc<Self>, inputs: Payload, until: Instant) -> Result<Payload> {
         let (_connected, mut disconnect) = watch::channel(());
         let prediction = spawn(async move {
@@ -116,8 +118,8 @@ impl Worker {
     }
 }
 
-/// Predicts in a process. Waits until `until` for a process that has to be restarted. Returns `PLUGIN_CRASHED` only if
-/// the prediction had begun.
+/// Predicts in a process. If the process has to be restarted, waits for the restart, at most until `until`. Returns
+/// `PLUGIN_CRASHED` only if the prediction had begun.
 async fn call_process(
     client: &RemoteClient,
     request: &Predict,
@@ -143,7 +145,7 @@ async fn call_process(
     }
 }
 
-/// Returns when the client of the request has disconnected.
+/// Waits until the client of the request has disconnected.
 async fn disconnected(disconnect: &mut Disconnect) {
     while disconnect.changed().await.is_ok() {}
 }
@@ -155,7 +157,7 @@ fn cancelled() -> Error {
 /// Returns the error for inputs that crash the process.
 fn crashed(message: &str) -> Error {
     let message =
-        format!("the prediction ended the process that runs the model: {message}; these inputs are not run again");
+        format!("the prediction crashed the process that runs the model: {message}; these inputs are not run again");
     Error::new(ErrorCode::PLUGIN_CRASHED, message)
 }
 

@@ -1,5 +1,5 @@
 //! The copies of models in `models/`, and their records. A record allows the copy to be deployed again if `state.json`
-//! is lost. A copy has a record only while `state.json` names it.
+//! is lost. A copy has a record only while `state.json` names the copy.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ impl Copies {
     /// Lists the copies of a state directory; none if it does not exist.
     ///
     /// # Errors
-    /// An error if the directory cannot be read.
+    /// Fails if the directory cannot be read.
     pub(super) fn of(root: &Path) -> Result<Self> {
         let models = root.join(MODELS);
         let failed = |error: io::Error| io_error("read the directory", &models, &error);
@@ -67,7 +67,7 @@ impl Copies {
         self.0.values().filter(|path| path.join("model").is_dir())
     }
 
-    /// Returns ids and folders, including those that a crash left.
+    /// Returns the id and the folder of each copy, including copies that a crash left.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.0.iter().map(|(id, path)| (id.as_str(), path.as_path()))
     }
@@ -87,7 +87,7 @@ impl Copies {
         let is_named = |id: &str, state: &State| state.deployments.values().any(|each| each.folder == id);
         for (id, path) in self.iter() {
             if is_named(id, before) && !is_named(id, after) {
-                // If this fails, the copy is kept.
+                // If this fails, the record and the copy remain.
                 let _kept = fs::remove_file(path.join(RECORD)).and_then(|()| sync(path));
             }
         }
@@ -119,7 +119,7 @@ impl CopyRecord {
     /// Reads the record of a copy.
     ///
     /// # Errors
-    /// An error if the copy has no record, or the record is damaged.
+    /// Fails if the copy has no record, or the record is damaged.
     pub(super) fn read(copy: &Path) -> io::Result<Self> {
         let bytes = file::read(&copy.join(RECORD), MAX_RECORD_BYTES)?;
         serde_json::from_slice(&bytes).map_err(io::Error::other)

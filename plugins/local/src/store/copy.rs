@@ -22,7 +22,8 @@ const MAX_FILES: usize = 100_000;
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the folder has a special file, or a link that leads out of it; `RESOURCE_EXHAUSTED` if
-/// the disk has too little free space; `RESOURCE_CONFLICT` if a file changes meanwhile; `CANCELLED`.
+/// the disk has too little free space; `RESOURCE_CONFLICT` if a file changes during the copy; `CANCELLED` if
+/// `is_cancelled` is true.
 pub(crate) fn copy(from: &Path, to: &Path, is_cancelled: &AtomicBool) -> Result<()> {
     let listing = Listing::of(from)?;
     let parent = to.parent().expect("a copy is in a folder of its own");
@@ -94,7 +95,7 @@ struct ListedFile {
     version: FileVersion,
 }
 
-/// Changes when a file is written to or replaced.
+/// The version of a file, which changes when the file is written to or replaced.
 #[derive(PartialEq)]
 struct FileVersion {
     inode: (u64, u64),
@@ -134,7 +135,7 @@ impl Listing {
         let is_link = fs::symlink_metadata(&path).map_err(|error| unreadable(&path, &error))?.is_symlink();
         let source = path.canonicalize().map_err(|error| invalid(&format!("cannot be read ({error})")))?;
         if !source.starts_with(real) {
-            return Err(invalid("is a link that leads out of its folder; replace it by the file"));
+            return Err(invalid("is a link that leads out of its folder; replace it with the file"));
         }
         let metadata = fs::metadata(&source).map_err(|error| unreadable(&source, &error))?;
         if self.files.len() + self.folders.len() >= MAX_FILES {
@@ -146,7 +147,7 @@ impl Listing {
         } else if metadata.is_dir() && !is_link {
             self.folders.push(relative);
         } else if metadata.is_dir() {
-            return Err(invalid("is a link to a folder, which may form a circle; replace it by the folder"));
+            return Err(invalid("is a link to a folder, which may form a cycle; replace it with the folder"));
         } else {
             return Err(invalid("is neither a regular file nor a folder"));
         }
@@ -186,8 +187,8 @@ fn check_free_space(folder: &Path, bytes: u64) -> Result<()> {
     Err(Error::new(
         ErrorCode::RESOURCE_EXHAUSTED,
         format!(
-            "the model has {bytes} bytes, but `{}` has {free} bytes free: make room, or choose another directory with \
-             the option `state_dir`",
+            "the model has {bytes} bytes, but `{}` has {free} bytes free: free up space, or choose another directory \
+             with the option `state_dir`",
             folder.display()
         ),
     ))

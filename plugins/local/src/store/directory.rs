@@ -27,7 +27,7 @@ pub(crate) struct StateDirectory {
     wait: LockWait,
 }
 
-/// The exclusive right to change the state, until it is dropped.
+/// The lock of the state directory. While this value exists, no other process changes the state.
 pub(super) struct StateLock {
     _file: File,
 }
@@ -41,7 +41,7 @@ struct StateVersion {
 }
 
 impl StateDirectory {
-    /// Takes the path of a directory, which may be missing.
+    /// Creates a value for the directory at a path, which need not exist.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root, last: Mutex::default(), wait: LOCK_WAIT }
     }
@@ -52,7 +52,7 @@ impl StateDirectory {
     }
 
     /// Returns the current state, including the changes of other processes. Reads the file if it has changed, or if its
-    /// date is so recent that a later change could have the same date.
+    /// modification time is so recent that a later change could have the same time.
     ///
     /// # Errors
     /// `PERMISSION_DENIED` or `INTERNAL_ERROR` if the file cannot be read; `INVALID_STATE` if the file is missing
@@ -122,11 +122,11 @@ impl StateDirectory {
         }
     }
 
-    /// Changes the state while it holds the lock, then removes garbage. If `change` fails, nothing is written.
+    /// Changes the state under the lock, then removes garbage. If `change` fails, nothing is written.
     ///
     /// # Errors
-    /// Those of `change`; an error if the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process
-    /// holds the lock for too long.
+    /// Fails if `change` fails or the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process holds
+    /// the lock for too long.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -134,10 +134,11 @@ impl StateDirectory {
         self.deploy(change, || {}).await
     }
 
-    /// As [`Self::change`], but calls `replaced` as soon as the file is replaced, even if a later step fails.
+    /// Does the same as [`Self::change`], but calls `replaced` as soon as the file is replaced, even if a later step
+    /// fails.
     ///
     /// # Errors
-    /// Those of [`Self::change`].
+    /// Fails as [`Self::change`] does.
     pub(crate) async fn deploy<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -175,9 +176,9 @@ impl StateDirectory {
     /// Creates a folder for a copy of a model. Dropping the result removes the folder, unless it is kept.
     ///
     /// # Errors
-    /// An error if the directory cannot be written or locked.
+    /// Fails if the directory cannot be written or locked.
     pub(crate) async fn new_folder(self: &Arc<Self>) -> Result<Folder> {
-        // The lock keeps other processes from sweeping the folder before it is held.
+        // Until this process holds the folder, the lock keeps other processes from removing it as garbage.
         let lock = self.lock().await?;
         let this = Arc::clone(self);
         blocking(move || {
@@ -195,7 +196,7 @@ impl StateDirectory {
     /// Opens the folder of a deployment, and holds it so that no process removes it; `None` if it was removed.
     ///
     /// # Errors
-    /// An error if the folder cannot be read; `TEMPORARILY_UNAVAILABLE` if another process holds the lock for too long.
+    /// Fails if the folder cannot be read; `TEMPORARILY_UNAVAILABLE` if another process holds the lock for too long.
     pub(crate) async fn folder(&self, id: &str) -> Result<Option<Folder>> {
         if !is_id(id) {
             return Ok(None);
@@ -205,7 +206,8 @@ impl StateDirectory {
         self.wait.until(&lock, move || Folder::open(&path)).await
     }
 
-    /// Waits until no other process changes the state. Changes are short: models are copied and loaded before.
+    /// Locks the directory. Waits until no other process changes the state. Changes are short, because models are
+    /// copied and loaded before a change.
     pub(super) async fn lock(self: &Arc<Self>) -> Result<StateLock> {
         let this = Arc::clone(self);
         blocking(move || {
@@ -217,14 +219,14 @@ impl StateDirectory {
         let file = path.clone();
         self.wait
             .until(&path, move || {
-                // Opening a pipe in its place would block.
+                // Opening a pipe at this path would block.
                 let mut options = File::options();
                 options.create(true).truncate(false).write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
                 let locked = options.open(&file).and_then(|lock| {
                     if attempt(lock.try_lock())?.is_none() {
                         return Ok(None);
                     }
-                    // If the file was removed meanwhile, the lock does not keep other processes out.
+                    // If the file was removed in the meantime, the lock does not keep other processes out.
                     let is_current = fs::metadata(&file)?.ino() == lock.metadata()?.ino();
                     Ok(is_current.then_some(lock))
                 });
@@ -255,7 +257,7 @@ impl StateDirectory {
     /// Fails if `state.json` exists.
     ///
     /// # Errors
-    /// `INVALID_STATE` if the file exists; those of [`Self::state`] if it is damaged or cannot be read.
+    /// `INVALID_STATE` if the file exists. Fails as [`Self::state`] does if the file is damaged or cannot be read.
     pub(super) fn check_missing(&self) -> Result<()> {
         let path = self.root.join(STATE);
         self.check_link()?;
@@ -272,10 +274,10 @@ impl StateDirectory {
         ))
     }
 
-    /// Replaces the file, then calls `replaced`.
+    /// Replaces `state.json`, then calls `replaced`.
     pub(super) fn write(&self, _lock: &StateLock, state: &State, replaced: impl FnOnce()) -> Result<()> {
         let path = self.root.join(STATE);
-        // A link stays; its target is replaced.
+        // If the file is a link, the target is replaced and the link stays.
         let path = if path.is_symlink() { path.canonicalize().unwrap_or(path) } else { path };
         let folder = path.parent().unwrap_or(&self.root);
         let bytes = serde_json::to_vec_pretty(state)
@@ -308,8 +310,8 @@ impl StateVersion {
         Self { inode: (metadata.dev(), metadata.ino()), size: metadata.size(), changed }
     }
 
-    /// Returns true if every later version differs from this one. The clock of a file system has steps of several
-    /// milliseconds; two changes within one step could have the same time.
+    /// Returns true if every later version is certain to differ from this one. The clock of a file system has steps of
+    /// several milliseconds, so two changes within one step could have the same time.
     fn is_settled(&self) -> bool {
         const STEP: i128 = 100_000_000;
         let (seconds, nanoseconds) = self.changed;

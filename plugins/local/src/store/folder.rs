@@ -19,7 +19,7 @@ const UNFINISHED_FETCH: &str = ".fetching-";
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// A shared lock. The system releases it when the process ends, also after a crash.
+    /// A shared lock. The system releases it when the process ends, even after a crash.
     _lock: File,
     is_kept: AtomicBool,
 }
@@ -34,7 +34,7 @@ impl Folder {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(io_error("create the directory", &path, &error)),
             }
-            // No other process sweeps it: a sweep needs the directory's lock, which the caller holds.
+            // No other process removes it: a sweep needs the directory's lock, which the caller holds.
             let lock = File::create_new(path.join("lock")).and_then(|lock| lock.lock_shared().map(|()| lock));
             return match lock {
                 Ok(lock) => Ok(Self { path, _lock: lock, is_kept: AtomicBool::new(false) }),
@@ -75,7 +75,7 @@ impl Folder {
 
     /// Removes a folder, unless a process holds it, or it has files that this plugin does not create.
     pub(super) fn remove_unless_held(path: &Path) {
-        // A process that crashed while it created or removed the folder has left any part of it.
+        // A process may have crashed while it created or removed the folder, so any part of the folder may be missing.
         let is_ours = |entry: io::Result<fs::DirEntry>| {
             entry.is_ok_and(|entry| {
                 let name = entry.file_name();
@@ -111,7 +111,7 @@ impl Folder {
     /// Writes the folder's entries to the disk, so that they survive a crash of the machine.
     ///
     /// # Errors
-    /// An error if the disk reports one.
+    /// Fails if the disk reports an error.
     pub(crate) fn sync(&self) -> Result<()> {
         let parent = self.path.parent().expect("it is in `models/`");
         sync(&self.path).and_then(|()| sync(parent)).map_err(|error| io_error("write", &self.path, &error))

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-/// Returns the error for a failure to read or write a path. `action` completes "failed to".
+/// Returns the error for a failure to read or write a path. `action` is the text after `failed to`.
 pub(super) fn io_error(action: impl Display, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
@@ -14,7 +14,7 @@ pub(super) fn io_error(action: impl Display, path: &Path, error: &io::Error) -> 
     let (code, advice) = match error.kind() {
         StorageFull | QuotaExceeded => (
             ErrorCode::RESOURCE_EXHAUSTED,
-            "; nothing was changed: make room, or choose another directory with the option `state_dir`",
+            "; nothing was changed: free up space, or choose another directory with the option `state_dir`",
         ),
         PermissionDenied | ReadOnlyFilesystem => (
             ErrorCode::PERMISSION_DENIED,

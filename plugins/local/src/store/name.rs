@@ -5,12 +5,12 @@ use mlflow_deploy_plugin_api::{Error, Result, text};
 /// The maximum length of a name, in characters.
 const MAX_LEN: usize = 128;
 
-/// Checks a name. `what` has the article: `a deployment` or `an endpoint`.
+/// Checks a name. `what` is the kind of name with its article: `a deployment` or `an endpoint`.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the name is invalid.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
-    // ASCII only: other letters can look the same, or have several encodings.
+    // Only ASCII is allowed: other letters can look the same, or have several encodings.
     let starts = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let fits = name.chars().all(|each| each.is_ascii_alphanumeric() || "-_.".contains(each));
     if starts && fits && name.len() <= MAX_LEN {
@@ -23,7 +23,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     )))
 }
 
-/// Returns the start of a text for a message, as one line: as many characters as a name may have.
+/// Returns the start of a text as one line, for a message. It has at most as many characters as a name may have.
 pub(crate) fn excerpt(name: &str) -> String {
     match name.char_indices().nth(MAX_LEN) {
         None => text::line(name).into_owned(),

@@ -27,7 +27,7 @@ impl StateDirectory {
     /// `None` if it is not a complete model.
     ///
     /// # Errors
-    /// `INVALID_STATE` if the file exists; an error if the directory cannot be read or written.
+    /// `INVALID_STATE` if the file exists. Also fails if the directory cannot be read or written.
     pub(crate) async fn rebuild(
         self: &Arc<Self>,
         flavor: impl Fn(&Path) -> Option<String> + Send + 'static,
@@ -48,7 +48,7 @@ impl StateDirectory {
     }
 }
 
-/// Collects the state from the copies; returns it with the folders of the skipped copies.
+/// Collects the state from the copies. Returns the state and the folders of the skipped copies.
 fn collect(copies: &Copies, flavor: impl Fn(&Path) -> Option<String>) -> (State, Vec<String>) {
     let (mut records, mut left_out) = (BTreeMap::<String, CopyRecord>::new(), Vec::new());
     for (id, path) in copies.iter() {
@@ -106,7 +106,7 @@ fn superseded(name: &str) -> String {
     format!("another copy of the model of `{name}` is newer")
 }
 
-/// Returns the record of a copy that has none.
+/// Creates the record for a copy that has none.
 fn recovered(id: &str, model: &Path, flavor: String) -> CopyRecord {
     let name = format!("recovered-{id}");
     call::warn(format!("`{}` has no record: deploying it as `{name}`, without a config", model.display()));

@@ -25,7 +25,7 @@ pub(crate) struct State {
 /// One deployed model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deployment {
-    /// Changes with every update, so that a process drops the model that it has loaded.
+    /// An id that changes with every update, so that a process drops the model that it has loaded.
     pub(crate) revision: String,
     /// The folder of the copy, in `models/`.
     pub(crate) folder: String,
@@ -47,7 +47,7 @@ pub(crate) struct Deployment {
 /// A group of deployments, each of which gets a share of the requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
-    /// The weight of each deployment. The sum is arbitrary.
+    /// The weight of each deployment. The weights may have any sum.
     pub(crate) traffic: BTreeMap<String, u32>,
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,
@@ -69,7 +69,7 @@ impl State {
         struct Version {
             format: u32,
         }
-        // The advice is not to remove the file: without it, every copy of a model would be garbage.
+        // The message does not advise removing the file: without the file, every copy of a model would be garbage.
         let damaged = |reason: String| {
             Error::internal(format!(
                 "`{path}` is damaged: {reason}; restore it from a backup, or move it away and rebuild it from the \
@@ -114,10 +114,10 @@ impl State {
         self.endpoints.get(name).ok_or_else(|| unknown("endpoint", name, self.endpoints.keys()))
     }
 
-    /// Returns an endpoint to be changed.
+    /// Returns an endpoint for a change.
     ///
     /// # Errors
-    /// Those of [`Self::endpoint`].
+    /// Fails as [`Self::endpoint`] does.
     pub(crate) fn endpoint_mut(&mut self, name: &str) -> Result<&mut Endpoint> {
         self.endpoint(name)?;
         Ok(self.endpoints.get_mut(name).expect("it was found above"))

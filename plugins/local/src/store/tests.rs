@@ -79,7 +79,7 @@ async fn files_of_other_programs_are_never_removed() {
         fs::write(path(file), "").unwrap();
     }
     symlink(path("f"), path("models/00000000000000ff")).unwrap();
-    // Leftovers of a crash.
+    // A crash has left these files.
     fs::create_dir_all(path("models/0000000000000001/model/data")).unwrap();
     fs::create_dir_all(path("models/0000000000000002")).unwrap();
     fs::create_dir_all(path("models/0000000000000003/.fetching-x")).unwrap();

@@ -25,7 +25,7 @@ pub(super) const LOCK_WAIT: LockWait = LockWait { silence: Duration::from_secs(1
 /// Converts the result of an attempt to lock a file: `None` if another process holds the lock.
 ///
 /// # Errors
-/// An error if the file cannot be locked at all.
+/// Fails if the file cannot be locked at all.
 pub(super) fn attempt(locked: std::result::Result<(), TryLockError>) -> io::Result<Option<()>> {
     match locked {
         Ok(()) => Ok(Some(())),
@@ -38,7 +38,7 @@ impl LockWait {
     /// Repeats `attempt` until it has locked the file `path`.
     ///
     /// # Errors
-    /// Those of `attempt`, and `TEMPORARILY_UNAVAILABLE` at the limit.
+    /// Fails if `attempt` fails, or with `TEMPORARILY_UNAVAILABLE` if the limit is reached.
     pub(super) async fn until<T: Send + 'static>(
         self,
         path: &Path,

@@ -89,7 +89,7 @@ fn organization_and_project_are_sent_as_headers() {
 fn an_invalid_setting_is_an_error() {
     for (target, options, message) in [
         ("openai", json!({"tokn": "t"}), "unknown field `tokn`, expected one of `base_url`"),
-        ("openai", json!({"timeout": 0}), "`timeout` is `0`: expected seconds"),
+        ("openai", json!({"timeout": 0}), "`timeout` is `0`: expected a number of seconds"),
         ("openai", json!({"max_retries": 11}), "invalid `max_retries` `11`: expected 0 to 10"),
         ("openai", json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
         ("openai", json!({"organization": "c\nd"}), "the value of `OpenAI-Organization` has a character"),

@@ -1,21 +1,22 @@
 //! Reads answers as JSON: UTF-8, with Python's `NaN` and `Infinity`, which Python servers write.
 //!
-//! `serde_json` accepts neither, and skips a string without checking that it is UTF-8.
+//! `serde_json` rejects both numbers, and skips a string without checking that it is UTF-8.
 
 use jiter::{Jiter, JiterError, JsonValue, Peek};
 use serde_json::{Map, Number, Value};
 
-/// The limit for a part of an answer that is read instead of skipped, in bytes. A failure is reported in fewer.
+/// The maximum size of a member that is parsed instead of shortened, in bytes. A report of a failure is shorter.
 const MAX_PART: usize = 64 * 1024;
 
 /// The byte order mark of UTF-8, which JSON does not allow but some servers send.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Validates a JSON text and returns its outline: an object with its members, or an array. Members of more than 64 KiB
-/// are shortened, except for `choices`; other values are `null`. Of several members with one name, the last counts.
+/// Validates a JSON text and returns its outline: an object with its members, an array, or `null` for any other value.
+/// Members of more than 64 KiB are shortened, except for `choices`. If several members have one name, the last one
+/// counts.
 ///
 /// # Errors
-/// The reason if the text is not JSON. It quotes nothing of the text.
+/// Fails with the reason if the text is not JSON. The reason quotes nothing of the text.
 pub(crate) fn outline(body: &[u8]) -> Result<Value, String> {
     let text = str::from_utf8(body).map_err(|error| format!("it is not UTF-8: {error}"))?;
     let mut reader = Jiter::new(text.as_bytes()).with_allow_inf_nan();
@@ -52,14 +53,14 @@ fn read(reader: &mut Jiter<'_>, text: &str) -> Result<Value, JiterError> {
     Ok(Value::Object(members))
 }
 
-/// Skips a value and returns its text.
+/// Skips a value and returns its JSON text.
 fn skip<'a>(reader: &mut Jiter<'_>, text: &'a str, peek: Peek) -> Result<&'a str, JiterError> {
     let start = reader.current_index();
     reader.known_skip(peek)?;
     Ok(text.get(start..reader.current_index()).unwrap_or_default())
 }
 
-/// Parses a value, or returns one of its type if it is long.
+/// Parses a value. Replaces a value of more than [`MAX_PART`] with a short one of the same type.
 fn value(part: &str) -> Value {
     if part.len() <= MAX_PART {
         return parse(part);

@@ -17,7 +17,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 const REQUEST_IDS: [&str; 5] =
     ["x-request-id", "x-databricks-request-id", "apim-request-id", "x-ms-request-id", "request-id"];
 
-/// The stage at which an attempt failed. It decides if the request is retried.
+/// The stage at which an attempt failed. The stage determines whether the request is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// No connection was made: the server has not seen the request.
@@ -30,7 +30,7 @@ pub(crate) enum Stage {
     Final,
 }
 
-/// The error of a failed attempt. The retry loop decides if it is final.
+/// The error of a failed attempt. The retry loop decides whether it is final.
 #[derive(Debug)]
 pub(crate) struct AttemptError {
     pub(crate) stage: Stage,
@@ -73,7 +73,7 @@ impl AttemptError {
             Self::from_tls(&reason, is_final, url)
         } else if find::<hyper::Error>(&*error).is_some_and(hyper::Error::is_parse) {
             let reason = innermost(&*error);
-            let hint = if url.starts_with("http:") { "; if the server speaks TLS there, use `https://`" } else { "" };
+            let hint = if url.starts_with("http:") { "; if the server uses TLS there, use `https://`" } else { "" };
             Self::new(
                 Stage::Unanswered,
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
@@ -84,7 +84,7 @@ impl AttemptError {
             let message = format!("the connection to `{url}` broke before the response was complete: {reason}");
             unsent(Stage::Unanswered, message)
         };
-        // The errors between describe the HTTP library. The innermost is the system's.
+        // The errors in between describe the HTTP library. The innermost error is the system's.
         attempt_error.with_cause(innermost(&*error))
     }
 
@@ -97,11 +97,14 @@ impl AttemptError {
         }
     }
 
-    /// Says that the answer came through a proxy, which may have given it in the server's place.
+    /// Adds to the message that the answer came through a proxy, which may have answered in place of the server.
     pub(crate) fn through(mut self, proxy: &str) -> Self {
         self.message = match &self.http {
             Some(http) if http.status == 407 => {
-                format!("{}; this is the answer of the proxy {proxy}: set its user and password there", self.message)
+                format!(
+                    "{}; this is the answer of the proxy {proxy}: set its user and password in that variable",
+                    self.message
+                )
             }
             _ => format!("{}; the answer came through the proxy {proxy}", self.message),
         };
@@ -153,7 +156,7 @@ impl AttemptError {
         self
     }
 
-    /// Returns the caller's error, with `note` appended to the message.
+    /// Returns the error for the caller, with `note` appended to the message.
     pub(crate) fn into_error(self, retryable: bool, note: &str) -> Error {
         let mut error = Error::new(self.code, self.message + note);
         if retryable {

@@ -9,7 +9,8 @@ use http::header::RETRY_AFTER;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "built by plugins, and taken apart here alone")]
 pub enum Backoff {
-    /// No wait before the first retry, then `factor`·2, `factor`·4, … seconds plus up to `jitter`, at most 120 seconds.
+    /// No wait before the first retry, then `factor`·2, `factor`·4, … seconds, plus a random time of up to `jitter`
+    /// seconds. At most 120 seconds.
     ///
     /// Source: `urllib3.util.Retry`, as MLflow configures it.
     Mlflow {
@@ -18,7 +19,8 @@ pub enum Backoff {
         /// The maximum of the random addition, in seconds.
         jitter: f64,
     },
-    /// `first`, twice that, …, at most 8 seconds, less up to a quarter at random.
+    /// `first` seconds, then twice the previous wait, at most 8 seconds. Each wait is shortened by up to a quarter at
+    /// random.
     ///
     /// Source: the Python package `openai`, whose `first` is half a second.
     OpenAi {
@@ -28,7 +30,7 @@ pub enum Backoff {
 }
 
 impl Backoff {
-    /// Returns the wait before a retry, counted from 1.
+    /// Returns the wait before a retry. `retry` counts from 1.
     pub(crate) fn wait(self, retry: u32) -> Duration {
         let doubled = 2_f64.powf(f64::from(retry.saturating_sub(1)));
         let seconds = match self {

@@ -1,4 +1,4 @@
-//! Tells the kind of a body by its first bytes, because servers label streams and JSON wrongly or not at all.
+//! Detects the kind of a body from its first bytes, because servers label streams and JSON wrongly or not at all.
 
 use crate::answer_json::BYTE_ORDER_MARK;
 
@@ -9,7 +9,7 @@ pub(crate) enum BodyKind {
     Events,
     /// The body begins as an object or an array.
     Json,
-    /// The bytes do not show the kind.
+    /// The bytes show neither of these kinds.
     Other,
 }
 

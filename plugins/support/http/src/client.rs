@@ -21,7 +21,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client. The files of the settings are read on first use.
+    /// Creates a client. The certificates that the settings name are read on first use.
     pub fn new(connection: Connection) -> Self {
         Self { connection, transport: OnceCell::new(), has_warned: AtomicBool::new(false) }
     }
@@ -46,7 +46,7 @@ impl Client {
         secrets::redactor(request, &self.connection.proxies)
     }
 
-    /// Fails if credentials would be sent in clear text to another machine, or warns once if this is allowed.
+    /// Fails if credentials would be sent in clear text to another machine. If this is allowed, warns once instead.
     pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
         let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive)
             || request.extensions().get::<Hidden>().is_some();

@@ -1,11 +1,12 @@
-//! Tells a stream that was cut from a stream that is complete, for the protocols that mark their end.
+//! Distinguishes a stream that was cut from a complete one, for the protocols that mark the end of a stream.
 //!
-//! A proxy that loses its server may close the connection as if the stream were complete. `[DONE]` ends every stream;
-//! some servers omit it, but not the mark in the last chunk of an answer.
+//! A proxy that loses its server may close the connection as if the stream were complete. `[DONE]` ends every stream.
+//! Some servers omit it, but mark the last chunk of an answer.
 
 use serde_json::Value;
 
-/// The state of a stream: `None` until a chunk of a known protocol, then the missing mark of its end.
+/// The progress of a stream. `missing` is the mark that has to end it; `None` before the first chunk of a known
+/// protocol.
 #[derive(Debug, Default)]
 pub(crate) struct Completion {
     missing: Option<&'static str>,
@@ -13,7 +14,7 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// Observes a chunk.
+    /// Updates the progress with a chunk.
     pub(crate) fn observe(&mut self, chunk: &Value) {
         match chunk["type"].as_str() {
             Some("response.created") => self.missing = Some("`response.completed`"),
@@ -26,12 +27,12 @@ impl Completion {
         }
     }
 
-    /// Ends the stream: `[DONE]` was received.
+    /// Marks the stream as complete, because `[DONE]` was received.
     pub(crate) fn end(&mut self) {
         self.is_complete = true;
     }
 
-    /// Returns the mark that a stream lacks at its end.
+    /// Returns the mark that the stream lacks; `None` if the stream is complete or has no known protocol.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         self.missing.filter(|_| !self.is_complete)
     }

@@ -11,13 +11,13 @@ use crate::connect::Proxies;
 pub struct Connection {
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// The time limit for connecting.
+    /// The maximum time to connect.
     pub connect_timeout: Duration,
     /// A file or folder with certificate authorities (PEM) that replace the system's.
     pub ca_certs: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM).
     pub client_cert: Option<PathBuf>,
-    /// True if the server's certificate is not checked.
+    /// True if every server certificate is accepted.
     pub insecure: bool,
     /// The proxies.
     pub(crate) proxies: Proxies,

@@ -18,8 +18,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed. Blanks and line
-    /// ends around a token are removed, which `$(cat …)` and files of secrets leave.
+    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed. Removes blanks
+    /// and line ends around a token, which `$(cat …)` and files of secrets leave.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a token has characters that a header cannot contain, such as a line break.
@@ -27,10 +27,10 @@ impl Credentials {
         self.header_of("the token")
     }
 
-    /// As [`header`](Self::header). `source` names the token in the error, such as `` `OPENAI_API_KEY` ``.
+    /// Does the same as [`header`](Self::header). `source` names the token in the error.
     ///
     /// # Errors
-    /// As for [`header`](Self::header).
+    /// Fails as [`header`](Self::header) does.
     pub fn header_of(&self, source: &str) -> Result<HeaderValue> {
         let text = match self {
             Self::Basic(username, password) => {
@@ -45,17 +45,19 @@ impl Credentials {
     }
 }
 
-/// Returns a token without blanks around it.
+/// Returns a token without the blanks around it. `source` names the token in the error.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if it has other characters than visible ASCII. The error does not contain the token.
+/// `INVALID_PARAMETER_VALUE` if the token contains anything but visible ASCII. The error does not contain the token.
 pub(crate) fn check_token<'a>(source: &str, token: &'a Secret) -> Result<&'a str> {
     let token = trim(token.expose());
     if token.chars().all(|each| matches!(each, ' '..='~')) {
         return Ok(token);
     }
     let found = if token.contains(['\r', '\n']) { "a line break" } else { "a character that is not ASCII" };
-    Err(Error::invalid_parameter(format!("{source} contains {found}, but a token is one line of ASCII: copy it again")))
+    Err(Error::invalid_parameter(format!(
+        "{source} contains {found}, but a token is one line of ASCII: copy the token again"
+    )))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::retry::send_with_retries;
 use crate::streaming_response::StreamingResponse;
 use crate::{Client, Policy, Request};
 
-/// The number of chunks that wait for the disk. If they are as many, the download waits too.
+/// The maximum number of chunks that wait to be written. The download pauses while that many chunks wait.
 const MAX_QUEUED_CHUNKS: usize = 16;
 
 /// Sends a request, retries it as the policy allows, and writes the response into a new file. The file is synced to
@@ -29,8 +29,8 @@ const MAX_QUEUED_CHUNKS: usize = 16;
 /// an attempt starts over. A retry requests only the rest if the server's `ETag` identifies the same file.
 ///
 /// # Errors
-/// As for [`send`](crate::send()); `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the response
-/// has another length or writing fails. The caller removes the incomplete file.
+/// Fails as [`send`](crate::send()) does; `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the
+/// response has another length or writing fails. The caller removes the incomplete file.
 pub async fn download(
     client: &Client,
     request: &Request,
@@ -45,8 +45,8 @@ pub async fn download(
     Ok(written)
 }
 
-/// A file during its download. Several requests, one after the other, may be needed for it: each continues where the
-/// last one broke off, if the servers' `ETag` identifies the same file.
+/// A file that is being downloaded, by one request or by several in sequence. Each request continues where the last one
+/// broke off, if the servers' `ETag` identifies the same file.
 pub struct Download<'a> {
     path: &'a Path,
     file: File,
@@ -83,7 +83,7 @@ impl<'a> Download<'a> {
     /// length in bytes.
     ///
     /// # Errors
-    /// As for [`download`]. The next request continues the file.
+    /// Fails as [`download`] does. The next request continues the file.
     pub async fn receive(&self, client: &Client, request: &Request, policy: &Policy) -> Result<u64> {
         let vary = |headers: &mut HeaderMap| {
             accept_identity(headers);
@@ -102,7 +102,7 @@ impl<'a> Download<'a> {
         synced.map_err(|error| write_failed(path, error).into_error(false, ""))
     }
 
-    /// Requests only the rest after a partial download, or the whole file if it has changed.
+    /// Sets headers that request only the rest after a partial download, or the whole file if the file has changed.
     fn request_rest(&self, headers: &mut HeaderMap) {
         let partial = sync::lock(&self.partial);
         if let Some(Partial { length, etag }) = &*partial
@@ -139,17 +139,17 @@ impl<'a> Download<'a> {
                 break Err(wrong_length(&response, next, length));
             }
             if writer.chunks.send(chunk).await.is_err() {
-                // `finish` below returns the error of the disk.
+                // `finish` below returns the error of the disk write.
                 break Ok(());
             }
             total = next;
             (self.received)(total);
         };
-        // Also if the attempt has failed: its last writes must not overlap with the next attempt.
+        // This wait is needed even if the attempt has failed: its last writes must not overlap with the next attempt.
         writer.finish().await.map_err(|error| self.write_error(error))?;
         if end.is_err() {
             let etag = response.inner.headers().get(ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/"));
-            // The server counts the bytes of an encoded body, and this file has the decoded ones.
+            // The server counts the bytes of an encoded body, but this file has the decoded bytes.
             let partial = etag
                 .filter(|_| total > 0 && !response.is_decoded())
                 .map(|etag| Partial { length: total, etag: etag.clone() });
@@ -157,7 +157,7 @@ impl<'a> Download<'a> {
         }
         end?;
         match self.length {
-            // Only without a `Content-Length`: with one, the HTTP library notices an early end.
+            // This happens only without a `Content-Length`: with one, the HTTP library reports an early end.
             Some(length) if total < length => Err(AttemptError::new(
                 Stage::Unanswered,
                 ErrorCode::TEMPORARILY_UNAVAILABLE,

@@ -1,6 +1,6 @@
 //! MLflow's environment variables for HTTP, with MLflow's names and defaults.
 //!
-//! A function looks the variables up, so that tests need no process of their own. An empty variable counts as unset.
+//! A function looks the variables up, so that tests need no separate process. An empty variable counts as unset.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,13 +35,13 @@ impl<'a> Environment<'a> {
         self.text(name).map(Secret::new)
     }
 
-    /// Returns a password. Blanks around it belong to it, and line ends do not.
+    /// Returns a password. Keeps the blanks around it, but removes line ends.
     pub(crate) fn password(&self, name: &str) -> Option<Secret> {
         let password = (self.lookup)(name).map(|value| trim_lines(&value).to_owned());
         password.filter(|value| !value.is_empty()).map(Secret::new)
     }
 
-    /// Returns a variable with whole seconds.
+    /// Returns a variable that contains whole seconds. `default` is in seconds too.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if it is not a positive whole number.
@@ -49,7 +49,9 @@ impl<'a> Environment<'a> {
         let Some(seconds) = self.integer(name)? else { return Ok(Duration::from_secs(default)) };
         match u64::try_from(seconds) {
             Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-            _ => Err(Error::invalid_parameter(format!("`{name}` is `{seconds}`: expected seconds, 1 or more"))),
+            _ => Err(Error::invalid_parameter(format!(
+                "`{name}` is `{seconds}`: expected a number of seconds, 1 or more"
+            ))),
         }
     }
 
@@ -68,8 +70,8 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Returns MLflow's policy with the default times. `max_retries` is the caller's; it overrides the environment,
-    /// within the same limit.
+    /// Returns MLflow's policy with the default times. `max_retries` overrides the number of retries in the
+    /// environment, within the same limit.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a number is invalid or exceeds its limit.
@@ -111,8 +113,8 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// Returns the connection settings: these certificate authorities or else the environment's, and the environment's
-    /// proxies. `names` are the options or variables of the first two arguments, for the error.
+    /// Returns the connection settings. The certificate authorities are `ca_certs`, or else those of the environment.
+    /// The proxies are those of the environment. `names` are the names of `insecure` and `ca_certs` in the error.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if `insecure` is combined with certificate authorities.
@@ -160,8 +162,8 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Returns an environment variable of this process. Bytes that are not UTF-8 are replaced, so that the variable is not
-/// taken as unset and the error for its value names it.
+/// Returns an environment variable of this process. Replaces bytes that are not UTF-8, so that the variable does not
+/// count as unset and the error for its value names it.
 pub fn process_variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

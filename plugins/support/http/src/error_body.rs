@@ -3,10 +3,10 @@
 use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
 
-/// The limit for the excerpt of a body, in bytes.
+/// The maximum size of the excerpt of a body, in bytes.
 const MAX_BODY: usize = 2048;
 
-/// The limit for a server's message, in bytes.
+/// The maximum length of a server's message, in bytes.
 const MAX_MESSAGE: usize = 500;
 
 /// The message and code in the body of an error response.
@@ -31,7 +31,7 @@ impl ErrorBody {
         }
     }
 
-    /// Reads the JSON of a body. Google's servers wrap an error in a list.
+    /// Reads the message and the code in a JSON body. Google's servers wrap an error in a list.
     pub(crate) fn of(value: &Value, redactor: &Redactor) -> Self {
         let error = match value.as_array().map(Vec::as_slice) {
             Some([only]) => only,
@@ -133,7 +133,8 @@ fn one_line(text: &str, redactor: &Redactor) -> String {
     truncate(redactor.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), MAX_MESSAGE)
 }
 
-/// Shortens a text to `max` bytes. Its secrets must be redacted already: half a secret is not recognized.
+/// Shortens a text to `max` bytes. Secrets in the text must be redacted already, because a cut secret is not
+/// recognized.
 pub(crate) fn truncate(mut text: String, max: usize) -> String {
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max));

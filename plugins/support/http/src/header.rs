@@ -30,7 +30,7 @@ pub fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
 /// Parses the value of a header that may be a key, and marks it as sensitive, so that it is never printed.
 ///
 /// # Errors
-/// As for [`header_value`].
+/// Fails as [`header_value`] does.
 pub fn secret_header(what: &str, value: &Secret) -> Result<HeaderValue> {
     let mut value = header_value(what, value.expose())?;
     value.set_sensitive(true);
@@ -41,7 +41,7 @@ pub fn secret_header(what: &str, value: &Secret) -> Result<HeaderValue> {
 /// `` `AZURE_OPENAI_API_KEY` ``.
 ///
 /// # Errors
-/// As for [`Credentials::header_of`](crate::Credentials::header_of).
+/// Fails as [`Credentials::header_of`](crate::Credentials::header_of) does.
 pub fn key_header(source: &str, key: &Secret) -> Result<HeaderValue> {
     secret_header(source, &Secret::new(check_token(source, key)?))
 }
@@ -49,7 +49,7 @@ pub fn key_header(source: &str, key: &Secret) -> Result<HeaderValue> {
 /// Returns the media type of inputs as a header value.
 ///
 /// # Errors
-/// As for [`header_value`].
+/// Fails as [`header_value`] does.
 pub fn content_type(content_type: &str) -> Result<HeaderValue> {
     header_value("content_type", if content_type.is_empty() { JSON } else { content_type })
 }

@@ -14,7 +14,7 @@ use crate::text::trim;
 use crate::url::decode;
 use crate::{Connection, Credentials, Environment, header_value};
 
-/// The limit for the credentials file, in bytes.
+/// The maximum size of the credentials file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The options of one client.
@@ -34,7 +34,7 @@ pub struct MlflowAuthOptions {
     pub ca_cert: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM).
     pub client_cert: Option<PathBuf>,
-    /// True if the server's certificate is not checked.
+    /// True if every server certificate is accepted.
     pub insecure: Option<bool>,
 }
 
@@ -78,7 +78,7 @@ impl MlflowAuth {
     /// A `.netrc` file is not read, because it would override explicit credentials.
     ///
     /// # Errors
-    /// As for [`Credentials::header`].
+    /// Fails as [`Credentials::header`] does.
     pub fn headers(&self, url: &Url) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         if let Some(workspace) = &self.workspace {
@@ -127,7 +127,7 @@ fn read_credentials(path: &Path) -> Result<(Option<String>, Option<Secret>)> {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     let text = match file::read_text(path, MAX_FILE) {
         Ok(text) => text,
-        // Like Python's `configparser`.
+        // Python's `configparser` skips such a file as well.
         Err(error) if matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) => String::new(),
         Err(error) => {
             let message = format!("failed to read MLflow's credentials in `{}`: {error}", path.display());

@@ -6,12 +6,13 @@ use mlflow_deploy_plugin_api::{Result, call};
 
 use crate::{Environment, Policy};
 
-/// The time for looking up one endpoint or listing all.
+/// The total time limit for looking up one endpoint or listing all endpoints.
 const LOOKUP_TOTAL: Duration = Duration::from_secs(600);
 
 impl Policy {
     /// Returns the policy for predictions: with `timeout` for the whole call, or else with the environment's times.
-    /// `advice` is further advice for a model that takes too long, as the beginning of a sentence.
+    /// `advice` is the beginning of the advice for a timeout, which the policy completes with the names of the
+    /// settings.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a time is invalid.

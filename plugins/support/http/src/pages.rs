@@ -6,11 +6,11 @@ use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::{Client, Policy, Request, Response, send};
 
-/// The limit for the pages of a list.
+/// The maximum number of pages of a list.
 const MAX_PAGES: usize = 10_000;
 
-/// The pages of one list, requested one after another. Their number is limited. The policy's total time and maximum
-/// size apply to all of them together, so that an endless list exhausts neither time nor memory.
+/// The pages of one list, which are requested one after another. Their number is limited. The policy's total time and
+/// maximum size apply to all of them together, so that an endless list exhausts neither time nor memory.
 #[derive(Debug)]
 pub struct Pages<'a> {
     client: &'a Client,
@@ -20,7 +20,7 @@ pub struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// Starts the time limit of a list.
+    /// Creates the pages of a list. The time limit starts now.
     pub fn new(client: &'a Client, policy: &Policy) -> Self {
         Self { client, policy: policy.started(), count: 0, seen: HashSet::new() }
     }
@@ -28,7 +28,8 @@ impl<'a> Pages<'a> {
     /// Requests a page.
     ///
     /// # Errors
-    /// As for [`send`](crate::send()); `INTERNAL_ERROR` also if the pages are too many, or too large together.
+    /// Fails as [`send`](crate::send()) does; `INTERNAL_ERROR` if there are too many pages, or if they are too large
+    /// together.
     pub async fn ask(&mut self, request: &Request) -> Result<Response> {
         if self.count == MAX_PAGES {
             return Err(Error::internal(format!("the server's list has more than {MAX_PAGES} pages: check the URL")));
@@ -39,7 +40,7 @@ impl<'a> Pages<'a> {
         Ok(response)
     }
 
-    /// Records the token of the next page. `what` names it in the error, such as `page token`.
+    /// Records the token of the next page. `what` names the token in the error, such as `page token`.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if an earlier page had the same token: the list would not end.

@@ -11,32 +11,32 @@ use crate::backoff::Backoff;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..Policy::default()`, so that fields can be added")]
 pub struct Policy {
-    /// The time for which the server may send nothing: before its response, and between two parts of it.
+    /// The maximum time without a byte from the server: before its response, and between two parts of the response.
     pub silence: Duration,
-    /// The time for everything together: retries, the waits between them, redirects.
+    /// The maximum time for a request with its retries, waits and redirects; `None` for no limit.
     pub total: Option<Duration>,
     /// The deadline of an operation that sends several requests; see [`Policy::started`].
     pub deadline: Option<Deadline>,
     /// The bytes of [`max_response_bytes`](Self::max_response_bytes) that earlier responses of the operation have used.
     pub used_bytes: usize,
-    /// The number of retries.
+    /// The maximum number of retries.
     pub max_retries: u32,
     /// The wait before a retry, unless the server specifies it.
     pub backoff: Backoff,
     /// The statuses that are retried.
     pub retry_codes: Cow<'static, [u16]>,
-    /// The statuses among them that are retried after a POST too: the server has not acted on it, or a repetition is
-    /// harmless.
+    /// The statuses in [`retry_codes`](Self::retry_codes) that are also retried after a POST: the server has not acted
+    /// on it, or a repetition is harmless.
     pub post_retry_codes: Cow<'static, [u16]>,
     /// The codes in the body of an error that are never retried, whatever the status.
     pub final_codes: Cow<'static, [&'static str]>,
-    /// True if `x-should-retry: true` and `false` override the status.
+    /// True if the header `x-should-retry` overrides the status.
     pub respect_should_retry: bool,
-    /// True if `Retry-After` replaces the wait.
+    /// True if the header `Retry-After` replaces the wait.
     pub respect_retry_after: bool,
-    /// The longest wait before a retry. A longer one ends the request.
+    /// The maximum wait before a retry. If the wait would be longer, the request fails.
     pub max_wait: Duration,
-    /// The limit of a response in memory, and of all pages of a list together, in bytes.
+    /// The maximum size of a response in memory, and of all pages of a list together, in bytes.
     pub max_response_bytes: usize,
     /// True if redirects within the same origin are followed.
     pub follow_redirects: bool,
@@ -70,7 +70,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Starts the total timeout now, so that it covers all requests of an operation.
+    /// Returns the policy with the total time running from now, so that the limit covers all requests of an operation.
     #[must_use]
     pub fn started(&self) -> Self {
         Self { deadline: self.earliest_deadline(), ..self.clone() }
@@ -90,11 +90,13 @@ impl Policy {
         let Some(seconds) = timeout else { return Ok(self) };
         match Duration::try_from_secs_f64(seconds) {
             Ok(timeout) if !timeout.is_zero() => Ok(Self { silence: timeout, total: Some(timeout), ..self }),
-            _ => Err(Error::invalid_parameter(format!("`timeout` is `{seconds}`: expected seconds, more than 0"))),
+            _ => Err(Error::invalid_parameter(format!(
+                "`timeout` is `{seconds}`: expected a number of seconds, more than 0"
+            ))),
         }
     }
 
-    /// Returns the wait before a retry, counted from 1. `retry_after` is the server's.
+    /// Returns the wait before a retry. `retry` counts from 1, and `retry_after` is the wait that the server requests.
     pub(crate) fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
         match retry_after {
             Some(wait) if self.respect_retry_after && !wait.is_zero() => wait,

@@ -1,9 +1,9 @@
-//! Redirects within one origin: a GET follows all of them, and every other method follows 307 and 308, which keep method
-//! and body. Any other redirect is an error with its target.
+//! Redirects within one origin: a GET follows all of them, and every other method follows 307 and 308, which keep
+//! method and body. Any other redirect is an error with its target.
 //!
-//! A request carries credentials and a user's data, which another origin must not receive. Without credentials the other
-//! origin would usually answer with a login page or a 401, which says less than the target of the redirect. A POST that
-//! becomes a GET after 301, 302 and 303, as in browsers, would be a different request.
+//! A request carries credentials and a user's data, which another origin must not receive. Without credentials the
+//! other origin would usually answer with a login page or a 401, which says less than the target of the redirect. A
+//! POST that becomes a GET after 301, 302 and 303, as in browsers, would be a different request.
 
 use http::{HeaderMap, Method, StatusCode};
 use mlflow_deploy_plugin_api::{ErrorCode, HttpFailure};
@@ -13,7 +13,7 @@ use crate::Policy;
 use crate::attempt_error::{AttemptError, Stage};
 use crate::url::redact_url;
 
-/// The limit for redirects of one attempt.
+/// The maximum number of redirects of one attempt.
 pub(crate) const MAX_HOPS: usize = 10;
 
 /// Returns the target of a redirect, or an error if it must not be followed.

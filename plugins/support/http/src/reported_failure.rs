@@ -1,5 +1,5 @@
-//! Failures that a server reports in the body of a success, and nothing else: a member named `error` that is empty or a
-//! number is a model's own.
+//! Detects failures that a server reports in the body of a success. A member `error` that is empty or a number does not
+//! count, because it may be a model's own.
 //!
 //! OpenAI's protocol has many dialects: `error` as a text or an object (OpenAI, LM Studio, Triton), `error_type` and
 //! `error_message`, `error_code` (MLflow, Databricks; FastChat's is a number), `"object": "error"` (vLLM), `detail`
@@ -13,10 +13,10 @@ use serde_json::Value;
 use crate::attempt_error::code_of;
 use crate::error_body::{ErrorBody, excerpt};
 
-/// The members with a result. A server that failed leaves them out, or empty.
+/// The members that contain a result. They are missing or empty if the server failed.
 const RESULTS: [&str; 6] = ["choices", "data", "embeddings", "output", "outputs", "predictions"];
 
-/// The members with the reason of a failure.
+/// The members that contain the reason of a failure.
 const REASONS: [&str; 7] = ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors"];
 
 /// Returns the part of an answer that reports a failure: the answer, its `response`, or a choice. `answer` is an
@@ -47,8 +47,9 @@ pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
     }
 }
 
-/// Returns the error of a reported failure. `what` begins the message, `body` is the text of the answer, and `status` the
-/// response's. The code is that of the status in the failure, a number or the text before a colon.
+/// Returns the error of a reported failure. `what` begins the message, `body` is the text of the answer, and `status`
+/// is the status of the response. The error's code follows from the status in the failure: a number, or the text before
+/// a colon in the message.
 pub(crate) fn failure_error(what: &str, failure: &Value, body: &str, status: StatusCode, redactor: &Redactor) -> Error {
     let ErrorBody { message, error_code } = ErrorBody::of(failure, redactor);
     let message = message.unwrap_or_else(|| match failure["finish_reason"].as_str() {
@@ -79,12 +80,13 @@ fn status_in(failure: &Value) -> Option<u16> {
     })
 }
 
-/// Returns true if a choice was ended by a failure.
+/// Returns true if a failure ended a choice.
 fn is_failed_choice(choice: &Value) -> bool {
     matches!(choice["finish_reason"].as_str(), Some("error" | "abort")) || says(&choice["error"])
 }
 
-/// Returns true for an error code beside a reason: a text, or a number other than 0.
+/// Returns true if an answer has an error code or an error message. A number in `error_code` counts only if it is not 0
+/// and the answer has a reason.
 fn has_error_code(answer: &Value) -> bool {
     let has_reason = has_reason(answer) || says(&answer["text"]);
     let is_code = |code: &Value| code.as_str().is_some_and(|code| says(&answer["error_code"]) && !is_success(code));
@@ -94,7 +96,8 @@ fn has_error_code(answer: &Value) -> bool {
         || answer["base_resp"]["status_code"].as_i64().is_some_and(|code| code != 0)
 }
 
-/// Returns true for another statement of failure, in an answer that is not the record of something with a name.
+/// Returns true if an answer with a reason states a failure in another way. A record, which has an id or a name, does
+/// not count.
 fn has_status(answer: &Value) -> bool {
     if ["id", "name"].iter().any(|name| says(&answer[*name])) || !has_reason(answer) {
         return false;
@@ -119,8 +122,8 @@ fn has_reason(answer: &Value) -> bool {
     REASONS.iter().any(|name| says(&answer[*name]))
 }
 
-/// Returns true if a value contains words or `true`. Numbers alone are a model's own, and `code: 0` with empty texts is
-/// how Go servers write that there is no error.
+/// Returns true if a value contains words, `true`, or a `code` or `status` other than 0. Other numbers are a model's
+/// own. Go servers write `code: 0` with empty texts if there is no error.
 fn says(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,

@@ -21,8 +21,8 @@ pub fn request(method: Method, url: &Url, headers: HeaderMap, body: impl Into<By
     Ok(request)
 }
 
-/// Marks secrets in the body of a request: they are redacted in every error of the request. Secrets in sensitive
-/// headers are redacted without this.
+/// Marks secrets in the body of a request, so that every error of the request redacts them. Secrets in sensitive
+/// headers need no mark.
 pub fn hide(request: &mut Request, secrets: impl IntoIterator<Item = Secret>) {
     request.extensions_mut().insert(Hidden(secrets.into_iter().collect()));
 }

@@ -22,7 +22,7 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body, unchanged.
     pub payload: Payload,
-    /// Removes the secrets of the request from errors.
+    /// The redactor that removes the secrets of the request from errors.
     pub(crate) redactor: Redactor,
 }
 
@@ -30,8 +30,8 @@ impl Response {
     /// Parses the body as JSON. `expected` describes it in the error, such as `a list of endpoints`.
     ///
     /// # Errors
-    /// The server's error if the body reports a failure; `INTERNAL_ERROR` if it is not the expected JSON. That error has
-    /// the position, but no value of the body.
+    /// The server's error if the body reports a failure; `INTERNAL_ERROR` if it is not the expected JSON. That error
+    /// has the position, but no value of the body.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
         self.reject_failure()?;
         serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &describe(&error)))
@@ -46,10 +46,10 @@ impl Response {
         Err(failure_error(what, failure, &body, self.status, &self.redactor).redacted(&self.redactor))
     }
 
-    /// Returns the body of a response that has JSON or no body.
+    /// Returns the body. If the body is JSON, checks it first.
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse), unless the body has another type.
+    /// Fails as [`parse`](Self::parse) does if the body is JSON.
     pub fn document(self, expected: &str) -> Result<Payload> {
         if self.payload.is_json() && !self.payload.bytes().is_empty() {
             self.parse::<IgnoredAny>(expected)?;
@@ -60,7 +60,7 @@ impl Response {
     /// Parses a part of the body; see [`parse`](Self::parse).
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse).
+    /// Fails as [`parse`](Self::parse) does.
     pub fn parse_part<'a, T: Deserialize<'a>>(&self, part: &'a RawValue, expected: &str) -> Result<T> {
         serde_json::from_str(part.get()).map_err(|error| self.unexpected(expected, &describe(&error)))
     }

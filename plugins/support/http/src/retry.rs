@@ -16,11 +16,11 @@ use crate::timeouts::Timeouts;
 use crate::url::redact_url;
 use crate::{Client, Policy, redirect};
 
-/// Sends a request until an attempt succeeds or the policy forbids another one. `vary` adds an attempt's own headers.
-/// `read` reads the body; if it fails, the attempt has failed.
+/// Sends a request until an attempt succeeds or the policy forbids another one. `vary` adds the headers of each
+/// attempt.
+/// `read` reads the body. If it fails, the attempt fails.
 ///
-/// No error contains a secret of the request, including those that the HTTP library adds, also if the server repeats
-/// it.
+/// No error contains a secret of the request or one that the HTTP library adds, even if the server repeats the secret.
 pub(crate) async fn send_with_retries<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     client: &Client,
     request: &Request,
@@ -81,7 +81,7 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
             _ => String::new(),
         };
         call::warn(format!("{}; retrying {}{hint}", error.message, delay(wait)));
-        // Part of the error if the deadline passes in the next attempt.
+        // The text becomes part of the error if the deadline passes during the next attempt.
         previous = format!("; the previous attempt failed: {}", error.message);
         sleep(wait).await;
     }
@@ -97,7 +97,7 @@ fn may_retry(policy: &Policy, method: &Method, error: &AttemptError) -> bool {
         }
         Stage::Unsent => true,
         Stage::Unanswered => is_repeatable,
-        // A server that announces a time for a large request accepts it then.
+        // A server that sends `Retry-After` for a large request accepts the request after that time.
         Stage::Status(StatusCode::PAYLOAD_TOO_LARGE) => error.retry_after.is_some() && policy.respect_retry_after,
         Stage::Status(status) => {
             policy.retry_codes.contains(&status.as_u16())

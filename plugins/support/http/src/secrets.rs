@@ -1,5 +1,5 @@
-//! The secrets of a request: its credentials, and their encodings by the HTTP library. Servers and proxies may repeat
-//! them.
+//! Collects the secrets of a request: its credentials, and the encoded forms in which the HTTP library sends them.
+//! Servers and proxies may repeat them in their responses.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -31,7 +31,8 @@ fn of_proxy(proxy: &Secret) -> Vec<String> {
     proxy_url(proxy).iter().flat_map(of_url).collect()
 }
 
-/// Returns the password of a URL, also decoded and as a Basic header value. Without a password, returns the user.
+/// Returns the password of a URL as written, decoded, and as a Basic header value. Returns the user if there is no
+/// password.
 fn of_url(url: &Url) -> Vec<String> {
     let (user, password) = (decode(url.username()), url.password());
     match password {
@@ -56,7 +57,7 @@ fn of_credentials(value: &str) -> Vec<String> {
     secrets
 }
 
-/// Returns a value and its parts, because a server may repeat a part alone, as of `Cookie: session=…; theme=…`.
+/// Returns a value and its parts, because a server may repeat one part of a value such as `Cookie: session=…; theme=…`.
 fn with_parts(value: &str) -> Vec<String> {
     let parts = value.split([' ', ';', '=']).filter(|part| *part != value);
     [value].into_iter().chain(parts).map(str::to_owned).collect()
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_encoded_password_of_basic_credentials_is_redacted() {
-        // bob:hunter2:hunter3
+        // The value decodes to `bob:hunter2:hunter3`.
         let redactor = of_header("Authorization", "Basic Ym9iOmh1bnRlcjI6aHVudGVyMw==");
         assert_eq!(redactor.hide("refused: bob:hunter2:hunter3"), "refused: bob:<redacted>");
         assert_eq!(redactor.hide("refused: Basic Ym9iOmh1bnRlcjI6aHVudGVyMw=="), "refused: Basic <redacted>");

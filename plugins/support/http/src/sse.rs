@@ -6,8 +6,8 @@
 //!
 //! Two crates were tried first, with each of the test cases below split at every byte.
 //! - `eventsource-stream` 0.2.3 loses the last event if it ends in CR CR or without a blank line, panics on a byte
-//!   order mark, and lets an event grow without bound.
-//! - `sse-stream` 0.3.0 loses the last event without a blank line, and lets an event grow without bound.
+//!   order mark, and does not limit the size of an event.
+//! - `sse-stream` 0.3.0 loses the last event without a blank line, and does not limit the size of an event.
 //!
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
@@ -15,7 +15,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::answer_json::BYTE_ORDER_MARK;
 
-/// The limit for an event or a line, in bytes.
+/// The maximum size of an event or a line, in bytes.
 pub(crate) const MAX_LEN: usize = 16 * 1024 * 1024;
 
 /// An event with data. Events without data are skipped.
@@ -65,10 +65,10 @@ impl SseReader {
         Ok(events)
     }
 
-    /// Returns the last event after the body has ended regularly.
+    /// Returns the last event, which the end of the body completes; `None` if there is none.
     ///
     /// # Errors
-    /// As for [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub fn finish(&mut self) -> Result<Option<Event>> {
         if !self.line.is_empty() {
             self.end_line()?;

@@ -1,8 +1,8 @@
 //! Streamed responses: each chunk is returned as soon as it arrives.
 //!
-//! A stream succeeds only if the server ends it: with `[DONE]`, or with a complete body whose last chunks end the answer.
-//! A lost connection and an error among the chunks are errors. Once the response has begun, the request is not retried.
-//! The first bytes of the body decide its format, and its label decides if they do not.
+//! A stream succeeds only if the server ends it: with `[DONE]`, or with a complete body whose last chunks end the
+//! answer. A lost connection and an error among the chunks are errors. Once the response has begun, the request is not
+//! retried. The first bytes of the body determine its format, or else its content type does.
 
 use std::collections::VecDeque;
 
@@ -22,8 +22,7 @@ use crate::streaming_response::StreamingResponse;
 use crate::whole_body::WholeBody;
 use crate::{Client, Event, Policy, SseReader, sse};
 
-/// The chunks of a response: the data of each event of an event stream, each line of JSON lines, or a JSON answer as one
-/// chunk.
+/// The chunks of a response. A chunk is the data of an event, a line of JSON lines, or a whole JSON answer.
 #[derive(Debug)]
 pub struct ChunkStream {
     response: StreamingResponse,
@@ -41,7 +40,7 @@ pub struct ChunkStream {
 enum Format {
     Events(SseReader),
     Lines(Vec<u8>),
-    /// The first bytes do not show the format yet.
+    /// The format is not known yet. Contains the first bytes.
     Unknown(Vec<u8>),
     Whole(Vec<u8>),
 }
@@ -50,7 +49,7 @@ impl ChunkStream {
     /// Sends a request, and retries it as the policy allows, until a response begins.
     ///
     /// # Errors
-    /// As for [`send`](crate::send()).
+    /// Fails as [`send`](crate::send()) does.
     pub async fn open(client: &Client, request: &Request, policy: &Policy) -> Result<Self> {
         let response =
             send_with_retries(client, request, policy, accept_identity, |response| async { Ok(response) }).await?;
@@ -92,7 +91,7 @@ impl ChunkStream {
     /// Sends all chunks to the caller.
     ///
     /// # Errors
-    /// As for [`next`](Self::next), also after some chunks.
+    /// Fails as [`next`](Self::next) does, possibly after some chunks.
     pub async fn forward(mut self, chunks: &mut Chunks) -> Result<()> {
         while let Some(chunk) = self.next().await? {
             chunks.send(chunk).await?;
@@ -135,7 +134,7 @@ impl ChunkStream {
         }
     }
 
-    /// Sets the format, and splits the first bytes.
+    /// Sets the format, and splits the first bytes into chunks.
     fn begin(&mut self, kind: BodyKind) -> Result<()> {
         let label = media_type(content_type(&self.response.inner));
         let format = match (kind, label.as_str()) {
@@ -149,7 +148,7 @@ impl ChunkStream {
         }
     }
 
-    /// Handles the rest after the body has ended regularly.
+    /// Handles the remaining bytes after the body has ended regularly.
     fn finish(&mut self) -> Result<()> {
         if matches!(self.format, Format::Unknown(_)) {
             self.begin(BodyKind::Other)?;
@@ -234,7 +233,7 @@ impl ChunkStream {
         answer_json::lines(lines).try_for_each(|line| self.push_json(line))
     }
 
-    /// Adds one JSON text as a chunk, or returns its error if it reports one.
+    /// Adds one JSON text as a chunk. Fails if the text is not JSON or reports a failure.
     fn push_json(&mut self, data: &[u8]) -> Result<()> {
         let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(data);
         let chunk = answer_json::outline(data).map_err(|reason| {
@@ -256,7 +255,7 @@ impl ChunkStream {
     }
 }
 
-/// Returns `text/event-stream` for `Text/Event-Stream; charset=utf-8`.
+/// Returns the media type in lower case, such as `text/event-stream` for `Text/Event-Stream; charset=utf-8`.
 fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -1,5 +1,5 @@
-//! A response whose body is still to be read. The body is decoded as its `Content-Encoding` says, and every limit counts
-//! decoded bytes.
+//! A response whose body has not been read yet. The body is decoded as its `Content-Encoding` says, and every limit
+//! counts decoded bytes.
 
 use std::io::ErrorKind;
 
@@ -14,19 +14,19 @@ use crate::attempt_error::{AttemptError, ErrorResponse, Stage};
 use crate::encoding::{DecodeError, Decoder, codings};
 use crate::timeouts::Timeouts;
 
-/// The limit for reading the body of an error, in bytes.
+/// The maximum size of an error's body that is read, in bytes.
 pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// A response whose body is still to be read.
+/// A response whose body has not been read yet.
 #[derive(Debug)]
 pub(crate) struct StreamingResponse {
     pub(crate) inner: http::Response<reqwest::Body>,
     /// The URL without secrets.
     pub(crate) url: String,
-    /// Removes the secrets of the request from errors.
+    /// The redactor that removes the secrets of the request from errors.
     pub(crate) redactor: Redactor,
     max_bytes: usize,
-    /// The bytes of earlier responses of the operation, which count too.
+    /// The bytes of earlier responses of the operation, which count towards the size limit.
     used_bytes: usize,
     timeouts: Timeouts,
     encoding: Encoding,
@@ -65,7 +65,7 @@ impl StreamingResponse {
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, AttemptError> {
         loop {
             if let Encoding::Known(decoder) = &self.encoding {
-                // Decoding does not wait: other tasks and a cancellation get their turn here.
+                // Decoding does not wait. This line gives other tasks and a cancellation their turn.
                 tokio::task::coop::consume_budget().await;
                 if let Some(part) = decoder.next().map_err(|error| self.undecodable(error))? {
                     return Ok(Some(part));
@@ -111,7 +111,7 @@ impl StreamingResponse {
         }
     }
 
-    /// Returns a part of what the decoder has left at the end of the body.
+    /// Returns a decoded part that remains in the decoder after the end of the body.
     fn last_part(&mut self) -> Result<Option<Bytes>, AttemptError> {
         let Encoding::Known(decoder) = &mut self.encoding else { return Ok(None) };
         decoder.finish();

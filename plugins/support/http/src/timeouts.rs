@@ -49,7 +49,7 @@ impl<T> Part for Option<Result<T, reqwest::Error>> {
 }
 
 impl Timeouts {
-    /// Starts the policy's total time, unless its deadline is earlier.
+    /// Starts the time limits of a request. The deadline is the end of the policy's total time, or an earlier deadline.
     pub(crate) fn start(policy: &Policy) -> Self {
         Self { silence: policy.silence, deadline: policy.earliest_deadline(), advice: policy.advice.clone() }
     }

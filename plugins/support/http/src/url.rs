@@ -20,7 +20,7 @@ pub fn encode_segment(name: &str) -> Result<String> {
     }
 }
 
-/// Appends a path to a base URL. The base's path may end in a slash or not.
+/// Appends a path to a base URL. The base's path may or may not end in a slash.
 pub fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));

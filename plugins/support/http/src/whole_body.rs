@@ -1,4 +1,4 @@
-//! A whole body: a JSON answer, a failure that it reports, or a stream that the caller has not expected.
+//! A whole body: a JSON answer, a reported failure, or a stream that the caller has not requested.
 
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result};
@@ -18,7 +18,8 @@ pub(crate) enum WholeBody {
 }
 
 impl WholeBody {
-    /// Reads a body that is not empty. The bytes decide if it is JSON or a stream, and the label decides the rest.
+    /// Reads a body that is not empty. The bytes determine whether it is JSON or a stream. If they are
+    /// neither, the content type determines the rest.
     ///
     /// # Errors
     /// The server's error if the body reports a failure, `INTERNAL_ERROR` if it is text or invalid JSON.

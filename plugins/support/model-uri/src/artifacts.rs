@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::rest::API;
 
-/// The end of the URL of a server's artifacts.
+/// The path at which a server's artifacts URL ends.
 pub(crate) const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
 
 /// A folder on a server.
@@ -19,7 +19,7 @@ pub(crate) struct RemoteFolder {
     pub(crate) path: Vec<String>,
     /// The headers with the credentials.
     pub(crate) headers: HeaderMap,
-    /// True if another server named this one, so that it receives no credentials.
+    /// True if another server named this server. It then receives no credentials.
     pub(crate) is_untrusted: bool,
 }
 
@@ -37,7 +37,7 @@ impl RemoteFolder {
         request(Method::GET, &self.url(below)?, self.headers.clone(), "")
     }
 
-    /// Returns the request for the information about the server, if the URL is that of an MLflow server.
+    /// Returns the request for the server's information; `None` if the URL is not that of an MLflow server.
     pub(crate) fn server_info(&self) -> Result<Option<Request>> {
         let Some(prefix) = self.base.path().strip_suffix(ARTIFACTS).and_then(|path| path.strip_suffix(API)) else {
             return Ok(None);
@@ -55,7 +55,7 @@ impl RemoteFolder {
         request(Method::GET, &url, self.headers.clone(), "")
     }
 
-    /// Explains an authentication error of a server that another server named.
+    /// Adds an explanation to an authentication error of a server that another server named.
     pub(crate) fn explain(&self, error: Error) -> Error {
         if !self.is_untrusted || !matches!(error.http_status(), Some(401 | 403)) {
             return error;

@@ -37,7 +37,7 @@ pub struct Fetched {
 /// Resolves a model URI, and downloads the model into the folder `destination` unless it is on this machine.
 ///
 /// The destination must not exist or be an empty folder. Files are downloaded concurrently into a hidden folder next to
-/// it, which is synced to disk and renamed at the end. If anything fails, or the future is dropped, nothing is left.
+/// it, which is synced to disk and renamed at the end. If anything fails, or the future is dropped, no files are left.
 /// Progress is reported as events of the call.
 ///
 /// Requires a tokio runtime, such as the plugins' runtime.
@@ -55,7 +55,7 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
         Location::Local(path) => {
             let path = check_local(uri, &path)?;
             if uri.folder().is_none() && tracking.uses_server() {
-                // Any user who may register a model can have chosen the folder.
+                // Any user who may register a model may have chosen the folder.
                 let message =
                     format!("the server says that `{uri}` is in the folder `{}` on this machine", path.display());
                 call::log(Level::Warn, message);
@@ -104,7 +104,7 @@ async fn download_model(
     folders: &[RemoteFolder],
     destination: &Path,
 ) -> Result<PathBuf> {
-    // First, so that an unusable destination causes no request.
+    // The folder is prepared first, so that an unusable destination causes no request.
     let mut staging = StagingDir::prepare(destination)?;
     let listing = Listing::of(session, folders).await?;
     if !listing.files.contains_key([MLMODEL.to_owned()].as_slice()) {

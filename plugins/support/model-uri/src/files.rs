@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::run::Run;
 
-/// The limit for a file, in bytes.
+/// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// The file with the metadata of a run, model or version.
 const META: &str = "meta.yaml";
@@ -24,7 +24,7 @@ const MODELS: &str = "models";
 pub(crate) struct FileStore(pub(crate) PathBuf);
 
 impl FileStore {
-    /// Returns true if MLflow has written files here.
+    /// Returns true if the folder contains files that MLflow has written.
     pub(crate) fn has_experiments(&self) -> bool {
         let is_experiment = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -96,7 +96,7 @@ impl FileStore {
         Ok(storage_location.unwrap_or(source))
     }
 
-    /// Returns the folder at a path in any experiment's folder.
+    /// Returns the first folder at the path `below` in an experiment's folder; `None` if no experiment has it.
     fn in_experiment(&self, below: &str) -> Result<Option<PathBuf>> {
         let experiments = folders(&self.0).map_err(|error| unreadable(&self.0, &error))?;
         let mut candidates = experiments.into_iter().map(|experiment| experiment.join(below));

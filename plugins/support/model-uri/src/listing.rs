@@ -12,11 +12,11 @@ use crate::artifacts::RemoteFolder;
 use crate::name;
 use crate::session::{MAX_CONCURRENT_REQUESTS, Session};
 
-/// The limit for the files and folders of a model.
+/// The maximum number of files and folders in a model.
 const MAX_FILES: usize = 100_000;
-/// The limit for the listing of one folder, in bytes. All concurrent listings together have at most 1 GiB.
+/// The maximum size of the listing of one folder, in bytes. All concurrent listings together have at most 1 GiB.
 const MAX_LEN: usize = (1 << 30) / MAX_CONCURRENT_REQUESTS;
-/// The limit for nested folders.
+/// The maximum depth of nested folders.
 const MAX_DEPTH: usize = 64;
 
 /// The folders and files of a model, by their paths in the model.

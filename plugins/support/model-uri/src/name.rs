@@ -3,7 +3,7 @@
 /// The limit of common file systems for a name, in bytes.
 const MAX_LEN: usize = 255;
 
-/// Returns the reason if a text is not the name of one file or folder.
+/// Checks that a text is the name of one file or folder. Fails with the reason if it is not.
 pub(crate) fn check(name: &str) -> Result<(), String> {
     let shown = || name.escape_debug().to_string();
     match name {

@@ -1,7 +1,7 @@
-//! Files of a server that does not send them itself (`mlflow server --artifacts-presigned-only`): the server signs the
-//! URL of a file in its storage, and the storage sends the file.
+//! Downloads files of a server that does not send them itself (`mlflow server --artifacts-presigned-only`). The server
+//! signs the URL of a file in its storage, and the storage sends the file.
 //!
-//! The storage never receives the user's credentials: its URL is the permission.
+//! The storage never receives the user's credentials, because the signed URL grants access.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,16 +19,16 @@ use url::Url;
 use crate::artifacts::RemoteFolder;
 use crate::session::Session;
 
-/// The member that says so, of a server's information and of its refusals.
+/// The JSON member in a server's information, and in its refusals, for a server that only signs URLs.
 const PRESIGNED_ONLY: &str = "artifacts_presigned_only";
-/// The time for a server's information. Some servers do not have it, and need not answer.
+/// The maximum wait for a server's information. Some servers do not have it and may not answer.
 const INFO_TIMEOUT: Duration = Duration::from_secs(10);
-/// The limit for a server's information and for a signed URL, in bytes.
+/// The maximum size of a server's information and of a signed URL, in bytes.
 const MAX_LEN: usize = 1 << 20;
-/// The length of the shortest secret in a signed URL or in its headers.
+/// The minimum length of a secret in a signed URL or in its headers.
 const MIN_SECRET: usize = 20;
 
-/// Returns the URLs of those servers of these folders that sign URLs instead of sending files.
+/// Returns the servers that sign URLs instead of sending files, out of those of these folders.
 pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [RemoteFolder]) -> BTreeSet<&'a Url> {
     let servers: BTreeMap<_, _> = folders.iter().map(|folder| (&folder.base, folder)).collect();
     let mut signing = BTreeSet::new();
@@ -40,7 +40,8 @@ pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [Rem
     signing
 }
 
-/// Returns true if the server of a folder says that it signs URLs instead of sending files. Older servers do not say it.
+/// Returns true if the server of a folder reports that it signs URLs instead of sending files. Older servers do not
+/// report it.
 async fn signs(session: &Session<'_>, folder: &RemoteFolder) -> bool {
     let policy = Policy {
         max_retries: 0,
@@ -64,16 +65,16 @@ async fn signs(session: &Session<'_>, folder: &RemoteFolder) -> bool {
     }
 }
 
-/// Returns true if the server refuses to send a file, and says that it signs URLs instead.
+/// Returns true if the server refuses to send a file, and reports that it signs URLs instead.
 pub(crate) fn is_demanded(error: &Error) -> bool {
     error.http().is_some_and(|http| http.status == 403 && http.body.contains(PRESIGNED_ONLY))
 }
 
-/// Downloads a file below a folder from the storage. A signed URL that the storage refuses has expired: the file
-/// continues with another one.
+/// Downloads a file below a folder from the storage. If the storage refuses a signed URL, the URL has expired, and the
+/// download continues with a new one.
 ///
 /// # Errors
-/// The error of the server that signs, or of the storage. A fresh URL that is refused at once is not replaced twice.
+/// Fails with the error of the signing server or of the storage. A second refusal without progress is final.
 pub(crate) async fn receive(
     session: &Session<'_>,
     folder: &RemoteFolder,
@@ -102,7 +103,7 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error.http_status(), Some(400 | 401 | 403))
 }
 
-/// Asks the server to sign the URL of a file. Returns the request for it.
+/// Asks the server to sign the URL of a file. Returns the request that downloads the file.
 async fn signed(session: &Session<'_>, folder: &RemoteFolder, path: &[String]) -> Result<Request> {
     #[derive(Deserialize)]
     struct Answer {
@@ -125,7 +126,7 @@ async fn signed(session: &Session<'_>, folder: &RemoteFolder, path: &[String]) -
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers.into_iter().flatten() {
         let name = header_name(&name)?;
-        // The URL decides which server is asked.
+        // A `Host` header is left out, because the URL determines the server.
         if name != HOST {
             let mut header = header_value("the signed URL's header", &value)?;
             header.set_sensitive(value.len() >= MIN_SECRET);

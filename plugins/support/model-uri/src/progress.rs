@@ -36,7 +36,8 @@ impl Progress {
         call::progress(done, format!("{verb} `{}`: {} {files}, {}", self.uri, self.files, size(self.total)));
     }
 
-    /// Returns a callback for the received bytes of one file. The number decreases if an attempt fails.
+    /// Returns a callback that takes the number of received bytes of one file. The number decreases if an attempt
+    /// fails.
     pub(crate) fn of_file(&self) -> impl Fn(u64) + Sync + '_ {
         let before = AtomicU64::new(0);
         move |now| {
@@ -50,7 +51,7 @@ impl Progress {
         let percent = done.saturating_mul(100).checked_div(self.total).unwrap_or(0).min(99);
         if self.reported.fetch_max(percent, Ordering::Relaxed) < percent {
             let message = format!("fetching `{}`: {} of {}", self.uri, size(done), size(self.total));
-            // At most 99, so that the conversion is exact.
+            // The value is at most 99, so the conversion is exact.
             call::progress(f64::from(u8::try_from(percent).unwrap_or(99)) / 100.0, message);
         }
     }
@@ -63,7 +64,7 @@ fn size(bytes: u64) -> String {
         return format!("{bytes} bytes");
     }
     let mut unit = 0;
-    // Tenths of the unit, in integers.
+    // The value is in tenths of the unit, as an integer.
     let mut tenths = bytes / 100;
     while tenths >= 10_000 && unit + 1 < UNITS.len() {
         tenths /= 1000;

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::uri::{UriKind, VersionSelector, redact_uri};
 use crate::{ModelUri, Tracking};
 
-/// The limit for URIs that resolve to another URI.
+/// The maximum number of URIs in a row that resolve to another URI.
 const MAX_HOPS: u8 = 4;
 
 /// Resolves model URIs for one fetch.
@@ -41,7 +41,8 @@ pub(crate) struct Resolved {
     pub(crate) version: Option<String>,
 }
 
-/// The origin of a URI. It decides which servers receive the user's credentials. `Server` has the number of hops.
+/// The origin of a URI, which determines the servers that receive the user's credentials. `Server` contains the number
+/// of hops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UriOrigin {
     Server(u8),
@@ -58,7 +59,7 @@ impl<'a> Resolver<'a> {
         self.locate(uri, &uri.kind, UriOrigin::User).await
     }
 
-    /// Boxed, because it is recursive.
+    /// Locates the model of a URI. The future is boxed, because it is recursive.
     fn locate<'f>(
         &'f self,
         uri: &'f ModelUri,
@@ -143,7 +144,8 @@ impl<'a> Resolver<'a> {
         Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)
     }
 
-    /// Returns the artifacts URL that `uri` names: on the server at `authority` if it is given, else on the tracking server.
+    /// Returns the artifacts URL that `uri` names: on the server at `authority` if it is given, else on the tracking
+    /// server.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
         let server = self.tracking.server()?;
         let mut base = join(&server.base, &format!("{API}{ARTIFACTS}"));
@@ -157,8 +159,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns a folder on a server. The server receives the user's credentials only if it is the user's tracking
-    /// server or registry, or the user named it: other users may have registered a model with the URL of a server of
-    /// their own.
+    /// server or registry, or if the user named it. Another user may have registered a model with the URL of a foreign
+    /// server.
     fn folder(&self, base: &Url, path: &[String], origin: UriOrigin) -> Result<RemoteFolder> {
         let known = [self.tracking.store(), self.tracking.registry()];
         let known = known.into_iter().find_map(|store| match store {

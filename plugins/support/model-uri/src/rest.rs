@@ -25,7 +25,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A query and a fragment come from the address bar of a browser, as does a path of the API from an example.
+    /// Creates a server. Removes a query, a fragment and a path of the API, which users copy from a browser or an
+    /// example.
     pub(crate) fn new(url: &Url, headers: HeaderMap) -> Self {
         let mut base = without_user(url);
         base.set_query(None);
@@ -65,7 +66,8 @@ impl Server {
         Ok(answer.model.info.artifact_uri)
     }
 
-    /// Returns `None` if the run has no such model, or the server is older than logged models.
+    /// Returns the URI of the logged model's artifacts; `None` if the run has no such model, or if the server has no
+    /// logged models.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -75,7 +77,7 @@ impl Server {
         }
         const SEARCH: &str = "logged-models/search";
         if name.contains('\'') {
-            // Not a valid model name, and a quote would change the filter.
+            // Such a name is not valid, and the quote would change the filter.
             return Ok(None);
         }
         let mut pages = Pages::new(session.http, &session.policy);

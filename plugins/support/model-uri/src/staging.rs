@@ -49,7 +49,7 @@ impl StagingDir {
         let parents =
             CreatedParents(parent.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect());
         fs::create_dir_all(parent).map_err(|error| failed("create", parent, &error))?;
-        // These become the destination's permissions, subject to the process's umask.
+        // These permissions become those of the destination, subject to the process's umask.
         let folder = tempfile::Builder::new()
             .prefix(".fetching-")
             .permissions(Permissions::from_mode(0o777))
@@ -97,9 +97,9 @@ impl StagingDir {
     /// Syncs the staging folder to disk and renames it to the destination. Blocks.
     ///
     /// # Errors
-    /// As for [`prepare`](Self::prepare), because the destination may have been created meanwhile.
+    /// Fails as [`prepare`](Self::prepare) does, because the destination may have been created in the meantime.
     pub(crate) fn finish(self) -> Result<()> {
-        // The last is dropped first: if this fails, the folder is removed before its parents.
+        // `folder` is declared last and dropped first, so that a failure removes it before its parents.
         let Self { mut parents, destination, inside, folder } = self;
         for folder in inside.iter().map(PathBuf::as_path).chain([folder.path()]) {
             sync(folder)?;

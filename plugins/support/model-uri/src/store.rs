@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// Returns the version of an alias.
+    /// Returns the version that an alias refers to.
     pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
         match self {
             Self::Files(files) => {

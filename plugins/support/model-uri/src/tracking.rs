@@ -35,11 +35,11 @@ pub struct TrackingOptions {
     pub ca_cert: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM). The default is `MLFLOW_TRACKING_CLIENT_CERT_PATH`.
     pub client_cert: Option<PathBuf>,
-    /// True if the server's certificate is not checked. The default is `MLFLOW_TRACKING_INSECURE_TLS`.
+    /// True if every server certificate is accepted. The default is `MLFLOW_TRACKING_INSECURE_TLS`.
     pub insecure: Option<bool>,
-    /// The time limit for fetching a model, in seconds. Unlimited by default.
+    /// The maximum time to fetch a model, in seconds. There is no limit by default.
     pub timeout: Option<f64>,
-    /// The number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
+    /// The maximum number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
     pub max_retries: Option<i64>,
 }
 
@@ -75,11 +75,11 @@ impl Tracking {
         let policy = Policy {
             silence: environment.seconds(SILENCE, 120)?,
             advice: format!("raise `timeout` or `{SILENCE}` to wait longer").into(),
-            // Every POST only reads.
+            // A POST may be repeated, because every POST only reads.
             repeat_post: true,
             ..environment.policy(options.max_retries)?
         };
-        // The client's certificate and the trust in the tracking server are not for its storage, as in MLflow's client.
+        // As in MLflow's client, the storage gets neither the client certificate nor the trust in the tracking server.
         let names = [IGNORE_TLS, "REQUESTS_CA_BUNDLE"];
         let storage = environment.connection(environment.flag(IGNORE_TLS, false)?, None, names)?;
         let non_empty = |option: Option<Secret>| option.filter(|uri| !uri.expose().is_empty());
@@ -149,8 +149,8 @@ impl Tracking {
     }
 }
 
-/// Returns true for an address such as `localhost:5000` or `mlflow.example.com`, unless it is a folder. An address with
-/// a user is another error, which omits the password.
+/// Returns true for an address such as `localhost:5000` or `mlflow.example.com`, unless it is a folder. Returns false
+/// for an address with a user, which gets another error without the password.
 fn is_server_without_scheme(uri: &str) -> bool {
     let authority = uri.split('/').next().unwrap_or_default();
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
@@ -161,7 +161,7 @@ fn is_server_without_scheme(uri: &str) -> bool {
     is_host && (has_port || port.is_none() && (has_domain || host == "localhost")) && !Path::new(uri).exists()
 }
 
-/// Names an option and its variable.
+/// Returns the names of an option and of its variable, for a message.
 fn describe(option: &str) -> String {
     format!("`{option}` (or `MLFLOW_{}`)", option.to_ascii_uppercase())
 }

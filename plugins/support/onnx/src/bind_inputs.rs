@@ -35,7 +35,7 @@ pub(crate) struct InputSpecs {
 pub enum UnknownInputs {
     /// Ignored and logged, as MLflow ignores columns outside of a signature.
     Ignore,
-    /// An error, because nothing else tells which inputs are meant.
+    /// Rejected with an error, because without a signature nothing else defines the inputs.
     Reject,
 }
 
@@ -43,8 +43,8 @@ impl InputSpecs {
     /// Returns the tensor of each required input of the model, and of each optional one that is given.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if an input is missing, or has another shape or type than the model expects, or the model
-    /// does not have it.
+    /// `INVALID_PARAMETER_VALUE` if an input is missing, or has another shape or type than the model expects, or the
+    /// model does not have it.
     pub(crate) fn bind(&self, inputs: Inputs, unknown: UnknownInputs) -> Result<Vec<(&str, Tensor)>> {
         match (self.required.as_slice(), inputs) {
             ([spec], Inputs::Single(tensor)) => Ok(vec![(&spec.name, spec.convert(tensor)?)]),
@@ -93,7 +93,7 @@ impl InputSpecs {
         self.optional.iter().any(|spec| spec.name == name)
     }
 
-    /// Returns the inputs, and if they are required.
+    /// Returns each input, and true if the input is required.
     fn all(&self) -> impl Iterator<Item = (&InputSpec, bool)> {
         let required = self.required.iter().map(|spec| (spec, true));
         required.chain(self.optional.iter().map(|spec| (spec, false)))

@@ -15,11 +15,11 @@ enum WideNumber {
 
 /// Converts the elements of a tensor to the type that the model expects.
 ///
-/// Converts between integers and floats if the value stays the same. A float may be rounded to a smaller float type, as in
-/// numpy and MLflow, but not overflow.
+/// Converts between integers and floats if the value stays the same. A float may be rounded to a smaller float type, as
+/// in numpy and MLflow, but not overflow.
 ///
 /// # Errors
-/// The predicate of a sentence that names the first element that cannot be converted.
+/// Fails with the predicate of a sentence about the first element that cannot be converted.
 pub(crate) fn cast(tensor: Tensor, to: TensorElementType) -> Result<Tensor, String> {
     match (tensor, to) {
         // The most frequent types need no conversion.
@@ -86,14 +86,14 @@ fn out_of_range<T: Widen>(array: &ArrayD<T>, position: usize, to: TensorElementT
     format!("has `{value}` at [{}], not representable as {to}, which the model expects", index.join(", "))
 }
 
-/// An element type that every number can be read from.
+/// An element type whose values can all be widened to a [`WideNumber`].
 trait Widen: Copy {
     const NAME: &'static str = "numbers";
     const IS_BOOL: bool = false;
     fn widen(self) -> WideNumber;
 }
 
-/// An element type that some numbers can be converted to.
+/// An element type to which some wide numbers can be converted.
 trait Narrow: Sized {
     fn narrow(wide: WideNumber) -> Option<Self>;
 }

@@ -1,5 +1,5 @@
-//! Tracks the calls into ONNX Runtime. When the process exits, the library destroys its globals, and threads that still use
-//! them crash. So an exit handler stops the runs, waits until all calls have returned, and blocks new ones.
+//! Tracks the calls into ONNX Runtime. When the process exits, the library destroys its globals, and threads that still
+//! use them crash. So an exit handler stops the runs, waits until all calls have returned, and blocks new ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -19,7 +19,7 @@ struct ActiveCalls {
     is_exiting: bool,
 }
 
-/// Delays the exit of the process until it is dropped.
+/// Delays the exit of the process until this value is dropped.
 pub(crate) struct ExitGuard(u64);
 
 impl ExitGuard {
@@ -33,7 +33,7 @@ impl ExitGuard {
         Self::new(None)
     }
 
-    /// Does not return if the process is exiting.
+    /// Registers a call. Does not return if the process is exiting.
     fn new(options: Option<Arc<RunOptions>>) -> Self {
         let mut calls =
             CALL_ENDED.wait_while(sync::lock(&CALLS), |calls| calls.is_exiting).unwrap_or_else(PoisonError::into_inner);
@@ -46,11 +46,11 @@ impl ExitGuard {
 
 impl Drop for ExitGuard {
     fn drop(&mut self) {
-        /// Exit handlers run in reverse order. The first calls create globals, and the handler must run before each of these
-        /// is destroyed, so it is registered again after each of these calls.
+        /// The number of calls after each of which the exit handler is registered again. These calls may create
+        /// globals, and the handler must run before the globals are destroyed. Exit handlers run in reverse order.
         const CALLS_THAT_CREATE_GLOBALS: u64 = 64;
         if self.0 <= CALLS_THAT_CREATE_GLOBALS {
-            // Fails only without memory; then the exit is not guarded.
+            // Registration fails only without memory. The exit is then not guarded.
             let _unguarded = at_exit(stop_runs);
         }
         let mut calls = sync::lock(&CALLS);
@@ -62,7 +62,8 @@ impl Drop for ExitGuard {
 }
 
 extern "C" fn stop_runs() {
-    /// A run stops at the next node of its model; the creation of a session cannot be stopped.
+    /// The maximum wait for the active calls. A run stops at the next node of its model; the creation of a session
+    /// cannot be stopped.
     const MAX_WAIT: Duration = Duration::from_secs(3);
     let mut calls = sync::lock(&CALLS);
     if std::mem::replace(&mut calls.is_exiting, true) {

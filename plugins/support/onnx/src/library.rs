@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, library_path};
 
-/// The PyPI package that contains the library, in the tested version.
+/// The PyPI package that contains the library, with the tested version.
 const PACKAGE: &str = "onnxruntime==1.31.1";
 
-/// Names for the system's loader, which are tried if no file was found.
+/// The names that the system's loader searches if no file was found.
 pub(crate) const SYSTEM_NAMES: &[&str] = if cfg!(target_vendor = "apple") {
     &["libonnxruntime.dylib"]
 } else {
     &["libonnxruntime.so", "libonnxruntime.so.1"]
 };
 
-/// The paths at which ONNX Runtime's library is searched, in this order. Each is the library's file or its folder.
+/// The paths that are searched for ONNX Runtime's library, in this order. Each is the library's file or its folder.
 #[derive(Clone, Debug, Default)]
 pub struct LibrarySearch {
     /// The client option `onnxruntime`.
@@ -33,7 +33,8 @@ pub struct LibrarySearch {
 }
 
 impl LibrarySearch {
-    /// Returns the paths of this process. `option` is the client option `onnxruntime`, and `variable` reads the environment.
+    /// Collects the search paths of this process. `option` is the client option `onnxruntime`, and `variable` returns
+    /// an environment variable.
     pub fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let executable = env::current_exe().and_then(|path| path.canonicalize()).ok();
         let plugin = library_path().and_then(|path| path.canonicalize().ok());
@@ -48,7 +49,7 @@ impl LibrarySearch {
         }
     }
 
-    /// Returns the library's file, or `None` if only the system's loader may find one.
+    /// Returns the library's file, or `None` if no file was found. The system's loader may still find the library.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the option or the variable does not name a library.
@@ -123,7 +124,8 @@ fn in_virtualenv(root: &Path) -> Option<PathBuf> {
     pythons.iter().rev().find_map(|packages| newest(&packages.join("onnxruntime/capi")))
 }
 
-/// Finds the file of the highest version in a folder. A name without a version wins: it is a deliberate choice.
+/// Returns the file of the highest version in a folder. A name without a version takes precedence, because it is a
+/// deliberate choice.
 fn newest(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let versions = files.filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path)));
@@ -147,7 +149,7 @@ fn version(name: &str) -> Option<Vec<u32>> {
 mod tests {
     use super::*;
 
-    /// A folder with empty files of these names.
+    /// Creates a folder with empty files of these names.
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for file in files {

@@ -36,7 +36,8 @@ impl OnnxModel {
     /// `config` takes precedence over `flavor`, the options that were saved with the model.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the model or an option is invalid, `INVALID_STATE` if ONNX Runtime is not available.
+    /// `INVALID_PARAMETER_VALUE` if the model or an option is invalid, `INVALID_STATE` if ONNX Runtime is not
+    /// available.
     pub fn load(file: &Path, config: &SessionOptions, flavor: SessionOptions, search: &LibrarySearch) -> Result<Self> {
         external::check(file)?;
         let factory = SessionFactory {
@@ -47,7 +48,7 @@ impl OnnxModel {
         };
         let session = factory.create()?;
         let required = session.inputs().iter().map(|input| input_spec(input.name(), input.dtype()));
-        // One that is not a tensor keeps its default.
+        // An optional input that is not a tensor keeps its default.
         let optional = session.overridable_initializers();
         let optional = optional.iter().filter_map(|input| input_spec(input.name(), input.dtype()).ok()).collect();
         let inputs = InputSpecs { required: required.collect::<Result<_>>()?, optional };
@@ -86,7 +87,8 @@ pub struct RunPermit {
 }
 
 impl RunPermit {
-    /// Returns a guard that stops the run if it is dropped before the run ends, as when the caller gives up.
+    /// Returns a guard that stops the run if the guard is dropped before the run ends, such as when the caller gives
+    /// up.
     #[must_use]
     pub fn terminate_on_drop(&self) -> TerminateOnDrop {
         TerminateOnDrop(Arc::clone(&self.options))
@@ -102,7 +104,7 @@ impl RunPermit {
         for (name, tensor) in self.signature.inputs.bind(inputs, unknown)? {
             bound.push((name, SessionInputValue::from(values::from_tensor(tensor)?)));
         }
-        // The model is valid: its first session was created.
+        // The model is valid, because its first session was created.
         let session = self.lease.session().map_err(|error| {
             let message = format!("failed to create another session: {}", error.message());
             Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable()

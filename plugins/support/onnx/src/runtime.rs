@@ -13,8 +13,8 @@ use crate::elf_check;
 use crate::exit_guard::ExitGuard;
 use crate::library::{LibrarySearch, SYSTEM_NAMES};
 
-/// A process has one ONNX Runtime, because its environment is a global of the library. All clients of the plugin share it.
-/// A failure is not cached: the library may be installed later.
+/// The loaded library. A process has one ONNX Runtime, because its environment is a global of the library. All clients
+/// of the plugin share it. A failure is not cached, because the library may be installed later.
 static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
 
 /// The loaded library.
@@ -28,8 +28,8 @@ impl OnnxRuntime {
     /// Returns the process's ONNX Runtime. Loads it on the first call.
     ///
     /// # Errors
-    /// `INVALID_STATE` if the library is not found or cannot be loaded; `INVALID_PARAMETER_VALUE` if the client's option
-    /// names another library than the loaded one.
+    /// `INVALID_STATE` if the library is not found or cannot be loaded; `INVALID_PARAMETER_VALUE` if the client's
+    /// option names another library than the loaded one.
     pub(crate) fn get(search: &LibrarySearch) -> Result<Self> {
         let mut loaded = sync::lock(&LOADED);
         let file = search.find();

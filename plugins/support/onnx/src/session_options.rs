@@ -11,7 +11,8 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The limit on sessions and on threads in a config. More than a machine has processors, and few enough to create.
+/// The maximum number of sessions or threads in a config. It exceeds the number of processors, and that many can
+/// be created.
 const MAX_COUNT: usize = 1024;
 
 /// The keys of `extra_session_config` that a model may set. They change the computation, and never name files.
@@ -39,11 +40,13 @@ const ALLOWED_SESSION_KEYS: [&str; 19] = [
 
 /// The options of sessions. `None` is the default of ONNX Runtime.
 ///
-/// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is an addition.
+/// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is an
+/// addition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionOptions {
-    /// The number of sessions, and so of predictions that run at once. `session_pool.rs` has the default.
+    /// The maximum number of sessions, which is the number of concurrent predictions. The default is in
+    /// `session_pool.rs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<NonZeroUsize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,8 +127,9 @@ impl From<ConfigValue> for String {
 }
 
 impl SessionOptions {
-    /// Returns the options that a model's flavor has: `onnx_session_options` and the names of the providers. Ignores unknown
-    /// keys, and limits threads to the number of processors, because the model may have been saved on a larger machine.
+    /// Returns the options that a model's flavor has: `onnx_session_options` and the names of the providers. Ignores
+    /// unknown keys, and limits threads to the number of processors, because the model may have been saved on a larger
+    /// machine.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a value is not valid, or if a key of `extra_session_config` is not allowed.
@@ -182,8 +186,8 @@ impl SessionOptions {
     /// Checks the options of a config.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a provider is unknown, if the list of providers is empty, or if there are more than 1024
-    /// sessions or threads.
+    /// `INVALID_PARAMETER_VALUE` if a provider is unknown, if the list of providers is empty, or if there are more than
+    /// 1024 sessions or threads.
     pub fn check(&self) -> Result<()> {
         for (key, count) in [
             ("sessions", self.sessions.map(NonZeroUsize::get)),

@@ -1,7 +1,8 @@
 //! A pool of sessions of one model, so that several predictions can run at once.
 //!
-//! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool creates
-//! a session if all others are busy, up to the number in the options or the default. Each has its own copy of the weights.
+//! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool
+//! creates a session if all others are busy, up to the number in the options or the default. Each session has its own
+//! copy of the weights.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use crate::exit_guard::ExitGuard;
 use crate::runtime::OnnxRuntime;
 use crate::session_options::SessionOptions;
 
-/// The limit on the default number of sessions, which is the number of processors. Each session has a copy of the weights.
+/// The maximum of the default number of sessions, which is the number of processors. Each session has a copy of the
+/// weights.
 const MAX_DEFAULT_SESSIONS: usize = 4;
 
 /// The sessions of a model.
@@ -40,7 +42,7 @@ pub(crate) struct SessionFactory {
     pub(crate) requires_providers: bool,
 }
 
-/// A session for one prediction. Returns to the pool when it is dropped.
+/// A session for one prediction. When this value is dropped, the session returns to the pool.
 pub(crate) struct SessionLease {
     session: Option<Session>,
     factory: SessionFactory,
@@ -49,7 +51,7 @@ pub(crate) struct SessionLease {
 }
 
 impl SessionFactory {
-    /// Creates a session. Reads the model's files, which can take long.
+    /// Creates a session. Reads the model's files, which can take a long time.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` with the reason of ONNX Runtime if it rejects the model.
@@ -102,7 +104,7 @@ impl Drop for IdleSessions {
     }
 }
 
-/// Returns the maximum number of sessions of a pool, and so of predictions that run at once.
+/// Returns the maximum number of sessions of a pool, which is the number of concurrent predictions.
 fn max_sessions(options: &SessionOptions) -> usize {
     let default = || available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_DEFAULT_SESSIONS);
     options.sessions.map_or_else(default, NonZeroUsize::get)

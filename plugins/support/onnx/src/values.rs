@@ -40,13 +40,14 @@ pub(crate) fn from_tensor(tensor: Tensor) -> Result<DynValue> {
     value.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime rejected an input: {error}")))
 }
 
-/// The limit on the values of an output. Its JSON has a few gigabytes at most.
+/// The maximum number of values in an output. The JSON of such an output has a few gigabytes at most.
 const MAX_VALUES: i64 = 1 << 28;
 
 /// Converts a value to an output.
 ///
 /// # Errors
-/// `NOT_IMPLEMENTED` if MLflow's protocol does not support the type of the value, `BAD_REQUEST` if the value is too large.
+/// `NOT_IMPLEMENTED` if MLflow's protocol does not support the type of the value, `BAD_REQUEST` if the value is too
+/// large.
 pub(crate) fn to_output(name: &str, value: &DynValue) -> Result<Output> {
     let failed = |error: ort::Error| Error::internal(format!("failed to read the model's output `{name}`: {error}"));
     match value.dtype() {

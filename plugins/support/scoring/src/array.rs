@@ -7,7 +7,7 @@ use crate::error::ProtocolError;
 use crate::json::{JsonReader, MAX_DEPTH};
 use crate::message::at_indexes;
 
-/// Values and the shape of the lists around them.
+/// Values, and the shape of the lists around them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NestedArray {
     /// The size of each dimension, outermost first. The first dimension of a column is its rows.
@@ -70,7 +70,7 @@ impl ArrayBuilder {
         self.push(Cell::Missing, &[row]);
     }
 
-    /// Removes the last of `rows` rows.
+    /// Removes the last row. `rows` is the number of rows before.
     pub(crate) fn pop_row(&mut self, rows: usize) {
         let each = self.cells.len().checked_div(rows).unwrap_or_default();
         self.cells.truncate(self.cells.len() - each);

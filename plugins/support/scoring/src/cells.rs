@@ -12,11 +12,11 @@ pub(crate) enum Cell {
     Missing,
     Bool(bool),
     Int(i64),
-    /// An integer beyond `i64`: its digits.
+    /// The digits of an integer beyond `i64`.
     BigInt(Box<str>),
     Float(f64),
     Text(Box<str>),
-    /// An object. Tensors cannot hold it.
+    /// An object, which tensors cannot hold.
     Object,
 }
 

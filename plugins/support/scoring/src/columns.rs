@@ -1,4 +1,5 @@
-//! Matches a request with a signature of columns: MLflow's rules on names and shapes. Values are converted in `convert`.
+//! Matches a request with a signature of columns: MLflow's rules on names and shapes. Values are converted in
+//! `convert`.
 
 use std::collections::HashMap;
 
@@ -50,7 +51,7 @@ fn by_name(
     let missing: Vec<_> = names().filter(|(name, spec)| spec.required && !by_name.contains_key(*name)).collect();
     if !missing.is_empty() {
         return Err(ProtocolError::schema(format!(
-            "the request lacks {}, which the model takes: it has {}",
+            "the request lacks {}, which the model takes: the request has {}",
             quote_names(missing.iter().map(|(name, _)| *name)),
             quote_names(labels.iter().map(String::as_str)),
         )));
@@ -134,8 +135,8 @@ fn into_single_row(column: FrameColumn) -> FrameColumn {
     FrameColumn { data: column.data.into_single_row(), ..column }
 }
 
-/// Checks that all columns have the same length. If every list has one item, a value stands for a list of one item, as in
-/// pandas.
+/// Checks that all columns have the same length. If every list has one item, a value stands for a list of one item, as
+/// in pandas.
 fn with_equal_lengths(columns: Vec<FrameColumn>) -> Result<Vec<FrameColumn>, ProtocolError> {
     let is_one_row = columns.iter().all(|column| column.data.shape.first().is_none_or(|rows| *rows == 1));
     let row = |column: FrameColumn| if column.data.shape.is_empty() { into_single_row(column) } else { column };

@@ -1,5 +1,5 @@
-//! The content type of a request: case-sensitive, with `charset=utf-8` as the only parameter, as MLflow's scoring server
-//! reads it.
+//! The content type of a request: case-sensitive, with `charset=utf-8` as the only parameter, as MLflow's scoring
+//! server reads it.
 
 use crate::error::{ProtocolError, ProtocolErrorKind};
 

@@ -165,7 +165,7 @@ fn field_dtype<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> DType {
     } else if fields.clone().all(|field| field.trim().parse::<u64>().is_ok()) {
         DType::UInt64
     } else if fields.clone().all(|field| python_int(field).is_some()) {
-        // No integer type holds all of them, and floats would round them.
+        // No integer type holds all of the integers, and floats would round them.
         DType::String
     } else if fields.clone().all(|field| is_missing(field) || python_float(field).is_some()) {
         DType::Float64

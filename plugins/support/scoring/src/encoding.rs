@@ -6,15 +6,15 @@ use std::str;
 use crate::content_type::BodyFormat;
 use crate::error::ProtocolError;
 
-/// The bytes of a code unit, and their order.
+/// An encoding with several bytes in each code unit. Contains the function that reads a code unit in its byte order.
 #[derive(Clone, Copy)]
 enum Wide {
     Utf16(fn([u8; 2]) -> u16),
     Utf32(fn([u8; 4]) -> u32),
 }
 
-/// Returns the text of a body, without a byte order mark: UTF-8, or for JSON also UTF-16 or UTF-32. Python's `json.loads`
-/// recognizes these in the same way, so MLflow's scoring server reads them.
+/// Returns the text of a body, without a byte order mark: UTF-8, or for JSON also UTF-16 or UTF-32. Python's
+/// `json.loads` recognizes these in the same way, so MLflow's scoring server reads them.
 ///
 /// # Errors
 /// Fails at the first invalid byte.
@@ -33,7 +33,8 @@ pub(crate) fn decode(body: &[u8], format: BodyFormat) -> Result<Cow<'_, str>, Pr
     })
 }
 
-/// Recognizes UTF-16 and UTF-32 by the byte order mark, or by the zeros of the first characters, which are ASCII in JSON.
+/// Recognizes UTF-16 and UTF-32 by the byte order mark, or by the zeros of the first characters, which are ASCII in
+/// JSON.
 fn wide(body: &[u8]) -> Option<Wide> {
     Some(match *body {
         [0, 0, 0xfe, 0xff, ..] | [0, 0, _, _, ..] => Wide::Utf32(u32::from_be_bytes),

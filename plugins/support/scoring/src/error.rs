@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     kind: ProtocolErrorKind,
-    /// The position, the value, and what was expected.
+    /// The message: the position, the value, and the expected value or type.
     pub(crate) message: String,
 }
 

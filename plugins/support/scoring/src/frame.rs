@@ -11,7 +11,7 @@ use crate::error::ProtocolError;
 use crate::json::JsonReader;
 use crate::message::shorten;
 
-/// The maximum number of columns; no model takes more.
+/// The maximum number of columns, which is more than any model takes.
 const MAX_COLUMNS: usize = 1 << 18;
 
 /// Columns of equal length.
@@ -28,11 +28,12 @@ pub(crate) struct FrameColumn {
     pub(crate) data: NestedArray,
 }
 
-/// The label of a column.
+/// The label of a dataframe's column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnLabel {
     Name(String),
-    /// A label of another type, such as the position of a column without a name. It never matches a name of the signature.
+    /// A label of another type, such as the position of a column without a name. It never matches a name of the
+    /// signature.
     Other(String),
 }
 

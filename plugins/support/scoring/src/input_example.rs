@@ -10,7 +10,8 @@ pub enum InputExampleKind {
 }
 
 impl InputExampleKind {
-    /// Returns the kind that MLflow calls `name`; `None` for kinds that no request can express, such as sparse matrices.
+    /// Returns the kind that MLflow calls `name`; `None` for kinds that no request can express, such as sparse
+    /// matrices.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "dataframe" => Some(Self::Dataframe),

@@ -2,7 +2,7 @@
 
 use mlflow_deploy_plugin_api::call::{self, Level};
 
-/// The reason to ignore a column or input.
+/// The reason why a column or input is ignored, for [`log_ignored`].
 pub(crate) const NOT_IN_SIGNATURE: &str = "the model's signature does not have";
 
 /// Returns the start of a text: at most 60 characters, then `…`.
@@ -27,7 +27,8 @@ pub(crate) fn quote_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Strin
     quoted.join(", ")
 }
 
-/// Logs columns, inputs or other parts of a request that are ignored, if there are any. MLflow's scoring server warns.
+/// Logs columns, inputs or other parts of a request that are ignored. Does nothing if there are none. MLflow's scoring
+/// server warns instead.
 pub(crate) fn log_ignored<'a>(what: &str, names: impl IntoIterator<Item = &'a str>, reason: &str) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_some() {

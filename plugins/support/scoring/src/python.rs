@@ -1,7 +1,7 @@
 //! Writes floats and JSON exactly as Python does: `repr(float)` and `json.dumps`.
 //!
-//! JSON is ASCII with `", "` and `": "` as separators. `NaN`, `Infinity` and `-Infinity` are written bare: Python, MLflow
-//! and this project read them, strict JSON parsers do not.
+//! JSON is ASCII with `", "` and `": "` as separators. `NaN`, `Infinity` and `-Infinity` are written bare: Python,
+//! MLflow and this project read them, strict JSON parsers do not.
 //!
 //! ```
 //! use mlflow_deploy_scoring::python;
@@ -23,7 +23,7 @@ pub fn float_repr(float: f64) -> String {
     text
 }
 
-/// Writes [`float_repr`].
+/// Writes a float as [`float_repr`] formats it.
 ///
 /// # Errors
 /// Fails if `out` does.

@@ -11,13 +11,14 @@ use crate::request::{JsonRequest, RequestData};
 use crate::signature::{Schema, Signature};
 use crate::{columns, encoding, params, tensors};
 
-/// Reads a request and returns its inputs, converted to the types of the signature, or to those that pandas and numpy infer.
+/// Reads a request and returns its inputs, converted to the types of the signature, or to those that pandas and numpy
+/// infer.
 ///
-/// Parameters are checked and dropped: ONNX models take none.
+/// Parameters are checked and dropped, because ONNX models take none.
 ///
 /// # Errors
-/// Fails if MLflow's scoring server rejects the request, or would change a value silently, such as 2147483648 or 1.5 for an
-/// `integer`. The message names the column or input, the position (from 0) and the value.
+/// Fails if MLflow's scoring server rejects the request, or would change a value silently, such as 2147483648 or 1.5
+/// for an `integer`. The message names the column or input, the position (from 0) and the value.
 pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signature>) -> Result<Inputs, ProtocolError> {
     let format = body_format(content_type)?;
     let text = &*encoding::decode(body, format)?;

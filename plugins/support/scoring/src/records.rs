@@ -21,7 +21,7 @@ pub(crate) struct RecordsReader {
 
 struct RecordColumn {
     values: ArrayBuilder,
-    /// The number of rows with a value.
+    /// The number of rows that the column has so far.
     rows: usize,
 }
 
@@ -68,7 +68,8 @@ impl RecordsReader {
         Ok(())
     }
 
-    /// Returns the index of the column of a key. `expected` is a guess: most records have the same order of keys.
+    /// Returns the index of a key's column, which is added if necessary. `expected` is a guess: most records have the
+    /// same order of keys.
     fn column_index(&mut self, key: &str, expected: usize) -> Result<usize, ProtocolError> {
         if self.columns.get_index(expected).is_some_and(|(name, _)| name == key) {
             return Ok(expected);

@@ -1,4 +1,5 @@
-//! Matches a request with a signature of tensors: MLflow's rules on names and shapes. Values are converted in `convert`.
+//! Matches a request with a signature of tensors: MLflow's rules on names and shapes. Values are converted in
+//! `convert`.
 
 use std::collections::HashMap;
 use std::iter;
@@ -56,7 +57,7 @@ pub(crate) fn enforce(data: RequestData, specs: &[TensorSpec]) -> Result<Inputs,
     let missing: Vec<_> = names.iter().copied().filter(|name| !arrays.contains_key(*name)).collect();
     if !missing.is_empty() {
         return Err(ProtocolError::schema(format!(
-            "the request lacks {}, which the model takes: it has {}",
+            "the request lacks {}, which the model takes: the request has {}",
             quote_names(missing),
             quote_names(labels.iter().map(String::as_str)),
         )));

@@ -15,8 +15,8 @@ type WriteElement<T> = fn(&mut String, &T) -> fmt::Result;
 /// An output of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Maps from a class to its probability, one for each row: the output of ONNX's operator ZipMap. Integer keys are their
-    /// digits, as in JSON.
+    /// Maps from a class to its probability, one for each row: the output of ONNX's operator ZipMap. Integer keys are
+    /// their digits, as in JSON.
     Maps(Vec<Vec<(String, f32)>>),
     /// An array.
     Tensor(Tensor),
@@ -27,12 +27,12 @@ pub enum Output {
 pub enum Layout {
     /// An object with a member for each output: the answer to tensors.
     Named,
-    /// A list with an object for each row: the answer to a dataframe. If the outputs have different numbers of rows, the
-    /// layout is [`Named`](Self::Named).
+    /// A list with an object for each row: the answer to a dataframe. If the outputs have different numbers of rows,
+    /// the layout is [`Named`](Self::Named).
     Records,
 }
 
-/// Writes `{"predictions": …}`.
+/// Returns the JSON object `{"predictions": …}`.
 ///
 /// Floats have the shortest digits that read back as the same `float64`; floats of 16 and 32 bits are widened first, as
 /// numpy's `tolist` does. The JSON is that of [`python`](crate::python).
@@ -40,7 +40,7 @@ pub fn write_predictions(outputs: &[(String, Output)], layout: Layout) -> String
     write_outputs("predictions", outputs, layout)
 }
 
-/// Writes `{"<key>": …}`.
+/// Returns the JSON object `{"<key>": …}`.
 pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Layout) -> String {
     let mut out = format!("{{\"{key}\": ");
     let members = || outputs.iter().map(|(name, output)| (name, output));
@@ -55,7 +55,7 @@ pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Lay
     out
 }
 
-/// Writes the value of one output.
+/// Returns the value of one output as JSON.
 pub(crate) fn write_value(output: &Output) -> String {
     let mut out = String::new();
     write_output(&mut out, output).expect(INFALLIBLE);

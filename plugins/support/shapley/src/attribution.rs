@@ -1,4 +1,5 @@
-//! Computes the Shapley values of every feature of every row: mixes rows, predicts them in batches and sums the predictions.
+//! Computes the Shapley values of every feature of every row: mixes rows, predicts them in batches and sums the
+//! predictions.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ const MAX_BATCH_CELLS: usize = 1 << 20;
 
 /// A model with a table of rows. It predicts rows that are mixed, cell by cell, from the table.
 ///
-/// The table has a column for each feature: first the explained rows, then the background rows.
+/// The table has a column for each feature. The explained rows come first, then the background rows.
 pub trait RowPredictor: Sync {
     /// The error of a prediction.
     type Error;
@@ -33,11 +34,11 @@ pub trait RowPredictor: Sync {
     /// Returns true if two rows of the table have the same value of a feature.
     fn is_same(&self, feature: usize, one: usize, other: usize) -> bool;
 
-    /// Predicts mixed rows. `picks[[row, feature]]` is the row of the table that the value is from. Returns row × output,
-    /// with the same number of outputs at each call.
+    /// Predicts mixed rows. The value of `feature` in mixed row `row` comes from row `picks[[row, feature]]` of the
+    /// table. Returns row × output, with the same number of outputs at each call.
     fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>, Self::Error>> + Send;
 
-    /// Called after each explained row.
+    /// Reports progress. Called after each explained row, with the number of finished rows and of all rows.
     fn progress(&self, _done: usize, _all: usize) {}
 }
 
@@ -134,11 +135,11 @@ fn batch_rows(model: &impl RowPredictor) -> usize {
 struct Batch<'a, M> {
     model: &'a M,
     picks: Array2<usize>,
-    /// For each mixed row: the explained row, and the end of its gains.
+    /// For each mixed row, the explained row, and the end of the mixed row's gains in `gains`.
     mixtures: Vec<(usize, usize)>,
     gains: Vec<(usize, f64)>,
     outputs: usize,
-    /// Row × feature × output.
+    /// The values so far: row × feature × output.
     values: Vec<f64>,
 }
 
@@ -185,7 +186,7 @@ impl<'a, M: RowPredictor> Batch<'a, M> {
         Ok(())
     }
 
-    /// Adds a prediction that is known already.
+    /// Adds a known prediction to the values.
     fn add(&mut self, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
         add(&mut self.values, (row * self.model.features(), self.outputs), &term.gains, prediction);
     }

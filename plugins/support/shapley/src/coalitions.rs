@@ -28,7 +28,7 @@ impl<'a> Coalitions<'a> {
         if features > MAX_FEATURES { usize::MAX } else { (1 << features) - 2.min(1 << features) }
     }
 
-    /// Moves to the next coalition. Returns false at the end.
+    /// Writes the next coalition to `term`. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         let (coalition, size) = (self.next, self.next.count_ones() as usize);
         if coalition >> self.features.len() != 0 {

@@ -13,7 +13,7 @@ pub enum Method {
     Permutation(Permutations),
 }
 
-/// The predictions that the values of one explained row against one background row are computed from.
+/// The predictions for one explained row and one background row. The values are computed from them.
 pub(crate) enum Terms<'a> {
     Exact(Coalitions<'a>),
     Permutation(PermutationTerms<'a>),
@@ -36,8 +36,9 @@ impl Method {
         }
     }
 
-    /// Returns the predictions for one explained row and one background row. `varying` are the features in which the two
-    /// rows differ; all others have the value 0. Uses all coalitions if they need no more predictions than the orders.
+    /// Returns the predictions for one explained row and one background row. `varying` are the features in which the
+    /// two rows differ; all others have the value 0. Uses all coalitions if they need no more predictions than the
+    /// orders.
     pub(crate) fn terms<'a>(&'a self, varying: &'a [usize], background: usize) -> Terms<'a> {
         match self {
             Self::Permutation(permutations)
@@ -51,7 +52,7 @@ impl Method {
 }
 
 impl Terms<'_> {
-    /// Moves to the next prediction. Returns false at the end.
+    /// Writes the next prediction to `term`. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         match self {
             Self::Exact(coalitions) => coalitions.next(term),

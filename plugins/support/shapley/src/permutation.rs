@@ -1,5 +1,5 @@
-//! Shapley values from random orders of the features: the features take the value of the explained row one after another,
-//! and each gains the change of the prediction.
+//! Shapley values from random orders of the features: the features take the value of the explained row one after
+//! another, and each gains the change of the prediction.
 //!
 //! Every order is used in both directions, which cancels much of the error: if features interact at most in pairs, one
 //! order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
@@ -9,8 +9,8 @@ use fastrand::Rng;
 
 use crate::term::Term;
 
-/// Random orders of the features for every background row. They are the same for every explained row, so that the values
-/// of a row do not depend on the other rows.
+/// Random orders of the features for every background row. They are the same for every explained row, so that the
+/// values of a row do not depend on the other rows.
 #[derive(Debug)]
 pub struct Permutations {
     features: usize,
@@ -69,8 +69,8 @@ pub(crate) struct PermutationTerms<'a> {
 }
 
 impl PermutationTerms<'_> {
-    /// Moves to the next coalition. The prediction is added to the value of its last feature, and subtracted from that of
-    /// the following feature. Returns false at the end.
+    /// Writes the next coalition to `term`. The prediction is added to the value of the coalition's last feature, and
+    /// subtracted from the value of the next feature in the order. Returns false at the end.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         if self.size > self.order.len() && !self.next_order() {
             return false;
@@ -89,7 +89,8 @@ impl PermutationTerms<'_> {
         if self.is_backward {
             let Some(remaining) = self.remaining.checked_sub(1) else { return false };
             self.remaining = remaining;
-            // All features are shuffled, so that the order of two does not depend on the others.
+            // All features are shuffled, so that the order of two features does not depend on the other varying
+            // features.
             self.order.clear();
             self.order.extend(0..self.features);
             self.random.shuffle(&mut self.order);

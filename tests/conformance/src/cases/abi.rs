@@ -1,4 +1,4 @@
-//! The table: its layout, and the behaviour that all its functions share.
+//! Cases of the plugin table: its layout, and the behaviour that all its functions share.
 
 use std::thread;
 
@@ -55,16 +55,26 @@ pub(super) const CASES: &[Case] = &[
         .needs(Stage::Instance),
     Case::new("abi-context", "abi.context", "Callbacks receive the `ctx` of their own host.", context)
         .in_process_only(LIBRARY),
-    Case::new("abi-older-host", "abi.older-host", "It works with a host whose table ends after `reply`.", older)
-        .in_process_only(LIBRARY)
-        .needs(Stage::Instance),
-    Case::new("abi-newer-host", "abi.newer-host", "It works with a host whose table is longer than it knows.", newer)
-        .in_process_only(LIBRARY)
-        .needs(Stage::Instance),
+    Case::new(
+        "abi-older-host",
+        "abi.older-host",
+        "The plugin works with a host whose table ends after `reply`.",
+        older,
+    )
+    .in_process_only(LIBRARY)
+    .needs(Stage::Instance),
+    Case::new(
+        "abi-newer-host",
+        "abi.newer-host",
+        "The plugin works with a host whose table is longer than expected.",
+        newer,
+    )
+    .in_process_only(LIBRARY)
+    .needs(Stage::Instance),
     Case::new(
         "abi-newer-request",
         "abi.newer-request",
-        "It accepts a request that is longer than it knows.",
+        "The plugin accepts a request that is longer than it expects.",
         newer_request,
     )
     .in_process_only(LIBRARY),
@@ -83,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
         no_client,
     ),
     Case::new("abi-reentrant", "abi.reentrant", "A host may call `close` and `cancel` inside `reply`.", reentrant)
-        .in_process_only("processes exchange messages, so no call nests inside `reply`")
+        .in_process_only("a plugin in a separate process receives messages, so no call can happen inside `reply`")
         .needs(Stage::Instance),
     Case::new("abi-shutdown", "abi.shutdown", "`shutdown` gets one reply.", shutdown).needs(Stage::Instance),
     Case::new(
@@ -121,7 +131,8 @@ fn table(harness: &Harness) -> Result<(), Marker> {
     Ok(())
 }
 
-/// The size of the smallest table of any version, and a limit beyond any version.
+/// The valid sizes of a table in bytes. The lower limit is the smallest table of any version, and the upper limit is
+/// larger than the table of any version.
 const SIZES: std::ops::RangeInclusive<u32> = 48..=64 * 1024;
 
 fn size(harness: &Harness) -> Result<(), Marker> {
@@ -166,8 +177,8 @@ fn same_table(harness: &Harness) -> Result<(), Marker> {
     let first = address(library);
     let elsewhere =
         thread::spawn(move || address(library)).join().map_err(|_panicked| Marker::fault("a thread panicked"))?;
-    ensure!(first == elsewhere, "the table has another address on another thread");
-    ensure!(first == address(library), "the table has another address on a second call");
+    ensure!(first == elsewhere, "the table has a different address on another thread");
+    ensure!(first == address(library), "the table has a different address on the second call");
     Ok(())
 }
 
@@ -227,7 +238,7 @@ fn newer_request(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let (slot, request) = harness.working_call(&driver, client)?;
     let newer = harness.call(&driver, slot, client, &request.newer())?;
-    ensure!(newer.is_ok(), "a longer request fails, one of the usual length does not: {}", newer.describe());
+    ensure!(newer.is_ok(), "a longer request fails, but a request of the usual length succeeds: {}", newer.describe());
     Ok(())
 }
 
@@ -261,7 +272,7 @@ fn unknown_ids(harness: &Harness) -> Result<(), Marker> {
     harness.call(&driver, slot, client, &request)?.expect_ok()?;
     let answered: Vec<_> =
         driver.calls().into_iter().filter(|(id, call)| unknown.contains(id) && !call.replies.is_empty()).collect();
-    ensure!(answered.is_empty(), "it replied to calls that were never made: {answered:?}");
+    ensure!(answered.is_empty(), "the plugin replied to calls that were never made: {answered:?}");
     Ok(())
 }
 
@@ -329,7 +340,7 @@ fn events(harness: &Harness) -> Result<(), Marker> {
         ensure!(message.is_some(), "an event is not JSON with a `message`: `{text}`");
         ensure!((1..=4).contains(&event.level), "an event has level {}, expected 1 to 4: `{text}`", event.level);
         let is_made = event.call == 0 || calls.iter().any(|(id, call)| *id == event.call && call.made);
-        ensure!(is_made, "an event names call {}, which was never made: `{text}`", event.call);
+        ensure!(is_made, "an event has the id of call {}, which was never made: `{text}`", event.call);
     }
     Ok(())
 }
@@ -347,7 +358,7 @@ fn fork(harness: &Harness) -> Result<(), Marker> {
     });
     match answered {
         Some(true) => Ok(()),
-        Some(false) => Err(Marker::fail("a call in the forked process got no reply, or killed the process")),
+        Some(false) => Err(Marker::fail("a call in the forked process did not get a reply, or ended the process")),
         None => Err(Marker::fail("a call in the forked process did not return")),
     }
 }

@@ -1,4 +1,4 @@
-//! Cancellation at any moment: each call still gets exactly one reply.
+//! Cases of cancellation at any moment of a call.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 
@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
     .recommended(),
 ];
 
-/// A deadline that is never reached, in milliseconds.
+/// A timeout of one hour, in milliseconds. No call of these cases runs that long.
 const HOUR: u64 = 3_600_000;
 
 fn one_reply(harness: &Harness) -> Result<(), Marker> {
@@ -79,7 +79,7 @@ fn late(harness: &Harness) -> Result<(), Marker> {
     driver.cancel(call);
     harness.drain(&driver, client)?;
     let replies = driver.call(call).replies.len();
-    ensure!(replies == 1, "it replied {replies} times");
+    ensure!(replies == 1, "the plugin replied {replies} times");
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn code(harness: &Harness) -> Result<(), Marker> {
     if answer.is_ok() || answer.code().as_deref() == Some("CANCELLED") {
         return Ok(());
     }
-    // The call may have failed by itself.
+    // The call may have failed for another reason than the cancel.
     harness.prove_cancel(&driver, client, slot, &request)?;
     Err(Marker::fail(answer.describe()))
 }
@@ -106,7 +106,7 @@ fn open(harness: &Harness) -> Result<(), Marker> {
         harness.start(&driver, Slot::Open, (client, call), &harness.open_request(&target).with_timeout_ms(HOUR));
         driver.cancel(call);
         let answer = harness.answer(&driver, Slot::Open, call)?;
-        // A failed `open` leaves nothing to close.
+        // Only a successful `open` has made a client to close.
         if answer.is_ok() {
             driver.close(client);
         }

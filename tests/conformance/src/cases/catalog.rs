@@ -5,7 +5,7 @@ use super::{
 };
 use crate::case::Case;
 
-/// All families, in the order of a plugin's life cycle.
+/// The cases of all families, in the order of a plugin's life cycle.
 const FAMILIES: &[&[Case]] = &[
     manifest::CASES,
     load::CASES,
@@ -24,12 +24,12 @@ const FAMILIES: &[&[Case]] = &[
 ];
 
 impl Case {
-    /// Returns all cases, in the order of the list.
+    /// Returns all cases, in the order of a plugin's life cycle.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         FAMILIES.iter().copied().flatten()
     }
 
-    /// Finds a case by its name.
+    /// Returns the case with this name, or `None` if there is no such case.
     pub fn by_id(id: &str) -> Option<&'static Self> {
         Self::all().find(|case| case.id == id)
     }

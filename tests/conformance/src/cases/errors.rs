@@ -1,4 +1,4 @@
-//! Errors: their format, their secrecy, and the client after them.
+//! Cases of errors: their format, the absence of secrets in them, and the behaviour of the client afterwards.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
@@ -32,12 +32,13 @@ pub(super) const CASES: &[Case] = &[
     Case::new("errors-panic", "errors.panic", "A panic is an error of its call, and disables only its client.", panic),
 ];
 
-/// Makes calls of all kinds that should fail, and returns the errors.
+/// Makes calls that should fail: invalid calls of every slot, and `open` with invalid arguments. Returns the replies
+/// that are errors.
 fn failures(harness: &Harness, driver: &Driver, client: u64) -> Result<Vec<Answer>, Marker> {
     let mut answers = Vec::new();
     for operation in driver.operations() {
         let slot = Slot::Operation(operation);
-        // With credit, so that a stream that ignores its arguments ends.
+        // The credit lets a stream end if it ignores its arguments.
         answers.push(harness.call(driver, slot, client, &Request::new("[1]", "").with_credit(1 << 20))?);
         if matches!(operation, Operation::GetDeployment | Operation::GetEndpoint) {
             let missing = harness.name("missing");
@@ -111,7 +112,7 @@ fn lives(harness: &Harness) -> Result<(), Marker> {
     let (slot, request) = harness.working_call(&driver, client)?;
     failures(harness, &driver, client)?;
     let after = harness.call(&driver, slot, client, &request)?;
-    ensure!(after.is_ok(), "the call succeeded before the errors, and fails after them: {}", after.describe());
+    ensure!(after.is_ok(), "the call succeeded before the errors, but fails after them: {}", after.describe());
     Ok(())
 }
 
@@ -159,7 +160,7 @@ fn secrets(harness: &Harness) -> Result<(), Marker> {
 
 fn reveals_none(secrets: &[String], output: &str) -> Result<(), Marker> {
     let leaked = secrets.iter().find(|secret| output.contains(secret.as_str()));
-    // The failure does not repeat the secret.
+    // The message must not contain the secret itself.
     ensure!(
         leaked.is_none(),
         "a secret is in the output: `{}`",

@@ -1,4 +1,4 @@
-//! Random inputs and random orders of calls, reproducible by the seed.
+//! Cases with random inputs and random orders of calls. The same seed repeats the same run.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
@@ -55,7 +55,7 @@ fn call_with_random(
     harness.prove_samples(&driver, client)
 }
 
-/// Replaces or adds random members of a head.
+/// Returns a head in which random members are replaced or added.
 fn change(random: &mut fastrand::Rng, mut head: Map<String, Value>) -> Map<String, Value> {
     const KEYS: [&str; 9] =
         ["name", "endpoint", "deployment_name", "model_uri", "flavor", "config", "content_type", "operation", "\u{7}"];
@@ -78,7 +78,7 @@ fn random_value(random: &mut fastrand::Rng, depth: usize) -> Value {
     }
 }
 
-/// Changes, inserts or removes some bytes.
+/// Changes, inserts or removes random bytes in place.
 fn corrupt(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     for _ in 0..=random.usize(..4) {
         let at = random.usize(..=bytes.len());
@@ -90,7 +90,7 @@ fn corrupt(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The state of a random sequence of calls.
+/// The clients and calls of a random sequence of calls.
 struct Sequence<'a> {
     harness: &'a Harness,
     driver: Driver,
@@ -108,7 +108,7 @@ fn orders(harness: &Harness) -> Result<(), Marker> {
     for _ in 0..harness.config().limits.fuzz {
         sequence.step(&mut random)?;
     }
-    // Cancel all calls that are still pending.
+    // Some calls are still pending, and end only if they are cancelled.
     for call in &sequence.calls {
         driver.cancel(*call);
     }

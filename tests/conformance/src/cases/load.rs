@@ -1,4 +1,4 @@
-//! The effects of loading a plugin on the process.
+//! Cases of the effects that loading a plugin has on the process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,12 +19,17 @@ pub(super) const CASES: &[Case] = &[
         .in_process_only(LIBRARY)
         .needs(Stage::File)
         .gate(),
-    Case::new("load-twice", "load.once", "Loading it again returns the same table, and the plugin still works.", twice)
-        .in_process_only(LIBRARY)
-        .needs(Stage::Instance),
+    Case::new(
+        "load-twice",
+        "load.once",
+        "Loading the library again returns the same table, and the plugin still works.",
+        twice,
+    )
+    .in_process_only(LIBRARY)
+    .needs(Stage::Instance),
     Case::new("load-elsewhere", "load.anywhere", "A copy in another folder works too.", elsewhere)
         .needs(Stage::Instance),
-    Case::new("load-stripped", "load.environment", "It loads and starts in an empty environment.", starts)
+    Case::new("load-stripped", "load.environment", "The plugin loads and starts in an empty environment.", starts)
         .needs(Stage::Instance)
         .process(Process::Stripped),
     Case::new("load-quiet", "load.quiet", "Loading and `init` print nothing.", quiet)
@@ -39,13 +44,18 @@ pub(super) const CASES: &[Case] = &[
     Case::new("load-fast", "load.fast", "Loading and `init` take less than 50 ms.", fast)
         .in_process_only(PROCESS)
         .needs(Stage::Instance),
-    Case::new("load-signals", "load.signals", "It installs no signal handlers and changes no signal masks.", signals)
-        .in_process_only(PROCESS)
-        .needs(Stage::Instance),
+    Case::new(
+        "load-signals",
+        "load.signals",
+        "The plugin installs no signal handlers and changes no signal masks.",
+        signals,
+    )
+    .in_process_only(PROCESS)
+    .needs(Stage::Instance),
     Case::new(
         "load-state",
         "load.state",
-        "It does not change the environment, the working directory or the umask.",
+        "The plugin does not change the environment, the working directory or the umask.",
         state,
     )
     .in_process_only(PROCESS)
@@ -60,11 +70,14 @@ fn twice(harness: &Harness) -> Result<(), Marker> {
     let first = harness.library()?;
     let second = harness.library()?;
     let address = |library: Library| library.table_facts().map(|facts| facts.address);
-    ensure!(address(first) == address(second), "the table has another address after loading it again");
+    ensure!(address(first) == address(second), "the table has a different address after the library is loaded again");
     for library in [first, second] {
         let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
         harness.log("calls `init`");
-        ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL after loading it again");
+        ensure!(
+            untrusted::start(table, HostShape::Current).is_some(),
+            "`init` returned NULL after the library was loaded again"
+        );
     }
     Ok(())
 }
@@ -75,7 +88,7 @@ fn elsewhere(harness: &Harness) -> Result<(), Marker> {
     harness.instance_of(&copy, HostShape::Current).map(drop)
 }
 
-/// Copies the plugin to a new folder.
+/// Copies the plugin to a new temporary folder whose name begins with `folder`. Returns the folder and the copy's path.
 fn copy(harness: &Harness, folder: &str) -> Result<(TempDir, PathBuf), Marker> {
     let folder = TempDir::with_prefix(folder).map_err(Marker::fault)?;
     let copy = folder.path().join(harness.plugin().file_name().unwrap_or_default());
@@ -87,7 +100,7 @@ fn starts(harness: &Harness) -> Result<(), Marker> {
     harness.instance().map(drop)
 }
 
-/// Loads and starts the plugin without logging, which would write to the connection.
+/// Loads and starts the plugin without log messages. A log message would write to the harness's connection.
 fn start_unlogged(harness: &Harness) -> Result<Driver, Marker> {
     let library = untrusted::open(harness.plugin()).map_err(Marker::fail)?;
     let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
@@ -98,7 +111,7 @@ fn quiet(harness: &Harness) -> Result<(), Marker> {
     let before = process::printed()?;
     start_unlogged(harness)?;
     let printed = process::printed()? - before;
-    ensure!(printed == 0, "it printed {printed} bytes");
+    ensure!(printed == 0, "the plugin printed {printed} bytes");
     Ok(())
 }
 
@@ -122,12 +135,12 @@ fn files(harness: &Harness) -> Result<(), Marker> {
     let printed = process::printed()? - printed;
     let more = process::files()?;
     let opened: Vec<_> = more.iter().filter(|(number, _)| !files.contains_key(number)).map(|(_, file)| file).collect();
-    ensure!(opened.is_empty(), "files are left open: {opened:?}");
-    ensure!(written <= printed, "it wrote {} bytes", written - printed);
+    ensure!(opened.is_empty(), "the plugin left files open: {opened:?}");
+    ensure!(written <= printed, "the plugin wrote {} bytes to files or sockets", written - printed);
     Ok(())
 }
 
-/// Passes if any of several fresh copies is fast enough: the machine may be slow at times.
+/// Passes if any of eight new copies loads fast enough, because a busy machine may delay some of them.
 fn fast(harness: &Harness) -> Result<(), Marker> {
     const LIMIT: Duration = Duration::from_millis(50);
     let mut best = Duration::MAX;
@@ -136,7 +149,10 @@ fn fast(harness: &Harness) -> Result<(), Marker> {
         let (begun, waited) = (Instant::now(), process::waited_for_a_processor());
         let library = untrusted::open(&copy).map_err(Marker::fail)?;
         let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
-        ensure!(untrusted::start(table, HostShape::Current).is_some(), "`init` returned NULL in another folder");
+        ensure!(
+            untrusted::start(table, HostShape::Current).is_some(),
+            "`init` of a copy in another folder returned NULL"
+        );
         let waited = process::waited_for_a_processor().saturating_sub(waited);
         best = best.min(begun.elapsed().saturating_sub(waited));
         if best < LIMIT {
@@ -147,7 +163,8 @@ fn fast(harness: &Harness) -> Result<(), Marker> {
     Err(Marker::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
 }
 
-/// Opens a client and makes a call, as far as the plugin supports it. Returns an inner error if one of them fails.
+/// Opens a client, and makes a call if the plugin has an operation that can be called. The inner result is an error if
+/// a reply is an error, and the outer result if the harness could not make the calls.
 fn exercise(harness: &Harness) -> Result<Result<(), Marker>, Marker> {
     let driver = harness.instance()?;
     let target = harness.target().unwrap_or_default();
@@ -181,8 +198,8 @@ fn state(harness: &Harness) -> Result<(), Marker> {
         .chain(variables.iter().filter(|variable| !variables_after.contains(variable)))
         .map(|(name, _)| name)
         .collect();
-    ensure!(changed.is_empty(), "it changed the environment: {changed:?}");
-    ensure!(folder == folder_after, "it changed the working directory to `{}`", folder_after.display());
-    ensure!(mask == mask_after, "it changed the umask from {mask} to {mask_after}");
+    ensure!(changed.is_empty(), "the plugin changed the environment: {changed:?}");
+    ensure!(folder == folder_after, "the plugin changed the working directory to `{}`", folder_after.display());
+    ensure!(mask == mask_after, "the plugin changed the umask from {mask} to {mask_after}");
     proof
 }

@@ -1,4 +1,4 @@
-//! The manifest: its format, and whether it matches the plugin.
+//! Cases of the manifest: its format, and its agreement with the library.
 
 use std::collections::BTreeSet;
 
@@ -92,7 +92,8 @@ fn schema(harness: &Harness) -> Result<(), Marker> {
     manifest.config.iter().try_for_each(|(operation, schema)| check_schema(&format!("config.{operation}"), schema))
 }
 
-/// Checks the parts of a schema that hosts read: types and nested schemas.
+/// Checks the parts of a JSON Schema that hosts read: types and nested schemas. `place` is the name of the schema in
+/// messages.
 fn check_schema(place: &str, schema: &Value) -> Result<(), Marker> {
     const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
     let Value::Object(members) = schema else {
@@ -141,10 +142,10 @@ fn invoke(harness: &Harness) -> Result<(), Marker> {
     let manifest = harness.manifest()?;
     let names: Vec<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
     let unique: BTreeSet<_> = names.iter().collect();
-    ensure!(!names.contains(&""), "a custom operation has no name");
+    ensure!(!names.contains(&""), "a custom operation does not have a name");
     ensure!(unique.len() == names.len(), "custom operations share a name: {names:?}");
     let has_slot = manifest.declares(Operation::Invoke);
-    ensure!(names.is_empty() || has_slot, "there are custom operations, but `operations` lacks `invoke`");
+    ensure!(names.is_empty() || has_slot, "the manifest declares custom operations, but `operations` lacks `invoke`");
     Ok(())
 }
 
@@ -159,7 +160,7 @@ fn accepts(harness: &Harness) -> Result<(), Marker> {
 
 fn secrets(harness: &Harness) -> Result<(), Marker> {
     const WORDS: [&str; 6] = ["APIKEY", "API_KEY", "PASSWORD", "PASSWD", "SECRET", "TOKEN"];
-    // Such a variable holds the location or purpose of a secret.
+    // A variable with such a suffix describes a secret but does not contain one.
     const EXCEPTIONS: [&str; 7] = ["_URL", "_FILE", "_FILEPATH", "_PATH", "_ENV", "_AUDIENCE", "_TIMEOUT"];
     let variables = harness.manifest()?.environment;
     let is_secret_name =

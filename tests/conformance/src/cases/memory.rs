@@ -1,4 +1,4 @@
-//! Memory and other resources of the process: no borrowed memory is kept, and all resources are released.
+//! Cases of memory and other resources: the plugin keeps no borrowed memory, and releases all resources.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Request};
@@ -27,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
     .in_process_only(PROCESS),
 ];
 
-/// Makes all sample calls with modified requests.
+/// Makes each sample call with a request that `change` returns, and waits for the replies.
 fn call_all(harness: &Harness, change: impl Fn(Request) -> Request) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
@@ -48,7 +48,7 @@ fn bounds(harness: &Harness) -> Result<(), Marker> {
     call_all(harness, Request::guarded)
 }
 
-/// The allowed growth in KiB, for the allocator and other threads.
+/// The allowed growth of memory, in KiB. The allocator and other threads may use this much.
 const MARGIN: u64 = 8 * 1024;
 
 fn calls(harness: &Harness) -> Result<(), Marker> {
@@ -56,7 +56,7 @@ fn calls(harness: &Harness) -> Result<(), Marker> {
     let (slot, request) = harness.working_call(&driver, client)?;
     driver.be_brief();
     let many = harness.config().limits.calls;
-    // The first calls allocate one-time resources, such as a connection or a thread's arena.
+    // The first calls allocate resources that later calls reuse, such as a connection or a thread's arena.
     call_often(harness, &driver, (slot, client), &request, many / 5 + 1)?;
     let before = process::memory()?;
     call_often(harness, &driver, (slot, client), &request, many)?;
@@ -144,7 +144,7 @@ fn instances(harness: &Harness) -> Result<(), Marker> {
         driver.close(client);
         harness.call(&driver, Slot::Shutdown, 0, &request(&Value::Null, ""))?;
     }
-    // A few threads shared by all instances are not a leak.
+    // A few threads that all instances share are not a leak.
     let limit = before + MANY / 2;
     let threads = process::threads_at_most(limit, harness.reply_timeout())?;
     ensure!(threads <= limit, "{} threads are left after the shutdown of {MANY} instances", threads - before);

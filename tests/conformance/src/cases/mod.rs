@@ -1,4 +1,4 @@
-//! The cases, family by family.
+//! The conformance cases. Each module holds one or more families of cases.
 
 mod abi;
 mod cancel;

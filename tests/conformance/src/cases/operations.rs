@@ -1,4 +1,4 @@
-//! Operations: each call gets one reply, of the expected form.
+//! Cases of operations: each call gets one reply, and each result has the form that the contract requires.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -9,7 +9,7 @@ use crate::case::{Case, Stage};
 use crate::harness::{Answer, Harness, request};
 use crate::marker::{Marker, ensure};
 
-/// Returns a case for one operation.
+/// Returns a required case of the clause `operations.answers`, for one operation.
 const fn case(id: &'static str, summary: &'static str, check: fn(&Harness) -> Result<(), Marker>) -> Case {
     Case::new(id, "operations.answers", summary, check)
 }
@@ -130,9 +130,9 @@ fn one_reply(harness: &Harness) -> Result<(), Marker> {
 pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Marker> {
     for (id, call) in driver.calls() {
         let replies = call.replies.len();
-        ensure!(call.made || replies == 0, "it replied to call {id}, which was never made");
-        ensure!(replies <= 1, "it replied {replies} times to call {id}");
-        ensure!(!call.made || replies == 1, "it did not reply to call {id}");
+        ensure!(call.made || replies == 0, "the plugin replied to call {id}, which was never made");
+        ensure!(replies <= 1, "the plugin replied {replies} times to call {id}");
+        ensure!(!call.made || replies == 1, "the plugin did not reply to call {id}");
     }
     Ok(())
 }
@@ -158,7 +158,7 @@ fn head(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Fails unless a head is empty or a JSON object with a valid `content_type`.
+/// Returns an error message unless the head is empty or a JSON object whose `content_type` is valid or absent.
 pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
     let head = head.ok_or("its head has a NULL pointer and a nonzero length")?;
     if head.is_empty() {
@@ -175,7 +175,8 @@ pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
     }
 }
 
-/// Skips an operation without a slot, and warns of a slot that the manifest does not declare.
+/// Runs `check` if the plugin has the slot. Returns a skip if it does not, and a warning if the manifest does not
+/// declare the operation.
 fn if_declared(
     harness: &Harness,
     slot: Slot,
@@ -200,7 +201,8 @@ fn if_declared(
 
 type Shape = fn(&Answer) -> Result<(), Marker>;
 
-/// Checks a reply: a result has its shape, and an error proves nothing unless the call has to work.
+/// Checks a reply. A result has to have the given shape. An error is a failure if the call has to work, and leaves the
+/// case unproven otherwise.
 fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Marker> {
     let code = answer.code();
     ensure!(
@@ -244,12 +246,14 @@ fn is_list(answer: &Answer) -> Result<(), Marker> {
     }
 }
 
-/// Checks an operation on deployments, with a new deployment if the config has one.
+/// Checks an operation on a deployment. Creates the deployment if the config describes one, and makes the sample call
+/// otherwise.
 fn on_deployment(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_deployment(driver, client))
 }
 
-/// Checks an operation on endpoints, with a new endpoint if the config has one.
+/// Checks an operation on an endpoint. Creates the endpoint if the config describes one, and makes the sample call
+/// otherwise.
 fn on_endpoint(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_endpoint(driver, client))
 }
@@ -270,7 +274,7 @@ fn on_resource(
             Some(request) => {
                 harness.call(&driver, slot, client, &request).and_then(|answer| check(&answer, true, shape))
             }
-            // The operation under test created the resource.
+            // The case checks the operation that created the resource.
             None => check(&resource.answer, true, shape),
         };
         harness.remove(&driver, client, &resource)?;
@@ -303,8 +307,8 @@ fn chunks_are_json(answer: &Answer) -> Result<(), Marker> {
     Ok(())
 }
 
-/// Returns false if the head declares JSON and the body is not JSON. Accepts Python's `NaN` and `Infinity`, and an
-/// empty body, which stands for `null`.
+/// Returns false if the head declares the body as JSON and the body is not JSON. Python's `NaN` and `Infinity` are
+/// valid here, and so is an empty body, which means `null`.
 fn may_be_json(head: Option<&[u8]>, body: &[u8]) -> bool {
     let head: Value = serde_json::from_slice(head.unwrap_or_default()).unwrap_or_default();
     let is_other = head["content_type"].as_str().is_some_and(|kind| !kind.contains("json"));
@@ -317,7 +321,7 @@ fn target_help(harness: &Harness) -> Result<(), Marker> {
         let answer = harness.call(&driver, Slot::TargetHelp, 0, &request(&json!({}), ""))?;
         answer.expect_ok()?;
         let text = std::str::from_utf8(answer.body()).unwrap_or_default().trim();
-        ensure!(!text.is_empty(), "expected text, but {}", answer.describe());
+        ensure!(!text.is_empty(), "expected a text that is not empty, but {}", answer.describe());
         Ok(())
     })
 }

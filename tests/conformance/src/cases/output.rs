@@ -1,4 +1,4 @@
-//! The output of calls: standard output belongs to the host's program.
+//! The case of the output of calls. The host's program uses standard output, so a plugin must not print to it.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 
@@ -21,6 +21,6 @@ fn quiet(harness: &Harness) -> Result<(), Marker> {
     let proof = harness.prove_samples(&driver, client);
     harness.drain(&driver, client)?;
     let printed = process::printed_to_stdout()? - before;
-    ensure!(printed == 0, "it printed {printed} bytes to standard output: use events to log");
+    ensure!(printed == 0, "the plugin printed {printed} bytes to standard output: log with events");
     proof
 }

@@ -1,4 +1,4 @@
-//! Invalid and unusual heads and bodies: they get a reply, and never a crash.
+//! Cases of invalid and unusual heads and bodies. Each call gets a reply, and no call crashes the plugin.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -38,10 +38,10 @@ pub(super) const CASES: &[Case] = &[
     Case::new("payload-numbers", "payload.numbers", "Numbers of any size get a reply.", numbers),
 ];
 
-/// More chunks than any stream has. A call without credit would wait for some.
+/// The credit of these calls, larger than the number of chunks of any stream. Without it a stream would not end.
 const MANY_CHUNKS: u32 = 1 << 20;
 
-/// Sends each request to every operation and to `open`, and checks each reply.
+/// Sends each request to every operation and to `open`, and passes each reply to `check`.
 fn everywhere(
     harness: &Harness,
     (driver, client): &(Driver, u64),
@@ -57,12 +57,13 @@ fn everywhere(
     Ok(())
 }
 
-/// Returns requests with these heads and no body.
+/// Returns a request for each head, with an empty body.
 fn heads<H: Into<Bytes>>(heads: impl IntoIterator<Item = H>) -> impl Iterator<Item = Request> {
     heads.into_iter().map(|head| Request::new(head, "").with_credit(MANY_CHUNKS))
 }
 
-/// Makes each sample call with a modified request, and proves that the unmodified calls succeed.
+/// Makes each sample call with a request that `change` returns. Fails on a panic. Then proves that the unchanged sample
+/// calls succeed.
 fn each(
     harness: &Harness,
     (driver, client): &(Driver, u64),
@@ -95,7 +96,7 @@ fn empty_head(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     for operation in harness.safe_operations(&driver) {
         let slot = Slot::Operation(operation);
-        // A stream that needs no argument sends its chunks.
+        // A stream that needs no argument sends chunks, so it gets credit.
         let call = |head: Bytes, body: Bytes| {
             harness.call(&driver, slot, client, &Request::new(head, body).with_credit(MANY_CHUNKS))
         };
@@ -139,7 +140,7 @@ fn unknown_keys(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns the name of the required argument of an operation.
+/// Returns the name of an operation's required argument, or `None` if it requires none.
 fn required_argument(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::GetDeployment | Operation::DeleteDeployment | Operation::CreateDeployment => Some("name"),
@@ -191,7 +192,7 @@ fn large(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns a sample request with the largest body of the limits: a JSON string.
+/// Returns a sample request whose body is a JSON string of the size that the config's `limits.body_mib` sets.
 pub(super) fn large_request(harness: &Harness, operation: Operation) -> Request {
     let bytes = harness.config().limits.body_mib << 20;
     let mut body = vec![b' '; bytes];

@@ -1,5 +1,5 @@
-//! The state of this process: threads, files, signals, memory. Read from `/proc`, so the cases that need it are skipped
-//! on systems other than Linux.
+//! Reads the state of this process from `/proc`: threads, files, signals and memory. Cases that need this state are
+//! skipped on systems other than Linux.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::marker::Marker;
 use crate::untrusted;
 
-/// Reads a file of `/proc/self`.
+/// Returns the contents of a file of `/proc/self`, or a skip if it cannot be read.
 fn read(name: &str) -> Result<String, Marker> {
     let path = format!("/proc/self/{name}");
     if !cfg!(target_os = "linux") {
@@ -18,21 +18,22 @@ fn read(name: &str) -> Result<String, Marker> {
     fs::read_to_string(&path).map_err(|error| Marker::skip(format!("failed to read `{path}`: {error}")))
 }
 
-/// Returns the value of a line such as `VmRSS:   123 kB`.
+/// Returns the value of the line `name: value`, such as `123 kB` for `VmRSS:   123 kB`.
 fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
 }
 
-/// Returns the names of the threads.
+/// Returns the names of this process's threads.
 pub(super) fn threads() -> Result<Vec<String>, Marker> {
     read("status")?;
     let tasks = fs::read_dir("/proc/self/task").map_err(Marker::fault)?;
-    // Ignores a thread that has ended since.
+    // A thread that has ended in the meantime has no name and is ignored.
     let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
     Ok(tasks.flatten().filter_map(name).map(|name| name.trim().to_owned()).collect())
 }
 
-/// Waits until there are at most `limit` threads, or the timeout. Returns the number of threads.
+/// Waits until this process has at most `limit` threads, or until `reply_timeout` has passed. Returns the number of
+/// threads at the end.
 pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<usize, Marker> {
     let end = Instant::now() + reply_timeout;
     loop {
@@ -44,11 +45,11 @@ pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<u
     }
 }
 
-/// Returns the open files by their descriptors.
+/// Returns the paths of the open files, by file descriptor.
 pub(super) fn files() -> Result<BTreeMap<i32, String>, Marker> {
     read("status")?;
     let entries = fs::read_dir("/proc/self/fd").map_err(Marker::fault)?;
-    // The descriptor of this very listing is closed by now and ignored.
+    // The descriptor that lists the folder is closed already, so it has no path and is ignored.
     let file = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;
         Some((entry.file_name().to_str()?.parse().ok()?, target.display().to_string()))
@@ -56,17 +57,17 @@ pub(super) fn files() -> Result<BTreeMap<i32, String>, Marker> {
     Ok(entries.flatten().filter_map(file).collect())
 }
 
-/// Returns the number of bytes written to any file or socket.
+/// Returns the number of bytes that this process has written to files and sockets.
 pub(super) fn written() -> Result<u64, Marker> {
     number(&read("io")?, "wchar")
 }
 
-/// Returns the number of bytes printed to stdout and stderr.
+/// Returns the number of bytes that this process has printed to stdout and stderr.
 pub(super) fn printed() -> Result<u64, Marker> {
     Ok(printed_to_stdout()? + size(rustix::stdio::stderr())?)
 }
 
-/// Returns the number of bytes printed to stdout, with those that the C library has buffered.
+/// Flushes the buffers of the C library. Returns the number of bytes that this process has printed to stdout.
 pub(super) fn printed_to_stdout() -> Result<u64, Marker> {
     untrusted::flush_c_streams();
     size(rustix::stdio::stdout())
@@ -77,16 +78,17 @@ fn size(file: BorrowedFd<'_>) -> Result<u64, Marker> {
     Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
-/// Returns the text printed to stdout and stderr.
+/// Returns the text that this process has printed to stdout and stderr.
 pub(super) fn printed_text() -> Result<String, Marker> {
     read("status")?;
     let text = |number: u8| fs::read(format!("/proc/self/fd/{number}")).map_err(Marker::fault);
     Ok(String::from_utf8_lossy(&[text(1)?, text(2)?].concat()).into_owned())
 }
 
-/// Returns the masks of caught and ignored signals, and of those blocked for this thread.
+/// Returns three signal masks: the signals that the process catches, those that it ignores, and those that this thread
+/// blocks.
 pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Marker> {
-    // The status of the main thread would reflect what that thread is doing.
+    // The main thread's status would show the signals that the main thread blocks.
     let status = read("../thread-self/status")?;
     let masks = [("caught", "SigCgt"), ("ignored", "SigIgn"), ("blocked", "SigBlk")];
     // The C library reserves signals 32 to 34, and catches them when the first thread starts.
@@ -100,15 +102,15 @@ pub(super) fn umask() -> Result<String, Marker> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
-/// Returns how long this thread has waited for a processor so far; zero if the system does not report it.
+/// Returns the time for which this thread has waited for a processor so far, or zero if the system does not report it.
 pub(super) fn waited_for_a_processor() -> Duration {
-    // Three numbers: nanoseconds on a processor, nanoseconds of waiting for one, and how often it got one.
+    // The file holds three numbers: nanoseconds of running, nanoseconds of waiting, and the number of time slices.
     let schedule = read("../thread-self/schedstat").unwrap_or_default();
     let waited = schedule.split_whitespace().nth(1).and_then(|waited| waited.parse().ok());
     waited.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
-/// Returns the memory in use, in KiB.
+/// Returns the memory that this process uses, in KiB.
 pub(super) fn memory() -> Result<u64, Marker> {
     number(&read("status")?, "RssAnon")
 }

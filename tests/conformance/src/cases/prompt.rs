@@ -1,7 +1,8 @@
-//! The time until the table's functions return.
+//! Cases of the time until the table's functions return.
 //!
-//! Measures the fastest of several attempts, without the time in which the thread waited for a processor. The limit for large
-//! bodies grows with the time in which the machine copies such a body. So a busy machine does not fail a plugin.
+//! Each case measures the fastest of several attempts. It subtracts the time for which the thread waited for a
+//! processor, so that a plugin does not fail on a busy machine. The limit for large bodies grows with the time that the
+//! machine needs to copy such a body.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -28,10 +29,10 @@ pub(super) const CASES: &[Case] = &[
     .in_process_only(LIBRARY),
 ];
 
-/// The time limit of any function.
+/// The time limit of a call of any function.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// The additional time for each MiB of a request.
+/// The additional time limit for each MiB of a request.
 const PER_MIB: Duration = Duration::from_millis(1);
 
 /// The number of copies of a large body that a function may make on a machine that needs more than [`PER_MIB`] for them.
@@ -39,7 +40,7 @@ const COPIES: u32 = 3;
 
 const ATTEMPTS: usize = 5;
 
-/// A deadline that is never reached, in milliseconds.
+/// A timeout of one hour, in milliseconds. No call of these cases runs that long.
 const HOUR: u64 = 3_600_000;
 
 fn prompt(harness: &Harness) -> Result<(), Marker> {
@@ -102,7 +103,7 @@ fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns the time in which this machine copies a body of `mib` MiB to new memory at present.
+/// Returns the time that the machine needs at present to copy a body of `mib` MiB to new memory.
 fn copy_time(mib: usize) -> Duration {
     let body = vec![1_u8; mib << 20];
     let begun = Instant::now();
@@ -110,7 +111,7 @@ fn copy_time(mib: usize) -> Duration {
     begun.elapsed()
 }
 
-/// Returns the duration of a call without the time in which the thread waited for a processor.
+/// Returns the duration of a call, minus the time for which the thread waited for a processor.
 fn time(enter: &dyn Fn() -> Entered) -> Duration {
     let before = waited_for_a_processor();
     let took = enter().took;

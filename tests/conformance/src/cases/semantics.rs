@@ -1,4 +1,4 @@
-//! MLflow's semantics of deployments and endpoints, as far as the config allows the harness to create some.
+//! Cases of MLflow's semantics of deployments and endpoints. They create resources only as the config allows.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -110,7 +110,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// The operations on deployments or on endpoints.
+/// The names of the operations on one kind of resource: deployments or endpoints.
 struct Operations {
     create: Operation,
     update: Operation,
@@ -135,7 +135,7 @@ const ENDPOINTS: Operations = Operations {
     list: Operation::ListEndpoints,
 };
 
-/// A new resource, with the client that created it.
+/// A resource that the case has created, and the client that created it.
 struct Scenario<'a> {
     harness: &'a Harness,
     driver: Driver,
@@ -145,7 +145,7 @@ struct Scenario<'a> {
 }
 
 impl Scenario<'_> {
-    /// Calls an operation on the resource.
+    /// Calls an operation on the resource and returns the reply.
     fn call(&self, operation: Operation) -> Result<Answer, Marker> {
         let request = self.resource.request(operation).ok_or_else(|| Marker::fault("the operation has no request"))?;
         self.call_with(operation, &request)
@@ -186,8 +186,8 @@ fn on_an_endpoint(harness: &Harness, check: Check) -> Result<(), Marker> {
     checked
 }
 
-/// Returns the marker of a case without a table of the config: there is nothing to check if the plugin does not have the
-/// operation.
+/// Returns the outcome of a case if the config lacks the table `table`: unproven if the plugin has the operation, and a
+/// skip otherwise.
 fn unconfigured(driver: &Driver, operation: Operation, table: &str) -> Marker {
     if driver.has(Slot::Operation(operation)) {
         Marker::unproven(format!("the config has no `[{table}]`"))
@@ -260,7 +260,7 @@ fn duplicate(scenario: &Scenario<'_>) -> Result<(), Marker> {
     } else {
         scenario.harness.endpoint_head(name)
     };
-    let head = head.ok_or_else(|| Marker::fault("the config to create the resource is missing"))?;
+    let head = head.ok_or_else(|| Marker::fault("the config does not describe the resource to create"))?;
     has_code(&scenario.call_with(scenario.operations.create, &request(&head, ""))?, "RESOURCE_ALREADY_EXISTS")
 }
 
@@ -289,7 +289,7 @@ fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Marker> {
     let after = look_up()?;
     ensure!(
         !after.is_ok() || after.json().is_some_and(|it| it.is_array() && !lists(&after, &scenario.resource.name)),
-        "the resource still exists: {}",
+        "the deleted resource still exists: {}",
         after.describe()
     );
     before.expect_proof()

@@ -1,4 +1,4 @@
-//! Streams: credit, order, and exactly one reply.
+//! Cases of streams: credit, order, and exactly one reply.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -16,15 +16,21 @@ pub(super) const CASES: &[Case] = &[
     Case::new("stream-cancel", "stream.cancel", "A stream that waits for credit ends on cancel.", cancel),
     Case::new("stream-close", "stream.close", "A stream ends when its client is closed.", close),
     Case::new("stream-serial", "stream.serial", "The chunks and the reply of one stream do not overlap.", serial)
-        .in_process_only("messages between processes cannot overlap"),
+        .in_process_only("a connection between processes carries one message after the other"),
     Case::new("stream-chunk-head", "stream.chunk-head", "A chunk's head is empty or names the format.", chunk_head),
-    Case::new("stream-much-credit", "stream.much-credit", "A huge sum of credit causes no panic.", much_credit),
+    Case::new(
+        "stream-much-credit",
+        "stream.much-credit",
+        "A very large sum of credit does not cause a panic.",
+        much_credit,
+    ),
     Case::new("stream-plain", "stream.plain", "A call that does not stream sends no chunks.", plain),
 ];
 
 const SLOT: Slot = Slot::Operation(Operation::PredictStream);
 
-/// Opens a client whose sample stream has at least this many chunks.
+/// Opens a client, and proves that its sample stream sends at least this many chunks. Returns a skip if the plugin does
+/// not stream.
 fn streaming(harness: &Harness, chunks: usize) -> Result<(Driver, u64), Marker> {
     let (driver, client) = harness.client()?;
     if !driver.has(SLOT) {
@@ -34,12 +40,12 @@ fn streaming(harness: &Harness, chunks: usize) -> Result<(Driver, u64), Marker> 
     Ok((driver, client))
 }
 
-/// Starts a stream with this credit.
+/// Starts a stream with this credit. Returns the id of the call.
 fn start(harness: &Harness, driver: &Driver, client: u64, credit: u32) -> u64 {
     start_for(harness, driver, client, credit, 0)
 }
 
-/// Starts a stream with this credit and a deadline in this many hours.
+/// Starts a stream with this credit and a timeout in hours. Returns the id of the call.
 fn start_for(harness: &Harness, driver: &Driver, client: u64, credit: u32, hours: u64) -> u64 {
     let call = driver.fresh_id();
     let request = harness.sample(Operation::PredictStream).with_credit(credit).with_timeout_ms(hours * 3_600_000);
@@ -48,11 +54,11 @@ fn start_for(harness: &Harness, driver: &Driver, client: u64, credit: u32, hours
 }
 
 fn credit(harness: &Harness) -> Result<(), Marker> {
-    // More chunks than the credit allows.
+    // The stream has more chunks than the credit allows.
     let (driver, client) = streaming(harness, 2)?;
     let call = start(harness, &driver, client, 1);
     driver.wait(call, harness.reply_timeout(), |call| !call.chunks.is_empty() || !call.replies.is_empty());
-    // Chunks without credit arrive before the reply to another call, or before the end.
+    // A chunk without credit arrives before the reply to another call, or before the end of the stream.
     if let Some((slot, request)) = harness.simple_call(&driver) {
         harness.call(&driver, slot, client, &request)?;
     }
@@ -60,7 +66,7 @@ fn credit(harness: &Harness) -> Result<(), Marker> {
     driver.cancel(call);
     harness.answer(&driver, SLOT, call)?;
     let beyond = driver.call(call).beyond_credit;
-    ensure!(beyond == 0, "it sent {beyond} chunks without credit");
+    ensure!(beyond == 0, "the plugin sent {beyond} chunks without credit");
     Ok(())
 }
 
@@ -71,7 +77,7 @@ fn resumes(harness: &Harness) -> Result<(), Marker> {
         driver.credit(call, 1);
         let more =
             driver.wait(call, harness.reply_timeout(), |call| call.chunks.len() > chunks || !call.replies.is_empty());
-        ensure!(more, "no chunk and no reply after {chunks} chunks and credit for one more");
+        ensure!(more, "the stream stopped after {chunks} chunks, although it has credit for another chunk");
         if !driver.call(call).replies.is_empty() {
             break;
         }
@@ -124,7 +130,7 @@ fn serial(harness: &Harness) -> Result<(), Marker> {
         return Err(Marker::skip("the plugin does not stream"));
     }
     let client = harness.open(&driver)?;
-    // A few chunks are enough; the slow host takes time for each.
+    // A few chunks are enough, because the slow host delays each of them.
     let call = start(harness, &driver, client, 8);
     driver.wait(call, harness.reply_timeout(), |call| call.chunks.len() >= 8 || !call.replies.is_empty());
     driver.cancel(call);

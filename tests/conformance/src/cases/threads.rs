@@ -1,4 +1,4 @@
-//! Calls from many threads, on one client and on many, and process exit during calls.
+//! Cases of calls from many threads, on one client and on many, and of process exit during calls.
 
 use std::sync::Barrier;
 use std::thread;
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
 /// The number of calls of each thread.
 const ROUNDS: usize = 16;
 
-/// Runs a function on as many threads as the config sets.
+/// Runs a function on as many threads as the config's `limits.threads` sets, and waits for them.
 fn on_threads(harness: &Harness, work: impl Fn(usize) + Sync) {
     thread::scope(|scope| {
         for number in 0..harness.config().limits.threads {
@@ -78,7 +78,7 @@ fn call_often(driver: &Driver, slot: Slot, client: u64, request: &Request) {
     }
 }
 
-/// Waits for the replies to all calls of all threads.
+/// Waits for the replies to all calls of all threads. `before` is the number of replies before these calls.
 fn all_answered(harness: &Harness, driver: &Driver, before: u64) -> Result<(), Marker> {
     let expected = (harness.config().limits.threads * ROUNDS) as u64;
     let all = driver.wait_for_replies(before + expected, harness.reply_timeout());
@@ -142,7 +142,7 @@ fn close(harness: &Harness) -> Result<(), Marker> {
 
 fn exit(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
-    // A plugin may load another library on its first call, and can guard its exit only after that.
+    // A plugin may load another library on its first call. It can handle the exit of the process only after that.
     if let Some((slot, request)) = harness.simple_call(&driver) {
         harness.call(&driver, slot, client, &request)?;
     }

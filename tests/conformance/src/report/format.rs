@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 impl Report {
-    /// Returns the report in a format.
+    /// Returns the text of the report in the given format.
     pub fn write(&self, format: Format) -> String {
         match format {
             Format::Text => text::write(self),

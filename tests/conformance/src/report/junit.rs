@@ -1,4 +1,4 @@
-//! The report as JUnit XML: a suite for each family, a test for each case.
+//! The report as JUnit XML, with a test suite for each family and a test for each case.
 
 use mlflow_deploy_plugin_api::text;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};

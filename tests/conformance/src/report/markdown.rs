@@ -19,7 +19,7 @@ pub(super) fn write(report: &Report) -> String {
     text
 }
 
-/// Returns the list of cases, as in the README.
+/// Returns the list of all cases as the Markdown table that is in the README.
 pub fn list() -> String {
     let mut text = "| case | level | expected behaviour |\n|---|---|---|\n".to_owned();
     for case in Case::all() {
@@ -28,7 +28,7 @@ pub fn list() -> String {
     text
 }
 
-/// Escapes text for a table cell.
+/// Escapes text for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     line(&text.replace('\n', " ")).replace('|', "\\|")
 }

@@ -1,4 +1,4 @@
-//! The report: one result for each case, in one of four formats.
+//! The report of a run: one result for each case, written in one of four formats.
 
 mod format;
 mod json;

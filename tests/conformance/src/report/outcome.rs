@@ -1,4 +1,4 @@
-//! The result of each case, and of all of them.
+//! The result of each case, and the conclusion from all of them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::case::{Case, Level};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// The plugin's file.
+    /// The path of the plugin's file.
     pub plugin: PathBuf,
-    /// The plugin's name, if its manifest could be read.
+    /// The plugin's name, or `None` if its manifest cannot be read.
     pub name: Option<String>,
-    /// The plugin's version, if its manifest could be read.
+    /// The plugin's version, or `None` if its manifest cannot be read.
     pub version: Option<String>,
-    /// True if the plugin ran in a separate process, as hosts isolate plugins.
+    /// True if the plugin ran in a separate process, like an isolated plugin of a host.
     pub isolated: bool,
     /// The seed of the generated inputs.
     pub seed: u64,
-    /// The options to run a case again with.
+    /// The options that the rerun command of a case repeats.
     pub(crate) rerun: Rerun,
     /// The duration of the whole run.
     pub took: Duration,
@@ -36,7 +36,7 @@ pub struct Report {
 pub struct CaseResult {
     /// The name of the case.
     pub id: &'static str,
-    /// The clause of the contract that it checks.
+    /// The id of the clause of the contract that the case checks.
     pub clause: &'static str,
     /// The level of the requirement.
     pub level: Level,
@@ -44,14 +44,14 @@ pub struct CaseResult {
     pub summary: &'static str,
     /// The verdict.
     pub verdict: Verdict,
-    /// The reason for any verdict but a pass.
+    /// The reason for the verdict, or an empty string if the case passed.
     pub message: String,
-    /// True if nothing was violated, but what the case needs did not happen. The verdict is a skip, or with
-    /// [`Options::strict`](crate::Options) a failure.
+    /// True if the plugin violated nothing, but the calls that the case needs did not succeed. The verdict is then a
+    /// skip, or a failure if [`Options::strict`](crate::Options) is set.
     pub unproven: bool,
-    /// The signal that killed its process, such as `SIGSEGV`, if one did.
+    /// The name of the signal that killed the process of the plugin, such as `SIGSEGV`, or `None` if no signal did.
     pub signal: Option<String>,
-    /// The last steps, oldest first, if the case did not pass.
+    /// The last steps of the case, oldest first. Empty if the case passed.
     pub log: Vec<String>,
     /// The duration of the case.
     pub took: Duration,
@@ -86,7 +86,7 @@ impl Verdict {
         }
     }
 
-    /// Returns true if the cases that depend on this one cannot run.
+    /// Returns true if cases that depend on a case with this verdict cannot run.
     pub(crate) fn stops(self) -> bool {
         matches!(self, Self::Fail | Self::Fault)
     }
@@ -115,7 +115,7 @@ impl Report {
         self.results.iter().filter(|result| result.verdict == verdict).count()
     }
 
-    /// Returns the number of cases that are not proven.
+    /// Returns the number of cases that are unproven.
     pub fn unproven(&self) -> usize {
         self.results.iter().filter(|result| result.unproven).count()
     }
@@ -129,7 +129,7 @@ impl Report {
         }
     }
 
-    /// Returns the plugin's name, version and file.
+    /// Returns the plugin's name, version and file in one line.
     pub(super) fn title(&self) -> String {
         let title = match (&self.name, &self.version) {
             (Some(name), Some(version)) => format!("{name} {version} ({})", self.plugin.display()),
@@ -138,7 +138,7 @@ impl Report {
         if self.isolated { format!("{title}, isolated") } else { title }
     }
 
-    /// Returns the mode in which the plugin ran.
+    /// Returns the name of the mode in which the plugin ran: in process or isolated.
     pub(super) fn mode(&self) -> &'static str {
         if self.isolated { "isolated" } else { "loaded" }
     }

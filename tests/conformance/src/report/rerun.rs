@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::text::shell_path;
 
-/// The options of a run that its report does not have as members of its own.
+/// The options of a run that the rerun command repeats and that the report does not contain otherwise.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rerun {
-    /// The file of the config.
+    /// The path of the config file, or `None` if the run has none.
     pub(crate) config: Option<PathBuf>,
     pub(crate) plugin_host: Option<PathBuf>,
     pub(crate) strict: bool,
-    /// `None` for the default.
+    /// The timeout of a case, or `None` if it is the default.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Rerun {
-    /// Returns the command, for a POSIX shell.
+    /// Returns the command line that runs `case` again, quoted for a POSIX shell.
     pub(super) fn command(&self, plugin: &Path, isolated: bool, case: &str, seed: u64) -> String {
         let mut command = format!("mlflow-deploy-conformance {}", shell_path(plugin));
         let flags = [(isolated, " --isolated"), (self.strict, " --strict")];

@@ -26,12 +26,13 @@ pub(super) fn write(report: &Report) -> String {
     }
     text += &format!("\n{} in {:.1} s\n", report.conclusion(), report.took.as_secs_f64());
     if report.results.iter().any(|result| result.unproven && result.verdict == Verdict::Skip) {
-        text += "the cases that are not proven need calls that work: describe them in the config; `--strict` fails these cases\n";
+        text +=
+            "to prove more cases, describe calls that succeed in the config; with `--strict`, unproven cases fail\n";
     }
     text
 }
 
-/// Returns the list of cases, as `--list` prints it.
+/// Returns the list of all cases in the form that `--list` prints.
 pub fn list() -> String {
     Case::all().map(|case| format!("{:<32} {:<11} {}\n", case.id, case.level.name(), case.summary)).collect()
 }

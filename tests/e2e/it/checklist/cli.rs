@@ -1,4 +1,4 @@
-//! `deployments/test_cli.py`: the expected output on stdout.
+//! The tests of MLflow's `deployments/test_cli.py`, which check the output on stdout.
 
 use std::fs;
 

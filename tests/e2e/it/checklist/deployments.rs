@@ -1,4 +1,4 @@
-//! `deployments/test_deployments.py`.
+//! The tests of MLflow's `deployments/test_deployments.py`.
 
 use mlflow_deploy::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,

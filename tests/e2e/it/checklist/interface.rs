@@ -1,4 +1,5 @@
-//! `deployments/test_interface.py` and `test_utils.py`. Tests that need an environment variable run the command.
+//! The tests of MLflow's `deployments/test_interface.py` and `test_utils.py`. A test that needs an environment variable
+//! runs the command.
 
 use mlflow_deploy::{Error, ErrorCode, blocking};
 
@@ -15,7 +16,7 @@ fn test_get_deploy_client_no_args() {
 #[test]
 fn test_set_deployments_target() {
     let host = host();
-    // MLflow rejects the first two.
+    // MLflow rejects the first two targets.
     for target in ["faketarget", "faketarget:/x", "faketarget://profile", "MIRROR"] {
         host.set_deployments_target(target).unwrap();
         assert_eq!(host.get_deployments_target().unwrap().as_str(), target);
@@ -27,7 +28,7 @@ fn test_set_deployments_target() {
 fn test_set_deployments_target_rejects_unknown_targets() {
     let host = host();
     host.set_deployments_target("mirror").unwrap();
-    // MLflow accepts the last.
+    // MLflow accepts the last target.
     for (target, code) in [
         ("", ErrorCode::INVALID_PARAMETER_VALUE),
         ("localhost", ErrorCode::PLUGIN_NOT_FOUND),

@@ -1,4 +1,4 @@
-//! The conformance command: output formats, exit codes, and plugins that crash or hang.
+//! The conformance command: its output formats and exit codes, and its reports of plugins that crash or hang.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,8 @@ fn crash_of_an_isolated_plugin_is_reported_with_its_output() {
     assert!(log.last().unwrap().starts_with("its log: "), "{log:?}");
     let again = result["again"].as_str().unwrap();
     assert!(again.contains(" --isolated ") && again.ends_with(" --only operations-predict --seed 7"), "{result}");
-    // The harness does not know the process that a host started, so its crash counts in both places.
+    // The plugin crashes in the process of the plugin host. The report is the same as for a crash in the case's
+    // process.
     let report = check(cdylib::path(MISBEHAVE), &misbehaving("load-crash"), &["--only", "abi-init", "--isolated"]);
     assert_eq!(report.bad(), [("abi-init", "fail", "the plugin crashed: SIGABRT")]);
 }
@@ -70,7 +71,7 @@ fn isolation_without_the_plugin_host_is_an_error() {
     for said in ["not found at `/no/program`", "or set `MLFLOW_DEPLOY_PLUGIN_HOST`"] {
         assert!(stderr.contains(said), "{stderr}");
     }
-    // A wrong program is not a fault of the plugin.
+    // A wrong plugin host program is a fault of the harness, not a failure of the plugin.
     let report = check(echo, "", &["--isolated", "--plugin-host", "/bin/true", "--only", "abi-init"]);
     assert_eq!((report.code, report.bad()[0].1), (2, "fault"), "{report:?}");
     let output = harness(echo, "", &["--plugin-host", "/bin/true"]);
@@ -94,7 +95,7 @@ fn hanging_case_is_killed_with_its_child_processes() {
 }
 
 fn wait_for_no_marked_process(marker: &str) {
-    // Killed processes take a moment to disappear. A zombie has no environment.
+    // The system removes a killed process some time later. A zombie does not have an environment.
     let ends = Instant::now() + Duration::from_secs(120);
     while has_marked_process(marker) {
         assert!(Instant::now() < ends, "a process that the plugin started is left");
@@ -224,10 +225,10 @@ fn list_contains_every_case() {
     assert_eq!(listed, Case::all().map(|case| case.id).collect::<Vec<_>>());
 }
 
-/// The test of a plugin author, except that it builds the plugin first.
+/// This test equals the test of a plugin's author, except that it builds the plugin first.
 #[test]
 fn suite_passes_in_a_plugin_author_s_test() {
-    // In a child process the suite runs one case and exits. Only the parent needs the path.
+    // In a child process the suite runs one case and exits. Only the parent process needs the path.
     let plugin =
         if std::env::var_os("MLFLOW_DEPLOY_CONFORMANCE_CHILD").is_some() { Path::new("") } else { cdylib::path(ECHO) };
     let report = mlflow_deploy_conformance::suite(plugin).check();

@@ -1,4 +1,4 @@
-//! For every case there is a mutant, a plugin with one fault, that fails this case and no other.
+//! Each conformance case has a mutant. A mutant is a plugin with one fault, which fails only its own case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::{Report, check};
 
 const CONFIG: &str = include_str!("../../conformance/mutant.toml");
 
-/// The number of mutants checked in parallel. Some only wait for a timeout.
+/// The number of mutants that are checked in parallel. Some checks only wait for a timeout.
 const AT_ONCE: usize = 6;
 
 #[test]
@@ -44,7 +44,7 @@ fn isolated_mutants_fail_their_cases() {
     let found = each_mutant(|case, file| {
         let report = check(file, CONFIG, &["--seed", "1", "--timeout", "30", "--isolated", "--only", case.id]);
         let message = report.results()[0]["message"].as_str().unwrap();
-        // Cases that inspect the plugin in process cannot run isolated.
+        // Cases that need the plugin in-process are skipped if it is isolated.
         if message.ends_with("run without `--isolated`") { None } else { Some((verdict(case.level), bad(&report))) }
     });
     let isolated: Vec<_> = found.iter().filter_map(|(case, result)| Some((*case, result.as_ref()?))).collect();
@@ -54,7 +54,7 @@ fn isolated_mutants_fail_their_cases() {
     assert!(wrong.is_empty() && isolated.len() > 90, "{} ran: {wrong:#?}", isolated.len());
 }
 
-/// Returns the result of `check` for the mutant of each case.
+/// Runs `check` on the mutant of each case. Returns the results by case name.
 fn each_mutant<T: Send>(check: impl Fn(&Case, &Path) -> T + Sync) -> BTreeMap<&'static str, T> {
     let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let echo = PluginFile::read(cdylib::path("mlflow-deploy-example-echo"));
@@ -81,12 +81,13 @@ fn verdict(level: Level) -> String {
     if level == Level::Required { "fail" } else { "warn" }.to_owned()
 }
 
-/// Returns the cases that did not pass, with their verdict.
+/// Returns the names and the verdicts of the cases that did not pass.
 fn bad(report: &Report) -> Vec<(String, String)> {
     report.bad().into_iter().map(|(id, verdict, _)| (id.to_owned(), verdict.to_owned())).collect()
 }
 
-/// Returns a plugin with one fault. Faults of the file are patched; the others are named in a section of the file.
+/// Returns the file of a mutant. A fault of the file itself is patched into it. Any other fault is named in the file's
+/// section `.mutant`.
 fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
     match case {
         "manifest-present" => honest.with_replaced(b"\0.mlflow_deploy\0", b"\0.other_section\0"),
@@ -101,7 +102,7 @@ fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
         "manifest-secrets" => honest.with_member("environment", json!([{"name": "MUTANT_TOKEN"}])),
         "load-opens" => honest.with_replaced(b"\0libc.so.6\0", b"\0libX.so.6\0"),
         "abi-entry" => honest.with_replaced(b"\0mlflow_deploy_plugin_v1\0", b"\0mlflow_deploy_plugin_v0\0"),
-        // The magic number of abi_stable's header, which only a plugin exported with the macro has.
+        // Only a plugin that the macro exports has the magic number of abi_stable's header.
         "abi-layout" => echo.with_replaced(b"abi stable library for Rust", b"abi stable library of Rust!"),
         other => honest.with_section(".mutant", format!("{other:64}").as_bytes()),
     }

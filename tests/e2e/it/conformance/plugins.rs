@@ -9,14 +9,14 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{check, servers};
 use crate::command::mlflow_deploy;
 
-/// An input that every chat model accepts.
+/// The line of a config with an input that every chat model accepts.
 const QUESTION: &str = r#"inputs = '{"messages": [{"role": "user", "content": "one two three four"}]}'"#;
 
-/// Fewer than the default, because a server handles each call.
+/// Limits below the defaults, because a server has to handle each call.
 const LIMITS: &str = "[limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz = 100\n";
 
-/// Asserts that a plugin passes in process and isolated, that all cases but these are proven, and that the other cases
-/// are not skipped.
+/// Asserts that a plugin passes in process and isolated. Asserts that only the cases `unproven` are not proven, and
+/// that all of `cases` ran.
 fn is_conformant(plugin: &Path, config: &str, unproven: &[&str], cases: &[&str]) {
     for mode in [[].as_slice(), &["--isolated"]] {
         let report = check(plugin, config, &[&["--seed", "1", "--timeout", "90"], mode].concat());
@@ -49,7 +49,7 @@ const ASKED: [&str; 12] = [
 
 #[test]
 fn rust_example_is_conformant() {
-    // Two lines, which become two chunks.
+    // The plugin streams a chunk for each line, so the inputs become two chunks.
     let config = "[predict]\nendpoint = 'echo'\ncontent_type = 'text/csv'\ninputs = \"a\\n1\\n\"\n[endpoint]\nexisting = 'echo'\n";
     let cases: Vec<_> = ASKED.into_iter().filter(|case| *case != "errors-secrets").collect();
     is_conformant(cdylib::path("mlflow-deploy-example-echo"), config, &[], &cases);
@@ -146,6 +146,6 @@ fn local_is_conformant() {
         .filter(|id| id.starts_with("semantics-") || id.starts_with("operations-"))
         .filter(|id| !["stream", "invoke"].iter().any(|word| id.ends_with(word)))
         .collect();
-    // Its only custom operation needs a lost state.
+    // The only custom operation of the plugin works only on a damaged state directory.
     is_conformant(cdylib::path("mlflow-deploy-local"), &config, &["operations-invoke"], &cases);
 }

@@ -1,4 +1,4 @@
-//! The harness proves that what a case needs has happened, and is fair to plugins that the config does not describe.
+//! A case is not proven if the calls that it needs fail. A plugin without a config still gets correct verdicts.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn result<'a>(report: &'a Report, case: &str) -> (&'a str, &'a str) {
     (result["verdict"].as_str().unwrap(), result["message"].as_str().unwrap())
 }
 
-/// The cases that a plugin passes by answering every prediction with an error, unless they ask for proof.
+/// The cases that would pass without a check of proof if a plugin answers every prediction with an error.
 const NEED_A_PREDICTION: [&str; 24] = [
     "load-signals",
     "abi-newer-request",
@@ -49,7 +49,7 @@ fn case_whose_prediction_fails_is_not_proven() {
         "[predict]\ndeployment_name = 'missing'\ninputs = '[1]'\n[limits]\ncalls = 10\nbody_mib = 1\nfuzz = 5\n";
     let mutant = cdylib::path("mlflow-deploy-fixture-mutant");
     let only = [&["--only"], NEED_A_PREDICTION.as_slice()].concat();
-    // It streams its inputs whatever the deployment is, so that only its chunks are too few.
+    // The plugin streams its inputs for any deployment. So its streams work, but send too few chunks.
     let report = check(mutant, config, &only);
     for case in
         NEED_A_PREDICTION.into_iter().filter(|case| !case.starts_with("stream-") && !case.starts_with("cancel-"))
@@ -57,20 +57,20 @@ fn case_whose_prediction_fails_is_not_proven() {
         let (verdict, message) = result(&report, case);
         assert_eq!(verdict, "skip", "{case}: {message}");
         assert!(
-            message.starts_with("not proven: the call failed; describe a prediction that works in `[predict]`"),
+            message.starts_with("not proven: the call failed; describe a prediction that succeeds in `[predict]`"),
             "{message}"
         );
     }
     let (verdict, message) = result(&report, "stream-credit");
     assert_eq!(verdict, "skip");
-    assert!(message.starts_with("not proven: the stream sent 1 of at least 2 chunks; "), "{message}");
+    assert!(message.starts_with("not proven: the stream sent too few chunks: 1, expected at least 2; "), "{message}");
     assert_eq!(report.code, 0, "{report:?}");
     let unproven = report.document["counts"]["unproven"].as_u64().unwrap();
     assert!(unproven >= 16, "{report:?}");
     let text = harness(mutant, config, &only);
     let text = String::from_utf8_lossy(&text.stdout);
     assert!(
-        text.contains(&format!(" {unproven} not proven")) && text.contains("`--strict` fails these cases"),
+        text.contains(&format!(" {unproven} not proven")) && text.contains("with `--strict`, unproven cases fail"),
         "{text}"
     );
     let strict = check(mutant, config, &[only.as_slice(), &["--strict"]].concat());
@@ -80,7 +80,7 @@ fn case_whose_prediction_fails_is_not_proven() {
 
 #[test]
 fn call_that_was_refused_for_its_arguments_does_not_fail_the_case_of_a_cancel() {
-    // The honest target refuses a deployment that does not exist, with and without a cancel.
+    // The plugin rejects a deployment that does not exist, before and after a cancel.
     let config = "[predict]\ninputs = '1'\n[slow]\ndeployment_name = 'missing'\ninputs = '[1]'\n";
     let arguments = ["--only", "cancel-code", "cancel-early", "cancel-deadline", "abi-shutdown-calls"];
     let report = check(cdylib::path("mlflow-deploy-fixture-mutant"), config, &arguments);
@@ -88,9 +88,8 @@ fn call_that_was_refused_for_its_arguments_does_not_fail_the_case_of_a_cancel() 
         let message = case["message"].as_str().unwrap();
         assert!(case["verdict"] == "skip", "{case}");
         assert!(
-            message.starts_with(
-                "not proven: the call ended without a cancel; describe a prediction that does not in `[slow]`"
-            ),
+            message
+                .starts_with("not proven: the call ended without a cancel; describe an endless prediction in `[slow]`"),
             "{message}"
         );
     }
@@ -116,7 +115,7 @@ fn secrets_are_generated_for_options_that_are_write_only() {
 
 #[test]
 fn stream_that_needs_no_argument_gets_credit_for_its_chunks() {
-    // It sends its inputs as a chunk, also if they are empty.
+    // The plugin sends its inputs as a chunk, even if they are empty.
     let report = check(cdylib::path(MISBEHAVE), &misbehaving(""), &["--only", "payload", "errors"]);
     assert_eq!((report.code, report.bad()), (0, vec![]));
     assert_eq!(result(&report, "payload-empty-head"), ("pass", ""));

@@ -1,11 +1,11 @@
-//! Servers for the conformance tests of the bundled plugins. They reply to each request at once or never.
+//! Servers for the conformance tests of the bundled plugins. A server replies to a request at once or never.
 
 use std::time::Duration;
 
 use mlflow_deploy_test_support::server::{Answer, Request, Server};
 use serde_json::{Value, json};
 
-/// Longer than any timeout of the tests.
+/// A delay that is longer than any timeout of the tests.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn body(request: &Request) -> Value {
@@ -16,7 +16,7 @@ fn no(status: u16, body: &Value) -> Answer {
     Answer::new(status, body.to_string())
 }
 
-/// Returns a completion, streamed if requested.
+/// Returns a completion as the response to a request. The response is a stream if the request asks for one.
 fn completion(request: &Request) -> Answer {
     if body(request)["stream"] == true {
         let piece =
@@ -26,7 +26,8 @@ fn completion(request: &Request) -> Answer {
     Answer::new(200, json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).to_string())
 }
 
-/// Starts MLflow's gateway with the endpoints `chat` and `slow`, which never replies.
+/// Starts a server with the API of MLflow's gateway. It has the endpoints `chat` and `slow`, and never replies for
+/// `slow`.
 pub(super) fn gateway() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();
@@ -47,7 +48,7 @@ pub(super) fn gateway() -> Server {
     })
 }
 
-/// Starts OpenAI's API with the models `chat` and `slow`, which never replies.
+/// Starts a server with OpenAI's API. It has the models `chat` and `slow`, and never replies for `slow`.
 pub(super) fn openai() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! The life cycle of an endpoint, through the command.
+//! The command through the whole life cycle of an endpoint.
 
 use mlflow_deploy_test_support::databricks::{CLIENT_ID, CLIENT_SECRET, Databricks, TOKEN};
 use serde_json::{Value, json};
 
 use crate::command::{Run, mlflow_deploy};
 
-/// Returns the command for a workspace, with its token.
+/// Returns a run of the command on a workspace, with the workspace's token.
 fn ask(workspace: &Databricks, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).plugin("mlflow-deploy-databricks").arg("--target").arg("databricks");
     run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0.1")
@@ -62,7 +62,7 @@ fn config_names_the_new_endpoint() {
     assert_eq!(conflict.code, 2, "{conflict:?}");
     assert_eq!(
         conflict.error()["message"],
-        "conflicting endpoint names `other` and, in the config, `chat`: specify one"
+        "conflicting endpoint names: the argument is `other`, but the config has `chat`; specify only one"
     );
     let unnamed = create("--json");
     assert_eq!(unnamed.error()["code"], "INVALID_PARAMETER_VALUE", "{unnamed:?}");

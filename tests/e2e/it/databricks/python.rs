@@ -1,5 +1,5 @@
-//! MLflow's client and ours make the same calls to the same fake workspace. MLflow's client validates the workspace; equal
-//! requests and results validate the plugin.
+//! MLflow's client and this project's client make the same calls to the same fake workspace. MLflow's client validates
+//! the workspace. Equal requests and results validate the plugin.
 
 use mlflow_deploy::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -10,14 +10,14 @@ use mlflow_deploy_test_support::server::Request;
 use mlflow_deploy_test_support::{cdylib, peers};
 use serde_json::{Value, json};
 
-/// The compared headers. The others identify the client.
+/// The headers that the tests compare. The other headers identify the client.
 const SIGNIFICANT: [&str; 4] = ["authorization", "content-type", "x-databricks-org-id", "x-databricks-traffic-id"];
 
 /// The paths of OIDC discovery and token requests, which MLflow's client repeats for each call.
 const IGNORED_PATHS: [&str; 2] = ["/.well-known/", "/oidc/"];
 
-/// Returns the calls of an endpoint's life cycle. MLflow's client cannot list an empty workspace, so they create one
-/// endpoint first.
+/// Returns the calls of an endpoint's life cycle. The first call creates an endpoint, because MLflow's client cannot
+/// list an empty workspace.
 fn life() -> Vec<Value> {
     let served = json!({"served_entities": [{"name": "m", "entity_name": "main.a.m", "entity_version": "1"}]});
     let two = json!({"served_entities": [{"name": "m2", "entity_name": "main.a.m", "entity_version": "2"}]});
@@ -55,7 +55,7 @@ fn life() -> Vec<Value> {
 
 #[tokio::test]
 async fn life_cycle_makes_the_same_requests_as_mlflow_s_client() {
-    // MLflow's client requests the workspace id from the host. Ours takes it from the options.
+    // MLflow's client requests the workspace id from the host. This project's client reads it from the options.
     let token = json!({"token": TOKEN, "workspace_id": WORKSPACE_ID});
     let principal = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET});
     for credentials in [token, principal] {
@@ -88,7 +88,7 @@ async fn life_cycle_makes_the_same_requests_as_mlflow_s_client() {
     }
 }
 
-/// Returns the environment variable of an attribute.
+/// Returns the name and the value of the environment variable for an option.
 fn variable((name, value): (&String, &Value)) -> (String, Value) {
     (format!("DATABRICKS_{}", name.to_uppercase()), value.clone())
 }
@@ -100,7 +100,7 @@ fn python(calls: &[Value], url: &str, mut variables: Value) -> Vec<Value> {
     serde_json::from_slice(&peers::run_script("calls.py", &["databricks", &calls, &variables.to_string()])).unwrap()
 }
 
-/// Makes one call. Returns its result, or the server's error message.
+/// Makes one call with this project's client. Returns its result, or the server's error message.
 async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     let args = &call["args"];
     let endpoint = args["endpoint"].as_str().map(str::to_owned);
@@ -139,7 +139,7 @@ async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     }
 }
 
-/// Returns the compared parts of the requests.
+/// Returns the parts of the requests that the tests compare.
 fn essences(requests: &[Request]) -> Vec<Value> {
     let compared = requests.iter().filter(|request| !IGNORED_PATHS.iter().any(|path| request.path.starts_with(path)));
     let essence = |request: &Request| {
@@ -150,7 +150,7 @@ fn essences(requests: &[Request]) -> Vec<Value> {
     compared.map(essence).collect()
 }
 
-/// Returns a header in a form that is equal for every client: tokens lose their number.
+/// Returns the value of a header without the number of an issued token, which differs between the clients.
 fn header(request: &Request, name: &str) -> Value {
     let value = request.header(name).map(|value| value.trim_end_matches(|last: char| last.is_ascii_digit()));
     match value {

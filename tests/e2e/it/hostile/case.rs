@@ -1,28 +1,28 @@
-//! A call of a faulty plugin, in the host's process and isolated, and the expected outcomes.
+//! A call of a faulty plugin, and its expected outcomes: in the host's process, and isolated.
 
 use std::thread;
 
 use super::fixture::{Outcome, Place, run};
 
-/// The exit status of an aborted program, with and without a core dump.
+/// The exit status of an aborted program, without and with a core dump.
 pub(super) const ABORT: &str = "signal: 6 (SIGABRT) | signal: 6 (SIGABRT) (core dumped)";
 
 /// The error of a call whose isolated plugin aborted.
 pub(super) const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was killed by signal 6 (SIGABRT)";
 
-/// The memory limit of the host in MiB. The messages of a plugin must not count towards it.
+/// The memory limit of the host in MiB. A plugin must not be able to exceed it with its messages.
 const MAX_MEMORY: u64 = 512;
 
-/// A call of a faulty plugin, and its outcome in both places.
+/// A call of a faulty plugin, and its expected outcome in process and isolated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     plugin: Plugin,
     operation: &'static str,
-    /// The timeout of the call in seconds: in process, and isolated.
+    /// The timeouts of the call in seconds: the first in process, the second isolated.
     timeouts: [Option<&'static str>; 2],
-    /// True if the host checks first loads, as the command does.
+    /// True if the host runs a preflight before the first load of a file, as the command does.
     has_preflight: bool,
-    /// A part of an error that the host must log.
+    /// A part of the error that the host must log, or `None` if no error is expected.
     logged: Option<&'static str>,
     in_process: Expected,
     isolated: &'static str,
@@ -32,13 +32,13 @@ pub(super) struct Case {
 enum Plugin {
     /// The plugin of `tests/fixtures/misbehave`, with this fault.
     Misbehave(&'static str),
-    /// The plugin of `tests/fixtures/panics`, with this target and endpoint.
+    /// The plugin of `tests/fixtures/panics`, with this target URI and endpoint.
     Panics(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// The program exits with one of these statuses, separated by ` | `.
+    /// The host program exits with one of these statuses, separated by ` | `.
     Exit(&'static str),
     /// The good plugin still replies, and the result of the call contains one of these texts, separated by ` | `.
     Result(&'static str),
@@ -49,27 +49,29 @@ impl Case {
         Self { plugin, operation, timeouts: [None; 2], has_preflight: false, logged: None, in_process, isolated }
     }
 
-    /// A `predict` with this fault that has the same result in both places.
+    /// Returns a case for `predict` with this fault. Its result is the same in process and isolated.
     pub(super) const fn result(fault: &'static str, result: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Result(result), result)
     }
 
-    /// A `predict` with this fault that has different results in process and isolated.
+    /// Returns a case for `predict` with this fault. Its results in process and isolated differ.
     pub(super) const fn results(fault: &'static str, in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Result(in_process), isolated)
     }
 
-    /// A `predict` with this fault that ends the process of the plugin.
+    /// Returns a case for `predict` with this fault, which ends the process of the plugin. `in_process` is the exit
+    /// status of the host program, and `isolated` the result of the isolated call.
     pub(super) const fn exit(fault: &'static str, in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Exit(in_process), isolated)
     }
 
-    /// An operation that panics in the plugin and has the same result in both places.
+    /// Returns a case for an operation that panics in the plugin. Its result is the same in process and isolated.
     pub(super) const fn panic(operation: &'static str, result: &'static str) -> Self {
         Self::new(Plugin::Panics("panics", ""), operation, Expected::Result(result), result)
     }
 
-    /// A `predict` that panics in the plugin and ends its process.
+    /// Returns a case for `predict` with a panic that ends the process of the plugin. `in_process` is the exit status
+    /// of the host program, and `isolated` the result of the isolated call.
     pub(super) const fn abort(in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Panics("panics", ""), "predict", Expected::Exit(in_process), isolated)
     }
@@ -87,13 +89,13 @@ impl Case {
         Self { operation, ..self }
     }
 
-    /// Sets the timeout of a call that nothing else ends.
+    /// Sets a timeout of one second. The call would not end without it.
     pub(super) const fn with_timeout(self) -> Self {
         Self { timeouts: [Some("1"); 2], ..self }
     }
 
-    /// Sets the timeout of the call in process, longer because the call must take effect before. The host ends the
-    /// isolated one.
+    /// Sets a timeout of five seconds for the call in process, so that its fault takes effect before the timeout. The
+    /// isolated call gets no timeout, because the host ends it.
     pub(super) const fn with_timeout_in_process(self) -> Self {
         Self { timeouts: [Some("5"), None], ..self }
     }
@@ -102,7 +104,8 @@ impl Case {
         Self { plugin: Plugin::Panics(target, endpoint), ..self }
     }
 
-    /// Runs the case in both places and prints its row of the table.
+    /// Runs the case in process and isolated, and prints its row of the table. Panics if an outcome is not the expected
+    /// one.
     pub(super) fn check(&self, name: &str) {
         let (in_process, isolated) = thread::scope(|scope| {
             let in_process = scope.spawn(|| self.run(Place::InProcess));
@@ -126,7 +129,8 @@ impl Case {
         assert!(self.survived(&isolated, self.isolated), "isolated: expected {self:#?}, got {isolated:#?}");
     }
 
-    /// Returns true if the good plugin replied, the result and the log are the expected ones, and memory was limited.
+    /// Returns true if the good plugin replied, the result and the log are as expected, and the memory is below the
+    /// limit. The argument `results` holds the accepted parts of the result, separated by ` | `.
     fn survived(&self, outcome: &Outcome, results: &str) -> bool {
         let has_result = results.split(" | ").any(|result| !result.is_empty() && outcome.result.contains(result));
         let has_logged = match (self.logged, &outcome.logged) {
@@ -161,12 +165,13 @@ impl Case {
     }
 }
 
-/// Prints a row of the table: the test, what the host reported, and whether its process survived in process and isolated.
+/// Prints a row of the table: the name of the test, the result that the host reported, and the end of the host's
+/// process with the plugin in process and isolated.
 pub(super) fn print_row(name: &str, result: &str, in_process: &str, isolated: &str) {
     println!("| {name} | {} | {in_process} | {isolated} |", result.trim().replace('\n', "; ").replace('|', "\\|"));
 }
 
-/// Defines a test for each case.
+/// Defines a test function for each case.
 macro_rules! cases {
     ($($name:ident: $case:expr;)*) => {
         $(

@@ -1,4 +1,4 @@
-//! Files that are not plugins, or faulty ones: the host reports each, and a good plugin still replies.
+//! Files that are not plugins, and faulty plugins. The host reports each file, and a good plugin still replies.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Defines a test for each file of `broken::all` and `broken::unloadable`.
+/// Defines a test function for each file of `broken::all` and `broken::unloadable`.
 macro_rules! files {
     ($($name:ident: $file:literal;)*) => {
         const TESTED: &[&str] = &[$($file),*];
@@ -68,7 +68,8 @@ files! {
     a_library_without_an_entry_point_is_a_load_error: "no-entry";
 }
 
-/// Loads a file in process and isolated. Both must fail for the same reason, and a good plugin must still reply.
+/// Loads a file in process and isolated. Asserts that both fail for the expected reason and that a good plugin replies
+/// afterwards.
 fn check(file: &str) {
     let folder = tempfile::tempdir().unwrap();
     let broken = [broken::all(folder.path()), broken::unloadable(folder.path())].concat();
@@ -171,7 +172,7 @@ fn constructors_run_only_for_a_call_of_their_own_target() {
     }
 }
 
-/// The host may see any state of the file, and must not crash.
+/// The host may read the file in any state, and must not crash.
 #[test]
 fn a_file_that_changes_during_discovery_is_survived() {
     const LISTINGS: usize = 40;

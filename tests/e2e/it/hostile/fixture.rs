@@ -1,4 +1,5 @@
-//! Runs `tests/e2e/isolation_fixture.rs`: a host with a faulty plugin, which may end it, and a good one.
+//! Runs the program `tests/e2e/isolation_fixture.rs`: a host with a faulty plugin and a good plugin. The faulty plugin
+//! may end the program.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -14,22 +15,22 @@ pub(super) enum Place {
     Isolated,
 }
 
-/// The outcome of a run.
+/// The outcome of a run of the program.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The reply or the error of the call; empty if the program ended before.
+    /// The reply or the error of the call. Empty if the program ended before.
     pub(super) result: String,
-    /// The awaited log entry.
+    /// The log entry that contains the text of `--log`, or `None` if there is none.
     pub(super) logged: Option<String>,
-    /// True if the good plugin replied afterwards.
+    /// True if the good plugin replied after the call.
     pub(super) is_alive: bool,
-    /// The program's peak memory in MiB.
+    /// The program's peak memory in MiB, or `None` if the program did not print it.
     pub(super) memory: Option<u64>,
-    /// The program's exit status; `stopped` if a signal stopped it.
+    /// The program's exit status, or `stopped` if a signal stopped the program.
     pub(super) exit: String,
 }
 
-/// Runs the program with a package's library and a fault, with `arguments` for the call.
+/// Runs the program with the library of a package as the faulty plugin. `arguments` describe the call.
 pub(super) fn run(place: Place, package: &str, fault: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(cdylib::program("isolation_fixture"));
     command.arg(if place == Place::InProcess { "inside" } else { "isolated" });
@@ -39,10 +40,10 @@ pub(super) fn run(place: Place, package: &str, fault: &str, arguments: &[&str]) 
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let mut program = command.spawn().unwrap();
     let id = Pid::from_child(&program);
-    // A stopped program does not exit.
+    // The wait also ends if a signal has stopped the program, because a stopped program does not exit.
     let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
     let is_stopped = waitid(WaitId::Pid(id), options).unwrap().is_some_and(|status| status.stopped());
-    // Processes that it left behind keep its stdout open.
+    // Processes that the program left behind would keep its stdout open.
     let _ended = kill_process_group(id, Signal::KILL);
     program.kill().unwrap();
     let status = program.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Faulty plugins and files that the host must survive: one test for each, and each prints a row of a Markdown table:
+//! Faulty plugins and files that the host must survive. Each has a test, which prints a row of a Markdown table:
 //! `cargo test -p mlflow-deploy-e2e hostile -- --nocapture`.
 
 mod case;

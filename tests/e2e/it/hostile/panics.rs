@@ -8,7 +8,7 @@ cases! {
     panic_after_an_await_is_an_error: Case::panic("predict", "asked to panic later").at("panics", "later");
     panic_in_blocking_work_is_an_error: Case::panic("predict", "asked to panic in blocking").at("panics", "blocking");
     panic_in_the_drop_of_a_payload_is_an_error: Case::panic("predict", "PLUGIN_PANICKED").at("panics", "payload");
-    // The plugin knows the deadline too, and may notice first that it has passed.
+    // The plugin knows the deadline too. Either the host or the plugin notices first that the deadline has passed.
     panic_in_the_drop_of_a_cancelled_call_is_an_error:
         Case::panic("predict", "DEADLINE_EXCEEDED: | asked to panic in drop").at("panics", "drop").with_timeout();
     panic_in_close_is_logged:

@@ -1,5 +1,5 @@
 //! The faults of `tests/fixtures/misbehave`, in the host's process and isolated. A good plugin in the same host must
-//! still reply, unless the fault ends the process of the host.
+//! reply afterwards, unless the fault ends the process of the host.
 
 use super::case::{ABORT, ABORTED, Case, cases};
 
@@ -11,7 +11,7 @@ const LATE: &str = "DEADLINE_EXCEEDED: ";
 const NOT_LOADED: &str = "PLUGIN_LOAD_FAILED: ";
 const NO_RETURN: &str = "the call did not return";
 
-// At the start.
+// Faults during the load and the start of the plugin.
 cases! {
     crash_in_the_constructor_ends_the_process: Case::exit("load-crash", ABORT, NOT_LOADED);
     crash_in_the_constructor_after_a_preflight_is_a_load_error: Case::result("load-crash", NOT_LOADED).with_preflight();
@@ -32,7 +32,7 @@ cases! {
     crash_in_init_after_a_preflight_is_a_load_error: Case::result("init-crash", NOT_LOADED).with_preflight();
 }
 
-// Replies, chunks and events.
+// Faults of replies, chunks and events.
 cases! {
     open_without_a_reply_times_out: Case::result("open-never", LATE).with_timeout();
     error_from_open_is_returned: Case::result("open-fails", "UNAUTHENTICATED: refused by the fixture");
@@ -42,8 +42,8 @@ cases! {
         Case::result("unknown-call-reply", ANSWER).logs("replied to a call that does not exist");
     replies_to_all_other_calls_are_logged:
         Case::result("foreign-replies", ANSWER).logs("replied to a call that does not exist");
-    second_reply_is_logged: Case::result("double-reply", ANSWER).logs("or has its reply");
-    replies_from_eight_threads_are_logged: Case::result("thread-replies", ANSWER).logs("or has its reply");
+    second_reply_is_logged: Case::result("double-reply", ANSWER).logs("or was already answered");
+    replies_from_eight_threads_are_logged: Case::result("thread-replies", ANSWER).logs("or was already answered");
     reply_with_status_9_is_an_error: Case::result("bad-status", "it replied with the unknown status 9");
     null_slice_with_a_length_is_an_error: Case::result("null-slice", "it sent a slice that is NULL but not empty");
     head_that_is_not_json_is_an_error: Case::result("bad-head", "it replied with an invalid head: ");
@@ -65,7 +65,7 @@ cases! {
         Case::result("large-reply", "RESOURCE_EXHAUSTED: message of 1073741824 bytes is too large");
 }
 
-// Damage to the process.
+// Faults that damage the process.
 cases! {
     abort_ends_the_process: Case::exit("crash", ABORT, ABORTED);
     abort_in_a_stream_ends_the_process: Case::exit("crash", ABORT, ABORTED).operation("predict_stream");
@@ -75,7 +75,7 @@ cases! {
     sigterm_ends_the_process: Case::exit("signal-term", "signal: 15 (SIGTERM)", "was killed by signal 15 (SIGTERM)");
     sigkill_ends_the_process: Case::exit("signal-kill", "signal: 9 (SIGKILL)", "was killed by signal 9 (SIGKILL)");
     sigstop_stops_the_process: Case::exit("signal-stop", "stopped", HUNG);
-    // The host loses its stdout too. Its runtime or the standard library aborts the process.
+    // The fault closes the host's stdout too. The async runtime or the standard library then aborts the process.
     closing_all_files_ends_the_process: Case::exit("close-all", ABORT, "PLUGIN_CRASHED: ").with_timeout_in_process();
     opening_files_up_to_the_limit_is_survived: Case::result("descriptors", ANSWER);
     writing_16_mib_to_stderr_is_survived: Case::result("log", ANSWER);

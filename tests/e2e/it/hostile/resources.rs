@@ -1,4 +1,4 @@
-//! The command with too little memory, or too few threads.
+//! The command with too little memory or too few threads.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,8 @@ fn folder_with_command() -> tempfile::TempDir {
     folder
 }
 
-/// The manifest is found without the symbol table, which here claims more than the memory limit.
+/// The host finds the manifest without the symbol table. The declared size of the symbol table is above the memory
+/// limit.
 #[test]
 fn listing_does_not_read_a_symbol_table_of_1000_mib() {
     const MEMORY: &str = "--as=838860800";

@@ -1,4 +1,4 @@
-//! Tests open calls, streams and clients, and later calls, if the process of a plugin dies.
+//! The process of a plugin dies: pending calls and streams fail, and later calls start a new process.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Messages, hermit, predict};
 
-/// The time limit of every wait; generous, for a busy machine.
+/// The time limit of every wait, long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
 async fn pid(client: &DeployClient) -> Pid {
@@ -46,12 +46,12 @@ async fn clients_are_reopened_in_a_new_process() {
     let client = host.get_deploy_client_with(Some("hermit"), &options).await.unwrap();
     let first = pid(&plain).await;
     client.predict(predict("abort")).await.unwrap_err();
-    // Both are reopened in one new process, each with its options.
+    // The host reopens both clients in one new process, each with its own options.
     let (answer, second) = tokio::join!(client.predict(predict("options")), pid(&plain));
     assert_eq!(answer.unwrap().bytes(), options.as_str().as_bytes());
     assert_ne!(first, second);
 
-    // A failure to reopen is reported, and the next call tries again.
+    // A call fails if its client cannot be reopened. The next call tries to reopen the client again.
     plain.predict(predict("abort")).await.unwrap_err();
     std::fs::write(&file, "").unwrap();
     let refused = client.predict(predict("echo")).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn process_that_keeps_crashing_is_not_restarted() {
         assert_eq!(error.message(), "the plugin's process exited with code 3");
     }
     let error = client.predict(predict("echo")).await;
-    // After more than a minute the host may restart it.
+    // The host may restart the plugin again after a minute, so the check is skipped on a slow machine.
     if begun.elapsed() < Duration::from_secs(50) {
         let error = error.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_CRASHED);

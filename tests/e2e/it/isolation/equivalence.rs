@@ -1,4 +1,4 @@
-//! Isolated plugins behave as in process: replies, streams with credit, cancellation, deadlines and options.
+//! Isolated plugins behave like plugins in process: replies, streams with credit, cancellation, deadlines and options.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn every_operation_has_the_same_result_isolated() {
 #[tokio::test]
 async fn large_inputs_and_replies_are_passed() {
     let client = hermit().build().get_deploy_client(Some("hermit")).await.unwrap();
-    // More than a socket buffers, in both directions at once.
+    // The inputs and the reply are larger than the buffers of a socket.
     let bytes: Vec<u8> = (0..32 * 1024 * 1024_u32).map(|number| number.to_le_bytes()[1]).collect();
     let echo = || {
         let inputs = Payload::new("application/octet-stream", bytes.clone());
@@ -67,9 +67,9 @@ async fn stream_sends_no_more_chunks_than_its_credit() {
     let client = hermit().on_event(messages.listener()).build().get_deploy_client(Some("hermit")).await.unwrap();
     let inputs = Payload::new(JSON, "[1]");
     let mut stream = client.predict_stream(&PredictStream { inputs, ..PredictStream::default() }).unwrap();
-    // The credit is sixteen chunks; the seventeenth must wait.
+    // The credit is sixteen chunks, so the plugin must not send the seventeenth chunk.
     messages.wait("16", 1).await;
-    // The plugin has one thread, so after this reply it has sent all chunks that it can.
+    // The plugin has one thread. So before this reply it has sent all chunks for which it has credit.
     client.predict(predict("echo")).await.unwrap();
     assert_eq!(messages.all().last().unwrap(), "16");
     for number in 0..8 {
@@ -87,7 +87,7 @@ async fn deadlines_and_cancellation_reach_an_isolated_plugin() {
     let limited = client.with_timeout(Some(Duration::from_millis(100)));
     let error = limited.predict(predict("wait")).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
-    // The call may have ended before it reached the plugin.
+    // The call may have reached its deadline before the host sent it to the plugin.
     let waited = messages.all().iter().filter(|message| *message == "waiting").count();
     let waiting = tokio::spawn({
         let client = client.clone();

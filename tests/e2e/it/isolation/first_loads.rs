@@ -1,5 +1,5 @@
-//! Preflight: the first load of a file runs in a separate process. The result is remembered; a crash or a hang quarantines
-//! the file.
+//! The preflight: the first load of a file runs in a separate process, and the host stores the result. A crash or a
+//! hang quarantines the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A copy of a plugin, and a state folder.
+/// A folder with a copy of a plugin and with the state of the host.
 struct PluginCopy {
     folder: TempDir,
     library: PathBuf,
@@ -81,7 +81,7 @@ fn file_that_crashes_is_quarantined_until_a_retry() {
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
         assert!(ran.stderr.contains("its process was killed by signal 6 (SIGABRT)"), "{way}: {ran:?}");
 
-        // It stays quarantined although it would load now.
+        // The file stays quarantined, although it would load without the fault.
         let quarantined = "quarantined, because on its first load its process was killed by signal 6 (SIGABRT)";
         let ran = place.run(&predict, "");
         assert_eq!(ran.code, 3, "{way}: {ran:?}");
@@ -105,7 +105,7 @@ fn file_that_crashes_is_quarantined_until_a_retry() {
 fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     let place = misbehave();
     assert_eq!(place.run(PREDICT, "load-crash").code, 3);
-    // Quarantine applies to the contents, not the name.
+    // The host quarantines the contents of a file, not its name.
     let copy = place.folder.path().join("copy");
     fs::create_dir(&copy).unwrap();
     let copied = copy.join("other.so");
@@ -126,7 +126,7 @@ fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
-/// The constructor needs 4 MiB of stack: more than the default of a thread, less than that of a main thread.
+/// The constructor needs 4 MiB of stack. A thread has less by default, and a main thread has more.
 #[test]
 fn library_that_needs_4_mib_of_stack_loads() {
     const SOURCE: &str = "
@@ -148,7 +148,7 @@ fn library_that_needs_4_mib_of_stack_loads() {
     }
 }
 
-/// glibc's loader copies the program headers of a library to the stack.
+/// The dynamic loader of glibc copies the program headers of a library to the stack.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 fn library_with_65534_program_headers_does_not_crash_the_command() {
@@ -183,7 +183,7 @@ fn file_that_hangs_is_quarantined_after_one_timeout() {
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
 }
 
-/// The file system delivers only the manifest, so that hashing never ends.
+/// The file system returns only the manifest. So the host never reads the whole file, and cannot finish its hash.
 #[test]
 #[cfg(target_os = "linux")]
 fn file_that_cannot_be_read_to_its_end_times_out() {
@@ -221,7 +221,7 @@ fn load_error_without_a_crash_does_not_quarantine() {
     for way in ["null-table", "init-null", "future-abi"] {
         assert_eq!(place.run(PREDICT, way).code, 3, "{way}");
     }
-    // The SIGKILL may have come from the user or the out-of-memory killer.
+    // A user or the out-of-memory killer may have sent the `SIGKILL`, so the host does not quarantine the file.
     let ran = place.run(PREDICT, "load-kill");
     assert!(ran.code == 3 && ran.stderr.contains("its process was killed by signal 9 (SIGKILL)"), "{ran:?}");
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
@@ -234,7 +234,7 @@ fn known_file_is_not_tried_again_and_list_tries_none() {
     assert_eq!(place.run("plugins inspect plugin.so", "load-crash").code, 3, "the working directory has no such file");
     assert!(!place.state().exists(), "no preflight ran");
 
-    // Without the plugin host there is no preflight: the command reports that and continues.
+    // Without the plugin host program, the command reports that it skips the preflight, and continues.
     let none =
         |place: &PluginCopy| place.set_up(PREDICT).env("MLFLOW_DEPLOY_PLUGIN_HOST", "/no/program").stdin("[1]").run();
     let ran = none(&place);
@@ -277,7 +277,7 @@ fn configuration_sets_isolation_and_preflight() {
     let ran = run("[plugins.misbehave]\nisolation = \"proces\"\n", "");
     assert!(ran.code == 2 && ran.stderr.contains("line 2: unknown variant `proces`"), "{ran:?}");
 
-    // Without a preflight, a crash ends the process.
+    // Without a preflight, a crash of the plugin ends the command.
     fs::write(config.join("config.toml"), "try-first-loads = false").unwrap();
     let run = place.set_up(PREDICT).env("XDG_CONFIG_HOME", config.parent().unwrap());
     let output = run.env("MISBEHAVE", "load-crash").spawn().wait_with_output().unwrap();

@@ -19,7 +19,7 @@ pub(super) fn predict(endpoint: &str) -> Predict {
     Predict { endpoint: Some(endpoint.to_owned()), inputs, ..Predict::default() }
 }
 
-/// The messages of plugins.
+/// The log messages that a host has received from its plugins.
 #[derive(Clone, Default)]
 pub(super) struct Messages(pub(super) Arc<(Mutex<Vec<String>>, Notify)>);
 

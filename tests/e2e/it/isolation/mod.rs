@@ -1,4 +1,4 @@
-//! Isolated plugins, each in a process of its own: equal results and errors, crashes, and orphans.
+//! Isolated plugins, each in a separate process: equal results and errors, crashes, and orphaned processes.
 
 mod crashes;
 mod equivalence;

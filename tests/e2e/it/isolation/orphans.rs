@@ -12,12 +12,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use super::{hermit, predict};
 use crate::command::mlflow_deploy;
 
-/// Returns a handle on a process that stays valid if the process id is reused.
+/// Returns a handle of a process. The handle stays valid if the system reuses the process id.
 fn handle(process: Pid) -> OwnedFd {
     pidfd_open(process, PidfdFlags::empty()).unwrap()
 }
 
-/// Waits until the process has ended, up to a generous limit.
+/// Waits until a process has ended. Panics if it has not ended within a long time limit.
 fn wait_for_end(process: &OwnedFd) {
     let mut process = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     let patience = Timespec { tv_sec: 120, tv_nsec: 0 };
@@ -29,7 +29,7 @@ fn children(parent: u32) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // `12 (name) S 11 …`; the name may contain any character.
+        // The file contains `12 (name) S 11 …`. The name may contain any character.
         let its_parent: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         (its_parent == parent).then(|| Pid::from_raw(id))?
     });

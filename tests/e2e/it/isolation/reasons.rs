@@ -14,7 +14,7 @@ use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Returns the reason for isolation that the three verbs show, as text and as JSON.
+/// Returns the reasons for isolation that the three verbs show, each as text and as JSON.
 fn isolation_reasons(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<String>; 6] {
     let run = |verb: &str| {
         let run = mlflow_deploy(&format!("plugins {verb} {arguments}")).env("XDG_CONFIG_HOME", config);

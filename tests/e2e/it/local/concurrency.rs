@@ -1,4 +1,4 @@
-//! Concurrent predictions of one deployment, and abandoned ones.
+//! Concurrent predictions with one deployment, and cancelled predictions.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{LOCAL, Machine, sample};
 
-/// A count that no machine finishes.
+/// A number so large that the model never finishes counting to it.
 const FOREVER: u64 = 1 << 62;
 
-/// Returns a request that makes the model count.
+/// Returns a request that makes the model count to `to`.
 fn count(to: u64) -> Predict {
     let inputs = Payload::new("application/json", json!({"inputs": [to]}).to_string());
     Predict { deployment_name: Some("counts".to_owned()), inputs, ..Predict::default() }
@@ -60,7 +60,7 @@ async fn predictions_of_one_deployment_run_concurrently() {
     let client = deployed(&machine, 2).await;
     let forever = client.predict(count(FOREVER));
     tokio::pin!(forever);
-    // The endless one starts first and still runs when the other finishes.
+    // The endless prediction starts first and still runs when the other prediction finishes.
     let is_first_done = tokio::select! {
         biased;
         _ = &mut forever => true,

@@ -1,4 +1,4 @@
-//! `kill -9` between any two steps of a change leaves the old state or the new one.
+//! `kill -9` between any two steps of a change leaves the state directory in the old state or in the new state.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use super::{Machine, folder, sample};
 
 const OPERATIONS: usize = 200;
 
-/// The models, and their outputs for the input 1.
+/// The names of the models, and their outputs for the input 1.
 const MODELS: [(&str, f64); 2] = [("times_2", 2.0), ("times_3", 3.0)];
 
-/// The model of each deployment.
+/// The name of the model of each deployment, by deployment name.
 type Deployed = BTreeMap<String, String>;
 
 #[tokio::test]
@@ -37,10 +37,10 @@ async fn kill_at_any_step_leaves_the_old_or_the_new_state() {
         };
         let run = machine.ask(&format!("{verb} --name {name}"));
         let run = if verb == "delete" { run } else { run.arg("-m").arg(sample(model)) };
-        // A create has 41 steps, an update 46, a delete 24, plus the cleanup after earlier crashes. Some operations are not
-        // killed, so that the cleanup finishes too.
+        // A create has 41 steps, an update 46 and a delete 24, plus the cleanup after earlier crashes. One operation in
+        // four is not killed, so that the cleanup can finish.
         let step = if number % 4 == 3 { 0 } else { 1 + random.below(60) };
-        // Only steps of the plugin count, not those of the preflight.
+        // The preflight is off, so that only steps of the plugin count.
         let run = run.env("XDG_CONFIG_HOME", shim.config());
         let run = run.env("LD_PRELOAD", &shim.library).env("KILL_AT", step.to_string());
         let ended = run.spawn().wait_with_output().unwrap();
@@ -58,7 +58,7 @@ async fn kill_at_any_step_leaves_the_old_or_the_new_state() {
         took_effect += usize::from(is_killed && is_new && meant != deployed);
         deployed = found;
     }
-    // Every change removes the leftovers of crashes.
+    // Every change removes the files that crashes left behind.
     machine.create("last", &sample("times_2"));
     assert_eq!(machine.copies(), deployed.len() + 1);
     let files = std::fs::read_dir(machine.state_dir()).unwrap().map(|file| file.unwrap().file_name());
@@ -86,7 +86,7 @@ async fn change_with_a_failed_sync_is_made_and_reported() {
     assert_eq!(found(&machine.client().await).await, meant.collect());
 }
 
-/// Returns the deployments, and asserts that each predicts with its model.
+/// Returns the deployments with their models. Asserts that each deployment predicts with its model.
 async fn found(client: &DeployClient) -> Deployed {
     let mut found = Deployed::new();
     let listed = client.list_deployments(ListDeployments::default()).await.unwrap();
@@ -102,7 +102,7 @@ async fn found(client: &DeployClient) -> Deployed {
     found
 }
 
-/// A preloaded library that kills the process at a step or fails a sync.
+/// A library to preload into the command. It kills the process at a given step, or makes a sync fail.
 pub(super) struct Shim {
     library: PathBuf,
     folder: TempDir,
@@ -122,12 +122,12 @@ impl Shim {
         Self { library, folder: folder_of_it }
     }
 
-    /// Returns the folder of a configuration without preflight.
+    /// Returns a folder with a configuration that turns the preflight off.
     pub(super) fn config(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// Returns the library to preload.
+    /// Returns the path of the library.
     pub(super) fn library(&self) -> &std::path::Path {
         &self.library
     }

@@ -1,4 +1,4 @@
-//! Full and read-only disks: a clear error, and existing deployments keep working.
+//! Full and read-only disks. A change fails with a clear error, and existing deployments still work.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -8,8 +8,9 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 
 use super::{LOCAL, iris};
 
-/// Runs a script with a new file system of this size at `$disk`, and a function `ask` that runs the command with it as state
-/// directory. Returns the output; `None` if this machine cannot mount and the environment permits to skip.
+/// Mounts a new file system of `bytes` bytes at `$disk`, and runs a shell script. In the script, the function `ask`
+/// runs the command with its state directory on that file system. Returns the output, or `None` if this machine cannot
+/// mount and `MLFLOW_DEPLOY_TEST_NO_MOUNT` is set.
 fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     const PRELUDE: &str = r#"
         set -u
@@ -51,7 +52,8 @@ fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
 
 #[test]
 fn full_disk_keeps_existing_deployments() {
-    // Fills the disk except for some pages: a create gets further with each additional page before it runs out of space.
+    // The script fills the disk except for some pages. With each additional page, a create takes more steps before it
+    // runs out of space.
     let script = r#"
         ask create --name first -m "$MODEL" >/dev/null || exit 1
         for pages in $(seq 0 24); do

@@ -1,4 +1,4 @@
-//! Explanations: compared with the Python package shap and with the definition of Shapley values, and plotted.
+//! Explanations, compared with the Python package shap and with the definition of Shapley values, and their plots.
 
 use std::fs;
 use std::iter::repeat_n;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{FLOWERS, Machine, folder, iris, sample};
 
-/// The tolerance between the sum of the values and the prediction.
+/// The largest accepted difference of two numbers that should be equal.
 const CLOSE: f64 = 1e-6;
 
 /// Returns all numbers of nested arrays, in order.
@@ -19,14 +19,15 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// Returns the largest difference of two lists of the same length.
+/// Returns the largest difference between the numbers of two nested arrays of the same length.
 fn apart(one: &Value, other: &Value) -> f64 {
     let (one, other) = (numbers(one), numbers(other));
     assert_eq!(one.len(), other.len());
     one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max)
 }
 
-/// Returns the largest difference between the sum of base value and values and the prediction, over rows and outputs.
+/// Returns the error of an explanation. For each row and output, the base value plus the values of all features should
+/// equal the prediction. The error is the largest difference.
 fn off(explanation: &Value) -> f64 {
     let (base, values) = (numbers(&explanation["base_values"]), &explanation["values"]);
     let mut off = 0.0_f64;
@@ -72,7 +73,8 @@ fn values_equal_those_of_the_python_package_shap() {
         assert!(difference < CLOSE, "{model}: {difference} from shap");
         assert!(apart(&exact["base_values"], &recording["base_values"]) < CLOSE, "{model}");
 
-        // As accurate as shap's estimate from the same number of predictions. The seed makes it reproducible.
+        // The estimate is as accurate as shap's estimate from the same number of predictions. A fixed seed makes the
+        // estimate reproducible.
         let estimate = explain("-C method=permutation");
         assert_eq!((&estimate["method"], &estimate["permutations"]), (&json!("permutation"), &json!(10)));
         let (ours, theirs) =
@@ -165,7 +167,7 @@ fn input_example_is_the_default_background() {
     assert!(off(&explained) < CLOSE);
     let label = machine.ask("explain --name iris -I - -C output=label").stdin(rows).run().json();
     assert_eq!((&label["output_names"], &label["base_values"]), (&json!(["label"]), &json!([0.0])));
-    // An endpoint explains with its deployment.
+    // An endpoint explains with the deployment that its traffic goes to.
     for made in ["create-endpoint --endpoint flowers", "update-endpoint --endpoint flowers -C .traffic.iris:=1"] {
         assert_eq!(machine.ask(made).run().code, 0);
     }
@@ -182,7 +184,7 @@ fn model_with_a_fixed_number_of_rows_is_explained() {
         machine.ask("explain --name two -I - --config-file").arg(config).stdin(r#"{"inputs": [[1, 0.5, -1]]}"#);
     let explained = explain.run().json();
     assert!(off(&explained) < CLOSE);
-    // Before the sigmoid, the three features add 1, -1 and -0.5 to 0.
+    // The three features add 1, -1 and -0.5 to 0, and the model returns the sigmoid of the sum.
     let sigmoid = |sum: f64| 1.0 / (1.0 + (-sum).exp());
     let values = [1.0, -1.0, -0.5].map(|own| {
         let others: Vec<f64> = [1.0, -1.0, -0.5].into_iter().filter(|other| *other != own).collect();

@@ -1,5 +1,5 @@
-/* A library for LD_PRELOAD. Kills the process with SIGKILL right before its KILL_AT-th call that changes a file, so that a
-   test can crash it between any two steps. Makes fsync of the file FAIL_FSYNC_OF fail. */
+/* A library for LD_PRELOAD. It kills the process with SIGKILL right before the KILL_AT-th call that changes a file, so
+   that a test can crash the process between any two steps. It makes fsync of the file FAIL_FSYNC_OF fail. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

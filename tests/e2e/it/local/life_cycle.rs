@@ -1,4 +1,4 @@
-//! The life cycle of deployments and endpoints, through the command.
+//! The command through the whole life cycle of deployments and endpoints.
 
 use serde_json::{Value, json};
 
@@ -199,7 +199,7 @@ fn delete_of_an_invalid_name_is_an_error() {
     }
 }
 
-/// The exit code does not depend on the error code.
+/// The exit code for invalid inputs does not depend on the error code.
 #[test]
 fn invalid_inputs_have_the_exit_code_of_usage_errors() {
     let machine = Machine::new();

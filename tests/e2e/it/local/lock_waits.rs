@@ -1,4 +1,4 @@
-//! Locks held by other processes: the wait is reported, and ends at the deadline of the caller.
+//! Locks that other processes hold. The command reports that it waits, and stops waiting at the deadline of the caller.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{FLOWERS, Machine, iris};
 use crate::command::Run;
 
-/// Returns a machine with a deployment, and the commands that wait for a lock, each with the lock.
+/// Returns a machine with a deployment, and the arguments of commands that take a lock, each with the path of that
+/// lock.
 fn waiting() -> (Machine, Vec<(&'static str, PathBuf)>) {
     let machine = Machine::new();
     machine.create("a", &iris());
@@ -29,7 +30,8 @@ fn hold(lock: &PathBuf) -> File {
     held
 }
 
-/// Starts the command and reads its message about the wait.
+/// Starts the command and reads the first line of its stderr. Returns the process, the rest of its stderr, and the
+/// line.
 fn start_and_read(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
     let mut child = run.stdin(FLOWERS).spawn();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());

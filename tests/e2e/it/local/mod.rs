@@ -1,4 +1,4 @@
-//! The target `local`: deployments, predictions and serving, with faults of files, disks and processes.
+//! The target `local`: deployments, predictions and serving, also with damaged files, full disks and killed processes.
 
 mod concurrency;
 mod crash;

@@ -1,4 +1,4 @@
-//! Models that MLflow's client logged to the real tracking server, deployed by every kind of URI.
+//! Deployments by every kind of model URI. MLflow's client has logged the models to the real tracking server.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{FLOWERS, Machine, copy_of, iris};
 use crate::command::Run;
 
-/// Logs the demo model.
+/// Logs the demo model to a tracking server with MLflow's client. Returns the ids of the run and the model.
 fn log(url: &str) -> Value {
     serde_json::from_slice(&run_script("log_onnx.py", &[url, iris().to_str().unwrap()])).unwrap()
 }
@@ -43,7 +43,7 @@ fn logged_model_is_deployed_by_every_uri_and_predicts_offline() {
         assert_eq!((&record["model_uri"], &record["model_version"]), (&json!(uri), version), "{made:?}");
     }
 
-    // A moved alias takes effect at the next update.
+    // The deployment keeps its model until the next update, even if the alias names another version.
     log(&url);
     assert_eq!(machine.ask("get --json --name m1").run().json()["model_version"], "1");
     let updated = known(machine.ask("update --json --name m1 -m models:/iris@champion")).run().json();
@@ -103,7 +103,8 @@ fn server_gets_the_password_of_the_options_and_output_does_not_contain_it() {
     assert_eq!([labels(&machine, "a"), labels(&machine, "b")], [json!([0, 2]), json!([0, 2])]);
 }
 
-/// `mlflow server --artifacts-presigned-only` of MLflow 3.18 sends no files: each comes from its storage.
+/// `mlflow server --artifacts-presigned-only` of MLflow 3.18 does not send files. The client fetches each file from the
+/// storage.
 #[test]
 fn model_is_fetched_from_the_storage_of_a_server_that_signs_urls() {
     let machine = Machine::new();
@@ -126,13 +127,13 @@ fn model_is_fetched_from_the_storage_of_a_server_that_signs_urls() {
     let log = server.storage_log();
     assert!(log.matches("X-Amz-Signature").count() >= 4 * 2, "{log}");
 
-    // The server's refusal, for a file that does not exist.
+    // The server rejects the request for a model version that does not exist.
     let refused =
         machine.ask("create --json --name n -m models:/iris/2").env("MLFLOW_TRACKING_URI", server.url()).run();
     assert_eq!(refused.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{refused:?}");
 }
 
-/// The file store is read, and the artifacts are copied.
+/// The plugin reads the metadata from the file store, and copies the artifacts.
 #[test]
 fn model_in_a_file_store_is_copied() {
     let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Invalid and malicious models are rejected with a reason, and not deployed.
+//! Invalid and malicious models. The plugin rejects each with a reason, and does not deploy it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{FLOWERS, Machine, copy_of, folder, iris, sample};
 
-/// Deploys an invalid model. Returns the code and the message of the error.
+/// Tries to deploy an invalid model. Returns the code and the message of the error.
 fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     let ran = machine.ask("create --name broken --json -m").arg(model).run();
     assert!([1, 2].contains(&ran.code), "{ran:?}");
@@ -22,7 +22,8 @@ fn refusal(machine: &Machine, model: &Path) -> (String, String) {
 /// A kind of damage: its name, a function that damages the folder of a model, and a part of the error message.
 type Damage<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
 
-/// Damages a copy of a model in each way and asserts the error message.
+/// Damages copies of a model, each in one way. Asserts that none is deployed, and that each error has the expected
+/// message.
 fn refused(model: &Path, ways: &[Damage<'_>]) {
     let machine = Machine::new();
     for (way, spoil, said) in ways {
@@ -36,7 +37,7 @@ fn refused(model: &Path, ways: &[Damage<'_>]) {
     }
 }
 
-/// Rewrites a file of the model.
+/// Replaces the contents of a model's file with the result of `change`.
 fn rewrite(folder: &Path, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     let path = folder.join(file);
     fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
@@ -195,7 +196,7 @@ fn onnx_schema_equals_that_of_the_installed_package() {
     assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 
-/// Returns a model with graphs nested in node attributes.
+/// Returns an ONNX model with graphs in node attributes, nested `depth` times.
 fn nested(depth: usize) -> Vec<u8> {
     let field = |number: u8, inner: Vec<u8>| {
         let mut length = inner.len();
@@ -238,10 +239,10 @@ fn flipped_bits_never_crash_the_process() {
     println!("flipped bits: {FLIPS}, {deployed} of them still a valid model, 0 crashes");
 }
 
-/// The external weights file of a sample model.
+/// The name of the external weights file of a sample model.
 const WEIGHTS: &str = "e909a616-e662-11f1-a442-02fc00000001.data";
 
-/// Changes the weights file that the model names. The name is padded to the same length.
+/// Changes the name of the weights file in the model to `location`, padded to the length of the old name.
 fn weights_in(folder: &Path, location: &str) {
     assert_eq!(location.len(), WEIGHTS.len());
     rewrite(folder, "model.onnx", |mut bytes| {

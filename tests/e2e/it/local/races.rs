@@ -1,4 +1,4 @@
-//! Concurrent creates of one name, and updates during predictions.
+//! Concurrent creates of deployments with the same name, and updates during predictions.
 
 use std::process::{Child, Output};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn of_two_concurrent_creates_of_a_name_one_succeeds() {
 
 #[tokio::test]
 async fn updates_do_not_fail_predictions_or_mix_models() {
-    /// The minimum; predictions continue until there were enough updates.
+    /// The minimum number of predictions. Predictions continue until the updates are done.
     const PREDICTIONS: usize = 1_000;
     const UPDATES: usize = 30;
     const AT_ONCE: usize = 16;
@@ -80,7 +80,7 @@ async fn updates_do_not_fail_predictions_or_mix_models() {
     );
 }
 
-/// Predicts until there were enough updates and predictions. Returns the number of replies of each model.
+/// Predicts until enough updates and predictions are done. Returns the number of replies from each model.
 async fn predict_until_updated(
     client: Arc<DeployClient>,
     updates: Arc<AtomicUsize>,

@@ -1,4 +1,5 @@
-//! Missing parts of the state directory: nothing else is removed, and they are recreated if possible.
+//! Missing parts of the state directory. The plugin does not delete the other parts, and recreates missing parts if it
+//! can.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -51,7 +52,7 @@ fn lost_state_file_is_reported_and_rebuilt() {
     machine.ask("predict --name a -I - --json").stdin(FLOWERS).run().json();
     let again = machine.ask("invoke rebuild --json").run();
     assert!(again.error()["message"].as_str().unwrap().contains("exists and is valid"), "{again:?}");
-    // Restoring the file works too.
+    // The deployments work again after the file is restored.
     fs::rename(&backup, &state).unwrap();
     machine.create("new", &iris());
     assert_eq!((machine.names(), machine.copies()), (["a", "b", "new"].map(str::to_owned).to_vec(), 3));

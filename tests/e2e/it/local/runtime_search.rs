@@ -1,4 +1,4 @@
-//! The search for ONNX Runtime by an installed command, and the error if it is not found.
+//! The places in which an installed command searches for ONNX Runtime, and the error if none has it.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -45,7 +45,7 @@ impl Prefix {
         self.0.path().join(path)
     }
 
-    /// Returns the path of the library in a folder. The system's loader finds only the first version.
+    /// Returns the path of the library in a folder. The dynamic loader finds only the file name `libonnxruntime.so.1`.
     fn file(&self, folder: &str) -> PathBuf {
         self.path(folder).join(if folder == "system" { "libonnxruntime.so.1" } else { "libonnxruntime.so.1.31.1" })
     }
@@ -54,7 +54,7 @@ impl Prefix {
         symlink(library(), self.file(folder)).unwrap();
     }
 
-    /// Deploys a model with settings for the places in this list only.
+    /// Deploys a model. Sets only the settings in this list: names of places, or `isolated`.
     fn create(&self, settings: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
@@ -169,7 +169,7 @@ fn invalid_library_is_named() {
     }
 }
 
-/// Compiles a C library.
+/// Compiles a C library from its source text. Returns the path of the library.
 fn compile(folder: &Path, name: &str, source: &str, arguments: &[&str]) -> PathBuf {
     let (code, library) = (folder.join(name).with_extension("c"), folder.join(name));
     fs::write(&code, source).unwrap();
@@ -188,7 +188,7 @@ fn message_of_the_system_s_loader_is_shown() {
     let library = compile(&folder, "libonnxruntime.so", source, &["-Wl,-soname,libonnxruntime.so", "./libgone.so.3"]);
     fs::remove_file(gone).unwrap();
     fs::copy(&library, prefix.file("variable")).unwrap();
-    // Once found by its path, and once by the system's loader.
+    // The plugin finds the library by its path, or the dynamic loader finds it by its name.
     for (place, named) in [("variable", ", which `ORT_DYLIB_PATH` names"), ("system", "")] {
         let ran = prefix.create(&[place]);
         let message = ran.error()["message"].as_str().unwrap().to_owned();

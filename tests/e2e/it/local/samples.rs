@@ -1,4 +1,4 @@
-//! Predictions of every sample model, compared with ONNX Runtime in Python.
+//! Predictions of every sample model, compared with those of ONNX Runtime in Python.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Machine, folder, sample};
 
-/// The tolerance of floats; relative to the larger one if that is above 1.
+/// The largest accepted difference of two floats, relative to the larger float if that is above 1.
 pub(super) const CLOSE: f64 = 1e-5;
 
 #[test]
@@ -37,7 +37,8 @@ fn outputs_equal_those_of_onnx_runtime_in_python() {
     println!("models compared with ONNX Runtime in Python: {compared}, largest difference {largest:e}");
 }
 
-/// Converts rows of records to columns. Other predictions have one member per output already.
+/// Returns the predictions by output name. Converts a list of records to columns. Other predictions are by output
+/// already.
 fn by_output(predictions: &Value) -> Map<String, Value> {
     let Some(rows) = predictions.as_array() else { return predictions.as_object().unwrap().clone() };
     let mut outputs: Map<String, Value> = Map::new();
@@ -50,7 +51,7 @@ fn by_output(predictions: &Value) -> Map<String, Value> {
     outputs
 }
 
-/// Returns the largest difference of two equally nested values; infinity for other values.
+/// Returns the largest difference between two values of the same structure, or infinity if their structures differ.
 pub(super) fn distance(ours: &Value, theirs: &Value) -> f64 {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {

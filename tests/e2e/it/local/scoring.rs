@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::samples::{CLOSE, distance};
 use super::{Machine, folder, iris, sample};
 
-/// Requests that MLflow rejects and we accept on purpose.
+/// Requests that MLflow rejects and this project accepts on purpose, with the reasons.
 const ANSWERED: [(&str, &str); 4] = [
     ("onnx_iris_cols/split", "MLflow fails on every classifier with a column signature"),
     ("onnx_iris_cols/records_ints", "MLflow fails on every classifier with a column signature"),

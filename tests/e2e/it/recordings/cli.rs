@@ -1,4 +1,5 @@
-//! Recordings of `mlflow deployments`: equal exit class and output, with Python's reprs as JSON.
+//! Replays the recordings of `mlflow deployments`. Checks that a run succeeds or fails as recorded and has the same
+//! output, with JSON for Python's reprs.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +36,7 @@ fn command_behaves_like_mlflow_s() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Runs a recorded command, in a folder with the recorded input files, against the recorded server.
+/// Runs a recorded command in a folder with the recorded input files. A server sends the recorded responses.
 fn replay(case: &Value) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     inputs(&folder.path().join("inputs"));
@@ -73,7 +74,7 @@ fn inputs(folder: &Path) {
     }
 }
 
-/// Returns the differences of a run from its recording.
+/// Returns a description of each difference between a run and its recording.
 fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     let mut found = Vec::new();
     let is_usage = |code: i64| code == 2;
@@ -109,7 +110,8 @@ fn options(help: &str) -> Vec<String> {
     lines.flat_map(names).collect()
 }
 
-/// Returns the parts of a recorded error that ours lacks: the options and commands in it, or an exception's message.
+/// Returns the parts of a recorded error that the error `ours` does not contain. The parts are the options and commands
+/// in the recorded error, or the message of an exception.
 fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     let last = recorded.lines().last().unwrap_or_default();
     let (ours, missing) = (ours.to_lowercase(), |what: &str| format!("does not say `{what}`"));
@@ -121,20 +123,20 @@ fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     if ours.contains(&message.to_lowercase()) { Vec::new() } else { vec![missing(message)] }
 }
 
-/// The deliberate differences from MLflow's command.
+/// A difference from MLflow's command on purpose.
 struct Difference {
-    /// The recording.
+    /// The name of the recording.
     name: &'static str,
     /// The number or the text of its explanation in `COMPATIBILITY.md`.
     number: &'static str,
-    /// The exit code.
+    /// The exit code of the run.
     code: i32,
-    /// The output: on stdout for a success, on stderr for a failure.
+    /// A part of the output: of stdout for a success, of stderr for a failure.
     says: &'static str,
 }
 
 impl Difference {
-    /// Checks a run against the difference.
+    /// Returns an error message unless a run has the exit code and the output of the difference.
     fn holds(&self, ran: &Ran) -> Result<(), String> {
         if !include_str!("../../../../host/COMPATIBILITY.md").contains(self.number) {
             return Err(format!("the compatibility page has no `{}`", self.number));

@@ -1,4 +1,4 @@
-//! Recordings of MLflow's clients: equal requests and equivalent results.
+//! Replays the recordings of MLflow's clients. Checks that the requests are equal and the results are equivalent.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use super::targets::{Inputs, TARGETS, Target};
 use super::{outcome, recordings};
 use crate::command::{Ran, mlflow_deploy};
 
-/// The compared headers. The others identify the client.
+/// The headers that the tests compare. The other headers identify the client.
 const SIGNIFICANT: [&str; 8] = [
     "api-key",
     "authorization",
@@ -51,7 +51,8 @@ fn clients_behave_like_mlflow_s_except_for_listed_differences() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Replays every recording of a target, in parallel because some wait between retries.
+/// Replays every recording of a target. Returns the differences of each recording, by name. Replays in parallel,
+/// because some recordings wait between retries.
 fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     const AT_ONCE: usize = 8;
     let waiting = Mutex::new(recordings(target.prefix));
@@ -70,7 +71,7 @@ fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     replayed
 }
 
-/// The differences of a replay from its recording.
+/// The differences between a replay and its recording.
 struct Mismatches {
     found: Vec<String>,
     requests: usize,
@@ -84,7 +85,7 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
     let ignored = target.ignored.iter().map(|(path, answer)| (path, answer.replace("ADDRESS", &url)));
     let server = ignored.fold(server, |server, (path, answer)| server.with_route(path, Answer::new(200, answer)));
     let (address, _kept_full) = address(case, &server);
-    // The recording contains the address of its own server.
+    // The recording contains the address of the server that was recorded.
     let base = case["base_url"].as_str().unwrap();
     let recorded = case["requests"].as_array().unwrap();
     let inputs = match recorded.first().and_then(|request| request["body"].as_str()) {
@@ -107,7 +108,7 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
         fs::write(file, text.replace("ADDRESS", &address)).unwrap();
     }
     for (name, value) in case["env"].as_object().unwrap() {
-        // Recordings with a credentials file have a home folder.
+        // A recording with a credentials file needs a home folder.
         run = match name.as_str() {
             "HOME" => run.env(name, home.path()),
             "DATABRICKS_CONFIG_FILE" => run.env(name, home.path().join("cfg")),
@@ -124,7 +125,8 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
     Mismatches { found, requests: requests.len(), outcome }
 }
 
-/// Returns the address of the server of a recording, which may be unreachable, and a listener to keep open.
+/// Returns the address of the server for a replay. If the recorded server is unreachable, the address is unreachable
+/// too. The listener, if any, has to be kept open during the replay.
 fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     if case["server_dead"] == true {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -137,7 +139,8 @@ fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     (server.url(), None)
 }
 
-/// A listener that accepts no connections: its queue of one is full, so that further ones time out.
+/// A listener that does not accept connections. Its queue has one place, which is in use, so other connections time
+/// out.
 struct FullListener {
     listener: TcpListener,
     _filling: TcpStream,
@@ -152,7 +155,7 @@ impl FullListener {
     }
 }
 
-/// Returns the command line of a call; `None` for an unsupported call without a verb.
+/// Returns the command line for a recorded call, or `None` for an unsupported call that has no verb.
 fn arguments(case: &Value) -> Option<Vec<String>> {
     let given = &case["args"];
     let mut arguments: Vec<String> = match case["call"].as_str().unwrap() {
@@ -175,7 +178,7 @@ fn arguments(case: &Value) -> Option<Vec<String>> {
     Some(arguments)
 }
 
-/// Makes an unsupported call, which the client rejects without a request.
+/// Checks that this project's client does not support the operation of a call that also failed in MLflow.
 fn unsupported(target: &Target, case: &Value) -> Mismatches {
     let name = case["call"].as_str().unwrap();
     let operation: Operation = name.parse().unwrap();
@@ -213,7 +216,8 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
     found
 }
 
-/// Compares request bodies. The inputs of a prediction are forwarded unchanged; a config is parsed and serialised again.
+/// Returns true if the body of a request agrees with the recorded one. The inputs of a prediction have to be unchanged.
+/// A config is parsed and serialised again, so it has to be equal as JSON.
 fn is_same_body(sent: &Request, recorded: &str) -> bool {
     let json = |body: &[u8]| serde_json::from_slice::<Value>(body).ok();
     let is_config = sent.path.starts_with("/api/");
@@ -237,8 +241,8 @@ fn different_outcome(case: &Value, outcome: &Result<Value, Value>, url: &str) ->
     }
 }
 
-/// Returns true if a result contains the recorded one. It may have more members, because unknown ones are kept. It may lack
-/// members recorded as `null`, because Python's classes add absent fields.
+/// Returns true if a result contains the recorded result. The result may have more members, because the plugin keeps
+/// unknown members. It may lack members that are recorded as `null`, because Python's classes add absent fields.
 fn contains(result: &Value, recorded: &Value) -> bool {
     match (result, recorded) {
         (Value::Object(result), Value::Object(recorded)) => {
@@ -251,7 +255,7 @@ fn contains(result: &Value, recorded: &Value) -> bool {
     }
 }
 
-/// Returns the chunks of a stream, or its error.
+/// Returns the chunks of a streaming run as a JSON array, or the error of the run.
 fn streamed(ran: &Ran) -> Result<Value, Value> {
     let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
     if ran.code == 0 { Ok(chunks) } else { Err(ran.error()) }
@@ -271,7 +275,7 @@ fn without_classes(result: &Value) -> Value {
 }
 
 impl Difference {
-    /// Checks a replay against the difference.
+    /// Returns an error message unless a replay has the number of requests and the outcome of the difference.
     fn holds(&self, target: &Target, requests: usize, outcome: &Result<Value, Value>) -> Result<(), String> {
         if !target.readme.contains(self.number) {
             return Err(format!("the README of `{}` has no `{}`", target.package, self.number));

@@ -1,23 +1,23 @@
-//! The deliberate differences from MLflow's clients, each with its number in the plugin's README and the outcome.
+//! The differences from MLflow's clients on purpose. Each has its number in the plugin's README and its outcome.
 
-/// One deliberate difference.
+/// A difference from MLflow's client on purpose.
 pub(super) struct Difference {
-    /// The recording.
+    /// The name of the recording.
     pub(super) name: &'static str,
     /// The number or the text of its explanation in the plugin's README.
     pub(super) number: &'static str,
-    /// The number of requests.
+    /// The number of requests that the replay sends.
     pub(super) requests: usize,
-    /// The outcome.
+    /// The outcome of the replay.
     pub(super) outcome: Outcome,
 }
 
 /// The outcome of a call.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// A result.
+    /// The call returns a result.
     Answers,
-    /// An error with this code.
+    /// The call fails with this error code.
     Fails(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! Replays of recordings of the real clients and servers.
+//! Replays of the recordings of MLflow's real clients and servers.
 
 mod cli;
 mod client;

@@ -1,4 +1,4 @@
-//! Recordings of MLflow's standalone gateway: the client accepts its responses.
+//! Replays the recordings of MLflow's standalone gateway. Checks that the client accepts the recorded responses.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::{Value, json};
@@ -37,11 +37,11 @@ fn replay(case: &Value, unknown_endpoint: Answer) -> Result<(), String> {
     let name = case["name"].as_str().unwrap();
     let response: Value =
         serde_json::from_str(case["response"]["body"].as_str().unwrap_or_default()).unwrap_or(Value::Null);
-    // Only one page of the list was recorded.
+    // Only one page of the list is recorded, so the server adds a last page.
     let last_page = Answer::new(200, r#"{"endpoints": [], "next_page_token": null}"#);
     let pages =
         if response["next_page_token"].is_string() { vec![answer(case), last_page] } else { vec![answer(case)] };
-    // After a prediction of an unknown endpoint the client requests the endpoint.
+    // After a prediction for an unknown endpoint, the client requests the endpoint.
     let server = Server::start(pages);
     let server = if name == "gs_unknown_endpoint" {
         server.with_route("/api/2.0/endpoints/nope", unknown_endpoint)

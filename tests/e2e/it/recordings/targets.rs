@@ -1,38 +1,39 @@
-//! The MLflow clients with recordings.
+//! The clients of MLflow that have recordings.
 
 use super::differences::{self, Difference};
 
-/// A client of MLflow, and the plugin that replaces it.
+/// A client of MLflow, and the plugin that replaces the client.
 pub(super) struct Target {
-    /// The prefix of the names of its recordings.
+    /// The prefix of the names of the client's recordings.
     pub(super) prefix: &'static str,
-    /// The plugin's package.
+    /// The name of the plugin's package.
     pub(super) package: &'static str,
-    /// The plugin's README, which explains the differences.
+    /// The text of the plugin's README, which explains the differences.
     pub(super) readme: &'static str,
     /// A target URI that needs no environment variables.
     pub(super) anywhere: &'static str,
-    /// The files of the home folder, if a recording has one: path and text. `ADDRESS` is replaced by that of the server.
+    /// The path and the text of each file in the home folder, if a recording has one. The address of the server
+    /// replaces `ADDRESS` in the text.
     pub(super) home: &'static [(&'static str, &'static str)],
-    /// The inputs of a prediction.
+    /// The inputs with which a prediction is replayed.
     pub(super) inputs: Inputs,
-    /// Prefixes of paths that are not compared, with their responses: discovery and token requests. `ADDRESS` is replaced
-    /// by that of the server.
+    /// The prefixes of paths whose requests are not compared, each with its response: discovery and token requests. The
+    /// address of the server replaces `ADDRESS` in the response.
     pub(super) ignored: &'static [(&'static str, &'static str)],
-    /// The deliberate differences.
+    /// The differences from MLflow's client on purpose.
     pub(super) differences: &'static [Difference],
 }
 
-/// The inputs of a prediction.
+/// The kind of inputs with which a prediction is replayed.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Inputs {
-    /// The bytes that the Python client sent, which are forwarded unchanged.
+    /// The bytes that the Python client sent. The plugin forwards them unchanged.
     AsSent,
-    /// The inputs of the Python client, to which the plugin adds members.
+    /// The inputs that the Python client was given. The plugin adds members to them.
     AsGiven,
 }
 
-/// OIDC discovery and token requests of a Databricks client.
+/// The paths and responses of a Databricks client's discovery and token requests.
 const DATABRICKS_TOKENS: &[(&str, &str)] = &[
     ("/.well-known/databricks-config", r#"{"oidc_endpoint":"ADDRESS/oidc","workspace_id":"123"}"#),
     ("/oidc/.well-known/oauth-authorization-server", r#"{"token_endpoint":"ADDRESS/oidc/v1/token"}"#),

@@ -1,7 +1,9 @@
-//! Finds circles of imports among the files of a crate: a file imports another if it uses an item that the other defines.
+//! Finds import cycles among the files of a crate. A file imports another file if it uses an item that the other file
+//! defines.
 //!
 //! Reads `use` declarations and paths (`crate::`, `self::`, `super::`, names of modules), and follows re-exports to the
-//! file that defines the item. Ignores test code. Does not expand macros, but reads the paths in their arguments.
+//! file that defines the item. Ignores test code. Does not expand macros, but reads the paths in the arguments of
+//! macros.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +14,7 @@ use syn::visit::{self, Visit};
 /// The segments of a path.
 type Segments = Vec<String>;
 
-/// A module: a file, or a `mod name { … }` in one.
+/// A module: a file, or a block `mod name { … }` in a file.
 #[derive(Default)]
 struct Module {
     file: PathBuf,
@@ -32,14 +34,14 @@ struct Module {
 pub(super) struct Crate(Vec<Module>);
 
 impl Crate {
-    /// Reads a crate, given its root file.
+    /// Reads all modules of a crate. `root` is the path of its root file.
     pub(super) fn read(root: &Path) -> Self {
         let mut read = Self::default();
         read.add_file(root, root.parent().unwrap(), None);
         read
     }
 
-    /// Returns the groups of files that import each other in a circle, relative to `base`.
+    /// Returns the groups of files that import each other in a cycle. The paths are relative to `base`.
     pub(super) fn circles(&self, base: &Path) -> Vec<Vec<String>> {
         let edges = self.edges();
         let reached: BTreeMap<_, _> = edges.keys().map(|file| (file, reachable(&edges, file))).collect();
@@ -66,7 +68,8 @@ impl Crate {
         edges
     }
 
-    /// Returns the file that defines the item of a path; `None` for a module or an item of another crate.
+    /// Returns the file that defines the item of a path, or `None` for a module or an item of another crate. `from` is
+    /// the index of the module that contains the path.
     fn resolve(&self, from: usize, path: &[String], depth: usize) -> Option<&PathBuf> {
         if depth > 16 {
             return None;
@@ -90,7 +93,7 @@ impl Crate {
             } else if module.items.contains(name) {
                 return Some(&module.file);
             } else if let Some(import) = module.imports.get(name) {
-                // An import that resolves to itself names another crate.
+                // An import whose path begins with the imported name itself is from another crate.
                 let onward: Segments = import.iter().chain(after).cloned().collect();
                 return if onward == path { None } else { self.resolve(at, &onward, depth + 1) };
             } else {
@@ -108,7 +111,8 @@ impl Crate {
         self.add(file, folder, parent, &parsed.items)
     }
 
-    /// Adds a module. `folder` holds the files of its children.
+    /// Adds a module and its child modules. `folder` holds the files of the child modules. Returns the index of the
+    /// module.
     fn add(&mut self, file: &Path, folder: &Path, parent: Option<usize>, items: &[syn::Item]) -> usize {
         let at = self.0.len();
         self.0.push(Module { file: file.to_owned(), parent, ..Module::default() });
@@ -151,7 +155,7 @@ fn reachable<'a>(edges: &'a BTreeMap<PathBuf, BTreeSet<PathBuf>>, from: &'a Path
     found
 }
 
-/// Collects every path of more than one segment.
+/// A visitor that collects every path of more than one segment.
 struct Paths<'a>(&'a mut Vec<Segments>);
 
 impl<'ast> Visit<'ast> for Paths<'_> {
@@ -169,7 +173,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 
     fn visit_macro(&mut self, called: &'ast syn::Macro) {
-        // Tokens print with spaces between them.
+        // The text of tokens has spaces between them.
         let text = called.tokens.to_string().replace(" :: ", "::");
         let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
         for word in words.filter(|word| word.contains("::")) {

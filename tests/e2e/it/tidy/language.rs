@@ -1,13 +1,13 @@
-//! Words that the text of this repository avoids: people for processes and callers, openers that are not statements, and
-//! "where" for "if".
+//! Checks that the text of this repository avoids some words: people for processes and callers, openers that are not
+//! statements, "is no", and "where" for "if".
 //!
-//! A pattern finds only some violations of the style rules.
+//! The patterns find only some violations of the style rules.
 
 use std::fs;
 
 use super::sources::{files, root};
 
-/// A mark of bad style: its name, and a function that returns true for a line with it.
+/// A mark of bad style: its name, and a function that returns true for a line that has the mark.
 type Mark = (&'static str, fn(&str) -> bool);
 
 const MARKS: [Mark; 4] = [
@@ -17,10 +17,10 @@ const MARKS: [Mark; 4] = [
     ("`where` for `if`", says_where_for_if),
 ];
 
-/// Exceptions: a part of the line, and the reason.
+/// The accepted lines. Each entry has a part of the line, and the reason.
 const ALLOWED: &[(&str, &str)] = &[];
 
-/// This file names the marks, so it is not checked.
+/// The path of this file. It is not checked, because it contains the marks.
 const THIS_FILE: &str = "tests/e2e/it/tidy/language.rs";
 
 const PEOPLE: [&str; 8] = ["nobody", "somebody", "anybody", "whoever", "whom", "whomever", "someone", "anyone"];

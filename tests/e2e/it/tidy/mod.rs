@@ -1,4 +1,4 @@
-//! Checks of this repository's rules.
+//! Checks that the sources of this repository follow its rules.
 
 mod imports;
 mod language;

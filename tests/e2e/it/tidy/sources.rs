@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Returns the root of the repository.
+/// Returns the path of the root folder of the repository.
 pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Returns the files with one of these extensions, relative to the root and sorted, without the vendored copy of an
-/// earlier contract.
+/// Returns the paths of the files with one of these extensions, relative to the root and sorted. Skips the copy of an
+/// earlier version of the contract.
 pub(super) fn files(extensions: &[&str]) -> Vec<String> {
     let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> = top.filter(|path| path.is_file()).collect();
@@ -40,7 +40,7 @@ pub(super) fn files(extensions: &[&str]) -> Vec<String> {
     files
 }
 
-/// Returns every Rust file with its text.
+/// Returns the path and the text of every Rust file.
 pub(super) fn all_sources() -> Vec<(String, String)> {
     files(&["rs"]).into_iter().map(|name| (name.clone(), fs::read_to_string(root().join(name)).unwrap())).collect()
 }

@@ -11,7 +11,7 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// Returns a working directory with a plugin in `plugins`.
+/// Returns a working directory with a plugin in its folder `plugins`.
 fn workspace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -47,7 +47,7 @@ fn plugin_changed_by_one_byte_is_rejected() {
     println!("{}", refused.stderr);
     let file = folder.join("plugins/echo.so");
     let message = format!(
-        "error: failed to load the plugin `{}`: not the plugin `echo` of the lock file: expected version 0.1.0 with SHA-256 {expected}, found version 0.1.0 with SHA-256 ",
+        "error: failed to load the plugin `{}`: differs from the plugin `echo` in the lock file: expected version 0.1.0 with SHA-256 {expected}, found version 0.1.0 with SHA-256 ",
         file.display()
     );
     assert!(refused.stderr.starts_with(&message), "{refused:?}");
@@ -63,7 +63,7 @@ fn plugin_changed_by_one_byte_is_rejected() {
     assert_eq!(run("list-endpoints -t echo --locked", folder).run().code, 0);
 }
 
-/// The hash matches, and the other members do not.
+/// The hash in the entry matches the file, but another member does not.
 #[test]
 fn entry_with_a_wrong_version_or_scheme_is_rejected() {
     let folder = workspace();

@@ -1,4 +1,4 @@
-//! Trust: owners and modes of plugins and other files, links, and the lock file.
+//! Trust in plugins and other files: owners and modes, links, and the lock file.
 
 mod lock;
 mod other_files;

@@ -34,7 +34,7 @@ fn world_writable_plugin_host_is_not_run() {
     };
     make_world_writable(&program);
     assert_refused(&run("--isolate"), 3, &program);
-    // A failed preflight, after which the plugin must not be loaded.
+    // The preflight fails, and the command must not load the plugin afterwards.
     assert_refused(&run(""), 3, &program);
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     assert_eq!((run("--isolate").code, run("").code), (0, 0));
@@ -59,7 +59,7 @@ fn world_writable_configuration_or_lock_file_is_an_error() {
     assert_refused(&run("plugins list"), 2, folder.path());
 }
 
-/// The dependency is found through the plugin's `RUNPATH`.
+/// The dynamic loader finds the dependency through the plugin's `RUNPATH`.
 #[test]
 #[cfg(target_os = "linux")]
 fn world_writable_dependency_is_not_loaded() {
@@ -90,7 +90,7 @@ fn world_writable_dependency_is_not_loaded() {
     assert_eq!(trusted.env("XDG_STATE_HOME", folder.join("state")).run().code, 0);
 }
 
-/// Compiles the C plugin with another source file, linked to a library in a folder beside it.
+/// Compiles the C plugin with another source file. Links it to a library in a folder beside it.
 #[cfg(target_os = "linux")]
 fn linked(plugin: &Path, addition: &Path, folder: &Path) {
     let arguments = folder.join("arguments");
@@ -105,7 +105,7 @@ fn linked(plugin: &Path, addition: &Path, folder: &Path) {
 fn world_writable_onnx_runtime_is_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("libonnxruntime.so");
-    // Any library will do, because it is rejected before it is loaded.
+    // The dependency may be any library, because the command rejects it before it is loaded.
     fs::copy(cdylib::c_plugin(), &library).unwrap();
     make_world_writable(&library);
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/iris/model");

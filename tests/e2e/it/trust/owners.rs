@@ -71,7 +71,7 @@ fn link_is_followed_unless_another_user_could_have_created_it() {
     assert!(file.code == 3 && file.stderr.contains("echo.so` has mode 666; `chmod o-w"), "{file:?}");
 }
 
-/// The exception holds for the named plugin only.
+/// The option exempts only the file that it names.
 #[test]
 fn trusted_plugin_option_exempts_the_named_file() {
     let folder = tempfile::tempdir().unwrap();

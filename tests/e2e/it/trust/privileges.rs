@@ -1,4 +1,4 @@
-//! A process with more privileges than its caller ignores the environment.
+//! The command ignores the environment if it has more privileges than its caller.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// `cap_net_bind_service=ep`, in the format of the extended attribute.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// The process keeps its caller's user and group; only the capability raises its privileges.
+/// The process keeps the user and the group of its caller. Only the capability raises its privileges.
 #[test]
 fn command_with_a_file_capability_ignores_the_environment() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A race: another user owns a parent folder of the plugin and swaps it with one of their own while commands run.
+//! A race: another user owns a parent folder of the plugin, and swaps this folder with another one while commands run.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,10 +14,11 @@ use crate::command::mlflow_deploy;
 /// The id of an unprivileged user.
 const OTHER: u32 = 65534;
 
-/// The number of loads. Without owner checks, about one load in ten takes the other user's library.
+/// The number of loads. Without checks of the owner, about one load in ten loads the other user's library.
 const LOADS: usize = 100;
 
-/// Prints a line when it starts, swaps two folders until stdin ends, then prints the number of swaps.
+/// The C source of the other user's program. It swaps two folders until stdin ends. It prints a line after the first
+/// swap, and the number of swaps at the end.
 const SWAP: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -53,7 +54,7 @@ fn compile(folder: &Path) {
     cdylib::compile_c_plugin(&folder.join("above/evil/plugin.so"), Some(&folder.join("constructor.c")));
 }
 
-/// Starts the swapping as the other user.
+/// Starts the program [`SWAP`] as the other user.
 fn swapping(folder: &Path) -> Child {
     let mut swap = Command::new(folder.join("swap"));
     swap.arg(folder.join("above")).uid(OTHER).gid(OTHER).stdin(Stdio::piped()).stdout(Stdio::piped());

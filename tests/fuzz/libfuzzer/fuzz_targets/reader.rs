@@ -1,4 +1,4 @@
-//! The reader that `FUZZ_READER` names, under libFuzzer.
+//! Runs the reader that the environment variable `FUZZ_READER` names under libFuzzer.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -9,7 +9,10 @@ use mlflow_deploy_fuzz::{READERS, Reader};
 static READER: LazyLock<Reader> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_READER").unwrap_or_default();
     let known = READERS.map(|reader| reader.name);
-    READERS.into_iter().find(|reader| reader.name == name).unwrap_or_else(|| panic!("FUZZ_READER: one of {known:?}"))
+    READERS
+        .into_iter()
+        .find(|reader| reader.name == name)
+        .unwrap_or_else(|| panic!("invalid reader `{name}`: set `FUZZ_READER` to one of {known:?}"))
 });
 
 fuzz_target!(|bytes: &[u8]| (READER.read)(bytes));

@@ -1,8 +1,8 @@
 //! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]`: runs a command against a real MLflow gateway.
 //!
-//! Starts the AI Gateway or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET` to the gateway's
-//! URL, and `OPENAI_API_BASE` and `OPENAI_API_KEY` for aimock itself. When the command exits, stops the servers and exits
-//! with the command's code.
+//! Starts the AI Gateway (the default) or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET` to
+//! the URL of that server. Sets `OPENAI_API_BASE` and `OPENAI_API_KEY` to the URL and the key of aimock. When the
+//! command exits, the program stops the servers and exits with the command's exit code.
 
 use std::env;
 use std::io::Write;
@@ -48,14 +48,14 @@ fn run(mut command: Command, target: &str, upstream: &Aimock) -> ExitCode {
     }
 }
 
-/// Returns the exit code as shells do: 128 plus the signal's number for a killed command.
+/// Returns the exit code of a command, or 128 plus the signal's number if a signal killed the command.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 fn fail(message: &str) -> ExitCode {
-    // A closed stderr is ignored.
+    // An error means that stderr is closed, and the message cannot be shown anywhere else.
     let _ = writeln!(std::io::stderr(), "{message}");
     ExitCode::from(2)
 }

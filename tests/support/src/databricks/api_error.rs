@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 
-/// An error reply.
+/// An error reply, with its status, `error_code` and message.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: u16,

@@ -1,4 +1,4 @@
-//! Endpoints and their life cycle: create, update, fail, delete.
+//! Endpoints and their life cycle: creation, update, failure of an update, deletion.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::databricks::api_error::{ApiError, ApiResult};
 
-/// The number of GET requests until an update of the config is done.
+/// The number of GET requests that an update of the config stays in progress for.
 const GETS_PER_UPDATE: u32 = 2;
 
 /// All endpoints by name.
@@ -21,7 +21,7 @@ pub(super) struct Endpoints {
 pub(super) struct Endpoint {
     record: Value,
     access: Vec<Value>,
-    /// The number of GET requests until the running update is done; `None` without an update.
+    /// The number of GET requests for which the update stays in progress, or `None` if no update runs.
     gets_left: Option<u32>,
     failure: Option<String>,
 }
@@ -131,13 +131,13 @@ impl Endpoint {
         self.record["state"]["ready"] == "READY"
     }
 
-    /// Returns the served entities, current or pending.
+    /// Returns the served entities of the current config, or of the pending config if there is no current one.
     pub(super) fn served(&self) -> Vec<Value> {
         let lists = ["config", "pending_config"].map(|config| self.record[config]["served_entities"].as_array());
         lists.into_iter().flatten().next().cloned().unwrap_or_default()
     }
 
-    /// Starts an update of the config.
+    /// Starts an update to a new config. Returns the record of the endpoint, or an error if an update runs already.
     fn update(&mut self, config: &Value) -> ApiResult {
         if self.gets_left.is_some() {
             let message = format!("Endpoint {} is currently being updated: try again later", self.record["name"]);
@@ -155,7 +155,7 @@ impl Endpoint {
         Ok(self.record.clone())
     }
 
-    /// Advances the update by one step, once per GET request.
+    /// Advances the running update by one step. Each GET request calls this once.
     fn advance(&mut self) {
         let Some(gets_left) = self.gets_left else { return };
         match (gets_left, self.failure.take()) {
@@ -187,7 +187,7 @@ impl Endpoint {
     }
 }
 
-/// Returns the reply of a route with a text reply.
+/// Returns the text of an endpoint's `metrics` or, for any other part, its OpenAPI schema.
 pub(super) fn text(name: &str, part: &str) -> String {
     match part {
         "metrics" => format!("# TYPE request_count_total counter\nrequest_count_total{{endpoint=\"{name}\"}} 0\n"),

@@ -1,4 +1,4 @@
-//! Predictions: an echo of the request, whole or as a stream.
+//! Predictions: the reply repeats the request, as one body or as a stream.
 
 use serde_json::{Value, json};
 

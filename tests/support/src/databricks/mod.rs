@@ -1,7 +1,7 @@
 //! A small Databricks workspace: serving endpoints with states, and authentication.
 //!
-//! It follows the documentation of the REST API and the expectations of MLflow's client. It has no clock: an endpoint
-//! advances by one step with each GET request, and tokens expire only on request of a test.
+//! It follows the documentation of the REST API and the expectations of MLflow's client. It does not depend on time: an
+//! endpoint advances by one step with each GET request, and tokens expire when a test calls `expire_tokens`.
 
 mod api;
 mod api_error;

@@ -1,4 +1,4 @@
-//! The state of the workspace.
+//! The state of the workspace: its endpoints and tokens.
 
 use crate::databricks::endpoints::Endpoints;
 use crate::databricks::tokens::Tokens;

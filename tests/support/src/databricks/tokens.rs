@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::databricks::api_error::ApiError;
 use crate::server::Request;
 
-/// The personal access token.
+/// The personal access token, which never expires.
 pub const TOKEN: &str = "dapi-a-token-for-tests";
 
 /// The id of the service principal.
@@ -38,13 +38,14 @@ impl Tokens {
         self.valid.clear();
     }
 
-    /// Returns true if a request has a valid token.
+    /// Returns true if a request has the personal access token or a valid OAuth token.
     pub(super) fn allows(&self, request: &Request) -> bool {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         bearer.is_some_and(|token| token == TOKEN || self.valid.contains(token))
     }
 
-    /// Issues a token for the secret of the service principal, or for an id token.
+    /// Replies with a new OAuth token if the request has the secret of the service principal, or the id token of the
+    /// tests. Replies with an error otherwise.
     pub(super) fn issue(&mut self, request: &Request) -> Answer {
         let form = request.text();
         let has = |field: &str| form.split('&').any(|each| each == field);
@@ -66,7 +67,7 @@ impl Tokens {
     }
 }
 
-/// Returns the discovery documents of the workspace and its OAuth server.
+/// Replies to a request for a discovery document of the workspace or of its OAuth server.
 pub(super) fn discovery(request: &Request) -> Answer {
     let base = format!("http://{}", request.header("host").unwrap_or_default());
     match request.path.as_str() {

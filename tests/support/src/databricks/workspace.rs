@@ -1,4 +1,4 @@
-//! The workspace: a server with its state.
+//! The running workspace: an HTTP server and its state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,7 +44,7 @@ impl Databricks {
         lock(&self.state).tokens.expire_all();
     }
 
-    /// Fails the running update of an endpoint, or else its next one, with this reason.
+    /// Makes the running update of an endpoint fail with this reason. Makes its next update fail if none is running.
     pub fn fail_update(&self, endpoint: &str, reason: &str) {
         lock(&self.state).endpoints.fail(endpoint, reason);
     }

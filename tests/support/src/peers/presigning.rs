@@ -1,4 +1,4 @@
-//! The tracking server of MLflow 3.18 that signs URLs instead of sending files, and its storage.
+//! The tracking server of MLflow 3.18, configured to sign URLs instead of sending files, and its storage.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,8 +9,8 @@ use super::{PeerProcess, UVICORN, installed, python_of, run_script_with};
 /// The virtual environment with MLflow 3.18.
 const VENV: &str = "venv-3.18";
 
-/// `mlflow server --artifacts-presigned-only` of MLflow 3.18, which stores artifacts in a server of Amazon's protocol
-/// (moto).
+/// `mlflow server --artifacts-presigned-only` of MLflow 3.18. It stores artifacts in moto, a server that speaks Amazon
+/// S3's protocol.
 #[derive(Debug)]
 pub struct PresigningServer {
     server: PeerProcess,
@@ -34,7 +34,7 @@ impl PresigningServer {
                 .expect("the database is installed and can be copied");
             let database = format!("sqlite:///{}", folder.join("tracking.db").display());
             let mut python = python_of(VENV, folder);
-            // The variables that `mlflow server` sets for its uvicorn.
+            // `mlflow server` sets these variables for its uvicorn.
             python
                 .args(UVICORN)
                 .arg("mlflow.server.fastapi_app:app")
@@ -61,21 +61,21 @@ impl PresigningServer {
         &self.server.url
     }
 
-    /// Runs a script of `tests/peers` with MLflow 3.18's client, as [`run_script`](super::run_script).
+    /// Runs a script of `tests/peers` as [`run_script`](super::run_script) does, with the client of MLflow 3.18.
     ///
     /// # Panics
-    /// Panics with its standard error if it fails.
+    /// Panics with the script's standard error if the script fails.
     pub fn run_script(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
         run_script_with(VENV, name, arguments)
     }
 
-    /// Returns the log of the storage, with a line for each request.
+    /// Returns the log of the storage, which has a line for each request.
     pub fn storage_log(&self) -> String {
         self.storage.log()
     }
 }
 
-/// Creates the bucket of the artifacts.
+/// Creates the bucket `models` in the storage at this URL.
 fn create_bucket(url: &str) {
     let host = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(host).expect("the storage listens");

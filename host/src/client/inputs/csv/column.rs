@@ -1,6 +1,7 @@
 //! Finds the type of a CSV column as pandas' `read_csv` does, which MLflow's servers call for `text/csv`.
 //!
-//! Unlike there, integers with leading zeros stay text: they are codes, such as postal codes. Integers keep all digits.
+//! Unlike pandas, this module keeps integers with leading zeros as text, because they are codes, such as postal codes.
+//! It also keeps all digits of an integer.
 
 use mlflow_deploy_plugin_api::json_integer::is_beyond_64_bits;
 use serde_json::Number;
@@ -15,7 +16,7 @@ pub(super) enum ColumnType {
 }
 
 impl ColumnType {
-    /// Returns the type of these fields. Missing values have every type.
+    /// Returns the type of these fields. A missing value fits every type.
     pub(super) fn of<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
         let (mut integers, mut numbers, mut booleans) = (true, true, true);
         for field in fields.filter(|field| !is_missing(field)) {
@@ -50,7 +51,7 @@ impl ColumnType {
     }
 }
 
-/// Returns true if a field is a missing value: pandas' list.
+/// Returns true if pandas reads the field as a missing value.
 fn is_missing(field: &str) -> bool {
     const MISSING: [&str; 19] = [
         "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
@@ -59,7 +60,7 @@ fn is_missing(field: &str) -> bool {
     MISSING.contains(&field)
 }
 
-/// Parses a boolean, in upper and lower case.
+/// Parses `true` or `false`, regardless of case.
 fn boolean(field: &str) -> Option<bool> {
     match field {
         field if field.eq_ignore_ascii_case("true") => Some(true),
@@ -68,7 +69,7 @@ fn boolean(field: &str) -> Option<bool> {
     }
 }
 
-/// Parses a number. Blanks around it are not part of it; `nan` is not a number.
+/// Parses a number with blanks around it. Returns `None` for `nan`.
 fn float(field: &str) -> Option<f64> {
     field.trim_ascii().parse().ok().filter(|number: &f64| !number.is_nan())
 }
@@ -95,7 +96,7 @@ fn integer(field: &str) -> String {
     if is_negative { format!("-{digits}") } else { digits.to_owned() }
 }
 
-/// Returns true if no float is equal to an integer.
+/// Returns true if an integer is too large for a float to keep all its digits.
 fn is_rounded(integer: &str) -> bool {
     const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
     is_beyond_64_bits(digits(integer)) || digits(integer).parse::<u64>().is_ok_and(|value| value > MAX_EXACT)

@@ -6,7 +6,7 @@ use super::column::ColumnType;
 
 /// Converts CSV with a header line to `{"dataframe_split": {"columns": […], "data": […]}}`.
 ///
-/// Missing values become `null`, and lines of blanks are skipped, as pandas does.
+/// As in pandas, missing values become `null`, and blank lines are skipped.
 pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(without_blank_lines(csv));
     let columns = reader.headers().map_err(|error| describe(&error))?.clone();
@@ -40,7 +40,7 @@ pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     Ok(format!(r#"{{"dataframe_split":{{"columns":[{names}],"data":[{data}]}}}}"#).into_bytes())
 }
 
-/// Returns the text without the lines of blanks before the header line.
+/// Returns the text without the blank lines before the header line.
 fn without_blank_lines(mut csv: &[u8]) -> &[u8] {
     while let Some(end) = csv.iter().position(|byte| *byte == b'\n') {
         if !csv[..end].trim_ascii().is_empty() {
@@ -51,7 +51,7 @@ fn without_blank_lines(mut csv: &[u8]) -> &[u8] {
     csv
 }
 
-/// Returns true for a line of blanks. A quoted empty field is not one.
+/// Returns true for a line that consists of blanks. A quoted empty field is not blank.
 fn is_blank(record: &StringRecord) -> bool {
     record.len() == 1 && !record[0].is_empty() && record[0].trim_ascii().is_empty()
 }
@@ -60,7 +60,7 @@ fn line(position: Option<&Position>) -> u64 {
     position.map_or(1, Position::line)
 }
 
-/// Returns the error with its line number.
+/// Returns the message of an error with its line number.
 fn describe(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::Utf8 { .. } => format!("line {} is not UTF-8", line(error.position())),

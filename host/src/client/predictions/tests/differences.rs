@@ -10,7 +10,8 @@ pub(super) struct Difference {
     pub(super) cases: &'static [&'static str],
 }
 
-/// The row about reprs. They are not listed: the test checks that each is the same value as JSON.
+/// The row about Python's `repr`. Its cases are not listed, because the test checks that each is the same value as
+/// JSON.
 pub(super) const REPR: &str = "It holds JSON, as `to_json` writes it";
 
 pub(super) const DIFFERENCES: &[Difference] = &[

@@ -77,7 +77,7 @@ impl Tally {
         writeln!(self.failing, "{why}").unwrap();
     }
 
-    /// Compares a case of the recordings with one text each.
+    /// Compares a recorded case whose input is the text of a response.
     fn case(&mut self, case: &Value) {
         let input = text(get(case, "input"));
         let mut recorded = object(case).clone();
@@ -92,7 +92,7 @@ impl Tally {
         }
     }
 
-    /// Compares a row of the recordings with one value each.
+    /// Compares a recorded case whose input is the value of `predictions`.
     fn row(&mut self, row: &Value) {
         let mut recorded = object(row).clone();
         let input = format!("{{\"predictions\": {}}}", recorded.shift_remove("predictions").unwrap());
@@ -198,7 +198,7 @@ fn without_reprs(value: &Value) -> Value {
     }
 }
 
-/// Returns the text of `to_json`; one of the recordings wraps it.
+/// Returns the recorded text of `to_json`, which one of the recordings wraps in an object.
 fn recorded_json(recorded: &Value) -> Value {
     match recorded {
         Value::Object(wrapped) => wrapped["value"].clone(),
@@ -284,7 +284,7 @@ fn cells(field: &Field, array: &dyn Array) -> Vec<Value> {
     (0..array.len()).map(|row| missing(plain(&cell(row)))).collect()
 }
 
-/// Converts the predictions to the array of this name, in the form of the recordings.
+/// Converts the predictions to the array format of this name. Returns the array in the form of the recordings.
 fn array(response: &PredictionsResponse, format: &str) -> Result<Value, TargetError> {
     Ok(match format {
         "ndarray" => match response.get_predictions()? {
@@ -320,7 +320,7 @@ fn nested<T: Element>(array: &ArrayD<T>, element: fn(&T) -> Value) -> Value {
     Value::Array(vec![T::DTYPE.into(), Value::Array(shape), plain(&elements)])
 }
 
-/// Replaces floats that JSON cannot express by the names of the recordings.
+/// Replaces floats that JSON cannot express by the names that the recordings use.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Float(float) if !float.is_finite() => value.to_string().into(),
@@ -332,7 +332,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// Replaces missing values by nulls, also in a row.
+/// Replaces missing values with nulls, also inside a row.
 fn missing(value: Value) -> Value {
     match value {
         Value::String(text) if text == "NaN" => Value::Null,

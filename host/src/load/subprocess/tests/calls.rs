@@ -169,7 +169,7 @@ fn every_call_ends_once_though_processes_die_and_fail_to_start() {
                 _ => {}
             }
         }
-        // At the end it dies or does not start, which must end all calls.
+        // At the end, the process dies or does not start. Both must end all calls.
         calls.ended(Error::internal("the end")).all().into_iter().for_each(|call| caller.ended(call, STATUS_ERROR));
         assert!(caller.waiting.is_empty() && calls.is_idle(), "seed {seed}: {:?} never end", caller.waiting);
     }

@@ -1,4 +1,4 @@
-//! The HTTP client of a model's server. Converts its errors.
+//! The HTTP client for a model's server. Converts the server's errors.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
 use url::Url;
 
-/// The limit on the bytes of the response to a ping. Its body has no meaning.
+/// The maximum size of the response to a ping, in bytes. The body of the response has no meaning.
 const MAX_PING_LEN: usize = 64 << 10;
 
 /// An HTTP client for servers on this machine.
@@ -23,7 +23,7 @@ impl ScoringClient {
         Self(Client::new(Connection::default()))
     }
 
-    /// Waits until the server responds. Never returns if the server has ended: the supervisor detects that.
+    /// Waits until the server responds. Never returns if the server has ended, which the supervisor detects instead.
     pub(super) async fn wait_until_healthy(&self, address: SocketAddr) {
         let healthy = async {
             let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
@@ -37,8 +37,8 @@ impl ScoringClient {
     /// Requests predictions. Sends and returns the bodies unchanged.
     ///
     /// # Errors
-    /// The error of the server with its own message, or an error without an HTTP status if the server did not respond. The
-    /// latter is retryable if the server has not received the request.
+    /// Fails with the error and the message of the server, or with an error without an HTTP status if the server did
+    /// not respond. The latter is retryable if the server has not received the request.
     pub(super) async fn predict(&self, address: SocketAddr, inputs: &Payload) -> Result<Payload> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type(inputs.content_type())?)]);
         let request = request(Method::POST, &url(address, "invocations")?, headers, inputs.bytes().to_vec())?;
@@ -52,7 +52,7 @@ impl ScoringClient {
     }
 }
 
-/// Returns the policy: no retries, and no timeout but the caller's.
+/// Returns a policy without retries. The caller's timeout is the only one.
 fn no_retries() -> Policy {
     Policy { silence: Duration::MAX, max_retries: 0, follow_redirects: false, ..Policy::default() }
 }

@@ -19,19 +19,19 @@ use super::slow_wait::warn_if_slow;
 /// The program that prints the MLflow version of an interpreter.
 const PROBE: &str = include_str!("probe.py");
 
-/// The package in the install command, in the tested version.
+/// The package in the install command, with the tested version.
 const PACKAGE: &str = "mlflow==3.17.2";
 
-/// The limit on the time of a probe. It takes a tenth of a second on an idle machine.
+/// The maximum time of a probe. A probe takes a tenth of a second on an idle machine.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time after which the caller gets a warning about the wait.
+/// The time after which the caller gets a warning about a slow probe.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// The limit on the bytes of a probe's output.
+/// The maximum size of a probe's output, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
 
-/// The paths at which interpreters are searched, and the interpreters that were probed successfully.
+/// The paths that are searched for interpreters, and the interpreters that were probed successfully.
 #[derive(Debug, Default)]
 pub(crate) struct PythonSearch {
     /// The client option `python`.
@@ -53,7 +53,8 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Returns the path of the interpreter. Links are not resolved, because they identify a virtual environment.
+    /// Returns the path of the interpreter. Symbolic links are not resolved, because they identify a virtual
+    /// environment.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -65,9 +66,10 @@ impl Python {
 }
 
 impl PythonSearch {
-    /// Returns the paths of this process. `option` is the client option `python`, and `variable` reads the environment.
+    /// Collects the search paths of this process. `option` is the client option `python`, and `variable` returns an
+    /// environment variable.
     pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        // Python runs in another folder than this process.
+        // Relative paths are made absolute, because Python runs in another folder than this process.
         let path = |name: &str| std::path::absolute(variable(name)?).ok();
         Self {
             option,
@@ -78,8 +80,8 @@ impl PythonSearch {
         }
     }
 
-    /// Returns the first interpreter that can run models. `config` is the interpreter in the deployment's config, and `before`
-    /// the one that the deployment was created with.
+    /// Returns the first interpreter that can run models. `config` is the interpreter in the deployment's config, and
+    /// `before` the one that the deployment was created with.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a configured interpreter cannot run models, `INVALID_STATE` if no interpreter can.
@@ -137,12 +139,13 @@ impl PythonSearch {
         if Path::new(program).components().count() > 1 {
             return std::path::absolute(program).ok().and_then(file);
         }
-        // An entry that is empty or relative would run a program of the current folder.
+        // Empty and relative entries are skipped, because they would run a program in the current folder.
         let folders = env::split_paths(self.path.as_ref()?).filter(|folder| folder.is_absolute());
         folders.map(|folder| folder.join(program)).find_map(file)
     }
 
-    /// Returns the interpreter at a path if it can run models, otherwise the reason. Caches success.
+    /// Returns the interpreter at a path if it can run models, or the reason why it cannot. Caches interpreters that
+    /// can.
     async fn probe(&self, path: &Path) -> Result<Python, String> {
         if let Some(python) = sync::lock(&self.probed).get(path) {
             return Ok(python.clone());
@@ -150,7 +153,7 @@ impl PythonSearch {
         match trust::check_code(path) {
             Ok(warnings) => warnings.iter().for_each(call::warn),
             Err(distrust @ Distrust::Untrusted { .. }) => return Err(distrust.to_string()),
-            // The error of the start has more detail.
+            // If the file cannot be read, it cannot be started either, and that error has more detail.
             Err(_unreadable) => {}
         }
         let mut process = spawn_probe(path).map_err(|error| format!("failed to start: {error}"))?;
@@ -191,7 +194,7 @@ fn spawn_probe(python: &Path) -> io::Result<KillOnDrop> {
     command.spawn().map(KillOnDrop)
 }
 
-/// A child process. Killed and reaped when this is dropped.
+/// A child process that is killed and reaped when this value is dropped.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {
@@ -217,7 +220,7 @@ mod tests {
         format!("#!/bin/sh\necho '{answer}'\n")
     }
 
-    /// A single test: a program cannot be run while another thread has it open for writing.
+    /// These cases share one test, because a program cannot be run while another thread has it open for writing.
     #[tokio::test]
     async fn interpreters_are_probed_in_order_and_failures_are_listed() {
         check_order().await;

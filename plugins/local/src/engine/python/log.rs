@@ -8,10 +8,10 @@ use std::sync::Mutex;
 
 use mlflow_deploy_plugin_api::{Redactor, Secret, sync};
 
-/// The limit on the bytes that are kept.
+/// The maximum number of bytes that are kept.
 const MAX_LEN: usize = 16 << 10;
 
-/// The limit on the lines in an error.
+/// The maximum number of lines in an error.
 const MAX_LINES: usize = 20;
 
 /// The last bytes of an output.
@@ -19,7 +19,7 @@ const MAX_LINES: usize = 20;
 pub(super) struct LogTail(Mutex<VecDeque<u8>>);
 
 impl LogTail {
-    /// Reads to the end of an output and keeps its last bytes. Blocks.
+    /// Reads an output to its end and keeps the last bytes. Blocks.
     pub(super) fn read_all(&self, mut output: impl Read) {
         let mut buffer = [0; 4096];
         loop {
@@ -50,7 +50,7 @@ impl LogTail {
     }
 }
 
-/// Returns the value of a variable if its name is typical of a secret.
+/// Returns the value of an environment variable if its name is typical of a secret.
 fn secret((name, value): (OsString, OsString)) -> Option<Secret> {
     const WORDS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
     let name = name.to_string_lossy().to_uppercase();

@@ -1,5 +1,5 @@
-//! Runs models of every flavor in MLflow's own scoring server, a Python process that is restarted when it ends. Requests and
-//! answers are bytes that this module does not parse. Independent of deployments.
+//! Runs models of every flavor in MLflow's own scoring server, a Python process that is restarted when it ends. Does
+//! not parse the bytes of requests and answers. Independent of deployments.
 
 mod client;
 mod interpreter;

@@ -1,8 +1,8 @@
-//! The process of a model's server. It is killed when this process ends, in any way.
+//! The process of a model's server. It is killed whenever this process ends, even by a crash.
 //!
 //! Two processes form a process group. The first is a shell that reads from a pipe, of which only this process has the
-//! other end. When this process or the kernel closes that end, the shell kills the group. The second is Python. The shell
-//! starts first, so that Python is never without it.
+//! other end. When this process or the kernel closes that end, the shell kills the group. The second is Python. The
+//! shell starts first, so that Python is never without it.
 
 use std::fmt;
 use std::io;
@@ -26,15 +26,16 @@ const WATCHDOG: &str = "while read -r _; do :; done; kill -s KILL 0";
 /// The program of the server.
 const SERVE: &str = include_str!("serve.py");
 
-/// The limit on the wait for the end of the log after a process has ended. A process that left the group may keep it open.
+/// The maximum wait for the end of the log after the process has ended. A process that left the group may keep the log
+/// open.
 const MAX_LOG_WAIT: Duration = Duration::from_secs(1);
 
-/// The process of a server. Killed when this is dropped.
+/// The process of a server. It is killed when this value is dropped.
 pub(super) struct ServerProcess {
     address: SocketAddr,
     log: Arc<LogTail>,
     exit: watch::Receiver<Option<ServerExit>>,
-    /// The watchdog kills the group when this is closed.
+    /// The watchdog's standard input. The watchdog kills the group when this pipe is closed.
     _watchdog_input: ChildStdin,
 }
 
@@ -43,11 +44,11 @@ pub(super) struct ServerProcess {
 pub(super) struct ServerExit(ExitStatus);
 
 impl ServerProcess {
-    /// Starts the server of a model's folder. Blocks for a moment. The port is open before Python runs, so that requests wait
-    /// for Python.
+    /// Starts a server for the model in a folder. Blocks for a moment. The port is open before Python runs, so that
+    /// early requests wait for Python.
     ///
     /// # Errors
-    /// Fails if the system has no process, port or pipe left.
+    /// Fails if the system cannot provide a process, a port or a pipe.
     pub(super) fn start(python: &Path, model: &Path) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -115,7 +116,7 @@ fn spawn_python(python: &Path, model: &Path, listener: TcpListener, group: Pid) 
         command.current_dir(folder);
     }
     for (name, value) in [
-        // The caller has its own timeout. MLflow's default of a minute would end predictions before it.
+        // The caller has its own timeout, which MLflow's default of one minute would cut short.
         ("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", "86400"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ] {

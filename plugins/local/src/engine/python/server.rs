@@ -13,14 +13,14 @@ use super::client::ScoringClient;
 use super::interpreter::Python;
 use super::supervisor::{RunningServer, StartConfig, Supervisor, connection_lost};
 
-/// The limit on the attempts for a request that no server received, because the server ended at that moment.
+/// The maximum number of attempts for a request that no server received, because the server ended at that moment.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The limit on the wait for the end of the process after a broken connection. If the process is alive after that, only the
+/// The maximum wait for the end of the process after a broken connection. If the process is still alive then, only the
 /// connection failed.
 const MAX_EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// A model in a server. Its process ends when this is dropped.
+/// A model in a server. Its process ends when this value is dropped.
 pub(super) struct PythonServer {
     python: PathBuf,
     supervisor: Supervisor,
@@ -65,8 +65,8 @@ impl PythonServer {
     /// Sends a request of the scoring protocol.
     ///
     /// # Errors
-    /// The error of MLflow's scoring server with its code and status; `TEMPORARILY_UNAVAILABLE` if the server ends during the
-    /// request.
+    /// Fails with the error of MLflow's scoring server, its code and status; `TEMPORARILY_UNAVAILABLE` if the server
+    /// ends during the request.
     pub(super) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
         let mut last = None;
         for _ in 0..MAX_ATTEMPTS {
@@ -90,10 +90,10 @@ impl PythonServer {
     }
 }
 
-/// Returns the packages of the model's `requirements.txt`, quoted for a shell. `None` if there are no packages, or if a line
-/// is more than a name and a version.
+/// Returns the packages of the model's `requirements.txt`, quoted for a shell. `None` if there are no packages, or if a
+/// line is more than a name and a version.
 fn requirements(model: &Path) -> Option<String> {
-    /// The limit on the bytes of the file, and so on the length of the command.
+    /// The maximum size of the file, in bytes, which also limits the length of the command.
     const MAX_LEN: u64 = 4096;
     let text = file::read_text(&model.join("requirements.txt"), MAX_LEN).ok()?;
     // The model is not trusted: an option of pip must not become part of the command.
@@ -106,7 +106,8 @@ fn requirements(model: &Path) -> Option<String> {
     quoted.collect::<Option<Vec<_>>>().map(|packages| packages.join(" ")).filter(|packages| !packages.is_empty())
 }
 
-/// Returns the error for a broken connection: the end of the process if it ended, otherwise `error`.
+/// Returns the error for a broken connection. Reports the end of the process if the process has ended; otherwise
+/// returns `error`.
 async fn exit_or_error(server: &RunningServer, error: Error) -> Error {
     match timeout(MAX_EXIT_WAIT, server.process.wait()).await {
         Ok(exit) => connection_lost(server, exit),

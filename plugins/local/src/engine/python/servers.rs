@@ -10,8 +10,8 @@ use mlflow_deploy_plugin_api::{Payload, Result};
 use super::interpreter::Python;
 use super::server::PythonServer;
 
-/// The servers of a model, at least one. Each has the model in memory, and restarts on its own. Their processes end when this
-/// is dropped.
+/// The servers of a model, at least one. Each has the model in memory, and restarts on its own. Their processes end
+/// when this value is dropped.
 pub(crate) struct PythonServers(Vec<Worker>);
 
 /// A server, and the number of its current requests.
@@ -36,15 +36,16 @@ impl PythonServers {
     /// Waits until every server has loaded the model.
     ///
     /// # Errors
-    /// As for [`PythonServer::ready`].
+    /// Fails as [`PythonServer::ready`] does.
     pub(crate) async fn ready(&self) -> Result<()> {
         try_join_all(self.0.iter().map(|worker| worker.server.ready())).await.map(drop)
     }
 
-    /// Sends a request to the server with the fewest requests. A server that does not run is used only if no other does.
+    /// Sends a request to the server with the fewest requests. Uses a server that is not running only if no server is
+    /// running.
     ///
     /// # Errors
-    /// As for [`PythonServer::predict`].
+    /// Fails as [`PythonServer::predict`] does.
     pub(crate) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
         let load = |worker: &&Worker| (!worker.server.is_running(), worker.requests.load(Ordering::Relaxed));
         let worker = self.0.iter().min_by_key(load).expect("a model has a server");
@@ -54,7 +55,7 @@ impl PythonServers {
     }
 }
 
-/// Counts a request as done, also if its caller gave up.
+/// Counts a request as done when this value is dropped, even if the caller gave up.
 struct Done<'a>(&'a AtomicUsize);
 
 impl Drop for Done<'_> {

@@ -1,4 +1,4 @@
-//! A warning for waits that take long.
+//! Warns about long waits.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Keeps a model's server running.
 //!
-//! A server that has answered a request is restarted as soon as it ends. If a server ends before its first answer, the next
-//! start waits for a pause, which grows with each failure, and for the next request. So a model that cannot be loaded uses
-//! no resources between requests.
+//! A server that has answered a request is restarted as soon as it ends. If a server ends before its first answer, the
+//! next start waits for a pause, which grows with each failure, and for the next request. So a model that cannot be
+//! loaded uses no resources between requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use super::slow_wait::warn_if_slow;
 /// The first pause. Each further pause is twice as long.
 const MIN_PAUSE: Duration = Duration::from_millis(500);
 
-/// The time after which the caller gets a warning about the wait.
+/// The time after which the caller gets a warning about a slow start.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// The limit on the pause.
+/// The maximum pause.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The parameters of a server's start.
@@ -33,9 +33,9 @@ pub(super) struct StartConfig {
     pub(super) python: PathBuf,
     /// The model's folder.
     pub(super) model: PathBuf,
-    /// The limit on the time until the server answers.
+    /// The maximum time until the server answers its first request.
     pub(super) start_timeout: Duration,
-    /// The hint if a module is missing.
+    /// The advice in the error if a module is missing.
     pub(super) advice: String,
 }
 
@@ -44,19 +44,19 @@ pub(super) struct RunningServer {
     pub(super) process: ServerProcess,
     /// True if the server has answered a request.
     pub(super) has_answered: AtomicBool,
-    /// The duration of the start.
+    /// The time that the start took.
     pub(super) start_time: Duration,
 }
 
 #[derive(Clone)]
 enum ProcessState {
-    /// The server failed; the earliest time of the next start.
+    /// The server failed. Contains the error and the earliest time of the next start.
     Failed(Error, Instant),
     Running(Arc<RunningServer>),
     Starting,
 }
 
-/// Keeps a server running until this is dropped.
+/// Keeps a server running until this value is dropped.
 pub(super) struct Supervisor {
     state: watch::Receiver<ProcessState>,
     requested: Arc<Notify>,
@@ -80,7 +80,7 @@ impl Supervisor {
     /// Waits until the server answers.
     ///
     /// # Errors
-    /// Fails with the reason if the server could not be started.
+    /// Fails with the reason if the server cannot be started.
     pub(super) async fn running(&self) -> Result<Arc<RunningServer>> {
         let mut state = self.state.clone();
         loop {
@@ -139,7 +139,7 @@ async fn keep_running(
     }
 }
 
-/// Returns the pause after a failure that follows `failures` others.
+/// Returns the pause after a failure. `failures` is the number of failures before this one.
 fn pause(failures: u32) -> Duration {
     MIN_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_PAUSE)
 }
@@ -187,7 +187,7 @@ pub(super) fn connection_lost(server: &RunningServer, exit: ServerExit) -> Error
     with_log(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable(), server.process.log())
 }
 
-/// Adds the end of the log as the cause.
+/// Adds the end of the log to an error as its cause.
 fn with_log(error: Error, log: String) -> Error {
     if log.is_empty() {
         return error;

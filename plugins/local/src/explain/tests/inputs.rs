@@ -37,7 +37,7 @@ fn rows_are_mixed_from_columns_of_any_type() {
         ("place", Tensor::Float32(arr2(&[[0.1, 0.2], [0.3, 0.4]]).into_dyn())),
         ("member", Tensor::Bool(arr1(&[true, false]).into_dyn())),
     ]);
-    // In another order, with one more column.
+    // The background has the columns in another order, and one more column.
     let background = frame(vec![
         ("member", Tensor::Bool(arr1(&[false]).into_dyn())),
         ("place", Tensor::Float32(arr2(&[[0.1, 9.5]]).into_dyn())),
@@ -64,7 +64,7 @@ fn rows_are_mixed_from_columns_of_any_type() {
 #[test]
 fn every_element_of_a_tensor_row_is_a_feature() {
     let cells: Vec<f64> = (0..12).map(f64::from).collect();
-    // Not in row-major order.
+    // The tensor is not in row-major order.
     let transposed = ArrayD::from_shape_vec(IxDyn(&[3, 2, 2]), cells).unwrap().permuted_axes(IxDyn(&[2, 1, 0]));
     let single = Inputs::Single(Tensor::Float64(transposed));
     let table = table(single.clone(), single);

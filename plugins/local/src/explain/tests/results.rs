@@ -69,7 +69,7 @@ fn an_invalid_output_is_rejected_with_a_list_of_outputs() {
 
 #[test]
 fn the_document_has_the_names_and_axes_of_shap() {
-    // Of the model `[a + 2 b, -a]`, against a background of zeros.
+    // The attribution is that of the model `[a + 2 b, -a]`, against a background of zeros.
     let attribution = Attribution {
         base: array![0.0, 0.0],
         predictions: array![[3.0, -1.0], [-6.0, 0.0]],

@@ -24,7 +24,7 @@ fn read(mlmodel: &str) -> Model {
     Model::read(folder(mlmodel).path()).unwrap()
 }
 
-/// Returns the message of the error, with `MODEL` for the folder.
+/// Returns the error message for an `MLmodel` file, with `MODEL` in place of the folder.
 fn error_message(mlmodel: &str) -> String {
     let folder = folder(mlmodel);
     let error = Model::read(folder.path()).unwrap_err();

@@ -6,10 +6,10 @@ use url::{Host, Url};
 
 use crate::url::is_loopback;
 
-/// The metadata service of a cloud, which issues credentials. No proxy may see its answers.
+/// The address of a cloud's metadata service, which issues credentials. No proxy may see its answers.
 const METADATA: &str = "169.254.169.254";
 
-/// The hosts of `NO_PROXY`. This machine and the metadata service of a cloud always belong to them.
+/// The hosts of `NO_PROXY`. They always include this machine and a cloud's metadata service.
 #[derive(Debug, Default)]
 pub(crate) struct Bypass(Vec<Entry>);
 
@@ -26,12 +26,12 @@ enum Hosts {
     Any,
     /// A domain and all names below it.
     Domain(String),
-    /// The addresses that begin with this number of bits.
+    /// All addresses that share the first bits of this address. The number is the count of these bits.
     Network(IpAddr, u32),
 }
 
 impl Bypass {
-    /// Reads the entries, which commas or blanks separate. An invalid entry matches nothing.
+    /// Parses the entries, which commas or blanks separate. An invalid entry matches nothing.
     pub(crate) fn parse(text: &str) -> Self {
         let entries = text.split(|each: char| each == ',' || each.is_whitespace()).filter(|entry| !entry.is_empty());
         Self(entries.map(|entry| Entry::parse(&entry.to_ascii_lowercase())).collect())
@@ -50,7 +50,7 @@ impl Bypass {
 
 impl Entry {
     fn parse(text: &str) -> Self {
-        // `::1` has colons and no port.
+        // `::1` has colons but no port.
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if text.parse::<IpAddr>().is_err() && !text.contains('/') => {
                 port.parse().map_or((text, None), |port| (host, Some(port)))

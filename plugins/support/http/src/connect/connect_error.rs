@@ -10,7 +10,7 @@ use super::probe::{refusal, unreachable};
 use super::proxy::{Protocol, Proxy};
 use crate::tls;
 
-/// The reason why there is no connection. It wraps the error of the HTTP library.
+/// The error of a failed connection. It wraps the error of the HTTP library.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
     pub(crate) place: Place,
@@ -21,19 +21,19 @@ pub(crate) struct ConnectError {
     error: reqwest::Error,
 }
 
-/// Where a connection failed.
+/// The place at which a connection failed.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// The proxy is not reached, or does not lead to the server. The text names the proxy.
+    /// The proxy cannot be reached, or does not connect to the server. The text names the proxy.
     Proxy(String),
-    /// The server's name is not resolved, or its port is not reached.
+    /// The server's name cannot be resolved, or its port cannot be reached.
     Server,
     /// The TLS handshake with the server failed.
     Tls,
 }
 
 impl ConnectError {
-    /// Finds out which part of a connection failed. Asks the proxy again if the HTTP library does not keep the reason.
+    /// Determines where and why a connection failed. Asks the proxy again if the HTTP library does not keep the reason.
     pub(crate) async fn new(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>, time: Duration) -> Self {
         let is_https = url.scheme() == "https";
         if let Some(proxy) = proxy {
@@ -49,7 +49,7 @@ impl ConnectError {
                 let (reason, is_final) = tls::reason(&error);
                 return Self::of_proxy(proxy, reason, is_final, error);
             }
-            // The proxy of `socks5` gets an address: this machine resolves the server's name, and first the proxy's.
+            // With `socks5`, this machine resolves the server's name, and before that the proxy's name.
             let is_name_of_server = matches!(proxy.protocol, Protocol::Socks5 { local_dns: true })
                 && !proxy.has_name()
                 && matches!(url.host(), Some(Host::Domain(_)))
@@ -74,17 +74,17 @@ impl ConnectError {
     }
 }
 
-/// Returns the reason: the time limit, or the innermost cause.
+/// Returns the reason for the message: the time limit, or the innermost cause.
 fn within(error: &reqwest::Error, time: Duration) -> String {
     if error.is_timeout() { format!("no connection within {} s", time.as_secs_f64()) } else { innermost(error) }
 }
 
-/// Returns true if the server's name is not resolved, or its port is not reached.
+/// Returns true if the server's name cannot be resolved, or its port cannot be reached.
 fn is_tcp(error: &reqwest::Error) -> bool {
     ["dns error", "tcp ", "failed to lookup address"].iter().any(|text| has_link(error, text))
 }
 
-/// Returns true if an error of the chain has this text.
+/// Returns true if an error or one of its causes contains this text.
 fn has_link(error: &(dyn StdError + 'static), text: &str) -> bool {
     error.to_string().contains(text) || error.source().is_some_and(|source| has_link(source, text))
 }

@@ -1,4 +1,5 @@
-//! Why a proxy does not lead to a server. The HTTP library does not keep the reason, so the proxy is asked once more.
+//! Finds the reason why a proxy does not connect to a server. The HTTP library does not keep it, so the proxy is asked
+//! again.
 
 use std::io;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use url::Url;
 
 use super::proxy::{Protocol, Proxy};
 
-/// The limit for the head of the proxy's answer, in bytes.
+/// The maximum size of the head of the proxy's answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Returns the proxy's answer to `CONNECT` as a reason, and true if another attempt would fail in the same way. Returns
-/// `None` if the proxy does not answer within the time, if it now agrees, or if TLS is spoken with it.
+/// Sends `CONNECT` to a proxy. Returns its answer as a reason, and true if another attempt would fail in the same way.
+/// Returns `None` if the proxy does not answer within `time`, if it accepts the request now, or if it is not a plain
+/// HTTP proxy.
 pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<(String, bool)> {
     if proxy.protocol != Protocol::Http {
         return None;
@@ -35,7 +37,7 @@ pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<
     Some((format!("it answered `CONNECT {authority}` with {status}{hint}"), status.is_client_error()))
 }
 
-/// Returns the reason why the port of a proxy is not reached; `None` if it is reached now.
+/// Returns the reason why the port of a proxy cannot be reached; `None` if it can be reached now.
 pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String> {
     match timeout(time, TcpStream::connect(&proxy.address)).await {
         Ok(connected) => connected.err().map(|error| error.to_string()),
@@ -43,7 +45,7 @@ pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String>
     }
 }
 
-/// Returns the head of the proxy's answer, or its beginning.
+/// Sends `CONNECT` to a proxy and returns its answer, at least up to the end of the first line.
 async fn ask(proxy: &Proxy, authority: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(&proxy.address).await?;
     let mut head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();

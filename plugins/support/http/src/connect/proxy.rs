@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::url::decode;
 
-/// The value of a proxy and the environment variable that has it.
+/// The URL of a proxy, and the environment variable that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProxySetting {
     /// The variable, such as `HTTPS_PROXY`.
@@ -29,11 +29,11 @@ pub(crate) struct Proxy {
     pub(crate) url: Secret,
     /// The user and the password, decoded.
     pub(crate) credentials: Option<(String, Secret)>,
-    /// The proxy for messages, such as `` `http://proxy:8080` of `HTTPS_PROXY` ``.
+    /// The name of the proxy in messages, such as `` `http://proxy:8080` of `HTTPS_PROXY` ``.
     pub(crate) shown: String,
 }
 
-/// The protocol that is spoken with a proxy.
+/// The protocol of the connection to a proxy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Protocol {
     Http,
@@ -65,12 +65,12 @@ impl Proxy {
             "socks5h" => (Protocol::Socks5 { local_dns: false }, 1080),
             other => {
                 return Err(Error::invalid_parameter(format!(
-                    "`{variable}` has the scheme `{other}`, which is not one of a proxy: expected `http`, `https`, \
+                    "`{variable}` has the scheme `{other}`, which is not a proxy scheme: expected `http`, `https`, \
                      `socks5` or `socks5h`, such as `socks5h://host:1080`"
                 )));
             }
         };
-        // A `/`, `#` or `?` in a password ends the host early, so that the rest contains the `@`.
+        // An unescaped `/`, `#` or `?` in a password ends the host early, so that the `@` is in the rest of the URL.
         let rest = [Some(url.path()), url.query(), url.fragment()];
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
         if rest.into_iter().flatten().any(|part| part.contains('@')) {
@@ -80,7 +80,7 @@ impl Proxy {
         let credentials = (!url.username().is_empty() || url.password().is_some())
             .then(|| (decode(url.username()), Secret::new(decode(url.password().unwrap_or_default()))));
         let mut with_port = url.clone();
-        // Succeeds if the URL has a host.
+        // Setting the port succeeds if the URL has a host.
         with_port.set_port(Some(url.port().unwrap_or(port))).map_err(|()| invalid())?;
         Ok(Self {
             protocol,

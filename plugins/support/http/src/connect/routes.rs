@@ -17,7 +17,7 @@ pub(crate) struct Proxies {
     pub(crate) bypass: String,
 }
 
-/// The routes of a client. A wrong proxy fails only the URLs that would use it.
+/// The routes of a client. If a proxy's setting is wrong, only the URLs that would use the proxy fail.
 #[derive(Debug)]
 pub(crate) struct Routes {
     http: Option<Result<Proxy>>,

@@ -36,7 +36,7 @@ impl Transport {
     pub(crate) fn new(connection: &Connection) -> Result<Self> {
         let routes = Arc::new(Routes::new(&connection.proxies));
         let of_client = Arc::clone(&routes);
-        // A wrong setting of a proxy fails its requests before they are sent.
+        // If a proxy's setting is wrong, the requests that would use the proxy fail before they are sent.
         let proxy = move |url: &Url| of_client.proxy(url).ok().flatten().map(|proxy| proxy.url.expose().to_owned());
         let client = reqwest::Client::builder()
             .user_agent(&connection.user_agent)
@@ -51,7 +51,7 @@ impl Transport {
         Ok(Self { client, routes, connect_timeout: connection.connect_timeout })
     }
 
-    /// Returns a request without user and password of its URL.
+    /// Builds a request. Leaves out the user and the password of its URL.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the setting of its proxy is wrong.
@@ -83,7 +83,8 @@ impl Transport {
         }
     }
 
-    /// Returns the proxy for messages, if it sees the requests to a URL and answers them in the server's place.
+    /// Returns the name of the proxy in messages, if the proxy can read the requests to a URL and answer them in place
+    /// of the server.
     pub(crate) fn proxy_of(&self, url: &Url) -> Option<&str> {
         let proxy = self.routes.proxy(url).ok().flatten();
         let forwards = |proxy: &&Proxy| url.scheme() == "http" && !matches!(proxy.protocol, Protocol::Socks5 { .. });

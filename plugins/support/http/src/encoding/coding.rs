@@ -3,10 +3,10 @@
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
-/// The codings of a request for a whole response.
+/// The codings that a request for a whole response accepts.
 const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
-/// The limit for the codings of one response: each is a decoder with buffers.
+/// The maximum number of codings of one response. Each coding needs a decoder with buffers.
 const MAX_CODINGS: usize = 4;
 
 /// A coding of a response.
@@ -29,18 +29,19 @@ impl Coding {
     }
 }
 
-/// Asks for a compressed response, unless the caller has set the header.
+/// Sets the header that requests a compressed response, unless the caller has set it.
 pub(crate) fn accept_compressed(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(ACCEPTED));
 }
 
-/// Asks for a response that is not compressed: a stream, whose parts a compressor would hold back, or a file, whose
-/// length is known.
+/// Sets the header that requests an uncompressed response, unless the caller has set it. A compressor would hold back
+/// the parts of a stream, and the known length of a file is its uncompressed length.
 pub(crate) fn accept_identity(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
 }
 
-/// Returns the codings of a response, in the order in which they were applied, or else the name that is not known.
+/// Returns the codings of a response, in the order in which they were applied. Fails with the header's text if a coding
+/// is unknown or there are too many.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, String> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {

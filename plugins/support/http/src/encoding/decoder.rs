@@ -1,5 +1,5 @@
-//! Decodes the codings of one response. The decoded bytes are returned in small parts, so that a limit can be kept while
-//! a few bytes decode to many.
+//! Decodes the codings of one response. Returns the decoded bytes in small parts, so that a size limit holds even if a
+//! few bytes decode to many.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -18,7 +18,7 @@ use super::feed::Feed;
 /// The size of a decoded part, in bytes.
 const PART: usize = 32 * 1024;
 
-/// The limit for the window of zstd, as a power of 2: RFC 9659 allows 8 MiB.
+/// The maximum window of zstd, as a power of 2. RFC 9659 allows 8 MiB.
 const MAX_ZSTD_WINDOW: u32 = 23;
 
 /// The decoder of one response.
@@ -30,7 +30,7 @@ pub(crate) struct Decoder {
     has_input: bool,
 }
 
-/// A body that is not what its `Content-Encoding` says.
+/// The error for a body that does not match its `Content-Encoding`.
 #[derive(Debug)]
 pub(crate) struct DecodeError {
     /// The codings, such as `gzip`.
@@ -64,7 +64,7 @@ impl Decoder {
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.has_input |= !chunk.is_empty();
         if let Some(input) = &self.input {
-            // The reader is kept as long as the sender.
+            // Sending succeeds, because the reader lives as long as the sender.
             let _sent = input.send(chunk);
         }
     }
@@ -74,7 +74,7 @@ impl Decoder {
         self.input = None;
     }
 
-    /// Returns the next decoded part; `None` if there is none before the next chunk, or at the end.
+    /// Returns the next decoded part; `None` if more received bytes are needed, or at the end.
     pub(crate) fn next(&self) -> Result<Option<Bytes>, DecodeError> {
         // An empty body, as of a `204`, has no coding.
         if !self.has_input {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use bytes::{Buf, Bytes};
 
-/// Reads the chunks of a channel. Fails with `WouldBlock` if none is there yet, and ends after the last.
+/// Reads the chunks of a channel. Fails with `WouldBlock` if no chunk is available yet. Ends after the last chunk.
 #[derive(Debug)]
 pub(crate) struct Feed {
     chunks: Receiver<Bytes>,

@@ -64,7 +64,7 @@ async fn a_retry_requests_only_the_rest_of_the_same_file() {
     let broken = |etag: &str| Answer::new(200, "the begin").declared_length(16).header("ETag", etag);
     let rest = |range: &str| Answer::new(206, "ning, ").header("ETag", "\"1\"").header("Content-Range", range);
     let whole = || Answer::new(200, "another content!");
-    // First and second response, true if the second request has a range, and the resulting file.
+    // Each case has the two responses, true if the second request has a range, and the resulting file.
     for (first, second, has_range, content) in [
         (
             broken("\"1\""),

@@ -125,7 +125,7 @@ async fn a_limit_counts_decoded_bytes() {
         let error = result.unwrap_err();
         assert!(error.message().contains("the limit is 65536; request less"), "{error}");
         assert_eq!(attempts, 1);
-        // The rest is not decoded before the limit is checked.
+        // Decoding stops as soon as the limit is exceeded.
         let length: usize =
             error.message().split("too large: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!(length <= (1 << 16) + (1 << 15), "{length}");

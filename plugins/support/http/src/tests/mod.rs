@@ -23,7 +23,7 @@ use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response,
 /// The token in the requests of the tests. No error may contain it.
 const TOKEN: &str = "dapi-0123456789";
 
-/// Two retries without waits.
+/// Returns a policy with two retries and no waits.
 pub(crate) fn policy() -> Policy {
     Policy { max_retries: 2, backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() }
 }
@@ -65,7 +65,7 @@ pub(crate) fn closed() -> String {
     format!("http://{}/p?q=1", listener.local_addr().unwrap())
 }
 
-/// Long enough for a request on a busy machine to arrive.
+/// A timeout that is long enough for a request on a busy machine to arrive.
 const SHORT: Duration = Duration::from_secs(2);
-/// Longer than any test.
+/// A time that is longer than any test.
 const LONG: Duration = Duration::from_secs(60);

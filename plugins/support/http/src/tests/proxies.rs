@@ -1,4 +1,4 @@
-//! Proxies: which requests they see, and whose failure it is.
+//! The requests that are sent through a proxy, and the errors that name it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -100,7 +100,7 @@ async fn a_failure_of_the_proxy_is_said_of_the_proxy() {
             proxy.url()
         );
         assert!(error.message().starts_with(&expected), "{error}");
-        // Each refusal is asked for once more, for its status.
+        // After each refusal, the proxy is asked again for its status.
         assert_eq!((error.code(), proxy.requests().len()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, 2 * attempts));
         assert_eq!(proxy.requests()[0].header("proxy-authorization"), Some("Basic YWxpY2U6cHIweHkvUzNjcmV0"));
         assert_eq!(proxy.requests()[0].header("authorization"), None);
@@ -126,8 +126,8 @@ async fn a_failure_of_the_proxy_is_said_of_the_proxy() {
     }
 }
 
-/// A SOCKS5 proxy for one connection that always leads to `server`. Returns its address, and a thread that returns the
-/// received messages.
+/// Starts a SOCKS5 proxy for one connection, which always connects to `server`. Returns its address, and a thread that
+/// returns the received messages.
 fn socks(server: &Server, status: u8) -> (String, JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

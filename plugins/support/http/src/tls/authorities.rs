@@ -1,4 +1,4 @@
-//! The certificates that decide which servers are trusted.
+//! The certificate authorities, which determine the trusted servers.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use super::der::SEQUENCE;
 use super::pem;
 
-/// The limit for a file or folder of certificate authorities, in bytes. Mozilla's bundle has 0.2 MiB.
+/// The maximum size of a file or folder of certificate authorities, in bytes. Mozilla's bundle has 0.2 MiB.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
 /// The trusted certificates.
@@ -57,18 +57,18 @@ impl Authorities {
     }
 }
 
-/// Fails if other users can change a file of authorities, or a folder and the files in it: these decide which servers
-/// are trusted.
+/// Fails if other users can change a file of authorities, or a folder or a file in it, because these determine
+/// the trusted servers.
 fn check_trust(path: &Path) -> Result<()> {
     let warnings = match trust::check(path) {
         Ok(warnings) => warnings,
-        // The later read fails with the reason.
+        // Reading the file later fails with the reason.
         Err(Distrust::Unreadable(_)) => return Ok(()),
         Err(reason) => return Err(distrusted(path, &reason)),
     };
     warnings.iter().for_each(call::warn);
     for entry in path.read_dir().into_iter().flatten().flatten() {
-        // The later read skips a dangling link.
+        // Reading the folder later skips a dangling link.
         if let Err(reason @ Distrust::Untrusted { .. }) = trust::check(&entry.path()) {
             return Err(distrusted(&entry.path(), &reason));
         }
@@ -81,7 +81,7 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        // Like OpenSSL, skips dangling links and nested folders.
+        // Dangling links and nested folders are skipped, as in OpenSSL.
         files.retain(|file| file.is_file());
     }
     let mut certificates = Vec::new();
@@ -98,15 +98,15 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// Returns how to convert a file that is not PEM.
+/// Returns the advice for a file without a usable PEM certificate; empty if its format is unknown.
 fn hint(path: &Path) -> String {
     let bytes = file::read(path, MAX_AUTHORITIES).unwrap_or_default();
     let shown = path.display();
     if bytes.first() == Some(&SEQUENCE) {
-        return format!("; a DER file is converted by `openssl x509 -inform der -in {shown}`");
+        return format!("; convert a DER file with `openssl x509 -inform der -in {shown}`");
     }
     match pem::blocks(&bytes).first().map(|block| block.label.as_str()) {
-        Some("PKCS7") => format!("; a PKCS#7 file is converted by `openssl pkcs7 -print_certs -in {shown}`"),
+        Some("PKCS7") => format!("; convert a PKCS#7 file with `openssl pkcs7 -print_certs -in {shown}`"),
         Some("TRUSTED CERTIFICATE") => "; its `TRUSTED CERTIFICATE` is not trusted for servers".to_owned(),
         _ => String::new(),
     }

@@ -12,10 +12,11 @@ use super::der::{self, SEQUENCE};
 use super::p521::ClientKey;
 use super::pem::{self, Block};
 
-/// The limit for a file with a client's certificate, in bytes.
+/// The maximum size of a file with a client's certificate, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Reads the certificate, its chain and its key. The certificate may have any version of X.509: the server reads it.
+/// Reads the certificate, its chain and its key. Any version of X.509 is accepted, because only the server reads the
+/// certificate.
 pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
     let shown = path.display();
     let invalid = |reason: String| {
@@ -27,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
         Some(block) => key(block, path).map_err(invalid)?,
         None if blocks.is_empty() && bytes.first() == Some(&SEQUENCE) => {
             let command = format!("openssl pkcs12 -in {shown} -nodes");
-            return Err(invalid(format!("it is not PEM: a PKCS#12 file is converted by `{command}`")));
+            return Err(invalid(format!("it is not PEM: convert a PKCS#12 file with `{command}`")));
         }
         None => {
             return Err(invalid("it has no private key: expected the certificate and its key in one file".to_owned()));
@@ -47,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
     Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(certificates, key))))
 }
 
-/// Reads a private key, or returns why it cannot be used.
+/// Reads a private key. Fails with the reason if the key cannot be used.
 fn key(block: &Block, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
     let label = block.label.as_str();
     if block.is_encrypted || label == "ENCRYPTED PRIVATE KEY" {

@@ -1,9 +1,9 @@
 //! DER, as far as it is read here: elements with a tag and a length, and the public key of a certificate.
 
-/// The tags of the elements.
+/// The tag of an object identifier.
 pub(super) const OID: u8 = 0x06;
 pub(super) const SEQUENCE: u8 = 0x30;
-/// An element that is numbered 0 in its structure.
+/// The tag of an element with the number 0 in its structure.
 pub(super) const FIRST: u8 = 0xa0;
 
 /// One element.
@@ -30,7 +30,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     Some((Element { tag, content, whole }, rest))
 }
 
-/// Returns all elements of a sequence. Ends at the first that is not well formed.
+/// Returns all elements of a sequence. Ends at the first element that is not well formed.
 pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Element<'_>> {
     std::iter::from_fn(move || {
         let (element, rest) = first(bytes)?;
@@ -43,7 +43,7 @@ pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Element<'_>> {
 pub(super) fn public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = first(certificate)?;
     let (signed, _) = first(certificate.content)?;
-    // Version 1 has no version. Then follow number, algorithm, issuer, validity and subject.
+    // X.509 version 1 has no version field. The serial number, algorithm, issuer, validity and subject precede the key.
     let mut fields = elements(signed.content).skip_while(|field| field.tag == FIRST);
     let key = fields.nth(5)?;
     (key.tag == SEQUENCE).then_some(key.whole)

@@ -6,7 +6,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::algorithms::ALGORITHMS;
 
-/// Accepts every certificate, also one that this client cannot read, such as X.509 version 1.
+/// Accepts every certificate, even one that this client cannot read, such as X.509 version 1.
 ///
 /// The signature of the handshake is not checked either: an attacker who presents a certificate of their own signs with
 /// its key. A handshake that is corrupted on its way fails, because both sides compare their transcripts.

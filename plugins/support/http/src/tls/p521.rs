@@ -43,7 +43,8 @@ impl SignatureVerificationAlgorithm for Verification {
     fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         let key = VerifyingKey::from_sec1_bytes(public_key).map_err(|_invalid| InvalidSignature)?;
         let signature = DerSignature::from_bytes(signature).map_err(|_invalid| InvalidSignature)?;
-        // A hash is a number. The crate rejects one of less than half the curve's length, so zeroes precede it.
+        // A hash is read as a number. The crate rejects a hash of less than half the curve's length, so zeros are put
+        // before it.
         let mut hash = (self.hash)(message);
         hash.splice(..0, std::iter::repeat_n(0, HASH - hash.len()));
         key.verify_prehash(&hash, &signature).map_err(|_invalid| InvalidSignature)
@@ -62,7 +63,7 @@ impl SignatureVerificationAlgorithm for Verification {
 pub(super) struct ClientKey(Arc<SigningKey>);
 
 impl ClientKey {
-    /// Reads a key. Returns `None` if it is none of this curve.
+    /// Reads a key. Returns `None` if the key is not on this curve.
     pub(super) fn read(key: &PrivateKeyDer<'_>) -> Option<Self> {
         let key = match key {
             PrivateKeyDer::Pkcs8(key) => SecretKey::from_pkcs8_der(key.secret_pkcs8_der()).ok(),

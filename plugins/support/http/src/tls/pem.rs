@@ -14,9 +14,9 @@ const FOR_SERVERS: [&[u8]; 2] = [&[0x2b, 6, 1, 5, 5, 7, 3, 1], &[0x55, 0x1d, 0x2
 pub(super) struct Block {
     /// The words after `BEGIN`.
     pub(super) label: String,
-    /// True if the headers of the block say that it is encrypted.
+    /// True if the block's headers declare it as encrypted.
     pub(super) is_encrypted: bool,
-    /// The content; `None` if it is not Base64, or has no end.
+    /// The decoded content; `None` if it is not Base64, or if the block has no end.
     pub(super) der: Option<Vec<u8>>,
 }
 
@@ -57,8 +57,8 @@ pub(super) fn certificates(blocks: Vec<Block>) -> impl Iterator<Item = Certifica
     })
 }
 
-/// Returns true if the settings after a `TRUSTED CERTIFICATE` allow it for servers: a list of trusted usages, if there is
-/// one, has to contain it, and a list of rejected usages must not.
+/// Returns true if the settings after a `TRUSTED CERTIFICATE` allow it for servers: a list of trusted usages, if there
+/// is one, has to contain it, and a list of rejected usages must not.
 fn is_for_servers(settings: &[u8]) -> bool {
     let names_servers =
         |list: &[u8]| der::elements(list).any(|usage| usage.tag == OID && FOR_SERVERS.contains(&usage.content));
@@ -71,7 +71,7 @@ fn is_for_servers(settings: &[u8]) -> bool {
     !der::elements(settings).any(is_forbidden)
 }
 
-/// Decodes a text, which Windows writes with a byte order mark or as UTF-16.
+/// Decodes UTF-8 or UTF-16, and skips a byte order mark. Windows programs write such files.
 fn decode(bytes: &[u8]) -> String {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<_> = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();

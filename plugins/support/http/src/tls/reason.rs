@@ -1,4 +1,4 @@
-//! Why TLS failed, in the words of a user: what the server did or presented, and what to do.
+//! Explains why TLS failed: what the server did or presented, and what to do.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,10 +9,10 @@ use crate::connect::innermost;
 
 use super::der::{self, OID};
 
-/// Returns the reason and true if another attempt would fail in the same way.
+/// Returns the reason of an error, and true if another attempt would fail in the same way.
 pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
     let Some(tls) = rustls_error(error) else {
-        let reason = format!("{}; if no TLS is spoken there, use `http://`", innermost(error));
+        let reason = format!("{}; if the server does not use TLS there, use `http://`", innermost(error));
         return (reason, false);
     };
     let reason = match tls {
@@ -21,7 +21,7 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::UnknownProtocolVersion
             | InvalidMessage::InvalidEmptyPayload,
-        ) => "no TLS is spoken there: use `http://`, or the port for `https://`".to_owned(),
+        ) => "the server does not use TLS there: use `http://`, or the port for `https://`".to_owned(),
         Error::InvalidCertificate(error) => certificate(error),
         Error::AlertReceived(alert) => self::alert(*alert),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
@@ -32,7 +32,7 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
     (reason, true)
 }
 
-/// Returns true if TLS failed: a retry would meet the same certificate.
+/// Returns true if TLS failed. A retry would fail in the same way.
 pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     rustls_error(error).is_some()
 }
@@ -44,7 +44,7 @@ fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     error.downcast_ref().or_else(|| rustls_error(inner?)).or_else(|| rustls_error(error.source()?))
 }
 
-/// Describes a server's certificate that is not accepted.
+/// Describes why a server's certificate is not accepted.
 fn certificate(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => {
@@ -82,7 +82,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// Describes the server's refusal.
+/// Describes the alert with which the server ended the handshake.
 fn alert(alert: AlertDescription) -> String {
     let reason = match alert {
         AlertDescription::AccessDenied
@@ -106,7 +106,7 @@ fn alert(alert: AlertDescription) -> String {
     format!("{reason} (alert {alert:?})")
 }
 
-/// Returns the dotted form of the first object id in an algorithm, with its name if it has a common one.
+/// Returns the first object id in an algorithm, in dotted form, with its common name if it has one.
 fn object_id(algorithm: &[u8]) -> String {
     let id = der::elements(algorithm).filter(|element| element.tag == OID).last();
     let Some(id) = id else { return "unknown".to_owned() };

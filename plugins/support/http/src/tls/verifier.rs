@@ -1,4 +1,5 @@
-//! Verifies the certificates of servers: by the trusted authorities, or because the certificate itself is trusted.
+//! Verifies the certificates of servers. A certificate is accepted if a trusted authority signed it, or if it is
+//! trusted itself.
 
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ impl ServerCertVerifier for Verifier {
             Err(error) if concerns_the_issuer(&error) => error,
             other => return other,
         };
-        // As for OpenSSL: a trusted certificate needs no issuer. Its time of validity is already checked.
+        // As in OpenSSL, a certificate that is trusted itself needs no issuer. Its validity period has already been
+        // checked.
         if !self.trusted.contains(end_entity) {
             return Err(error);
         }
@@ -73,7 +75,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Returns true if only the issuer of a certificate is in question. webpki checks the time of validity before.
+/// Returns true if an error concerns only the issuer of a certificate. webpki checks the validity period before the
+/// issuer.
 fn concerns_the_issuer(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => {

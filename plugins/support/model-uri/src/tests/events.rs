@@ -7,7 +7,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, TargetU
 
 use super::*;
 
-/// A plugin that fetches a deployment's model into the folder of the deployment's name.
+/// A plugin that fetches the model of a deployment. The name of the deployment is the path of the destination.
 struct Fetcher(Tracking);
 
 impl DeploymentClient for Fetcher {

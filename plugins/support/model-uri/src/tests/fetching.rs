@@ -42,7 +42,7 @@ async fn fetch_downloads_every_file() {
     let expected = [("MLmodel", 2), ("large", 3_000_000), ("sub dir/a+b%.txt", 3), ("sub dir/チ/unknown length", 3)];
     assert_eq!(found, expected.map(|(name, length)| (name.to_owned(), length)));
     assert!(place.path().join("empty").is_dir());
-    // Like any folder that this process creates.
+    // The permissions are those of any folder that this process creates.
     fs::create_dir(place.0.path().join("other")).unwrap();
     let mode = |name: &str| fs::metadata(place.0.path().join(name)).unwrap().permissions().mode();
     assert_eq!(mode("model"), mode("other"));

@@ -1,4 +1,4 @@
-//! Malicious servers: no listing leads out of the folder or is endless.
+//! Malicious servers: a listing that leaves the folder or is endless is rejected.
 
 use super::*;
 

@@ -24,7 +24,7 @@ use crate::{Fetched, ModelUri, Tracking, TrackingOptions, fetch};
 
 const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
-/// One retry without a wait.
+/// The variables for one retry without a wait.
 const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
     ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
@@ -45,7 +45,7 @@ fn client(url: &str) -> Tracking {
     tracking(TrackingOptions { tracking_uri: Some(Secret::new(url)), ..TrackingOptions::default() }, &[]).unwrap()
 }
 
-/// A destination in a temporary folder, which shows leftovers.
+/// A destination in a temporary folder, so that leftovers are visible.
 struct Destination(TempDir);
 
 impl Destination {
@@ -74,7 +74,7 @@ impl Destination {
     }
 }
 
-/// Returns the error of a fetch, which leaves no files.
+/// Returns the error of a fetch. Asserts that the fetch leaves no files.
 async fn fetch_error(uri: &str, tracking: &Tracking) -> Error {
     Destination::new().fetch(uri, tracking).await.unwrap_err()
 }

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// The file's beginning, which a storage sends before it breaks off.
+/// The length of the beginning of a file, which a storage sends before it closes the connection.
 const HALF: usize = 1000;
 
-/// Answers of a server that signs URLs: for its information, and for the signed URLs in their order. The last repeats.
+/// Starts a server that signs URLs, with its information and the signed URLs in order. The last one repeats.
 fn signing(info: Answer, signed: Vec<Answer>) -> Server {
     let turns = std::sync::atomic::AtomicUsize::new(0);
     Server::answering(move |request| {
@@ -133,7 +133,7 @@ async fn an_invalid_signed_url_is_an_error() {
         let error = fetch_error("mlflow-artifacts:/m", &with_token(&server)).await;
         assert!(error.message().contains(said), "{error}");
     }
-    // The server's own words.
+    // The error contains the server's own words.
     let body = json!({"error_code": "NOT_IMPLEMENTED", "message": "LocalArtifactRepository cannot sign"}).to_string();
     let server = signing(required(), vec![Answer::new(501, body)]);
     let error = fetch_error("mlflow-artifacts:/m", &with_token(&server)).await;

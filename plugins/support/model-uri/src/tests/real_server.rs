@@ -197,7 +197,7 @@ async fn a_protected_server_requires_the_password() {
     }
 }
 
-/// Interrupts a fetch: it resumes.
+/// Asserts that an interrupted fetch resumes.
 async fn assert_a_fetch_resumes(server: &Shared, logged: &Logged) {
     let proxy = Proxy::start(server, false);
     let place = Destination::new();
@@ -208,7 +208,7 @@ async fn assert_a_fetch_resumes(server: &Shared, logged: &Logged) {
     assert!((LARGE..LARGE + INTERVENE_AFTER / 2).contains(&passed), "{passed} bytes: the download started over");
 }
 
-/// Kills the server during a fetch: no files are left.
+/// Asserts that no files are left if the server is killed during a fetch.
 async fn assert_nothing_is_left(server: &Shared, logged: &Logged) {
     let proxy = Proxy::start(server, true);
     let error = fetch_error(&format!("models:/{}", logged.name("model_id")), &client(&proxy.url)).await;
@@ -216,9 +216,9 @@ async fn assert_nothing_is_left(server: &Shared, logged: &Logged) {
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true), "{error}");
 }
 
-/// The size of the large file of a model.
+/// The size of a model's large file, in bytes.
 const LARGE: usize = 20_000_000;
-/// The bytes that pass before the proxy intervenes.
+/// The number of bytes that the proxy forwards before it intervenes.
 const INTERVENE_AFTER: usize = 5_000_000;
 
 /// A server that can be killed.
@@ -269,6 +269,6 @@ fn forward(
             break;
         }
     }
-    // It may be closed already.
+    // The connection may be closed already.
     let _closed = client.shutdown(Shutdown::Both);
 }

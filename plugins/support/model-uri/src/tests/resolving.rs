@@ -216,11 +216,11 @@ async fn a_server_that_another_server_names_receives_no_credentials() {
     for uri in ["models:/m-1", "models:/m-2", "models:/m-3"] {
         Destination::new().fetch(uri, &client).await.unwrap();
     }
-    // A listing, the server's information and a file, twice.
+    // The requests are a listing, the server's information and a file, twice.
     assert_eq!(untrusted.requests().len(), 6);
     assert!(untrusted.requests().iter().all(|request| request.header("authorization").is_none()));
     assert!(server.requests().iter().all(|request| request.header("authorization") == Some("Bearer s3cret-token")));
-    // A server that the user names receives them.
+    // A server that the user names receives the credentials.
     for uri in [format!("mlflow-artifacts://{host}/m"), format!("{url}{ARTIFACTS}/m")] {
         Destination::new().fetch(&uri, &client).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Checks that the file with the values of a tensor belongs to the model.
 //!
-//! Models are not trusted. A model could name any file of this machine, and older versions of ONNX Runtime read it without
-//! a check.
+//! Models are not trusted. A model could name any file of this machine, and older versions of ONNX Runtime read it
+//! without a check.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -21,7 +21,7 @@ pub(super) struct ExternalTensor<'a> {
 /// The keys of `external_data` in `onnx.proto`.
 const KEYS: [&str; 4] = ["checksum", "length", "location", "offset"];
 
-// FieldReader of `TensorProto`.
+// The numbers of the fields of `TensorProto`.
 const NAME: u32 = 8;
 const EXTERNAL_DATA: u32 = 13;
 

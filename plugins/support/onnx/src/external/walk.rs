@@ -8,31 +8,31 @@ use super::schema::{MODEL, MessageType, NODE, TENSOR};
 use super::tensor::ExternalTensor;
 use super::wire::FieldReader;
 
-/// The limit of protobuf on the bytes of a message.
+/// The maximum size of a message in protobuf, in bytes.
 const MAX_LEN: u64 = i32::MAX as u64;
 
-/// The limit on nested messages, as in protobuf's own parsers.
+/// The maximum depth of nested messages, as in protobuf's own parsers.
 const MAX_DEPTH: usize = 100;
 
-/// The key with which a tensor names a file. FieldReader outside of the schema must not contain it.
+/// The key with which a tensor names a file. Fields outside of the schema must not contain it.
 const LOCATION: &[u8] = b"location";
 
-/// The operator of a subgraph that was compiled for an accelerator. Its provider may read the subgraph from a file that an
-/// attribute names.
+/// The operator of a subgraph that was compiled for an accelerator. Its provider may read the subgraph from a file that
+/// an attribute names.
 const COMPILED: &[u8] = b"EPContext";
 
-/// The field of a model's graph.
+/// The number of the field with a model's graph.
 const MODEL_GRAPH: u32 = 7;
 
-/// The field of a node's operator.
+/// The number of the field with a node's operator.
 const NODE_OPERATOR: u32 = 4;
 
 /// Fails unless a file is an ONNX model whose external files are regular files in its folder.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` with the tensor, the path and the reason; also if the file is not an ONNX model.
+/// `INVALID_PARAMETER_VALUE` with the tensor, the path and the reason, or if the file is not an ONNX model.
 pub(crate) fn check(file: &Path) -> Result<()> {
-    // Without the folder: it may be a temporary copy.
+    // The message omits the folder, which may be a temporary copy.
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ort")) {
         return Err(other_format(&name));
@@ -42,7 +42,7 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     check_model(&bytes, file.parent().unwrap_or(Path::new(".")), &name)
 }
 
-/// Like [`check`], for the bytes of a file.
+/// Does the same as [`check`] for the bytes of a file.
 pub(super) fn check_model(bytes: &[u8], folder: &Path, name: &str) -> Result<()> {
     // The magic number of ONNX Runtime's own format.
     if bytes.get(4..8) == Some(b"ORTM") {
@@ -78,7 +78,8 @@ impl ModelCheck<'_> {
                 let bytes = field.bytes.ok_or_else(|| {
                     self.damaged(&format!("field {number} of `{}` is a number, not a message", message.name))
                 })?;
-                // Parsers merge repetitions of the field to one message, but this check would see each alone.
+                // Parsers merge repetitions of the field into one message, but this check would see each repetition
+                // alone.
                 if inner.is_single && seen & 1 << number != 0 {
                     return Err(self.damaged(&format!("field {number} of `{}` is repeated", message.name)));
                 }
@@ -100,8 +101,8 @@ impl ModelCheck<'_> {
         Ok(())
     }
 
-    /// Fails if a field outside of the schema could name a file. It may contain a tensor in a later version of ONNX. The
-    /// bytes of the key are contiguous in every encoding of the field.
+    /// Fails if a field outside of the schema could name a file. In a later version of ONNX, such a field may contain a
+    /// tensor. The bytes of the key are contiguous in every encoding of the field.
     fn unknown(&self, message: &MessageType, number: u32, bytes: &[u8]) -> Result<()> {
         if !bytes.windows(LOCATION.len()).any(|window| window == LOCATION) {
             return Ok(());

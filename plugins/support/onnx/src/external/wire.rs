@@ -22,7 +22,8 @@ impl<'a> FieldReader<'a> {
     /// Returns the next field, or `None` at the end.
     ///
     /// # Errors
-    /// Fails if the bytes are not a message, or if it has a group: ONNX has none, and protobuf libraries differ on them.
+    /// Fails if the bytes are not a message, or if it has a group: ONNX has none, and protobuf libraries differ on
+    /// them.
     pub(super) fn next(&mut self) -> Result<Option<WireField<'a>>, Damage> {
         if self.0.is_empty() {
             return Ok(None);
@@ -58,7 +59,7 @@ impl<'a> FieldReader<'a> {
         let end = self.0.iter().take(MAX_LEN).position(|byte| byte & 0x80 == 0);
         let end = end.ok_or("a number is too long or truncated")?;
         let (digits, rest) = self.0.split_at(end + 1);
-        // The tenth digit has room for one bit of 64.
+        // The tenth digit has room for only one of the 64 bits.
         if end + 1 == MAX_LEN && digits[end] > 1 {
             return Err("a number has more than 64 bits");
         }

@@ -1,4 +1,4 @@
-//! Requests that are written are read as the same inputs, and answers are read as outputs.
+//! Tests that written requests are read as the same inputs, and that answers are read as outputs.
 
 use ndarray::{arr1, arr2};
 

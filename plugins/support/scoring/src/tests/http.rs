@@ -41,7 +41,7 @@ const ACCEPTED_HERE: &[(&str, &str)] = &[
     ("pyfunc_alltypes/csv", "MLflow cannot read CSV for a signature with a datetime"),
 ];
 
-/// Returns true for requests that the HTTP server handles, not the protocol.
+/// Returns true for a request that the HTTP server answers, and not the protocol.
 fn is_for_server(case: &Value) -> bool {
     let request = &case["request"];
     request["method"] != "POST" || request["path"] != "/invocations" || request["content_type"].is_null()

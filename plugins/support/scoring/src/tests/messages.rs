@@ -28,7 +28,11 @@ fn a_message_names_the_column_the_row_and_the_value() {
         ),
         ("text/csv", "age,income\n1,2\n,3\n", "column `age`, row 1: the value is missing; the model takes `integer`"),
         ("text/csv", "age,income\n1,2\n3\n", "the body is not valid CSV: line 3 has 1 field, and the header has 2"),
-        ("text/csv", "age,incoem\n1,2\n", "the request lacks `income`, which the model takes: it has `age`, `incoem`"),
+        (
+            "text/csv",
+            "age,incoem\n1,2\n",
+            "the request lacks `income`, which the model takes: the request has `age`, `incoem`",
+        ),
         (
             JSON,
             r#"{"dataframe_split": {"columns": ["age", "income"], "data": [[[1], 2]]}}"#,
@@ -67,7 +71,7 @@ fn a_message_names_the_input_and_the_indexes() {
             "input `x` is not an array: expected a list like the others, got a value at [1]",
         ),
         (r#"{"inputs": [1, [2]]}"#, "input `x` is not an array: expected a value like the others, got a list at [1]"),
-        (r#"{"inputs": {"y": [[1, 2]]}}"#, "the request lacks `x`, which the model takes: it has `y`"),
+        (r#"{"inputs": {"y": [[1, 2]]}}"#, "the request lacks `x`, which the model takes: the request has `y`"),
     ] {
         assert_eq!(message_of(JSON, body, tensor.clone()), message);
     }

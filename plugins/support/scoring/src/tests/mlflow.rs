@@ -12,7 +12,7 @@ use crate::{Inputs, ProtocolError, Tensor, read_request};
 const RECORDED: &str = include_str!("recordings/mlflow.json");
 const DIFFERENCES: &str = include_str!("recordings/differences.txt");
 
-/// `DIFFERENCES=overwrite` rewrites the file; review every changed line.
+/// Set `DIFFERENCES=overwrite` to rewrite the file, and review every changed line.
 #[test]
 fn requests_are_read_as_mlflow_reads_them_except_for_listed_differences() {
     let recorded: Value = serde_json::from_str(RECORDED).unwrap();

@@ -7,7 +7,7 @@ use crate::Attribution;
 use crate::method::Method;
 use crate::permutation::Permutations;
 
-/// Numbers without a pattern, from -1 to 1.
+/// Returns random numbers from -1 to 1.
 fn numbers(rows: usize, features: usize, seed: u64) -> Array2<f64> {
     let mut random = fastrand::Rng::with_seed(seed);
     Array2::from_shape_simple_fn((rows, features), || random.f64().mul_add(2.0, -1.0))

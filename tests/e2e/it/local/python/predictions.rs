@@ -22,7 +22,7 @@ async fn predictions_equal_those_of_mlflow_s_scoring_server() {
         for case in recorded["cases"].as_array().unwrap() {
             let (request, response) = (&case["request"], &case["response"]);
             let text = |key: &str| request[key].as_str().map(str::to_owned);
-            // The others test HTTP; a payload always has a content type.
+            // The other recordings test HTTP. A payload always has a content type.
             let (Some(content_type), Some(body)) = (text("content_type"), text("body")) else { continue };
             if request["path"] != "/invocations" || content_type.is_empty() {
                 continue;
@@ -66,7 +66,8 @@ fn model_without_onnx_runs_in_python_and_the_output_reports_it() {
     let record = machine.ask("get --name iris --json").run().json();
     assert_eq!((&record["engine"], &record["flavor"]), (&"python".into(), &"python_function".into()));
     assert_eq!(record["python"], interpreter().to_str().unwrap());
-    // The interpreter of the deployment is stored, so that the environment does not matter. Two calls run in parallel.
+    // The deployment stores its interpreter, so the calls do not need it in their environment. Two calls run in
+    // parallel.
     let request = fs::read(python_sample("sklearn_iris/serving_input_example.json")).unwrap();
     let two = [(); 2].map(|()| {
         let predict = machine.ask("predict --name iris -I - --json").env("HOME", machine.0.path());
@@ -77,7 +78,7 @@ fn model_without_onnx_runs_in_python_and_the_output_reports_it() {
         let answer: Value = serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
         assert_eq!(answer, json!({"predictions": [0, 0, 0]}));
     }
-    // A killed process is in the list until the system has ended it.
+    // The list contains a killed process until the system has removed it.
     until("the servers are gone", || servers(&machine).is_empty().then_some(()));
 }
 
@@ -88,7 +89,7 @@ async fn workers_are_processes_that_predict_at_the_same_time() {
     assert_eq!(made.code, 0, "{made:?}");
     let client = client(&machine).await;
     let folder = tempfile::tempdir().unwrap();
-    // Each prediction ends when another process has begun one.
+    // Each prediction waits until another process has also started a prediction.
     let meet = mood(&format!("meet {}", folder.path().display()));
     let (one, other) = tokio::join!(predict(&client, "moody", &meet), predict(&client, "moody", &meet));
     assert_eq!((one.unwrap(), other.unwrap()), (doubled(), doubled()));
@@ -108,7 +109,7 @@ fn python_model_is_explained() {
     let background = r#"background={"dataframe_split": {"columns": ["x", "do"], "data": [[1, "a"], [4, "b"]]}}"#;
     let explain = ask(&machine, "explain --name moody -I - --json -C").arg(background.replacen('=', ":=", 1));
     let explained = explain.stdin(mood("")).run().json();
-    // The model is linear: twice the distance from the mean; the text column adds 0.
+    // The model is linear, so the value of `x` is twice its distance from the mean. The text column adds 0.
     assert_eq!(explained["feature_names"], json!(["x", "do"]));
     assert_eq!(explained["output"], "x");
     assert_eq!(explained["base_values"], json!([5.0]));

@@ -1,4 +1,4 @@
-//! Crashes, restarts and the end of the Python server.
+//! Crashes, restarts and stops of the Python server.
 
 use std::fs;
 use std::sync::Arc;
@@ -110,10 +110,10 @@ async fn failed_restart_is_retried_after_a_pause() {
     let mut refused = 0;
     while refused < 3 {
         let error = predict(&client, "moody", &mood("")).await.unwrap_err();
-        // The call may still use the connection of the killed server.
+        // A call may still use the connection to the killed server and fail with another error.
         if error.code().as_str() == "INVALID_STATE" {
             assert!(error.to_string().contains("ended with status 1 during its start: "), "{error}");
-            // Calls during the pause fail at once, with the remaining time.
+            // Calls during the pause before a restart fail at once. Their error has the remaining time.
             assert!(error.retry_after().unwrap() <= Duration::from_secs(30), "{error:?}");
             refused += 1;
         }

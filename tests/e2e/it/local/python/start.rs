@@ -1,4 +1,4 @@
-//! The start of the Python server: the interpreter, failures, and isolation from the files of a model.
+//! The start of the Python server: the choice of the interpreter, failures, and isolation from the files of a model.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -64,7 +64,7 @@ fn missing_python_error_lists_the_searched_places() {
     }
     assert!(message.ends_with("install MLflow with: python3 -m pip install mlflow==3.17.2"), "{message}");
 
-    // A virtual environment without packages.
+    // The virtual environment does not contain MLflow.
     let bare = machine.0.path().join("bare");
     let made = Command::new("python3.11").args(["-I", "-m", "venv", "--without-pip"]).arg(&bare).status().unwrap();
     assert!(made.success());
@@ -86,7 +86,8 @@ fn missing_python_error_lists_the_searched_places() {
     assert_eq!(machine.copies(), 0);
 }
 
-/// Replaces Python by a script that only creates a file. Returns the run and the path of that file.
+/// Makes a run use a script instead of Python. The script only creates a file. Returns the run and the path of that
+/// file.
 fn marked(machine: &Machine, run: Run) -> (Run, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let (python, mark) = (machine.0.path().join("python"), machine.0.path().join("mark"));

@@ -31,7 +31,7 @@ fn compressed_body_is_decoded_within_the_limit() {
         let answer = send(&served, coding, &body);
         assert_eq!((answer.status, answer.json()), (200, json!({"predictions": {"y": [3.0, 4.0]}})), "{coding}");
     }
-    // The bytes are few, and the text is long.
+    // The compressed body is below the size limit, and the text is above it.
     let long = gzip(&format!("{{{}\"inputs\": [1.0]}}", " ".repeat(1_000_000)));
     assert!(long.len() < 2000);
     let refused = send(&served, "gzip", &long);

@@ -1,4 +1,4 @@
-//! Inputs that crash the predicting process: the server and other clients are not affected.
+//! Inputs that crash the process that predicts. The server and the other clients are not affected.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use super::super::{Machine, sample};
 use super::Served;
 use super::http::Answer;
 
-/// Six divided by three.
+/// A request that divides six by three.
 const TWO: &str = r#"{"inputs": {"a": [6], "b": [3]}}"#;
 
-/// The smallest 64-bit integer divided by -1, which raises SIGFPE.
+/// A request that divides the smallest 64-bit integer by -1, which raises `SIGFPE`.
 const KILLS: &str = r#"{"inputs": {"a": [-9223372036854775808], "b": [-1]}}"#;
 
 fn is_two(answer: &Answer) {
@@ -44,7 +44,8 @@ fn crashing_request_does_not_end_the_server() {
     }
 }
 
-/// More crashing requests than permitted restarts: inputs that crashed once are not run again.
+/// The number of crashing requests is above the limit of restarts. The server does not run inputs again that have
+/// crashed.
 #[test]
 fn all_clients_besides_the_crashing_ones_get_a_response() {
     const CLIENTS: usize = 8;
@@ -87,7 +88,7 @@ fn inputs_that_crash_after_their_client_left_are_identified() {
     is_two(&served.predict(TWO));
 }
 
-/// In the process of the command the crash would end the command. Isolated it fails one call.
+/// A crash of the plugin in process would end the command. A crash of the isolated plugin fails one call.
 #[test]
 fn crash_of_an_isolated_prediction_is_an_error_and_the_next_one_succeeds() {
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! Slow and invalid clients, models that cannot be served, and overload.
+//! Slow clients, invalid requests, models that cannot be served, and overload.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,14 +10,14 @@ use super::super::{Machine, copy_of, iris, sample};
 use super::http::{self, Answer, read, request};
 use super::{Served, run_local};
 
-/// Valid rows for the demo model.
+/// A valid request to the demo model.
 const ROWS: &str = r#"{"dataframe_split": {"data": [[5.1, 3.5, 1.4, 0.2]], "columns": ["sepal length (cm)",
     "sepal width (cm)", "petal length (cm)", "petal width (cm)"]}}"#;
 
-/// A count that no machine finishes.
+/// A request with a number so large that the model never finishes counting to it.
 const FOREVER: &str = r#"{"inputs": [4611686018427387904]}"#;
 
-/// A count that finishes at once.
+/// A request that makes the model count to seven.
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -52,7 +52,7 @@ fn prediction_is_stopped_at_its_timeout() {
     is_served(&served);
 }
 
-/// Ten billion empty lists need no memory in ONNX Runtime, but tens of gigabytes as text.
+/// Ten billion empty lists take no memory in ONNX Runtime. As JSON text they take tens of gigabytes.
 #[test]
 fn output_above_the_size_limit_is_an_error() {
     let machine = Machine::new();
@@ -79,7 +79,7 @@ fn body_above_the_limit_is_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C max_request_bytes=1000");
     let too_long = (413, "BAD_REQUEST".to_owned());
-    // The whole body is sent before the response is read; it is larger than the buffers.
+    // The client sends the whole body before it reads the response. The body is larger than the socket buffers.
     let body = format!("{SEVEN}{}", " ".repeat(32 << 20));
     assert_eq!(code(&served.predict(&body)), too_long);
 
@@ -91,7 +91,7 @@ fn body_above_the_limit_is_rejected() {
     in_chunks.write_all(b"0\r\n\r\n").unwrap();
     assert_eq!(code(&read(&in_chunks, false).unwrap()), too_long);
 
-    // With `Expect: 100-continue` the rejection comes before the body.
+    // With `Expect: 100-continue`, the server rejects the request before the client sends the body.
     let mut asks = TcpStream::connect(served.address).unwrap();
     asks.write_all(format!("{head}Expect: 100-continue\r\nContent-Length: 999999999999\r\n\r\n").as_bytes()).unwrap();
     assert_eq!(code(&read(&asks, false).unwrap()), too_long);
@@ -115,7 +115,7 @@ fn invalid_http_is_rejected() {
     ];
     for garbage in garbage {
         let mut connection = TcpStream::connect(served.address).unwrap();
-        // The server may close the connection before it has read everything.
+        // The server may close the connection before it has read all bytes, so the write may fail.
         let _sent = connection.write_all(garbage).and_then(|()| connection.shutdown(std::net::Shutdown::Write));
         let mut answer = Vec::new();
         let _closed = connection.read_to_end(&mut answer);
@@ -134,7 +134,7 @@ fn thousand_concurrent_requests_get_responses() {
     let bytes = request("POST", "/invocations", Some("application/json"), ROWS.as_bytes());
     let (last, rest) = bytes.split_last().unwrap();
     let mut connections: Vec<_> = (0..1000).map(|_| TcpStream::connect(served.address).unwrap()).collect();
-    // No response can come before all requests were sent.
+    // The server does not respond before it has received the rest of a request.
     connections.iter_mut().for_each(|connection| connection.write_all(rest).unwrap());
     connections.iter_mut().for_each(|connection| connection.write_all(&[*last]).unwrap());
     for connection in &connections {
@@ -165,7 +165,7 @@ fn requests_above_the_limit_are_rejected() {
     let machine = Machine::new();
     let served = Served::start(&sample("counts"), &machine, "-C max_requests=1");
     let mut first = served.begin(SEVEN, 4);
-    // The first request is running once another one is rejected.
+    // The server rejects another request only while the first request runs.
     let refused = loop {
         let answer = served.predict(SEVEN);
         if answer.status != 200 {
@@ -206,7 +206,12 @@ fn failure_to_serve_is_reported_and_leaves_nothing_behind() {
     let cases: [(&std::path::Path, &str, &str, &str); 6] = [
         (broken.path(), "", "INVALID_PARAMETER_VALUE", "is damaged or not an ONNX model"),
         (std::path::Path::new("/nowhere"), "", "RESOURCE_DOES_NOT_EXIST", "no model at `/nowhere`"),
-        (&iris(), "-C timeout=0", "INVALID_PARAMETER_VALUE", "the config's `timeout` is `0`: expected seconds"),
+        (
+            &iris(),
+            "-C timeout=0",
+            "INVALID_PARAMETER_VALUE",
+            "the config's `timeout` is `0`: expected a number of seconds",
+        ),
         (&iris(), "-C sessions=0", "INVALID_PARAMETER_VALUE", "expected a whole number from 1"),
         (
             &iris(),

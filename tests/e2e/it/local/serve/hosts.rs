@@ -1,4 +1,5 @@
-//! The `Host` header: web pages of other sites can reach a loopback address under their own name (DNS rebinding).
+//! The check of the `Host` header. Without it, a web page could reach a loopback address through its own host name (DNS
+//! rebinding).
 
 use super::super::{Machine, sample};
 use super::Served;

@@ -14,18 +14,18 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Returns a header, by its name in lower case.
+    /// Returns the value of a header. `name` has to be in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
-    /// Parses the body as JSON. Python's `NaN` becomes null.
+    /// Parses the body as JSON. Returns null for Python's `NaN`.
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body.replace("NaN", "null")).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// Returns a request with `Connection: close`.
+/// Returns the bytes of a request with the header `Connection: close`.
 pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body: &[u8]) -> Vec<u8> {
     let content_type = content_type.map(|value| format!("Content-Type: {value}\r\n")).unwrap_or_default();
     let head = format!(
@@ -35,18 +35,18 @@ pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body
     [head.as_bytes(), body].concat()
 }
 
-/// Sends a request on a new connection.
+/// Sends a request on a new connection. Returns the response.
 pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Answer {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(request).unwrap();
     read(&connection, request.starts_with(b"HEAD")).expect("an answer")
 }
 
-/// Reads a response. Returns `None` if the connection is closed first.
+/// Reads a response. Returns `None` if the server closes the connection without a response.
 pub(super) fn read(connection: &TcpStream, is_head: bool) -> Option<Answer> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();
-    // A reset also closes the connection.
+    // A reset of the connection also counts as closed.
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
         return None;
     }

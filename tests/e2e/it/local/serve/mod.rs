@@ -1,4 +1,4 @@
-//! `run-local`: a model is served, gets valid and invalid requests, and is stopped.
+//! `run-local`: it serves a model, answers valid and invalid requests, and stops.
 
 mod content_codings;
 mod crashes;

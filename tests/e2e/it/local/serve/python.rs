@@ -1,4 +1,5 @@
-//! MLflow's scoring client and `PredictionsResponse` get equal results from MLflow's scoring server and this one.
+//! MLflow's scoring client and `PredictionsResponse` get equal results from MLflow's scoring server and from
+//! `run-local`.
 
 use mlflow_deploy_test_support::peers::{ScoringServer, run_script};
 use serde_json::Value;
@@ -41,10 +42,10 @@ fn python_model_is_served_and_its_server_ends_with_ours() {
     let served = Served::start(model.path(), &machine, &format!("-C python={}", interpreter().display()));
     let answer = served.predict(&mood(""));
     assert_eq!((answer.status, answer.json()), (200, doubled()));
-    // MLflow's error is unchanged.
+    // The response contains MLflow's error unchanged.
     let answer = served.predict(&mood("raise"));
     assert_eq!((answer.status, &answer.json()["error_code"]), (400, &"BAD_REQUEST".into()));
-    // A crash during the request is an error of the server, not of the client.
+    // A crash of the model during a request is a server error (5xx), not a client error (4xx).
     let answer = served.predict(&mood("exit"));
     assert_eq!((answer.status, &answer.json()["error_code"]), (503, &"TEMPORARILY_UNAVAILABLE".into()));
     assert_eq!(served.predict(&mood("")).json(), doubled());

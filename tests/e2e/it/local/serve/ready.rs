@@ -1,4 +1,4 @@
-//! The output of a started server: its address, and an example command line.
+//! The output of a server that is ready: its address, and a `curl` command line as an example.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use super::super::{Machine, sample};
 use super::http::{ask, request};
 use super::{Running, Served, run_local};
 
-/// Splits a `curl` command line as a shell does.
+/// Returns the words of a command line, split as a shell splits it.
 fn words(line: &str) -> Vec<String> {
     let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}");
     let read = Command::new("sh").arg("-c").arg(script).output().unwrap();
@@ -17,7 +17,7 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn example_command_line_gets_a_prediction() {
     let machine = Machine::new();
-    // Models with an input example, with columns, with text, and with named tensors.
+    // These models have an input example, columns, text, and named tensors.
     for model in ["onnx_iris_tensor", "forest", "pipeline_two_inputs", "several_outputs"] {
         let served = Served::start(&sample(model), &machine, "");
         let words = words(served.ready["example"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! Responses over HTTP, compared with recordings of MLflow's scoring server.
+//! Responses of `run-local` over HTTP, compared with recordings of MLflow's scoring server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::Served;
 use super::http::{self, Answer};
 use crate::recordings::recordings;
 
-/// The deliberate differences, with reasons.
+/// The recordings from which this project's responses differ on purpose, with the reasons.
 const DELIBERATE: &[(&str, &str)] = &[
     ("onnx_iris_cols/inputs_dict_cols", "MLflow cannot feed a classifier from columns"),
     ("onnx_iris_cols/records_ints", "MLflow cannot feed a classifier from columns"),
@@ -36,7 +36,7 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
 ];
 
-/// Requests to Python functions that no ONNX model can reproduce.
+/// The recordings of Python functions that an ONNX model cannot reproduce.
 const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_instances_records",
     "sc_model_bytes",
@@ -49,7 +49,7 @@ const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_model_str",
 ];
 
-/// The results of the cases.
+/// The results of all compared recordings.
 #[derive(Default)]
 struct Outcome {
     passing: usize,
@@ -64,7 +64,8 @@ impl Outcome {
         }
     }
 
-    /// Prints the counts. Fails if a case differs that is not listed.
+    /// Prints the number of equal and different responses. Panics if a recording differs for which `is_listed` is
+    /// false.
     fn check(self, what: &str, is_listed: impl Fn(&str) -> bool) {
         let listed: BTreeMap<&str, &str> = DELIBERATE.iter().copied().filter(|(name, _)| is_listed(name)).collect();
         let failing: Vec<_> = self.different.iter().filter(|(name, _)| !listed.contains_key(name.as_str())).collect();
@@ -135,7 +136,7 @@ fn responses_to_the_scoring_client_equal_those_of_mlflow() {
         };
         let headers = &case["request"]["headers"];
         let content_type = headers.get("Content-Type").unwrap_or(&Value::Null);
-        // MLflow's model sleeps; this one counts without end.
+        // The recorded model sleeps, and the model here counts without end.
         let forever = json!(r#"{"inputs": [4611686018427387904]}"#);
         let body = if name == "sc_timeout" { &forever } else { &case["request"]["body"] };
         let request = json!({
@@ -148,7 +149,7 @@ fn responses_to_the_scoring_client_equal_those_of_mlflow() {
     outcome.check("recordings of the scoring client", |name| !name.contains('/'));
 }
 
-/// Copies a model and sets the signature of a recording.
+/// Returns a copy of a model with the signature of a recording.
 fn with_signature(model: &Path, signature: &Value) -> TempDir {
     let copy = super::super::copy_of(model);
     let part = |name: &str| match &signature[name] {
@@ -170,7 +171,7 @@ fn replay(served: &Served, request: &Value) -> Answer {
     http::ask(served.address, &http::request(method, path, request["content_type"].as_str(), &body))
 }
 
-/// Decodes base64.
+/// Decodes Base64.
 fn decode(text: &str) -> Vec<u8> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let letters = text.trim_end_matches('=').bytes();
@@ -182,7 +183,7 @@ fn decode(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| u8::try_from(byte.iter().fold(0, |byte, bit| byte << 1 | bit)).unwrap()).collect()
 }
 
-/// Converts a raw response to the format of the other recordings.
+/// Converts a recorded raw HTTP response to the format of the other recordings.
 fn response(wire: &Value) -> Value {
     let headers = wire["headers"].as_array().unwrap();
     let content_type = headers.iter().find(|pair| pair[0] == "content-type").map(|pair| pair[1].clone());
@@ -191,8 +192,8 @@ fn response(wire: &Value) -> Value {
     json!({"status": wire["status"], "content_type": content_type, "body": body, "error": error})
 }
 
-/// Returns the difference of a response. Error messages are not compared, because MLflow's depend on the order of a Python
-/// set.
+/// Returns a description of both responses if they differ, and `None` otherwise. Does not compare error messages,
+/// because MLflow's messages depend on the order of a Python set.
 fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     let shown = || Some(format!("recorded {recorded}, here {ours:?}"));
     if recorded["status"] != ours.status || recorded["content_type"].as_str() != ours.header("content-type") {
@@ -215,8 +216,8 @@ fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     if is_equal { None } else { shown() }
 }
 
-/// Returns true if predictions are equal: identical, or scikit-learn's labels are among our outputs, or the values that
-/// MLflow's recorded model describes are those that ours echoes.
+/// Returns true if two predictions agree. A list of scikit-learn's labels is compared with the output `label` of the
+/// ONNX model. A description of the model's inputs is compared with the inputs that the model here returns.
 fn is_same(theirs: &Value, ours: &Value) -> bool {
     let described = match (theirs["type"].as_str(), theirs) {
         (Some("DataFrame" | "ndarray"), _) => &theirs["values"],
@@ -231,7 +232,7 @@ fn is_same(theirs: &Value, ours: &Value) -> bool {
     is_close(&bare(described), &bare(ours))
 }
 
-/// Renames the outputs of an echo to the names of its inputs.
+/// Removes the suffix `_out` from the names of outputs, so that they equal the names of the inputs.
 fn renamed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(renamed).collect(),
@@ -242,7 +243,7 @@ fn renamed(value: &Value) -> Value {
     }
 }
 
-/// Returns the values without names and wrappers.
+/// Returns the values of a nested value without names, and without arrays and objects of a single element.
 fn bare(value: &Value) -> Value {
     let items: Vec<Value> = match value {
         Value::Array(items) => items.iter().map(bare).collect(),

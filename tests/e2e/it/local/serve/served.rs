@@ -1,4 +1,4 @@
-//! A model served by the command.
+//! A model that the command serves.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,19 @@ use super::super::{Machine, ask};
 use super::http::{self, Answer};
 use crate::command::{Ran, Run};
 
-/// Returns the command that serves a model on a free port.
+/// Returns a run of the command that serves a model on a free port.
 pub(super) fn run_local(model: &Path, machine: &Machine, arguments: &str) -> Run {
     let run = ask("run-local --name iris -C port=0 -m", &machine.state_dir()).arg(model);
     arguments.split_whitespace().fold(run, Run::arg)
 }
 
-/// A running `run-local`, killed on drop.
+/// A running `run-local`. It is killed when this is dropped.
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) stdout: BufReader<ChildStdout>,
 }
 
-/// A served model.
+/// A model that a running `run-local` serves, and the address of the server.
 pub(super) struct Served {
     pub(super) running: Running,
     pub(super) ready: Value,
@@ -38,7 +38,7 @@ impl Running {
         Self { child, stdout }
     }
 
-    /// Reads the next line of output.
+    /// Reads the next line of stdout. Panics with stderr if the command has ended.
     pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -53,14 +53,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // If it has exited, this only reaps it.
+        // If the process has exited already, the kill fails and the wait only reaps it.
         let _ended = self.child.kill();
         self.child.wait().unwrap();
     }
 }
 
 impl Served {
-    /// Serves a model with further arguments.
+    /// Starts `run-local` with a model and further arguments, and waits until the server is ready.
     pub(super) fn start(model: &Path, machine: &Machine, arguments: &str) -> Self {
         let mut running = Running::start(run_local(model, machine, &format!("--json {arguments}")));
         let ready: Value = serde_json::from_str(&running.line()).unwrap();
@@ -68,12 +68,12 @@ impl Served {
         Self { running, ready, address }
     }
 
-    /// Requests predictions.
+    /// Sends a scoring request with this JSON body. Returns the response.
     pub(super) fn predict(&self, body: &str) -> Answer {
         http::ask(self.address, &http::request("POST", "/invocations", Some("application/json"), body.as_bytes()))
     }
 
-    /// Sends a request for predictions with only a part of the body.
+    /// Sends a scoring request with only the first `sent` bytes of the body. Returns the open connection.
     pub(super) fn begin(&self, body: &str, sent: usize) -> TcpStream {
         let request = http::request("POST", "/invocations", Some("application/json"), body.as_bytes());
         let mut connection = TcpStream::connect(self.address).unwrap();
@@ -89,7 +89,7 @@ impl Served {
         kill_process(self.process(), signal).unwrap();
     }
 
-    /// Waits for its end. Returns the exit code and the output.
+    /// Waits until the command ends. Returns its exit code and its output.
     pub(super) fn end(mut self) -> Ran {
         let Running { child, stdout } = &mut self.running;
         let mut ran = Ran { code: 0, stdout: String::new(), stderr: String::new() };

@@ -1,4 +1,4 @@
-//! Stopping a server by Ctrl-C, SIGTERM and SIGKILL, with and without pending requests.
+//! Stops a server with Ctrl-C, `SIGTERM` and `SIGKILL`, with and without pending requests.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::http::{self, read, request};
 
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
-/// Waits until the port is closed.
+/// Waits until the port of the server is closed.
 fn closed(served: &Served) {
     while TcpStream::connect(served.address).is_ok() {
         std::thread::yield_now();
@@ -27,14 +27,14 @@ fn pending_request_is_completed_before_the_end() {
         idle.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         assert_eq!(read(&idle, false).unwrap().status, 200);
         let mut connection = served.begin(SEVEN, 4);
-        // Connections are accepted in order, so the earlier one was accepted.
+        // The server accepts connections in order. So it has accepted the earlier connection when it responds here.
         assert_eq!(http::ask(served.address, &request("GET", "/ping", None, b"")).status, 200);
         served.signal(signal);
         closed(&served);
         connection.write_all(&SEVEN.as_bytes()[4..]).unwrap();
         let answer = read(&connection, false).unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"predictions": {"last": 7}}"#));
-        // An idle connection does not delay the end.
+        // An idle connection does not delay the end of the server.
         assert_eq!(read(&idle, false), None);
         let ran = served.end();
         let error: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
@@ -80,7 +80,7 @@ fn files_of_a_killed_server_are_removed_by_the_next() {
     let machine = Machine::new();
     let killed = Served::start(&iris(), &machine, "");
     assert_eq!(machine.copies(), 1);
-    // The files of a running server are kept.
+    // The files of another running server are not deleted.
     let other = Served::start(&sample("counts"), &machine, "");
     assert_eq!(machine.copies(), 2);
     killed.signal(Signal::KILL);

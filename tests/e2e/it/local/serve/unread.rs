@@ -1,4 +1,4 @@
-//! Responses that the client does not read: the connection is closed, and its resources are released.
+//! Responses that the client does not read. The server closes the connection and releases its resources.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,12 +9,12 @@ use super::super::{Machine, sample};
 use super::Served;
 use super::http::{read, request};
 
-/// The request of a response of many megabytes, more than the socket buffers.
+/// A request whose response has many megabytes and does not fit into the socket buffers.
 const LARGE: &str = r#"{"inputs": [2000, 2000]}"#;
 
 const SMALL: &str = r#"{"inputs": [1, 2]}"#;
 
-/// Reads the rest of the response. Returns true if it is complete.
+/// Reads the rest of a response. Returns true if the response is complete.
 fn is_whole(mut connection: &TcpStream) -> bool {
     let mut bytes = Vec::new();
     let ended = connection.read_to_end(&mut bytes);
@@ -26,7 +26,7 @@ fn unread_response_is_dropped_and_its_slot_released() {
     let machine = Machine::new();
     let served = Served::start(&sample("ones"), &machine, "-C timeout=3 -C max_requests=1");
     let unread = served.begin(LARGE, LARGE.len());
-    // It occupies its slot until the timeout.
+    // The unread response occupies its place until the timeout, so the server rejects other requests.
     let mut refused = 0;
     let free = loop {
         let answer = served.predict(SMALL);
@@ -61,7 +61,7 @@ fn read_response_is_complete_and_the_connection_is_kept() {
         let length = connection.read(&mut piece).unwrap();
         assert_ne!(length, 0);
         bytes.extend_from_slice(&piece[..length]);
-        // Searches the end of the second response from the end of the first.
+        // The end of the second response is searched after the end of the first response.
         let first = bytes.windows(end.len()).position(|window| window == end);
         if let Some(first) = first.filter(|first| *first > 4) {
             bytes.drain(..first);

@@ -38,7 +38,7 @@ async fn an_encrypted_or_unusable_key_is_said_to_be_so() {
         (file("encrypted-older.pem"), "the key is encrypted"),
         (file("ed448.pem"), "its key is not supported: expected RSA"),
         (file("ca.pem"), "it has no private key: expected the certificate and its key in one file"),
-        (file("self-signed.der"), "it is not PEM: a PKCS#12 file is converted by `openssl pkcs12 -in "),
+        (file("self-signed.der"), "it is not PEM: convert a PKCS#12 file with `openssl pkcs12 -in "),
         (write("key.pem", other_key), "it has no certificate"),
         (write("other.pem", &format!("{certificate}{other_key}")), "its key does not belong to its first certificate"),
         (write("dsa.pem", &format!("{certificate}{dsa}")), "its `DSA PRIVATE KEY` is not supported: convert it"),

@@ -40,7 +40,8 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server with the certificate and key in a file. It asks for a client certificate, and takes none too.
+    /// Starts a server with the certificate and key in a file. It asks for a client certificate, but does not require
+    /// one.
     fn start(certificate: &str, is_tls12: bool) -> Self {
         let clients = Arc::new(Mutex::new(Vec::new()));
         let provider = CryptoProvider { signature_verification_algorithms: ALGORITHMS, ..ring::default_provider() };
@@ -72,7 +73,7 @@ impl TlsServer {
     }
 }
 
-/// Returns the error of a client without a server.
+/// Returns the error of a client that fails before it connects.
 async fn setup_error(connection: Connection) -> Error {
     send(&Client::new(connection), &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err()
 }

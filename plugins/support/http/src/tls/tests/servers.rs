@@ -48,7 +48,7 @@ async fn the_curve_p_521_is_verified() {
     for is_tls12 in [false, true] {
         TlsServer::start("p521.pem", is_tls12).ask(trusting("p521-ca.pem")).await.0.unwrap();
     }
-    // Another authority with the same curve.
+    // The certificate comes from another authority with the same curve.
     let error = ask("p521.pem", trusting("ca.pem")).await.unwrap_err();
     assert!(error.message().contains("UnknownIssuer"), "{error}");
 }
@@ -72,7 +72,7 @@ async fn trusted_certificates_are_read_as_editors_save_them() {
     }
     let error = setup_error(trusting("self-signed.der")).await;
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-    assert!(error.message().contains("a DER file is converted by `openssl x509 -inform der -in "), "{error}");
+    assert!(error.message().contains("convert a DER file with `openssl x509 -inform der -in "), "{error}");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_plain_port_and_a_tls_port_are_told_apart() {
         let (mut socket, _) = listener.accept().unwrap();
         let _hello = socket.read(&mut [0; 4096]).unwrap();
         socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
-        // A server that closes without an answer.
+        // The server closes the connection without an answer.
         let (mut socket, _) = listener.accept().unwrap();
         let _hello = socket.read(&mut [0; 4096]).unwrap();
     });
@@ -91,14 +91,14 @@ async fn a_plain_port_and_a_tls_port_are_told_apart() {
     let client = Client::new(Connection::default());
     let error = send(&client, &request(Method::GET, &url), &policy()).await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::INTERNAL_ERROR, false));
-    assert!(error.message().contains("no TLS is spoken there: use `http://`"), "{error}");
+    assert!(error.message().contains("the server does not use TLS there: use `http://`"), "{error}");
     let error = send(&client, &request(Method::GET, &url), &once).await.unwrap_err();
-    assert!(error.message().ends_with("; if no TLS is spoken there, use `http://`"), "{error}");
+    assert!(error.message().ends_with("; if the server does not use TLS there, use `http://`"), "{error}");
     plain.join().unwrap();
 
     let server = TlsServer::start("self-signed.pem", false);
     let url = server.url.replace("https:", "http:");
     let error = send(&client, &request(Method::GET, &url), &once).await.unwrap_err();
     server.thread.join().unwrap();
-    assert!(error.message().contains("if the server speaks TLS there, use `https://`"), "{error}");
+    assert!(error.message().contains("if the server uses TLS there, use `https://`"), "{error}");
 }

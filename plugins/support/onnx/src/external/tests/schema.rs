@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The numbers of the fields that contain each other, outermost first.
+/// The numbers of nested fields, outermost first.
 pub(super) type FieldPath = Vec<u32>;
 
 /// The fields of messages by name, such as `TypeProto.Tensor`.
@@ -72,7 +72,7 @@ impl ProtoSchema {
         &self.0[message]
     }
 
-    /// Returns every path from one message to another that uses each field once.
+    /// Returns every path from one message to another that uses each field at most once.
     pub(super) fn paths(&self, from: &str, to: &str) -> Vec<FieldPath> {
         let mut paths = Vec::new();
         self.walk(from, to, &mut Vec::new(), &mut paths);
