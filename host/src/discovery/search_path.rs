@@ -185,7 +185,7 @@ mod tests {
     fn plugin_path_only_leaves_out_later_directories() {
         let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), ("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1")];
         assert_eq!(paths(&Sources::default(), &variables), ["/a"]);
-        for (value, found) in [("true", 1), ("yes", 1), (" 1 ", 1), ("0", 4), ("False", 4), ("", 4)] {
+        for (value, found) in [("true", 1), ("yes", 1), (" 1 ", 1), ("0", 5), ("False", 5), ("", 5)] {
             let variables = [("MLFLOW_DEPLOY_PLUGIN_PATH", "/a"), (PATH_ONLY, value), ("HOME", "/h")];
             assert_eq!(paths(&Sources::default(), &variables).len(), found, "{value}");
             let warning = Sources::default().warning(|_| Some(value.into()));

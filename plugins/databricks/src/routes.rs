@@ -34,14 +34,20 @@ pub(crate) fn invocations(name: &str) -> Result<String> {
 /// Returns the error of a request to `path`. Adds a hint to a 404 about the route. A 404 is about the route, and not
 /// about an endpoint, if the path names no endpoint or the server says so.
 pub(crate) fn explained(error: Error, path: &str) -> Error {
-    let is_route = path == ENDPOINTS || error.message().contains("No API found");
     match error.http() {
-        Some(http) if http.status == 404 && is_route => {
+        Some(http) if http.status == 404 && (path == ENDPOINTS || is_missing_route(&error, &http.body)) => {
             let message = format!("{}; the server does not have this route: check `host`", error.message());
             Error::new(ErrorCode::new("ENDPOINT_NOT_FOUND"), message).with_http(http.clone())
         }
         _ => error,
     }
+}
+
+/// Returns true if a 404 comes from a server without this API: a workspace names the error, and a web server sends a page.
+fn is_missing_route(error: &Error, body: &str) -> bool {
+    let is_unnamed = !error.details().contains_key("error_code");
+    let is_other = body.trim_start().starts_with('<') || body.contains("\"detail\"");
+    error.message().contains("No API found") || is_unnamed && is_other
 }
 
 fn segment(name: &str) -> Result<String> {

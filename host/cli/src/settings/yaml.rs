@@ -27,8 +27,9 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     node.value.into_json(node.defined, text)
 }
 
-/// A YAML node. The location of a float is kept, because it may be a rounded integer.
+/// A YAML node. Its location leads to its text: a float may be a rounded integer, and a boolean may be the text `y`.
 enum Node {
+    Bool(bool),
     Float(f64),
     Mapping(Vec<(String, Spanned<Self>)>),
     Scalar(Value),
@@ -39,6 +40,9 @@ impl Node {
     fn into_json(self, at: Location, text: &str) -> Result<Value, String> {
         let convert = |node: Spanned<Self>| node.value.into_json(node.defined, text);
         Ok(match self {
+            // Text in YAML 1.2 and in PyYAML.
+            Self::Bool(_) if matches!(scalar(at, text), "y" | "Y" | "n" | "N") => scalar(at, text).into(),
+            Self::Bool(value) => value.into(),
             Self::Float(_) if is_beyond_64_bits(scalar(at, text)) => {
                 return Err(long_integer(usize::try_from(at.line()).unwrap_or(usize::MAX)));
             }
@@ -79,7 +83,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(value.into()))
+        Ok(Node::Bool(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
@@ -140,6 +144,7 @@ mod tests {
             ("\"99999999999999999999\"", json!("99999999999999999999")),
             ("2026-01-02", json!("2026-01-02")),
             ("[~, yes, é]", json!([null, true, "é"])),
+            ("[y, N, true, off]", json!(["y", "N", true, false])),
             ("{&x a: [1, *x], b: {c: 2}}", json!({"a": [1, "a"], "b": {"c": 2}})),
         ] {
             assert_eq!(parse(&format!("é: 1\nvalue: {yaml}\n")).unwrap()["value"], expected, "{yaml}");

@@ -39,10 +39,11 @@ async fn a_missing_endpoint_or_input_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_empty_response_is_a_prediction_and_a_web_page_is_not() {
+async fn an_empty_response_and_a_web_page_are_errors() {
     for empty in [Answer::status(204), Answer::status(200)] {
         let server = Server::start([empty]);
-        assert_eq!(plain(&server.url()).predict(predict("chat")).await.unwrap(), Payload::empty());
+        let error = plain(&server.url()).predict(predict("chat")).await.unwrap_err();
+        assert!(error.message().contains("an empty body"), "{error}");
     }
     let server = Server::start([Answer::new(200, "<html><title>Sign in</title>").header("Content-Type", "text/html")]);
     let error = plain(&server.url()).predict(predict("chat")).await.unwrap_err();

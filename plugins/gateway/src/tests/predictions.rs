@@ -24,7 +24,7 @@ async fn inputs_and_predictions_are_unchanged() {
 }
 
 #[tokio::test]
-async fn any_json_or_an_empty_body_is_a_prediction() {
+async fn any_json_is_a_prediction_and_an_empty_body_is_an_error() {
     for body in ["[1, 2]", "null", "\"text\"", "\u{feff}{\"a\":1}"] {
         let server = Server::start([Answer::new(200, body)]);
         let answer = plain(&server).predict(predict("chat")).await.unwrap();
@@ -32,7 +32,8 @@ async fn any_json_or_an_empty_body_is_a_prediction() {
     }
     for empty in [Answer::status(204), Answer::status(200)] {
         let server = Server::start([empty]);
-        assert_eq!(plain(&server).predict(predict("chat")).await.unwrap(), Payload::empty());
+        let error = plain(&server).predict(predict("chat")).await.unwrap_err();
+        assert!(error.message().contains("an empty body"), "{error}");
     }
 }
 

@@ -92,7 +92,7 @@ fn an_invalid_setting_is_an_error() {
         ("openai", json!({"timeout": 0}), "`timeout` is `0`: expected a number of seconds"),
         ("openai", json!({"max_retries": 11}), "invalid `max_retries` `11`: expected 0 to 10"),
         ("openai", json!({"headers": {"a b": "c"}}), "`a b` is not a valid header name"),
-        ("openai", json!({"organization": "c\nd"}), "the value of `OpenAI-Organization` has a character"),
+        ("openai", json!({"organization": "c\nd"}), "the value of `organization` has a character"),
         ("openai", json!({"insecure": true, "ca_cert": "x"}), "set only one of `insecure` and `ca_cert`"),
         ("openai", json!({"base_url": "far.test/v1"}), "`base_url` is `far.test/v1`, which is not a URL: relative URL"),
         (

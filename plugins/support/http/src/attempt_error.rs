@@ -7,8 +7,9 @@ use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 
 use crate::backoff::retry_after;
-use crate::connect::{ConnectError, Place, innermost};
+use crate::connect::{ConnectError, Place};
 use crate::error_body::{ErrorBody, excerpt, is_code};
+use crate::text::innermost;
 use crate::tls;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -97,7 +98,7 @@ impl AttemptError {
         }
     }
 
-    /// Adds to the message that the answer came through a proxy, which may have answered in place of the server.
+    /// Adds to the message that the request went through a proxy, which may have answered or failed in place of the server.
     pub(crate) fn through(mut self, proxy: &str) -> Self {
         self.message = match &self.http {
             Some(http) if http.status == 407 => {
@@ -106,7 +107,9 @@ impl AttemptError {
                     self.message
                 )
             }
-            _ => format!("{}; the answer came through the proxy {proxy}", self.message),
+            Some(_) => format!("{}; the answer came through the proxy {proxy}", self.message),
+            None if self.message.contains(proxy) => self.message,
+            None => format!("{}; the request went through the proxy {proxy}", self.message),
         };
         self
     }

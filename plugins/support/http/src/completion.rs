@@ -3,6 +3,8 @@
 //! A proxy that loses its server may close the connection as if the stream were complete. `[DONE]` ends every stream.
 //! Some servers omit it, but mark the last chunk of an answer.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// The progress of a stream. `missing` is the mark that has to end it; `None` before the first chunk of a known
@@ -10,6 +12,8 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(crate) struct Completion {
     missing: Option<&'static str>,
+    /// The choices by index: true if the choice has its `finish_reason`.
+    choices: BTreeMap<u64, bool>,
     is_complete: bool,
 }
 
@@ -34,15 +38,18 @@ impl Completion {
 
     /// Returns the mark that the stream lacks; `None` if the stream is complete or has no known protocol.
     pub(crate) fn missing(&self) -> Option<&'static str> {
-        self.missing.filter(|_| !self.is_complete)
+        let is_open = self.choices.values().any(|is_finished| !is_finished);
+        let missing = if is_open { Some("`[DONE]` or a `finish_reason`") } else { self.missing };
+        missing.filter(|_| !self.is_complete)
     }
 
     fn observe_choices(&mut self, choices: Option<&Vec<Value>>) {
         for choice in choices.into_iter().flatten() {
+            let index = choice["index"].as_u64().unwrap_or_default();
             if choice["finish_reason"].as_str().is_some_and(|reason| !reason.is_empty()) {
-                self.is_complete = true;
+                self.choices.insert(index, true);
             } else if choice.get("delta").or(choice.get("text")).is_some() {
-                self.missing = Some("`[DONE]` or a `finish_reason`");
+                self.choices.entry(index).or_insert(false);
             }
         }
     }
@@ -59,6 +66,7 @@ mod tests {
         let open = json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]});
         let text = json!({"choices": [{"index": 0, "text": "a", "finish_reason": ""}]});
         let last = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+        let second = json!({"choices": [{"index": 1, "delta": {"content": "b"}}]});
         let usage = json!({"choices": [], "usage": {"total_tokens": 3}});
         let created = json!({"type": "response.created"});
         let completed = json!({"type": "response.completed"});
@@ -67,6 +75,8 @@ mod tests {
             (vec![&open], false),
             (vec![&text], false),
             (vec![&open, &last, &usage], true),
+            (vec![&open, &second, &last], false),
+            (vec![&open, &last, &open], true),
             (vec![&usage], true),
             (vec![&created, &own], false),
             (vec![&created, &own, &completed], true),

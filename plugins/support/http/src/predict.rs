@@ -44,14 +44,19 @@ pub fn requests_stream(inputs: &Payload) -> bool {
     stream.is_ok_and(|inputs| inputs.get("stream").is_some_and(|stream| stream != "false"))
 }
 
+/// Returns the error of an answer without a body, whole or streamed.
+pub(crate) fn empty_answer() -> Error {
+    Error::internal("the server answered with an empty body, although a prediction was expected")
+}
+
 /// Returns the body of a response. `is_stream_requested` is true if the inputs request a stream.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the server streams as the inputs request; `INTERNAL_ERROR` if it streams without a
-/// request, or answers with text or invalid JSON; the server's error if the body reports a failure.
+/// request, or answers with text, invalid JSON or nothing; the server's error if the body reports a failure.
 pub fn prediction(response: Response, is_stream_requested: bool) -> Result<Payload> {
     if response.payload.bytes().is_empty() {
-        return Ok(Payload::empty());
+        return Err(empty_answer());
     }
     match WholeBody::read(response.payload, response.status, &response.redactor)? {
         WholeBody::Answer(payload) => Ok(payload),

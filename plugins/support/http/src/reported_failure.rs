@@ -82,7 +82,9 @@ fn status_in(failure: &Value) -> Option<u16> {
 
 /// Returns true if a failure ended a choice.
 fn is_failed_choice(choice: &Value) -> bool {
-    matches!(choice["finish_reason"].as_str(), Some("error" | "abort")) || says(&choice["error"])
+    // Zhipu's `network_error` is one of several.
+    let is_failure = |reason: &str| reason == "abort" || reason.contains("error");
+    choice["finish_reason"].as_str().is_some_and(is_failure) || says(&choice["error"])
 }
 
 /// Returns true if an answer has an error code or an error message. A number in `error_code` counts only if it is not 0
@@ -115,7 +117,7 @@ fn has_status(answer: &Value) -> bool {
 }
 
 fn is_success(code: &str) -> bool {
-    matches!(code.to_ascii_lowercase().as_str(), "" | "0" | "200" | "none" | "ok" | "success")
+    matches!(code.to_ascii_lowercase().as_str(), "" | "0" | "200" | "none" | "no error" | "null" | "ok" | "success")
 }
 
 fn has_reason(answer: &Value) -> bool {
@@ -127,7 +129,7 @@ fn has_reason(answer: &Value) -> bool {
 fn says(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
-        Value::String(text) => !matches!(text.trim(), "" | "0"),
+        Value::String(text) => !is_success(text.trim()),
         Value::Array(items) => items.iter().any(says),
         Value::Object(members) => {
             members.values().any(says)
@@ -164,6 +166,11 @@ mod tests {
     fn an_answer_that_reports_a_failure_is_one() {
         for (body, code, message) in [
             (r#"{"error":"no such route"}"#, "INTERNAL_ERROR", "no such route"),
+            (
+                r#"{"choices":[{"index":0,"finish_reason":"network_error"}]}"#,
+                "INTERNAL_ERROR",
+                "the `finish_reason` is `network_error`",
+            ),
             (r#"{"error":{"message":"slow down","code":429}}"#, "RESOURCE_EXHAUSTED", "slow down"),
             (r#"{"error":{"message":"no key","code":"401"}}"#, "UNAUTHENTICATED", "no key"),
             (r#"{"choices":[],"error":{"message":"","code":500}}"#, "INTERNAL_ERROR", "no reason given"),
@@ -229,6 +236,8 @@ mod tests {
             r#"{"choices":[],"error":false}"#,
             r#"{"choices":[{"delta":{"content":"a"},"error":null}],"error":{"message":"","type":"","code":null}}"#,
             r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"","code":0}}"#,
+            r#"{"choices":[{"text":"a"}],"error":{"code":0,"message":"success"}}"#,
+            r#"{"choices":[{"text":"a"}],"error":"No error"}"#,
             r#"{"error":0.25}"#,
             r#"{"error":[0.1,0.2]}"#,
             r#"{"error":{"mae":0.1,"rmse":0.2}}"#,

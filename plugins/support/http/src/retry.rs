@@ -143,20 +143,20 @@ async fn attempt(
         }
         let sent = transport.request(request.method(), &url, headers, request.body().clone());
         let sent = transport.send(sent.map_err(AttemptError::from_request)?);
-        let inner = timeouts.wait_for(sent, &shown).await?;
+        let via = |error: AttemptError| match transport.proxy_of(&url) {
+            Some(proxy) => error.through(proxy),
+            None => error,
+        };
+        let inner = timeouts.wait_for(sent, &shown).await.map_err(&via)?;
         let response = StreamingResponse::new(inner, shown, policy, redactor, timeouts);
         let status = response.inner.status();
         if status.is_success() {
             return Ok(response);
         }
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            let error = response.into_error().await;
-            return Err(match transport.proxy_of(&url) {
-                Some(proxy) => error.through(proxy),
-                None => error,
-            });
+            return Err(via(response.into_error().await));
         }
-        let next = redirect::target(status, response.inner.headers(), request.method(), &url, policy)?;
+        let next = redirect::target(status, response.inner.headers(), request.method(), &url, policy).map_err(via)?;
         hops += 1;
         if hops > redirect::MAX_HOPS {
             return Err(redirect::too_long(status, &url));

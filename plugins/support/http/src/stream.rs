@@ -14,6 +14,7 @@ use crate::body_kind::BodyKind;
 use crate::completion::Completion;
 use crate::encoding::accept_identity;
 use crate::error_body::truncate;
+use crate::predict::empty_answer;
 use crate::reported_failure::{failure_error, reported_failure};
 use crate::request::Request;
 use crate::response::{content_type, reject_html};
@@ -167,8 +168,8 @@ impl ChunkStream {
                 let rest = std::mem::take(rest);
                 self.push_lines(&rest)
             }
-            Format::Unknown(_) => Ok(()),
-            Format::Whole(body) if body.is_empty() => Ok(()),
+            Format::Unknown(_) => Err(empty_answer()),
+            Format::Whole(body) if body.is_empty() => Err(empty_answer()),
             Format::Whole(body) => {
                 let payload = Payload::new(content_type(&self.response.inner), std::mem::take(body));
                 self.finish_whole(payload)

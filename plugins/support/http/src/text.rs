@@ -1,4 +1,6 @@
-//! Text as editors, shells and files of secrets leave it.
+//! Text as editors, shells and files of secrets leave it, and the text of an error.
+
+use std::error::Error as StdError;
 
 /// Removes a byte order mark, and blanks and line ends at both ends.
 pub fn trim(text: &str) -> &str {
@@ -8,4 +10,13 @@ pub fn trim(text: &str) -> &str {
 /// Removes a byte order mark at the beginning and line ends at the end. A password may begin and end with blanks.
 pub(crate) fn trim_lines(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n'])
+}
+
+/// Returns the innermost cause, such as `Connection refused (os error 111)`.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut reason = error;
+    while let Some(next) = reason.source() {
+        reason = next;
+    }
+    reason.to_string()
 }

@@ -39,7 +39,12 @@ impl LibrarySearch {
         let executable = env::current_exe().and_then(|path| path.canonicalize()).ok();
         let plugin = library_path().and_then(|path| path.canonicalize().ok());
         let folders = |file: &Path| file.ancestors().skip(1).take(2).map(Path::to_owned).collect();
-        let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            let value = variable(name)?;
+            // Shells and secret files leave blanks and line ends around a value.
+            let trimmed = value.to_str().map(|text| OsString::from(text.trim())).unwrap_or(value);
+            Some(trimmed).filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
         Self {
             option,
             variable: path("ORT_DYLIB_PATH"),
@@ -58,8 +63,9 @@ impl LibrarySearch {
             let file =
                 if path.is_dir() { in_folder(path) } else { Some(path.to_owned()).filter(|file| file.is_file()) };
             let missing = || {
+                let reason = path.metadata().err().map(|error| format!(": {error}")).unwrap_or_default();
                 Error::invalid_parameter(format!(
-                    "{name} is `{}`: expected ONNX Runtime's library or its folder",
+                    "{name} is `{}`{reason}: expected ONNX Runtime's library or its folder",
                     path.display()
                 ))
             };
@@ -211,7 +217,10 @@ mod tests {
     fn a_configured_path_without_the_library_is_an_error() {
         let search = LibrarySearch { variable: Some("/nowhere".into()), ..LibrarySearch::default() };
         let error = search.find().unwrap_err();
-        assert_eq!(error.message(), "`ORT_DYLIB_PATH` is `/nowhere`: expected ONNX Runtime's library or its folder");
+        assert_eq!(
+            error.message(),
+            "`ORT_DYLIB_PATH` is `/nowhere`: No such file or directory (os error 2): expected ONNX Runtime's library or its folder"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use url::{Host, Url};
 
 use super::probe::{refusal, unreachable};
 use super::proxy::{Protocol, Proxy};
+use crate::text::innermost;
 use crate::tls;
 
 /// The error of a failed connection. It wraps the error of the HTTP library.
@@ -99,13 +100,4 @@ impl StdError for ConnectError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.error.source()
     }
-}
-
-/// Returns the innermost cause, such as `Connection refused (os error 111)`.
-pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
-    let mut reason = error;
-    while let Some(next) = reason.source() {
-        reason = next;
-    }
-    reason.to_string()
 }

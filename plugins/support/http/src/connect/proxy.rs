@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
-use url::Url;
+use url::{Host, Url};
 
 use crate::url::decode;
 
@@ -53,8 +53,8 @@ impl Proxy {
         let invalid = || {
             Error::invalid_parameter(format!(
                 "`{variable}` is not the URL of a proxy: expected an `http`, `https`, `socks5` or `socks5h` URL such as \
-                 `http://user:password@host:8080`; in the password, write `%2F` for `/`, `%23` for `#`, `%3F` for `?` and \
-                 `%40` for `@`"
+                 `http://user:password@host:8080`; in the password, write `%2F` for `/`, `%23` for `#`, `%3F` for `?`, \
+                 `%40` for `@` and `%5C` for `\\`"
             ))
         };
         let url = proxy_url(url).ok_or_else(invalid)?;
@@ -89,6 +89,15 @@ impl Proxy {
             url: Secret::new(with_port),
             credentials,
         })
+    }
+
+    /// Returns the URL of the proxy for the HTTP library, which looks up even an address if the scheme is `socks5`.
+    pub(crate) fn url_for(&self, server: &Url) -> String {
+        let url = self.url.expose();
+        match (url.strip_prefix("socks5://"), server.host()) {
+            (Some(rest), Some(Host::Ipv4(_) | Host::Ipv6(_))) => format!("socks5h://{rest}"),
+            _ => url.to_owned(),
+        }
     }
 
     /// Returns true if the proxy's host is a name, which has to be resolved.

@@ -37,7 +37,7 @@ impl Transport {
         let routes = Arc::new(Routes::new(&connection.proxies));
         let of_client = Arc::clone(&routes);
         // If a proxy's setting is wrong, the requests that would use the proxy fail before they are sent.
-        let proxy = move |url: &Url| of_client.proxy(url).ok().flatten().map(|proxy| proxy.url.expose().to_owned());
+        let proxy = move |url: &Url| of_client.proxy(url).ok().flatten().map(|proxy| proxy.url_for(url));
         let client = reqwest::Client::builder()
             .user_agent(&connection.user_agent)
             .connect_timeout(connection.connect_timeout)

@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
-use crate::connect::innermost;
+use crate::text::innermost;
 
 use super::der::{self, OID};
 
@@ -78,6 +78,21 @@ fn certificate(error: &CertificateError) -> String {
             }
             _ => format!("the server's certificate is not accepted: {other}"),
         },
+        CertificateError::BadSignature => {
+            "the server's certificate is not signed with the key of the trusted authority: name the current authority with \
+             the option `ca_cert` (BadSignature)"
+                .to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired: renew it at the server, or set the clock of this machine".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet: set the clock of this machine or of the one that made it".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "the server's certificate is not for the host of the URL: use a host that it names, or make one for this host \
+             ({error})"
+        ),
         other => format!("the server's certificate is not accepted: {other}"),
     }
 }
