@@ -1,4 +1,4 @@
-//! Passes the target triple to the crate, which puts it into the manifest of a plugin.
+//! Passes the target triple of the build to the crate. The crate writes it into the manifest of a plugin.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,5 +1,5 @@
-//! Measures the cost of isolation: makes the same calls of one plugin, alternately in this process and in its own
-//! process.
+//! Measures the cost of isolation. Makes the same calls to one plugin in this process and in a separate process, in
+//! turn.
 //!
 //! `cargo bench -p mlflow-deploy --bench isolation`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints results, and panics on failure")]
@@ -10,7 +10,7 @@ use mlflow_deploy::args::{Predict, PredictStream};
 use mlflow_deploy::{DeployClient, Host, JSON, Payload, blocking};
 use mlflow_deploy_test_support::cdylib;
 
-/// The number of measurements, of which the median is reported.
+/// The number of times that each call is measured. The benchmark prints the median.
 const ROUNDS: usize = 9;
 
 fn main() {
@@ -36,7 +36,7 @@ fn main() {
     });
 }
 
-/// Measures both clients alternately, and prints the medians.
+/// Measures the plugin in this process and in a separate process, in turn. Prints both medians.
 fn report<T>(name: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
     let mut taken = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {

@@ -1,4 +1,5 @@
-//! The builder of a host: search path, trust, allowed schemes, isolation and events.
+//! The builder of a host. It sets the search path, the trusted plugins, the allowed schemes, the isolation of plugins
+//! and the listener for events.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::search_path::{NamedFile, Sources, environment};
 use crate::load::subprocess::IsolationPolicy;
 
-/// Builds a [`Host`](crate::Host).
+/// Sets the options of a [`Host`](crate::Host), and builds it.
 ///
 /// ```
 /// use mlflow_deploy::Host;
@@ -60,51 +61,52 @@ impl HostBuilder {
         }
     }
 
-    /// Adds a directory that precedes all others.
+    /// Adds a directory to search for plugins. It is searched before the directories of the environment, the user and
+    /// the system.
     #[must_use]
     pub fn plugin_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.sources.given.push(directory.into());
         self
     }
 
-    /// Searches these directories instead of those of the environment, the user and the system.
+    /// Searches these directories for plugins, instead of those of the environment, the user and the system.
     #[must_use]
     pub fn search_path<P: Into<PathBuf>>(mut self, directories: impl IntoIterator<Item = P>) -> Self {
         self.sources.instead = Some(directories.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Adds a plugin by its file, which takes precedence over every directory.
+    /// Adds the plugin in this file. It takes precedence over the plugins in the searched directories.
     #[must_use]
     pub fn plugin(mut self, file: impl Into<PathBuf>) -> Self {
         self.sources.files.push(NamedFile { path: file.into(), trusted: false });
         self
     }
 
-    /// Adds a plugin by its file, and trusts it regardless of the owner and the mode of the file and its directory.
+    /// Adds the plugin in this file. Trusts it regardless of the owner and the mode of the file and its directory.
     #[must_use]
     pub fn trusted_plugin(mut self, file: impl Into<PathBuf>) -> Self {
         self.sources.files.push(NamedFile { path: file.into(), trusted: true });
         self
     }
 
-    /// Also searches beside an executable, as the command does: its directory, `plugins` in it, and
-    /// `../lib/mlflow-deploy/plugins`.
+    /// Also searches for plugins near an executable: in its directory, in the subdirectory `plugins`, and in
+    /// `../lib/mlflow-deploy/plugins`. The command `mlflow-deploy` does this for its own executable.
     #[must_use]
     pub fn beside_executable(mut self, executable: impl Into<PathBuf>) -> Self {
         self.sources.executable = Some(executable.into());
         self
     }
 
-    /// Allows only targets of these schemes.
+    /// Allows only targets with these schemes. Any other target is an error.
     #[must_use]
     pub fn allow_schemes<S: AsRef<str>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
         self.schemes = Some(schemes.into_iter().map(|scheme| scheme.as_ref().to_lowercase()).collect());
         self
     }
 
-    /// Loads only plugins of this lock file, which `mlflow-deploy plugins lock` writes. The default is the file of
-    /// `MLFLOW_DEPLOY_LOCK_FILE`, if set.
+    /// Loads only plugins that match this lock file, which `mlflow-deploy plugins lock` writes. The default is the path
+    /// in the environment variable `MLFLOW_DEPLOY_LOCK_FILE`, if it is set.
     #[must_use]
     pub fn lock_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.lock_file = Some(file.into());
@@ -113,15 +115,15 @@ impl HostBuilder {
 
     /// Sets the listener for the events of plugins. The listener may be called from any thread and must not block.
     ///
-    /// By default, events go to the subscriber of `tracing`. If the program has none, warnings and errors are printed to
-    /// stderr, once per kind: a message that differs only in its values is not repeated. See [`quiet`](Self::quiet).
+    /// By default, events go to the subscriber of `tracing`. If the program has none, warnings and errors are printed
+    /// to stderr. A message is not printed again if it differs only in its values. See [`quiet`](Self::quiet).
     #[must_use]
     pub fn on_event(mut self, listener: impl Fn(PluginEvent) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
         self
     }
 
-    /// Prints nothing to stderr, also if the program has neither a subscriber of `tracing` nor a listener.
+    /// Prints nothing to stderr, even if the program has neither a subscriber of `tracing` nor a listener.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.is_quiet = true;
@@ -131,8 +133,8 @@ impl HostBuilder {
     /// Runs the plugins with these names in separate processes. A crash is then an error for the callers, and does not
     /// affect this process. A plugin whose manifest requires isolation is always isolated.
     ///
-    /// The process sees only the environment variables that the plugin declares, and a few standard ones. It ends with
-    /// this process. If it crashes, its calls return `PLUGIN_CRASHED`, and the next call restarts it.
+    /// The separate process sees only the environment variables that the plugin declares, and a few standard ones. It
+    /// ends when this process ends. If it crashes, its calls return `PLUGIN_CRASHED`, and the next call restarts it.
     #[must_use]
     pub fn isolate<S: Into<String>>(mut self, plugins: impl IntoIterator<Item = S>) -> Self {
         self.isolation.named.extend(plugins.into_iter().map(Into::into));
@@ -146,9 +148,10 @@ impl HostBuilder {
         self
     }
 
-    /// Passes these additional environment variables to an isolated plugin: names, or `PREFIX*`.
+    /// Passes these additional environment variables to an isolated plugin. Each is a name, or `PREFIX*` for all names
+    /// that start with `PREFIX`.
     ///
-    /// This is needed for a variable that another variable or an option refers to, and for the variables of programs
+    /// Use this for a variable whose name is in another variable or in an option, and for the variables of programs
     /// that the plugin starts.
     #[must_use]
     pub fn isolated_environment<S: Into<String>>(
@@ -164,21 +167,21 @@ impl HostBuilder {
     /// Sets the program that hosts isolated plugins: `mlflow-deploy-plugin-host`, or another program that calls
     /// [`serve_plugin`](crate::serve_plugin).
     ///
-    /// The default is `MLFLOW_DEPLOY_PLUGIN_HOST`. If it is not set, these directories are searched: that of the running
-    /// executable, `../libexec/mlflow-deploy` relative to it, and `libexec/mlflow-deploy` in `~/.local`, `/usr/local` and
-    /// `/usr`.
+    /// The default is the path in the environment variable `MLFLOW_DEPLOY_PLUGIN_HOST`. If it is not set, these
+    /// directories are searched: that of the running executable, `../libexec/mlflow-deploy` relative to it, and
+    /// `libexec/mlflow-deploy` in `~/.local`, `/usr/local` and `/usr`.
     #[must_use]
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.isolation.program = Some(program.into());
         self
     }
 
-    /// Tries each new plugin in a separate process before loading it, as the command does. A plugin that crashes or
-    /// hangs there is quarantined: it is refused until its file changes.
+    /// Tries to load each new plugin in a separate process before this process loads it, as the command `mlflow-deploy`
+    /// does. A plugin that crashes or hangs there is quarantined: it is refused until its file changes.
     ///
     /// The outcome is stored by the SHA-256 of the file, in `$XDG_STATE_HOME/mlflow-deploy` (default
-    /// `~/.local/state/mlflow-deploy`). Needs the program of [`plugin_host`](Self::plugin_host). If it is not found,
-    /// the plugin is loaded with a warning.
+    /// `~/.local/state/mlflow-deploy`). Needs the program of [`plugin_host`](Self::plugin_host). If the program is not
+    /// found, the plugin is loaded without the trial, and a warning is sent to the listener.
     #[must_use]
     pub fn try_first_loads(mut self) -> Self {
         self.tries_first_loads = true;
@@ -198,9 +201,9 @@ impl HostBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found gives
-    /// a warning, when a plugin with a similar name is loaded and in
-    /// [`Discovery::warnings`](crate::Discovery::warnings).
+    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found is
+    /// not an error. It gives a warning in [`Discovery::warnings`](crate::Discovery::warnings), and when a plugin with
+    /// a similar name is loaded.
     pub fn user_config(mut self) -> Result<Self, Error> {
         let config = ConfigFile::read(environment)?;
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
@@ -212,7 +215,7 @@ impl HostBuilder {
             .fold(self, |builder, (plugin, variables)| builder.isolated_environment(plugin, variables)))
     }
 
-    /// Stores the outcomes of first loads in this directory.
+    /// Stores the outcomes of [`try_first_loads`](Self::try_first_loads) in this directory.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(folder.into());

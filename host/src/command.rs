@@ -30,10 +30,10 @@ use rustix::fs::{Mode, OFlags};
 use crate::load::library::{exit_now, process};
 use crate::reserved_stdout;
 
-/// The handler of [`on_exit`].
+/// The handler that [`on_exit`] sets.
 static EXIT_HANDLER: Mutex<Option<Box<dyn Fn() -> u8 + Send>>> = Mutex::new(None);
 
-/// Prepares the process.
+/// Prepares the process of a command.
 ///
 /// - If a file descriptor 0, 1 or 2 was closed when the process started, its use fails with `EBADF` from now on, also
 ///   if it is opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr`.
@@ -63,12 +63,12 @@ pub fn reserve_stdout() {
     reserved_stdout::reserve();
 }
 
-/// Handles the end of the process by a library that calls `exit`. Without this, the library chooses the exit code,
-/// which can be that of a success.
+/// Sets a handler that runs if a library ends the process by calling `exit`. Without a handler, the library chooses the
+/// exit code, which may report success.
 ///
 /// `handler` reports the event and returns the exit code. It runs on the thread that called `exit`, after the functions
 /// that libraries have registered with `atexit`. It does not run if the process ends by [`exit_now`], by `_exit` or by
-/// a signal. Dropping the guard removes it.
+/// a signal. Dropping the guard removes the handler.
 pub fn on_exit(handler: impl Fn() -> u8 + Send + 'static) -> ExitGuard {
     static REGISTERED: OnceLock<()> = OnceLock::new();
     extern "C" fn at_exit() {
@@ -98,18 +98,18 @@ impl fmt::Debug for ExitGuard {
     }
 }
 
-/// Returns standard input. A read from a file that is closed or not open for reading fails.
+/// Returns standard input. A read fails if standard input is closed or not open for reading.
 ///
 /// # Errors
-/// Fails if the process can open no more files.
+/// Fails if the process cannot open another file.
 pub fn stdin() -> io::Result<File> {
     copy(rustix::stdio::stdin())
 }
 
-/// Returns standard output. It has no buffer; a write to a file that is closed or not open for writing fails.
+/// Returns standard output, without a buffer. A write fails if standard output is closed or not open for writing.
 ///
 /// # Errors
-/// Fails if the process can open no more files.
+/// Fails if the process cannot open another file.
 pub fn stdout() -> io::Result<File> {
     copy(reserved_stdout::file())
 }

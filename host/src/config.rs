@@ -21,14 +21,14 @@ use crate::discovery::config_warning::ConfiguredPlugins;
 
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The configuration. An unknown key is an error, because it is probably a typo.
+/// The content of the user's configuration file. An unknown key is an error, because it is probably a typo.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConfigFile {
-    /// The path of the file.
+    /// The path of the configuration file.
     #[serde(skip)]
     path: PathBuf,
-    /// True if the file may exist, but access to its directory is denied.
+    /// True if the configuration file may exist, but access to its directory is denied.
     #[serde(skip)]
     is_inaccessible: bool,
     pub(crate) try_first_loads: Option<bool>,
@@ -36,7 +36,7 @@ pub(crate) struct ConfigFile {
     plugins: BTreeMap<String, PluginConfig>,
 }
 
-/// The settings of one plugin.
+/// The settings of one plugin in the user's configuration file.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PluginConfig {
@@ -46,7 +46,7 @@ struct PluginConfig {
     environment: Vec<VariablePattern>,
 }
 
-/// The name of an environment variable, or `PREFIX*`.
+/// The name of an environment variable, or `PREFIX*` for all variables whose names start with `PREFIX`.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct VariablePattern(String);
@@ -72,7 +72,8 @@ enum IsolationConfig {
 }
 
 impl ConfigFile {
-    /// Reads the file. Returns the default configuration if there is none. `variable` looks up the environment.
+    /// Reads the user's configuration file. Returns the default configuration if the file does not exist. `variable`
+    /// returns the value of an environment variable.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let config_home = || variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || Some(PathBuf::from(variable("HOME")?).join(".config")).filter(|path| path.is_absolute());
@@ -98,7 +99,7 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the names of the configured plugins, to warn about those that are not found.
+    /// Returns the names of the configured plugins. They are used to warn about plugins that are not found.
     pub(crate) fn configured_plugins(&self) -> ConfiguredPlugins {
         ConfiguredPlugins {
             file: self.path.clone(),
@@ -107,7 +108,8 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the isolated plugins, each with the path of this file, and the additional variables of each plugin.
+    /// Returns two maps by plugin name: the path of the configuration file for each isolated plugin, and the additional
+    /// environment variables of each plugin.
     pub(crate) fn isolation(self) -> (BTreeMap<String, PathBuf>, BTreeMap<String, Vec<String>>) {
         let (mut isolated, mut variables) = (BTreeMap::new(), BTreeMap::new());
         for (name, plugin) in self.plugins {
@@ -120,7 +122,7 @@ impl ConfigFile {
     }
 }
 
-/// Returns the message of an error with its line number.
+/// Returns the message of a TOML error with the number of the line in `text`.
 fn with_line(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);

@@ -1,4 +1,5 @@
-//! The error of the host: a failure before the plugin was called, or the error that the plugin returned.
+//! The error of the host. It reports a failure before the plugin was called, or holds the error that the plugin
+//! returned.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,22 +21,22 @@ use crate::{LoadError, NoPlugin};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Two plugins in one directory serve the scheme.
+    /// Two plugins in one directory serve the requested scheme.
     #[error("two plugins in one directory serve `{scheme}`: `{}` and `{}`; remove one, or choose with `HostBuilder::plugin`", first.display(), second.display())]
     Ambiguous {
         /// The requested scheme.
         scheme: String,
-        /// The first plugin.
+        /// The path of the first plugin.
         first: PathBuf,
-        /// The second plugin.
+        /// The path of the second plugin.
         second: PathBuf,
     },
     /// The user's configuration is invalid or cannot be read.
     #[error("the configuration `{}` cannot be used: {why}", path.display())]
     Config {
-        /// The path of the file.
+        /// The path of the configuration file.
         path: PathBuf,
-        /// The reason, as a fragment.
+        /// The reason, as a sentence fragment.
         why: String,
     },
     /// The plugin of the target could not be loaded.
@@ -43,29 +44,29 @@ pub enum Error {
     Load {
         /// The path of the plugin.
         path: PathBuf,
-        /// The reason.
+        /// The reason why the plugin could not be loaded.
         refusal: LoadError,
     },
     /// The lock file is missing, untrusted or invalid.
     #[error("the lock file `{}` cannot be used: {why}", path.display())]
     Lock {
-        /// The path of the file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// The reason, as a fragment.
+        /// The reason, as a sentence fragment.
         why: String,
     },
-    /// The host does not allow the scheme.
+    /// The host's list of allowed schemes does not contain the scheme.
     #[error("the scheme `{scheme}` is not allowed, only `{}`", allowed.join("`, `"))]
     NotAllowed {
         /// The requested scheme.
         scheme: String,
-        /// The allowed schemes.
+        /// The schemes that the host allows.
         allowed: Vec<String>,
     },
-    /// No plugin serves the target.
+    /// No plugin serves the requested target.
     #[error("{0}")]
     NoPlugin(Box<NoPlugin>),
-    /// The call specifies no target, and none is set.
+    /// The call specifies no target, and no current target is set.
     #[error("no deployments target has been set: specify a target, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
     NoTarget,
     /// The target URI is invalid, or the plugin returned this error.
@@ -74,7 +75,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the machine-readable code.
+    /// Returns the machine-readable code of the error.
     pub fn code(&self) -> &ErrorCode {
         match self {
             Self::Ambiguous { .. } | Self::Config { .. } | Self::Lock { .. } | Self::NoTarget => {
@@ -92,7 +93,7 @@ impl Error {
         matches!(self, Self::Target(error) if error.is_retryable())
     }
 
-    /// Returns the HTTP status, if the error comes from a server.
+    /// Returns the HTTP status of the server's response; `None` if the error does not come from a server.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::Target(error) => error.http_status(),
@@ -100,7 +101,8 @@ impl Error {
         }
     }
 
-    /// Returns details for the user, in several lines: the searched directories, or the causes.
+    /// Returns details for the user, one per line: for a missing plugin the searched directories, otherwise the causes,
+    /// if any.
     pub fn explanation(&self) -> String {
         match self {
             Self::NoPlugin(missing) => missing.explanation(),

@@ -1,4 +1,4 @@
-//! A host: its search path, its plugins, and the current target.
+//! A host, which holds a search path, the loaded plugins and the current target.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -49,17 +49,17 @@ struct HostState {
     schemes: Option<Vec<String>>,
     configured_plugins: ConfiguredPlugins,
     loader: Arc<Loader>,
-    /// The target of [`Host::set_deployments_target`].
+    /// The current target, which [`Host::set_deployments_target`] sets.
     target: Mutex<Option<TargetUri>>,
 }
 
 impl Host {
-    /// Creates a host that searches the directories of the environment, the user and the system.
+    /// Creates a host that searches the directories of the environment, the user and the system for plugins.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Returns a builder.
+    /// Returns a builder of a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::new()
     }
@@ -71,8 +71,8 @@ impl Host {
         discovery.with_config_warnings(&self.0.configured_plugins, self.0.sources.warning(setting))
     }
 
-    /// Reads the lock file: that of [`HostBuilder::lock_file`], or else that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if
-    /// neither is specified.
+    /// Reads the lock file, whose path [`HostBuilder::lock_file`] or else `MLFLOW_DEPLOY_LOCK_FILE` specifies. Returns
+    /// `None` if neither is set.
     ///
     /// # Errors
     /// [`Error::Lock`] if the file is missing, untrusted or invalid.
@@ -82,7 +82,7 @@ impl Host {
 
     /// Creates a client of a target, or of the current target if `target` is `None`.
     ///
-    /// Source: `mlflow.deployments.get_deploy_client`, which returns `None` if no target is set.
+    /// Source: `mlflow.deployments.get_deploy_client`. That function returns `None` if no target is set.
     ///
     /// # Errors
     /// The errors of [`target`](Self::target); [`Error::Load`]; the error of the plugin, if the target or the
@@ -91,7 +91,7 @@ impl Host {
         self.get_deploy_client_with(target, &ClientOptions::default()).await
     }
 
-    /// Creates a client with options of its own, which take precedence over the environment. Two clients of one target
+    /// Creates a client with the given options, which take precedence over the environment. Two clients of one target
     /// can therefore have different options in the same process.
     ///
     /// ```
@@ -121,7 +121,8 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::NoTarget`], [`Error::NotAllowed`], [`Error::NoPlugin`], [`Error::Ambiguous`]; [`Error::Load`] if a
-    /// plugin that was specified by its file cannot be used; `INVALID_PARAMETER_VALUE` if the target URI is invalid.
+    /// plugin that the program specifies by its file cannot be used; `INVALID_PARAMETER_VALUE` if the target URI is
+    /// invalid.
     pub fn target(&self, target: Option<&str>) -> Result<Target, Error> {
         let uri = match target {
             Some(target) => TargetUri::parse(target)?,
@@ -144,10 +145,10 @@ impl Host {
         Ok(Target::new(Arc::clone(&self.0.loader), uri, plugin))
     }
 
-    /// Sets the current target. Every target that a plugin serves is valid.
+    /// Sets the current target. Accepts every target that a plugin serves.
     ///
-    /// Source: `mlflow.deployments.set_deployments_target`, which sets it for the whole process and refuses most
-    /// plugins' targets.
+    /// Source: `mlflow.deployments.set_deployments_target`. That function sets the target for the whole process, and
+    /// refuses the targets of most plugins.
     ///
     /// # Errors
     /// The errors of [`target`](Self::target). The current target then stays the same.
@@ -157,8 +158,8 @@ impl Host {
         Ok(())
     }
 
-    /// Returns the current target: that of [`set_deployments_target`](Self::set_deployments_target), or else that of
-    /// `MLFLOW_DEPLOYMENTS_TARGET`.
+    /// Returns the current target, which [`set_deployments_target`](Self::set_deployments_target) or else
+    /// `MLFLOW_DEPLOYMENTS_TARGET` sets.
     ///
     /// Source: `mlflow.deployments.get_deployments_target`.
     ///
@@ -177,7 +178,7 @@ impl Host {
         }
     }
 
-    /// Adds the name of the environment variable to the error if the target came from the variable.
+    /// Adds the name of the environment variable to `error` if the target came from that variable.
     fn name_variable(&self, target: Option<&str>, error: Error) -> Error {
         match error {
             Error::NoPlugin(missing) if target.is_none() && sync::lock(&self.0.target).is_none() => {
@@ -187,7 +188,7 @@ impl Host {
         }
     }
 
-    /// Returns the help of a target, as Markdown.
+    /// Returns the help text of a target, in Markdown.
     ///
     /// Source: `target_help` of MLflow's plugins.
     ///
@@ -197,7 +198,7 @@ impl Host {
         self.target(target)?.help().await
     }
 
-    /// Serves a model on this machine as the `target_uri` of the arguments would.
+    /// Serves a model on this machine, as the target that `arguments.target_uri` specifies would serve it.
     ///
     /// Source: `mlflow.deployments.run_local`.
     ///
@@ -207,10 +208,11 @@ impl Host {
         self.target(Some(&arguments.target_uri))?.run_local(arguments).await
     }
 
-    /// Removes a plugin from quarantine and tries to load it in a separate process.
+    /// Loads a quarantined plugin, whose first load crashed or hung, again in a separate process. The plugin leaves
+    /// quarantine if it loads.
     ///
     /// # Errors
-    /// [`Error::Load`] if the load fails, or cannot be tried.
+    /// [`Error::Load`] if loading fails or cannot be tried.
     pub async fn retry(&self, candidate: &Candidate) -> Result<(), Error> {
         self.0.loader.retry(candidate).await
     }
@@ -230,7 +232,7 @@ impl From<HostBuilder> for Host {
 
 // This method is here and not in `builder`, because the module `host` depends on `builder`.
 impl HostBuilder {
-    /// Creates the host. Searches and loads nothing yet.
+    /// Creates the host. Does not search for plugins or load one.
     pub fn build(self) -> Host {
         Host::from(self)
     }

@@ -56,10 +56,10 @@ pub use replacement::Replacement;
 pub use suggest::nearest;
 pub use targets::{databricks, gateway};
 
-/// The examples for users of Python, as tests.
+/// The examples of the migration guide for Python users, which run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../MIGRATING.md")]
 mod migrating {}
 
-/// The error of a target. [`Error::Target`] holds it.
+/// The error that a target returns. [`Error::Target`] holds it.
 pub type TargetError = mlflow_deploy_plugin_api::Error;

@@ -1,4 +1,4 @@
-//! Loads chosen plugins, each once, and keeps them. Enforces trust, the lock file and the preflight of new files.
+//! Loads each chosen plugin once and keeps it. Enforces trust, the lock file and the preflight of new files.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,30 +22,31 @@ use crate::load::preflight::{LoadHistory, Preflight};
 use crate::load::subprocess::{InstanceSpawner, IsolationPolicy};
 use crate::{Error, IsolatedBy, LoadError};
 
-/// The plugin that was chosen for a target, as the search found it.
+/// The plugin that was chosen for a target. Holds the results of the search for plugins.
 #[derive(Debug)]
 pub(crate) struct ChosenPlugin {
     pub(crate) path: PathBuf,
     pub(crate) manifest: Arc<Manifest>,
-    /// The identity of the file from which the manifest was read.
+    /// The identity that the file had when its manifest was read.
     pub(crate) identity: Identity,
-    /// True if the file is trusted, regardless of its owner and mode.
+    /// True if the file counts as trusted, regardless of its owner and mode.
     pub(crate) is_trusted: bool,
-    /// The warnings to emit before the load.
+    /// The warnings to emit before the plugin is loaded.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Loads plugins and keeps those that are loaded.
+/// Loads plugins and keeps the loaded ones.
 pub(crate) struct Loader {
     lock_file: Option<PathBuf>,
     listener: Listener,
     isolation: IsolationPolicy,
     preflight: Preflight,
-    /// The loaded plugins. A file is loaded once, regardless of its names and of concurrent requests.
+    /// The loaded plugins by file. A file is loaded once, even if it has several names or several tasks request it at
+    /// once.
     loaded: Mutex<HashMap<FileId, Arc<OnceCell<RemotePlugin>>>>,
 }
 
-/// The device and the inode of a file.
+/// The device number and the inode number of a file, which identify it.
 type FileId = (u64, u64);
 
 impl Loader {
@@ -58,20 +59,22 @@ impl Loader {
         Self { lock_file, listener, isolation, preflight, loaded: Mutex::default() }
     }
 
-    /// Fails if a plugin cannot be isolated as required, or is quarantined. Returns the reason to isolate it, if any.
+    /// Returns the reason why the plugin runs in its own process, or `None` if it runs in this one. Fails if its first
+    /// load crashed or hung, or if the program for its own process is missing.
     pub(crate) fn check(&self, manifest: &Manifest, identity: &Identity) -> Result<Option<IsolatedBy>, LoadError> {
         let isolated_by = self.isolation.check(manifest)?;
         self.preflight.check(identity)?;
         Ok(isolated_by)
     }
 
-    /// Reads the lock file that the program specified, or else that of `MLFLOW_DEPLOY_LOCK_FILE`; `None` if neither is
-    /// set.
+    /// Reads the lock file that the program specifies, or else the one that `MLFLOW_DEPLOY_LOCK_FILE` specifies.
+    /// Returns `None` if neither is specified.
     pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
         self.lock_file.clone().or_else(Lock::variable).map(|file| Lock::read(&file)).transpose()
     }
 
-    /// Removes a file from quarantine and repeats its preflight.
+    /// Loads a quarantined plugin, whose first load crashed or hung, again in a separate process. Stores the new
+    /// outcome.
     pub(crate) async fn retry(self: &Arc<Self>, candidate: &Candidate) -> Result<(), Error> {
         let failed = |refusal| Error::Load { path: candidate.path.clone(), refusal };
         match &candidate.state {
@@ -97,7 +100,7 @@ impl Loader {
         outcome
     }
 
-    /// Returns the chosen plugin. Loads it on the first call.
+    /// Returns the chosen plugin. Loads the plugin on the first call.
     pub(crate) async fn load(self: &Arc<Self>, chosen: &Arc<ChosenPlugin>) -> Result<RemotePlugin, Error> {
         let ChosenPlugin { path, manifest, identity, warnings, .. } = &**chosen;
         let cell = Arc::clone(sync::lock(&self.loaded).entry(identity.file_id()).or_default());
@@ -119,7 +122,7 @@ impl Loader {
         cell.get_or_try_init(load).await.cloned()
     }
 
-    /// Checks that a plugin may be loaded. Returns its real path and its load history. Hashes the file if needed.
+    /// Checks that a plugin may be loaded. Returns the real path of its file, and tells if the file was loaded before.
     fn admit(&self, chosen: &ChosenPlugin, lock: Option<&Lock>) -> Result<(PathBuf, LoadHistory), LoadError> {
         let opened = PluginFile::open(&chosen.path)?;
         if opened.identity != chosen.identity {
@@ -166,7 +169,8 @@ impl Loader {
         loading::into_this_process(library.to_owned(), spawner, listener).await
     }
 
-    /// Loads a new plugin into a separate process. Emits a warning if the program for that is missing or unusable.
+    /// Loads a new plugin in a separate process. Only emits a warning if the program for that process is missing or
+    /// unusable.
     async fn try_first_load(
         &self,
         library: &Path,

@@ -1,4 +1,4 @@
-//! Replaces a file atomically. An interrupted write leaves neither a partial file nor a temporary file.
+//! Replaces a file atomically. An interrupted write leaves neither a partly written file nor a temporary file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Error, ErrorKind, IsTerminal, Seek, Write};
@@ -9,11 +9,12 @@ use std::sync::Mutex;
 use mlflow_deploy_plugin_api::sync;
 use tempfile::NamedTempFile;
 
-/// A file that replaces another atomically. The content becomes visible with [`commit`](Self::commit); dropping the
-/// value discards it. Symbolic links are followed, also dangling ones. An existing file keeps its mode.
+/// The new content of a file, which replaces the old content atomically. [`commit`](Self::commit) makes the new content
+/// visible, and dropping the value discards it. Symbolic links are followed, including dangling ones. An existing file
+/// keeps its mode.
 ///
-/// A device or a pipe is not replaced: writes go to it directly. A file with several names (hard links) is overwritten
-/// by [`commit`](Self::commit), so that all of its names show the new content. This is not atomic.
+/// A device or a pipe is not replaced: writes go to it directly. If the file has several names (hard links),
+/// [`commit`](Self::commit) overwrites it, so that all names show the new content. Overwriting is not atomic.
 ///
 /// ```
 /// use std::io::Write;
@@ -32,8 +33,8 @@ use tempfile::NamedTempFile;
 #[derive(Debug)]
 pub struct Replacement(Destination);
 
-/// The paths of the temporary files. When the process ends, a thread that a plugin blocks does not drop its values, and
-/// so does not remove its files.
+/// The paths of all temporary files, for their removal at the end of the process. A thread that a plugin blocks does
+/// not remove its temporary files itself.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
@@ -43,11 +44,11 @@ enum Destination {
 }
 
 impl Replacement {
-    /// Creates a temporary file beside the path.
+    /// Creates a temporary file in the directory of `path`, to which the new content is written.
     ///
     /// # Errors
-    /// Fails if the path is a directory or read-only, or if the temporary file cannot be created. The messages are
-    /// fragments without the path.
+    /// Fails if the path is a directory or read-only, or if the temporary file cannot be created. The error messages
+    /// are sentence fragments and do not contain the path.
     pub fn begin(path: &Path) -> io::Result<Self> {
         #[cfg(feature = "command")]
         let path = &*crate::reserved_stdout::path(path);
@@ -82,7 +83,7 @@ impl Replacement {
         Ok(Self(Destination::File { unfinished: Unfinished::new(unfinished), path }))
     }
 
-    /// Replaces the file with these bytes.
+    /// Replaces the content of the file at `path` with these bytes.
     ///
     /// # Errors
     /// The errors of [`begin`](Self::begin), of writing and of [`commit`](Self::commit).
@@ -92,17 +93,17 @@ impl Replacement {
         replacement.commit()
     }
 
-    /// Returns true for a file, false for a device or a pipe.
+    /// Returns true if the destination is a file, and false if it is a device or a pipe.
     pub fn is_file(&self) -> bool {
         matches!(self.0, Destination::File { .. })
     }
 
-    /// Returns true for a terminal.
+    /// Returns true if the destination is a terminal.
     pub fn is_terminal(&self) -> bool {
         matches!(&self.0, Destination::Device(device) if device.is_terminal())
     }
 
-    /// Returns true if both replace the same file, also by two hard links.
+    /// Returns true if both values replace the same file, even if they use different hard links to it.
     pub fn is_same_file(&self, other: &Self) -> bool {
         let id = |path: &Path| fs::metadata(path).map(|existing| (existing.dev(), existing.ino())).ok();
         match (&self.0, &other.0) {
@@ -113,10 +114,11 @@ impl Replacement {
         }
     }
 
-    /// Flushes the content to disk and moves it to the path, or copies it if the existing file has several names.
+    /// Flushes the new content to disk and moves it to the path. If the existing file has several names, copies the
+    /// content into that file instead.
     ///
     /// # Errors
-    /// The errors of the system. The existing file is then unchanged, unless copying to it failed.
+    /// The error of the operating system. The existing file is then unchanged, unless copying to it failed.
     pub fn commit(self) -> io::Result<()> {
         let Destination::File { mut unfinished, path } = self.0 else { return Ok(()) };
         let Some(mut file) = unfinished.0.take() else { return Ok(()) };
@@ -148,7 +150,7 @@ impl Write for Replacement {
     }
 }
 
-/// A temporary file. It is removed on drop, or by [`remove_unfinished`].
+/// A temporary file. Dropping the value or calling [`remove_unfinished`] removes the file.
 #[derive(Debug)]
 struct Unfinished(Option<NamedTempFile>);
 
@@ -173,7 +175,7 @@ impl Drop for Unfinished {
     }
 }
 
-/// Copies the content of a file to an existing file, and flushes it to disk.
+/// Copies the content of a file to an existing file, and flushes the existing file to disk.
 fn overwrite(path: &Path, content: &mut File) -> io::Result<()> {
     let mut existing = OpenOptions::new().write(true).truncate(true).open(path)?;
     content.rewind()?;
@@ -185,13 +187,13 @@ fn forget(path: &Path) {
     sync::lock(&UNFINISHED).retain(|unfinished| unfinished != path);
 }
 
-/// Removes the temporary files of a process that exits without running destructors.
+/// Removes all temporary files before the process exits without running destructors.
 pub(crate) fn remove_unfinished() {
     let unfinished = std::mem::take(&mut *sync::lock(&UNFINISHED));
     unfinished.iter().for_each(|path| drop(fs::remove_file(path)));
 }
 
-/// Returns the real path of the file that a path leads to.
+/// Returns the path of the file that `path` leads to, after following links. That file need not exist.
 fn real(path: &Path) -> io::Result<PathBuf> {
     if let Ok(real) = path.canonicalize() {
         return Ok(real);

@@ -1,5 +1,5 @@
-//! Reserves standard output for the program: file descriptor 1 then refers to another file. Reserves nothing until
-//! [`reserve`] is called.
+//! Reserves standard output for the program: libraries that write to file descriptor 1 then write to standard error.
+//! Reserves nothing until [`reserve`] is called.
 
 use std::borrow::Cow;
 use std::fs;
@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The standard output that the process was started with, once it is reserved.
+/// The file descriptor of the original standard output, once [`reserve`] has been called.
 static RESERVED: OnceLock<OwnedFd> = OnceLock::new();
 
-/// Makes file descriptor 1 a copy of standard error, and keeps the original.
+/// Makes file descriptor 1 a copy of standard error. Keeps the original standard output for the program.
 pub(crate) fn reserve() {
     // On failure, the program and its libraries share standard output.
     let Ok(original) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3) else { return };
@@ -19,15 +19,15 @@ pub(crate) fn reserve() {
     }
 }
 
-/// Returns the standard output that the process was started with.
+/// Returns the standard output with which the process was started.
 pub(crate) fn file() -> BorrowedFd<'static> {
     RESERVED.get().map_or_else(rustix::stdio::stdout, AsFd::as_fd)
 }
 
-/// Returns the path of the reserved standard output for a path that leads to file descriptor 1, such as `/dev/stdout`.
-/// Returns other paths unchanged, and all paths if standard output is not reserved.
+/// Replaces a path that leads to file descriptor 1, such as `/dev/stdout`, with the path of the reserved standard
+/// output. Returns other paths unchanged. Returns all paths unchanged if standard output is not reserved.
 pub(crate) fn path(path: &Path) -> Cow<'_, Path> {
-    /// The maximum length of a chain of links. The system rejects a longer one.
+    /// The maximum number of links to follow from a path. The system rejects a path with more links.
     const MAX_LINKS: usize = 40;
     const NAMES: [&str; 3] = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
     let Some(reserved) = RESERVED.get() else { return path.into() };

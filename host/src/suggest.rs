@@ -1,6 +1,6 @@
-//! Suggests the closest known word for a typo.
+//! Suggests the known word that is most similar to a mistyped word.
 
-/// The minimum Jaro-Winkler similarity of a suggestion.
+/// The minimum Jaro-Winkler similarity of two words for a suggestion.
 const MIN_SIMILARITY: f64 = 0.8;
 
 /// Returns the known word that is most similar to `word`, or `None` if no word is similar enough.

@@ -1,6 +1,6 @@
-//! The current call: its deadline, its cancellation, and events for its caller.
+//! Gives an operation access to its call: the deadline, the cancellation, and events for the caller.
 //!
-//! The call is ambient (thread-local): the adapter sets it while it polls the operation. Outside of a call, events are
+//! Each thread has a current call, which this crate sets while it polls the operation. Outside of a call, events are
 //! discarded and the deadline is `None`.
 //!
 //! ```
@@ -21,10 +21,10 @@ use tokio::sync::Notify;
 pub use crate::event::{Event, Level};
 use crate::{Deadline, Error, Redactor, sync};
 
-/// The receiver of a call's events.
+/// The function that receives the events of a call.
 type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
 
-/// The state of a call that its operation can reach.
+/// The state of a call that the code of the operation can access.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
@@ -35,7 +35,7 @@ pub(crate) struct Context {
     pub(crate) host: crate::ffi::Host,
 }
 
-/// The secrets that are redacted in the call's events and its error.
+/// The secrets that are redacted in the events of the call and in its error.
 #[derive(Default)]
 pub(crate) struct CallSecrets(Mutex<Vec<Redactor>>);
 
@@ -51,18 +51,18 @@ impl CallSecrets {
         sync::lock(&self.0).clone()
     }
 
-    /// Returns the text without the secrets.
+    /// Returns the text with the secrets redacted.
     pub(crate) fn hide(&self, text: String) -> String {
         self.all().iter().fold(text, |text, redactor| redactor.hide(&text))
     }
 
-    /// Returns the error without the secrets.
+    /// Returns the error with the secrets redacted.
     pub(crate) fn redact(&self, error: Error) -> Error {
         self.all().iter().fold(error, Error::redacted)
     }
 }
 
-/// Tells an operation that it was cancelled, and records if the operation waits for its cancellation.
+/// Tells an operation that its call was cancelled. Records if the operation waits for this information.
 #[derive(Default)]
 pub(crate) struct Cancellation {
     is_awaited: AtomicBool,
@@ -71,7 +71,7 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
-    /// Cancels the operation. Returns true if it waits for its cancellation, and so ends by itself.
+    /// Cancels the operation. Returns true if the operation waits for its cancellation, and therefore ends by itself.
     pub(crate) fn cancel(&self) -> bool {
         self.has_come.store(true, Ordering::SeqCst);
         self.come.notify_waiters();
@@ -95,7 +95,7 @@ thread_local! {
 impl Context {
     /// Runs `work` with this call as the current one.
     pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        /// Restores the outer call, also if `work` panics.
+        /// Makes the previous call the current one again, even if `work` panics.
         struct Restore(Option<Context>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -106,16 +106,16 @@ impl Context {
         work()
     }
 
-    /// Returns the call that this thread works on.
+    /// Returns the call that this thread works on, or `None` outside of a call.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
 }
 
-/// Returns the deadline of the current call; `None` if there is none, and outside of a call.
+/// Returns the deadline of the current call. Returns `None` if the call has no deadline, or outside of a call.
 ///
-/// An operation passes the deadline on to the requests and processes that it waits for. An operation with a limit of
-/// its own takes the earlier of the two:
+/// An operation passes the deadline on to the requests and processes that it waits for. An operation that has its own
+/// limit uses the earlier of the two:
 ///
 /// ```
 /// use std::time::Duration;
@@ -129,7 +129,8 @@ pub fn deadline() -> Option<Deadline> {
     Context::current()?.deadline
 }
 
-/// Returns the time until the [`deadline`]; zero if the deadline is past, `None` if there is no deadline.
+/// Returns the time until the [`deadline`] of the current call. Returns zero if the deadline is past, and `None` if
+/// there is no deadline.
 pub fn remaining() -> Option<Duration> {
     deadline().map(Deadline::remaining)
 }
@@ -146,36 +147,37 @@ pub async fn cancelled() {
     }
 }
 
-/// Redacts these secrets in the later events of the current call, and in its error. Does not change its result.
+/// Redacts the secrets of `redactor` in the later events of the current call and in its error. Does not change its
+/// result.
 pub fn hide(redactor: &Redactor) {
     if let Some(context) = Context::current() {
         context.secrets.add(redactor);
     }
 }
 
-/// Sends an event to the caller.
+/// Sends an event to the caller of the current operation.
 pub fn log(level: Level, message: impl Into<String>) {
     tell(level, Event::new(message));
 }
 
-/// Sends a warning to the caller.
+/// Sends a warning to the caller of the current operation.
 pub fn warn(message: impl Into<String>) {
     log(Level::Warn, message);
 }
 
-/// Reports the progress of a long call: `done` is the completed part, from 0 to 1.
+/// Reports the progress of the current call to its caller. `done` is the completed part of the call, from 0 to 1.
 pub fn progress(done: f64, message: impl Into<String>) {
     tell(Level::Info, Event { message: message.into(), progress: Some(done) });
 }
 
-/// Returns another instance of this plugin in a process of its own, which the host manages; `None` outside of a call,
-/// and if the host does not support it.
+/// Returns another instance of this plugin, which runs in its own process and which the host manages. Returns `None`
+/// outside of a call, or if the host does not support this.
 ///
 /// Such an instance is meant for work that may crash the process, such as native code that handles untrusted inputs.
-/// The first call starts the process. A call whose process ends fails with `PLUGIN_CRASHED`. If that error is
-/// retryable, the call did not start, because the process could not be started or was started too often. The next call
-/// restarts the process, and reopens the client with its options. The instance's events go to the caller of the current
-/// call. The process ends when the last handle is dropped.
+/// The first call starts the process. If the process ends during a call, the call fails with `PLUGIN_CRASHED`. If that
+/// error is retryable, the call did not start, because the process could not be started or was started too often. The
+/// next call restarts the process, and reopens the client with its options. The instance's events go to the caller of
+/// the current call. The process ends when the last handle is dropped.
 #[cfg(feature = "host")]
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
     let Context { host, listener, .. } = Context::current()?;

@@ -27,12 +27,12 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// Returns a sender that passes chunks to `emit`, one for each permit of `credit`.
+    /// Returns a sender that passes chunks to `emit`. Each chunk uses up one permit of `credit`.
     pub(crate) fn new(emit: impl FnMut(Payload) + Send + 'static, credit: Arc<Semaphore>) -> Self {
         Self { emit: Box::new(emit), credit }
     }
 
-    /// Waits until the caller has room, then sends one chunk.
+    /// Waits until the caller accepts a chunk, then sends the chunk.
     ///
     /// # Errors
     /// `CANCELLED` if the caller has dropped the stream.

@@ -1,4 +1,4 @@
-//! The trait that a plugin implements: a client with the operations that its target supports.
+//! The trait that a plugin implements. It is a client with the operations of a target.
 
 use crate::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
@@ -6,8 +6,8 @@ use crate::args::{
 };
 use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
 
-/// The default body of an operation. The body is compiled only if the plugin lists the operation but does not implement
-/// it, and then fails the build.
+/// The default body of an operation, which fails the build. The compiler reaches it only if the plugin lists the
+/// operation but does not implement it.
 macro_rules! left_out {
     ($operation:literal) => {{
         const { assert!(size_of::<Self>() == usize::MAX, concat!("`", $operation, "` is listed but not implemented")) };
@@ -26,14 +26,14 @@ macro_rules! left_out {
 ///
 /// Source of all but `connect` and `invoke`: `mlflow.deployments.BaseDeploymentClient`.
 pub trait DeploymentClient: Sized + Send + Sync + 'static {
-    /// Creates a client from the target URI and the client's options. The implementation need not contact the server
-    /// yet.
+    /// Creates a client from the target URI and the client's options. The implementation need not contact the server.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the URI or an option is invalid for the target.
     fn connect(target: TargetUri, options: ClientOptions) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Returns help for users of the target, as Markdown: its URIs, config keys and environment variables.
+    /// Returns the help text for users of the target, in Markdown. The text describes the target's URIs, config keys
+    /// and environment variables.
     fn target_help() -> String {
         const { assert!(size_of::<Self>() == usize::MAX, "`target_help` is listed but not implemented") };
         String::new()
@@ -51,7 +51,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         left_out!("run_local")
     }
 
-    /// Deploys a model, and returns when it answers requests.
+    /// Deploys a model, and returns when the deployment answers requests.
     ///
     /// *Output*: a record with `name` and `flavor`.
     ///
@@ -71,7 +71,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         left_out!("update_deployment")
     }
 
-    /// Deletes a deployment. Succeeds if it does not exist.
+    /// Deletes a deployment. Succeeds even if the deployment does not exist.
     ///
     /// *Output*: empty.
     ///
@@ -91,7 +91,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         left_out!("get_deployment")
     }
 
-    /// Describes the deployments of one endpoint, or all deployments.
+    /// Describes the deployments of one endpoint, or all deployments of the target.
     ///
     /// *Output*: a list of records with `name`.
     ///
@@ -121,7 +121,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         left_out!("update_endpoint")
     }
 
-    /// Deletes an endpoint. Succeeds if it does not exist.
+    /// Deletes an endpoint. Succeeds even if the endpoint does not exist.
     ///
     /// *Output*: empty.
     ///
@@ -141,7 +141,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
         left_out!("get_endpoint")
     }
 
-    /// Describes every endpoint.
+    /// Describes every endpoint of the target.
     ///
     /// *Output*: a list of records with `name`.
     ///
@@ -166,7 +166,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// *Input*: as for `predict`. *Output*: the target's chunks, one payload each; the return value ends the stream.
     ///
     /// # Errors
-    /// As for `predict`; an error may follow some chunks.
+    /// The errors of `predict`. An error may follow some chunks.
     fn predict_stream(&self, _request: PredictStream, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
         left_out!("predict_stream")
     }

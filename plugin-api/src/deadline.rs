@@ -1,4 +1,4 @@
-//! The deadline of a call.
+//! The deadline of a call, and the rules for its use.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -46,40 +46,40 @@ pub struct Deadline {
     limit: Duration,
 }
 
-/// The maximum limit, which every clock can represent. A longer limit counts as this one.
+/// The maximum time limit of a deadline, which every clock can represent. A longer limit counts as this one.
 const MAX_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Deadline {
-    /// The additional time that the plugin's runtime gives an operation.
+    /// The time that the plugin's runtime waits after the deadline before it drops an operation.
     pub const RUNTIME_GRACE: Duration = Duration::from_millis(100);
 
-    /// The additional time that the command gives the host.
+    /// The time that the command waits after the deadline before it exits.
     pub const PROCESS_GRACE: Duration = Duration::from_millis(200);
 
-    /// Returns the deadline that is `limit` from now. A limit of more than 100 years counts as 100 years.
+    /// Returns the deadline that is the time `limit` from now. A limit of more than 100 years counts as 100 years.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self { instant: Instant::now() + limit.min(MAX_LIMIT), limit }
     }
 
-    /// Returns the deadline of a request: `timeout_ms` from now, or `None` if it is 0.
+    /// Returns the deadline that is `timeout_ms` milliseconds from now, or `None` if `timeout_ms` is 0.
     pub(crate) fn from_timeout_ms(timeout_ms: u64) -> Option<Self> {
         (timeout_ms > 0).then(|| Self::after(Duration::from_millis(timeout_ms)))
     }
 
-    /// Returns the point in time, for timers.
+    /// Returns the deadline as a point in time, for timers.
     #[must_use]
     pub fn instant(self) -> Instant {
         self.instant
     }
 
-    /// Returns the limit that the caller gave. `Display` shows it in a message.
+    /// Returns the time limit that the caller gave. `Display` shows this limit.
     #[must_use]
     pub fn limit(self) -> Duration {
         self.limit
     }
 
-    /// Returns the time until the deadline; zero if it is past.
+    /// Returns the time until the deadline, which is zero if the deadline is past.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.instant.saturating_duration_since(Instant::now())
@@ -91,21 +91,20 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// Returns true if the deadline is at most `wait` from now. A caller that waits for this time then misses the
-    /// deadline.
+    /// Returns true if the deadline is at most `wait` from now. In that case, a caller that waits for `wait` misses it.
     #[must_use]
     pub fn is_within(self, wait: Duration) -> bool {
         self.remaining() <= wait
     }
 
-    /// Returns a deadline that is later by `grace`. Messages show the same limit as before.
+    /// Returns a deadline that is later by `grace`. `Display` still shows the original limit.
     #[must_use]
     pub fn extended(self, grace: Duration) -> Self {
         Self { instant: self.instant + grace.min(MAX_LIMIT), ..self }
     }
 }
 
-/// Shows the limit: `30.0 s`, or `50.0 ms` for a limit of less than 0.1 s.
+/// Shows the time limit that the caller gave: `30.0 s`, or `50.0 ms` for a limit of less than 0.1 s.
 impl fmt::Display for Deadline {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.limit.as_secs_f64();

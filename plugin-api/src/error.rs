@@ -1,7 +1,7 @@
-//! The error type of the boundary, and its JSON form.
+//! The error type that plugins return to hosts, and its JSON form.
 //!
-//! The code that finds a fault creates the error. The error is serialized to JSON on its way through the table,
-//! deserialized on the other side, and printed. No layer in between changes it: every part survives the round trip.
+//! The code that finds a fault creates the error. The plugin serializes the error to JSON, and the host deserializes
+//! it. No layer in between changes the error, so that all of its parts reach the user.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{ErrorCode, HttpFailure, Redactor};
 
-/// The result of an operation.
+/// The result of an operation of a plugin.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error of a failed operation.
@@ -33,7 +33,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[serde(transparent)]
 pub struct Error(Box<Fields>);
 
-/// The parts of an error, boxed to keep results small.
+/// The parts of an error. They are boxed to keep `Result` values small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fields {
     code: ErrorCode,
@@ -51,8 +51,8 @@ struct Fields {
 }
 
 impl Error {
-    /// Returns an error with this code and message. The message is a lower-case fragment: what failed, with the value
-    /// in backticks; what was expected; what to do.
+    /// Returns an error with this code and message. The message should be a sentence fragment in lower case. It says
+    /// what failed (with the value in backticks), what was expected, and what the user can do.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self(Box::new(Fields {
             code,
@@ -82,21 +82,21 @@ impl Error {
         self
     }
 
-    /// Sets the time to wait before a retry.
+    /// Sets the time to wait before a retry of the call.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Adds the server's response.
+    /// Adds the server's response to the error.
     #[must_use]
     pub fn with_http(mut self, http: HttpFailure) -> Self {
         self.0.http = Some(http);
         self
     }
 
-    /// Appends an error and its `source()` chain to the causes.
+    /// Appends `cause` and the errors of its `source()` chain to the causes.
     #[must_use]
     pub fn with_cause(mut self, cause: &dyn std::error::Error) -> Self {
         let mut end = &mut self.0.cause;
@@ -107,7 +107,7 @@ impl Error {
         self
     }
 
-    /// Adds a named value that programs can read.
+    /// Adds a named value to the details of the error, which programs can read.
     #[must_use]
     pub fn with_detail(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.0.details.insert(name.into(), value.into());
@@ -135,17 +135,17 @@ impl Error {
         self
     }
 
-    /// Returns the machine-readable code.
+    /// Returns the machine-readable code of the error.
     pub fn code(&self) -> &ErrorCode {
         &self.0.code
     }
 
-    /// Returns the message, one line.
+    /// Returns the message, which is one line of text.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Returns true if the same call may succeed later. The code that finds the fault decides this.
+    /// Returns true if the same call may succeed later. The code that creates the error decides this.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
     }
@@ -170,12 +170,12 @@ impl Error {
         causes::messages(self.0.cause.as_deref())
     }
 
-    /// Returns the named values that programs can read.
+    /// Returns the details of the error, which are named values for programs.
     pub fn details(&self) -> &Map<String, Value> {
         &self.0.details
     }
 
-    /// Serializes the error to the JSON that crosses the boundary.
+    /// Serializes the error to JSON, the form in which plugins send errors to hosts.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an error holds only strings, numbers and JSON")
     }
@@ -199,7 +199,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Removes secrets from all strings in a JSON value.
+/// Redacts the secrets of `redactor` in all strings of a JSON value, except for the keys of objects.
 fn redact(value: &mut Value, redactor: &Redactor) {
     match value {
         Value::String(text) => *text = redactor.hide(text),
@@ -209,7 +209,7 @@ fn redact(value: &mut Value, redactor: &Redactor) {
     }
 }
 
-/// An underlying error. Only its message crosses the boundary.
+/// An underlying error. Plugins send only its message to hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Cause {
     message: String,
@@ -217,7 +217,7 @@ struct Cause {
 }
 
 impl Cause {
-    /// Returns the messages of an error and of its `source()` chain.
+    /// Converts an error and the errors of its `source()` chain to a chain of causes.
     fn chain(error: &dyn std::error::Error) -> Box<Self> {
         Box::new(Self { message: error.to_string(), cause: error.source().map(Self::chain) })
     }
@@ -235,13 +235,14 @@ impl std::error::Error for Cause {
     }
 }
 
-/// Writes and reads a chain of causes as a list of messages, outermost first.
+/// Serializes a chain of causes as a list of messages, outermost first. Deserializes such a list.
 mod causes {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Cause;
 
-    /// The maximum number of causes. The causes are nested, so a longer list from a plugin could overflow the stack.
+    /// The maximum number of causes that are deserialized. Causes are nested, so that a longer list from a plugin could
+    /// overflow the stack.
     const MAX_COUNT: usize = 64;
 
     pub(super) fn messages(cause: Option<&Cause>) -> impl Iterator<Item = &str> {
@@ -260,7 +261,7 @@ mod causes {
     }
 }
 
-/// Writes and reads a duration as a whole number of milliseconds, or null.
+/// Serializes an optional duration as a whole number of milliseconds or null. Deserializes such a number.
 mod milliseconds {
     use std::time::Duration;
 

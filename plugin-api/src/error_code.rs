@@ -1,4 +1,4 @@
-//! The codes of errors. The set is open: a code that is not among the constants travels unchanged.
+//! The machine-readable codes of errors. A code that is not among the constants is kept unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::Redactor;
 
-/// Declares the codes once: the constant, its text, and its documentation.
+/// Declares a constant for each code, and the list of all these constants.
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         impl ErrorCode {
             $($(#[$doc])* pub const $name: Self = Self(Cow::Borrowed(stringify!($name)));)*
 
-            /// The codes that this version of the interface names.
+            /// All codes that are constants of this type.
             pub const KNOWN: &[Self] = &[$(Self::$name),*];
         }
     };
 }
 
-/// A machine-readable error code: one of MLflow's, or one of this project's for faults of plugins.
+/// A machine-readable error code. MLflow defines most codes, and this project defines those for faults of plugins.
 ///
-/// The set is open. A code that this version does not name, such as one that a server sent, is kept unchanged.
+/// Other codes than the constants are possible. Such a code, which a server may send, is kept unchanged.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Error, ErrorCode};
@@ -44,7 +44,7 @@ error_codes! {
     BAD_REQUEST,
     /// The caller cancelled the call.
     CANCELLED,
-    /// The deadline passed before the reply came.
+    /// The deadline passed before the reply arrived.
     DEADLINE_EXCEEDED,
     /// A fault that no other code describes.
     INTERNAL_ERROR,
@@ -54,20 +54,20 @@ error_codes! {
     NOT_IMPLEMENTED,
     /// The credentials do not permit the operation (HTTP 403).
     PERMISSION_DENIED,
-    /// The process of an isolated plugin ended or was killed. The call may or may not have had an effect. Created by
-    /// the host, which restarts the process for the next call.
+    /// The process of an isolated plugin ended or was killed. The call may or may not have had an effect. The host
+    /// creates this error, and restarts the process for the next call.
     PLUGIN_CRASHED,
-    /// A plugin could not be loaded. Created by the host.
+    /// The host could not load a plugin.
     PLUGIN_LOAD_FAILED,
-    /// No plugin serves the target. Created by the host.
+    /// The host found no plugin that serves the target.
     PLUGIN_NOT_FOUND,
-    /// A plugin panicked. Every later call of the same client fails with the same error.
+    /// A plugin panicked. All later calls of the same client fail with the same error.
     PLUGIN_PANICKED,
-    /// A plugin broke the contract, such as by a chunk without credit. Created by the host.
+    /// The host found that a plugin broke the contract, for example by sending a chunk without credit.
     PLUGIN_PROTOCOL_VIOLATION,
-    /// The name is taken (HTTP 409).
+    /// The name is already taken by another resource (HTTP 409).
     RESOURCE_ALREADY_EXISTS,
-    /// The named resource does not exist (HTTP 404).
+    /// A resource that the request names does not exist (HTTP 404).
     RESOURCE_DOES_NOT_EXIST,
     /// A rate limit or quota is exhausted (HTTP 429).
     RESOURCE_EXHAUSTED,
@@ -78,17 +78,17 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// Returns a code that is not among the constants, such as `ENDPOINT_NOT_FOUND` from a server.
+    /// Returns an error code that is not among the constants, such as `ENDPOINT_NOT_FOUND` from a server.
     pub fn new(code: impl Into<Cow<'static, str>>) -> Self {
         Self(code.into())
     }
 
-    /// Returns the code as it is written in JSON.
+    /// Returns the code as a string, in the form that JSON uses.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Removes the redactor's secrets from a code that is not among the constants.
+    /// Redacts the secrets of `redactor` in the code, unless the code is one of the constants.
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         if let Cow::Owned(code) = &mut self.0 {
             *code = redactor.hide(code);

@@ -1,29 +1,29 @@
-//! Events: messages of a plugin that are not replies.
+//! Events, which are messages of a plugin other than replies, such as warnings.
 
 use serde::{Deserialize, Serialize};
 
-/// The severity of an event.
+/// The severity of an event that a plugin sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// A failure that no reply reports.
+    /// A failure that is not reported by the reply to a call.
     Error = 1,
     /// A problem that the caller should know about. The call continues.
     Warn = 2,
-    /// The progress of a call.
+    /// Progress of a call, or other information for the user.
     Info = 3,
     /// Details for the analysis of a fault.
     Debug = 4,
 }
 
-/// A message of a plugin that is not a reply.
+/// A message of a plugin other than a reply, such as a warning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// The text, for a person.
+    /// The text of the message, for the user.
     pub message: String,
-    /// The completed part of a long call, from 0 to 1.
+    /// The completed part of a long call, from 0 to 1. `None` if the event does not report progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
 }

@@ -1,5 +1,5 @@
 //! Reads small files that other programs have written. Opens regular files only, reads up to a limit, and removes the
-//! byte order mark of a text.
+//! byte order mark from text.
 //!
 //! Host and plugins read every small file (configuration, credentials, certificates, lock files) through this module,
 //! so that no file can fill the memory of the process.
@@ -22,12 +22,12 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Opens a regular file for reading. Links are followed.
 ///
 /// # Errors
-/// The file system's error. Fails also if the path is not a regular file, without waiting for a pipe or device.
+/// The file system's error. Fails also if the path is not a regular file. Does not wait for a pipe or a device.
 pub fn open(path: &Path) -> io::Result<File> {
     open_real(&path.canonicalize()?)
 }
 
-/// Opens a regular file for reading and fails if the last part of the path is a link.
+/// Opens a regular file for reading. Fails if the last part of the path is a link.
 ///
 /// # Errors
 /// The errors of [`open`].
@@ -37,7 +37,7 @@ pub fn open_real(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
-/// Reads a regular file of at most `limit` bytes.
+/// Reads all bytes of a regular file. The file may have at most `limit` bytes.
 ///
 /// # Errors
 /// The errors of [`open`]. Fails also if the file is larger than `limit`.
@@ -45,7 +45,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_up_to(open(path)?, limit)
 }
 
-/// Reads a regular file of UTF-8 text, of at most `limit` bytes. Removes a byte order mark.
+/// Reads a regular file of UTF-8 text. The file may have at most `limit` bytes. Removes a byte order mark.
 ///
 /// # Errors
 /// The errors of [`read`]. Fails also if the file is not UTF-8.
@@ -53,7 +53,7 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
 
-/// Converts the bytes of a file or a pipe to text, without a byte order mark.
+/// Converts the bytes of a file or a pipe to text, and removes a byte order mark.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::file;
@@ -78,7 +78,8 @@ pub fn text(bytes: Vec<u8>) -> io::Result<String> {
     Ok(text)
 }
 
-/// Returns the bytes without a byte order mark, which programs on Windows write before UTF-8.
+/// Returns the bytes after the byte order mark of UTF-8, or all bytes if there is none. Programs on Windows write this
+/// mark at the start of a text.
 pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     let mut mark = [0; BYTE_ORDER_MARK.len_utf8()];
     bytes.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(bytes)
@@ -87,7 +88,7 @@ pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
 /// Reads all of `source`, such as an open pipe, up to `limit` bytes.
 ///
 /// # Errors
-/// The error of the source. Fails also if there are more bytes than `limit`.
+/// The error of the source. Fails also if the source has more than `limit` bytes.
 pub fn read_up_to(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if source.take(limit.saturating_add(1)).read_to_end(&mut bytes)? as u64 <= limit {
@@ -96,7 +97,8 @@ pub fn read_up_to(source: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     Err(too_large(limit))
 }
 
-/// Returns the error for a file larger than `limit` bytes, for a caller that knows the size before it reads.
+/// Returns the error for a file that is larger than `limit` bytes. It is for callers that know the size before they
+/// read the file.
 pub fn too_large(limit: u64) -> io::Error {
     let limit = if limit > 0 && limit.is_multiple_of(1 << 20) {
         format!("{} MiB", limit >> 20)

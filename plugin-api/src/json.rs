@@ -1,6 +1,6 @@
-//! JSON objects whose keys the target defines: `config` and client options.
+//! The types of JSON objects whose keys the target defines: the argument `config` and the client options.
 //!
-//! They are kept as text, unchanged, until a plugin parses them into a type of its own.
+//! An object is kept as unchanged text until a plugin parses it into a type of its own.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result, json_integer};
 
-/// Declares a JSON object that is kept as text.
+/// Declares a type for a JSON object that is kept as text.
 macro_rules! json_object {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -20,7 +20,7 @@ macro_rules! json_object {
         pub struct $name(Option<Box<RawValue>>);
 
         impl $name {
-            /// Serializes a value, such as a map or a struct.
+            /// Serializes a value, such as a map or a struct, to a JSON object.
             ///
             /// # Errors
             /// `INVALID_PARAMETER_VALUE` if the value does not serialize to a JSON object.
@@ -31,7 +31,7 @@ macro_rules! json_object {
                     .map_err(|error| Error::invalid_parameter(format!(concat!("failed to write ", $what, ": {}"), error)))
             }
 
-            /// Returns true if there are no keys: the caller gave no object, or `{}`.
+            /// Returns true if the object has no keys, which means that the caller gave no object or `{}`.
             pub fn is_empty(&self) -> bool {
                 let after_brace = self.as_str().trim_start_matches('{');
                 after_brace.trim_ascii_start().starts_with('}')
@@ -46,7 +46,7 @@ macro_rules! json_object {
             ///
             /// # Errors
             /// `INVALID_PARAMETER_VALUE` if a value has the wrong type. The message names the key and the expected
-            /// type. Fails also if an integer has more than 64 bits, because it would lose digits.
+            /// type. Fails also if an integer has more than 64 bits, because parsing would change its digits.
             pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
                 if let Some(at) = json_integer::beyond_64_bits(self.as_str()) {
                     return Err(Error::invalid_parameter(format!(
@@ -75,7 +75,7 @@ macro_rules! json_object {
             }
         }
 
-        /// Shows only the size, because a value may be a secret.
+        /// Shows only the size of the object, because a value may be a secret.
         impl fmt::Debug for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(formatter, concat!(stringify!($name), "({} bytes)"), self.as_str().len())
@@ -113,7 +113,7 @@ json_object! {
     ClientOptions, "the client options"
 }
 
-/// Describes a wrong value by its key and the expected type, without line numbers and names of Rust types.
+/// Describes the error of a wrong value: the key and the expected type, but no line numbers or names of Rust types.
 fn describe<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let message = error.inner().to_string();
     let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _line_and_column)| message);
@@ -130,8 +130,8 @@ fn describe<T: DeserializeOwned>(object: &str, error: &serde_path_to_error::Erro
     }
 }
 
-/// Returns the key of a wrong value if serde does not report it, as for a flattened struct. Parses each member alone
-/// until one of them gives the same error.
+/// Returns the key of a wrong value if serde's error does not name it, as for a flattened struct. Parses each member of
+/// the object alone until one of them gives the same error.
 fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String> {
     let entries: Map<String, Value> = serde_json::from_str(object).ok()?;
     entries.into_iter().find_map(|(key, value)| {
@@ -141,7 +141,7 @@ fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String>
     })
 }
 
-/// Returns serde's message without the wrong string, which may be a secret.
+/// Returns serde's error message without the quoted string of the wrong value, which may be a secret.
 fn without_value(message: &str) -> String {
     match (message.find(": string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => format!("{}: string{}", &message[..start], &message[end + 1..]),
@@ -149,7 +149,7 @@ fn without_value(message: &str) -> String {
     }
 }
 
-/// Describes the type that serde expects, without names of Rust types.
+/// Translates serde's description of an expected type, so that it contains no names of Rust types.
 fn expected_type(expected: &str) -> Cow<'_, str> {
     let (min, type_name) = expected.strip_prefix("a nonzero ").map_or((0, expected), |name| (1, name));
     let max = match type_name {
@@ -168,7 +168,7 @@ fn expected_type(expected: &str) -> Cow<'_, str> {
     }
 }
 
-/// Fails if the JSON is not an object.
+/// Returns the JSON unchanged. Fails if it is not an object.
 fn object(raw: Box<RawValue>) -> serde_json::Result<Box<RawValue>> {
     if raw.get().starts_with('{') { Ok(raw) } else { Err(serde_json::Error::custom("expected a JSON object")) }
 }

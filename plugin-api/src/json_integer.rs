@@ -1,4 +1,4 @@
-//! Finds integers in JSON that no 64-bit type holds. Parsers turn them into floats, which loses digits.
+//! Finds integers in JSON that do not fit into 64 bits. Parsers turn such integers into floats, which loses digits.
 
 /// Returns the position, in bytes, of the first integer in a JSON text that is neither an `i64` nor a `u64`. Numbers
 /// with a fraction or an exponent are floats and are not returned.
@@ -30,14 +30,14 @@ pub fn beyond_64_bits(json: &str) -> Option<usize> {
     None
 }
 
-/// Returns true if a number is an integer that is neither an `i64` nor a `u64`.
+/// Returns true if a JSON number is an integer that is neither an `i64` nor a `u64`.
 pub fn is_beyond_64_bits(number: &str) -> bool {
     let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
     let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_integer && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
 }
 
-/// Returns the position after the string that starts at `start`.
+/// Returns the position after the JSON string that starts at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = bytes.get(at) {

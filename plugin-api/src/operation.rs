@@ -1,13 +1,13 @@
-//! The list of operations.
+//! The enum of all operations of a client.
 //!
-//! To add an operation, add a variant; the compiler reports every other place that needs a change.
+//! A new operation needs a new variant. The compiler then reports every other place that needs a change.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Declares the operations once, in the order of the table's slots.
+/// Declares the operations and their names once, in the order of the functions in a plugin's table.
 macro_rules! operations {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
         /// An operation of a client.
@@ -26,10 +26,10 @@ macro_rules! operations {
         pub enum Operation { $($(#[$doc])* $variant),* }
 
         impl Operation {
-            /// All operations, in the order of the table's slots.
+            /// All operations, in the order of the functions in a plugin's table.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// Returns MLflow's name of the operation, such as `list_endpoints`.
+            /// Returns the name that MLflow gives the operation, such as `list_endpoints`.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
             }
@@ -38,33 +38,33 @@ macro_rules! operations {
 }
 
 operations! {
-    /// Deploys a model under a name.
+    /// Deploys a model and gives the deployment a name.
     CreateDeployment = "create_deployment",
     /// Replaces a deployment's model, flavor or config.
     UpdateDeployment = "update_deployment",
     /// Deletes a deployment.
     DeleteDeployment = "delete_deployment",
-    /// Describes one deployment.
+    /// Returns the record of one deployment.
     GetDeployment = "get_deployment",
-    /// Describes every deployment.
+    /// Returns the records of all deployments.
     ListDeployments = "list_deployments",
     /// Creates an endpoint.
     CreateEndpoint = "create_endpoint",
-    /// Changes an endpoint's config.
+    /// Changes the config of an endpoint.
     UpdateEndpoint = "update_endpoint",
     /// Deletes an endpoint.
     DeleteEndpoint = "delete_endpoint",
-    /// Describes one endpoint.
+    /// Returns the record of one endpoint.
     GetEndpoint = "get_endpoint",
-    /// Describes every endpoint.
+    /// Returns the records of all endpoints.
     ListEndpoints = "list_endpoints",
     /// Returns predictions of a deployment or endpoint.
     Predict = "predict",
     /// Streams predictions of a deployment or endpoint.
     PredictStream = "predict_stream",
-    /// Returns explanations of predictions.
+    /// Returns explanations of a model's predictions.
     Explain = "explain",
-    /// Runs an operation that only this target has, by name.
+    /// Runs, by name, an operation that only the client's target has.
     Invoke = "invoke",
 }
 
@@ -86,7 +86,7 @@ impl FromStr for Operation {
     }
 }
 
-/// The error of parsing a name that is not an [`Operation`] of this version.
+/// The error of parsing a text that is not the name of an [`Operation`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownOperation(String);
 

@@ -35,7 +35,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Returns a payload of this media type.
+    /// Returns a payload with this media type and these bytes.
     pub fn new(content_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         Self { content_type: content_type.into(), bytes: bytes.into() }
     }
@@ -45,7 +45,7 @@ impl Payload {
         Self::new(JSON, Vec::new())
     }
 
-    /// Serializes a value to JSON.
+    /// Returns a payload with a value as JSON.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the value has no JSON form, such as a map whose keys are not strings.
@@ -76,7 +76,7 @@ impl Payload {
         self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// Returns true if the media type is `application/json` or ends with `+json`.
+    /// Returns true if the media type is `application/json`, or if it ends with `+json`.
     pub fn is_json(&self) -> bool {
         let media_type = self.media_type();
         media_type == JSON || media_type.ends_with("+json")
@@ -106,7 +106,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Returns the start of the bytes as text, for a message.
+/// Returns the start of the bytes as text, to quote it in an error message.
 fn excerpt(bytes: &[u8]) -> String {
     const MAX_LEN: usize = 60;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LEN)]).into_owned();

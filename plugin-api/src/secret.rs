@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// The replacement for a secret.
+/// The text that is shown in place of a secret.
 pub(crate) const REDACTED: &str = "<redacted>";
 
-/// A text that prints as `<redacted>`.
+/// A secret text, such as a token or a password. It prints as `<redacted>`.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::Secret;
@@ -21,12 +21,12 @@ pub(crate) const REDACTED: &str = "<redacted>";
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text.
+    /// Returns a secret with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Returns the text. The caller must not print it.
+    /// Returns the secret text. The caller must not print it.
     pub fn expose(&self) -> &str {
         &self.0
     }

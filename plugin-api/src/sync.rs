@@ -1,10 +1,10 @@
-//! Locks that ignore poisoning.
+//! Locks mutexes, even if they are poisoned by a panic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex, also if a thread panicked while it held the lock.
+/// Locks a mutex, even if it is poisoned because a thread panicked while it held the lock.
 ///
-/// For data that is valid after every statement that changes it, such as a map with single inserts.
+/// This function is for data that a panic cannot leave half changed, such as a map that is changed by single inserts.
 ///
 /// ```
 /// use std::sync::Mutex;

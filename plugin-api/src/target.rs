@@ -1,4 +1,4 @@
-//! Target URIs, by MLflow's rule: the scheme selects the plugin, and the plugin interprets the rest.
+//! Target URIs, which follow MLflow's rule: the scheme selects the plugin, and the plugin interprets the rest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,7 +32,7 @@ impl TargetUri {
     /// Parses a target URI: `name`, `name:/suffix`, `name://suffix`, or a URL. Surrounding white space is removed.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if it is empty or has no name before the colon.
+    /// `INVALID_PARAMETER_VALUE` if the URI is empty or has no name before the colon.
     pub fn parse(uri: &str) -> Result<Self> {
         let uri = uri.trim_matches(|each: char| each.is_whitespace() || each == '\u{feff}');
         let name = split(uri).map_or(uri, |(scheme, _)| scheme);
@@ -45,7 +45,7 @@ impl TargetUri {
         Ok(Self { uri: uri.to_owned(), scheme: name.to_lowercase() })
     }
 
-    /// Returns the whole URI as it was parsed.
+    /// Returns the whole URI, without surrounding white space.
     pub fn as_str(&self) -> &str {
         &self.uri
     }
@@ -55,14 +55,14 @@ impl TargetUri {
         &self.scheme
     }
 
-    /// Returns the part after the scheme and its slashes; empty for a bare name.
+    /// Returns the part after the scheme and its slashes; empty for a URI that is only a name.
     pub fn suffix(&self) -> &str {
         split(&self.uri).map_or("", |(_, suffix)| suffix.trim_start_matches('/'))
     }
 }
 
-/// Splits a URI into its scheme and the rest. A scheme, by RFC 3986, is a letter, then letters, digits, `+`, `-` or
-/// `.`.
+/// Splits a URI into its scheme and the rest after the colon. By RFC 3986, a scheme is a letter, followed by letters,
+/// digits, `+`, `-` or `.`.
 fn split(uri: &str) -> Option<(&str, &str)> {
     uri.split_once(':').filter(|(scheme, _)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -83,7 +83,8 @@ impl fmt::Debug for TargetUri {
     }
 }
 
-/// Returns a URI without its query, its fragment, and the part before its last `@`, which may be a malformed password.
+/// Returns a URI without its query, without its fragment, and without the part before its last `@`. That part may
+/// contain a password, even in a malformed URI.
 fn redacted(uri: &str) -> String {
     let uri = &uri[..uri.find(['?', '#']).unwrap_or(uri.len())];
     let (scheme, rest) = uri.split_once(':').map_or(("", uri), |(scheme, _)| uri.split_at(scheme.len() + 1));

@@ -1,8 +1,8 @@
-//! Calls a plugin through its table in one process, without loading a library.
+//! Calls a plugin through its table of functions in one process, without loading a library.
 //!
-//! A test makes the same call [natively](natively()) and through the boundary, and compares the results. No library is
-//! loaded, so tools that cannot follow `dlopen`, such as Miri, check all of it. [`raw`] loads a library and makes calls
-//! that a host does not make; conformance tests use it.
+//! A test makes the same call [natively](natively()) and through the plugin's table, and compares the results. No
+//! library is loaded, so tools that cannot follow `dlopen`, such as Miri, check all of the code. [`raw`] loads a
+//! library and makes calls that a host does not make; conformance tests use it.
 //!
 //! ```
 //! # use mlflow_deploy_plugin_api::args::Predict;
@@ -32,10 +32,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
 
-/// Loads a library, calls its table with valid and invalid arguments, and records its callbacks.
+/// Loads a plugin's library, calls its table with valid and invalid arguments, and records the callbacks that it calls.
 ///
-/// A library under test may break any rule. The functions that load one or trust its table are `unsafe`: call them in a
-/// process that may crash.
+/// A library under test may break any rule. The functions that load a library or trust its table are `unsafe`. A test
+/// calls them in a process that may crash.
 pub mod raw {
     pub use crate::ffi::raw::{
         Bytes, Chunk, Driver, Entered, HostShape, Library, RecordedCall, RecordedEvent, Reply, Request, TableFacts,
@@ -55,12 +55,12 @@ use crate::{Chunks, DeploymentClient, Payload, Result, sync};
 pub struct Events(Arc<Mutex<Vec<(u64, Level, Event)>>>);
 
 impl Events {
-    /// Returns all events so far, in the order of their arrival.
+    /// Returns all events that were recorded so far, in the order of their arrival.
     pub fn all(&self) -> Vec<(u64, Level, Event)> {
         sync::lock(&self.0).clone()
     }
 
-    /// Returns a listener that records events here.
+    /// Returns a listener that adds the events of a plugin to this record.
     pub fn listener(&self) -> impl Fn(u64, Level, Event) + Send + Sync + 'static {
         let events = Arc::clone(&self.0);
         move |call, level, event| {
@@ -75,7 +75,7 @@ impl fmt::Debug for Events {
     }
 }
 
-/// Starts an instance of a plugin in this process. Returns it with the list of its events.
+/// Starts an instance of a plugin in this process. Returns the instance, and the record of its events.
 ///
 /// See the [module](self) for an example.
 ///
@@ -86,7 +86,8 @@ pub fn start(plugin: &Plugin) -> Result<(RemotePlugin, Events)> {
     Ok((plugin.start(events.listener())?, events))
 }
 
-/// Runs an operation natively, without the boundary. Returns the result and the chunks that it sent.
+/// Runs an operation by a direct call of the client, without the plugin's table. Returns the result, and the chunks
+/// that the operation sent.
 pub async fn natively<C: DeploymentClient, A: Arguments>(client: &C, arguments: A) -> (Result<Payload>, Vec<Payload>) {
     let sent = Arc::<Mutex<Vec<Payload>>>::default();
     let sink = Arc::clone(&sent);

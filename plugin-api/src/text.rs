@@ -1,7 +1,7 @@
-//! Escapes text of other programs for a terminal, or for a field of one line.
+//! Escapes text from other programs, to show it on a terminal or in one line.
 //!
-//! Characters that control a terminal, reorder its text, or are invisible are written as `\u{202e}`. Do not use this
-//! for text that a program reads: pass bytes for a file or a pipe on unchanged.
+//! Characters that control a terminal, reorder its text, or are invisible are written as escapes such as `\u{202e}`.
+//! This module is not for text that a program reads: the bytes for a file or a pipe must stay unchanged.
 //!
 //! | kind | characters | shown |
 //! |---|---|---|
@@ -16,7 +16,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Returns the text as one line: line ends and tabs are escaped as well.
+/// Escapes the text so that it is one line. Line ends and tabs are escaped as well.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::text;
@@ -28,19 +28,19 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter.escape_default().to_string(), |_| false)
 }
 
-/// Returns a path as one line.
+/// Returns a path as one line of text, escaped as [`line()`] does.
 pub fn path(path: &Path) -> String {
     line(&path.to_string_lossy()).into_owned()
 }
 
-/// Quotes a path for a POSIX shell if it needs that.
+/// Returns a path as a word for a POSIX shell, quoted if it contains special characters.
 pub fn shell_path(path: &Path) -> String {
     let path = path.to_string_lossy();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,=".contains(letter);
     if path.chars().all(is_plain) { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
-/// Returns the text with its line ends and tabs unchanged, for text of several lines. `\r\n` becomes `\n`.
+/// Escapes a text of several lines. Keeps line ends and tabs, but replaces `\r\n` by `\n`.
 pub fn block(text: &str) -> Cow<'_, str> {
     let is_layout = |letter| matches!(letter, '\n' | '\t');
     if text.contains("\r\n") {
@@ -50,7 +50,8 @@ pub fn block(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter.escape_default().to_string(), is_layout)
 }
 
-/// Returns bytes as a [`block`]. Each byte that is not UTF-8 is written as an escape, such as `\xff`.
+/// Converts bytes to text and escapes the text as [`block`] does. Each byte that is not valid UTF-8 is written as an
+/// escape, such as `\xff`.
 pub fn block_of_bytes(bytes: &[u8]) -> String {
     bytes.utf8_chunks().fold(String::new(), |mut shown, chunk| {
         shown += &block(chunk.valid());
@@ -58,13 +59,14 @@ pub fn block_of_bytes(bytes: &[u8]) -> String {
     })
 }
 
-/// Returns a message as a [`block`]. Lines after the first are indented, so that they do not look like separate
+/// Escapes a message as [`block`] does. Indents the lines after the first, so that they do not look like separate
 /// messages.
 pub fn message(text: &str) -> String {
     block(text.trim_end()).replace('\n', "\n  ")
 }
 
-/// Returns a JSON text with the same meaning, in which the characters that [`block`] escapes are written as `\u202e`.
+/// Returns a JSON text with the same meaning. The characters that [`block`] escapes are written as JSON escapes, such
+/// as `\u202e`.
 pub fn json(text: &str) -> Cow<'_, str> {
     let escape = |letter: char| match letter {
         // A `\r` in the text is white space between two tokens. It would move a terminal's cursor to the start of the
@@ -77,7 +79,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     escaped(text, escape, |letter| matches!(letter, '\n' | '\t'))
 }
 
-/// Escapes every character that is not safe to show, unless `is_kept` returns true for it.
+/// Escapes every character that is not safe to show, except the characters for which `is_kept` returns true.
 fn escaped(text: &str, escape: impl Fn(char) -> String, is_kept: impl Fn(char) -> bool) -> Cow<'_, str> {
     let needs_care = |letter: char| !is_kept(letter) && !matches!(char_kind(letter), CharKind::Ascii | CharKind::Other);
     let Some(first) = text.find(needs_care) else { return Cow::Borrowed(text) };
@@ -104,18 +106,18 @@ fn escaped(text: &str, escape: impl Fn(char) -> String, is_kept: impl Fn(char) -
     Cow::Owned(shown)
 }
 
-/// The kind of a character, which determines how it is shown.
+/// The kind of a character, which determines if the character is shown or escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CharKind {
-    /// Shown unchanged; a joiner beside it is escaped.
+    /// A printable ASCII character. It is shown unchanged. A joiner beside it is escaped.
     Ascii,
-    /// Escaped, because it is invisible or moves other text.
+    /// A character that is invisible, controls the terminal or moves other text. It is escaped.
     Hidden,
-    /// Joins its neighbors.
+    /// A character that joins its neighbors, such as in an emoji.
     Joiner,
-    /// Shown unchanged.
+    /// Any other visible character. It is shown unchanged.
     Other,
-    /// Selects the shape of the previous character.
+    /// A variation selector, which selects the shape of the previous character.
     Selector,
 }
 

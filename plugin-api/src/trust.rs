@@ -1,7 +1,8 @@
-//! Checks which users can change a file. Code that runs, and files that select it, must belong to the user or to root.
+//! Checks which users can change a file. Code that is run, and files that determine which code is run, must belong to
+//! the user or to root.
 //!
 //! Host and plugins check plugins, other libraries, programs, configuration and certificate authorities through this
-//! module. It looks at owners and modes, and opens no file.
+//! module. It checks the owners and modes of files, and opens no file.
 
 use std::env;
 use std::fmt;
@@ -15,14 +16,15 @@ use crate::text;
 
 const WORLD_WRITABLE: u32 = 0o002;
 const GROUP_WRITABLE: u32 = 0o020;
-/// The sticky bit: only root and the owner of a file or of its folder can rename or remove the file.
+/// The sticky bit in the mode of a folder. In such a folder, only root and the owner of a file or of the folder can
+/// rename or remove the file.
 const STICKY: u32 = 0o1000;
 
 /// The environment variable with the ids of users that are trusted like root, separated by commas. A privileged process
 /// ignores it.
 pub const TRUSTED_OWNERS: &str = "MLFLOW_DEPLOY_TRUSTED_OWNERS";
 
-/// The reason why a file is not trusted. `Display` shows it in one line, with the fix.
+/// The reason why a file is not trusted. `Display` shows the reason in one line, and tells how to fix it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Distrust {
@@ -32,11 +34,11 @@ pub enum Distrust {
     Untrusted {
         /// The file, folder or link that another user can change.
         path: PathBuf,
-        /// The reason.
+        /// The reason why `path` is not trusted.
         why: &'static str,
-        /// The owner or mode of `path`, as a predicate.
+        /// The owner or the mode of `path`, as a part of a sentence, such as "has mode 777".
         found: String,
-        /// The command that makes it trusted.
+        /// The command that makes `path` trusted, and any alternative to it.
         fix: String,
     },
 }
@@ -60,12 +62,12 @@ impl From<io::Error> for Distrust {
     }
 }
 
-/// Checks a file or folder that affects what runs, such as a configuration or a certificate authority. Returns
-/// warnings.
+/// Checks a file or folder that affects what runs, such as a configuration or a certificate authority. Returns warnings
+/// about files and folders that a group can change.
 ///
 /// The file, every folder on its path, every link on its path and the folders of these links must belong to root, to
-/// the effective user, or to a user of [`TRUSTED_OWNERS`]. None of them may be world-writable, except for a folder
-/// with the sticky bit, such as `/tmp`. A group-writable one causes a warning.
+/// the effective user, or to a user of [`TRUSTED_OWNERS`]. None of them may be world-writable, except for a folder with
+/// the sticky bit, such as `/tmp`. A group-writable file or folder causes a warning.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -101,13 +103,13 @@ pub fn check(path: &Path) -> Result<Vec<String>, Distrust> {
     Ok(warnings)
 }
 
-/// Checks a library or program. Returns warnings.
+/// Checks a library or program. Returns the same warnings as [`check`].
 ///
-/// Makes the checks of [`check`]. In addition, the folder of the file must not be world-writable, even with the sticky
-/// bit: libraries load others from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
+/// Makes the same checks as [`check`]. In addition, the folder of the file must not be world-writable, even with the
+/// sticky bit: libraries load others from their own folder (`$ORIGIN`), and Python reads `pyvenv.cfg` there.
 ///
 /// # Errors
-/// As [`check`].
+/// The errors of [`check`].
 pub fn check_code(path: &Path) -> Result<Vec<String>, Distrust> {
     let warnings = check(path)?;
     // A program that is called through a link may read files beside the link or beside its target.
@@ -119,7 +121,7 @@ pub fn check_code(path: &Path) -> Result<Vec<String>, Distrust> {
     Ok(warnings)
 }
 
-/// Fails if another user owns the file or folder, or if it is world-writable.
+/// Fails if an untrusted user owns the file or folder, or if it is world-writable.
 fn check_one(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     check_owner(path, metadata)?;
     if metadata.mode() & WORLD_WRITABLE == 0 {
@@ -150,17 +152,17 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Distrust> {
     })
 }
 
-/// Returns true if [`TRUSTED_OWNERS`] lists this owner.
+/// Returns true if [`TRUSTED_OWNERS`] lists the user id `owner`.
 fn is_named(owner: u32) -> bool {
     named_owners().split(',').any(|id| id.trim().parse() == Ok(owner))
 }
 
-/// Returns the value of [`TRUSTED_OWNERS`].
+/// Returns the value of [`TRUSTED_OWNERS`]; an empty text in a privileged process.
 fn named_owners() -> String {
     if is_privileged() { String::new() } else { env::var(TRUSTED_OWNERS).unwrap_or_default() }
 }
 
-/// Returns a note about the first entry that is not the id of a user; `None` if all entries are.
+/// Returns a note about the first entry of `named` that is not the id of a user; `None` if every entry is one.
 fn unknown_owner(named: &str) -> Option<String> {
     let mut owners = named.split(',').map(str::trim).filter(|id| !id.is_empty());
     let unknown = owners.find(|id| id.parse::<u32>().is_err())?;
@@ -173,7 +175,7 @@ fn warning(path: &Path, metadata: &Metadata) -> Option<String> {
         .then(|| format!("`{}` can be changed by its group: `chmod g-w {}`", path.display(), text::shell_path(path)))
 }
 
-/// The folders and links that the system follows to resolve a path, each once, and the real path.
+/// The folders and links that the system follows to resolve a path, each listed once, and the real path at the end.
 #[derive(Debug)]
 struct Way {
     folders: Vec<PathBuf>,
@@ -183,7 +185,7 @@ struct Way {
 
 impl Way {
     fn follow(path: &Path) -> io::Result<Self> {
-        /// The maximum number of links in a path, as on Linux.
+        /// The maximum number of links that are followed to resolve a path, as on Linux.
         const MAX_LINKS: usize = 40;
         let (mut folders, mut links) = (Vec::new(), Vec::new());
         let mut here = PathBuf::from("/");

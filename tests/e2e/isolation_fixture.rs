@@ -1,11 +1,11 @@
-//! A host with a faulty plugin and a good plugin. It calls the faulty plugin, and then checks that the good plugin
-//! replies.
+//! A host program with a faulty plugin and a good plugin. It calls the faulty plugin, and then checks that the good
+//! plugin still replies.
 //!
 //! `isolation_fixture inside|isolated GOOD FAULTY TARGET OPERATION ENDPOINT [--timeout SECONDS] [--log TEXT]
 //! [--preflight FOLDER]` prints
 //!
 //! - `result: ` and the reply or the error of the call,
-//! - `logged: ` and the first error that was logged for a plugin and contains `TEXT`,
+//! - `logged: ` and the first error that the host logged for a plugin and that contains `TEXT`,
 //! - `alive: ` and the reply of the good plugin after that call,
 //! - `memory: ` and the peak memory in MiB, on Linux.
 #![forbid(unsafe_code)]
@@ -25,16 +25,16 @@ use mlflow_deploy::args::{
 use mlflow_deploy::{ClientOptions, DeployClient, Host, JSON, Level, Payload, PluginEvent, TargetError, blocking};
 use mlflow_deploy_plugin_api::sync::lock;
 
-/// The time limit of a call without `--timeout`, long enough for a busy machine.
+/// The time limit of a call if `--timeout` is not given. It is long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
-/// The time limit of the wait for a log entry.
+/// The time limit for an expected log entry to arrive.
 const MAX_LOG_WAIT: Duration = Duration::from_secs(20);
 
-/// The time that a call may take beyond its timeout on a busy machine.
+/// The extra time that a call may take after its timeout, because the machine may be busy.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The errors logged for plugins.
+/// The errors that the host has logged for its plugins.
 #[derive(Default)]
 struct ErrorLog(Mutex<Vec<String>>, Condvar);
 
@@ -46,7 +46,7 @@ impl ErrorLog {
         }
     }
 
-    /// Waits for an error that contains `text` and returns it. Returns `None` after [`MAX_LOG_WAIT`].
+    /// Waits for an error that contains `text`, and returns that error. Returns `None` after [`MAX_LOG_WAIT`].
     fn find(&self, text: &str) -> Option<String> {
         let is_missing = |entries: &mut Vec<String>| !entries.iter().any(|entry| entry.contains(text));
         let waited = self.1.wait_timeout_while(lock(&self.0), MAX_LOG_WAIT, is_missing);
@@ -55,7 +55,7 @@ impl ErrorLog {
     }
 }
 
-/// The call that is made on the faulty plugin.
+/// The call that the program makes on the faulty plugin.
 #[derive(Clone)]
 struct Call {
     target: String,
@@ -158,7 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     mlflow_deploy::exit_now(0)
 }
 
-/// Returns the peak memory of this process in MiB. Reads it from `status`, the open file `/proc/self/status`.
+/// Returns the peak memory of this process in MiB, read from the open file `status`. The file is `/proc/self/status`.
 fn peak_memory(mut status: File) -> Option<u64> {
     let mut text = String::new();
     status.read_to_string(&mut text).ok()?;

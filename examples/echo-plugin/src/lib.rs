@@ -1,4 +1,5 @@
-//! A complete plugin for a target that returns its inputs: a client, and the macro that exports it.
+//! A complete plugin for the target `echo`, which returns its inputs as predictions. The plugin consists of a client
+//! and the macro that exports it.
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo

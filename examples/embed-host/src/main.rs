@@ -1,4 +1,6 @@
-//! Sends inputs to an endpoint of a deployment target: `embed-host [--blocking] TARGET ENDPOINT < inputs.json`.
+//! Sends JSON from stdin to an endpoint of a deployment target, and prints the predictions.
+//!
+//! Usage: `embed-host [--blocking] TARGET ENDPOINT < inputs.json`
 //!
 //! ```sh
 //! cargo build -p mlflow-deploy-example-echo -p mlflow-deploy-example-embed-host
@@ -12,13 +14,14 @@ use std::process::ExitCode;
 use mlflow_deploy::args::Predict;
 use mlflow_deploy::{Error, JSON, Payload, blocking, get_deploy_client};
 
-/// Opens a client of the target and sends the inputs.
+/// Opens a client of the target, sends the request, and returns the predictions.
 async fn predict(target: &str, request: Predict) -> Result<Payload, Error> {
     let client = get_deploy_client(Some(target)).await?;
     Ok(client.predict(request).await?)
 }
 
-/// Does the same as [`predict`], but blocks. May also be called on a thread of an async runtime.
+/// Does the same as [`predict`], but blocks the thread until the predictions arrive. May also be called on a thread of
+/// an async runtime.
 fn predict_blocking(target: &str, request: Predict) -> Result<Payload, Error> {
     let client = blocking::get_deploy_client(Some(target))?;
     Ok(client.predict(request)?)

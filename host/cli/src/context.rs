@@ -1,4 +1,5 @@
-//! The context of a verb: the host, the report and the deadline. Resolves targets, reads settings, and opens clients.
+//! The state that every verb needs: the host, the writer of results, and the deadline. Resolves targets, reads
+//! settings, and opens clients.
 
 use std::any::Any;
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::args::{ClientArguments, ConfigArguments};
 use crate::report::{CliError, Report};
 use crate::settings::{Schema, SettingKind, merge};
 
-/// The context of a verb.
+/// The state that every verb needs: the host, the writer of results, and the deadline.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) host: Host,
@@ -28,7 +29,7 @@ impl Context {
         Self { host, report, deadline, kept_alive: Mutex::default() }
     }
 
-    /// Defers the drop of a value until the result of the verb is written.
+    /// Keeps a value until the result of the verb is written, because the drop of the value may block.
     pub(crate) fn keep_alive(&self, value: impl Any + Send) {
         sync::lock(&self.kept_alive).push(Box::new(value));
     }
@@ -40,17 +41,17 @@ impl Context {
         discovery
     }
 
-    /// Returns the target of the arguments, without loading its plugin.
+    /// Returns the target that the arguments select, without loading its plugin.
     pub(crate) fn target(&self, arguments: &ClientArguments) -> Result<Target, CliError> {
         Ok(self.host.target(arguments.target.target.as_deref())?)
     }
 
-    /// Opens a client of the target.
+    /// Opens a client of the target that the arguments select.
     pub(crate) async fn client(&self, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
         self.open(&self.target(arguments)?, arguments).await
     }
 
-    /// Reads the config of an operation, then opens a client: an invalid config is reported without loading the plugin.
+    /// Reads the config of an operation, then opens a client. An invalid config is reported without loading the plugin.
     pub(crate) async fn client_and_config(
         &self,
         arguments: &ClientArguments,
@@ -62,7 +63,7 @@ impl Context {
         Ok((self.open(&target, arguments).await?, config))
     }
 
-    /// Reads the config of an operation. The target's manifest gives the types of the keys.
+    /// Reads the config of an operation. The manifest of the target's plugin gives the types of the keys.
     pub(crate) fn config(
         &self,
         target: &Target,
@@ -74,7 +75,8 @@ impl Context {
         Ok(Config::new(&config)?)
     }
 
-    /// Opens a client. Loading, opening and the calls of the client share the deadline.
+    /// Opens a client of the target. Loading the plugin, opening the client and the calls of the client share one
+    /// deadline.
     pub(crate) async fn open(&self, target: &Target, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
         let schema = Schema::new(Some(&target.manifest().options));
         let file = arguments.options_file.as_deref();

@@ -1,4 +1,4 @@
-//! The verbs for deployments. They print MLflow's messages.
+//! The verbs for deployments. They print the same messages as `mlflow deployments`.
 
 use mlflow_deploy::args::{CreateDeployment, DeleteDeployment, GetDeployment, ListDeployments, UpdateDeployment};
 use mlflow_deploy::{Operation, Payload, Record};
@@ -56,12 +56,13 @@ pub(crate) async fn get(client: &ClientArguments, arguments: GetDeployment, cont
     context.report.write_record(&client.get_deployment(arguments).await?)
 }
 
-/// Returns a string member of the reply as one line.
+/// Returns the string member `name` of a target's reply, as one line; `None` if the reply has no such string.
 fn string_member(reply: &Payload, name: &str) -> Option<String> {
     Some(line(Record::try_from(reply).ok()?.get(name)?.as_str()?).into_owned())
 }
 
-/// Returns the name in the reply, which a target may have changed, or else the requested name.
+/// Returns the name in a target's reply, or `requested` if the reply has no name. A target may change the requested
+/// name.
 pub(crate) fn reported_name(reply: &Payload, requested: &str) -> String {
     string_member(reply, "name").unwrap_or_else(|| requested.to_owned())
 }

@@ -48,7 +48,7 @@ pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some()
 }
 
-/// Appends the keys of a schema with their types and descriptions.
+/// Appends a section with the keys of a schema, their types and their descriptions.
 fn members(text: &mut String, title: &str, schema: Schema<'_>) {
     let member = |name| {
         let member = schema.property(name);
@@ -64,7 +64,7 @@ fn members(text: &mut String, title: &str, schema: Schema<'_>) {
     section(text, title, schema.names().map(member));
 }
 
-/// Appends a title and its lines; nothing if all lines are empty.
+/// Appends a title, and below it the lines that are not empty. Appends nothing if all lines are empty.
 fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
     let mut lines = lines.into_iter().filter(|line| !line.is_empty()).peekable();
     if lines.peek().is_some() {

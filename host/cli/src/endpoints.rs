@@ -1,4 +1,4 @@
-//! The verbs for endpoints. They print MLflow's messages.
+//! The verbs for endpoints. They print the same messages as `mlflow deployments`.
 
 use mlflow_deploy::args::{CreateEndpoint, DeleteEndpoint, GetEndpoint, ListEndpoints, UpdateEndpoint};
 use mlflow_deploy::{Operation, Secret};

@@ -18,10 +18,11 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::report::{CliError, Stderr};
 use crate::signals::TerminationSignals;
 
-/// The time limit for a local model server to stop.
+/// The maximum time that the command waits for a local model server to stop.
 pub(crate) const MAX_STOP_TIME: Duration = Duration::from_secs(5);
 
-/// The time limit for plugins to close their clients and shut down. The contract allows their functions 50 ms.
+/// The maximum time that the command waits at its end for plugins to close their clients and shut down. Each of these
+/// functions of a plugin may take 50 ms.
 const MAX_SHUTDOWN_TIME: Duration = Duration::from_secs(3);
 
 /// The delay before the spinner appears.
@@ -30,19 +31,19 @@ const SPINNER_DELAY: Duration = Duration::from_millis(300);
 /// The time between two frames of the spinner.
 const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The conditions that end a verb early.
+/// The options of [`execute`]: the deadline of the verb, and its response to an interrupt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExecuteOptions {
-    /// The caller's deadline. The verb gets [`Deadline::PROCESS_GRACE`] more.
+    /// The deadline of the verb. The verb can report the error itself until [`Deadline::PROCESS_GRACE`] later.
     pub(crate) deadline: Option<Deadline>,
-    /// True if the verb handles an interrupt itself and stops its server.
+    /// True if the verb stops its server itself when it is interrupted.
     pub(crate) stops_gracefully: bool,
 }
 
-/// Runs a verb. `done` receives its result and returns the exit code.
+/// Runs a verb and returns the exit code, which `done` derives from the result of the verb.
 ///
-/// The second value that the verb returns holds its clients and its host. It is dropped after `done`, on the verb's
-/// thread, so a plugin that blocks there changes neither the output nor the exit code.
+/// The second value that the verb returns holds its clients and its host. It is dropped on the verb's thread after
+/// `done` has run. A plugin that blocks the drop thus changes neither the output nor the exit code.
 pub(crate) fn execute<V, L>(
     verb: V,
     options: ExecuteOptions,
@@ -125,7 +126,8 @@ where
     exit_code.unwrap_or_else(|thread| resume_unwind(thread.join().expect_err("a thread without a result panicked")))
 }
 
-/// Waits until the verb's thread has dropped its clients and host, for a limited time or until the next signal.
+/// Waits until the verb's thread has dropped its clients and its host. Stops waiting after [`MAX_SHUTDOWN_TIME`], or at
+/// the next signal.
 async fn wait_for_shutdown(shut_down: oneshot::Receiver<()>, signals: &mut TerminationSignals, stderr: &Stderr) {
     tokio::select! {
         _dropped = shut_down => {}
@@ -137,7 +139,7 @@ async fn wait_for_shutdown(shut_down: oneshot::Receiver<()>, signals: &mut Termi
     }
 }
 
-/// Returns the error that ends the verb early: a signal or the deadline. Shows the spinner while it waits.
+/// Waits for a signal or the deadline, and returns the error that ends the verb. Shows the spinner while it waits.
 async fn end_early(deadline: Option<Deadline>, signals: &mut TerminationSignals, stderr: &Stderr) -> CliError {
     let expiry = async {
         let Some(deadline) = deadline else { return std::future::pending().await };
@@ -151,7 +153,7 @@ async fn end_early(deadline: Option<Deadline>, signals: &mut TerminationSignals,
     }
 }
 
-/// Shows the spinner after a delay, then draws its frames. Never returns.
+/// Shows the spinner after [`SPINNER_DELAY`], then draws its frames. Never returns.
 async fn run_spinner(stderr: &Stderr) -> Infallible {
     sleep(SPINNER_DELAY).await;
     stderr.show_spinner();

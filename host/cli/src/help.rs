@@ -20,7 +20,7 @@ pub(crate) async fn run(target: Option<&str>, context: &Context) -> Result<(), C
     }
 }
 
-/// An entry in the list of targets.
+/// A plugin in the list of targets that `mlflow-deploy help` prints.
 #[derive(Serialize)]
 struct TargetEntry<'a> {
     name: &'a str,

@@ -1,4 +1,4 @@
-//! Reads a verb's input from a file or stdin and converts it to a media type that the target accepts.
+//! Reads a verb's input from a file or stdin, and converts tables to a media type that the target accepts.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,10 +16,11 @@ use crate::report::CliError;
 const CSV: &str = "text/csv";
 const TEXT: &str = "text/plain";
 
-/// The maximum size of an input in bytes: the limit of a message to a plugin.
+/// The maximum size of an input in bytes. It is the maximum size of a message to a plugin.
 const MAX_BYTES: u64 = MAX_MESSAGE_BYTES as u64;
 
-/// Reads an input. Its media type is `content_type`, or else follows from the file extension.
+/// Reads an input from a file, or from stdin if the path is `-`. Without `content_type`, the file extension selects the
+/// media type.
 pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, CliError> {
     let file = if path == Path::new("-") { command::stdin() } else { File::open(path) };
     let read = file.and_then(|file| {
@@ -48,8 +49,8 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
     Ok(input)
 }
 
-/// Converts a table to `dataframe_split`: CSV if the target accepts JSON but not CSV, and JSON as `format` says. Other inputs
-/// are unchanged.
+/// Converts a table to `dataframe_split`. A table is CSV that the target does not accept, or JSON that `format`
+/// declares to be a table. Returns other inputs unchanged.
 pub(crate) fn convert_for(inputs: Payload, format: InputsFormat, manifest: &Manifest) -> Result<Payload, CliError> {
     let media_type = |accepted: &String| Payload::new(accepted, Vec::new()).media_type();
     let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);

@@ -59,7 +59,8 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
     }
 }
 
-/// Waits until the time limit has passed, then returns the error. Never returns if there is no limit.
+/// Waits until the time limit has passed, then returns the error of a server that is not ready. Never returns without a
+/// limit.
 async fn expire(limit: Option<Duration>) -> CliError {
     let Some(limit) = limit else { return pending().await };
     time::sleep(limit).await;
@@ -67,12 +68,12 @@ async fn expire(limit: Option<Duration>) -> CliError {
     CliError::Target(TargetError::new(ErrorCode::DEADLINE_EXCEEDED, message).into())
 }
 
-/// Returns true for the event that the server accepts requests.
+/// Returns true if the event reports that the server accepts requests.
 fn is_ready_event(event: &Payload) -> bool {
     Record::try_from(event).is_ok_and(|record| record["event"] == "ready")
 }
 
-/// Formats an event of the server as text.
+/// Formats an event of the model server `name` as text.
 fn describe_event(name: &str, event: &Payload) -> String {
     match Record::try_from(event) {
         Ok(record) if record["event"] == "ready" && record["url"].is_string() => {

@@ -1,4 +1,5 @@
-//! The verbs `completions` and `man`: pages and scripts that are generated from the arguments.
+//! The verbs `completions` and `man`. They generate shell completion scripts and manual pages from the definition of
+//! the command line.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::args::{Cli, Manual};
 use crate::report::{CliError, Report};
 
-/// Prints the completion script of a shell.
+/// Prints the completion script for a shell.
 pub(crate) fn completions(shell: Shell, report: &Report) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "mlflow-deploy", &mut script);
@@ -19,7 +20,7 @@ pub(crate) fn completions(shell: Shell, report: &Report) -> Result<(), CliError>
     report.write_value(&script, || script.to_string())
 }
 
-/// Prints the command's page, or writes the pages of the command and its verbs to a directory.
+/// Prints the manual page of the command, or writes the pages of the command and its verbs to a directory.
 pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
     let mut command = Cli::command();
     command.build();
@@ -37,8 +38,8 @@ pub(crate) fn manual(manual: &Manual, report: &Report) -> Result<(), CliError> {
     }
 }
 
-/// Writes the page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs. Adds their paths
-/// to `files`.
+/// Writes the manual page of a command, such as `mlflow-deploy-plugins-list.1`, and the pages of its verbs, to a
+/// directory. Adds their paths to `files`.
 fn write(command: &Command, name: &str, directory: &Path, files: &mut Vec<String>) -> Result<(), CliError> {
     let file = directory.join(format!("{name}.1"));
     Replacement::write(&file, &page(command.clone())?).map_err(|error| failed(&file, &error))?;

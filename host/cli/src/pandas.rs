@@ -1,4 +1,4 @@
-//! Converts the JSON that `pandas.read_json` reads to `dataframe_split`. Values are copied as they are written.
+//! Converts the JSON that `pandas.read_json` reads to `dataframe_split`. The text of each value stays the same.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// The members of requests that are not tables: those of MLflow's scoring protocol, and of models for text.
+/// The members that mark a JSON object as a request, and not as a table. They occur in requests to MLflow's model
+/// servers and to text models.
 const REQUEST_MEMBERS: [&str; 9] = [
     "dataframe_records",
     "dataframe_split",
@@ -19,7 +20,7 @@ const REQUEST_MEMBERS: [&str; 9] = [
     "signature_name",
 ];
 
-/// The members of a table that is split into its parts.
+/// The members of a table in the form of an object with `columns` and `data`.
 const SPLIT_MEMBERS: [&str; 3] = ["columns", "data", "index"];
 
 const EXPECTED: &str =
@@ -27,7 +28,7 @@ const EXPECTED: &str =
 
 type Members<'a> = IndexMap<String, &'a RawValue>;
 
-/// Returns true for a table that cannot be mistaken for another request.
+/// Returns true if the JSON is a table and cannot be mistaken for a request of another form.
 pub(crate) fn is_table(json: &[u8]) -> bool {
     if let Ok(members) = serde_json::from_slice::<Members<'_>>(json) {
         let is_request = REQUEST_MEMBERS.iter().any(|name| members.contains_key(*name));
@@ -49,7 +50,7 @@ pub(crate) fn dataframe_split(json: &[u8]) -> Result<Vec<u8>, String> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Table<'a> {
-    /// An object of `columns` and `data`.
+    /// A table in the form of an object with `columns` and `data`.
     Split(&'a RawValue),
     Rows {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +79,7 @@ fn table(json: &[u8]) -> Result<Table<'_>, String> {
     Ok(Table::Rows { columns: None, data })
 }
 
-/// Builds a table of all members of the records, in the order of their first occurrence.
+/// Builds a table from records. The columns are the members of all records, in the order of their first occurrence.
 fn from_records<'a>(records: &[Members<'a>]) -> Table<'a> {
     let columns = distinct(records.iter().flat_map(Members::keys));
     let row =
@@ -86,7 +87,7 @@ fn from_records<'a>(records: &[Members<'a>]) -> Table<'a> {
     Table::Rows { data: records.iter().map(row).collect(), columns: Some(columns) }
 }
 
-/// Builds a table from its columns: each is a list, or an object with a member for each row.
+/// Builds a table from columns. Each column is a list of values, or an object that has a member for each row.
 fn from_columns<'a>(members: &Members<'a>) -> Result<Table<'a>, String> {
     let columns = Some(members.keys().cloned().collect());
     let read = |(name, column): (&String, &&'a RawValue)| {
@@ -112,7 +113,7 @@ fn from_columns<'a>(members: &Members<'a>) -> Result<Table<'a>, String> {
     Ok(Table::Rows { columns, data: (0..length).map(row).collect() })
 }
 
-/// Returns the names without repetitions.
+/// Returns the names in their order, without repetitions.
 fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut known = HashSet::new();
     names.filter(|name| known.insert(name.as_str())).cloned().collect()

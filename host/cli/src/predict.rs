@@ -84,7 +84,7 @@ async fn prepare(arguments: PredictArguments, operation: Operation, context: &Co
     Ok(Prediction { call, deployment_name: resource.name, endpoint: resource.endpoint })
 }
 
-/// The arguments of a call that `predict`, `explain` and `invoke` share.
+/// The arguments that `predict`, `explain` and `invoke` share.
 struct CallSettings<'a> {
     operation: &'a str,
     client: &'a ClientArguments,
@@ -92,7 +92,7 @@ struct CallSettings<'a> {
     output: &'a OutputArguments,
 }
 
-/// An open client, and the config, input and output of its call.
+/// A call that is ready to be sent: an open client, and the config, the input and the output of the call.
 struct Call {
     client: DeployClient,
     config: Config,
@@ -101,7 +101,7 @@ struct Call {
 }
 
 impl CallSettings<'_> {
-    /// Reads the config and the input, then opens the client: invalid arguments are reported without loading the
+    /// Reads the config and the input, then opens the client. Invalid arguments are reported without loading the
     /// plugin.
     async fn open(
         self,

@@ -1,4 +1,4 @@
-//! Sets up the host, dispatches to the verb, and returns the exit code. Each verb has a file of its own.
+//! Sets up the host, calls the function of the verb, and returns the exit code. Each verb is in another file.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::executor::{ExecuteOptions, execute};
 use crate::report::{CliError, Report, Stderr};
 use crate::{deployments, endpoints, help, local, man, plugins, predict};
 
-/// Runs the verb and returns the exit code.
+/// Runs the verb of the command line and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
     let to_stderr = report.clone();
@@ -25,7 +25,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
     })
 }
 
-/// Runs the verb. Returns its result, and the context, which the caller drops.
+/// Runs the verb. Returns its result and the context. The caller drops the context after it has written the result.
 async fn start(mut cli: Cli, report: Report, deadline: Option<Deadline>) -> (Result<(), CliError>, Option<Context>) {
     if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
         // A file to retry may be outside of the search path.
@@ -65,7 +65,8 @@ async fn verb(cli: Cli, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Builds a host that searches the directories of the options, the environment and this executable.
+/// Builds a host from the command-line options. The host also searches the directories beside this executable for
+/// plugins.
 fn host(global: &Global, stderr: &Stderr) -> Result<Host, CliError> {
     let mut builder = Host::builder().on_event(stderr.listener());
     builder = global.plugin_dir.iter().fold(builder, |builder, directory| {

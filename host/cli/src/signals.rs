@@ -1,4 +1,4 @@
-//! The signals that end the command.
+//! Receives the signals that end the command.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,11 +7,11 @@ use std::task::Poll;
 use mlflow_deploy::command::ends_with_terminal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that ask the process to end: Ctrl-C, `SIGTERM`, `SIGQUIT`, and `SIGHUP` of a closed terminal.
+/// The signals that ask the process to end: Ctrl-C, `SIGTERM`, `SIGQUIT`, and `SIGHUP`, which a closed terminal sends.
 pub(crate) struct TerminationSignals(Vec<Signal>);
 
 impl TerminationSignals {
-    /// Registers the handlers. After the first call, the signals no longer end the process by default.
+    /// Registers the signal handlers. From the first call on, the signals do not end the process by themselves.
     pub(crate) fn listen() -> io::Result<Self> {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
         // `nohup` ignores `SIGHUP`, and so does the command under it.

@@ -1,7 +1,7 @@
 //! The blocking client, for programs without `async`.
 //!
-//! It needs no async runtime, and may be used on a thread of one: plugins run on their own threads, so a call completes
-//! even if it blocks the only worker of the runtime.
+//! It needs no async runtime, but may be used on a thread of a runtime. Plugins run on their own threads, so a call
+//! completes even if it blocks the only worker of the runtime.
 //!
 //! ```
 //! # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
@@ -30,7 +30,8 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, Result};
 use crate::Error;
 use crate::client::deploy_client::for_each_operation;
 
-/// Blocks the current thread on a future of this crate, such as [`Host::run_local`](crate::Host::run_local).
+/// Blocks the current thread until a future of this crate completes, such as that of
+/// [`Host::run_local`](crate::Host::run_local). Returns the output of the future.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     // Without `unconstrained`, Tokio would require the task to yield. The task cannot yield while it blocks the thread.
     pollster::block_on(tokio::task::unconstrained(future))
@@ -39,15 +40,16 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
 /// Creates a blocking client of a target. See [`get_deploy_client`](crate::get_deploy_client).
 ///
 /// # Errors
-/// The errors of that function.
+/// The errors of [`get_deploy_client`](crate::get_deploy_client).
 pub fn get_deploy_client(target: Option<&str>) -> Result<DeployClient, Error> {
     wait(crate::get_deploy_client(target)).map(DeployClient)
 }
 
-/// Creates a blocking client with options of its own. See [`get_deploy_client_with`](crate::get_deploy_client_with).
+/// Creates a blocking client of a target with the given options. See
+/// [`get_deploy_client_with`](crate::get_deploy_client_with).
 ///
 /// # Errors
-/// The errors of that function.
+/// The errors of [`get_deploy_client_with`](crate::get_deploy_client_with).
 pub fn get_deploy_client_with(target: Option<&str>, options: &ClientOptions) -> Result<DeployClient, Error> {
     wait(crate::get_deploy_client_with(target, options)).map(DeployClient)
 }
@@ -68,7 +70,7 @@ impl AsRef<crate::DeployClient> for DeployClient {
     }
 }
 
-/// Declares the methods of the unary operations.
+/// Declares a method for each operation that returns one result.
 macro_rules! operations {
     ($($(#[$doc:meta])* $method:ident($arguments:ident)),* $(,)?) => {
         impl DeployClient {
@@ -76,7 +78,7 @@ macro_rules! operations {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// The errors of the async client.
+                /// The errors of the same method of the asynchronous [`DeployClient`](crate::DeployClient).
                 pub fn $method(&self, arguments: $arguments) -> Result<Payload> {
                     wait(self.0.$method(arguments))
                 }
@@ -88,7 +90,8 @@ macro_rules! operations {
 for_each_operation!(operations);
 
 impl DeployClient {
-    /// Returns the same client with another timeout for every call. With `None`, only the limits of the target apply.
+    /// Returns the same client with another timeout for every call. With `None`, only the time limits of the target
+    /// apply.
     #[must_use]
     pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
         Self(self.0.with_timeout(timeout))
@@ -103,7 +106,8 @@ impl DeployClient {
     }
 }
 
-/// Predictions as they arrive. The iterator ends after the last chunk or the first error. Dropping it cancels the call.
+/// An iterator over predictions, which returns each chunk when it arrives. It ends after the last chunk or the first
+/// error. Dropping it cancels the call.
 #[derive(Debug)]
 pub struct PredictionStream(crate::PredictionStream);
 

@@ -57,14 +57,14 @@ pub struct DeployClient {
     timeout: Option<Duration>,
 }
 
-/// Passes the unary operations to a macro that declares a method for each. The async and the blocking client both use
-/// it.
+/// Passes the operations that return one result to a macro, which declares a method for each. The asynchronous and the
+/// blocking client both use it.
 macro_rules! for_each_operation {
     ($declare:ident) => {
         $declare! {
             /// Creates a deployment; returns a record with `name` and `flavor`.
             create_deployment(CreateDeployment),
-            /// Replaces a deployment's model, flavor or config.
+            /// Replaces the model, the flavor or the config of a deployment.
             update_deployment(UpdateDeployment),
             /// Deletes a deployment; deleting a missing deployment succeeds.
             delete_deployment(DeleteDeployment),
@@ -84,16 +84,16 @@ macro_rules! for_each_operation {
             list_endpoints(ListEndpoints),
             /// Returns the predictions of a deployment or an endpoint.
             predict(Predict),
-            /// Returns explanations of predictions.
+            /// Returns explanations of the predictions for an input.
             explain(Explain),
-            /// Runs a target-specific operation, by its name in the manifest.
+            /// Runs a target-specific operation, which the plugin's manifest lists under `invoke`.
             invoke(Invoke),
         }
     };
 }
 pub(crate) use for_each_operation;
 
-/// Declares the methods of the unary operations.
+/// Declares a method for each operation that returns one result.
 macro_rules! operations {
     ($($(#[$doc:meta])* $method:ident($arguments:ident)),* $(,)?) => {
         impl DeployClient {
@@ -118,7 +118,8 @@ impl DeployClient {
         Self { remote, manifest, timeout }
     }
 
-    /// Returns the same client with another timeout for every call. With `None`, only the limits of the target apply.
+    /// Returns the same client with another timeout for every call. With `None`, only the time limits of the target
+    /// apply.
     #[must_use]
     pub fn with_timeout(&self, timeout: Option<Duration>) -> Self {
         Self { timeout, ..self.clone() }
@@ -143,7 +144,7 @@ impl DeployClient {
         Ok(PredictionStream { chunks: Some(chunks), timer: self.timeout.map(Deadline::after).map(Timer::new) })
     }
 
-    /// Closes the client and its clones: pending calls return `CANCELLED`, and later calls fail.
+    /// Closes the client and all its clones. Pending calls return `CANCELLED`, and later calls fail.
     pub fn close(&self) {
         self.remote.close();
     }
@@ -153,7 +154,7 @@ impl DeployClient {
     }
 }
 
-/// Predictions as they arrive: a [`Stream`]. Dropping it cancels the call.
+/// A [`Stream`] of predictions, which returns each chunk when it arrives. Dropping the stream cancels the call.
 ///
 /// The stream ends after the last chunk or the first error. It may be polled in any async runtime, or in none.
 ///
@@ -178,7 +179,7 @@ pub struct PredictionStream {
 }
 
 impl PredictionStream {
-    /// Returns the next chunk; `None` after the last chunk or an error.
+    /// Returns the next chunk of predictions; `None` after the last chunk or an error.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -1,4 +1,5 @@
-//! Events of plugins, such as log messages and progress, and the default listener. Never blocks on a plugin.
+//! The events of plugins, such as log messages and progress, and the default listener for them. Never blocks on a
+//! plugin.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -9,8 +10,8 @@ use mlflow_deploy_plugin_api::{sync, text};
 use tracing::dispatcher;
 use tracing::subscriber::NoSubscriber;
 
-/// An event of a plugin, or of the host about the plugin. Received by
-/// [`HostBuilder::on_event`](crate::HostBuilder::on_event).
+/// An event of a plugin, or an event of the host about a plugin.
+/// [`HostBuilder::on_event`](crate::HostBuilder::on_event) sets the listener that receives it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PluginEvent {
@@ -18,7 +19,7 @@ pub struct PluginEvent {
     pub plugin: String,
     /// The id of the call; 0 for events that do not belong to a call, such as those of the host.
     pub call: u64,
-    /// The severity.
+    /// The severity of the event.
     pub level: Level,
     /// The message and the progress.
     pub event: Event,
@@ -26,14 +27,14 @@ pub struct PluginEvent {
 
 pub(crate) type Listener = Arc<dyn Fn(PluginEvent) + Send + Sync>;
 
-/// The kinds of warnings that this process has printed.
+/// The kinds of warnings and errors that this process has printed. Messages of one kind differ only in their values.
 static PRINTED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
 
-/// The maximum number of kinds to print: a message of a plugin may have a part that always differs.
+/// The maximum number of kinds of messages to print. It limits the output of a plugin whose messages always differ.
 const MAX_KINDS: usize = 100;
 
-/// Returns the default listener: passes events to `tracing`. If no subscriber receives them, warnings and errors are
-/// printed to stderr, once per kind, unless `is_quiet`.
+/// Returns the default listener, which passes events to `tracing`. If no subscriber receives them and `is_quiet` is
+/// false, it prints warnings and errors to stderr, but each kind of message only once.
 pub(crate) fn default_listener(is_quiet: bool) -> Listener {
     Arc::new(move |event| {
         let is_received = dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>());
@@ -65,12 +66,12 @@ fn line(event: &PluginEvent) -> String {
     format!("{label}: {} (plugin {}; printed once per kind)", event.event.message, event.plugin)
 }
 
-/// Returns true for the first event of a kind.
+/// Returns true if the event is the first of its kind. Returns false for new kinds after the first [`MAX_KINDS`] kinds.
 fn is_new(printed: &mut HashSet<String>, event: &PluginEvent) -> bool {
     printed.len() < MAX_KINDS && printed.insert(format!("{}: {}", event.plugin, kind(&event.event.message)))
 }
 
-/// Returns the message without its values, which are in backticks or numbers.
+/// Returns the kind of a message: the message without its values, which are numbers and texts in backticks.
 fn kind(message: &str) -> String {
     let texts = message.split('`').step_by(2).collect::<Vec<_>>().join("`");
     texts.chars().filter(|each| !each.is_ascii_digit()).collect()
@@ -85,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// A subscriber that counts events.
+    /// A subscriber of `tracing` that counts events.
     #[derive(Clone, Default)]
     struct Counter(Arc<AtomicUsize>);
 

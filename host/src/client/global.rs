@@ -1,5 +1,5 @@
-//! The module functions of MLflow. They use one host for the process, which searches the directories of the
-//! environment, the user and the system.
+//! The functions of the Python module `mlflow.deployments`. They share one host, which searches the directories of the
+//! environment, the user and the system for plugins.
 
 use std::sync::LazyLock;
 
@@ -28,7 +28,7 @@ pub async fn get_deploy_client(target: Option<&str>) -> Result<DeployClient, Err
     HOST.get_deploy_client(target).await
 }
 
-/// Creates a client with options of its own, such as a host, a token or headers. They take precedence over the
+/// Creates a client with the given options, such as a host, a token or headers. They take precedence over the
 /// environment. See [`Host::get_deploy_client_with`].
 ///
 /// # Errors
@@ -47,7 +47,8 @@ pub fn set_deployments_target(target: &str) -> Result<(), Error> {
     HOST.set_deployments_target(target)
 }
 
-/// Returns the current target of the process: the one that was set, or else that of `MLFLOW_DEPLOYMENTS_TARGET`.
+/// Returns the current target of the process: the one that [`set_deployments_target`] has set, or else the one in the
+/// environment variable `MLFLOW_DEPLOYMENTS_TARGET`.
 ///
 /// Source: `mlflow.deployments.get_deployments_target`.
 ///
@@ -57,7 +58,8 @@ pub fn get_deployments_target() -> Result<TargetUri, Error> {
     HOST.get_deployments_target()
 }
 
-/// Serves a model on this machine as the `target_uri` of the arguments would. See [`LocalDeployment`].
+/// Serves a model on this machine, in the same way as the target `target_uri` of the arguments. See
+/// [`LocalDeployment`].
 ///
 /// Source: `mlflow.deployments.run_local`.
 ///

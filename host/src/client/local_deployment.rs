@@ -4,7 +4,7 @@ use mlflow_deploy_plugin_api::ffi::RemoteStream;
 use mlflow_deploy_plugin_api::{ErrorCode, Payload, Result};
 
 /// A model server on this machine, started by [`Host::run_local`](crate::Host::run_local). Dropping the value stops the
-/// server, but does not wait for it.
+/// server, but does not wait until it has stopped.
 ///
 /// ```
 /// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-fixture-faketarget");
@@ -36,7 +36,7 @@ impl LocalDeployment {
     /// Returns the next event, such as `{"event":"ready","url":…}` once the server is ready; `None` after it has
     /// stopped.
     ///
-    /// An error is always the last event, such as `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
+    /// If the server fails, the last event is an error, such as `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         self.events.next().await
     }

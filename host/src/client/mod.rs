@@ -1,4 +1,4 @@
-//! Clients: MLflow's functions, targets, their clients, and results.
+//! The clients of targets, MLflow's module functions, and the results of calls.
 //!
 //! | file | responsibility |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A deployment or endpoint as JSON.
+//! A deployment or an endpoint, as the target returns it in JSON.
 
 use std::fmt;
 use std::ops::Index;
@@ -42,13 +42,13 @@ impl Record {
         result.json().map_err(|error| invalid_record("a list of records", result, &error))
     }
 
-    /// Returns the member `name`, which the contract requires; `None` if the target did not send it.
+    /// Returns the member `name`, which every target must send; `None` if the target did not send it.
     pub fn name(&self) -> Option<&str> {
         self.members.get("name")?.as_str()
     }
 
-    /// Returns the member at a path: keys and list indices, separated by dots. A key that contains dots is found at the
-    /// top level only.
+    /// Returns the member at a path, which consists of keys and list indices, separated by dots. A key that contains
+    /// dots is found at the top level only.
     pub fn get(&self, path: &str) -> Option<&Value> {
         if let Some(member) = self.members.get(path) {
             return Some(member);
@@ -62,19 +62,19 @@ impl Record {
         })
     }
 
-    /// Returns all members in their original order. [`as_json`](Self::as_json) has all digits of integers beyond 64
-    /// bits.
+    /// Returns all members in their original order. An integer beyond 64 bits may lose digits here;
+    /// [`as_json`](Self::as_json) keeps them.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }
 
-    /// Returns the original JSON text.
+    /// Returns the original JSON text of the record.
     pub fn as_json(&self) -> &str {
         self.raw.get()
     }
 }
 
-/// Shows only the name: members may be confidential.
+/// Prints only the name of the record, because its members may be confidential.
 impl fmt::Debug for Record {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Record({})", self.name().unwrap_or("without a name"))
@@ -102,7 +102,7 @@ impl TryFrom<&Payload> for Record {
     }
 }
 
-/// The maximum nesting that `serde_json` reads.
+/// The maximum nesting depth of JSON that `serde_json` reads.
 const MAX_DEPTH: usize = 127;
 
 fn invalid_record(expected: &str, result: &Payload, error: &Error) -> Error {

@@ -14,7 +14,7 @@ use crate::client::local_deployment::LocalDeployment;
 use crate::client::timeout::within;
 use crate::loader::{ChosenPlugin, Loader};
 
-/// The time limit for the help of a target.
+/// The time limit for requesting the help of a target.
 const MAX_HELP_TIME: Duration = Duration::from_secs(10);
 
 /// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
@@ -46,18 +46,18 @@ impl Target {
         &self.uri
     }
 
-    /// Returns the path of the plugin.
+    /// Returns the path of the plugin that serves the target.
     pub fn path(&self) -> &Path {
         &self.plugin.path
     }
 
-    /// Returns the manifest of the plugin.
+    /// Returns the manifest of the plugin that serves the target.
     pub fn manifest(&self) -> &Manifest {
         &self.plugin.manifest
     }
 
-    /// Creates a client. The options take precedence over the environment. The timeout applies to this call, and to
-    /// every call of the client.
+    /// Creates a client of the target. The options take precedence over environment variables. The timeout applies to
+    /// this call, and to every call of the client.
     ///
     /// # Errors
     /// [`Error::Load`]; the error of the plugin, if the target, the options or the environment are invalid;
@@ -81,11 +81,11 @@ impl Target {
         Ok(within(Some(Deadline::after(MAX_HELP_TIME)), plugin.target_help()).await?)
     }
 
-    /// Serves a model on this machine as the target would. Ignores the target URI of the arguments.
+    /// Serves a model on this machine, in the same way as the target. Ignores the target URI of the arguments.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin does not support it. [`LocalDeployment::next`] returns all
-    /// other errors.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin cannot serve models locally. [`LocalDeployment::next`] returns
+    /// all other errors.
     pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
         let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
         let plugin = self.loader.load(&self.plugin).await?;

@@ -23,7 +23,7 @@ impl Timer {
         Self { deadline, delay: None }
     }
 
-    /// Returns `Ready` with the error for the caller once the deadline is past.
+    /// Returns `Ready` with the error `DEADLINE_EXCEEDED` if the deadline has passed.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         // The delay is created by the first poll, after the work has started, so that the work can report its own
         // errors first.
@@ -32,8 +32,7 @@ impl Timer {
     }
 }
 
-/// Waits for a future; fails with `DEADLINE_EXCEEDED` at the deadline. The future is then dropped, which cancels its
-/// call.
+/// Waits for a future. Fails with `DEADLINE_EXCEEDED` at the deadline, and drops the future, which cancels its call.
 pub(crate) async fn within<T, E: From<Error>>(
     deadline: Option<Deadline>,
     work: impl Future<Output = Result<T, E>>,
@@ -44,7 +43,7 @@ pub(crate) async fn within<T, E: From<Error>>(
     }
 }
 
-/// Waits for a future; returns `None` at the deadline.
+/// Waits for a future. Returns `None` if the deadline passes first.
 pub(crate) async fn until<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
     let (mut work, mut timer) = (pin!(work), Timer::new(deadline));
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -54,11 +53,11 @@ pub(crate) async fn until<T>(deadline: Deadline, work: impl Future<Output = T>) 
     .await
 }
 
-/// Starts the thread of the timer, before a library is loaded. A library that hangs in its initialisers holds the lock
-/// of the system's loader, and no new thread can start then.
+/// Starts the thread of the timer. Must be called before a library is loaded: a library that hangs in its initialisers
+/// holds the lock of the system's loader, so that no new thread can start.
 ///
 /// # Errors
-/// Fails if the system cannot start a thread. The timer itself would panic.
+/// Fails if the system cannot start a thread. Without this check, the timer would panic.
 pub(crate) async fn start_timer() -> io::Result<()> {
     static STARTED: OnceLock<()> = OnceLock::new();
     if STARTED.get().is_none() {

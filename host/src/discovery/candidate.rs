@@ -1,4 +1,4 @@
-//! A file that may be a plugin: its owner is checked, then its manifest is read. Runs no plugin code.
+//! A file that may be a plugin. Its owner is checked before its manifest is read. Runs no plugin code.
 
 use std::path::PathBuf;
 
@@ -17,40 +17,40 @@ use crate::{Dependency, IsolatedBy, LoadError};
 pub struct Candidate {
     /// The path at which the file was found.
     pub path: PathBuf,
-    /// The index of its directory in [`Discovery::directories`](crate::Discovery::directories); `None` for a file that
-    /// was specified by its path.
+    /// The index of the file's directory in [`Discovery::directories`](crate::Discovery::directories); `None` for a
+    /// file that was specified by its path.
     pub directory: Option<usize>,
-    /// The result of the inspection.
+    /// The result of the inspection of the file.
     pub state: CandidateState,
-    /// Warnings, which do not prevent the use of the file.
+    /// The warnings about the file. They do not prevent its use.
     pub warnings: Vec<String>,
     /// The manifest of a refused file, if it could be read.
     declared: Option<Box<Manifest>>,
     /// The reason why the plugin runs in its own process; `None` if it does not.
     isolated_by: Option<IsolatedBy>,
-    /// The identity of the inspected file, if it could be opened.
+    /// The identity of the file when it was inspected; `None` if it could not be opened.
     pub(crate) identity: Option<Identity>,
-    /// True if the program or the user trusts the file, regardless of its owner and mode.
+    /// True if the program or the user trusts the file regardless of its owner and mode.
     pub(crate) is_trusted: bool,
 }
 
 /// The result of the inspection of a [`Candidate`].
 #[derive(Clone, Debug)]
 pub enum CandidateState {
-    /// The file is in a directory and is a shared library, but not a plugin. This is not an error.
+    /// The file is a shared library in a searched directory, but not a plugin. This is not an error.
     Ignored,
-    /// The file is not used, for this reason.
+    /// The file cannot be used, for this reason.
     Refused(LoadError),
     /// The file can be loaded.
     Usable(Box<Manifest>),
 }
 
-/// Fails if the host may not load the file with this manifest and identity. Returns the reason to isolate the plugin,
-/// if there is one.
+/// A function that checks if the host may load the file with this manifest and identity. It fails if the host may not.
+/// Otherwise it returns the reason to isolate the plugin, or `None`.
 pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, LoadError> + 'a;
 
 impl Candidate {
-    /// Returns the manifest of a usable file; `None` for another file.
+    /// Returns the manifest of a usable file; `None` for any other file.
     pub fn manifest(&self) -> Option<&Manifest> {
         match &self.state {
             CandidateState::Usable(manifest) => Some(manifest),
@@ -64,7 +64,7 @@ impl Candidate {
         self.manifest().or(self.declared.as_deref())
     }
 
-    /// Returns the reason why the plugin runs in its own process; `None` if it does not, or is not used.
+    /// Returns the reason why the plugin runs in its own process; `None` if it does not, or if the file is not used.
     pub fn isolated_by(&self) -> Option<&IsolatedBy> {
         self.isolated_by.as_ref()
     }
@@ -72,9 +72,9 @@ impl Candidate {
     /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing.
     ///
     /// # Errors
-    /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotLoadable`] and
-    /// [`LoadError::Table`] if the file lacks what the loader or the host needs; [`LoadError::NotALibrary`] and
-    /// [`LoadError::Unreadable`] if the file has changed since it was found.
+    /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotLoadable`] if the
+    /// system's loader would refuse the file; [`LoadError::Table`] if the file does not export the entry function of a
+    /// plugin; [`LoadError::NotALibrary`] and [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
         match self.state {
             CandidateState::Usable(_) => {
@@ -89,13 +89,13 @@ impl Candidate {
         }
     }
 
-    /// Returns true if the file passes all checks that do not load it.
+    /// Returns true if the file passes all checks that are possible without loading it.
     pub(crate) fn is_loadable(&self) -> bool {
         let is_complete = |needed: Vec<Dependency>| needed.iter().all(|library| library.load_error().is_none());
         self.manifest().is_some() && self.dependencies().is_ok_and(is_complete)
     }
 
-    /// Inspects a file. Checks its owner before it reads the content.
+    /// Inspects a file. Checks the owner of the file before reading its content.
     pub(crate) fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
         let state = CandidateState::Ignored;
         let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);

@@ -1,28 +1,29 @@
-//! Settings of the user's configuration that have no effect.
+//! Warnings about settings of the user's configuration file that have no effect.
 
 use std::path::PathBuf;
 
 use crate::suggest::nearest;
 
-/// The plugins that the configuration names. Settings of a plugin that is not found have no effect.
+/// The plugins that the user's configuration file names. Settings of a plugin that is not found have no effect.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConfiguredPlugins {
     pub(crate) file: PathBuf,
-    /// True if the file may exist, but access to its directory is denied.
+    /// True if the configuration file may exist, but access to its directory is denied.
     pub(crate) is_inaccessible: bool,
     pub(crate) names: Vec<String>,
 }
 
-/// A setting that has no effect, or may have none.
+/// A warning about a setting that has no effect, or about a configuration file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigWarning {
-    /// The plugin that the setting was probably meant for; `None` if it may be any.
+    /// The plugin that the setting was probably meant for; `None` if it may be any plugin.
     pub(crate) plugin: Option<String>,
     pub(crate) message: String,
 }
 
 impl ConfiguredPlugins {
-    /// Returns the settings without effect, given the names of the discovered plugins.
+    /// Returns a warning for each configured plugin that is not in `discovered`. Also warns if the configuration file
+    /// is inaccessible.
     pub(crate) fn warnings(&self, discovered: &[&str]) -> Vec<ConfigWarning> {
         let file = self.file.display();
         let inaccessible = self.is_inaccessible.then(|| ConfigWarning {

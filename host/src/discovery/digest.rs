@@ -1,5 +1,5 @@
-//! The SHA-256 and the identity of a file. Both come from one open file, so that a later load by path can check that
-//! the loaded file is the hashed file.
+//! The SHA-256 and the identity of a file. Both are read from one open file. A later load by path can thus check that
+//! it loads the file that was hashed.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -25,18 +25,18 @@ pub struct Digest([u8; 32]);
 
 /// Identifies a file and its state. Writing to the file or replacing it changes the identity.
 ///
-/// `changed` is set by the file system; ordinary programs cannot set it.
+/// The file system sets the field `changed`. Ordinary programs cannot set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
     size: u64,
-    /// Seconds and nanoseconds since 1970.
+    /// The time of the last write, in seconds and nanoseconds since 1970.
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-/// The SHA-256 of a file, and the identity that the file had.
+/// The SHA-256 of a file, and the identity of the file when it was hashed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) digest: Digest,
@@ -49,13 +49,13 @@ impl Identity {
         Ok(Self::from(&std::fs::metadata(path)?))
     }
 
-    /// Returns the device and the inode, which stay the same if the file is written to.
+    /// Returns the numbers of the device and the inode. A write to the file does not change them.
     pub(crate) fn file_id(&self) -> (u64, u64) {
         (self.device, self.inode)
     }
 }
 
-/// Shows all fields as one word.
+/// Formats all fields as one word, without blanks.
 impl fmt::Display for Identity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, inode, size, modified, changed } = self;
@@ -78,10 +78,10 @@ impl From<&Metadata> for Identity {
 }
 
 impl Measured {
-    /// Hashes an open file from its start. Does not move its cursor.
+    /// Hashes an open file from its start. Does not move the read position of the file.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the file changes while it is read; otherwise the errors of reading.
+    /// `UnexpectedEof` if the file changes while it is read; the error of the read if that fails.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         const BLOCK: usize = 128 * 1024;
         let identity = Identity::from(&file.metadata()?);
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// "abc", from FIPS 180-4's examples.
+    /// The SHA-256 of the text `abc`, from the examples of FIPS 180-4.
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]

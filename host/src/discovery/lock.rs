@@ -1,4 +1,5 @@
-//! The lock file: the plugins that may be loaded, with the SHA-256 of each file, for every platform. Loads nothing.
+//! The lock file. It lists the plugins that may be loaded on each platform, with the SHA-256 of each file. Loads
+//! nothing.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::discovery::scan::Discovery;
 use crate::discovery::search_path::setting;
 use crate::{Error, LoadError};
 
-/// The plugins that may be loaded, in alphabetical order.
+/// The content of a lock file: the plugins that may be loaded, in alphabetical order.
 ///
 /// ```
 /// # let plugin = mlflow_deploy_test_support::cdylib::path("mlflow-deploy-example-echo");
@@ -32,7 +33,7 @@ pub struct Lock {
     plugins: Vec<LockedPlugin>,
 }
 
-/// The contents of the lock file.
+/// The structure of the lock file in TOML.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LockFile {
@@ -43,7 +44,7 @@ struct LockFile {
 
 const VERSION: u32 = 1;
 
-/// The environment variable that names the lock file.
+/// The environment variable that holds the path of the lock file.
 const LOCK_VARIABLE: &str = "MLFLOW_DEPLOY_LOCK_FILE";
 
 const HEADING: &str = "\
@@ -55,7 +56,7 @@ impl Lock {
     /// The default name of the lock file.
     pub const FILE: &str = "mlflow-deploy.lock";
 
-    /// Returns the path of the lock file in the environment variable `MLFLOW_DEPLOY_LOCK_FILE`, if it is set.
+    /// Returns the path in the environment variable `MLFLOW_DEPLOY_LOCK_FILE`; `None` if it is not set.
     pub fn variable() -> Option<PathBuf> {
         setting(LOCK_VARIABLE).map(PathBuf::from)
     }
@@ -80,7 +81,8 @@ impl Lock {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        /// The version, which is read before the other keys, because a later version may have other keys.
+        /// The format version of a lock file. It is read before the other keys, because a later version may have other
+        /// keys.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
@@ -94,14 +96,15 @@ impl Lock {
         Ok(Self::from(plugin))
     }
 
-    /// Returns the text of the lock file. Equal plugins give the same text.
+    /// Returns the text of the lock file. Locks with equal entries give the same text.
     pub fn to_text(&self) -> String {
         let file = LockFile { version: VERSION, plugin: self.plugins.clone() };
         let body = toml::to_string(&file).expect("strings and numbers are valid TOML");
         format!("{HEADING}{body}")
     }
 
-    /// Returns a lock with an entry for every discovered plugin that no other plugin shadows. Hashes the files.
+    /// Returns a lock with an entry for every plugin that is used for at least one scheme. Hashes the files of these
+    /// plugins.
     ///
     /// # Errors
     /// [`Error::Load`] if a file cannot be read, or has changed since it was found.
@@ -114,23 +117,23 @@ impl Lock {
         locked.collect::<Result<Vec<_>, Error>>().map(Self::from)
     }
 
-    /// Returns the entries, ordered by name and platform.
+    /// Returns the entries of the lock, ordered by name and platform.
     pub fn plugins(&self) -> &[LockedPlugin] {
         &self.plugins
     }
 
-    /// Replaces the entries of this platform by those of `found`. Keeps the entries of other platforms.
+    /// Returns a lock with the entries of `found`, and with those entries of this lock that are for other platforms.
     #[must_use]
     pub fn refreshed(&self, found: &Self) -> Self {
         let others = self.plugins.iter().filter(|locked| !locked.is_for_this_platform());
         Self::from(others.chain(&found.plugins).cloned().collect::<Vec<_>>())
     }
 
-    /// Checks that the file of a plugin is locked.
+    /// Checks that the file of a plugin matches its entry in the lock.
     ///
     /// # Errors
-    /// [`LoadError::NotLocked`] and [`LoadError::LockMismatch`] if it is not; [`LoadError::Changed`] and
-    /// [`LoadError::Unreadable`] if the file has changed since it was found.
+    /// [`LoadError::NotLocked`] if the plugin has no entry; [`LoadError::LockMismatch`] if the file does not match its
+    /// entry; [`LoadError::Changed`] and [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn check(&self, candidate: &Candidate) -> Result<(), LoadError> {
         match candidate.manifest() {
             Some(manifest) => self.check_measured(manifest, &measure(candidate)?),
@@ -163,7 +166,7 @@ impl From<Vec<LockedPlugin>> for Lock {
     }
 }
 
-/// Hashes the file of a candidate. Fails if it has been replaced.
+/// Hashes the file of a candidate. Fails if the file has changed since it was found.
 fn measure(candidate: &Candidate) -> Result<Measured, LoadError> {
     let opened = PluginFile::open(&candidate.path)?;
     if candidate.identity != Some(opened.identity) {

@@ -16,11 +16,11 @@ pub struct LockedPlugin {
     pub platform: String,
     /// The version of the plugin.
     pub version: String,
-    /// The version of the plugin ABI.
+    /// The version of the ABI that the plugin is built for.
     pub abi: u32,
     /// The target schemes that the plugin serves.
     pub schemes: Vec<String>,
-    /// The SHA-256 of the file.
+    /// The SHA-256 of the plugin's file.
     pub sha256: Digest,
 }
 

@@ -1,4 +1,4 @@
-//! Discovery: finds the plugins on the search path, decides which may be loaded, and chooses one for a scheme. Runs no
+//! Finds the plugins on the search path, decides which of them may be loaded, and chooses one for a scheme. Runs no
 //! plugin code.
 //!
 //! | file | responsibility |

@@ -13,11 +13,11 @@ use crate::suggest::nearest;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NoPlugin {
-    /// The requested target.
+    /// The requested target, which no plugin serves.
     pub target: TargetUri,
     /// The environment variable that holds the target; `None` if the caller specified it.
     pub variable: Option<&'static str>,
-    /// A suggestion: the most similar known scheme, or the URL for `HOST:PORT`.
+    /// A suggestion: the most similar known scheme, or the URL if the target is `HOST:PORT`.
     pub nearest: Option<String>,
     /// The searched directories and the files in them.
     pub discovery: Discovery,
@@ -34,7 +34,7 @@ impl NoPlugin {
         Self { target: target.clone(), variable: None, nearest, discovery: discovery.clone() }
     }
 
-    /// Returns the details for the user of a program: the search report, and what to do if there is no plugin at all.
+    /// Returns the search report. If no plugin is installed, also says how to install one.
     pub(crate) fn explanation(&self) -> String {
         let mut text = self.search_report();
         if self.discovery.schemes().is_empty() {
@@ -46,8 +46,8 @@ impl NoPlugin {
         text
     }
 
-    /// Returns the result of the search in several lines: every directory with its state, and every refused file with the
-    /// reason.
+    /// Returns the result of the search in several lines. They list every directory with its state, and every refused
+    /// file with the reason.
     pub fn search_report(&self) -> String {
         let mut text = String::from("searched, in this order:\n");
         for (directory, state) in self.discovery.summaries() {
@@ -89,7 +89,7 @@ impl fmt::Display for NoPlugin {
     }
 }
 
-/// Returns true if a target is the `HOST:PORT` of a server without a scheme.
+/// Returns true if a target is `HOST:PORT`, without a scheme.
 fn is_address(target: &str) -> bool {
     let authority = target.split(['/', '?', '#']).next().unwrap_or_default();
     let is_host =

@@ -1,5 +1,5 @@
-//! A file that may be a plugin, opened once: its manifest, hash and identity come from the same handle. Runs no plugin
-//! code.
+//! A file that may be a plugin. It is opened once: its manifest, its hash and its identity come from the same handle.
+//! Runs no plugin code.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -19,7 +19,7 @@ pub(crate) struct PluginFile {
 }
 
 impl Identity {
-    /// Fails if a path no longer leads to the file with this identity.
+    /// Fails if `path` no longer leads to the file with this identity.
     pub(crate) fn check(&self, path: &Path) -> Result<(), LoadError> {
         match Self::at(path) {
             Ok(current) if current == *self => Ok(()),
@@ -30,7 +30,7 @@ impl Identity {
 }
 
 impl PluginFile {
-    /// Opens a regular file. Opening a pipe, socket or device can block or have effects, so these are errors.
+    /// Opens a regular file. Fails for a pipe, socket or device, because opening one can block or have effects.
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         check_regular(&fs::metadata(path).map_err(unreadable)?)?;
         // `NONBLOCK`: a pipe may have replaced the file since the check, and opening it would wait for a writer.
@@ -41,7 +41,7 @@ impl PluginFile {
         Ok(Self { identity: Identity::from(&metadata), file, metadata })
     }
 
-    /// Fails if the file is too large, because hashing it would take minutes.
+    /// Fails if the file is larger than 1 GiB, because hashing it would take minutes.
     pub(crate) fn check_size(&self) -> Result<(), LoadError> {
         const MAX_GIB: u64 = 1;
         if self.metadata.len() <= MAX_GIB << 30 {
@@ -50,7 +50,8 @@ impl PluginFile {
         Err(LoadError::NotALibrary(format!("the file is larger than the maximum of {MAX_GIB} GiB")))
     }
 
-    /// Fails if the file system is mounted with `noexec`: the system's loader would refuse the file.
+    /// Fails if the file system of the file is mounted with `noexec`, because the system's loader would refuse the
+    /// file.
     pub(crate) fn check_executable(&self, path: &Path) -> Result<(), LoadError> {
         #[cfg(target_os = "linux")]
         {
@@ -63,7 +64,7 @@ impl PluginFile {
         Ok(())
     }
 
-    /// Reads the manifest; `None` if the library has none, and so is not a plugin.
+    /// Returns the manifest in the file, or `None` if the library has no manifest, and is therefore not a plugin.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, LoadError> {
         let read = manifest::read_from(&self.file);
         if Identity::from(&self.file.metadata().map_err(unreadable)?) != self.identity {
@@ -80,7 +81,7 @@ impl PluginFile {
         }
     }
 
-    /// Hashes the file.
+    /// Returns the hash and the identity of the file. Fails if the file has changed since it was opened.
     pub(crate) fn measure(&self) -> Result<Measured, LoadError> {
         self.check_size()?;
         match Measured::of(&self.file) {

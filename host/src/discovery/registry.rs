@@ -1,4 +1,4 @@
-//! Chooses the plugin for a scheme from the discovered candidates. Loads nothing.
+//! Chooses the plugin for a scheme from the plugins that the search found. Loads nothing.
 
 use std::path::PathBuf;
 
@@ -10,22 +10,22 @@ use crate::discovery::candidate::{Candidate, CandidateState};
 use crate::discovery::no_plugin::NoPlugin;
 use crate::discovery::scan::Discovery;
 
-/// The plugin for a scheme, and the plugins that it shadows. Returned by [`Discovery::choose`].
+/// The plugin that [`Discovery::choose`] chose for a scheme, and the plugins that it shadows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Choice<'a> {
-    /// The plugin to use.
+    /// The plugin to use for the scheme.
     pub winner: &'a Candidate,
-    /// The plugins for the same scheme in later directories.
+    /// The plugins that serve the same scheme and are not used for it, because `winner` precedes them.
     pub shadowed: Vec<&'a Candidate>,
 }
 
 impl Discovery {
-    /// Chooses the plugin that serves a target: the first directory wins.
+    /// Chooses the plugin that serves a target. The first plugin on the search path wins.
     ///
     /// # Errors
-    /// [`Error::NoPlugin`] if no plugin serves the scheme; [`Error::Ambiguous`] if two in one directory do;
-    /// [`Error::Load`] if a plugin that was specified by its file cannot be used.
+    /// [`Error::NoPlugin`] if no plugin serves the scheme; [`Error::Ambiguous`] if two plugins in one directory serve
+    /// it; [`Error::Load`] if a plugin that the program specifies by its file cannot be used.
     pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
         // If a specified file were ignored, the request could reach another server.
         for specified in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
@@ -49,12 +49,13 @@ impl Discovery {
         }
     }
 
-    /// Returns true if other plugins are used for all schemes of this one.
+    /// Returns true if `candidate` is never used, because earlier plugins on the search path serve all of its schemes.
     pub fn is_shadowed(&self, candidate: &Candidate) -> bool {
         self.shadowing(candidate).is_some()
     }
 
-    /// Returns the first of the plugins that shadow this one, if other plugins are used for all its schemes.
+    /// Returns an earlier plugin that is used instead of `candidate`; `None` if `candidate` is used for at least one of
+    /// its schemes.
     pub fn shadowing(&self, candidate: &Candidate) -> Option<&Candidate> {
         // Another file in the same directory does not shadow this one: neither of the two is used.
         let is_earlier = |first: &&Candidate| {
@@ -66,7 +67,8 @@ impl Discovery {
         firsts?.into_iter().next()
     }
 
-    /// Returns another plugin in the same directory with a common scheme. Neither of the two is used for that scheme.
+    /// Returns another plugin in the same directory that serves a scheme of `candidate`. Neither of the two is used for
+    /// that scheme.
     pub fn rival(&self, candidate: &Candidate) -> Option<&Candidate> {
         let directory = candidate.directory?;
         let of_scheme = |scheme: &String| {
@@ -77,7 +79,7 @@ impl Discovery {
         candidate.manifest()?.schemes.iter().find_map(of_scheme)
     }
 
-    /// Returns the plugins that are used for at least one scheme, with their manifests.
+    /// Returns the plugins that are used for at least one scheme, each with its manifest.
     pub fn used(&self) -> impl Iterator<Item = (&Candidate, &Manifest)> {
         let is_used = |candidate: &&Candidate| !self.is_shadowed(candidate);
         self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
@@ -91,7 +93,7 @@ impl Discovery {
     }
 }
 
-/// Returns the real path of a file, because two paths of one file are the same plugin.
+/// Returns the real path of the candidate's file. Two paths with the same real path are one plugin.
 fn real(candidate: &Candidate) -> PathBuf {
     candidate.path.canonicalize().unwrap_or_else(|_gone| candidate.path.clone())
 }

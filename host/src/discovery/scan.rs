@@ -14,7 +14,7 @@ use crate::discovery::config_warning::{ConfigWarning, ConfiguredPlugins};
 use crate::discovery::digest::Identity;
 use crate::discovery::search_path::{NamedFile, Origin, SearchEntry};
 
-/// The maximum number of libraries in a directory. Each of them is opened and listed.
+/// The maximum number of libraries in one directory. A directory with more libraries is not scanned.
 const MAX_LIBRARIES: usize = 10_000;
 
 /// The result of a search for plugins.
@@ -35,11 +35,12 @@ const MAX_LIBRARIES: usize = 10_000;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Discovery {
-    /// The searched directories, in order.
+    /// The searched directories, in the order of the search path.
     pub directories: Vec<Directory>,
-    /// The inspected files: first those that were specified, then by directory and name.
+    /// The inspected files: first the files that the program specifies, then the files of each directory, sorted by
+    /// name.
     pub candidates: Vec<Candidate>,
-    /// Settings without effect.
+    /// The warnings about settings of the user's configuration that have no effect.
     config_warnings: Vec<ConfigWarning>,
 }
 
@@ -49,15 +50,15 @@ pub struct Discovery {
 pub struct Directory {
     /// The path of the directory.
     pub path: PathBuf,
-    /// The source of the search path entry.
+    /// The reason why the directory is on the search path.
     pub origin: Origin,
-    /// The result of the scan.
+    /// The result of scanning the directory for plugins.
     pub state: DirectoryState,
-    /// Warnings, which do not prevent the use of the directory.
+    /// The warnings about the directory, such as that it does not exist.
     pub warnings: Vec<String>,
 }
 
-/// The result of the scan of a [`Directory`].
+/// The result of scanning a [`Directory`] for plugins.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DirectoryState {
@@ -65,16 +66,16 @@ pub enum DirectoryState {
     Missing,
     /// The directory was scanned. Holds the number of inspected files.
     Read(usize),
-    /// The directory was not scanned, for this reason.
+    /// The directory was not scanned. Holds the reason.
     Refused(LoadError),
     /// The directory was not scanned: its path is relative, and so depends on the current directory.
     Relative,
-    /// The directory is the same as this earlier one.
+    /// The directory was not scanned again, because it is the same as this earlier one.
     Repeated(PathBuf),
 }
 
 impl DirectoryState {
-    /// Describes the state in one line, given the number of usable plugins in the directory.
+    /// Describes the state in one line. `usable` is the number of usable plugins in the directory.
     fn summary(&self, usable: usize) -> String {
         match self {
             Self::Missing => "does not exist".to_owned(),
@@ -89,7 +90,7 @@ impl DirectoryState {
 }
 
 impl Discovery {
-    /// Inspects the specified files, then scans the directories, both in order.
+    /// Inspects `files`, then scans the directories of `entries`, both in the given order.
     pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry], admit: &Admit<'_>) -> Self {
         let mut discovery = Self::default();
         for NamedFile { path, trusted } in files {
@@ -106,7 +107,7 @@ impl Discovery {
         discovery
     }
 
-    /// Adds the warnings about settings of plugins that were not found, and a warning about the search path.
+    /// Adds a warning for each setting of a plugin that was not found, and the warning `search` about the search path.
     pub(crate) fn with_config_warnings(mut self, configured: &ConfiguredPlugins, search: Option<String>) -> Self {
         let names: Vec<_> = self.candidates.iter().filter_map(|candidate| Some(&*candidate.declared()?.name)).collect();
         self.config_warnings = configured.warnings(&names);
@@ -129,7 +130,7 @@ impl Discovery {
         directories.map(move |(index, directory)| (directory, directory.state.summary(usable_in(index))))
     }
 
-    /// Returns every scheme that a plugin serves, in alphabetical order.
+    /// Returns all schemes that the usable plugins serve, in alphabetical order.
     pub fn schemes(&self) -> Vec<&str> {
         let manifests = self.candidates.iter().filter_map(Candidate::manifest);
         let mut schemes: Vec<_> = manifests.flat_map(|manifest| manifest.schemes.iter().map(String::as_str)).collect();
@@ -138,15 +139,15 @@ impl Discovery {
         schemes
     }
 
-    /// Returns all warnings: about the configuration, directories and files.
+    /// Returns all warnings: about the configuration, the directories and the files.
     pub fn warnings(&self) -> impl Iterator<Item = &str> {
         let of_directories = self.directories.iter().flat_map(|directory| &directory.warnings);
         let of_files = self.candidates.iter().flat_map(|candidate| &candidate.warnings);
         self.config_warnings().chain(of_directories.chain(of_files).map(String::as_str))
     }
 
-    /// Returns the warnings to emit before a file is loaded: about the file, its directory, unread directories, and
-    /// settings for the plugin that have no effect.
+    /// Returns the warnings to emit before a plugin's file is loaded. They concern the file, its directory, directories
+    /// that cannot be read, and settings that have no effect on this plugin.
     pub(crate) fn warnings_about(&self, candidate: &Candidate) -> Vec<String> {
         let name = candidate.declared().map(|manifest| &manifest.name);
         let concerns = |warning: &&ConfigWarning| warning.plugin.is_none() || warning.plugin.as_ref() == name;
@@ -161,7 +162,8 @@ impl Discovery {
         of_configuration.chain(of_directories).chain(&candidate.warnings).cloned().collect()
     }
 
-    /// Inspects the files of a directory, unless it is in `seen` under another path.
+    /// Inspects the libraries in a directory. Skips a directory in `seen`, which holds the directories that were
+    /// scanned before.
     fn read_directory(
         &mut self,
         entry: &SearchEntry,
@@ -208,7 +210,7 @@ impl Discovery {
     }
 }
 
-/// Returns the warning for a directory that the program or the environment specifies and that cannot be read.
+/// Returns a warning if the directory cannot be read and the program or the environment specifies it.
 fn unread_warning(entry: &SearchEntry, state: &DirectoryState) -> Option<String> {
     let is_specified = matches!(entry.origin, Origin::Environment | Origin::Given);
     let is_unread = matches!(state, DirectoryState::Missing | DirectoryState::Refused(_) | DirectoryState::Relative);
@@ -216,7 +218,7 @@ fn unread_warning(entry: &SearchEntry, state: &DirectoryState) -> Option<String>
         .then(|| format!("plugin directory `{}` ({}): {}", entry.path.display(), entry.origin, state.summary(0)))
 }
 
-/// Returns true if a file has the name of a shared library and the prefix.
+/// Returns true if the name of the file starts with `prefix` and has the extension of a shared library.
 fn is_library(path: &Path, prefix: &str) -> bool {
     let has_prefix = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
     has_prefix && path.extension().is_some_and(|extension| extension == DLL_EXTENSION || extension == "so")

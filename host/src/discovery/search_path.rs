@@ -1,4 +1,4 @@
-//! The directories to search for plugins, in order, with the source of each. Reads no files.
+//! Lists the directories to search for plugins, in order, with the source of each. Reads no files.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -7,20 +7,22 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// The source of a [`Directory`](crate::Directory) on the search path.
+/// The reason why a [`Directory`](crate::Directory) is on the search path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Origin {
-    /// [`HostBuilder::plugin_dir`](crate::HostBuilder::plugin_dir), or the command's `--plugin-dir`.
+    /// The directory is specified by [`HostBuilder::plugin_dir`](crate::HostBuilder::plugin_dir),
+    /// [`HostBuilder::search_path`](crate::HostBuilder::search_path) or the command's `--plugin-dir`.
     Given,
-    /// `MLFLOW_DEPLOY_PLUGIN_PATH`.
+    /// The environment variable `MLFLOW_DEPLOY_PLUGIN_PATH` lists the directory.
     Environment,
-    /// `$XDG_DATA_HOME/mlflow-deploy/plugins`, or `~/.local/lib/mlflow-deploy/plugins`.
+    /// The directory is in the user's home: `$XDG_DATA_HOME/mlflow-deploy/plugins` or
+    /// `~/.local/lib/mlflow-deploy/plugins`.
     User,
-    /// A directory beside the executable.
+    /// The directory is at a fixed place relative to the executable.
     Executable,
-    /// A system-wide directory.
+    /// The directory is a system-wide one, such as `/usr/lib/mlflow-deploy/plugins`.
     System,
 }
 
@@ -36,49 +38,49 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A directory to search.
+/// A directory to search for plugins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SearchEntry {
     pub(crate) path: PathBuf,
     pub(crate) origin: Origin,
-    /// The prefix of the file names to inspect.
+    /// The prefix of the file names to inspect. Empty to inspect all libraries in the directory.
     pub(crate) prefix: &'static str,
 }
 
-/// A plugin that was specified by its file.
+/// A plugin that the program specifies by the path of its file.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedFile {
     pub(crate) path: PathBuf,
-    /// True if the file is trusted, regardless of its owner and mode.
+    /// True if the file counts as trusted, regardless of its owner and mode.
     pub(crate) trusted: bool,
 }
 
-/// The parts of the search path.
+/// The files and directories that the program specifies for the search for plugins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// The specified plugins, which precede all directories.
+    /// The plugins that are specified by their files. They precede all directories.
     pub(crate) files: Vec<NamedFile>,
-    /// The directories that precede all others.
+    /// The directories to search before all others.
     pub(crate) given: Vec<PathBuf>,
-    /// The directories that replace those of the environment, the user and the system.
+    /// The directories that replace those of the environment, the user and the system, if any.
     pub(crate) instead: Option<Vec<PathBuf>>,
-    /// The executable beside which to search; `None` to search beside no executable.
+    /// The executable relative to which directories are searched. `None` to search no such directories.
     pub(crate) executable: Option<PathBuf>,
 }
 
 const PATH_ONLY: &str = "MLFLOW_DEPLOY_PLUGIN_PATH_ONLY";
 
-/// The prefix of plugins in the executable's directory, which may contain other libraries.
+/// The prefix of the file names of plugins beside the executable. The same directory may contain other libraries.
 const BUNDLED: &str = "libmlflow_deploy_";
 
 impl Sources {
-    /// Returns a warning if a variable of the search path has an unknown value.
+    /// Returns a warning if the variable that limits the search path has an unknown value. `variable` looks up an
+    /// environment variable.
     pub(crate) fn warning(&self, variable: impl Fn(&str) -> Option<OsString>) -> Option<String> {
         variable(PATH_ONLY).filter(|_| self.instead.is_none()).and_then(|value| is_on(&value).err())
     }
 
-    /// Returns the directories in order; the first with a plugin for a scheme wins. `variable` looks up the
-    /// environment.
+    /// Returns the directories to search, in order. `variable` looks up an environment variable.
     pub(crate) fn entries(&self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<SearchEntry> {
         let entry = |path: PathBuf, origin| SearchEntry { path, origin, prefix: "" };
         let given = |paths: &[PathBuf]| paths.iter().map(|path| entry(path.clone(), Origin::Given)).collect::<Vec<_>>();
@@ -115,29 +117,29 @@ impl Sources {
     }
 }
 
-/// The prefixes of `make install` for all users, in the order of the search.
+/// The installation prefixes that `make install` uses for all users, in the order of the search.
 pub(crate) const SYSTEM_PREFIXES: [&str; 2] = ["/usr/local", "/usr"];
 
-/// Returns the default prefix of `make install`: `~/.local`.
+/// Returns the default installation prefix of `make install`, which is `~/.local`.
 pub(crate) fn user_prefix(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(PathBuf::from(variable("HOME")?)).filter(|home| home.is_absolute()).map(|home| home.join(".local"))
 }
 
-/// Returns an environment variable; `None` if the process runs with raised privileges, because the environment is then
-/// not trusted.
+/// Returns the value of an environment variable, or `None` if the process runs with raised privileges. Such a process
+/// does not trust its environment.
 pub(crate) fn environment(name: &str) -> Option<OsString> {
     if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var_os(name) }
 }
 
-/// Returns an environment variable of this project, as [`environment`] does. Removes line ends at the end of the value,
-/// such as the `\r` of a Windows file that `$(…)` read. An empty variable counts as not set.
+/// Returns the value of an environment variable of this project, like [`environment`]. Removes line ends at the end of
+/// the value: a value that `$(…)` read from a Windows file ends in `\r`. Returns `None` for an empty value.
 pub(crate) fn setting(name: &str) -> Option<OsString> {
     let mut value = environment(name)?.into_vec();
     value.truncate(value.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1));
     (!value.is_empty()).then(|| OsString::from_vec(value))
 }
 
-/// Parses the value of a variable that is `1` or `0`. Fails with a message if it is neither.
+/// Parses the value of a variable that must be `1` or `0`. Returns a message if it is neither.
 fn is_on(value: &OsStr) -> Result<bool, String> {
     match value.to_string_lossy().trim() {
         "1" => Ok(true),

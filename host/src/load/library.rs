@@ -1,4 +1,4 @@
-//! Loads a shared library and starts its plugin in this process.
+//! Loads a shared library into this process and starts its plugin.
 
 #![expect(unsafe_code, reason = "loading a library runs its code and trusts its symbols")]
 
@@ -13,22 +13,22 @@ use mlflow_deploy_plugin_api::ffi::{HostCallbacks, Table, TableError, table_of};
 use crate::load::dynamic_deps;
 use crate::{LoadError, replacement};
 
-/// The stack size of the threads on which the host loads libraries, and on which the command and isolated processes
-/// call them.
+/// The stack size of every thread that loads a plugin, and of the threads that call plugins in the command and in
+/// isolated processes.
 ///
-/// The size is at least that of a main thread (8 MiB), so that a library loads in every host if it loads in one. A
-/// program should give the threads that call clients the same size, because they enter plugins.
+/// The size exceeds that of a main thread (8 MiB), so that a library that loads in one host also loads in every other.
+/// A program should give its threads that call clients the same stack size, because these threads run code of plugins.
 pub const STACK_SIZE: usize = 16 << 20;
 
-/// Returns the builder of a thread that loads or calls plugins. All these threads have the same stack size, so that a
-/// preflight runs under the same conditions as the load after it.
+/// Returns a builder of the threads that load or call plugins. All of them have the same stack size, so that a
+/// preflight runs under the same conditions as the load that follows it.
 pub(crate) fn thread() -> thread::Builder {
     thread::Builder::new().name("mlflow-deploy-load".to_owned()).stack_size(STACK_SIZE)
 }
 
-/// Exits the process without running `atexit` handlers. A plugin that hangs in such a handler therefore cannot keep the
-/// process alive. The same applies to a plugin that hangs during loading while it holds the loader's lock. Removes the
-/// temporary file of an unfinished [`Replacement`](crate::Replacement). The program must flush its own buffers first.
+/// Exits the process without running `atexit` handlers, so that a plugin cannot keep the process alive. Such a handler
+/// may hang, or wait for the lock of the dynamic loader. Removes the temporary file of an unfinished
+/// [`Replacement`](crate::Replacement). The program must flush its own buffers before this call.
 pub fn exit_now(code: u8) -> ! {
     replacement::remove_unfinished();
     // POSIX defines this signature and allows the call at any time.
@@ -38,8 +38,8 @@ pub fn exit_now(code: u8) -> ! {
     _exit(code.into())
 }
 
-/// Loads the library for the lifetime of the process and starts an instance of its plugin. Blocks until the instance
-/// has started.
+/// Loads the library, which stays loaded for the lifetime of the process, and starts an instance of its plugin. Blocks
+/// until the instance has started.
 pub(crate) fn start(path: &Path, host: Arc<dyn HostCallbacks>) -> Result<Table, LoadError> {
     // SAFETY: the file has the manifest of a plugin and can only be changed by the user and root. The plugin promises
     // that its initialisers are sound.
@@ -61,8 +61,8 @@ pub(crate) fn start(path: &Path, host: Arc<dyn HostCallbacks>) -> Result<Table, 
     unsafe { Table::start(table, host) }.map_err(|error| LoadError::Init(error.to_string()))
 }
 
-/// Returns the error for a library that the dynamic loader rejected: its missing or old dependency if there is one,
-/// otherwise the loader's message.
+/// Returns the error for a library that the dynamic loader rejected: its missing or old dependency, or else the
+/// loader's message.
 fn not_loadable(path: &Path, error: &libloading::Error) -> LoadError {
     let message = std::error::Error::source(error).map_or_else(|| format!("{error:?}"), ToString::to_string);
     // A dependency may also exist and be unreadable, or be for another processor. Only the loader's message reports
@@ -75,7 +75,7 @@ fn not_loadable(path: &Path, error: &libloading::Error) -> LoadError {
     }
 }
 
-/// State of the process that the standard library does not show: closed standard files and ignored signals.
+/// Reads state of the process that the standard library does not show, such as ignored signals.
 #[cfg(feature = "command")]
 pub(crate) mod process {
     use std::ffi::c_int;
@@ -83,14 +83,14 @@ pub(crate) mod process {
     use std::ptr;
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// Records before `main` which of the file descriptors 0, 1 and 2 were closed when the process started. Rust's
-    /// runtime opens `/dev/null` in their place.
+    /// Calls a function before `main` that records which of the file descriptors 0, 1 and 2 are closed. Rust's runtime
+    /// later opens `/dev/null` in their place.
     #[used]
     #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
     static NOTE_CLOSED: extern "C" fn() = note_closed;
 
-    /// The file descriptors that were closed when the process started, one bit for each.
+    /// The file descriptors that were closed when the process started, one bit for each descriptor.
     static CLOSED: AtomicU8 = AtomicU8::new(0);
 
     extern "C" fn note_closed() {
@@ -102,12 +102,13 @@ pub(crate) mod process {
         }
     }
 
-    /// Returns true if the file descriptor `file`, which is 0, 1 or 2, was closed when the process started.
+    /// Returns true if the file descriptor `file` was closed when the process started. `file` must be 0, 1 or 2.
     pub(crate) fn was_closed(file: u8) -> bool {
         CLOSED.load(Ordering::Relaxed) & 1 << file != 0
     }
 
-    /// Registers a function that `exit` calls, after those that are registered later.
+    /// Registers a function for `exit` to call. `exit` calls these functions in the reverse order of their
+    /// registration.
     pub(crate) fn at_exit(function: extern "C" fn()) {
         // POSIX declares this function with this signature.
         unsafe extern "C" {
@@ -127,9 +128,10 @@ pub(crate) mod process {
         status == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 
-    /// Makes a write beyond the file size limit fail, as on a full disk, instead of ending the process.
+    /// Makes a write beyond the file size limit fail with an error. By default, the system ends the process instead.
     ///
-    /// Installs an empty handler, because child processes inherit an ignored signal, but not a handler.
+    /// Installs an empty signal handler instead of ignoring the signal, because child processes inherit an ignored
+    /// signal, but not a handler.
     pub(crate) fn outlive_file_size_limit() {
         extern "C" fn nothing(_signal: c_int) {}
         if !is_ignored(libc::SIGXFSZ) {

@@ -1,4 +1,4 @@
-//! The reasons why a file is not used as a plugin, each with its fix.
+//! The reasons why a file is not used as a plugin. Each reason has a fix for the user.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,77 +11,77 @@ use mlflow_deploy_plugin_api::trust::Distrust;
 use crate::discovery::locked_plugin::LockedPlugin;
 use crate::load::subprocess::ProcessExit;
 
-/// The reason why a file is not used as a plugin. `Display` shows the reason and the fix.
+/// The reason why a file is not used as a plugin. `Display` shows the reason, and how to fix it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The manifest or the table of the file uses another version of the contract.
+    /// The plugin and the host use different versions of the contract between them.
     Abi {
-        /// The plugin's version.
+        /// The version of the contract that the plugin uses.
         plugin: u32,
-        /// The host's version.
+        /// The version of the contract that the host uses.
         host: u32,
     },
-    /// The file was modified or replaced while it was checked or loaded.
+    /// The file was modified or replaced while the host checked or loaded it.
     Changed,
-    /// The process of the plugin ended during loading.
+    /// The separate process in which the plugin was loaded ended during loading.
     Crashed(ProcessExit),
-    /// The `init` of the plugin failed or panicked, or the host could not create a thread to load the plugin.
+    /// The function `init` of the plugin failed or panicked, or the host could not create a thread to load the plugin.
     Init(String),
     /// The file differs from its entry in the lock file.
     LockMismatch {
-        /// The entry in the lock file; one of them if there are several.
+        /// The entry for the plugin in the lock file, or one of several such entries.
         expected: Box<LockedPlugin>,
-        /// The entry that would match the file.
+        /// The entry that the lock file would need for this file.
         found: Box<LockedPlugin>,
     },
-    /// The manifest is invalid.
+    /// The manifest of the plugin is invalid.
     Manifest(String),
     /// A library that the plugin needs is missing.
     MissingDependency {
-        /// The library's name, such as `libssl.so.3`.
+        /// The name of the missing library, such as `libssl.so.3`.
         name: String,
-        /// The other library that needs it; `None` if the plugin itself does.
+        /// The library that needs the missing one; `None` if the plugin itself needs it.
         needed_by: Option<PathBuf>,
     },
-    /// The plugin must run in its own process, and the plugin host program was not found.
+    /// The plugin must run in its own process, but the plugin host program was not found.
     NeedsIsolation {
-        /// The reason for isolation, as a clause that follows "because".
+        /// The reason why the plugin must run in its own process, as a clause that can follow "because".
         why: String,
-        /// The paths at which the host searched for the program.
+        /// The paths at which the host searched for the plugin host program.
         searched: Vec<PathBuf>,
     },
     /// The file is on a file system that is mounted with `noexec`.
     NoExec {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The file is a shared library without a manifest. This is an error only for a file that was specified by its
-    /// path, not for a file in a searched directory.
+    /// The file is a shared library without a manifest. This is an error only for a file that the program specifies by
+    /// its path, not for a file in a searched directory.
     NoManifest,
     /// The file is not a shared library, or is damaged.
     NotALibrary(String),
     /// The dynamic loader rejected the file.
     NotLoadable(String),
-    /// The lock file has no entry for the plugin.
+    /// The lock file does not list the plugin.
     NotLocked {
-        /// The plugin's name.
+        /// The name of the plugin.
         plugin: String,
     },
-    /// A needed library is older than the one that the plugin was built with.
+    /// A library that the plugin needs is older than the one that the plugin was built with.
     OldDependency {
-        /// The library's file.
+        /// The path of the old library.
         library: PathBuf,
-        /// The symbol version that the plugin needs, such as `GLIBC_2.99`.
+        /// The symbol version that the plugin needs from the library, such as `GLIBC_2.99`.
         version: String,
-        /// The newest symbol version of the same kind in the library.
+        /// The newest symbol version with the same prefix that the library provides, such as `GLIBC_2.36`.
         newest: Option<String>,
     },
-    /// The plugin host program cannot be used. The plugin is not at fault.
+    /// The plugin host program, which runs a plugin in its own process, cannot be used. The plugin is not at fault.
     PluginHost(String),
-    /// The first load of the file crashed or hung, and the file has not changed since.
+    /// The first load of the file crashed or hung. The file is not loaded again until it changes.
     Quarantined {
-        /// The outcome of the first load, as a fragment.
+        /// The outcome of the first load, as a sentence fragment.
         reason: String,
     },
     /// The function table of the plugin is invalid.
@@ -90,28 +90,28 @@ pub enum LoadError {
     TimedOut(Duration),
     /// The file cannot be read.
     Unreadable(String),
-    /// Another user can change the file.
+    /// A user who is not trusted can change the file.
     Untrusted {
-        /// The file or directory in question.
+        /// The path of the file or directory that is not trusted.
         path: PathBuf,
-        /// The reason, as a fragment.
+        /// The reason, as a sentence fragment.
         why: &'static str,
-        /// The owner or mode of `path`, as a predicate.
+        /// The owner or mode of `path`, as the predicate of a sentence.
         found: String,
         /// The command that makes the file trusted.
         fix: String,
     },
-    /// The file is built for another processor, system or C library.
+    /// The file was built for another processor, system or C library than the host.
     WrongMachine {
-        /// The platform of the file.
+        /// The platform that the file was built for.
         found: String,
-        /// The platform of the host.
+        /// The platform that the host was built for.
         expected: String,
     },
 }
 
 impl LoadError {
-    /// Returns the reason as a fragment.
+    /// Returns the reason as a sentence fragment.
     pub fn reason(&self) -> String {
         match self {
             Self::Abi { plugin, host } => format!("uses plugin ABI {plugin}, but this host supports ABI {host}"),
@@ -166,7 +166,7 @@ impl LoadError {
         }
     }
 
-    /// Returns the fix as a fragment.
+    /// Returns the fix for the user as a sentence fragment.
     pub fn fix(&self) -> String {
         let fix = match self {
             Self::Abi { plugin, host } if plugin > host => "upgrade the host",
@@ -208,7 +208,7 @@ impl LoadError {
     }
 }
 
-/// Describes an entry of the lock file, apart from the hash.
+/// Describes an entry of the lock file without its hash.
 fn described(plugin: &LockedPlugin) -> String {
     let LockedPlugin { version, abi, schemes, .. } = plugin;
     format!("version {version}, ABI {abi} and the schemes `{}`", schemes.join("`, `"))

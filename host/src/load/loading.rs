@@ -1,5 +1,5 @@
-//! Loads plugins into this process or into processes of their own. Each load runs on a separate thread and has a time
-//! limit.
+//! Loads plugins into this process or each into a process of its own. Each load runs on a separate thread and has a
+//! time limit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,16 +15,15 @@ use crate::client::timeout::{start_timer, until};
 use crate::load::library;
 use crate::load::subprocess::{Child, InProcessHost, InstanceSpawner, SpawnConfig, Supervisor};
 
-/// The time limit for reading a library, and for loading and starting it.
+/// The time limit for reading a library, and the one for loading it into this process and starting its plugin.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time limit for loading a library in its own process. The process has a shorter limit of its own.
+/// The time limit for loading a library into its own process. That process enforces a shorter limit itself.
 const ISOLATED_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Loads a library into this process. If loading hangs, its thread stays blocked, and the host continues without the
-/// library.
+/// Loads a library into this process. If loading hangs, its thread stays blocked, and the host continues without it.
 ///
-/// `spawner` starts other instances of the plugin at the plugin's request.
+/// `spawner` starts further instances of the plugin when the plugin requests them.
 pub(crate) async fn into_this_process(
     path: PathBuf,
     spawner: Option<InstanceSpawner>,
@@ -36,7 +35,7 @@ pub(crate) async fn into_this_process(
     on_a_thread(TIMEOUT, start).await
 }
 
-/// Loads a library into its own process. Kills the process if loading takes too long.
+/// Loads a library into a process of its own. Kills the process if loading takes too long.
 pub(crate) async fn into_own_process(
     config: SpawnConfig,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
@@ -45,12 +44,12 @@ pub(crate) async fn into_own_process(
     on_a_thread(ISOLATED_TIMEOUT, start).await
 }
 
-/// Loads a library into its own process and then kills the process. Fails if the library cannot be loaded.
+/// Loads a library into a process of its own, and then kills the process. Fails if the library cannot be loaded.
 pub(crate) async fn preflight(config: SpawnConfig) -> Result<(), LoadError> {
     on_a_thread(ISOLATED_TIMEOUT, move || Child::start(&config, &NullHost).map(drop)).await
 }
 
-/// Runs work that reads a library before it is loaded, with a time limit.
+/// Runs `work`, which reads a library, within a time limit.
 pub(crate) async fn read<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
@@ -65,7 +64,7 @@ pub(crate) async fn read<T: Send + 'static>(
     })
 }
 
-/// Runs blocking work on its own thread. Work that exceeds the limit continues on its thread, and its result is
+/// Runs blocking work on a new thread. If the work exceeds the limit, it continues on its thread, and its result is
 /// dropped.
 async fn on_a_thread<T: Send + 'static>(
     limit: Duration,
@@ -87,7 +86,7 @@ async fn on_a_thread<T: Send + 'static>(
     }
 }
 
-/// Ignores the callbacks of a plugin during its preflight. The plugin sends its events again when it is loaded.
+/// Ignores the callbacks of a plugin during its preflight. The plugin sends its events again when the host loads it.
 struct NullHost;
 
 impl HostCallbacks for NullHost {

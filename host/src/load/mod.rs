@@ -1,4 +1,4 @@
-//! Loads plugins, into this process or into their own.
+//! Loads plugins into this process, or each into a process of its own.
 //!
 //! | file | responsibility |
 //! |---|---|

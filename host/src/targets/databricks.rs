@@ -35,63 +35,64 @@ use serde_json::{Map, Value};
 
 use crate::DeployClient;
 
-/// A serving endpoint. Members that the workspace does not send are `None`; unknown members are kept in `other`.
+/// A serving endpoint of a Databricks workspace. A member that the workspace does not send is `None`. The field `other`
+/// keeps the members that this type does not know.
 ///
 /// Source: `mlflow.deployments.databricks.DatabricksEndpoint`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// The name, unique in the workspace.
+    /// The name of the endpoint, unique in the workspace.
     pub name: String,
     /// The id of the endpoint, which the permissions API uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The user name of the creator.
+    /// The user name of the endpoint's creator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// The time of creation, in milliseconds since 1970.
+    /// The time at which the endpoint was created, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_timestamp: Option<i64>,
-    /// The time of the last update, in milliseconds since 1970.
+    /// The time at which the endpoint was last updated, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_updated_timestamp: Option<i64>,
-    /// The readiness, and the progress of an update.
+    /// The readiness of the endpoint, and the progress of its update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// The served entities and their traffic.
+    /// The models that the endpoint serves, and the traffic that each model gets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
-    /// The tags.
+    /// The tags of the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<Tag>>,
-    /// The task, such as `llm/v1/chat`.
+    /// The task of the endpoint, such as `llm/v1/chat`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The kind of the endpoint, such as `EXTERNAL_MODEL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_type: Option<String>,
-    /// The permission of the caller, such as `CAN_MANAGE`.
+    /// The permission of the caller for this endpoint, such as `CAN_MANAGE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<String>,
-    /// True if the endpoint has an optimized route.
+    /// True if requests to the endpoint take an optimized route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route_optimized: Option<bool>,
-    /// All other members.
+    /// All members that this type does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// The state of an [`Endpoint`].
+/// The readiness of an [`Endpoint`], and the progress of its update.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct State {
-    /// `READY` or `NOT_READY`.
+    /// The readiness of the endpoint: `READY` or `NOT_READY`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<String>,
-    /// `NOT_UPDATING`, `IN_PROGRESS`, `UPDATE_FAILED` or `UPDATE_CANCELED`.
+    /// The progress of the update: `NOT_UPDATING`, `IN_PROGRESS`, `UPDATE_FAILED` or `UPDATE_CANCELED`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_update: Option<String>,
-    /// All other members.
+    /// All members that this type does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -100,25 +101,25 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tag {
-    /// The key.
+    /// The key of the tag.
     pub key: String,
-    /// The value. A tag may consist of a key only.
+    /// The value of the tag; `None` if the tag has only a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
-/// Declares the methods of [`DatabricksClient`].
+/// Declares the trait [`DatabricksClient`] and implements its methods.
 macro_rules! changes {
     ($($(#[$doc:meta])* $method:ident),* $(,)?) => {
-        /// The operations of `DatabricksDeploymentClient` beyond those of every client.
+        /// The operations that MLflow's `DatabricksDeploymentClient` has in addition to those of every client.
         ///
-        /// Each sends the config to the workspace and returns its answer.
+        /// Each method sends the config to the workspace and returns the workspace's answer.
         pub trait DatabricksClient {
             $(
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// The error of the target; `NOT_IMPLEMENTED` if the target is not Databricks.
+                /// The error that the target returns; `NOT_IMPLEMENTED` if the target is not Databricks.
                 fn $method(&self, endpoint: &str, config: Config) -> impl Future<Output = Result<Payload>> + Send;
             )*
         }
@@ -135,13 +136,14 @@ macro_rules! changes {
 }
 
 changes! {
-    /// Replaces the served entities and their traffic. If the config has `wait`, returns when the update is complete.
+    /// Replaces the models that the endpoint serves, and their traffic. If the config has the key `wait`, returns when
+    /// the update is complete.
     update_endpoint_config,
-    /// Adds tags with `add_tags`, and deletes them with `delete_tags`.
+    /// Adds the tags in `add_tags` of the config to the endpoint, and deletes those in `delete_tags`.
     update_endpoint_tags,
-    /// Replaces the `rate_limits`.
+    /// Replaces the rate limits of the endpoint with `rate_limits` of the config.
     update_endpoint_rate_limits,
-    /// Replaces the settings of the AI gateway, such as guardrails and usage tracking.
+    /// Replaces the endpoint's settings of the AI gateway, such as guardrails and usage tracking.
     update_endpoint_ai_gateway,
 }
 

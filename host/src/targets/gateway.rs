@@ -16,41 +16,41 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// An endpoint of a gateway. Unknown members are kept in `other`.
+/// An endpoint of an MLflow AI Gateway. The field `other` keeps the members that this type does not know.
 ///
 /// Source: `mlflow.deployments.server.config.Endpoint`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// The name.
+    /// The name of the endpoint.
     pub name: String,
-    /// The task: `llm/v1/chat`, `llm/v1/completions` or `llm/v1/embeddings`.
+    /// The task of the endpoint: `llm/v1/chat`, `llm/v1/completions` or `llm/v1/embeddings`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_type: Option<String>,
-    /// The model that answers.
+    /// The model that answers the requests.
     #[serde(default)]
     pub model: Model,
     /// The path for prediction requests, relative to the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_url: Option<String>,
-    /// The rate limit. `None` if there is none.
+    /// The rate limit of the endpoint; `None` if its calls are not limited.
     #[serde(default)]
     pub limit: Option<Limit>,
-    /// All other members.
+    /// All members that this type does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// The model of an [`Endpoint`]. Empty if the gateway does not name it.
+/// The model of an [`Endpoint`]. Its fields are empty if the gateway does not send the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Model {
-    /// The name that the provider uses.
+    /// The name of the model, as its provider uses it.
     pub name: String,
-    /// The provider, such as `openai`.
+    /// The provider of the model, such as `openai`.
     pub provider: String,
-    /// All other members.
+    /// All members that this type does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -61,13 +61,13 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limit {
-    /// The number of calls in a period.
+    /// The number of calls that are allowed in each period.
     pub calls: u64,
-    /// The key by which calls are counted; `None` if all calls are counted together.
+    /// The key by which calls are counted separately; `None` if all calls are counted together.
     pub key: Option<String>,
-    /// The period, such as `minute`.
+    /// The length of the period, such as `minute`.
     pub renewal_period: String,
-    /// All other members.
+    /// All members that this type does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// The example in the schema of MLflow's class, with a member that MLflow does not know.
+    /// Tests the example from the schema of MLflow's class, with one more member, which MLflow does not know.
     #[test]
     fn a_record_keeps_every_member() {
         let record = json!({

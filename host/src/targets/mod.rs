@@ -1,6 +1,7 @@
-//! Typed records and methods for the bundled targets, on top of the client that every target has.
+//! Typed records and methods for the targets that this project includes. They supplement the client that every target
+//! has.
 //!
-//! The rest of the library does not know these targets.
+//! The rest of the library does not depend on these modules.
 
 pub mod databricks;
 pub mod gateway;

@@ -1,4 +1,4 @@
-//! The link between an operation's arguments and the client's method that takes them.
+//! Links the arguments of each operation to the client's method that takes them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,8 @@ use super::structs::{
 };
 use crate::{Chunks, DeploymentClient, Operation, Payload, Result};
 
-/// The arguments of one operation of a client. Code that handles every operation alike is generic over this trait.
+/// The arguments of one operation of a client. Code that handles all operations in the same way is generic over this
+/// trait.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::Operation;
@@ -22,15 +23,15 @@ pub trait Arguments: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The operation that takes these arguments.
     const OPERATION: Operation;
 
-    /// Returns the inputs, which travel as the body; `None` if the operation takes none.
+    /// Returns the inputs, which are sent as the body of the request; `None` if the operation takes no inputs.
     fn inputs(&mut self) -> Option<&mut Payload> {
         None
     }
 
-    /// Calls the client's method. Only a streaming operation writes chunks.
+    /// Calls the client's method for this operation. A streaming operation sends its results through `chunks`.
     ///
     /// # Errors
-    /// The client's error.
+    /// The error that the client returns.
     fn answer<C: DeploymentClient>(
         self,
         client: &C,
@@ -38,7 +39,7 @@ pub trait Arguments: Serialize + DeserializeOwned + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Payload>> + Send;
 }
 
-/// Implements [`Arguments`] for operations without a stream. `with inputs` marks an operation that takes inputs.
+/// Implements [`Arguments`] for operations that do not stream. `with inputs` marks an operation that takes inputs.
 macro_rules! arguments {
     ($($name:ident => $method:ident $(with $inputs:ident)?),* $(,)?) => {$(
         impl Arguments for $name {

@@ -1,7 +1,7 @@
-//! The arguments of each operation: one struct per operation.
+//! The arguments of the operations: one struct for each operation.
 //!
-//! A struct travels as JSON, in the request's `head`; its inputs travel as the request's `body`. Unknown keys are
-//! ignored and missing keys are empty, so that arguments can be added.
+//! The `head` of a request is the struct in JSON, and the `body` is the inputs. A reader ignores unknown keys, and a
+//! missing key counts as empty, so that later versions can add arguments.
 //!
 //! Every struct has a constructor that takes the required arguments, and a `with_…` method for each optional one:
 //!

@@ -1,11 +1,11 @@
-//! The argument structs, with their constructors.
+//! The structs for the arguments of the operations, with their constructors.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Config, Error, Payload};
 
-/// Declares the arguments of an operation.
+/// Declares the struct for the arguments of an operation.
 macro_rules! arguments {
     ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? } $($inputs:ident)?) => {
         $(#[$doc])*
@@ -15,7 +15,7 @@ macro_rules! arguments {
         pub struct $name {
             $($(#[$attribute])* pub $field: $type,)*
             $(
-                /// The inputs. Only their media type travels in the head; the bytes are the body.
+                /// The inputs. The head of the request holds only their media type, and the body holds their bytes.
                 #[serde(rename = "content_type", with = "content_type")]
                 pub $inputs: Payload,
             )?
@@ -23,7 +23,7 @@ macro_rules! arguments {
     };
 }
 
-/// Declares the `with_…` methods of an argument struct: of its optional texts, and of `config` or `inputs`.
+/// Declares a `with_…` method for each optional argument of a struct.
 macro_rules! setters {
     ($name:ident { $($text:ident = $with_text:ident),* $(; $($other:ident: $type:ident = $with_other:ident),*)? }) => {
         impl $name {
@@ -54,11 +54,11 @@ arguments! {
         name: String,
         /// The URI of the model, such as `runs:/<run id>/model` or a path.
         model_uri: String,
-        /// The flavor to deploy; the target chooses one if this is `None`.
+        /// The flavor of the model to deploy. The target chooses one if this is `None`.
         flavor: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
-        /// The endpoint to deploy under.
+        /// The endpoint in which the deployment is created.
         endpoint: Option<String>,
     }
 }
@@ -66,15 +66,15 @@ arguments! {
 arguments! {
     /// Arguments of `update_deployment`.
     UpdateDeployment {
-        /// The name of the deployment.
+        /// The name of the deployment to update.
         name: String,
-        /// The URI of the new model; the model is kept if this is `None`.
+        /// The URI of the new model. The deployment keeps its model if this is `None`.
         model_uri: Option<String>,
-        /// The new flavor, which requires `model_uri`.
+        /// The flavor of the new model. It may be set only together with `model_uri`.
         flavor: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
-        /// The endpoint of the deployment.
+        /// The endpoint that the deployment belongs to.
         endpoint: Option<String>,
     }
 }
@@ -82,11 +82,11 @@ arguments! {
 arguments! {
     /// Arguments of `delete_deployment`.
     DeleteDeployment {
-        /// The name of the deployment.
+        /// The name of the deployment to delete.
         name: String,
         /// The settings of the operation; the target defines the keys.
         config: Config,
-        /// The endpoint of the deployment.
+        /// The endpoint that the deployment belongs to.
         endpoint: Option<String>,
     }
 }
@@ -94,9 +94,9 @@ arguments! {
 arguments! {
     /// Arguments of `get_deployment`.
     GetDeployment {
-        /// The name of the deployment.
+        /// The name of the deployment to describe.
         name: String,
-        /// The endpoint of the deployment.
+        /// The endpoint that the deployment belongs to.
         endpoint: Option<String>,
     }
 }
@@ -104,7 +104,7 @@ arguments! {
 arguments! {
     /// Arguments of `list_deployments`.
     ListDeployments {
-        /// The endpoint whose deployments are listed; all deployments if this is `None`.
+        /// The endpoint whose deployments are listed. All deployments of the target are listed if this is `None`.
         endpoint: Option<String>,
     }
 }
@@ -112,7 +112,8 @@ arguments! {
 arguments! {
     /// Arguments of `create_endpoint`.
     CreateEndpoint {
-        /// The name of the new endpoint. Empty if the config has it, see [`endpoint_name`](Self::endpoint_name).
+        /// The name of the new endpoint. May be empty if the config has the key `name`, see
+        /// [`endpoint_name`](Self::endpoint_name).
         name: String,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -122,7 +123,7 @@ arguments! {
 arguments! {
     /// Arguments of `update_endpoint`.
     UpdateEndpoint {
-        /// The name of the endpoint.
+        /// The name of the endpoint to update.
         endpoint: String,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -132,7 +133,7 @@ arguments! {
 arguments! {
     /// Arguments of `delete_endpoint`.
     DeleteEndpoint {
-        /// The name of the endpoint.
+        /// The name of the endpoint to delete.
         endpoint: String,
     }
 }
@@ -140,22 +141,22 @@ arguments! {
 arguments! {
     /// Arguments of `get_endpoint`.
     GetEndpoint {
-        /// The name of the endpoint.
+        /// The name of the endpoint to describe.
         endpoint: String,
     }
 }
 
 arguments! {
-    /// Arguments of `list_endpoints`.
+    /// Arguments of `list_endpoints`, which has none.
     ListEndpoints {}
 }
 
 arguments! {
-    /// Arguments of `predict`. A target may take the name of a deployment, an endpoint, or both.
+    /// Arguments of `predict`. A target takes the name of a deployment, of an endpoint, or of both.
     Predict {
-        /// The deployment that answers.
+        /// The name of the deployment that receives the inputs.
         deployment_name: Option<String>,
-        /// The endpoint that answers.
+        /// The name of the endpoint that receives the inputs.
         endpoint: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -163,11 +164,11 @@ arguments! {
 }
 
 arguments! {
-    /// Arguments of `predict_stream`. A target may take the name of a deployment, an endpoint, or both.
+    /// Arguments of `predict_stream`. A target takes the name of a deployment, of an endpoint, or of both.
     PredictStream {
-        /// The deployment that answers.
+        /// The name of the deployment that receives the inputs.
         deployment_name: Option<String>,
-        /// The endpoint that answers.
+        /// The name of the endpoint that receives the inputs.
         endpoint: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -175,11 +176,11 @@ arguments! {
 }
 
 arguments! {
-    /// Arguments of `explain`. A target may take the name of a deployment, an endpoint, or both.
+    /// Arguments of `explain`. A target takes the name of a deployment, of an endpoint, or of both.
     Explain {
-        /// The deployment that answers.
+        /// The name of the deployment that receives the inputs.
         deployment_name: Option<String>,
-        /// The endpoint that answers.
+        /// The name of the endpoint that receives the inputs.
         endpoint: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -187,13 +188,14 @@ arguments! {
 }
 
 arguments! {
-    /// Arguments of `invoke`, which runs an operation that only this target has. The manifest lists these operations.
+    /// Arguments of `invoke`, which runs an operation that only one target has. The plugin's manifest lists such
+    /// operations.
     Invoke {
-        /// The name of the operation.
+        /// The name of the operation to run.
         operation: String,
-        /// The deployment that the operation is for.
+        /// The name of the deployment that the operation concerns.
         name: Option<String>,
-        /// The endpoint that the operation is for.
+        /// The name of the endpoint that the operation concerns.
         endpoint: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -201,15 +203,15 @@ arguments! {
 }
 
 arguments! {
-    /// Arguments of `run_local`, an operation of the plugin that needs no client.
+    /// Arguments of `run_local`, which serves a model on this machine. The operation needs no client.
     RunLocal {
-        /// The URI of the target that the plugin imitates on this machine.
+        /// The URI of the target whose service the plugin imitates on this machine.
         target_uri: String,
-        /// The name of the deployment.
+        /// The name of the local deployment.
         name: String,
         /// The URI of the model, such as `runs:/<run id>/model` or a path.
         model_uri: String,
-        /// The flavor to deploy; the target chooses one if this is `None`.
+        /// The flavor of the model to serve. The target chooses one if this is `None`.
         flavor: Option<String>,
         /// The settings of the operation; the target defines the keys.
         config: Config,
@@ -233,16 +235,16 @@ setters! {
 }
 setters! { RunLocal { flavor = with_flavor; config: Config = with_config } }
 
-/// Declares the constructors for operations that send inputs to a deployment or an endpoint.
+/// Declares the constructors of the structs whose operations send inputs to a deployment or an endpoint.
 macro_rules! questions {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Returns arguments that send `inputs` to a deployment.
+            /// Returns arguments that send `inputs` to the deployment `name`.
             pub fn deployment(name: impl Into<String>, inputs: Payload) -> Self {
                 Self { deployment_name: Some(name.into()), inputs, ..Self::default() }
             }
 
-            /// Returns arguments that send `inputs` to an endpoint.
+            /// Returns arguments that send `inputs` to the endpoint `endpoint`.
             pub fn endpoint(endpoint: impl Into<String>, inputs: Payload) -> Self {
                 Self { endpoint: Some(endpoint.into()), inputs, ..Self::default() }
             }
@@ -259,14 +261,14 @@ macro_rules! questions {
 questions! { Predict, PredictStream, Explain }
 
 impl CreateDeployment {
-    /// Returns arguments that deploy the model at `model_uri` under `name`.
+    /// Returns arguments that deploy the model at the URI `model_uri` as the deployment `name`.
     pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
         Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
     }
 }
 
 impl UpdateDeployment {
-    /// Returns arguments that select the deployment `name`. The `with_…` methods set the changes.
+    /// Returns arguments that update the deployment `name`. The `with_…` methods set the changes.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -280,7 +282,7 @@ impl DeleteDeployment {
 }
 
 impl GetDeployment {
-    /// Returns arguments that request the record of the deployment `name`.
+    /// Returns arguments that request a description of the deployment `name`.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -304,16 +306,16 @@ impl CreateEndpoint {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Returns arguments that create an endpoint. The member `name` of the config is its name.
+    /// Returns arguments that create an endpoint. The config has the name of the endpoint in its key `name`.
     pub fn from_config(config: Config) -> Self {
         Self { name: String::new(), config }
     }
 
-    /// Returns the name of the new endpoint: the argument `name`, or the member `name` of the config. Targets call
-    /// this.
+    /// Returns the name of the new endpoint: the argument `name`, or the key `name` of the config. Plugins call this
+    /// method.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if both are missing, if they differ, or if the member is not a string.
+    /// `INVALID_PARAMETER_VALUE` if both are missing, if they differ, or if the key's value is not a string.
     pub fn endpoint_name(&self) -> crate::Result<String> {
         #[derive(Deserialize)]
         struct Named {
@@ -337,7 +339,7 @@ impl CreateEndpoint {
 }
 
 impl UpdateEndpoint {
-    /// Returns arguments that select an endpoint. `with_config` sets the changes.
+    /// Returns arguments that update an endpoint. `with_config` sets the changes.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: endpoint.into(), ..Self::default() }
     }
@@ -351,7 +353,7 @@ impl DeleteEndpoint {
 }
 
 impl GetEndpoint {
-    /// Returns arguments that request the record of an endpoint.
+    /// Returns arguments that request a description of an endpoint.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self { endpoint: endpoint.into() }
     }
@@ -365,21 +367,21 @@ impl ListEndpoints {
 }
 
 impl Invoke {
-    /// Returns arguments that run the operation that the plugin's manifest lists under this name.
+    /// Returns arguments that run the operation `operation`. The plugin's manifest must list it.
     pub fn new(operation: impl Into<String>) -> Self {
         Self { operation: operation.into(), ..Self::default() }
     }
 }
 
 impl RunLocal {
-    /// Returns arguments that serve the model at `model_uri` on this machine under `name`. The host sets
-    /// [`target_uri`](Self::target_uri).
+    /// Returns arguments that serve the model at the URI `model_uri` on this machine, as the deployment `name`. The
+    /// caller also sets [`target_uri`](Self::target_uri), unless it calls `run_local` of a target.
     pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
         Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
     }
 }
 
-/// Writes a payload as its media type, and reads a media type as an empty payload of that type.
+/// Serializes a payload as its media type. Deserializes a media type as an empty payload of that type.
 mod content_type {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

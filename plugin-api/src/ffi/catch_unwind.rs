@@ -1,4 +1,4 @@
-//! Catches panics. All code of a plugin runs inside of `catch_panic`.
+//! Catches the panics of a plugin. All code of the plugin runs inside `catch_panic`.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,7 +12,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a plugin's code. Returns the message of a panic as the error, with its source location if that is known.
+/// Runs code of a plugin. If the code panics, returns the message of the panic as the error, with the source location
+/// if it is known.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     DEPTH.set(DEPTH.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
@@ -27,7 +28,7 @@ pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     outcome
 }
 
-/// Returns the message of a panic's payload.
+/// Returns the message in the payload of a panic. Drops the payload.
 fn message(payload: Box<dyn Any + Send>) -> String {
     let message = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -44,9 +45,10 @@ fn message(payload: Box<dyn Any + Send>) -> String {
 }
 
 /// Installs a panic hook. For a panic that `catch_panic` catches, the hook records the source location and prints
-/// nothing. Other panics are printed.
+/// nothing. The hook prints any other panic as usual.
 ///
-/// Only a loaded library calls this, because its panic hook is separate from that of the program.
+/// Only a plugin in a loaded library calls this function, because such a library has its own panic hook, separate from
+/// the program's.
 pub(crate) fn keep_panics_off_stderr() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {

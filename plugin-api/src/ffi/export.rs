@@ -1,6 +1,7 @@
-//! The plugin's side of the boundary: one function per slot.
+//! The functions of a plugin's table, which a host calls.
 //!
-//! A slot only translates: it reads the request, looks up the instance, and starts the call.
+//! Each function reads the request, looks up the instance of the plugin, and starts the call. It contains no other
+//! logic.
 
 use std::ffi::c_void;
 
@@ -16,7 +17,7 @@ use super::instance::{CallParams, Instance, panicked};
 use crate::args::{self, Arguments, RunLocal};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 
-/// Returns a table with the functions that every plugin has. The slots of all operations are NULL.
+/// Returns a table with the functions that every plugin has. The functions of the operations are NULL in it.
 pub const fn table<C: DeploymentClient>() -> PluginTable {
     PluginTable {
         init: Some(init::<C>),
@@ -29,7 +30,7 @@ pub const fn table<C: DeploymentClient>() -> PluginTable {
     }
 }
 
-/// Installs the panic hook of a loaded library. The library calls this before it returns its table.
+/// Installs the panic hook of a plugin's library. The library calls this before it returns its table.
 pub fn loaded() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     // If a panic ends the process, stderr is the only place to report it.
@@ -47,7 +48,7 @@ unsafe extern "C" fn init<C: DeploymentClient>(host: *const c_void) -> *mut c_vo
     made.ok().flatten().unwrap_or(std::ptr::null_mut())
 }
 
-/// Returns the instance that `init` created.
+/// Returns the instance that `plugin` points to; `None` if `plugin` is NULL.
 ///
 /// # Safety
 /// `plugin` is NULL, or a pointer that `init` of the same table returned.
@@ -56,7 +57,8 @@ unsafe fn instance<C>(plugin: *mut c_void) -> Option<&'static Instance<C>> {
     unsafe { plugin.cast::<Instance<C>>().cast_const().as_ref() }
 }
 
-/// Runs the work of a slot that takes no request. Looks up the instance, and reports a panic as an event.
+/// Runs `work` for a table function that takes no request. Does nothing if `plugin` is NULL. Reports a panic as an
+/// event.
 ///
 /// # Safety
 /// As for [`instance`].
@@ -88,8 +90,8 @@ unsafe extern "C" fn credit<C: DeploymentClient>(plugin: *mut c_void, call: u64,
     unsafe { enter::<C>(plugin, "granting credit", |instance| instance.credit(call, chunks)) };
 }
 
-/// Runs the work of a slot that takes a request. Parses the head, then starts the call. Replies with the error if the
-/// call cannot be started.
+/// Starts a call for a table function that takes a request. Parses the head of the request, then runs `start`. Replies
+/// with an error if one of the two steps fails.
 ///
 /// # Safety
 /// As for [`instance`]. `request` must be NULL, or point to an [`AbiRequest`] that is valid until this function
@@ -121,9 +123,9 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
     }
 }
 
-/// Parses the head of a request. An empty head counts as an empty object.
+/// Parses the head of a request. An empty head is parsed as an empty object.
 ///
-/// Rejects two faults that serde accepts: a list in place of an object, and invalid UTF-8 in a skipped string.
+/// Rejects two faults that serde accepts: a list in place of an object, and invalid UTF-8 in a string that serde skips.
 fn arguments<H: DeserializeOwned>(head: &[u8]) -> Result<H> {
     let invalid =
         |fault: &dyn std::fmt::Display| Error::invalid_parameter(format!("failed to read the arguments: {fault}"));
@@ -158,7 +160,7 @@ unsafe extern "C" fn open<C: DeploymentClient>(
     unsafe { begin::<C, OpenHead>(plugin, (client, call), request, start) };
 }
 
-/// Runs an operation of a client.
+/// Starts an operation of a client, with the arguments in the request.
 ///
 /// # Safety
 /// As for [`begin`].
@@ -179,11 +181,12 @@ unsafe fn operation<C: DeploymentClient, A: Arguments>(
     unsafe { begin::<C, A>(plugin, ids, request, start) };
 }
 
-/// Declares the functions that [`export_plugin!`](crate::export_plugin) puts into the table, by the name of the
-/// operation.
+/// Declares the functions that [`export_plugin!`](crate::export_plugin) puts into the table. Each function has the name
+/// of its operation.
 macro_rules! slots {
     ($($slot:ident = $arguments:ident),* $(,)?) => {
-        /// One function per slot, with the name of the slot.
+        /// The table functions of the operations, of `target_help` and of `run_local`. Each has the name of its table
+        /// member.
         #[expect(missing_docs, reason = "documented at the slot in `PluginTable`")]
         pub mod slots {
             use super::*;

@@ -1,4 +1,4 @@
-//! The heads of `open` requests and of replies, as JSON.
+//! The heads (JSON metadata) of `open` requests, replies and chunks.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClientOptions, TargetUri};
 
-/// The head of an `open` request.
+/// The JSON head of an `open` request: the URI of the target and the client options.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OpenHead {
     pub(super) target_uri: TargetUri,
@@ -14,7 +14,7 @@ pub(super) struct OpenHead {
     pub(super) options: ClientOptions,
 }
 
-/// The head of a reply or a chunk; empty if the body is JSON.
+/// The JSON head of a reply or a chunk: the media type of the body. The head is empty if the body is JSON.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct ReplyHead<'a> {
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]

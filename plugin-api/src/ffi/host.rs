@@ -1,4 +1,4 @@
-//! The plugin's view of its host: the callbacks, with owned data passed as borrowed slices.
+//! Calls the callbacks of a plugin's host. Passes owned data to them as borrowed slices.
 
 use super::abi::{AbiSlice, HostApi, STATUS_ERROR, STATUS_OK, SizedStruct};
 use super::head::ReplyHead;
@@ -7,7 +7,7 @@ use super::transport::{BorrowedReply, HostCallbacks};
 use crate::event::{Event, Level};
 use crate::{JSON, Payload, Result};
 
-/// A copy of the host's table. The functions of the table may be called from any thread until the process ends.
+/// A copy of the table of the host's callbacks. The callbacks may be called from any thread until the process ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Host(pub(super) HostApi);
 
@@ -17,7 +17,7 @@ unsafe impl Send for Host {}
 unsafe impl Sync for Host {}
 
 impl Host {
-    /// Copies the host's table; `None` if it is NULL, too small, or lacks `reply`.
+    /// Copies the table of the host's callbacks. Returns `None` if the table is NULL, too small, or lacks `reply`.
     ///
     /// # Safety
     /// `api` is NULL, or a table that starts with its size and has that many readable bytes.
@@ -27,7 +27,7 @@ impl Host {
         api.reply.is_some().then_some(Self(api))
     }
 
-    /// Ends a call with a result or an error.
+    /// Ends a call: passes its result or its error to the host.
     pub(super) fn reply(&self, call: u64, result: Result<Payload>) {
         match result {
             Ok(payload) => self.send_reply(call, STATUS_OK, &head_of(&payload), &payload.bytes),
@@ -43,7 +43,7 @@ impl Host {
         }
     }
 
-    /// Sends one chunk of a stream.
+    /// Sends one chunk of a stream to the host.
     pub(super) fn chunk(&self, call: u64, chunk: &Payload) {
         let head = head_of(chunk);
         let (head, body) = (AbiSlice::lend(&head), AbiSlice::lend(&chunk.bytes));
@@ -53,7 +53,7 @@ impl Host {
         }
     }
 
-    /// Sends an event; `call` is 0 if the event belongs to no call.
+    /// Sends an event to the host; `call` is 0 if the event belongs to no call.
     pub(super) fn event(&self, call: u64, level: Level, event: &Event) {
         let json = serde_json::to_vec(event).expect("an event consists of a string and a number");
         if let Some(send) = self.0.event {
@@ -63,7 +63,8 @@ impl Host {
     }
 }
 
-/// Returns the head of a reply or a chunk; empty for JSON, which is the default media type of a body.
+/// Returns the head of a reply or a chunk, which contains the media type of the body. The head is empty for JSON, the
+/// default media type.
 fn head_of(payload: &Payload) -> Vec<u8> {
     if payload.content_type == JSON {
         return Vec::new();
@@ -72,7 +73,8 @@ fn head_of(payload: &Payload) -> Vec<u8> {
         .expect("a reply's head consists of a string")
 }
 
-/// Passes the messages of an isolated instance to its plugin unchanged. The plugin acts as the host of the instance.
+/// Passes the messages of an isolated instance, which is the same plugin in another process, to the plugin unchanged.
+/// The plugin acts as the host of that instance.
 #[cfg(feature = "host")]
 impl HostCallbacks for Host {
     fn reply(&self, call: u64, status: u32, lent: BorrowedReply<'_>) {
@@ -99,8 +101,8 @@ impl HostCallbacks for Host {
     }
 }
 
-/// Returns the bytes as a slice. Returns an invalid slice for `None`, which stands for an invalid slice of the
-/// instance.
+/// Returns the bytes as a slice, or an invalid slice for `None`. `None` means that the isolated instance passed an
+/// invalid slice.
 #[cfg(feature = "host")]
 fn slice(lent: Option<&[u8]>) -> AbiSlice {
     lent.map_or(AbiSlice { ptr: std::ptr::null(), len: 1 }, AbiSlice::lend)

@@ -1,7 +1,7 @@
-//! The host's side of the boundary: an instance of a plugin, its clients, and one slot call for each operation.
+//! The host's handles of a plugin instance and of its clients.
 //!
-//! A call serializes its arguments, calls the slot, and waits for the reply by the call's id. It does not retry, log,
-//! enforce a deadline, or parse the JSON of inputs and results.
+//! A call serializes its arguments, calls a function of the plugin's table, and waits for the reply with the call's id.
+//! It does not retry, log, enforce a deadline, or parse the JSON of inputs and results.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -23,7 +23,8 @@ use crate::args::{Arguments, Predict, PredictStream, RunLocal};
 use crate::event::{Event, Level};
 use crate::{ClientOptions, Error, ErrorCode, Operation, Payload, Result, TargetUri, sync};
 
-/// A running instance of a plugin. Clones share it. It is shut down when its last clone, client and call are dropped.
+/// The host's handle of a running plugin instance. Clones share the instance. The instance is shut down when its last
+/// clone, client and call are dropped.
 ///
 /// The module [`testing`](crate::testing) has an example.
 #[derive(Clone)]
@@ -32,8 +33,8 @@ pub struct RemotePlugin(Arc<RemoteInstance>);
 impl RemotePlugin {
     /// Starts an instance of the plugin in this process. Blocks while the plugin's `init` runs.
     ///
-    /// `listener` receives the plugin's events, each with the id of the call that it belongs to, or 0. The listener may
-    /// be called from any thread and must not block.
+    /// `listener` receives the plugin's events, each with the id of its call. The id is 0 if the event belongs to no
+    /// call. The listener may be called from any thread and must not block.
     ///
     /// # Safety
     /// As for [`Table::start`].
@@ -48,8 +49,8 @@ impl RemotePlugin {
         Self::through(listener, |host| unsafe { Table::start(table, host) })
     }
 
-    /// Starts an instance that is reached through any transport, such as a connection to another process. `start` takes
-    /// the callbacks that receive the plugin's messages, and returns the transport.
+    /// Starts a plugin instance behind any transport, such as a connection to another process. `start` takes the
+    /// callbacks that receive the plugin's messages, and returns the transport.
     ///
     /// `listener` receives the plugin's events, as for [`start`](Self::start).
     ///
@@ -66,8 +67,8 @@ impl RemotePlugin {
         Ok(Self(Arc::new(RemoteInstance { plugin, pending, is_shut_down, declared })))
     }
 
-    /// Sets the operations that the plugin's manifest lists. A call of a listed operation without a function in the
-    /// table then fails with `PLUGIN_PROTOCOL_VIOLATION` instead of `NOT_IMPLEMENTED`.
+    /// Sets the operations that the plugin's manifest lists. If the plugin's table has no function for a listed
+    /// operation, a call of the operation then fails with `PLUGIN_PROTOCOL_VIOLATION` instead of `NOT_IMPLEMENTED`.
     #[must_use]
     pub fn declaring(self, operations: &[String]) -> Self {
         // Clones of an instance share its manifest.
@@ -75,12 +76,13 @@ impl RemotePlugin {
         self
     }
 
-    /// Returns true if the plugin has a slot for the operation.
+    /// Returns true if the plugin's table has a function for the operation.
     pub fn supports(&self, operation: Operation) -> bool {
         self.0.plugin.has(Slot::Operation(operation))
     }
 
-    /// Opens a client. `timeout` tells the plugin the time until the caller's deadline.
+    /// Opens a client. `timeout` is the time until the caller's deadline. The plugin gets the timeout; this function
+    /// does not enforce it.
     ///
     /// # Errors
     /// The error of the plugin's `connect`.
@@ -101,7 +103,7 @@ impl RemotePlugin {
         Ok(RemoteClient(Arc::new(Mutex::new(open))))
     }
 
-    /// Returns the help text of the target.
+    /// Returns the help text of the plugin's target.
     ///
     /// # Errors
     /// `NOT_IMPLEMENTED` if the plugin has no help.
@@ -110,19 +112,20 @@ impl RemotePlugin {
         self.0.ask(Slot::TargetHelp, Caller::Plugin, &request)?.wait().await
     }
 
-    /// Serves a model on this machine until the stream is dropped. The first chunk has the URL.
+    /// Serves a model on this machine until the returned stream is dropped. The first chunk contains the URL of the
+    /// server.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` if the plugin does not support it.
+    /// `NOT_IMPLEMENTED` if the plugin does not support `run_local`.
     pub fn run_local(&self, arguments: &RunLocal) -> Result<RemoteStream> {
         let head = to_json(arguments)?;
         self.0.stream(Slot::RunLocal, Caller::Plugin, &Request { head: &head, credit: WINDOW, ..Request::default() })
     }
 
-    /// Ends the instance. Returns when all calls have their replies and all clients are closed.
+    /// Shuts the instance down. Returns after all calls have their replies and all clients are closed.
     ///
     /// # Errors
-    /// The plugin's error.
+    /// The error in the plugin's reply.
     pub async fn shut_down(&self) -> Result<()> {
         let answer = self.0.ask(Slot::Shutdown, Caller::Plugin, &Request::default())?;
         self.0.is_shut_down.store(true, Ordering::Relaxed);
@@ -136,23 +139,24 @@ impl fmt::Debug for RemotePlugin {
     }
 }
 
-/// A client in a plugin. Clones share it. It is closed when its last clone and its last call are dropped.
+/// The host's handle of an open client of a plugin. Clones share the client. The client is closed when its last clone
+/// and its last call are dropped.
 ///
 /// The module [`testing`](crate::testing) has an example.
 #[derive(Clone)]
 pub struct RemoteClient(Arc<Mutex<Option<Arc<OpenClient>>>>);
 
 impl RemoteClient {
-    /// Returns true if the plugin has a slot for the operation.
+    /// Returns true if the client is open and the plugin's table has a function for the operation.
     pub fn supports(&self, operation: Operation) -> bool {
         self.open().is_ok_and(|open| open.instance.plugin.has(Slot::Operation(operation)))
     }
 
-    /// Runs an operation. `timeout` tells the plugin the time until the caller's deadline. Dropping the future cancels
-    /// the call.
+    /// Runs an operation. `timeout` is the time until the caller's deadline. The plugin gets the timeout; this function
+    /// does not enforce it. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// The client's error; `NOT_IMPLEMENTED` if the plugin has no slot for the operation.
+    /// The client's error; `NOT_IMPLEMENTED` if the plugin has no function for the operation.
     pub async fn call<A: Arguments>(&self, mut arguments: A, timeout: Option<Duration>) -> Result<Payload> {
         let open = self.open()?;
         let head = to_json(&arguments)?;
@@ -164,8 +168,8 @@ impl RemoteClient {
         answer.wait().await
     }
 
-    /// Runs `predict` as [`call`](Self::call) does, with borrowed arguments. Cancels the call when `given_up`
-    /// completes. Still waits for the reply, which shows if the plugin's process has survived the call.
+    /// Runs `predict` as [`call`](Self::call) does, but borrows the arguments. Cancels the call when `given_up`
+    /// completes, and then still waits for the reply. The reply shows if the plugin's process has survived the call.
     ///
     /// # Errors
     /// As for [`call`](Self::call).
@@ -194,10 +198,10 @@ impl RemoteClient {
         answer.read(reply)?.read()
     }
 
-    /// Runs `predict_stream`. Dropping the stream cancels the call.
+    /// Starts `predict_stream`. Returns its chunks as a stream. Dropping the stream cancels the call.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` if the plugin has no slot for it. Other errors come through the stream.
+    /// `NOT_IMPLEMENTED` if the plugin has no function for `predict_stream`. Other errors come through the stream.
     pub fn predict_stream(&self, arguments: &PredictStream, timeout: Option<Duration>) -> Result<RemoteStream> {
         let open = self.open()?;
         let head = to_json(arguments)?;
@@ -207,7 +211,7 @@ impl RemoteClient {
         instance.stream(Slot::Operation(Operation::PredictStream), Caller::Client(open), &request)
     }
 
-    /// Closes the client now: running and later calls fail with `CANCELLED`.
+    /// Closes the client at once. Running and later calls of the client fail with `CANCELLED`.
     pub fn close(&self) {
         let open = sync::lock(&self.0).take();
         if let Some(open) = open {
@@ -235,7 +239,7 @@ impl RemoteInstance {
         Ok(Answer { reply, call: self.enter(slot, caller, Receiver::One(sender), request)? })
     }
 
-    /// Starts a stream.
+    /// Starts a call that sends chunks before its reply. Returns the stream of chunks.
     fn stream(self: &Arc<Self>, slot: Slot, caller: Caller, request: &Request<'_>) -> Result<RemoteStream> {
         let (sender, items) = mpsc::unbounded_channel();
         Ok(RemoteStream::new(items, self.enter(slot, caller, Receiver::Many(sender), request)?))
@@ -264,7 +268,8 @@ impl Answer {
 }
 
 impl Drop for Answer {
-    /// Cancels the call. Closes the client if the call is an `open` whose reply has arrived but was not read.
+    /// Cancels the call. If the call is an `open` whose successful reply has arrived but was not read, also closes the
+    /// client.
     fn drop(&mut self) {
         self.call.abandon();
         if let (Caller::Opening(client), Ok(Ok(parts))) = (&self.call.caller, self.reply.try_recv())
@@ -280,7 +285,7 @@ fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
         .map_err(|error| Error::invalid_parameter(format!("failed to write the arguments: {error}")))
 }
 
-/// Returns a timeout in milliseconds, as a request holds it; 0 for `None`.
+/// Converts a timeout to milliseconds for a request. `None` becomes 0. Any other timeout becomes at least 1.
 fn milliseconds(timeout: Option<Duration>) -> u64 {
     // The minimum is 1 ms, because 0 means that there is no deadline.
     timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1))

@@ -1,4 +1,4 @@
-//! A running instance of a plugin, and its calls that have no reply yet.
+//! A running plugin instance on the host's side, and its calls that have no reply yet.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,13 +8,13 @@ use super::pending::{Pending, Receiver, Waiting, violation};
 use super::transport::{PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Operation, Result};
 
-/// Returns a new id of a client or a call: never zero, never used twice in a process.
+/// Returns a new id for a client or a call. An id is never zero, and is never returned twice in a process.
 pub(super) fn next_id() -> u64 {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A running instance of a plugin, shared by its handles, clients and calls.
+/// A running plugin instance on the host's side, shared by its handles, clients and calls.
 pub(super) struct RemoteInstance {
     pub(super) plugin: Box<dyn PluginTransport>,
     pub(super) pending: Arc<Pending>,
@@ -23,7 +23,8 @@ pub(super) struct RemoteInstance {
     pub(super) declared: OnceLock<Vec<String>>,
 }
 
-/// Shuts the plugin down when its last handle, client and call are dropped, so that its threads end.
+/// Shuts the instance down, so that its threads end. This happens when the last handle, client and call of the instance
+/// are dropped.
 impl Drop for RemoteInstance {
     fn drop(&mut self) {
         if !*self.is_shut_down.get_mut() && self.plugin.has(Slot::Shutdown) {
@@ -35,7 +36,8 @@ impl Drop for RemoteInstance {
 }
 
 impl RemoteInstance {
-    /// Returns MLflow's names of the supported operations, including `target_help` and `run_local`.
+    /// Returns the names of the operations that the plugin supports, as in MLflow. Includes `target_help` and
+    /// `run_local`.
     pub(super) fn supported(&self) -> Vec<&'static str> {
         let slots = Operation::ALL.iter().copied().map(Slot::Operation).chain([Slot::TargetHelp, Slot::RunLocal]);
         slots.filter(|slot| self.plugin.has(*slot)).map(Slot::name).collect()
@@ -57,8 +59,8 @@ impl RemoteInstance {
     /// Registers a call and starts it.
     ///
     /// # Errors
-    /// `NOT_IMPLEMENTED` if the plugin has no function for the slot; `PLUGIN_PROTOCOL_VIOLATION` if it has none
-    /// although its manifest lists the operation.
+    /// `NOT_IMPLEMENTED` if the plugin has no function for `slot`. `PLUGIN_PROTOCOL_VIOLATION` if the plugin's manifest
+    /// lists that operation nevertheless.
     pub(super) fn enter(
         self: &Arc<Self>,
         slot: Slot,
@@ -76,7 +78,7 @@ impl RemoteInstance {
         Ok(call)
     }
 
-    /// Cancels all calls of a client.
+    /// Cancels all calls of a client. The callers get the error `CANCELLED`.
     pub(super) fn cancel_client(&self, client: u64) {
         let closed = Error::new(ErrorCode::CANCELLED, "the client was closed");
         for call in self.pending.abandon_client(client, &closed) {
@@ -85,8 +87,8 @@ impl RemoteInstance {
     }
 }
 
-/// An open client, shared by its handles and calls. The client is closed when the last of them is dropped, so no call
-/// of the client can follow.
+/// An open client, shared by its handles and its calls. The client is closed when the last of them is dropped.
+/// Therefore, a client is never closed before its last call has ended.
 pub(super) struct OpenClient {
     pub(super) instance: Arc<RemoteInstance>,
     pub(super) id: u64,
@@ -98,18 +100,18 @@ impl Drop for OpenClient {
     }
 }
 
-/// The client that a call belongs to.
+/// The client that a call belongs to, if any.
 pub(super) enum Caller {
-    /// A client, which stays open until the call has ended.
+    /// An open client. It stays open until the call has ended.
     Client(Arc<OpenClient>),
-    /// The client that the call opens.
+    /// The id of the client that the call opens.
     Opening(u64),
     /// No client: the call belongs to the plugin itself.
     Plugin,
 }
 
 impl Caller {
-    /// Returns the client's id; 0 for a call of the plugin itself.
+    /// Returns the id of the client that the call belongs to; 0 for a call of the plugin itself.
     fn client(&self) -> u64 {
         match self {
             Self::Client(open) => open.id,
@@ -119,7 +121,7 @@ impl Caller {
     }
 }
 
-/// A started call. Dropping the value before the call has ended cancels the call.
+/// A started call. Dropping this value before the call has ended cancels the call.
 pub(super) struct InFlight {
     pub(super) instance: Arc<RemoteInstance>,
     id: u64,
@@ -134,12 +136,12 @@ impl InFlight {
         }
     }
 
-    /// Cancels the call. Its reply is still awaited.
+    /// Cancels the call. The caller still waits for the reply.
     pub(super) fn cancel(&self) {
         self.instance.plugin.cancel(self.id);
     }
 
-    /// Cancels the call, and discards its reply.
+    /// Cancels the call, and discards the reply that the plugin sends later.
     pub(super) fn abandon(&self) {
         // If the client opens nevertheless, it is closed when the reply arrives.
         let undo = match self.caller {

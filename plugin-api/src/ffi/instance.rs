@@ -1,7 +1,7 @@
-//! One instance of a plugin: its clients and its running calls, by the ids that the host chose.
+//! One instance of a plugin, as the plugin sees it: its open clients and running calls, by the ids that the host chose.
 //!
-//! Every id is looked up, so a late or unknown id has no effect. No lock is held while code of the host or the plugin
-//! runs.
+//! Every id that the host passes is looked up, so a late or unknown id has no effect. No lock is held while code of the
+//! host or the plugin runs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -16,10 +16,11 @@ use crate::call::Context;
 use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
-/// The maximum number of stored cancellations whose calls have not arrived yet.
+/// The maximum number of stored cancellations of calls that have not arrived yet.
 const MAX_EARLY_CANCELS: usize = 1024;
 
-/// An instance of the plugin whose client is `C`. It is never freed, because the host may call it at any later time.
+/// An instance of a plugin whose clients have the type `C`. The instance is never freed, because the host may call it
+/// at any later time.
 pub(super) struct Instance<C> {
     pub(super) host: Host,
     process: u32,
@@ -35,7 +36,7 @@ struct InstanceState<C> {
     shut_down: bool,
 }
 
-/// A client, and the message of its panic if it has panicked.
+/// An open client, and the message of its panic if it has panicked.
 pub(super) struct Client<C> {
     pub(super) value: C,
     panicked: OnceLock<String>,
@@ -51,7 +52,7 @@ struct RunningCall {
 #[derive(Clone, Copy)]
 pub(super) struct CallParams {
     pub(super) call: u64,
-    /// The client's id; 0 for a call of the plugin itself.
+    /// The id of the client that the call belongs to; 0 for a call of the plugin itself.
     pub(super) client: u64,
     pub(super) credit: u32,
     pub(super) deadline: Option<Deadline>,
@@ -73,7 +74,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Starts a call. `work` takes the sender of the call's chunks, and returns a future of the result.
+    /// Starts a call. `work` takes the sender of the call's chunks, and returns the future that runs the call.
     pub(super) fn start<W, F>(&'static self, order: CallParams, work: W)
     where
         W: FnOnce(Chunks) -> F + Send + 'static,
@@ -128,7 +129,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         Ok(())
     }
 
-    /// Replies to a call whose task has ended.
+    /// Replies to a call whose task has ended. If the task panicked, also stops the other calls of the same client.
     fn finish(&self, order: CallParams, outcome: Outcome) {
         let result = match outcome {
             Outcome::Answered(result) => result,
@@ -147,7 +148,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
         self.call_ended.notify_waiters();
     }
 
-    /// Stores a client that `open` created. Fails if the call was stopped or the plugin was shut down in the meantime.
+    /// Stores a client that an `open` call created. Fails if the call was stopped or the plugin was shut down in the
+    /// meantime.
     pub(super) fn keep(&self, order: CallParams, value: C) -> Result<()> {
         let mut state = self.lock();
         let stopped = state.calls.get(&order.call).and_then(|call| call.stop.error().cloned());
@@ -159,14 +161,14 @@ impl<C: Send + Sync + 'static> Instance<C> {
         Ok(())
     }
 
-    /// Looks up a client by its id.
+    /// Looks up a client by its id. Fails if the client is not open.
     pub(super) fn client(&self, id: u64) -> Result<Arc<Client<C>>> {
         self.fail_after_fork()?;
         let client = self.lock().clients.get(&id).map(Arc::clone);
         client.ok_or_else(|| Error::internal(format!("client {id} is not open")))
     }
 
-    /// Closes a client. A thread of the plugin drops the client.
+    /// Closes a client. The client is dropped on a thread of the plugin, not on the calling thread.
     pub(super) fn close(&'static self, id: u64) {
         if self.has_forked() {
             return;
@@ -182,7 +184,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Cancels a call, or stores the cancellation until the call arrives.
+    /// Cancels a call. If the call has not arrived yet, stores the cancellation until the call arrives.
     pub(super) fn cancel(&self, call: u64) {
         if self.has_forked() {
             return;
@@ -203,7 +205,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Allows a stream to send `chunks` more chunks.
+    /// Allows the stream of a call to send `chunks` more chunks.
     pub(super) fn credit(&self, call: u64, chunks: u32) {
         if self.has_forked() {
             return;
@@ -214,7 +216,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Cancels all calls, closes all clients, and then replies.
+    /// Cancels all calls, closes all clients, and then replies to `call`.
     pub(super) fn shut_down(&'static self, call: u64) {
         if self.has_forked() {
             return self.host.reply(call, Ok(Payload::empty()));
@@ -252,7 +254,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         }
     }
 
-    /// Reports a panic as an event, for an action that has no reply.
+    /// Reports a panic in an action that has no reply, such as closing a client. The report is an event.
     pub(super) fn report_panic(&self, action: &str, message: &str) {
         self.host.event(0, Level::Error, &event(format!("the plugin panicked while {action}: {message}")));
     }
@@ -278,7 +280,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
 }
 
 impl<C> InstanceState<C> {
-    /// Marks a call's client as panicked, and returns the handles that stop the client's calls.
+    /// Marks the client of a call as panicked. Returns the handles that stop all calls of the client.
     fn poison(&self, order: CallParams, message: &str) -> Vec<Arc<CancelHandle>> {
         let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
@@ -291,7 +293,7 @@ fn cancelled() -> Error {
     Error::new(ErrorCode::CANCELLED, "the call was cancelled")
 }
 
-/// Returns the error for callers of a client that panicked.
+/// Returns the error of a call that panicked, or whose client panicked before.
 pub(super) fn panicked(message: &str) -> Error {
     Error::new(ErrorCode::PLUGIN_PANICKED, format!("the plugin panicked: {message}"))
 }

@@ -1,4 +1,4 @@
-//! The plugin's side of isolation: asks the host for an instance of this plugin in another process.
+//! Asks the host for an isolated instance of this plugin, which runs in another process.
 
 use super::abi::{HostApi, PluginTable};
 use super::host::Host;
@@ -14,7 +14,8 @@ pub(crate) fn isolated_self(
     RemotePlugin::through(listener, |to_host| isolate(host, table::api(to_host)).ok_or(())).ok()
 }
 
-/// Calls the host's `isolate` with `api` as the host of the new instance.
+/// Calls the host's `isolate`. `api` becomes the host of the new instance. Returns `None` if the host does not support
+/// `isolate`.
 fn isolate(host: &Host, api: &'static HostApi) -> Option<Table> {
     let isolate = host.0.isolate?;
     let mut functions = PluginTable::EMPTY;

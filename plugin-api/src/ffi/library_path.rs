@@ -1,13 +1,13 @@
-//! The path of the shared library that contains this code.
+//! Finds the path of the shared library that contains this code.
 
 use std::ffi::{CStr, OsStr, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Returns the path of the file of the calling plugin, for example to find data files beside it. Returns `None` if the
-/// system does not report a path. In code that is not part of a shared library, such as a test, returns the path of the
-/// program.
+/// Returns the path of the shared library that contains the calling code, for example to find data files beside it.
+/// Returns `None` if the system does not report a path. If the code is not part of a shared library, as in a test,
+/// returns the path of the program.
 ///
 /// ```
 /// let library = mlflow_deploy_plugin_api::library_path();

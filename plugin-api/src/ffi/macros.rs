@@ -6,9 +6,10 @@ use abi_stable::prefix_type::WithMetadata;
 
 use super::abi::{PluginTable, PluginTableRef};
 
-/// A plugin as its library exports it: the table, and the manifest in the file.
+/// A plugin as its library exports it: its table of functions, and its manifest.
 ///
-/// [`plugin!`](crate::plugin) and [`export_plugin!`](crate::export_plugin) create it; the first has an example.
+/// [`plugin!`](crate::plugin) and [`export_plugin!`](crate::export_plugin) create a value of this type. `plugin!` has
+/// an example.
 #[derive(Clone, Copy)]
 pub struct Plugin {
     table: &'static WithMetadata<PluginTable>,
@@ -16,13 +17,13 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Returns a plugin with this table and manifest. Only the macros call this function.
+    /// Returns a plugin with this table and manifest. Only the macros of this crate call this function.
     ///
     /// # Safety
     /// Every function in the table must follow the contract of [`PluginTable`], because the safe method
     /// [`start`](Self::start) calls these functions.
     ///
-    /// Safe code cannot create a plugin of a table that breaks the contract:
+    /// Safe code cannot call this function, because the table may break the contract:
     ///
     /// ```compile_fail,E0133
     /// use mlflow_deploy_plugin_api::ffi::Plugin;
@@ -56,12 +57,12 @@ impl Plugin {
         self.manifest
     }
 
-    /// Returns the table, as the library's exported function does.
+    /// Returns a pointer to the plugin's table. The exported function of the library returns the same pointer.
     pub fn as_ptr(&self) -> *const PluginTable {
         std::ptr::from_ref(&self.table.value.0)
     }
 
-    /// Starts an instance of the plugin in this process, without a library.
+    /// Starts an instance of the plugin in this process, without loading a library.
     ///
     /// # Errors
     /// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
@@ -89,9 +90,9 @@ impl fmt::Debug for Plugin {
 
 /// Exports a client as the plugin of this crate's shared library.
 ///
-/// Only a listed operation gets a slot in the table. A listed operation that the client does not implement fails the
-/// build. The list may contain `target_help` and `run_local`. `manifest` adds members to the embedded manifest, such as
-/// `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`.
+/// `operations` lists the operations that the plugin supports. The build fails if the client does not implement a
+/// listed operation. The list may also contain `target_help` and `run_local`. `manifest` adds members to the embedded
+/// manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::args::Predict;
@@ -154,14 +155,15 @@ macro_rules! export_plugin {
                 __call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult,
             };
 
-            /// The function that every host calls.
+            /// Returns the plugin's table. Every host looks up this function by its name and calls it.
             #[unsafe(no_mangle)]
             extern "C" fn mlflow_deploy_plugin_v1() -> *const PluginTable {
                 $crate::ffi::export::loaded();
                 PLUGIN.as_ptr()
             }
 
-            /// The header of abi_stable, from which a host reads the layout of the table before it calls a function.
+            /// The library header of the crate abi_stable. A host reads the layout of the plugin's table from it,
+            /// before it calls a function of the table.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             // SAFETY: `root_module` returns a `PluginTableRef`.
             static HEADER: LibHeader =
@@ -183,7 +185,7 @@ macro_rules! export_plugin {
     };
 }
 
-/// Returns a [`Plugin`] without exporting it from a library, for tests in one process.
+/// Returns a [`Plugin`] that is not exported from a library. Tests use it to run a plugin in their own process.
 ///
 /// Takes the same arguments as [`export_plugin!`](crate::export_plugin).
 ///
@@ -235,7 +237,7 @@ macro_rules! plugin {
     }};
 }
 
-/// Joins strings as the elements of a JSON list.
+/// Joins strings as the elements of a JSON list, at compile time.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! manifest_list {

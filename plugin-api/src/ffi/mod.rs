@@ -1,23 +1,23 @@
-//! The boundary between a host and a plugin. The only module of this crate with unsafe code.
+//! The interface between a host and a plugin. It is the only module of this crate with unsafe code.
 //!
 //! | file | side | responsibility |
 //! |---|---|---|
 //! | `abi` | both | the layouts: table, host callbacks, request, slice |
 //! | `head` | both | the JSON heads of `open` requests and of replies |
-//! | `export`, `macros` | plugin | one function per slot, and `export_plugin!` |
+//! | `export`, `macros` | plugin | the functions of a plugin's table, and `export_plugin!` |
 //! | `instance`, `task`, `catch_unwind`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
 //! | `library_path` | plugin | the path of the loaded library |
 //! | `process` | both | the privileges of the process, and functions to call at its end |
 //! | `validate` | host | reads and checks a library's table |
 //! | `transport` | host | the messages between host and plugin as two traits, independent of their transport |
 //! | `table` | host | transports the messages through the functions of a library in this process |
-//! | `relay` | host | lends a plugin an instance of itself in another process |
+//! | `relay` | host | gives a plugin an instance of its own library in another process |
 //! | `isolated_self` | plugin | asks the host for that instance |
 //! | `import`, `in_flight`, `stream`, `pending` | host | makes calls, and waits for replies by id; safe code |
-//! | `raw` | host | calls slots with valid and invalid arguments, for conformance tests |
+//! | `raw` | host | calls a plugin's functions with valid and invalid arguments, for conformance tests |
 //!
-//! Nothing that crosses the boundary changes its owner: a slice is borrowed for one function call, and the receiver
-//! copies it. So nothing is freed on the other side, and the sides need no common allocator.
+//! Host and plugin never take ownership of each other's data: a slice is borrowed for one function call, and the
+//! receiver copies it. Each side frees only its own memory, so they need no common allocator.
 //!
 //! Authors of plugins use [`export_plugin!`](crate::export_plugin); the [front page](crate) has an example.
 #![expect(

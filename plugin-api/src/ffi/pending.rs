@@ -1,8 +1,8 @@
-//! Tracks unanswered calls by their ids, and wakes their callers.
+//! Tracks the unanswered calls of a plugin by their ids, and wakes the callers that wait for replies.
 //!
-//! A callback copies the message, enqueues it and wakes the caller. It never runs code of the caller. A violation of
-//! the contract, such as a second reply or a chunk without credit, becomes an error of the call, or an event if the
-//! call has ended.
+//! A host callback copies the plugin's message, enqueues it and wakes the caller. It never runs code of the caller. A
+//! violation of the contract by the plugin, such as a second reply or a chunk without credit, becomes an error of the
+//! call, or an event if the call has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,29 +26,29 @@ pub(super) struct Pending {
 
 /// A call that has no reply yet.
 pub(super) struct Waiting {
-    /// The client's id; 0 for a call of the plugin itself.
+    /// The id of the client that the call belongs to; 0 for a call of the plugin itself.
     pub(super) client: u64,
     /// The number of chunks that the plugin may still send.
     pub(super) credit: u32,
     pub(super) receiver: Receiver,
 }
 
-/// The receiver of a call's reply and chunks.
+/// The place to which a call's reply and chunks are passed.
 pub(super) enum Receiver {
-    /// The caller no longer waits. The reply has not arrived yet.
+    /// The caller no longer waits for the call, but the plugin has not replied yet.
     Abandoned {
-        /// True if the plugin has been told to cancel the call, or is about to be told.
+        /// True if the plugin has been told to cancel the call, or is about to be told so.
         cancelled: bool,
-        /// Called if the call succeeds nevertheless, to close the client that the call has opened.
+        /// Closes the client that an abandoned `open` call has opened. It is called if that call succeeds nevertheless.
         undo: Option<Box<dyn FnOnce() + Send>>,
     },
     /// The caller of an operation that returns one reply and no chunks.
     One(oneshot::Sender<Result<Parts>>),
-    /// The caller of a stream.
+    /// The caller of an operation that sends chunks.
     Many(mpsc::UnboundedSender<Result<Parts>>),
 }
 
-/// A reply or a chunk, not yet parsed. The caller parses it.
+/// The copied bytes of a reply or a chunk, not yet parsed. The caller parses them.
 pub(super) struct Parts {
     status: u32,
     head: Vec<u8>,
@@ -64,7 +64,8 @@ impl Pending {
         self.lock().insert(call, waiting);
     }
 
-    /// Adds credit to a stream. Returns false if the call has ended.
+    /// Allows the plugin to send `chunks` more chunks of a stream. Returns false if the call has ended or its caller no
+    /// longer waits.
     pub(super) fn grant(&self, call: u64, chunks: u32) -> bool {
         match self.lock().get_mut(&call) {
             Some(waiting) => {
@@ -75,7 +76,8 @@ impl Pending {
         }
     }
 
-    /// Marks a call as abandoned by its caller. Returns true if the plugin must be told to cancel the call.
+    /// Marks a call as abandoned by its caller. `undo` is called if the call succeeds nevertheless. Returns true if the
+    /// plugin must be told to cancel the call.
     pub(super) fn abandon(&self, call: u64, undo: Option<Box<dyn FnOnce() + Send>>) -> bool {
         let mut calls = self.lock();
         let Some(waiting) = calls.get_mut(&call) else { return false };
@@ -83,8 +85,7 @@ impl Pending {
         !matches!(std::mem::replace(&mut waiting.receiver, abandoned), Receiver::Abandoned { cancelled: true, .. })
     }
 
-    /// Ends every call of a client with this error. Returns the ids of the calls that the plugin must be told to
-    /// cancel.
+    /// Ends every call of a client with `error`. Returns the ids of the calls that the plugin must be told to cancel.
     pub(super) fn abandon_client(&self, client: u64, error: &Error) -> Vec<u64> {
         let mut ended = Vec::new();
         for (call, waiting) in self.lock().iter_mut().filter(|(_, waiting)| waiting.client == client) {
@@ -97,7 +98,7 @@ impl Pending {
         sync::lock(&self.calls)
     }
 
-    /// Reports a violation of the contract as an event, because no caller waits for the call.
+    /// Reports a plugin's violation of the contract as an event. This is for calls that no caller waits for.
     fn report_violation(&self, call: u64, violation: &str) {
         let message = format!("the plugin broke the contract: it {violation} (call {call})");
         (self.listener)(call, Level::Error, Event { message, progress: None });
@@ -163,10 +164,10 @@ impl HostCallbacks for Pending {
 }
 
 impl Receiver {
-    /// The receiver of an abandoned call that the plugin has been told to cancel.
+    /// The receiver of a call that the caller has abandoned and that the plugin has been told to cancel.
     pub(super) const CANCELLED: Self = Self::Abandoned { cancelled: true, undo: None };
 
-    /// Passes the last item to the caller. Returns false if the caller no longer waits.
+    /// Passes the reply, or the error that ends the call, to the caller. Returns false if the caller no longer waits.
     fn end(self, parts: Result<Parts>) -> bool {
         match self {
             Self::Abandoned { .. } => false,
@@ -181,7 +182,7 @@ impl Receiver {
 }
 
 impl Parts {
-    /// Copies the slices that the plugin passed. Fails if one of them is invalid or too large.
+    /// Copies the status and the slices of a plugin's reply or chunk. Fails if a slice is invalid or too large.
     fn copy(status: u32, lent: BorrowedReply<'_>) -> Result<Self> {
         let (Some(head), Some(body)) = (lent.head, lent.body) else {
             return Err(violated("sent a slice that is NULL but not empty"));
@@ -191,12 +192,12 @@ impl Parts {
         Ok(Self { status, head: head.to_vec(), body: body.to_vec() })
     }
 
-    /// Returns true if the call succeeded.
+    /// Returns true if the status says that the call succeeded.
     pub(super) fn is_ok(&self) -> bool {
         self.status == STATUS_OK
     }
 
-    /// Parses the parts as a payload or an error.
+    /// Parses a reply or a chunk. Returns its payload, or the error in it.
     pub(super) fn read(self) -> Result<Payload> {
         match self.status {
             STATUS_OK if self.head.is_empty() => Ok(Payload::new(JSON, self.body)),

@@ -1,4 +1,4 @@
-//! The privileges of the process, and functions to call at its end.
+//! Reads the privileges of the process, and registers functions to call at its end.
 
 use std::ffi::c_int;
 #[cfg(target_os = "linux")]
@@ -43,8 +43,9 @@ pub(crate) fn effective_user() -> u32 {
 /// Returns true if the process has more privileges than the user who started it: by its user and group ids, by the
 /// capabilities of its file, or by a security module.
 ///
-/// The system's loader ignores its environment variables in such a process. Host and plugins do the same: the user must
-/// not select the libraries that the process loads, or the servers that it trusts.
+/// In such a process, the system's loader ignores environment variables such as `LD_PRELOAD`. Host and plugins also
+/// ignore variables there: the user must not select the libraries that the process loads, or the servers that it
+/// trusts.
 ///
 /// ```
 /// let proxy = if mlflow_deploy_plugin_api::is_privileged() { None } else { std::env::var("HTTPS_PROXY").ok() };

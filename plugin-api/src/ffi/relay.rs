@@ -1,7 +1,7 @@
-//! The host's side of isolation: lends a plugin an instance of itself in another process.
+//! The host's side of isolation: gives a plugin an instance of its own library in another process.
 //!
-//! The plugin gets a table whose functions pass messages to that instance. It calls them as a host does, and its
-//! callbacks receive the instance's messages.
+//! The plugin gets a table whose functions pass messages to that instance. The plugin calls these functions as a host
+//! does, and its callbacks receive the instance's messages.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,21 +13,22 @@ use super::host::Host;
 use super::transport::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
 use crate::{Operation, sync};
 
-/// The transport to the instance, until its shutdown.
+/// The transport to an isolated instance, until the instance is shut down.
 #[derive(Default)]
 struct Relay {
     plugin: Mutex<Option<Arc<dyn PluginTransport>>>,
-    /// The id of the call that shuts the instance down; 0 before that call.
+    /// The id of the call that shuts the isolated instance down; 0 before that call.
     shutdown_call: AtomicU64,
 }
 
-/// The plugin in its role as the host of the instance.
+/// The plugin in its role as the host of its isolated instance.
 struct PluginAsHost {
     host: Host,
     relay: Arc<Relay>,
 }
 
-/// Creates the instance, fills the plugin's `table`, and returns the instance's handle; NULL if that fails.
+/// Creates an isolated instance of the plugin, and fills `table` with functions that pass calls on to the instance.
+/// Returns the handle of the instance, or NULL on failure.
 ///
 /// # Safety
 /// `api` is NULL, or a host's table that is never freed. `table` is NULL, or starts with its size and has that many
@@ -52,7 +53,7 @@ pub(super) unsafe fn lend(to_host: &dyn HostCallbacks, api: *const HostApi, tabl
 }
 
 impl Relay {
-    /// Returns the transport; `None` after the shutdown.
+    /// Returns the transport to the isolated instance; `None` after its shutdown.
     fn plugin(&self) -> Option<Arc<dyn PluginTransport>> {
         self.lock().clone()
     }
@@ -81,8 +82,8 @@ impl HostCallbacks for PluginAsHost {
     }
 }
 
-/// Calls `work` with the relay of a handle and its transport, unless the instance is shut down. Catches a panic of the
-/// host, which must not unwind into the plugin.
+/// Calls `work` with the relay that `handle` points to and its transport, unless the isolated instance is shut down.
+/// Catches a panic of the host, which must not unwind into the plugin.
 fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn PluginTransport)) {
     // SAFETY: the handle is a relay that `lend` leaked.
     let Some(relay) = (unsafe { handle.cast::<Relay>().cast_const().as_ref() }) else { return };
@@ -93,7 +94,8 @@ fn relayed(handle: *mut c_void, work: impl FnOnce(&Relay, &dyn PluginTransport))
     });
 }
 
-/// Calls a slot of the instance. Ignores an invalid request, and passes an invalid slice on as an empty one.
+/// Passes a call on to the isolated instance. Ignores an invalid request, and replaces an invalid slice by an empty
+/// one.
 ///
 /// # Safety
 /// `request` must be NULL, or point to an [`AbiRequest`] that is valid until this function returns.
@@ -142,7 +144,7 @@ unsafe extern "C" fn run_local(handle: *mut c_void, call: u64, request: *const A
     unsafe { enter(handle, Slot::RunLocal, 0, call, request) };
 }
 
-/// Declares one function for each operation, and the table that holds them.
+/// Declares one function for each operation, and the table that holds these functions.
 macro_rules! functions {
     ($($slot:ident = $operation:ident),* $(,)?) => {
         mod slots {

@@ -1,4 +1,5 @@
-//! Runs a plugin's futures: on a small tokio runtime, or, without the feature `runtime`, on one thread per call.
+//! Runs a plugin's futures. They run on a small tokio runtime, or on one thread per call if the feature `runtime` is
+//! off.
 
 #[cfg(feature = "runtime")]
 pub(super) use pooled::{Runtime, within};
@@ -7,9 +8,9 @@ pub(super) use threaded::{Runtime, within};
 
 use crate::Result;
 
-/// Runs blocking or long computing work on a separate thread, so that the work does not delay the plugin's other calls.
+/// Runs blocking work or a long computation on a separate thread, so that it does not delay the plugin's other calls.
 ///
-/// Operations of a plugin call this. A panic in `work` becomes a panic of the operation.
+/// Operations of a plugin call this function. A panic in `work` becomes a panic of the operation.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Result, blocking};
@@ -40,7 +41,7 @@ mod pooled {
     use crate::ffi::catch_unwind::catch_panic;
     use crate::{Deadline, Error, ErrorCode, Result, sync};
 
-    /// A runtime with one worker thread, which the first call starts. `blocking` uses other threads.
+    /// A tokio runtime with one worker thread. The first call starts the thread. [`blocking`] uses other threads.
     #[derive(Default)]
     pub(in crate::ffi) struct Runtime(Mutex<RuntimeState>);
 
@@ -53,7 +54,7 @@ mod pooled {
     }
 
     impl Runtime {
-        /// Starts the worker thread, unless it is running.
+        /// Starts the worker thread if it has never been started.
         pub(in crate::ffi) fn prepare(&self) -> io::Result<()> {
             let mut state = sync::lock(&self.0);
             if matches!(*state, RuntimeState::Unused) {
@@ -65,7 +66,7 @@ mod pooled {
             Ok(())
         }
 
-        /// Starts a task. Drops the task if it cannot be started.
+        /// Starts a task. Drops the task if the runtime cannot start it or is shut down.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
             self.prepare()?;
             let state = sync::lock(&self.0);
@@ -78,7 +79,7 @@ mod pooled {
             Ok(())
         }
 
-        /// Ends the threads without waiting for them.
+        /// Shuts the runtime down, without waiting for its threads to end.
         pub(in crate::ffi) fn shut_down(&self) {
             let mut state = sync::lock(&self.0);
             let running = std::mem::replace(&mut *state, RuntimeState::ShutDown);
@@ -89,8 +90,8 @@ mod pooled {
         }
     }
 
-    /// Waits for `work`. Fails with `DEADLINE_EXCEEDED` if `work` does not complete by the deadline and a grace period.
-    /// See [`Deadline`].
+    /// Waits for `work` until the deadline and a grace period have passed, then fails with `DEADLINE_EXCEEDED`. See
+    /// [`Deadline`].
     pub(in crate::ffi) async fn within<T>(
         deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,
@@ -132,22 +133,22 @@ mod threaded {
     pub(in crate::ffi) struct Runtime {}
 
     impl Runtime {
-        /// Does nothing: a call starts its own thread.
+        /// Does nothing, because each call starts its own thread.
         pub(in crate::ffi) fn prepare(&self) -> std::io::Result<()> {
             Ok(())
         }
 
-        /// Starts a task. Drops the task if it cannot be started.
+        /// Starts a task on a new thread. Drops the task if the thread cannot be started.
         pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
             thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
         }
 
-        /// Does nothing: a thread ends with its call.
+        /// Does nothing, because each thread ends with its call.
         pub(in crate::ffi) fn shut_down(&self) {}
     }
 
-    /// Waits for `work`. Does not enforce the deadline, because there is no timer: `work` keeps the deadline itself, or
-    /// the host cancels the call.
+    /// Waits for `work`. Does not enforce the deadline, because this runtime has no timer. Either `work` keeps the
+    /// deadline itself, or the host cancels the call.
     pub(in crate::ffi) async fn within<T>(
         _deadline: Option<Deadline>,
         work: impl Future<Output = Result<T>> + Send,

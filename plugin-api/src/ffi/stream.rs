@@ -1,4 +1,4 @@
-//! The caller's side of a stream: takes chunks, and grants credit for more.
+//! The caller's side of a stream: takes chunks, and allows the plugin to send more.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,7 +14,8 @@ use crate::{Payload, Result};
 /// The maximum number of chunks that a plugin may send before the caller has taken them.
 pub(super) const WINDOW: u32 = 16;
 
-/// The chunks of one call. The stream ends after the last chunk, or with the first error. Dropping it cancels the call.
+/// The chunks of one call. The stream ends after the last chunk, or with the first error. Dropping the stream cancels
+/// the call.
 pub struct RemoteStream {
     items: mpsc::UnboundedReceiver<Result<Parts>>,
     call: InFlight,
@@ -26,12 +27,12 @@ impl RemoteStream {
         Self { items, call, taken: 0 }
     }
 
-    /// Waits for the next chunk; `None` after the last.
+    /// Waits for the next chunk. Returns `None` after the last chunk.
     pub async fn next(&mut self) -> Option<Result<Payload>> {
         std::future::poll_fn(|poll| self.poll(poll)).await
     }
 
-    /// Cancels the call. The stream ends when the plugin has replied.
+    /// Cancels the call of this stream. The stream ends when the plugin has replied.
     pub fn cancel(&self) {
         self.call.cancel();
     }

@@ -1,4 +1,5 @@
-//! Transports messages to a library in this process through its functions, and back through callbacks.
+//! Transports messages between the host and a plugin's library in this process. Messages to the plugin go through the
+//! functions of its table. Messages to the host go through its callbacks.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use super::relay;
 use super::transport::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Result};
 
-/// An instance of a plugin in this process.
+/// A plugin instance in this process, and the functions of its table.
 #[derive(Debug)]
 pub struct Table {
     functions: PluginTable,
-    /// The pointer that `init` returned.
+    /// The pointer that the plugin's `init` returned.
     handle: *mut c_void,
 }
 
@@ -38,7 +39,7 @@ impl Table {
         instance.ok_or_else(|| Error::new(ErrorCode::PLUGIN_LOAD_FAILED, "the plugin's `init` failed"))
     }
 
-    /// Starts an instance with `api` as its host; `None` if the plugin's `init` fails.
+    /// Starts an instance whose host is `api`; `None` if the plugin's `init` fails.
     ///
     /// # Safety
     /// As for [`start`](Self::start). `api` is NULL, or a host's table that is never freed.
@@ -49,7 +50,8 @@ impl Table {
         (!handle.is_null()).then_some(Self { functions, handle })
     }
 
-    /// Returns a table for an existing instance. `handle` is the first argument of the functions.
+    /// Returns a transport to an instance that exists already. `handle` becomes the first argument of the table's
+    /// functions.
     ///
     /// # Safety
     /// As for [`start`](Self::start). `handle` must be the pointer that the functions expect.
@@ -57,16 +59,16 @@ impl Table {
         Self { functions, handle }
     }
 
-    /// Returns the pointer that `init` returned, as a number.
+    /// Returns the pointer that the plugin's `init` returned, as a number.
     #[cfg(feature = "testing")]
     pub(super) fn handle(&self) -> usize {
         self.handle.addr()
     }
 
-    /// Calls a slot. Does nothing if the slot is NULL.
+    /// Calls the function `slot` of the table. Does nothing if the function is NULL.
     ///
     /// # Safety
-    /// `request` points to a request that is valid until this returns.
+    /// `request` points to a request that is valid until this function returns.
     pub(super) unsafe fn enter(&self, slot: Slot, client: u64, call: u64, request: *const AbiRequest) {
         let of_client = match slot {
             Slot::Open => self.functions.open,
@@ -144,7 +146,7 @@ fn to_abi(request: &Request<'_>) -> AbiRequest {
     }
 }
 
-/// Returns a table of the host's callbacks for a plugin. The table is never freed, because a plugin may call it at any
+/// Returns a table of the host's callbacks for a plugin. The table is never freed, because a plugin may use it at any
 /// later time.
 pub(super) fn api(host: Arc<dyn HostCallbacks>) -> &'static HostApi {
     let host: &'static Arc<dyn HostCallbacks> = Box::leak(Box::new(host));
@@ -198,7 +200,7 @@ unsafe extern "C" fn isolate(ctx: *mut c_void, host: *const c_void, table: *mut 
     instance
 }
 
-/// Borrows both slices.
+/// Borrows the head and the body of a reply or a chunk.
 ///
 /// # Safety
 /// Both slices are readable while they are borrowed.

@@ -1,4 +1,4 @@
-//! A running call as a future: catches panics, can be stopped, and always reports its end.
+//! A running call as a future. It catches panics, can be stopped, and always reports its end.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -8,15 +8,15 @@ use super::catch_unwind::catch_panic;
 use crate::call::Context;
 use crate::{Error, ErrorCode, Payload, Result, sync};
 
-/// The end of a call.
+/// The way in which a call ended.
 pub(super) enum Outcome {
-    /// The call returned this result, or was stopped with this error.
+    /// The call returned a result or an error, or it was stopped with an error.
     Answered(Result<Payload>),
     /// The call panicked with this message.
     Panicked(String),
 }
 
-/// Stops a task from outside, before it starts or while it runs.
+/// A handle that stops a task from outside, before it starts or while it runs.
 #[derive(Default)]
 pub(super) struct CancelHandle {
     error: OnceLock<Error>,
@@ -24,7 +24,7 @@ pub(super) struct CancelHandle {
 }
 
 impl CancelHandle {
-    /// Ends the task with this error. Has no effect if the task has ended or was stopped before.
+    /// Ends the task with this error. Does nothing if the task has already ended or was stopped before.
     pub(super) fn stop(&self, error: Error) {
         if self.error.set(error).is_ok() {
             let waker = sync::lock(&self.waker).take();
@@ -34,20 +34,21 @@ impl CancelHandle {
         }
     }
 
-    /// Returns the error that the task was stopped with; `None` if it was not stopped.
+    /// Returns the error with which the task was stopped; `None` if it was not stopped.
     pub(super) fn error(&self) -> Option<&Error> {
         self.error.get()
     }
 
-    /// Stores the waker, then returns the error of a stop. Because of this order, a stop between the two steps wakes
-    /// the task.
+    /// Stores the waker, then returns the error that the task was stopped with, if any. Because of this order, a stop
+    /// between the two steps wakes the task.
     fn poll(&self, waker: &Waker) -> Option<&Error> {
         *sync::lock(&self.waker) = Some(waker.clone());
         self.error()
     }
 }
 
-/// A running call: `work` is the plugin's code, and `finish` reports its end to the instance, exactly once.
+/// The future of a running call. `work` is the plugin's code. `finish` is called exactly once, with the way in which
+/// the call ended.
 pub(super) struct Task<F, D: FnOnce(Outcome)> {
     work: Option<Pin<Box<F>>>,
     finish: Option<D>,
@@ -60,13 +61,13 @@ impl<F, D: FnOnce(Outcome)> Task<F, D> {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 
-    /// Tells the work that it was cancelled. Returns true if the work then ends by itself. Returns false if the work
-    /// was stopped for another reason than a cancellation.
+    /// If `error` is a cancellation, tells the plugin's code about it. Returns true if that code waits for its
+    /// cancellation, and so ends by itself.
     fn winds_up(&self, error: &Error) -> bool {
         *error.code() == ErrorCode::CANCELLED && self.context.cancellation.cancel()
     }
 
-    /// Drops the work, then reports the outcome.
+    /// Drops the plugin's code, then reports the outcome of the call.
     fn end(&mut self, outcome: Outcome) {
         let work = self.work.take();
         let outcome = match catch_panic(|| self.context.enter(|| drop(work))) {
@@ -104,7 +105,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
     }
 }
 
-/// Reports the end of the call also if the runtime drops the task, as it does at shutdown.
+/// Reports the call as cancelled if the runtime drops the task before the call has ended, as it does at shutdown.
 impl<F, D: FnOnce(Outcome)> Drop for Task<F, D> {
     fn drop(&mut self) {
         if self.finish.is_some() {

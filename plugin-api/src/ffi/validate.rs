@@ -1,4 +1,4 @@
-//! Reads the table of a loaded library, and checks it before any of its functions is called.
+//! Reads the table of a loaded plugin library, and checks it before a function of the table is called.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_void};
@@ -16,20 +16,21 @@ use super::abi::{ABI, ENTRY_SYMBOL, PluginTable, PluginTableRef, SizedStruct};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TableError {
-    /// The table follows another version of the contract.
+    /// The table follows another version of the contract than the host.
     Abi {
-        /// The plugin's version.
+        /// The version of the contract that the plugin follows.
         plugin: u32,
-        /// The host's version.
+        /// The version of the contract that the host follows.
         host: u32,
     },
-    /// The plugin is written in Rust and its table has another layout; the text names the first difference.
+    /// The plugin is written in Rust, and its table has another layout than the host expects. The text names the first
+    /// difference.
     Layout(String),
-    /// A required function is NULL.
+    /// A required function is NULL. The text is the name of the function.
     MissingFunction(Cow<'static, str>),
     /// The library does not export the function that returns the table.
     NoEntry,
-    /// The function returned NULL, or a table that is too small.
+    /// The library's function returned NULL, or a table that is too small.
     NoTable,
 }
 
@@ -52,7 +53,8 @@ impl fmt::Display for TableError {
 
 impl std::error::Error for TableError {}
 
-/// Returns a library's table. Checks its layout if the plugin is written in Rust, then its version and its functions.
+/// Looks up and returns a library's table. Checks the table's layout if the plugin is written in Rust, then its version
+/// and its functions.
 ///
 /// # Errors
 /// See [`TableError`].
@@ -73,7 +75,7 @@ pub unsafe fn table_of(symbol: impl Fn(&CStr) -> Option<*const c_void>) -> Resul
     unsafe { PluginTable::copy_known(entry()) }.ok_or(TableError::NoTable).and_then(accept)
 }
 
-/// Fails if the table follows another version of the contract, or if a required function is NULL.
+/// Returns the table unchanged. Fails if it follows another version of the contract, or if a required function is NULL.
 fn accept(table: PluginTable) -> Result<PluginTable, TableError> {
     if table.abi != ABI {
         return Err(TableError::Abi { plugin: table.abi, host: ABI });
@@ -91,7 +93,7 @@ fn accept(table: PluginTable) -> Result<PluginTable, TableError> {
     }
 }
 
-/// Compares the layout that the plugin was compiled with to the host's.
+/// Compares the table layout that the plugin was compiled with to the host's layout.
 ///
 /// abi_stable accepts a table with more members than expected, but not one with fewer. Both are valid here, because the
 /// table is copied by its size: an older plugin loads in a newer host, and a newer plugin in an older host.
@@ -110,7 +112,7 @@ unsafe fn check_layout(header: *const c_void) -> Result<(), TableError> {
     }
 }
 
-/// Returns the first difference in one line; abi_stable's own report has thousands of lines.
+/// Describes the first difference between two layouts in one line. abi_stable's own report has thousands of lines.
 fn summary(difference: &AbiInstabilityErrors) -> String {
     let Some(first) = difference.errors.iter().find(|error| !error.errs.is_empty()) else {
         return "abi_stable does not report where".to_owned();

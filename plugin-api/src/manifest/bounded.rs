@@ -1,4 +1,5 @@
-//! A limit on the bytes that are read from a file, so that a false size in a header costs neither time nor memory.
+//! Limits the number of bytes that are read from a file, so that a false size in a header costs neither time nor
+//! memory.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -6,7 +7,7 @@ use std::ops::Range;
 
 use object::read::{ReadCache, ReadRef};
 
-/// An open file of which a limited number of bytes can be read. Used by this project's readers of object files.
+/// An open file from which only a limited number of bytes can be read. This project uses it to read object files.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Bounded<'a> {
@@ -21,7 +22,7 @@ impl<'a> Bounded<'a> {
         Self { cache: ReadCache::new(file), left: Cell::new(allowed), is_exhausted: Cell::new(false) }
     }
 
-    /// Returns true if a read was refused because of the limit.
+    /// Returns true if a read failed because it would have exceeded the limit.
     pub fn is_exhausted(&self) -> bool {
         self.is_exhausted.get()
     }

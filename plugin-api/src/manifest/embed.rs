@@ -1,6 +1,7 @@
-//! Builds the bytes of a manifest at compile time, for its section in the file.
+//! Builds the bytes of a manifest at compile time, to store them in a section of the library.
 
-/// Returns the total length of the parts in bytes. Fails the build if it exceeds the maximum size of a manifest.
+/// Returns the total length of the parts of a manifest in bytes. Fails the build if the length exceeds the maximum size
+/// of a manifest.
 pub const fn length(parts: &[&str]) -> usize {
     let (mut total, mut part) = (0, 0);
     while part < parts.len() {
@@ -11,7 +12,7 @@ pub const fn length(parts: &[&str]) -> usize {
     total
 }
 
-/// Returns the bytes of all parts, in order.
+/// Returns the bytes of all parts of a manifest, in order.
 pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     let mut all = [0; LENGTH];
     let (mut at, mut part) = (0, 0);
@@ -28,12 +29,12 @@ pub const fn concat<const LENGTH: usize>(parts: &[&str]) -> [u8; LENGTH] {
     all
 }
 
-/// Returns the bytes of a text as an array, because the static in a section must be an array.
+/// Returns the bytes of a text as an array, because the static item in a section must be an array.
 pub const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
     concat(&[text])
 }
 
-/// Converts the bytes of a text back to the text.
+/// Converts the UTF-8 bytes of a text back to the text.
 pub const fn text(bytes: &'static [u8]) -> &'static str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -41,7 +42,7 @@ pub const fn text(bytes: &'static [u8]) -> &'static str {
     }
 }
 
-/// Returns the members of a JSON object without the braces.
+/// Returns the members of a JSON object as text, without the braces around them.
 pub const fn members(object: &str) -> &str {
     let inner = without_byte_order_mark(object).trim_ascii();
     assert!(!inner.is_empty(), "`manifest` is empty: expected a JSON object");

@@ -1,17 +1,17 @@
-//! The members of a manifest, and the checks that hosts rely on.
+//! The members of a plugin's manifest, and the checks that hosts rely on.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{JSON, Operation, file};
 
-/// The target triple that this crate and the plugin are built for, such as `x86_64-unknown-linux-gnu`.
+/// The target triple that this crate is compiled for, such as `x86_64-unknown-linux-gnu`.
 pub const TARGET: &str = env!("MLFLOW_DEPLOY_TARGET");
 
-/// The largest size of a manifest, in bytes: 64 KiB.
+/// The maximum size of a manifest, in bytes: 64 KiB.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// The names of the section that holds the manifest: in an ELF file, and in a Mach-O file.
+/// The names of the section that contains the manifest: the first in an ELF file, the second in a Mach-O file.
 pub const SECTIONS: [&str; 2] = [".mlflow_deploy", "__mlflow_deploy"];
 
 /// A plugin's description of itself. Unknown members are ignored. See the [example](crate::manifest).
@@ -28,42 +28,42 @@ pub struct Manifest {
     pub version: String,
     /// The target triple that the plugin is built for, such as `x86_64-unknown-linux-gnu`.
     pub target: String,
-    /// The schemes of the targets that the plugin serves, in lower case.
+    /// The schemes of the target URIs that the plugin serves, in lower case.
     pub schemes: Vec<String>,
-    /// The names of the supported operations; unknown names are kept.
+    /// The names of the operations that the plugin supports. Names that this crate does not know are kept.
     pub operations: Vec<String>,
-    /// The operations for `invoke`, which only this target has.
+    /// The operations that only this plugin has. `invoke` runs them by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invoke: Vec<InvokeOperation>,
-    /// The media types that the plugin accepts as inputs.
+    /// The media types that the plugin accepts for inputs.
     #[serde(default = "only_json")]
     pub accepts: Vec<String>,
-    /// The client options, in a subset of JSON Schema.
+    /// The description of the client options, in a subset of JSON Schema.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub options: Map<String, Value>,
-    /// The config of each operation by the operation's name, in a subset of JSON Schema.
+    /// The description of each operation's config, by the name of the operation, in a subset of JSON Schema.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
     /// The environment variables that the plugin reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<EnvironmentVariable>,
-    /// The effect of a panic in the plugin.
+    /// The effect that a panic in the plugin has.
     pub panic: Panic,
-    /// States if the plugin must run in a separate process.
+    /// Tells if the plugin must run in a process of its own.
     #[serde(default)]
     pub isolation: Isolation,
-    /// A description of the plugin, in one line.
+    /// A description of the plugin in one line.
     #[serde(default)]
     pub description: String,
 }
 
-/// An operation that only one target has.
+/// An operation that only one plugin has, run through `invoke`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InvokeOperation {
-    /// The name of the operation, as `invoke` takes it.
+    /// The name by which `invoke` runs the operation.
     pub name: String,
-    /// A description of the operation, in one line.
+    /// A description of the operation in one line.
     #[serde(default)]
     pub description: String,
 }
@@ -72,14 +72,14 @@ pub struct InvokeOperation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EnvironmentVariable {
-    /// The name of the variable.
+    /// The name of the environment variable.
     pub name: String,
-    /// True if the value must not be shown.
+    /// True if the value of the variable is a secret and must not be shown.
     #[serde(default)]
     pub secret: bool,
 }
 
-/// The effect of a panic in a plugin.
+/// The effect that a panic in a plugin has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -92,7 +92,7 @@ pub enum Panic {
     Unwind,
 }
 
-/// States if the plugin must run in a separate process.
+/// Tells if a plugin must run in a process of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -100,7 +100,7 @@ pub enum Isolation {
     /// The plugin may run in the host's process.
     #[default]
     Optional,
-    /// The plugin must run in a separate process.
+    /// The plugin must run in a process of its own.
     Required,
 }
 
@@ -108,7 +108,7 @@ impl Manifest {
     /// Parses a manifest and checks the members that hosts rely on.
     ///
     /// # Errors
-    /// A description of the fault, as a fragment of a sentence.
+    /// A text that describes the fault.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         // A manifest that is a C string ends with a NUL. One that is included from a file may start with a byte order
         // mark.

@@ -1,4 +1,5 @@
-//! The manifest: a plugin's description of itself, in a section of its file. Hosts read it without running the plugin.
+//! The manifest is a plugin's description of itself, in a section of the plugin's file. Hosts read the manifest without
+//! running the plugin.
 //!
 //! [`export_plugin!`](crate::export_plugin) embeds the manifest.
 //!

@@ -1,6 +1,8 @@
-//! Reads a manifest from a shared library. Reports the kind of a file that has none. Runs no code of the file.
+//! Reads the manifest of a shared library without running its code. If a file has no manifest, the error tells the kind
+//! of the file.
 //!
-//! Reads the headers and the manifest only. Sizes in the headers are not trusted: they may exceed the memory.
+//! Only the headers and the manifest are read. The sizes in the headers are not trusted, because they may be larger
+//! than the memory.
 
 use std::fs::File;
 use std::io;
@@ -16,8 +18,8 @@ use object::{Endianness, FileKind};
 use super::bounded::Bounded;
 use super::format::{MAX_BYTES, Manifest, SECTIONS};
 
-/// The maximum size of a file's headers in bytes. The headers of every library are smaller, and many files of this size
-/// can be read fast.
+/// The maximum number of bytes that are read from a file to find its manifest. The headers of every library are
+/// smaller. The limit keeps the time short if many files are read.
 const MAX_HEADERS: u64 = 4 * 1024 * 1024;
 
 /// The reason why a manifest could not be read.
@@ -30,13 +32,13 @@ pub enum ReadError {
     Invalid(String),
     /// The file is a shared library without a manifest, so it is not a plugin.
     NoManifest,
-    /// The file is not a shared library, or is a damaged one; the text says which.
+    /// The file is not a shared library, or is a damaged one; the text says which of the two.
     NotALibrary(String),
     /// The file is a shared library for another processor or system.
     WrongMachine {
-        /// The file format and processor of the library.
+        /// The format and the processor of the file.
         found: String,
-        /// The file format and processor of the host.
+        /// The file format and the processor that the host needs.
         expected: String,
     },
 }
@@ -129,7 +131,8 @@ fn in_macho<'a>(data: &'a Bounded<'_>) -> Result<&'a [u8], ReadError> {
     section.data(endian, data, offset).map_err(|_beyond| damaged("truncated: the manifest is past the end of the file"))
 }
 
-/// Returns the only section. Fails if there is none, or more than one: a linker merges sections of the same name.
+/// Returns the only section that contains a manifest. Fails if there is none, or more than one. A linker merges
+/// sections of the same name, so a valid library has at most one.
 fn only<T>(mut sections: impl Iterator<Item = T>) -> Result<T, ReadError> {
     match (sections.next(), sections.next()) {
         (Some(section), None) => Ok(section),
@@ -145,7 +148,7 @@ fn check_size(size: u64) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Returns the file format and processor that the host is built for.
+/// Returns the file format and the processor that this host is built for.
 fn native() -> String {
     let format = if cfg!(target_vendor = "apple") { "Mach-O" } else { "ELF" };
     format!("{format} {}", std::env::consts::ARCH)
@@ -162,7 +165,7 @@ fn elf32(data: &Bounded<'_>) -> Result<String, ReadError> {
     Ok(format!("32-bit ELF {}", elf_processor(header, endian)))
 }
 
-/// Returns Rust's name for the processor of an ELF file.
+/// Returns the processor of an ELF file, by the name that Rust uses.
 fn elf_processor<Header: FileHeader<Endian = Endianness>>(header: &Header, endian: Endianness) -> String {
     let name = match header.e_machine(endian) {
         elf::EM_386 => "x86",

@@ -1,15 +1,15 @@
-//! Decodes text to bytes, each with its range in the text.
+//! Decodes text to bytes. Each byte comes with the range of the text that encodes it.
 
 use std::ops::Range;
 
-/// A decoded byte, and the range of the text that encodes it.
+/// A byte of decoded text, and the range of the original text that encodes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Unit {
     pub(super) byte: u8,
     pub(super) source: Range<usize>,
 }
 
-/// Returns the bytes of the text, not decoded.
+/// Returns the bytes of the text without decoding escapes.
 pub(super) fn literal(text: &str) -> Vec<Unit> {
     text.bytes().enumerate().map(|(index, byte)| Unit { byte, source: index..index + 1 }).collect()
 }
@@ -47,18 +47,18 @@ pub(super) fn decode(units: &[Unit]) -> Option<Vec<Unit>> {
     is_changed.then_some(decoded)
 }
 
-/// The escape at the start of some bytes.
+/// The result of looking for an escape sequence at the start of a byte string.
 enum Escape {
-    /// A byte, and the length of its escape.
+    /// A decoded byte, and the length of its escape sequence.
     Byte(u8, usize),
-    /// A character, and the length of its escape.
+    /// A decoded character, and the length of its escape sequence.
     Char(char, usize),
-    /// A truncated escape, at the end of the text.
+    /// A truncated escape sequence, at the end of the text.
     Cut,
     None,
 }
 
-/// The maximum length of a truncated escape: `\ud83d\ude0`.
+/// The maximum length of a truncated escape sequence, such as `\ud83d\ude0`.
 const MAX_CUT: usize = 11;
 
 fn escape(bytes: &[u8]) -> Escape {
@@ -81,7 +81,7 @@ fn escape(bytes: &[u8]) -> Escape {
     }
 }
 
-/// Parses the first `digits` bytes as a hexadecimal number; `None` if they are not all digits.
+/// Parses the first `digits` bytes as a hexadecimal number; `None` if one of them is not a digit.
 fn hex(bytes: &[u8], digits: usize) -> Option<u32> {
     let digits = bytes.get(..digits)?;
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
@@ -112,7 +112,8 @@ fn backslash(rest: &[u8]) -> Option<Escape> {
     })
 }
 
-/// Decodes an HTML entity; `rest` follows the `&`. As in browsers, the semicolon of a numeric entity may be missing.
+/// Decodes an HTML entity; `rest` is the text after the `&`. As in browsers, the semicolon of a numeric entity may be
+/// missing.
 fn entity(rest: &[u8]) -> Option<Escape> {
     let (char, length) = match rest {
         [b'#', b'x' | b'X', number @ ..] => number_of(number, 16).map(|(char, length)| (char, 2 + length))?,
@@ -130,7 +131,7 @@ fn entity(rest: &[u8]) -> Option<Escape> {
     Some(Escape::Char(char, 1 + length + close))
 }
 
-/// Parses the digits at the start of `bytes`. Returns the character with that code point, and the number of digits.
+/// Parses the number at the start of `bytes`. Returns the character with that code point, and the number of digits.
 fn number_of(bytes: &[u8], radix: u32) -> Option<(char, usize)> {
     let digits = bytes.iter().map_while(|byte| char::from(*byte).to_digit(radix));
     let (mut number, mut length) = (0_u32, 0);
@@ -140,10 +141,10 @@ fn number_of(bytes: &[u8], radix: u32) -> Option<(char, usize)> {
     if length == 0 { None } else { Some((char::from_u32(number)?, length)) }
 }
 
-/// The maximum length of a known entity's name.
+/// The maximum length of the name of a known HTML entity.
 const NAME: usize = 8;
 
-/// The HTML 5 entities of ASCII punctuation.
+/// The names of the HTML 5 entities for ASCII punctuation.
 const PUNCTUATION: [(&str, char); 43] = [
     ("Hat", '^'),
     ("NewLine", '\n'),
@@ -190,7 +191,7 @@ const PUNCTUATION: [(&str, char); 43] = [
     ("verbar", '|'),
 ];
 
-/// The HTML entities of Latin-1, from U+00A0 on.
+/// The names of the HTML entities for Latin-1 characters, in order, from U+00A0 on.
 const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 \
                      sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc \
                      Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve \

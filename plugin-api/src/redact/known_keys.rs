@@ -1,11 +1,13 @@
-//! Finds words that look like keys and tokens of known servers, such as `sk-…`, whatever the secrets are.
+//! Finds words in a text that look like keys or tokens of known services, such as `sk-…`. They are found even if they
+//! are not among the given secrets.
 
 use std::ops::Range;
 
-/// The prefixes of Databricks tokens, OAuth tokens and OpenAI keys, each with the minimum length of the rest.
+/// The prefixes of Databricks tokens, OAuth tokens and OpenAI keys, each with the minimum length of the rest of the
+/// word.
 const KNOWN_KEYS: [(&str, usize); 3] = [("dapi", 6), ("eyJ", 6), ("sk-", 8)];
 
-/// Finds the known keys in a text, as ranges of it.
+/// Returns the ranges of a text that look like keys or tokens of known services.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let is_key = |each: char| each.is_ascii_alphanumeric() || "-_*.".contains(each);
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Replaces the secrets of a request or a call in text, and all known keys.
+//! Replaces a set of secrets in text, and words that look like keys of known services.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,16 +9,16 @@ use super::known_keys;
 use super::secret_form::{SecretForm, Stream};
 use crate::secret::{REDACTED, Secret};
 
-/// The maximum nesting of encodings.
+/// The maximum number of nested encodings that are decoded.
 const MAX_LAYERS: usize = 3;
 
 /// Removes a set of secrets from text.
 ///
 /// A secret is removed if it has at least six bytes, of which at least four are neither white space nor one of
 /// `+-=/_\`. A text may contain only the beginning or the end of a secret. Such a part is removed if it has at least
-/// twelve characters. If the secret has fewer than 24 characters, half of them are enough, but at least six. At the
-/// start or the end of a text, six characters are enough, because the text may be truncated. Words that look like
-/// OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
+/// twelve characters. If the secret has fewer than 24 characters, a part with half of the characters is removed, but
+/// only if it has at least six. At the start or the end of a text, a part of six characters is removed, because the
+/// text may be truncated. Words that look like OpenAI keys (`sk-…`) or tokens (`dapi…`, `eyJ…`) are removed as well.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::{Redactor, Secret};
@@ -33,18 +33,19 @@ pub struct Redactor(Arc<SecretSet>);
 #[derive(Default)]
 struct SecretSet {
     secrets: Vec<Secret>,
-    /// The forms of the secrets. They are built for the first text, because most calls need no redaction.
+    /// The forms of the secrets that are searched for. They are built when the first text is redacted, because most
+    /// calls redact no text.
     forms: OnceLock<Vec<SecretForm>>,
 }
 
 impl Redactor {
-    /// Returns a redactor of these secrets.
+    /// Returns a redactor that removes these secrets.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         Self(Arc::new(SecretSet { secrets: secrets.into_iter().collect(), forms: OnceLock::new() }))
     }
 
-    /// Returns the text with each secret replaced by `<redacted>`. Redact a text before truncating it: the rest of a
-    /// truncated secret may be too short to be found.
+    /// Returns the text with each secret replaced by `<redacted>`. A text must be redacted before it is truncated,
+    /// because the rest of a truncated secret may be too short to be found.
     pub fn hide(&self, text: &str) -> String {
         let mut found = known_keys::find(text);
         let forms = self.0.forms.get_or_init(|| forms(&self.0.secrets));
@@ -72,7 +73,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Returns the forms of the secrets: each unchanged, with its own escapes decoded, in Base64 and in hexadecimal.
+/// Returns the forms in which each secret is searched for: unchanged, with its own escapes decoded, in Base64, and in
+/// hexadecimal.
 fn forms(secrets: &[Secret]) -> Vec<SecretForm> {
     let mut forms = Vec::new();
     for secret in secrets {
@@ -89,7 +91,7 @@ fn forms(secrets: &[Secret]) -> Vec<SecretForm> {
     forms
 }
 
-/// Returns the text with these ranges replaced. Overlapping ranges count as one.
+/// Returns the text with `<redacted>` in place of these ranges. Overlapping ranges count as one.
 fn replace(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     ranges.sort_unstable_by_key(|range| range.start);
     let mut redacted = String::with_capacity(text.len());

@@ -1,35 +1,37 @@
-//! One form of a secret (unchanged, Base64 or hexadecimal), and the search for it.
+//! A form of a secret (unchanged, Base64 or hexadecimal) that is searched for in text.
 
 use std::ops::Range;
 
 use super::decode::Unit;
 
-/// The minimum length of a secret. A shorter one would match many harmless words.
+/// The minimum length of a secret that is searched for, in bytes. A shorter one would match many harmless words.
 const MIN_LEN: usize = 6;
 
-/// The minimum number of characters of a secret that the search does not ignore.
+/// The minimum number of characters of a form that remain after the ignored characters are removed.
 const SHORTEST_FOLDED: usize = 4;
 
 /// The characters that the search ignores, apart from white space: the non-alphanumeric characters of both Base64
-/// alphabets, and the slash and the backslash, which URLs interchange.
+/// alphabets, and the slash and the backslash, which URL parsers may replace by each other.
 const IGNORED: &[u8] = b"+-=/_\\";
 
-/// A beginning or end of a secret is replaced anywhere in a text if it has this length. For a secret of less than twice
-/// this length, half of the secret is enough.
+/// The length from which a beginning or an end of a secret is replaced anywhere in a text. If a secret is shorter than
+/// twice this length, half of the secret is enough.
 const MAX_PART: usize = 12;
 
-/// One form of a secret in which a text may repeat it.
+/// One form in which a text may contain a secret: unchanged, Base64 or hexadecimal.
 #[derive(Debug)]
 pub(super) struct SecretForm {
     forward: Word,
     backward: Word,
-    /// The numbers of ignored characters at its start and at its end.
+    /// The number of ignored characters at the start of the form, and the number at its end.
     ignored: (usize, usize),
-    /// For Base64: true if the character before the form, or the one after it, holds some bits of the secret.
+    /// Two flags for Base64: the first is true if the character before the form holds some bits of the secret, the
+    /// second if the character after the form does.
     shares: (bool, bool),
 }
 
-/// The searched text: the indices of the compared units, and their folded bytes.
+/// A text to search in, without the ignored characters. Each remaining byte is in lower case, and has its index in
+/// `units`.
 #[derive(Debug)]
 pub(super) struct Stream<'a> {
     units: &'a [Unit],
@@ -37,7 +39,7 @@ pub(super) struct Stream<'a> {
 }
 
 impl SecretForm {
-    /// Returns the form of the unchanged secret; `None` if the secret is too short.
+    /// Returns the unchanged form of a secret; `None` if the secret is too short.
     pub(super) fn text(secret: &[u8]) -> Option<Self> {
         let is_ignored = |byte: &&u8| fold(**byte).is_none();
         let before = secret.iter().take_while(is_ignored).count();
@@ -45,14 +47,14 @@ impl SecretForm {
         Self::new(secret.to_vec(), (before, after), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
-    /// Returns the hexadecimal form; `None` if the secret is too short.
+    /// Returns the hexadecimal form of a secret; `None` if the secret is too short.
     pub(super) fn hex(secret: &[u8]) -> Option<Self> {
         let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         Self::new(text.into_bytes(), (0, 0), (false, false)).filter(|_| secret.len() >= MIN_LEN)
     }
 
-    /// Returns the Base64 form of a secret that follows `behind` other bytes. It has only the characters whose bits all
-    /// belong to the secret.
+    /// Returns the Base64 form of a secret that is encoded after `behind` other bytes; `None` if the secret is too
+    /// short. The form has only the characters whose bits all belong to the secret.
     pub(super) fn base64(secret: &[u8], behind: usize) -> Option<Self> {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let (begin, end) = (behind * 8, (behind + secret.len()) * 8);
@@ -73,8 +75,9 @@ impl SecretForm {
         Some(Self { forward, backward: Word::new(folded), ignored, shares })
     }
 
-    /// Adds the ranges of the text that hold the form to `found`: the whole form, a long beginning or end of it, and a
-    /// truncated one at the edges of the text.
+    /// Searches the text for the form, and adds the ranges that match to `found`. The whole form matches anywhere. A
+    /// long beginning or end of the form also matches anywhere. A short end matches at the start of the text, and a
+    /// short beginning at the end of the text.
     pub(super) fn find(&self, stream: &Stream<'_>, found: &mut Vec<Range<usize>>) {
         let length = stream.kept.len();
         let bytes = || stream.kept.iter().map(|(_, byte)| *byte);
@@ -83,7 +86,7 @@ impl SecretForm {
         found.extend(mirrored.map(|run| self.source(stream, run)));
     }
 
-    /// Returns the range of the text for a range of the stream.
+    /// Converts a range of compared bytes to a range of the original text.
     fn source(&self, stream: &Stream<'_>, run: Range<usize>) -> Range<usize> {
         let Range { mut start, mut end } = run;
         let is_whole = run.len() == self.forward.bytes.len();
@@ -114,7 +117,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Returns the compared form of a byte; `None` if the search ignores the byte.
+/// Returns a byte in lower case, as the search compares it; `None` if the search ignores the byte.
 fn fold(byte: u8) -> Option<u8> {
     match byte {
         _ if IGNORED.contains(&byte) => None,
@@ -123,12 +126,12 @@ fn fold(byte: u8) -> Option<u8> {
     }
 }
 
-/// Returns true if a folded byte can be a character of Base64.
+/// Returns true if a byte in lower case can be a character of Base64.
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-/// A word, with the failure table of the Knuth-Morris-Pratt search.
+/// A word to search for, with its failure table for the Knuth-Morris-Pratt algorithm.
 #[derive(Debug)]
 struct Word {
     bytes: Vec<u8>,
@@ -146,7 +149,8 @@ impl Word {
         word
     }
 
-    /// Returns the length of the matched prefix after this byte, given the length before it.
+    /// Returns the length of the longest prefix of the word that matches up to and including `byte`. `length` is the
+    /// length that matched before `byte`.
     fn next(&self, mut length: usize, byte: u8) -> usize {
         while length == self.bytes.len() || (length > 0 && self.bytes[length] != byte) {
             length = self.borders[length];
@@ -154,7 +158,8 @@ impl Word {
         if self.bytes[length] == byte { length + 1 } else { 0 }
     }
 
-    /// Returns the ranges of the word and of its long prefixes; at the end of the bytes, also of a shorter prefix.
+    /// Returns the ranges of `bytes` that match the word or a long prefix of it. At the end of `bytes`, a shorter
+    /// prefix also matches.
     fn runs(&self, bytes: impl Iterator<Item = u8>) -> Vec<Range<usize>> {
         let whole = self.bytes.len();
         let part = whole.div_ceil(2).clamp(MIN_LEN, MAX_PART).min(whole);

@@ -1,4 +1,4 @@
-//! The client: builds requests and reads responses.
+//! The client of a Databricks workspace: builds requests and reads responses.
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -20,10 +20,10 @@ use crate::invoke::Operation;
 use crate::wait::{Progress, Wait, progress};
 use crate::{create, record, routes};
 
-/// The expected content of a response that is returned unchanged, for errors.
+/// The name of the content that a response must have if it is returned unchanged. Error messages show the name.
 const DOCUMENT: &str = "JSON";
 
-/// A client of a workspace.
+/// A deployment client of a Databricks workspace.
 #[derive(Debug)]
 pub(crate) struct Databricks {
     pub(crate) config: Config,
@@ -138,14 +138,15 @@ impl DeploymentClient for Databricks {
 }
 
 impl Databricks {
-    /// Creates a client with this environment. Sends no request.
+    /// Creates a client with settings from the target, the options and the environment. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
         Ok(Self { config, http })
     }
 
-    /// Changes a part of an endpoint.
+    /// Changes a part of an endpoint, such as its `config`. Waits until the endpoint is ready if the config requests
+    /// it.
     async fn update(
         &self,
         name: &str,
@@ -165,7 +166,7 @@ impl Databricks {
         self.send(method, path, Payload::from_json(body)?, &self.config.manage).await?.document(DOCUMENT)
     }
 
-    /// Waits until an endpoint is ready and returns its record. Returns `response` at once if no wait was requested.
+    /// Waits until an endpoint is ready and returns its record. If no wait was requested, returns `response` at once.
     async fn wait_until_ready(
         &self,
         name: &str,
@@ -236,7 +237,8 @@ impl Databricks {
         .map_err(|error| routes::explained(error, path))
     }
 
-    /// Discards the token if the server rejected it. Returns true if the request should be sent again with a new token.
+    /// Discards the token if `error` says that the server rejected it. Returns true if the request should be sent again
+    /// with a new token.
     fn reject_token(&self, request: &Request, error: &Error) -> bool {
         error.http_status() == Some(401)
             && !self.config.headers.contains_key(AUTHORIZATION)

@@ -1,4 +1,4 @@
-//! The configuration of a client, from the target URI, the options and the environment.
+//! The configuration of a client, which is read from the target URI, the options and the environment.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,28 +10,29 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, TargetUri};
 use crate::options::Options;
 use crate::workspace::Workspace;
 
-/// The valid values of `poll_interval`, in seconds.
+/// The range of valid values for the option `poll_interval`, in seconds.
 const POLL_INTERVALS: RangeInclusive<f64> = 0.1..=3600.0;
 
-/// A validated configuration.
+/// The validated configuration of a client.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The workspace, or the error that every operation returns. A client can be created without a workspace.
+    /// The workspace, or the error that every operation returns. The error is stored so that a client can be created
+    /// without a workspace.
     pub(crate) workspace: Result<Workspace>,
-    /// The headers of every request, in addition to the credentials.
+    /// The headers that every request has in addition to the credentials.
     pub(crate) headers: HeaderMap,
-    /// The settings of connections.
+    /// The settings of HTTP connections.
     pub(crate) connection: Connection,
-    /// The retry policy of all operations except predictions.
+    /// The policy for timeouts and retries of all operations except predictions.
     pub(crate) manage: Policy,
-    /// The retry policy of predictions.
+    /// The policy for timeouts and retries of predictions.
     pub(crate) predict: Policy,
-    /// The interval between the first two polls of an endpoint.
+    /// The time between the first two polls for the state of an endpoint.
     pub(crate) poll_interval: Duration,
 }
 
 impl Config {
-    /// Reads and validates the configuration.
+    /// Reads and validates the configuration of a client.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let interval = options.poll_interval.unwrap_or(1.0);

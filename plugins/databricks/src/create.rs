@@ -1,12 +1,13 @@
-//! The request of `create_endpoint`, from a config in the current or in MLflow's deprecated form.
+//! Builds the request of `create_endpoint`. The config may have the current form or the form that MLflow deprecates.
 
 use mlflow_deploy_plugin_api::call;
 use serde_json::{Map, Value, json};
 
-/// Returns the request for a new endpoint. A config with the key `config` is the whole request. Any other config is the
-/// value of `config`, with `tags`, `rate_limits` and `route_optimized` as additional keys.
+/// Returns the request for a new endpoint. A config with the key `config` is the whole request. Any other config
+/// becomes the value of the request's key `config`. Its keys `tags`, `rate_limits` and `route_optimized` become keys of
+/// the request.
 ///
-/// `is_argument` is true if the name was an argument of the call, which MLflow deprecates.
+/// `is_argument` is true if the caller passed the name as a separate argument, which MLflow deprecates.
 ///
 /// Source: `DatabricksDeploymentClient.create_endpoint`
 pub(crate) fn request(name: String, is_argument: bool, mut config: Map<String, Value>) -> Map<String, Value> {

@@ -1,22 +1,23 @@
-//! The operations of `invoke`, with MLflow's names.
+//! The operations that `invoke` runs by name. Their names are the same as in MLflow.
 
 use http::Method;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-/// An operation of `invoke`.
+/// An operation that `invoke` runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// Changes a part of an endpoint. The config is the body of the request.
+    /// Changes a part of an endpoint, by this HTTP method and the name of the part. The config is the body of the
+    /// request.
     Change(Method, &'static str),
-    /// Reads logs of a served model.
+    /// Reads logs of a served model: `logs` or `build-logs`.
     Logs(&'static str),
-    /// Reads or changes the permissions of an endpoint. The config is the body of the request.
+    /// Reads or changes the permissions of an endpoint, by this HTTP method. The config is the body of the request.
     Permissions(Method),
-    /// Reads a text about an endpoint.
+    /// Reads a text about an endpoint, such as its `metrics`.
     Text(&'static str),
 }
 
-/// The operations and their names.
+/// The names of the operations that `invoke` runs, and the operations.
 pub(crate) const OPERATIONS: [(&str, Operation); 11] = [
     ("update_endpoint_config", Operation::Change(Method::PUT, "config")),
     ("update_endpoint_tags", Operation::Change(Method::PATCH, "tags")),
@@ -32,7 +33,7 @@ pub(crate) const OPERATIONS: [(&str, Operation); 11] = [
 ];
 
 impl Operation {
-    /// Returns the operation with this name.
+    /// Returns the `invoke` operation with this name.
     ///
     /// # Errors
     /// `NOT_IMPLEMENTED` if the name is unknown.

@@ -1,6 +1,7 @@
 //! The settings of a client: the attributes of Databricks' unified authentication, and the options of this plugin.
 //!
-//! An attribute is read from the client's options, the environment and a profile, in this order by default.
+//! An attribute is read from the client's options, else from the environment, else from a profile. A profile that
+//! the target or an option names takes precedence over the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,13 +12,14 @@ use serde::Deserialize;
 
 use crate::profile::Profiles;
 
-/// Declares the attributes, each with its environment variables and its group of credentials, and the other options.
+/// Declares the attributes, each with its environment variables and its group of credentials, and declares the other
+/// options.
 macro_rules! options {
     (
         attributes { $($attribute:ident: $type:ty, [$($variable:literal),*] $(, $group:literal)?;)* }
         others { $($other:ident: $other_type:ty,)* }
     ) => {
-        /// The options of a client, completed from the environment and a profile.
+        /// The options of a client. Options that the caller did not set are read from the environment and a profile.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub(crate) struct Options {
@@ -26,7 +28,7 @@ macro_rules! options {
         }
 
         impl Options {
-            /// Sets each unset attribute to the value that `lookup` returns for it.
+            /// Sets each attribute without a value to the value that `lookup` returns for it.
             fn fill(&mut self, lookup: impl Fn(&Attribute) -> Option<String>) {
                 $(
                     let group = [$($group)?].first().copied();
@@ -37,7 +39,7 @@ macro_rules! options {
                 )*
             }
 
-            /// Returns the groups of credentials with at least one attribute that is set.
+            /// Returns the groups of credentials, such as `oauth`, in which at least one attribute has a value.
             fn groups(&self) -> BTreeSet<&'static str> {
                 let mut groups = BTreeSet::new();
                 $($(if self.$attribute.is_some() {
@@ -89,21 +91,21 @@ options! {
     }
 }
 
-/// A setting that the environment or a profile can contain.
+/// A client option that the environment or a profile can also set.
 struct Attribute {
-    /// The name of the option and of the key in a profile.
+    /// The name of the client option, which is also the key in a profile.
     name: &'static str,
-    /// The environment variables. The first one that is set is used.
+    /// The environment variables of the attribute. The first variable that is set is used.
     variables: &'static [&'static str],
-    /// The group of credentials that the attribute belongs to; `None` if it is not a credential.
+    /// The group of credentials that the attribute belongs to, such as `oauth`; `None` if it is not a credential.
     group: Option<&'static str>,
 }
 
 impl Options {
-    /// Fills unset attributes from the environment and a profile.
+    /// Sets the attributes without a value from the environment and a profile.
     ///
     /// A profile that the target or an option names takes precedence over the environment. If the options contain
-    /// credentials, those of other groups in the environment are ignored.
+    /// credentials of one group, such as `oauth`, credentials of other groups in the environment are ignored.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the profile is missing or several groups of credentials are set.

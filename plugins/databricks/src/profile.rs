@@ -1,4 +1,4 @@
-//! The profiles of `~/.databrickscfg`.
+//! The profiles in `~/.databrickscfg`. A profile is a section with the settings of a workspace.
 //!
 //! The parser implements the dialect of Python's `configparser`, which the INI crates support only in part: an indented
 //! line continues a value, `:` may separate a key from its value, a value has no trailing comment, and duplicates are
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, Result, Secret, call, file};
 
-/// The maximum size of a file of profiles, in bytes.
+/// The maximum size of a profile file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The section with the key `default_profile`.
+/// The name of the section that contains the key `default_profile`.
 const SETTINGS: &str = "__settings__";
 
-/// The profile that is used if neither a setting nor `default_profile` names one.
+/// The name of the profile that is used if neither a setting nor `default_profile` names one.
 const DEFAULT: &str = "DEFAULT";
 
-/// The profiles of a file.
+/// The profiles in a profile file.
 #[derive(Debug)]
 pub(crate) struct Profiles {
     path: PathBuf,
@@ -34,7 +34,7 @@ struct Section {
     keys: Vec<(String, Secret)>,
 }
 
-/// A profile.
+/// A profile: a section of the profile file.
 #[derive(Debug)]
 pub(crate) struct Profile<'a> {
     path: &'a Path,
@@ -44,7 +44,8 @@ pub(crate) struct Profile<'a> {
 }
 
 impl Profiles {
-    /// Reads the file, or `.databrickscfg` in the home folder. Returns no profiles if the file does not exist.
+    /// Reads the profiles in `file`, or in `.databrickscfg` in the home folder if `file` is `None`. Returns no profiles
+    /// if the file does not exist.
     pub(crate) fn read(file: Option<&Path>, home: Option<&Path>) -> Result<Self> {
         let path = match (file.map(|file| (file, file.strip_prefix("~"))), home) {
             (Some((_, Ok(below))), Some(home)) => home.join(below),
@@ -64,7 +65,8 @@ impl Profiles {
         Ok(Self { path, sections })
     }
 
-    /// Returns the requested profile, else the file's default profile, else `DEFAULT` if it exists.
+    /// Returns the requested profile. Without a request, returns the default profile that the file names, else the
+    /// profile `DEFAULT` if it exists.
     pub(crate) fn select(&self, requested: Option<&str>) -> Result<Option<Profile<'_>>> {
         if requested == Some(SETTINGS) {
             return Err(Error::invalid_parameter(format!("invalid profile `{SETTINGS}`: the name is reserved")));
@@ -95,7 +97,7 @@ impl Profiles {
 }
 
 impl Section {
-    /// Returns the value of a key. An empty value counts as unset.
+    /// Returns the value of a key in this section. An empty value counts as unset.
     fn get(&self, key: &str) -> Option<String> {
         let (_, value) = self.keys.iter().find(|(each, value)| each == key && !value.expose().is_empty())?;
         Some(value.expose().to_owned())
@@ -115,7 +117,7 @@ impl Profile<'_> {
         self.section.get(key)
     }
 
-    /// Warns if other users of this machine can read the file.
+    /// Warns if other users of this machine can read the profile file.
     pub(crate) fn warn_if_readable_by_others(&self) {
         let mode = fs::metadata(self.path).map_or(0, |metadata| metadata.permissions().mode());
         if mode & 0o044 != 0 {
@@ -125,7 +127,8 @@ impl Profile<'_> {
     }
 }
 
-/// Parses all sections. An error contains the line number but not the line's text, which may be a secret.
+/// Parses all sections of a profile file. An error contains the line number but not the line's text, which may be a
+/// secret.
 fn parse(text: &str) -> Result<Vec<Section>, String> {
     let mut sections: Vec<Section> = Vec::new();
     let mut key_indent = None;

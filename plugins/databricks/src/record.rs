@@ -1,4 +1,4 @@
-//! The responses of the API. Records keep every field and byte.
+//! Reads the responses of the Databricks API. The records in them are returned unchanged.
 
 use mlflow_deploy_http::Response;
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Returns the records of a list of endpoints. The response is a JSON object with the list, the bare list, or, for a
-/// workspace without endpoints, an object without a list.
+/// Returns the records in a response that lists endpoints. The response is a JSON object with the list, the bare list,
+/// or, for a workspace without endpoints, an object without a list.
 ///
 /// # Errors
 /// `INTERNAL_ERROR` if the response is not a list of records.
@@ -28,7 +28,7 @@ pub(crate) fn list(response: &Response) -> Result<Payload> {
     Ok(Payload::new(JSON, page.endpoints.map_or("[]", RawValue::get)))
 }
 
-/// Parses an endpoint's record.
+/// Parses the record of an endpoint.
 ///
 /// # Errors
 /// `INTERNAL_ERROR` if the response is not a JSON object.

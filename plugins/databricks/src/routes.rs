@@ -1,9 +1,9 @@
-//! The paths of the serving API. A name is one segment of a path.
+//! The URL paths of Databricks' serving API. The name of an endpoint is one segment of a path.
 
 use mlflow_deploy_http::encode_segment;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-/// The path of all endpoints, with the trailing slash that MLflow sends.
+/// The path of the list of endpoints, with the trailing slash that MLflow sends.
 pub(crate) const ENDPOINTS: &str = "/api/2.0/serving-endpoints/";
 
 /// Returns the path of an endpoint.
@@ -11,12 +11,12 @@ pub(crate) fn endpoint(name: &str) -> Result<String> {
     Ok(format!("{ENDPOINTS}{}", segment(name)?))
 }
 
-/// Returns the path of a part of an endpoint, such as its `config`.
+/// Returns the path of an endpoint's part, such as its `config`.
 pub(crate) fn part(name: &str, part: &str) -> Result<String> {
     Ok(format!("{}/{part}", endpoint(name)?))
 }
 
-/// Returns the path of a served model's logs: `logs` or `build-logs`.
+/// Returns the path of the logs of a served model. `logs` is `logs` or `build-logs`.
 pub(crate) fn model_logs(name: &str, model: &str, logs: &str) -> Result<String> {
     Ok(format!("{}/served-models/{}/{logs}", endpoint(name)?, encode_segment(model)?))
 }
@@ -26,13 +26,14 @@ pub(crate) fn permissions(id: &str) -> Result<String> {
     Ok(format!("/api/2.0/permissions/serving-endpoints/{}", encode_segment(id)?))
 }
 
-/// Returns the path of an endpoint's predictions.
+/// Returns the path to which prediction requests for an endpoint are sent.
 pub(crate) fn invocations(name: &str) -> Result<String> {
     Ok(format!("/serving-endpoints/{}/invocations", segment(name)?))
 }
 
-/// Returns the error of a request to `path`. Adds a hint to a 404 about the route. A 404 is about the route, and not
-/// about an endpoint, if the path names no endpoint or the server says so.
+/// Adds a hint to `error`, the error of a request to `path`, if the server does not have the route. Returns all other
+/// errors unchanged. A 404 means that the route is missing if `path` is [`ENDPOINTS`], or if the server's message says
+/// so. Every other 404 means that the endpoint is missing.
 pub(crate) fn explained(error: Error, path: &str) -> Error {
     match error.http() {
         Some(http) if http.status == 404 && (path == ENDPOINTS || is_missing_route(&error, &http.body)) => {

@@ -1,17 +1,18 @@
-//! Waits until an endpoint is ready: `wait` in the config of an operation.
+//! Waits until an endpoint is ready, if the config of an operation has the key `wait`.
 
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Result, call};
 use serde_json::{Map, Value};
 
-/// The default of `wait_timeout`, as in Databricks' SDK.
+/// The default of the config key `wait_timeout`. Databricks' SDK has the same default.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
-/// The maximum interval, as a multiple of the first one.
+/// The maximum interval between two polls, as a multiple of the first interval.
 const MAX_INTERVAL_FACTOR: u32 = 10;
 
-/// A wait for an endpoint. The interval between polls grows.
+/// The timing of the polls that wait until an endpoint is ready. The interval between polls doubles after each poll, up
+/// to a maximum. The wait ends at a deadline.
 #[derive(Debug)]
 pub(crate) struct Wait {
     interval: Duration,
@@ -20,22 +21,23 @@ pub(crate) struct Wait {
     timeout: Duration,
 }
 
-/// The state of an endpoint.
+/// The state of an endpoint that is being created or updated.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Progress {
-    /// The update failed. Contains the reasons.
+    /// The update of the endpoint failed. Contains the reasons that the server reports.
     Failed(String),
     /// The endpoint is ready, and no update is in progress.
     Ready,
-    /// The endpoint is not ready. Contains the finished fraction, from 0 to 1, and a description of the state.
+    /// The endpoint is not ready. Contains the fraction of its models that are ready, from 0 to 1, and a description of
+    /// the endpoint's state.
     Pending(f64, String),
 }
 
 impl Wait {
-    /// Removes `wait` and `wait_timeout` from a config. Returns `None` if `wait` is false or missing.
+    /// Removes the keys `wait` and `wait_timeout` from a config. Returns `None` if `wait` is false or missing.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if one of them is invalid.
+    /// `INVALID_PARAMETER_VALUE` if the value of one of these keys is invalid.
     pub(crate) fn take(config: &mut Map<String, Value>, interval: Duration) -> Result<Option<Self>> {
         let (wait, wait_timeout) = (config.remove("wait"), config.remove("wait_timeout"));
         let is_requested = match wait.unwrap_or(Value::Bool(false)) {
@@ -60,15 +62,16 @@ impl Wait {
         Ok(is_requested.then_some(Self { interval, max_interval: interval * MAX_INTERVAL_FACTOR, deadline, timeout }))
     }
 
-    /// Returns the time at which the wait ends.
+    /// Returns the time at which the wait for the endpoint ends.
     pub(crate) fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// Sleeps until the next poll. `state` is the last known state of the endpoint, which the error contains.
+    /// Sleeps until the next poll of the endpoint `name`. `state` is the last known state of the endpoint, for the
+    /// error message.
     ///
     /// # Errors
-    /// `DEADLINE_EXCEEDED` if the next poll would be after the end of the wait.
+    /// `DEADLINE_EXCEEDED` if the next poll would be after the deadline.
     pub(crate) async fn pause(&mut self, name: &str, state: &str) -> Result<()> {
         if self.deadline.is_within(self.interval) {
             let timeout = self.timeout.as_secs_f64();
@@ -84,7 +87,7 @@ impl Wait {
     }
 }
 
-/// Returns the state of an endpoint, from its record.
+/// Returns the state of an endpoint, read from `record`, the server's description of the endpoint.
 pub(crate) fn progress(record: &Value) -> Progress {
     let (ready, update) = (&record["state"]["ready"], &record["state"]["config_update"]);
     // The pending config contains the models of an update. A failed model may be in the other config only.

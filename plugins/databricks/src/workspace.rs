@@ -1,4 +1,4 @@
-//! A workspace: its URL and the headers that authenticate a request.
+//! A Databricks workspace: its URL, and the headers that authenticate a request.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -12,7 +12,7 @@ use crate::auth::{
 use crate::options::Options;
 use crate::workspace_url::WorkspaceUrl;
 
-/// A workspace and its credentials.
+/// A Databricks workspace and the credentials for it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     oidc: OidcDiscovery,
@@ -21,10 +21,10 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Selects the workspace and the credentials. Reads files, and sends no request.
+    /// Selects the workspace and the credentials. May read files, such as `~/.databrickscfg`. Sends no request.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a setting is invalid or missing, such as the credentials.
+    /// `INVALID_PARAMETER_VALUE` if a setting is invalid, or if the host or the credentials are missing.
     pub(crate) fn new(target: &TargetUri, mut options: Options, environment: &Environment<'_>) -> Result<Self> {
         options.profile = options.profile.or(profile(target)?);
         let mut options = options.complete(environment)?;
@@ -41,15 +41,15 @@ impl Workspace {
         Ok(Self { oidc: OidcDiscovery::new(workspace_url, &options), provider, tokens: TokenCache::default() })
     }
 
-    /// Returns the base URL of the API.
+    /// Returns the URL of the workspace, which is the base of all API paths.
     pub(crate) fn base(&self) -> &Url {
         self.oidc.workspace_url()
     }
 
-    /// Returns the headers with the credentials, and with the id of the workspace if it is known.
+    /// Returns the headers that authenticate a request. They also contain the workspace's id if it is known.
     ///
     /// # Errors
-    /// Fails with the error of the credential provider.
+    /// Fails with the error of the credential provider if it returns no token.
     pub(crate) async fn headers(&self, http: &Client, policy: &Policy) -> Result<HeaderMap> {
         let renew = || async {
             let token = self.provider.token(&AuthClient::new(http, policy), &self.oidc).await;
@@ -62,32 +62,32 @@ impl Workspace {
         Ok(headers)
     }
 
-    /// Discards a token that the server rejected with status 401, given the headers that were sent. Returns true if the
-    /// request should be sent again with new [headers](Self::headers).
+    /// Discards the token in `sent`, the headers of a request that the server rejected with status 401. Returns true if
+    /// the request should be sent again with new [headers](Self::headers).
     pub(crate) fn reject_token(&self, sent: &HeaderMap) -> bool {
         sent.get(AUTHORIZATION).is_some_and(|header| self.tokens.reject(header))
     }
 
-    /// Returns the `auth_type` of the selected credentials.
+    /// Returns the name of the selected authentication type, such as `pat`.
     #[cfg(test)]
     pub(crate) fn auth_type(&self) -> &'static str {
         self.provider.name()
     }
 
-    /// Sends Entra's token requests to a test server.
+    /// Replaces the URL of Microsoft Entra's login service with that of a test server.
     #[cfg(test)]
     pub(crate) fn set_login_url(&mut self, login: &str) {
         self.provider.set_login_url(login);
     }
 
-    /// Makes the token expire.
+    /// Makes the cached token expire.
     #[cfg(test)]
     pub(crate) fn expire_token(&self) {
         self.tokens.age(true);
     }
 }
 
-/// Returns the profile that a target `databricks://PROFILE` names.
+/// Returns the profile `PROFILE` of the target `databricks://PROFILE`, or `None` for the target `databricks`.
 fn profile(target: &TargetUri) -> Result<Option<String>> {
     let Some((_scheme, rest)) = target.as_str().split_once(':') else { return Ok(None) };
     let profile = rest.strip_prefix("//").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();

@@ -1,24 +1,25 @@
-//! The URL of a workspace or account.
+//! The URL of a Databricks workspace or account.
 
 use mlflow_deploy_http::parse_url;
 use mlflow_deploy_plugin_api::{Error, Result, call};
 use url::Url;
 
-/// The domains of workspaces on Azure.
+/// The domains of the workspaces on Azure, in the public and the national clouds.
 const AZURE_DOMAINS: [&str; 3] = [".azuredatabricks.net", ".databricks.azure.us", ".databricks.azure.cn"];
 
-/// The URL of a workspace or account.
+/// The URL of a Databricks workspace or account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkspaceUrl {
-    /// Scheme, host and port.
+    /// The scheme, the host and the port, without path and query.
     pub(crate) url: Url,
-    /// The id of the workspace, if the URL was copied from a browser.
+    /// The id of the workspace, from the query parameter `o`. A URL from the address bar of a browser has this
+    /// parameter.
     pub(crate) workspace_id: Option<String>,
 }
 
 impl WorkspaceUrl {
-    /// Parses a URL. The default scheme is `https`. Drops the path, as Databricks' own command does: the API is at the
-    /// root, and a path comes from the address bar of a browser.
+    /// Parses the URL of a workspace or account. The default scheme is `https`. Ignores the path with a warning,
+    /// because the API is at the root of the host.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the text is not an `http` or `https` URL or has a user name or password.
@@ -45,12 +46,12 @@ impl WorkspaceUrl {
         Ok(Self { url, workspace_id })
     }
 
-    /// Returns true for a workspace on Azure.
+    /// Returns true if this is the URL of a workspace on Azure.
     pub(crate) fn is_azure(&self) -> bool {
         self.url.host_str().is_some_and(|host| AZURE_DOMAINS.iter().any(|domain| host.ends_with(domain)))
     }
 
-    /// Returns true for the URL of an account.
+    /// Returns true if this is the URL of an account, not of a workspace.
     pub(crate) fn is_account(&self) -> bool {
         self.url.host_str().is_some_and(|host| host.starts_with("accounts.") || host.starts_with("accounts-dod."))
     }

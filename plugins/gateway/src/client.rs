@@ -1,4 +1,4 @@
-//! The client: detects the kind of gateway and sends its requests.
+//! The client of an AI gateway. It detects the kind of gateway and sends requests in that gateway's form.
 
 use std::sync::OnceLock;
 
@@ -15,12 +15,12 @@ use crate::config::Config;
 use crate::record;
 use crate::routes::{self, Dialect, Route};
 
-/// A client of a gateway.
+/// A client of one AI gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     config: Config,
     http: Client,
-    /// The kind of gateway, set once a response has shown it.
+    /// The kind of gateway. It is set when a response first reveals it.
     dialect: OnceLock<Dialect>,
 }
 
@@ -90,18 +90,19 @@ impl DeploymentClient for Gateway {
 }
 
 impl Gateway {
-    /// Creates a client with this environment. Sends no request.
+    /// Creates a client for `target`, configured by `options` and `environment`. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
         Ok(Self { config, http, dialect: OnceLock::new() })
     }
 
-    /// Sends a request in the dialect of the server. Until the dialect is known, tries that of the standalone gateway
-    /// first, and that of the embedded gateway if the server does not have the route.
+    /// Sends a request to the routes of the detected kind of gateway. Until the kind is known, tries the routes of a
+    /// standalone gateway first, and those of an embedded gateway if the server does not have the first route.
     ///
-    /// `prediction` is the endpoint and the policy of a prediction. A standalone gateway reports an unknown endpoint as
-    /// a missing route. So the endpoint is looked up before the prediction is sent in the other dialect.
+    /// `prediction` contains the endpoint and the retry policy if the request is a prediction. A standalone gateway
+    /// answers a prediction for an unknown endpoint as if the route were missing. For this reason, the method looks up
+    /// the endpoint before it sends the prediction to the embedded gateway's route.
     async fn detect<T, F: Future<Output = Result<T>> + Send>(
         &self,
         prediction: Option<(&str, &Policy)>,
@@ -134,7 +135,8 @@ impl Gateway {
         }
     }
 
-    /// Stores the dialect after a success or a 404, and returns the response. Any other failure may come from a proxy.
+    /// Stores the kind of gateway if `response` is a success or a 404, and returns `response`. Any other failure may
+    /// come from a proxy, and does not reveal the kind.
     fn remember<T>(&self, dialect: Dialect, response: Result<T>) -> Result<T> {
         let status = response.as_ref().err().map(|error| error.http().map(|http| http.status));
         if matches!(status, None | Some(Some(404))) {
@@ -158,7 +160,7 @@ impl Gateway {
         }
     }
 
-    /// Returns the records on all pages of a standalone gateway's list.
+    /// Requests all pages of a standalone gateway's list of endpoints, and returns the endpoints' records.
     async fn pages(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let mut records = Vec::new();
         let mut pages = Pages::new(&self.http, policy);
@@ -174,7 +176,8 @@ impl Gateway {
         }
     }
 
-    /// Returns the records of an embedded gateway's list, or its models if the user may not list endpoints.
+    /// Requests the list of an embedded gateway's endpoints, and returns their records. Returns the records of its
+    /// models instead if the user may not list endpoints.
     async fn embedded_list(&self, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let listed = send(&self.http, &routes::embedded_list(&self.config)?, policy).await;
         match listed {

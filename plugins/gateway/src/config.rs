@@ -1,4 +1,4 @@
-//! The configuration of a client, from the target URI, the options and the environment.
+//! The configuration of a client, from the target URI, the client options and the environment.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use mlflow_deploy_plugin_api::{ClientOptions, Error, Result, Secret, TargetUri};
 use serde::Deserialize;
 use url::Url;
 
-/// The options of a client. They take precedence over the environment.
+/// The client options of the gateway plugin. They take precedence over environment variables.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
@@ -41,23 +41,24 @@ impl Options {
     }
 }
 
-/// A validated configuration.
+/// The validated configuration of a client.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The target URI, without user, password, query and fragment.
+    /// The gateway's base URL, from the target URI. It has no user, password, query or fragment.
     pub(crate) base: Url,
-    /// The headers of every request, with the credentials.
+    /// The headers of every request, including the credentials.
     pub(crate) headers: HeaderMap,
-    /// The settings of connections.
+    /// The settings of all connections to the gateway, such as proxies and certificates.
     pub(crate) connection: Connection,
-    /// The retry policy of listing and getting endpoints.
+    /// The retry policy of requests that list or get endpoints.
     pub(crate) look_up: Policy,
-    /// The retry policy of predictions.
+    /// The retry policy of requests for predictions.
     pub(crate) predict: Policy,
 }
 
 impl Config {
-    /// Reads and validates the configuration. Reads MLflow's credentials file and no other file.
+    /// Reads and validates the target URI, the options and the environment. Reads MLflow's credentials file, and no
+    /// other file.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let target = parse_url("the target URI", target.as_str(), "http://localhost:5000")?;
@@ -82,7 +83,8 @@ impl Config {
     }
 }
 
-/// Removes the route of an endpoint or of the API from a URL. Users copy such URLs from examples.
+/// Removes an API path or the path of an endpoint from a URL, because users copy URLs with such paths from examples.
+/// Returns the gateway's base URL.
 fn without_route(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/');
     let api = ["/api/2.0/", "/api/3.0/", "/gateway/mlflow/v1"].iter().find_map(|api| path.find(api));

@@ -1,4 +1,4 @@
-//! The records of endpoints: the fields that the server sent, with an absolute `endpoint_url`.
+//! The records of a gateway's endpoints. A record has the fields that the server sent, with an absolute `endpoint_url`.
 
 use mlflow_deploy_http::{Response, redact_url, set_member};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,14 +6,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-/// A page of a list of endpoints, from either kind of gateway. A server may leave out an empty list or send `null`.
+/// One page of a list of endpoints, from either kind of gateway. A server may omit an empty list or send `null`
+/// instead.
 #[derive(Deserialize)]
 struct Page {
     endpoints: Option<Vec<Box<RawValue>>>,
     next_page_token: Option<String>,
 }
 
-/// Returns the records of a page, and the token of the next page. A page may also be a bare list.
+/// Returns the endpoints' records on a page, and the token of the next page. The response may also be a JSON array of
+/// records, without a token.
 pub(crate) fn page(response: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Option<String>)> {
     let page = match response.payload.bytes().trim_ascii_start().first() {
         Some(b'[') => Page { endpoints: Some(parse(response)?), next_page_token: None },
@@ -24,7 +26,7 @@ pub(crate) fn page(response: &Response, base: &Url) -> Result<(Vec<Vec<u8>>, Opt
     Ok((records, page.next_page_token))
 }
 
-/// Returns the records of an embedded gateway's models.
+/// Returns the records of the models that an embedded gateway lists, each with its `id` as `name`.
 pub(crate) fn models(response: &Response) -> Result<Vec<Vec<u8>>> {
     #[derive(Deserialize)]
     struct Models {
@@ -42,7 +44,8 @@ pub(crate) fn models(response: &Response) -> Result<Vec<Vec<u8>>> {
     models.data.iter().flatten().map(|model| record(model)).collect()
 }
 
-/// Returns the record of a response with one endpoint, which the embedded gateway wraps in an object.
+/// Returns the record in a response that describes one endpoint. An embedded gateway sends the record as the field
+/// `endpoint` of an object.
 pub(crate) fn single(response: &Response, base: &Url) -> Result<Payload> {
     #[derive(Deserialize)]
     struct Wrapped {
@@ -55,7 +58,7 @@ pub(crate) fn single(response: &Response, base: &Url) -> Result<Payload> {
     Ok(Payload::new(JSON, absolute(response, &record, base)?))
 }
 
-/// Returns a record with an absolute `endpoint_url`. A relative one is resolved against the target's URL.
+/// Returns `record` with an absolute `endpoint_url`. Appends a relative `endpoint_url` to `base`, the gateway's URL.
 fn absolute(response: &Response, record: &RawValue, base: &Url) -> Result<Vec<u8>> {
     #[derive(Deserialize)]
     struct Record {
@@ -73,7 +76,7 @@ fn absolute(response: &Response, record: &RawValue, base: &Url) -> Result<Vec<u8
     }
 }
 
-/// The expected content of a response, for errors.
+/// The expected content of a response, as named in error messages.
 const EXPECTED: &str = "endpoints";
 
 fn parse<'a, T: Deserialize<'a>>(response: &'a Response) -> Result<T> {

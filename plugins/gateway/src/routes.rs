@@ -1,4 +1,4 @@
-//! The requests of both kinds of gateway, and the detection of the kind.
+//! The requests to both kinds of gateway, and the classification of errors that reveal the kind.
 //!
 //! A *standalone* gateway is a separate server (`mlflow gateway start`). An *embedded* gateway is part of a tracking
 //! server (`mlflow server`) and has other routes.
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::config::Config;
 
-/// The kind of gateway.
+/// The kind of gateway, which determines the routes of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Embedded,
@@ -20,7 +20,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// Returns the request for an endpoint's record.
+    /// Returns the request that gets the record of the endpoint `name`.
     pub(crate) fn get_endpoint(self, config: &Config, name: &str) -> Result<Request> {
         let segment = encode_segment(name)?;
         let url = match self {
@@ -34,7 +34,8 @@ impl Dialect {
         get(config, &url)
     }
 
-    /// Returns the request for a prediction, with the body and headers of [`prediction`].
+    /// Returns the request for a prediction of the endpoint `name`. `template` is the result of [`prediction`], and
+    /// provides the body and the headers.
     pub(crate) fn predict(self, config: &Config, name: &str, template: &Request) -> Result<Request> {
         let segment = encode_segment(name)?;
         let path = match self {
@@ -46,15 +47,16 @@ impl Dialect {
     }
 }
 
-/// Returns a prediction without a route. The requests of both kinds of gateway share its body.
+/// Returns a request with the body and the headers of a prediction, but without a route. [`Dialect::predict`] adds the
+/// route.
 pub(crate) fn prediction(config: &Config, inputs: Payload) -> Result<Request> {
     let mut headers = config.headers.clone();
     headers.insert(CONTENT_TYPE, content_type(inputs.content_type())?);
     request(Method::POST, &config.base, headers, inputs.into_bytes())
 }
 
-/// Returns the request for a page of a standalone gateway's list. The trailing slash avoids a redirect, which has the
-/// wrong URL behind a proxy.
+/// Returns the request for one page of a standalone gateway's list of endpoints. The path ends with a slash. Without
+/// it, the server would send a redirect, whose URL is wrong behind a proxy.
 pub(crate) fn page(config: &Config, token: Option<&str>) -> Result<Request> {
     let mut url = join(&config.base, "/api/2.0/endpoints/");
     if let Some(token) = token {
@@ -63,12 +65,13 @@ pub(crate) fn page(config: &Config, token: Option<&str>) -> Result<Request> {
     get(config, &url)
 }
 
-/// Returns the request for an embedded gateway's list.
+/// Returns the request for the list of an embedded gateway's endpoints.
 pub(crate) fn embedded_list(config: &Config) -> Result<Request> {
     get(config, &join(&config.base, "/api/3.0/mlflow/gateway/endpoints/list"))
 }
 
-/// Returns the request for an embedded gateway's models, which more users may read than its list.
+/// Returns the request for the list of an embedded gateway's models. Some users may read this list, but not the list of
+/// endpoints.
 pub(crate) fn models(config: &Config) -> Result<Request> {
     get(config, &join(&config.base, "/gateway/mlflow/v1/models"))
 }
@@ -77,21 +80,21 @@ fn get(config: &Config, url: &Url) -> Result<Request> {
     request(Method::GET, url, config.headers.clone(), "")
 }
 
-/// Tells if the server has a route, as far as the error of a request shows it.
+/// The existence of a failed request's route, as far as the error reveals it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// The server has the route. The error has another cause.
+    /// The server has the route. The request failed for another reason.
     Known,
     /// The server does not have the route.
     Unknown,
-    /// The server does not have the route, or is a standalone gateway that does not have the endpoint.
+    /// The server does not have the route, or it is a standalone gateway without the requested endpoint.
     Unclear,
 }
 
 impl Route {
-    /// Classifies an error. A gateway that has the route answers 404 with a JSON object that contains `detail`
-    /// (standalone) or `error_code` (embedded). `{"detail": "Not Found"}` is different: the web framework of the
-    /// standalone gateway sends it for a missing route.
+    /// Returns what the error of a request reveals about its route. A gateway that has the route answers 404 with a
+    /// JSON object that contains `detail` (standalone) or `error_code` (embedded). The body `{"detail": "Not Found"}`
+    /// is unclear, because a standalone gateway also sends it if the route is missing.
     pub(crate) fn of(error: &Error) -> Self {
         let Some(http) = error.http().filter(|http| http.status == 404) else { return Self::Known };
         match serde_json::from_str::<Value>(&http.body) {

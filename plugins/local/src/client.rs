@@ -1,4 +1,4 @@
-//! The client of the target: each operation checks its arguments and delegates.
+//! The client for the target `local`. Each operation checks its arguments and calls the module that implements it.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,17 +21,17 @@ use crate::explain;
 use crate::serve::{self, ServeConfig};
 use crate::store::{check_name, excerpt};
 
-/// The operation that rebuilds `state.json`.
+/// The name of the operation that rebuilds a lost `state.json`, as the argument of `invoke`.
 const REBUILD: &str = "rebuild";
 
-/// A client of one state directory.
+/// A client that manages the deployments in one state directory.
 pub(crate) struct Local {
     deployments: Arc<Deployments>,
-    /// The only model of the client, if it was opened for one model.
+    /// The model that answers every prediction, if the client was opened to run one model.
     model: Option<Arc<LoadedModel>>,
 }
 
-/// The config of an operation that has no config keys. Every key is an error.
+/// The config of an operation that accepts no config keys. Parsing fails if the config has a key.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoConfig {}
@@ -41,7 +41,8 @@ impl Local {
         Self { deployments: Arc::new(Deployments::new(config)), model: None }
     }
 
-    /// Returns the model of `deployment`, or of a deployment that is chosen by the traffic of `endpoint`.
+    /// Returns the model of `deployment`. If no deployment is given, returns the model of a deployment that is chosen
+    /// at random by the traffic weights of `endpoint`.
     async fn model(&self, deployment: Option<String>, endpoint: Option<String>) -> Result<Arc<LoadedModel>> {
         let endpoint = endpoint.as_deref();
         let name = match (deployment, endpoint) {
@@ -175,7 +176,8 @@ impl DeploymentClient for Local {
     }
 }
 
-/// Returns an environment variable. Returns `None` in a process with more privileges than the user that started it.
+/// Returns the value of an environment variable. Ignores all variables if this process has more privileges than the
+/// user that started it.
 fn variable(name: &str) -> Option<OsString> {
     if is_privileged() { None } else { env::var_os(name) }
 }

@@ -1,24 +1,24 @@
-//! The address of a server as users paste it: with a route, or with the deployment and the query that Azure's portal
-//! shows.
+//! Parses the address of a server. Users may paste an address that ends with a route, or one from Azure's portal that
+//! contains a deployment and a query.
 
 use mlflow_deploy_http::parse_url;
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
-/// The base URL of OpenAI.
+/// The base URL of OpenAI's own API.
 pub(crate) const OPENAI_BASE: &str = "https://api.openai.com/v1";
 
-/// An address and the name of the setting that contains it.
+/// The address of a server, and the name of the setting that contains it.
 #[derive(Debug)]
 pub(crate) struct Address {
     setting: String,
     text: String,
 }
 
-/// The parts of an address of Azure.
+/// The parts of an Azure OpenAI address.
 #[derive(Debug, PartialEq)]
 pub(crate) struct AzureAddress {
-    /// The URL of the resource, or that of Azure's v1 API.
+    /// The URL of the Azure resource. For Azure's v1 API, the URL ends with `/openai/v1`.
     pub(crate) base: Url,
     pub(crate) is_v1: bool,
     pub(crate) deployment: Option<String>,
@@ -30,7 +30,8 @@ impl Address {
         Self { setting: setting.to_owned(), text: text.into() }
     }
 
-    /// Returns the base URL of OpenAI's routes, without a route at its end.
+    /// Returns the base URL of a server with OpenAI's routes. Removes a route at the end of the address, such as
+    /// `/chat/completions`.
     pub(crate) fn openai(&self) -> Result<Url> {
         const ROUTES: [&str; 4] = ["/chat/completions", "/completions", "/embeddings", "/responses"];
         let mut url = self.url()?;
@@ -50,7 +51,8 @@ impl Address {
         Ok(url)
     }
 
-    /// Returns the parts of an address of Azure. Everything after `/openai` is a route, which requests add.
+    /// Returns the parts of an Azure OpenAI address. Removes the route that follows `/openai`, because each request
+    /// adds its own route.
     pub(crate) fn azure(&self) -> Result<AzureAddress> {
         let mut url = self.url()?;
         let version = api_version(&url);
@@ -75,7 +77,8 @@ impl Address {
         Ok(AzureAddress { base: url, is_v1, deployment, version })
     }
 
-    /// Returns the URL, which may have a query.
+    /// Parses the address as a URL, which may have a query. Fails if the scheme is neither `http` nor `https`, or if
+    /// the URL contains a user name, a password or a fragment.
     pub(crate) fn url(&self) -> Result<Url> {
         let url = parse_url(&self.setting, &self.text, OPENAI_BASE)?;
         if !self.text.contains("://") {

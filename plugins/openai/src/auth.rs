@@ -1,6 +1,6 @@
-//! The credentials of a client: a key or a Microsoft Entra token, from the options or the environment.
+//! The credentials of a client: an API key or a Microsoft Entra token, from the options or the environment.
 //!
-//! `.netrc` is not read, because it would replace explicit credentials.
+//! The client does not read `.netrc`, because that file would replace explicit credentials.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -10,7 +10,8 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use crate::options::Options;
 use crate::server::{Dialect, Server};
 
-/// Returns the header with the credentials, or `None` for a server that needs no credentials.
+/// Returns the header that contains the credentials. Returns `None` if no credentials are set and the server does not
+/// need them.
 pub(crate) fn header(
     options: &Options,
     server: &Server,
@@ -49,5 +50,5 @@ pub(crate) fn header(
     }
 }
 
-/// The header of Azure's keys.
+/// The name of the header that contains an API key for Azure OpenAI.
 const API_KEY: HeaderName = HeaderName::from_static("api-key");

@@ -1,4 +1,4 @@
-//! The client: builds requests and reads responses.
+//! The client of a server with OpenAI's API. It builds requests and reads responses.
 
 use http::Method;
 use http::header::CONTENT_TYPE;
@@ -15,7 +15,7 @@ use crate::request_body::{Delivery, PredictRequest};
 use crate::server::Dialect;
 use crate::{record, route_error};
 
-/// A client of a server.
+/// A client of one server with OpenAI's API.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
     config: Config,
@@ -76,21 +76,21 @@ impl DeploymentClient for OpenAi {
 }
 
 impl OpenAi {
-    /// Creates a client with this environment. Sends no request.
+    /// Creates a client for `target`, configured by `options` and `environment`. Sends no request.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let config = Config::new(target, options, environment)?;
         let http = Client::new(config.connection.clone());
         Ok(Self { config, http })
     }
 
-    /// Sets the waits between retries.
+    /// Sets the durations of the waits between retries.
     #[cfg(test)]
     pub(crate) fn set_backoff(&mut self, backoff: mlflow_deploy_http::Backoff) {
         (self.config.look_up.backoff, self.config.predict.backoff) = (backoff, backoff);
     }
 
-    /// Returns the URL of the list of models. Fails for Azure, whose list has the models that can be deployed, and not
-    /// the deployments. Like MLflow, this plugin does not use that list. `operation` names the operation in the error.
+    /// Returns the URL of the list of models. Fails for Azure OpenAI, because its list contains the models that can be
+    /// deployed, not the deployments. MLflow does not support this list either. The error message names `operation`.
     fn models(&self, operation: &str) -> Result<Url> {
         match self.config.server.dialect {
             Dialect::OpenAi => self.config.server.url("models", ""),
@@ -101,7 +101,7 @@ impl OpenAi {
         }
     }
 
-    /// Returns the records of the models on all pages.
+    /// Requests all pages of the list of models, and returns the models' records.
     async fn list(&self, mut url: Url, policy: &Policy) -> Result<Vec<Vec<u8>>> {
         let (mut records, mut pages) = (Vec::new(), Pages::new(&self.http, policy));
         loop {
@@ -112,7 +112,7 @@ impl OpenAi {
         }
     }
 
-    /// Adds a hint to the error of a missing route.
+    /// Adds a hint about the base URL to an error if the server does not have the requested route.
     fn explained(&self, error: Error) -> Error {
         route_error::explained(error, &self.config.server, true)
     }
@@ -129,8 +129,8 @@ impl OpenAi {
     }
 }
 
-/// Returns true if the server may lack the route for a single model, as llama.cpp does. OpenAI's code for a missing
-/// model is `model_not_found`.
+/// Returns true if an error may mean that the server does not have the route for a single model. This is the case for
+/// every 404, except with the error code `model_not_found`. For example, llama.cpp does not have that route.
 fn is_unknown_route(error: &Error) -> bool {
     error.http_status() == Some(404) && error.details().get("error_code").is_none_or(|code| code != "model_not_found")
 }

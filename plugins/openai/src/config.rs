@@ -1,4 +1,4 @@
-//! The configuration of a client, from the target URI, the options and the environment.
+//! The configuration of a client, from the target URI, the client options and the environment.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use crate::auth;
 use crate::options::Options;
 use crate::server::Server;
 
-/// The default of `max_retries`.
+/// The default of the client option `max_retries`.
 const DEFAULT_RETRIES: u32 = 5;
 
-/// The maximum of `max_retries`.
+/// The largest allowed value of the client option `max_retries`.
 const MAX_RETRIES: u32 = 10;
 
-/// A validated configuration.
+/// The validated configuration of a client.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) server: Server,
-    /// The headers of every request, with the credentials.
+    /// The headers of every request, including the credentials.
     pub(crate) headers: HeaderMap,
-    /// The settings of connections.
+    /// The settings of all connections to the server, such as proxies and certificates.
     pub(crate) connection: Connection,
-    /// The retry policy of listing and getting models.
+    /// The retry policy of requests that list or get models.
     pub(crate) look_up: Policy,
-    /// The retry policy of predictions.
+    /// The retry policy of requests for predictions.
     pub(crate) predict: Policy,
 }
 
 impl Config {
-    /// Reads and validates the configuration. Reads no files.
+    /// Reads and validates the target URI, the options and the environment. Reads no files.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
         let server = Server::new(target, &options, environment)?;
@@ -85,10 +85,11 @@ fn connection(options: &Options, environment: &Environment<'_>) -> Result<Connec
     Ok(connection)
 }
 
-/// Returns the retry policy.
+/// Returns the retry policy for all requests.
 ///
-/// Source: the Python package `openai`, as MLflow configures it. The package also repeats a POST after a timeout, after
-/// a lost connection and after `insufficient_quota`.
+/// Source: the Python package `openai`, as MLflow configures it. There are two differences. By default, this policy
+/// does not repeat a POST request after a timeout or a lost connection. It never repeats a request after the error
+/// `insufficient_quota`.
 fn policy(options: &Options) -> Result<Policy> {
     let max_retries = options.max_retries.unwrap_or(DEFAULT_RETRIES);
     if max_retries > MAX_RETRIES {

@@ -1,4 +1,4 @@
-//! The options of a client.
+//! The client options of the OpenAI plugin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use mlflow_deploy_plugin_api::Secret;
 use serde::Deserialize;
 
-/// The options of a client. They take precedence over the environment.
+/// The client options of the OpenAI plugin. They take precedence over environment variables.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {

@@ -1,4 +1,4 @@
-//! The records of models: the fields that the server sent, with the model's `id` as `name`.
+//! The records of models. A record has the fields that the server sent, with the model's `id` as `name`.
 
 use mlflow_deploy_http::{JsonObject, Response};
 use mlflow_deploy_plugin_api::{JSON, Payload, Result};
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// A page of a list of models. OpenAI's list has a single page. Servers in Go send `null` for an empty list, or leave
-/// it out.
+/// One page of a list of models. OpenAI sends a single page. Servers that are written in Go send an empty list as
+/// `null`, or omit it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Page<'a> {
@@ -17,10 +17,10 @@ struct Page<'a> {
     has_more: Option<bool>,
 }
 
-/// The expected content of a response, for errors.
+/// The expected content of a response, as named in error messages.
 const EXPECTED: &str = "models";
 
-/// Adds the records of a page. Returns the last id of the page if there is another page.
+/// Appends the models on a page to `records`. Returns the id of the page's last model if another page follows.
 pub(crate) fn add_page(response: &Response, records: &mut Vec<Vec<u8>>) -> Result<Option<String>> {
     let page = match response.payload.bytes().trim_ascii_start().first() {
         // Some servers send the list alone.
@@ -51,15 +51,16 @@ fn has_data(response: &Response) -> bool {
     JsonObject::parse(response.payload.bytes()).is_ok_and(|page| page.names().any(|name| name == "data"))
 }
 
-/// Returns the record of the model with this name.
+/// Returns the record in `records` whose `name` is `name`.
 pub(crate) fn find(records: &[Vec<u8>], name: &str) -> Option<Payload> {
     let name = serde_json::to_string(name).expect("a string has a JSON form");
     let has_name = |record: &&Vec<u8>| JsonObject::parse(record).is_ok_and(|model| model.get("name") == Some(&name));
     records.iter().find(has_name).map(|record| Payload::new(JSON, record.clone()))
 }
 
-/// Returns the record of a response with one model. `requested` is the model's name, for a record without `id`. Some
-/// servers send the whole list instead.
+/// Returns the record in a response that describes one model. `requested` is the name of the requested model, which is
+/// used if the response has no `id`. If the server sent a list of models, returns the record of the requested model in
+/// that list.
 pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
     // The body is parsed here first, because the error of this parser quotes no values.
     response.parse::<IgnoredAny>(EXPECTED)?;
@@ -78,7 +79,8 @@ pub(crate) fn single(response: &Response, requested: &str) -> Result<Payload> {
     Ok(Payload::new(JSON, record(&model, model.get("id").unwrap_or(&requested))))
 }
 
-/// Returns the record of a model. A `name` that differs from the `id` becomes `display_name`.
+/// Converts the server's description of a model to a record. The field `name` becomes the model's `id`. A different
+/// `name` from the server becomes `display_name`.
 fn record(model: &JsonObject<'_>, id: &str) -> Vec<u8> {
     match (model.get("name"), model.get("display_name")) {
         (Some(name), None) if name != id => model.with(&[("name", id), ("display_name", name)]),

@@ -1,11 +1,11 @@
-//! The request of a prediction: its model, its route and its body. The body is the inputs with `model` and `stream`,
-//! and without `stream_options` if no stream is requested.
+//! Builds the request for a prediction from the inputs. Sets `model` and `stream` in the body. Removes `stream_options`
+//! from the body if no stream is requested.
 
 use mlflow_deploy_http::{JsonObject, encode_segment, require_inputs};
 use mlflow_deploy_plugin_api::{Config, Error, Payload, Result};
 use serde::Deserialize;
 
-/// A task of a model.
+/// The task of a model, which determines the route of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Task {
@@ -19,23 +19,23 @@ pub(crate) enum Task {
     Responses,
 }
 
-/// The form of the response.
+/// The form of the response: a stream of events, or one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Streamed,
     Whole,
 }
 
-/// The request of a prediction.
+/// The model, the route and the body of a request for a prediction.
 #[derive(Debug)]
 pub(crate) struct PredictRequest {
     pub(crate) model: String,
-    /// The path below the server's base URL, with encoded segments.
+    /// The path of the route, relative to the server's base URL. Its segments are percent-encoded.
     pub(crate) route: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// The config of a prediction.
+/// The config of an operation that requests a prediction.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct PredictConfig {
@@ -44,7 +44,7 @@ struct PredictConfig {
 }
 
 impl PredictRequest {
-    /// Creates the request. `name` is the model that the call names.
+    /// Creates the request for a prediction. `name` is the model that the caller names outside of the inputs.
     pub(crate) fn new(name: Option<&str>, inputs: &Payload, config: &Config, delivery: Delivery) -> Result<Self> {
         let config: PredictConfig = config.parse()?;
         let inputs = JsonObject::parse(require_inputs(inputs)?.bytes())?;
@@ -85,7 +85,7 @@ impl PredictRequest {
 }
 
 impl Task {
-    /// Returns the task for the inputs.
+    /// Detects the task from the keys of the inputs, such as `messages` for chat.
     fn detect(inputs: &JsonObject<'_>, delivery: Delivery) -> Result<Self> {
         const KEYS: [&str; 3] = ["messages", "prompt", "input"];
         let found: Vec<_> = KEYS.into_iter().filter(|name| inputs.get(name).is_some()).collect();
@@ -116,8 +116,8 @@ impl Task {
     }
 }
 
-/// Returns true for an `input` of the responses API: a list of items, or an `input` beside a parameter of that API.
-/// Texts and tokens alone are for embeddings.
+/// Returns true if `input` is for OpenAI's responses API. This is the case if `input` is a list of objects, or if the
+/// inputs have a parameter of that API. Otherwise texts and tokens are for embeddings.
 fn is_for_responses(inputs: &JsonObject<'_>) -> bool {
     const PARAMETERS: [&str; 18] = [
         "background",
@@ -146,7 +146,8 @@ fn is_for_responses(inputs: &JsonObject<'_>) -> bool {
     is_list_of_items || inputs.names().any(|name| PARAMETERS.contains(&name))
 }
 
-/// Returns the model's name. If the call and the inputs both name a model, the names must be equal.
+/// Returns the name of the model from the argument `name` or from the inputs. Fails if neither names a model, or if
+/// both name different models.
 fn model(name: Option<&str>, inputs: &JsonObject<'_>) -> Result<String> {
     let in_inputs: Option<String> = match inputs.get("model") {
         Some(json) => Some(

@@ -1,7 +1,9 @@
-//! The error of a route that the server does not have. A missing model is another error.
+//! Distinguishes between a route that the server does not have and a model that does not exist. A server answers both
+//! with a 404.
 //!
-//! Both are a 404. OpenAI's code for a missing model is `model_not_found`; other servers send a sentence about the
-//! model. A missing route is reported by the web framework, in a few fixed sentences or without JSON.
+//! For a missing model, OpenAI sends the error code `model_not_found`, and other servers send a sentence about the
+//! model. For a missing route, the server's web framework sends one of a few known sentences, or a body that is not
+//! JSON.
 
 use mlflow_deploy_http::redact_url;
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
@@ -10,8 +12,8 @@ use url::Url;
 
 use crate::server::{Dialect, Server};
 
-/// Returns the error with a hint about the base URL, if the server does not have the route. `names_model` is false for
-/// a request that names no model, such as a list: a 404 for it is always about the route.
+/// Adds a hint about the base URL to `error` if the server does not have the requested route. `names_model` is false
+/// for a request without a model, such as a list. A 404 for such a request always means that the route is missing.
 pub(crate) fn explained(error: Error, server: &Server, names_model: bool) -> Error {
     let Some(http) = error.http().cloned() else { return error };
     let (code, reason) = match http.status {
@@ -45,7 +47,7 @@ fn hint(server: &Server) -> String {
     }
 }
 
-/// Returns true if the path has a segment such as `v1` or `v1beta`.
+/// Returns true if the path of the URL has a segment such as `v1` or `v1beta`.
 fn has_version(base: &Url) -> bool {
     let is_version = |segment: &str| {
         segment.strip_prefix('v').is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
@@ -53,7 +55,7 @@ fn has_version(base: &Url) -> bool {
     base.path().split('/').any(is_version)
 }
 
-/// Returns true if the body of a 404 comes from a web framework.
+/// Returns true if the body of a 404 response means that the route is missing, and not the model.
 fn reports_missing_route(body: &str) -> bool {
     const SENTENCES: [&str; 4] = ["not found", "file not found", "resource not found", "404 page not found"];
     const PARTS: [&str; 7] = [

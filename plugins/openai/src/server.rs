@@ -1,4 +1,4 @@
-//! The server: its base URL, its dialect and the URLs of its routes.
+//! The server that receives the requests: its base URL, its kind, and the URLs of its routes.
 
 use mlflow_deploy_http::{Environment, encode_segment, is_loopback, join};
 use mlflow_deploy_plugin_api::{Error, Result, TargetUri, call};
@@ -7,7 +7,7 @@ use url::Url;
 use crate::address::{Address, OPENAI_BASE};
 use crate::options::Options;
 
-/// Azure's routes below a deployment. The other routes do not contain a deployment.
+/// The routes of Azure OpenAI whose paths contain the name of a deployment. Other routes do not contain it.
 const DEPLOYMENT_ROUTES: [&str; 8] = [
     "audio/speech",
     "audio/transcriptions",
@@ -19,27 +19,28 @@ const DEPLOYMENT_ROUTES: [&str; 8] = [
     "images/generations",
 ];
 
-/// A server.
+/// A server with the API of OpenAI or Azure OpenAI.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// The base URL of the routes, without user, password, query and fragment.
+    /// The URL that precedes every route, without user, password, query and fragment.
     pub(crate) base: Url,
     pub(crate) dialect: Dialect,
 }
 
-/// The routes and the form of credentials of a server.
+/// The kind of server, which determines the routes and the header for the credentials.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Dialect {
-    /// Azure OpenAI.
+    /// A server of Azure OpenAI.
     Azure {
-        /// True for Microsoft Entra tokens, false for keys.
+        /// True if the credentials are a Microsoft Entra token, false if they are an API key.
         entra: bool,
-        /// The version of the API; `None` for Azure's v1 API, which has OpenAI's routes.
+        /// The API version in the query of each request. `None` for Azure's v1 API, which has the same routes as
+        /// OpenAI.
         version: Option<String>,
-        /// The deployment. By default it has the name of the model.
+        /// The name of the Azure deployment. `None` if the deployment has the same name as the model.
         deployment: Option<String>,
     },
-    /// OpenAI and compatible servers.
+    /// OpenAI's own server, or a server with the same API.
     OpenAi,
 }
 
@@ -77,13 +78,14 @@ impl Server {
         Ok(Self { base: address.base, dialect: Dialect::Azure { entra, version, deployment } })
     }
 
-    /// Returns true for OpenAI, including its regional hosts.
+    /// Returns true if the server belongs to OpenAI. This includes OpenAI's regional hosts.
     pub(crate) fn is_openai(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();
         host == "api.openai.com" || host.ends_with(".api.openai.com")
     }
 
-    /// Returns the URL of a route, such as `chat/completions`, for a model.
+    /// Returns the URL of a route, such as `chat/completions`. For Azure OpenAI, the URL may contain the deployment of
+    /// `model`.
     pub(crate) fn url(&self, route: &str, model: &str) -> Result<Url> {
         let Dialect::Azure { version: Some(version), deployment, .. } = &self.dialect else {
             return Ok(join(&self.base, route));
@@ -100,7 +102,8 @@ impl Server {
     }
 }
 
-/// Returns the address of the target URI or of the options.
+/// Returns the address in the target URI or in the option `base_url`. Returns `None` if neither has an address, and
+/// fails if both have one.
 fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Address>> {
     let in_target = match target.as_str().split_once(':') {
         None => None,
@@ -123,8 +126,9 @@ fn explicit(target: &TargetUri, options: &Options) -> Result<Option<Address>> {
     }
 }
 
-/// Returns the address of a target URI. The scheme is `https`, or `http` for this machine, where servers seldom have a
-/// certificate and the connection cannot be intercepted. A URL after `openai://` has its own scheme.
+/// Returns the address in a target URI `openai://HOST`. Uses `http` for a host on this machine and `https` for all
+/// other hosts. Servers on this machine seldom have a certificate, and other machines cannot intercept the connection.
+/// If a URL with its own scheme follows `openai://`, uses that scheme.
 fn target_address(host: &str) -> Result<Address> {
     const SETTING: &str = "the server of the target URI";
     if ["http://", "https://"].iter().any(|scheme| host.starts_with(scheme)) {
@@ -134,7 +138,8 @@ fn target_address(host: &str) -> Result<Address> {
     Ok(if is_loopback(&address.url()?) { Address::new(SETTING, format!("http://{host}")) } else { address })
 }
 
-/// Returns the address in the environment. MLflow's variable takes precedence, as in MLflow.
+/// Returns the address in the environment, or OpenAI's address if no variable is set. As in MLflow, `OPENAI_API_BASE`
+/// takes precedence over `OPENAI_BASE_URL`.
 fn openai_address(environment: &Environment<'_>) -> Address {
     let [mlflow, openai] = ["OPENAI_API_BASE", "OPENAI_BASE_URL"].map(|name| environment.text(name));
     if mlflow.is_some() && openai.is_some() && mlflow != openai {

@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use serde_json::Value;
 
-/// Builds the shared library of the package in the folder `package`. Passes `arguments` and `place` to cargo. Returns
-/// the path of the library. Waits while another cargo process builds in the same target folder.
+/// Builds the shared library of the package in the folder `package` with `cargo build`, and returns its path. `place`
+/// are the cargo options for the profile and the target folder, and `arguments` are further options. If another cargo
+/// process uses the same target folder, waits until it ends.
 ///
 /// # Errors
 /// Fails with a message if cargo fails, or if the package has no shared library.
@@ -37,7 +38,7 @@ pub(crate) fn build_library(package: &Path, arguments: &[&str], place: &[OsStrin
     })
 }
 
-/// Returns the arguments that make cargo use the profile and the target folder of the running test.
+/// Returns the cargo options that select the profile and the target folder in which the running test was built.
 pub(crate) fn place_of_this_test() -> Vec<OsString> {
     // The test runs in `target/debug/deps`, or in `target/TRIPLE/debug/deps`.
     let test = env::current_exe().unwrap_or_default();
@@ -53,8 +54,8 @@ pub(crate) fn place_of_this_test() -> Vec<OsString> {
     [vec!["--profile".into(), profile, "--target-dir".into(), target.into()], triple].concat()
 }
 
-/// Returns the path of the shared library that a message of cargo reports. Returns `None` if the message is about
-/// another package or another kind of file.
+/// Returns the path of the shared library that a JSON message from cargo reports. Returns `None` if the message is
+/// about something else, or about another package than that of `manifest`.
 fn library(message: &Value, manifest: &Path) -> Option<PathBuf> {
     let is_package =
         || Some(Path::new(message["manifest_path"].as_str()?).canonicalize().ok()? == manifest.canonicalize().ok()?);

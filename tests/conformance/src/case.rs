@@ -1,41 +1,41 @@
-//! A conformance case: its name, the clause of the contract that it checks, and its check.
+//! A case of the conformance suite, which checks one clause of the plugin contract.
 
 use crate::harness::Harness;
 use crate::marker::Marker;
 
-/// One check of a plugin.
+/// A conformance case: one check that a plugin passes or fails.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Case {
-    /// The stable name, such as `load-quiet`.
+    /// The name of the case, such as `load-quiet`. It does not change between versions.
     pub id: &'static str,
-    /// The id of the clause of the contract that the case checks, such as `load.quiet`.
+    /// The id of the clause in the plugin contract that the case checks, such as `load.quiet`.
     pub clause: &'static str,
-    /// The level of the requirement: required or recommended.
+    /// The level of the clause: a requirement or a recommendation.
     pub level: Level,
     /// The behaviour of a plugin that passes, in one sentence.
     pub summary: &'static str,
     pub(crate) needs: Stage,
     pub(crate) is_gate: bool,
     pub(crate) process: Process,
-    /// The reason why the case is skipped if the plugin runs in a separate process, or `None` if it is not skipped.
+    /// The reason for skipping the case if the plugin runs in a separate process. `None` if the case runs there too.
     pub(crate) in_process_only: Option<&'static str>,
     pub(crate) check: fn(&Harness) -> Result<(), Marker>,
 }
 
-/// The level of the requirement behind a case.
+/// The level of the clause that a case checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// A plugin has to pass the case.
+    /// A plugin has to pass the case. Otherwise it is not conformant.
     Required,
-    /// A plugin should pass the case. A failure is only a warning.
+    /// A plugin should pass the case. A failure counts only as a warning.
     Recommended,
 }
 
 impl Level {
-    /// Returns the lower-case name of the level.
+    /// Returns the name of the level: `required` or `recommended`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -44,51 +44,54 @@ impl Level {
     }
 }
 
-/// The state that a plugin has to reach before a case can run.
+/// The step in loading a plugin that has to succeed before a case can run. Later steps need the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// The file exists.
+    /// The file of the plugin exists.
     File,
-    /// The library can be loaded.
+    /// The library of the plugin can be loaded.
     Library,
-    /// The library returns a valid plugin table.
+    /// The library of the plugin returns a valid plugin table, which holds the plugin's functions.
     Table,
-    /// `init` returns an instance.
+    /// The plugin's function `init` returns an instance of the plugin.
     Instance,
-    /// `open` makes a client.
+    /// The plugin's function `open` creates a client.
     Client,
 }
 
-/// The skip reason of cases that inspect the exports, the plugin table, or pointers.
+/// The reason for skipping cases that inspect the library's exports, its plugin table, or pointers.
 pub(crate) const LIBRARY: &str = "the case inspects the library itself";
 
-/// The skip reason of cases that inspect the memory, threads, files or signals of the process.
+/// The reason for skipping cases that inspect the memory, threads, files or signals of the plugin's process.
 pub(crate) const PROCESS: &str = "the case inspects the process that loads the plugin";
 
-/// The skip reason of cases that pass slices which a message between processes cannot represent.
+/// The reason for skipping cases that pass slices which a message to another process cannot represent.
 pub(crate) const SLICES: &str = "a plugin in a separate process receives messages, not borrowed slices";
 
-/// The skip reason of cases whose calls a host does not forward to an isolated plugin.
+/// The reason for skipping cases whose calls a host does not forward to a plugin in a separate process.
 pub(crate) const FILTERED: &str = "a host that isolates plugins does not forward calls with unknown ids";
 
-/// The skip reason of cases that call the plugin from several threads.
+/// The reason for skipping cases that call the plugin from several threads.
 pub(crate) const ONE_THREAD: &str = "a single thread enters a plugin in a separate process";
 
-/// The environment and the end of a case's process.
+/// The environment of the process in which a case runs, and the way in which that process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
-    /// The harness kills the process after its result.
+    /// The process has the usual environment. The harness kills it after it has reported its result.
     Plain,
-    /// The process has an empty environment.
+    /// The process has an environment with only the variable that marks it as the process of a case. The harness kills
+    /// it after it has reported its result.
     Stripped,
-    /// The environment has a value for every variable that the manifest marks as secret.
+    /// The environment has a value for each variable that the plugin's manifest marks as secret. The harness kills the
+    /// process after it has reported its result.
     Secrets,
-    /// The process exits after its result, and its exit status is part of the verdict.
+    /// The process exits by itself after it has reported its result. If its exit status is not success, the case fails.
     Exits,
 }
 
 impl Case {
-    /// Returns a required case that needs a client and runs in a plain process.
+    /// Creates a case at the level "required". It needs an open client, and runs in a process with the usual
+    /// environment.
     pub(crate) const fn new(
         id: &'static str,
         clause: &'static str,
@@ -109,7 +112,7 @@ impl Case {
         self
     }
 
-    /// Makes the case a gate: if it fails, the cases that need a later stage are skipped.
+    /// Makes the case a gate. If a gate fails, the cases that need a later stage are skipped.
     pub(crate) const fn gate(mut self) -> Self {
         self.is_gate = true;
         self
@@ -120,13 +123,13 @@ impl Case {
         self
     }
 
-    /// Makes the harness skip the case, with this reason, if the plugin runs in a separate process.
+    /// Sets `reason` as the reason for skipping the case if the plugin runs in a separate process.
     pub(crate) const fn in_process_only(mut self, reason: &'static str) -> Self {
         self.in_process_only = Some(reason);
         self
     }
 
-    /// Returns the first word of the case's name, such as `load`.
+    /// Returns the family of the case, which is the first word of its name, such as `load` for `load-quiet`.
     pub fn family(&self) -> &'static str {
         self.id.split_once('-').map_or(self.id, |(family, _)| family)
     }

@@ -1,4 +1,5 @@
-//! Starts the process of a case, reads its messages, and kills its process group. `verdict.rs` judges the outcome.
+//! Runs a case in a new process, reads the messages of that process, and kills its process group. The module `verdict`
+//! derives the verdict.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,41 +17,41 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::case::Process;
 use crate::message::{Job, Line, VARIABLE};
 
-/// The maximum number of lines in the log of an outcome. The oldest lines are dropped.
+/// The maximum number of lines in the log of a case. If there are more, only the last ones are kept.
 const MAX_LOG_LINES: usize = 20;
 
-/// Starts the processes of cases.
+/// Starts a process for each case.
 #[derive(Debug)]
 pub(crate) struct CaseLauncher {
-    /// The path of the running program, which is started again for each case.
+    /// The path of the running program. It is started again for each case.
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// The timeout of one case.
+    /// The timeout of each case.
     pub(crate) timeout: Duration,
 }
 
-/// The outcome of a case's process.
+/// The outcome of the process in which a case ran.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) end: End,
-    /// The last steps of the case, and then the last lines of the output of its process.
+    /// The last log lines: first the steps of the case, and then the output of its process.
     pub(crate) log: Vec<String>,
 }
 
-/// The end of a case's process.
+/// The way in which the process of a case ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The process reported a verdict.
+    /// The process reported the result of the case.
     Reported(Line),
-    /// The process exited without a verdict.
+    /// The process exited before it reported a result.
     Died(ExitStatus),
-    /// The process did not end within the timeout.
+    /// The process neither reported a result nor exited within the timeout.
     TimedOut,
 }
 
 impl CaseLauncher {
-    /// Runs a case to its end in a new process with this environment. Returns the outcome. An error is a failure of the
-    /// harness, not of the plugin.
+    /// Runs a case in a new process with the given environment, and returns the outcome. An error means that the
+    /// harness failed, not the plugin.
     pub(crate) fn run(&self, job: &Job, process: Process, environment: &[(OsString, OsString)]) -> io::Result<Outcome> {
         let (mut ours, theirs) = UnixStream::pair()?;
         let output = Output::new()?;
@@ -73,8 +74,8 @@ impl CaseLauncher {
     }
 }
 
-/// Reads the messages of a child until its verdict, its exit, or the deadline. Returns the end of the process and the
-/// last steps of the case.
+/// Reads the messages of a case's process until it reports a result, exits, or reaches the deadline. Returns the way in
+/// which the process ended, and the last steps of the case.
 fn listen(
     group: &mut Group,
     stream: UnixStream,
@@ -116,11 +117,12 @@ fn listen(
     }
 }
 
-/// A child and its process group. The group is killed when this is dropped.
+/// A child process and its process group. The process group is killed when this value is dropped.
 struct Group(Child);
 
 impl Group {
-    /// Waits until the child exits. Returns `None` if it has not exited at the deadline.
+    /// Waits until the child process exits, and returns its exit status. Returns `None` if it is still running at the
+    /// deadline.
     fn wait(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -142,7 +144,7 @@ impl Drop for Group {
     }
 }
 
-/// The output of a child, collected in temporary files.
+/// The standard output and standard error of a child process, which are redirected to temporary files.
 struct Output {
     stdout: File,
     stderr: File,
@@ -158,7 +160,7 @@ impl Output {
         Ok(())
     }
 
-    /// Returns the last lines of the output.
+    /// Returns the last lines of the standard output, followed by the last lines of the standard error.
     fn lines(self) -> io::Result<Vec<String>> {
         const MAX_LEN: u64 = 16 * 1024;
         let mut lines = Vec::new();
@@ -174,7 +176,7 @@ impl Output {
     }
 }
 
-/// Returns the name of a signal, such as `SIGSEGV`.
+/// Returns the name of the signal with this number, such as `SIGSEGV`.
 pub(crate) fn signal_name(number: i32) -> String {
     const NAMES: [(Signal, &str); 14] = [
         (Signal::ABORT, "SIGABRT"),

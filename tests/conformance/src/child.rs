@@ -1,4 +1,5 @@
-//! The process of a case. It reads its job, runs the case, and reports the result over its connection to the harness.
+//! The child process in which a case runs. It receives its job from the harness, runs the case, and reports the result
+//! to the harness.
 
 use std::fs::File;
 use std::os::unix::net::UnixStream;
@@ -12,7 +13,7 @@ use crate::harness::Harness;
 use crate::marker::Marker;
 use crate::message::{Job, Line, Reporter, VARIABLE};
 
-/// Runs a case if the harness started this process for one. Returns true if the process has to exit now.
+/// Runs a case if the harness started this process to run one. Returns true if the process has to exit now.
 pub(crate) fn run_if_requested() -> bool {
     if std::env::var_os(VARIABLE).is_none() {
         return false;
@@ -42,8 +43,8 @@ pub(crate) fn run_if_requested() -> bool {
     }
 }
 
-/// Moves the connection from standard input to another descriptor, and opens `/dev/null` as standard input for the
-/// plugin. Returns the connection.
+/// Opens the connection to the harness, which the process receives as its standard input. Replaces standard input by
+/// `/dev/null`, so that the plugin cannot read from the connection.
 fn connection() -> std::io::Result<UnixStream> {
     let stream = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?);
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;

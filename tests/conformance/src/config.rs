@@ -1,4 +1,4 @@
-//! The configuration file `conformance.toml`: the target, and calls that succeed on it.
+//! The configuration file `conformance.toml`, which describes the target of a plugin and calls that succeed on it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,130 +10,132 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// The configuration of a target.
+/// The configuration of a conformance run: the target of the plugin, and calls that succeed on it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The target URIs to open. Most cases use only the first one. Default: the plugin's first scheme.
+    /// The URIs of the targets to open. Most cases use only the first one. If the list is empty, the first scheme of
+    /// the plugin's manifest is used.
     pub target_uris: Vec<String>,
-    /// The client options for each target URI.
+    /// The options with which a client is opened on each target.
     pub options: Map<String, Value>,
-    /// Environment variables to set. A case inherits only a few common variables from the caller.
+    /// The environment variables to set for each case, by name. Of the caller's variables, a case inherits only a few
+    /// common ones.
     pub environment: BTreeMap<String, String>,
-    /// The names of more variables to inherit from the caller.
+    /// The names of further environment variables that a case inherits from the caller.
     pub pass_environment: Vec<String>,
-    /// A prediction that succeeds.
+    /// A prediction that has to succeed.
     pub predict: Option<SampleCall>,
-    /// An explanation that succeeds.
+    /// An explanation that has to succeed.
     pub explain: Option<SampleCall>,
-    /// A custom operation that succeeds.
+    /// A call of a custom operation that has to succeed.
     pub invoke: Option<SampleCall>,
     /// A prediction that ends only when it is cancelled.
     pub slow: Option<SampleCall>,
     /// A prediction that makes the plugin panic.
     pub panic: Option<SampleCall>,
-    /// A model to deploy.
+    /// A model that cases can deploy.
     pub deployment: Option<Deployment>,
-    /// An endpoint that exists, or the config with which to create one.
+    /// An existing endpoint, or the config with which cases can create one.
     pub endpoint: Option<Endpoint>,
-    /// A model to serve on this machine.
+    /// A model that cases can serve on this machine.
     pub run_local: Option<RunLocal>,
-    /// The limits of the load on the target.
+    /// The number and size of the calls that the cases make.
     pub limits: Limits,
-    /// The absolute path of the file that the config was read from.
+    /// The absolute path of the file from which the config was read.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
 }
 
-/// A sample call, with its inputs.
+/// A call of an operation, with its arguments and inputs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SampleCall {
-    /// The name of the custom operation. Only `invoke` has one.
+    /// The name of the custom operation to call. Only the call in the table `invoke` has one.
     pub operation: Option<String>,
-    /// The name of the deployment to predict or explain with.
+    /// The name of the deployment for a prediction or an explanation.
     pub deployment_name: Option<String>,
-    /// The name of the deployment to invoke a custom operation on.
+    /// The name of the deployment on which a custom operation is called.
     pub name: Option<String>,
-    /// The name of the endpoint.
+    /// The name of the endpoint on which the operation is called.
     pub endpoint: Option<String>,
-    /// Target-specific settings.
+    /// The target-specific settings to send with the call.
     pub config: Map<String, Value>,
-    /// The media type of the inputs. Default: JSON.
+    /// The media type of `inputs`. The default is JSON.
     pub content_type: Option<String>,
-    /// The inputs, sent unchanged.
+    /// The inputs of the call. They are sent unchanged.
     pub inputs: String,
 }
 
-/// A model to deploy.
+/// A model that cases can deploy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Deployment {
-    /// The URI of the model.
+    /// The URI of the model to deploy.
     pub model_uri: String,
-    /// The flavor of the model.
+    /// The flavor of the model, such as `onnx`.
     #[serde(default)]
     pub flavor: Option<String>,
-    /// The URI of the model that an update deploys. Default: `model_uri`.
+    /// The URI of the model to which a deployment is updated. The default is `model_uri`.
     #[serde(default)]
     pub update_model_uri: Option<String>,
-    /// Target-specific settings.
+    /// The target-specific settings with which the deployment is created.
     #[serde(default)]
     pub config: Map<String, Value>,
-    /// The name of the endpoint that the deployment belongs to.
+    /// The name of the endpoint on which the deployment is created.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// The inputs of a prediction with the deployed model.
+    /// The inputs of a prediction that the deployed model can make.
     #[serde(default)]
     pub inputs: Option<String>,
-    /// The media type of the inputs.
+    /// The media type of `inputs`.
     #[serde(default)]
     pub content_type: Option<String>,
 }
 
-/// An endpoint that exists, or the config with which to create one.
+/// An existing endpoint, or the config with which cases can create one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// The name of an endpoint that exists.
+    /// The name of an endpoint that already exists on the target.
     pub existing: Option<String>,
-    /// The config with which to create an endpoint. If absent, no endpoint is created.
+    /// The config with which cases create an endpoint. If it is absent, no endpoint is created.
     pub config: Option<Map<String, Value>>,
-    /// The config with which to update the created endpoint.
+    /// The config with which cases update the endpoint that they created.
     pub update_config: Map<String, Value>,
 }
 
-/// A model to serve on this machine.
+/// A model that cases can serve on this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RunLocal {
-    /// The URI of the model.
+    /// The URI of the model to serve.
     pub model_uri: String,
-    /// The flavor of the model.
+    /// The flavor of the model, such as `onnx`.
     #[serde(default)]
     pub flavor: Option<String>,
-    /// Target-specific settings.
+    /// The target-specific settings with which the model is served.
     #[serde(default)]
     pub config: Map<String, Value>,
 }
 
-/// The limits of the load on the target.
+/// The number and size of the calls that the cases make.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The number of calls during which the memory of the process must not grow.
+    /// The number of calls after which the memory of the process must not have grown.
     pub calls: u64,
-    /// The number of threads that call in parallel.
+    /// The number of threads that make calls at the same time.
     pub threads: usize,
-    /// The size of the largest request body, in MiB.
+    /// The size of the largest request body that the cases send, in MiB.
     pub body_mib: usize,
-    /// The number of generated inputs in each fuzzing case.
+    /// The number of random inputs that each fuzzing case generates.
     pub fuzz: usize,
 }
 
@@ -143,35 +145,35 @@ impl Default for Limits {
     }
 }
 
-/// The error returned if a config cannot be read.
+/// The reason why a config file cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("failed to read `{}`: {source}", path.display())]
     Read {
-        /// The path of the file.
+        /// The path of the config file.
         path: PathBuf,
-        /// The cause.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is not TOML, or has an unknown key.
+    /// The file is not valid TOML, or has an unknown key.
     #[error("failed to parse `{}`: {source}", path.display())]
     Parse {
-        /// The path of the file.
+        /// The path of the config file.
         path: PathBuf,
-        /// The position in the file, and the cause.
+        /// The error of the TOML parser, with the position in the file.
         source: Box<toml::de::Error>,
     },
 }
 
 impl Config {
-    /// Reads a config from a TOML file.
+    /// Reads a config from the TOML file at `path`.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is not TOML, or has an unknown key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        /// The maximum size of the file, in bytes.
+        /// The maximum size of a config file, in bytes.
         const MAX_BYTES: u64 = 4 << 20;
         let failed = |source| ConfigError::Read { path: path.to_owned(), source };
         // The file may be a pipe, such as the shell's `<(…)`.

@@ -1,20 +1,20 @@
-//! The clauses of the contract, read from the text of the contract in plugin-api.
+//! The clauses of the plugin contract, parsed from its text in the crate `mlflow-deploy-plugin-api`.
 
 use mlflow_deploy_plugin_api::contract;
 
-/// One clause of the contract.
+/// One clause of the plugin contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Clause {
-    /// The stable id of the clause, such as `load.quiet`.
+    /// The id of the clause, such as `load.quiet`. It does not change between versions.
     pub id: &'static str,
     /// The text of the clause.
     pub text: &'static str,
-    /// The names of the cases that check the clause.
+    /// The names of the conformance cases that check the clause.
     pub cases: Vec<&'static str>,
 }
 
-/// Returns all clauses, in the order of the contract.
+/// Returns all clauses of the plugin contract, in the order of its text.
 pub fn clauses() -> impl Iterator<Item = Clause> {
     // - **load.quiet**: Loading prints nothing. (`load-quiet`)
     contract::TEXT.lines().filter_map(|line| {

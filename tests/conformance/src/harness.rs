@@ -1,4 +1,4 @@
-//! The harness of a case. It loads and starts the plugin, makes calls, and waits for replies.
+//! The harness with which a case tests a plugin. It loads and starts the plugin, makes calls, and waits for replies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::message::{Job, Line, Reporter};
 use crate::secrets::Secrets;
 use crate::untrusted;
 
-/// The functions and settings that a case uses to run the plugin.
+/// The harness of one case: the settings of the run, and functions that load the plugin and call it.
 #[derive(Debug)]
 pub(crate) struct Harness {
     job: Job,
     teller: Arc<Reporter>,
 }
 
-/// The first reply to a call, and the slot that was called.
+/// The first reply to a call of one of the plugin's functions.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) slot: Slot,
     pub(crate) reply: Reply,
-    /// All replies and chunks received for the call so far.
+    /// All replies and chunks that the call had received when its first reply was returned.
     pub(crate) call: RecordedCall,
 }
 
@@ -47,23 +47,24 @@ impl Harness {
         &self.job.config
     }
 
-    /// Returns a random number generator, seeded with the seed of the run and the name of the case.
+    /// Returns a random number generator. Its seed is computed from the seed of the run and the name of the case.
     pub(crate) fn random(&self) -> fastrand::Rng {
         let case = self.job.case.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         fastrand::Rng::with_seed(self.job.seed ^ case)
     }
 
-    /// Returns a unique name for a resource of this kind.
+    /// Returns a name for a new resource of the given kind on the target. Another case or run does not use the same
+    /// name.
     pub(crate) fn name(&self, kind: &str) -> String {
         format!("conformance-{kind}-{:x}-{:x}", self.job.seed, std::process::id())
     }
 
-    /// Returns the timeout of a reply.
+    /// Returns the time within which the plugin has to reply to a call.
     pub(crate) fn reply_timeout(&self) -> Duration {
         Duration::from_millis(self.job.reply_timeout_ms)
     }
 
-    /// Logs the next step of the case. The report of a failure shows the log.
+    /// Logs the next step of the case. If the case fails, the report shows the log.
     pub(crate) fn log(&self, step: impl Into<String>) {
         self.teller.send(&Line::Log(step.into()));
     }
@@ -96,7 +97,8 @@ impl Harness {
         self.instance_of(self.plugin(), shape)
     }
 
-    /// Starts an instance of the plugin in `file`, with a host table of the given shape.
+    /// Loads the plugin in `file` and starts an instance of it. `shape` is the layout of the host table that is passed
+    /// to the plugin.
     pub(crate) fn instance_of(&self, file: &Path, shape: HostShape) -> Result<Driver, Marker> {
         if let Some(program) = &self.job.plugin_host {
             let manifest = self.manifest()?;
@@ -108,16 +110,16 @@ impl Harness {
         untrusted::start(table, shape).ok_or_else(|| Marker::fail("`init` returned NULL"))
     }
 
-    /// Starts an instance of the plugin and opens a client. Returns the driver of the instance and the id of the
-    /// client.
+    /// Starts an instance of the plugin and opens a client on it. Returns the driver that calls the instance, and the
+    /// id of the client.
     pub(crate) fn client(&self) -> Result<(Driver, u64), Marker> {
         let driver = self.instance()?;
         let client = self.open(&driver)?;
         Ok((driver, client))
     }
 
-    /// Returns the first target URI of the config, or else the plugin's first scheme. Returns a skip if there is
-    /// neither.
+    /// Returns the first target URI in the config, or else the first scheme in the plugin's manifest. Returns
+    /// `Marker::Skip` if there is neither.
     pub(crate) fn target(&self) -> Result<String, Marker> {
         match self.config().target_uris.first() {
             Some(target) => Ok(target.clone()),
@@ -145,20 +147,20 @@ impl Harness {
         answer.expect_ok().map(|()| client)
     }
 
-    /// Starts a call and waits for its reply.
+    /// Calls the function `slot` of the plugin, and waits for the reply.
     pub(crate) fn call(&self, driver: &Driver, slot: Slot, client: u64, request: &Request) -> Result<Answer, Marker> {
         let call = driver.fresh_id();
         self.start(driver, slot, (client, call), request);
         self.answer(driver, slot, call)
     }
 
-    /// Starts a call, and does not wait for its reply.
+    /// Calls the function `slot` of the plugin, without waiting for the reply.
     pub(crate) fn start(&self, driver: &Driver, slot: Slot, (client, call): (u64, u64), request: &Request) {
         self.log(format!("calls `{}` (client {client}, call {call})", slot.name()));
         driver.enter(slot, client, call, request);
     }
 
-    /// Waits for the reply to a call and returns it. Fails if the reply does not arrive within the reply timeout.
+    /// Waits for the reply to a call, and returns it. Fails if there is no reply within the reply timeout.
     pub(crate) fn answer(&self, driver: &Driver, slot: Slot, call: u64) -> Result<Answer, Marker> {
         if !driver.wait(call, self.reply_timeout(), |call| !call.replies.is_empty()) {
             return Err(Marker::fail(format!(
@@ -172,7 +174,7 @@ impl Harness {
         Ok(Answer { slot, reply, call })
     }
 
-    /// Makes one more call and shuts the plugin down, so that all late replies have arrived afterwards.
+    /// Makes one more call and then shuts down the plugin. After that, all late replies have arrived.
     pub(crate) fn drain(&self, driver: &Driver, client: u64) -> Result<(), Marker> {
         if let Some((slot, request)) = self.simple_call(driver) {
             self.call(driver, slot, client, &request)?;
@@ -183,15 +185,15 @@ impl Harness {
         Ok(())
     }
 
-    /// Returns the plugin's operations and, if the plugin has it, `target_help`.
+    /// Returns the operations of the plugin. Also returns `target_help` if the plugin has it.
     pub(crate) fn slots(&self, driver: &Driver) -> Vec<Slot> {
         let operations = driver.operations().map(Slot::Operation);
         operations.chain([Slot::TargetHelp].into_iter().filter(|slot| driver.has(*slot))).collect()
     }
 
-    /// Returns the operations that a case may call with any arguments. Operations that create or update a resource are
-    /// included only if the config describes such a resource. `invoke` is included only if the config describes a
-    /// custom operation.
+    /// Returns the operations of the plugin that a case may call with any arguments. An operation that creates or
+    /// updates a resource is included only if the config describes such a resource. `invoke` is included only if the
+    /// config describes a custom operation.
     pub(crate) fn safe_operations(&self, driver: &Driver) -> Vec<Operation> {
         let may_change = |operation: &Operation| match operation {
             Operation::CreateDeployment | Operation::UpdateDeployment => self.config().deployment.is_some(),
@@ -204,7 +206,8 @@ impl Harness {
         driver.operations().filter(may_change).collect()
     }
 
-    /// Returns a call that ends without a cancel. It is a prediction if the plugin has `predict`. The call may fail.
+    /// Returns a call that ends without being cancelled, or `None` if the plugin has no operation for it. It is a
+    /// prediction if the plugin has `predict`. The plugin may reply with an error.
     pub(crate) fn simple_call(&self, driver: &Driver) -> Option<(Slot, Request)> {
         let order = [
             Operation::Predict,
@@ -225,19 +228,19 @@ impl Harness {
         self.simple_call(driver).ok_or_else(|| Marker::skip("the plugin has no operation that can be called"))
     }
 
-    /// Returns the secrets that the plugin must not reveal.
+    /// Returns the secrets that the plugin receives and must not reveal.
     pub(crate) fn secrets(&self) -> Result<Secrets, Marker> {
         Ok(Secrets::of(&self.manifest()?, self.config()))
     }
 }
 
 impl Answer {
-    /// Returns true if the status of the reply is success.
+    /// Returns true if the status of the reply is 0, which means success.
     pub(crate) fn is_ok(&self) -> bool {
         self.reply.status == 0
     }
 
-    /// Returns the error code, or `None` if the reply is not an error with a code.
+    /// Returns the error code in the reply, or `None` if the reply is a success or has no error code.
     pub(crate) fn code(&self) -> Option<String> {
         let error: Value = serde_json::from_slice(self.body()).ok().filter(|_| !self.is_ok())?;
         error["code"].as_str().map(str::to_owned)
@@ -247,12 +250,12 @@ impl Answer {
         self.reply.body.as_deref().unwrap_or_default()
     }
 
-    /// Returns the body as JSON, or `None` if it is not JSON.
+    /// Returns the body of the reply as JSON, or `None` if it is not JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         serde_json::from_slice(self.body()).ok()
     }
 
-    /// Returns a description of the reply in one line, with the slot, the status and the start of the body.
+    /// Describes the reply in one line: the function that was called, the status, and the start of the body.
     pub(crate) fn describe(&self) -> String {
         const MAX_LEN: usize = 300;
         let text = String::from_utf8_lossy(self.body());
@@ -266,7 +269,8 @@ impl Answer {
         if self.is_ok() { Ok(()) } else { Err(Marker::fail(self.describe())) }
     }
 
-    /// Fails if the plugin panicked. A plugin must not panic on any input, even if it catches the panic.
+    /// Fails if the reply reports that the plugin panicked. A plugin must not panic on any input, even if the panic is
+    /// caught.
     pub(crate) fn expect_no_panic(&self) -> Result<(), Marker> {
         match self.code().as_deref() {
             Some("PLUGIN_PANICKED") => Err(Marker::fail(format!("the plugin panicked: {}", self.describe()))),
@@ -280,7 +284,7 @@ impl Answer {
     }
 }
 
-/// Returns a request with this JSON head and this body.
+/// Returns a request with `head` as its JSON head and with the given body.
 pub(crate) fn request(head: &Value, body: impl Into<Vec<u8>>) -> Request {
     Request::new(head.to_string(), body.into())
 }

@@ -1,4 +1,5 @@
-//! Starts a plugin in a separate process, as a host does for an isolated plugin, and reports the exit of that process.
+//! Starts a plugin in a separate process, as a host does for an isolated plugin. Reports the exit of that process to
+//! the harness.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape};
 use crate::marker::Marker;
 use crate::message::{Line, Reporter};
 
-/// Starts a plugin in a separate process. If that process exits early, its exit decides the verdict of the case.
+/// Starts a plugin in a separate process. If that process exits early, reports the exit to the harness, and the case
+/// fails.
 pub(crate) fn start(
     (program, plugin): (&Path, &Path),
     manifest: &Manifest,

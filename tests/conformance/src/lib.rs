@@ -29,12 +29,12 @@ pub use report::{CaseResult, Report, Verdict};
 pub use run::{Options, RunError, run};
 pub use suite::{Suite, suite, suite_of};
 
-/// Runs one case if the harness started this process for a case. Reports the result, and then waits until the harness
-/// kills the process.
+/// Runs a conformance case if the harness started this process to run one. Reports the result, and then waits until the
+/// harness kills the process.
 ///
 /// [`run()`] starts the running program again for each case. Therefore the program has to call this function before
-/// anything else. Returns false in a process that was not started for a case. Returns true after a case that checks the
-/// exit of the process: the program then has to exit.
+/// anything else. Returns false if the process was not started to run a case. Returns true if the case checks the exit
+/// of its process. The program then has to exit.
 #[must_use = "a process that was started for a case has nothing else to do"]
 pub fn child() -> bool {
     child::run_if_requested()

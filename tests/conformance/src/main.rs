@@ -122,7 +122,7 @@ fn work(arguments: &Arguments) -> Result<u8, String> {
     Ok(code)
 }
 
-/// Writes to standard output. Returns success if the reader has closed the pipe, because it has read enough.
+/// Writes `text` to standard output. If the reader has closed the pipe, the rest is dropped without an error.
 fn print(text: &str) -> Result<(), String> {
     match command::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("failed to write the output: {error}")),

@@ -1,17 +1,17 @@
-//! The outcome of a case that does not pass, and the macro `ensure`.
+//! The outcome of a conformance case that does not pass, and the macro `ensure`, which returns it.
 
-/// The outcome of a case that does not pass, with its reason.
+/// The outcome of a conformance case that does not pass, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Marker {
-    /// The plugin violates the clause.
+    /// The plugin violates the clause of the contract that the case checks.
     Fail(String),
-    /// The plugin keeps the clause, with a remark.
+    /// The plugin does not violate the clause that the case checks, but should be improved.
     Warn(String),
-    /// There is nothing to check.
+    /// The case does not apply to the plugin, so there is nothing to check.
     Skip(String),
-    /// The plugin violated nothing, but the calls that the case needs did not succeed.
+    /// The plugin did not violate the contract, but the calls that the case needs did not succeed.
     Unproven(String),
-    /// The harness itself failed.
+    /// The harness failed, so the plugin could not be checked.
     Fault(String),
 }
 
@@ -37,7 +37,7 @@ impl Marker {
     }
 }
 
-/// Returns from the function with a failure and a formatted message unless the condition is true.
+/// Returns `Marker::Fail` with a formatted message from the calling function, unless the condition is true.
 macro_rules! ensure {
     ($condition:expr, $($message:tt)*) => {
         if !$condition {

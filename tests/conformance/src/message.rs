@@ -1,5 +1,5 @@
-//! The messages between the harness and the process of a case. The harness sends one job, and the process replies with
-//! lines of JSON.
+//! The messages between the harness and the child process in which a case runs. The harness sends one job. The child
+//! process sends messages, each as a line of JSON.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -11,48 +11,50 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::marker::Marker;
 
-/// The environment variable that marks the process of a case. A stripped environment holds only this variable.
+/// The environment variable that marks a process as the child process of a case. It is set even in an environment that
+/// is empty otherwise.
 pub(crate) const VARIABLE: &str = "MLFLOW_DEPLOY_CONFORMANCE_CHILD";
 
-/// The job of a child process: the case to run, and its settings.
+/// The job of a child process: the case to run, and the settings of the run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) case: String,
     pub(crate) plugin: PathBuf,
     pub(crate) config: Config,
     pub(crate) seed: u64,
-    /// The path of the plugin host program, or `None` if the plugin runs in the process of the case.
+    /// The path of the program that runs the plugin in a separate process. `None` if the child process itself loads the
+    /// plugin.
     pub(crate) plugin_host: Option<PathBuf>,
-    /// The timeout of a reply, in milliseconds.
+    /// The time within which the plugin has to reply to a call, in milliseconds.
     pub(crate) reply_timeout_ms: u64,
 }
 
-/// A message from a child process to the harness.
+/// A message from a case's child process to the harness.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Line {
-    /// The child has read its job. The plugin is the cause of later failures.
+    /// The child process has read its job. The plugin is the cause if the child process fails from now on.
     Started,
-    /// The next step of the case, for the log.
+    /// The next step of the case. It is added to the log.
     Log(String),
     Pass,
     Fail(String),
     Warn(String),
     Skip(String),
     Unproven(String),
-    /// The separate process of an isolated plugin exited.
+    /// The separate process in which an isolated plugin ran has exited.
     Died {
-        /// The kind of exit, as the end of a sentence that starts with "its process".
+        /// The way in which the process exited. The text ends a sentence that begins with "its process".
         how: String,
         signal: Option<i32>,
-        /// The last lines of the process's output.
+        /// The last lines of the exited process's output.
         log: Vec<String>,
     },
-    /// The harness itself failed.
+    /// The harness failed, not the plugin.
     Fault(String),
 }
 
-/// The child's connection to the harness.
+/// The connection of a case's child process to the harness.
 #[derive(Debug)]
 pub(crate) struct Reporter(Mutex<UnixStream>);
 
@@ -61,7 +63,7 @@ impl Reporter {
         Self(Mutex::new(stream))
     }
 
-    /// Reads the job, the only message that the harness sends to the child.
+    /// Reads the job. It is the only message that the harness sends.
     pub(crate) fn receive_job(&self) -> io::Result<Job> {
         let mut job = String::new();
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! Checks of the preconditions of a case: a call succeeded, a stream sent chunks, or a call was pending.
+//! Checks that the calls on which a case depends worked: a call succeeded, a stream sent chunks, or a call was pending.
 //!
-//! A plugin that answers every call with an error violates few clauses. Without these checks it would pass cases that
-//! have checked nothing.
+//! A plugin that replies to every call with an error violates few clauses of the contract. Without these checks, it
+//! would pass cases that could not check anything.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -11,15 +11,17 @@ use crate::harness::{Answer, Harness};
 use crate::marker::Marker;
 
 impl Harness {
-    /// Returns a call that ends without a cancel. Makes this call once, and fails unless it succeeds.
+    /// Returns a call that ends without being cancelled and that succeeds. Makes the call once, and returns
+    /// `Marker::Unproven` if it fails.
     pub(crate) fn working_call(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         let (slot, request) = self.require_simple_call(driver)?;
         self.call(driver, slot, client, &request)?.expect_proof()?;
         Ok((slot, request))
     }
 
-    /// Fails unless the sample call of each operation with inputs succeeds and each sample stream sends a chunk. If the
-    /// plugin has no such operation, fails unless another call succeeds.
+    /// Checks that the sample call of each operation with inputs succeeds, and that a sample stream sends a chunk. If
+    /// the plugin has no such operation, checks that another call succeeds. Returns `Marker::Unproven` if a check
+    /// fails.
     pub(crate) fn prove_samples(&self, driver: &Driver, client: u64) -> Result<(), Marker> {
         let operations: Vec<_> = self.safe_operations(driver).into_iter().filter(takes_inputs).collect();
         if operations.is_empty() {
@@ -31,13 +33,14 @@ impl Harness {
         })
     }
 
-    /// Fails unless the sample stream sends at least this many chunks.
+    /// Checks that the sample stream sends at least `chunks` chunks. Returns `Marker::Unproven` if it sends fewer.
     pub(crate) fn prove_stream(&self, driver: &Driver, client: u64, chunks: usize) -> Result<(), Marker> {
         let slot = Slot::Operation(Operation::PredictStream);
         self.call(driver, slot, client, &self.sample(Operation::PredictStream))?.expect_chunks(chunks)
     }
 
-    /// Returns a call that stays pending until it is cancelled. Returns a skip if there is no such call.
+    /// Returns a call that has no reply until it is cancelled. Returns `Marker::Skip` if the plugin and the config have
+    /// no such call.
     pub(crate) fn pending(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         if let Some(slow) = self.config().slow.as_ref().filter(|_| driver.has(Slot::Operation(Operation::Predict))) {
             let (slot, request) = (Slot::Operation(Operation::Predict), slow.request());
@@ -53,7 +56,7 @@ impl Harness {
         Err(Marker::skip("no call stays pending: the plugin does not stream, and the config has no `slow`"))
     }
 
-    /// Returns a call that stays pending until it is cancelled, or else a call that succeeds.
+    /// Returns a call that has no reply until it is cancelled. If there is none, returns a call that succeeds.
     pub(crate) fn pending_or_working(&self, driver: &Driver, client: u64) -> Result<(Slot, Request), Marker> {
         match self.pending(driver, client) {
             Err(Marker::Skip(_)) => self.working_call(driver, client),
@@ -61,7 +64,7 @@ impl Harness {
         }
     }
 
-    /// Makes a call and cancels it. Fails if the call ends before the cancel.
+    /// Makes a call and cancels it. Returns `Marker::Unproven` if the call ends before it is cancelled.
     fn prove_pending(&self, driver: &Driver, client: u64, slot: Slot, request: &Request) -> Result<(), Marker> {
         let call = driver.fresh_id();
         self.start(driver, slot, (client, call), request);
@@ -79,8 +82,8 @@ impl Harness {
         }
     }
 
-    /// Makes a call, waits for a quarter of the reply timeout, and cancels the call. Fails if the call ends before the
-    /// cancel, because a reply to a cancelled call would then not prove that the cancel has ended it.
+    /// Makes a call and cancels it after a quarter of the reply timeout. Returns `Marker::Unproven` if the call ends
+    /// before it is cancelled, because the reply would then not show that the cancellation ended the call.
     pub(crate) fn prove_cancel(
         &self,
         driver: &Driver,
@@ -105,12 +108,12 @@ fn ended_early(answer: &Answer) -> Marker {
 }
 
 impl Answer {
-    /// Returns an unproven outcome unless the call succeeded.
+    /// Returns `Marker::Unproven` if the call failed.
     pub(crate) fn expect_proof(&self) -> Result<(), Marker> {
         if self.is_ok() { Ok(()) } else { Err(self.unproven("the call failed")) }
     }
 
-    /// Returns an unproven outcome unless the stream sent at least this many chunks.
+    /// Returns `Marker::Unproven` if the stream sent fewer than `needed` chunks.
     pub(crate) fn expect_chunks(&self, needed: usize) -> Result<(), Marker> {
         match self.call.chunks.len() {
             sent if sent >= needed => Ok(()),
@@ -118,8 +121,8 @@ impl Answer {
         }
     }
 
-    /// Returns the outcome of a case that this reply leaves unproven. `what` says what happened, such as "the call
-    /// failed". The message adds the part of the config that would help.
+    /// Returns `Marker::Unproven` with a message that describes the reply. `what` is the event to report, such as "the
+    /// call failed". The message also names the part of the config that would help.
     pub(crate) fn unproven(&self, what: &str) -> Marker {
         let advice = match self.slot {
             Slot::Operation(operation) => match operation {
@@ -142,7 +145,7 @@ impl Answer {
     }
 }
 
-/// Returns true if the request body of an operation holds its inputs.
+/// Returns true if the body of a request for the operation contains inputs for a model.
 pub(crate) fn takes_inputs(operation: &Operation) -> bool {
     [Operation::Predict, Operation::PredictStream, Operation::Explain, Operation::Invoke].contains(operation)
 }

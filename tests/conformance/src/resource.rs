@@ -1,4 +1,4 @@
-//! Deployments and endpoints that the harness creates if the config describes them.
+//! Creates and deletes deployments and endpoints on the target, as the config describes them.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Harness, request};
 use crate::marker::Marker;
 
-/// A deployment or an endpoint that the harness created.
+/// A deployment or an endpoint that the harness created on the target.
 #[derive(Debug)]
 pub(crate) struct Resource {
     pub(crate) name: String,
-    /// The reply to the call that created the resource.
+    /// The reply to the call that created the deployment or endpoint.
     pub(crate) answer: Answer,
     kind: Kind,
     endpoint: Option<String>,
@@ -26,7 +26,8 @@ enum Kind {
 }
 
 impl Resource {
-    /// Returns a request for an operation on the resource, or `None` for the operation that created it.
+    /// Returns the request with which an operation is called on this resource. Returns `None` for operations that
+    /// create a resource.
     pub(crate) fn request(&self, operation: Operation) -> Option<Request> {
         let head = match operation {
             Operation::CreateDeployment | Operation::CreateEndpoint => return None,
@@ -47,8 +48,8 @@ impl Resource {
 }
 
 impl Harness {
-    /// Creates the deployment that the config describes. Returns `None` if the config describes none, or if the plugin
-    /// does not have `create_deployment`.
+    /// Creates the deployment that the config describes. Returns `None` if the config does not describe one, or if the
+    /// plugin does not have `create_deployment`.
     pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("deployment");
         let Some(head) = self.deployment_head(&name) else { return Ok(None) };
@@ -61,8 +62,8 @@ impl Harness {
         Ok(Some(Resource { name, answer, kind: Kind::Deployment, endpoint, update }))
     }
 
-    /// Returns the arguments of `create_deployment` for a deployment with this name, or `None` if the config describes
-    /// none.
+    /// Returns the arguments of `create_deployment` for a deployment with this name. Returns `None` if the config does
+    /// not describe a deployment.
     pub(crate) fn deployment_head(&self, name: &str) -> Option<Value> {
         let it = self.config().deployment.as_ref()?;
         Some(json!({
@@ -70,8 +71,8 @@ impl Harness {
         }))
     }
 
-    /// Creates the endpoint that the config describes. Returns `None` if the config describes none, or if the plugin
-    /// does not have `create_endpoint`.
+    /// Creates the endpoint that the config describes. Returns `None` if the config does not describe one, or if the
+    /// plugin does not have `create_endpoint`.
     pub(crate) fn create_endpoint(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
         let name = self.name("endpoint");
         let Some(head) = self.endpoint_head(&name) else { return Ok(None) };
@@ -81,8 +82,8 @@ impl Harness {
         Ok(Some(Resource { name, answer, kind: Kind::Endpoint, endpoint: None, update }))
     }
 
-    /// Returns the arguments of `create_endpoint` for an endpoint with this name, or `None` if the config describes
-    /// none.
+    /// Returns the arguments of `create_endpoint` for an endpoint with this name. Returns `None` if the config does not
+    /// describe an endpoint.
     pub(crate) fn endpoint_head(&self, name: &str) -> Option<Value> {
         let config = self.config().endpoint.as_ref()?.config.as_ref()?;
         Some(json!({"name": name, "config": config}))
@@ -103,7 +104,7 @@ impl Harness {
         Ok(Some(answer))
     }
 
-    /// Deletes a resource that the harness created.
+    /// Deletes a deployment or an endpoint that the harness created.
     pub(crate) fn remove(&self, driver: &Driver, client: u64, resource: &Resource) -> Result<(), Marker> {
         let delete = if resource.is_deployment() { Operation::DeleteDeployment } else { Operation::DeleteEndpoint };
         if let (true, Some(request)) = (driver.has(Slot::Operation(delete)), resource.request(delete)) {

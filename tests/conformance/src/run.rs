@@ -1,4 +1,5 @@
-//! Runs the selected cases: first the gates, on which other cases depend, and then all others in parallel.
+//! Runs the selected cases. Gates, which are cases on which others depend, run first. Then all other cases run in
+//! parallel.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -20,26 +21,27 @@ use crate::report::{CaseResult, Report, Rerun, Verdict};
 use crate::secrets::Secrets;
 use crate::verdict::judge;
 
-/// The options of a run.
+/// The options of a conformance run.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The configuration of the target.
+    /// The configuration of the target, and calls that succeed on it.
     pub config: Config,
-    /// The cases to run, by full names or leading words such as `load`. An empty list selects all cases.
+    /// The names of the cases to run, or first words of names, such as `load`. If the list is empty, all cases run.
     pub only: Vec<String>,
-    /// The seed of the generated inputs. The same seed generates the same inputs.
+    /// The seed of the random inputs. The same seed generates the same inputs.
     pub seed: u64,
-    /// The timeout of a case. The timeout of a reply is a third of it.
+    /// The timeout of each case. The plugin has to reply to a call within a third of it.
     pub timeout: Duration,
-    /// The number of cases to run in parallel.
+    /// The maximum number of cases that run at the same time.
     pub jobs: usize,
-    /// If true, the plugin runs in a separate process, like an isolated plugin of a host. Cases that need the plugin
-    /// in-process are skipped.
+    /// If true, the plugin runs in a separate process, as an isolated plugin does in a host. Cases that have to load
+    /// the plugin into their own process are skipped.
     pub isolated: bool,
-    /// If true, unproven cases fail. Otherwise they are skipped.
+    /// If true, a case fails if the calls that it needs do not succeed. Otherwise, it is skipped.
     pub strict: bool,
-    /// The path of the plugin host program. Default: the program that [`mlflow_deploy::plugin_host`] finds.
+    /// The path of the program that runs an isolated plugin. The default is the program that
+    /// [`mlflow_deploy::plugin_host`] finds.
     pub plugin_host: Option<PathBuf>,
     pub(crate) arguments: Vec<OsString>,
 }
@@ -60,33 +62,34 @@ impl Default for Options {
     }
 }
 
-/// The error returned if no case could run.
+/// The reason why a conformance run could not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The plugin's file cannot be opened.
+    /// The file of the plugin cannot be opened.
     #[error("no plugin at `{}`: {source}", path.display())]
     NoFile {
-        /// The path of the file.
+        /// The path of the plugin's file.
         path: PathBuf,
-        /// The cause.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// No case has this name or begins with it.
+    /// The name of a case to run is unknown: it is neither the name of a case nor the first word of one.
     #[error("unknown case `{0}`: no case has this name or begins with it; `--list` shows all cases")]
     UnknownCase(String),
-    /// The path of the running program cannot be found.
+    /// The path of the running program, which is started again for each case, cannot be found.
     #[error("failed to find the path of the running program, which runs each case: {0}")]
     NoProgram(std::io::Error),
-    /// The plugin host program cannot be found.
+    /// The program that runs an isolated plugin cannot be found.
     #[error("failed to find the plugin host program: {0}")]
     NoPluginHost(mlflow_deploy::LoadError),
 }
 
-/// Checks a plugin. Runs each case in a child process. The program has to call [`child`](crate::child()) first.
+/// Checks a plugin with all selected cases. Runs each case in a child process, which is the running program, started
+/// again. The program has to call [`child`](crate::child()) before anything else.
 ///
 /// # Errors
-/// Fails if no case could run. The report contains the failures of single cases.
+/// Fails if the cases cannot be run. A case that fails is not an error, but a result in the report.
 pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     let begun = Instant::now();
     let plugin = plugin.canonicalize().map_err(|source| RunError::NoFile { path: plugin.to_owned(), source })?;
@@ -131,7 +134,8 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
     })
 }
 
-/// Returns the selected cases. Each name selects the case with this name, or else all cases whose names begin with it.
+/// Returns the selected cases. A name selects the case with that name. If there is none, it selects all cases whose
+/// names begin with that word.
 fn select(only: &[String]) -> Result<Vec<&'static Case>, RunError> {
     let matches = |case: &Case, name: &String| match Case::by_id(name) {
         Some(exact) => exact.id == case.id,
@@ -148,14 +152,15 @@ struct Runner<'a> {
     options: &'a Options,
     manifest: Option<&'a Manifest>,
     plugin: &'a Path,
-    /// The path of the plugin host program, or `None` if the plugin is not isolated.
+    /// The path of the program that runs an isolated plugin. `None` if each child process loads the plugin itself.
     plugin_host: Option<PathBuf>,
 }
 
 type Results = BTreeMap<&'static str, CaseResult>;
 
 impl Runner<'_> {
-    /// Runs the gates in the order of their stages, until one fails. Returns the results of the gates that ran.
+    /// Runs the selected gates in the order of their stages, and stops after the first stage with a failure. Returns
+    /// the results of the gates that ran.
     fn gates(&self, selected: &[&'static Case]) -> Results {
         let mut results = Results::new();
         for stage in [Stage::File, Stage::Library, Stage::Table, Stage::Instance] {
@@ -168,7 +173,7 @@ impl Runner<'_> {
         results
     }
 
-    /// Runs cases in parallel. Returns their results.
+    /// Runs the given cases in parallel. Returns their results by name.
     fn all(&self, cases: &[&&'static Case]) -> Results {
         let (next, results) = (AtomicUsize::new(0), Mutex::new(Results::new()));
         let work = || {
@@ -207,7 +212,7 @@ impl Runner<'_> {
         result
     }
 
-    /// Returns the environment variables of a child process.
+    /// Returns the environment variables with which a child process is started.
     fn environment(&self, process: Process) -> Vec<(OsString, OsString)> {
         const INHERITED: [&str; 10] = [
             "DYLD_LIBRARY_PATH",

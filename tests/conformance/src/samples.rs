@@ -1,4 +1,5 @@
-//! Sample calls. A sample call is from the config, or generated so that it changes nothing on the target.
+//! Sample calls of operations. They come from the config. If the config has none, they are generated, and change
+//! nothing on the target.
 
 use mlflow_deploy_plugin_api::testing::raw::Request;
 use mlflow_deploy_plugin_api::{JSON, Operation};
@@ -7,18 +8,20 @@ use serde_json::{Map, Value, json};
 use crate::config::SampleCall;
 use crate::harness::{Harness, request};
 
-/// The credit of sample calls, larger than the number of chunks of any stream.
+/// The number of chunks that a sample call allows a stream to send. It is larger than the number of chunks in any
+/// stream.
 const MANY_CHUNKS: u32 = 1_000_000;
 
 impl Harness {
-    /// Returns the request of the config's sample call, or else of a generated call that changes nothing.
+    /// Returns the request of the sample call in the config. If there is none, returns the request of a generated call
+    /// that changes nothing on the target.
     pub(crate) fn sample(&self, operation: Operation) -> Request {
         let (head, body) = self.arguments(operation);
         let credit = if operation == Operation::PredictStream { MANY_CHUNKS } else { 0 };
         request(&head.into(), body).with_credit(credit)
     }
 
-    /// Returns the head and the body of the sample call of an operation.
+    /// Returns the head and the body of an operation's sample call.
     pub(crate) fn arguments(&self, operation: Operation) -> (Map<String, Value>, Vec<u8>) {
         let config = self.config();
         let missing = self.name("missing");
@@ -41,7 +44,7 @@ impl Harness {
         (head.as_object().cloned().unwrap_or_default(), Vec::new())
     }
 
-    /// Returns true if the sample call is from the config. Such a call has to succeed.
+    /// Returns true if the sample call comes from the config, and therefore has to succeed.
     pub(crate) fn sample_works(&self, operation: Operation) -> bool {
         let config = self.config();
         match operation {
@@ -73,7 +76,7 @@ fn generated() -> SampleCall {
 }
 
 impl SampleCall {
-    /// Returns the request that the sample call describes.
+    /// Converts the sample call to a request.
     pub(crate) fn request(&self) -> Request {
         let (head, body) = self.clone().parts();
         request(&head.into(), body)

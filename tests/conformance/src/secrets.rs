@@ -1,4 +1,5 @@
-//! The secrets that a plugin receives and must not reveal. They are from the config, or generated if it has none.
+//! The secrets with which cases check the output of a plugin. They come from the config. If the config has none, they
+//! are generated.
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use serde_json::{Map, Value, json};
@@ -8,19 +9,19 @@ use crate::config::Config;
 /// The secrets that a plugin receives and must not reveal.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// The environment variables to set, with their values.
+    /// The names and values of the environment variables to set for the plugin.
     pub(crate) variables: Vec<(String, String)>,
-    /// The client options of the config, with the generated secrets added.
+    /// The options with which a client is opened: those in the config, and generated secrets.
     pub(crate) options: Map<String, Value>,
-    /// The secret values, which must not appear in any output.
+    /// The secret values. None of them may appear in the output of the plugin.
     pub(crate) values: Vec<String>,
 }
 
 impl Secrets {
-    /// Returns the secrets of the config, or generated values for all secret variables and options if the config has
-    /// none.
+    /// Returns the secrets in the config. If it has none, generates a value for each environment variable and option
+    /// that the manifest marks as secret.
     pub(crate) fn of(manifest: &Manifest, config: &Config) -> Self {
-        /// The minimum length of a secret, in bytes. A shorter value could occur in the output by chance.
+        /// The minimum length of a secret, in bytes. A shorter text could appear in the output by chance.
         const MIN_LEN: usize = 4;
         let schema = Value::Object(manifest.options.clone());
         let variables =
@@ -41,7 +42,7 @@ impl Secrets {
     }
 }
 
-/// Generates a new secret, adds it to the list, and returns it.
+/// Generates a new secret and adds it to `values`. Returns the secret.
 fn next(values: &mut Vec<String>) -> String {
     let secret = format!("conformance-secret-{:04}", values.len());
     values.push(secret.clone());
@@ -52,7 +53,7 @@ fn is_secret(schema: &Value) -> bool {
     schema["writeOnly"] == true
 }
 
-/// Adds the strings in `value` that the schema declares as secret to `found`.
+/// Adds all strings in `value` that `schema` marks as secret to `found`.
 fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if is_secret(schema) => found.push(text.clone()),
@@ -70,7 +71,7 @@ fn collect(schema: &Value, value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Returns a value with a new secret in each place that the schema declares as secret, or `None` if there is no such
+/// Generates a value with a new secret at each place that `schema` marks as secret. Returns `None` if there is no such
 /// place.
 fn generate(schema: &Value, values: &mut Vec<String>) -> Option<Value> {
     let has_type = |name: &str| {
@@ -90,7 +91,8 @@ fn generate(schema: &Value, values: &mut Vec<String>) -> Option<Value> {
     (!members.is_empty()).then_some(Value::Object(members))
 }
 
-/// Adds the members of the object `added` to the object `into`, recursively.
+/// Adds the members of the JSON object `added` to the JSON object `into`. Members that are objects in both are merged
+/// in the same way.
 fn merge(into: &mut Value, added: Value) {
     match (into, added) {
         (Value::Object(into), Value::Object(added)) => {

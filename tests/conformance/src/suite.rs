@@ -1,4 +1,4 @@
-//! Runs the harness as one test of a plugin's own crate.
+//! Runs all conformance cases as a test in the crate of a plugin.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,20 +9,21 @@ use crate::config::Config;
 use crate::report::{Format, Report};
 use crate::run::{Options, run};
 
-/// A run of all cases as one test. See [`suite`].
+/// A run of all conformance cases as a test. The function [`suite`] creates it.
 #[derive(Debug)]
 #[must_use = "no case runs until `check` is called"]
 pub struct Suite {
     plugin: PathBuf,
     options: Options,
-    /// True if the harness started this process for a case, and the process has run it.
+    /// True if the harness started this process to run a single case, and that case has run.
     is_done: bool,
 }
 
-/// Checks a plugin in a test. The plugin has to be built already, and may be written in any language. A test in the
-/// plugin's own crate uses [`suite_of_this_crate`](crate::suite_of_this_crate), which builds the plugin first.
+/// Returns the conformance tests of a plugin, for use in a test. [`Suite::check`] runs them. The plugin has to be built
+/// already, and may be written in any language. A test in the plugin's own crate uses
+/// [`suite_of_this_crate`](crate::suite_of_this_crate), which builds the plugin first.
 ///
-/// Each case runs in a separate process: the test program is started again with only this test.
+/// Each conformance case runs in a separate process: the test program is started again with only this test.
 ///
 /// ```no_run
 /// #[test]
@@ -34,9 +35,10 @@ pub fn suite(plugin: impl Into<PathBuf>) -> Suite {
     Suite::new(crate::child(), plugin.into())
 }
 
-/// Builds the plugin of the package in a folder with cargo, and checks it in a test. Passes `arguments` to cargo.
+/// Builds the plugin of the package in the folder `package` with cargo, and returns its conformance tests.
+/// [`Suite::check`] runs them. Cargo gets the further arguments `arguments`.
 ///
-/// The profile and the target folder are those of the running test.
+/// The build uses the profile and the target folder of the running test.
 ///
 /// # Panics
 /// Panics if the package does not build, or has no shared library.
@@ -49,10 +51,11 @@ pub fn suite_of(package: impl AsRef<Path>, arguments: &[&str]) -> Suite {
     Suite::new(false, built.unwrap_or_else(|error| fail(&error)))
 }
 
-/// Builds the plugin of this crate with cargo, and checks it in a test. The macro passes its arguments to cargo.
+/// Builds the plugin of this crate with cargo, and returns its conformance tests. The method `check` runs them. Cargo
+/// gets the arguments of the macro.
 ///
 /// `cargo test` does not build the shared library of a crate, so without this build a test would check an outdated
-/// library. The profile and the target folder are those of the running test.
+/// library. The build uses the profile and the target folder of the running test.
 ///
 /// ```no_run
 /// #[test]
@@ -77,7 +80,7 @@ impl Suite {
         Self { plugin, options: Options { arguments: child_arguments(), ..Options::default() }, is_done }
     }
 
-    /// Sets the configuration of the target, read from a `conformance.toml`.
+    /// Reads the configuration of the conformance tests from a TOML file, such as `conformance.toml`.
     ///
     /// # Panics
     /// Panics if the file cannot be read, is not TOML, or has an unknown key.
@@ -87,31 +90,32 @@ impl Suite {
         self
     }
 
-    /// Makes the plugin run in a separate process, like an isolated plugin of a host.
+    /// Makes the plugin run in a separate process, as it runs if a host isolates it.
     pub fn isolated(mut self) -> Self {
         self.options.isolated = true;
         self
     }
 
-    /// Makes unproven cases fail.
+    /// Makes a case fail if it is unproven. A case is unproven if a call that it needs does not succeed.
     pub fn strict(mut self) -> Self {
         self.options.strict = true;
         self
     }
 
-    /// Sets the path of the plugin host program. Default: the `mlflow-deploy-plugin-host` that the host finds.
+    /// Sets the path of the program `mlflow-deploy-plugin-host`, which runs an isolated plugin. By default, the host
+    /// searches for this program.
     pub fn plugin_host(mut self, program: impl Into<PathBuf>) -> Self {
         self.options.plugin_host = Some(program.into());
         self
     }
 
-    /// Replaces all options, including those that other methods have set.
+    /// Replaces all options, including those that other methods of this type have set.
     pub fn options(mut self, options: Options) -> Self {
         self.options = Options { arguments: self.options.arguments, ..options };
         self
     }
 
-    /// Runs the cases and returns the report.
+    /// Runs the conformance cases and returns the report.
     ///
     /// # Panics
     /// Panics with the report if the plugin is not conformant, and with the error if no case could run.
@@ -132,8 +136,8 @@ fn fail(message: &str) -> ! {
     panic!("{message}")
 }
 
-/// Returns the arguments with which a new process of this program runs only the current test. The name of the test is
-/// the name of its thread. A program without a test harness gets its own arguments again.
+/// Returns the arguments with which a new process of this program runs only the current test. The thread of a test has
+/// the name of the test. On the main thread or an unnamed thread, returns the arguments of this process.
 fn child_arguments() -> Vec<OsString> {
     match std::thread::current().name() {
         None | Some("main") => env::args_os().skip(1).collect(),

@@ -1,5 +1,5 @@
-//! Turns the outcome of a case's process into a verdict: its report, its timeout, its exit, or the signal that killed
-//! it.
+//! Turns the outcome of a case's process into a verdict. The outcome is a report, a timeout, an exit, or a signal that
+//! killed the process.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use crate::case_process::{End, Outcome, signal_name};
 use crate::message::Line;
 use crate::report::{CaseResult, Verdict};
 
-/// Returns the result of a case from the outcome of its process. If `is_strict` is true, an unproven case fails.
+/// Returns the result of a case from the outcome of its process. An unproven case fails if `is_strict` is true, and is
+/// skipped otherwise.
 pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict: bool) -> CaseResult {
     let Outcome { end, mut log } = outcome;
     let unproven = matches!(end, End::Reported(Line::Unproven(_)));
@@ -40,8 +41,8 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
     CaseResult { signal, log, unproven, ..CaseResult::new(case, verdict, message) }
 }
 
-/// Returns the verdict, the message and the signal's name for a process that died. The message is `otherwise` if no
-/// signal killed the process.
+/// Returns the verdict and the message for a process that has died, and the name of the signal that killed it. If it
+/// was not killed by a signal, the message is `otherwise`.
 fn died(signal: Option<i32>, otherwise: String) -> (Verdict, String, Option<String>) {
     match signal.map(signal_name) {
         // The system or a user sends these signals. A crash of the plugin does not raise them.

@@ -1,7 +1,7 @@
-//! Times predictions of one row and of ten thousand rows, with the same model and requests: by the plugin `local`, by
-//! ONNX Runtime in Python, and by `mlflow models serve`.
+//! Measures the time of a prediction for one row and for ten thousand rows. Compares the plugin `local`, ONNX Runtime
+//! in Python, and `mlflow models serve`, with the same model and requests.
 //!
-//! `cargo bench -p mlflow-deploy-e2e --bench local`
+//! Run it with `cargo bench -p mlflow-deploy-e2e --bench local`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "prints its measurements, and panics on failure")]
 
 use std::fs;
@@ -53,7 +53,7 @@ async fn deployed(folder: &Path, model: &Path) -> DeployClient {
     client
 }
 
-/// Returns the median time of a prediction, in microseconds.
+/// Returns the median time of a prediction for this request, in microseconds.
 async fn median(client: &DeployClient, request: &str) -> f64 {
     let mut taken = Vec::new();
     let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! `plugins list`, `plugins which`, `plugins doctor`, `help` and a call agree about every file. The call succeeds if and
-//! only if the other verbs show the plugin as usable.
+//! Checks that `plugins list`, `plugins which`, `plugins doctor`, `help` and a call agree about each plugin file. The
+//! call has to succeed if the other verbs show the plugin as usable, and to fail otherwise.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,7 @@ use crate::command::{Ran, mlflow_deploy};
 
 const SCHEME: &str = "c-echo";
 
-/// The outputs of all verbs for one scheme.
+/// The outputs of the compared verbs for one scheme.
 #[derive(Debug)]
 struct Answers {
     list: Ran,
@@ -24,7 +24,7 @@ struct Answers {
 }
 
 impl Answers {
-    /// Runs each verb for a target of this scheme, with these further arguments, such as `--plugin-dir DIR`.
+    /// Runs each compared verb for a target of this scheme. Adds further arguments, such as `--plugin-dir DIR`.
     fn of(scheme: &str, arguments: &[&Path]) -> Self {
         let ask = |verb: &str| {
             let run = arguments.iter().fold(mlflow_deploy(&format!("{verb} --json")), |run, each| run.arg(each));
@@ -40,7 +40,8 @@ impl Answers {
         }
     }
 
-    /// Returns the states of a file that `list` and `doctor` show. Returns `usable` for doctor's `ready`.
+    /// Returns the state of a plugin file in the output of `list` and in the output of `doctor`. Replaces `ready`, the
+    /// word of `doctor`, by `usable`.
     fn states(&self, file: &Path) -> [String; 2] {
         [&self.list, &self.doctor].map(|ran| {
             let listing: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
@@ -53,12 +54,12 @@ impl Answers {
         })
     }
 
-    /// Returns the file that `which` prints, or `None` if `which` fails.
+    /// Returns the path of the plugin file that `which` prints, or `None` if `which` fails.
     fn winner(&self) -> Option<PathBuf> {
         (self.which.code == 0).then(|| self.which.json()["file"].as_str().unwrap().into())
     }
 
-    /// Returns true if `help` lists the scheme.
+    /// Returns true if the output of `help` lists the scheme.
     fn is_offered(&self, scheme: &str) -> bool {
         let listed: Value = serde_json::from_str(&self.help.stdout).unwrap_or_default();
         listed["targets"].as_array().is_some_and(|targets| {
@@ -66,7 +67,7 @@ impl Answers {
         })
     }
 
-    /// Asserts that all verbs agree about `file`, the only file for a scheme.
+    /// Asserts that all verbs agree about `file`, the only plugin file for the scheme.
     fn assert_agree(&self, scheme: &str, file: &Path) {
         let [listed, diagnosed] = self.states(file);
         let is_usable = listed == "usable";
@@ -81,7 +82,8 @@ impl Answers {
     }
 }
 
-/// Returns a folder with a configuration that turns the preflight off.
+/// Returns a folder with a configuration that turns off the preflight: the host's trial load of a plugin in a separate
+/// process.
 fn config() -> PathBuf {
     static FOLDER: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let write = || {

@@ -1,4 +1,4 @@
-//! The command and each HTTP target with responses as real servers and proxies send them.
+//! Tests of the command and each HTTP plugin, with responses as real servers and proxies send them.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 
@@ -6,7 +6,8 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// The package of each HTTP plugin, with the arguments for its target. `ADDRESS` stands for the address of the server.
+/// The package of each HTTP plugin, with the arguments of the command that select its target. `ADDRESS` stands for the
+/// address of the server.
 const TARGETS: [(&str, &str); 3] = [
     ("mlflow-deploy-openai", "-t openai://ADDRESS/v1"),
     ("mlflow-deploy-gateway", "-t http://ADDRESS"),
@@ -21,8 +22,8 @@ fn command(target: (&str, &str), server: &Server, verb: &str) -> Run {
     mlflow_deploy(&format!("{verb} {options} --option max_retries:=0")).plugin(package)
 }
 
-/// Predicts with each target from a server that sends this response. Asserts that all results are equal, and returns
-/// one.
+/// Predicts with each of [`TARGETS`], from a server that sends the response `answer`. Asserts that all outputs are
+/// equal, and returns one of them.
 fn predict(answer: &Answer, flags: &str) -> Ran {
     let verb = format!("predict --endpoint m -I - {flags}");
     let inputs = r#"{"messages":[{"role":"user","content":"Salut"}]}"#;

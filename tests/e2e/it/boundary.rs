@@ -1,4 +1,4 @@
-//! The output and the exit code of the command if a plugin misbehaves.
+//! Tests of the output and the exit code of the command if a plugin misbehaves.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn misbehave(way: &str, arguments: &str) -> Ran {
     run.plugin(MISBEHAVE).env("MISBEHAVE", way).stdin("[1]").run()
 }
 
-/// `hostile` tests the message for each fault.
+/// The tests in `hostile` check the message for each fault.
 #[test]
 fn exit_code_depends_on_the_kind_of_fault() {
     for (way, arguments, code, said) in [
@@ -106,7 +106,7 @@ fn plugin_that_exits_the_process_is_a_plugin_fault() {
     }
 }
 
-/// Returns a host with the plugin `panics` and a plugin that does not panic.
+/// Returns a host with two plugins: `panics`, and an echo plugin that does not panic.
 fn host() -> Host {
     Host::builder().plugin(cdylib::path(PANICS)).plugin(cdylib::path(ECHO)).on_event(|_| {}).build()
 }

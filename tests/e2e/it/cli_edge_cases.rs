@@ -1,4 +1,4 @@
-//! The command with unusual files, with secrets in the wrong place, and with invalid arguments.
+//! Tests of the command with unusual files, with secrets in the wrong place, and with invalid arguments.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;

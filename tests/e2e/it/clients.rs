@@ -1,4 +1,4 @@
-//! The library API: concurrent clients, async and blocking, with and without a runtime.
+//! Tests of the library API: concurrent clients, the async and the blocking client, with and without an async runtime.
 
 use mlflow_deploy::args::{ListEndpoints, Predict};
 use mlflow_deploy::{ClientOptions, DeployClient, Error, ErrorCode, Host, JSON, Payload, blocking};
@@ -44,7 +44,7 @@ async fn two_clients_of_one_target_keep_64_concurrent_calls_apart() {
     assert_eq!(right, 128);
 }
 
-/// Uses a target through the blocking client, without an async runtime.
+/// Calls a target through the blocking client, without an async runtime.
 fn without_async() {
     let client = blocking::DeployClient::from(blocking::wait(host(ECHO).get_deploy_client(Some("echo"))).unwrap());
     // The number of calls exceeds Tokio's cooperative budget, after which a task must yield. A blocking call cannot

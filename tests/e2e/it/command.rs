@@ -1,4 +1,4 @@
-//! Runs the built command in a clean environment.
+//! Runs the built command `mlflow-deploy` in a clean environment.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,13 +10,13 @@ use mlflow_deploy_test_support::cdylib;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
-/// A run of the command that is not started yet.
+/// A run of the command `mlflow-deploy` that is not started yet.
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
 }
 
-/// The output and the exit code of a run.
+/// The output and the exit code of a finished run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -24,7 +24,8 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-/// Returns a run with these arguments, separated by spaces. Its environment has only an empty plugin search path.
+/// Returns a run of the command with these arguments, which are separated by spaces. The run's environment has only the
+/// variable `MLFLOW_DEPLOY_PLUGIN_PATH_ONLY`, so the command does not find installed plugins.
 pub(crate) fn mlflow_deploy(arguments: &str) -> Run {
     let mut command = Command::new(cdylib::command());
     command.env_clear().env("MLFLOW_DEPLOY_PLUGIN_PATH_ONLY", "1").args(arguments.split_whitespace());
@@ -37,7 +38,7 @@ impl Run {
         self
     }
 
-    /// Adds arguments, separated by spaces.
+    /// Adds these arguments, which are separated by spaces.
     pub(crate) fn args(mut self, arguments: &str) -> Self {
         self.command.args(arguments.split_whitespace());
         self
@@ -48,7 +49,7 @@ impl Run {
         self
     }
 
-    /// Adds `--plugin` with the shared library of this package.
+    /// Adds the option `--plugin` with the path of this package's shared library.
     pub(crate) fn plugin(self, package: &str) -> Self {
         let path = cdylib::path(package);
         self.arg("--plugin").arg(path)
@@ -68,7 +69,8 @@ impl Run {
         self
     }
 
-    /// Makes a shell script run the command. `"$@"` in the script stands for the command and its arguments.
+    /// Makes a shell run `script`, which starts the command. In the script, `"$@"` stands for the command and its
+    /// arguments.
     pub(crate) fn in_shell(mut self, script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, "sh"]).arg(self.command.get_program()).args(self.command.get_args());
@@ -85,7 +87,7 @@ impl Run {
         Ran::from(self.spawn().wait_with_output().unwrap())
     }
 
-    /// Starts the command without waiting for it.
+    /// Starts the command and writes its input. Does not wait for its end.
     pub(crate) fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
@@ -94,7 +96,7 @@ impl Run {
         child
     }
 
-    /// Runs the command on a terminal. Returns the exit code and the bytes written to the terminal.
+    /// Runs the command on a terminal. Returns its exit code, and the bytes that it has written to the terminal.
     pub(crate) fn run_on_a_terminal(self) -> (i32, Vec<u8>) {
         let (mut ours, theirs) = terminal();
         let mut child = self.spawn_on(&theirs);
@@ -107,14 +109,14 @@ impl Run {
         (child.wait().unwrap().code().unwrap(), screen)
     }
 
-    /// Starts the command on a terminal.
+    /// Starts the command with `terminal` as its stdin, stdout and stderr.
     pub(crate) fn spawn_on(mut self, terminal: &OwnedFd) -> Child {
         let side = || terminal.try_clone().unwrap();
         self.command.env("TERM", "xterm").stdin(side()).stdout(side()).stderr(side()).spawn().unwrap()
     }
 }
 
-/// Opens a pseudo-terminal. Returns both sides.
+/// Opens a pseudo-terminal. Returns its two sides: the controlling side, and the terminal for a command.
 pub(crate) fn terminal() -> (File, OwnedFd) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
@@ -135,13 +137,13 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Parses stdout as JSON.
+    /// Parses the standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Parses the JSON error on the last line of stderr.
+    /// Parses the last line of the standard error, which is an error in JSON.
     pub(crate) fn error(&self) -> Value {
         let last = self.stderr.lines().last().unwrap_or_else(|| panic!("no error: {self:?}"));
         let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {self:?}"));

@@ -1,4 +1,4 @@
-//! Plugins built against version 1.0.0 of the contract, in the current host.
+//! Tests of the current host with plugins that were built against version 1.0.0 of the plugin contract.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use mlflow_deploy_test_support::cdylib;
 
 const LINES: &str = "[1]\n[2]\n[3]\n";
 
-/// Loads a plugin, and asserts that a prediction and a stream succeed.
+/// Loads a plugin into this process or, if `is_isolated` is true, into a separate one. Asserts that a prediction and a
+/// stream succeed.
 async fn check(plugin: &Path, scheme: &str, is_isolated: bool) {
     let builder = Host::builder().plugin(plugin);
     let host = if is_isolated {

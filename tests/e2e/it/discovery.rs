@@ -1,4 +1,4 @@
-//! Discovery of plugins on the search path: rejected files with the reasons, and precedence.
+//! Tests of the plugin search: the reasons for which files are rejected, and the order of precedence.
 
 use std::fs;
 use std::path::Path;

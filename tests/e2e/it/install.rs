@@ -1,5 +1,5 @@
-//! `make install`, then the installed command and a program that embeds the library from elsewhere: both find the plugins and
-//! ONNX Runtime.
+//! Runs `make install`. Checks that the installed command finds the plugins and ONNX Runtime, and that a program
+//! elsewhere finds them through the library.
 
 use std::fs;
 use std::io::Write;
@@ -11,16 +11,17 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 
 use crate::command::{Ran, mlflow_deploy};
 
-/// A row for the demo model.
+/// A scoring request with one row for the demo model.
 const FLOWER: &str = r#"{"dataframe_split": {
     "columns": ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"],
     "data": [[5.1, 3.5, 1.4, 0.2]]
 }}"#;
 
-/// The answer to [`FLOWER`]. The probabilities of the model are left out.
+/// The part of the reply to [`FLOWER`] that the tests check. They do not check the model's probabilities.
 const LABEL: &str = r#""label": 0"#;
 
-/// Deploys the demo model with the command in a prefix, and predicts with the command and with the program.
+/// A shell script that deploys the demo model with the installed command. It then predicts with this command and with
+/// the program that embeds the library.
 const SCRIPT: &str = r#"
 set -eu
 prefix=$1 model=$2 program=$3
@@ -32,14 +33,16 @@ cat >"$HOME/inputs.json"
 "$program" local flowers <"$HOME/inputs.json"
 "#;
 
-/// Copies the built files to a prefix without a build, like the end of `make install`.
+/// A shell script that copies the built files to an installation prefix, like the end of `make install`. It does not
+/// build them.
 const INSTALL: &str = r#"
 set -eu
 make -s -C "$REPOSITORY" install-built BUILT="$BUILT" "$@" >"$HOME/installed"
 tail -n 1 "$HOME/installed"
 "#;
 
-/// A home directory, and an environment that refers to nothing outside of it.
+/// A temporary home directory. Its commands get an environment that refers only to this directory, the repository and
+/// the system's programs.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -51,7 +54,7 @@ impl Home {
         self.0.path().join(path)
     }
 
-    /// Returns a copy of the example program, which has neither plugins nor ONNX Runtime near it.
+    /// Returns a copy of the example program. Its folder has neither plugins nor ONNX Runtime.
     fn program(&self) -> PathBuf {
         let program = self.path("elsewhere/embed-host");
         fs::create_dir_all(program.parent().unwrap()).unwrap();
@@ -59,7 +62,7 @@ impl Home {
         program
     }
 
-    /// Puts ONNX Runtime into a prefix, where `make install` would download it.
+    /// Links ONNX Runtime into an installation prefix, at the path to which `make install` would download it.
     fn put_onnxruntime(prefix: &Path) {
         let folder = prefix.join("lib/mlflow-deploy");
         fs::create_dir_all(&folder).unwrap();
@@ -67,7 +70,7 @@ impl Home {
         std::os::unix::fs::symlink(onnxruntime::folder().join(library), folder.join(library)).unwrap();
     }
 
-    /// Returns a program with the environment of this home.
+    /// Returns a command that runs `program` with the environment of this home directory.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.0.path());
@@ -75,7 +78,7 @@ impl Home {
         command
     }
 
-    /// Runs a script with these arguments.
+    /// Runs a shell script with these arguments. Its standard input is [`FLOWER`].
     fn shell(&self, script: &str, arguments: &[&Path]) -> Ran {
         ran(self.command("sh").args(["-c", script, "sh"]).args(arguments))
     }
@@ -85,7 +88,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Runs a program with [`FLOWER`] as its input.
+/// Runs a program with [`FLOWER`] as its standard input.
 fn ran(command: &mut Command) -> Ran {
     let mut child = command
         .stdin(Stdio::piped())
@@ -98,7 +101,7 @@ fn ran(command: &mut Command) -> Ran {
     Ran::from(child.wait_with_output().unwrap())
 }
 
-/// Asserts that the command and the program have printed the same prediction.
+/// Asserts that the script has printed two equal predictions: one of the command and one of the program.
 fn assert_predicted(ran: &Ran) {
     let answers: Vec<_> = ran.stdout.lines().collect();
     assert!(ran.code == 0 && answers.len() == 2 && answers[0] == answers[1] && answers[0].contains(LABEL), "{ran:?}");

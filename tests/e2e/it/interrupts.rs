@@ -1,4 +1,5 @@
-//! Ctrl-C: the plugin cancels the call, the server sees the connection close, and the terminal is restored.
+//! Checks Ctrl-C: the plugin cancels the call, the server sees that the connection is closed, and the terminal gets its
+//! settings back.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use crate::command::{Ran, mlflow_deploy, terminal};
 
 const INPUTS: &str = r#"{"messages": []}"#;
 
-/// The time limit of every wait, long enough for a busy machine.
+/// The time limit of every wait in these tests. It is long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Accepts a connection, reads one prediction request, and sends `answer`. Returns the open connection.
@@ -28,7 +29,8 @@ fn accept_prediction(listener: &TcpListener, answer: &[u8]) -> TcpStream {
     connection
 }
 
-/// Sends `SIGINT` to the command. Returns the time until the command closed the connection, and its output.
+/// Sends `SIGINT` to the command. Returns the time until the command has closed the connection, and the output of the
+/// command.
 fn interrupt(child: Child, mut connection: TcpStream) -> (Duration, Ran) {
     let begun = Instant::now();
     signal(&child, Signal::INT);

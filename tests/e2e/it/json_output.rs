@@ -1,4 +1,5 @@
-//! With `--json`, a verb prints one JSON document on stdout, or nothing and a JSON error on stderr.
+//! Checks the option `--json`: a verb prints one JSON document to stdout, or nothing to stdout and a JSON error to
+//! stderr.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use crate::command::{Run, mlflow_deploy};
 const ECHO: &str = "mlflow-deploy-example-echo";
 const FAKE: &str = "mlflow-deploy-fixture-faketarget";
 
-/// Returns a run of a verb with these inputs, on a target that returns its inputs.
+/// Returns a run of a verb with these inputs, on a target that replies with its inputs.
 fn echo(verb: &str, input: impl AsRef<[u8]>) -> Run {
     mlflow_deploy(&format!("{verb} -t echo --endpoint echo -I -")).plugin(ECHO).stdin(input)
 }

@@ -1,4 +1,5 @@
-//! The warnings that a program gets on stderr. Each case is this test binary again, because a process prints them once.
+//! Checks the warnings that the library prints to stderr. A process prints each warning only once, so each case runs in
+//! a new process of this test binary.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -9,20 +10,20 @@ use std::process::Command;
 use mlflow_deploy::{Host, HostBuilder, blocking};
 use mlflow_deploy_test_support::cdylib;
 
-/// The variable with the case that the test binary runs.
+/// The environment variable with the name of the case that the test binary runs.
 const CASE: &str = "LIBRARY_WARNINGS_CASE";
 
-/// The test that runs a case.
+/// The name of the test that runs a case in a new process.
 const PROGRAM: &str = "library_warnings::program_loads_plugins_that_its_group_can_change";
 
-/// A plugin that causes a warning.
+/// Creates a plugin that its group can change. The library warns about such a plugin.
 fn group_writable(folder: &Path, name: &str) {
     let file = folder.join(name);
     fs::copy(cdylib::path("mlflow-deploy-example-echo"), &file).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o664)).unwrap();
 }
 
-/// Loads two copies of a plugin, as the case of the environment says.
+/// Loads two copies of a plugin, with the host that the environment variable [`CASE`] selects.
 #[test]
 fn program_loads_plugins_that_its_group_can_change() {
     let Ok(case) = env::var(CASE) else { return };
@@ -42,7 +43,7 @@ fn open(builder: HostBuilder) {
     blocking::wait(host.get_deploy_client(Some("echo"))).unwrap();
 }
 
-/// Runs a case. Returns its stdout and stderr.
+/// Runs a case in a new process. Returns the process's stdout and stderr.
 fn run(case: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     ["one.so", "two.so"].iter().for_each(|name| group_writable(folder.path(), name));

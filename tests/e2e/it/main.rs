@@ -1,5 +1,5 @@
-//! End-to-end tests of the built command and the built libraries. All tests are in one binary, so that the command and
-//! the libraries are built once.
+//! End-to-end tests of the built command and the built shared libraries. All tests are in one binary, so that the
+//! command and the libraries are built once.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

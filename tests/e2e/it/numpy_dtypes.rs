@@ -1,4 +1,4 @@
-//! Elements of each dtype, compared with those of the real numpy.
+//! Checks elements of each numpy dtype against those that the real numpy returns.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use mlflow_deploy::predictions::{Datetime64, Element, Timedelta64, time_unit};
 use mlflow_deploy::{PredictionsResponse, predictions};
 use mlflow_deploy_test_support::peers;
 
-/// The deliberate differences: the start of a dtype, a value as JSON, and the row of the documentation.
+/// The deliberate differences from numpy: the beginning of the dtype's name, the value in JSON (`*` for any), and a
+/// text from the row of the documentation that describes the difference.
 const DIFFERENCES: [(&str, &str, &str); 7] = [
     ("str", "{}", "It holds JSON, as `to_json` writes it"),
     ("str", r#"{"a": 1}"#, "It holds JSON, as `to_json` writes it"),
@@ -20,7 +21,7 @@ const DIFFERENCES: [(&str, &str, &str); 7] = [
     ("datetime64[as]", "*", "A `datetime64` beyond 64 bits wraps"),
 ];
 
-/// An element as text, in the form of `numpy_dtypes.py`.
+/// An element that can be shown as text, in the format of `numpy_dtypes.py`.
 trait Shown: Element {
     fn shown(&self) -> String;
 }
@@ -85,7 +86,8 @@ impl<U: time_unit::TimeUnit> Shown for Timedelta64<U> {
     }
 }
 
-/// Returns the element of the only prediction; `None` if it has none in this type.
+/// Returns the element of the only prediction as text. Returns `None` if the prediction cannot be read with the type
+/// `T`.
 fn element<T: Shown>(response: &PredictionsResponse) -> Option<String> {
     Some(response.get_predictions::<ArrayD<T>>().ok()?[[0].as_slice()].shown())
 }

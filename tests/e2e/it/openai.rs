@@ -1,4 +1,4 @@
-//! The OpenAI plugin with a real server that speaks OpenAI's protocol, and several clients in one process.
+//! Checks the OpenAI plugin with a real server that speaks OpenAI's protocol, and with several clients in one process.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ const OPENAI: &str = "mlflow-deploy-openai";
 
 static AIMOCK: LazyLock<Aimock> = LazyLock::new(Aimock::start);
 
-/// Returns a run of the command with the server as its target and the API key in its environment.
+/// Returns a run of the command with the server aimock as its target. Its environment has the API key of this server.
 fn ask(arguments: &str) -> Run {
     let target = AIMOCK.url().replace("http://", "openai://").trim_end_matches('/').to_owned() + "/v1";
     let run = mlflow_deploy(arguments).arg("--target").arg(target).arg("--json").plugin(OPENAI);

@@ -1,4 +1,5 @@
-//! The gateway plugin with the real MLflow AI Gateway and the real tracking server. Both forward to aimock.
+//! Checks the gateway plugin with the real MLflow AI Gateway and the real tracking server. Both forward requests to
+//! aimock, which serves fixed replies.
 
 use std::sync::LazyLock;
 
@@ -10,7 +11,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 static GATEWAY: LazyLock<Gateway> = LazyLock::new(Gateway::start);
 static TRACKING: LazyLock<TrackingServer> = LazyLock::new(TrackingServer::start);
 
-/// Returns a run of the command with the gateway plugin and a server as its target.
+/// Returns a run of the command with the gateway plugin, and with the server at `url` as its target.
 fn ask(url: &str, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).arg("--target").arg(url).arg("--json");
     run.plugin("mlflow-deploy-gateway").env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -25,7 +26,7 @@ fn names(ran: &Ran) -> Vec<Value> {
     ran.json().as_array().unwrap().iter().map(|endpoint| endpoint["name"].clone()).collect()
 }
 
-/// Returns the texts of a stream's chunks, joined.
+/// Returns the texts of all chunks of a stream, joined into one text.
 fn text(ran: &Ran) -> String {
     let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let text = |chunk: Value| chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned();

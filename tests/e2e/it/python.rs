@@ -1,4 +1,4 @@
-//! The real Python clients and the command send equal requests.
+//! Checks that the real Python clients and the command send equal requests.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::command::mlflow_deploy;
 
-/// The headers that the tests compare. The other headers identify the client or count retries.
+/// The names of the headers that the tests compare. The other headers identify the client or count retries.
 const SIGNIFICANT: [&str; 7] =
     ["accept", "api-key", "authorization", "content-type", "openai-organization", "openai-project", "x-team"];
 
@@ -29,7 +29,7 @@ fn openai_requests_equal_those_of_the_openai_and_mlflow_clients() {
     println!("requests compared with those of the Python clients: {}", cases.len());
 }
 
-/// Returns a response to the request of the case that every client accepts.
+/// Returns a response to the request of `case`. Both the Python clients and the command accept this response.
 fn answer(case: &Value) -> Answer {
     if case["stream"] == true {
         return Answer::chunks(["data: {\"type\":\"response.created\",\"choices\":[]}\n\n", "data: [DONE]\n\n"]);
@@ -39,7 +39,7 @@ fn answer(case: &Value) -> Answer {
     Answer::new(200, text.to_string())
 }
 
-/// Runs the command so that it sends the request of the case.
+/// Runs the command with arguments for which it sends the request of `case`.
 fn ask(case: &Value, url: &str) {
     let none = Map::new();
     let variables = case["env"].as_object().unwrap_or(&none);
@@ -62,7 +62,7 @@ fn ask(case: &Value, url: &str) {
     assert_eq!(ran.code, 0, "{}: {ran:?}", case["case"]);
 }
 
-/// Returns the parts of a request that the tests compare.
+/// Returns a JSON object with the parts of a request that the tests compare.
 fn essence(request: &Request) -> Value {
     let body = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
     // A GET request does not have a body, so its content type is not compared.
@@ -71,7 +71,7 @@ fn essence(request: &Request) -> Value {
     json!({"method": request.method, "path": request.path, "body": sorted(&body), "headers": headers})
 }
 
-/// Returns a JSON value in which the members of all objects are sorted by name.
+/// Returns a copy of a JSON value in which the members of every object are sorted by name.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

@@ -1,5 +1,6 @@
-//! A failing run does not print a secret, in whatever encoding a server repeats the secret. The tests cover each
-//! target, each mode of the command, and each place of a response. Every response contains all encodings at once.
+//! Checks that a failing run does not print a secret, even if the server repeats the secret in another encoding. The
+//! tests cover each target, each mode of the command, and each place of a response. Every response contains all
+//! encodings at once.
 
 use std::sync::Mutex;
 use std::thread;
@@ -9,13 +10,13 @@ use mlflow_deploy_test_support::spelling;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// The secret. Each encoding changes at least one of its characters. All of its characters are valid in a header, and
-/// in JSON without escapes.
+/// The secret that the server repeats. Each encoding changes at least one of its characters. All of its characters are
+/// valid in a header, and in JSON without escapes.
 const SECRET: &str = "S3cr3tT0k3nQw/ErTy+abcd&ef==";
-/// The password of a proxy, in plain text and percent-encoded for the URL of the proxy.
+/// The password of a proxy: in plain text, and percent-encoded for the URL of the proxy.
 const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 
-/// The kind of call. It decides which parts of a response the plugin reads.
+/// The kind of call to test. It decides which parts of a response the plugin reads.
 #[derive(Clone, Copy, PartialEq)]
 enum Verb {
     Create,
@@ -24,7 +25,8 @@ enum Verb {
     Stream,
 }
 
-/// A target: its plugin, the calls to test, and a function that sets the server and the credentials of a run.
+/// A target to test: its plugin, the kinds of calls, and a function that adds the server's URL and the credentials to a
+/// run.
 struct Target {
     plugin: &'static str,
     verbs: &'static [Verb],
@@ -71,7 +73,8 @@ const TARGETS: [Target; 5] = [
     },
 ];
 
-/// A change of a run. It returns another URL and environment variables for the URL of the run's server.
+/// A function that changes a run. It gets the URL of the server, and returns the URL and the environment variables for
+/// the run.
 type Change = Box<dyn Fn(&str) -> (String, Vec<(&'static str, String)>) + Send>;
 
 fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
@@ -86,7 +89,8 @@ fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
     (target.ask)(run.env("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"), url)
 }
 
-/// Returns responses that contain the secret. Each has a name for the place of the secret, and the number of retries.
+/// Returns responses that contain the secret in different places. Each has a name for the place, and the number of
+/// retries that the run makes.
 fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     let all = spelling::all(secret);
     let json = format!(
@@ -160,16 +164,17 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
     places
 }
 
-/// A run of the command, the response of the server, and the secret that the run must not print.
+/// One tested combination: a run of the command, the response of the server, and the secret that the run must not
+/// print.
 struct Cell {
     about: String,
     answer: Option<Answer>,
-    /// Returns the run for the URL of the server.
+    /// Creates the run of the command for a server with this URL.
     run: Box<dyn FnOnce(&str) -> Run + Send>,
     secret: &'static str,
 }
 
-/// Returns all combinations of target, place and mode.
+/// Returns the tested combinations of a target, a place of the secret in the response, and a mode of the command.
 fn cells(state: &str) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (target, verb) in TARGETS.iter().flat_map(|target| target.verbs.iter().map(move |verb| (target, *verb))) {

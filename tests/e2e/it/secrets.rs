@@ -1,22 +1,22 @@
-//! A failing run does not print a secret, even with the most verbose output.
+//! Checks that a failing run does not print a secret, even with the most verbose output.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::json;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// The credentials: a key and the values of two headers. All secrets of these tests contain `S3CRET`, which the tests
-/// search the output for.
+/// The credentials of a run: an API key and the values of two headers. All secrets of these tests contain `S3CRET`, so
+/// the tests search the output for this text.
 const SECRETS: [&str; 3] = ["K-S3CRET-key-0123456789", "S3CRET-header-value", "S3CRET-custom-value"];
 
-/// Returns a response that repeats the secrets in each of its parts that can hold text.
+/// Returns a response that contains the secrets in each member of its error and in a header.
 fn repeating_answer(status: u16) -> Answer {
     let all = SECRETS.join(" ");
     let body = json!({"error": {"message": format!("I was told {all}"), "type": all, "code": all, "param": all}});
     Answer::new(status, body.to_string()).header("x-request-id", &all).header("retry-after-ms", "1")
 }
 
-/// Returns a run that predicts with all credentials.
+/// Returns a run of `predict` with all credentials.
 fn predict(server: &str, arguments: &str) -> Run {
     let run = mlflow_deploy(&format!("predict --endpoint m -I - -vv {arguments}")).plugin("mlflow-deploy-openai");
     run.env("OPENAI_API_KEY", SECRETS[0])

@@ -1,11 +1,12 @@
-//! A plugin that hangs after its reply changes neither the output nor the exit code.
+//! Checks that a plugin which hangs after its reply changes neither the output nor the exit code of the command.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 
 use crate::command::{Ran, Run, mlflow_deploy};
 
-/// A timeout that is longer than the limit of the shutdown. A verb that waited for the plugin would exit with code 6.
+/// A timeout that is longer than the host's time limit for the shutdown of a plugin. If the command waited for the
+/// plugin until this timeout, it would exit with code 6.
 const LIMIT: &str = "--timeout 100";
 
 const SAID: &str = "a plugin did not close its client or shut down within 3 s";

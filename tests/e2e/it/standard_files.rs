@@ -1,4 +1,5 @@
-//! Closed and full standard streams, and a limit of the file size. If output is lost, the exit code is not 0.
+//! Checks the command with standard streams that are closed or full, and with a limit of the file size. If output is
+//! lost, the exit code must not be 0.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,7 +12,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Shell redirections for a closed, full, read-only and limited stdout.
+/// Shell scripts that run the command (`"$@"`) with a stdout that is closed, full, read-only, or limited in size.
 const LOST: [&str; 4] = [r#""$@" >&-"#, r#""$@" >/dev/full"#, r#""$@" 1</dev/null"#, r#"ulimit -f 0; "$@" >"$FILE""#];
 
 fn echo(arguments: &str) -> Run {
@@ -106,7 +107,7 @@ fn exceeded_file_size_limit_is_an_error() {
     }
 }
 
-/// The command changes its own signal dispositions, and the process of the plugin does not inherit the changes.
+/// The command changes its own signal dispositions. The process of an isolated plugin must not inherit the changes.
 #[test]
 fn isolated_plugin_has_the_default_signal_dispositions() {
     if !Path::new("/proc/self/task").exists() {

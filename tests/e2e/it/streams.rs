@@ -1,5 +1,5 @@
-//! Streams and their connections. If a caller does not read, the server has to wait. If a caller drops a stream, its
-//! connection is closed.
+//! Checks streams and their connections. If a caller does not read a stream, the server has to wait. If a caller drops
+//! a stream, its connection is closed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,8 @@ use mlflow_deploy::args::PredictStream;
 use mlflow_deploy::{Host, Payload};
 use mlflow_deploy_test_support::cdylib;
 
-/// Starts a server that begins a stream and then runs `go_on`. Returns the target URI of the server, and its thread.
+/// Starts a server that sends the beginning of a stream and then calls `go_on` with the connection. Returns the target
+/// URI of the server, and the server's thread.
 fn server<T: Send + 'static>(go_on: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("openai://{}/v1", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Text from plugins and servers cannot control the terminal and cannot imitate the output of the command.
+//! Checks that text from plugins and servers cannot control the terminal and cannot imitate the output of the command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,14 +11,15 @@ use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A plugin version that imitates the entry of another plugin and hides the text that follows.
+/// A plugin version with control and invisible characters. It imitates the entry of another plugin, and hides the text
+/// that follows.
 const VERSION: &str =
     "1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
 const SHOWN: &str =
     r"1\n  schemes: databricks\nwarning: forged\r\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{9b}31m\u{e0041}";
 
-/// Returns a folder that contains a plugin with the version [`VERSION`], and the path of the plugin.
+/// Returns a folder that contains a plugin with the version [`VERSION`], and the path of this plugin.
 fn spoof() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let manifest = json!({
@@ -32,7 +33,7 @@ fn spoof() -> (tempfile::TempDir, PathBuf) {
     (folder, plugin)
 }
 
-/// Returns true if a text contains no control or invisible characters.
+/// Returns true if a text contains neither invisible characters nor control characters, apart from line breaks.
 fn is_plain(text: &str) -> bool {
     let hidden = |letter: char| {
         letter.is_control() && letter != '\n' || "\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\u{e0041}".contains(letter)

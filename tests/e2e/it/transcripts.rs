@@ -1,6 +1,7 @@
-//! Runs the transcripts in `cmd/`: the help, successes and failures of every verb, one transcript per file.
+//! Runs the transcripts of commands in `cmd/`, one per file, and compares their output. They cover the help, successes
+//! and failures of every verb.
 //!
-//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` rewrites the transcripts.
+//! `TRYCMD=overwrite cargo test -p mlflow-deploy-e2e transcripts` replaces the transcripts by the current output.
 
 use std::fs;
 

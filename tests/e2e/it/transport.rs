@@ -1,4 +1,5 @@
-//! The connection between the command and a server: proxies, certificates, encodings and pasted credentials.
+//! Checks the connection between the command and a server: proxies, certificates, encodings, and credentials with an
+//! invalid character, such as a line break.
 
 use std::fs;
 
@@ -6,7 +7,7 @@ use mlflow_deploy_test_support::server::{Answer, Server};
 
 use crate::command::{Ran, Run, mlflow_deploy};
 
-/// `{"predictions":[1,2]}`, as Python's `gzip.compress(…, mtime=0)` encodes it.
+/// The text `{"predictions":[1,2]}`, compressed by Python's `gzip.compress(…, mtime=0)`.
 const GZIP: [u8; 41] = [
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 40, 74, 77, 201, 76, 46, 201, 204, 207, 43, 86, 178, 138, 54, 212,
     49, 138, 173, 5, 0, 46, 222, 214, 86, 21, 0, 0, 0,

@@ -1,4 +1,5 @@
-//! The target receives the values of inputs and config with their types and digits, for files from many programs.
+//! Checks that the target receives the values of inputs and configurations with unchanged types and digits, for files
+//! from many programs.
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +12,12 @@ use crate::command::{Ran, Run, mlflow_deploy};
 const FAKE: &str = "mlflow-deploy-fixture-faketarget";
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Returns a run of a verb on the target that returns its arguments.
+/// Returns a run of a verb on the target `mirror`, which replies with the arguments that it receives.
 fn mirror(verb: &str, arguments: &str) -> Run {
     mlflow_deploy(&format!("{verb} -t mirror --json")).plugin(FAKE).args(arguments)
 }
 
-/// Returns the inputs that the target receives for a CSV file.
+/// Writes a CSV file and predicts with it. Returns the inputs that the target receives.
 fn sent(folder: &Path, csv: &str) -> Value {
     let path = folder.join("input.csv");
     fs::write(&path, csv).unwrap();
@@ -83,7 +84,7 @@ fn byte_order_mark_before_the_inputs_is_removed() {
     assert_eq!((utf16.code, utf16.error()["message"].as_str()), (2, Some(said)), "{utf16:?}");
 }
 
-/// Writes a config file and creates an endpoint with it. Returns the output.
+/// Writes a configuration file and creates an endpoint with it. Returns the output of the command.
 fn configured(name: &str, text: &str) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), text).unwrap();

@@ -1,9 +1,10 @@
-//! Fuzz tests of the parsers of untrusted input. A parser may return an error for any bytes. A panic, a crash, a hang
-//! or an inconsistent result is a bug.
+//! Fuzz tests of the parsers of untrusted input. For each parser, a reader calls it and checks its result. A parser may
+//! return an error for any bytes. A panic, a crash, a hang or an inconsistent result is a bug.
 //!
 //! `corpus/NAME/` holds the seed inputs of the reader `NAME`: valid inputs, and inputs that are invalid only near their
 //! end. The test in `tests/readers.rs` mutates these inputs a fixed number of times, from a fixed random seed, on any
-//! toolchain. `libfuzzer/` searches for new inputs, guided by coverage, with `cargo fuzz` on a nightly toolchain:
+//! toolchain. The program in `libfuzzer/` searches for new inputs, guided by coverage, with `cargo fuzz` on a nightly
+//! toolchain:
 //!
 //! ```sh
 //! cargo test -p mlflow-deploy-fuzz                                   # as CI does
@@ -11,8 +12,8 @@
 //! FUZZ_READER=manifest cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer reader tests/fuzz/corpus/manifest
 //! ```
 //!
-//! Plugins are shared libraries and cannot be linked, so their modules are included by path. A private module of the
-//! host is included in the same way.
+//! The plugins are shared libraries, to which these tests cannot link. Therefore the tests include the plugins' modules
+//! by path. They include a private module of the host in the same way.
 
 mod reader;
 mod readers;

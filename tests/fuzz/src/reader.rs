@@ -1,16 +1,16 @@
-//! A parser under test, and its corpus.
+//! A reader, which calls a parser and checks its result, and the reader's seed inputs.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// A parser under test.
+/// A named function that calls a parser and checks its result.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Reader {
-    /// The name of the reader and of its folder in `corpus/`.
+    /// The name of the reader, and of the folder in `corpus/` with its seed inputs.
     pub name: &'static str,
-    /// Parses the bytes and checks the result. Invalid bytes are not an error.
+    /// Parses bytes and checks the result. Accepts an error of the parser for invalid bytes.
     ///
     /// # Panics
     /// Panics if the parser panics or its result is inconsistent.
@@ -18,7 +18,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Returns the seed inputs, ordered by file name.
+    /// Returns the seed inputs of the reader, ordered by file name.
     ///
     /// # Errors
     /// Fails if the folder or one of its files cannot be read.

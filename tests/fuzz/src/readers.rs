@@ -1,4 +1,4 @@
-//! The readers, and the checks of their results.
+//! The readers, which call the parsers and check their results.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::model::Model;
 use crate::profile::Profiles;
 use crate::reader::Reader;
 
-/// All readers, ordered by name.
+/// All readers, ordered by name. A reader is a function that calls a parser and checks its result.
 pub const READERS: [Reader; 13] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "isolation-message", read: isolation_message },
@@ -36,7 +36,7 @@ pub const READERS: [Reader; 13] = [
     Reader { name: "target-uri", read: target_uri },
 ];
 
-/// Reads an event stream. Checks that the events do not depend on the byte at which the stream is split.
+/// Reads an event stream. Checks that the events are the same if the stream arrives in two pieces.
 fn event_stream(bytes: &[u8]) {
     let read = |pieces: [&[u8]; 2]| {
         let mut reader = SseReader::default();
@@ -54,7 +54,8 @@ fn event_stream(bytes: &[u8]) {
     }
 }
 
-/// Reads messages between a host and a plugin's process. Checks that each message is written as it was read.
+/// Reads the messages between a host and an isolated plugin's process. Checks that writing a message returns the bytes
+/// that were read.
 fn isolation_message(bytes: &[u8]) {
     let mut rest = bytes;
     while let Ok(Some(length)) = Message::length(rest) {
@@ -68,7 +69,7 @@ fn isolation_message(bytes: &[u8]) {
     }
 }
 
-/// Searches JSON for an integer beyond 64 bits. Checks that the integer found has at least 19 digits.
+/// Searches JSON for an integer that does not fit into 64 bits. Checks that an integer found has at least 19 digits.
 fn json_integer(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Some(at) = json_integer::beyond_64_bits(text) {
@@ -76,7 +77,7 @@ fn json_integer(bytes: &[u8]) {
     }
 }
 
-/// Reads the names of the libraries that a shared library depends on.
+/// Reads a shared library for the names of the libraries on which it depends.
 fn linkage(bytes: &[u8]) {
     with_file(bytes, |path| {
         let found = Host::builder().search_path([""; 0]).trusted_plugin(path).build().discover();
@@ -84,7 +85,7 @@ fn linkage(bytes: &[u8]) {
     });
 }
 
-/// Reads a lock file. Checks that writing a valid lock and reading it again returns an equal lock.
+/// Reads a lock file. If it is valid, checks that writing it and reading it again returns an equal lock.
 fn lock_file(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(lock) = Lock::read(path) {
@@ -93,24 +94,25 @@ fn lock_file(bytes: &[u8]) {
     });
 }
 
-/// Reads the manifest of a shared library in the format ELF or Mach-O.
+/// Reads the plugin manifest in a shared library of the format ELF or Mach-O.
 fn manifest(bytes: &[u8]) {
     with_file(bytes, |path| drop(manifest::read(path)));
 }
 
-/// Parses the JSON of a manifest.
+/// Parses the JSON text of a plugin manifest.
 fn manifest_json(bytes: &[u8]) {
     let _ignored = Manifest::parse(bytes);
 }
 
-/// Reads an `MLmodel` file.
+/// Reads `MLmodel`, the file that describes an MLflow model.
 fn mlmodel(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     std::fs::write(folder.path().join("MLmodel"), bytes).expect("the disk has space");
     let _ignored = Model::read(folder.path());
 }
 
-/// Parses a model URI. Checks that a printed URI is valid and that parsing and printing it again does not change it.
+/// Parses a model URI. If it is valid, checks that the printed URI is valid too, and that printing it again does not
+/// change it.
 fn model_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(uri) = ModelUri::parse(text) {
@@ -119,7 +121,7 @@ fn model_uri(bytes: &[u8]) {
     }
 }
 
-/// Reads predictions and converts them to tables and arrays. A table that came out can be an input.
+/// Reads predictions and converts them to tables and arrays. Checks that such a table can be an input.
 fn predictions(bytes: &[u8]) {
     let Ok(response) = PredictionsResponse::from_json(bytes) else { return };
     if let Ok(table) = response.get_predictions::<RecordBatch>() {
@@ -132,7 +134,7 @@ fn predictions(bytes: &[u8]) {
     let _ignored = response.get_predictions::<ArrayD<Timedelta64<time_unit::Day>>>();
 }
 
-/// Reads a `.databrickscfg` file, and selects the default profile and the profile `DEFAULT`.
+/// Reads a `.databrickscfg` file. Selects the default profile, and the profile with the name `DEFAULT`.
 fn profiles(bytes: &[u8]) {
     with_file(bytes, |path| {
         if let Ok(profiles) = Profiles::read(Some(path), None) {
@@ -142,8 +144,8 @@ fn profiles(bytes: &[u8]) {
     });
 }
 
-/// Reads a scoring request as JSON and as CSV. Reads it for three models: one with columns of every type, one with
-/// tensors, and one without a signature.
+/// Reads a scoring request, both as JSON and as CSV. Reads it for three models: one with columns of every type, one
+/// with tensors, and one without a signature.
 fn scoring_request(bytes: &[u8]) {
     static MODELS: LazyLock<[Model; 2]> = LazyLock::new(|| {
         ["every_column", "every_tensor"].map(|name| {
@@ -161,8 +163,8 @@ fn scoring_request(bytes: &[u8]) {
     }
 }
 
-/// Parses a target URI. Checks that parsing the URI again does not change it. Checks that it begins with its scheme and
-/// ends with its suffix.
+/// Parses a target URI. If it is valid, checks that parsing it again returns an equal URI. Also checks that the URI
+/// begins with its scheme and ends with its suffix.
 fn target_uri(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(target) = TargetUri::parse(text) {

@@ -1,4 +1,5 @@
-//! Runs every reader on its corpus, and on mutations of the corpus from a fixed random seed.
+//! Runs every reader on its seed inputs, and on mutations of them from a fixed random seed. A reader calls a parser and
+//! checks its result.
 
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,7 +10,7 @@ use mlflow_deploy_fuzz::{READERS, Reader};
 
 const SEED: u64 = 0x6d6c_666c_6f77;
 
-/// The limit of mutations of one input. Some bugs show only after several mutations.
+/// The maximum number of mutations of one input. Some bugs appear only after several mutations.
 const MAX_MUTATIONS: usize = 8;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A scripted HTTP response, well-formed or deliberately malformed.
+//! A scripted HTTP response, which is well-formed or deliberately malformed.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-/// One response of a [`Server`](crate::server::Server), built by these methods or read from a recording's script.
+/// A response of a [`Server`](crate::server::Server). The methods of this type build it, or
+/// [`from_script`](Self::from_script) reads it from a recording.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     status: u16,
@@ -26,27 +27,30 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Returns a response with this status and body. The default content type is JSON.
+    /// Returns a response with this status and body. Its content type is JSON, unless the body is empty or a header
+    /// sets another type.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self { status, body: body.into(), ..Self::default() }
     }
 
-    /// Returns a response without a body.
+    /// Returns a response with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self::new(status, "")
     }
 
-    /// Returns a `200 OK` with a chunked body. The default content type is an event stream.
+    /// Returns a response `200 OK` whose body consists of these chunks. Its content type is that of an event stream,
+    /// unless a header sets another type.
     pub fn chunks<C: Into<Vec<u8>>>(chunks: impl IntoIterator<Item = C>) -> Self {
         Self { chunks: Some(chunks.into_iter().map(Into::into).collect()), ..Self::status(200) }
     }
 
-    /// Returns an answer that sends no bytes and closes the connection.
+    /// Returns a response that sends no bytes and closes the connection.
     pub fn dropped() -> Self {
         Self { drop: true, ..Self::default() }
     }
 
-    /// Reads an entry of a recording's `server_script`. Times are in seconds, and the default status is 200.
+    /// Reads a response from an entry of a recording's `server_script`. The times in the entry are in seconds. The
+    /// default status is 200.
     ///
     /// # Panics
     /// Panics if the `body_b64` of the entry is not Base64.
@@ -81,56 +85,57 @@ impl Answer {
         }
     }
 
-    /// Sets the reason phrase of the status line. Default: the usual phrase of the status.
+    /// Sets the reason phrase in the status line. Without this call, it is the usual phrase for the status.
     #[must_use]
     pub fn reason(mut self, reason: &str) -> Self {
         self.reason = Some(reason.to_owned());
         self
     }
 
-    /// Adds a header.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Delays the response by this duration.
+    /// Makes the server wait for this duration before it sends the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Delays each chunk except the first by this duration.
+    /// Makes the server wait for this duration before each chunk except the first.
     #[must_use]
     pub fn chunk_delay(mut self, delay: Duration) -> Self {
         self.chunk_delay = delay;
         self
     }
 
-    /// Sends this `Content-Length` instead of the length of the body, and closes the connection after the body.
+    /// Sets a `Content-Length` that differs from the length of the body. The server closes the connection after the
+    /// body.
     #[must_use]
     pub fn declared_length(mut self, length: u64) -> Self {
         self.declared_length = Some(length);
         self
     }
 
-    /// Closes the connection after the last chunk, without the final empty chunk.
+    /// Makes the server close the connection after the last chunk, without the final empty chunk.
     #[must_use]
     pub fn abort_after_chunks(mut self) -> Self {
         self.abort_after_chunks = true;
         self
     }
 
-    /// Removes the default content type.
+    /// Removes the default content type from the response.
     #[must_use]
     pub fn without_content_type(mut self) -> Self {
         self.untyped = true;
         self
     }
 
-    /// Writes the response to a connection. Returns true if the connection can be reused.
+    /// Writes the response to a connection. Returns true if the connection can be used for another request.
     pub(crate) fn write(
         &self,
         mut connection: &TcpStream,
@@ -184,7 +189,7 @@ impl Answer {
     }
 }
 
-/// Returns the default reason phrase of a status.
+/// Returns the usual reason phrase for a status.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

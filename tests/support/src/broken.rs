@@ -1,6 +1,7 @@
-//! Files with the names of plugins that a host cannot use, each for a different reason.
+//! Writes files that have the names of plugins, but that a host rejects, fails to load, isolates or ignores. The host
+//! has another reason for each file.
 //!
-//! Most are copies of the C plugin with one change. All plugins are in ELF, the format of Linux.
+//! Most files are copies of the C plugin with one change. All plugins are in ELF, the format of Linux.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::cdylib;
 use crate::patch::{OFFSET_IN_SECTION_HEADER, PluginFile};
 
-/// Writes files that the host rejects before it loads them. Returns the path of each file with a part of the reason
+/// Writes files that the host rejects before it loads them. Returns the path of each file, and a part of the reason
 /// that the host gives.
 ///
 /// # Panics
@@ -77,7 +78,7 @@ pub fn all(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     written
 }
 
-/// Writes plugins of the scheme `c-echo` that the host isolates. Returns the path of each plugin with a part of the
+/// Writes plugins of the scheme `c-echo` that the host isolates. Returns the path of each plugin, and a part of the
 /// reason that the host gives.
 ///
 /// # Panics
@@ -91,7 +92,7 @@ pub fn isolated(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Writes plugins of the scheme `c-echo` that are discovered but fail to load. Returns the path of each plugin with a
+/// Writes plugins of the scheme `c-echo` that the host finds but fails to load. Returns the path of each plugin, and a
 /// part of the reason that the host gives.
 ///
 /// # Panics
@@ -115,7 +116,7 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }
 
-/// Compiles C plugins whose initialisers crash or never return. Returns the path of each plugin with its fault, `crash`
+/// Compiles C plugins whose initialisers crash or never return. Returns the path of each plugin, and its fault: `crash`
 /// or `hang`.
 ///
 /// # Panics
@@ -134,7 +135,7 @@ pub fn constructors(folder: &Path) -> Vec<(PathBuf, &'static str)> {
     sources.map(make).to_vec()
 }
 
-/// Writes a plugin as a sparse file whose symbol table has a declared size of 1,000 MiB. Returns its path.
+/// Writes a plugin as a sparse file. Its symbol table has a declared size of 1,000 MiB. Returns the path of the file.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -150,7 +151,7 @@ pub fn large_symbol_table(folder: &Path) -> PathBuf {
     path
 }
 
-/// Writes a shared library without a manifest. The host ignores such a library. Returns its path.
+/// Writes a shared library without a plugin manifest, which the host ignores. Returns the path of the file.
 ///
 /// # Panics
 /// Panics if the folder is not writable.
@@ -168,26 +169,26 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// The offsets of four fields in the header of a 64-bit ELF file: the class, the file type, the machine, and the number
-/// of segments.
+/// The offsets of four fields in the header of a 64-bit ELF file, in this order: the class (32 or 64 bits), the file
+/// type, the processor, and the number of segments.
 const CLASS: usize = 0x04;
 const KIND: usize = 0x10;
 const PROCESSOR: usize = 0x12;
 const SEGMENTS: usize = 0x38;
 
-/// The machine number of a processor that this machine does not have, as two bytes.
+/// The ELF number of a processor type that differs from this machine's, as two bytes.
 const OTHER_PROCESSOR: [u8; 2] = if cfg!(target_arch = "aarch64") { [62, 0] } else { [183, 0] };
 const OTHER_PROCESSOR_NAME: &str =
     if cfg!(target_arch = "aarch64") { "built for ELF x86_64" } else { "built for ELF aarch64" };
 
-/// Returns the header of a library for macOS.
+/// Returns the header of a shared library in Mach-O, the format of macOS.
 fn mach_o() -> Vec<u8> {
     const X86_64: u32 = 0x0100_0007;
     const LIBRARY: u32 = 6;
     [0xfeed_facf, X86_64, 3, LIBRARY, 0, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// Returns a manifest of the maximum size, filled with opening brackets.
+/// Returns an invalid manifest of the maximum size, filled with opening brackets.
 fn nested() -> Vec<u8> {
     let mut json = br#"{"manifest":1,"options":{"deep":"#.to_vec();
     json.resize(MAX_BYTES, b'[');

@@ -1,8 +1,9 @@
-//! The paths of this workspace's libraries and programs, built with the profile of the running test.
+//! Builds the shared libraries and programs of this workspace, with the profile of the running test, and returns their
+//! paths.
 //!
 //! Cargo builds them on first use, once per process, and reports their paths. It builds the whole workspace, as
-//! `cargo test --workspace` does. The features of a crate depend on the selected packages, so another selection would
-//! rebuild crates.
+//! `cargo test --workspace` does. The features of a crate depend on the packages of a build, so a build of fewer
+//! packages would compile crates again.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,7 +16,8 @@ use std::sync::{LazyLock, OnceLock};
 use mlflow_deploy_plugin_api::manifest::TARGET;
 use serde_json::Value;
 
-/// The paths of the files that cargo built: libraries by package name, programs by program name.
+/// The paths of the files that cargo has built: of each library by `lib` and the package's name, of each program by
+/// `bin` and the program's name.
 static BUILT: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
 /// Returns the path of the shared library of a package such as `mlflow-deploy-gateway`.
@@ -26,7 +28,7 @@ pub fn path(package: &str) -> &'static Path {
     built(&format!("lib {package}"))
 }
 
-/// Returns the path of the program `mlflow-deploy`.
+/// Returns the path of the built program `mlflow-deploy`.
 ///
 /// # Panics
 /// Panics if the workspace does not build.
@@ -42,10 +44,10 @@ pub fn program(name: &str) -> &'static Path {
     built(&format!("bin {name}"))
 }
 
-/// Compiles the C plugin of `examples/c-plugin` with `cc`, once per process. Returns the path of its library.
+/// Compiles the C plugin of `examples/c-plugin` with `cc`, once per process. Returns the path of the plugin's library.
 ///
 /// # Panics
-/// Panics if it does not compile.
+/// Panics if the plugin does not compile.
 pub fn c_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -58,20 +60,21 @@ pub fn c_plugin() -> &'static Path {
     })
 }
 
-/// Compiles the C plugin to the file `library`, with another source file if `addition` is given.
+/// Compiles the C plugin of `examples/c-plugin` to the file `library`, together with the source file `addition` if it
+/// is given.
 ///
 /// # Panics
-/// Panics if it does not compile.
+/// Panics if the plugin does not compile.
 pub fn compile_c_plugin(library: &Path, addition: Option<&Path>) {
     let example = workspace().join("examples/c-plugin/echo.c");
     compile_c(library, &workspace().join("plugin-api"), &example, addition);
 }
 
-/// Builds the plugins of `tests/fixtures/contract-1.0` against version 1.0.0 of the contract. Returns the paths of two
-/// libraries: the plugin in Rust and the plugin in C.
+/// Builds the plugins of `tests/fixtures/contract-1.0` against version 1.0.0 of the plugin contract. Returns the paths
+/// of two libraries: the plugin in Rust and the plugin in C.
 ///
 /// # Panics
-/// Panics if they do not build.
+/// Panics if the plugins do not build.
 pub fn contract_1_0() -> &'static [PathBuf; 2] {
     static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -89,7 +92,8 @@ pub fn contract_1_0() -> &'static [PathBuf; 2] {
     })
 }
 
-/// Compiles a plugin in C to the file `library`, with the header in the given folder of `plugin-api`.
+/// Compiles a plugin in C to the file `library`. `plugin_api` is the folder whose subfolder `include` has the header of
+/// the plugin contract.
 fn compile_c(library: &Path, plugin_api: &Path, source: &Path, addition: Option<&Path>) {
     let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
         .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
@@ -137,7 +141,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Runs cargo. Returns the paths of the files that its messages report as built.
+/// Runs a cargo command. Returns the paths of the libraries and programs that cargo reports as built, by name.
 fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
     let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
     assert!(output.status.success(), "the workspace does not build");
@@ -148,7 +152,8 @@ fn artifacts(cargo: &mut Command) -> HashMap<String, PathBuf> {
         .collect()
 }
 
-/// Returns the name and the path of a built file, or `None` if the message of cargo reports no library or program.
+/// Returns the name and the path of a built file from a message of cargo. Returns `None` if the message does not report
+/// a shared library or a program.
 fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     if message["reason"] != "compiler-artifact" {
         return None;
@@ -165,7 +170,8 @@ fn artifact(message: &Value) -> Option<(String, PathBuf)> {
     Some((format!("lib {package}"), library))
 }
 
-/// Returns the profile of the running test and the target folder, from the path of the test in `target/debug/deps`.
+/// Returns the cargo profile and the target folder of the running test. Takes both from the path of the test program,
+/// such as `target/debug/deps/NAME`.
 fn profile_and_target() -> Option<(OsString, PathBuf)> {
     let test = env::current_exe().ok()?;
     let folder = test.ancestors().find(|folder| folder.ends_with("deps"))?.parent()?;

@@ -1,4 +1,4 @@
-//! Support for the tests of several crates.
+//! Support code for the tests of several crates.
 
 mod answer;
 pub mod broken;

@@ -1,4 +1,4 @@
-//! The ONNX Runtime library, downloaded by the same script as in `make demo`.
+//! Downloads the ONNX Runtime library with the same script as `make demo`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use crate::cdylib;
 
-/// Downloads the library on first use. Returns its folder, which is in the target folder.
+/// Downloads the ONNX Runtime library on first use. Returns the folder that contains the library. This folder is in
+/// cargo's target folder.
 ///
 /// # Panics
 /// Panics if the download fails.

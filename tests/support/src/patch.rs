@@ -1,4 +1,4 @@
-//! Copies of a built plugin with one change. The plugin has to be in ELF, the format of Linux.
+//! Makes changed copies of a built plugin, each with one change. The plugin has to be in ELF, the format of Linux.
 
 use std::fs;
 use std::path::Path;
@@ -6,29 +6,29 @@ use std::path::Path;
 use object::{Object, ObjectSection};
 use serde_json::{Map, Value};
 
-/// Two offsets in a 64-bit ELF file: of the field that holds the position of the section headers, and of the first
+/// Two offsets in a 64-bit ELF file. At the first is the position of the section headers. At the second is the first
 /// segment header.
 const SECTION_HEADERS: usize = 0x28;
 const FIRST_SEGMENT: usize = 0x40;
 
-/// The size of a section header in bytes, and the offsets of its fields `sh_offset` and `sh_size`.
+/// The size of an ELF section header in bytes, and the offsets of two of its fields: `sh_offset` and `sh_size`.
 const SECTION_HEADER: usize = 64;
 pub(crate) const OFFSET_IN_SECTION_HEADER: usize = 24;
 const SIZE_IN_SECTION_HEADER: usize = 32;
 
-/// The contents of a plugin's file, from which changed copies are made.
+/// The contents of a plugin's file. The methods return changed copies of them.
 #[derive(Debug)]
 pub struct PluginFile {
-    /// The file's bytes.
+    /// The bytes of the file.
     pub elf: Vec<u8>,
     manifest: Map<String, Value>,
-    /// The offset of the manifest in the file.
+    /// The offset of the plugin manifest in the file.
     pub manifest_at: usize,
     manifest_size: usize,
 }
 
 impl PluginFile {
-    /// Reads a plugin's file.
+    /// Reads the file of a plugin.
     ///
     /// # Panics
     /// Panics if the file is not a plugin.
@@ -46,7 +46,7 @@ impl PluginFile {
         }
     }
 
-    /// Returns a copy in which these bytes replace the bytes at the offset `at`.
+    /// Returns a copy of the file in which `bytes` replace the bytes at the offset `at`.
     #[must_use]
     pub fn with_bytes(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
         let mut elf = self.elf.clone();
@@ -54,7 +54,7 @@ impl PluginFile {
         elf
     }
 
-    /// Returns a copy in which the first occurrence of `old` is replaced.
+    /// Returns a copy of the file in which `new` replaces the first occurrence of `old`.
     ///
     /// # Panics
     /// Panics if `old` does not occur or has another length than `new`.
@@ -65,14 +65,14 @@ impl PluginFile {
         self.with_bytes(at.expect("the bytes occur in the plugin"), new)
     }
 
-    /// Returns a copy whose section header declares this manifest size.
+    /// Returns a copy of the file in which the manifest's section header declares this size.
     #[must_use]
     pub fn with_manifest_size(&self, size: usize) -> Vec<u8> {
         self.with_bytes(self.section_header(".mlflow_deploy") + SIZE_IN_SECTION_HEADER, &size.to_le_bytes())
     }
 
-    /// Returns a copy in which a member of the manifest has another value. Removes the `description` to make room, and
-    /// pads the manifest with spaces.
+    /// Returns a copy of the file in which the manifest's member `member` has the value `value`. Removes the member
+    /// `description` to make room, and pads the manifest with spaces.
     ///
     /// # Panics
     /// Panics if the new manifest is longer than the old one.
@@ -87,7 +87,7 @@ impl PluginFile {
         self.with_bytes(self.manifest_at, json.as_bytes())
     }
 
-    /// Returns a copy in which these bytes replace the first bytes of a section.
+    /// Returns a copy of the file in which `bytes` replace the first bytes of the section `name`.
     ///
     /// # Panics
     /// Panics if the section does not exist.
@@ -99,7 +99,8 @@ impl PluginFile {
         self.with_bytes(data.as_ptr().addr() - self.elf.as_ptr().addr(), bytes)
     }
 
-    /// Returns a copy with another manifest. Appends the manifest to the file, and points the section header to it.
+    /// Returns a copy of the file with another manifest. The new manifest is at the end of the file, and its section
+    /// header points there.
     #[must_use]
     pub fn with_manifest(&self, json: &[u8]) -> Vec<u8> {
         let place = [self.elf.len().to_le_bytes(), json.len().to_le_bytes()].concat();
@@ -108,7 +109,8 @@ impl PluginFile {
         elf
     }
 
-    /// Returns a copy whose first loaded segment extends past the end of the file.
+    /// Returns a copy of the file in which the declared size of the first loaded segment extends past the end of the
+    /// file.
     #[must_use]
     pub fn with_truncated_segment(&self) -> Vec<u8> {
         const SEGMENT: usize = 56;
@@ -120,14 +122,14 @@ impl PluginFile {
         self.with_bytes(FIRST_SEGMENT + at * SEGMENT + SIZES_IN_SEGMENT, &[size, size].concat())
     }
 
-    /// Returns a copy in which two sections have the name of the manifest's section.
+    /// Returns a copy of the file in which a second section has the name of the manifest's section.
     #[must_use]
     pub fn with_two_manifests(&self) -> Vec<u8> {
         let name = &self.elf[self.section_header(".mlflow_deploy")..][..4];
         self.with_bytes(self.section_header(".comment"), name)
     }
 
-    /// Returns the manifest with a second member `name`.
+    /// Returns the JSON of the manifest with a second member called `name`.
     #[must_use]
     pub fn manifest_with_duplicate_member(&self) -> Vec<u8> {
         let json = Value::Object(self.manifest.clone()).to_string();
@@ -135,7 +137,7 @@ impl PluginFile {
         format!(r#"{open},"name":"c-echo"}}"#).into_bytes()
     }
 
-    /// Returns a copy that requires a symbol version which no libc has yet.
+    /// Returns a copy of the file that requires a version of libc which does not exist yet.
     #[must_use]
     pub fn with_newer_libc_version(&self) -> Vec<u8> {
         const VERSION: &[u8] = b"\0GLIBC_2.";
@@ -144,7 +146,7 @@ impl PluginFile {
         self.with_bytes(at + VERSION.len(), &vec![b'9'; digits])
     }
 
-    /// Returns the offset of the header of the section with this name.
+    /// Returns the offset of the section header of the section `name`.
     pub(crate) fn section_header(&self, name: &str) -> usize {
         let file = object::File::parse(self.elf.as_slice()).expect("the file is a shared library");
         let section = file.section_by_name(name).expect("the plugin has the section");

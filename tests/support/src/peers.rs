@@ -3,10 +3,10 @@
 //! replies of `tests/peers/aimock.json`.
 //!
 //! Every server listens on 127.0.0.1 at a port that the kernel chooses. A server stops when its value is dropped, or
-//! when this process exits for any reason (`tests/peers/leash.sh`). Therefore many tests may share a server in a
-//! static. The log of a server is deleted when the server stops, unless the test failed.
+//! when this process exits for any reason (`tests/peers/leash.sh` stops it). Therefore many tests can share a server in
+//! a static. The log of a server is deleted when the server stops, unless the test failed.
 //!
-//! Scripts of `tests/peers` run real Python clients against any server.
+//! The scripts in `tests/peers` run real Python clients against any server.
 //!
 //! The first start on a machine installs the servers from the network (`tests/peers/install.sh`), which takes about a
 //! minute. Later starts use no network.
@@ -27,33 +27,34 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The only key that aimock accepts, in the header `Authorization: Bearer` or `api-key`. aimock replies 401 to others.
+/// The only key that aimock accepts, in the header `Authorization: Bearer` or `api-key`. aimock replies to any other
+/// key with 401.
 pub const UPSTREAM_KEY: &str = "test-key";
 
-/// The user of a [`TrackingServer`] that was started with [`TrackingServer::start_protected`].
+/// The name of the user that a [`TrackingServer`] of [`TrackingServer::start_protected`] accepts.
 pub const USER: &str = "admin";
 
-/// The password of [`USER`].
+/// The password of the user [`USER`].
 pub const PASSWORD: &str = "a-password-for-tests";
 
 const WRONG_UPSTREAM_KEY: &str = "wrong-key";
 
-/// The arguments that start uvicorn. Python ignores the caller's `PYTHON…` variables, because
-/// `PYTHONDONTWRITEBYTECODE` would double the start time.
+/// The arguments with which Python starts the server program uvicorn. With `-I`, Python ignores the caller's `PYTHON…`
+/// variables, because `PYTHONDONTWRITEBYTECODE` would double the start time.
 const UVICORN: [&str; 8] = ["-I", "-u", "-W", "ignore", "-m", "uvicorn", "--host=127.0.0.1", "--port=0"];
 
-/// The timeout of the start of a server. A start takes seconds on an idle machine.
+/// The time limit for the start of a server. On an idle machine, a server starts within seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// aimock, a server that speaks OpenAI's protocol. The base URL of its API is [`url`](Self::url) followed by `/v1`. It
-/// also serves Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
+/// The server aimock, which speaks OpenAI's protocol. The base URL of its API is [`url`](Self::url) followed by `/v1`.
+/// It also serves Azure's paths (`/openai/deployments/NAME/…`), and lists the received requests at `/__aimock/journal`.
 #[derive(Debug)]
 pub struct Aimock {
     server: PeerProcess,
 }
 
 impl Aimock {
-    /// Starts aimock, in about a quarter of a second.
+    /// Starts aimock, which takes about a quarter of a second.
     pub fn start() -> Self {
         let server = PeerProcess::start("aimock", |_| {
             let mut node = leashed("node");
@@ -66,13 +67,13 @@ impl Aimock {
         Self { server }
     }
 
-    /// Returns the scheme, host and port.
+    /// Returns the URL of aimock: its scheme, host and port.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 }
 
-/// The MLflow AI Gateway, configured by a file, in front of its own [`Aimock`]. It serves the endpoints of
+/// The MLflow AI Gateway, which forwards requests to its own [`Aimock`]. It serves the endpoints of its configuration
 /// `tests/peers/gateway.yaml`: `chat`, `embeddings`, `chat-limited` and `chat-locked`.
 #[derive(Debug)]
 pub struct Gateway {
@@ -81,7 +82,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the gateway, in about two seconds.
+    /// Starts the gateway, which takes about two seconds.
     pub fn start() -> Self {
         let upstream = Aimock::start();
         let server = PeerProcess::start("gateway", |folder| {
@@ -99,18 +100,18 @@ impl Gateway {
         Self { server, upstream }
     }
 
-    /// Returns the scheme, host and port: the target URI of the gateway.
+    /// Returns the URL of the gateway: its scheme, host and port. It is the target URI of the gateway.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// Returns the server behind the gateway.
+    /// Returns the server to which the gateway forwards requests.
     pub fn upstream(&self) -> &Aimock {
         &self.upstream
     }
 }
 
-/// The MLflow tracking server. Its gateway forwards to its own [`Aimock`], and serves the endpoints that
+/// The MLflow tracking server. Its gateway forwards requests to its own [`Aimock`]. It serves the endpoints that
 /// `tests/peers/endpoints.py` creates: `chat`, `embeddings` and `chat-locked`.
 #[derive(Debug)]
 pub struct TrackingServer {
@@ -119,12 +120,12 @@ pub struct TrackingServer {
 }
 
 impl TrackingServer {
-    /// Starts a server without authentication, in about five seconds.
+    /// Starts a tracking server without authentication, which takes about five seconds.
     pub fn start() -> Self {
         Self::start_app("tracking", &["mlflow.server.fastapi_app:app"])
     }
 
-    /// Starts a server that requires [`USER`] and [`PASSWORD`] as Basic authentication.
+    /// Starts a tracking server that requires [`USER`] and [`PASSWORD`] with Basic authentication.
     pub fn start_protected() -> Self {
         Self::start_app("tracking-protected", &["--factory", "mlflow.server.auth:create_app"])
     }
@@ -173,25 +174,26 @@ impl TrackingServer {
         Self { server, upstream }
     }
 
-    /// Returns the scheme, host and port: the target URI of the gateway.
+    /// Returns the URL of the tracking server: its scheme, host and port. It is also the target URI of the server's
+    /// gateway.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// Returns the server behind the gateway.
+    /// Returns the server to which the gateway of the tracking server forwards requests.
     pub fn upstream(&self) -> &Aimock {
         &self.upstream
     }
 }
 
-/// MLflow's scoring server, as `mlflow models serve` starts it.
+/// MLflow's scoring server, which the command `mlflow models serve` also starts.
 #[derive(Debug)]
 pub struct ScoringServer {
     server: PeerProcess,
 }
 
 impl ScoringServer {
-    /// Serves a model, in about five seconds.
+    /// Starts a scoring server for the model in the folder `model`, which takes about five seconds.
     pub fn start(model: &Path) -> Self {
         let server = PeerProcess::start("scoring", |folder| {
             let mut python = python(folder);
@@ -201,14 +203,14 @@ impl ScoringServer {
         Self { server }
     }
 
-    /// Returns the scheme, host and port.
+    /// Returns the URL of the scoring server: its scheme, host and port.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 }
 
-/// Runs a script of `tests/peers` with the real Python clients. The script does not inherit the environment of this
-/// process. Returns the standard output of the script.
+/// Runs a script of `tests/peers` with a Python that has the real clients. The script does not inherit the environment
+/// of this process. Returns the standard output of the script.
 ///
 /// # Panics
 /// Panics with the script's standard error if the script fails.
@@ -216,7 +218,7 @@ pub fn run_script(name: &str, arguments: &[&str]) -> Vec<u8> {
     run_script_with("venv", name, arguments)
 }
 
-/// Runs a script as [`run_script`] does, with the Python of the virtual environment `venv`.
+/// Does the same as [`run_script`], but with the Python of the virtual environment `venv`.
 fn run_script_with(venv: &str, name: &str, arguments: &[&str]) -> Vec<u8> {
     install();
     let home = tempfile::tempdir().expect("a temporary folder can be created");
@@ -231,16 +233,16 @@ fn run_script_with(venv: &str, name: &str, arguments: &[&str]) -> Vec<u8> {
     ran.stdout
 }
 
-/// Returns the folder of the Python interpreter that has the real clients and pip installed.
+/// Returns the folder of a Python interpreter that has the real clients and pip.
 ///
 /// # Panics
-/// Panics if the installation fails.
+/// Panics if the installation of the clients fails.
 pub fn python_folder() -> PathBuf {
     install();
     installed("venv/bin")
 }
 
-/// A running server: the shell that supervises it, and the folder with its log and files.
+/// A running server: its URL, the shell that supervises it, and the folder with its log and files.
 #[derive(Debug)]
 struct PeerProcess {
     url: String,
@@ -249,7 +251,8 @@ struct PeerProcess {
 }
 
 impl PeerProcess {
-    /// Creates a folder, runs the command that `prepare` returns for it, and waits until the server prints its address.
+    /// Creates a folder for a server, and runs the command that `prepare` returns for this folder. Waits until the
+    /// server prints its address.
     fn start(name: &str, prepare: impl FnOnce(&Path) -> Command) -> Self {
         install();
         let folder = tempfile::Builder::new()
@@ -297,15 +300,16 @@ impl Drop for PeerProcess {
     }
 }
 
-/// Returns the URL that a server has written to its log, or `None` if the log does not contain the whole URL yet. All
-/// servers print "… on http://127.0.0.1:PORT".
+/// Returns the URL that a server has printed to its log. Returns `None` if the log does not contain the whole URL yet.
+/// All servers print "… on http://127.0.0.1:PORT".
 fn address(log: &str) -> Option<String> {
     let url = &log[log.find(" on http://127.0.0.1:")? + " on ".len()..];
     let end = url.find(char::is_whitespace)?;
     Some(url[..end].to_owned())
 }
 
-/// Returns a command that `leash.sh` runs and kills with all its children as soon as its standard input is closed.
+/// Returns a command that runs `program` through the script `leash.sh`. When the standard input of the command is
+/// closed, the script kills the program and all its children.
 fn leashed(program: impl AsRef<Path>) -> Command {
     use std::os::unix::process::CommandExt;
 
@@ -317,13 +321,13 @@ fn leashed(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// Returns a command for the servers' Python with the settings of every MLflow server. `HOME` is the server's folder,
-/// because MLflow reads credentials and stores files there.
+/// Returns a command that runs the servers' Python, with the settings of every MLflow server. `HOME` is the folder of
+/// the server, because MLflow reads credentials and stores files there.
 fn python(folder: &Path) -> Command {
     python_of("venv", folder)
 }
 
-/// Returns the command of [`python`] with the Python of the virtual environment `venv`.
+/// Does the same as [`python`], but with the Python of the virtual environment `venv`.
 fn python_of(venv: &str, folder: &Path) -> Command {
     let mut python = leashed(installed(venv).join("bin/python"));
     python
@@ -335,7 +339,7 @@ fn python_of(venv: &str, folder: &Path) -> Command {
     python
 }
 
-/// Returns a command that runs a script of `tests/peers` with the Python of a virtual environment.
+/// Returns a command that runs a script of `tests/peers` with the Python of the virtual environment `venv`.
 fn script(venv: &str, name: &str) -> Command {
     let mut python = Command::new(installed(venv).join("bin/python"));
     python.args(["-I", "-W", "ignore"]).arg(source(name));
@@ -351,7 +355,7 @@ fn install() {
     });
 }
 
-/// Returns the path of a file of `tests/peers`.
+/// Returns the path of the file `name` in `tests/peers`.
 pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers").join(name)
 }

@@ -1,7 +1,7 @@
-//! A scripted HTTP/1.1 server on this machine, which sends responses from a queue and records the requests.
+//! A scripted HTTP/1.1 server on this machine. It sends responses from a queue and records the requests.
 //!
-//! The server uses only threads, so it does not depend on the test's async runtime. It delays a response only if the
-//! [`Answer`] has a delay. Its threads end when the [`Server`] is dropped.
+//! The server uses only threads, so it does not depend on a test's async runtime. It delays a response only if the
+//! [`Answer`] has a delay. The threads of a server end when its [`Server`] is dropped.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
@@ -12,35 +12,35 @@ use std::time::{Duration, Instant};
 
 pub use crate::answer::Answer;
 
-/// A received request.
+/// A request that the server has received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// The time at which the server had read the body.
+    /// The time at which the server had read the whole request.
     pub at: Instant,
-    /// The method, such as `POST`.
+    /// The method of the request, such as `POST`.
     pub method: String,
-    /// The path with the query.
+    /// The path of the request, including its query.
     pub path: String,
-    /// The headers in order, with their names unchanged.
+    /// The headers in the order of the request, with unchanged names.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body of the request.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// Returns the value of a header. The name is case-insensitive.
+    /// Returns the value of the header `name`, or `None` if the request lacks it. The case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the body as text.
+    /// Returns the body of the request as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// A running server. It stops when it is dropped.
+/// A running HTTP server. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -49,7 +49,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server that sends these responses in order, and then repeats the last one.
+    /// Starts a server that sends these responses in order, one for each request. After the last one, it repeats the
+    /// last one.
     ///
     /// # Panics
     /// Panics if no port on 127.0.0.1 is free.
@@ -59,7 +60,8 @@ impl Server {
         Self::listen(ServerState { queue, ..ServerState::default() }, None)
     }
 
-    /// Starts a server that computes each response from its request, on many threads in parallel.
+    /// Starts a server that calls `answer` with each request and sends the returned response. Calls for different
+    /// connections run in parallel.
     ///
     /// # Panics
     /// Panics if no port on 127.0.0.1 is free.
@@ -78,25 +80,26 @@ impl Server {
         Self { address, shared, acceptor: Some(acceptor) }
     }
 
-    /// Sets the response to every request whose path starts with `path`. Such a request does not change the queue.
+    /// Sets the response to every request whose path begins with `path`. Such a request does not take a response from
+    /// the queue.
     #[must_use]
     pub fn with_route(self, path: &str, answer: Answer) -> Self {
         self.shared.lock().routes.push((path.to_owned(), answer));
         self
     }
 
-    /// Returns the address, such as `http://127.0.0.1:40123`.
+    /// Returns the URL of the server, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns the requests received so far.
+    /// Returns the requests that the server has received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.lock().requests.clone()
     }
 }
 
-/// Stops running responses, closes the connections, and waits for the threads.
+/// Stops the server: cancels delayed responses, closes the connections, and waits for the threads to end.
 impl Drop for Server {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
@@ -116,7 +119,7 @@ impl Drop for Server {
     }
 }
 
-/// Computes a response from a request.
+/// A function that returns the response to a request.
 type Handler = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 struct Shared {
@@ -133,7 +136,7 @@ impl fmt::Debug for Shared {
 
 #[derive(Debug, Default)]
 struct ServerState {
-    /// The remaining responses, last first.
+    /// The remaining responses in reverse order, so that the next one is last.
     queue: Vec<Answer>,
     routes: Vec<(String, Answer)>,
     requests: Vec<Request>,
@@ -164,7 +167,7 @@ impl Shared {
         }
     }
 
-    /// Responds to the requests of a connection in order, until the client or the server closes the connection.
+    /// Responds to the requests on a connection in order, until the client or the server closes the connection.
     fn serve(&self, connection: &TcpStream) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut reader = BufReader::new(connection);
@@ -178,7 +181,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Records the request and returns its response, or `None` if the queue never had a response.
+    /// Records a request and returns the response to it. Returns `None` if the server was started without any response.
     fn next(&self, request: Request) -> Option<Answer> {
         if let Some(handler) = &self.handler {
             self.lock().requests.push(request.clone());
@@ -195,7 +198,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a duration. Fails as soon as the server stops.
+    /// Waits for the duration `pause`. Fails if the server stops during the wait.
     fn pause(&self, pause: Duration) -> io::Result<()> {
         let wait = self.stopped.wait_timeout_while(self.lock(), pause, |state| !state.stopped);
         let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +206,7 @@ impl Shared {
     }
 }
 
-/// Reads one request. Returns `None` if the client has closed the connection.
+/// Reads one request from a connection. Returns `None` if the client has closed the connection.
 fn read(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -234,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends text and returns all that the server sends until it closes the connection.
+    /// Sends `text` on a new connection. Returns everything that the server sends until it closes the connection.
     fn exchange(server: &Server, text: &str) -> String {
         let mut connection = TcpStream::connect(server.address).unwrap();
         connection.write_all(text.as_bytes()).unwrap();

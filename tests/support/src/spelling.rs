@@ -1,14 +1,14 @@
-//! The encodings in which servers may repeat a secret, and a search for any of them in a text.
+//! The encodings in which a server may repeat a secret, and a search for any of them in a text.
 
 use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 
-/// The number of consecutive characters of a spelling that count as a leak.
+/// The number of consecutive characters of an encoded secret that count as a leak.
 const WINDOW: usize = 8;
 
-/// Returns a secret in many encodings, such as percent-encoded or in Base64. Each has a name.
+/// Returns a secret in many encodings, such as percent-encoding and Base64. Each has a name.
 pub fn spellings(secret: &str) -> Vec<(&'static str, String)> {
     let each = |spell: &dyn Fn(char) -> String| secret.chars().map(spell).collect::<String>();
     let odd = |spell: &dyn Fn(char) -> String| {
@@ -50,7 +50,7 @@ pub fn spellings(secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Returns all spellings of a secret as one text. The text has no quotes, so it needs no escapes in JSON.
+/// Returns a secret in all encodings of [`spellings`], joined into one text. The text does not contain quotes.
 pub fn all(secret: &str) -> String {
     spellings(secret).into_iter().fold(String::new(), |mut all, (_, spelling)| {
         write!(all, "{spelling} , ").expect("writing to a string does not fail");
@@ -58,8 +58,9 @@ pub fn all(secret: &str) -> String {
     })
 }
 
-/// Searches a text, with and without its JSON escapes, for eight consecutive characters of any spelling of the secret.
-/// Returns the name of the spelling and the characters found, or `None` if there is no leak.
+/// Searches a text for eight consecutive characters of the secret in any encoding of [`spellings`]. Also searches the
+/// text without its JSON escapes. Returns the name of the encoding and the characters found, or `None` if the text does
+/// not contain any.
 pub fn leak(text: &str, secret: &str) -> Option<(&'static str, String)> {
     let unescaped = text.replace("\\\\", "\\").replace("\\\"", "\"");
     spellings(secret).into_iter().find_map(|(name, spelling)| {

@@ -1,4 +1,4 @@
-//! The command line as a whole: the options of every verb, and the exit codes in its help text.
+//! The parser of the whole command line: the options that all verbs share, and the help text with the exit codes.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
 }
 
-/// The options of every verb.
+/// The options that all verbs share.
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// Print results as JSON on stdout and errors as JSON on stderr.
@@ -64,7 +64,7 @@ pub(crate) struct Global {
 }
 
 impl Cli {
-    /// Parses the arguments of the process.
+    /// Parses the command-line arguments of this process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         // The parser misses a conflict of one option before the verb and another after it.
@@ -81,7 +81,7 @@ impl Cli {
     }
 }
 
-/// Fails unless exactly one of `--name` and `--endpoint` is given. The message is MLflow's.
+/// Fails unless exactly one of `--name` and `--endpoint` is given. The error message is the same as in MLflow.
 fn exactly_one(verb: &str, resource: &NameOrEndpoint) -> Result<(), clap::Error> {
     let kind = match (&resource.name, &resource.endpoint) {
         (Some(_), Some(_)) => ErrorKind::ArgumentConflict,

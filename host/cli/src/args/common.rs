@@ -1,4 +1,4 @@
-//! Arguments that several verbs share: the target and its client, config, inputs and outputs.
+//! The arguments that several verbs share: the target, the client options, the config, the input and the output.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) struct TargetArgument {
     pub(crate) target: Option<String>,
 }
 
-/// The arguments of verbs that open a client.
+/// The arguments that open a client: the target, the client options and the time limit.
 #[derive(Args, Debug)]
 pub(crate) struct ClientArguments {
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub(crate) struct ClientArguments {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// The config of an operation.
+/// The arguments that set the config of an operation.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArguments {
     /// Target-specific config. `mlflow-deploy help -t TARGET` lists the keys. Can be repeated.
@@ -48,7 +48,7 @@ pub(crate) struct ConfigArguments {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// The deployment or the endpoint to call.
+/// The arguments that name the deployment or the endpoint to call.
 #[derive(Args, Debug)]
 pub(crate) struct NameOrEndpoint {
     /// Name of the deployment. Exactly one of `--name` or `--endpoint` must be specified.
@@ -60,7 +60,7 @@ pub(crate) struct NameOrEndpoint {
     pub(crate) endpoint: Option<String>,
 }
 
-/// The input of a prediction.
+/// The arguments that select the input of a prediction: the file, its media type and its form.
 #[derive(Args, Debug)]
 pub(crate) struct InputArguments {
     /// Input file, or `-` for stdin. At most 512 MiB. CSV is converted to `dataframe_split` if the target requires
@@ -82,7 +82,7 @@ pub(crate) struct InputArguments {
     pub(crate) inputs_format: InputsFormat,
 }
 
-/// The form of an input.
+/// The values of `--inputs-format`. They decide if a JSON table is converted to `dataframe_split`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum InputsFormat {
     Auto,
@@ -90,7 +90,7 @@ pub(crate) enum InputsFormat {
     Raw,
 }
 
-/// The destination of the result.
+/// The argument that selects the destination of the result.
 #[derive(Args, Debug)]
 pub(crate) struct OutputArguments {
     /// Write the result to this file instead of stdout. The file is replaced when the result is complete.
@@ -100,7 +100,7 @@ pub(crate) struct OutputArguments {
     pub(crate) output_path: Option<PathBuf>,
 }
 
-/// The plot of an explanation.
+/// The arguments that plot an explanation.
 #[derive(Args, Debug)]
 pub(crate) struct PlotArguments {
     /// Plot the explanation to this SVG file: feature importance, and a waterfall of one row's prediction.
@@ -118,7 +118,7 @@ pub(crate) struct PlotArguments {
     pub(crate) output: Option<String>,
 }
 
-/// Parses the path of an SVG file.
+/// Parses the path of an SVG file. Fails if the extension is not `.svg`.
 fn svg(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {

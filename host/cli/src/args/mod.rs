@@ -1,4 +1,4 @@
-//! The arguments and all help texts.
+//! The command-line arguments of all verbs, and their help texts.
 
 mod cli;
 mod common;

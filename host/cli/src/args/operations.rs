@@ -1,6 +1,6 @@
-//! Maps operations, named as in manifests and MLflow's API, to verbs of the command.
+//! Maps the name of an operation, as in a plugin's manifest, to the verb that runs it.
 
-/// Returns the verb of an operation; `None` for a target-specific operation, which `invoke` runs.
+/// Returns the verb that runs an operation; `None` for a target-specific operation, which the verb `invoke` runs.
 pub(crate) fn verb_of(operation: &str) -> Option<&'static str> {
     Some(match operation {
         "create_deployment" => "create",

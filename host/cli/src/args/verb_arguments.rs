@@ -1,4 +1,4 @@
-//! The arguments of single verbs.
+//! The arguments that belong to one verb, or to two similar verbs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::common::{
     ClientArguments, ConfigArguments, InputArguments, NameOrEndpoint, OutputArguments, TargetArgument, seconds,
 };
 
-/// The arguments of `create`.
+/// The command-line arguments of `mlflow-deploy create`.
 #[derive(Args, Debug)]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(crate) struct Create {
     pub(crate) endpoint: Option<String>,
 }
 
-/// The arguments of `update`.
+/// The command-line arguments of `mlflow-deploy update`.
 #[derive(Args, Debug)]
 pub(crate) struct Update {
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(crate) struct Update {
     pub(crate) endpoint: Option<String>,
 }
 
-/// The arguments of `delete`.
+/// The command-line arguments of `mlflow-deploy delete`.
 #[derive(Args, Debug)]
 pub(crate) struct Delete {
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub(crate) struct Delete {
     pub(crate) endpoint: Option<String>,
 }
 
-/// The arguments of `predict` and `explain`.
+/// The command-line arguments of `mlflow-deploy predict` and `mlflow-deploy explain`.
 #[derive(Args, Debug)]
 pub(crate) struct PredictArguments {
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub(crate) struct PredictArguments {
     pub(crate) output: OutputArguments,
 }
 
-/// The arguments of `create-endpoint`.
+/// The command-line arguments of `mlflow-deploy create-endpoint`.
 #[derive(Args, Debug)]
 pub(crate) struct CreateEndpointArguments {
     #[command(flatten)]
@@ -116,7 +116,7 @@ pub(crate) struct CreateEndpointArguments {
     pub(crate) wait: bool,
 }
 
-/// The arguments of `update-endpoint`.
+/// The command-line arguments of `mlflow-deploy update-endpoint`.
 #[derive(Args, Debug)]
 pub(crate) struct UpdateEndpointArguments {
     #[command(flatten)]
@@ -134,7 +134,7 @@ pub(crate) struct UpdateEndpointArguments {
     pub(crate) wait: bool,
 }
 
-/// The arguments of `invoke`.
+/// The command-line arguments of `mlflow-deploy invoke`.
 #[derive(Args, Debug)]
 pub(crate) struct Invoke {
     /// Name of the operation.
@@ -166,7 +166,7 @@ pub(crate) struct Invoke {
     pub(crate) output: OutputArguments,
 }
 
-/// The arguments of `run-local`.
+/// The command-line arguments of `mlflow-deploy run-local`.
 #[derive(Args, Debug)]
 pub(crate) struct RunLocal {
     #[command(flatten)]
@@ -192,7 +192,7 @@ pub(crate) struct RunLocal {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// The arguments of `help`.
+/// The command-line arguments of `mlflow-deploy help`.
 #[derive(Args, Debug)]
 pub(crate) struct Help {
     #[command(flatten)]
@@ -203,7 +203,7 @@ pub(crate) struct Help {
     pub(crate) timeout: Duration,
 }
 
-/// The arguments of `man`.
+/// The command-line arguments of `mlflow-deploy man`.
 #[derive(Args, Debug)]
 pub(crate) struct Manual {
     /// Write the pages of all commands to this directory.

@@ -1,4 +1,4 @@
-//! The verbs of the command, named as in `mlflow deployments`.
+//! The verbs of `mlflow-deploy`. They include all verbs of `mlflow deployments`, with the same names.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::verb_arguments::{
     UpdateEndpointArguments,
 };
 
-/// The verbs of the command.
+/// The verbs of `mlflow-deploy`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Deploy the model at a model URI to a target.
@@ -121,7 +121,7 @@ pub(crate) enum Verb {
     Man(Manual),
 }
 
-/// The verbs of `plugins`.
+/// The verbs of `mlflow-deploy plugins`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
     /// Check every plugin file: print its state, the reason and a fix. Fails if a plugin cannot be used.
@@ -158,8 +158,8 @@ pub(crate) enum Plugins {
 }
 
 impl Verb {
-    /// Returns the time limit of the verb; `None` if it has none. `run-local` enforces its own limit, which ends when
-    /// the server is ready.
+    /// Returns the time limit that the executor enforces for the verb; `None` if there is none. `run-local` enforces
+    /// its own time limit, which applies until the server is ready.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Create(Create { client, .. })

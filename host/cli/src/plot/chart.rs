@@ -1,4 +1,5 @@
-//! A horizontal bar chart, shared by both plots: one named bar per slot, from top to bottom, over a numeric axis.
+//! A horizontal bar chart over a numeric axis, which both plots of an explanation use. Each bar has a name, and a slot:
+//! its place from top to bottom.
 
 use std::ops::Range;
 
@@ -14,17 +15,17 @@ use super::label;
 /// The rectangle of the plot in which a chart is drawn.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// The result of drawing.
+/// The result of a function that draws.
 pub(super) type DrawResult<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// A chart with a numeric axis from left to right and slots from top to bottom.
+/// A chart with a numeric axis from left to right, and with one slot for each bar from top to bottom.
 pub(super) type Chart<'a, 'b> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, SegmentedCoord<RangedCoordusize>>>;
 
-/// The color of an increase.
+/// The color of a contribution that increases the prediction.
 pub(super) const RED: RGBColor = RGBColor(200, 60, 75);
 
-/// The color of a decrease.
+/// The color of a contribution that decreases the prediction, and of the bars for feature importance.
 pub(super) const BLUE: RGBColor = RGBColor(40, 110, 165);
 
 pub(super) const GREY: RGBColor = RGBColor(90, 90, 90);
@@ -37,10 +38,10 @@ pub(super) const MAX_BARS: usize = 12;
 /// The height of a bar with its margins, in pixels.
 const BAR_HEIGHT: u32 = 28;
 
-/// The height of the title and the axis, in pixels.
+/// The height of the title and the axis of a chart, in pixels.
 const FRAME_HEIGHT: u32 = 110;
 
-/// The width of the names, in pixels.
+/// The width of the column with the names of the bars, in pixels.
 const NAME_WIDTH: u32 = 260;
 
 /// Returns the height of a chart with this number of bars, in pixels.
@@ -48,7 +49,7 @@ pub(super) fn height(bars: usize) -> u32 {
     FRAME_HEIGHT + BAR_HEIGHT * u32::try_from(bars).unwrap_or(u32::MAX / BAR_HEIGHT / 2)
 }
 
-/// Draws an empty chart for a range of values.
+/// Draws a chart without bars: the title, the names of the bars, and the axis for a range of values.
 pub(super) fn build<'a, 'b>(
     area: &'a Area<'b>,
     title: &str,
@@ -85,7 +86,8 @@ pub(super) fn build<'a, 'b>(
     Ok(chart)
 }
 
-/// Pads a range at both ends, by fractions of its width. Widens a range that is too narrow for distinct axis labels.
+/// Extends a range at both ends. `left` and `right` are fractions of its width. Widens a range that is too narrow for
+/// distinct axis labels.
 pub(super) fn pad(range: Range<f64>, left: f64, right: f64) -> Range<f64> {
     const MIN_WIDTH: f64 = 1e-100;
     let size = range.start.abs().max(range.end.abs());
@@ -93,7 +95,7 @@ pub(super) fn pad(range: Range<f64>, left: f64, right: f64) -> Range<f64> {
     range.start - left * width..range.end.max(range.start + width) + right * width
 }
 
-/// Draws a bar between two values. `slot` counts from the top.
+/// Draws a bar from one value to another. `slot` is the index of the bar, counted from the top.
 pub(super) fn draw_bar<'b>(
     chart: &mut Chart<'_, 'b>,
     bars: usize,
@@ -109,7 +111,7 @@ pub(super) fn draw_bar<'b>(
     chart.draw_series([bar]).map(drop)
 }
 
-/// Draws a text beside a value. `slot` counts from the top.
+/// Draws a text beside a value. `slot` is the index of the bar, counted from the top.
 pub(super) fn draw_text<'b>(
     chart: &mut Chart<'_, 'b>,
     bars: usize,

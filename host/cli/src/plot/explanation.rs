@@ -8,7 +8,7 @@ use crate::args::PlotArguments;
 /// The largest absolute value that an axis can show.
 const MAX_MAGNITUDE: f64 = 1e100;
 
-/// The members of an explanation that are plotted.
+/// The members of an explanation that the plots need.
 #[derive(Deserialize)]
 #[serde(expecting = "an explanation")]
 struct Explanation {
@@ -25,7 +25,7 @@ struct Explanation {
     data: Vec<Vec<Value>>,
 }
 
-/// One output and one row of an explanation.
+/// The part of an explanation to plot: one row and one output.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) output: String,
@@ -41,15 +41,16 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(super) struct Feature {
     pub(super) name: String,
-    /// The feature's value in the row.
+    /// The value of the feature in the row.
     pub(super) cell: Value,
-    /// The feature's contribution to the prediction.
+    /// The contribution of the feature to the prediction for the row.
     pub(super) value: f64,
     /// The mean absolute contribution of the feature over all rows.
     pub(super) importance: f64,
 }
 
-/// Parses an explanation and selects the requested row and output. The default output is the row's largest.
+/// Parses an explanation and selects the requested row and output. The default is the output with the row's largest
+/// prediction.
 pub(super) fn read(json: &[u8], arguments: &PlotArguments) -> Result<View, String> {
     let explanation: Explanation = serde_json::from_slice(json).map_err(|error| invalid_format(&error.to_string()))?;
     explanation.check()?;
@@ -88,14 +89,14 @@ pub(super) fn read(json: &[u8], arguments: &PlotArguments) -> Result<View, Strin
 }
 
 impl Explanation {
-    /// Returns the largest absolute value to plot.
+    /// Returns the largest absolute value in the plot of this row and output.
     fn max_magnitude(&self, row: usize, output: usize) -> Option<f64> {
         let values = self.values[row].iter().chain(&self.importance).map(|feature| feature[output]);
         let ends = [self.base_values[output], self.predictions[row][output]];
         values.chain(ends).map(f64::abs).max_by(f64::total_cmp)
     }
 
-    /// Fails if a member has the wrong dimensions.
+    /// Fails if a member of the explanation has the wrong dimensions.
     fn check(&self) -> Result<(), String> {
         let (rows, features, outputs) = (self.predictions.len(), self.feature_names.len(), self.output_names.len());
         let has_shape = |matrix: &[Vec<f64>], height, width| {

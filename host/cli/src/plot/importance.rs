@@ -1,4 +1,5 @@
-//! Plots the importance of the features: one bar per feature, whose length is the mean absolute contribution.
+//! Plots the importance of the features. Each feature has a bar, whose length is its mean absolute contribution to the
+//! predictions.
 
 use super::chart::{self, Area, DrawResult, MAX_BARS};
 use super::explanation::View;
@@ -7,7 +8,8 @@ use super::label;
 /// The name and the value of a bar.
 pub(super) type Bar = (String, f64);
 
-/// Returns the bars, largest first. Features beyond [`MAX_BARS`] share the last bar.
+/// Returns the bars, largest first. If there are more than [`MAX_BARS`] features, the least important ones share the
+/// last bar.
 pub(super) fn bars(view: &View) -> Vec<Bar> {
     let mut bars: Vec<Bar> =
         view.features.iter().map(|feature| (label::name(&feature.name), feature.importance)).collect();

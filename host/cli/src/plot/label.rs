@@ -3,7 +3,7 @@
 use mlflow_deploy_plugin_api::text::line;
 use serde_json::Value;
 
-/// The maximum number of characters of a label.
+/// The maximum number of characters in a label.
 const MAX_LEN: usize = 34;
 
 /// Formats a number with four significant digits.
@@ -21,7 +21,7 @@ pub(super) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// Formats a contribution with its sign.
+/// Formats a contribution with its sign, such as `+0.5`.
 pub(super) fn change(value: f64) -> String {
     if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
@@ -36,7 +36,7 @@ pub(super) fn name(text: &str) -> String {
     text.chars().take(MAX_LEN - 1).chain(['…']).collect()
 }
 
-/// Formats a feature and its value in the row.
+/// Formats a feature and its value in the plotted row, such as `age = 41`.
 pub(super) fn cell(feature: &str, cell: &Value) -> String {
     let cell = match cell {
         Value::Number(value) => value.as_f64().map_or_else(|| value.to_string(), number),

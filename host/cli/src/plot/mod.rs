@@ -1,6 +1,6 @@
 //! Plots an explanation as SVG: the importance of the features over all rows, and a waterfall of one row's prediction.
 //!
-//! It reads the result of `explain` in the format of the target `local`, and does not depend on the target.
+//! The explanation must have the format of the target `local`, but may come from any target.
 
 mod chart;
 mod explanation;

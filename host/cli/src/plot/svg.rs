@@ -1,4 +1,4 @@
-//! Composes the plot of both charts.
+//! Combines the importance chart and the waterfall chart of an explanation in one SVG file.
 
 use plotters::prelude::*;
 

@@ -6,7 +6,7 @@ use super::chart::{self, Area, Chart, DrawResult, MAX_BARS};
 use super::explanation::View;
 use super::label;
 
-/// A step between two values.
+/// A step of the waterfall, from one value to another.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) name: String,
@@ -14,8 +14,9 @@ pub(super) struct Step {
     pub(super) to: f64,
 }
 
-/// Returns the steps from top to bottom: the base value, the features by decreasing contribution, and the prediction.
-/// Features beyond [`MAX_BARS`] share a step. The first and the last step have the length 0.
+/// Returns the steps from top to bottom: the base value, the features by decreasing absolute contribution, and the
+/// prediction. If there are more than [`MAX_BARS`] features, the last ones share a step. The steps of the base value
+/// and of the prediction have the length 0.
 pub(super) fn steps(view: &View) -> Vec<Step> {
     let mut changes: Vec<(String, f64)> =
         view.features.iter().map(|feature| (label::cell(&feature.name, &feature.cell), feature.value)).collect();
@@ -60,14 +61,14 @@ pub(super) fn draw<'b>(area: &Area<'b>, steps: &[Step], view: &View) -> DrawResu
     Ok(())
 }
 
-/// Draws a line from the end of the previous step to the start of this one.
+/// Draws a line at the value `at`, from the previous step to the step in this slot.
 fn draw_connector<'b>(chart: &mut Chart<'_, 'b>, steps: usize, slot: usize, at: f64) -> DrawResult<'b> {
     let slot = steps - 1 - slot;
     let ends = [(at, SegmentValue::CenterOf(slot + 1)), (at, SegmentValue::CenterOf(slot))];
     chart.draw_series([PathElement::new(ends, chart::GREY.mix(0.5))]).map(drop)
 }
 
-/// Draws a mark at the base value or the prediction.
+/// Draws a dot at the base value or at the prediction.
 fn draw_mark<'b>(chart: &mut Chart<'_, 'b>, steps: usize, slot: usize, at: f64) -> DrawResult<'b> {
     let slot = SegmentValue::CenterOf(steps - 1 - slot);
     chart.draw_series([Circle::new((at, slot), 5, chart::GREY.filled())]).map(drop)

@@ -1,5 +1,5 @@
-//! `plugins doctor`: diagnoses each plugin file and suggests a fix. Beyond `list`, it checks the libraries that a
-//! plugin needs, and the lock file.
+//! `plugins doctor`: prints the state of each plugin file, the reason for the state, a fix, and the libraries that the
+//! plugin needs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -30,10 +30,10 @@ struct HostInfo {
     platform: &'static str,
 }
 
-/// The diagnosis of one file.
+/// The diagnosis of one plugin file.
 #[derive(Serialize)]
 struct DiagnosedFile<'a> {
-    /// The state is `ready`, `shadowed`, `ambiguous`, `refused`, or `ignored`.
+    /// The file and its state: `ready`, `shadowed`, `ambiguous`, `refused`, or `ignored`.
     #[serde(flatten)]
     entry: PluginEntry<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ struct DiagnosedFile<'a> {
 #[derive(Serialize)]
 struct NeededLibrary {
     name: String,
-    /// The path; `null` if the library is missing.
+    /// The path of the library; `null` if the library is missing.
     file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     needed_by: Option<String>,
@@ -83,7 +83,8 @@ impl<'a> DiagnosedFile<'a> {
     }
 }
 
-/// Returns the state of a file, the reason for it, and the fix.
+/// Returns the state of a plugin file, the reason for the state, and a fix. A file that is ready has neither reason nor
+/// fix.
 fn verdict(
     candidate: &Candidate,
     discovery: &Discovery,

@@ -5,7 +5,7 @@ use std::path::Path;
 use mlflow_deploy::{Candidate, CandidateState, Dependency, LoadError, Lock};
 use serde::{Serialize, Serializer};
 
-/// A file, its state, and the members of its manifest.
+/// A plugin file in the output: its path, its state, and some members of its manifest.
 #[derive(Serialize)]
 pub(super) struct PluginEntry<'a> {
     #[serde(serialize_with = "lossy")]
@@ -39,15 +39,17 @@ impl<'a> PluginEntry<'a> {
     }
 }
 
-/// The result of the checks that run no plugin code. A file without a refusal passed all of them.
+/// The result of the checks of a plugin file. The checks run no plugin code. `refusal` is `None` if the file passes all
+/// checks.
 pub(crate) struct FileCheck {
     pub(crate) refusal: Option<LoadError>,
-    /// The libraries that it needs, if they could be read.
+    /// The libraries that the plugin needs, if they could be determined.
     pub(super) needs: Vec<Dependency>,
 }
 
 impl FileCheck {
-    /// Runs the checks that the host makes before a load: the file, the libraries that it needs, and the lock file.
+    /// Checks a plugin file, the libraries that it needs, and its entry in the lock file, as the host does before it
+    /// loads the file.
     pub(crate) fn of(candidate: &Candidate, lock: Option<&Lock>) -> Self {
         let (mut refusal, mut needs) = (None, Vec::new());
         match &candidate.state {
@@ -71,7 +73,7 @@ pub(super) fn isolated_by(candidate: &Candidate) -> Option<String> {
     candidate.isolated_by().map(ToString::to_string)
 }
 
-/// Serializes a path as text. Bytes that are not UTF-8 are replaced, since JSON cannot represent them.
+/// Serializes a path as text. Replaces bytes that are not UTF-8, since JSON cannot represent them.
 pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

@@ -23,12 +23,12 @@ pub(super) fn run(plugin: &Path, context: &Context) -> Result<(), CliError> {
     }
 }
 
-/// Returns true if the argument can be the name of a plugin, and is not a file.
+/// Returns true if the argument is the name of a plugin: one word without an extension that is not the path of a file.
 fn is_name(argument: &Path) -> bool {
     !argument.exists() && argument.extension().is_none() && argument.components().count() == 1
 }
 
-/// Returns the file of the plugin with this name.
+/// Returns the path of the plugin with this name. Fails if the plugin is not found.
 fn find(name: &str, discovery: &Discovery) -> Result<PathBuf, CliError> {
     let has_name = |candidate: &&Candidate| candidate.declared().is_some_and(|manifest| manifest.name == name);
     if let Some(candidate) = discovery.candidates.iter().find(has_name) {

@@ -1,4 +1,4 @@
-//! `plugins list`: the plugin files and the searched directories.
+//! `plugins list`: lists the plugin files and the searched directories.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use super::entry::{FileCheck, PluginEntry, lossy};
 
-/// The plugin files and the searched directories.
+/// The output of `plugins list`: the plugin files and the searched directories.
 #[derive(Serialize)]
 pub(crate) struct Listing<'a> {
     plugins: Vec<PluginEntry<'a>>,
     directories: Vec<ListedDirectory<'a>>,
 }
 
-/// A directory of the search path.
+/// A searched directory in the output of `plugins list` and `plugins doctor`.
 #[derive(Serialize)]
 pub(super) struct ListedDirectory<'a> {
     #[serde(serialize_with = "lossy")]
@@ -29,7 +29,8 @@ pub(super) struct ListedDirectory<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// Lists the files. If there is a lock file, files that it does not list are refused.
+    /// Lists the discovered plugin files. If there is a lock file, a plugin that does not match it has the state
+    /// `refused`.
     pub(crate) fn new(discovery: &'a Discovery, lock: Option<&Lock>) -> Self {
         Self {
             plugins: discovery.candidates.iter().map(|candidate| entry(candidate, discovery, lock)).collect(),
@@ -55,7 +56,7 @@ impl<'a> ListedDirectory<'a> {
     }
 }
 
-/// Returns the state of a file and the reason.
+/// Returns the entry of a plugin file, with its state and the reason for the state.
 fn entry<'a>(candidate: &'a Candidate, discovery: &Discovery, lock: Option<&Lock>) -> PluginEntry<'a> {
     let shadowed = "an earlier plugin on the search path serves its schemes";
     let (state, reason) = if let Some(refusal) = FileCheck::of(candidate, lock).refusal {
@@ -72,7 +73,7 @@ fn entry<'a>(candidate: &'a Candidate, discovery: &Discovery, lock: Option<&Lock
     PluginEntry::new(candidate, state, reason)
 }
 
-/// Returns the reason why two plugins of one directory are ambiguous.
+/// Returns the reason for the state `ambiguous`. `rival` is the other plugin in the same directory.
 pub(super) fn ambiguous(rival: &Candidate) -> String {
     format!("`{}` in the same directory serves one of the same schemes", rival.path.display())
 }

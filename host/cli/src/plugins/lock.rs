@@ -1,4 +1,4 @@
-//! `plugins lock` and `plugins verify`: write the lock file, and check the plugins in use against it.
+//! `plugins lock` writes the lock file, and `plugins verify` checks the plugins in use against it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ struct LockReport<'a> {
     other_platforms: usize,
 }
 
-/// The change of a plugin's entry.
+/// A change of an entry in the lock file: `added`, `changed`, `kept` or `removed`.
 #[derive(Serialize)]
 struct LockChange<'a> {
     change: &'static str,
@@ -30,13 +30,13 @@ struct LockChange<'a> {
     plugin: &'a LockedPlugin,
 }
 
-/// Returns the path of the lock file: the option's, else the environment variable's, else the one in the current
-/// folder.
+/// Returns the path of the lock file: that of `--lock-file`, else that of `MLFLOW_DEPLOY_LOCK_FILE`, else
+/// `mlflow-deploy.lock` in the current directory.
 pub(crate) fn lock_file_path(global: &Global) -> PathBuf {
     global.lock_file.clone().or_else(Lock::variable).unwrap_or_else(|| PathBuf::from(Lock::FILE))
 }
 
-/// Writes the lock file. Keeps its entries of other platforms.
+/// Writes an entry for each plugin in use to the lock file. Keeps the entries of other platforms.
 pub(super) fn write(path: &Path, context: &Context) -> Result<(), CliError> {
     // An unreadable lock file is an error: it may have the format of a later version, and must not be overwritten.
     let old = if path.exists() { Lock::read(path)? } else { Lock::default() };
@@ -90,7 +90,7 @@ struct VerifyReport<'a> {
 #[derive(Serialize)]
 struct VerifiedPlugin {
     name: String,
-    /// `ok`, `refused`, or `missing`.
+    /// The state of the plugin: `ok`, `refused`, or `missing`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
@@ -98,7 +98,8 @@ struct VerifiedPlugin {
     reason: Option<String>,
 }
 
-/// Checks that every plugin in use matches the lock file, and that every plugin in the lock file is found.
+/// Checks that every plugin in use matches the lock file, and that every plugin of this platform in the lock file is
+/// found.
 pub(super) fn verify(path: &Path, host: &Host, report: &Report) -> Result<(), CliError> {
     let lock = Lock::read(path)?;
     let discovery = host.discover();

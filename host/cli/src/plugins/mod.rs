@@ -1,4 +1,4 @@
-//! The verbs for plugins. Only `retry` runs code of plugins, in a separate process.
+//! The verbs of `mlflow-deploy plugins`. Only `retry` runs plugin code, in a separate process.
 
 mod doctor;
 mod entry;

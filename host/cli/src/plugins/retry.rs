@@ -49,7 +49,7 @@ fn is_quarantined(candidate: &Candidate) -> bool {
     matches!(candidate.state, CandidateState::Refused(LoadError::Quarantined { .. }))
 }
 
-/// Returns true if the candidate is the file at this path.
+/// Returns true if the path leads to the file of the candidate.
 fn is_file(candidate: &Candidate, path: &str) -> bool {
     match (Path::new(path).canonicalize(), candidate.path.canonicalize()) {
         (Ok(path), Ok(file)) => path == file,

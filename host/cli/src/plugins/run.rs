@@ -1,4 +1,4 @@
-//! Dispatches the verbs for plugins.
+//! Runs the selected verb of `mlflow-deploy plugins`.
 
 use super::list::Listing;
 use super::{doctor, inspect, lock, retry, which};

@@ -1,4 +1,4 @@
-//! `plugins which`: the plugin that serves a target, and the shadowed and refused plugins for it.
+//! `plugins which`: prints the plugin that serves a target, and the shadowed and refused plugins for the same target.
 
 use std::fmt;
 use std::path::Path;
@@ -71,7 +71,8 @@ impl<'a> WhichPlugin<'a> {
     }
 }
 
-/// The first line is only the winner's file, for scripts.
+/// Formats the report as text. The first line is only the path of the plugin that serves the target, for use in
+/// scripts.
 impl fmt::Display for WhichReport<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", text::path(self.winner.file))?;

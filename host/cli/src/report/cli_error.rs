@@ -1,4 +1,4 @@
-//! The error of a verb: its message, its JSON, and its exit code.
+//! The error that ends a verb: its message, its JSON, and its exit code.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::stderr::Stderr;
 use crate::args::{Cli, verb_of};
 use crate::plugins::Listing;
 
-/// The error codes of invalid usage, if no server returned them.
+/// The error codes that mean invalid usage, unless a server returned them.
 const USAGE_CODES: [ErrorCode; 4] = [
     ErrorCode::BAD_REQUEST,
     ErrorCode::INVALID_PARAMETER_VALUE,
@@ -22,26 +22,26 @@ const USAGE_CODES: [ErrorCode; 4] = [
     ErrorCode::UNAUTHENTICATED,
 ];
 
-/// The error of a verb.
+/// The error that ends a verb.
 #[derive(Debug)]
 pub(crate) enum CliError {
     /// The reader closed stdout. The exit code is 0.
     ClosedPipe,
-    /// Invalid arguments or input, or a file that cannot be read or written.
+    /// The arguments or the input are invalid, or a file cannot be read or written.
     Input(String),
-    /// Ended by Ctrl-C or another termination signal.
+    /// Ctrl-C or another termination signal ended the verb.
     Interrupted,
-    /// A library without a manifest.
+    /// The file is a library without a plugin manifest.
     NotAPlugin(PathBuf),
     /// A plugin in this process called `exit`.
     PluginExited,
-    /// A local model server was stopped by a signal, as intended.
+    /// A signal stopped a local model server, as intended.
     Stopped,
-    /// The verb did not return within this time limit of the caller.
+    /// The verb did not complete within this time limit.
     Timeout(Duration),
-    /// An error of the host or the target.
+    /// An error that the host or the target returned.
     Target(Error),
-    /// A check failed. The details are already printed.
+    /// The check of a verb failed. The verb has already printed the details.
     CheckFailed(String),
     /// Writing to stdout failed.
     OutputError(io::Error),
@@ -84,7 +84,7 @@ impl CliError {
         self.exit_code()
     }
 
-    /// Returns the exit code, by the table that `--help` prints.
+    /// Returns the exit code of the error. The help text lists the exit codes.
     fn exit_code(&self) -> u8 {
         match self {
             Self::ClosedPipe => 0,
@@ -108,7 +108,8 @@ impl CliError {
         }
     }
 
-    /// Returns the message, and an explanation of several lines to print below it.
+    /// Returns the message of the error, and the lines of an explanation to print below it. The explanation may be
+    /// empty.
     fn message(&self) -> (String, String) {
         match self {
             Self::ClosedPipe => (String::new(), String::new()),
@@ -185,8 +186,8 @@ impl CliError {
     }
 }
 
-/// Returns the message for an unsupported operation, with the names of verbs instead of MLflow's functions. Returns
-/// `None` for other errors.
+/// Returns the message of an error for an unsupported operation; `None` for other errors. The message names verbs
+/// instead of MLflow's functions.
 fn unsupported(error: &Error) -> Option<String> {
     let Error::Target(error) = error else { return None };
     let verb = |name: &Value| verb_of(name.as_str()?);

@@ -1,7 +1,7 @@
-//! The only code that writes to stdout and stderr, and the exit codes.
+//! The output of the command. This is the only code that writes to stdout and stderr, and that chooses the exit code.
 //!
-//! Results go to stdout, messages to stderr. With `--json`, stdout is one JSON document and an error on stderr is
-//! another. Streams are JSON Lines with and without it.
+//! Results go to stdout, errors and warnings to stderr. With `--json`, stdout has one JSON document, and an error on
+//! stderr is another one. Streams of predictions are always JSON Lines.
 
 mod cli_error;
 mod output;

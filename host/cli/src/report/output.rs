@@ -21,23 +21,23 @@ pub(crate) struct Output {
     stderr: Stderr,
 }
 
-/// The format of results.
+/// The options that select the format of a result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// True to write JSON.
+    /// True if the result is written as JSON.
     pub(super) json: bool,
-    /// True to write control characters to a terminal unescaped.
+    /// True if control characters are written to a terminal without escaping them.
     pub(super) raw: bool,
 }
 
-/// Stdout, or a file and its path as the user wrote it.
+/// The open destination of a result: stdout, or a file and its path as the user wrote it.
 enum Sink {
     File(Replacement, PathBuf),
     Stdout(File),
 }
 
 impl Output {
-    /// Opens the file, or stdout if the path is `None` or `-`.
+    /// Opens the file at the path. Opens stdout if the path is `None` or `-`.
     pub(super) fn open(path: Option<&Path>, style: Style, stderr: Stderr) -> Result<Self, CliError> {
         let sink = match path.filter(|path| *path != Path::new("-")) {
             None => Sink::Stdout(command::stdout()?),
@@ -49,7 +49,7 @@ impl Output {
         Ok(Self { sink, style, stderr })
     }
 
-    /// Returns true if both are the same file.
+    /// Returns true if both outputs are the same file; false for stdout.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         match (&self.sink, &other.sink) {
             (Sink::File(one, _), Sink::File(other, _)) => one.is_same_file(other),
@@ -57,13 +57,13 @@ impl Output {
         }
     }
 
-    /// Writes the whole result.
+    /// Writes a result that consists of one document.
     pub(crate) fn write_document(&mut self, payload: &Payload) -> Result<(), CliError> {
         self.stderr.hide_spinner();
         self.document(payload).map_err(|error| self.with_path(error))
     }
 
-    /// Writes one of many results as a line of JSON, and flushes it.
+    /// Writes one result of a sequence as a line of JSON, and flushes the output.
     pub(crate) fn write_line(&mut self, payload: &Payload) -> Result<(), CliError> {
         self.stderr.hide_spinner();
         self.line(payload).map_err(|error| self.with_path(error))
@@ -103,8 +103,8 @@ impl Output {
         self.write(line.into())
     }
 
-    /// Writes the bytes. Escapes control characters for a terminal and in the JSON document of `--json`, but not in
-    /// files and pipes.
+    /// Writes and flushes the bytes. Unless `--raw` is given, escapes control characters in output to a terminal, and
+    /// in the JSON that `--json` writes to stdout.
     fn write(&mut self, bytes: Cow<'_, [u8]>) -> Result<(), CliError> {
         let is_document = self.style.json && matches!(self.sink, Sink::Stdout(_));
         let shown = match std::str::from_utf8(&bytes) {
@@ -116,7 +116,7 @@ impl Output {
         Ok(self.sink.write_all(&shown).and_then(|()| self.sink.flush())?)
     }
 
-    /// Completes the output: replaces the file.
+    /// Completes the output. Replaces the old file by the written one.
     pub(crate) fn finish(self) -> Result<(), CliError> {
         match self.sink {
             Sink::File(file, path) => file.commit().map_err(|error| not_written(&path, &error)),
@@ -124,7 +124,7 @@ impl Output {
         }
     }
 
-    /// Adds the path to an error of a file. A closed pipe is an error unless it is stdout.
+    /// Adds the path of the file to a write error. A closed pipe is an error of a file, but not of stdout.
     fn with_path(&self, error: CliError) -> CliError {
         match (error, &self.sink) {
             (CliError::ClosedPipe, Sink::File(_, path)) => not_written(path, &"the reader closed the pipe"),
@@ -133,7 +133,7 @@ impl Output {
         }
     }
 
-    /// Wraps a result that is not JSON in a JSON object.
+    /// Returns a JSON object with the text and the media type of a result that is not JSON.
     fn wrapped(&self, payload: &Payload) -> Result<Vec<u8>, CliError> {
         let text = std::str::from_utf8(payload.bytes()).map_err(|_not_text| {
             let (kind, flag) = (payload.content_type(), if self.style.json { "--json" } else { "--stream" });
@@ -168,7 +168,7 @@ impl Write for Sink {
     }
 }
 
-/// Returns the bytes of a result whose media type is JSON, or `null` if there are none.
+/// Returns the bytes of a JSON result. Returns `null` if the result is empty.
 ///
 /// # Errors
 /// Fails if the bytes are not JSON, such as the `NaN` of Python.

@@ -13,7 +13,7 @@ use crate::args::Global;
 /// The writer of stderr. Clones share the spinner.
 #[derive(Clone, Debug)]
 pub(crate) struct Stderr {
-    /// The least severe level to print.
+    /// The least severe level of messages to print.
     max_level: Level,
     spinner: ProgressBar,
     /// True if stderr is a terminal that may show the spinner.
@@ -39,19 +39,19 @@ impl Stderr {
         Self { max_level: Level::Error, spinner, has_spinner: false, json: false }
     }
 
-    /// Prints a warning. The verb continues.
+    /// Prints a warning, unless `--quiet` is given.
     pub(crate) fn warning(&self, message: &str) {
         self.log(Level::Warn, message);
     }
 
-    /// Prints a note without a label, unless `--quiet` is given.
+    /// Prints a message without a label such as `warning:`. Prints nothing if `--quiet` is given.
     pub(crate) fn note(&self, message: &str) {
         if self.max_level > Level::Error {
             self.line(&text::message(message));
         }
     }
 
-    /// Returns a listener that prints the events of plugins, and the host's events about them.
+    /// Returns a listener that prints the events of plugins, and the events of the host about plugins.
     pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
         let stderr = self.clone();
         move |PluginEvent { plugin, call, level, event, .. }| {
@@ -81,12 +81,12 @@ impl Stderr {
         }
     }
 
-    /// Removes the spinner permanently, before other output is written.
+    /// Removes the spinner permanently. Called before other output is written.
     pub(crate) fn hide_spinner(&self) {
         self.spinner.finish_and_clear();
     }
 
-    /// Writes a line. The caller has escaped control characters.
+    /// Writes a line. The caller must escape control characters in it.
     pub(crate) fn line(&self, line: &impl Display) {
         // A failure cannot be reported: stderr is the only channel for it.
         self.spinner.suspend(|| drop(writeln!(io::stderr().lock(), "{line}")));

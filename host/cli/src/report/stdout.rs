@@ -1,4 +1,4 @@
-//! The writer of stdout: MLflow's messages, or with `--json` the target's reply.
+//! The writer of stdout. It writes the messages of MLflow, or the target's reply if `--json` is given.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ impl Report {
         &self.stderr
     }
 
-    /// Writes `text`, which ends with a line end. With `--json`, writes the value instead.
+    /// Writes `text`, which must end with a line end. If `--json` is given, writes `value` as JSON instead.
     pub(crate) fn write_value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if !self.style.json {
             return self.write_text(&text());
@@ -41,7 +41,7 @@ impl Report {
         self.write(text::json(&json).into_owned() + "\n")
     }
 
-    /// Writes text that ends with a line end.
+    /// Writes a text, which must end with a line end.
     fn write_text(&self, text: &str) -> Result<(), CliError> {
         self.write(text::block(text).into_owned())
     }
@@ -51,7 +51,7 @@ impl Report {
         Ok(command::stdout()?.write_all(text.as_bytes())?)
     }
 
-    /// Writes a message about the reply. With `--json`, writes the reply instead.
+    /// Writes `message`, which describes the target's reply. If `--json` is given, writes the reply itself instead.
     pub(crate) fn write_confirmation(
         &self,
         reply: &Payload,
@@ -63,7 +63,8 @@ impl Report {
         self.write_text(&message(reply))
     }
 
-    /// Writes a message about an event. With `--json`, writes the event as one line instead. Flushes the output.
+    /// Writes `message`, which describes an event of a model server. If `--json` is given, writes the event as one line
+    /// of JSON instead. Flushes the output.
     pub(crate) fn write_event(
         &self,
         event: &Payload,
@@ -75,7 +76,7 @@ impl Report {
         self.write_text(&message(event))
     }
 
-    /// Writes a list of records below MLflow's title.
+    /// Writes a list of records. Writes MLflow's title above it, unless `--json` is given.
     pub(crate) fn write_list(&self, title: &str, list: &Payload) -> Result<(), CliError> {
         let mut output = self.open_output(None)?;
         if !self.style.json {
@@ -84,7 +85,8 @@ impl Report {
         output.write_document(list)
     }
 
-    /// Writes a record as MLflow does: one line for each member.
+    /// Writes a record as MLflow does: one line for each member. If `--json` is given, writes the JSON of the record
+    /// instead.
     pub(crate) fn write_record(&self, reply: &Payload) -> Result<(), CliError> {
         if self.style.json {
             return self.open_output(None)?.write_document(reply);

@@ -1,6 +1,6 @@
-//! The two kinds of settings.
+//! The two kinds of settings on the command line: `--config` and `--option`.
 
-/// A kind of settings on the command line.
+/// A kind of settings that the command line can set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SettingKind {
     /// The config of an operation.
@@ -10,7 +10,7 @@ pub(crate) enum SettingKind {
 }
 
 impl SettingKind {
-    /// Returns the command-line option of this kind.
+    /// Returns the command-line option for settings of this kind: `--config` or `--option`.
     pub(super) fn flag(self) -> &'static str {
         match self {
             Self::Config => "--config",
@@ -18,7 +18,7 @@ impl SettingKind {
         }
     }
 
-    /// Returns the error message for an argument with another syntax.
+    /// Returns the error message for an argument that is not `key=value` or `key:=JSON`.
     pub(super) fn syntax_error(self) -> String {
         match self {
             Self::Config => {

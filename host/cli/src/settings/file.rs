@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::{json, yaml};
 use crate::report::CliError;
 
-/// The maximum size of a file in bytes.
+/// The maximum size of a settings file in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Reads the object in a file. The file extension selects the format.
+/// Reads the settings in a file, which must contain an object. The file extension selects the format.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, CliError> {
     let failed = |cause: String| CliError::Input(format!("failed to read `{}`: {cause}", path.display()));
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();

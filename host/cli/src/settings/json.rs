@@ -1,4 +1,5 @@
-//! Reads JSON in which every value is kept: a key that is given twice and an integer that would be rounded are errors.
+//! Parses JSON without losing values. A key that is given twice in one object is an error, and so is an integer that
+//! would be rounded.
 
 use std::fmt;
 
@@ -6,14 +7,14 @@ use mlflow_deploy_plugin_api::json_integer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The fault of a JSON text, without its values, since these may be secret.
+/// The reason why a JSON text is invalid. It does not contain the values of the text, since these may be secret.
 #[derive(Debug, PartialEq)]
 pub(super) enum JsonFault {
     /// The integer at this line has more than 64 bits.
     LongInteger { line: usize },
     /// The text is not JSON.
     Syntax { line: usize, column: usize, reason: String },
-    /// This key is given twice in one object. The second is at this line.
+    /// This key is given twice in one object. The second occurrence is at this line.
     TwiceKey { key: String, line: usize },
 }
 
@@ -56,7 +57,7 @@ pub(super) fn twice_key(key: &str, line: usize) -> String {
     format!("the key `{key}` is given twice, the second time at line {line}: remove one of them")
 }
 
-/// The start of the error message for a repeated key, by which the parser recognizes this error.
+/// The start of the error message for a repeated key. The parser recognizes the error by this text.
 const TWICE: &str = "repeated key ";
 
 /// A JSON value in which no object has a key twice.

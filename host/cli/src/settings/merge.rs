@@ -1,4 +1,4 @@
-//! Merges arguments into the settings of a file, and checks the keys against the target's schema.
+//! Merges command-line arguments into the settings of a file, and checks the keys against the target's schema.
 
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use super::schema::{Schema, Unexpected};
 use super::setting::Setting;
 use crate::report::{CliError, Stderr};
 
-/// Merges the arguments into the settings of the file. Fails if a key is set twice or not allowed by the schema.
+/// Merges the arguments into the settings of the file. Fails if two arguments set the same key, or if the schema does
+/// not allow a key.
 pub(crate) fn merge(
     kind: SettingKind,
     file: Option<&Path>,
@@ -44,7 +45,8 @@ pub(crate) fn merge(
     Ok(members)
 }
 
-/// Inserts a value at the path. Fails with the key on the path that exists and is not an object.
+/// Inserts a value at a path of keys, and creates the objects that are missing. If a key on the path exists and is not
+/// an object, fails with this key.
 fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Result<(), String> {
     let Some((last, outer)) = path.split_last() else { return Ok(()) };
     let object = outer.iter().try_fold(members, |members, step| {
@@ -55,7 +57,8 @@ fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Resu
     Ok(())
 }
 
-/// Fails if the schema does not allow the key, and warns if the key looks like a typo.
+/// Fails if the schema does not allow the key. Prints a warning if the key is allowed, but looks like a typo of a known
+/// key.
 fn check_key(kind: SettingKind, name: &str, schema: Schema<'_>, stderr: &Stderr) -> Result<(), CliError> {
     let Some(Unexpected { nearest, is_closed }) = schema.unexpected(name) else { return Ok(()) };
     // A text much longer than any key may be a secret value without its key.

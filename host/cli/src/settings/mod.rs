@@ -1,5 +1,5 @@
-//! Config and client options of the command line: `key=value` arguments that override a file. The target's manifest
-//! gives their types.
+//! The config and the client options of the command line. Arguments of the form `key=value` override the settings of a
+//! file. The target's manifest gives the types of the keys.
 
 mod config_or_option;
 mod file;

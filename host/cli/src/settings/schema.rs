@@ -1,13 +1,13 @@
-//! Reads the types and names of keys from a schema in a manifest.
+//! Reads the names and the types of keys from a schema in a plugin's manifest.
 //!
-//! The schema is only a hint. The plugin validates the values.
+//! The command uses the schema only as a hint. The plugin itself validates the values.
 
 use mlflow_deploy::nearest;
 use serde_json::{Map, Value};
 
 use super::json;
 
-/// The subset of JSON Schema for an object or one of its members. If it is `None`, every value is allowed.
+/// A schema for an object or for one of its members, in a subset of JSON Schema. `None` allows every value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a>(Option<&'a Map<String, Value>>);
 
@@ -16,7 +16,7 @@ impl<'a> Schema<'a> {
         Self(schema)
     }
 
-    /// Returns the schema of a member.
+    /// Returns the schema of the member with this name.
     pub(crate) fn property(self, name: &str) -> Self {
         Self(self.properties().and_then(|properties| properties.get(name)?.as_object()))
     }
@@ -26,22 +26,22 @@ impl<'a> Schema<'a> {
         self.properties().into_iter().flat_map(|properties| properties.keys().map(String::as_str))
     }
 
-    /// Returns the description, or an empty text.
+    /// Returns the description in the schema, or an empty text.
     pub(crate) fn description(self) -> &'a str {
         self.text("description")
     }
 
-    /// Returns true if the value must not be printed.
+    /// Returns true if the schema marks the value as secret. A secret must not be printed.
     pub(crate) fn is_secret(self) -> bool {
         self.0.is_some_and(|schema| schema.get("writeOnly") == Some(&Value::Bool(true)))
     }
 
-    /// Returns the default value.
+    /// Returns the default value in the schema.
     pub(crate) fn default(self) -> Option<&'a Value> {
         self.0?.get("default")
     }
 
-    /// Returns the names of the types as in the manifest; empty if any type is allowed.
+    /// Returns the names of the allowed types, as in the manifest. Returns an empty list if every type is allowed.
     pub(crate) fn type_names(self) -> Vec<&'a str> {
         match self.0.and_then(|schema| schema.get("type")) {
             Some(Value::String(name)) => vec![name],
@@ -50,7 +50,8 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// Checks the name of a member. Returns `None` if it is known, or allowed and unlike all known names.
+    /// Checks the name of a member. Returns `None` if the schema has the name, or if it allows other names and has no
+    /// similar one.
     pub(crate) fn unexpected(self, name: &str) -> Option<Unexpected<'a>> {
         if self.names().any(|known| known == name) {
             return None;
@@ -60,7 +61,7 @@ impl<'a> Schema<'a> {
         (is_closed || nearest.is_some()).then_some(Unexpected { nearest, is_closed })
     }
 
-    /// Parses a value as the type of the schema; `None` if it has another type.
+    /// Parses a text as a value of an allowed type. Returns `None` if the value has another type.
     pub(super) fn read(self, text: &str) -> Option<Value> {
         let types = self.type_names();
         if types.is_empty() || types.contains(&"string") {
@@ -83,7 +84,7 @@ impl<'a> Schema<'a> {
         types.iter().any(has_type).then_some(json)
     }
 
-    /// Returns the types as a phrase for messages.
+    /// Returns the allowed types as a phrase for messages, such as ``an integer or `null` ``.
     pub(super) fn types(self) -> String {
         let phrase = |name| match name {
             "array" => "a JSON list",
@@ -107,10 +108,10 @@ impl<'a> Schema<'a> {
     }
 }
 
-/// A key that is not in the schema.
+/// The result for a key that is not in the schema.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Unexpected<'a> {
-    /// A known key with a similar name.
+    /// The most similar known key, if there is a similar one.
     pub(crate) nearest: Option<&'a str>,
     /// True if the schema allows only known keys.
     pub(crate) is_closed: bool,

@@ -6,24 +6,24 @@ use super::config_or_option::SettingKind;
 use super::json::{self, JsonFault};
 use super::schema::Schema;
 
-/// A parsed argument.
+/// A parsed `key=value` argument.
 #[derive(Debug, PartialEq)]
 pub(super) struct Setting<'a> {
-    /// The key to set, or the keys of nested objects.
+    /// The keys that lead to the value. There is one key, unless the value is in a nested object.
     pub(super) path: Vec<&'a str>,
     value: RawValue<'a>,
 }
 
-/// An unparsed value.
+/// The value of an argument before it is parsed.
 #[derive(Debug, PartialEq)]
 enum RawValue<'a> {
-    /// After `:=`.
+    /// The JSON text after `:=`.
     Json(&'a str),
-    /// After `=`.
+    /// The text after `=`.
     Text(&'a str),
 }
 
-/// The maximum number of keys in a path: more than any target uses, and safe for the stack.
+/// The maximum number of keys in a path. Targets use fewer keys, and more keys could overflow the stack.
 const MAX_DEPTH: usize = 64;
 
 impl<'a> Setting<'a> {
@@ -58,7 +58,8 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// Returns the value, of the type that the schema gives for the key, or else as text.
+    /// Returns the value of the argument. JSON is parsed. Text is parsed as the type that the schema gives for the key,
+    /// or kept if the schema gives none.
     pub(super) fn value(&self, kind: SettingKind, schema: Schema<'_>) -> Result<Value, String> {
         let schema = self.path.iter().fold(schema, |schema, key| schema.property(key));
         let (flag, key) = (kind.flag(), self.key());

@@ -1,5 +1,5 @@
-//! Reads YAML as JSON. A key that is given twice and an integer that would be rounded are errors, and an integer with
-//! leading zeros is text, since YAML 1.1 and 1.2 read it as different numbers.
+//! Reads YAML as JSON. A key that is given twice and an integer that would be rounded are errors. An integer with
+//! leading zeros becomes text, since YAML 1.1 and YAML 1.2 read it as different numbers.
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ impl Node {
     }
 }
 
-/// Returns the text of the plain scalar at a location.
+/// Returns the part of the text at the location of a scalar.
 fn scalar(at: Location, text: &str) -> &str {
     let span = at.span();
     let range = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {

@@ -1,4 +1,4 @@
-//! An array as `inputs` of MLflow's scoring protocol.
+//! Converts an array to the `inputs` of MLflow's scoring protocol.
 
 use half::f16;
 use mlflow_deploy_plugin_api::{JSON, Payload};
@@ -6,7 +6,7 @@ use ndarray::ArrayViewD;
 
 use crate::client::predictions::Value;
 
-/// An element type of arrays that are inputs. A program may implement it for its own types.
+/// An element type of arrays that `TableInputs::from_array` accepts. A program may implement it for its own types.
 ///
 /// Complex numbers, dates and durations have no JSON form: convert them to text, or to a number in a unit.
 pub trait InputElement {
@@ -14,7 +14,7 @@ pub trait InputElement {
     fn to_value(&self) -> Value;
 }
 
-/// Implements [`InputElement`] for numbers that a lossless conversion makes an `i64` or an `f64`.
+/// Implements [`InputElement`] for the types that convert to `bool`, `i64` or `f64` without loss.
 macro_rules! numbers {
     ($($type:ty => $variant:ident),* $(,)?) => {
         $(impl InputElement for $type {
@@ -76,7 +76,7 @@ pub(super) fn payload<T: InputElement>(array: &ArrayViewD<'_, T>) -> Payload {
     Payload::new(JSON, json)
 }
 
-/// Writes an array as nested lists. An array without dimensions is its element.
+/// Writes an array as nested lists. Writes an array without dimensions as its only element.
 fn write<T: InputElement>(json: &mut String, array: &ArrayViewD<'_, T>) {
     if array.ndim() == 0 {
         array.iter().for_each(|element| json.push_str(&element.to_value().to_string()));

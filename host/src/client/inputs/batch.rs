@@ -1,4 +1,4 @@
-//! A table as `dataframe_split` of MLflow's scoring protocol.
+//! Converts a table to the `dataframe_split` of MLflow's scoring protocol.
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::Field;
@@ -34,7 +34,7 @@ pub(super) fn payload(table: &RecordBatch) -> Result<Payload, TargetError> {
     Ok(Payload::new(JSON, json))
 }
 
-/// Returns the values of a column.
+/// Returns the values of a column as JSON. Fails if a value has no JSON form.
 fn cells(field: &Field, column: &dyn Array) -> Result<Vec<Value>, TargetError> {
     let failed = |reason: &str| {
         TargetError::invalid_parameter(format!("failed to write the column `{}` as JSON: {reason}", field.name()))

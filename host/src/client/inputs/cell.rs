@@ -1,4 +1,4 @@
-//! One value of an arrow array as JSON.
+//! Converts one value of an arrow array to JSON.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -15,18 +15,18 @@ use chrono::NaiveDateTime;
 use super::array::InputElement;
 use crate::client::predictions::Value;
 
-/// Returns the value in a row. The error is the type that has no JSON form.
+/// Returns the value in a row as JSON. The error is the arrow type that has no JSON form.
 pub(super) fn value(array: &dyn Array, row: usize) -> Result<Value, DataType> {
     if array.is_null(row) {
         return Ok(Value::Null);
     }
-    /// Reads a number.
+    /// Converts the number in the row to JSON.
     macro_rules! number {
         ($type:ty) => {
             array.as_primitive::<$type>().value(row).to_value()
         };
     }
-    /// Reads a date or a time. One that no calendar has is a null.
+    /// Converts the date or the time in the row to JSON. A value outside the range of `chrono` becomes `null`.
     macro_rules! time {
         ($type:ty, $is_utc:expr) => {
             text(temporal_conversions::as_datetime::<$type>(array.as_primitive::<$type>().value(row).into()), $is_utc)
@@ -85,7 +85,7 @@ fn list(items: &dyn Array) -> Result<Value, DataType> {
     Ok(Value::Array((0..items.len()).map(|item| value(items, item)).collect::<Result<_, _>>()?))
 }
 
-/// Returns a time in ISO 8601. A column with a time zone has times in UTC.
+/// Returns a time in ISO 8601, with the offset `+00:00` if `is_utc`. Returns `null` for `None`.
 fn text(time: Option<NaiveDateTime>, is_utc: bool) -> Value {
     let zone = if is_utc { "+00:00" } else { "" };
     time.map_or(Value::Null, |time| Value::String(format!("{time:?}{zone}")))

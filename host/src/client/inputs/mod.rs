@@ -19,7 +19,7 @@ use mlflow_deploy_plugin_api::{Error as TargetError, Payload};
 
 /// Creates inputs from tables and arrays, in the JSON of MLflow's scoring protocol. Implemented for [`Payload`].
 ///
-/// A table that came out of [`PredictionsResponse`](crate::PredictionsResponse) goes in:
+/// The dataframe of a [`PredictionsResponse`](crate::PredictionsResponse) can be an input:
 ///
 #[cfg_attr(feature = "predictions", doc = "```")]
 #[cfg_attr(not(feature = "predictions"), doc = "```ignore")]
@@ -43,26 +43,28 @@ use mlflow_deploy_plugin_api::{Error as TargetError, Payload};
 /// Source: `mlflow.pyfunc.scoring_server.client`, which writes a `pandas.DataFrame` as `dataframe_split` and a
 /// `numpy.ndarray` as `inputs`.
 pub trait TableInputs: Sized {
-    /// Returns CSV with a header line as the target takes it: unchanged if the manifest accepts `text/csv`, or else as
-    /// `{"dataframe_split": {"columns": […], "data": […]}}`. The cargo feature `csv` has this function.
+    /// Creates inputs from CSV with a header line. They are the CSV itself if the manifest accepts `text/csv`, or else
+    /// `{"dataframe_split": {"columns": […], "data": […]}}`. Requires the cargo feature `csv`.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the CSV has to be converted and cannot be read.
     #[cfg(feature = "csv")]
     fn from_csv(csv: impl Into<Vec<u8>>, manifest: &crate::manifest::Manifest) -> Result<Self, TargetError>;
 
-    /// Writes a table as `{"dataframe_split": {"columns": […], "data": […]}}`. The cargo feature `predictions` has this
-    /// function.
+    /// Writes a table as `{"dataframe_split": {"columns": […], "data": […]}}`. Requires the cargo feature
+    /// `predictions`.
     ///
-    /// Dates and times are ISO 8601, binary values are base64, and a null is `null`. A column `__index_level_0__` becomes the
-    /// `index`, and a column of the extension type `arrow.json` the value of its text.
+    /// Dates and times are written in ISO 8601, binary values in base64, and nulls as `null`. The column
+    /// `__index_level_0__` becomes the `index`. The text in a column of the extension type `arrow.json` is written as
+    /// the JSON value that it contains.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a column has a type without a JSON form, such as a decimal.
     #[cfg(feature = "predictions")]
     fn from_batch(table: &arrow_array::RecordBatch) -> Result<Self, TargetError>;
 
-    /// Writes an array as `{"inputs": …}`, with a list for each dimension. The cargo feature `predictions` has this function.
+    /// Writes an array as `{"inputs": …}`, with nested lists for its dimensions. Requires the cargo feature
+    /// `predictions`.
     #[cfg(feature = "predictions")]
     fn from_array<S, D>(array: &ndarray::ArrayBase<S, D>) -> Self
     where

@@ -1,4 +1,5 @@
-//! Every type that has a JSON form, the types that have none, and arrays of each shape.
+//! Tests of inputs from tables and arrays: every type that has a JSON form, types that have none, and arrays of each
+//! shape.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ fn json(columns: Vec<(&str, ArrayRef)>) -> String {
     String::from_utf8(inputs.into_bytes()).unwrap()
 }
 
-/// Returns the JSON of a column of one cell.
+/// Returns the JSON of the only value in an array.
 fn cell(array: impl arrow_array::Array + 'static) -> String {
     let json = json(vec![("a", Arc::new(array))]);
     let cell = json.strip_prefix(r#"{"dataframe_split": {"columns": ["a"], "data": [["#);

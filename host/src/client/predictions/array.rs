@@ -8,10 +8,10 @@ use super::infer_dtype::{NumpyDtype, ValueKinds};
 use super::response::PredictionsFormat;
 use super::value::Value;
 
-/// The maximum number of dimensions of numpy's arrays.
+/// The maximum number of dimensions of an array in numpy.
 const MAX_DIMENSIONS: usize = 64;
 
-/// An array with numpy's default dtype: the smallest dtype that holds every prediction.
+/// An array with the dtype that numpy chooses by default: one that holds every prediction.
 ///
 /// ```
 /// use mlflow_deploy::PredictionsResponse;
@@ -28,17 +28,17 @@ const MAX_DIMENSIONS: usize = 64;
 /// Source: `numpy.array` without `dtype`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ndarray {
-    /// Booleans only.
+    /// An array of booleans.
     Bool(ArrayD<bool>),
-    /// Numbers, if no integer dtype holds them, and empty arrays.
+    /// An array of numbers that no integer dtype holds, or an array without elements.
     Float64(ArrayD<f64>),
-    /// Integers within `i64`.
+    /// An array of integers within `i64`.
     Int64(ArrayD<i64>),
-    /// Arrays with a `null`, a dict, or an integer that no dtype holds.
+    /// An array with a `null`, a dict, or an integer that no dtype holds.
     Object(ArrayD<Value>),
-    /// Arrays with a string: all other values are converted to strings.
+    /// An array with a string. All other values are converted to strings.
     Str(ArrayD<String>),
-    /// Integers beyond `i64` and within `u64`.
+    /// An array of integers beyond `i64` and within `u64`.
     Uint64(ArrayD<u64>),
 }
 
@@ -70,11 +70,12 @@ impl<T: Element> PredictionsFormat for ArrayD<T> {
     }
 }
 
-/// Nested lists, flattened level by level, as long as all lists of a level have the same length.
+/// The elements and the shape of nested lists. Lists are flattened level by level, as long as all lists of a level have
+/// the same length.
 struct NestedLists<'a> {
     shape: Vec<usize>,
     elements: Vec<&'a Value>,
-    /// True if some elements are lists, which were not flattened because their lengths differ.
+    /// True if some elements are lists, which could not be flattened because their lengths differ.
     is_ragged: bool,
 }
 
@@ -91,7 +92,7 @@ impl<'a> NestedLists<'a> {
         nested
     }
 
-    /// Returns the length of all elements, if they are lists of the same length.
+    /// Returns the length that all elements share; `None` if they are not lists of one length.
     fn common_length(&self) -> Option<usize> {
         let length = list(self.elements.first()?)?.len();
         self.elements.iter().all(|element| list(element).is_some_and(|items| items.len() == length)).then_some(length)
@@ -126,7 +127,7 @@ impl<'a> NestedLists<'a> {
         })
     }
 
-    /// Converts a row-major index to an index for each dimension.
+    /// Converts a row-major index to one index for each dimension.
     fn position(&self, mut index: usize) -> Vec<usize> {
         let mut position = vec![0; self.shape.len()];
         for (at, length) in position.iter_mut().zip(&self.shape).rev() {

@@ -12,10 +12,10 @@ use mlflow_deploy_plugin_api::Error as TargetError;
 use super::infer_dtype::{NumpyDtype, ValueKinds};
 use super::value::Value;
 
-/// One value of a column; `None` for a missing value.
+/// One value of a dataframe's column; `None` for a missing value.
 pub(super) type ColumnCell<'a> = Option<&'a Value>;
 
-/// A column before its conversion to an arrow array.
+/// A column of a dataframe before its conversion to an arrow array.
 pub(super) struct ArrowColumn<'a> {
     name: String,
     cells: Vec<ColumnCell<'a>>,
@@ -23,13 +23,13 @@ pub(super) struct ArrowColumn<'a> {
 }
 
 impl<'a> ArrowColumn<'a> {
-    /// Creates a column of these values.
+    /// Creates a column with this name and these values.
     pub(super) fn new(name: impl Into<String>, cells: Vec<ColumnCell<'a>>) -> Self {
         let dtype = ValueKinds::new(cells.iter().copied()).pandas();
         Self { name: name.into(), cells, dtype }
     }
 
-    /// Creates a column with the same value in each row. Without rows, it still has the dtype of the value.
+    /// Creates a column with the same value in each row. A column without rows still has the dtype of the value.
     pub(super) fn repeated(name: &str, value: &'a Value, rows: usize) -> Self {
         let dtype = ValueKinds::new([Some(value)]).pandas();
         Self { name: name.to_owned(), cells: vec![Some(value); rows], dtype }
@@ -56,7 +56,7 @@ impl<'a> ArrowColumn<'a> {
     }
 }
 
-/// Builds an array of strings. Fails if they are longer than arrow's `Utf8` allows.
+/// Builds an array of strings. Fails if their total length is larger than arrow's `Utf8` allows.
 pub(super) fn string_array<T: AsRef<str>>(name: &str, values: Vec<Option<T>>) -> Result<StringArray, TargetError> {
     let bytes: usize = values.iter().flatten().map(|text| text.as_ref().len()).sum();
     if i32::try_from(bytes).is_err() {

@@ -1,5 +1,5 @@
 //! Predictions as a dataframe: the rows and columns of `pandas.DataFrame` as an arrow record batch. Predictions that
-//! pandas rejects are errors, and so are rows of mixed types.
+//! pandas rejects are errors. Rows of mixed types are errors too.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use super::column::{ArrowColumn, string_array};
 use super::response::PredictionsFormat;
 use super::value::Value;
 
-/// pyarrow's name of the column for an index without a name.
+/// The name that pyarrow gives to the column of an unnamed index.
 pub(in crate::client) const INDEX: &str = "__index_level_0__";
 
-/// The maximum number of cells: 2 GiB of numbers. Without it, one long row and many empty rows in a few MiB of JSON
-/// would fill the memory.
+/// The maximum number of cells in a dataframe, which take 2 GiB as numbers. Without this limit, a few MiB of JSON with
+/// one long row and many empty rows could fill the memory.
 const MAX_CELLS: usize = 1 << 28;
 
-/// Converts the predictions to the dataframe that pandas makes from them: one column from a list, a row from each list
-/// or dict in a list, a column from each key of a dict. Its arrow types are `Boolean`, `Float64`, `Int64`, `UInt64`,
-/// `Utf8` for `str`, and `Utf8` with the extension type `arrow.json` for `object`.
+/// Converts the predictions to the dataframe that pandas makes from them. A list becomes one column, a list of lists or
+/// dicts becomes one row for each of them, and a dict becomes one column for each key. The arrow types are `Boolean`,
+/// `Float64`, `Int64`, `UInt64`, `Utf8` for `str`, and `Utf8` with the extension type `arrow.json` for `object`.
 ///
 /// Source: `PredictionsResponse.get_predictions("dataframe")` and `pandas.DataFrame`.
 impl PredictionsFormat for RecordBatch {
@@ -72,8 +72,8 @@ fn from_dicts(items: &[Value]) -> Result<RecordBatch, TargetError> {
     batch(columns.into_iter().map(|(name, cells)| ArrowColumn::new(name, cells)).collect(), items.len(), None)
 }
 
-/// Builds a dataframe from named columns: lists of one length, or dicts from row names to values. Scalars fill every
-/// row.
+/// Builds a dataframe from named columns. The columns are lists of the same length, or dicts from row names to values.
+/// A scalar becomes a column with the same value in every row.
 fn from_columns<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch, TargetError> {
     let mut list: Option<(&str, usize)> = None;
     let mut index: Option<(&str, IndexSet<&str>)> = None;
@@ -114,7 +114,7 @@ fn from_columns<'a>(columns: &'a IndexMap<String, Value>) -> Result<RecordBatch,
     batch(columns.iter().map(column).collect(), rows, index.as_ref())
 }
 
-/// Fails if a dataframe of this size is larger than [`MAX_CELLS`].
+/// Fails if a dataframe of this size has more than [`MAX_CELLS`] cells.
 fn check_cells(columns: usize, rows: usize) -> Result<(), TargetError> {
     if columns.saturating_mul(rows) > MAX_CELLS {
         return Err(TargetError::invalid_parameter(format!(
@@ -124,7 +124,7 @@ fn check_cells(columns: usize, rows: usize) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Builds the record batch. If the rows have names, the names become the last column.
+/// Builds the record batch of a dataframe. If the rows have names, these become the last column.
 fn batch(
     columns: Vec<ArrowColumn<'_>>,
     rows: usize,

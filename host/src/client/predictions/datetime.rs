@@ -1,4 +1,5 @@
-//! numpy's `datetime64` and `timedelta64` of each unit. Values that do not fit into 64 bits are rejected, where numpy wraps.
+//! numpy's `datetime64` and `timedelta64` of each unit. Values that do not fit into 64 bits are rejected, whereas numpy
+//! wraps them.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,7 +10,7 @@ use super::iso8601;
 use super::time_unit::TimeUnit;
 use super::value::Value;
 
-/// Defines a type with a 64-bit value in a unit.
+/// Defines a type that holds a 64-bit number of units of time.
 macro_rules! value_in_unit {
     ($(#[$documentation:meta])* $name:ident) => {
         $(#[$documentation])*
@@ -19,7 +20,7 @@ macro_rules! value_in_unit {
         }
 
         impl<U: TimeUnit> $name<U> {
-            /// `NaT`: no value.
+            /// `NaT`, numpy's missing value.
             pub const NAT: Self = Self { value: i64::MIN, unit: PhantomData };
 
             /// Returns the value with this number of units; [`NAT`](Self::NAT) for `i64::MIN`, as in numpy.
@@ -85,7 +86,7 @@ value_in_unit! {
 }
 
 value_in_unit! {
-    /// A duration, as a number of units: numpy's `timedelta64` with a unit. `NaT` equals itself.
+    /// A duration, as a number of units: numpy's `timedelta64` with a unit. Unlike in numpy, `NaT` equals itself.
     Timedelta64
 }
 
@@ -112,7 +113,8 @@ impl<U: TimeUnit> Element for Timedelta64<U> {
     }
 }
 
-/// Returns a value that is a number of units; `i64::MIN` for a missing value.
+/// Converts a JSON value to a number of units. Returns `i64::MIN` for a missing value, and `None` for a value of
+/// another type.
 fn units(value: &Value) -> Option<i64> {
     match value {
         Value::Null | Value::String(_) => Some(i64::MIN),

@@ -65,7 +65,7 @@ pub trait Element: Sized {
     /// numpy's name of the dtype, or another description of the type for error messages.
     const DTYPE: &'static str;
 
-    /// True if a list can be an element. Nested lists may then have different lengths.
+    /// True if a list can be an element of the array. Nested lists may then have different lengths.
     const HOLDS_LISTS: bool = false;
 
     /// Converts the value as numpy does; `None` if numpy raises an exception.
@@ -159,7 +159,7 @@ impl Element for Complex<f32> {
     }
 }
 
-/// Implements [`Element`] for integers. Values out of range are rejected.
+/// Implements [`Element`] for integer types. A value out of range is rejected.
 macro_rules! integers {
     ($($type:ident $dtype:literal),* $(,)?) => {
         $(impl Element for $type {
@@ -183,8 +183,8 @@ integers! {
     u8 "uint8",
 }
 
-/// Returns Python's `int(x)`; `None` if Python raises an exception, or for an integer beyond `i128`, which no dtype
-/// holds.
+/// Converts a value as Python's `int(x)` does. Returns `None` if Python raises an exception, or for an integer beyond
+/// `i128`, which no dtype holds.
 #[expect(clippy::cast_possible_truncation, reason = "`int` drops the fraction, and floats out of range saturate")]
 fn integer(value: &Value) -> Option<i128> {
     match value {

@@ -1,9 +1,9 @@
 //! Infers a dtype from the kinds of the values, as numpy does for an array, and as pandas does for a column of a
-//! dataframe. In pandas, integers with a null become floats.
+//! dataframe. In pandas, a column of integers and nulls has a float dtype.
 
 use super::value::Value;
 
-/// A dtype of numpy and pandas.
+/// A dtype that numpy and pandas can infer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumpyDtype {
     Bool,
@@ -14,27 +14,27 @@ pub(super) enum NumpyDtype {
     Uint64,
 }
 
-/// The kinds of values that occur.
+/// The kinds of values that occur in an array or in a column.
 #[derive(Debug, Default)]
 pub(super) struct ValueKinds {
-    /// Missing values, for which pandas fills in `NaN`.
+    /// True if a value is missing. pandas fills in `NaN` for it.
     missing: bool,
     null: bool,
     nan: bool,
     bool: bool,
-    /// Integers within `i64`.
+    /// True if an integer within `i64` occurs.
     int: bool,
     negative: bool,
-    /// Integers beyond `i64` and within `u64`.
+    /// True if an integer beyond `i64` and within `u64` occurs.
     uint: bool,
     float: bool,
     str: bool,
-    /// Lists, dicts, and integers beyond `u64`.
+    /// True if a list, a dict, or an integer beyond `u64` occurs.
     object: bool,
 }
 
 impl ValueKinds {
-    /// Collects the kinds of `values`; `None` is a missing value.
+    /// Collects the kinds of `values`. `None` is a missing value.
     pub(super) fn new<'a>(values: impl IntoIterator<Item = Option<&'a Value>>) -> Self {
         let mut kinds = Self::default();
         for value in values {
@@ -56,7 +56,7 @@ impl ValueKinds {
         kinds
     }
 
-    /// Returns the default dtype of `numpy.array`, to which numpy promotes all kinds.
+    /// Returns the dtype that `numpy.array` chooses by default for values of these kinds.
     pub(super) fn numpy(&self) -> NumpyDtype {
         if self.object || self.null {
             NumpyDtype::Object
@@ -75,7 +75,8 @@ impl ValueKinds {
         }
     }
 
-    /// Returns the dtype of a column of a `pandas.DataFrame`, which promotes only numbers.
+    /// Returns the dtype that `pandas.DataFrame` chooses for a column with values of these kinds. Unlike numpy, pandas
+    /// promotes only numbers.
     pub(super) fn pandas(&self) -> NumpyDtype {
         let numbers = self.int || self.uint || self.float;
         let absent = self.missing || self.null || self.nan;

@@ -2,21 +2,21 @@
 
 use chrono::{Datelike, NaiveDate};
 
-/// The number of attoseconds of a day.
+/// The number of attoseconds in a day.
 pub(super) const ATTOSECONDS_PER_DAY: i128 = 86_400 * 1_000_000_000_000_000_000;
 
 /// A point in time in UTC.
 pub(super) struct Moment {
     pub(super) year: i32,
-    /// From 1 to 12.
+    /// The month, from 1 to 12.
     pub(super) month: u32,
-    /// The days since 1970-01-01.
+    /// The number of days since 1970-01-01.
     pub(super) day: i32,
-    /// The attoseconds since midnight.
+    /// The number of attoseconds since midnight.
     pub(super) attoseconds: i128,
 }
 
-/// The number of digits of a fraction of a second, which ends with attoseconds.
+/// The maximum number of digits in a fraction of a second. The last digit counts attoseconds.
 const MAX_FRACTION: usize = 18;
 
 /// The time of day: hours, minutes, seconds and attoseconds.
@@ -60,7 +60,7 @@ pub(super) fn moment(text: &str) -> Option<Moment> {
     })
 }
 
-/// Parses a time with an optional offset from UTC, in minutes.
+/// Parses a time of day with an optional offset from UTC. Returns the time, and the offset in minutes.
 fn time_and_offset(text: &str) -> Option<(Time, i32)> {
     let at = text.find(['Z', '+', '-']).unwrap_or(text.len());
     let (time, offset) = text.split_at(at);
@@ -94,7 +94,7 @@ fn two_digits(text: &str) -> Option<u32> {
     if text.len() == 2 { number(text).and_then(|number| u32::try_from(number).ok()) } else { None }
 }
 
-/// Parses digits without a sign.
+/// Parses a number that consists of ASCII digits, without a sign.
 fn number(digits: &str) -> Option<i32> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

@@ -9,7 +9,7 @@ use super::value::Value;
 /// The maximum depth of nested lists and dicts: enough for numpy's 64 dimensions, and safe on a small stack.
 const MAX_DEPTH: usize = 200;
 
-/// Parses one JSON value.
+/// Parses a text that consists of one JSON value.
 pub(in crate::client) fn parse(json: &[u8]) -> Result<Value, TargetError> {
     let mut jiter = Jiter::new(json).with_allow_inf_nan();
     let parsed = jiter.peek().map_err(ParseError::Json).and_then(|peek| value(&mut jiter, peek, 0));
@@ -23,7 +23,7 @@ pub(in crate::client) fn parse(json: &[u8]) -> Result<Value, TargetError> {
     })
 }
 
-/// An invalid JSON text.
+/// The reason why a text cannot be parsed as JSON.
 enum ParseError {
     Json(JiterError),
     TooDeep,

@@ -1,5 +1,5 @@
-//! Python's conversions between values and text: `str(x)`, `float(text)`, `int(text)`, `complex(text)`. Digits are ASCII
-//! only.
+//! Python's conversions between values and text: `str(x)`, `float(text)`, `int(text)`, `complex(text)`. Only ASCII
+//! digits are accepted.
 
 use mlflow_deploy_scoring::python::float_repr;
 use num_complex::Complex;
@@ -29,7 +29,7 @@ pub(super) fn int(text: &str) -> Option<i128> {
     without_underscores(text.trim())?.parse().ok()
 }
 
-/// Returns `complex(text)`.
+/// Returns Python's `complex(text)`; `None` if Python raises an exception.
 pub(super) fn complex(text: &str) -> Option<Complex<f64>> {
     let text = text.trim();
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
@@ -50,7 +50,7 @@ pub(super) fn complex(text: &str) -> Option<Complex<f64>> {
     Some(Complex::new(real?, imaginary?))
 }
 
-/// Removes the underscores of a number; `None` if an underscore is not between two digits.
+/// Removes the underscores from the text of a number; `None` if an underscore is not between two digits.
 fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);

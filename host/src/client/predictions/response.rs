@@ -1,4 +1,4 @@
-//! The response: parsed from JSON, converted to a format, and written as JSON.
+//! A response with predictions. It is parsed from JSON, converted to a dataframe or an array, and written as JSON.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::parse::parse;
 use super::value::{Value, write_dict};
 use crate::Replacement;
 
-/// The key that every response has.
+/// The key of the predictions, which every response has.
 const PREDICTIONS: &str = "predictions";
 
 /// The predictions and metadata in the answer to a scoring request, such as one to the `/invocations` endpoint of an
@@ -126,8 +126,8 @@ impl PredictionsResponse {
         &self.contents
     }
 
-    /// Returns the response as the JSON that Python writes. With a path, writes it to the file and returns `None`; if
-    /// writing fails, the file is unchanged.
+    /// Returns the response as the JSON that Python writes. With a path, writes the JSON to this file instead and
+    /// returns `None`. If writing fails, the file is unchanged.
     ///
     /// ```
     /// use mlflow_deploy::PredictionsResponse;
@@ -156,7 +156,7 @@ impl PredictionsResponse {
     }
 }
 
-/// Prints only the keys: the predictions may be large or private.
+/// Prints only the keys of the response, because the predictions may be large or private.
 impl fmt::Debug for PredictionsResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PredictionsResponse ")?;

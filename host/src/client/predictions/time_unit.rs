@@ -15,9 +15,10 @@ pub trait TimeUnit: Count {
     const TIMEDELTA64: &'static str;
 }
 
-/// Counts the units since 1970-01-01.
+/// A unit that can count the time since 1970-01-01.
 pub(super) trait Count {
-    /// Returns the number of whole units, rounded towards the past; `None` if it does not fit into 64 bits.
+    /// Returns the number of whole units from 1970-01-01 to the moment, rounded towards the past; `None` if it does not
+    /// fit into 64 bits.
     fn count(moment: &Moment) -> Option<i64>;
 }
 
@@ -75,7 +76,7 @@ units! {
     Attosecond "as" |moment| in_days(moment, ATTOSECONDS_PER_DAY);
 }
 
-/// Returns the number of units, of which a day has `per_day`.
+/// Returns the number of whole units since 1970-01-01. A day has `per_day` units.
 fn in_days(moment: &Moment, per_day: i128) -> i128 {
     i128::from(moment.day) * per_day + moment.attoseconds / (ATTOSECONDS_PER_DAY / per_day)
 }

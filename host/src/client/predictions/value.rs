@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 use indexmap::IndexMap;
 use mlflow_deploy_scoring::{python, shorten};
 
-/// A JSON value as Python reads it: with `NaN`, infinities and integers of any size. In an array it is numpy's
-/// `object`.
+/// A JSON value as Python reads it: with `NaN`, infinities and integers of any size. An array of these values has
+/// numpy's dtype `object`.
 ///
 /// `Display` is the JSON that Python's `json.dumps` writes.
 ///
@@ -47,7 +47,7 @@ impl fmt::Display for Value {
 }
 
 impl Value {
-    /// Returns the start of the value's JSON, for a message.
+    /// Returns the start of the value's JSON, for an error message.
     pub(super) fn shortened(&self) -> String {
         shorten(&self.to_string())
     }
@@ -63,7 +63,7 @@ impl Value {
     }
 }
 
-/// Writes a value as JSON.
+/// Writes a value as JSON, as Python's `json.dumps` does.
 fn write_value(out: &mut impl Write, value: &Value) -> fmt::Result {
     match value {
         Value::Null => out.write_str("null"),
@@ -77,7 +77,7 @@ fn write_value(out: &mut impl Write, value: &Value) -> fmt::Result {
     }
 }
 
-/// Writes a dict as JSON.
+/// Writes a dict as JSON, as Python's `json.dumps` does.
 pub(super) fn write_dict(out: &mut impl Write, members: &IndexMap<String, Value>) -> fmt::Result {
     python::write_object(out, members, |out, value| write_value(out, value))
 }

@@ -1,4 +1,4 @@
-//! Reads the cache of glibc's loader: the libraries that `ldconfig` found, by name.
+//! Reads the cache of glibc's loader, which lists libraries by name. `ldconfig` writes it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::file;
 #[derive(Default)]
 pub(super) struct LoaderCache {
     bytes: Vec<u8>,
-    /// The offset at which the known format starts. Entries in an older format may precede it.
+    /// The offset of the first byte in the known format. Entries in an older format may precede it.
     start: usize,
     entries: usize,
 }
@@ -33,8 +33,8 @@ impl LoaderCache {
         (end <= bytes.len()).then_some(Self { bytes, start, entries })
     }
 
-    /// Returns the paths of the libraries with this name, in the order in which the loader prefers them. Skips builds
-    /// for special processors, because an ordinary build always exists as well.
+    /// Returns the paths of the libraries with this name, in the loader's order of preference. Skips builds for special
+    /// processors, because an ordinary build always exists as well.
     pub(super) fn paths<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PathBuf> {
         let entry = |at: usize| self.start + HEADER + at * ENTRY;
         (0..self.entries).map(entry).filter_map(move |at| {
@@ -44,7 +44,7 @@ impl LoaderCache {
         })
     }
 
-    /// Reads the string whose offset is stored at `at`, without its final NUL.
+    /// Returns a string without its final NUL. The cache stores the offset of the string at `at`.
     fn string(&self, at: usize) -> Option<&[u8]> {
         let from = self.start.checked_add(usize::try_from(number(&self.bytes, at)?).ok()?)?;
         let text = self.bytes.get(from..)?;
@@ -60,7 +60,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// Returns a cache with one library after an entry in the older format.
+    /// Returns a cache that contains one library. An entry in the older format precedes it.
     fn cache() -> Vec<u8> {
         let strings = b"libx.so.1\0/lib/libx.so.1\0";
         let at = u32::try_from(HEADER + ENTRY).unwrap();

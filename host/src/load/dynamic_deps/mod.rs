@@ -1,7 +1,7 @@
-//! Finds the libraries that a library needs, as the dynamic loader would, before it is loaded.
+//! Finds the libraries that a library needs, in the same way as the dynamic loader, before the library is loaded.
 //!
-//! Follows the rules of glibc's loader for files and symbol versions. Does not check single symbols. Supports ELF only:
-//! on other systems every check succeeds.
+//! Follows the rules of glibc's loader for files and symbol versions. Does not check individual symbols. Supports ELF
+//! only: on other systems every check succeeds.
 
 mod cache;
 mod object;
@@ -22,20 +22,20 @@ use crate::LoadError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dependency {
-    /// The name in the list of needed libraries, such as `libc.so.6`.
+    /// The name of the library, such as `libc.so.6`.
     pub name: String,
-    /// The library that needs it; `None` if the plugin itself does.
+    /// The library that needs this one; `None` if the plugin itself needs it.
     pub needed_by: Option<PathBuf>,
-    /// The path at which the loader would find it.
+    /// The path of the file that the loader would load; `None` if it would find none.
     pub found: Option<PathBuf>,
-    /// A needed symbol version that the library lacks, such as `GLIBC_2.99`.
+    /// The symbol version that is needed and that the library lacks, such as `GLIBC_2.99`.
     pub lacks: Option<String>,
-    /// The newest symbol version of the same kind in the library.
+    /// The newest symbol version with the same prefix as `lacks` that the library provides, such as `GLIBC_2.36`.
     pub newest: Option<String>,
 }
 
 impl Dependency {
-    /// Returns the error if the library is missing or too old, `None` otherwise.
+    /// Returns the load error if the library is missing or too old, or `None` if it is usable.
     pub fn load_error(&self) -> Option<LoadError> {
         match (&self.found, &self.lacks) {
             (None, _) => {
@@ -51,12 +51,13 @@ impl Dependency {
     }
 }
 
-/// Returns every library that a file needs, nearest first, once for each library that needs it.
+/// Returns the libraries that a file needs directly, then those that they need, and so on. A library appears once for
+/// each library that needs it.
 pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, LoadError> {
     follow(file).map(|(dependencies, _)| dependencies)
 }
 
-/// Fails if a plugin's file does not export the function that the host calls.
+/// Fails if a plugin's file does not export the function that returns its table.
 pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
     match ElfObject::exports(file, ENTRY_SYMBOL) {
         Some(false) => Err(LoadError::Table(TableError::NoEntry)),
@@ -64,8 +65,8 @@ pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
     }
 }
 
-/// Fails if another user can change a library that the file needs. Skips libraries that this process has already
-/// loaded, and libraries in a folder of `LD_LIBRARY_PATH`, because the user has chosen these.
+/// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
+/// and libraries in a folder of `LD_LIBRARY_PATH`, because the user chose both.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     let Ok((dependencies, Some(search))) = follow(file) else { return Ok(()) };
     let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
@@ -75,9 +76,10 @@ pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Returns the needed libraries and the search that found them; `None` if the system does not use ELF.
+/// Returns the libraries that a file needs, and the search that found them. The search is `None` if the system does not
+/// use ELF.
 fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadError> {
-    /// The maximum number of dependencies, which is more than any plugin has.
+    /// The maximum number of needed libraries, which is more than any plugin has.
     const MAX_COUNT: usize = 2000;
     if !cfg!(target_os = "linux") {
         return Ok((Vec::new(), None));
@@ -117,25 +119,26 @@ pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
     }
 }
 
-/// A library that the loader would load.
+/// A library that the loader would load, with its contents.
 struct ResolvedLibrary {
     path: PathBuf,
     object: ElfObject,
-    /// The `DT_RPATH` folders of the libraries that need this one. The loader also searches them for the dependencies
-    /// of this library.
+    /// The folders in `DT_RPATH` of the libraries that need this one. The loader also searches them for the libraries
+    /// that this one needs.
     rpaths: Vec<PathBuf>,
 }
 
-/// Finds libraries as the loader does.
+/// Finds libraries in the same way as the dynamic loader, and keeps those that it has found.
 struct Resolver {
     libraries: Vec<ResolvedLibrary>,
-    /// The index in `libraries` for each name; `None` for a library that was not found. The loader does not load a
+    /// The index in `libraries` for each name, or `None` for a library that was not found. The loader does not load a
     /// second library with the same name.
     by_name: HashMap<String, Option<usize>>,
 }
 
 impl Resolver {
-    /// Returns the index of the library `name` that the library `user` needs; `None` if it is not found.
+    /// Returns the index of the library `name`, which the library at the index `user` needs, or `None` if it is not
+    /// found.
     fn resolve(&mut self, search: &LibrarySearch, user: usize, name: &str) -> Option<usize> {
         if let Some(known) = self.by_name.get(name) {
             return *known;
@@ -166,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Compiles an empty library with these linker flags.
+    /// Compiles an empty library with the given linker flags.
     fn library(folder: &Path, name: &str, flags: &[&str]) -> PathBuf {
         let path = folder.join(name);
         let source = folder.join("empty.c");

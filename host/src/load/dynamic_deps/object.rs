@@ -1,5 +1,5 @@
-//! Reads the parts of an ELF file that the loader uses: needed libraries, search folders, needed and provided symbol
-//! versions. Reads a limited number of bytes.
+//! Reads the parts of an ELF file that the dynamic loader uses: needed libraries, search folders, and needed and
+//! provided symbol versions. Reads a limited number of bytes.
 
 use std::ffi::{CStr, OsString};
 use std::fs::File;
@@ -15,20 +15,20 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
 use crate::LoadError;
 use crate::discovery::plugin_file::PluginFile;
 
-/// The maximum number of bytes to read. The headers and names of every library are smaller.
+/// The maximum number of bytes to read from a file. The headers and names of every library are smaller.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The maximum number of entries of one kind. Every library has fewer.
+/// The maximum number of entries in one table of a library. Every library has fewer.
 const MAX_COUNT: usize = 10_000;
 
-/// The dynamic section of a library.
+/// The contents of a library's dynamic section.
 #[derive(Debug)]
 pub(super) struct ElfObject {
     pub(super) machine: u16,
     pub(super) needed: Vec<String>,
     pub(super) rpath: Option<OsString>,
     pub(super) runpath: Option<OsString>,
-    /// The symbol versions that other libraries must provide: for each, the name of the library and the version.
+    /// The symbol versions that this library requires. Each has the name of the library that must provide it.
     requires: Vec<(String, String)>,
     /// The symbol versions that this library provides.
     defines: Vec<String>,
@@ -40,7 +40,7 @@ impl ElfObject {
         Self::parse(&opened.file).ok_or_else(|| LoadError::NotALibrary("its headers are damaged".to_owned()))?
     }
 
-    /// Returns true if a file exports a symbol; `None` if its symbols cannot be read.
+    /// Returns true if a file exports the symbol, or `None` if the symbols of the file cannot be read.
     pub(super) fn exports(path: &Path, symbol: &CStr) -> Option<bool> {
         let opened = PluginFile::open(path).ok()?;
         let bounded = Bounded::new(&opened.file, MAX_BYTES);
@@ -54,8 +54,8 @@ impl ElfObject {
         (!symbols.is_empty()).then(|| symbols.iter().any(is_it))
     }
 
-    /// Parses a file. Returns `None` if the headers are damaged, and an error if the file lacks a part that the loader
-    /// needs.
+    /// Parses an ELF file. Returns `None` if the headers are damaged, and an error if the file lacks a part that the
+    /// loader needs.
     fn parse(file: &File) -> Option<Result<Self, LoadError>> {
         let bounded = Bounded::new(file, MAX_BYTES);
         let data = &bounded;
@@ -93,14 +93,13 @@ impl ElfObject {
     }
 
     /// Returns the first symbol version that this object requires from `library` and that `library` does not provide.
-    /// `name` is the name under which this object requires `library`. A library without symbol versions provides every
-    /// version.
+    /// This object lists `library` under `name`. A library without symbol versions counts as providing every version.
     pub(super) fn lacks(&self, name: &str, library: &Self) -> Option<String> {
         let mut required = self.requires.iter().filter(|(of, _)| of == name).map(|(_, version)| version);
         required.find(|version| !library.defines.is_empty() && !library.defines.contains(version)).cloned()
     }
 
-    /// Returns the newest symbol version of the same kind that this library provides: for `GLIBC_2.99`, the newest
+    /// Returns the newest symbol version with the same prefix that this library provides: for `GLIBC_2.99`, the newest
     /// `GLIBC_…`.
     pub(super) fn newest_like(&self, version: &str) -> Option<String> {
         let (kind, _) = version.rsplit_once('_')?;
@@ -113,7 +112,7 @@ impl ElfObject {
     }
 }
 
-/// Converts an address in memory to an offset in the file. Returns `None` if no segment contains the address.
+/// Converts an address in memory to an offset in the file, or returns `None` if no segment contains the address.
 fn offset(segments: &[ProgramHeader64<Endianness>], endian: Endianness, address: u64) -> Option<u64> {
     segments.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
         let inside = address.checked_sub(segment.p_vaddr(endian))?;
@@ -121,7 +120,7 @@ fn offset(segments: &[ProgramHeader64<Endianness>], endian: Endianness, address:
     })
 }
 
-/// The tables that the dynamic entries point to.
+/// The tables that the entries of the dynamic section point to.
 #[derive(Clone, Copy)]
 struct DynamicTables<'a> {
     data: &'a Bounded<'a>,
@@ -140,8 +139,8 @@ impl<'a> DynamicTables<'a> {
         Some(String::from_utf8_lossy(self.string(at)?).into_owned())
     }
 
-    /// Reads the entries of `DT_VERNEED`. They form a list of lists, in which each entry holds the distance to the
-    /// next.
+    /// Reads the symbol versions in `DT_VERNEED`, a list with one entry per library. Each entry has a list of versions.
+    /// Every item holds the distance to the next one.
     fn requires(self, mut at: u64) -> Option<Vec<(String, String)>> {
         let mut requires = Vec::new();
         for _ in 0..MAX_COUNT {
@@ -163,8 +162,8 @@ impl<'a> DynamicTables<'a> {
         None
     }
 
-    /// Reads the entries of `DT_VERDEF`. The first name of each is the version; the others are versions that it
-    /// includes.
+    /// Reads the entries of `DT_VERDEF`. The first name of each entry is the version that it defines. The other names
+    /// are the versions that it includes.
     fn defines(self, mut at: u64) -> Option<Vec<String>> {
         let mut defines = Vec::new();
         for _ in 0..MAX_COUNT {

@@ -1,5 +1,5 @@
-//! Searches for a library in the order of the loader: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, its cache, the
-//! system's folders.
+//! Searches for a library in the order of the dynamic loader: `DT_RPATH`, `LD_LIBRARY_PATH`, `DT_RUNPATH`, the loader's
+//! cache, the system's folders.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,12 +11,13 @@ use super::cache::LoaderCache;
 use super::object::ElfObject;
 use crate::discovery::search_path::environment;
 
-/// The parts of the search path that are the same for all libraries.
+/// The places to search for libraries. They are the same for every library.
 pub(super) struct LibrarySearch {
     machine: u16,
-    /// The folders of `LD_LIBRARY_PATH`. The loader ignores the variable in a process with raised privileges.
+    /// The folders in `LD_LIBRARY_PATH`. Empty if the process runs with raised privileges, because the loader then
+    /// ignores the variable.
     library_path: Vec<PathBuf>,
-    /// The libraries that this process has already loaded. The loader uses them regardless of their folder.
+    /// The libraries that this process has already loaded. The loader uses a loaded library regardless of its folder.
     loaded: Vec<PathBuf>,
     cache: LoaderCache,
     system: Vec<PathBuf>,
@@ -36,7 +37,7 @@ impl LibrarySearch {
         Self { machine, library_path: split(&listed), loaded: loaded(), cache: LoaderCache::system(), system }
     }
 
-    /// Returns the file that the loader would load for a name, with its ELF data.
+    /// Returns the path of the file that the loader would load for a name, with the ELF data of the file.
     pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, ElfObject)> {
         if name.contains('/') {
             return self.usable(PathBuf::from(name));
@@ -58,15 +59,15 @@ impl LibrarySearch {
         is_listed || self.loaded.iter().any(|loaded| loaded == library)
     }
 
-    /// Reads a library. Returns `None` if it is missing, damaged, or for another processor.
+    /// Reads a library. Returns `None` if the file is missing or damaged, or is for another processor.
     fn usable(&self, path: PathBuf) -> Option<(PathBuf, ElfObject)> {
         let object = ElfObject::read(&path).ok().filter(|object| object.machine == self.machine)?;
         Some((path, object))
     }
 }
 
-/// Returns the folders of a `DT_RPATH` or `DT_RUNPATH`, with the tokens, such as `$ORIGIN`, replaced by their values
-/// for the file.
+/// Returns the folders in the value of `DT_RPATH` or `DT_RUNPATH`. Replaces tokens such as `$ORIGIN` with their values
+/// for `file`.
 pub(super) fn folders(list: &OsStr, file: &Path) -> Vec<PathBuf> {
     let origin = file.parent().unwrap_or(Path::new("/")).as_os_str().as_bytes();
     let arch = std::env::consts::ARCH;
@@ -89,7 +90,7 @@ pub(super) fn folders(list: &OsStr, file: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Splits a list of folders. An empty entry is the current folder.
+/// Splits a list of folders. An empty entry stands for the current folder.
 fn split(list: &OsStr) -> Vec<PathBuf> {
     if list.is_empty() {
         return Vec::new();
@@ -113,9 +114,9 @@ fn position(text: &[u8], token: &[u8]) -> Option<usize> {
     text.windows(token.len()).position(|window| window == token)
 }
 
-/// Returns the files that this process has mapped, as the kernel lists them.
+/// Returns the paths of the files that this process has mapped into memory.
 fn loaded() -> Vec<PathBuf> {
-    /// The maximum size of the list in bytes, which is more than that of any process.
+    /// The maximum size of `/proc/self/maps` in bytes. The file is smaller in every process.
     const MAX_BYTES: u64 = 64 << 20;
     let maps = file::read(Path::new("/proc/self/maps"), MAX_BYTES).unwrap_or_default();
     let path = |line: &[u8]| {

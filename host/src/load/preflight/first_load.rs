@@ -1,4 +1,4 @@
-//! Decides whether a file needs a preflight, and records the outcome of its first load.
+//! Decides if a file needs a preflight, a first load in a separate process, and records the outcome.
 
 use std::path::Path;
 
@@ -7,18 +7,18 @@ use crate::LoadError;
 use crate::discovery::digest::{Digest, Identity};
 use crate::discovery::plugin_file::PluginFile;
 
-/// The preflight of new files, and the store of their outcomes. Without a store, preflight is disabled.
+/// Decides which files need a preflight, and stores the outcomes. Preflight is disabled without a store.
 #[derive(Debug)]
 pub(crate) struct Preflight(Option<LoadStore>);
 
-/// The history of a file before it is loaded.
+/// Tells if a file was loaded before.
 #[derive(Clone, Debug)]
 pub(crate) enum LoadHistory {
-    /// The file was loaded before.
+    /// The file was loaded successfully before.
     Known,
-    /// The file was never loaded before. Holds its SHA-256.
+    /// The file has not been loaded before. Holds the SHA-256 of the file.
     New(Digest),
-    /// Preflight is disabled.
+    /// Preflight is disabled, so earlier loads are not known.
     Disabled,
 }
 
@@ -27,13 +27,14 @@ impl Preflight {
         Self(store)
     }
 
-    /// Fails if the file is quarantined. Does not read the file.
+    /// Fails if the file is quarantined, because its first load crashed or hung. Does not read the content of the file.
     pub(crate) fn check(&self, identity: &Identity) -> Result<(), LoadError> {
         let Some(store) = &self.0 else { return Ok(()) };
         store.digest(identity).map_or(Ok(()), |digest| was_loaded(store, &digest).map(drop))
     }
 
-    /// Returns the history of a file. Hashes the file unless its hash is stored. Fails if it is quarantined.
+    /// Returns the load history of a file. Hashes the file unless its hash is stored. Fails if the first load of the
+    /// file crashed or hung.
     pub(crate) fn history(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
         let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
         let digest = match store.digest(&opened.identity) {
@@ -47,8 +48,8 @@ impl Preflight {
         Ok(if was_loaded(store, &digest)? { LoadHistory::Known } else { LoadHistory::New(digest) })
     }
 
-    /// Stores the outcome of a first load if it succeeded, crashed or hung. Other errors are not stored: they are
-    /// harmless, and may disappear although the file stays the same.
+    /// Stores the outcome of a first load if the load succeeded, crashed or hung. Does not store other errors, because
+    /// they do no harm and may disappear without a change of the file.
     pub(crate) fn record<T>(&self, history: &LoadHistory, file: &Path, outcome: &Result<T, LoadError>) {
         let (LoadHistory::New(digest), Some(store)) = (history, &self.0) else { return };
         let quarantined = match outcome {
@@ -61,7 +62,7 @@ impl Preflight {
         store.keep_outcome(digest, &LoadOutcome { file: file.to_owned(), quarantined });
     }
 
-    /// Removes the stored outcome of a file, so that the file counts as new. Returns its new history.
+    /// Removes the stored outcome of a file, so that the file counts as new. Returns the new load history of the file.
     pub(crate) fn forget(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
         let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
         let digest = opened.measure()?.digest;
@@ -72,7 +73,7 @@ impl Preflight {
     }
 }
 
-/// Returns true if a file with this SHA-256 was loaded before. Fails if it is quarantined.
+/// Returns true if a file with this SHA-256 was loaded before. Fails if its first load crashed or hung.
 fn was_loaded(store: &LoadStore, digest: &Digest) -> Result<bool, LoadError> {
     match store.outcome(digest) {
         Some(LoadOutcome { quarantined: Some(reason), .. }) => Err(LoadError::Quarantined { reason }),

@@ -1,4 +1,4 @@
-//! Preflight: a new file is first loaded in its own process. A file that crashes or hangs there is not loaded again
+//! Loads a new file in a separate process first (preflight). A file that crashes or hangs there is not loaded again
 //! until it changes.
 
 mod first_load;

@@ -1,4 +1,4 @@
-//! Stores the outcomes of first loads, by the SHA-256 of the file.
+//! Stores the outcome of each file's first load. The key is the SHA-256 of the file.
 //!
 //! | below `$XDG_STATE_HOME/mlflow-deploy` | |
 //! |---|---|
@@ -19,55 +19,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::discovery::digest::{Digest, Identity};
 
-/// The store of the outcomes, in a folder. Without a folder, the store is empty and stores nothing.
+/// The store of first-load outcomes, in a folder. A store without a folder is empty and stores nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LoadStore(Option<PathBuf>);
 
-/// The outcome of a file's first load.
+/// The outcome of the first load of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LoadOutcome {
-    /// The path of the file at that time.
+    /// The path of the file when it was first loaded.
     pub(crate) file: PathBuf,
-    /// The reason why it is not loaded again; `None` if it was loaded.
+    /// The reason why the file is not loaded again; `None` if the first load succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quarantined: Option<String>,
 }
 
 impl LoadStore {
-    /// Returns a store in `folder`, or else in the user's state folder, which `variable` looks up in the environment.
+    /// Returns a store in `folder`, or else in the user's state folder. `variable` looks up an environment variable.
     pub(crate) fn new(folder: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let state = || variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let home = || Some(PathBuf::from(variable("HOME")?).join(".local/state")).filter(|path| path.is_absolute());
         Self(folder.or_else(|| Some(state().or_else(home)?.join("mlflow-deploy"))))
     }
 
-    /// Returns the SHA-256 of a file if it is stored and the file has not changed since.
+    /// Returns the stored SHA-256 of a file; `None` if it is not stored, or if the file has changed since.
     pub(crate) fn digest(&self, identity: &Identity) -> Option<Digest> {
         let text = String::from_utf8(read(&self.digest_path(identity)?)?).ok()?;
         let (known, digest) = text.trim_end().split_once(' ')?;
         (known == identity.to_string()).then(|| digest.parse().ok())?
     }
 
-    /// Stores the SHA-256 of a file.
+    /// Stores the SHA-256 of the file with this identity.
     pub(crate) fn keep_digest(&self, identity: &Identity, digest: &Digest) {
         if let Some(path) = self.digest_path(identity) {
             let _not_stored = write(&path, format!("{identity} {digest}\n").as_bytes());
         }
     }
 
-    /// Returns the outcome of the first load of a file with this SHA-256.
+    /// Returns the stored outcome of the first load of the file with this SHA-256.
     pub(crate) fn outcome(&self, digest: &Digest) -> Option<LoadOutcome> {
         serde_json::from_slice(&read(&self.outcome_path(digest)?)?).ok()
     }
 
-    /// Stores the outcome of a first load.
+    /// Stores the outcome of the first load of the file with this SHA-256.
     pub(crate) fn keep_outcome(&self, digest: &Digest, outcome: &LoadOutcome) {
         if let (Some(path), Ok(json)) = (self.outcome_path(digest), serde_json::to_vec(outcome)) {
             let _not_stored = write(&path, &json);
         }
     }
 
-    /// Removes the outcome of a first load.
+    /// Removes the stored outcome of the first load of the file with this SHA-256.
     ///
     /// # Errors
     /// Fails if the entry exists and cannot be removed.
@@ -88,16 +88,16 @@ impl LoadStore {
     }
 }
 
-/// Reads an entry. Returns `None` if another user could have written it.
+/// Reads an entry of the store. Returns `None` if another user could have written it.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    /// The maximum size of an entry in bytes. An entry holds only a path and a line of a log.
+    /// The maximum size of an entry in bytes. An entry is smaller, because it holds only a path and a line of text.
     const MAX_BYTES: u64 = 64 << 10;
     let bytes = file::read(path, MAX_BYTES).ok()?;
     trust::check(path).ok().map(|_| bytes)
 }
 
-/// Writes a file atomically, in a folder that only the user can read. Does not sync it to disk: a file that a power cut
-/// damages counts as missing.
+/// Writes a file atomically, in a folder that only the user can read. Does not flush the file to disk, because a file
+/// that a power failure damages counts as missing.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

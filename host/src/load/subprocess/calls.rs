@@ -1,7 +1,7 @@
-//! The state of the calls and clients of an isolated plugin.
+//! Tracks the calls and clients of a plugin that runs in its own process.
 //!
-//! This module neither starts nor ends a process, and does not call the host. Its methods return the calls that their
-//! caller must answer after it has released the lock.
+//! This module neither starts nor ends a process, and does not call the host. Its methods return the calls that have
+//! ended. The code that called the method must then release the lock and answer these calls.
 
 use std::collections::HashMap;
 use std::io::{PipeWriter, Write};
@@ -13,69 +13,70 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use super::message::Message;
 use super::sender::Sender;
 
-/// The first id of the calls that reopen clients. The host's own calls have smaller ids.
+/// The start of the range of ids for the calls that reopen clients. The host's own calls have smaller ids.
 const FIRST_REOPENING: u64 = 1 << 63;
 
-/// Returns true if the host made the call, false if the call reopens a client.
+/// Returns true if the host made the call. Returns false if the supervisor made it to reopen a client.
 pub(crate) fn is_of_host(call: u64) -> bool {
     call < FIRST_REOPENING
 }
 
-/// The calls and clients of one plugin.
+/// The calls and clients of one plugin, and the state of its process.
 #[derive(Debug)]
 pub(crate) struct Calls {
     pub(crate) phase: Phase,
-    /// The calls that the process has received and not answered, each with the client that it opens, or 0.
+    /// The host's calls that the process has received and not answered. The value is the client that the call opens, or
+    /// 0.
     running: HashMap<u64, u64>,
     clients: HashMap<u64, IsolatedClient>,
-    /// The calls that reopen clients, each with its client.
+    /// The calls that reopen clients. The value is the client that the call reopens.
     reopening: HashMap<u64, u64>,
     last_reopening: u64,
 }
 
-/// The state of the process.
+/// The state of a plugin's process.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// The process has ended for this reason. The next call restarts it.
+    /// The process has ended for this reason, or has not been started. The next call starts it.
     Ended(Error),
-    /// The plugin was dropped.
+    /// The plugin was shut down. Further calls fail.
     ShutDown,
     /// The process accepts calls.
     Running(Connection),
-    /// The process is starting. These calls wait until it runs.
+    /// The process is starting. These calls wait for it.
     Starting(Vec<QueuedCall>),
 }
 
-/// The connection to a running process.
+/// The connection of the host to a running process.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) sender: Sender,
-    /// Wakes the thread that reads from the process.
+    /// Wakes the thread that reads messages from the process.
     pub(crate) wake: PipeWriter,
-    /// True if that thread waits without a time limit, and must be woken.
+    /// True if the thread that reads messages waits without a time limit, so that `wake` must wake it.
     pub(crate) is_asleep: bool,
 }
 
-/// The calls that a process has not answered.
+/// The calls that an ended process has not answered.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
-    /// The calls that it has received.
+    /// The calls that the process has received.
     pub(crate) started: Vec<u64>,
-    /// The calls that waited for it or for their client.
+    /// The calls that waited for the process or for their client, and that the process has not received.
     pub(crate) waiting: Vec<u64>,
 }
 
-/// A client. It outlives the process that it was opened in.
+/// A client of a plugin that runs in its own process. It outlives that process, and is reopened in the next one.
 #[derive(Debug)]
 struct IsolatedClient {
-    /// The arguments to open it.
+    /// The arguments of the `open` call, which reopen the client in a new process.
     open: Vec<u8>,
     state: ClientState,
 }
 
 #[derive(Debug)]
 enum ClientState {
-    /// The client is being reopened. These calls wait until it is open.
+    /// A call that reopens the client is running. These calls wait until the client is open.
     Opening(Vec<QueuedCall>),
     /// The client is not open in the current process.
     Closed,
@@ -83,7 +84,7 @@ enum ClientState {
     Open,
 }
 
-/// A call that waits for the process or for its client.
+/// A call that waits until the process runs or until its client is open.
 #[derive(Debug)]
 pub(crate) struct QueuedCall {
     slot: Slot,
@@ -111,7 +112,7 @@ impl Calls {
         Self { phase: Phase::Running(connection), ..Self::unstarted() }
     }
 
-    /// Returns the state of a process that the first call starts.
+    /// Returns the state of a plugin whose process has not been started. The first call starts it.
     pub(crate) fn unstarted() -> Self {
         let not_yet = Error::new(ErrorCode::PLUGIN_CRASHED, "the plugin's process has not been started");
         Self {
@@ -123,7 +124,8 @@ impl Calls {
         }
     }
 
-    /// Sends a call to the running process, or queues it until its client is open.
+    /// Sends a call to the running process. If the client of the call is not open there, reopens the client and queues
+    /// the call.
     pub(crate) fn start(&mut self, slot: Slot, client: u64, call: u64, request: &Request<'_>) {
         let Phase::Running(connection) = &mut self.phase else { return };
         let known = self.clients.get_mut(&client);
@@ -150,7 +152,7 @@ impl Calls {
         }
     }
 
-    /// Sends the waiting calls to a process that has started.
+    /// Records that the process has started. Sends the waiting calls to it.
     pub(crate) fn started(&mut self, connection: Connection) {
         let before = std::mem::replace(&mut self.phase, Phase::Running(connection));
         if let Phase::Starting(waiting) = before {
@@ -160,7 +162,7 @@ impl Calls {
         }
     }
 
-    /// Records that the process has ended or did not start. Returns the calls that the process will not answer.
+    /// Records that the process has ended or could not be started. Returns the calls that the process will not answer.
     pub(crate) fn ended(&mut self, why: Error) -> Unanswered {
         let (started, mut waiting_calls) = (self.running.keys().copied().collect(), Vec::new());
         // Removes the clients that were being opened, because their `open` calls fail.
@@ -179,8 +181,8 @@ impl Calls {
         Unanswered { started, waiting: waiting_calls }
     }
 
-    /// Records a reply of the process. Returns the calls that the reply answers: the call itself, or the calls that
-    /// wait for a client that could not be reopened.
+    /// Records a reply of the process. Returns the host's calls that end with this reply: the call itself, or the calls
+    /// that wait for a client if reopening the client failed.
     pub(crate) fn replied(&mut self, call: u64, status: u32) -> Vec<u64> {
         let Some(id) = self.reopening.remove(&call) else {
             if let (Some(opened), true) = (self.running.remove(&call), status != STATUS_OK) {
@@ -209,7 +211,8 @@ impl Calls {
         Vec::new()
     }
 
-    /// Cancels a call. Returns true if the call was still waiting. The caller of this method must then answer the call.
+    /// Cancels a call. Returns true if the call was still waiting for the process or for its client. The code that
+    /// called this method must then answer the call.
     pub(crate) fn cancel(&mut self, call: u64) -> bool {
         if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
             connection.send(&Message::Cancel { call });
@@ -221,7 +224,7 @@ impl Calls {
         })
     }
 
-    /// Allows a stream to send `chunks` more chunks.
+    /// Allows the plugin to send `chunks` more chunks of the stream of a call.
     pub(crate) fn credit(&mut self, call: u64, chunks: u32) {
         if let (true, Phase::Running(connection)) = (self.running.contains_key(&call), &mut self.phase) {
             return connection.send(&Message::Credit { call, chunks });
@@ -232,7 +235,7 @@ impl Calls {
         }
     }
 
-    /// Closes a client.
+    /// Closes a client, also in the process if the client is open there.
     pub(crate) fn close(&mut self, client: u64) {
         let known = self.clients.remove(&client);
         if let (Some(IsolatedClient { state: ClientState::Open, .. }), Phase::Running(connection)) =
@@ -242,12 +245,12 @@ impl Calls {
         }
     }
 
-    /// Returns true if the process owes no reply.
+    /// Returns true if the process has answered all calls that it has received.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.reopening.is_empty()
     }
 
-    /// Returns every queue of waiting calls: that of the process, and those of its clients.
+    /// Returns all queues of waiting calls: the queue of the process, and those of its clients.
     fn waiting(&mut self) -> impl Iterator<Item = &mut Vec<QueuedCall>> {
         let for_process = match &mut self.phase {
             Phase::Starting(waiting) => Some(waiting),

@@ -1,4 +1,4 @@
-//! Spawns a plugin's process, reads its messages and its output, and reaps it.
+//! Spawns the process of a plugin, reads its messages and its output, and reaps it.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
@@ -25,63 +25,62 @@ use super::sender::Sender;
 use super::wire_error::WireLoadError;
 use crate::LoadError;
 
-/// The time limit for loading and starting the plugin.
+/// The time limit for a new process to load and start its plugin.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time limit for a process to exit after its connection was shut down.
+/// The time limit for a process to exit after the host has shut down the connection.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The time limit for a process to exit after it closed its connection. An exit takes some milliseconds, but longer on
-/// a busy machine.
+/// The time limit for a process to exit after it has closed its connection. The exit usually takes some milliseconds.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// The parameters to start a plugin's process.
+/// The parameters for starting the process of a plugin.
 #[derive(Clone, Debug)]
 pub(crate) struct SpawnConfig {
-    /// The program that hosts the plugin.
+    /// The path of the program that hosts the plugin.
     pub(crate) program: PathBuf,
-    /// The plugin's library.
+    /// The path of the plugin's library.
     pub(crate) library: PathBuf,
-    /// The complete environment of the process.
+    /// All environment variables of the process.
     pub(crate) environment: Vec<(OsString, OsString)>,
 }
 
 impl SpawnConfig {
-    /// Returns parameters with the environment variables that the manifest declares, those in `allowed`, and those that
-    /// every program needs.
+    /// Returns parameters with three kinds of environment variables: those that the manifest declares, those in
+    /// `allowed`, and those that every program needs.
     pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest, allowed: &[String]) -> Self {
         let environment = environment::filter(std::env::vars_os(), &manifest.environment, allowed);
         Self { program, library: library.to_owned(), environment }
     }
 }
 
-/// A process with its connection and its log. Dropping it kills the process.
+/// The process of a plugin, with its connection and its log. Dropping the value kills the process.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: std::process::Child,
     socket: UnixStream,
     receiver: Receiver,
     log: ProcessLog,
-    /// A file descriptor that becomes readable when the process exits; `None` on other systems than Linux. The
-    /// connection does not always show the exit, because processes that the plugin started may keep it open.
+    /// A file descriptor that becomes readable when the process exits; `None` on systems other than Linux. The end of
+    /// the connection may come later than the exit, because processes that the plugin started may keep it open.
     pidfd: Option<OwnedFd>,
     is_reaped: bool,
 }
 
-/// The reason why a wait returned.
+/// The reason why [`Child::wait`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// Data arrived; it may hold complete messages.
+    /// Data has arrived. It may contain complete messages.
     Messages,
     /// The connection was closed, or the process exited.
     End,
-    /// The time limit passed, or another thread woke this one.
+    /// The time limit has passed, or another thread has woken this one.
     Nothing,
 }
 
 impl Child {
-    /// Starts the process and loads the plugin in it. Returns the process, and one bit for each slot that the plugin
-    /// has.
+    /// Starts the process and loads the plugin in it. Returns the process, and a bit set with one bit for each function
+    /// (slot) that the plugin has.
     ///
     /// Blocks until the plugin is loaded.
     pub(crate) fn start(config: &SpawnConfig, host: &dyn HostCallbacks) -> Result<(Self, u64), LoadError> {
@@ -161,12 +160,13 @@ impl Child {
         Ok(Sender::new(self.socket.try_clone()?))
     }
 
-    /// Returns the next complete message; `None` if none has arrived.
+    /// Returns the next complete message; `None` if no complete message has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
         self.receiver.next()
     }
 
-    /// Waits for messages until `limit` has passed or `wake` is readable. Passes lines of the log on as events.
+    /// Waits for messages, until `limit` has passed or `wake` is readable. Meanwhile sends each line of the process's
+    /// output to `host` as an event.
     pub(crate) fn wait(
         &mut self,
         limit: Option<Duration>,
@@ -214,7 +214,7 @@ impl Child {
         }
     }
 
-    /// Returns true if the process has exited. Its children may still hold the connection open.
+    /// Returns true if the process has exited. Processes that it started may still hold the connection open.
     pub(crate) fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         // A host that ignores SIGCHLD cannot wait for a child. Such a host detects the exit only by the end of the
@@ -222,7 +222,8 @@ impl Child {
         matches!(waitid(WaitId::Pid(self.id()), options), Ok(Some(_)))
     }
 
-    /// Waits for the process to exit after its connection was shut down. Kills the process if it does not exit in time.
+    /// Waits for the process to exit after the host has shut down the connection. Kills the process if it exceeds the
+    /// time limit.
     pub(crate) fn finish(mut self, host: &dyn HostCallbacks) {
         let deadline = Instant::now() + EXIT_TIMEOUT;
         while Instant::now() < deadline {
@@ -240,13 +241,15 @@ impl Child {
         }
     }
 
-    /// Kills the process. `description` says why, as a predicate.
+    /// Kills the process and returns its end. `description` says why the host killed it, as the predicate of a
+    /// sentence.
     pub(crate) fn end(mut self, description: impl Into<String>) -> ProcessExit {
         self.reap();
         ProcessExit::killed(description, self.log.last())
     }
 
-    /// Waits for the process to exit after it closed its connection. Kills the process if it does not exit in time.
+    /// Waits for the process to exit after it has closed its connection. Kills the process if it exceeds the time
+    /// limit.
     pub(crate) fn wait_for_exit(mut self) -> ProcessExit {
         // The connection closes shortly before the process can be reaped.
         let deadline = Instant::now() + CLOSE_GRACE;
@@ -260,7 +263,7 @@ impl Child {
         }
     }
 
-    /// Kills the process and its group, and reads the rest of its log.
+    /// Kills the process and its process group, waits for its exit status, and reads the rest of its output.
     fn reap(&mut self) -> Option<ExitStatus> {
         // The process id is not reused before `wait`, so the group is that of this process.
         let _gone = kill_process_group(self.id(), Signal::KILL);
@@ -272,7 +275,7 @@ impl Child {
         status
     }
 
-    /// Kills the process itself, and never a later process with the same id.
+    /// Kills the process without its group. Never kills a later process that has the same id.
     fn kill(&mut self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(pidfd) = &self.pidfd {
@@ -294,7 +297,7 @@ impl Drop for Child {
     }
 }
 
-/// The polled file descriptors that are ready.
+/// Tells which of the polled file descriptors are ready.
 struct ReadyFds {
     socket: bool,
     log: bool,
@@ -302,7 +305,7 @@ struct ReadyFds {
     exit: bool,
 }
 
-/// Opens a file descriptor that becomes readable when the process exits; `None` on other systems than Linux.
+/// Opens a file descriptor that becomes readable when the process exits. Returns `None` on systems other than Linux.
 fn open_pidfd(process: &std::process::Child) -> Option<OwnedFd> {
     #[cfg(target_os = "linux")]
     return rustix::process::pidfd_open(Pid::from_child(process), rustix::process::PidfdFlags::empty()).ok();
@@ -313,7 +316,7 @@ fn open_pidfd(process: &std::process::Child) -> Option<OwnedFd> {
     }
 }
 
-/// Passes a line of the log on as an event.
+/// Sends a line of the process's output to the host as an event.
 fn send_log_event(host: &dyn HostCallbacks, line: &str) {
     let event = serde_json::json!({ "message": line });
     host.event(0, Level::Debug as u32, Some(event.to_string().as_bytes()));

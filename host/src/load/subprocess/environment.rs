@@ -1,14 +1,14 @@
-//! Selects the environment variables of a plugin's process: those that its manifest declares, those that the host
-//! allows in addition, and those that every program needs.
+//! Selects the environment variables of a plugin's process: those that its manifest declares, those that the host also
+//! allows, and those that every program needs.
 
 use std::ffi::OsString;
 
 use mlflow_deploy_plugin_api::manifest::EnvironmentVariable;
 use mlflow_deploy_plugin_api::trust::TRUSTED_OWNERS;
 
-/// The variables that every plugin sees: folders, locale, trusted owners, proxies, and the search path of the dynamic
-/// loader, so that it finds the same libraries as in the host. `REQUEST_METHOD` is passed on with the proxies because a
-/// CGI program must ignore `HTTP_PROXY`, which a client can set.
+/// The environment variables that every plugin sees, such as folders, proxies and the search path of the dynamic
+/// loader. `REQUEST_METHOD` belongs to the proxies: a CGI program sees it and then ignores `HTTP_PROXY`, which a client
+/// could set.
 const NAMES: [&str; 16] = [
     "HOME",
     "PATH",
@@ -28,10 +28,10 @@ const NAMES: [&str; 16] = [
     TRUSTED_OWNERS,
 ];
 
-/// The prefixes of further variables that every plugin sees.
+/// The prefixes of further environment variables that every plugin sees.
 const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
 
-/// Returns the variables that the plugin may see.
+/// Returns the environment variables that the plugin may see.
 pub(crate) fn filter(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     declared: &[EnvironmentVariable],
@@ -47,7 +47,7 @@ pub(crate) fn filter(
     variables.into_iter().filter(|(name, _)| is_visible(name)).collect()
 }
 
-/// Returns true if the variable has the allowed name, or the prefix of an allowed `PREFIX*`.
+/// Returns true if `allowed` is the name of the variable, or is `PREFIX*` with a prefix of the name.
 fn matches(allowed: &str, name: &str) -> bool {
     allowed.strip_suffix('*').map_or(allowed == name, |prefix| name.starts_with(prefix))
 }

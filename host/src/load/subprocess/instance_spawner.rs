@@ -1,4 +1,4 @@
-//! Starts another instance of a plugin in its own process, at the plugin's request.
+//! Starts another instance of a plugin in a process of its own when the plugin requests one.
 
 use std::sync::Arc;
 
@@ -8,29 +8,30 @@ use super::child::SpawnConfig;
 use super::supervisor::Supervisor;
 use crate::discovery::digest::Identity;
 
-/// Starts processes that load the library of one plugin. The processes have the same limits as those of isolated
-/// plugins.
+/// Starts processes that load the library of one plugin. These processes have the same limits as those of plugins that
+/// the host isolates.
 #[derive(Clone, Debug)]
 pub(crate) struct InstanceSpawner {
     config: SpawnConfig,
-    /// The identity of the library's file when it was loaded.
+    /// The identity of the library's file when the spawner was created.
     identity: Identity,
 }
 
 impl InstanceSpawner {
-    /// Returns a spawner; `None` if the library no longer exists.
+    /// Returns a spawner, or `None` if the library's file cannot be found.
     pub(crate) fn new(config: SpawnConfig) -> Option<Self> {
         let identity = Identity::at(&config.library).ok()?;
         Some(Self { config, identity })
     }
 
-    /// Returns an instance whose first call starts the process.
+    /// Returns an instance of the plugin. Its first call starts the process.
     pub(crate) fn spawn(&self, host: Arc<dyn HostCallbacks>) -> Arc<dyn PluginTransport> {
         Arc::new(Supervisor::unstarted(self.config.clone(), self.identity, host))
     }
 }
 
-/// The host of a plugin in this process: forwards its callbacks and starts other instances of it.
+/// The host of a plugin that runs in this process. Forwards callbacks to `host`, and starts other instances with
+/// `spawner`.
 pub(crate) struct InProcessHost {
     pub(crate) host: Arc<dyn HostCallbacks>,
     pub(crate) spawner: Option<InstanceSpawner>,

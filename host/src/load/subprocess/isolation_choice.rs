@@ -1,4 +1,5 @@
-//! Selects the plugins that run in their own processes, their environment variables, and the program that hosts them.
+//! Selects the plugins that run in their own processes, the environment variables of these processes, and the program
+//! that hosts the plugins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,38 +13,39 @@ use super::child::SpawnConfig;
 use crate::LoadError;
 use crate::discovery::search_path::{SYSTEM_PREFIXES, setting, user_prefix};
 
-/// The file name of the program that hosts a plugin.
+/// The file name of the program that hosts a plugin in its own process.
 const PROGRAM: &str = "mlflow-deploy-plugin-host";
 
-/// The plugins that run in their own processes, in addition to those that require it.
+/// Selects the plugins that run in their own processes. Plugins that require their own process need no selection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IsolationPolicy {
     /// True if all plugins run in their own processes.
     pub(crate) all: bool,
-    /// The names of plugins that the program selects.
+    /// The names of the plugins that the embedding program selects.
     pub(crate) named: BTreeSet<String>,
-    /// The names of plugins that a configuration file selects, each with the file.
+    /// The names of the plugins that a configuration file selects, each with the path of that file.
     pub(crate) configured: BTreeMap<String, PathBuf>,
-    /// The environment variables that a plugin sees in addition to those that it declares, by the plugin's name.
-    /// `PREFIX*` matches all variables with this prefix.
+    /// The environment variables that a plugin sees in addition to those that it declares. The key is the plugin's
+    /// name. The variable `PREFIX*` stands for all variables with this prefix.
     pub(crate) variables: BTreeMap<String, Vec<String>>,
-    /// The plugin host program; searched for if `None`.
+    /// The path of the program that hosts plugins. `None` to search for it.
     pub(crate) program: Option<PathBuf>,
 }
 
-/// The reason why a plugin runs in its own process. `Display` shows a clause, to follow "because".
+/// The reason why a plugin runs in its own process. `Display` shows a clause that can follow "because".
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IsolatedBy {
-    /// All plugins are isolated: [`HostBuilder::isolate_all`](crate::HostBuilder::isolate_all), `--isolate`.
+    /// All plugins run in their own processes, because of [`HostBuilder::isolate_all`](crate::HostBuilder::isolate_all)
+    /// or `--isolate`.
     All,
-    /// This configuration file requires it.
+    /// The configuration file at this path selects the plugin.
     Configuration(PathBuf),
-    /// The manifest of the plugin requires it.
+    /// The manifest of the plugin requires that the plugin runs in its own process.
     Manifest,
-    /// The program requires it: [`HostBuilder::isolate`](crate::HostBuilder::isolate).
+    /// The embedding program selects the plugin by [`HostBuilder::isolate`](crate::HostBuilder::isolate).
     Named,
-    /// The plugin was built with `panic = "abort"`.
+    /// The plugin was built with `panic = "abort"`, so that a panic would end the host.
     PanicAbort,
 }
 
@@ -60,7 +62,7 @@ impl fmt::Display for IsolatedBy {
 }
 
 impl IsolationPolicy {
-    /// Returns the reason why a plugin runs in its own process, or `None` if it runs in this one.
+    /// Returns the reason why a plugin runs in its own process, or `None` if it runs in the host's process.
     pub(crate) fn reason(&self, manifest: &Manifest) -> Option<IsolatedBy> {
         let configured = self.configured.get(&manifest.name);
         match (manifest.isolation, manifest.panic) {
@@ -72,51 +74,52 @@ impl IsolationPolicy {
         }
     }
 
-    /// Returns the same as [`reason`](Self::reason). Fails if the plugin must run in its own process and the program is
-    /// missing.
+    /// Returns the result of [`reason`](Self::reason). Fails if the plugin must run in its own process and the program
+    /// that hosts it is missing.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, LoadError> {
         let reason = self.reason(manifest);
         reason.as_ref().map_or(Ok(()), |why| self.program(why).map(drop))?;
         Ok(reason)
     }
 
-    /// Returns the parameters to start an isolated plugin, or `None` if the plugin runs in this process. The process
-    /// sees only the environment variables that the plugin declares or is allowed.
+    /// Returns the parameters for starting a plugin in its own process, or `None` if it runs in the host's process. The
+    /// process sees only the environment variables that the plugin declares or is allowed.
     pub(crate) fn spawn_config(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
         Ok(Some(SpawnConfig::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
     }
 
-    /// Returns the environment variables that a plugin sees in addition to those that it declares.
+    /// Returns the environment variables that the host allows a plugin to see in addition to those that it declares.
     fn allowed(&self, manifest: &Manifest) -> &[String] {
         self.variables.get(&manifest.name).map_or(&[][..], Vec::as_slice)
     }
 
-    /// Returns the parameters to start another instance of a plugin that runs in this process, with the environment of
-    /// an isolated plugin.
+    /// Returns the parameters for starting another instance of a plugin that runs in the host's process. The instance
+    /// has the environment of an isolated plugin.
     pub(crate) fn instance_config(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"the plugin requests it")?;
         Ok(SpawnConfig::new(program, library, manifest, self.allowed(manifest)))
     }
 
-    /// Returns the parameters for the preflight of a plugin. Its process has the same environment as this one.
+    /// Returns the parameters for the preflight of a plugin, its first load in a separate process. That process has all
+    /// environment variables of the host.
     pub(crate) fn preflight_config(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"it was never loaded before")?;
         Ok(SpawnConfig { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
     }
 
-    /// Returns the path of the plugin host program.
+    /// Returns the path of the program that hosts plugins. `why` is the reason for a separate process, for the error.
     fn program(&self, why: &dyn fmt::Display) -> Result<PathBuf, LoadError> {
         program(self.program.as_deref(), why)
     }
 }
 
-/// Returns the path of the program that hosts plugins in their own processes: `named`, or the one that
+/// Returns the path of the program that hosts plugins in their own processes. This is `named`, or else the program that
 /// [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host) describes.
 ///
 /// # Errors
-/// [`LoadError::NeedsIsolation`] with the searched paths if it does not exist; [`LoadError::Untrusted`] if another user
-/// can change it.
+/// [`LoadError::NeedsIsolation`] with the searched paths if the program does not exist; [`LoadError::Untrusted`] if a
+/// user who is not trusted can change it.
 pub fn plugin_host(named: Option<&Path>) -> Result<PathBuf, LoadError> {
     program(named, &"isolation was requested")
 }
@@ -132,8 +135,8 @@ fn program(named: Option<&Path>, why: &dyn fmt::Display) -> Result<PathBuf, Load
     }
 }
 
-/// Returns the paths at which the program may be, in order; only one path if `named` or `MLFLOW_DEPLOY_PLUGIN_HOST`
-/// specifies it.
+/// Returns the paths at which the program that hosts plugins may be, in the order of the search. Returns only one path
+/// if `named` or `MLFLOW_DEPLOY_PLUGIN_HOST` specifies it.
 fn candidates(
     named: Option<&Path>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -153,7 +156,7 @@ fn candidates(
     paths
 }
 
-/// Returns the path of the program in a prefix of `make install`.
+/// Returns the path at which `make install` with this prefix installs the program that hosts plugins.
 fn installed(prefix: &Path) -> PathBuf {
     prefix.join("libexec/mlflow-deploy").join(PROGRAM)
 }

@@ -1,15 +1,15 @@
-//! Reads the stdout and stderr of a plugin's process and keeps the last lines, to show them if the process dies.
+//! Reads the stdout and stderr of a plugin's process. Keeps the last lines for the error message if the process dies.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, PipeReader, Read, Result};
 
-/// The maximum number of lines that are kept.
+/// The maximum number of lines that the log keeps.
 const MAX_LINES: usize = 10;
 
-/// The maximum number of bytes of a line that are kept.
+/// The maximum number of bytes that the log keeps of a line.
 const MAX_LINE_BYTES: usize = 1024;
 
-/// The last lines of the output of a process.
+/// The last lines that a process has written to its stdout and stderr.
 #[derive(Debug)]
 pub(crate) struct ProcessLog {
     pipe: Option<PipeReader>,
@@ -25,12 +25,12 @@ impl ProcessLog {
         Ok(Self { pipe: Some(pipe), last: VecDeque::new(), line: Vec::new() })
     }
 
-    /// Returns the pipe to poll, or `None` after the end of the output.
+    /// Returns the pipe that the output comes from, or `None` after the end of the output.
     pub(crate) fn pipe(&self) -> Option<&PipeReader> {
         self.pipe.as_ref()
     }
 
-    /// Reads the available output and passes each complete line to `line`.
+    /// Reads the available output. Passes each complete line to `line`.
     pub(crate) fn read(&mut self, mut line: impl FnMut(&str)) {
         // The limited number of reads ends the loop even if the writer never stops.
         for _ in 0..16 {
@@ -55,7 +55,7 @@ impl ProcessLog {
         self.keep(bytes);
     }
 
-    /// Appends bytes to the current line, up to the maximum length of a line.
+    /// Appends bytes to the current line. Drops the bytes that exceed the maximum length of a line.
     fn keep(&mut self, bytes: &[u8]) {
         let room = MAX_LINE_BYTES - self.line.len();
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -72,7 +72,7 @@ impl ProcessLog {
         }
     }
 
-    /// Returns the last lines, including the incomplete one.
+    /// Returns the last lines of the output, including an incomplete one at the end.
     pub(crate) fn last(&mut self) -> Vec<String> {
         if !self.line.is_empty() {
             self.end_line(&mut |_| {});
@@ -81,8 +81,8 @@ impl ProcessLog {
     }
 }
 
-/// Returns the position of the first line feed. Uses `skip_until`, which is faster than a loop, because the writer may
-/// wait for the reader.
+/// Returns the position of the first line feed. Uses `skip_until`, which is faster than a loop, because a slow reader
+/// delays the process that writes the output.
 fn end_of_line(bytes: &[u8]) -> Option<usize> {
     let length = { bytes }.skip_until(b'\n').ok()?;
     (length > 0 && bytes[length - 1] == b'\n').then(|| length - 1)

@@ -1,4 +1,5 @@
-//! The messages between a host and a plugin's process. Each call of a function in the plugin's table is one message.
+//! The messages between a host and the process of a plugin. Each call of a function in the plugin's table is one
+//! message, and so is each callback to the host.
 //!
 //! A message is a head of 40 bytes and up to two parts. Numbers are little-endian:
 //!
@@ -18,24 +19,24 @@
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, MAX_MESSAGE_BYTES, Request, Slot, check_size};
 use mlflow_deploy_plugin_api::{Error, Operation};
 
-/// The version of this protocol. It is independent of the plugin ABI, because the plugin host program is installed with
-/// the library that starts it.
+/// The version of the message protocol. It is independent of the plugin ABI, because the plugin host program is
+/// installed together with the library that starts it.
 pub(crate) const PROTOCOL: u32 = 1;
 
-/// The length of the head of a message.
+/// The length of the head of a message, in bytes.
 pub(crate) const HEAD: usize = 40;
 
-/// The length that stands for an invalid slice.
+/// The length that marks an invalid slice, one with a null pointer and a length.
 const INVALID_SLICE: u32 = u32::MAX;
 
-/// One message.
+/// One message between the host and the process of a plugin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Message<'a> {
     /// To the plugin: cancels a call.
     Cancel { call: u64 },
     /// To the host: one chunk of a stream.
     Chunk { call: u64, chunk: BorrowedReply<'a> },
-    /// To the plugin: starts a call.
+    /// To the plugin: calls the function `slot` of the plugin.
     Call { slot: Slot, client: u64, call: u64, request: Request<'a> },
     /// To the plugin: closes a client.
     Close { client: u64 },
@@ -43,44 +44,45 @@ pub(crate) enum Message<'a> {
     Credit { call: u64, chunks: u32 },
     /// To the host: an event of the plugin.
     Event { call: u64, level: u32, json: Option<&'a [u8]> },
-    /// To the host, as the first message: the program is a plugin host of this protocol version.
+    /// To the host, as the first message: the process is a plugin host that uses this protocol version.
     Hello { protocol: u32 },
     /// To the host, as the second message: the plugin is loaded and started.
     Loaded { slots: u64 },
     /// To the plugin's process: asks for a `Pong`.
     Ping,
-    /// To the host: the thread that calls the plugin's slots is not blocked.
+    /// To the host: the reply to a `Ping`. The thread that calls the plugin's functions is not blocked.
     Pong,
-    /// To the host, instead of `Loaded`: the reason why the plugin was not loaded, as JSON.
+    /// To the host, instead of `Loaded`: the reason why the plugin was not loaded, in JSON.
     LoadFailed { error: &'a [u8] },
-    /// To the host: ends a call.
+    /// To the host: the reply that ends a call.
     Reply { call: u64, status: u32, reply: BorrowedReply<'a> },
 }
 
-/// The reason why bytes are not a message.
+/// The reason why a sequence of bytes is not a valid message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) String);
 
-/// Returns all slots, in the order of their bits in [`Message::Loaded`]. New ones are added at the end.
+/// Returns all functions (slots) that a plugin can have, in the order of their bits in [`Message::Loaded`]. A new slot
+/// must be added at the end.
 pub(super) fn slots() -> impl Iterator<Item = Slot> {
     let of_plugin = [Slot::Open, Slot::Shutdown, Slot::TargetHelp, Slot::RunLocal];
     of_plugin.into_iter().chain(Operation::ALL.iter().copied().map(Slot::Operation))
 }
 
-/// Returns the number of the bit that stands for a slot.
+/// Returns the number of the bit that stands for `slot` in [`Message::Loaded`].
 pub(crate) fn number(slot: Slot) -> u32 {
     let index = slots().position(|each| each == slot);
     // Bit 63 stands for a slot that is not listed. No plugin has such a slot.
     index.and_then(|index| u32::try_from(index).ok()).unwrap_or(63)
 }
 
-/// Returns the bits of the slots for which `has` returns true.
+/// Returns a bit set with the bits of all slots for which `has` returns true.
 pub(crate) fn bits(has: impl Fn(Slot) -> bool) -> u64 {
     slots().filter(|slot| has(*slot)).fold(0, |bits, slot| bits | 1 << number(slot))
 }
 
 impl<'a> Message<'a> {
-    /// Returns the head and the two parts that follow it.
+    /// Returns the head of the message and the two parts that follow the head.
     pub(crate) fn parts(&self) -> ([u8; HEAD], &'a [u8], &'a [u8]) {
         let none = BorrowedReply { head: Some(&[]), body: Some(&[]) };
         let body = |body| BorrowedReply { head: Some(&[]), body };
@@ -114,7 +116,7 @@ impl<'a> Message<'a> {
         (head, parts.head.unwrap_or_default(), parts.body.unwrap_or_default())
     }
 
-    /// Fails if a part is too large to be sent, with the error for the caller.
+    /// Fails if a part of the message is too large to be sent. Returns the error for the caller of the operation.
     pub(crate) fn check_size(&self) -> Result<(), Error> {
         let (_, head, body) = self.parts();
         check_size(head).and_then(|()| check_size(body))
@@ -128,7 +130,7 @@ impl<'a> Message<'a> {
         Ok(Some(HEAD + part_length(bytes, 32)?.unwrap_or(0) + part_length(bytes, 36)?.unwrap_or(0)))
     }
 
-    /// Reads one complete message.
+    /// Reads a complete message from its bytes.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (first, second) = (part_length(bytes, 32)?, part_length(bytes, 36)?);
         let split = HEAD + first.unwrap_or(0);
@@ -162,12 +164,12 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Serializes an error to the JSON that crosses the boundary.
+/// Serializes an error to the JSON that is sent between the host and the plugin.
 pub(crate) fn to_json(error: &Error) -> Vec<u8> {
     serde_json::to_vec(error).expect("an error holds only strings, numbers and JSON")
 }
 
-/// Reads the length of a part at an offset. Returns `None` for an invalid slice.
+/// Reads the length of a part, which is stored at the offset `at`. Returns `None` if the length marks an invalid slice.
 fn part_length(bytes: &[u8], at: usize) -> Result<Option<usize>, Malformed> {
     match u32_at(bytes, at) {
         INVALID_SLICE => Ok(None),

@@ -1,4 +1,4 @@
-//! Plugins in their own processes. The calls of the plugin table are messages over a socket pair.
+//! Runs plugins in their own processes. The calls of the plugin's table become messages over a socket pair.
 //!
 //! | file | side | responsibility |
 //! |---|---|---|

@@ -1,6 +1,6 @@
-//! Assembles messages from the bytes of a socket.
+//! Reads bytes from a socket and assembles messages from them.
 //!
-//! Allocates memory for bytes that have arrived, not for the length that a message claims.
+//! Allocates memory as bytes arrive, because a damaged message can claim a length that it does not have.
 
 use std::os::fd::AsFd;
 
@@ -10,13 +10,13 @@ use rustix::net::{RecvFlags, recv};
 
 use super::message::{Malformed, Message};
 
-/// The number of bytes to read at once.
+/// The minimum size of the buffer for one read, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The maximum number of bytes of a long message to read at once.
+/// The maximum size of the buffer for one read, in bytes. A read of a long message uses it.
 const MAX_READ_BYTES: usize = 1024 * 1024;
 
-/// The receiving half of a connection.
+/// The receiving half of the connection between a host and a plugin's process.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     bytes: Vec<u8>,
@@ -25,7 +25,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Reads once. Returns the number of bytes, 0 at the end of the stream.
+    /// Reads from the socket once. Returns the number of bytes, which is 0 at the end of the stream.
     pub(crate) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> Result<usize, Errno> {
         if self.next == self.bytes.len() {
             self.bytes.clear();
@@ -45,7 +45,7 @@ impl Receiver {
         }
     }
 
-    /// Returns the next complete message; `None` if none has arrived.
+    /// Returns the next complete message; `None` if no complete message has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, Malformed> {
         let rest = &self.bytes[self.next..];
         let Some(length) = Message::length(rest)? else { return Ok(None) };

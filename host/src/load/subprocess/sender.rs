@@ -1,7 +1,7 @@
-//! Sends messages without waiting for their reader.
+//! Sends messages without waiting for the other side to read them.
 //!
-//! A message goes into the socket at once if it fits. The rest is buffered, and a thread writes it while the buffer is
-//! not empty.
+//! A message is written to the socket at once as far as it fits. The rest goes into a buffer, from which a thread
+//! writes it.
 
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use super::message::Message;
 
-/// The sending half of a connection. Clones share it.
+/// The sending half of the connection between a host and a plugin's process. Clones share the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender(Arc<SenderState>);
 
@@ -24,13 +24,13 @@ struct SenderState {
     buffer: Mutex<Buffer>,
 }
 
-/// The bytes that did not fit into the socket.
+/// The bytes that do not fit into the socket yet.
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: Vec<u8>,
-    /// True while a thread writes the buffer. New messages must then be appended to it.
+    /// True while a thread writes the buffer to the socket. New messages must then be appended to the buffer.
     has_writer: bool,
-    /// True if the other side closed the connection.
+    /// True if the other side has closed the connection.
     is_closed: bool,
 }
 
@@ -39,7 +39,7 @@ impl Sender {
         Self(Arc::new(SenderState { socket, buffer: Mutex::default() }))
     }
 
-    /// Sends a message. Does not report a closed connection; the receiver notices it.
+    /// Sends a message without waiting. Does not report a closed connection, because the receiving half reports it.
     pub(crate) fn send(&self, message: &Message<'_>) {
         let (head, first, second) = message.parts();
         let mut buffer = sync::lock(&self.0.buffer);
@@ -67,12 +67,12 @@ impl Sender {
         }
     }
 
-    /// Returns the number of buffered bytes.
+    /// Returns the number of bytes in the buffer that are not sent yet.
     pub(crate) fn backlog(&self) -> usize {
         sync::lock(&self.0.buffer).bytes.len()
     }
 
-    /// Shuts down the sending half.
+    /// Shuts down the sending half of the socket.
     pub(crate) fn finish(&self) {
         // Fails if the other side has closed the connection.
         let _ = self.0.socket.shutdown(Shutdown::Write);
@@ -80,7 +80,7 @@ impl Sender {
 }
 
 impl SenderState {
-    /// Writes as many bytes as fit into the socket without waiting. Returns their number.
+    /// Writes as many bytes to the socket as fit, without waiting. Returns the number of written bytes.
     fn send_now(&self, buffer: &mut Buffer, parts: &[&[u8]; 3]) -> usize {
         #[cfg(target_vendor = "apple")]
         const NO_SIGNAL: SendFlags = SendFlags::empty();
@@ -101,7 +101,7 @@ impl SenderState {
         }
     }
 
-    /// Writes until the buffer is empty, waiting for the reader.
+    /// Writes the buffer to the socket until it is empty. Waits for the other side to read.
     fn write_buffer(&self) {
         loop {
             let mut buffer = sync::lock(&self.buffer);

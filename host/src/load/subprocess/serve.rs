@@ -1,7 +1,7 @@
-//! The plugin's process: loads one plugin and forwards the host's calls to it.
+//! Runs in the process of a plugin: loads the plugin and forwards the host's calls to it.
 //!
-//! The thread that reads from the connection calls the plugin's slots, which do not block. The process ends when its
-//! host ends, because that closes the connection. The processes that the plugin has started end with it.
+//! The thread that reads from the connection calls the plugin's functions, which do not block. When the host ends, the
+//! connection closes. This process then ends, together with the processes that the plugin has started.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -33,14 +33,14 @@ use crate::load::library;
 /// The time limit for the plugin to shut down after the host has closed the connection.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The number of unsent bytes beyond which events are dropped.
+/// The number of unsent bytes above which the process drops the plugin's events.
 const MAX_BACKLOG_BYTES: usize = 16 << 20;
 
 /// Hosts the plugin of one library for the parent process, until the parent closes the connection. Never returns.
 ///
-/// The program `mlflow-deploy-plugin-host` consists of this call. A program that embeds the host can call it too, and
-/// name itself in [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host). The host starts it with the library's
-/// path as its only argument and a socket as its stdin.
+/// The program `mlflow-deploy-plugin-host` consists of a call of this function. A program that embeds the host can also
+/// call this function, and then specify itself in [`HostBuilder::plugin_host`](crate::HostBuilder::plugin_host). The
+/// host starts the program with the library's path as its only argument and a socket as its stdin.
 pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     let mut arguments = arguments.into_iter();
     let (library, None) = (arguments.next(), arguments.next()) else { exit_with_usage() };
@@ -61,13 +61,15 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     end()
 }
 
-/// Returns the spawner of other instances of the plugin. They run in this program, with the same environment.
+/// Returns a spawner of further instances of the plugin. Each of them runs in a new process of this program, with the
+/// same environment variables.
 fn instance_spawner(library: &OsStr) -> Option<InstanceSpawner> {
     let (program, library) = (std::env::current_exe().ok()?, PathBuf::from(library));
     InstanceSpawner::new(SpawnConfig { program, library, environment: std::env::vars_os().collect() })
 }
 
-/// Returns the connection to the host, which is stdin. Replaces stdin, so that child processes do not inherit it.
+/// Returns the connection to the host, which the host passes as stdin. Replaces stdin, so that child processes do not
+/// inherit the connection.
 fn connection() -> std::io::Result<UnixStream> {
     rustix::net::sockopt::socket_type(std::io::stdin())?;
     let socket = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
@@ -81,7 +83,8 @@ fn exit_with_usage() -> ! {
     library::exit_now(2)
 }
 
-/// Ends the process when its host closes the connection, even if the plugin blocks the reading thread.
+/// Waits until the host closes the connection, and then ends the process. Runs on its own thread, because the plugin
+/// may block the thread that reads messages.
 fn exit_with_parent(connection: &UnixStream, ready: &mpsc::Sender<()>) {
     // Without requested events, `poll` only reports the end of the connection.
     let mut connection = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
@@ -96,7 +99,7 @@ fn exit_with_parent(connection: &UnixStream, ready: &mpsc::Sender<()>) {
     end()
 }
 
-/// Ends the process and, if it leads its group, the processes that the plugin has started.
+/// Ends this process. Also ends the processes that the plugin has started, if this process leads its process group.
 fn end() -> ! {
     if getpgrp() == getpid() {
         let _gone = kill_current_process_group(Signal::KILL);
@@ -104,7 +107,7 @@ fn end() -> ! {
     library::exit_now(0)
 }
 
-/// Loads the plugin and forwards messages to it until the host closes the connection.
+/// Loads the plugin and forwards messages to it, until the host closes the connection.
 fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
     let to_host = Arc::clone(host);
     let plugin = match library::start(path, to_host) {
@@ -150,15 +153,15 @@ fn forward(message: &Message<'_>, plugin: &Table, host: &RemoteHost) {
     }
 }
 
-/// The host on the other side of the connection.
+/// The host, which is in another process, at the other end of the connection.
 struct RemoteHost {
     sender: Sender,
     spawner: Option<InstanceSpawner>,
-    /// The id of the process that the host started.
+    /// The id of the process that the host started. A fork of that process has another id.
     process: Pid,
-    /// The number of events dropped since the last one that was sent.
+    /// The number of events that were dropped after the last event that was sent.
     dropped: AtomicU64,
-    /// The id of the call that was answered last.
+    /// The id of the last call that the plugin has answered.
     last_answered: Mutex<Option<u64>>,
     answered: Condvar,
 }
@@ -169,12 +172,14 @@ impl RemoteHost {
         Self { sender, spawner, process, dropped, last_answered: Mutex::default(), answered: Condvar::new() }
     }
 
-    /// Returns true in a fork that the plugin has made of this process. A fork must not use the shared connection.
+    /// Returns true if the current process is a fork that the plugin has made. A fork must not use the connection,
+    /// which it shares with the original process.
     fn is_forked(&self) -> bool {
         getpid() != self.process
     }
 
-    /// Sends a message about a call. If the message is too large, the call fails, as it does in the host's process.
+    /// Sends a message about a call. If the message is too large, the call fails, as it would for a plugin in the
+    /// host's process.
     fn send(&self, call: u64, message: &Message<'_>) {
         match message.check_size() {
             _ if self.is_forked() => {}
@@ -188,7 +193,7 @@ impl RemoteHost {
         self.sender.send(&Message::Reply { call, status: STATUS_ERROR, reply });
     }
 
-    /// Waits until the call has been answered, or `GRACE` has passed.
+    /// Waits until the plugin has answered the call, or until `GRACE` has passed.
     fn wait_for(&self, call: u64) {
         let last = sync::lock(&self.last_answered);
         let _timed_out = self.answered.wait_timeout_while(last, GRACE, |last| *last != Some(call));

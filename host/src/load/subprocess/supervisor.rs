@@ -1,8 +1,8 @@
-//! Calls a plugin in its own process. Every call gets exactly one reply, even if the process dies, hangs or is
-//! restarted.
+//! Calls a plugin that runs in its own process. Every call gets exactly one reply, even if the process dies, hangs or
+//! is restarted.
 //!
-//! A client outlives the process that it was opened in. Its next call first reopens the client in the new process, with
-//! the same options. No lock is held during callbacks to the host.
+//! A client outlives the process in which it was opened. The client's next call first reopens the client in the new
+//! process, with the same options. The supervisor holds none of its locks during callbacks to the host.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
@@ -24,10 +24,11 @@ use super::process_exit::ProcessExit;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
 
-/// The interval of pings to a process that owes a reply.
+/// The interval between pings to a process that owes a reply.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The number of ticks without a pong after which the process is killed. A slot may block for 50 ms.
+/// The number of intervals without a pong after which the host kills the process. A function of a plugin may block for
+/// only 50 ms.
 const MAX_TICKS: u32 = 10;
 
 /// The maximum number of starts of a process within `START_WINDOW`.
@@ -35,27 +36,27 @@ const MAX_STARTS: usize = 5;
 
 const START_WINDOW: Duration = Duration::from_secs(60);
 
-/// A plugin in its own process. Dropping the value ends the process, and does not wait for the exit.
+/// A plugin that runs in its own process. Dropping the value ends the process without waiting for its exit.
 #[derive(Debug)]
 pub(crate) struct Supervisor(Arc<SupervisorState>);
 
 struct SupervisorState {
     config: SpawnConfig,
-    /// The identity of the library's file when it was first loaded.
+    /// The identity of the library's file when it was first loaded. The process is not restarted from a changed file.
     identity: Identity,
     host: Arc<dyn HostCallbacks>,
-    /// The slots that the plugin has.
+    /// The functions (slots) that the plugin has, one bit for each.
     slots: AtomicU64,
     calls: Mutex<Calls>,
-    /// The times of the last starts.
+    /// The times of the most recent starts of the process.
     starts: Mutex<VecDeque<Instant>>,
-    /// Called when the process has died.
+    /// The function that is called when the process has ended unexpectedly.
     on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
 }
 
 impl Supervisor {
-    /// Starts the process and waits until the plugin is loaded. Calls `on_exit` after each unexpected end of the
-    /// process, before it fails the calls.
+    /// Starts the process and waits until the plugin is loaded. When the process ends unexpectedly, the supervisor
+    /// calls `on_exit` and then fails the unanswered calls.
     pub(crate) fn start(
         config: SpawnConfig,
         host: Arc<dyn HostCallbacks>,
@@ -72,7 +73,8 @@ impl Supervisor {
         Ok(Self(state))
     }
 
-    /// Returns a supervisor whose first call starts the process. Until then the plugin is assumed to have every slot.
+    /// Returns a supervisor that starts the process on the first call. Until then, the plugin counts as having every
+    /// slot.
     pub(crate) fn unstarted(config: SpawnConfig, identity: Identity, host: Arc<dyn HostCallbacks>) -> Self {
         let (slots, starts, on_exit) = (AtomicU64::new(u64::MAX), Mutex::default(), Box::new(|_: &ProcessExit| {}));
         let calls = Mutex::new(Calls::unstarted());
@@ -138,7 +140,7 @@ impl Drop for Supervisor {
 }
 
 impl SupervisorState {
-    /// Reads from the process until it ends.
+    /// Reads and handles the messages of the process until the process ends.
     fn run_loop(self: Arc<Self>, mut child: Child, wake: &PipeReader) {
         let mut next_tick = Instant::now() + TICK;
         let mut is_asleep = false;
@@ -192,7 +194,7 @@ impl SupervisorState {
         self.fail_all(&unanswered, error);
     }
 
-    /// Handles the messages that have arrived. Returns true if a pong is among them.
+    /// Handles the messages that have arrived from the process. Returns true if one of them is a pong.
     fn dispatch_messages(&self, child: &mut Child) -> Result<bool, String> {
         let mut has_pong = false;
         while let Some(message) = child.next().map_err(|malformed| malformed.0)? {
@@ -212,7 +214,8 @@ impl SupervisorState {
         Ok(has_pong)
     }
 
-    /// Fails if the process was started too often. `why` is the reason why the process last ended.
+    /// Fails if the process was started too often within the last minute. `why` is the reason for the last end of the
+    /// process.
     fn may_start(&self, why: &Error) -> Result<(), Error> {
         let mut starts = sync::lock(&self.starts);
         while starts.front().is_some_and(|start| start.elapsed() >= START_WINDOW) {
@@ -235,7 +238,7 @@ impl SupervisorState {
         }
     }
 
-    /// Restarts the process on a new thread, which then reads from it.
+    /// Starts the process again on a new thread. The thread then reads the messages of the process.
     fn restart(self: &Arc<Self>) {
         let state = Arc::clone(self);
         let work = move || {
@@ -272,7 +275,7 @@ impl SupervisorState {
         self.fail_all(&unanswered, error);
     }
 
-    /// Fails the unanswered calls of a process that has ended. The error of a call that the process never received is
+    /// Fails the unanswered calls of a process that has ended. The error of a call that the process has not received is
     /// retryable.
     fn fail_all(&self, unanswered: &Unanswered, error: Error) {
         self.fail(&unanswered.started, &to_json(&error));
@@ -295,16 +298,17 @@ impl std::fmt::Debug for SupervisorState {
     }
 }
 
-/// Starts a plugin in its own process, as a [`Host`](crate::Host) starts an isolated plugin. Programs that check
-/// plugins call this. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the environment
-/// variables that the manifest declares. Blocks until the plugin is loaded and started.
+/// Starts a plugin in its own process, as a [`Host`](crate::Host) starts an isolated plugin. This function is meant for
+/// programs that check plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the
+/// environment variables that the manifest declares, and those that every program needs. Blocks until the plugin is
+/// loaded and started.
 ///
-/// The returned transport makes calls whose results arrive at `host`. Each call gets exactly one reply, even if the
-/// process dies. Each unexpected end of the process is passed to `on_exit` before the calls fail, on a thread that must
-/// not be blocked. The next call restarts the process. Dropping the transport ends it.
+/// The returned transport calls the plugin, and passes the results to `host`. Each call gets exactly one reply, even if
+/// the process dies. When the process ends unexpectedly, `on_exit` is called before the unanswered calls fail.
+/// `on_exit` must not block its thread. The next call restarts the process. Dropping the transport ends the process.
 ///
 /// # Errors
-/// [`LoadError::PluginHost`] if the program cannot be used; any other error is about the plugin.
+/// [`LoadError::PluginHost`] if the program cannot be used. Any other error concerns the plugin.
 pub fn isolate(
     program: &Path,
     library: &Path,
@@ -315,7 +319,8 @@ pub fn isolate(
     Supervisor::start(SpawnConfig::new(program.to_owned(), library, manifest, &[]), host, on_exit)
 }
 
-/// Returns the connection to a process, and the pipe that wakes the thread that reads from it.
+/// Returns the connection to a process. Also returns the pipe by which another thread wakes the thread that reads from
+/// the process.
 fn connect(child: &Child) -> io::Result<(Connection, PipeReader)> {
     let (woken, wake) = io::pipe()?;
     rustix::io::ioctl_fionbio(&woken, true)?;
@@ -326,7 +331,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("mlflow-deploy-child".to_owned()).spawn(work).map(drop)
 }
 
-/// Returns the error with which the calls to a dead process fail.
+/// Returns the error for the unanswered calls of a process that has died.
 fn crashed(exit: &ProcessExit) -> Error {
     let error = Error::new(ErrorCode::PLUGIN_CRASHED, format!("the plugin's process {exit}"));
     exit.log().iter().fold(error, |error, line| error.with_cause(&io::Error::other(format!("its log: {line}"))))

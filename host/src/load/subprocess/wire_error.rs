@@ -1,4 +1,4 @@
-//! Serializes the reason why a library was not loaded, for the process of the host.
+//! Serializes the reason why a library was not loaded. The process of the plugin sends it to the host.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LoadError;
 
-/// The load errors that a plugin's process sends.
+/// The load errors that the process of a plugin sends to the host.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WireLoadError<'a> {

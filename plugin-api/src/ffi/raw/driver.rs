@@ -17,20 +17,21 @@ use crate::ffi::table::Table;
 use crate::ffi::transport::{HostCallbacks, PluginTransport, Slot};
 use crate::{Deadline, Operation};
 
-/// A running instance of a plugin. Copies share it.
+/// A running plugin instance that a test calls. Copies share the instance.
 #[derive(Clone, Copy)]
 pub struct Driver {
     plugin: &'static dyn PluginTransport,
-    /// The same instance, if it runs in this process. Requests in guarded or fleeting memory go through this field.
+    /// The same instance, if it runs in this process. Only such an instance gets requests in guarded or fleeting
+    /// memory.
     table: Option<&'static Table>,
     recorder: &'static Recorder,
 }
 
-/// The measured duration of one call to a slot.
+/// The measured duration of one call to a function of the plugin.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entered {
-    /// The time until the slot returned.
+    /// The time until the plugin's function returned.
     pub took: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Driver {
     ///
     /// # Safety
     /// Every function in the table follows the contract of [`PluginTable`] for all arguments that the driver passes,
-    /// also invalid ones, and stays valid until the process ends.
+    /// even for invalid ones. Every function stays valid until the process ends.
     pub unsafe fn start(table: PluginTable, shape: HostShape) -> Option<Self> {
         let recorder = Recorder::new(shape);
         // SAFETY: the caller makes the promise for the table; the host's table is never freed.
@@ -48,9 +49,9 @@ impl Driver {
         Some(Self { plugin: table, table: Some(table), recorder })
     }
 
-    /// Starts an instance that is reached through any transport, such as a connection to another process. `start` takes
-    /// the callbacks that receive the plugin's messages, and returns the transport. Requests are passed in ordinary
-    /// memory and without unknown members.
+    /// Starts a plugin instance behind any transport, such as a connection to another process. `start` takes the
+    /// callbacks that receive the plugin's messages, and returns the transport. The instance gets every request in
+    /// ordinary memory and without unknown members.
     ///
     /// # Errors
     /// The error of `start`.
@@ -63,7 +64,7 @@ impl Driver {
         Ok(Self { plugin, table: None, recorder })
     }
 
-    /// Calls `init` with NULL for the host. Returns true if the plugin nevertheless created an instance.
+    /// Calls `init` with NULL for the host. Returns true if the plugin created an instance, although it must not.
     ///
     /// # Safety
     /// As for [`start`](Self::start).
@@ -77,24 +78,25 @@ impl Driver {
         self.table.map(Table::handle)
     }
 
-    /// Returns true if the plugin has the slot.
+    /// Returns true if the plugin has the function `slot`.
     pub fn has(&self, slot: Slot) -> bool {
         self.plugin.has(slot)
     }
 
-    /// Returns the operations that have a slot.
+    /// Returns the operations for which the plugin has a function.
     pub fn operations(&self) -> impl Iterator<Item = Operation> {
         let plugin = self.plugin;
         Operation::ALL.iter().copied().filter(move |operation| plugin.has(Slot::Operation(*operation)))
     }
 
-    /// Returns an id that no driver in this process has returned before.
+    /// Returns a new id for a client or a call. The id is different from all ids that drivers in this process have
+    /// returned.
     pub fn fresh_id(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Calls a slot. Does nothing if the slot is NULL.
+    /// Calls the plugin's function `slot`. Does nothing if the function is NULL.
     pub fn enter(&self, slot: Slot, client: u64, call: u64, request: &Request) -> Entered {
         self.recorder.made(call, request.credit);
         let Some(table) = self.table else {
@@ -115,38 +117,39 @@ impl Driver {
         timed(|| self.plugin.cancel(call))
     }
 
-    /// Allows a call to send `chunks` more chunks.
+    /// Allows the plugin to send `chunks` more chunks of a call.
     pub fn credit(&self, call: u64, chunks: u32) -> Entered {
         self.recorder.grant(call, chunks);
         timed(|| self.plugin.credit(call, chunks))
     }
 
-    /// Sets the client that a reentrant host closes inside each reply callback.
+    /// Sets the client that a host of the shape [`HostShape::Reentrant`] closes within each `reply` callback.
     pub fn close_from_reply(&self, client: u64) {
         let _twice = self.recorder.reenter.set(Reenter { plugin: self.plugin, client });
     }
 
-    /// Waits until the record of a call meets the condition. Returns false if the timeout passes first.
+    /// Waits until the record of a call meets `condition`. Returns false if the timeout passes first.
     pub fn wait(&self, call: u64, timeout: Duration, condition: impl Fn(&RecordedCall) -> bool) -> bool {
         self.recorder.until_call(call, timeout, condition)
     }
 
-    /// Waits until this number of replies has arrived. Returns false if the timeout passes first.
+    /// Waits until the plugin has sent `replies` replies in total. Returns false if the timeout passes first.
     pub fn wait_for_replies(&self, replies: u64, timeout: Duration) -> bool {
         self.recorder.until_replies(replies, timeout)
     }
 
-    /// Returns the number of replies so far.
+    /// Returns the number of replies that the plugin has sent so far.
     pub fn replies(&self) -> u64 {
         self.recorder.replies()
     }
 
-    /// Returns the record of a call.
+    /// Returns the record of a call. The record is empty if the id of the call is unknown.
     pub fn call(&self, call: u64) -> RecordedCall {
         self.recorder.call(call)
     }
 
-    /// Returns the records of all ids, including those of calls that the host did not make.
+    /// Returns the records of all calls, each with its id. Includes ids that the plugin used although the host made no
+    /// such call.
     pub fn calls(&self) -> Vec<(u64, RecordedCall)> {
         self.recorder.calls()
     }
@@ -161,17 +164,17 @@ impl Driver {
         self.recorder.forget_answered();
     }
 
-    /// Makes later replies be recorded by their status only, and later events not at all. This saves memory.
+    /// Records only the status of later replies, and does not record later events. This saves memory.
     pub fn be_brief(&self) {
         self.recorder.brief.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the events that were recorded so far.
+    /// Returns the plugin's events that were recorded so far.
     pub fn events(&self) -> Vec<RecordedEvent> {
         self.recorder.events()
     }
 
-    /// Returns the number of callbacks with an unknown `ctx`, of all plugins in this process.
+    /// Returns the number of callbacks that plugins in this process have called with an unknown `ctx`.
     pub fn strange_contexts() -> usize {
         Recorder::unknown_contexts()
     }
@@ -189,14 +192,14 @@ fn timed(enter: impl FnOnce()) -> Entered {
     Entered { took: start.elapsed() }
 }
 
-/// A request of a newer version, with members that this version does not know.
+/// A request of a newer version of the contract, with members that the current version does not know.
 #[repr(C)]
 struct NewerRequest {
     request: AbiRequest,
     more: [usize; 4],
 }
 
-/// A request and the memory that it points to, for one call to a slot.
+/// A request and the memory that it points to, for one call to a function of the plugin.
 struct BorrowedRequest<'a> {
     newer: Box<NewerRequest>,
     guarded: Option<Loan>,
@@ -241,11 +244,12 @@ fn slice(bytes: &Bytes, kind: Option<LoanKind>) -> (AbiSlice, Option<Loan>) {
     }
 }
 
-/// Runs `work` in a fork of this process. Returns its result, or `None` after the timeout.
+/// Runs `work` in a fork of this process. Returns the result of `work`, or `None` if the fork does not end within the
+/// timeout.
 ///
 /// # Safety
-/// The fork has only the calling thread, and a lock that another thread holds stays locked there. `work` must not wait
-/// for such a lock.
+/// The fork has only the calling thread. A lock that another thread holds stays locked in the fork. `work` must not
+/// wait for such a lock.
 pub unsafe fn in_fork(timeout: Duration, work: impl FnOnce() -> bool) -> Option<bool> {
     unsafe extern "C" {
         fn fork() -> c_int;

@@ -1,6 +1,7 @@
-//! Lends memory to a plugin. The memory ends at a page boundary, or becomes inaccessible when the loan ends.
+//! Lends memory to a plugin. The memory either ends directly before an inaccessible page (guarded), or becomes
+//! inaccessible when the loan ends (fleeting).
 //!
-//! A plugin that reads past the end of the memory, or after the end of the loan, always crashes at that access.
+//! A plugin crashes at once if it reads past the end of guarded memory, or if it reads fleeting memory after the loan.
 
 use std::ptr::null_mut;
 
@@ -9,17 +10,18 @@ use rustix::param::page_size;
 
 use super::request::LoanKind;
 
-/// Memory that is lent to a plugin, on pages of its own.
+/// Memory that is lent to a plugin. It occupies pages of its own.
 pub(super) struct Loan {
     kind: LoanKind,
     start: *mut u8,
-    /// The size of the pages in bytes, without the guard page.
+    /// The size of the lent pages in bytes, without the inaccessible page after them.
     length: usize,
     bytes: usize,
 }
 
 impl Loan {
-    /// Copies bytes to new pages: to the end of the pages for a guarded loan, to their start for a fleeting one.
+    /// Copies bytes to new pages, which are lent to a plugin. A guarded loan has the bytes at the end of the pages, a
+    /// fleeting loan at their start.
     ///
     /// # Panics
     /// Panics if the system has no memory.
@@ -40,7 +42,7 @@ impl Loan {
         loan
     }
 
-    /// Returns the address of the first byte.
+    /// Returns the address of the first lent byte.
     pub(super) fn as_ptr(&self) -> *mut u8 {
         let skipped = match self.kind {
             LoanKind::Fleeting => 0,
@@ -51,8 +53,8 @@ impl Loan {
     }
 }
 
-/// Makes the pages of a fleeting loan inaccessible. They stay mapped, so that a late access cannot reach other memory.
-/// The pages of a guarded loan stay readable.
+/// Makes the pages of a fleeting loan inaccessible. The pages stay mapped, so that a late access cannot reach other
+/// memory. The pages of a guarded loan stay readable.
 impl Drop for Loan {
     fn drop(&mut self) {
         if self.kind == LoanKind::Fleeting {

@@ -1,4 +1,4 @@
-//! A loaded library and its table, before and after the checks of a host.
+//! A loaded plugin library, and its table before and after the checks that a host makes.
 
 use std::ffi::{CStr, c_void};
 use std::fmt;
@@ -10,21 +10,21 @@ use crate::Operation;
 use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, SizedStruct};
 use crate::ffi::{TableError, table_of};
 
-/// A loaded library, which is never unloaded.
+/// A loaded plugin library, which is never unloaded.
 #[derive(Clone, Copy)]
 pub struct Library(&'static Loaded);
 
-/// The members of a table that has not been checked.
+/// The members of a plugin's table that has not been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableFacts {
-    /// The address of the table.
+    /// The address of the table in memory.
     pub address: usize,
-    /// The size in bytes, as the table states it.
+    /// The size of the table in bytes, as the table states it.
     pub size: u32,
     /// The version of the contract, as the table states it; 0 if the table is too small.
     pub abi: u32,
-    /// The names of the functions that are not NULL.
+    /// The names of the functions in the table that are not NULL.
     pub functions: Vec<&'static str>,
 }
 
@@ -51,8 +51,8 @@ impl Library {
         self.symbol(name).is_some()
     }
 
-    /// Returns the members of the table, unchecked; `None` if the library does not export the function that returns the
-    /// table, or if the function returns NULL.
+    /// Returns the members of the table without checking them; `None` if the library does not export the function that
+    /// returns the table, or if the function returns NULL.
     pub fn table_facts(self) -> Option<TableFacts> {
         let table = self.entry()?;
         if table.is_null() {
@@ -70,7 +70,7 @@ impl Library {
         })
     }
 
-    /// Returns the table after the checks of a host.
+    /// Checks the table as a host does, and returns it.
     ///
     /// # Errors
     /// See [`TableError`].
@@ -99,7 +99,7 @@ impl fmt::Debug for Library {
     }
 }
 
-/// Returns the names of a table's functions that are not NULL.
+/// Returns the names of the functions in a table that are not NULL.
 fn functions(table: &PluginTable) -> Vec<&'static str> {
     let own = [
         ("init", table.init.is_some()),

@@ -1,6 +1,7 @@
-//! A host for tests of libraries: calls a table with valid and invalid arguments, and records every callback.
+//! A host for tests of plugin libraries. It calls a plugin's table with valid and invalid arguments, and records every
+//! callback.
 //!
-//! It does not judge the plugin; the test does.
+//! It does not check the plugin's behavior. The test checks the records.
 
 mod driver;
 mod lend;

@@ -1,4 +1,4 @@
-//! The host's callbacks, which record their arguments.
+//! Host callbacks for tests, which record their arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
@@ -12,86 +12,86 @@ use crate::ffi::table::lent;
 use crate::ffi::transport::{BorrowedReply, HostCallbacks, PluginTransport};
 use crate::{Deadline, sync};
 
-/// The kind of host that the driver imitates.
+/// The kind of host that a test imitates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostShape {
-    /// The host of this version.
+    /// A host of the current version of the contract.
     #[default]
     Current,
-    /// A host whose table is longer than this version's.
+    /// A host of a newer version, whose table is longer than that of the current version.
     Newer,
-    /// A host whose table ends after `reply`.
+    /// A host of an older version, whose table ends after `reply`.
     Older,
-    /// A host that closes the client and cancels the call within `reply`.
+    /// A host that closes a client and cancels the call while its `reply` callback runs.
     Reentrant,
     /// A host whose `chunk` callback waits, so that concurrent chunks are certain to overlap.
     Slow,
 }
 
-/// A recorded reply.
+/// A reply that the plugin has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
-    /// The status; the contract defines 0 and 1.
+    /// The status of the reply: 0 for a result, 1 for an error. Other values violate the contract.
     pub status: u32,
-    /// The head; `None` if the slice is NULL but not empty.
+    /// The head of the reply; `None` if the plugin passed a NULL pointer with a length.
     pub head: Option<Vec<u8>>,
-    /// The body; `None` if the slice is NULL but not empty.
+    /// The body of the reply; `None` if the plugin passed a NULL pointer with a length.
     pub body: Option<Vec<u8>>,
 }
 
-/// A recorded chunk.
+/// A chunk that the plugin has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Chunk {
-    /// The head; `None` if the slice is NULL but not empty.
+    /// The head of the chunk; `None` if the plugin passed a NULL pointer with a length.
     pub head: Option<Vec<u8>>,
-    /// The body; `None` if the slice is NULL but not empty.
+    /// The body of the chunk; `None` if the plugin passed a NULL pointer with a length.
     pub body: Option<Vec<u8>>,
 }
 
-/// The record of one call.
+/// The record of one call: the messages that the plugin has sent for it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RecordedCall {
-    /// The replies; the contract requires exactly one.
+    /// The replies to the call. The contract requires exactly one.
     pub replies: Vec<Reply>,
-    /// The chunks.
+    /// The chunks that the plugin has sent for the call.
     pub chunks: Vec<Chunk>,
-    /// The number of chunks that the host has allowed.
+    /// The number of chunks that the host has allowed the plugin to send.
     pub credit: u64,
-    /// The number of chunks without credit.
+    /// The number of chunks that the plugin sent although the host had not allowed them.
     pub beyond_credit: usize,
-    /// The number of chunks after the reply.
+    /// The number of chunks that the plugin sent after its reply.
     pub after_reply: usize,
     /// True if a chunk or reply arrived while the callback of another chunk of the call was running.
     pub overlapped: bool,
-    /// True if the host made this call.
+    /// True if the host made this call; false if the plugin used an unknown id.
     pub made: bool,
     inside: usize,
 }
 
-/// A recorded event.
+/// An event that the plugin has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedEvent {
-    /// The call that the event belongs to; 0 for none.
+    /// The id of the call that the event belongs to; 0 if it belongs to no call.
     pub call: u64,
-    /// The severity; the contract defines 1 to 4.
+    /// The severity of the event, from 1 (error) to 4 (debug). Other values violate the contract.
     pub level: u32,
-    /// The content; `None` if the slice is NULL but not empty.
+    /// The event as JSON; `None` if the plugin passed a NULL pointer with a length.
     pub json: Option<Vec<u8>>,
 }
 
-/// Records the messages of a plugin.
+/// Records the messages that a plugin sends to its host.
 pub(super) struct Recorder {
     records: Mutex<Records>,
     changed: Condvar,
     shape: HostShape,
-    /// True if only the status of a reply is recorded, and no event, to save memory.
+    /// True if replies are recorded by their status only and events are not recorded. This saves memory.
     pub(super) brief: AtomicBool,
-    /// The client that the reentrant host closes.
+    /// The client that a host of the shape `Reentrant` closes, and its plugin.
     pub(super) reenter: OnceLock<Reenter>,
 }
 
@@ -107,13 +107,13 @@ pub(super) struct Reenter {
     pub(super) client: u64,
 }
 
-/// The addresses of all recorders. A `ctx` that a plugin passes is looked up here before it is used as a pointer.
+/// The addresses of all recorders. A `ctx` that a plugin passes is used as a pointer only if it is in this set.
 static KNOWN_CONTEXTS: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
-/// The number of callbacks with an unknown `ctx`.
+/// The number of callbacks that plugins have called with an unknown `ctx`.
 static UNKNOWN_CONTEXTS: AtomicUsize = AtomicUsize::new(0);
 
-/// A host's table of a newer version. The additional members hold invalid pointers.
+/// The table of a host of a newer version. The additional members hold invalid pointers.
 #[repr(C)]
 struct NewerHostApi {
     api: HostApi,
@@ -121,7 +121,7 @@ struct NewerHostApi {
 }
 
 impl Recorder {
-    /// Creates a recorder, which is never freed.
+    /// Creates a recorder for a kind of host. The recorder is never freed.
     pub(super) fn new(shape: HostShape) -> &'static Self {
         Box::leak(Box::new(Self {
             records: Mutex::default(),
@@ -132,7 +132,7 @@ impl Recorder {
         }))
     }
 
-    /// Returns the host's table for a plugin in this process. It is never freed.
+    /// Returns the table of the host's callbacks for a plugin in this process. The table is never freed.
     pub(super) fn api(&'static self) -> *const c_void {
         let ctx: *mut c_void = std::ptr::from_ref(self).cast_mut().cast();
         sync::lock(&KNOWN_CONTEXTS).insert(ctx.addr());
@@ -161,7 +161,7 @@ impl Recorder {
         std::ptr::from_ref(Box::leak(table)).cast()
     }
 
-    /// Returns the number of callbacks with an unknown `ctx`.
+    /// Returns the number of callbacks that plugins have called with an unknown `ctx`.
     pub(super) fn unknown_contexts() -> usize {
         UNKNOWN_CONTEXTS.load(Ordering::SeqCst)
     }
@@ -203,7 +203,7 @@ impl Recorder {
         self.lock().replies
     }
 
-    /// Waits until the condition holds. Returns false if the timeout passes first.
+    /// Waits until the records meet the condition. Returns false if the timeout passes first.
     fn until(&self, timeout: Duration, mut condition: impl FnMut(&Records) -> bool) -> bool {
         let deadline = Deadline::after(timeout);
         let mut records = self.lock();
@@ -276,7 +276,7 @@ impl HostCallbacks for &'static Recorder {
     }
 }
 
-/// Returns the recorder of a `ctx`; `None` if the `ctx` is unknown.
+/// Returns the recorder that `ctx` points to; `None` if no recorder has this address.
 fn recorder(ctx: *mut c_void) -> Option<&'static Recorder> {
     if !sync::lock(&KNOWN_CONTEXTS).contains(&ctx.addr()) {
         UNKNOWN_CONTEXTS.fetch_add(1, Ordering::SeqCst);
@@ -304,12 +304,12 @@ unsafe extern "C" fn event(ctx: *mut c_void, call: u64, level: u32, json: AbiSli
     recorder.event(call, level, unsafe { json.bytes() });
 }
 
-/// Aborts the process, because the plugin has called a function past the end of an older host's table.
+/// Aborts the process, because the plugin has called `chunk`, which is past the end of an older host's table.
 unsafe extern "C" fn abort_on_chunk(_: *mut c_void, _: u64, _: AbiSlice, _: AbiSlice) {
     std::process::abort();
 }
 
-/// Aborts the process, as [`abort_on_chunk()`] does.
+/// Aborts the process, because the plugin has called `event`, which is past the end of an older host's table.
 unsafe extern "C" fn abort_on_event(_: *mut c_void, _: u64, _: u32, _: AbiSlice) {
     std::process::abort();
 }

@@ -1,14 +1,14 @@
-//! The requests that a test passes to a slot.
+//! The requests that a test passes to a plugin's functions.
 
 use crate::ffi::transport;
 
-/// The content of a slice, or an invalid slice.
+/// The content of a slice in a request, or an invalid slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bytes {
-    /// These bytes, in a slice that follows the contract.
+    /// These bytes, in a slice that is valid.
     Valid(Vec<u8>),
-    /// NULL with this length.
+    /// A NULL pointer with this length.
     Null(usize),
 }
 
@@ -27,7 +27,7 @@ impl<B: Into<Vec<u8>>> From<B> for Bytes {
     }
 }
 
-/// A request for a slot.
+/// A request that a test passes to a function of the plugin.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(super) head: Bytes,
@@ -38,22 +38,22 @@ pub struct Request {
     pub(super) loan: Option<LoanKind>,
 }
 
-/// The kind of memory that a slot borrows.
+/// The kind of memory in which the plugin gets a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LoanKind {
-    /// Memory that becomes inaccessible when the slot returns.
+    /// Memory that becomes inaccessible when the plugin's function returns.
     Fleeting,
-    /// Memory that ends at the end of a page, before an inaccessible page.
+    /// Memory that ends directly before an inaccessible page.
     Guarded,
 }
 
 impl Request {
-    /// Returns a request with this head and body, without credit and without a deadline.
+    /// Returns a request with this head and body. The request allows no chunks and has no deadline.
     pub fn new(head: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
         Self { head: head.into(), body: body.into(), credit: 0, timeout_ms: 0, newer: false, loan: None }
     }
 
-    /// Sets the number of chunks that the call may send before it gets more credit.
+    /// Sets the number of chunks that the plugin may send before the host allows more.
     #[must_use]
     pub fn with_credit(mut self, credit: u32) -> Self {
         self.credit = credit;
@@ -67,28 +67,29 @@ impl Request {
         self
     }
 
-    /// Passes the request as a newer host does: with unknown members at its end.
+    /// Passes the request as a newer host does: with members at its end that the plugin does not know.
     #[must_use]
     pub fn newer(mut self) -> Self {
         self.newer = true;
         self
     }
 
-    /// Passes the request in memory that ends at the end of a page, before an inaccessible page.
+    /// Passes the request in memory that ends directly before an inaccessible page.
     #[must_use]
     pub fn guarded(mut self) -> Self {
         self.loan = Some(LoanKind::Guarded);
         self
     }
 
-    /// Passes the request in memory that becomes inaccessible when the slot returns.
+    /// Passes the request in memory that becomes inaccessible when the plugin's function returns.
     #[must_use]
     pub fn fleeting(mut self) -> Self {
         self.loan = Some(LoanKind::Fleeting);
         self
     }
 
-    /// Returns the request as a transport takes it, in ordinary memory.
+    /// Returns the request in the form that a transport takes. It borrows ordinary memory, and an invalid slice becomes
+    /// empty.
     pub(super) fn view(&self) -> transport::Request<'_> {
         let Self { credit, timeout_ms, .. } = *self;
         transport::Request { credit, timeout_ms, head: self.head.view(), body: self.body.view() }

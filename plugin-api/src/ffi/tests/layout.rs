@@ -1,11 +1,12 @@
-//! The layouts of the contract, compared to fixed numbers and to the C header.
+//! Tests of the struct layouts of the plugin contract. The layouts are compared to fixed numbers and to the C header.
 
 use std::mem::offset_of;
 use std::process::Command;
 
 use crate::ffi::abi::{AbiRequest, AbiSlice, HostApi, PluginTable};
 
-/// Returns every struct and member of the contract: the C expression of its size or offset, and Rust's value.
+/// Returns a pair for each struct and member of the contract: the C expression of its size or offset, and its value in
+/// Rust.
 macro_rules! layout {
     ($($rust:ident as $c:ident { $($member:ident),* })*) => {
         vec![$(

@@ -1,4 +1,5 @@
-//! The layout check of Rust plugins: a table with more or fewer members passes, a table with changed members fails.
+//! Tests of the layout check for plugins in Rust. A table with more or fewer members passes. A table with changed
+//! members fails.
 #![expect(clippy::ptr_as_ptr, reason = "abi_stable's derive casts pointers")]
 
 use std::ffi::{CStr, c_void};
@@ -15,7 +16,7 @@ use super::probe;
 use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, PluginTableRef};
 use crate::ffi::{TableError, table_of};
 
-/// Declares a library as a plugin exports it: its version of the table, and its header.
+/// Declares a plugin library for a test: its version of the table, and its abi_stable header.
 macro_rules! library {
     ($name:ident, client: $client:ty $(, later: $later:ident)?) => {
         #[expect(dead_code, unreachable_pub, reason = "only the layout is used")]
@@ -86,7 +87,7 @@ extern "C" fn entry() -> *const PluginTable {
     probe::plugin().as_ptr()
 }
 
-/// Returns the table of a library with this header.
+/// Returns the table of a library with this abi_stable header, if the table passes the checks.
 fn table_with(header: &'static LibHeader) -> Result<PluginTable, TableError> {
     let symbol = |name: &CStr| {
         if name == ENTRY_SYMBOL {
@@ -114,7 +115,8 @@ fn a_changed_table_fails_with_one_line() {
     assert!(error.contains("create_deployment") && error.lines().count() == 1, "{error}");
 }
 
-/// The first argument is the expected layout. A table with more members than expected passes, one with fewer fails.
+/// The first argument of abi_stable's check is the expected layout. A table with more members than expected passes. A
+/// table with fewer members fails.
 #[test]
 fn abi_stable_accepts_a_grown_table_in_one_direction_only() {
     use abi_stable::abi_stability::abi_checking::check_layout_compatibility as check;

@@ -1,4 +1,4 @@
-//! The host's side with a plugin that breaks the contract: the caller gets an error, or the host an event.
+//! Tests of the host with a plugin that breaks the contract. The caller gets an error, or the host gets an event.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
@@ -12,8 +12,8 @@ use crate::ffi::{RemoteClient, RemotePlugin, TableError, table_of};
 use crate::testing::Events;
 use crate::{ClientOptions, ErrorCode, TargetUri};
 
-/// The code that `predict` and `predict_stream` run. Each test sets its own, because a slot runs on the thread of the
-/// test.
+/// The code that `predict` and `predict_stream` of the test plugin run. Each test sets its own code for its thread,
+/// because the plugin's functions run on the thread of the test.
 type Script = fn(&HostApi, u64);
 
 thread_local! {
@@ -32,7 +32,7 @@ fn chunk(api: &HostApi, call: u64) {
     unsafe { api.chunk.unwrap()(api.ctx, call, AbiSlice::EMPTY, AbiSlice::lend(b"1")) };
 }
 
-/// Returns a copy of the host's table as the instance.
+/// Creates an instance, which is a copy of the host's table.
 unsafe extern "C" fn init(host: *const c_void) -> *mut c_void {
     // SAFETY: the host's table, of the same version.
     let api = unsafe { host.cast::<HostApi>().read() };
@@ -162,14 +162,14 @@ async fn a_failed_init_is_an_error() {
     assert_eq!(started.unwrap_err().code(), &ErrorCode::PLUGIN_LOAD_FAILED);
 }
 
-/// Returns the table of a library that exports only the function that every host calls.
+/// Returns the table of a library whose only symbol is `entry`, the function that returns the table.
 fn table_from(entry: extern "C" fn() -> *const PluginTable) -> Result<PluginTable, TableError> {
     let symbol = |name: &CStr| (name == crate::ffi::abi::ENTRY_SYMBOL).then_some(entry as *const c_void);
     // SAFETY: the symbol is a function of this program, and has the type that belongs to its name.
     unsafe { table_of(symbol) }
 }
 
-/// Returns a table that is never freed.
+/// Moves a table to memory that is never freed, and returns the address of the table.
 fn leak(table: PluginTable) -> *const PluginTable {
     Box::leak(Box::new(table))
 }

@@ -1,4 +1,5 @@
-//! Tests of the boundary in one process. No library is loaded, so Miri and the sanitizers check all of it.
+//! Tests of the interface between a host and a plugin, in one process. No library is loaded, so Miri and the sanitizers
+//! check all of the code.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,4 +1,5 @@
-//! Every operation returns the same natively and through the table, and only listed operations have a slot.
+//! Tests that every operation returns the same result in a direct call of the client and through the plugin's table.
+//! Also tests that only listed operations have a function in the table.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A panic anywhere in a plugin is caught, reaches its caller as an error, and ends only its own client.
+//! Tests that a panic anywhere in a plugin is caught, reaches the caller as an error, and ends only the client in which
+//! it happens.
 
 use super::probe::{drop_while_waiting, open, predict, start, stream, until};
 use crate::ErrorCode;

@@ -1,4 +1,4 @@
-//! The plugin of the other tests. Its behavior depends on its inputs.
+//! The plugin that the other tests call. Its behavior depends on the inputs of a call.
 
 use std::panic::panic_any;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub(super) struct Probe {
     dropped: Option<&'static AtomicUsize>,
 }
 
-/// The message of the event that `wait` sends when it has started.
+/// The message of the event that the endpoint `wait` sends when its call has started.
 pub(super) const WAITING: &str = "waiting";
-/// The number of dropped futures of `wait`.
+/// The number of dropped futures of calls to the endpoint `wait`.
 pub(super) static WAITS_DROPPED: AtomicUsize = AtomicUsize::new(0);
 /// The number of dropped clients of the target `probe:counted`.
 pub(super) static PROBES_DROPPED: AtomicUsize = AtomicUsize::new(0);
-/// The number of chunks that `endless` streams have sent.
+/// The number of chunks that streams of the endpoint `endless` have sent.
 pub(super) static CHUNKS_SENT: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs a function when it is dropped.
+/// Calls a function when this value is dropped.
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
@@ -45,7 +45,7 @@ impl Drop for Probe {
     }
 }
 
-/// Returns the arguments as JSON.
+/// Returns an operation's arguments as JSON.
 fn echo(arguments: &impl serde::Serialize) -> Result<Payload> {
     Payload::from_json(arguments)
 }
@@ -199,7 +199,7 @@ pub(super) fn plugin() -> Plugin {
     }
 }
 
-/// Returns a plugin whose client has one operation.
+/// Returns a plugin whose client has only one operation.
 pub(super) fn small_plugin() -> Plugin {
     struct Small;
     impl DeploymentClient for Small {
@@ -247,7 +247,7 @@ pub(super) async fn start_and_drop(future: impl Future) {
     .await;
 }
 
-/// Drops a call when the plugin reports that the call has started.
+/// Starts a call, and drops it when the plugin reports that the call has started.
 pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
     let waits = || events.all().iter().filter(|(_, _, event)| event.message == WAITING).count();
     let before = waits();
@@ -257,7 +257,7 @@ pub(super) async fn drop_while_waiting(call: impl Future, events: &Events) {
     }
 }
 
-/// Returns a probe that tests call directly, without the boundary.
+/// Returns a probe that tests call directly, without the plugin's table.
 pub(super) async fn native() -> Arc<Probe> {
     Arc::new(Probe::connect(TargetUri::parse("probe").unwrap(), ClientOptions::default()).await.unwrap())
 }

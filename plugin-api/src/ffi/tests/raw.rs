@@ -1,4 +1,4 @@
-//! The plugin's side with a host that passes invalid arguments: every call gets exactly one reply.
+//! Tests of a plugin with a host that passes invalid arguments. Every call gets exactly one reply.
 
 use std::ffi::c_void;
 use std::ptr::null;
@@ -10,7 +10,7 @@ use super::probe::plugin;
 use crate::ErrorCode;
 use crate::ffi::abi::{ABI, AbiRequest, AbiSlice, HostApi, PluginTable};
 
-/// A host that records replies.
+/// A host that records the plugin's replies.
 struct FakeHost {
     table: PluginTable,
     handle: *mut c_void,
@@ -111,7 +111,8 @@ fn an_invalid_request_gets_an_error_reply() {
     assert_eq!(host.next(), (50, 0, String::new()));
 }
 
-/// An earlier version accepted a list in place of an object, and invalid UTF-8 in a skipped string.
+/// In an earlier version, the head of a request could be a list instead of an object, and a skipped string in it could
+/// contain invalid UTF-8.
 #[test]
 fn a_head_that_is_not_an_object_in_utf_8_gets_an_error_reply() {
     let host = FakeHost::new().opened();
@@ -148,7 +149,7 @@ fn a_cancel_before_its_call_cancels_the_call() {
     has_code(&host.next(), 7, &ErrorCode::CANCELLED);
 }
 
-/// In an earlier version, a call continued after its deadline until the host cancelled it.
+/// In an earlier version, a call did not end at its deadline. It continued until the host cancelled it.
 #[test]
 #[cfg(feature = "runtime")]
 fn a_call_ends_at_its_deadline() {
@@ -212,8 +213,8 @@ fn a_longer_host_table_is_accepted() {
     assert_eq!(replies.recv().unwrap().0, u64::MAX);
 }
 
-/// In an earlier version, the plugin held its lock while it replied. A host that closed a client within `reply`
-/// deadlocked.
+/// In an earlier version, the plugin held its lock while it replied. This caused a deadlock if the host closed a client
+/// within its `reply` callback.
 #[test]
 fn a_host_may_close_and_cancel_within_reply() {
     struct Reentrant {

@@ -1,4 +1,4 @@
-//! Streams keep to their credit, end once, and stop when they are dropped.
+//! Tests that a stream sends only as many chunks as the host allows, ends once, and stops when it is dropped.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,5 @@
-//! Tests of each encoding. `plugins/support/http` and `tests/e2e` test them in every part of a server's response.
+//! Tests that secrets are redacted in each encoding. The tests in `plugins/support/http` and `tests/e2e` cover every
+//! part of a server's response.
 
 use super::*;
 
@@ -109,7 +110,7 @@ fn words_that_look_like_keys_are_replaced() {
     assert_eq!(hidden, "key <redacted>, token=<redacted> <redacted>!");
 }
 
-/// A search whose time is not linear in the length of the text would time out here.
+/// If the time of the search were not linear in the length of the text, this test would time out.
 #[test]
 fn a_long_text_is_searched_in_linear_time() {
     let secrets = redactor(&["t0k3n-".repeat(1000).as_str(), SECRET]);

@@ -1,5 +1,6 @@
-//! Credentials that the machine provides. `metadata-service` requests a token from a local service, such as one that an
-//! IDE starts. `model-serving` reads the token file in the container of a model that Databricks serves.
+//! Credentials that the machine provides. The provider `metadata-service` requests a token from a local service, such
+//! as one that an IDE starts. The provider `model-serving` reads the token file in the container of a model that
+//! Databricks serves.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -15,12 +16,14 @@ use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 /// The maximum size of a token file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The assumed lifetime of a token from a model's container, in seconds. The token file is read again afterwards.
+/// The assumed lifetime of a token from the token file in a model's container, in seconds. After that time, the file is
+/// read again.
 const FILE_LIFETIME: u64 = 300;
 
 #[derive(Debug)]
 pub(crate) struct MetadataService {
-    /// The URL of the service. It is a secret, because every process that has the URL can request tokens.
+    /// The URL of the local metadata service. It is a secret, because every process that has the URL can request
+    /// tokens.
     url: Secret,
 }
 
@@ -70,7 +73,7 @@ impl MetadataService {
     }
 }
 
-/// Returns the error of a failed token request, without the URL of the service.
+/// Returns the error of a failed token request without the URL of the metadata service, which is a secret.
 fn without_url(error: &Error) -> Error {
     if *error.code() == ErrorCode::INVALID_PARAMETER_VALUE {
         return error.clone();
@@ -81,7 +84,8 @@ fn without_url(error: &Error) -> Error {
     Error::new(error.code().clone(), message)
 }
 
-/// Returns the URL of the workspace in the environment of a model's container; `None` outside of such a container.
+/// Returns the URL of the workspace, from the environment of a container that serves a model; `None` outside of such a
+/// container.
 pub(crate) fn model_serving_url(environment: &Environment<'_>) -> Option<String> {
     if !is_model_container(environment) {
         return None;

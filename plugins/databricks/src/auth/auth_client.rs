@@ -1,4 +1,4 @@
-//! Requests for tokens.
+//! The HTTP client for token requests.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use mlflow_deploy_plugin_api::Result;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// The maximum time without a byte from a token server.
+/// The maximum time to wait for the next byte from a token server.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
-/// Sends token requests. Their time counts towards the time limit of the request that needs the token.
+/// Sends token requests. The time that they take counts towards the time limit of the request that needs the token.
 #[derive(Debug)]
 pub(crate) struct AuthClient<'a> {
     pub(crate) http: &'a Client,
@@ -19,18 +19,18 @@ pub(crate) struct AuthClient<'a> {
 }
 
 impl<'a> AuthClient<'a> {
-    /// Creates a client that also retries a POST: unlike a prediction, a token may be requested twice.
+    /// Creates a client that also retries POST requests. Unlike a prediction, a token may be requested twice.
     pub(crate) fn new(http: &'a Client, policy: &Policy) -> Self {
         let silence = policy.silence.min(MAX_SILENCE);
         Self { http, policy: Policy { silence, repeat_post: true, ..policy.clone() } }
     }
 
-    /// Returns a client with the same connections and another policy.
+    /// Returns a client with the same connections but another policy for timeouts and retries.
     pub(crate) fn with_policy(&self, policy: Policy) -> Self {
         Self { http: self.http, policy }
     }
 
-    /// Sends a GET request and parses the JSON of the response; see [`json`](Self::json).
+    /// Sends a GET request and parses the JSON of the response; see [`json`](Self::json) for the details.
     pub(crate) async fn get<T: DeserializeOwned>(&self, url: &Url, headers: HeaderMap, expected: &str) -> Result<T> {
         self.json(&request(Method::GET, url, headers, "")?, expected).await
     }

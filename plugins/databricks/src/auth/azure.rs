@@ -1,4 +1,5 @@
-//! `azure-client-secret`, a Microsoft Entra service principal with a client secret, and `azure-cli`, the login of `az`.
+//! The Azure credential providers: `azure-client-secret`, a Microsoft Entra service principal with a client secret, and
+//! `azure-cli`, the login of the Azure CLI `az`.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -17,24 +18,25 @@ use crate::auth::oauth::{TokenForm, request_token};
 use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token, command};
 use crate::options::Options;
 
-/// The id of the Databricks application in Entra.
+/// The id of the Databricks application in Microsoft Entra.
 const DATABRICKS: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d";
 
-/// The header with the Azure resource id of the workspace.
+/// The request header with the Azure resource id of the workspace.
 const RESOURCE_ID: HeaderName = HeaderName::from_static("x-databricks-azure-workspace-resource-id");
 
-/// The header with the token that proves that a service principal may manage the workspace.
+/// The request header with the token that proves that a service principal may manage the workspace.
 const MANAGEMENT_TOKEN: HeaderName = HeaderName::from_static("x-databricks-azure-sp-management-token");
 
-/// The assumed lifetime of a token, in seconds, if `az` reports no expiry. Only very old versions of `az` report none.
+/// The assumed lifetime of a token for which `az` reports no expiry, in seconds. Only very old versions of `az` report
+/// none.
 const DEFAULT_LIFETIME: u64 = 300;
 
-/// An Azure cloud.
+/// An Azure cloud, such as the public cloud or the one for the US government.
 #[derive(Clone, Debug)]
 struct Cloud {
-    /// The base of Entra's token endpoints.
+    /// The base URL of Entra's token endpoints.
     login: String,
-    /// The resource manager's URL.
+    /// The URL of Azure Resource Manager.
     management: &'static str,
 }
 
@@ -60,7 +62,8 @@ pub(crate) struct AzureCli {
 struct AzureCliToken {
     #[serde(rename = "accessToken")]
     access_token: Secret,
-    /// The expiry in seconds since 1970. The older field `expiresOn` is a local time without a time zone.
+    /// The time of expiry of the token, in seconds since 1970. The older field `expiresOn` is not used, because it is a
+    /// local time without a time zone.
     #[serde(default)]
     expires_on: Value,
 }
@@ -79,7 +82,8 @@ impl AzureClientSecret {
         Ok(Some(Self { cloud, tenant_id, client_id, client_secret, headers: headers(options) }))
     }
 
-    /// Requests two tokens: one for Databricks, and one that proves that the principal may manage the workspace.
+    /// Requests two tokens: one for Databricks, and one that proves that the service principal may manage the
+    /// workspace.
     pub(super) async fn token(&self, client: &AuthClient<'_>, _oidc: &OidcDiscovery) -> Result<Token> {
         let management = self.request(client, self.cloud.management).await?;
         let mut token = self.request(client, DATABRICKS).await?;
@@ -184,7 +188,7 @@ impl AzureCliToken {
 }
 
 impl Cloud {
-    /// Returns the configured cloud. Its name may have the prefix `AZURE` and the suffix `CLOUD`.
+    /// Returns the configured Azure cloud. The configured name may have the prefix `AZURE` and the suffix `CLOUD`.
     fn new(options: &Options) -> Result<Self> {
         let configured = options.azure_environment.as_deref().unwrap_or("PUBLIC");
         let upper = configured.to_uppercase();
@@ -203,7 +207,7 @@ impl Cloud {
     }
 }
 
-/// Returns the header with the resource id of the workspace, if the id is configured.
+/// Returns the request header with the Azure resource id of the workspace; an empty list if the id is not configured.
 fn headers(options: &Options) -> Vec<(HeaderName, Secret)> {
     let id = options.azure_workspace_resource_id.clone();
     id.map(|id| (RESOURCE_ID, Secret::new(id))).into_iter().collect()

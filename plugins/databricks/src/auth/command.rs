@@ -1,5 +1,5 @@
-//! Runs a program that prints a token. The program is run by its absolute path, without a shell or input, and with a
-//! timeout.
+//! Runs a program that prints a token. The program is started by its absolute path, without a shell and without input.
+//! It is killed after a timeout.
 
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_http::Policy;
 use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
 
-/// The maximum run time of a program. The remaining time of the call applies instead if it is shorter.
+/// The maximum run time of a program. If the remaining time of the call is shorter, that time applies instead.
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
-/// The maximum size of a program's output, in bytes.
+/// The maximum size of a program's stdout, and of its stderr, in bytes.
 const MAX_OUTPUT: u64 = 1 << 20;
 
-/// The maximum size of the part of stderr in an error, in bytes.
+/// The maximum number of bytes of a program's stderr that an error message quotes.
 const MAX_EXCERPT: usize = 300;
 
-/// The output of a program that ended.
+/// The exit status and the output of a program that has ended.
 #[derive(Debug)]
 pub(super) struct CommandOutput {
     status: ExitStatus,
@@ -30,7 +30,7 @@ pub(super) struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// Returns stdout, or an error if the program failed. `command` names the program in the error.
+    /// Returns the program's stdout, or an error if the program failed. `command` names the program in the error.
     pub(super) fn success(self, command: &str) -> Result<Vec<u8>> {
         if self.status.success() {
             return Ok(self.stdout);
@@ -40,8 +40,8 @@ impl CommandOutput {
     }
 }
 
-/// Returns the first executable file with this name in a `PATH` that has at least `min_size` bytes. Skips relative
-/// entries, which depend on the working directory.
+/// Returns the first executable file with this name and at least `min_size` bytes in the folders of `path`, a value of
+/// the variable `PATH`. Skips relative folders, because they depend on the working directory.
 pub(super) fn find_in_path(name: &str, path: &str, min_size: u64) -> Option<PathBuf> {
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
     folders.map(|folder| folder.join(name)).find(|program| is_executable(program, min_size))
@@ -111,7 +111,7 @@ fn run_within(
     Ok(CommandOutput { status, stdout: stdout.bytes, stderr: String::from_utf8_lossy(&stderr.bytes).into_owned() })
 }
 
-/// Kills and reaps a program, which may have ended already. Does not wait for processes that it started.
+/// Kills and reaps a program, which may have ended already. Does not wait for the processes that the program started.
 fn kill(child: &mut Child) {
     let _ended = child.kill();
     let _ended = child.wait();
@@ -132,7 +132,8 @@ impl PipeReader {
         Self { result, bytes: Vec::new() }
     }
 
-    /// Stores the output if the pipe is closed within the timeout. Fails if the output exceeds [`MAX_OUTPUT`] bytes.
+    /// Stores the output of the program if the pipe is closed within the timeout. Fails if the output exceeds
+    /// [`MAX_OUTPUT`] bytes.
     fn poll(&mut self, timeout: Duration) -> io::Result<()> {
         if let Ok(bytes) = self.result.recv_timeout(timeout) {
             self.bytes = bytes?;
@@ -141,7 +142,7 @@ impl PipeReader {
     }
 }
 
-/// Returns stderr as one line, without texts that look like tokens.
+/// Returns the stderr output as one line. Words that look like tokens are redacted.
 fn redacted_line(stderr: &str) -> String {
     let stderr = Redactor::default().hide(stderr);
     let line = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -220,7 +221,8 @@ mod tests {
         }
     }
 
-    /// The exit status is lost if the parent ignores `SIGCHLD`, as this test does in a process of its own.
+    /// The exit status of a program is lost if its parent process ignores `SIGCHLD`. This test ignores the signal in a
+    /// process of its own.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_lost_exit_status_is_an_error() {

@@ -1,4 +1,4 @@
-//! The input of credential providers.
+//! The settings that the credential providers are built from.
 
 use mlflow_deploy_http::Environment;
 

@@ -1,4 +1,4 @@
-//! `databricks-cli`: the login of the Databricks CLI (`databricks auth login`).
+//! The credential provider `databricks-cli`, which uses the login of the Databricks CLI (`databricks auth login`).
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,7 +12,8 @@ use tokio::sync::OnceCell;
 
 use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token, command};
 
-/// The smallest size of the CLI, in bytes. A smaller file is the legacy CLI, a Python script without `auth token`.
+/// The minimum size of the Databricks CLI's program file, in bytes. A smaller file is the legacy CLI, a Python script
+/// without the command `auth token`.
 const MIN_SIZE: u64 = 1 << 20;
 
 #[derive(Debug)]
@@ -32,10 +33,10 @@ struct Version {
     patch: u32,
 }
 
-/// The first version with `--profile`.
+/// The first version of the Databricks CLI with the option `--profile`.
 const PROFILE_SINCE: Version = Version { major: 0, minor: 207, patch: 1 };
 
-/// The first version with `--force-refresh`.
+/// The first version of the Databricks CLI with the option `--force-refresh`.
 const FORCE_REFRESH_SINCE: Version = Version { major: 0, minor: 296, patch: 0 };
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
-//! Databricks' unified authentication.
+//! Databricks' unified authentication, which selects one of several credential providers.
 //!
 //! [`select`] returns the first configured credential provider. It may read files, but sends no requests and runs no
-//! programs. The selected provider does so when the first request of the client needs a token.
+//! programs. The selected provider sends requests or runs programs when the first request of the client needs a token.
 
 mod ambient;
 mod auth_client;

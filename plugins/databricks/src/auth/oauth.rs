@@ -1,4 +1,4 @@
-//! OAuth token requests, and `oauth-m2m`: a Databricks service principal with a client secret.
+//! OAuth token requests, and the credential provider `oauth-m2m`: a Databricks service principal with a client secret.
 
 use std::time::SystemTime;
 
@@ -36,24 +36,24 @@ impl OauthM2m {
     }
 }
 
-/// The form of a token request.
+/// The form that a token request sends.
 #[derive(Debug, Default)]
 pub(super) struct TokenForm {
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) secrets: Vec<(&'static str, Secret)>,
-    /// The client's id and secret, sent as basic authentication.
+    /// The client's id and secret, sent by HTTP basic authentication.
     pub(super) client: Option<(String, Secret)>,
 }
 
 #[derive(Deserialize)]
 struct TokenResponse {
     access_token: Secret,
-    /// The lifetime in seconds. Entra's v1 endpoint writes it as a string.
+    /// The lifetime of the token in seconds. Entra's v1 endpoint writes it as a string.
     #[serde(default)]
     expires_in: Value,
 }
 
-/// Requests a token from a token endpoint.
+/// Requests a token from the token endpoint at `url`.
 pub(super) async fn request_token(client: &AuthClient<'_>, url: &Url, form: TokenForm) -> Result<Token> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -76,7 +76,7 @@ pub(super) async fn request_token(client: &AuthClient<'_>, url: &Url, form: Toke
     })
 }
 
-/// Returns the configured scopes, sorted and without duplicates. The default is `all-apis`.
+/// Returns the configured OAuth scopes, sorted and without duplicates. The default is `all-apis`.
 pub(super) fn scope(options: &Options) -> String {
     let configured = options.scopes.as_deref().unwrap_or_default();
     let mut scopes: Vec<_> = configured.split([',', ' ']).filter(|scope| !scope.is_empty()).collect();

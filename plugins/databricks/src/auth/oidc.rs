@@ -1,4 +1,5 @@
-//! `env-oidc`, `file-oidc` and `github-oidc`: an id token of another issuer, exchanged for a Databricks token.
+//! The credential providers `env-oidc`, `file-oidc` and `github-oidc`. They exchange an id token of another issuer for
+//! a Databricks token.
 
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 /// The maximum size of a token file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The parameters of the token exchange.
+/// The parameters of the exchange of an id token for a Databricks token.
 #[derive(Debug)]
 struct Federation {
     client_id: Option<String>,
@@ -36,7 +37,7 @@ pub(crate) struct FileOidc {
 
 #[derive(Debug)]
 pub(crate) struct GithubOidc {
-    /// The URL of GitHub's id tokens, and the token that requests them.
+    /// The URL at which a GitHub workflow requests an id token.
     url: String,
     token: Secret,
     federation: Federation,
@@ -52,8 +53,8 @@ impl Federation {
         Self { client_id: context.options.client_id.clone(), scope: scope(context.options) }
     }
 
-    /// Exchanges an id token for a Databricks token. Without a client id, the account's federation policy selects the
-    /// principal.
+    /// Exchanges an id token for a Databricks token. Without a client id, the federation policy of the Databricks
+    /// account selects the service principal.
     async fn exchange(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery, id_token: Secret) -> Result<Token> {
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
@@ -88,8 +89,8 @@ impl FileOidc {
         Ok(path.map(|path| Self { path, federation: Federation::new(context) }))
     }
 
-    /// Gets a token for the id token in the file. Reads the file each time, because another process renews the id
-    /// token.
+    /// Exchanges the id token in the file for a Databricks token. Reads the file each time, because another process
+    /// renews the id token.
     pub(super) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
         let path = self.path.clone();
         let id_token = blocking(move || {

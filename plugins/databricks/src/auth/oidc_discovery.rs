@@ -1,4 +1,4 @@
-//! Discovers a workspace's token endpoint, its ids, and the audience of id tokens.
+//! Discovers the OAuth settings of a workspace: its token endpoint, its ids, and the audience that id tokens must have.
 //!
 //! Requests the workspace's metadata at most once, and only if a provider needs it.
 
@@ -16,10 +16,10 @@ use crate::auth::AuthClient;
 use crate::options::Options;
 use crate::workspace_url::WorkspaceUrl;
 
-/// The timeout of the metadata request. The metadata is optional.
+/// The timeout of the request for the workspace's metadata. It is short because the metadata is optional.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The domains of Databricks and Microsoft Entra. Token endpoints in these domains are trusted.
+/// The domains of Databricks and Microsoft Entra. Secrets may be sent to token endpoints in these domains.
 const TRUSTED_DOMAINS: [&str; 8] = [
     ".databricks.com",
     ".azuredatabricks.net",
@@ -43,7 +43,7 @@ pub(crate) struct OidcDiscovery {
     token_endpoint: OnceCell<Url>,
 }
 
-/// The document `/.well-known/databricks-config`.
+/// The document `/.well-known/databricks-config`, which contains a workspace's metadata.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct WorkspaceMetadata {
@@ -53,7 +53,7 @@ struct WorkspaceMetadata {
     token_federation_default_oidc_audiences: Vec<String>,
 }
 
-/// The document `/.well-known/oauth-authorization-server`.
+/// The document `/.well-known/oauth-authorization-server`, which names the token endpoint.
 #[derive(Deserialize)]
 struct AuthorizationServer {
     token_endpoint: String,
@@ -77,18 +77,18 @@ impl OidcDiscovery {
         &self.workspace.url
     }
 
-    /// Returns the id of the workspace, if it is configured or in metadata that was read before.
+    /// Returns the id of the workspace, if it is configured, or if metadata that contains it was read before.
     pub(crate) fn workspace_id(&self) -> Option<&str> {
         let discovered = self.metadata.get().and_then(|metadata| metadata.workspace_id.as_deref());
         self.workspace_id.as_deref().or(discovered)
     }
 
-    /// Returns the URL of the token endpoint.
+    /// Returns the URL of the workspace's token endpoint. The first call requests the discovery document that names it.
     pub(crate) async fn token_endpoint(&self, client: &AuthClient<'_>) -> Result<&Url> {
         self.token_endpoint.get_or_try_init(|| self.discover(client)).await
     }
 
-    /// Returns the audience that an id token of another issuer must have.
+    /// Returns the audience that an id token of another issuer must name, so that the workspace accepts it.
     pub(crate) async fn audience(&self, client: &AuthClient<'_>) -> Result<String> {
         if let Some(audience) = &self.token_audience {
             return Ok(audience.clone());

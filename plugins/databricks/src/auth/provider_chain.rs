@@ -1,4 +1,4 @@
-//! The credential providers in Databricks' order, and the selection of one of them.
+//! The credential providers in the order in which Databricks tries them, and the selection of one of them.
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
@@ -10,27 +10,27 @@ use crate::auth::oidc::{EnvOidc, FileOidc, GithubOidc};
 use crate::auth::static_credentials::{Basic, Pat};
 use crate::auth::{AuthClient, OidcDiscovery, ProviderContext, Token};
 
-/// Declares the providers, each with its type, its `auth_type` and its requirements.
+/// Declares the credential providers, each with its type, its `auth_type` and its requirements.
 macro_rules! providers {
     ($($provider:ident, $name:literal, $requirements:literal;)*) => {
-        /// A source of tokens.
+        /// A credential provider: a source of access tokens.
         #[derive(Debug)]
         pub(crate) enum CredentialProvider {
             $($provider($provider),)*
         }
 
-        /// The name and the requirements of each provider, in the order in which they are tried.
+        /// The `auth_type` and the requirements of each credential provider, in the order in which they are tried.
         const PROVIDERS: &[(&str, &str)] = &[$(($name, $requirements)),*];
 
         impl CredentialProvider {
-            /// Returns the provider's `auth_type`.
+            /// Returns the `auth_type` of this credential provider.
             pub(crate) fn name(&self) -> &'static str {
                 match self {
                     $(Self::$provider(_) => $name,)*
                 }
             }
 
-            /// Gets a token.
+            /// Gets a token from the provider.
             pub(crate) async fn token(&self, client: &AuthClient<'_>, oidc: &OidcDiscovery) -> Result<Token> {
                 match self {
                     $(Self::$provider(provider) => provider.token(client, oidc).await,)*
@@ -38,7 +38,8 @@ macro_rules! providers {
             }
         }
 
-        /// Returns the first configured provider, or only the one named `auth_type`.
+        /// Returns the first credential provider that is configured. If `auth_type` is given, only the provider with
+        /// that name is tried.
         fn first(context: &ProviderContext<'_>, auth_type: Option<&str>) -> Result<Option<CredentialProvider>> {
             $(
                 if auth_type.is_none_or(|auth_type| auth_type == $name)
@@ -68,7 +69,7 @@ providers! {
 
 #[cfg(test)]
 impl CredentialProvider {
-    /// Sends Entra's token requests to a test server.
+    /// Sets the URL for Entra's token requests to that of a test server.
     pub(crate) fn set_login_url(&mut self, login: &str) {
         if let Self::AzureClientSecret(provider) = self {
             provider.set_login_url(login);
@@ -76,7 +77,7 @@ impl CredentialProvider {
     }
 }
 
-/// The auth types of Databricks' Python SDK that are not supported, and their replacements.
+/// The auth types of Databricks' Python SDK that this plugin does not support, each with advice for a replacement.
 const UNSUPPORTED: [(&str, &str); 7] = [
     ("external-browser", "log in with `databricks auth login` and use `databricks-cli`"),
     ("github-oidc-azure", "use `github-oidc`, or log in with `az` and use `azure-cli`"),
@@ -87,11 +88,12 @@ const UNSUPPORTED: [(&str, &str); 7] = [
     ("google-id", "use `oauth-m2m`"),
 ];
 
-/// Returns the first configured credential provider, or the one that `auth_type` names.
+/// Returns the first credential provider that is configured. If `auth_type` is set, only the provider with that name is
+/// tried.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if no configured credential source applies. `NOT_IMPLEMENTED` if `auth_type` is not
-/// supported.
+/// `INVALID_PARAMETER_VALUE` if no provider is configured, or if `auth_type` is unknown. `NOT_IMPLEMENTED` if
+/// `auth_type` is not supported.
 pub(crate) fn select(context: &ProviderContext<'_>) -> Result<CredentialProvider> {
     let auth_type = context.options.auth_type.as_deref();
     if let Some(auth_type) = auth_type {

@@ -1,4 +1,5 @@
-//! Credentials that do not expire: `pat`, a personal access token, and `basic`, a user name and a password.
+//! Credential providers whose credentials do not expire: `pat`, a personal access token, and `basic`, a user name and a
+//! password.
 
 use mlflow_deploy_http::Credentials;
 use mlflow_deploy_plugin_api::{Result, Secret};

@@ -1,4 +1,4 @@
-//! Tokens, and a cache that renews a token before it expires, with one request at a time.
+//! Access tokens, and a cache that renews a token before it expires. Only one request renews it at a time.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -8,22 +8,23 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mlflow_deploy_http::{Credentials, secret_header};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret, call, sync};
 
-/// The margin before the expiry in which a token is not used: Azure rejects such a token, and a request takes time.
+/// The last part of a token's lifetime, in which the token is not used. Azure rejects a token that expires so soon, and
+/// a request takes time.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(40);
 
-/// The maximum time between the regular renewal of a token and its expiry.
+/// The maximum time between the planned renewal of a token and its expiry.
 const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(20 * 60);
 
-/// The pause after a failed renewal, while the token is still valid.
+/// The time until the next attempt after a failed renewal, while the token is still valid.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// The credentials of a request, and their expiry.
+/// The credentials that authorize a request, and the time at which they expire.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) credentials: Credentials,
-    /// Headers in addition to `Authorization`.
+    /// The headers that a request needs in addition to `Authorization`.
     pub(crate) headers: Vec<(HeaderName, Secret)>,
-    /// The time of expiry; `None` for a token that does not expire.
+    /// The time at which the token expires; `None` for a token that does not expire.
     pub(crate) expires: Option<SystemTime>,
 }
 
@@ -32,7 +33,7 @@ impl Token {
         Self { credentials, headers: Vec::new(), expires: None }
     }
 
-    /// Sets the expiry to `seconds` after `start`. A time that the clock cannot represent counts as no expiry.
+    /// Sets the expiry to `seconds` after `start`. If the clock cannot represent that time, the token does not expire.
     pub(super) fn expires_after(self, start: SystemTime, seconds: u64) -> Self {
         Self { expires: start.checked_add(Duration::from_secs(seconds)), ..self }
     }
@@ -47,8 +48,8 @@ impl Token {
     }
 }
 
-/// A point in time on two clocks. It has passed as soon as it has passed on one of them: the system clock can be set
-/// back, and the monotonic clock may stop while the machine sleeps.
+/// A point in time on two clocks. It has passed as soon as it has passed on one of them. Two clocks are needed because
+/// the system clock can be set back, and the monotonic clock may stop while the machine sleeps.
 #[derive(Clone, Copy, Debug)]
 struct ClockTime {
     system: SystemTime,
@@ -60,7 +61,7 @@ impl ClockTime {
         Self { system: SystemTime::now(), monotonic: Instant::now() }
     }
 
-    /// Adds a duration. Returns `None` for a time that the clocks cannot represent.
+    /// Returns this time plus a duration; `None` if the clocks cannot represent the result.
     fn after(self, duration: Duration) -> Option<Self> {
         let (system, monotonic) = (self.system.checked_add(duration)?, self.monotonic.checked_add(duration)?);
         Some(Self { system, monotonic })
@@ -71,42 +72,43 @@ impl ClockTime {
     }
 }
 
-/// The current token of a client.
+/// The current token of a client, and the state of its renewal.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache {
     current: Mutex<Option<CachedToken>>,
-    /// Locked during a renewal. Contains the time and the error of the last renewal, if that renewal failed.
+    /// The lock that a request holds while it renews the token. It contains the time and the error of the last renewal,
+    /// if that renewal failed.
     renewal: tokio::sync::Mutex<Option<(Instant, Error)>>,
 }
 
 #[derive(Clone, Debug)]
 struct CachedToken {
     headers: HeaderMap,
-    /// The time of the next renewal; `None` if the token does not expire.
+    /// The time at which the token should be renewed; `None` if the token does not expire.
     renew_at: Option<ClockTime>,
-    /// The time after which the token is not used.
+    /// The time from which the token must not be used; `None` if the token does not expire.
     unusable_at: Option<ClockTime>,
     /// True if the server rejected the token.
     is_rejected: bool,
-    /// True if the token replaced a rejected one.
+    /// True if the token replaced one that the server had rejected.
     replaced_rejected: bool,
 }
 
 /// The state of the cached token.
 enum State {
-    /// No token, or one that must not be used.
+    /// The cache has no token, or only one that must not be used.
     Expired,
-    /// A token that need not be renewed.
+    /// The headers of a token that does not need to be renewed.
     Fresh(HeaderMap),
-    /// A valid token that should be renewed.
+    /// The headers of a valid token that should be renewed.
     Stale(HeaderMap),
 }
 
 impl TokenCache {
     /// Returns the headers of the token. Calls `renew` if the token is missing, expired or close to its expiry.
     ///
-    /// Close to the expiry, one request renews the token while the others use the old one. After the expiry, one
-    /// request renews the token while the others wait for the new one.
+    /// Close to the expiry, one request renews the token while other requests use the old one. After the expiry, one
+    /// request renews the token while other requests wait for the new one.
     pub(crate) async fn headers<F: Future<Output = Result<Token>> + Send>(
         &self,
         renew: impl FnOnce() -> F + Send,
@@ -152,8 +154,8 @@ impl TokenCache {
         }
     }
 
-    /// Discards the token that the server rejected, given the `Authorization` header that was sent. Returns true if the
-    /// request should be sent again with the headers of a new token.
+    /// Discards the token that the server rejected. `sent` is the `Authorization` header that was sent. Returns true if
+    /// the request should be sent again with the headers of a new token.
     ///
     /// A token that does not expire is kept. A token that replaced a rejected one is also kept, so that a second
     /// rejection is final until the next regular renewal.
@@ -207,7 +209,7 @@ impl TokenCache {
         sync::lock(&self.current)
     }
 
-    /// Makes the token due for renewal, or expired.
+    /// Makes the token due for renewal. Makes it expired as well if `is_expired` is true.
     #[cfg(test)]
     pub(crate) fn age(&self, is_expired: bool) {
         let mut current = self.lock();

@@ -1,4 +1,4 @@
-//! The plugin through its function table.
+//! Tests the plugin through its function table, as a host calls it.
 
 use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::testing::start;

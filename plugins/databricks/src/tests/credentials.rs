@@ -1,4 +1,4 @@
-//! The token request of each credential provider, and the headers of the requests that follow.
+//! Tests the token request of each credential provider, and the headers of the requests that use the token.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,15 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Lists endpoints and returns the request.
+/// Lists endpoints with `client`, and returns the last request that the server received.
 async fn listed(client: &Databricks, requests: impl Fn() -> Vec<Request>) -> Request {
     client.list_endpoints(ListEndpoints::all()).await.unwrap();
     requests().pop().unwrap()
 }
 
-/// Writes a shell script and returns its path. Another process writes it: a file that is open for writing cannot be
-/// executed, and a child process of another test may inherit the open file.
+/// Writes an executable shell script and returns its path. A child process writes the file, because the system does not
+/// execute a file that a process has open for writing. If this process wrote the file, a child process of a concurrent
+/// test could inherit the open file.
 fn script(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     let written = Command::new("/bin/sh")
@@ -174,7 +175,8 @@ async fn a_failed_cli_s_error_has_its_stderr_without_tokens() {
     assert!(error.message().starts_with("`/nowhere/databricks` is not an executable file"), "{error}");
 }
 
-/// Returns a `PATH` with an `az` that records its arguments and prints this token.
+/// Writes a fake `az` command that records its arguments and prints `token`. Returns a value of `PATH` that finds the
+/// command first.
 fn az(folder: &TempDir, token: &str, expires_on: u64) -> String {
     let calls = folder.path().join("calls");
     let output = format!(r#"{{"accessToken":"{token}","expires_on":{expires_on},"tokenType":"Bearer"}}"#);

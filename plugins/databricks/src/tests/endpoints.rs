@@ -1,4 +1,4 @@
-//! Listing, getting, creating, updating and deleting endpoints.
+//! Tests the operations that list, get, create, update and delete endpoints.
 
 use super::*;
 

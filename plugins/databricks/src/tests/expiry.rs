@@ -1,10 +1,10 @@
-//! Renewal of tokens.
+//! Tests the renewal of expired tokens.
 
 use mlflow_deploy_test_support::databricks::{CLIENT_ID, CLIENT_SECRET, WORKSPACE_ID};
 
 use super::*;
 
-/// Creates a client of a service principal and an endpoint that is ready.
+/// Returns a client that logs in as a service principal. Also creates the endpoint `chat`, and waits until it is ready.
 async fn principal(workspace: &databricks::Databricks) -> Databricks {
     let options = json!({
         "host": workspace.url(), "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "poll_interval": 0.1,

@@ -1,4 +1,4 @@
-//! The operations of `invoke`.
+//! Tests the operations that a caller runs with `invoke`.
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
 

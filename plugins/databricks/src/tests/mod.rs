@@ -1,4 +1,4 @@
-//! Tests of the client with a scripted server and with a simulated workspace.
+//! Tests the client with a scripted server and with a simulated workspace.
 
 mod boundary;
 mod credentials;
@@ -28,7 +28,8 @@ const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// Creates a client with these options and variables, without waits between retries.
+/// Creates a client for `target` with the given options and environment variables. The client does not wait between
+/// retries.
 fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Databricks> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -37,7 +38,7 @@ fn client(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<D
     Databricks::new(&TargetUri::parse(target)?, &ClientOptions::new(options)?, &Environment::new(&lookup))
 }
 
-/// Creates a client of a server, with a personal access token.
+/// Creates a client for the server at `url`. The client sends a personal access token.
 fn plain(url: &str) -> Databricks {
     client("databricks", &json!({"host": url, "token": TOKEN, "poll_interval": 0.1}), &[]).unwrap()
 }
@@ -54,7 +55,7 @@ fn delete(endpoint: &str) -> DeleteEndpoint {
     DeleteEndpoint::new(endpoint)
 }
 
-/// Returns a request for a new endpoint with one model.
+/// Returns a request that creates an endpoint with one model. `more` contains further fields of the request.
 fn create(name: &str, more: &Value) -> CreateEndpoint {
     let mut request = json!({"name": name, "config": served("m")});
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -74,12 +75,12 @@ fn invoke(operation: &str, endpoint: &str, fields: &Value) -> Invoke {
     Invoke::new(operation).with_endpoint(endpoint).with_config(config)
 }
 
-/// Returns inputs whose bytes would change if they were parsed and written again.
+/// Returns a chat request. Its JSON has spaces and a number that parsing and serializing would change.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }
 
-/// Returns the methods and paths of the requests.
+/// Returns the method and the path of each request, such as `GET /path`.
 fn request_lines(requests: &[mlflow_deploy_test_support::server::Request]) -> Vec<String> {
     requests.iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }

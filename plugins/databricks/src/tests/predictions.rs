@@ -1,10 +1,10 @@
-//! Predictions and streamed predictions.
+//! Tests predictions and streamed predictions.
 
 use super::*;
 
 const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "score": NaN}"#;
 
-/// Returns the result and the chunks of a stream.
+/// Requests a streamed prediction. Returns the result of the operation and the text of each chunk.
 async fn stream(client: &Databricks, endpoint: &str, inputs: &str) -> (Result<Payload>, Vec<String>) {
     let inputs = Payload::new("application/json", inputs);
     let request = PredictStream::endpoint(endpoint, inputs);

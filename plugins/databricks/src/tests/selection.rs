@@ -1,4 +1,4 @@
-//! The selection of the workspace and the credentials from options, environment and profiles.
+//! Tests how the client selects the workspace and the credentials from options, environment variables and profiles.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ fn home() -> TempDir {
     home
 }
 
-/// Returns the host and the auth type, or the error.
+/// Returns the host of the selected workspace and the selected authentication type, or the error message.
 fn selected(target: &str, options: &Value, variables: &[(&str, &str)]) -> std::result::Result<String, String> {
     let home = home();
     let with_home: Vec<_> = variables.iter().copied().chain([("HOME", home.path().to_str().unwrap())]).collect();

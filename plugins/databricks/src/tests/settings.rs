@@ -1,4 +1,4 @@
-//! Options and environment variables.
+//! Tests the options and the environment variables of the plugin.
 
 use std::time::Duration;
 

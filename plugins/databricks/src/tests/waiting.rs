@@ -1,4 +1,4 @@
-//! `wait` in the config.
+//! Tests the config key `wait`, which makes an operation wait until the endpoint is ready.
 
 use std::time::Duration;
 

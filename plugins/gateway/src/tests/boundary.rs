@@ -1,4 +1,4 @@
-//! The plugin through its function table.
+//! Tests the plugin through its function table, as a host calls it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use mlflow_deploy_plugin_api::testing::start;
 
 use super::*;
 
-/// Calls the plugin through its table and returns the result and the warnings.
+/// Requests a prediction through the plugin's function table. Returns the result and the warnings.
 async fn call(server: &Server, request: Predict, timeout: Option<Duration>) -> (Result<Payload>, Vec<String>) {
     let (plugin, events) = start(&crate::PLUGIN).unwrap();
     let target = TargetUri::parse(&server.url()).unwrap();

@@ -1,8 +1,9 @@
-//! The credentials of requests, and their redaction.
+//! Tests the credentials in requests, and their redaction in messages.
 
 use super::*;
 
-/// Returns the `Authorization` header that a client sends.
+/// Returns the `Authorization` header that a client with the given settings sends. `userinfo` is the part of the target
+/// URI before the host.
 async fn authorization(userinfo: &str, options: &Value, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(200, "{}")]);
     let target = server.url().replace("://", &format!("://{userinfo}"));

@@ -1,4 +1,4 @@
-//! Listing and getting endpoints, of both kinds of gateway.
+//! Tests the operations that list and get endpoints, with both kinds of gateway.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of the client with a scripted server. The responses are those of MLflow 3.17.
+//! Tests the client with a scripted server, which sends the responses of MLflow 3.17.
 
 mod boundary;
 mod credentials;
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 
 use crate::client::Gateway;
 
-/// The standalone gateway's response for a missing route, and for a prediction of a missing endpoint.
+/// The standalone gateway's response to a request for a missing route, and to a prediction for a missing endpoint.
 const NO_ROUTE: &str = r#"{"detail":"Not Found"}"#;
-/// The standalone gateway's response for a missing endpoint.
+/// The standalone gateway's response to a request for the record of a missing endpoint.
 const NO_ENDPOINT: &str =
     r#"{"detail":"The endpoint 'nope' is not present or active on the server. Please verify the endpoint name."}"#;
-/// The tracking server's response for a missing route.
+/// The tracking server's response to a request for a missing route.
 const NO_PAGE: &str = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>";
-/// The tracking server's response for a missing endpoint.
+/// The tracking server's response to a request for the record of a missing endpoint.
 const UNKNOWN: &str = r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"GatewayEndpoint not found (name='nope')"}"#;
 
 const QUICK: [(&str, &str); 3] = [
@@ -32,7 +32,8 @@ const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// Creates a client with these options and variables, without waits between retries.
+/// Creates a client for `target` with the given options and environment variables. The client does not wait between
+/// retries.
 fn gateway(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<Gateway> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -41,7 +42,7 @@ fn gateway(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<
     Gateway::new(&TargetUri::parse(target)?, &ClientOptions::new(options)?, &Environment::new(&lookup))
 }
 
-/// Creates a client of a server, without options.
+/// Creates a client for a test server, without options and environment variables.
 fn plain(server: &Server) -> Gateway {
     gateway(&server.url(), &json!({}), &[]).unwrap()
 }
@@ -50,12 +51,12 @@ fn predict(endpoint: &str) -> Predict {
     Predict::endpoint(endpoint, chat())
 }
 
-/// Returns inputs whose bytes would change if they were parsed and written again.
+/// Returns a chat request. Its JSON has spaces and a number that parsing and serializing would change.
 fn chat() -> Payload {
     Payload::new("application/json", r#"{"messages": [ {"role":"user","content":"Hello"}],"temperature":1.0e0}"#)
 }
 
-/// Returns the methods and paths of the requests.
+/// Returns the method and the path of each request that a server received, such as `GET /path`.
 fn request_lines(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }

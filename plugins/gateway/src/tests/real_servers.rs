@@ -1,10 +1,11 @@
-//! Tests of the client with both kinds of gateway of MLflow.
+//! Tests the client with MLflow's own servers: a standalone gateway, and a tracking server with an embedded gateway.
 
 use mlflow_deploy_test_support::peers::{Gateway as Standalone, PASSWORD, TrackingServer, USER};
 
 use super::*;
 
-/// Checks the operations on a gateway with the endpoints of the tests.
+/// Checks every operation of the client on the gateway at `url`, which serves the test endpoints `chat`, `chat-locked`
+/// and `embeddings`.
 async fn check(url: &str, options: Value) {
     let client = || gateway(url, &options, &[]).unwrap();
     let records: Vec<Value> = client().list_endpoints(ListEndpoints::all()).await.unwrap().json().unwrap();

@@ -1,4 +1,4 @@
-//! Options and environment variables.
+//! Tests the options and the environment variables of the plugin.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -132,7 +132,8 @@ fn manifest_and_help_list_every_option() {
     }
 }
 
-/// An isolated plugin gets only the variables in its manifest.
+/// Checks that the manifest and the help list every environment variable that the plugin reads. A plugin in a separate
+/// process receives only the variables in its manifest.
 #[test]
 fn manifest_and_help_list_every_variable() {
     let manifest = Manifest::parse(crate::PLUGIN.manifest().as_bytes()).unwrap();

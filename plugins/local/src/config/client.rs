@@ -1,4 +1,4 @@
-//! The config of a client, from the target URI, the client options and the environment.
+//! The configuration of a client, from the target URI, the client options and the environment.
 
 use std::ffi::OsString;
 use std::path::{self, PathBuf};
@@ -12,20 +12,21 @@ use crate::engine::python::PythonSearch;
 
 use super::engine::DeploymentConfig;
 
-/// The options of a client. They take precedence over the environment.
+/// The client options of the local plugin. They take precedence over environment variables.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
     state_dir: Option<PathBuf>,
     onnxruntime: Option<PathBuf>,
     python: Option<PathBuf>,
-    /// The model to run. Only `run_local` sets it, for the process that runs its model.
+    /// The copied model that the client runs. Only `run_local` sets this option, for the separate process that runs its
+    /// model.
     copy: Option<ModelCopy>,
     #[serde(flatten)]
     tracking: TrackingOptions,
 }
 
-/// A copy of a model in the state directory, which is not part of a deployment.
+/// A copied model in the state directory that belongs to no deployment. `run_local` makes such a copy.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct ModelCopy {
     pub(crate) folder: String,
@@ -33,25 +34,25 @@ pub(crate) struct ModelCopy {
     pub(crate) config: DeploymentConfig,
 }
 
-/// The checked config of a client.
+/// The validated configuration of a client.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The absolute path of the state directory.
     pub(crate) state_dir: PathBuf,
-    /// The paths that are searched for ONNX Runtime.
+    /// The paths at which the client searches for the library of ONNX Runtime.
     pub(crate) library_search: LibrarySearch,
-    /// The paths that are searched for Python.
+    /// The paths at which the client searches for a Python interpreter.
     pub(crate) python_search: PythonSearch,
-    /// The options of the tracking server that models are fetched from.
+    /// The options for the tracking server from which models are downloaded.
     pub(crate) tracking: TrackingOptions,
-    /// The function that returns an environment variable.
+    /// The function that returns the value of an environment variable by its name.
     pub(crate) variable: fn(&str) -> Option<OsString>,
-    /// The only model of the client, if it is opened for one model.
+    /// The copied model that the client runs, if it is opened to run one model.
     pub(crate) copy: Option<ModelCopy>,
 }
 
 impl Config {
-    /// Reads the target URI, the options and the environment. Reads no file.
+    /// Reads and validates the target URI, the client options and the environment. Reads no file.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the target URI or an option is invalid.

@@ -1,4 +1,4 @@
-//! The config of a deployment, and the choice of the engine that runs its model.
+//! The config of a deployment, and the choice of the engine that runs the deployed model.
 
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::SessionOptions;
 use crate::model::Model;
 
-/// The flavor that runs in this process.
+/// The name of the flavor that ONNX Runtime runs.
 const ONNX: &str = "onnx";
 
-/// The flavor that Python runs. Models of all other flavors have this flavor too.
+/// The name of the flavor that MLflow's scoring server runs. MLflow adds this flavor to most models with another
+/// flavor.
 const PYTHON: &str = "python_function";
 
 /// The engine that runs a model.
@@ -22,40 +23,40 @@ const PYTHON: &str = "python_function";
 pub(crate) enum Engine {
     /// ONNX Runtime, in this process.
     Onnx,
-    /// MLflow's scoring server, in a separate process.
+    /// MLflow's scoring server, in a separate Python process.
     Python,
 }
 
-/// The keys of a deployment's config that choose the engine, and the keys of the Python engine. `None` selects the
-/// default.
+/// The config keys that choose the engine of a deployment, and the config keys of the Python engine. `None` stands for
+/// the default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct EngineConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<Engine>,
-    /// The interpreter: a path, or a name on `PATH`.
+    /// The Python interpreter: a path, or the name of a program on `PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
-    /// The maximum time that the server may take to start, in seconds.
+    /// The maximum time for a Python server to start and load the model, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timeout: Option<NonZeroU32>,
-    /// The number of servers, each with the model in memory.
+    /// The number of Python servers. Each server loads the model into its own memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<NonZeroU8>,
 }
 
-/// The config of a deployment.
+/// The config of a deployment, as the caller specifies it and `state.json` stores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DeploymentConfig {
     #[serde(flatten)]
     pub(crate) engine: EngineConfig,
-    /// The keys for ONNX Runtime.
+    /// The config keys for ONNX Runtime.
     #[serde(flatten)]
     pub(crate) onnx: SessionOptions,
 }
 
-/// The engine that runs a deployment, and the flavor that the deployment reports.
+/// The engine that runs a deployed model, and the flavor that the deployment's record contains.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EngineChoice {
     pub(crate) engine: Engine,
@@ -63,7 +64,7 @@ pub(crate) struct EngineChoice {
 }
 
 impl Engine {
-    /// Returns the engine that runs a flavor.
+    /// Returns the engine that runs models of the given flavor.
     pub(crate) fn of_flavor(flavor: &str) -> Self {
         if flavor == ONNX { Self::Onnx } else { Self::Python }
     }
@@ -77,19 +78,19 @@ impl Engine {
 }
 
 impl DeploymentConfig {
-    /// Returns the time that a model's server may take to start. The default suffices to load a large model from a slow
-    /// disk.
+    /// Returns the maximum time for a Python server to start and load the model. The default is five minutes, which
+    /// suffices for a large model on a slow disk.
     pub(crate) fn start_timeout(&self) -> Duration {
         const DEFAULT: u32 = 300;
         Duration::from_secs(self.engine.start_timeout.map_or(DEFAULT, NonZeroU32::get).into())
     }
 
-    /// Returns the number of a model's servers.
+    /// Returns the number of Python servers that run the model.
     pub(crate) fn workers(&self) -> usize {
         self.engine.workers.map_or(1, |workers| workers.get().into())
     }
 
-    /// Checks the keys for ONNX Runtime.
+    /// Checks the config keys for ONNX Runtime.
     ///
     /// # Errors
     /// Fails as [`SessionOptions::check`] does.
@@ -97,11 +98,12 @@ impl DeploymentConfig {
         self.onnx.check()
     }
 
-    /// Chooses the engine of a model: the requested engine or flavor; by default ONNX Runtime if the model has the
-    /// flavor `onnx`, otherwise Python.
+    /// Chooses the engine that runs `model`. Uses the engine that the config or `flavor` requests. By default, uses
+    /// ONNX Runtime for a model with the flavor `onnx`, and MLflow's scoring server for all other models.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the model does not have the flavor, or the config has keys of the other engine.
+    /// `INVALID_PARAMETER_VALUE` if the model does not have the required flavor, if `flavor` and the requested engine
+    /// contradict each other, or if the config has keys of the other engine.
     pub(crate) fn choose(&self, model: &Model, flavor: Option<&str>) -> Result<EngineChoice> {
         let has = |flavor: &str| model.flavors.iter().any(|each| each == flavor);
         let engine = match (flavor, self.engine.engine) {
@@ -126,12 +128,12 @@ impl DeploymentConfig {
         Ok(EngineChoice { engine, flavor: flavor.unwrap_or(needed).to_owned() })
     }
 
-    /// Returns true if another config requests the same engine.
+    /// Returns true if both configs request the same engine, or if neither requests one.
     pub(crate) fn is_same_engine(&self, other: &Self) -> bool {
         self.engine.engine == other.engine.engine
     }
 
-    /// Fails if the config has keys of the other engine.
+    /// Fails if the config has keys that only the other engine uses.
     fn check_engine(&self, engine: Engine) -> Result<()> {
         let stray = match engine {
             Engine::Onnx if self.engine.python.is_some() => "`python`",

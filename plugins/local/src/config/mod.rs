@@ -1,4 +1,4 @@
-//! The config of a client and of a deployment.
+//! The configuration of a client, and the config of a deployment.
 
 mod client;
 mod engine;

@@ -1,4 +1,4 @@
-//! Creates, updates, deletes and finds deployments. A model is copied and loaded before it is deployed.
+//! Creates, updates, deletes and finds deployments. A model is copied, loaded and tested before it is deployed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::engine::python::PythonSearch;
 use crate::model::Model;
 use crate::store::{Deployment, Folder, Rebuilt, State, StateDirectory, check_name, copy, now, taken};
 
-/// The maximum number of attempts to load a model whose deployment is being replaced.
+/// The maximum number of attempts to load a deployment's model while other processes keep updating the deployment.
 const MAX_ATTEMPTS: usize = 100;
 
-/// The deployments of a state directory, and their loaded models.
+/// The deployments in a state directory, and the models that this client has loaded.
 pub(crate) struct Deployments {
     directory: Arc<StateDirectory>,
     library_search: LibrarySearch,
@@ -38,12 +38,12 @@ impl Deployments {
         Self { directory, library_search, python_search, sources, cache: ModelCache::default() }
     }
 
-    /// Returns the state directory.
+    /// Returns the state directory that contains the deployments.
     pub(crate) fn directory(&self) -> &Arc<StateDirectory> {
         &self.directory
     }
 
-    /// Creates a deployment and returns it.
+    /// Creates a deployment and returns it. Copies, loads and tests the model first.
     pub(crate) async fn create(self: &Arc<Self>, request: CreateDeployment) -> Result<Deployment> {
         check_name("a deployment", &request.name)?;
         let config: DeploymentConfig = request.config.parse()?;
@@ -87,8 +87,8 @@ impl Deployments {
         .await
     }
 
-    /// Replaces a deployment's model, its config, or both. Running predictions finish with the model that they started
-    /// with.
+    /// Updates the model of a deployment, its config, or both. Running predictions finish with the previous model and
+    /// config.
     pub(crate) async fn update(self: &Arc<Self>, request: UpdateDeployment) -> Result<Deployment> {
         let (name, endpoint) = (request.name, request.endpoint);
         let before = self.directory.state()?.deployment(&name, endpoint.as_deref())?.clone();
@@ -145,8 +145,8 @@ impl Deployments {
         .await
     }
 
-    /// Deletes a deployment. Deleting a missing deployment succeeds, whether or not the endpoint exists. Fails if the
-    /// name is invalid, or if the deployment exists and the endpoint does not have it.
+    /// Deletes a deployment. Succeeds if the deployment does not exist, even if the endpoint does not exist either.
+    /// Fails if the name is invalid, or if the deployment exists but does not belong to the given endpoint.
     pub(crate) async fn delete(self: &Arc<Self>, request: DeleteDeployment) -> Result<()> {
         check_name("a deployment", &request.name)?;
         let state = self.directory.state()?;
@@ -166,7 +166,8 @@ impl Deployments {
         .await
     }
 
-    /// Returns the model of a deployment. Loads the model if necessary.
+    /// Returns the model of the deployment `name`. Loads the model if this client has not loaded it yet. Fails if
+    /// `endpoint` is given and the deployment does not belong to it.
     pub(crate) async fn model(self: &Arc<Self>, name: &str, endpoint: Option<&str>) -> Result<Arc<LoadedModel>> {
         for _ in 0..MAX_ATTEMPTS {
             let state = self.directory.state()?;
@@ -188,7 +189,7 @@ impl Deployments {
         Err(replaced(name))
     }
 
-    /// Rebuilds a lost `state.json` from the copies of models.
+    /// Rebuilds a lost `state.json` from the copied models in the state directory.
     pub(crate) async fn rebuild(&self) -> Result<Rebuilt> {
         let flavor = |model: &Path| {
             let model = Model::read(model).ok()?;
@@ -197,7 +198,8 @@ impl Deployments {
         self.directory.rebuild(flavor).await
     }
 
-    /// Changes the state on a blocking thread, and then drops models that are no longer deployed.
+    /// Calls `change` with the state on a blocking thread, and saves the changed state. Then drops loaded models that
+    /// are no longer deployed.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -207,15 +209,15 @@ impl Deployments {
         Ok(answer)
     }
 
-    /// Drops models that are no longer deployed, after a change. Ignores a failure to read the state: the change was
-    /// made, and the next read drops the models.
+    /// Drops loaded models that are no longer deployed. Ignores a failure to read the state, because the preceding
+    /// change succeeded. The next successful read drops the models.
     fn drop_unused_models(&self) {
         if let Ok(state) = self.directory.state() {
             self.cache.retain(&state);
         }
     }
 
-    /// Fetches or copies a model, loads it, and runs it on its input example.
+    /// Downloads or copies a model into the state directory, loads it, and predicts its input example.
     async fn prepare(
         self: &Arc<Self>,
         model_uri: &str,
@@ -226,8 +228,8 @@ impl Deployments {
         self.start(fetched, config).await
     }
 
-    /// Fetches or copies a model, and selects its runner. Dropping the result removes the copy, unless the copy is
-    /// kept.
+    /// Downloads or copies a model into the state directory, and selects the engine that runs it. Dropping the result
+    /// removes the copy, unless [`Folder::keep`] was called.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         model_uri: &str,
@@ -251,7 +253,7 @@ impl Deployments {
         Ok(FetchedModel { folder, runner, model_uri: source.redacted, model_version: version })
     }
 
-    /// Loads a fetched model, and runs it on its input example.
+    /// Loads a model that [`Self::fetch`] returned, and predicts its input example.
     pub(crate) async fn start(
         self: &Arc<Self>,
         fetched: FetchedModel,
@@ -263,7 +265,8 @@ impl Deployments {
         Ok(PreparedModel { deployed, model_uri, model_version })
     }
 
-    /// Loads a copy that another process has fetched and holds locked, and runs it on its input example.
+    /// Loads a copied model, and predicts its input example. Another process has copied the model and holds the lock of
+    /// the copy.
     pub(crate) async fn load_copy(self: &Arc<Self>, copy: &ModelCopy) -> Result<Arc<LoadedModel>> {
         let loaded = self.load(&copy.folder, Some(&copy.flavor), &copy.config, None).await?;
         let deployed =
@@ -272,7 +275,7 @@ impl Deployments {
         Ok(deployed)
     }
 
-    /// Loads the model of a folder. Returns `None` if the folder was removed.
+    /// Loads the copied model in `folder`. Returns `None` if the folder was removed.
     async fn load(
         self: &Arc<Self>,
         folder: &str,
@@ -285,7 +288,8 @@ impl Deployments {
         self.run(folder, runner, config).await.map(Some)
     }
 
-    /// Selects the runner of a model. `before` is the Python interpreter that the deployment has used so far.
+    /// Selects the engine and the Python interpreter that run a model. `before` is the interpreter that the deployment
+    /// has used so far.
     async fn runner(
         &self,
         model: PathBuf,
@@ -307,7 +311,7 @@ impl Deployments {
         Ok(Runner { flavor, python })
     }
 
-    /// Loads the model of a folder into ONNX Runtime, or starts its Python server in the background.
+    /// Loads the copied model in `folder` into ONNX Runtime, or starts Python servers for it in the background.
     async fn run(
         self: &Arc<Self>,
         folder: Folder,
@@ -318,7 +322,8 @@ impl Deployments {
         blocking(move || LoadedModel::load(folder, runner, &config, &this.library_search).map(Arc::new)).await
     }
 
-    /// Deploys a prepared model.
+    /// Saves a deployment of the loaded model: calls `change` with the state, writes the state, and keeps the copied
+    /// model.
     async fn commit(
         self: &Arc<Self>,
         deployed: Arc<LoadedModel>,
@@ -332,7 +337,7 @@ impl Deployments {
     }
 }
 
-/// A fetched model: its copy and its runner.
+/// A model that was copied into the state directory and is not loaded yet.
 pub(crate) struct FetchedModel {
     pub(crate) folder: Folder,
     pub(crate) runner: Runner,
@@ -340,16 +345,17 @@ pub(crate) struct FetchedModel {
     model_version: Option<String>,
 }
 
-/// A loaded model that can be deployed. Dropping it removes its copy, unless the copy is kept.
+/// A loaded model that is ready to be deployed. Dropping this value removes the copied model, unless [`Folder::keep`]
+/// was called.
 pub(crate) struct PreparedModel {
     pub(crate) deployed: Arc<LoadedModel>,
-    /// The model URI without a password.
+    /// The URI of the model, without a password.
     model_uri: String,
-    /// The version of the registered model.
+    /// The version of the registered model; `None` if the URI does not name a registered model.
     model_version: Option<String>,
 }
 
-/// A flag that stops the copying of a model when this value is dropped.
+/// A flag that is set when this value is dropped. The thread that copies a model stops when the flag is set.
 #[derive(Default)]
 struct CancelFlag(Arc<AtomicBool>);
 
@@ -378,7 +384,8 @@ fn revision() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
-/// Returns a config with some keys changed; `null` removes a key.
+/// Returns the config `before` with the keys in `changes` replaced. A key with the value `null` is reset to its
+/// default.
 fn merge(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
     let mut config: Map<String, Value> = JsonConfig::new(before)?.parse()?;
     config.extend(changes);

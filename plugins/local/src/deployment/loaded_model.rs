@@ -1,4 +1,4 @@
-//! A loaded model: predicts with ONNX Runtime in this process, or with MLflow's scoring server.
+//! A loaded model, which computes predictions with ONNX Runtime in this process or with MLflow's scoring server.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
 
-/// A model that can predict. While this value exists, no process removes the folder of the copy.
+/// A loaded model that computes predictions. While this value exists, no process removes the model's copy on disk.
 pub(crate) struct LoadedModel {
     model: Model,
     flavor: String,
@@ -23,23 +23,24 @@ pub(crate) struct LoadedModel {
     folder: Folder,
 }
 
-/// The selected way to run a model: a Python interpreter, or ONNX Runtime.
+/// The flavor and the engine that are selected for a model. The engine is a Python interpreter, or ONNX Runtime if
+/// `python` is `None`.
 pub(crate) struct Runner {
     pub(crate) flavor: String,
     pub(crate) python: Option<Python>,
 }
 
-/// The engine that runs a model.
+/// A model that is loaded in one of the two engines.
 enum Backend {
     /// ONNX Runtime, in this process.
     Onnx(OnnxModel),
-    /// MLflow's scoring server, in separate processes, which end when this value is dropped.
+    /// MLflow's scoring server, in one or more separate processes. The processes end when this value is dropped.
     Python(PythonServers),
 }
 
 impl LoadedModel {
-    /// Loads the copy of a model into ONNX Runtime, or starts its Python server in the background. Blocks; must be
-    /// called on a blocking thread of the plugin's runtime.
+    /// Loads the copied model in `folder` into ONNX Runtime, or starts Python servers for it in the background. Blocks.
+    /// Must be called on a blocking thread of the plugin's runtime.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the model is invalid, `INVALID_STATE` if ONNX Runtime is missing.
@@ -68,10 +69,10 @@ impl LoadedModel {
         Ok(Self { model, flavor, backend, folder })
     }
 
-    /// Answers the body of a request with predictions, as MLflow's scoring server does.
+    /// Returns predictions for the body of a request. Accepts and returns the same formats as MLflow's scoring server.
     ///
     /// # Errors
-    /// Fails if the body violates the protocol, or if the model fails.
+    /// Fails if the body does not have such a format, or if the model fails.
     pub(crate) async fn predict(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
         let onnx = match &self.backend {
             Backend::Onnx(onnx) => onnx,
@@ -88,10 +89,10 @@ impl LoadedModel {
         .await
     }
 
-    /// Does the same as [`predict`](Self::predict), but a panic fails this request only.
+    /// Returns predictions as [`predict`](Self::predict) does, but converts a panic to an error of this request.
     ///
     /// # Errors
-    /// Fails as [`predict`](Self::predict) does, or with `INTERNAL_ERROR` if the prediction panics.
+    /// Fails as [`predict`](Self::predict) does, and with `INTERNAL_ERROR` if the prediction panics.
     pub(crate) async fn predict_catching_panics(self: Arc<Self>, inputs: Payload) -> Result<Payload> {
         AssertUnwindSafe(self.predict(inputs)).catch_unwind().await.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -101,7 +102,8 @@ impl LoadedModel {
         })
     }
 
-    /// Runs the model on the inputs that `inputs` returns. Calls `inputs` on a blocking thread.
+    /// Calls `inputs` on a blocking thread, and runs the model on the returned inputs. Returns the name and the value
+    /// of each output.
     ///
     /// # Errors
     /// Fails if the model fails.
@@ -120,14 +122,14 @@ impl LoadedModel {
         blocking(move || permit.run(inputs(), unknown)).await
     }
 
-    /// Returns the treatment of inputs that the model does not have. As in MLflow, they are ignored if the model has a
-    /// signature. Otherwise they are rejected.
+    /// Returns how the model treats inputs that it does not define. As in MLflow, it ignores such inputs if it has a
+    /// signature, and rejects them otherwise.
     fn unknown_inputs(&self) -> UnknownInputs {
         let signature = self.model.signature.as_ref().and_then(|signature| signature.inputs.as_ref());
         if signature.is_some() { UnknownInputs::Ignore } else { UnknownInputs::Reject }
     }
 
-    /// Returns the number of rows that the model requires; `None` if it accepts any number.
+    /// Returns the number of rows that every prediction must have; `None` if the model accepts any number.
     pub(crate) fn rows(&self) -> Option<usize> {
         match &self.backend {
             Backend::Onnx(onnx) => onnx.rows(),
@@ -135,15 +137,16 @@ impl LoadedModel {
         }
     }
 
-    /// Returns the model's folder, as its file `MLmodel` describes it.
+    /// Returns the description of the model from its file `MLmodel`.
     pub(crate) fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Waits until the model is loaded, and predicts its saved input example, if it has one.
+    /// Waits until the model is loaded. Then predicts the model's saved input example, if it has one.
     ///
     /// # Errors
-    /// Fails if the model cannot be loaded or cannot predict its own example. Such a model is not deployed.
+    /// Fails if the model cannot be loaded, or if the prediction of its own example fails. Such a model must not be
+    /// deployed.
     pub(crate) async fn try_example(self: &Arc<Self>) -> Result<()> {
         if let Backend::Python(server) = &self.backend {
             server.ready().await?;
@@ -158,12 +161,12 @@ impl LoadedModel {
         })
     }
 
-    /// Returns the flavor that was requested or chosen.
+    /// Returns the model flavor that the caller requested or the plugin chose.
     pub(crate) fn flavor(&self) -> &str {
         &self.flavor
     }
 
-    /// Returns the Python interpreter that runs the model; `None` for ONNX Runtime.
+    /// Returns the path of the Python interpreter that runs the model; `None` if ONNX Runtime runs it.
     pub(crate) fn python(&self) -> Option<&Path> {
         match &self.backend {
             Backend::Onnx(_) => None,
@@ -171,13 +174,13 @@ impl LoadedModel {
         }
     }
 
-    /// Returns the folder of the copy.
+    /// Returns the folder in the state directory that contains the copied model.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 }
 
-/// Returns the session options of the model's flavor.
+/// Returns the session options for ONNX Runtime that were saved with the model.
 fn session_options(flavor: &OnnxFlavor) -> Result<SessionOptions> {
     for provider in flavor.providers.iter().filter(|provider| provider.has_options) {
         call::log(Level::Info, format!("ignoring the model's options for the provider `{}`", provider.name));

@@ -1,4 +1,4 @@
-//! Deployments: creates, updates, deletes, fetches, loads and runs their models.
+//! Manages deployments, and the loaded models that answer their predictions.
 
 mod deployments;
 mod loaded_model;

@@ -1,4 +1,5 @@
-//! The loaded models of a client. A model is loaded once, and dropped when its deployment changes.
+//! Caches the models that a client has loaded. A model is loaded once. It is dropped when its deployment is updated or
+//! deleted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -9,19 +10,20 @@ use tokio::sync::OnceCell;
 use super::loaded_model::LoadedModel;
 use crate::store::State;
 
-/// The loaded models. The key is the revision of the deployment.
+/// The models that a client has loaded. The key of a model is the `revision` of its deployment.
 #[derive(Default)]
 pub(crate) struct ModelCache {
     models: Mutex<HashMap<String, Arc<OnceCell<Arc<LoadedModel>>>>>,
-    /// The state at the last call of [`Self::retain`].
+    /// The state that the last call of [`Self::retain`] received.
     state: Mutex<Arc<State>>,
 }
 
 impl ModelCache {
-    /// Returns the model of a revision. The first call loads the model; concurrent calls wait until it is loaded.
+    /// Returns the model of a deployment with the given revision. The first call loads the model. Concurrent calls wait
+    /// until the model is loaded.
     ///
     /// # Errors
-    /// Fails if `load` fails. The next call then loads the model again.
+    /// Fails if `load` fails. The next call then tries to load the model again.
     pub(crate) async fn get(
         &self,
         revision: &str,
@@ -31,21 +33,21 @@ impl ModelCache {
         cell.get_or_try_init(|| load).await.cloned()
     }
 
-    /// Adds a loaded model.
+    /// Adds a loaded model for the deployment with the given revision.
     pub(crate) fn insert(&self, revision: String, deployed: Arc<LoadedModel>) {
         let cell = Arc::new(OnceCell::new_with(Some(deployed)));
         sync::lock(&self.models).insert(revision, cell);
     }
 
-    /// Drops models that are no longer deployed. Running predictions keep their model until they end.
+    /// Drops models that are not deployed in `state`. A running prediction keeps its model until the prediction ends.
     pub(crate) fn retain(&self, state: &Arc<State>) {
         *sync::lock(&self.state) = Arc::clone(state);
         let deployed: HashSet<&str> = state.deployments.values().map(|each| each.revision.as_str()).collect();
         sync::lock(&self.models).retain(|revision, _| deployed.contains(revision.as_str()));
     }
 
-    /// Does the same as [`Self::retain`], but only if the state has been read again since. Cheap enough for every
-    /// prediction.
+    /// Calls [`Self::retain`], unless `state` is the value that the last call received. The comparison is cheap enough
+    /// for every prediction.
     pub(crate) fn retain_if_changed(&self, state: &Arc<State>) {
         let is_known = Arc::ptr_eq(&sync::lock(&self.state), state);
         if !is_known {

@@ -1,4 +1,4 @@
-//! The record of a deployment, as the operations on deployments return it.
+//! The JSON record of a deployment, as the operations that create, update, get and list deployments return it.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::{DeploymentConfig, Engine};
 use crate::store::{Deployment, State};
 
-/// A deployment with the endpoints that it belongs to.
+/// The JSON record of a deployment. It lists the endpoints that the deployment belongs to.
 #[derive(Serialize)]
 pub(crate) struct DeploymentRecord<'a> {
     name: &'a str,

@@ -1,4 +1,4 @@
-//! The source of a model: reads model URIs, and fetches models from a tracking server.
+//! Parses model URIs, and downloads models from a tracking server.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,49 +7,50 @@ use mlflow_deploy_http::Environment;
 use mlflow_deploy_model_uri::{ModelUri, Tracking, TrackingOptions, fetch};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 
-/// Fetches models from the tracking server of the client's options and the environment.
+/// Locates models by their URIs. The client options and the environment determine the tracking server.
 #[derive(Debug)]
 pub(crate) struct Sources {
     options: TrackingOptions,
     variable: fn(&str) -> Option<OsString>,
 }
 
-/// A parsed model URI.
+/// A parsed model URI, and the location that it names.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The URI without a password, to be printed and stored.
+    /// The URI without a password, which may be printed and stored.
     pub(super) redacted: String,
     location: Location,
 }
 
-/// The location of a model.
+/// The location that a model URI names.
 #[derive(Debug)]
 enum Location {
     /// A folder on this machine.
     Folder(PathBuf),
-    /// A URI that MLflow resolves.
+    /// A URI that the model's tracking server or registry resolves, such as `models:/NAME/1`.
     Mlflow(ModelUri),
 }
 
-/// A model on this machine.
+/// A model in a folder on this machine.
 #[derive(Debug)]
 pub(crate) struct LocatedModel {
-    /// The folder of the model.
+    /// The path of the model's folder.
     pub(crate) path: PathBuf,
-    /// True if the model was fetched to its destination; false if the folder belongs to the user and must be copied.
+    /// True if the model was downloaded to the requested destination; false if the folder existed before and must be
+    /// copied.
     pub(crate) is_in_place: bool,
-    /// The version of the registered model, if the URI names a registered model.
+    /// The version of the registered model; `None` if the URI does not name a registered model.
     pub(crate) version: Option<String>,
 }
 
 impl Sources {
-    /// Stores the options. The environment is read later, when a model is fetched.
+    /// Stores the tracking options. Reads the environment only when a model is located.
     pub(crate) fn new(options: TrackingOptions, variable: fn(&str) -> Option<OsString>) -> Self {
         Self { options, variable }
     }
 
-    /// Locates a model. A model of a tracking server is fetched to `destination`, which must not exist. If that fails,
-    /// nothing is left there.
+    /// Returns the folder of a model. Downloads a model of a tracking server to `destination`, which must not exist. A
+    /// failed download leaves no files there.
     ///
     /// # Errors
     /// Fails as [`fetch()`] does.
@@ -68,11 +69,12 @@ impl Sources {
 }
 
 impl Source {
-    /// Parses a model URI. A text that is the path of an existing file is read as a path, even if it looks like a URI.
+    /// Parses a model URI. Treats `text` as a path if a file or folder with that path exists, even if `text` looks like
+    /// a URI.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the URI has no supported form, or names a file; `RESOURCE_DOES_NOT_EXIST` if it is
-    /// a path that does not exist.
+    /// `INVALID_PARAMETER_VALUE` if the form of the URI is not supported, or if `text` is the path of a file;
+    /// `RESOURCE_DOES_NOT_EXIST` if `text` is a path that does not exist.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let path = PathBuf::from(text);
         if path.exists() {
@@ -88,7 +90,7 @@ impl Source {
     }
 }
 
-/// Returns the path if it is a folder.
+/// Returns `path` if it is a folder. Fails if it is a file or does not exist.
 fn folder(path: PathBuf) -> Result<PathBuf> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(path),

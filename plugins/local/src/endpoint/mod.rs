@@ -1,4 +1,4 @@
-//! Endpoints: names that split requests among several deployments.
+//! Endpoints. An endpoint is a name that distributes requests among several deployments.
 
 mod record;
 mod traffic;

@@ -1,4 +1,4 @@
-//! The record of an endpoint, as `get_endpoint` and `list_endpoints` return it.
+//! The JSON record of an endpoint, as `get_endpoint` and `list_endpoints` return it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::store::Endpoint;
 
-/// An endpoint with the weight of each deployment.
+/// The JSON record of an endpoint. `traffic` contains the weight of each deployment.
 #[derive(Serialize)]
 pub(crate) struct EndpointRecord<'a> {
     name: &'a str,

@@ -1,4 +1,4 @@
-//! Creates and updates endpoints, and chooses the deployment that answers a request.
+//! Creates and updates endpoints, and chooses the deployment that answers a request to an endpoint.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use serde::de::IgnoredAny;
 
 use crate::store::{Endpoint, State, check_name, now, taken};
 
-/// The config of an endpoint.
+/// The config of an operation that updates an endpoint.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct EndpointConfig {
     traffic: Option<BTreeMap<String, u32>>,
 }
 
-/// The config of a new endpoint. It may contain the endpoint's name.
+/// The config of an operation that creates an endpoint. It may contain the endpoint's name, which is ignored.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct NewEndpointConfig {
@@ -24,7 +24,7 @@ struct NewEndpointConfig {
     traffic: Option<BTreeMap<String, u32>>,
 }
 
-/// Creates an endpoint.
+/// Creates the endpoint `name` in the state.
 ///
 /// # Errors
 /// `RESOURCE_ALREADY_EXISTS` if the endpoint exists. Also fails as [`check_name`] and [`check`] do.
@@ -40,7 +40,7 @@ pub(crate) fn create(state: &mut State, name: &str, config: &Config) -> Result<E
     Ok(endpoint)
 }
 
-/// Replaces the traffic of an endpoint.
+/// Replaces the traffic weights of the endpoint `name`.
 ///
 /// # Errors
 /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist. Also fails as [`check`] does.
@@ -55,10 +55,11 @@ pub(crate) fn update(state: &mut State, name: &str, config: &Config) -> Result<E
     Ok(endpoint.clone())
 }
 
-/// Chooses the deployment that answers a request, at random by weight.
+/// Chooses a deployment of the endpoint `name` at random. The probability of a deployment is proportional to its
+/// traffic weight.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist, or all of its weights are 0.
+/// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist, or if all its weights are 0.
 pub(crate) fn choose(state: &State, name: &str) -> Result<String> {
     let traffic = &state.endpoint(name)?.traffic;
     let total: u64 = traffic.values().map(|weight| u64::from(*weight)).sum();
@@ -80,10 +81,11 @@ pub(crate) fn choose(state: &State, name: &str) -> Result<String> {
     Ok(chosen.expect("the point is below the total").0.clone())
 }
 
-/// Checks the traffic of an endpoint.
+/// Checks the traffic weights of an endpoint.
 ///
 /// # Errors
-/// `RESOURCE_DOES_NOT_EXIST` if a deployment does not exist, `INVALID_PARAMETER_VALUE` if all weights are 0.
+/// `RESOURCE_DOES_NOT_EXIST` if a deployment in `traffic` does not exist, `INVALID_PARAMETER_VALUE` if all weights are
+/// 0.
 fn check(state: &State, traffic: &BTreeMap<String, u32>) -> Result<()> {
     for name in traffic.keys() {
         state.deployment(name, None)?;

@@ -1,5 +1,5 @@
-//! The two engines: ONNX Runtime in this process (`mlflow-deploy-onnx`), and MLflow's scoring server in a Python
-//! process.
+//! The two engines that run models: ONNX Runtime in this process (crate `mlflow-deploy-onnx`), and MLflow's scoring
+//! server in separate Python processes.
 
 pub(crate) mod python;
 

@@ -1,4 +1,4 @@
-//! The config of `explain`.
+//! The config of the operation `explain`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,21 +11,22 @@ use serde_json::value::RawValue;
 
 use super::method_choice::MethodChoice;
 
-/// The maximum size of a background file, in bytes.
+/// The maximum size of a file with background rows, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The config of `explain`.
+/// The config of the operation `explain`.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ExplainConfig {
-    /// The background rows, inline or as the path of a file. The default is the model's input example.
+    /// The background rows, or the path of a JSON or CSV file that contains them. The default is the model's input
+    /// example.
     background: Option<Box<RawValue>>,
-    /// The maximum number of background rows.
+    /// The maximum number of background rows that are used.
     pub(crate) background_rows: NonZeroUsize,
-    /// The names of the features. The default is the names in the inputs.
+    /// The names of the features in the result. By default, the inputs determine the names.
     pub(crate) feature_names: Option<Vec<String>>,
     method: MethodChoice,
-    /// The output to explain.
+    /// The name of the model output to explain. By default, the operation chooses an output with numbers.
     pub(crate) output: Option<String>,
     permutations: NonZeroUsize,
     pub(crate) seed: u64,
@@ -48,7 +49,7 @@ impl Default for ExplainConfig {
 }
 
 impl ExplainConfig {
-    /// Reads the config.
+    /// Parses the config of a request.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a key is unknown or its value is invalid.
@@ -56,8 +57,8 @@ impl ExplainConfig {
         config.parse()
     }
 
-    /// Returns the background as the body of a request, from the config itself or from a JSON or CSV file; `None` if it
-    /// is not set. Blocks.
+    /// Returns the background rows as the body of a prediction request, or `None` if the config has no background.
+    /// Reads the JSON or CSV file if the config names one. Blocks.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the file cannot be read, is not a regular file, or is larger than 256 MiB.
@@ -76,10 +77,10 @@ impl ExplainConfig {
         Ok(Some(Payload::new(if is_csv { "text/csv" } else { JSON }, bytes)))
     }
 
-    /// Returns the method for this number of features and background rows.
+    /// Returns the method that computes the Shapley values for the given numbers of features and background rows.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the method is `exact` and there are too many features for it.
+    /// `INVALID_PARAMETER_VALUE` if the config requests the method `exact` and there are too many features for it.
     pub(crate) fn method(&self, features: usize, background: usize) -> Result<Method> {
         Ok(match self.method.is_exact(features)? {
             true => Method::Exact,

@@ -1,41 +1,42 @@
-//! The answer as JSON, with the names and axes of the Python package `shap`.
+//! The result of the operation `explain` as JSON. The names of its fields and the order of its axes are those of the
+//! Python package `shap`.
 
 use mlflow_deploy_shapley::Attribution;
 use ndarray::{ArrayView1, ArrayView2, Axis};
 use serde::Serialize;
 use serde_json::Value;
 
-/// An explanation of some rows.
+/// The result of the operation `explain`: Shapley values for each explained row.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExplainDocument {
-    /// `exact` or `permutation`.
+    /// The method that computed the values: `exact` or `permutation`.
     pub(crate) method: &'static str,
-    /// The number of orders of the features for each background row; `None` for exact values.
+    /// The number of feature orders that were sampled for each background row; `None` for the method `exact`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) permutations: Option<usize>,
-    /// The number of background rows.
+    /// The number of background rows that were used.
     pub(crate) background_rows: usize,
-    /// The explained output of the model.
+    /// The name of the model output that was explained.
     pub(crate) output: String,
-    /// The names of the columns of the output.
+    /// The names of the explained output's columns.
     pub(crate) output_names: Vec<String>,
     pub(crate) feature_names: Vec<String>,
     #[serde(flatten)]
     pub(crate) values: ShapleyValues,
-    /// The explained rows: row × feature.
+    /// The values of the explained rows. The first index is the row, the second is the feature.
     pub(crate) data: Vec<Vec<Value>>,
 }
 
-/// The computed values.
+/// The Shapley values, the predictions that they explain, and the means of both.
 #[derive(Debug, Serialize)]
 pub(crate) struct ShapleyValues {
-    /// The mean prediction over the background, for each output.
+    /// The mean prediction for the background rows, for each output column.
     base_values: Vec<f64>,
-    /// The mean absolute value over the rows: feature × output.
+    /// The mean absolute Shapley value over all rows. The first index is the feature, the second is the output column.
     importance: Vec<Vec<f64>>,
-    /// The predictions: row × output.
+    /// The predictions for the explained rows. The first index is the row, the second is the output column.
     predictions: Vec<Vec<f64>>,
-    /// The Shapley values: row × feature × output.
+    /// The Shapley values. The indexes are the row, the feature and the output column, in this order.
     values: Vec<Vec<Vec<f64>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Operations on tensors of any type that can be explained: joins and picks rows, compares and converts elements.
+//! Operations on tensors for `explain`. They join tensors, mix rows, compare elements and convert elements.
 
 use half::f16;
 use ndarray::{ArrayD, ArrayView2, Axis, IxDyn, concatenate};
@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use mlflow_deploy_scoring::Tensor;
 
-/// An element type of tensors that can be explained.
+/// A type of tensor elements that `explain` supports: a number, a boolean or a string.
 trait FeatureElement: Clone + PartialEq {
-    /// Wraps an array in a tensor.
+    /// Converts an array with elements of this type to a tensor.
     fn into_tensor(array: ArrayD<Self>) -> Tensor;
 
-    /// Returns the array of a tensor; `None` if the tensor has another element type.
+    /// Returns the array in a tensor; `None` if its elements have another type.
     fn from_tensor(tensor: &Tensor) -> Option<&ArrayD<Self>>;
 
-    /// Converts a number or boolean to a float; `None` for a string.
+    /// Converts the element to a float if it is a number or boolean; returns `None` for a string.
     fn number(&self) -> Option<f64>;
 
-    /// Converts the value to JSON.
+    /// Converts the element to a JSON value.
     fn json(&self) -> Value;
 }
 
@@ -46,7 +46,8 @@ macro_rules! elements {
             }
         })*
 
-        /// Evaluates an expression with the array of a tensor; `None` for bytes and times, which cannot be explained.
+        /// Evaluates an expression with the array in a tensor. Returns `None` for tensors of bytes or times, which
+        /// `explain` does not support.
         macro_rules! with {
             ($tensor:expr, $array:ident => $result:expr) => {
                 match $tensor {
@@ -69,7 +70,8 @@ mod conversions {
     }
 }
 
-/// Returns the shortest decimal number for a float of 16 or 32 bits, instead of all digits of the widened float.
+/// Returns the shortest decimal number that parses as the same `float`. Without this step, a float of 16 or 32 bits
+/// would be printed with all digits of its 64-bit value.
 fn shortest(float: impl ToString) -> Value {
     float.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
@@ -90,7 +92,7 @@ elements! {
     String(String): |_| None, |text| Value::from(text.as_str());
 }
 
-/// Converts the elements to floats; `None` unless they are numbers or booleans.
+/// Converts the elements of a tensor to floats; returns `None` if they are not numbers or booleans.
 pub(super) fn numbers(tensor: &Tensor) -> Option<ArrayD<f64>> {
     fn numbers<T: FeatureElement>(array: &ArrayD<T>) -> Option<ArrayD<f64>> {
         let numbers: Option<Vec<f64>> = array.iter().map(FeatureElement::number).collect();
@@ -99,8 +101,8 @@ pub(super) fn numbers(tensor: &Tensor) -> Option<ArrayD<f64>> {
     with!(tensor, array => numbers(array))?
 }
 
-/// Joins the rows of one tensor and selected rows of another, in row-major order; `None` if their types or inner
-/// dimensions differ.
+/// Returns a tensor with all rows of `one`, followed by the rows of `other` at the indexes `rows`. The result is in
+/// row-major order. Returns `None` if the two tensors have different element types or shapes of a row.
 pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
     fn join<T: FeatureElement>(one: &ArrayD<T>, other: &Tensor, rows: &[usize]) -> Option<Tensor> {
         let other = T::from_tensor(other)?.select(Axis(0), rows);
@@ -110,8 +112,9 @@ pub(super) fn join(one: &Tensor, other: &Tensor, rows: &[usize]) -> Option<Tenso
     with!(one, array => join(array, other, rows))?
 }
 
-/// Mixes rows: the element at `[row, position]` of the result comes from row `picks[[row, position]]` of the tensor.
-/// The tensor is in row-major order, as [`join`] returns it.
+/// Returns a tensor whose rows are mixed from the rows of `tensor`. The element at `[row, position]` of the result is
+/// the element at `position` of row `picks[[row, position]]` of `tensor`. `tensor` must be in row-major order, as
+/// [`join`] returns it.
 pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
     fn pick<T: FeatureElement>(array: &ArrayD<T>, picks: ArrayView2<'_, usize>) -> Option<Tensor> {
         let (elements, width) = (array.as_slice()?, picks.ncols());
@@ -126,12 +129,12 @@ pub(super) fn pick(tensor: &Tensor, picks: ArrayView2<'_, usize>) -> Option<Tens
     with!(tensor, array => pick(array, picks))?
 }
 
-/// Returns true if the elements at two row-major indexes are equal.
+/// Returns true if the elements at the row-major indexes `one` and `other` are equal.
 pub(super) fn is_same(tensor: &Tensor, one: usize, other: usize) -> bool {
     with!(tensor, array => array.as_slice().is_some_and(|elements| elements[one] == elements[other])) == Some(true)
 }
 
-/// Returns the element at a row-major index as JSON.
+/// Returns the element at a row-major index as a JSON value.
 pub(super) fn json(tensor: &Tensor, index: usize) -> Value {
     with!(tensor, array => array.as_slice().map_or(Value::Null, |elements| elements[index].json())).unwrap_or_default()
 }

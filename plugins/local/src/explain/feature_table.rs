@@ -1,6 +1,6 @@
-//! The explained rows and the background rows as one table of features.
+//! The explained rows and the background rows, as one table with a column for each feature.
 //!
-//! A column of single values is one feature. In a tensor with more dimensions, each element of a row is a feature.
+//! A column of single values is one feature. In a tensor with several dimensions, each element of a row is a feature.
 
 use std::num::NonZeroUsize;
 
@@ -11,17 +11,17 @@ use serde_json::Value;
 use super::element;
 use mlflow_deploy_scoring::{Inputs, Tensor};
 
-/// Rows of a model's inputs. New rows are mixed from their values.
+/// A table of the explained rows and the background rows. The method [`Self::pick`] mixes new rows from their values.
 pub(crate) struct FeatureTable {
     form: InputForm,
     columns: Vec<FeatureColumn>,
     rows: usize,
     background: usize,
-    /// For each feature, the index of its column, and its index in a row of the column.
+    /// For each feature, the index of its column, and the index of its element in a row of that column.
     features: Vec<(usize, usize)>,
 }
 
-/// The variant of [`Inputs`] that a table was made from.
+/// The variant of [`Inputs`] from which a table was made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum InputForm {
     Frame,
@@ -29,23 +29,23 @@ enum InputForm {
     Single,
 }
 
-/// A column of a frame, or a tensor.
+/// A column of a dataframe, or a tensor. It contains the values of one or more features.
 struct FeatureColumn {
-    /// The name; empty for a single tensor.
+    /// The name of the column or tensor; empty for inputs that are a single tensor.
     name: String,
-    /// The explained rows, then the background rows.
+    /// The values of the explained rows, followed by those of the background rows.
     cells: Tensor,
-    /// The number of elements of a row.
+    /// The number of elements in one row.
     width: usize,
 }
 
 impl FeatureTable {
-    /// Joins the explained inputs and at most `limit` background rows, which are drawn at random with `seed`. Drops
-    /// columns that only the background has.
+    /// Joins the explained rows and at most `limit` background rows. Draws the background rows at random with `seed` if
+    /// there are more. Drops columns that only the background has.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if inputs and background have different columns or types, or types other than numbers,
-    /// booleans and strings.
+    /// `INVALID_PARAMETER_VALUE` if the inputs and the background have different columns or types, or if a column
+    /// contains values other than numbers, booleans and strings.
     pub(crate) fn new(explained: Inputs, background: Inputs, limit: NonZeroUsize, seed: u64) -> Result<Self> {
         let (form, explained) = parts(explained);
         let (background_form, background) = parts(background);
@@ -87,8 +87,8 @@ impl FeatureTable {
         self.features.len()
     }
 
-    /// Returns the name of each feature: the name of its column, with an index if the column is a tensor, such as
-    /// `x[2]` or `[0, 3]`.
+    /// Returns the name of each feature. The name is that of the feature's column. If the column has several elements
+    /// in a row, the name ends with the index of the element, such as `x[2]` or `[0, 3]`.
     pub(crate) fn names(&self) -> Vec<String> {
         let name = |(column, index): &(usize, usize)| {
             let FeatureColumn { name, cells, .. } = &self.columns[*column];
@@ -100,14 +100,14 @@ impl FeatureTable {
         self.features.iter().map(name).collect()
     }
 
-    /// Returns true if two rows have the same value of a feature.
+    /// Returns true if the rows `one` and `other` have the same value of a feature.
     pub(crate) fn is_same(&self, feature: usize, one: usize, other: usize) -> bool {
         let (column, index) = self.features[feature];
         let FeatureColumn { cells, width, .. } = &self.columns[column];
         element::is_same(cells, one * width + index, other * width + index)
     }
 
-    /// Returns the values of the explained rows: row × feature.
+    /// Returns the values of the explained rows as JSON. The first index is the row, the second is the feature.
     pub(crate) fn data(&self) -> Vec<Vec<Value>> {
         let cell = |row: usize, (column, index): &(usize, usize)| {
             let FeatureColumn { cells, width, .. } = &self.columns[*column];
@@ -116,8 +116,8 @@ impl FeatureTable {
         (0..self.rows).map(|row| self.features.iter().map(|feature| cell(row, feature)).collect()).collect()
     }
 
-    /// Mixes rows: the value of `feature` in row `row` of the result comes from row `picks[[row, feature]]` of the
-    /// table.
+    /// Returns model inputs whose rows are mixed from the rows of the table. The value of `feature` in row `row` of the
+    /// result is its value in row `picks[[row, feature]]` of the table.
     pub(crate) fn pick(&self, picks: &Array2<usize>) -> Inputs {
         let mut rest = picks.view();
         let mut picked = Vec::with_capacity(self.columns.len());
@@ -154,7 +154,8 @@ fn parts(inputs: Inputs) -> (InputForm, Vec<(String, Tensor)>) {
     }
 }
 
-/// Returns the number of rows, which is the same for all columns.
+/// Returns the number of rows. Fails if the columns have different numbers of rows. `part` names the inputs or the
+/// background in the error message.
 fn count_rows(columns: &[(String, Tensor)], part: &str) -> Result<usize> {
     let mut rows = None;
     for (name, tensor) in columns {
@@ -169,7 +170,7 @@ fn count_rows(columns: &[(String, Tensor)], part: &str) -> Result<usize> {
     rows.ok_or_else(|| Error::invalid_parameter(format!("the {part} have no columns: there is nothing to explain")))
 }
 
-/// Draws at most `limit` rows and returns their indexes in ascending order.
+/// Draws at most `limit` of `rows` rows at random. Returns the indexes of the drawn rows in ascending order.
 fn draw_rows(rows: usize, limit: usize, seed: u64) -> Vec<usize> {
     let mut drawn: Vec<usize> = (0..rows).collect();
     if rows > limit {
@@ -210,7 +211,7 @@ fn quote_column(name: &str) -> String {
     if name.is_empty() { "the tensor".to_owned() } else { format!("`{name}`") }
 }
 
-/// Formats a row-major index as one index for each dimension.
+/// Converts a row-major index to one index for each dimension, separated by commas.
 fn unravel_index(mut position: usize, shape: &[usize]) -> String {
     let mut indices = vec![String::new(); shape.len()];
     for (index, size) in indices.iter_mut().zip(shape).rev() {

@@ -1,13 +1,13 @@
-//! The choice between exact and sampled values, by the number of features.
+//! Chooses between exact and sampled Shapley values by the number of features.
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use mlflow_deploy_shapley::MAX_FEATURES;
 use serde::Deserialize;
 
-/// The maximum number of features for exact values with the method `auto`.
+/// The maximum number of features for which the method `auto` computes exact Shapley values.
 const MAX_AUTO_EXACT: usize = 10;
 
-/// The value of the config key `method`.
+/// The value of the config key `method` of `explain`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum MethodChoice {
@@ -18,7 +18,8 @@ pub(super) enum MethodChoice {
 }
 
 impl MethodChoice {
-    /// Returns true if the values for this number of features are exact, and false if they are sampled.
+    /// Returns true if the Shapley values for the given number of features are computed exactly, and false if they are
+    /// sampled.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the method is `exact` and there are too many features for it.

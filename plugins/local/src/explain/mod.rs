@@ -1,5 +1,5 @@
-//! The operation `explain`: the config, the choice of the method, the table of features, and the resulting document.
-//! `mlflow-deploy-shapley` computes the values.
+//! The operation `explain`. This module reads the config and the inputs, builds the table of features and writes the
+//! result. The crate `mlflow-deploy-shapley` computes the Shapley values.
 
 mod config;
 mod document;

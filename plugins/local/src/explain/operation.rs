@@ -1,5 +1,5 @@
-//! The operation `explain`: reads inputs and background into a table, and computes Shapley values with a deployed
-//! model.
+//! Runs the operation `explain`: reads the inputs and the background into a table, and computes Shapley values with the
+//! model of a deployment.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,11 +14,11 @@ use super::feature_table::FeatureTable;
 use super::outputs::ExplainedOutput;
 use crate::deployment::LoadedModel;
 
-/// Explains the predictions of a model for the inputs.
+/// Computes Shapley values for the model's predictions of `inputs`, and returns them as JSON.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the config, the inputs or the background are invalid, or the model cannot be explained.
-/// Otherwise the error of the model.
+/// `INVALID_PARAMETER_VALUE` if the config, the inputs or the background are invalid, or if the model cannot be
+/// explained. Fails with the error of the model if a prediction fails.
 pub(crate) async fn explain(deployed: Arc<LoadedModel>, config: &Config, inputs: Payload) -> Result<Payload> {
     let config = ExplainConfig::new(config)?;
     let reader = Arc::clone(&deployed);
@@ -77,7 +77,8 @@ fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) 
     FeatureTable::new(explained, background, config.background_rows, config.seed)
 }
 
-/// Returns the configured names of the features; by default those of the table.
+/// Returns the names of the features from the config, or those of the table if the config has none. Fails if the config
+/// has the wrong number of names.
 fn feature_names(table: &FeatureTable, configured: Option<&[String]>) -> Result<Vec<String>> {
     let names = table.names();
     match configured {
@@ -91,13 +92,13 @@ fn feature_names(table: &FeatureTable, configured: Option<&[String]>) -> Result<
     }
 }
 
-/// A deployed model that predicts rows of a table.
+/// Predicts rows that are mixed from a table with the model of a deployment.
 struct TablePredictor<'a> {
     deployed: Arc<LoadedModel>,
     table: Arc<FeatureTable>,
-    /// The requested output.
+    /// The name of the output that the config requests; `None` for the default output.
     output: Option<&'a str>,
-    /// The explained output and the names of its columns; set by the first prediction.
+    /// The name of the explained output and the names of its columns. The first prediction sets this value.
     names: OnceLock<(String, Vec<String>)>,
 }
 

@@ -1,4 +1,4 @@
-//! The explained output of a model, as a matrix of numbers.
+//! Selects the output to explain, and converts it to a matrix of numbers.
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use ndarray::{Array2, ArrayD};
@@ -6,24 +6,26 @@ use ndarray::{Array2, ArrayD};
 use super::element::numbers;
 use mlflow_deploy_scoring::{Output, Tensor};
 
-/// An output as a matrix, with a column for each number of a row.
+/// The model output to explain, as a matrix of numbers. A row of the matrix contains all numbers of the output's row.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ExplainedOutput {
-    /// The name of the output.
+    /// The name of the model output.
     pub(crate) name: String,
-    /// The name of each column: the name of the output, with an index or label if there are several columns.
+    /// The name of each column: the name of the output. If there are several columns, an index or label follows in
+    /// brackets.
     pub(crate) columns: Vec<String>,
-    /// The numbers: row × column.
+    /// The numbers of the output. The first index is the row, the second is the column.
     pub(crate) values: Array2<f64>,
 }
 
 impl ExplainedOutput {
-    /// Returns the requested output. The default is the first output of floats, which for a classifier are its
-    /// probabilities and not its label. If there is none, the default is the first output of numbers.
+    /// Returns the output `requested`. The default is the first output that contains floats, so that a classifier's
+    /// probabilities are preferred to its label. If no output contains floats, the default is the first output of
+    /// integers or booleans.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the output does not exist, or does not have the same number of values for every
-    /// row.
+    /// `INVALID_PARAMETER_VALUE` if the output does not exist, does not contain numbers, or does not have the same
+    /// number of values in every row.
     pub(crate) fn choose(outputs: Vec<(String, Output)>, requested: Option<&str>, rows: usize) -> Result<Self> {
         let choices = outputs.iter().map(|(name, output)| format!("`{name}` ({})", kind(output))).collect::<Vec<_>>();
         let index = match requested {
@@ -86,7 +88,8 @@ fn labelled_names(name: &str, maps: &[Vec<(String, f32)>]) -> Option<Vec<String>
     Some(maps.first()?.iter().map(|(label, _)| format!("{name}[{label}]")).collect())
 }
 
-/// Returns the values of all maps, in the order of the keys of the first map.
+/// Returns a matrix with the values of one map in each row. The columns have the order of the keys in the first map.
+/// Returns `None` if the maps have different keys, or if there are more or fewer than `rows` maps.
 fn map_matrix(maps: &[Vec<(String, f32)>], rows: usize) -> Option<Array2<f64>> {
     let first = maps.first()?;
     if maps.len() != rows || maps.iter().any(|map| map.len() != first.len()) {

@@ -1,31 +1,35 @@
-//! Reads `saved_input_example_info` of `MLmodel`, which contains the file and the form of the input example.
+//! Reads the key `saved_input_example_info` of the file `MLmodel`, which names the file and the format of the model's
+//! input example.
 
 use mlflow_deploy_scoring::InputExampleKind;
 use serde::Deserialize;
 
-/// The input example that was saved with a model.
+/// The location and the format of the input example that was saved with a model.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(super) struct SavedExample {
-    /// The path of the example as MLflow read it, relative to the model's folder.
+    /// The path of the example in its original format, relative to the model's folder.
     artifact_path: String,
-    /// The path of the example in the form of a request; `None` for models that older versions of MLflow saved.
+    /// The path of the example in the format of a prediction request; `None` if an old version of MLflow saved the
+    /// model.
     #[serde(default)]
     serving_input_path: Option<String>,
-    /// The type of the example: `dataframe`, `ndarray`, `json_object`, `sparse_matrix_csc` or `sparse_matrix_csr`.
+    /// The original format of the example: `dataframe`, `ndarray`, `json_object`, `sparse_matrix_csc` or
+    /// `sparse_matrix_csr`.
     #[serde(default, rename = "type")]
     kind: String,
 }
 
-/// The file of an input example.
+/// The file to read an input example from.
 pub(super) enum ExampleFile<'a> {
-    /// The path of the example in the form of a request.
+    /// The path of a file that has the format of a prediction request.
     Request(&'a str),
-    /// The path of the example in the form that MLflow saved, and its kind.
+    /// The path of a file in the example's original format, and that format.
     Saved(&'a str, InputExampleKind),
 }
 
 impl SavedExample {
-    /// Returns the file to read; `None` if no request can express the example.
+    /// Returns the file to read. Prefers the file in the format of a prediction request. Returns `None` if the example
+    /// cannot be expressed as a prediction request.
     pub(super) fn file(&self) -> Option<ExampleFile<'_>> {
         if let Some(path) = &self.serving_input_path {
             return Some(ExampleFile::Request(path));

@@ -1,4 +1,4 @@
-//! Reads `MLmodel`, the saved input example and the paths of files. Never follows a path out of the model's folder.
+//! Reads the file `MLmodel` and the saved input example of a model. Rejects paths that lead out of the model's folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use serde_json::{Map, Value};
 use super::example::{ExampleFile, SavedExample};
 use super::flavor::OnnxFlavor;
 
-/// The maximum size of `MLmodel` and of an input example, in bytes.
+/// The maximum size of the file `MLmodel` and of a file with an input example, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// An MLflow model's folder.
+/// The folder of an MLflow model, and the contents of its file `MLmodel`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Model {
-    /// The folder, with links resolved.
+    /// The path of the model's folder, with symbolic links resolved.
     pub(crate) folder: PathBuf,
-    /// The names of the flavors, as the file lists them.
+    /// The names of the model's flavors, in the order of the file `MLmodel`.
     pub(crate) flavors: Vec<String>,
-    /// The flavor `onnx`, if the model has it.
+    /// The contents of the flavor `onnx`, if the model has it.
     pub(crate) onnx: Option<OnnxFlavor>,
-    /// The inputs and parameters of the model, if it was saved with a signature.
+    /// The signature of the model: its inputs and parameters. `None` if the model was saved without a signature.
     pub(crate) signature: Option<Signature>,
     pub(super) example: Option<SavedExample>,
 }
 
-/// The parts of `MLmodel` that are read.
+/// The parts of the file `MLmodel` that this plugin reads.
 #[derive(Deserialize)]
 struct MlmodelParts {
     #[serde(default)]
@@ -39,7 +39,7 @@ struct MlmodelParts {
     saved_input_example_info: Option<SavedExample>,
 }
 
-/// `signature` of `MLmodel`: each part is a JSON document in a string.
+/// The key `signature` of the file `MLmodel`. Each field is a string that contains a JSON document.
 #[derive(Deserialize)]
 struct SavedSignature {
     #[serde(default)]
@@ -55,10 +55,10 @@ impl SavedSignature {
 }
 
 impl Model {
-    /// Reads the file `MLmodel` of a model's folder.
+    /// Reads the file `MLmodel` in a model's folder.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the folder has no such file, or the file is not valid.
+    /// `INVALID_PARAMETER_VALUE` if the folder does not contain the file, or if the file is not valid.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("MLmodel");
         let failed =
@@ -99,11 +99,11 @@ impl Model {
         })
     }
 
-    /// Returns the saved input example as the JSON body of a request; `None` if the model has no example that a request
-    /// can express.
+    /// Returns the saved input example as the JSON body of a prediction request. Returns `None` if the model has no
+    /// example, or if the example cannot be expressed as a prediction request.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the file of the example cannot be read, or lies outside of the model's folder.
+    /// `INVALID_PARAMETER_VALUE` if the example's file cannot be read, or lies outside of the model's folder.
     pub(crate) fn input_example(&self) -> Result<Option<String>> {
         let read = |relative: &str| {
             let path = self.file(relative)?;
@@ -118,11 +118,11 @@ impl Model {
         })
     }
 
-    /// Returns the path of a file of the model, with links resolved.
+    /// Returns the absolute path of the model's file `relative`, with symbolic links resolved.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the file does not exist, is not a regular file, or lies outside of the model's
-    /// folder, even through a link.
+    /// folder. A file outside of the folder is rejected even if a link in the folder leads to it.
     pub(crate) fn file(&self, relative: &str) -> Result<PathBuf> {
         let failed = |reason: &str| {
             // The message omits the folder, which may be a copy that is deleted after this error.

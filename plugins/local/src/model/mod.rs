@@ -1,4 +1,5 @@
-//! An MLflow model's folder, as its file `MLmodel` describes it. Never opens the model itself.
+//! Reads an MLflow model's folder: the file `MLmodel` and the input example. Never opens the ONNX file or other model
+//! data.
 
 mod example;
 mod flavor;

@@ -1,4 +1,5 @@
-//! The address of the server. It is bound before the model is loaded, and the server listens at it afterwards.
+//! The address of the server. The server binds the address before it loads the model, and listens after the model is
+//! loaded.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,22 +7,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call};
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
-/// The maximum number of connections that wait to be accepted.
+/// The maximum number of connections that the system queues until the server accepts them.
 const BACKLOG: u32 = 1024;
 
-/// A bound address: no other process can listen at it, and connections are refused until [`listen`](Self::listen).
+/// A socket that is bound to an address but does not listen yet. The system refuses connections until
+/// [`listen`](Self::listen) is called.
 pub(super) struct BoundAddress {
     socket: TcpSocket,
-    /// The configured host and port.
+    /// The configured host and port, for error messages.
     configured: String,
 }
 
 impl BoundAddress {
-    /// Binds the first available address of a host. Warns if other machines can reach the address.
+    /// Resolves `host`, and binds the first of its addresses that is available. Warns if other machines can reach the
+    /// address.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the host is not a name or address of this machine, `RESOURCE_ALREADY_EXISTS` if the
-    /// port is in use, `PERMISSION_DENIED` if the user may not listen at it.
+    /// port is in use, `PERMISSION_DENIED` if the user may not bind the address.
     pub(super) async fn bind(host: &str, port: u16) -> Result<Self> {
         let configured = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let failed = |error: &std::io::Error| failed(&configured, error);
@@ -41,10 +44,10 @@ impl BoundAddress {
         Err(failed(&last))
     }
 
-    /// Listens at the address. Returns the listener, its IP address, and the URL of the server.
+    /// Listens for connections. Returns the listener, its IP address, and the URL of the server.
     ///
     /// # Errors
-    /// Fails as [`bind`](Self::bind) does, for example if another process has started to listen there.
+    /// Fails as [`bind`](Self::bind) does. For example, another process may have started to listen at the same address.
     pub(super) fn listen(self) -> Result<(TcpListener, IpAddr, String)> {
         let Self { socket, configured } = self;
         let listening = socket.listen(BACKLOG).and_then(|listener| Ok((listener.local_addr()?, listener)));
@@ -59,7 +62,7 @@ impl BoundAddress {
     }
 }
 
-/// Returns the warning for an address that other machines can reach.
+/// Returns a warning if other machines can reach the address, and `None` otherwise.
 pub(super) fn warning(address: SocketAddr) -> Option<String> {
     (!address.ip().is_loopback()).then(|| {
         format!(

@@ -1,4 +1,5 @@
-//! The config of `run_local`: the address, the limits, the deployment's config and client options.
+//! The config of the operation `run_local`: the address and the limits of the server, the config of a deployment, and
+//! client options.
 
 use std::env;
 use std::num::NonZeroUsize;
@@ -12,27 +13,30 @@ use super::limits::Limits;
 use crate::config::{DeploymentConfig, EngineConfig};
 use crate::engine::SessionOptions;
 
-/// The default of `timeout` and `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT`, in seconds.
+/// The default request timeout in seconds, if neither the config key `timeout` nor
+/// `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT` is set.
 const DEFAULT_TIMEOUT: &str = "60";
 
-/// The config of `run_local`. `host`, `port` and `timeout` are those of `mlflow models serve`.
+/// The config of the operation `run_local`. The keys `host`, `port` and `timeout` have the same meaning as the options
+/// of `mlflow models serve`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ServeConfig {
-    /// The name or address to listen at.
+    /// The host name or IP address at which the server listens.
     #[serde(default = "loopback")]
     pub(super) host: String,
-    /// Additional host names that requests may use; `*` allows any.
+    /// Additional host names that are accepted in requests. The name `*` allows all host names.
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
-    /// The port to listen at; 0 for any free port.
+    /// The port at which the server listens. The port 0 selects any free port.
     #[serde(default = "port")]
     pub(super) port: u16,
     /// The maximum time from the first byte of a request to the last byte of its response, in seconds.
     timeout: Option<Number>,
-    /// The maximum length of a request's body, in bytes.
+    /// The maximum length of a request body, in bytes.
     #[serde(default = "max_request_bytes")]
     max_request_bytes: usize,
-    /// The maximum number of concurrent requests: being read, waiting for a session, or predicted.
+    /// The maximum number of prediction requests that the server handles at the same time. The count includes requests
+    /// that are still being read and those that wait for a session of ONNX Runtime.
     #[serde(default = "max_requests")]
     max_requests: NonZeroUsize,
     #[serde(flatten)]
@@ -44,25 +48,26 @@ pub(crate) struct ServeConfig {
 }
 
 impl ServeConfig {
-    /// Returns the client option `onnxruntime`, which the process of the model needs too.
+    /// Returns the client option `onnxruntime`. The separate process that runs the model also needs this option.
     pub(super) fn onnxruntime(&self) -> Option<&Value> {
         self.options.get("onnxruntime")
     }
 
-    /// Returns the remaining keys as client options, which are part of the config because `run_local` has no client.
+    /// Returns the client options in the config. The config contains them, because `run_local` is called without a
+    /// client.
     ///
     /// # Errors
-    /// Does not fail in practice, because the keys form a JSON object.
+    /// Never fails in practice, because the options are a JSON object.
     pub(crate) fn options(&self) -> Result<ClientOptions> {
         ClientOptions::new(&self.options)
     }
 
-    /// Returns the config of the deployment that runs the model.
+    /// Returns the config for the model, in the form of a deployment's config.
     pub(super) fn deployment(&self) -> DeploymentConfig {
         DeploymentConfig { engine: self.engine.clone(), onnx: self.settings.clone() }
     }
 
-    /// Returns the limits. The default timeout is that of MLflow's environment variable.
+    /// Returns the limits for requests. If the config has no timeout, uses `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT`.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the timeout is invalid.

@@ -1,6 +1,7 @@
-//! Accepts, drives and closes connections.
+//! Accepts, drives and closes the server's connections.
 //!
-//! One future drives all connections. Dropping it closes them. Their messages are sent to the caller of `run_local`.
+//! All connections run in one future. Dropping the future closes them. Log messages about the connections are sent to
+//! the caller of `run_local`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,24 +27,26 @@ use super::exchange::{Exchange, TrackedStream};
 use super::limits::Limits;
 use super::routes::Peer;
 
-/// The maximum time for unfinished requests after a stop of the server. The command waits slightly longer.
+/// The maximum time to finish current requests after the server was told to stop. The command line program waits
+/// slightly longer for the server to end.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// The maximum time for a client to send the head of a request, and the maximum idle time of a connection.
+/// The maximum time for a client to send the head of a request. A connection may also be idle for this time at most.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The maximum size of a request's head, and of the part of a response that hyper buffers.
+/// The maximum size of a request's head, and of hyper's buffer for a response, in bytes.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 
-/// The maximum number of connections in addition to those with a request.
+/// The maximum number of idle connections, in addition to one connection for each concurrent request.
 const MAX_IDLE: usize = 1024;
 
-/// The pause after a failure to accept a connection.
+/// The pause before the server tries again after it failed to accept a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is ready, then finishes the requests that have begun, for at most [`GRACE`].
+/// Accepts connections and answers their requests until `stop` completes. Then closes the listener, and waits at most
+/// [`GRACE`] for current requests.
 ///
-/// The limits apply to each request; its head must arrive within [`HEAD_TIMEOUT`].
+/// Each request must comply with `limits`. Its head must arrive within [`HEAD_TIMEOUT`].
 pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits, stop: impl Future<Output = ()>) {
     let max_connections = limits.max_requests.saturating_add(MAX_IDLE);
     let (stopping, is_stopping) = watch::channel(false);
@@ -75,7 +78,7 @@ pub(super) async fn serve(listener: TcpListener, router: &Router, limits: Limits
     }
 }
 
-/// Accepts a connection. Retries if the system reports an error, for example too many open files.
+/// Accepts a connection. Tries again if the system reports an error, such as too many open files.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
@@ -94,7 +97,7 @@ fn is_client_error(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Answers the requests of a connection, one after the other.
+/// Answers all requests of one connection, one after the other.
 async fn drive(
     stream: TcpStream,
     peer: SocketAddr,

@@ -1,4 +1,4 @@
-//! Decodes the bodies of requests that a client has compressed, within the limits of a body.
+//! Decodes compressed request bodies, within the limits for the length and the memory of a body.
 
 use std::io::Read;
 
@@ -10,10 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::limits::MemoryBudget;
 use super::rejection::Rejection;
 
-/// The number of bytes that are decoded between two checks of the limits.
+/// The number of decoded bytes after which the limits are checked again.
 const STEP: usize = 1 << 20;
 
-/// The coding of a body.
+/// The compression of a request body, from the header `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentCoding {
     Deflate,
@@ -21,7 +21,8 @@ pub(super) enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// Returns the coding of a request's body; `None` if it is not coded.
+    /// Returns the compression of a request body; `None` if the body is not compressed. Fails if the compression is not
+    /// supported.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Rejection> {
         let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let all = values.collect::<Vec<_>>().join(", ");
@@ -35,8 +36,8 @@ impl ContentCoding {
         }
     }
 
-    /// Decodes a body. Blocks. `taken` is the body's share of the memory budget. It grows to hold the encoded and the
-    /// decoded body, and finally shrinks to the decoded body.
+    /// Decompresses a body. Blocks. `taken` is the memory that the budget has reserved for the body. It grows to cover
+    /// both the compressed and the decompressed body, and finally shrinks to cover the decompressed body.
     pub(super) fn decode(
         self,
         body: Vec<u8>,
@@ -85,7 +86,7 @@ impl ContentCoding {
     }
 }
 
-/// Returns true if a body begins with the header of zlib.
+/// Returns true if a body begins with a zlib header.
 fn is_zlib(body: &[u8]) -> bool {
     let [method, flags, ..] = *body else { return false };
     method & 0x0f == 8 && u16::from_be_bytes([method, flags]).is_multiple_of(31)

@@ -1,5 +1,5 @@
-//! The inputs that were in a process when it crashed. They are identified by a keyed hash, so that a client cannot
-//! forge inputs with the same hash. The inputs are not kept.
+//! Remembers the inputs that a model process was running when it crashed. Stores only the length and a keyed hash of
+//! the inputs. The key is secret, so that a client cannot construct other inputs with the same hash.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -7,26 +7,27 @@ use std::sync::{Mutex, MutexGuard};
 
 use mlflow_deploy_plugin_api::{Payload, sync};
 
-/// The maximum number of remembered inputs. The oldest are forgotten first.
+/// The maximum number of inputs that are remembered. The oldest are removed first.
 const MAX_INPUTS: usize = 1024;
 
-/// The role of inputs in the crash of a process.
+/// The involvement of inputs in the crash of a model process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CrashRole {
     /// The inputs crash the process that runs them. Contains the message of the crash.
     Cause(String),
-    /// The inputs were in a process when it crashed.
+    /// The process was running the inputs when it crashed, possibly together with other inputs.
     Suspect,
 }
 
-/// The inputs of crashed processes, oldest first. The list is short, because crashes are rare.
+/// The inputs that a model process was running when it crashed, oldest first. The list is short, because crashes are
+/// rare.
 #[derive(Default)]
 pub(super) struct CrashHistory {
     keys: [RandomState; 2],
     known: Mutex<VecDeque<(Fingerprint, CrashRole)>>,
 }
 
-/// The length and a hash of inputs.
+/// The length and a keyed hash of inputs, which identify the inputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fingerprint {
     length: usize,
@@ -34,7 +35,8 @@ struct Fingerprint {
 }
 
 impl CrashHistory {
-    /// Returns the role of inputs, if known. Hashes them only if inputs of the same length are known.
+    /// Returns the involvement of `inputs` in a crash, or `None` if the list does not contain these inputs. Computes
+    /// the hash only if the list contains inputs of the same length.
     pub(super) fn get(&self, inputs: &Payload) -> Option<CrashRole> {
         let is_maybe_known = self.lock().iter().any(|(known, _)| known.length == inputs.bytes().len());
         let fingerprint = is_maybe_known.then(|| self.fingerprint(inputs))?;
@@ -51,7 +53,7 @@ impl CrashHistory {
         known.push_back((fingerprint, role));
     }
 
-    /// Forgets inputs that did not crash a process.
+    /// Removes inputs from the list, because they did not crash a process when they ran alone.
     pub(super) fn clear(&self, inputs: &Payload) {
         let fingerprint = self.fingerprint(inputs);
         self.lock().retain(|(known, _)| *known != fingerprint);

@@ -1,8 +1,8 @@
-//! The current exchange of a connection, from the first byte of a request to the last byte of its response: its
-//! deadline, and the permits that it holds.
+//! Tracks the current request of a connection, from the first byte of the request to the last byte of its response. An
+//! [`Exchange`] stores the deadline of the request, and holds the semaphore permits that the request has acquired.
 //!
-//! For hyper, a request ends when the head of its response is ready. The permits are held until the system has taken
-//! the last byte of the response, which only the stream observes.
+//! hyper reports the end of a request when the head of the response is ready. The permits must be held longer, until
+//! the system has taken the last byte of the response. Only the connection's stream observes that moment.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,17 +19,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// The time after the deadline in which the response to a timeout may still be sent.
+/// The time after the deadline of a request in which the timeout response may still be sent.
 const SEND_GRACE: Duration = Duration::from_secs(1);
 
-/// The exchange of a connection. Clones share it.
+/// The current request of a connection and its response. All clones refer to the same request.
 #[derive(Clone)]
 pub(super) struct Exchange(Arc<Shared>);
 
 struct Shared {
-    /// The maximum time of a request and its response.
+    /// The maximum time from the first byte of a request to the last byte of its response.
     limit: Duration,
-    /// The deadline of the current request.
+    /// The deadline of the current request; `None` between requests.
     until: watch::Sender<Option<Instant>>,
     state: Mutex<ExchangeState>,
 }
@@ -37,7 +37,7 @@ struct Shared {
 #[derive(Default)]
 struct ExchangeState {
     permits: Vec<OwnedSemaphorePermit>,
-    /// True if hyper has read all of the response's body.
+    /// True if hyper has read the whole body of the response.
     is_body_done: bool,
 }
 
@@ -46,7 +46,7 @@ impl Exchange {
         Self(Arc::new(Shared { limit, until: watch::Sender::new(None), state: Mutex::default() }))
     }
 
-    /// Begins an exchange, unless one has begun. Returns its deadline.
+    /// Sets the deadline if a new request begins. Returns the deadline of the current request.
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         let end = now.checked_add(self.0.limit).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
@@ -57,17 +57,17 @@ impl Exchange {
         end
     }
 
-    /// Holds a permit until the response has been sent.
+    /// Holds a permit until the last byte of the response has been sent.
     pub(super) fn hold(&self, permit: OwnedSemaphorePermit) {
         self.lock().permits.push(permit);
     }
 
-    /// Tracks the end of a response's body.
+    /// Wraps the body of a response. The wrapper records the moment at which hyper has read the whole body.
     pub(super) fn track(&self, response: Response) -> Response {
         response.map(|body| Body::new(TrackedBody { body, _done: BodyDone(self.clone()) }))
     }
 
-    /// Waits until a request has exceeded its deadline and [`SEND_GRACE`].
+    /// Waits until the current request is later than its deadline by more than [`SEND_GRACE`].
     pub(super) async fn expired(&self) {
         let mut changes = self.0.until.subscribe();
         loop {
@@ -86,7 +86,8 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange if the response is complete. Called when the system has taken all bytes that hyper wrote.
+    /// Ends the current request and releases its permits, if hyper has read the whole response body. The stream calls
+    /// this method when the system has taken all bytes that hyper wrote.
     fn on_flush(&self) {
         let mut state = self.lock();
         if state.is_body_done {
@@ -100,7 +101,7 @@ impl Exchange {
     }
 }
 
-/// Marks the response's body as done when hyper drops the body.
+/// Records that hyper has read the whole response body. hyper drops this value together with the body.
 struct BodyDone(Exchange);
 
 impl Drop for BodyDone {
@@ -109,7 +110,7 @@ impl Drop for BodyDone {
     }
 }
 
-/// The body of a response.
+/// A response body that records when hyper drops it.
 struct TrackedBody {
     body: Body,
     _done: BodyDone,
@@ -135,7 +136,8 @@ impl HttpBody for TrackedBody {
     }
 }
 
-/// The stream of a connection, which begins and ends exchanges.
+/// The stream of a connection, which tracks requests. A request begins when the stream reads bytes. It ends when the
+/// stream has sent the whole response.
 pub(super) struct TrackedStream {
     pub(super) stream: TcpStream,
     pub(super) exchange: Exchange,
@@ -173,7 +175,8 @@ impl AsyncWrite for TrackedStream {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes when it has written its whole buffer.
+    /// Flushes the stream, and ends the current request if its response is complete. hyper calls this method when it
+    /// has written all buffered bytes.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {

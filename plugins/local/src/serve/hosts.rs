@@ -1,5 +1,5 @@
-//! The host names that requests may use. A page of another site can reach a loopback address through the user's
-//! browser, but such a request names another host.
+//! Checks the host name in requests. A web page of another site can send requests to this server through the browser of
+//! a user. Such a request contains the host name of the other site, so the server rejects it.
 
 use std::net::IpAddr;
 
@@ -12,27 +12,28 @@ use mlflow_deploy_scoring::shorten;
 
 use super::rejection::Rejection;
 
-/// The names of a server.
+/// The host names and addresses that the server accepts in requests.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
-    /// True if only this machine can reach the server. Otherwise the server accepts any IP address as a host.
+    /// True if only this machine can reach the server. If false, requests may name any IP address as the host.
     is_loopback: bool,
-    /// The config's `host`, and its `allowed_hosts`.
+    /// The names in the config keys `host` and `allowed_hosts`.
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// Returns the names of a server that listens at `address`.
+    /// Creates the list of accepted hosts for a server that listens at `address`. `names` are additional accepted
+    /// names.
     pub(super) fn new<'a>(address: IpAddr, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names = names.into_iter().map(|name| bare(name).to_ascii_lowercase()).collect();
         Self { is_loopback: address.to_canonical().is_loopback(), names }
     }
 
-    /// Checks the host and the origin of a request. HTTP/1.1 requires exactly one header `Host`. HTTP/1.0 does not
-    /// require it, but no browser uses HTTP/1.0.
+    /// Checks the headers `Host` and `Origin` of a request. An HTTP/1.1 request must have exactly one `Host` header. An
+    /// HTTP/1.0 request may omit it. This is safe, because browsers do not use HTTP/1.0.
     ///
     /// # Errors
-    /// A rejection if the request is for another server, or was sent by a page of another site.
+    /// Returns a rejection if the request is for another server, or if a web page of another site sent it.
     pub(super) fn check(&self, version: Version, target: &Uri, headers: &HeaderMap) -> Result<(), Rejection> {
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next(), hosts.next()) {
@@ -58,7 +59,8 @@ impl Hosts {
         if self.has(host) { Ok(()) } else { Err(Rejection::OtherHost(displayed(host))) }
     }
 
-    /// Returns true for a name or address of the server, with any port: a proxy may forward another port to the server.
+    /// Returns true if `host` is an accepted name or address. Accepts every port, because a proxy may forward another
+    /// port to this server.
     fn has(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
         // A user name may precede the host, and a port may follow it.
@@ -73,13 +75,13 @@ impl Hosts {
     }
 }
 
-/// Returns a name without its trailing dot, or an address without its brackets.
+/// Returns a host name without its trailing dot, or an IPv6 address without its brackets.
 fn bare(host: &str) -> &str {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     address.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host))
 }
 
-/// Returns the start of a text for a message, as one line.
+/// Returns the start of a text as one line, for an error message.
 fn displayed(text: &str) -> String {
     text::line(&shorten(text)).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The limits of a request: the length of its body, its time, and its share of the memory.
+//! Enforces the limits for requests: the length of a body, the time of a request, and the total memory for bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,24 +14,25 @@ use tokio::time::timeout_at;
 use super::exchange::Exchange;
 use super::rejection::Rejection;
 
-/// The limits of a server.
+/// The limits for the requests to a server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Limits {
     /// The maximum time from the first byte of a request to the last byte of its response.
     pub(super) timeout: Duration,
-    /// The maximum length of a request's body.
+    /// The maximum length of a request body, in bytes.
     pub(super) max_request_bytes: usize,
-    /// The maximum number of concurrent requests.
+    /// The maximum number of prediction requests that the server handles at the same time.
     pub(super) max_requests: usize,
 }
 
-/// The memory for the bodies of all requests and responses. One permit is one mebibyte.
+/// The total memory for the bodies of all current requests and responses. One permit of the semaphore stands for one
+/// mebibyte.
 pub(super) struct MemoryBudget(Arc<Semaphore>);
 
 impl MemoryBudget {
     const MIB: usize = 1 << 20;
 
-    /// Returns a budget of one gibibyte, or of the longest allowed body if that is longer.
+    /// Creates a budget of one gibibyte, or of `max_request_bytes` if that is more.
     pub(super) fn new(max_request_bytes: usize) -> Self {
         Self::of_mib(max_request_bytes.div_ceil(Self::MIB).max(1024))
     }
@@ -40,7 +41,8 @@ impl MemoryBudget {
         Self(Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))))
     }
 
-    /// Grows or shrinks `taken` to a number of bytes. Returns false if the budget has too few bytes left.
+    /// Changes the memory that `taken` reserves to `bytes`, rounded up to mebibytes. Returns false and changes nothing
+    /// if the budget does not have enough memory left.
     pub(super) fn resize(&self, taken: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> bool {
         let (has, needs) = (taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits), bytes.div_ceil(Self::MIB));
         if needs <= has {
@@ -59,7 +61,7 @@ impl MemoryBudget {
     }
 }
 
-/// Handles a request within its time limit. Answers with a timeout and cancels the prediction at the limit.
+/// Handles a request until its deadline. At the deadline, cancels the prediction and returns a timeout response.
 pub(super) async fn enforce_timeout(
     Extension(exchange): Extension<Exchange>,
     request: Request,
@@ -71,9 +73,12 @@ pub(super) async fn enforce_timeout(
     }
 }
 
-/// Reads a request's body. Returns it with its share of the memory budget, which is freed when the permit is dropped. A
-/// body that is too long is read to its end but not kept, because a client that is still sending would not read the
-/// response. Only a client that sends `Expect` is answered at once.
+/// Reads the body of a request. Returns the body, and a permit that reserves memory for it in the budget. Dropping the
+/// permit frees that memory.
+///
+/// Reads a body that exceeds `limit` to the end and discards it, because many clients read the response only after they
+/// have sent the whole body. Returns an error at once if the request has an `Expect` header, because such a client
+/// waits for a response before it sends the body.
 pub(super) async fn read_body(
     request: Request,
     limit: usize,

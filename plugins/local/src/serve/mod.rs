@@ -1,17 +1,21 @@
-//! Serves a model over HTTP with MLflow's scoring protocol, until the caller cancels the call.
+//! Serves a model over HTTP until the caller cancels the call. The server implements the protocol of MLflow's scoring
+//! server.
 //!
-//! | module | |
+//! | Module | Purpose |
 //! |---|---|
 //! | `run` | runs the server from start to end |
-//! | `config` | the config of `run_local` |
-//! | `address` | binds the port |
+//! | `config` | parses the config of `run_local` |
+//! | `address` | binds the server's address |
 //! | `connections` | accepts, drives and closes connections |
-//! | `exchange` | the time and the memory of one request and its response |
-//! | `hosts` | the host names that requests may use |
-//! | `routes`, `limits` | answer requests within the limits |
-//! | `rejection` | responses without predictions |
-//! | `worker`, `crash_history` | run an ONNX model in separate processes, which inputs may crash |
-//! | `suggestion` | a sample request for the user |
+//! | `exchange` | tracks the deadline and the permits of a connection's current request |
+//! | `hosts` | checks the host name in requests |
+//! | `routes` | answers requests |
+//! | `limits` | limits the length, the time and the memory of requests |
+//! | `content_coding` | decompresses request bodies |
+//! | `rejection` | builds error responses |
+//! | `worker` | runs an ONNX model in separate processes, so that a crash does not end the server |
+//! | `crash_history` | remembers the inputs that crashed a process |
+//! | `suggestion` | builds a sample request for the user |
 
 mod address;
 mod config;

@@ -1,4 +1,4 @@
-//! Responses without predictions, with the texts and status codes of MLflow's scoring server.
+//! Error responses, with the texts and status codes of MLflow's scoring server.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode};
 use serde::Serialize;
 use serde_json::Value;
 
-/// The supported content codings of bodies, as the value of `Accept-Encoding`.
+/// The supported compressions of request bodies, as the value of the header `Accept-Encoding`.
 const SUPPORTED: &str = "gzip, deflate";
 
-/// The reason why a request is answered without predictions.
+/// The reason why the server answers a request with an error instead of predictions.
 #[derive(Debug)]
 pub(super) enum Rejection {
-    /// The body is not valid HTTP, or the connection failed.
+    /// The body could not be read or decompressed. Contains the reason.
     BrokenBody(String),
-    /// The maximum number of requests is reached.
+    /// The server handles the maximum number of requests. Contains that number.
     Busy(usize),
-    /// The prediction failed.
+    /// The prediction failed. Contains the error of the prediction.
     Failed(Error),
-    /// The header `Host` is missing or repeated.
+    /// The header `Host` is missing, or the request has more than one. Contains a description of the problem.
     InvalidHost(&'static str),
-    /// The request has no content type.
+    /// The request does not have the header `Content-Type`.
     NoContentType,
-    /// The request is for another host.
+    /// The request is for another host. Contains the start of that host's name.
     OtherHost(String),
-    /// A page of another site sent the request.
+    /// A web page of another site sent the request. Contains the origin of that page.
     OtherSite(String),
-    /// Other requests and responses use up the memory budget.
+    /// The bodies of other requests and responses use up the server's memory budget.
     OutOfMemory,
-    /// The request took too long.
+    /// The request exceeded the time limit.
     Timeout,
-    /// The body is longer than this number of bytes.
+    /// The body is longer than the limit. Contains the limit, in bytes.
     TooLong(usize),
-    /// The body has a content coding that is not decoded.
+    /// The compression of the body is not supported. Contains the value of the header `Content-Encoding`.
     UnknownCoding(String),
 }
 
-/// The body of an error response, in MLflow's form.
+/// The JSON body of an error response, with the fields that MLflow uses.
 #[derive(Serialize)]
 struct ErrorJson<'a> {
     error_code: &'a str,
@@ -50,12 +50,13 @@ struct ErrorJson<'a> {
     error_class: Option<&'a str>,
 }
 
-/// Returns a response with a text and the content type of JSON. MLflow also uses that type for texts that are not JSON.
+/// Returns a response with the content type `application/json`. `text` need not be JSON, because MLflow's server also
+/// uses that content type for plain texts.
 pub(super) fn as_json(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], text.into()).into_response()
 }
 
-/// Returns FastAPI's response for an unknown path or method.
+/// Returns the response that FastAPI, the framework of MLflow's server, sends for an unknown path or method.
 pub(super) fn detail(status: StatusCode) -> Response {
     as_json(status, format!(r#"{{"detail":"{}"}}"#, status.canonical_reason().unwrap_or_default()))
 }
@@ -108,18 +109,19 @@ fn forbidden(message: String) -> Response {
     response
 }
 
-/// Returns the response to a request that the client may send again in a second.
+/// Returns a response with status 503. It tells the client to repeat the request after one second.
 fn unavailable(message: impl Into<String>) -> Response {
     error(&Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).with_retry_after(Duration::from_secs(1)))
 }
 
-/// Returns the response for an unsupported content type, in plain text as MLflow does.
+/// Returns a response with status 415 for an unsupported content type or compression. The body is plain text, as in
+/// MLflow.
 fn unsupported(message: &str) -> Response {
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()).into_response()
 }
 
-/// Returns the response for an error, with the HTTP status of its code. `sqlstate` and `error_class` are those of the
-/// error, or those that MLflow derives from the code.
+/// Returns the response for an error. The error code determines the HTTP status. The fields `sqlstate` and
+/// `error_class` are those of the error. If the error has none, they are those that MLflow uses for its code.
 fn error(error: &Error) -> Response {
     let code = error.code().as_str();
     let (status, sqlstate, error_class) = match code {

@@ -1,4 +1,4 @@
-//! The four paths of MLflow's scoring server, and the access log.
+//! Serves the four paths of MLflow's scoring server, and logs each request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,28 +23,29 @@ use super::rejection::{Rejection, as_json, detail};
 use super::worker::Worker;
 use crate::deployment::LoadedModel;
 
-/// The version of MLflow whose protocol the server implements. It is the response to `/version`.
+/// The version of MLflow whose protocol this server implements. The server returns it as the response to `/version`.
 const MLFLOW_VERSION: &str = "3.17.2";
 
-/// The state that requests share.
+/// The state of the server, which all requests share.
 pub(super) struct ServerState {
     model: ServedModel,
     limits: Limits,
     hosts: Hosts,
-    /// One permit for each concurrent request.
+    /// A semaphore that limits the number of concurrent prediction requests.
     slots: Arc<Semaphore>,
     memory: MemoryBudget,
 }
 
-/// The served model.
+/// The model that the server serves.
 pub(super) enum ServedModel {
-    /// The model runs in this process, or in a Python process that this process has started.
+    /// This process runs the model with ONNX Runtime, or forwards requests to MLflow's scoring server in a Python
+    /// process.
     Direct(Arc<LoadedModel>),
-    /// The model runs in a separate process.
+    /// A separate process runs the model with ONNX Runtime, so that a crash does not end this server.
     Isolated(Arc<Worker>),
 }
 
-/// The address that a request was sent from.
+/// The address of the client that sent a request.
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
@@ -62,7 +63,8 @@ impl ServerState {
     }
 }
 
-/// Returns the router, with the checks and the log of every request.
+/// Returns the router of the server. For each request, it checks the host, enforces the time limit, calls the handler
+/// of the path and writes a log message.
 pub(super) fn router(server: ServerState) -> Router {
     let server = Arc::new(server);
     // A route for GET also answers HEAD, which MLflow's server rejects.
@@ -86,7 +88,8 @@ async fn version() -> Response {
     as_json(StatusCode::OK, MLFLOW_VERSION)
 }
 
-/// Predicts the inputs of a request. Holds a slot and memory until the response has been sent.
+/// Answers a request to `/invocations` with predictions. The request counts toward the limit of concurrent requests,
+/// and reserves memory, until the response has been sent.
 async fn invocations(
     State(server): State<Arc<ServerState>>,
     Extension(exchange): Extension<Exchange>,
@@ -119,7 +122,7 @@ async fn invocations(
     Ok(([(CONTENT_TYPE, "application/json")], predicted).into_response())
 }
 
-/// Decodes a body on a blocking thread.
+/// Decompresses a body on a blocking thread.
 async fn decode(
     server: Arc<ServerState>,
     coding: ContentCoding,
@@ -133,7 +136,7 @@ async fn decode(
     decoded.await?
 }
 
-/// Rejects requests for another server.
+/// Rejects a request that is for another host, or that a web page of another site sent.
 async fn check_host(
     State(server): State<Arc<ServerState>>,
     request: Request,
@@ -157,7 +160,8 @@ fn only(method: &'static str) -> Response {
     response
 }
 
-/// Logs each request with its sender, path, status and duration. Leaves out the query, which may contain a secret.
+/// Logs each request with the client's address, the path, the status and the duration. Omits the query, which may
+/// contain a secret.
 async fn log_access(Extension(Peer(peer)): Extension<Peer>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let line = format!("{} {} {:?}", request.method(), request.uri().path(), request.version());

@@ -1,4 +1,5 @@
-//! Runs a server: binds the port, loads the model, and answers requests until the call is cancelled.
+//! Runs the server of `run_local`: binds the address, loads the model, and answers requests until the call is
+//! cancelled.
 
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use crate::deployment::{Deployments, FetchedModel, LoadedModel};
 use crate::model::Model;
 use crate::store::Folder;
 
-/// Serves a model until the call is cancelled, then finishes the requests that have begun.
+/// Serves a model until the call is cancelled. Then finishes the requests that have begun.
 ///
 /// # Errors
-/// Fails if the model cannot be deployed, or if the address cannot be bound.
+/// Fails if the model cannot be loaded, or if the address cannot be bound.
 pub(crate) async fn run(
     deployments: &Arc<Deployments>,
     request: &RunLocal,
@@ -64,7 +65,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The value that holds the copy of the model.
+/// The value that holds the lock of the copied model, so that other processes do not remove the copy.
 enum CopyHolder {
     Folder(Folder),
     LoadedModel(Arc<LoadedModel>),
@@ -79,7 +80,7 @@ impl CopyHolder {
     }
 }
 
-/// Returns the options of the client that runs the model in a separate process. They contain no credentials.
+/// Returns the client options for the separate process that runs the model. They contain no credentials.
 fn options(deployments: &Deployments, config: &ServeConfig, fetched: &FetchedModel) -> Result<ClientOptions> {
     ClientOptions::new(&json!({
         "state_dir": deployments.directory().root(),

@@ -1,14 +1,15 @@
-//! A `curl` command line that sends a sample request, to be pasted into a shell.
+//! Builds a `curl` command that sends a sample request to the server. The user can paste the command into a shell.
 
 use serde_json::{Map, Value, json};
 
 use mlflow_deploy_scoring::{ColumnType, DType, Schema, Signature};
 
-/// The maximum length of the request's body, in bytes.
+/// The maximum length of the body in the suggested command, in bytes.
 const MAX_BODY_BYTES: usize = 1000;
 
-/// Returns the command line. Its body is the model's input example, or else zeros for each input of the signature. If
-/// neither is available and short, the command line names a file instead.
+/// Returns a `curl` command that sends a sample request. The body is the model's input example. For a model without an
+/// example, the body has a zero for each input in the signature. If neither is available, or if the body is too long,
+/// the command sends the file `inputs.json`.
 pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signature>) -> String {
     let zeros = || signature.and_then(|signature| signature.inputs.as_ref()).and_then(zeros);
     // The example is parsed and printed again, so that it is one line.
@@ -18,12 +19,13 @@ pub(super) fn curl(url: &str, example: Option<String>, signature: Option<&Signat
     format!("curl {url}/invocations -H 'Content-Type: application/json' -d {body}")
 }
 
-/// Quotes a text for use in a shell.
+/// Puts a text in single quotes, so that a shell treats it as one word.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Returns inputs of zeros for a signature; `None` if a type is not known, or the inputs would be long.
+/// Returns sample inputs that consist of zeros and empty strings. Returns `None` if the signature has an unknown type,
+/// or if the inputs would be too long.
 fn zeros(schema: &Schema) -> Option<Value> {
     match schema {
         Schema::Columns(columns) => {

@@ -1,4 +1,4 @@
-//! The suggested command line, the config, the memory budget and the warning, without a network.
+//! Tests the suggested command, the config, the memory budget and the warning about the address. Opens no connections.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,7 +12,7 @@ use super::rejection::Rejection;
 use super::suggestion::curl;
 use mlflow_deploy_scoring::{ColumnSpec, ColumnType, DType, ScalarType, Schema, Signature, TensorSpec};
 
-/// Returns the body of the suggested request.
+/// Returns the body in the suggested `curl` command, as it is quoted for the shell.
 fn suggested(example: Option<&str>, inputs: Option<Schema>) -> String {
     let signature = Signature { inputs, params: None };
     let line = curl("http://127.0.0.1:1", example.map(str::to_owned), Some(&signature));
@@ -53,7 +53,7 @@ fn the_suggested_request_has_the_example_or_zeros() {
     assert_eq!(suggested(None, Some(Schema::Tensors(long_and_empty))), "@inputs.json");
 }
 
-/// Reads a body of this number of mebibytes.
+/// Reads a request body of `mib` mebibytes. `limit` is the maximum length of a body, in mebibytes.
 async fn read_mib(
     mib: usize,
     limit: usize,

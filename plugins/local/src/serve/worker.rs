@@ -1,7 +1,8 @@
-//! Runs a model in a separate process, so that inputs that crash it do not end the server.
+//! Runs a model in separate processes, so that inputs that crash the model do not end the server.
 //!
-//! The requests that were in the process when it crashed run again, one at a time, in a second process. Inputs that
-//! crash the second process are not run again. Other requests wait until the first process has been restarted.
+//! When the first process crashes, all requests that it was running are suspect. The server runs each of them again,
+//! one at a time, in a second process. Inputs that crash the second process are not run again. All other requests wait
+//! until the first process has been restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +17,19 @@ use tokio::time::{Instant, sleep};
 
 use super::crash_history::{CrashHistory, CrashRole};
 
-/// The pause after a failure to start a process, if the error does not specify one.
+/// The pause after a failed start of a process, if the error does not specify a pause.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The two processes that run a model.
+/// The two separate processes that run a model: one for ordinary requests, and one for requests that may have caused a
+/// crash.
 pub(super) struct Worker {
     client: RemoteClient,
-    /// The second process. The lock admits one request at a time.
+    /// The process for requests that may have caused a crash. The lock admits one request at a time.
     second: Mutex<SecondProcess>,
     history: CrashHistory,
 }
 
-/// The process for suspect inputs, started when it is first needed.
+/// The process for requests that may have caused a crash. It is started for the first such request.
 struct SecondProcess {
     plugin: RemotePlugin,
     target: TargetUri,
@@ -35,15 +37,16 @@ struct SecondProcess {
     client: Option<RemoteClient>,
 }
 
-/// A channel that closes when the client of a request disconnects.
+/// A channel that closes when the client that sent a request disconnects.
 type Disconnect = watch::Receiver<()>;
 
 impl Worker {
-    /// Loads the model of `options` in a separate process; `None` if the host cannot start one.
+    /// Starts a separate process, which loads the model that `options` specify. Returns `None` if the host cannot start
+    /// separate processes.
     ///
     /// # Errors
-    /// Fails if the model cannot be loaded. The code is `PLUGIN_CRASHED` if loading it or predicting its input example
-    /// crashes the process.
+    /// Fails if the model cannot be loaded. Fails with `PLUGIN_CRASHED` if the process crashes when it loads the model
+    /// or predicts the input example.
     pub(super) async fn start(target: TargetUri, options: ClientOptions) -> Result<Option<Arc<Self>>> {
         let (Some(plugin), Some(second_plugin)) = (isolated_self(), isolated_self()) else { return Ok(None) };
         let client = plugin.open(&target, &options, None).await?;
@@ -51,8 +54,8 @@ impl Worker {
         Ok(Some(Arc::new(Self { client, second, history: CrashHistory::default() })))
     }
 
-    /// Predicts in a separate process. If the caller gives up, the prediction is cancelled, but a crash of the process
-    /// is still recorded.
+    /// Runs a prediction in a separate process. Dropping the returned future cancels the prediction, but a crash of the
+    /// process is still recorded.
     ///
     /// # Errors
     /// Fails with the error of the model; `PLUGIN_CRASHED` if the inputs crash the process; `TEMPORARILY_UNAVAILABLE`
@@ -81,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// Runs suspect inputs in the second process, while no other request uses it.
+    /// Runs inputs that may have caused a crash in the second process. Waits until no other request uses that process.
     async fn predict_alone(&self, request: &Predict, until: Instant, disconnect: &mut Disconnect) -> Result<Payload> {
         let mut second = tokio::select! {
             second = self.second.lock() => second,
@@ -118,8 +121,8 @@ impl Worker {
     }
 }
 
-/// Predicts in a process. If the process has to be restarted, waits for the restart, at most until `until`. Returns
-/// `PLUGIN_CRASHED` only if the prediction had begun.
+/// Runs a prediction in the process of `client`. If that process must be restarted first, waits for the restart until
+/// `until`. Returns `PLUGIN_CRASHED` only if the process had begun the prediction.
 async fn call_process(
     client: &RemoteClient,
     request: &Predict,
@@ -145,7 +148,7 @@ async fn call_process(
     }
 }
 
-/// Waits until the client of the request has disconnected.
+/// Waits until the client that sent the request has disconnected.
 async fn disconnected(disconnect: &mut Disconnect) {
     while disconnect.changed().await.is_ok() {}
 }
@@ -154,7 +157,7 @@ fn cancelled() -> Error {
     Error::new(ErrorCode::CANCELLED, "the client disconnected")
 }
 
-/// Returns the error for inputs that crash the process.
+/// Returns the error for inputs that crash the process that runs the model. `message` describes the crash.
 fn crashed(message: &str) -> Error {
     let message =
         format!("the prediction crashed the process that runs the model: {message}; these inputs are not run again");

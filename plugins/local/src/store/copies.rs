@@ -1,5 +1,6 @@
-//! The copies of models in `models/`, and their records. A record allows the copy to be deployed again if `state.json`
-//! is lost. A copy has a record only while `state.json` names the copy.
+//! The copied models in the folder `models/` of the state directory, and their records. A record describes the
+//! deployment of a copied model, so that a lost `state.json` can be rebuilt. A copied model has a record only while
+//! `state.json` names it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,23 +14,23 @@ use super::io_error::io_error;
 use super::layout::{MODELS, RECORD, UNFINISHED_RECORD, is_id, sync};
 use super::state::{Deployment, Endpoint, State};
 
-/// The maximum size of a record, in bytes.
+/// The maximum size of a `deployment.json` file, in bytes.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 
-/// The folders of copies, by id.
+/// The path of each copied model's folder, with the name of the folder as the key.
 pub(super) struct Copies(BTreeMap<String, PathBuf>);
 
-/// The record of a copy.
+/// The contents of `deployment.json`: the deployment of a copied model.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CopyRecord {
     pub(super) name: String,
     pub(super) deployment: Deployment,
-    /// The endpoints of the deployment, with its weight in each.
+    /// The weight of the deployment in each endpoint that it belongs to.
     pub(super) endpoints: BTreeMap<String, u32>,
 }
 
 impl Copies {
-    /// Lists the copies of a state directory; none if it does not exist.
+    /// Lists the copied models in a state directory. Returns an empty list if the directory does not exist.
     ///
     /// # Errors
     /// Fails if the directory cannot be read.
@@ -49,12 +50,12 @@ impl Copies {
         Ok(Self(copies))
     }
 
-    /// Returns true if there are no copies, not even incomplete ones.
+    /// Returns true if there are no copied models. An incomplete copy counts as a copied model.
     pub(super) fn is_empty(&self) -> bool {
         self.with_models().next().is_none()
     }
 
-    /// Describes the number of copies for a message.
+    /// Returns a text with the number of copied models, for an error message.
     pub(super) fn describe_count(&self) -> String {
         match self.with_models().count() {
             1 => "a copy of a model".to_owned(),
@@ -62,27 +63,28 @@ impl Copies {
         }
     }
 
-    /// Returns the folders of the copies that have a model, which may be incomplete.
+    /// Returns the folders that contain a subfolder `model`. The model in it may be incomplete.
     fn with_models(&self) -> impl Iterator<Item = &PathBuf> {
         self.0.values().filter(|path| path.join("model").is_dir())
     }
 
-    /// Returns the id and the folder of each copy, including copies that a crash left.
+    /// Returns the name and the path of each copied model's folder. Includes incomplete folders that a crashed process
+    /// left.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.0.iter().map(|(id, path)| (id.as_str(), path.as_path()))
     }
 
-    /// Returns true if a copy has a record, even a damaged one.
+    /// Returns true if the folder `id` contains the file `deployment.json`, even if that file is damaged.
     pub(super) fn has_record(&self, id: &str) -> bool {
         self.0.get(id).is_some_and(|path| path.join(RECORD).exists())
     }
 
-    /// Returns true if any copy has a record.
+    /// Returns true if at least one folder contains the file `deployment.json`.
     pub(super) fn has_records(&self) -> bool {
         self.0.keys().any(|id| self.has_record(id))
     }
 
-    /// Removes the records of copies that the new state no longer names.
+    /// Removes the record of each copied model that the state `before` names and the state `after` does not name.
     pub(super) fn remove_records(&self, before: &State, after: &State) {
         let is_named = |id: &str, state: &State| state.deployments.values().any(|each| each.folder == id);
         for (id, path) in self.iter() {
@@ -93,7 +95,8 @@ impl Copies {
         }
     }
 
-    /// Updates the records of all copies that a state names. Warns if a record cannot be written.
+    /// Writes the record of each copied model that `state` names, if the record has changed. Warns if a record cannot
+    /// be written.
     pub(super) fn write_records(&self, state: &State) {
         for (name, deployment) in &state.deployments {
             let Some(path) = self.0.get(&deployment.folder) else { continue };
@@ -116,10 +119,10 @@ impl Copies {
 }
 
 impl CopyRecord {
-    /// Reads the record of a copy.
+    /// Reads the record in the folder of a copied model.
     ///
     /// # Errors
-    /// Fails if the copy has no record, or the record is damaged.
+    /// Fails if the folder contains no record, or if the record is damaged.
     pub(super) fn read(copy: &Path) -> io::Result<Self> {
         let bytes = file::read(&copy.join(RECORD), MAX_RECORD_BYTES)?;
         serde_json::from_slice(&bytes).map_err(io::Error::other)

@@ -1,5 +1,5 @@
-//! Copies a model's folder: only regular files, no files from outside of it. All files are written to the disk before
-//! the copy is used.
+//! Copies the folder of a model. Copies only regular files, and rejects links that lead out of the folder. Writes all
+//! files to the disk before it returns.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
@@ -12,18 +12,19 @@ use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, call, file};
 use super::io_error::io_error;
 use super::layout::sync;
 
-/// The number of bytes between two checks of the cancel flag.
+/// The number of copied bytes after which the copy checks if it was cancelled.
 const CHUNK_BYTES: u64 = 8 << 20;
 
-/// The maximum number of files and folders in a model.
+/// The maximum number of files and folders in a model's folder.
 const MAX_FILES: usize = 100_000;
 
-/// Copies a model's folder to a path that does not exist. Blocks, and stops when `is_cancelled` becomes true.
+/// Copies the folder of a model from `from` to `to`, which must not exist. Blocks. Stops when `is_cancelled` becomes
+/// true.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the folder has a special file, or a link that leads out of it; `RESOURCE_EXHAUSTED` if
-/// the disk has too little free space; `RESOURCE_CONFLICT` if a file changes during the copy; `CANCELLED` if
-/// `is_cancelled` is true.
+/// `INVALID_PARAMETER_VALUE` if the folder contains a special file, or a link that leads out of the folder;
+/// `RESOURCE_EXHAUSTED` if the disk has too little free space; `RESOURCE_CONFLICT` if a file changes during the copy;
+/// `CANCELLED` if `is_cancelled` becomes true.
 pub(crate) fn copy(from: &Path, to: &Path, is_cancelled: &AtomicBool) -> Result<()> {
     let listing = Listing::of(from)?;
     let parent = to.parent().expect("a copy is in a folder of its own");
@@ -78,10 +79,10 @@ fn copy_listed(listing: &Listing, to: &Path, is_cancelled: &AtomicBool) -> Resul
     paths.into_iter().try_for_each(|path| sync(&path).map_err(|error| io_error("write", &path, &error)))
 }
 
-/// The files and folders to copy: paths relative to the model's folder, parents first.
+/// The files and folders to copy. Their paths are relative to the model's folder. A folder precedes its subfolders.
 #[derive(Default)]
 struct Listing {
-    /// The model's folder, with links resolved.
+    /// The path of the model's folder, with symbolic links resolved.
     real: PathBuf,
     folders: Vec<PathBuf>,
     files: Vec<ListedFile>,
@@ -90,12 +91,12 @@ struct Listing {
 
 struct ListedFile {
     file: PathBuf,
-    /// The path with links resolved.
+    /// The absolute path of the original file, with symbolic links resolved.
     source: PathBuf,
     version: FileVersion,
 }
 
-/// The version of a file, which changes when the file is written to or replaced.
+/// Identifies the contents of a file. The value differs after the file was written to or replaced.
 #[derive(PartialEq)]
 struct FileVersion {
     inode: (u64, u64),
@@ -166,7 +167,8 @@ fn changed(file: &Path) -> Error {
     )
 }
 
-/// Returns the error for a failure to read the model. Unlike [`io_error`], it does not suggest another state directory.
+/// Returns the error for a failure to read a file of the model. Unlike [`io_error`], it does not suggest another state
+/// directory.
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::PermissionDenied => ErrorCode::PERMISSION_DENIED,
@@ -176,7 +178,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::new(code, format!("failed to read the model's `{}`: {error}; nothing was deployed", path.display()))
 }
 
-/// Fails early if the model does not fit on the disk.
+/// Fails if the disk has less than `bytes` of free space.
 fn check_free_space(folder: &Path, bytes: u64) -> Result<()> {
     let statistics =
         rustix::fs::statvfs(folder).map_err(|error| io_error("determine the free space of", folder, &error.into()))?;

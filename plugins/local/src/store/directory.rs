@@ -1,4 +1,4 @@
-//! Reads and changes the state directory. One process changes it at a time.
+//! Reads and changes the state directory. Only one process changes it at a time.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -20,19 +20,20 @@ use super::wait::{LOCK_WAIT, LockWait, attempt};
 /// The maximum size of `state.json`, in bytes.
 const MAX_STATE_BYTES: u64 = 64 << 20;
 
-/// A state directory, with a cache of the last state.
+/// A state directory, and a cache of the state that was last read from it.
 pub(crate) struct StateDirectory {
     pub(super) root: PathBuf,
     last: Mutex<Option<(StateVersion, Arc<State>)>>,
     wait: LockWait,
 }
 
-/// The lock of the state directory. While this value exists, no other process changes the state.
+/// The exclusive lock of the state directory. While this value exists, no other process changes the state.
 pub(super) struct StateLock {
     _file: File,
 }
 
-/// Identifies a version of `state.json`. Every version is a new file, but may reuse the inode of an older one.
+/// Identifies a version of `state.json` by its file metadata. Each change creates a new file, but the file system may
+/// reuse the inode of an older one.
 #[derive(PartialEq)]
 struct StateVersion {
     inode: (u64, u64),
@@ -41,22 +42,23 @@ struct StateVersion {
 }
 
 impl StateDirectory {
-    /// Creates a value for the directory at a path, which need not exist.
+    /// Creates a `StateDirectory` for the path `root`. The directory need not exist.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root, last: Mutex::default(), wait: LOCK_WAIT }
     }
 
-    /// Returns the path.
+    /// Returns the path of the state directory.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns the current state, including the changes of other processes. Reads the file if it has changed, or if its
-    /// modification time is so recent that a later change could have the same time.
+    /// Returns the current state, including changes by other processes. Reads `state.json` only if the cached state may
+    /// be outdated: the file has changed, or it was so recent at the last read that a later change could have the same
+    /// timestamp.
     ///
     /// # Errors
     /// `PERMISSION_DENIED` or `INTERNAL_ERROR` if the file cannot be read; `INVALID_STATE` if the file is missing
-    /// although the directory has copies of models.
+    /// although the directory contains copied models.
     pub(crate) fn state(&self) -> Result<Arc<State>> {
         let path = self.root.join(STATE);
         let failed = |error: &io::Error| io_error("read", &path, error);
@@ -82,8 +84,8 @@ impl StateDirectory {
         Ok(state)
     }
 
-    /// Fails if the directory has copies although `state.json` is missing. An empty state would make every copy
-    /// garbage.
+    /// Fails if the directory contains copied models although `state.json` is missing. With an empty state, all these
+    /// models would be removed as garbage.
     fn check_new(&self) -> Result<()> {
         let path = self.root.join(STATE);
         self.check_link()?;
@@ -105,7 +107,7 @@ impl StateDirectory {
         ))
     }
 
-    /// Fails if the file is a link to a missing file, for example on a disk that is not mounted.
+    /// Fails if `state.json` is a symbolic link to a missing file, for example on a disk that is not mounted.
     fn check_link(&self) -> Result<()> {
         let path = self.root.join(STATE);
         match fs::read_link(&path) {
@@ -122,11 +124,12 @@ impl StateDirectory {
         }
     }
 
-    /// Changes the state under the lock, then removes garbage. If `change` fails, nothing is written.
+    /// Locks the directory, calls `change` with the state, and saves the changed state. Then removes copied models that
+    /// no deployment uses. Writes nothing if `change` fails.
     ///
     /// # Errors
-    /// Fails if `change` fails or the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process holds
-    /// the lock for too long.
+    /// Fails if `change` fails, or if the directory cannot be written; `TEMPORARILY_UNAVAILABLE` if another process
+    /// holds the lock for too long.
     pub(crate) async fn change<T: Send + 'static>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut State) -> Result<T> + Send + 'static,
@@ -134,8 +137,8 @@ impl StateDirectory {
         self.deploy(change, || {}).await
     }
 
-    /// Does the same as [`Self::change`], but calls `replaced` as soon as the file is replaced, even if a later step
-    /// fails.
+    /// Changes the state as [`Self::change`] does. Calls `replaced` as soon as `state.json` has been replaced, even if
+    /// a later step fails.
     ///
     /// # Errors
     /// Fails as [`Self::change`] does.
@@ -173,10 +176,11 @@ impl StateDirectory {
         Ok(answer)
     }
 
-    /// Creates a folder for a copy of a model. Dropping the result removes the folder, unless it is kept.
+    /// Creates a folder for a copied model, and locks it. Dropping the result removes the folder, unless
+    /// [`Folder::keep`] was called.
     ///
     /// # Errors
-    /// Fails if the directory cannot be written or locked.
+    /// Fails if the state directory cannot be written or locked.
     pub(crate) async fn new_folder(self: &Arc<Self>) -> Result<Folder> {
         // Until this process holds the folder, the lock keeps other processes from removing it as garbage.
         let lock = self.lock().await?;
@@ -193,10 +197,11 @@ impl StateDirectory {
         .await
     }
 
-    /// Opens the folder of a deployment, and holds it so that no process removes it; `None` if it was removed.
+    /// Opens and locks the folder of a copied model, so that no process removes it. Returns `None` if the folder does
+    /// not exist.
     ///
     /// # Errors
-    /// Fails if the folder cannot be read; `TEMPORARILY_UNAVAILABLE` if another process holds the lock for too long.
+    /// Fails if the folder cannot be read; `TEMPORARILY_UNAVAILABLE` if another process holds its lock for too long.
     pub(crate) async fn folder(&self, id: &str) -> Result<Option<Folder>> {
         if !is_id(id) {
             return Ok(None);
@@ -206,8 +211,8 @@ impl StateDirectory {
         self.wait.until(&lock, move || Folder::open(&path)).await
     }
 
-    /// Locks the directory. Waits until no other process changes the state. Changes are short, because models are
-    /// copied and loaded before a change.
+    /// Locks the state directory. Waits while another process holds the lock. Processes hold it only for a short time,
+    /// because they copy and load models before they change the state.
     pub(super) async fn lock(self: &Arc<Self>) -> Result<StateLock> {
         let this = Arc::clone(self);
         blocking(move || {
@@ -236,8 +241,8 @@ impl StateDirectory {
             .await
     }
 
-    /// Fails if the directory has files, but no state: it may belong to another program, and a sweep could remove its
-    /// files.
+    /// Fails if the directory contains files but no state. Such a directory may belong to another program, whose files
+    /// must not be removed.
     fn check_owned(&self) -> Result<()> {
         let entries = fs::read_dir(&self.root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| io_error("read the state directory", &self.root, &error))?;
@@ -254,10 +259,11 @@ impl StateDirectory {
         )))
     }
 
-    /// Fails if `state.json` exists.
+    /// Fails if `state.json` exists, so that a rebuild never replaces it.
     ///
     /// # Errors
-    /// `INVALID_STATE` if the file exists. Fails as [`Self::state`] does if the file is damaged or cannot be read.
+    /// `INVALID_STATE` if the file exists and is valid. Fails as [`Self::state`] does if the file is damaged or cannot
+    /// be read.
     pub(super) fn check_missing(&self) -> Result<()> {
         let path = self.root.join(STATE);
         self.check_link()?;
@@ -274,7 +280,8 @@ impl StateDirectory {
         ))
     }
 
-    /// Replaces `state.json`, then calls `replaced`.
+    /// Replaces `state.json` with a new file that contains `state`. Calls `replaced` as soon as the file has been
+    /// replaced.
     pub(super) fn write(&self, _lock: &StateLock, state: &State, replaced: impl FnOnce()) -> Result<()> {
         let path = self.root.join(STATE);
         // If the file is a link, the target is replaced and the link stays.
@@ -310,8 +317,8 @@ impl StateVersion {
         Self { inode: (metadata.dev(), metadata.ino()), size: metadata.size(), changed }
     }
 
-    /// Returns true if every later version is certain to differ from this one. The clock of a file system has steps of
-    /// several milliseconds, so two changes within one step could have the same time.
+    /// Returns true if each later version of the file must have another timestamp. The clock of a file system has steps
+    /// of several milliseconds, so two changes within one step can have the same timestamp.
     fn is_settled(&self) -> bool {
         const STEP: i128 = 100_000_000;
         let (seconds, nanoseconds) = self.changed;
@@ -321,7 +328,7 @@ impl StateVersion {
     }
 }
 
-/// Creates a directory that only the user can read, because models may be private.
+/// Creates a directory that only the current user can read, because models may be private.
 fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

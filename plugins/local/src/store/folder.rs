@@ -1,4 +1,4 @@
-//! The folder of one copy of a model, and its lock.
+//! The folder of a copied model, and the lock of that folder.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -12,20 +12,21 @@ use super::io_error::io_error;
 use super::layout::{ID_DIGITS, UNFINISHED_RECORD, sync};
 use super::wait::attempt;
 
-/// The prefix of the folder that a model is fetched to.
+/// The prefix of the temporary folder into which a model is downloaded.
 const UNFINISHED_FETCH: &str = ".fetching-";
 
-/// A held folder: no process removes it while this value exists.
+/// The locked folder of a copied model. No other process removes the folder while this value exists.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    /// A shared lock. The system releases it when the process ends, even after a crash.
+    /// The file that is locked in shared mode. The system releases the lock when the process ends, even if it crashes.
     _lock: File,
     is_kept: AtomicBool,
 }
 
 impl Folder {
-    /// Creates a folder with a unique name. The caller holds the lock of the directory.
+    /// Creates a folder with a random, unique name below `models`. The caller must hold the lock of the state
+    /// directory.
     pub(super) fn create(models: &Path) -> Result<Self> {
         for _ in 0..100 {
             let path = models.join(format!("{:0ID_DIGITS$x}", fastrand::u64(..)));
@@ -47,8 +48,8 @@ impl Folder {
         Err(Error::internal(format!("failed to create a new directory in `{}`", models.display())))
     }
 
-    /// Opens and holds a folder. Returns `Some(None)` if it was removed, and `None` if another process holds it
-    /// exclusively, usually to remove it.
+    /// Opens and locks a folder. Returns `Some(None)` if the folder does not exist. Returns `None` if another process
+    /// holds its exclusive lock, usually to remove it.
     pub(super) fn open(path: &Path) -> Result<Option<Option<Self>>> {
         let lock = path.join("lock");
         let held = file::open_real(&lock).and_then(|held| {
@@ -65,7 +66,7 @@ impl Folder {
         }
     }
 
-    /// Returns true if a process holds a folder, or if that cannot be determined.
+    /// Returns true if a process holds the lock of a folder, or if that cannot be determined.
     pub(super) fn is_held(path: &Path) -> bool {
         match file::open_real(&path.join("lock")) {
             Ok(lock) => lock.try_lock().is_err(),
@@ -73,7 +74,8 @@ impl Folder {
         }
     }
 
-    /// Removes a folder, unless a process holds it, or it has files that this plugin does not create.
+    /// Removes a folder. Leaves the folder if a process holds its lock, or if it contains files that this plugin does
+    /// not create.
     pub(super) fn remove_unless_held(path: &Path) {
         // A process may have crashed while it created or removed the folder, so any part of the folder may be missing.
         let is_ours = |entry: io::Result<fs::DirEntry>| {
@@ -98,17 +100,17 @@ impl Folder {
         }
     }
 
-    /// Returns the name in `models/`.
+    /// Returns the name of the folder in `models/`.
     pub(crate) fn id(&self) -> &str {
         self.path.file_name().and_then(|name| name.to_str()).expect("the name is ASCII")
     }
 
-    /// Returns the path of the model, which may not exist yet.
+    /// Returns the path of the subfolder for the model, which may not exist yet.
     pub(crate) fn model(&self) -> PathBuf {
         self.path.join("model")
     }
 
-    /// Writes the folder's entries to the disk, so that they survive a crash of the machine.
+    /// Writes the directory entries of the folder to the disk, so that they survive a crash of the machine.
     ///
     /// # Errors
     /// Fails if the disk reports an error.
@@ -117,12 +119,12 @@ impl Folder {
         sync(&self.path).and_then(|()| sync(parent)).map_err(|error| io_error("write", &self.path, &error))
     }
 
-    /// Removes the folder now. A loaded model stays loaded.
+    /// Removes the folder now. A model that is already in memory is not affected.
     pub(crate) fn remove(&self) {
         let _retried_by_the_next_sweep = fs::remove_dir_all(&self.path);
     }
 
-    /// Keeps the folder when this value is dropped, because a deployment names it.
+    /// Prevents the removal of the folder when this value is dropped, because a deployment uses the folder.
     pub(crate) fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Errors of the file system, with advice.
+//! Converts errors of the file system to errors with advice for the user.
 
 use std::fmt::Display;
 use std::io;
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-/// Returns the error for a failure to read or write a path. `action` is the text after `failed to`.
+/// Returns the error for a failed operation on a path. `action` follows the words `failed to` in the message, such as
+/// `read`.
 pub(super) fn io_error(action: impl Display, path: &Path, error: &io::Error) -> Error {
     use io::ErrorKind::{
         AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,

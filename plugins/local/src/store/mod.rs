@@ -1,16 +1,17 @@
-//! The state directory, which processes share. After a crash at any point, the state is the old one or the new one.
+//! The state directory, which several processes may use at the same time. Each change of the state is atomic: after a
+//! crash, the directory contains either the old state or the new state.
 //!
 //! ```text
-//! state.json      all deployments and endpoints; replaced as a whole, by renaming
-//! lock            held by the process that changes state.json, for a moment
-//! models/ID/      a copy of a model, which is never changed; a folder that no deployment names is garbage
-//!   lock          held shared by each process that fills the folder or has loaded the model; garbage that no process
-//!                 holds is removed
-//!   model/        the folder that MLflow saved
-//!   deployment.json   the deployment, to rebuild state.json; exists only while state.json names the folder
+//! state.json            all deployments and endpoints; a change replaces the whole file by renaming
+//! lock                  locked by a process while it changes state.json
+//! models/ID/            a copied model, which never changes; garbage if no deployment uses it
+//!   lock                locked in shared mode by each process that fills the folder or has loaded the model; a sweep
+//!                       removes a garbage folder if no process holds this lock
+//!   model/              a copy of the folder that MLflow saved
+//!   deployment.json     a copy of the deployment, to rebuild a lost state.json; exists only while state.json names ID
 //! ```
 //!
-//! Names of deployments are keys in a file, never parts of a path.
+//! The names of deployments are keys in `state.json`. They are never parts of a path.
 
 mod copies;
 mod copy;

@@ -1,11 +1,11 @@
-//! Names of deployments and endpoints.
+//! Checks the names of deployments and endpoints.
 
 use mlflow_deploy_plugin_api::{Error, Result, text};
 
-/// The maximum length of a name, in characters.
+/// The maximum length of a deployment's or endpoint's name, in characters.
 const MAX_LEN: usize = 128;
 
-/// Checks a name. `what` is the kind of name with its article: `a deployment` or `an endpoint`.
+/// Checks the name of a deployment or endpoint. `what` is `a deployment` or `an endpoint`, for the error message.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the name is invalid.
@@ -23,7 +23,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     )))
 }
 
-/// Returns the start of a text as one line, for a message. It has at most as many characters as a name may have.
+/// Returns a name as one line, for an error message. Shortens a name that is longer than a valid name.
 pub(crate) fn excerpt(name: &str) -> String {
     match name.char_indices().nth(MAX_LEN) {
         None => text::line(name).into_owned(),

@@ -1,4 +1,4 @@
-//! Rebuilds a lost `state.json` from the copies of models. Removes nothing.
+//! Rebuilds a lost `state.json` from the copied models. Removes no files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,18 +13,18 @@ use super::folder::Folder;
 use super::state::{Deployment, Endpoint, State, now};
 use crate::config::DeploymentConfig;
 
-/// The rebuilt deployments and endpoints.
+/// The result of a rebuild: the names of the restored deployments and endpoints.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rebuilt {
     deployments: Vec<String>,
     endpoints: Vec<String>,
-    /// The folders of the copies that were skipped.
+    /// The names of the folders in `models/` that were skipped.
     left_out: Vec<String>,
 }
 
 impl StateDirectory {
-    /// Rebuilds the file. A copy without a record is deployed under a generated name; `flavor` returns its flavor, or
-    /// `None` if it is not a complete model.
+    /// Rebuilds `state.json` from the copied models. Deploys a model that has no record under a generated name.
+    /// `flavor` returns the flavor of such a model, or `None` if the model is not complete.
     ///
     /// # Errors
     /// `INVALID_STATE` if the file exists. Also fails if the directory cannot be read or written.
@@ -48,7 +48,8 @@ impl StateDirectory {
     }
 }
 
-/// Collects the state from the copies. Returns the state and the folders of the skipped copies.
+/// Builds a state from the records of the copied models. Returns the state, and the names of the folders that were
+/// skipped.
 fn collect(copies: &Copies, flavor: impl Fn(&Path) -> Option<String>) -> (State, Vec<String>) {
     let (mut records, mut left_out) = (BTreeMap::<String, CopyRecord>::new(), Vec::new());
     for (id, path) in copies.iter() {
@@ -106,7 +107,7 @@ fn superseded(name: &str) -> String {
     format!("another copy of the model of `{name}` is newer")
 }
 
-/// Creates the record for a copy that has none.
+/// Creates a record for a copied model that has none.
 fn recovered(id: &str, model: &Path, flavor: String) -> CopyRecord {
     let name = format!("recovered-{id}");
     call::warn(format!("`{}` has no record: deploying it as `{name}`, without a config", model.display()));

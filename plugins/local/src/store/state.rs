@@ -11,10 +11,10 @@ use super::layout::{REBUILD, is_id};
 use super::name::excerpt;
 use crate::config::DeploymentConfig;
 
-/// The version of the format. A file with a later version is neither read nor changed.
+/// The version of the format of `state.json`. The plugin neither reads nor changes a file with a later version.
 const FORMAT: u32 = 1;
 
-/// All deployments and endpoints, by name.
+/// The contents of `state.json`: all deployments and endpoints, with their names as keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     format: u32,
@@ -22,32 +22,33 @@ pub(crate) struct State {
     pub(crate) endpoints: BTreeMap<String, Endpoint>,
 }
 
-/// One deployed model.
+/// A deployed model, as `state.json` stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deployment {
-    /// An id that changes with every update, so that a process drops the model that it has loaded.
+    /// A random id that changes with each update of the deployment. Processes detect by it that their loaded model is
+    /// outdated.
     pub(crate) revision: String,
-    /// The folder of the copy, in `models/`.
+    /// The name of the copied model's folder in `models/`.
     pub(crate) folder: String,
-    /// The model URI without a password.
+    /// The URI of the model, without a password.
     pub(crate) model_uri: String,
-    /// The version of the registered model; `None` for other models.
+    /// The version of the registered model; `None` if the URI does not name a registered model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model_version: Option<String>,
     pub(crate) flavor: String,
     pub(crate) config: DeploymentConfig,
-    /// The Python interpreter; `None` if ONNX Runtime runs the model.
+    /// The path of the Python interpreter that runs the model; `None` if ONNX Runtime runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) python: Option<PathBuf>,
-    /// Milliseconds since 1970, as in MLflow's records.
+    /// The time of the creation, in milliseconds since 1970, as in MLflow's records.
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,
 }
 
-/// A group of deployments, each of which gets a share of the requests.
+/// An endpoint: a group of deployments that share its requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Endpoint {
-    /// The weight of each deployment. The weights may have any sum.
+    /// The weight of each deployment. A deployment's share of the requests is proportional to its weight.
     pub(crate) traffic: BTreeMap<String, u32>,
     pub(crate) creation_timestamp: u64,
     pub(crate) last_updated_timestamp: u64,
@@ -60,10 +61,10 @@ impl Default for State {
 }
 
 impl State {
-    /// Parses the contents of the file. `path` is for messages.
+    /// Parses the contents of `state.json`. `path` is the path of the file, for error messages.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the file is damaged, or a later version wrote it.
+    /// `INTERNAL_ERROR` if the file is damaged, or if a later version of this plugin wrote it.
     pub(crate) fn parse(bytes: &[u8], path: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
@@ -93,10 +94,11 @@ impl State {
         }
     }
 
-    /// Returns a deployment, which must be in the endpoint if one is specified.
+    /// Returns the deployment `name`. If `endpoint` is given, the deployment must belong to that endpoint.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` with the existing names.
+    /// `RESOURCE_DOES_NOT_EXIST` if the deployment or the endpoint does not exist, or if the deployment does not belong
+    /// to the endpoint.
     pub(crate) fn deployment(&self, name: &str, endpoint: Option<&str>) -> Result<&Deployment> {
         if let Some(endpoint) = endpoint
             && !self.endpoint(endpoint)?.traffic.contains_key(name)
@@ -106,15 +108,15 @@ impl State {
         self.deployments.get(name).ok_or_else(|| unknown("deployment", name, self.deployments.keys()))
     }
 
-    /// Returns an endpoint.
+    /// Returns the endpoint `name`.
     ///
     /// # Errors
-    /// `RESOURCE_DOES_NOT_EXIST` with the existing names.
+    /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist. The message lists the existing endpoints.
     pub(crate) fn endpoint(&self, name: &str) -> Result<&Endpoint> {
         self.endpoints.get(name).ok_or_else(|| unknown("endpoint", name, self.endpoints.keys()))
     }
 
-    /// Returns an endpoint for a change.
+    /// Returns the endpoint `name` as a mutable reference.
     ///
     /// # Errors
     /// Fails as [`Self::endpoint`] does.
@@ -124,7 +126,8 @@ impl State {
     }
 }
 
-/// Returns the error for a name that exists already.
+/// Returns the error for creating a deployment or endpoint whose name already exists. `what` is `deployment` or
+/// `endpoint`.
 pub(crate) fn taken(what: &str, name: &str) -> Error {
     Error::new(
         ErrorCode::RESOURCE_ALREADY_EXISTS,
@@ -149,7 +152,7 @@ fn missing(message: String) -> Error {
     Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message)
 }
 
-/// Returns the milliseconds since 1970.
+/// Returns the current time, in milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)

@@ -1,4 +1,5 @@
-//! Removes garbage: copies that no deployment names and no process holds, and temporary files that a crash left.
+//! Removes garbage from a state directory: copied models that belong to no deployment and that no process has locked,
+//! and temporary files that a crashed process left.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,9 +14,11 @@ use super::layout::{REBUILD, UNFINISHED_DIGITS, UNFINISHED_STATE};
 use super::state::State;
 
 impl StateDirectory {
-    /// Removes garbage. Files that cannot be removed are left to the next sweep. Files with other names are never
-    /// removed. A copy with a record was deployed: if the state does not name it, an older state was restored, and the
-    /// copy is kept.
+    /// Removes copied models that belong to no deployment and that no process has locked, and temporary files. Leaves
+    /// files that cannot be removed to the next sweep. Never removes files with unknown names.
+    ///
+    /// Keeps a copied model that has a record but is not in `state`, and warns about it. Such a model was deployed, so
+    /// `state.json` was probably replaced by an older version.
     pub(super) fn sweep(&self, _lock: &StateLock, copies: &Copies, state: &State) {
         let named: BTreeSet<&str> = state.deployments.values().map(|deployment| deployment.folder.as_str()).collect();
         for (id, path) in copies.iter().filter(|(id, _)| !named.contains(id)) {

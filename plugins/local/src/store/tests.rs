@@ -1,4 +1,4 @@
-//! State directories that are new, shared, damaged or incomplete.
+//! Tests with state directories that are new, shared between processes, damaged or incomplete.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -125,7 +125,7 @@ fn deployment(folder: &str, updated: u64) -> Deployment {
     }
 }
 
-/// Deploys a model under a name; returns the folder of its copy.
+/// Creates the deployment `name` with a model that cannot be loaded. Returns the path of the copied model's folder.
 async fn deploy(directory: &Arc<StateDirectory>, name: &str) -> PathBuf {
     let folder = Arc::new(directory.new_folder().await.unwrap());
     fs::create_dir(folder.model()).unwrap();
@@ -136,7 +136,7 @@ async fn deploy(directory: &Arc<StateDirectory>, name: &str) -> PathBuf {
     folder.model().parent().unwrap().to_owned()
 }
 
-/// Returns a directory with three deployments, two of which share an endpoint.
+/// Returns a state directory with three deployments. Two of the deployments belong to one endpoint.
 async fn deployed() -> (TempDir, Arc<StateDirectory>) {
     let root = tempfile::tempdir().unwrap();
     let directory = Arc::new(StateDirectory::new(root.path().to_owned()));
@@ -156,7 +156,8 @@ fn copies(root: &Path) -> usize {
     fs::read_dir(root.join("models")).unwrap().count()
 }
 
-/// Asserts that every operation fails with this message, and that no copy is removed.
+/// Asserts that every operation on the state fails with an error that contains `message`, and that no copied model is
+/// removed.
 async fn assert_fails(root: &Path, directory: &Arc<StateDirectory>, message: &str) {
     let count = copies(root);
     let errors = [

@@ -1,5 +1,5 @@
-//! Waits for locks that other processes hold. A wait blocks no thread, warns the caller if it takes long, and ends at a
-//! limit or when the caller gives up.
+//! Waits for file locks that other processes hold. A wait does not block a thread. It warns the caller if it takes
+//! long, and fails at a time limit.
 
 use std::fs::{self, Metadata, TryLockError};
 use std::io;
@@ -10,22 +10,24 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, call, text};
 use tokio::time::sleep;
 
-/// The limits of a wait for a lock.
+/// The time limits of a wait for a file lock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LockWait {
-    /// The time until the caller is warned.
+    /// The time after which the caller receives a warning about the wait.
     pub(super) silence: Duration,
-    /// The time until the wait fails.
+    /// The time after which the wait fails.
     pub(super) limit: Duration,
 }
 
-/// The default limits. A lock is held for a moment, and longer only if its process is stopped or its disk hangs.
+/// The default limits of a wait for a file lock. A process holds a lock only for a moment, unless the process is
+/// stopped or the disk does not respond.
 pub(super) const LOCK_WAIT: LockWait = LockWait { silence: Duration::from_secs(1), limit: Duration::from_secs(60) };
 
-/// Converts the result of an attempt to lock a file: `None` if another process holds the lock.
+/// Converts the result of `File::try_lock` or `File::try_lock_shared`. Returns `None` if another process holds the
+/// lock.
 ///
 /// # Errors
-/// Fails if the file cannot be locked at all.
+/// Fails if the file cannot be locked for another reason.
 pub(super) fn attempt(locked: std::result::Result<(), TryLockError>) -> io::Result<Option<()>> {
     match locked {
         Ok(()) => Ok(Some(())),
@@ -35,10 +37,10 @@ pub(super) fn attempt(locked: std::result::Result<(), TryLockError>) -> io::Resu
 }
 
 impl LockWait {
-    /// Repeats `attempt` until it has locked the file `path`.
+    /// Calls `attempt` repeatedly until it returns a value, which means that the file `path` is locked.
     ///
     /// # Errors
-    /// Fails if `attempt` fails, or with `TEMPORARILY_UNAVAILABLE` if the limit is reached.
+    /// Fails if `attempt` fails; `TEMPORARILY_UNAVAILABLE` if the time limit is reached.
     pub(super) async fn until<T: Send + 'static>(
         self,
         path: &Path,
@@ -80,7 +82,7 @@ impl LockWait {
     }
 }
 
-/// Lists the processes that hold a lock, for a message.
+/// Returns a text that lists the processes that hold the lock of the file `path`, for a message.
 async fn holders(path: &Path) -> Result<String> {
     let path = path.to_owned();
     blocking(move || {
@@ -90,8 +92,8 @@ async fn holders(path: &Path) -> Result<String> {
     .await
 }
 
-/// Lists the processes that hold a lock of a file, on Linux only. A listed process has the locked file open, and may
-/// have inherited it from the process that locked it.
+/// Lists the processes that hold a lock of the file with the metadata `lock`. Returns an empty list on systems other
+/// than Linux. A listed process may have inherited the open file from the process that locked it.
 fn processes(lock: &Metadata) -> Vec<String> {
     let (major, minor) = (rustix::fs::major(lock.dev()), rustix::fs::minor(lock.dev()));
     let inode = format!(" {major:02x}:{minor:02x}:{} ", lock.ino());

@@ -1,4 +1,4 @@
-//! Azure OpenAI.
+//! Tests the client with Azure OpenAI's routes and credentials.
 
 use super::*;
 
@@ -18,7 +18,8 @@ fn client(options: &Value, variables: &[(String, String)]) -> Result<OpenAi> {
     openai("openai", options, &variables)
 }
 
-/// Sends a prediction and returns its path, its key and its `Authorization` header.
+/// Requests a prediction. Returns the path of the request that the server received, its `api-key` header and its
+/// `Authorization` header.
 async fn predicted(
     server: &Server,
     options: Value,

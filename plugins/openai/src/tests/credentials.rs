@@ -1,8 +1,9 @@
-//! The credentials of requests, and their redaction.
+//! Tests the credentials in requests, and their redaction in messages.
 
 use super::*;
 
-/// Returns the `Authorization` header that a client sends to a server of the target URI.
+/// Returns the `Authorization` header that a client with the given options and variables sends. The target URI names
+/// the server.
 async fn authorization(options: &Value, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(200, "{}")]);
     openai(&target(&server), options, variables).unwrap().predict(predict("m", r#"{"prompt":1}"#)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the client with a scripted server.
+//! Tests the client with a scripted server.
 
 mod azure;
 mod boundary;
@@ -20,7 +20,8 @@ use crate::client::OpenAi;
 
 const REPLY: &str = r#"{"id": "c1", "choices": [{"index": 0, "message": {"content": "hi"}}], "n": 1.50}"#;
 
-/// Creates a client with these options and variables, without waits between retries.
+/// Creates a client for `target` with the given options and environment variables. The client does not wait between
+/// retries.
 fn openai(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<OpenAi> {
     let lookup = |name: &str| variables.iter().find(|(each, _)| *each == name).map(|(_, value)| (*value).to_owned());
     let target = TargetUri::parse(target)?;
@@ -29,7 +30,7 @@ fn openai(target: &str, options: &Value, variables: &[(&str, &str)]) -> Result<O
     Ok(client)
 }
 
-/// Creates a client of a server, with a key.
+/// Creates a client for a test server. The client sends an API key.
 fn plain(server: &Server) -> OpenAi {
     openai(&target(server), &json!({"api_key": "sk-test"}), &[]).unwrap()
 }
@@ -46,7 +47,7 @@ fn inputs_of(inputs: &str) -> Payload {
     Payload::new("application/json", inputs)
 }
 
-/// Returns the methods and paths of the requests.
+/// Returns the method and the path of each request that a server received, such as `GET /path`.
 fn request_lines(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }

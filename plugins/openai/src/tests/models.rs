@@ -1,4 +1,4 @@
-//! Listing and getting models.
+//! Tests the operations that list and get models.
 
 use super::*;
 

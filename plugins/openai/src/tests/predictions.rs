@@ -1,4 +1,4 @@
-//! Predictions and their retries.
+//! Tests predictions and their retries.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The route of a prediction, from the inputs or the config.
+//! Tests how the inputs and the config determine the route of a prediction.
 
 use mlflow_deploy_plugin_api::Config;
 

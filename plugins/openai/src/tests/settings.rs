@@ -1,4 +1,4 @@
-//! Options, environment variables and the target URI.
+//! Tests the options, the environment variables and the target URI.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

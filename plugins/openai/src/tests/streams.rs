@@ -1,8 +1,8 @@
-//! Streamed predictions.
+//! Tests streamed predictions.
 
 use super::*;
 
-/// Returns the result and the chunks of a stream.
+/// Requests a streamed prediction. Returns the result of the operation and the text of each chunk.
 async fn stream(server: &Server, inputs: &str) -> (Result<Payload>, Vec<String>) {
     let request = PredictStream::endpoint("m", inputs_of(inputs));
     let (answer, chunks) = natively(&plain(server), request).await;

@@ -1,22 +1,24 @@
-//! Reads answers as JSON: UTF-8, with Python's `NaN` and `Infinity`, which Python servers write.
+//! Validates and parses the JSON in response bodies. Accepts `NaN` and `Infinity`, which Python servers write. Rejects
+//! text that is not UTF-8.
 //!
-//! `serde_json` rejects both numbers, and skips a string without checking that it is UTF-8.
+//! `serde_json` cannot do this: it rejects both numbers, and does not check the UTF-8 of strings that it skips.
 
 use jiter::{Jiter, JiterError, JsonValue, Peek};
 use serde_json::{Map, Number, Value};
 
-/// The maximum size of a member that is parsed instead of shortened, in bytes. A report of a failure is shorter.
+/// The maximum size, in bytes, of an object member that is parsed completely. A longer member is replaced with a short
+/// value. Error reports are shorter than this limit.
 const MAX_PART: usize = 64 * 1024;
 
-/// The byte order mark of UTF-8, which JSON does not allow but some servers send.
+/// The byte order mark of UTF-8. JSON does not allow it, but some servers send it.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Validates a JSON text and returns its outline: an object with its members, an array, or `null` for any other value.
-/// Members of more than 64 KiB are shortened, except for `choices`. If several members have one name, the last one
-/// counts.
+/// Validates a JSON text and returns a shortened copy. An object is returned with its members, an array as an array,
+/// and every other value as `null`. Replaces members of more than 64 KiB with short values, except for the member
+/// `choices`. If several members have the same name, the last one is returned.
 ///
 /// # Errors
-/// Fails with the reason if the text is not JSON. The reason quotes nothing of the text.
+/// Returns the reason if the text is not valid JSON. The reason contains no part of the text.
 pub(crate) fn outline(body: &[u8]) -> Result<Value, String> {
     let text = str::from_utf8(body).map_err(|error| format!("it is not UTF-8: {error}"))?;
     let mut reader = Jiter::new(text.as_bytes()).with_allow_inf_nan();
@@ -24,13 +26,13 @@ pub(crate) fn outline(body: &[u8]) -> Result<Value, String> {
     outline.map_err(|error| format!("{} at {}", error.error_type, reader.error_position(error.index)))
 }
 
-/// Returns true for JSON lines: at least two lines, each of them a JSON text.
+/// Returns true if a body consists of JSON lines: it has at least two lines, and each line is a JSON text.
 pub(crate) fn is_json_lines(body: &[u8]) -> bool {
     let mut lines = lines(body).map(outline);
     matches!((lines.next(), lines.next()), (Some(Ok(_)), Some(Ok(_)))) && lines.all(|line| line.is_ok())
 }
 
-/// Returns the lines that are not blank.
+/// Returns the lines of a body that are not blank, without surrounding whitespace.
 pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
@@ -53,14 +55,14 @@ fn read(reader: &mut Jiter<'_>, text: &str) -> Result<Value, JiterError> {
     Ok(Value::Object(members))
 }
 
-/// Skips a value and returns its JSON text.
+/// Advances the reader past a JSON value, and returns the text of that value.
 fn skip<'a>(reader: &mut Jiter<'_>, text: &'a str, peek: Peek) -> Result<&'a str, JiterError> {
     let start = reader.current_index();
     reader.known_skip(peek)?;
     Ok(text.get(start..reader.current_index()).unwrap_or_default())
 }
 
-/// Parses a value. Replaces a value of more than [`MAX_PART`] with a short one of the same type.
+/// Parses a JSON value. Replaces a value that is longer than [`MAX_PART`] with a short value of the same type.
 fn value(part: &str) -> Value {
     if part.len() <= MAX_PART {
         return parse(part);
@@ -72,7 +74,7 @@ fn value(part: &str) -> Value {
     }
 }
 
-/// Parses a valid JSON text. `NaN` and `Infinity` become `null`.
+/// Parses a valid JSON text. Converts `NaN` and `Infinity` to `null`.
 fn parse(part: &str) -> Value {
     serde_json::from_str(part).unwrap_or_else(|_not_strict| {
         JsonValue::parse(part.as_bytes(), true).map_or(Value::Null, |value| convert(&value))

@@ -1,4 +1,4 @@
-//! The error of one attempt. This file alone turns a status or a lost connection into an error.
+//! The error of one attempt to send a request. Only this file converts an HTTP status or a lost connection to an error.
 
 use std::io;
 use std::time::Duration;
@@ -14,30 +14,30 @@ use crate::tls;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The headers with the id of a request, in the order of preference.
+/// The response headers that may contain the id of a request, in the order of preference.
 const REQUEST_IDS: [&str; 5] =
     ["x-request-id", "x-databricks-request-id", "apim-request-id", "x-ms-request-id", "request-id"];
 
-/// The stage at which an attempt failed. The stage determines whether the request is retried.
+/// The stage at which an attempt to send a request failed. The stage determines if the request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// No connection was made: the server has not seen the request.
+    /// No connection was made, so the server has not received the request.
     Unsent,
-    /// The server may have acted on the request, but the response is missing or incomplete.
+    /// The request was sent. The server may have acted on it, but the response is missing or incomplete.
     Unanswered,
-    /// The server answered with this status.
+    /// The server answered with this status, which is not a success.
     Status(StatusCode),
-    /// Another attempt would fail in the same way.
+    /// The request is not retried, because another attempt would fail in the same way.
     Final,
 }
 
-/// The error of a failed attempt. The retry loop decides whether it is final.
+/// The error of one failed attempt to send a request. The retry loop decides if the request is sent again.
 #[derive(Debug)]
 pub(crate) struct AttemptError {
     pub(crate) stage: Stage,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
-    /// The server's `x-should-retry` header.
+    /// The response header `x-should-retry`; `None` if it is missing or invalid.
     pub(crate) should_retry: Option<bool>,
     code: ErrorCode,
     error_code: Option<String>,
@@ -51,12 +51,12 @@ impl AttemptError {
         Self { stage, message, retry_after: None, should_retry: None, code, error_code: None, http: None, cause: None }
     }
 
-    /// Returns the error of a request that was not sent because a setting is wrong.
+    /// Converts the error of a request that was not sent, because a setting such as a proxy's URL is wrong.
     pub(crate) fn from_request(error: Error) -> Self {
         Self::new(Stage::Final, error.code().clone(), error.message())
     }
 
-    /// Returns the error of a failed or lost connection.
+    /// Returns the error for a connection to `url` that could not be made or was lost.
     pub(crate) fn from_transport(error: BoxError, url: &str) -> Self {
         let unsent = |stage, message| Self::new(stage, ErrorCode::TEMPORARILY_UNAVAILABLE, message);
         let attempt_error = if let Some(ConnectError { place, reason, is_final, .. }) = find(&*error) {
@@ -114,7 +114,8 @@ impl AttemptError {
         self
     }
 
-    /// Returns the error of a response without success: MLflow's sentence, followed by the server's message.
+    /// Returns the error for a response whose status is not a success. The message begins as in MLflow's own client,
+    /// and ends with the server's message.
     pub(crate) fn from_response(response: &ErrorResponse<'_>) -> Self {
         let status = response.status;
         let body = ErrorBody::read(response.body, response.redactor);
@@ -142,24 +143,25 @@ impl AttemptError {
         }
     }
 
-    /// Returns the code in the body of the error.
+    /// Returns the error code that the server sent in the body of the response, such as `RESOURCE_DOES_NOT_EXIST`.
     pub(crate) fn error_code(&self) -> Option<&str> {
         self.error_code.as_deref()
     }
 
-    /// Sets the cause.
+    /// Sets the error that caused this error.
     pub(crate) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// Sets the server's response.
+    /// Adds the status and the body of the server's response to the error.
     pub(crate) fn with_http(mut self, http: HttpFailure) -> Self {
         self.http = Some(Box::new(http));
         self
     }
 
-    /// Returns the error for the caller, with `note` appended to the message.
+    /// Returns the error for the caller, with `note` appended to the message. `retryable` is true if the caller may
+    /// send the request again.
     pub(crate) fn into_error(self, retryable: bool, note: &str) -> Error {
         let mut error = Error::new(self.code, self.message + note);
         if retryable {
@@ -181,7 +183,7 @@ impl AttemptError {
     }
 }
 
-/// A response without success.
+/// A response whose status is not a success.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse<'a> {
     pub(crate) status: StatusCode,
@@ -191,7 +193,7 @@ pub(crate) struct ErrorResponse<'a> {
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Returns the error code of a status, for servers that send no code.
+/// Returns the error code that corresponds to an HTTP status.
 pub(crate) fn code_of(status: StatusCode) -> ErrorCode {
     match status.as_u16() {
         401 => ErrorCode::UNAUTHENTICATED,
@@ -208,8 +210,8 @@ pub(crate) fn code_of(status: StatusCode) -> ErrorCode {
     }
 }
 
-/// Returns the first error of a type among the causes. An `io::Error` does not return the error that it wraps as its
-/// source.
+/// Returns the first error of type `E` among an error and its causes. Looks inside each `io::Error`, because its
+/// `source` skips the error that it wraps.
 fn find<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let inner = inner.map(|inner| inner as &(dyn std::error::Error + 'static));

@@ -1,28 +1,28 @@
-//! The waits before retries.
+//! Computes the wait before each retry of a request.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// The wait before a retry, unless the server specifies it.
+/// The rule for the wait before each retry of a request, unless the server specifies the wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "built by plugins, and taken apart here alone")]
 pub enum Backoff {
-    /// No wait before the first retry, then `factor`·2, `factor`·4, … seconds, plus a random time of up to `jitter`
-    /// seconds. At most 120 seconds.
+    /// The first retry follows at once. The later waits are `factor`·2, `factor`·4, … seconds, plus a random time of up
+    /// to `jitter` seconds. Each wait is at most 120 seconds.
     ///
     /// Source: `urllib3.util.Retry`, as MLflow configures it.
     Mlflow {
-        /// The factor, in seconds.
+        /// The number of seconds that is multiplied by 2, 4, 8, ….
         factor: f64,
-        /// The maximum of the random addition, in seconds.
+        /// The maximum random time that is added to a wait, in seconds.
         jitter: f64,
     },
-    /// `first` seconds, then twice the previous wait, at most 8 seconds. Each wait is shortened by up to a quarter at
-    /// random.
+    /// The wait before the first retry is `first` seconds. Each later wait is twice the previous one, at most 8
+    /// seconds. Each wait is then shortened by up to a quarter at random.
     ///
-    /// Source: the Python package `openai`, whose `first` is half a second.
+    /// Source: the Python package `openai`, in which `first` is half a second.
     OpenAi {
         /// The wait before the first retry, in seconds.
         first: f64,
@@ -30,7 +30,7 @@ pub enum Backoff {
 }
 
 impl Backoff {
-    /// Returns the wait before a retry. `retry` counts from 1.
+    /// Returns the wait before the retry with this number. The first retry has the number 1.
     pub(crate) fn wait(self, retry: u32) -> Duration {
         let doubled = 2_f64.powf(f64::from(retry.saturating_sub(1)));
         let seconds = match self {
@@ -42,8 +42,8 @@ impl Backoff {
     }
 }
 
-/// Returns the wait that the server requests: `retry-after-ms` (OpenAI) in milliseconds, or `Retry-After` in seconds or
-/// as a date. A past date means zero.
+/// Returns the wait that the server requests in a header: OpenAI's `retry-after-ms` in milliseconds, or else
+/// `Retry-After` in seconds or as a date. The wait until a past date is zero.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers.get("retry-after-ms").and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok());
     if let Some(wait) = milliseconds.and_then(|wait| Duration::try_from_secs_f64(wait / 1000.0).ok()) {

@@ -1,25 +1,26 @@
-//! Detects the kind of a body from its first bytes, because servers label streams and JSON wrongly or not at all.
+//! Detects the format of a response's body from its first bytes, because some servers send a wrong `Content-Type` or
+//! none.
 
 use crate::answer_json::BYTE_ORDER_MARK;
 
-/// The kind of a body.
+/// The format of a response's body, as its first bytes show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyKind {
-    /// Server-sent events: the body begins with one of their fields or with a comment.
+    /// Server-sent events: the body begins with a field such as `data:`, or with a comment.
     Events,
-    /// The body begins as an object or an array.
+    /// JSON: the body begins with `{` or `[`.
     Json,
-    /// The bytes show neither of these kinds.
+    /// Another format: the body begins neither like server-sent events nor like JSON.
     Other,
 }
 
 impl BodyKind {
-    /// Returns the kind of a whole body.
+    /// Returns the format of a complete body.
     pub(crate) fn of(body: &[u8]) -> Self {
         Self::of_start(body).unwrap_or(Self::Other)
     }
 
-    /// Returns the kind of a body that begins with these bytes, or `None` if more bytes are required.
+    /// Returns the format of a body that begins with the bytes `start`, or `None` if more bytes are required.
     pub(crate) fn of_start(start: &[u8]) -> Option<Self> {
         const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
         if BYTE_ORDER_MARK.starts_with(start) {

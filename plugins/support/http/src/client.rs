@@ -1,4 +1,5 @@
-//! The HTTP client of a plugin's client. Connections are made on first use, kept alive, and shared by all operations.
+//! The HTTP client inside a plugin's client. Its connections are made on first use, kept alive, and shared by all
+//! operations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +13,7 @@ use crate::request::{Hidden, Request};
 use crate::secrets;
 use crate::url::is_loopback;
 
-/// An HTTP client without cookies.
+/// An HTTP client that stores no cookies.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
@@ -21,7 +22,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client. The certificates that the settings name are read on first use.
+    /// Creates an HTTP client. The certificate files that the settings name are read when the client is first used.
     pub fn new(connection: Connection) -> Self {
         Self { connection, transport: OnceCell::new(), has_warned: AtomicBool::new(false) }
     }
@@ -41,12 +42,13 @@ impl Client {
         self.transport.get_or_init(build).await.as_ref().map_err(Clone::clone)
     }
 
-    /// Returns the redactor for the secrets of a request.
+    /// Returns a redactor that removes the secrets of a request and of the proxies from messages.
     pub(crate) fn redactor(&self, request: &Request) -> Redactor {
         secrets::redactor(request, &self.connection.proxies)
     }
 
-    /// Fails if credentials would be sent in clear text to another machine. If this is allowed, warns once instead.
+    /// Fails if the request would send credentials to another machine over plain `http`. If the settings allow this,
+    /// warns once instead.
     pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
         let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive)
             || request.extensions().get::<Hidden>().is_some();

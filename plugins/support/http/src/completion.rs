@@ -1,14 +1,14 @@
-//! Distinguishes a stream that was cut from a complete one, for the protocols that mark the end of a stream.
+//! Detects a stream that was cut off, for the protocols that mark the end of a stream.
 //!
-//! A proxy that loses its server may close the connection as if the stream were complete. `[DONE]` ends every stream.
-//! Some servers omit it, but mark the last chunk of an answer.
+//! A proxy that loses its connection to the server may end the stream as if it were complete. `[DONE]` ends a complete
+//! stream. Some servers omit `[DONE]`, but mark the last chunk of the answer instead.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The progress of a stream. `missing` is the mark that has to end it; `None` before the first chunk of a known
-/// protocol.
+/// Tracks if a stream is complete. `missing` names the mark that has to end the stream. It is `None` before the first
+/// chunk of a known protocol.
 #[derive(Debug, Default)]
 pub(crate) struct Completion {
     missing: Option<&'static str>,
@@ -18,7 +18,7 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// Updates the progress with a chunk.
+    /// Records a received chunk of the stream.
     pub(crate) fn observe(&mut self, chunk: &Value) {
         match chunk["type"].as_str() {
             Some("response.created") => self.missing = Some("`response.completed`"),
@@ -31,12 +31,13 @@ impl Completion {
         }
     }
 
-    /// Marks the stream as complete, because `[DONE]` was received.
+    /// Records that the stream is complete, because `[DONE]` was received.
     pub(crate) fn end(&mut self) {
         self.is_complete = true;
     }
 
-    /// Returns the mark that the stream lacks; `None` if the stream is complete or has no known protocol.
+    /// Returns the name of the end mark that the stream lacks. Returns `None` if the stream is complete or its protocol
+    /// is unknown.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let is_open = self.choices.values().any(|is_finished| !is_finished);
         let missing = if is_open { Some("`[DONE]` or a `finish_reason`") } else { self.missing };

@@ -1,25 +1,25 @@
-//! The settings of connections: TLS, proxies, and the time to connect.
+//! The settings of a client's connections: TLS, proxies, and the time limit for connecting.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::connect::Proxies;
 
-/// The settings of a client's connections. The default uses no proxy;
-/// [`Environment::connection`](crate::Environment::connection) reads the environment.
+/// The settings of a client's connections. The default uses no proxy.
+/// [`Environment::connection`](crate::Environment::connection) reads the settings from environment variables.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The `User-Agent` header.
+    /// The value of the `User-Agent` header.
     pub user_agent: String,
-    /// The maximum time to connect.
+    /// The maximum time to make a connection.
     pub connect_timeout: Duration,
-    /// A file or folder with certificate authorities (PEM) that replace the system's.
+    /// A file or folder with certificate authorities (PEM), which replace those of the system.
     pub ca_certs: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM).
     pub client_cert: Option<PathBuf>,
-    /// True if every server certificate is accepted.
+    /// True if server certificates are accepted without a check.
     pub insecure: bool,
-    /// The proxies.
+    /// The proxies for `http` and `https` URLs, and the hosts that need no proxy.
     pub(crate) proxies: Proxies,
     /// True if credentials may be sent over plain `http` to another machine. The client then warns once.
     pub allow_http: bool,

@@ -1,4 +1,4 @@
-//! Credentials and their `Authorization` header.
+//! The credentials of a client, and the `Authorization` header that contains them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,19 +7,19 @@ use mlflow_deploy_plugin_api::{Error, Result, Secret};
 
 use crate::text::trim;
 
-/// The credentials of a client.
+/// The credentials that a client sends in the `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// A user name and a password.
+    /// A user name and a password, for Basic authentication.
     Basic(String, Secret),
-    /// A token.
+    /// A token, for Bearer authentication.
     Bearer(Secret),
 }
 
 impl Credentials {
-    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed. Removes blanks
-    /// and line ends around a token, which `$(cat …)` and files of secrets leave.
+    /// Returns the value of the `Authorization` header, marked as sensitive so that it is never printed. Removes the
+    /// blanks and line ends around a token, which remain if the token comes from `$(cat …)` or a file.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a token has characters that a header cannot contain, such as a line break.
@@ -27,7 +27,7 @@ impl Credentials {
         self.header_of("the token")
     }
 
-    /// Does the same as [`header`](Self::header). `source` names the token in the error.
+    /// Returns the same as [`header`](Self::header). `source` describes the token in the error.
     ///
     /// # Errors
     /// Fails as [`header`](Self::header) does.
@@ -45,10 +45,11 @@ impl Credentials {
     }
 }
 
-/// Returns a token without the blanks around it. `source` names the token in the error.
+/// Returns a token without the blanks around it. `source` describes the token in the error.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the token contains anything but visible ASCII. The error does not contain the token.
+/// `INVALID_PARAMETER_VALUE` if the token contains characters other than printable ASCII. The error does not contain
+/// the token.
 pub(crate) fn check_token<'a>(source: &str, token: &'a Secret) -> Result<&'a str> {
     let token = trim(token.expose());
     if token.chars().all(|each| matches!(each, ' '..='~')) {

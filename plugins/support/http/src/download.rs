@@ -1,4 +1,4 @@
-//! Downloads: a response is written to disk as it arrives, and never held in memory.
+//! Downloads files. Writes a response to disk as it arrives, and never holds all of it in memory.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -19,18 +19,22 @@ use crate::retry::send_with_retries;
 use crate::streaming_response::StreamingResponse;
 use crate::{Client, Policy, Request};
 
-/// The maximum number of chunks that wait to be written. The download pauses while that many chunks wait.
+/// The maximum number of received chunks that wait to be written to disk. The download pauses while this many chunks
+/// wait.
 const MAX_QUEUED_CHUNKS: usize = 16;
 
-/// Sends a request, retries it as the policy allows, and writes the response into a new file. The file is synced to
-/// disk. Returns its length in bytes.
+/// Sends a request, retries it as the policy allows, and writes the response into a new file at `path`. Syncs the file
+/// to disk. Returns the file's length in bytes.
 ///
-/// `length` is the expected length, if known. `received` is called with the number of bytes so far, which decreases if
-/// an attempt starts over. A retry requests only the rest if the server's `ETag` identifies the same file.
+/// `length` is the expected length in bytes, if known. `received` is called with the number of bytes received so far.
+/// This number decreases if an attempt starts over. A retry continues after the received bytes if the server's `ETag`
+/// shows that the file has not changed.
 ///
 /// # Errors
-/// Fails as [`send`](crate::send()) does; `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the
-/// response has another length or writing fails. The caller removes the incomplete file.
+/// - Fails as [`send`](crate::send()) does.
+/// - `RESOURCE_ALREADY_EXISTS` if the path exists.
+/// - `INTERNAL_ERROR` if the response has another length than expected, or if writing fails. The caller has to remove
+///   the incomplete file.
 pub async fn download(
     client: &Client,
     request: &Request,
@@ -45,26 +49,26 @@ pub async fn download(
     Ok(written)
 }
 
-/// A file that is being downloaded, by one request or by several in sequence. Each request continues where the last one
-/// broke off, if the servers' `ETag` identifies the same file.
+/// A file that is downloaded by one request, or by several in sequence. Each request continues after the bytes that the
+/// previous one received, if the server's `ETag` shows that the file has not changed.
 pub struct Download<'a> {
     path: &'a Path,
     file: File,
     length: Option<u64>,
     received: &'a (dyn Fn(u64) + Sync),
-    /// The part that the last attempt received, if the next one can resume there.
+    /// The beginning of the file that the last attempt received; `None` if the next attempt has to start over.
     partial: Mutex<Option<Partial>>,
 }
 
-/// The received beginning of a file.
+/// The beginning of a file that was received before an attempt failed.
 struct Partial {
     length: u64,
-    /// The server's identifier of this version of the file.
+    /// The value of the `ETag` header, with which the server identifies a version of the file.
     etag: HeaderValue,
 }
 
 impl<'a> Download<'a> {
-    /// Creates the file. The arguments are those of [`download`].
+    /// Creates the file of a download. The arguments are the same as those of [`download`].
     ///
     /// # Errors
     /// `RESOURCE_ALREADY_EXISTS` if the path exists, and `INTERNAL_ERROR` if the file cannot be created.
@@ -83,7 +87,7 @@ impl<'a> Download<'a> {
     /// length in bytes.
     ///
     /// # Errors
-    /// Fails as [`download`] does. The next request continues the file.
+    /// Fails as [`download`] does. A later call with another request continues the download.
     pub async fn receive(&self, client: &Client, request: &Request, policy: &Policy) -> Result<u64> {
         let vary = |headers: &mut HeaderMap| {
             accept_identity(headers);
@@ -92,17 +96,18 @@ impl<'a> Download<'a> {
         send_with_retries(client, request, policy, vary, |response| self.save(response)).await
     }
 
-    /// Syncs the file to disk.
+    /// Syncs the downloaded file to disk.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if writing fails.
+    /// `INTERNAL_ERROR` if writing to disk fails.
     pub async fn finish(self) -> Result<()> {
         let Self { file, path, .. } = self;
         let synced = spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other).flatten();
         synced.map_err(|error| write_failed(path, error).into_error(false, ""))
     }
 
-    /// Sets headers that request only the rest after a partial download, or the whole file if the file has changed.
+    /// Sets the headers `Range` and `If-Range` after an incomplete attempt. They request the rest of the file, or all
+    /// of it if the file has changed on the server.
     fn request_rest(&self, headers: &mut HeaderMap) {
         let partial = sync::lock(&self.partial);
         if let Some(Partial { length, etag }) = &*partial
@@ -113,7 +118,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Writes one response into the file.
+    /// Writes the body of one response into the file. Returns the file's length in bytes.
     async fn save(&self, mut response: StreamingResponse) -> Result<u64, AttemptError> {
         let start = self.start(&response)?;
         if let (Some(announced), Some(length)) = (response.announced(), self.length)
@@ -167,7 +172,8 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Returns the offset at which the response begins: 0, unless the rest was requested and sent.
+    /// Returns the offset in the file at which the body of a response begins. The offset is 0, unless the response
+    /// contains the requested rest of the file. Fails if the response contains another part.
     fn start(&self, response: &StreamingResponse) -> Result<u64, AttemptError> {
         let partial = sync::lock(&self.partial).take();
         if response.inner.status() != StatusCode::PARTIAL_CONTENT {
@@ -210,14 +216,14 @@ impl fmt::Debug for Download<'_> {
     }
 }
 
-/// Writes chunks on a blocking thread until the sender is dropped.
+/// A thread that writes chunks to a file until the sender of the chunks is dropped.
 struct Writer {
     chunks: mpsc::Sender<Bytes>,
     done: JoinHandle<io::Result<()>>,
 }
 
 impl Writer {
-    /// Truncates the file at `start` and writes from there.
+    /// Starts a thread that truncates the file to `start` bytes and then appends chunks.
     fn start(mut file: File, start: u64) -> Self {
         let (chunks, mut queue) = mpsc::channel::<Bytes>(MAX_QUEUED_CHUNKS);
         let done = spawn_blocking(move || {
@@ -231,7 +237,7 @@ impl Writer {
         Self { chunks, done }
     }
 
-    /// Waits until all chunks are written.
+    /// Drops the sender, and waits until all chunks are written to the file.
     async fn finish(self) -> io::Result<()> {
         drop(self.chunks);
         self.done.await.map_err(io::Error::other)?

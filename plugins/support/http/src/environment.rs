@@ -1,6 +1,6 @@
-//! MLflow's environment variables for HTTP, with MLflow's names and defaults.
+//! Reads MLflow's environment variables for HTTP, which have the same names and defaults as in MLflow.
 //!
-//! A function looks the variables up, so that tests need no separate process. An empty variable counts as unset.
+//! A function looks the variables up, so that tests can pass their own values. An empty variable counts as unset.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,38 +13,40 @@ use crate::connect::{Proxies, ProxySetting};
 use crate::text::{trim, trim_lines};
 use crate::{Backoff, Connection, Policy};
 
-/// The environment variables of a process or of a test.
+/// The environment variables of a process, or the values that a test uses in their place.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl<'a> Environment<'a> {
-    /// Creates an environment whose variables `lookup` returns.
+    /// Creates an environment. The function `lookup` returns the value of the variable with a given name.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup }
     }
 
-    /// Returns a variable if it is set, without blanks and line ends around it.
+    /// Returns the value of a variable, without the blanks and line ends around it. Returns `None` if the variable is
+    /// unset or empty.
     pub fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| trim(&value).to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// Returns a variable that must not be printed.
+    /// Returns the value of a variable that contains a secret, so that it is never printed.
     pub fn secret(&self, name: &str) -> Option<Secret> {
         self.text(name).map(Secret::new)
     }
 
-    /// Returns a password. Keeps the blanks around it, but removes line ends.
+    /// Returns the value of a variable that contains a password. Keeps blanks around the password, but removes line
+    /// ends after it.
     pub(crate) fn password(&self, name: &str) -> Option<Secret> {
         let password = (self.lookup)(name).map(|value| trim_lines(&value).to_owned());
         password.filter(|value| !value.is_empty()).map(Secret::new)
     }
 
-    /// Returns a variable that contains whole seconds. `default` is in seconds too.
+    /// Returns the value of a variable that contains whole seconds, or `default` seconds if the variable is unset.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if it is not a positive whole number.
+    /// `INVALID_PARAMETER_VALUE` if the value is not a positive whole number.
     pub fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
         let Some(seconds) = self.integer(name)? else { return Ok(Duration::from_secs(default)) };
         match u64::try_from(seconds) {
@@ -55,10 +57,11 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Returns a variable with `true`, `false`, `1` or `0`, in any case.
+    /// Returns the value of a variable that contains `true`, `false`, `1` or `0`, in any case, or `default` if the
+    /// variable is unset.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if it has another value.
+    /// `INVALID_PARAMETER_VALUE` if the variable has another value.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool> {
         match self.text(name).map(|value| value.to_lowercase()).as_deref() {
             None => Ok(default),
@@ -70,8 +73,8 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Returns MLflow's policy with the default times. `max_retries` overrides the number of retries in the
-    /// environment, within the same limit.
+    /// Returns the retry policy that MLflow's environment variables set, with the default time limits. `max_retries`
+    /// overrides the number of retries in the environment, within the same limit.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a number is invalid or exceeds its limit.
@@ -113,8 +116,9 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// Returns the connection settings. The certificate authorities are `ca_certs`, or else those of the environment.
-    /// The proxies are those of the environment. `names` are the names of `insecure` and `ca_certs` in the error.
+    /// Returns the connection settings. If `insecure` is true, server certificates are not checked. The certificate
+    /// authorities are those in `ca_certs`, or else those that the environment names. The proxies are those of the
+    /// environment. `names` contains the names of the settings `insecure` and `ca_certs` for the error.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if `insecure` is combined with certificate authorities.
@@ -131,7 +135,8 @@ impl<'a> Environment<'a> {
         Ok(Connection { insecure, ca_certs, proxies: self.proxies(), ..Connection::default() })
     }
 
-    /// Returns the proxies of the environment. The variables' names may be in lower or upper case.
+    /// Returns the proxies that the environment variables name. The names of the variables may be in lower or upper
+    /// case.
     fn proxies(&self) -> Proxies {
         let named = |names: &[&str]| {
             let mut set = names.iter().filter_map(|name| Some(((*name).to_owned(), self.secret(name)?)));
@@ -148,7 +153,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Returns a variable with a whole number.
+    /// Returns the value of a variable that contains a whole number, or `None` if the variable is unset.
     fn integer(&self, name: &str) -> Result<Option<i64>> {
         self.number(name, "a whole number")
     }
@@ -162,8 +167,8 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Returns an environment variable of this process. Replaces bytes that are not UTF-8, so that the variable does not
-/// count as unset and the error for its value names it.
+/// Returns the value of an environment variable of this process. Replaces bytes that are not UTF-8. Such a variable
+/// thus does not count as unset, and the error for its value names it.
 pub fn process_variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

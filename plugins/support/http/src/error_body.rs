@@ -1,25 +1,25 @@
-//! The body of an error response: message and code in one of the known formats, with secrets redacted.
+//! Reads the server's message and error code in the body of an error response, and redacts secrets.
 
 use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
 
-/// The maximum size of the excerpt of a body, in bytes.
+/// The maximum size of the part of an error response's body that an error contains, in bytes.
 const MAX_BODY: usize = 2048;
 
-/// The maximum length of a server's message, in bytes.
+/// The maximum length of a server's error message, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-/// The message and code in the body of an error response.
+/// The server's message and error code in the body of an error response.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ErrorBody {
-    /// The server's message on one line.
+    /// The server's message, as one line of limited length.
     pub(crate) message: Option<String>,
-    /// The server's code, such as MLflow's `RESOURCE_DOES_NOT_EXIST` and OpenAI's `invalid_api_key`.
+    /// The server's error code, such as MLflow's `RESOURCE_DOES_NOT_EXIST` or OpenAI's `invalid_api_key`.
     pub(crate) error_code: Option<String>,
 }
 
 impl ErrorBody {
-    /// Reads a body: JSON in one of the known formats, a web page, or text.
+    /// Reads the body of an error response: JSON in one of the known formats, a web page, or text.
     pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
@@ -31,7 +31,8 @@ impl ErrorBody {
         }
     }
 
-    /// Reads the message and the code in a JSON body. Google's servers wrap an error in a list.
+    /// Reads the message and the error code in a JSON body. Accepts an error inside a list, as Google's servers send
+    /// it.
     pub(crate) fn of(value: &Value, redactor: &Redactor) -> Self {
         let error = match value.as_array().map(Vec::as_slice) {
             Some([only]) => only,
@@ -44,18 +45,19 @@ impl ErrorBody {
     }
 }
 
-/// Returns true if a body is a web page.
+/// Returns true if a response's body is an HTML page.
 pub(crate) fn is_html(body: &str) -> bool {
     let start: String = body.trim_start().chars().take(15).collect::<String>().to_lowercase();
     start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
-/// Returns the start of a body, with secrets redacted.
+/// Returns the beginning of a response's body, with secrets redacted.
 pub(crate) fn excerpt(body: &str, redactor: &Redactor) -> String {
     truncate(redactor.hide(body), MAX_BODY)
 }
 
-/// The members with the text of an error, in the order of preference. API gateways add names of their own.
+/// The JSON members that may contain the text of an error, in the order of preference. Some API gateways use names of
+/// their own.
 const TEXTS: [&str; 14] = [
     "message",
     "detail",
@@ -73,7 +75,8 @@ const TEXTS: [&str; 14] = [
     "text",
 ];
 
-/// Returns the text of `{"detail"}`, `{"error"}` or `{"message"}`, each a text or an object with one of them.
+/// Returns the error message in a JSON value. The message is a string, or the string in a nested member such as
+/// `detail`, `error` or `message`. Joins the messages of a list.
 fn message(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
@@ -93,15 +96,15 @@ fn message(value: &Value) -> Option<String> {
     }
 }
 
-/// Returns ``"`body.messages.0`: "`` for `["body", "messages", 0]`.
+/// Formats the location of an error in a request: returns ``"`body.messages.0`: "`` for `["body", "messages", 0]`.
 fn location(loc: &Value) -> String {
     let parts = loc.as_array().into_iter().flatten();
     let parts: Vec<_> = parts.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
     if parts.is_empty() { String::new() } else { format!("`{}`: ", parts.join(".")) }
 }
 
-/// Returns MLflow's `error_code`, or the `code` or `type` of OpenAI's `error` object. The object's members may also be
-/// at the top.
+/// Returns the error code in a JSON body: MLflow's `error_code`, or the `code` or `type` in OpenAI's `error` object.
+/// Some servers send the members of this object without the object.
 fn error_code(value: &Value) -> Option<&str> {
     let own = [&value["error_code"], &value["detail"]["error_code"]];
     let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));
@@ -109,12 +112,12 @@ fn error_code(value: &Value) -> Option<&str> {
     own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
 }
 
-/// Returns true if a text has the form of MLflow's error codes.
+/// Returns true if a text has the form of MLflow's error codes, such as `BAD_REQUEST`.
 pub(crate) fn is_code(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|each| each.is_ascii_uppercase() || each == '_')
 }
 
-/// Describes a web page, which comes from a proxy, a login form, or a server other than the target.
+/// Describes a web page that was received in place of an answer, such as a login form or the page of a proxy.
 fn page(body: &str, redactor: &Redactor) -> String {
     let lower = body.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
@@ -133,8 +136,8 @@ fn one_line(text: &str, redactor: &Redactor) -> String {
     truncate(redactor.hide(text).split_whitespace().collect::<Vec<_>>().join(" "), MAX_MESSAGE)
 }
 
-/// Shortens a text to `max` bytes. Secrets in the text must be redacted already, because a cut secret is not
-/// recognized.
+/// Shortens a text to at most `max` bytes and marks the cut with `…`. Secrets in the text must be redacted already,
+/// because a cut secret is not recognized.
 pub(crate) fn truncate(mut text: String, max: usize) -> String {
     if text.len() > max {
         text.truncate(text.floor_char_boundary(max));
@@ -149,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a body without secrets.
+    /// Reads the body of an error response that contains no secrets.
     fn read(body: &str) -> ErrorBody {
         ErrorBody::read(body, &Redactor::new([]))
     }

@@ -1,4 +1,4 @@
-//! Headers from a user's texts.
+//! Parses the names and values of headers that a user has set.
 
 use http::{HeaderName, HeaderValue};
 use mlflow_deploy_plugin_api::{Error, JSON, Result, Secret};
@@ -9,16 +9,16 @@ use crate::text::trim;
 /// Parses the name of a header.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if it is invalid.
+/// `INVALID_PARAMETER_VALUE` if the name is invalid.
 pub fn header_name(name: &str) -> Result<HeaderName> {
     HeaderName::try_from(name)
         .map_err(|_illegal| Error::invalid_parameter(format!("`{name}` is not a valid header name")))
 }
 
-/// Parses the value of a header, without blanks around it. `what` names it in the error.
+/// Parses the value of a header, and removes the blanks around it. `what` names the value in the error.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if it has an invalid character. The error does not contain the value.
+/// `INVALID_PARAMETER_VALUE` if the value has an invalid character. The error does not contain the value.
 pub fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
     HeaderValue::try_from(trim(value)).map_err(|_illegal| {
         Error::invalid_parameter(format!(
@@ -27,7 +27,8 @@ pub fn header_value(what: &str, value: &str) -> Result<HeaderValue> {
     })
 }
 
-/// Parses the value of a header that may be a key, and marks it as sensitive, so that it is never printed.
+/// Parses the value of a header that may contain an API key. Marks the value as sensitive, so that it is never printed.
+/// `what` names the value in the error.
 ///
 /// # Errors
 /// Fails as [`header_value`] does.
@@ -37,8 +38,8 @@ pub fn secret_header(what: &str, value: &Secret) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// Parses a key that is the whole value of a header, and marks it as sensitive. `source` names it in the error, such as
-/// `` `AZURE_OPENAI_API_KEY` ``.
+/// Parses an API key that is the whole value of a header, and marks it as sensitive. `source` names the key in the
+/// error, such as `` `AZURE_OPENAI_API_KEY` ``.
 ///
 /// # Errors
 /// Fails as [`Credentials::header_of`](crate::Credentials::header_of) does.
@@ -46,7 +47,7 @@ pub fn key_header(source: &str, key: &Secret) -> Result<HeaderValue> {
     secret_header(source, &Secret::new(check_token(source, key)?))
 }
 
-/// Returns the media type of inputs as a header value.
+/// Returns the media type of a request's inputs as the value of a `Content-Type` header.
 ///
 /// # Errors
 /// Fails as [`header_value`] does.

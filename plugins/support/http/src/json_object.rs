@@ -1,6 +1,6 @@
 //! Reads and sets members of a JSON object without changing its other bytes.
 //!
-//! A caller's JSON is forwarded as text: numbers, order and spaces stay unchanged.
+//! The JSON of a caller is forwarded as text, so that its numbers, order and spaces stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Sets the member `name` of an object to `value`, which is JSON. A missing member is inserted at the start.
+/// Returns a JSON object with the member `name` set to `value`, which is JSON text. A missing member is inserted at the
+/// start.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object.
@@ -18,19 +19,19 @@ pub fn set_member(object: &[u8], name: &str, value: &str) -> Result<Vec<u8>> {
     Ok(JsonObject::parse(object)?.with(&[(name, value)]))
 }
 
-/// Joins JSON objects to a JSON list.
+/// Joins JSON objects into a JSON list.
 pub fn json_list(objects: &[Vec<u8>]) -> Payload {
     Payload::new(JSON, [b"[".as_slice(), &objects.join(&b","[..]), b"]"].concat())
 }
 
-/// A parsed JSON object: its members in order, with the text of each value.
+/// A parsed JSON object: its members in their original order, with the JSON text of each value.
 pub struct JsonObject<'a> {
     text: &'a str,
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 impl<'a> JsonObject<'a> {
-    /// Parses an object. A byte order mark before it is skipped.
+    /// Parses a JSON object. Skips a byte order mark before it.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object.
@@ -41,20 +42,20 @@ impl<'a> JsonObject<'a> {
         Ok(Self { text, members })
     }
 
-    /// Returns the JSON of a member, or `None` if it is missing or `null`. Of several members with this name, the last
-    /// counts.
+    /// Returns the JSON text of the member `name`, or `None` if the member is missing or `null`. If several members
+    /// have this name, the last one counts.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let (_, value) = self.members.iter().rfind(|(each, _)| each == name)?;
         Some(value.get()).filter(|value| *value != "null")
     }
 
-    /// Returns the names of the members.
+    /// Returns the names of the object's members, in their original order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())
     }
 
-    /// Returns the bytes with these members set to these values, which are JSON. Missing members are inserted at the
-    /// start.
+    /// Returns the JSON of the object with the members in `set` set to the given values, which are JSON text. Missing
+    /// members are inserted at the start.
     pub fn with(&self, set: &[(&str, &str)]) -> Vec<u8> {
         let text = self.text;
         let room: usize = set.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
@@ -78,7 +79,7 @@ impl<'a> JsonObject<'a> {
         new.into_bytes()
     }
 
-    /// Returns the bytes without a member. The other members keep their values and their order.
+    /// Returns the JSON of the object without the member `name`. The other members keep their values and their order.
     pub fn without(&self, name: &str) -> Vec<u8> {
         if self.members.iter().all(|(each, _)| each != name) {
             return self.text.as_bytes().to_vec();
@@ -93,7 +94,7 @@ impl<'a> JsonObject<'a> {
     }
 }
 
-/// Shows only the names, because the values may be private.
+/// Shows only the names of the members, because their values may be private.
 impl fmt::Debug for JsonObject<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_list().entries(self.names()).finish()

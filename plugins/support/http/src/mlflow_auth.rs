@@ -1,6 +1,7 @@
-//! Authentication at MLflow's own servers: tracking server, gateway, artifact store.
+//! Authentication at MLflow's own servers: the tracking server, the gateway and the artifact store.
 //!
-//! All of them use the environment variables `MLFLOW_TRACKING_…`. The options of a client override these.
+//! The environment variables `MLFLOW_TRACKING_…` apply to all of these servers. The options of a client override the
+//! variables.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use crate::text::trim;
 use crate::url::decode;
 use crate::{Connection, Credentials, Environment, header_value};
 
-/// The maximum size of the credentials file, in bytes.
+/// The maximum size of MLflow's credentials file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The options of one client.
+/// The options of one client for authentication and TLS.
 #[derive(Clone, Debug, Default)]
 #[expect(
     clippy::exhaustive_structs,
@@ -30,15 +31,15 @@ pub struct MlflowAuthOptions {
     pub password: Option<Secret>,
     /// A token, for Bearer authentication.
     pub token: Option<Secret>,
-    /// A file or folder with certificate authorities (PEM) that replace the system's.
+    /// A file or folder with certificate authorities (PEM), which replace those of the system.
     pub ca_cert: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM).
     pub client_cert: Option<PathBuf>,
-    /// True if every server certificate is accepted.
+    /// True if server certificates are accepted without a check.
     pub insecure: Option<bool>,
 }
 
-/// The credentials and connection settings of a client, from its options and the environment.
+/// The credentials and the connection settings of a client, from its options and the environment.
 #[derive(Clone, Debug)]
 pub struct MlflowAuth {
     from_options: Option<Credentials>,
@@ -49,10 +50,11 @@ pub struct MlflowAuth {
 }
 
 impl MlflowAuth {
-    /// Reads the environment, and MLflow's credentials file unless the options have credentials.
+    /// Reads the settings in the options and the environment. Reads MLflow's credentials file only if the options
+    /// contain no credentials.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the options or variables contradict each other, or the file cannot be read.
+    /// `INVALID_PARAMETER_VALUE` if the options or variables contradict each other, or if the file cannot be read.
     pub fn new(options: &MlflowAuthOptions, environment: &Environment<'_>) -> Result<Self> {
         let from_options = option_credentials(options)?;
         let from_environment = if from_options.is_some() { None } else { environment_credentials(environment)? };
@@ -67,13 +69,14 @@ impl MlflowAuth {
         })
     }
 
-    /// Returns the connection settings.
+    /// Returns the settings of the client's connections.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Returns the headers with credentials and workspace for a URL. The client's options precede the user and password
-    /// in the URL, which precede the environment. In the environment, user name and password precede a token.
+    /// Returns the headers with the credentials and the workspace for requests to a URL. Credentials in the client's
+    /// options take precedence over a user and password in the URL, which take precedence over the environment. In the
+    /// environment, a user name and password take precedence over a token.
     ///
     /// A `.netrc` file is not read, because it would override explicit credentials.
     ///
@@ -121,8 +124,8 @@ fn environment_credentials(environment: &Environment<'_>) -> Result<Option<Crede
     })
 }
 
-/// Reads user name and password in the section `[mlflow]`. Both are `None` if the file does not exist or this user may
-/// not read it.
+/// Reads the user name and the password in the section `[mlflow]` of MLflow's credentials file. Both are `None` if the
+/// file does not exist or this process may not read it.
 fn read_credentials(path: &Path) -> Result<(Option<String>, Option<Secret>)> {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     let text = match file::read_text(path, MAX_FILE) {

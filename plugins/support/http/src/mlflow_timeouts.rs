@@ -6,13 +6,13 @@ use mlflow_deploy_plugin_api::{Result, call};
 
 use crate::{Environment, Policy};
 
-/// The total time limit for looking up one endpoint or listing all endpoints.
+/// The total time limit for looking up one endpoint or listing all endpoints, including retries.
 const LOOKUP_TOTAL: Duration = Duration::from_secs(600);
 
 impl Policy {
-    /// Returns the policy for predictions: with `timeout` for the whole call, or else with the environment's times.
-    /// `advice` is the beginning of the advice for a timeout, which the policy completes with the names of the
-    /// settings.
+    /// Returns the policy with the time limits for predictions. `timeout` limits the whole call, in seconds. Without
+    /// it, the time limits in the environment apply. `advice` is the beginning of the advice in a timeout error, which
+    /// is completed with the names of the settings.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a time is invalid.
@@ -31,8 +31,8 @@ impl Policy {
         Self { silence: one, total: Some(all), advice, ..self }.within(timeout)
     }
 
-    /// Returns the policy for lookups of endpoints: with `timeout` for the whole call, or else with the environment's
-    /// time.
+    /// Returns the policy with the time limits for lookups of endpoints. `timeout` limits the whole call, in seconds.
+    /// Without it, the time limit in the environment applies.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a time is invalid.

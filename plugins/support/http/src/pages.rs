@@ -1,4 +1,4 @@
-//! Paged lists, with common limits for all pages.
+//! Requests the pages of a list, with limits that apply to all pages together.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,8 @@ use crate::{Client, Policy, Request, Response, send};
 /// The maximum number of pages of a list.
 const MAX_PAGES: usize = 10_000;
 
-/// The pages of one list, which are requested one after another. Their number is limited. The policy's total time and
-/// maximum size apply to all of them together, so that an endless list exhausts neither time nor memory.
+/// The pages of one list, which are requested one after another. Their number is limited. The total time and the
+/// maximum size in the policy apply to all pages together, so that an endless list exhausts neither time nor memory.
 #[derive(Debug)]
 pub struct Pages<'a> {
     client: &'a Client,
@@ -20,16 +20,16 @@ pub struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// Creates the pages of a list. The time limit starts now.
+    /// Prepares to request the pages of a list. The total time of the policy starts now.
     pub fn new(client: &'a Client, policy: &Policy) -> Self {
         Self { client, policy: policy.started(), count: 0, seen: HashSet::new() }
     }
 
-    /// Requests a page.
+    /// Sends the request for one page, and returns the response.
     ///
     /// # Errors
-    /// Fails as [`send`](crate::send()) does; `INTERNAL_ERROR` if there are too many pages, or if they are too large
-    /// together.
+    /// Fails as [`send`](crate::send()) does, or with `INTERNAL_ERROR` if the list has too many pages or they are too
+    /// large together.
     pub async fn ask(&mut self, request: &Request) -> Result<Response> {
         if self.count == MAX_PAGES {
             return Err(Error::internal(format!("the server's list has more than {MAX_PAGES} pages: check the URL")));
@@ -40,10 +40,11 @@ impl<'a> Pages<'a> {
         Ok(response)
     }
 
-    /// Records the token of the next page. `what` names the token in the error, such as `page token`.
+    /// Records the token with which the next page is requested. `what` describes the token in the error, such as `page
+    /// token`.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if an earlier page had the same token: the list would not end.
+    /// `INTERNAL_ERROR` if an earlier page had the same token, because the list would not end.
     pub fn follow(&mut self, what: &str, token: &str) -> Result<()> {
         match self.seen.insert(token.to_owned()) {
             true => Ok(()),

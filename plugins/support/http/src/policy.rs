@@ -7,42 +7,44 @@ use mlflow_deploy_plugin_api::{Deadline, Error, Result, call};
 
 use crate::backoff::Backoff;
 
-/// The time limits and retries of a request. The default is MLflow's.
+/// The time limits and the retry rules of a request. The default values are those of MLflow.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..Policy::default()`, so that fields can be added")]
 pub struct Policy {
     /// The maximum time without a byte from the server: before its response, and between two parts of the response.
     pub silence: Duration,
-    /// The maximum time for a request with its retries, waits and redirects; `None` for no limit.
+    /// The maximum time for a request, including its retries, waits and redirects; `None` for no limit.
     pub total: Option<Duration>,
-    /// The deadline of an operation that sends several requests; see [`Policy::started`].
+    /// The common deadline of an operation that sends several requests. [`Policy::started`] sets it.
     pub deadline: Option<Deadline>,
-    /// The bytes of [`max_response_bytes`](Self::max_response_bytes) that earlier responses of the operation have used.
+    /// The number of bytes in earlier responses of the same operation, which count towards
+    /// [`max_response_bytes`](Self::max_response_bytes).
     pub used_bytes: usize,
-    /// The maximum number of retries.
+    /// The maximum number of retries of a request.
     pub max_retries: u32,
-    /// The wait before a retry, unless the server specifies it.
+    /// The rule for the wait before a retry, unless the server specifies the wait.
     pub backoff: Backoff,
-    /// The statuses that are retried.
+    /// The HTTP statuses after which a request is retried.
     pub retry_codes: Cow<'static, [u16]>,
-    /// The statuses in [`retry_codes`](Self::retry_codes) that are also retried after a POST: the server has not acted
-    /// on it, or a repetition is harmless.
+    /// The statuses in [`retry_codes`](Self::retry_codes) after which a POST is retried too, because the server has not
+    /// acted on it or a repetition is harmless.
     pub post_retry_codes: Cow<'static, [u16]>,
-    /// The codes in the body of an error that are never retried, whatever the status.
+    /// The error codes in the body of a response after which a request is never retried, regardless of the status.
     pub final_codes: Cow<'static, [&'static str]>,
-    /// True if the header `x-should-retry` overrides the status.
+    /// True if the response header `x-should-retry` decides about a retry, regardless of the status.
     pub respect_should_retry: bool,
-    /// True if the header `Retry-After` replaces the wait.
+    /// True if the response header `Retry-After` determines the wait before a retry, in place of
+    /// [`backoff`](Self::backoff).
     pub respect_retry_after: bool,
-    /// The maximum wait before a retry. If the wait would be longer, the request fails.
+    /// The maximum wait before a retry. If a retry would have to wait longer, the request fails instead.
     pub max_wait: Duration,
-    /// The maximum size of a response in memory, and of all pages of a list together, in bytes.
+    /// The maximum size in bytes of a response that is read into memory. It also limits all pages of a list together.
     pub max_response_bytes: usize,
     /// True if redirects within the same origin are followed.
     pub follow_redirects: bool,
-    /// True if a POST is also retried if the server may have acted on it.
+    /// True if a POST is retried even if the server may have acted on it.
     pub repeat_post: bool,
-    /// The advice for a request that takes too long, as the end of a sentence.
+    /// The advice in the error for a request that takes too long, as the end of a sentence.
     pub advice: Cow<'static, str>,
 }
 
@@ -70,19 +72,21 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns the policy with the total time running from now, so that the limit covers all requests of an operation.
+    /// Returns the policy with a deadline, because its total time starts now. The deadline applies to all requests of
+    /// an operation that use the returned policy.
     #[must_use]
     pub fn started(&self) -> Self {
         Self { deadline: self.earliest_deadline(), ..self.clone() }
     }
 
-    /// Returns the earliest of the policy's own deadline, its total time from now, and the caller's deadline.
+    /// Returns the earliest of three deadlines: the policy's own, the end of its total time if it starts now, and the
+    /// caller's.
     pub(crate) fn earliest_deadline(&self) -> Option<Deadline> {
         [self.total.map(Deadline::after), self.deadline, call::deadline()].into_iter().flatten().min()
     }
 
-    /// Returns the policy with `timeout` seconds for the whole call, which a single attempt may use entirely. Without a
-    /// timeout, the policy is unchanged.
+    /// Returns the policy with a time limit of `timeout` seconds for the whole call. A single attempt may use all of
+    /// this time. If `timeout` is `None`, the policy is unchanged.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the timeout is not a positive number.
@@ -96,7 +100,8 @@ impl Policy {
         }
     }
 
-    /// Returns the wait before a retry. `retry` counts from 1, and `retry_after` is the wait that the server requests.
+    /// Returns the wait before the retry with the number `retry`, which counts from 1. `retry_after` is the wait that
+    /// the server requests.
     pub(crate) fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
         match retry_after {
             Some(wait) if self.respect_retry_after && !wait.is_zero() => wait,

@@ -1,21 +1,21 @@
-//! The common parts of predictions: the endpoint, the inputs, and the response in JSON.
+//! Checks the endpoint, the inputs and the response of a prediction, for all plugins that use HTTP.
 
 use mlflow_deploy_plugin_api::{Error, Payload, Result, call};
 
 use crate::whole_body::WholeBody;
 use crate::{JsonObject, Response};
 
-/// Returns the endpoint of a prediction; see [`named`].
+/// Returns the name of the endpoint for a prediction, as [`named`] does.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if it is missing.
+/// `INVALID_PARAMETER_VALUE` if neither `endpoint` nor `deployment_name` is given.
 pub fn endpoint(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Result<String> {
     let missing = || Error::invalid_parameter("no endpoint given: set `endpoint`");
     named(endpoint, deployment_name, target).ok_or_else(missing)
 }
 
-/// Returns the endpoint of a prediction, or else the deployment's name, because each endpoint has one deployment.
-/// `target` describes the target in the warning if both are given, such as `a gateway`.
+/// Returns `endpoint`, or `deployment_name` if no endpoint is given, because each endpoint has one deployment. Warns if
+/// both are given and differ. `target` describes the target in this warning, such as `a gateway`.
 pub fn named(endpoint: Option<String>, deployment_name: Option<String>, target: &str) -> Option<String> {
     if let (Some(endpoint), Some(deployment)) = (&endpoint, &deployment_name)
         && endpoint != deployment
@@ -27,10 +27,10 @@ pub fn named(endpoint: Option<String>, deployment_name: Option<String>, target: 
     endpoint.or(deployment_name)
 }
 
-/// Returns the inputs.
+/// Returns the inputs of a prediction if they are not empty.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if they are empty.
+/// `INVALID_PARAMETER_VALUE` if the inputs are empty.
 pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
     if inputs.bytes().is_empty() {
         return Err(Error::invalid_parameter("no inputs given: pass JSON, such as `{\"messages\": […]}`"));
@@ -38,7 +38,7 @@ pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
     Ok(inputs)
 }
 
-/// Returns true if the inputs request a stream.
+/// Returns true if the inputs of a prediction request a streamed response, with the JSON member `stream`.
 pub fn requests_stream(inputs: &Payload) -> bool {
     let stream = JsonObject::parse(inputs.bytes());
     stream.is_ok_and(|inputs| inputs.get("stream").is_some_and(|stream| stream != "false"))
@@ -49,11 +49,13 @@ pub(crate) fn empty_answer() -> Error {
     Error::internal("the server answered with an empty body, although a prediction was expected")
 }
 
-/// Returns the body of a response. `is_stream_requested` is true if the inputs request a stream.
+/// Returns the body of the response to a prediction. `is_stream_requested` is true if the inputs request a stream.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if the server streams as the inputs request; `INTERNAL_ERROR` if it streams without a
-/// request, or answers with text, invalid JSON or nothing; the server's error if the body reports a failure.
+/// - `INVALID_PARAMETER_VALUE` if the server streams the response because the inputs request it.
+/// - `INTERNAL_ERROR` if the server streams the response without such a request, or answers with text, invalid
+///   JSON or nothing.
+/// - The server's error if the body reports a failure.
 pub fn prediction(response: Response, is_stream_requested: bool) -> Result<Payload> {
     if response.payload.bytes().is_empty() {
         return Err(empty_answer());

@@ -1,9 +1,9 @@
-//! Redirects within one origin: a GET follows all of them, and every other method follows 307 and 308, which keep
-//! method and body. Any other redirect is an error with its target.
+//! Follows redirects within one origin. A GET follows all of them. Every other method follows only 307 and 308, which
+//! keep the method and the body. Any other redirect is an error that contains the target of the redirect.
 //!
-//! A request carries credentials and a user's data, which another origin must not receive. Without credentials the
-//! other origin would usually answer with a login page or a 401, which says less than the target of the redirect. A
-//! POST that becomes a GET after 301, 302 and 303, as in browsers, would be a different request.
+//! A request contains credentials and a user's data, which another origin must not receive. Without credentials, the
+//! other origin would usually answer with a login page or a 401, which says less than the target of the redirect.
+//! Browsers turn a POST into a GET after 301, 302 and 303, but this would be a different request.
 
 use http::{HeaderMap, Method, StatusCode};
 use mlflow_deploy_plugin_api::{ErrorCode, HttpFailure};
@@ -13,10 +13,10 @@ use crate::Policy;
 use crate::attempt_error::{AttemptError, Stage};
 use crate::url::redact_url;
 
-/// The maximum number of redirects of one attempt.
+/// The maximum number of redirects that one attempt follows.
 pub(crate) const MAX_HOPS: usize = 10;
 
-/// Returns the target of a redirect, or an error if it must not be followed.
+/// Returns the URL to which a response redirects, or an error if the redirect must not be followed.
 pub(crate) fn target(
     status: StatusCode,
     headers: &HeaderMap,
@@ -44,7 +44,7 @@ pub(crate) fn target(
     Ok(target)
 }
 
-/// Returns the error for too many redirects.
+/// Returns the error of an attempt that was redirected too often.
 pub(crate) fn too_long(status: StatusCode, url: &Url) -> AttemptError {
     rejected(status, url, &format!("more than {MAX_HOPS} times"))
 }

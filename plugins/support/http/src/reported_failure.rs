@@ -1,10 +1,10 @@
-//! Detects failures that a server reports in the body of a success. A member `error` that is empty or a number does not
-//! count, because it may be a model's own.
+//! Detects a failure that a server reports in the body of a response whose status is a success. A member `error` that
+//! is empty or a number does not count, because it may belong to a model's result.
 //!
-//! OpenAI's protocol has many dialects: `error` as a text or an object (OpenAI, LM Studio, Triton), `error_type` and
-//! `error_message`, `error_code` (MLflow, Databricks; FastChat's is a number), `"object": "error"` (vLLM), `detail`
-//! (FastAPI), an error in a choice (OpenRouter), `code` and `message` (Alibaba), `success: false` (Cloudflare),
-//! `base_resp` (MiniMax), a list of one error (Google).
+//! Servers with OpenAI's protocol report a failure in different ways: `error` as a text or an object (OpenAI, LM
+//! Studio, Triton), `error_type` and `error_message`, `error_code` (MLflow, Databricks; FastChat's is a number),
+//! `"object": "error"` (vLLM), `detail` (FastAPI), an error in a choice (OpenRouter), `code` and `message` (Alibaba),
+//! `success: false` (Cloudflare), `base_resp` (MiniMax), or a list of one error (Google).
 
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
@@ -13,14 +13,15 @@ use serde_json::Value;
 use crate::attempt_error::code_of;
 use crate::error_body::{ErrorBody, excerpt};
 
-/// The members that contain a result. They are missing or empty if the server failed.
+/// The JSON members that contain the result of a request. If the server failed, they are missing or empty.
 const RESULTS: [&str; 6] = ["choices", "data", "embeddings", "output", "outputs", "predictions"];
 
-/// The members that contain the reason of a failure.
+/// The JSON members that contain the reason of a failure.
 const REASONS: [&str; 7] = ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors"];
 
-/// Returns the part of an answer that reports a failure: the answer, its `response`, or a choice. `answer` is an
-/// [`outline`](crate::answer_json::outline).
+/// Returns the part of an answer that reports a failure: the answer itself, its member `response`, or one of its
+/// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`](crate::answer_json::outline) of
+/// the JSON.
 pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
     match answer {
         Value::Array(items) => match items.as_slice() {
@@ -47,9 +48,9 @@ pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
     }
 }
 
-/// Returns the error of a reported failure. `what` begins the message, `body` is the text of the answer, and `status`
-/// is the status of the response. The error's code follows from the status in the failure: a number, or the text before
-/// a colon in the message.
+/// Returns the error for a failure that an answer reports. `what` begins the message, `body` is the text of the answer,
+/// and `status` is the status of the response. The code of the error corresponds to the HTTP status that the failure
+/// contains, in one of its members or before a colon in its message.
 pub(crate) fn failure_error(what: &str, failure: &Value, body: &str, status: StatusCode, redactor: &Redactor) -> Error {
     let ErrorBody { message, error_code } = ErrorBody::of(failure, redactor);
     let message = message.unwrap_or_else(|| match failure["finish_reason"].as_str() {
@@ -80,15 +81,15 @@ fn status_in(failure: &Value) -> Option<u16> {
     })
 }
 
-/// Returns true if a failure ended a choice.
+/// Returns true if a choice in an answer reports a failure.
 fn is_failed_choice(choice: &Value) -> bool {
     // Zhipu's `network_error` is one of several.
     let is_failure = |reason: &str| reason == "abort" || reason.contains("error");
     choice["finish_reason"].as_str().is_some_and(is_failure) || says(&choice["error"])
 }
 
-/// Returns true if an answer has an error code or an error message. A number in `error_code` counts only if it is not 0
-/// and the answer has a reason.
+/// Returns true if an answer contains an error code or an error message. A number in `error_code` counts only if it is
+/// not 0 and the answer also contains the reason of a failure.
 fn has_error_code(answer: &Value) -> bool {
     let has_reason = has_reason(answer) || says(&answer["text"]);
     let is_code = |code: &Value| code.as_str().is_some_and(|code| says(&answer["error_code"]) && !is_success(code));
@@ -98,8 +99,8 @@ fn has_error_code(answer: &Value) -> bool {
         || answer["base_resp"]["status_code"].as_i64().is_some_and(|code| code != 0)
 }
 
-/// Returns true if an answer with a reason states a failure in another way. A record, which has an id or a name, does
-/// not count.
+/// Returns true if an answer reports a failure without an error code, such as with `success: false`. The answer must
+/// also contain the reason of the failure. Returns false if it has an id or a name, because it is then a record.
 fn has_status(answer: &Value) -> bool {
     if ["id", "name"].iter().any(|name| says(&answer[*name])) || !has_reason(answer) {
         return false;
@@ -124,8 +125,9 @@ fn has_reason(answer: &Value) -> bool {
     REASONS.iter().any(|name| says(&answer[*name]))
 }
 
-/// Returns true if a value contains words, `true`, or a `code` or `status` other than 0. Other numbers are a model's
-/// own. Go servers write `code: 0` with empty texts if there is no error.
+/// Returns true if a value reports an error: it contains a text, `true`, or a `code` or `status` other than 0. Other
+/// numbers do not count, because they may belong to a model's result. Servers in Go send `code: 0` with empty texts if
+/// there is no error.
 fn says(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
@@ -154,7 +156,7 @@ fn has_content(value: &Value) -> bool {
 mod tests {
     use super::*;
 
-    /// Returns the error that an answer reports: its code and its message.
+    /// Returns the code and the message of the error that an answer reports.
     fn failure(body: &str) -> Option<(String, String)> {
         let answer = serde_json::from_str(body).unwrap();
         let redactor = Redactor::new([]);

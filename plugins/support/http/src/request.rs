@@ -1,14 +1,14 @@
-//! Requests, and the secrets in their bodies.
+//! Builds HTTP requests, and marks the secrets in their bodies.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use url::Url;
 
-/// An HTTP request. Attempts share the body instead of copying it.
+/// An HTTP request. All attempts to send it share the body instead of copying it.
 pub type Request = http::Request<Bytes>;
 
-/// Builds a request.
+/// Builds a request from its method, URL, headers and body.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the URL is longer than 64 KiB.
@@ -21,12 +21,12 @@ pub fn request(method: Method, url: &Url, headers: HeaderMap, body: impl Into<By
     Ok(request)
 }
 
-/// Marks secrets in the body of a request, so that every error of the request redacts them. Secrets in sensitive
-/// headers need no mark.
+/// Marks secrets in the body of a request, so that they are redacted in every error of the request. Secrets in
+/// sensitive headers are redacted without a mark.
 pub fn hide(request: &mut Request, secrets: impl IntoIterator<Item = Secret>) {
     request.extensions_mut().insert(Hidden(secrets.into_iter().collect()));
 }
 
-/// The secrets in the body of a request.
+/// The secrets in the body of a request, which are redacted in its errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Hidden(pub(crate) Vec<Secret>);

@@ -1,4 +1,4 @@
-//! Complete responses, and the errors of unexpected bodies.
+//! A response with its complete body, and the errors for a body that is not as expected.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -12,32 +12,32 @@ use crate::error_body::{ErrorBody, excerpt, is_html};
 use crate::reported_failure::{failure_error, reported_failure};
 use crate::streaming_response::MAX_ERROR_BODY;
 
-/// A complete response with a status of success.
+/// A response with its complete body and a status of success.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Response {
-    /// The status, 200 to 299.
+    /// The HTTP status, from 200 to 299.
     pub status: StatusCode,
-    /// The headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// The body, unchanged.
+    /// The body of the response, decompressed but otherwise unchanged.
     pub payload: Payload,
     /// The redactor that removes the secrets of the request from errors.
     pub(crate) redactor: Redactor,
 }
 
 impl Response {
-    /// Parses the body as JSON. `expected` describes it in the error, such as `a list of endpoints`.
+    /// Parses the body as JSON. `expected` describes the expected content in the error, such as `a list of endpoints`.
     ///
     /// # Errors
-    /// The server's error if the body reports a failure; `INTERNAL_ERROR` if it is not the expected JSON. That error
-    /// has the position, but no value of the body.
+    /// The server's error if the body reports a failure. `INTERNAL_ERROR` if the body is not the expected JSON; this
+    /// error has the position of the fault, but no value from the body.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
         self.reject_failure()?;
         serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &describe(&error)))
     }
 
-    /// Fails if the body reports a failure.
+    /// Fails with the server's error if the body reports a failure.
     fn reject_failure(&self) -> Result<()> {
         let answer = outline(self.payload.bytes()).unwrap_or_default();
         let Some(failure) = reported_failure(&answer) else { return Ok(()) };
@@ -46,10 +46,11 @@ impl Response {
         Err(failure_error(what, failure, &body, self.status, &self.redactor).redacted(&self.redactor))
     }
 
-    /// Returns the body. If the body is JSON, checks it first.
+    /// Returns the body. If its media type is JSON, parses the body first to check it. `expected` describes the
+    /// expected content in the error.
     ///
     /// # Errors
-    /// Fails as [`parse`](Self::parse) does if the body is JSON.
+    /// Fails as [`parse`](Self::parse) does if the media type is JSON.
     pub fn document(self, expected: &str) -> Result<Payload> {
         if self.payload.is_json() && !self.payload.bytes().is_empty() {
             self.parse::<IgnoredAny>(expected)?;
@@ -57,22 +58,23 @@ impl Response {
         Ok(self.payload)
     }
 
-    /// Parses a part of the body; see [`parse`](Self::parse).
+    /// Parses a part of the body, which is JSON text. `expected` describes the expected content in the error.
     ///
     /// # Errors
-    /// Fails as [`parse`](Self::parse) does.
+    /// `INTERNAL_ERROR` if the part is not the expected JSON.
     pub fn parse_part<'a, T: Deserialize<'a>>(&self, part: &'a RawValue, expected: &str) -> Result<T> {
         serde_json::from_str(part.get()).map_err(|error| self.unexpected(expected, &describe(&error)))
     }
 
-    /// Returns the error for an unexpected body, with the reason; see [`parse`](Self::parse).
+    /// Returns the error for a body that is not as expected. `expected` describes the expected content, and `reason`
+    /// describes the difference.
     pub fn unexpected(&self, expected: &str, reason: &str) -> Error {
         let message = format!("the server did not answer with {expected}: {reason}; check the URL");
         Error::internal(message).redacted(&self.redactor)
     }
 }
 
-/// Returns serde's message without the value that it may quote.
+/// Returns the message of a JSON error, without the value from the body that the message may quote.
 fn describe(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.rfind(", expected ") {
@@ -85,13 +87,14 @@ fn describe(error: &serde_json::Error) -> String {
     }
 }
 
-/// Returns the media type of a response; JSON if the header is missing, because these servers send JSON.
+/// Returns the media type of a response. If the `Content-Type` header is missing, this is JSON, which the supported
+/// servers send.
 pub(crate) fn content_type<B>(response: &http::Response<B>) -> &str {
     let label = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     label.filter(|label| !label.trim().is_empty()).unwrap_or(JSON)
 }
 
-/// Fails if the body is a web page, which proxies and login forms send with a status of success.
+/// Fails if the body is a web page. Proxies and login forms send web pages with a status of success.
 pub(crate) fn reject_html(status: StatusCode, payload: &Payload, redactor: &Redactor) -> Result<()> {
     // The start suffices to recognize a page and to find its title.
     let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(MAX_ERROR_BODY)]);

@@ -1,4 +1,4 @@
-//! Sends one request: redirects within an attempt, waits and retries between attempts.
+//! Sends a request, follows its redirects, and retries it after failed attempts.
 
 use std::time::Duration;
 
@@ -16,11 +16,10 @@ use crate::timeouts::Timeouts;
 use crate::url::redact_url;
 use crate::{Client, Policy, redirect};
 
-/// Sends a request until an attempt succeeds or the policy forbids another one. `vary` adds the headers of each
-/// attempt.
-/// `read` reads the body. If it fails, the attempt fails.
+/// Sends a request until an attempt succeeds or the policy forbids another attempt. `vary` adds the headers that differ
+/// between attempts. `read` reads the body of a response, and the attempt fails if `read` fails.
 ///
-/// No error contains a secret of the request or one that the HTTP library adds, even if the server repeats the secret.
+/// The error contains no secret of the request and no secret that the HTTP library adds, even if the server repeats it.
 pub(crate) async fn send_with_retries<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     client: &Client,
     request: &Request,
@@ -87,7 +86,7 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     }
 }
 
-/// Returns true if the policy allows another attempt after this error.
+/// Returns true if the policy allows another attempt after `error`.
 fn may_retry(policy: &Policy, method: &Method, error: &AttemptError) -> bool {
     let is_repeatable = method.is_idempotent() || policy.repeat_post;
     match error.stage {
@@ -107,7 +106,7 @@ fn may_retry(policy: &Policy, method: &Method, error: &AttemptError) -> bool {
     }
 }
 
-/// Returns the time of the next attempt, such as `in 1.5 s`.
+/// Describes the time of the next attempt for a message, such as `in 1.5 s`.
 fn delay(wait: Duration) -> String {
     match wait {
         Duration::ZERO => "now".to_owned(),
@@ -116,14 +115,14 @@ fn delay(wait: Duration) -> String {
     }
 }
 
-/// The parameters that all attempts share.
+/// The parameters that all attempts to send a request share.
 struct Shared<'a> {
     policy: &'a Policy,
     timeouts: &'a Timeouts,
     redactor: &'a Redactor,
 }
 
-/// Sends a request once and follows redirects.
+/// Sends a request once and follows its redirects. Fails if the response is not a success.
 async fn attempt(
     transport: &Transport,
     request: &Request,

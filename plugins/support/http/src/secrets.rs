@@ -1,5 +1,5 @@
-//! Collects the secrets of a request: its credentials, and the encoded forms in which the HTTP library sends them.
-//! Servers and proxies may repeat them in their responses.
+//! Collects the secrets in a request, which are redacted because servers and proxies may repeat them in their
+//! responses. The secrets are the credentials, and the encoded forms in which the HTTP library sends them.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,8 +11,8 @@ use crate::connect::{Proxies, proxy_url};
 use crate::request::{Hidden, Request};
 use crate::url::decode;
 
-/// Returns the redactor for the secrets of a request: the values of its sensitive headers, the marked secrets of its
-/// body, and the credentials in its URL and in the proxies' URLs.
+/// Returns a redactor that removes the secrets of a request: the values of its sensitive headers, the marked secrets of
+/// its body, and the credentials in its URL and in the proxies' URLs.
 pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
     let in_headers = sensitive.flat_map(|(name, value)| {
@@ -26,13 +26,13 @@ pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
     Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
 }
 
-/// Returns the secrets in the URL of a proxy.
+/// Returns the credentials in the URL of a proxy, in all forms in which they are sent.
 fn of_proxy(proxy: &Secret) -> Vec<String> {
     proxy_url(proxy).iter().flat_map(of_url).collect()
 }
 
-/// Returns the password of a URL as written, decoded, and as a Basic header value. Returns the user if there is no
-/// password.
+/// Returns the secrets in a URL: the password as written and decoded, and the encoded user and password of Basic
+/// authentication. Returns the user if there is no password.
 fn of_url(url: &Url) -> Vec<String> {
     let (user, password) = (decode(url.username()), url.password());
     match password {
@@ -44,7 +44,8 @@ fn of_url(url: &Url) -> Vec<String> {
     }
 }
 
-/// Returns the secrets in a value of `Authorization`: everything after the scheme, and the decoded password of `Basic`.
+/// Returns the secrets in the value of an `Authorization` header: everything after the scheme, and the decoded password
+/// of Basic authentication.
 fn of_credentials(value: &str) -> Vec<String> {
     let Some((scheme, secret)) = value.split_once(' ') else { return with_parts(value) };
     let mut secrets = with_parts(secret.trim());
@@ -57,7 +58,8 @@ fn of_credentials(value: &str) -> Vec<String> {
     secrets
 }
 
-/// Returns a value and its parts, because a server may repeat one part of a value such as `Cookie: session=…; theme=…`.
+/// Returns the value of a header and its parts, because a server may repeat one part of a value such as `Cookie:
+/// session=…; theme=…`.
 fn with_parts(value: &str) -> Vec<String> {
     let parts = value.split([' ', ';', '=']).filter(|part| *part != value);
     [value].into_iter().chain(parts).map(str::to_owned).collect()
@@ -73,7 +75,7 @@ mod tests {
         redactor(&request.body(bytes::Bytes::new()).unwrap(), &Proxies::default())
     }
 
-    /// Returns the redactor of a request with this sensitive header.
+    /// Returns the redactor of a request that has this header, marked as sensitive.
     fn of_header(name: &str, value: &str) -> Redactor {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(true);

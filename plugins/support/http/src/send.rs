@@ -10,10 +10,11 @@ use crate::streaming_response::StreamingResponse;
 use crate::{Client, Policy};
 use mlflow_deploy_plugin_api::{Payload, Result};
 
-/// Sends a request, retries it as the policy allows, and reads the response.
+/// Sends a request, retries it as the policy allows, and reads the whole response.
 ///
 /// # Errors
-/// The server's error or the failure to reach it; the crate's documentation lists the failures that are retried.
+/// The server's error, or the failure to reach the server. The documentation of this crate lists the failures that are
+/// retried.
 pub async fn send(client: &Client, request: &Request, policy: &Policy) -> Result<Response> {
     let response = send_with_retries(client, request, policy, accept_compressed, read).await?;
     reject_html(response.status, &response.payload, &response.redactor)?;

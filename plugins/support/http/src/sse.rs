@@ -1,10 +1,10 @@
-//! Parses server-sent events from bytes that may be split anywhere.
+//! Parses server-sent events. The bytes may be split at any position.
 //!
 //! Only LF, CR and CRLF end a line, because JSON may contain U+2028 or U+0085. A byte order mark is skipped, and
 //! several `data` lines form one text. Unlike a browser, the reader returns the last event even if the blank line after
-//! it is missing: the body ended regularly, so the event is complete.
+//! it is missing. The event is complete, because the body has ended regularly.
 //!
-//! Two crates were tried first, with each of the test cases below split at every byte.
+//! Two crates were tested with each of the test cases below, split at every byte. Neither is used:
 //! - `eventsource-stream` 0.2.3 loses the last event if it ends in CR CR or without a blank line, panics on a byte
 //!   order mark, and does not limit the size of an event.
 //! - `sse-stream` 0.3.0 loses the last event without a blank line, and does not limit the size of an event.
@@ -15,28 +15,28 @@ use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::answer_json::BYTE_ORDER_MARK;
 
-/// The maximum size of an event or a line, in bytes.
+/// The maximum size of a server-sent event or of a line, in bytes.
 pub(crate) const MAX_LEN: usize = 16 * 1024 * 1024;
 
-/// An event with data. Events without data are skipped.
+/// A server-sent event with data. The reader skips events without data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The event's name, or an empty text.
+    /// The name of the event; empty if the event has none.
     pub name: String,
-    /// The data lines, joined with LF.
+    /// The data lines of the event, joined with LF.
     pub data: String,
 }
 
-/// Parses bytes into events.
+/// Parses received bytes into server-sent events.
 #[derive(Debug, Default)]
 pub struct SseReader {
     line: Vec<u8>,
     name: String,
     data: Option<String>,
-    /// True if the last byte was a CR. An LF after it does not end another line.
+    /// True if the last byte was a CR. If an LF follows, it belongs to the same line end.
     after_cr: bool,
-    /// True after the first line.
+    /// True once the first line of the body has been parsed.
     has_begun: bool,
 }
 
@@ -65,7 +65,7 @@ impl SseReader {
         Ok(events)
     }
 
-    /// Returns the last event, which the end of the body completes; `None` if there is none.
+    /// Returns the last event if the body has ended without a blank line after it; `None` if there is no such event.
     ///
     /// # Errors
     /// Fails as [`push`](Self::push) does.
@@ -111,7 +111,7 @@ impl SseReader {
         Ok(None)
     }
 
-    /// Returns the event at a blank line, or `None` if it has no data, such as a ping.
+    /// Returns the event that a blank line ends, or `None` if the event has no data, such as a ping.
     fn end_event(&mut self) -> Option<Event> {
         let name = std::mem::take(&mut self.name);
         self.data.take().filter(|data| !data.is_empty()).map(|data| Event { name, data })
@@ -122,7 +122,7 @@ impl SseReader {
 mod tests {
     use super::*;
 
-    /// Transcripts, each with the data of its events.
+    /// The test cases: the text of a body, and the data of each event in it.
     const CASES: &[(&str, &[&str])] = &[
         ("data: a\n\ndata: b\n\n", &["a", "b"]),
         ("data: a\r\n\r\ndata: b\r\n\r\n", &["a", "b"]),

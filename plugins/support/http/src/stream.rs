@@ -1,8 +1,8 @@
 //! Streamed responses: each chunk is returned as soon as it arrives.
 //!
-//! A stream succeeds only if the server ends it: with `[DONE]`, or with a complete body whose last chunks end the
+//! A stream succeeds only if the server ends it, either with `[DONE]` or with a complete body whose last chunks end the
 //! answer. A lost connection and an error among the chunks are errors. Once the response has begun, the request is not
-//! retried. The first bytes of the body determine its format, or else its content type does.
+//! retried. The format of the body is detected from its first bytes, or else from its content type.
 
 use std::collections::VecDeque;
 
@@ -23,31 +23,33 @@ use crate::streaming_response::StreamingResponse;
 use crate::whole_body::WholeBody;
 use crate::{Client, Event, Policy, SseReader, sse};
 
-/// The chunks of a response. A chunk is the data of an event, a line of JSON lines, or a whole JSON answer.
+/// The chunks of a streamed response. A chunk is the data of a server-sent event, a line of JSON lines, or a whole JSON
+/// answer.
 #[derive(Debug)]
 pub struct ChunkStream {
     response: StreamingResponse,
     format: Format,
     ready: VecDeque<Payload>,
-    /// True after the first event, including `[DONE]`.
+    /// True once a server-sent event has been received, including `[DONE]`.
     has_events: bool,
     completion: Completion,
-    /// The result of the stream once it has ended.
+    /// The result of the stream; `None` until the stream has ended.
     end: Option<Result<()>>,
 }
 
-/// The format of a body.
+/// The format of a streamed body, with the received bytes that are not parsed yet.
 #[derive(Debug)]
 enum Format {
     Events(SseReader),
     Lines(Vec<u8>),
-    /// The format is not known yet. Contains the first bytes.
+    /// The format is not known yet. Contains the first bytes of the body.
     Unknown(Vec<u8>),
     Whole(Vec<u8>),
 }
 
 impl ChunkStream {
-    /// Sends a request, and retries it as the policy allows, until a response begins.
+    /// Sends a request and opens its response as a stream. Retries the request as the policy allows, until a response
+    /// begins.
     ///
     /// # Errors
     /// Fails as [`send`](crate::send()) does.
@@ -64,11 +66,12 @@ impl ChunkStream {
         })
     }
 
-    /// Returns the next chunk, or `None` at the end and after an error.
+    /// Returns the next chunk, or `None` at the end of the stream and after an error.
     ///
     /// # Errors
-    /// `TEMPORARILY_UNAVAILABLE` if the connection is lost, `DEADLINE_EXCEEDED` if the server is silent for too long,
-    /// the server's code or `INTERNAL_ERROR` if a chunk is an error.
+    /// - `TEMPORARILY_UNAVAILABLE` if the connection is lost.
+    /// - `DEADLINE_EXCEEDED` if the server is silent for too long.
+    /// - The server's code or `INTERNAL_ERROR` if a chunk reports an error.
     pub async fn next(&mut self) -> Result<Option<Payload>> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -89,7 +92,7 @@ impl ChunkStream {
         }
     }
 
-    /// Sends all chunks to the caller.
+    /// Sends all chunks of the stream to `chunks`, which the caller reads.
     ///
     /// # Errors
     /// Fails as [`next`](Self::next) does, possibly after some chunks.
@@ -100,7 +103,7 @@ impl ChunkStream {
         Ok(())
     }
 
-    /// Splits received bytes into chunks.
+    /// Adds received bytes, and splits them into chunks.
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.format {
             Format::Events(reader) => {
@@ -135,7 +138,7 @@ impl ChunkStream {
         }
     }
 
-    /// Sets the format, and splits the first bytes into chunks.
+    /// Sets the format of the body, and splits the bytes received so far into chunks.
     fn begin(&mut self, kind: BodyKind) -> Result<()> {
         let label = media_type(content_type(&self.response.inner));
         let format = match (kind, label.as_str()) {
@@ -149,7 +152,7 @@ impl ChunkStream {
         }
     }
 
-    /// Handles the remaining bytes after the body has ended regularly.
+    /// Parses the remaining bytes after the body has ended regularly.
     fn finish(&mut self) -> Result<()> {
         if matches!(self.format, Format::Unknown(_)) {
             self.begin(BodyKind::Other)?;
@@ -234,7 +237,7 @@ impl ChunkStream {
         answer_json::lines(lines).try_for_each(|line| self.push_json(line))
     }
 
-    /// Adds one JSON text as a chunk. Fails if the text is not JSON or reports a failure.
+    /// Adds one JSON text of the stream as a chunk. Fails if the text is not JSON or reports a failure.
     fn push_json(&mut self, data: &[u8]) -> Result<()> {
         let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(data);
         let chunk = answer_json::outline(data).map_err(|reason| {
@@ -249,14 +252,15 @@ impl ChunkStream {
         Ok(())
     }
 
-    /// Returns the error of a chunk that reports a failure.
+    /// Returns the error for a chunk that reports a failure. `data` is the text of the chunk.
     fn failure(&self, failure: &Value, data: &str) -> Error {
         let what = "the server ended the stream with an error";
         failure_error(what, failure, data, self.response.inner.status(), &self.response.redactor)
     }
 }
 
-/// Returns the media type in lower case, such as `text/event-stream` for `Text/Event-Stream; charset=utf-8`.
+/// Returns the media type of a `Content-Type` header in lower case, such as `text/event-stream` for `Text/Event-Stream;
+/// charset=utf-8`.
 fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

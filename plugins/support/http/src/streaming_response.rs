@@ -1,5 +1,5 @@
-//! A response whose body has not been read yet. The body is decoded as its `Content-Encoding` says, and every limit
-//! counts decoded bytes.
+//! A response whose body has not been read yet. The body is decompressed as its `Content-Encoding` header says, and
+//! every size limit applies to the decompressed bytes.
 
 use std::io::ErrorKind;
 
@@ -14,25 +14,25 @@ use crate::attempt_error::{AttemptError, ErrorResponse, Stage};
 use crate::encoding::{DecodeError, Decoder, codings};
 use crate::timeouts::Timeouts;
 
-/// The maximum size of an error's body that is read, in bytes.
+/// The maximum number of bytes that are read from the body of an error response.
 pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// A response whose body has not been read yet.
+/// A response whose status and headers have arrived, but whose body has not been read yet.
 #[derive(Debug)]
 pub(crate) struct StreamingResponse {
     pub(crate) inner: http::Response<reqwest::Body>,
-    /// The URL without secrets.
+    /// The URL of the request, without secrets.
     pub(crate) url: String,
     /// The redactor that removes the secrets of the request from errors.
     pub(crate) redactor: Redactor,
     max_bytes: usize,
-    /// The bytes of earlier responses of the operation, which count towards the size limit.
+    /// The number of bytes in earlier responses of the same operation, which count towards the size limit.
     used_bytes: usize,
     timeouts: Timeouts,
     encoding: Encoding,
 }
 
-/// The encoding of a body.
+/// The content encoding of a response's body.
 #[derive(Debug)]
 enum Encoding {
     Identity,
@@ -61,7 +61,8 @@ impl StreamingResponse {
         Self { inner, url, redactor: redactor.clone(), max_bytes, used_bytes, timeouts: timeouts.clone(), encoding }
     }
 
-    /// Returns the next part of the decoded body, or `None` at its end. Fails if the connection is lost.
+    /// Returns the next part of the decompressed body, or `None` at its end. Fails if the connection is lost or the
+    /// part cannot be decompressed.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, AttemptError> {
         loop {
             if let Encoding::Known(decoder) = &self.encoding {
@@ -88,17 +89,18 @@ impl StreamingResponse {
         }
     }
 
-    /// Returns true if the body is decoded, so that its length and its parts are not those of the server's answer.
+    /// Returns true if the body is decompressed, so that its length is not that of the bytes that the server sent.
     pub(crate) fn is_decoded(&self) -> bool {
         matches!(self.encoding, Encoding::Known(_))
     }
 
-    /// Returns the number of bytes that are still to come, if the server has announced it.
+    /// Returns the number of bytes of the body that have not been received yet. Returns `None` if the server has not
+    /// announced it, or if the body is compressed.
     pub(crate) fn announced(&self) -> Option<u64> {
         if self.is_decoded() { None } else { self.inner.body().size_hint().exact() }
     }
 
-    /// Returns the next part of the body as it was sent.
+    /// Returns the next part of the body as the server sent it, before decompression; `None` at the end of the body.
     async fn received(&mut self) -> Result<Option<Bytes>, AttemptError> {
         loop {
             let Some(frame) = self.timeouts.wait_for(self.inner.body_mut().frame(), &self.url).await? else {
@@ -111,7 +113,7 @@ impl StreamingResponse {
         }
     }
 
-    /// Returns a decoded part that remains in the decoder after the end of the body.
+    /// Returns the part of the decompressed body that the decoder still holds after the last received byte.
     fn last_part(&mut self) -> Result<Option<Bytes>, AttemptError> {
         let Encoding::Known(decoder) = &mut self.encoding else { return Ok(None) };
         decoder.finish();
@@ -131,7 +133,8 @@ impl StreamingResponse {
         AttemptError::new(stage, code, message).with_cause(error)
     }
 
-    /// Appends a part to a body in memory. Fails if the body exceeds the limit, because a server may send without end.
+    /// Appends a part of the response to `body` in memory. Fails if the response exceeds the size limit, because a
+    /// server may send endless data.
     pub(crate) fn append(&self, body: &mut Vec<u8>, part: &[u8]) -> Result<(), AttemptError> {
         let announced = self.announced().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
         let length = (self.used_bytes + body.len() + part.len()).saturating_add(announced);
@@ -150,7 +153,7 @@ impl StreamingResponse {
         Ok(())
     }
 
-    /// Reads the body of an error response.
+    /// Reads the body of an error response, and returns the error.
     pub(crate) async fn into_error(mut self) -> AttemptError {
         let mut body = Vec::new();
         // The status counts even if the rest of the body never arrives.

@@ -1,4 +1,4 @@
-//! The time limits of one request: the silence of the server, and the deadline of the operation.
+//! The time limits of one request: the maximum silence of the server, and the deadline of the operation.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::connect::SendError;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The time limits of one request, with all its attempts.
+/// The time limits that all attempts to send one request share.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeouts {
     silence: Duration,
@@ -20,14 +20,14 @@ pub(crate) struct Timeouts {
     advice: Cow<'static, str>,
 }
 
-/// A part of a response, or the failure to receive it.
+/// The result of receiving a part of a response.
 pub(crate) trait Part {
     type Received;
 
     fn received(self) -> Result<Self::Received, BoxError>;
 }
 
-/// The head of a response.
+/// The status and headers of a response, or the failure to receive them.
 impl<T> Part for Result<T, SendError> {
     type Received = T;
 
@@ -39,7 +39,7 @@ impl<T> Part for Result<T, SendError> {
     }
 }
 
-/// A frame of a body; `None` at its end.
+/// A frame of a response's body, or the failure to receive it; `None` at the end of the body.
 impl<T> Part for Option<Result<T, reqwest::Error>> {
     type Received = Option<T>;
 
@@ -49,12 +49,13 @@ impl<T> Part for Option<Result<T, reqwest::Error>> {
 }
 
 impl Timeouts {
-    /// Starts the time limits of a request. The deadline is the end of the policy's total time, or an earlier deadline.
+    /// Returns the time limits of a request that starts now. Its deadline is the end of the policy's total time, or an
+    /// earlier deadline of the policy or the caller.
     pub(crate) fn start(policy: &Policy) -> Self {
         Self { silence: policy.silence, deadline: policy.earliest_deadline(), advice: policy.advice.clone() }
     }
 
-    /// Waits for the next part of the server's response.
+    /// Waits for the next part of the server's response. Fails if the part does not arrive within the time limits.
     pub(crate) async fn wait_for<T: Part>(
         &self,
         part: impl Future<Output = T> + Send,
@@ -68,7 +69,7 @@ impl Timeouts {
         }
     }
 
-    /// Returns true if the deadline is at most `wait` from now.
+    /// Returns true if the deadline passes within the time `wait` from now.
     pub(crate) fn end_within(&self, wait: Duration) -> bool {
         self.deadline.is_some_and(|deadline| deadline.is_within(wait))
     }

@@ -1,14 +1,14 @@
-//! URLs: joins base and path, encodes names as segments, and redacts URLs for messages.
+//! Joins a base URL and a path, encodes names as path segments, and redacts URLs for messages.
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-/// The characters to encode in a segment: all but RFC 3986's unreserved ones and the colon. Model names contain colons,
-/// which some servers do not decode.
+/// The characters that are encoded in a path segment: all except RFC 3986's unreserved characters and the colon. Model
+/// names contain colons, which some servers do not decode.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
-/// Encodes a name as one segment of a path, so that it cannot change the rest of the path.
+/// Percent-encodes a name as one segment of a URL's path, so that it cannot change the rest of the path.
 ///
 /// # Errors
 /// `INVALID_PARAMETER_VALUE` if the name is empty, `.` or `..`, which would change the path.
@@ -20,17 +20,17 @@ pub fn encode_segment(name: &str) -> Result<String> {
     }
 }
 
-/// Appends a path to a base URL. The base's path may or may not end in a slash.
+/// Appends a path to a base URL, with exactly one slash between them.
 pub fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{}", base.path().trim_end_matches('/'), path.trim_start_matches('/')));
     url
 }
 
-/// Parses a URL from a user. `what` names it in the error, and `example` is a valid one.
+/// Parses a URL that a user has set. `what` names the URL in the error, and `example` is a valid URL for the error.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if it is invalid. The error contains no user, password, query or fragment.
+/// `INVALID_PARAMETER_VALUE` if the URL is invalid. The error contains no user, password, query or fragment.
 pub fn parse_url(what: &str, text: &str, example: &str) -> Result<Url> {
     Url::parse(text).map_err(|error| {
         let shown = redact_text(text);
@@ -40,7 +40,7 @@ pub fn parse_url(what: &str, text: &str, example: &str) -> Result<Url> {
     })
 }
 
-/// Returns a URL without user and password, which a header carries instead.
+/// Returns a URL without its user and password, which are sent in a header instead.
 pub fn without_user(url: &Url) -> Url {
     let mut base = url.clone();
     // Both succeed if the URL has a host, and only such a URL has a user or password.
@@ -49,12 +49,12 @@ pub fn without_user(url: &Url) -> Url {
     base
 }
 
-/// Decodes the percent-encoded user or password of a URL.
+/// Percent-decodes the user or the password in a URL.
 pub(crate) fn decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Returns a URL for messages: without user, password, query and fragment.
+/// Returns the text of a URL for messages, without user, password, query and fragment.
 pub fn redact_url(url: &Url) -> String {
     let mut shown = without_user(url);
     shown.set_query(None);
@@ -62,15 +62,16 @@ pub fn redact_url(url: &Url) -> String {
     shown.into()
 }
 
-/// Redacts a text that is not a valid URL. A password in it may contain any character.
+/// Removes user, password, query and fragment from a text that is not a valid URL. The password may contain any
+/// character.
 fn redact_text(text: &str) -> String {
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |end| end + "://".len()));
     let rest = rest.rsplit('@').next().unwrap_or_default();
     format!("{scheme}{}", rest.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// Returns true if the host is this machine. `0.0.0.0` and `::`, which servers print as their address, are this machine
-/// too.
+/// Returns true if the host in a URL is this machine. The hosts `0.0.0.0` and `::`, which servers print as their own
+/// address, are this machine too.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

@@ -1,4 +1,5 @@
-//! A whole body: a JSON answer, a reported failure, or a stream that the caller has not requested.
+//! Classifies the complete body of a response as an answer, a reported failure, or a stream that the caller has not
+//! requested.
 
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result};
@@ -8,21 +9,21 @@ use crate::body_kind::BodyKind;
 use crate::error_body::excerpt;
 use crate::reported_failure::{failure_error, reported_failure};
 
-/// A whole body with a status of success.
+/// The complete body of a response with a status of success.
 #[derive(Debug)]
 pub(crate) enum WholeBody {
-    /// JSON, or another type that is not a text.
+    /// An answer: JSON, or content whose media type is not text.
     Answer(Payload),
-    /// Server-sent events or JSON lines.
+    /// A stream: server-sent events or JSON lines.
     Stream(Payload),
 }
 
 impl WholeBody {
-    /// Reads a body that is not empty. The bytes determine whether it is JSON or a stream. If they are
-    /// neither, the content type determines the rest.
+    /// Classifies a complete body that is not empty. The bytes of the body determine if it is JSON or a stream. If they
+    /// are neither, the content type determines the class.
     ///
     /// # Errors
-    /// The server's error if the body reports a failure, `INTERNAL_ERROR` if it is text or invalid JSON.
+    /// The server's error if the body reports a failure, and `INTERNAL_ERROR` if the body is text or invalid JSON.
     pub(crate) fn read(payload: Payload, status: StatusCode, redactor: &Redactor) -> Result<Self> {
         let media_type = payload.media_type();
         let (kind, is_json) = (BodyKind::of(payload.bytes()), payload.is_json());
@@ -54,7 +55,7 @@ impl WholeBody {
     }
 }
 
-/// Returns true for the media types of streams.
+/// Returns true if a media type is that of a stream, such as `text/event-stream`.
 fn is_stream(media_type: &str) -> bool {
     matches!(media_type, "text/event-stream" | "application/x-ndjson" | "application/jsonl")
 }

@@ -1,4 +1,4 @@
-//! Requests for the artifacts of a server: listings of folders, and the content of files.
+//! Builds the requests for the artifacts on a server: for the listing of a folder, and for the content of a file.
 
 use http::{HeaderMap, Method};
 use mlflow_deploy_http::{Request, encode_segment, join, redact_url, request};
@@ -7,24 +7,24 @@ use url::Url;
 
 use crate::rest::API;
 
-/// The path at which a server's artifacts URL ends.
+/// The end of the path in the URL of a server's artifacts.
 pub(crate) const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
 
-/// A folder on a server.
+/// A folder of artifacts on a server.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteFolder {
     /// The URL of the server's artifacts, which ends in `/mlflow-artifacts/artifacts`.
     pub(crate) base: Url,
-    /// The folder's path below the URL, as file names.
+    /// The path of the folder below `base`, as a list of file names.
     pub(crate) path: Vec<String>,
-    /// The headers with the credentials.
+    /// The headers with the credentials for the server.
     pub(crate) headers: HeaderMap,
-    /// True if another server named this server. It then receives no credentials.
+    /// True if another server named this server, which then receives no credentials.
     pub(crate) is_untrusted: bool,
 }
 
 impl RemoteFolder {
-    /// Returns the request to list a folder below this one.
+    /// Returns the request that lists a folder. `below` is the path of that folder relative to this one.
     pub(crate) fn list(&self, below: &[String]) -> Result<Request> {
         let mut url = self.base.clone();
         let path: Vec<_> = self.path.iter().chain(below).map(String::as_str).collect();
@@ -32,12 +32,12 @@ impl RemoteFolder {
         request(Method::GET, &url, self.headers.clone(), "")
     }
 
-    /// Returns the request for a file below this folder.
+    /// Returns the request for the content of a file. `below` is the path of the file relative to this folder.
     pub(crate) fn file(&self, below: &[String]) -> Result<Request> {
         request(Method::GET, &self.url(below)?, self.headers.clone(), "")
     }
 
-    /// Returns the request for the server's information; `None` if the URL is not that of an MLflow server.
+    /// Returns the request for information about the server; `None` if the URL is not that of an MLflow server.
     pub(crate) fn server_info(&self) -> Result<Option<Request>> {
         let Some(prefix) = self.base.path().strip_suffix(ARTIFACTS).and_then(|path| path.strip_suffix(API)) else {
             return Ok(None);
@@ -47,7 +47,7 @@ impl RemoteFolder {
         request(Method::GET, &url, self.headers.clone(), "").map(Some)
     }
 
-    /// Returns the request to sign the URL of a file below this folder.
+    /// Returns the request for a signed URL of a file. `below` is the path of the file relative to this folder.
     pub(crate) fn presigned(&self, below: &[String]) -> Result<Request> {
         let mut url = self.url(below)?;
         let path = url.path().replacen(ARTIFACTS, "/mlflow-artifacts/presigned", 1);
@@ -55,7 +55,8 @@ impl RemoteFolder {
         request(Method::GET, &url, self.headers.clone(), "")
     }
 
-    /// Adds an explanation to an authentication error of a server that another server named.
+    /// Adds an explanation to an authentication error of a server that received no credentials because another server
+    /// named it. Returns any other error unchanged.
     pub(crate) fn explain(&self, error: Error) -> Error {
         if !self.is_untrusted || !matches!(error.http_status(), Some(401 | 403)) {
             return error;
@@ -75,7 +76,7 @@ impl RemoteFolder {
     }
 }
 
-/// Shows the URL without secrets.
+/// Shows the URL of the folder without secrets.
 impl std::fmt::Display for RemoteFolder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", redact_url(&self.base), self.path.join("/"))

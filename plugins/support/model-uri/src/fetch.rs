@@ -1,4 +1,4 @@
-//! Fetches a model completely or not at all.
+//! Downloads a model to this machine, either completely or not at all.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,35 +19,36 @@ use crate::staging::StagingDir;
 use crate::uri::UriKind;
 use crate::{ModelUri, Tracking};
 
-/// The file that identifies a folder as a model.
+/// The name of the file that identifies a folder as a model.
 const MLMODEL: &str = "MLmodel";
 
-/// A model on this machine.
+/// A model that was fetched to this machine, or was already on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The absolute path of the model's folder: the destination, or the folder of a local model.
+    /// The absolute path of the model's folder: the destination of the download, or the folder of a local model.
     pub path: PathBuf,
-    /// True if the model was downloaded. A local model is not copied; the caller may copy it.
+    /// True if the model was downloaded. A model that was already on this machine is not copied.
     pub is_downloaded: bool,
-    /// The version of a registered model, to which an alias or `latest` was resolved.
+    /// The version of a registered model to which an alias or `latest` was resolved; `None` for other models.
     pub version: Option<String>,
 }
 
-/// Resolves a model URI, and downloads the model into the folder `destination` unless it is on this machine.
+/// Resolves a model URI, and downloads the model into the folder `destination` unless the model is already on this
+/// machine.
 ///
-/// The destination must not exist or be an empty folder. Files are downloaded concurrently into a hidden folder next to
-/// it, which is synced to disk and renamed at the end. If anything fails, or the future is dropped, no files are left.
-/// Progress is reported as events of the call.
+/// The destination must be a new path or an empty folder. Files are downloaded concurrently into a hidden folder next
+/// to the destination. At the end, this folder is synced to disk and renamed to the destination. If the download fails,
+/// or the future is dropped, all downloaded files are removed. Progress is reported as events of the call.
 ///
 /// Requires a tokio runtime, such as the plugins' runtime.
 ///
 /// # Errors
 /// - `RESOURCE_DOES_NOT_EXIST` if the run, model, version, alias, or artifact does not exist, or contains no model.
-/// - `RESOURCE_ALREADY_EXISTS` if the destination exists.
+/// - `RESOURCE_ALREADY_EXISTS` if the destination is a file or a folder that is not empty.
 /// - `INVALID_PARAMETER_VALUE` if no tracking server is configured, or the model's storage is not supported.
 /// - `RESOURCE_EXHAUSTED` if the disk has too little space.
-/// - The server's error or the failure to reach it.
+/// - The server's error, or the failure to reach the server.
 pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> Result<Fetched> {
     let session = Session { http: &tracking.http, storage: &tracking.storage, policy: tracking.policy.started() };
     let resolved = Resolver::new(tracking, &session).resolve(uri).await?;
@@ -67,7 +68,7 @@ pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> R
     Ok(Fetched { path, is_downloaded: true, version: resolved.version })
 }
 
-/// Checks that a local folder is a model. Returns its absolute path.
+/// Checks that a local folder contains a model. Returns the absolute path of the folder.
 fn check_local(uri: &ModelUri, path: &Path) -> Result<PathBuf> {
     let shown = path.display();
     let missing =
@@ -82,7 +83,7 @@ fn check_local(uri: &ModelUri, path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Describes a missing folder.
+/// Describes the missing folder of a model for the error message.
 fn missing_folder(uri: &ModelUri, path: &Path) -> String {
     let shown = path.display();
     match (&uri.kind, path.to_str()) {
@@ -97,7 +98,7 @@ fn missing_folder(uri: &ModelUri, path: &Path) -> String {
     }
 }
 
-/// Downloads a model from servers.
+/// Downloads a model from servers into the folder `destination`. Returns the absolute path of the folder.
 async fn download_model(
     uri: &ModelUri,
     session: &Session<'_>,
@@ -132,7 +133,7 @@ async fn download_model(
     Ok(path)
 }
 
-/// Downloads a file from the server, or from the storage that the server signs URLs for.
+/// Downloads a file from the server, or from the storage for which the server signs URLs.
 async fn download_file(
     session: &Session<'_>,
     file: &RemoteFile<'_>,

@@ -1,6 +1,7 @@
-//! Reads the files that MLflow writes without a server: `mlruns`, with runs, logged models, and registered models.
+//! Reads the files that MLflow writes without a server: the folder `mlruns`, with runs, logged models, and registered
+//! models.
 //!
-//! Never writes them.
+//! Never writes these files.
 
 use std::fs;
 use std::io;
@@ -12,19 +13,20 @@ use serde::de::DeserializeOwned;
 
 use crate::run::Run;
 
-/// The maximum size of a file, in bytes.
+/// The maximum size of a metadata file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The file with the metadata of a run, model or version.
+/// The name of the file with the metadata of a run, model or version.
 const META: &str = "meta.yaml";
-/// The folder of logged models in an experiment's folder, and of registered models next to the experiments.
+/// The name of a folder with models. In the folder of an experiment it contains logged models, and next to the
+/// experiments it contains registered models.
 const MODELS: &str = "models";
 
-/// A folder with MLflow's files.
+/// A folder in which MLflow stores runs and models as files.
 #[derive(Clone, Debug)]
 pub(crate) struct FileStore(pub(crate) PathBuf);
 
 impl FileStore {
-    /// Returns true if the folder contains files that MLflow has written.
+    /// Returns true if the folder contains an experiment that MLflow has written.
     pub(crate) fn has_experiments(&self) -> bool {
         let is_experiment = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -96,7 +98,8 @@ impl FileStore {
         Ok(storage_location.unwrap_or(source))
     }
 
-    /// Returns the first folder at the path `below` in an experiment's folder; `None` if no experiment has it.
+    /// Searches the folders of all experiments for the relative path `below`. Returns the first match, or `None` if no
+    /// experiment contains this path.
     fn in_experiment(&self, below: &str) -> Result<Option<PathBuf>> {
         let experiments = folders(&self.0).map_err(|error| unreadable(&self.0, &error))?;
         let mut candidates = experiments.into_iter().map(|experiment| experiment.join(below));
@@ -136,13 +139,13 @@ struct Version {
     storage_location: Option<String>,
 }
 
-/// Returns the folders in a folder.
+/// Returns the paths of the folders directly inside a folder.
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     Ok(entries.filter(|path| path.is_dir()).collect())
 }
 
-/// Reads the metadata in a folder.
+/// Reads and parses the metadata file in a folder.
 fn meta<T: DeserializeOwned>(folder: &Path) -> Result<T> {
     let path = folder.join(META);
     let text = file::read_text(&path, MAX_FILE).map_err(|error| unreadable(&path, &error))?;

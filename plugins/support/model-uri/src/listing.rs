@@ -14,31 +14,32 @@ use crate::session::{MAX_CONCURRENT_REQUESTS, Session};
 
 /// The maximum number of files and folders in a model.
 const MAX_FILES: usize = 100_000;
-/// The maximum size of the listing of one folder, in bytes. All concurrent listings together have at most 1 GiB.
+/// The maximum size of the listing of one folder, in bytes. The limits of all concurrent listings add up to 1 GiB.
 const MAX_LEN: usize = (1 << 30) / MAX_CONCURRENT_REQUESTS;
-/// The maximum depth of nested folders.
+/// The maximum depth of nested folders in a model.
 const MAX_DEPTH: usize = 64;
 
-/// The folders and files of a model, by their paths in the model.
+/// The folders and files of a model on servers, by their paths in the model.
 #[derive(Debug, Default)]
 pub(crate) struct Listing<'a> {
     pub(crate) folders: BTreeSet<Vec<String>>,
     pub(crate) files: BTreeMap<Vec<String>, RemoteFile<'a>>,
 }
 
-/// A file on a server.
+/// A file of a model on a server.
 #[derive(Debug)]
 pub(crate) struct RemoteFile<'a> {
     pub(crate) folder: &'a RemoteFolder,
-    /// The length in bytes, if the server reports it.
+    /// The length of the file in bytes, if the server reports it.
     pub(crate) size: Option<u64>,
 }
 
 impl<'a> Listing<'a> {
-    /// Lists these folders recursively. A file of a later folder replaces the same path of an earlier one.
+    /// Lists these folders recursively. If several folders contain a file with the same path, the file in the last
+    /// folder counts.
     ///
     /// # Errors
-    /// The server's error; `INTERNAL_ERROR` if a listing has an invalid name or exceeds a limit.
+    /// The server's error, or `INTERNAL_ERROR` if a listing contains an invalid name or exceeds a limit.
     pub(crate) async fn of(session: &Session<'_>, folders: &'a [RemoteFolder]) -> Result<Self> {
         let mut all = Self::default();
         for folder in folders {
@@ -64,7 +65,8 @@ impl<'a> Listing<'a> {
         Ok(all)
     }
 
-    /// Returns the top-level names for a message; folders end in a slash.
+    /// Returns the names of the files and folders at the top level of the model, for a message. The names of folders
+    /// end in a slash.
     pub(crate) fn top(&self) -> String {
         const SHOWN: usize = 8;
         let folders = self.folders.iter().filter(|path| path.len() == 1).map(|path| format!("`{}/`", path[0]));
@@ -76,7 +78,8 @@ impl<'a> Listing<'a> {
         names.join(", ")
     }
 
-    /// Adds an entry. Returns the path of a folder, which is listed next.
+    /// Adds an entry in the listing of a folder. If the entry is itself a folder, returns its path, so that it is
+    /// listed next.
     fn add(&mut self, folder: &'a RemoteFolder, path: &[String], entry: Entry) -> Result<Option<Vec<String>>> {
         let invalid = |reason: String| Error::internal(format!("invalid listing of `{folder}`: {reason}"));
         name::check(&entry.path).map_err(invalid)?;
@@ -100,7 +103,8 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Lists one folder, by its path in the model.
+/// Requests the listing of one folder. `path` is the path of the folder in the model. Returns this path and the entries
+/// of the folder.
 async fn list(session: &Session<'_>, folder: &RemoteFolder, path: Vec<String>) -> Result<(Vec<String>, Vec<Entry>)> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -114,7 +118,7 @@ async fn list(session: &Session<'_>, folder: &RemoteFolder, path: Vec<String>) -
     Ok((path, answer.files.unwrap_or_default()))
 }
 
-/// A file or folder in a listing. The path is relative to the listed folder.
+/// A file or folder in the listing of a folder. The path is relative to the listed folder.
 #[derive(Deserialize)]
 struct Entry {
     path: String,
@@ -124,7 +128,7 @@ struct Entry {
     file_size: Option<u64>,
 }
 
-/// Deserializes a number or, as in Protocol Buffers' JSON, a number in a string.
+/// Deserializes the size of a file: a number or, as in Protocol Buffers' JSON, a number in a string.
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

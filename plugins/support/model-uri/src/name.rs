@@ -1,9 +1,9 @@
-//! Checks file names from servers and URIs: a valid name stays inside its folder.
+//! Checks file names that servers and URIs contain. A valid name stays inside its folder.
 
-/// The limit of common file systems for a name, in bytes.
+/// The maximum length of a file name in common file systems, in bytes.
 const MAX_LEN: usize = 255;
 
-/// Checks that a text is the name of one file or folder. Fails with the reason if it is not.
+/// Checks that a text is a valid name of one file or folder. Fails with the reason if it is not.
 pub(crate) fn check(name: &str) -> Result<(), String> {
     let shown = || name.escape_debug().to_string();
     match name {

@@ -1,5 +1,5 @@
-//! Downloads files of a server that does not send them itself (`mlflow server --artifacts-presigned-only`). The server
-//! signs the URL of a file in its storage, and the storage sends the file.
+//! Downloads files from a server that does not send them itself (`mlflow server --artifacts-presigned-only`). The
+//! server signs the URL of a file in its storage, and the storage sends the file.
 //!
 //! The storage never receives the user's credentials, because the signed URL grants access.
 
@@ -19,16 +19,17 @@ use url::Url;
 use crate::artifacts::RemoteFolder;
 use crate::session::Session;
 
-/// The JSON member in a server's information, and in its refusals, for a server that only signs URLs.
+/// The JSON member that a server which only signs URLs sets in its information, and in its refusal to send a file.
 const PRESIGNED_ONLY: &str = "artifacts_presigned_only";
-/// The maximum wait for a server's information. Some servers do not have it and may not answer.
+/// The maximum time to wait for a server's information. Some servers have no such information and may not answer.
 const INFO_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum size of a server's information and of a signed URL, in bytes.
+/// The maximum size in bytes of a response with a server's information or a signed URL.
 const MAX_LEN: usize = 1 << 20;
-/// The minimum length of a secret in a signed URL or in its headers.
+/// The minimum length of a value in a signed URL or in its headers that is redacted as a secret.
 const MIN_SECRET: usize = 20;
 
-/// Returns the servers that sign URLs instead of sending files, out of those of these folders.
+/// Asks the server of each folder if it signs URLs instead of sending files. Returns the artifact URLs of the servers
+/// that do.
 pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [RemoteFolder]) -> BTreeSet<&'a Url> {
     let servers: BTreeMap<_, _> = folders.iter().map(|folder| (&folder.base, folder)).collect();
     let mut signing = BTreeSet::new();
@@ -41,7 +42,7 @@ pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [Rem
 }
 
 /// Returns true if the server of a folder reports that it signs URLs instead of sending files. Older servers do not
-/// report it.
+/// report this.
 async fn signs(session: &Session<'_>, folder: &RemoteFolder) -> bool {
     let policy = Policy {
         max_retries: 0,
@@ -65,16 +66,17 @@ async fn signs(session: &Session<'_>, folder: &RemoteFolder) -> bool {
     }
 }
 
-/// Returns true if the server refuses to send a file, and reports that it signs URLs instead.
+/// Returns true if an error is the refusal of a server to send a file, because the server signs URLs instead.
 pub(crate) fn is_demanded(error: &Error) -> bool {
     error.http().is_some_and(|http| http.status == 403 && http.body.contains(PRESIGNED_ONLY))
 }
 
-/// Downloads a file below a folder from the storage. If the storage refuses a signed URL, the URL has expired, and the
-/// download continues with a new one.
+/// Downloads a file below a folder from the storage. If the storage refuses the signed URL, the URL may have expired,
+/// and the download continues with a new one.
 ///
 /// # Errors
-/// Fails with the error of the signing server or of the storage. A second refusal without progress is final.
+/// Fails with the error of the server that signs the URLs, or of the storage. A second refusal is final if no bytes
+/// were received since the first one.
 pub(crate) async fn receive(
     session: &Session<'_>,
     folder: &RemoteFolder,
@@ -98,12 +100,13 @@ pub(crate) async fn receive(
     }
 }
 
-/// Returns true if a storage refuses a signed URL: Amazon's and Azure's with 403, Google's with 400 or 401.
+/// Returns true if an error is the refusal of a signed URL by a storage. Amazon's and Azure's storages refuse with 403,
+/// and Google's with 400 or 401.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.http_status(), Some(400 | 401 | 403))
 }
 
-/// Asks the server to sign the URL of a file. Returns the request that downloads the file.
+/// Asks the server for a signed URL of a file. Returns the request that downloads the file from the storage.
 async fn signed(session: &Session<'_>, folder: &RemoteFolder, path: &[String]) -> Result<Request> {
     #[derive(Deserialize)]
     struct Answer {

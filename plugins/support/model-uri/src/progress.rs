@@ -1,4 +1,4 @@
-//! Progress events of a fetch, one for each percent.
+//! Reports the progress of a model's download as events, one for each percent.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,19 +6,20 @@ use mlflow_deploy_plugin_api::call;
 
 use crate::ModelUri;
 
-/// The progress of one fetch.
+/// The progress of the download of one model.
 #[derive(Debug)]
 pub(crate) struct Progress {
     uri: String,
     files: usize,
     total: u64,
     done: AtomicU64,
-    /// The last reported percent.
+    /// The last percentage that was reported.
     reported: AtomicU64,
 }
 
 impl Progress {
-    /// Reports the start of a fetch, with the number of files and their total size.
+    /// Reports that the download of a model starts. `files` is the number of its files, and `total` is their total size
+    /// in bytes.
     pub(crate) fn start(uri: &ModelUri, files: usize, total: u64) -> Self {
         let progress =
             Self { uri: uri.to_string(), files, total, done: AtomicU64::new(0), reported: AtomicU64::new(0) };
@@ -26,7 +27,7 @@ impl Progress {
         progress
     }
 
-    /// Reports the end of the fetch.
+    /// Reports that the download is complete.
     pub(crate) fn finish(&self) {
         self.report_total(1.0, "fetched");
     }
@@ -36,8 +37,8 @@ impl Progress {
         call::progress(done, format!("{verb} `{}`: {} {files}, {}", self.uri, self.files, size(self.total)));
     }
 
-    /// Returns a callback that takes the number of received bytes of one file. The number decreases if an attempt
-    /// fails.
+    /// Returns a callback for the download of one file. It takes the number of bytes received so far, which decreases
+    /// if an attempt starts over.
     pub(crate) fn of_file(&self) -> impl Fn(u64) + Sync + '_ {
         let before = AtomicU64::new(0);
         move |now| {
@@ -57,7 +58,7 @@ impl Progress {
     }
 }
 
-/// Formats a number of bytes.
+/// Formats a number of bytes with a unit, such as `1.5 MB`.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {

@@ -1,4 +1,4 @@
-//! Resolves a model URI to a local folder or to folders on servers.
+//! Resolves a model URI to a folder on this machine or to folders on servers.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,35 +14,35 @@ use crate::store::Store;
 use crate::uri::{UriKind, VersionSelector, redact_uri};
 use crate::{ModelUri, Tracking};
 
-/// The maximum number of URIs in a row that resolve to another URI.
+/// The maximum length of a chain of URIs, each of which resolves to the next one.
 const MAX_HOPS: u8 = 4;
 
-/// Resolves model URIs for one fetch.
+/// Resolves the model URIs of one fetch.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     tracking: &'a Tracking,
     session: &'a Session<'a>,
 }
 
-/// The location of a model.
+/// The location of a model, on this machine or on servers.
 #[derive(Debug)]
 pub(crate) enum Location {
     /// A folder on this machine.
     Local(PathBuf),
-    /// Folders on servers. A file in a later folder replaces the same file in an earlier one.
+    /// Folders on servers. If several folders contain the same file, the file in the last folder counts.
     Remote(Vec<RemoteFolder>),
 }
 
-/// A resolved model URI.
+/// The location and the version to which a model URI was resolved.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) location: Location,
-    /// The version of a registered model.
+    /// The version of a registered model; `None` for other models.
     pub(crate) version: Option<String>,
 }
 
-/// The origin of a URI, which determines the servers that receive the user's credentials. `Server` contains the number
-/// of hops.
+/// The origin of a URI: the user, or the response of a server. It determines which servers receive the user's
+/// credentials. `Server` contains the number of URIs from servers that were followed so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UriOrigin {
     Server(u8),
@@ -54,12 +54,12 @@ impl<'a> Resolver<'a> {
         Self { tracking, session }
     }
 
-    /// Locates a model.
+    /// Locates the model of a URI that the user has given.
     pub(crate) async fn resolve(&self, uri: &ModelUri) -> Result<Resolved> {
         self.locate(uri, &uri.kind, UriOrigin::User).await
     }
 
-    /// Locates the model of a URI. The future is boxed, because it is recursive.
+    /// Locates the model of a parsed URI. The future is boxed, because the function is recursive.
     fn locate<'f>(
         &'f self,
         uri: &'f ModelUri,
@@ -101,7 +101,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Locates an artifact of a run: the run's own artifacts, overlaid by those of the run's logged model of that name.
+    /// Locates an artifact of a run. If the run has a logged model of the same name, combines the folders of both, and
+    /// the files of the logged model take precedence.
     async fn run(&self, uri: &ModelUri, run_id: &str, path: &[String], origin: UriOrigin) -> Result<Location> {
         let store = self.tracking.store()?;
         let run = store.run(self.session, run_id).await?;
@@ -117,7 +118,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Locates a path below the artifact URI that a server returned.
+    /// Locates the path `below` in the artifacts at a URI that a server returned.
     async fn follow(
         &self,
         uri: &ModelUri,
@@ -144,8 +145,8 @@ impl<'a> Resolver<'a> {
         Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)
     }
 
-    /// Returns the artifacts URL that `uri` names: on the server at `authority` if it is given, else on the tracking
-    /// server.
+    /// Returns the URL of the artifacts on the server at `authority`, or else on the tracking server. `uri` is the
+    /// model URI for the error.
     fn artifacts(&self, uri: &ModelUri, authority: Option<&str>) -> Result<Url> {
         let server = self.tracking.server()?;
         let mut base = join(&server.base, &format!("{API}{ARTIFACTS}"));
@@ -158,9 +159,9 @@ impl<'a> Resolver<'a> {
         Ok(base)
     }
 
-    /// Returns a folder on a server. The server receives the user's credentials only if it is the user's tracking
-    /// server or registry, or if the user named it. Another user may have registered a model with the URL of a foreign
-    /// server.
+    /// Returns a folder on a server, with the headers for the server. The server receives the user's credentials only
+    /// if it is the user's tracking server or registry, or if the user named it. Another user may have registered a
+    /// model with the URL of a foreign server.
     fn folder(&self, base: &Url, path: &[String], origin: UriOrigin) -> Result<RemoteFolder> {
         let known = [self.tracking.store(), self.tracking.registry()];
         let known = known.into_iter().find_map(|store| match store {

@@ -1,4 +1,4 @@
-//! The REST API of tracking servers and model registries, as far as it locates models.
+//! The parts of MLflow's REST API that locate models on tracking servers and in model registries.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
@@ -12,21 +12,21 @@ use url::Url;
 use crate::run::Run;
 use crate::session::Session;
 
-/// The path of MLflow's API on a server.
+/// The path of MLflow's REST API below the URL of a server.
 pub(crate) const API: &str = "/api/2.0";
 
-/// A tracking server or the server of a model registry.
+/// A tracking server or model registry with MLflow's REST API.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
-    /// The URL without user and password.
+    /// The URL of the server, without user and password.
     pub(crate) base: Url,
-    /// The headers with the credentials.
+    /// The headers with the credentials for the server.
     pub(crate) headers: HeaderMap,
 }
 
 impl Server {
-    /// Creates a server. Removes a query, a fragment and a path of the API, which users copy from a browser or an
-    /// example.
+    /// Creates a server from its URL. Removes a query, a fragment and the path of the API, which users copy from a
+    /// browser or an example.
     pub(crate) fn new(url: &Url, headers: HeaderMap) -> Self {
         let mut base = without_user(url);
         base.set_query(None);
@@ -66,8 +66,8 @@ impl Server {
         Ok(answer.model.info.artifact_uri)
     }
 
-    /// Returns the URI of the logged model's artifacts; `None` if the run has no such model, or if the server has no
-    /// logged models.
+    /// Returns the artifact URI of the model that a run has logged as `name`. Returns `None` if the run has no such
+    /// model, or if the server does not support logged models.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -194,7 +194,7 @@ impl Server {
     }
 }
 
-/// A logged model of MLflow 3.
+/// The JSON of a logged model, which MLflow 3 introduced.
 #[derive(Deserialize)]
 struct LoggedModel {
     info: LoggedModelInfo,
@@ -206,13 +206,13 @@ struct LoggedModelInfo {
     source_run_id: Option<String>,
 }
 
-/// A version of a registered model.
+/// The JSON of one version of a registered model.
 #[derive(Deserialize)]
 struct Version {
     version: String,
 }
 
-/// Returns true if a 404 does not come from MLflow, which sends an error code with it.
+/// Returns true if an error is a 404 that does not come from MLflow. MLflow sends an error code with a 404.
 fn is_another_server(error: &Error) -> bool {
     error.http_status() == Some(404) && !error.details().contains_key("error_code")
 }

@@ -1,6 +1,6 @@
-//! Runs of a tracking store.
+//! A run in a tracking store.
 
-/// The part of a run that locates its artifacts.
+/// The fields of a run that locate its artifacts.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) run_id: String,

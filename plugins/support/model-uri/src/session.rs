@@ -1,15 +1,15 @@
-//! The HTTP clients and time limits of one fetch.
+//! The HTTP clients and the time limits of one fetch.
 
 use mlflow_deploy_http::{Client, Policy};
 
-/// The number of concurrent requests of a fetch.
+/// The maximum number of concurrent requests of one fetch.
 pub(crate) const MAX_CONCURRENT_REQUESTS: usize = 8;
 
-/// The HTTP clients and the started policy of one fetch.
+/// The HTTP clients of one fetch, and the policy with its deadline.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) http: &'a Client,
-    /// The client for storages that servers sign URLs for. It has no credentials.
+    /// The client for the storages to which signed URLs lead. It has no credentials.
     pub(crate) storage: &'a Client,
     pub(crate) policy: Policy,
 }

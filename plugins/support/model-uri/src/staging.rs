@@ -1,4 +1,5 @@
-//! A staging folder next to the destination, which is renamed to the destination when the model is complete.
+//! A folder next to the destination, into which a model is downloaded. It is renamed to the destination when the model
+//! is complete.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -8,18 +9,20 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
 use tempfile::TempDir;
 
-/// A folder that is removed unless it is finished.
+/// The temporary folder of an incomplete model. It is removed when dropped, unless [`finish`](Self::finish) has renamed
+/// it to the destination.
 #[derive(Debug)]
 pub(crate) struct StagingDir {
     folder: TempDir,
     destination: PathBuf,
-    /// The folders in the staging folder, parents first.
+    /// The folders that were created inside the staging folder, parents first.
     inside: Vec<PathBuf>,
-    /// Dropped after the staging folder, which is inside of these folders.
+    /// The parent folders that were created. They are dropped after the staging folder, which is inside them.
     parents: CreatedParents,
 }
 
-/// The parent folders that were created, innermost first. Removed unless they are kept.
+/// The parents of the destination that were created, innermost first. They are removed when this value is dropped,
+/// except for folders that are in use.
 #[derive(Debug)]
 struct CreatedParents(Vec<PathBuf>);
 
@@ -31,11 +34,11 @@ impl Drop for CreatedParents {
 }
 
 impl StagingDir {
-    /// Creates the staging folder and missing parents of the destination.
+    /// Creates the staging folder, and the missing parents of the destination.
     ///
     /// # Errors
-    /// `RESOURCE_ALREADY_EXISTS` if the destination exists, `INVALID_PARAMETER_VALUE` if it has no name,
-    /// `INTERNAL_ERROR` if the file system fails.
+    /// `RESOURCE_ALREADY_EXISTS` if the destination is a file or a folder that is not empty, `INVALID_PARAMETER_VALUE`
+    /// if it has no name, `INTERNAL_ERROR` if the file system fails.
     pub(crate) fn prepare(destination: &Path) -> Result<Self> {
         let destination = std::path::absolute(destination).map_err(|error| failed("find", destination, &error))?;
         let (Some(parent), Some(_name)) = (destination.parent(), destination.file_name()) else {
@@ -58,15 +61,15 @@ impl StagingDir {
         Ok(Self { folder, destination, inside: Vec::new(), parents })
     }
 
-    /// Returns the destination as an absolute path.
+    /// Returns the absolute path of the destination.
     pub(crate) fn destination(&self) -> &Path {
         &self.destination
     }
 
-    /// Fails if the disk has too little space for a model.
+    /// Fails if the disk has less free space than a model of `bytes` bytes needs.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED`, with the free space.
+    /// `RESOURCE_EXHAUSTED`, with the free space in the message.
     pub(crate) fn check_space(&self, bytes: u64) -> Result<()> {
         let folder = self.folder.path();
         let space =
@@ -81,7 +84,7 @@ impl StagingDir {
         Err(Error::new(ErrorCode::RESOURCE_EXHAUSTED, message))
     }
 
-    /// Creates a folder in the staging folder. Its parent must exist.
+    /// Creates a folder inside the staging folder. The parent of the new folder must exist.
     pub(crate) fn create(&mut self, path: &[String]) -> Result<()> {
         let folder = self.path(path);
         fs::create_dir(&folder).map_err(|error| failed("create", &folder, &error))?;
@@ -89,7 +92,7 @@ impl StagingDir {
         Ok(())
     }
 
-    /// Returns the path of a file in the staging folder.
+    /// Returns the absolute path of a file or folder inside the staging folder.
     pub(crate) fn path(&self, path: &[String]) -> PathBuf {
         self.folder.path().join(PathBuf::from_iter(path))
     }
@@ -120,7 +123,7 @@ impl StagingDir {
     }
 }
 
-/// Returns true if the path exists and is not an empty folder.
+/// Returns true if a path exists and is not an empty folder.
 fn is_taken(path: &Path) -> bool {
     let is_folder = fs::symlink_metadata(path).map(|metadata| metadata.is_dir());
     match is_folder {

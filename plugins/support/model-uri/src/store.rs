@@ -1,4 +1,4 @@
-//! Tracking stores and model registries: a server, or the files that MLflow writes without a server.
+//! Tracking stores and model registries, which are either servers or files that MLflow writes without a server.
 
 use mlflow_deploy_plugin_api::{Result, blocking};
 
@@ -7,7 +7,7 @@ use crate::rest::Server;
 use crate::run::Run;
 use crate::session::Session;
 
-/// A tracking store, or a model registry.
+/// A tracking store or a model registry, on a server or in files.
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
     Files(FileStore),
@@ -15,7 +15,7 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// Returns a run.
+    /// Returns the run with this id.
     pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
         match self {
             Self::Files(files) => read(files, run_id, |files, run_id| files.run(&run_id)).await,
@@ -23,7 +23,7 @@ impl Store {
         }
     }
 
-    /// Returns the URI of a logged model's artifacts.
+    /// Returns the artifact URI of the logged model with this id.
     pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
         match self {
             Self::Files(files) => read(files, model_id, |files, model_id| files.logged_model(&model_id)).await,
@@ -31,8 +31,8 @@ impl Store {
         }
     }
 
-    /// Returns the URI of the artifacts of the model that a run has logged by this name, or of the last one if there
-    /// are several. Since MLflow 3, they are not among the run's artifacts.
+    /// Returns the artifact URI of the model that a run has logged as `name`, or of the last such model if there are
+    /// several. Since MLflow 3, these artifacts are not among the run's own artifacts.
     pub(crate) async fn logged_model_of(&self, session: &Session<'_>, run: &Run, name: &str) -> Result<Option<String>> {
         match self {
             Self::Files(files) => {
@@ -43,7 +43,7 @@ impl Store {
         }
     }
 
-    /// Returns the version that an alias refers to.
+    /// Returns the version of a registered model to which an alias refers.
     pub(crate) async fn version_of_alias(&self, session: &Session<'_>, name: &str, alias: &str) -> Result<String> {
         match self {
             Self::Files(files) => {
@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// Returns the latest version, or the latest one of a stage.
+    /// Returns the latest version of a registered model, or its latest version in `stage`.
     pub(crate) async fn latest_version(
         &self,
         session: &Session<'_>,
@@ -70,7 +70,7 @@ impl Store {
         }
     }
 
-    /// Returns the URI of the artifacts of a registered model's version.
+    /// Returns the artifact URI of a version of a registered model.
     pub(crate) async fn version(&self, session: &Session<'_>, name: &str, version: &str) -> Result<String> {
         match self {
             Self::Files(files) => {
@@ -82,7 +82,7 @@ impl Store {
     }
 }
 
-/// Reads files on a blocking thread.
+/// Reads the files of a store on a blocking thread.
 async fn read<T: Send + 'static>(
     files: &FileStore,
     name: &str,

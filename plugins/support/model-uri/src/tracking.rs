@@ -1,4 +1,4 @@
-//! The tracking server and model registry of a client, from its options and MLflow's environment variables.
+//! The tracking server and the model registry of a client, as its options and MLflow's environment variables set them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +13,17 @@ use crate::rest::Server;
 use crate::store::Store;
 use crate::uri::{UriKind, redact_uri};
 
-/// The options of a client, which override the environment.
+/// The options of a client for tracking servers, which override the environment variables.
 ///
 /// A plugin includes them in its own options with `#[serde(flatten)]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 #[expect(clippy::exhaustive_structs, reason = "built with `..TrackingOptions::default()`, so that fields can be added")]
 pub struct TrackingOptions {
-    /// The URL of the tracking server, which may contain user and password; or a folder with MLflow's files. The
-    /// default is `MLFLOW_TRACKING_URI`, or else `./mlruns` if it contains MLflow's files.
+    /// The URL of the tracking server, or a folder in which MLflow stores runs and models as files. The URL may contain
+    /// a user and a password. The default is `MLFLOW_TRACKING_URI`, or else `./mlruns` if it contains MLflow's files.
     pub tracking_uri: Option<Secret>,
-    /// The URL or folder of the model registry. The default is `MLFLOW_REGISTRY_URI`, or else `tracking_uri`.
+    /// The URL or the folder of the model registry. The default is `MLFLOW_REGISTRY_URI`, or else `tracking_uri`.
     pub registry_uri: Option<Secret>,
     /// A user name, for Basic authentication. The default is `MLFLOW_TRACKING_USERNAME`.
     pub username: Option<String>,
@@ -35,15 +35,15 @@ pub struct TrackingOptions {
     pub ca_cert: Option<PathBuf>,
     /// A file with the client's certificate and its key (PEM). The default is `MLFLOW_TRACKING_CLIENT_CERT_PATH`.
     pub client_cert: Option<PathBuf>,
-    /// True if every server certificate is accepted. The default is `MLFLOW_TRACKING_INSECURE_TLS`.
+    /// True if server certificates are accepted without a check. The default is `MLFLOW_TRACKING_INSECURE_TLS`.
     pub insecure: Option<bool>,
-    /// The maximum time to fetch a model, in seconds. There is no limit by default.
+    /// The maximum time to fetch a model, in seconds. The time is not limited by default.
     pub timeout: Option<f64>,
     /// The maximum number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
     pub max_retries: Option<i64>,
 }
 
-/// A client of a tracking server and a model registry. Sends no request before a model is fetched.
+/// A client of a tracking server and a model registry. It sends no request before a model is fetched.
 #[derive(Debug)]
 pub struct Tracking {
     tracking_uri: Option<Secret>,
@@ -55,7 +55,7 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// Reads the options, and the environment as their default.
+    /// Creates a client from its options. The environment variables are the defaults of the options.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a value is invalid or contradicts another. The URIs are checked on first use,
@@ -93,7 +93,7 @@ impl Tracking {
         })
     }
 
-    /// Returns the tracking store.
+    /// Returns the tracking store, which is a server or a folder.
     pub(crate) fn store(&self) -> Result<Store> {
         match &self.tracking_uri {
             Some(uri) => self.open(uri, "tracking_uri"),
@@ -105,7 +105,7 @@ impl Tracking {
         }
     }
 
-    /// Returns the model registry.
+    /// Returns the model registry, which is a server or a folder.
     pub(crate) fn registry(&self) -> Result<Store> {
         match &self.registry_uri {
             Some(uri) => self.open(uri, "registry_uri"),
@@ -113,12 +113,12 @@ impl Tracking {
         }
     }
 
-    /// Returns true if the tracking store or the registry is a server.
+    /// Returns true if the tracking store or the model registry is a server.
     pub(crate) fn uses_server(&self) -> bool {
         [self.store(), self.registry()].iter().any(|store| matches!(store, Ok(Store::Server(_))))
     }
 
-    /// Returns the tracking server, for its artifacts.
+    /// Returns the tracking server, from which artifacts are downloaded. Fails if the tracking store is a folder.
     pub(crate) fn server(&self) -> Result<Server> {
         match self.store()? {
             Store::Server(server) => Ok(server),
@@ -149,8 +149,9 @@ impl Tracking {
     }
 }
 
-/// Returns true for an address such as `localhost:5000` or `mlflow.example.com`, unless it is a folder. Returns false
-/// for an address with a user, which gets another error without the password.
+/// Returns true if a text is the address of a server without a scheme, such as `localhost:5000` or
+/// `mlflow.example.com`, and not the path of a folder. Returns false for an address with a user, which causes another
+/// error without the password.
 fn is_server_without_scheme(uri: &str) -> bool {
     let authority = uri.split('/').next().unwrap_or_default();
     let (host, port) = authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
@@ -161,7 +162,7 @@ fn is_server_without_scheme(uri: &str) -> bool {
     is_host && (has_port || port.is_none() && (has_domain || host == "localhost")) && !Path::new(uri).exists()
 }
 
-/// Returns the names of an option and of its variable, for a message.
+/// Returns the names of an option and of its environment variable, for a message.
 fn describe(option: &str) -> String {
     format!("`{option}` (or `MLFLOW_{}`)", option.to_ascii_uppercase())
 }

@@ -1,4 +1,4 @@
-//! Parses model URIs. Does not look them up.
+//! Parses model URIs. Accesses neither servers nor files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,53 +12,54 @@ use url::Url;
 use crate::artifacts::ARTIFACTS;
 use crate::name;
 
-/// The supported forms, as the end of a sentence.
+/// The supported forms of a model URI, as the end of an error message.
 pub(crate) const EXPECTED: &str = "expected a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
                                    `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, or an `http(s)://` \
                                    URL of artifacts that a tracking server serves";
 
-/// A model's URI, in one of MLflow's forms. `Display` omits user, password and query of a URL.
+/// The URI of a model, in one of MLflow's forms. `Display` omits the user, the password and the query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelUri {
     shown: String,
     pub(crate) kind: UriKind,
 }
 
-/// The parsed form of a URI.
+/// The parsed form of a model URI.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum UriKind {
     /// A folder on this machine.
     Folder(PathBuf),
-    /// The id of a logged model of MLflow 3.
+    /// The id of a logged model, which MLflow 3 introduced.
     LoggedModel(String),
-    /// An artifact of the tracking server, or of the server at `authority`; the path's parts are file names.
+    /// An artifact on the server at `authority`, or else on the tracking server. `path` is a list of file names.
     Artifacts { authority: Option<String>, path: Vec<String> },
-    /// An artifact of a server: its URL up to and including `/mlflow-artifacts/artifacts`, and the rest as file names.
+    /// An artifact on a server. `base` is the URL up to and including `/mlflow-artifacts/artifacts`, and `path` is the
+    /// rest as a list of file names.
     ArtifactsUrl { base: Url, path: Vec<String> },
     /// A version of a registered model.
     Registered { name: String, version: VersionSelector },
-    /// An artifact of a run; the path's parts are file names.
+    /// An artifact of a run. `path` is a list of file names.
     Run { run_id: String, path: Vec<String> },
 }
 
-/// Selects a version of a registered model.
+/// The part of a URI that selects a version of a registered model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum VersionSelector {
-    /// The version of an alias.
+    /// The version to which this alias refers.
     Alias(String),
-    /// The latest version.
+    /// The latest version of the registered model.
     Latest,
-    /// The latest version of a stage, such as `Production`.
+    /// The latest version in this stage, such as `Production`.
     Stage(String),
-    /// A version number.
+    /// The version with this number.
     Number(String),
 }
 
 impl ModelUri {
-    /// Parses a URI. Accesses neither the file system nor a server.
+    /// Parses a model URI. Accesses neither the file system nor a server.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the form is not supported; the message lists the supported ones.
+    /// `INVALID_PARAMETER_VALUE` if the form of the URI is not supported. The message lists the supported forms.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let Some((scheme, rest)) = split(text) else { return local(text) };
@@ -73,8 +74,8 @@ impl ModelUri {
         Ok(Self { shown: redact_uri(text), kind })
     }
 
-    /// Returns the local folder of a path or `file:` URI, or `None` for URIs that require a lookup. The path may be
-    /// relative.
+    /// Returns the local folder that a path or a `file:` URI names. The folder may be relative. Returns `None` for a
+    /// URI that requires a lookup.
     pub fn folder(&self) -> Option<&Path> {
         match &self.kind {
             UriKind::Folder(path) => Some(path),
@@ -97,7 +98,7 @@ impl fmt::Display for ModelUri {
     }
 }
 
-/// Omits the URL, which may contain a password.
+/// Omits the URL of the server, which may contain a password.
 impl fmt::Debug for UriKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -110,7 +111,7 @@ impl fmt::Debug for UriKind {
     }
 }
 
-/// Splits a URI into scheme and rest. Returns `None` if the text before the first colon is not a valid scheme.
+/// Splits a URI into its scheme and the rest. Returns `None` if the text before the first colon is not a valid scheme.
 fn split(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -121,7 +122,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
 /// Returns any URI without user, password and query, for messages and records. Paths, and URIs that MLflow looks up by
 /// name, stay unchanged.
 ///
-/// The URI may be invalid: a password with characters that are not allowed in a URL is removed too.
+/// The URI may be invalid. A password with characters that are not allowed in a URL is removed too.
 pub fn redact_uri(uri: &str) -> String {
     let Some((scheme, rest)) = split(uri) else { return uri.to_owned() };
     let is_looked_up =
@@ -168,7 +169,7 @@ fn unsupported_scheme(text: &str, scheme: &str) -> Error {
     invalid(text, &format!("unsupported scheme `{scheme}`; {advice}; {EXPECTED}"))
 }
 
-/// Returns the decoded path of a `file:` URI.
+/// Returns the decoded path in a `file:` URI.
 fn file(text: &str, rest: &str) -> Result<PathBuf> {
     let path = match rest.strip_prefix("//") {
         None => rest,
@@ -231,7 +232,7 @@ fn models(text: &str, rest: &str) -> Result<UriKind> {
     }
 }
 
-/// Returns the file names of the path after `runs:/` or `models:/`.
+/// Splits the path after `runs:/` or `models:/` into file names.
 fn path_names(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
     if rest.starts_with("//") && !rest.starts_with("///") {
         let reason = format!("Databricks profiles are not supported; {form}");
@@ -241,7 +242,7 @@ fn path_names(text: &str, rest: &str, form: &str) -> Result<Vec<String>> {
     names(text, path)
 }
 
-/// Parses `mlflow-artifacts:/path` and `mlflow-artifacts://host:port/path`.
+/// Parses a URI of the form `mlflow-artifacts:/path` or `mlflow-artifacts://host:port/path`.
 fn artifacts(text: &str, rest: &str) -> Result<UriKind> {
     let (authority, path) = match rest.strip_prefix("//") {
         None => (None, rest),
@@ -284,7 +285,7 @@ fn artifacts_url(text: &str) -> Result<ModelUri> {
     Ok(ModelUri { shown, kind: UriKind::ArtifactsUrl { base, path } })
 }
 
-/// Splits a path into valid file names.
+/// Splits a path into file names. Fails if a name is invalid. `text` is the whole URI for the error.
 fn names(text: &str, path: &str) -> Result<Vec<String>> {
     let parts = path.split('/').filter(|part| !part.is_empty());
     parts.map(|part| name::check(part).map(|()| part.to_owned()).map_err(|reason| invalid(text, &reason))).collect()

@@ -1,8 +1,9 @@
-//! Assigns the tensors of a request to the inputs of a model, in the type and rank that each input takes.
+//! Assigns the tensors of a request to the inputs of a model, and converts each tensor to the type and rank of its
+//! input.
 //!
-//! Source: `_OnnxModelWrapper.predict` of MLflow, which passes the columns of a frame as one matrix to a model with one
-//! input, and by name to a model with several. MLflow keeps columns at rank 1, so pipelines with several inputs always
-//! fail; here a column takes the rank of its input.
+//! Source: `_OnnxModelWrapper.predict` of MLflow. It passes the columns of a data frame as one matrix to a model with
+//! one input, and by name to a model with several inputs. MLflow keeps columns at rank 1, so that pipelines with
+//! several inputs always fail. Here, a column takes the rank of its input.
 
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, Result};
@@ -12,39 +13,40 @@ use ort::value::TensorElementType;
 
 use crate::cast::cast;
 
-/// An input of a model.
+/// The name, type and shape of one input of a model.
 #[derive(Clone, Debug)]
 pub(crate) struct InputSpec {
     pub(crate) name: String,
     pub(crate) element_type: TensorElementType,
-    /// The dimensions, outermost first; a negative one has any size. Empty for a scalar or an unknown shape.
+    /// The dimensions of the input, outermost first. A negative dimension means any size. Empty if the input is a
+    /// scalar or its shape is unknown.
     pub(crate) shape: Vec<i64>,
 }
 
-/// The inputs of a model, in the model's order.
+/// The inputs of a model, in the order in which the model declares them.
 #[derive(Debug)]
 pub(crate) struct InputSpecs {
     pub(crate) required: Vec<InputSpec>,
-    /// The inputs with a default: initializers that are inputs of the graph too.
+    /// The inputs with a default value: initializers that are also inputs of the graph.
     pub(crate) optional: Vec<InputSpec>,
 }
 
-/// The treatment of inputs that the model does not have.
+/// The treatment of given inputs that the model does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an input is ignored or it is not")]
 pub enum UnknownInputs {
-    /// Ignored and logged, as MLflow ignores columns outside of a signature.
+    /// Such inputs are ignored and logged, as MLflow ignores columns that are not in a model's signature.
     Ignore,
-    /// Rejected with an error, because without a signature nothing else defines the inputs.
+    /// Such inputs are an error, because nothing else defines the inputs of a model without a signature.
     Reject,
 }
 
 impl InputSpecs {
-    /// Returns the tensor of each required input of the model, and of each optional one that is given.
+    /// Returns the name and the tensor of each required input of the model, and of each optional input that is given.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if an input is missing, or has another shape or type than the model expects, or the
-    /// model does not have it.
+    /// `INVALID_PARAMETER_VALUE` if a required input is missing, if an input has another shape or type than the model
+    /// expects, or if the model does not have an input and `unknown` rejects it.
     pub(crate) fn bind(&self, inputs: Inputs, unknown: UnknownInputs) -> Result<Vec<(&str, Tensor)>> {
         match (self.required.as_slice(), inputs) {
             ([spec], Inputs::Single(tensor)) => Ok(vec![(&spec.name, spec.convert(tensor)?)]),
@@ -60,7 +62,7 @@ impl InputSpecs {
         }
     }
 
-    /// Selects tensors by name.
+    /// Selects for each input of the model the given tensor with the same name.
     fn by_name(&self, mut named: Vec<(String, Tensor)>, unknown: UnknownInputs) -> Result<Vec<(&str, Tensor)>> {
         let all: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
         let mut bound = Vec::with_capacity(named.len());
@@ -93,13 +95,14 @@ impl InputSpecs {
         self.optional.iter().any(|spec| spec.name == name)
     }
 
-    /// Returns each input, and true if the input is required.
+    /// Returns each input of the model, with true if the input is required.
     fn all(&self) -> impl Iterator<Item = (&InputSpec, bool)> {
         let required = self.required.iter().map(|spec| (spec, true));
         required.chain(self.optional.iter().map(|spec| (spec, false)))
     }
 
-    /// Lists the inputs for a message. In models of old versions, every weight is an optional input.
+    /// Lists the names of the model's inputs for a message. The list is limited, because every weight is an optional
+    /// input in models of old ONNX versions.
     fn names(&self) -> String {
         const MAX_NAMES: usize = 16;
         let mut all = self
@@ -115,7 +118,7 @@ impl InputSpecs {
 }
 
 impl InputSpec {
-    /// Converts a tensor to the type of the input, and a column to a matrix if the input has rank 2.
+    /// Converts a tensor to the element type of the input. Also converts a column to a matrix if the input has rank 2.
     fn convert(&self, tensor: Tensor) -> Result<Tensor> {
         let tensor = cast(tensor, self.element_type)
             .map_err(|reason| Error::invalid_parameter(format!("the model's input `{}` {reason}", self.name)))?;
@@ -124,7 +127,7 @@ impl InputSpec {
         Ok(tensor)
     }
 
-    /// Joins the columns of a frame to a matrix.
+    /// Joins the columns of a data frame into one matrix with the element type of the input.
     fn matrix(&self, mut columns: Vec<(String, Tensor)>) -> Result<Tensor> {
         if columns.len() == 1 {
             return self.convert(columns.swap_remove(0).1);
@@ -163,7 +166,7 @@ impl InputSpec {
     }
 }
 
-/// Returns a column as a matrix with one column.
+/// Converts a column, which has rank 1, to a matrix with one column.
 fn as_matrix(column: Tensor) -> Tensor {
     macro_rules! each {
         ($($variant:ident),*) => {

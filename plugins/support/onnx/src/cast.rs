@@ -1,12 +1,12 @@
-//! Converts tensors from one element type to another. Never changes a value silently: a value that the type cannot
-//! represent is an error with its index.
+//! Converts tensors from one element type to another. Never changes a value silently: a value that the new type cannot
+//! represent is an error, which contains the index of the value.
 
 use half::f16;
 use mlflow_deploy_scoring::Tensor;
 use ndarray::{ArrayD, Dimension, IxDyn};
 use ort::value::TensorElementType;
 
-/// A number that is wide enough for every element type.
+/// A number in a type that can represent the values of every element type.
 #[derive(Clone, Copy)]
 enum WideNumber {
     Float(f64),
@@ -15,11 +15,12 @@ enum WideNumber {
 
 /// Converts the elements of a tensor to the type that the model expects.
 ///
-/// Converts between integers and floats if the value stays the same. A float may be rounded to a smaller float type, as
-/// in numpy and MLflow, but not overflow.
+/// An integer is converted to a float, or a float to an integer, only if the value stays the same. A float may be
+/// rounded to a smaller float type, as in numpy and MLflow, but must not overflow.
 ///
 /// # Errors
-/// Fails with the predicate of a sentence about the first element that cannot be converted.
+/// Fails with the reason for the first element that cannot be converted. The reason is the predicate of a sentence
+/// about the tensor.
 pub(crate) fn cast(tensor: Tensor, to: TensorElementType) -> Result<Tensor, String> {
     match (tensor, to) {
         // The most frequent types need no conversion.
@@ -75,7 +76,8 @@ fn narrow<T: Widen, U: Narrow>(array: ArrayD<T>, to: TensorElementType) -> Resul
     Ok(ArrayD::from_shape_vec(IxDyn(array.shape()), elements).expect("the number of elements is unchanged"))
 }
 
-/// Describes the element at a position in the order of iteration.
+/// Describes the element of an array that the type `to` cannot represent. `position` is its position in the order of
+/// iteration.
 fn out_of_range<T: Widen>(array: &ArrayD<T>, position: usize, to: TensorElementType) -> String {
     let (index, element) = array.indexed_iter().nth(position).expect("the position is within the array");
     let index: Vec<String> = index.slice().iter().map(usize::to_string).collect();
@@ -86,14 +88,14 @@ fn out_of_range<T: Widen>(array: &ArrayD<T>, position: usize, to: TensorElementT
     format!("has `{value}` at [{}], not representable as {to}, which the model expects", index.join(", "))
 }
 
-/// An element type whose values can all be widened to a [`WideNumber`].
+/// An element type whose values can all be converted to a [`WideNumber`].
 trait Widen: Copy {
     const NAME: &'static str = "numbers";
     const IS_BOOL: bool = false;
     fn widen(self) -> WideNumber;
 }
 
-/// An element type to which some wide numbers can be converted.
+/// An element type to which a [`WideNumber`] is converted if the type can represent the number.
 trait Narrow: Sized {
     fn narrow(wide: WideNumber) -> Option<Self>;
 }
@@ -126,7 +128,8 @@ macro_rules! integers {
 
         impl Narrow for $type {
             fn narrow(wide: WideNumber) -> Option<Self> {
-                /// Larger floats exceed every integer type here; up to this one the conversion to `i128` is exact.
+                /// 2⁶⁴, the limit for the conversion of floats. Larger floats exceed every integer type here, and the
+                /// conversion of smaller ones to `i128` is exact.
                 const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
                 match wide {
                     WideNumber::Integer(value) => value.try_into().ok(),

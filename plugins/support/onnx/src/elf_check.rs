@@ -1,5 +1,5 @@
-//! Detects truncated ELF files, such as an interrupted download. The system's loader maps the segments that the headers
-//! declare, and an access to a page past the end of the file kills the process.
+//! Detects truncated ELF files, such as the result of an interrupted download. The system's loader maps the segments
+//! that the headers declare. An access to a page past the end of the file then kills the process.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,8 @@ use object::elf::{self, FileHeader64};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-/// Fails if a file is shorter than its headers declare. Accepts files that are not 64-bit ELF: the loader rejects them.
+/// Fails if a file is shorter than its headers declare. Accepts files that are not 64-bit ELF, because the system's
+/// loader rejects them.
 ///
 /// # Errors
 /// Fails if the file is truncated or cannot be read.

@@ -1,4 +1,4 @@
-//! Searches for the shared library of ONNX Runtime. Never loads it.
+//! Searches for the shared library of ONNX Runtime. Never loads the library.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,34 +7,35 @@ use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, library_path};
 
-/// The PyPI package that contains the library, with the tested version.
+/// The PyPI package that contains ONNX Runtime's library, in the tested version.
 const PACKAGE: &str = "onnxruntime==1.31.1";
 
-/// The names that the system's loader searches if no file was found.
+/// The file names under which the system's loader searches for ONNX Runtime's library if no search path contains it.
 pub(crate) const SYSTEM_NAMES: &[&str] = if cfg!(target_vendor = "apple") {
     &["libonnxruntime.dylib"]
 } else {
     &["libonnxruntime.so", "libonnxruntime.so.1"]
 };
 
-/// The paths that are searched for ONNX Runtime's library, in this order. Each is the library's file or its folder.
+/// The paths at which ONNX Runtime's library is searched, in the order of the fields. Each path is the library's file
+/// or its folder.
 #[derive(Clone, Debug, Default)]
 pub struct LibrarySearch {
-    /// The client option `onnxruntime`.
+    /// The path in the client option `onnxruntime`.
     pub(crate) option: Option<PathBuf>,
-    /// `ORT_DYLIB_PATH`.
+    /// The path in the environment variable `ORT_DYLIB_PATH`.
     pub(crate) variable: Option<PathBuf>,
-    /// The folder of the plugin, and the folder that contains it, where `make install` puts the library.
+    /// The folder of the plugin, and its parent folder, in which `make install` installs the library.
     pub(crate) plugin: Vec<PathBuf>,
-    /// `lib/mlflow-deploy` in the prefix in which the executable is installed.
+    /// The folder `lib/mlflow-deploy` in the prefix under which the executable is installed.
     pub(crate) executable: Option<PathBuf>,
-    /// `VIRTUAL_ENV`, or conda's `CONDA_PREFIX`.
+    /// The active virtual environment, from the environment variable `VIRTUAL_ENV` or conda's `CONDA_PREFIX`.
     pub(crate) virtualenv: Option<PathBuf>,
 }
 
 impl LibrarySearch {
-    /// Collects the search paths of this process. `option` is the client option `onnxruntime`, and `variable` returns
-    /// an environment variable.
+    /// Collects the search paths of this process. `option` is the path in the client option `onnxruntime`, and
+    /// `variable` returns the value of an environment variable.
     pub fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let executable = env::current_exe().and_then(|path| path.canonicalize()).ok();
         let plugin = library_path().and_then(|path| path.canonicalize().ok());
@@ -54,10 +55,11 @@ impl LibrarySearch {
         }
     }
 
-    /// Returns the library's file, or `None` if no file was found. The system's loader may still find the library.
+    /// Returns the path of the library's file, or `None` if no search path contains it. The system's loader may still
+    /// find the library.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the option or the variable does not name a library.
+    /// `INVALID_PARAMETER_VALUE` if the client option or the environment variable is set, but does not name a library.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>> {
         if let Some((path, name)) = self.named() {
             let file =
@@ -76,13 +78,14 @@ impl LibrarySearch {
         Ok(folders.filter_map(|folder| in_folder(folder)).next().or_else(package))
     }
 
-    /// Returns the path that the option or the variable names, and the name of that setting.
+    /// Returns the path in the client option, or else in the environment variable, with the name of that setting for
+    /// messages.
     pub(crate) fn named(&self) -> Option<(&Path, &'static str)> {
         let option = self.option.as_deref().map(|path| (path, "the option `onnxruntime`"));
         option.or_else(|| Some((self.variable.as_deref()?, "`ORT_DYLIB_PATH`")))
     }
 
-    /// Returns the error for a library that was found nowhere.
+    /// Returns the error for a library that was not found. The message lists all searched paths.
     pub(crate) fn not_found(&self) -> Error {
         let shown = |paths: &[PathBuf], none: &str| match paths {
             [] => none.to_owned(),
@@ -103,7 +106,7 @@ impl LibrarySearch {
         )
     }
 
-    /// Returns the command that installs the library in a folder of the search.
+    /// Returns the shell command that installs the library in one of the searched folders.
     pub(crate) fn install_command(&self) -> String {
         let is_installed = |above: &&PathBuf| above.ends_with("lib/mlflow-deploy");
         let target = self.plugin.get(1).filter(is_installed).or(self.executable.as_ref()).or(self.plugin.first());
@@ -112,13 +115,13 @@ impl LibrarySearch {
     }
 }
 
-/// Returns the prefix of an executable in `bin`, or of the program for isolated plugins.
+/// Returns the installation prefix of an executable in the folder `bin` or `libexec/mlflow-deploy`.
 fn prefix(executable: &Path) -> Option<&Path> {
     let folder = executable.parent()?;
     folder.ancestors().nth(if folder.ends_with("libexec/mlflow-deploy") { 2 } else { 1 })
 }
 
-/// Finds the library in a folder, or in a package that pip installed there.
+/// Searches for the library in a folder, or in the package that pip has installed in the folder.
 fn in_folder(folder: &Path) -> Option<PathBuf> {
     newest(folder).or_else(|| newest(&folder.join("onnxruntime/capi")))
 }
@@ -130,15 +133,16 @@ fn in_virtualenv(root: &Path) -> Option<PathBuf> {
     pythons.iter().rev().find_map(|packages| newest(&packages.join("onnxruntime/capi")))
 }
 
-/// Returns the file of the highest version in a folder. A name without a version takes precedence, because it is a
-/// deliberate choice.
+/// Returns the library's file with the highest version in a folder. A file name without a version takes precedence,
+/// because it is a deliberate choice.
 fn newest(folder: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let versions = files.filter_map(|path| Some((version(path.file_name()?.to_str()?)?, path)));
     versions.filter(|(_, path)| path.is_file()).max().map(|(_, path)| path)
 }
 
-/// Returns the version in a library's name: the highest version if the name has none, and `None` for other libraries.
+/// Returns the version in a library's file name. Returns the highest possible version if the name has none, and `None`
+/// if the file is another library.
 fn version(name: &str) -> Option<Vec<u32>> {
     let rest = name.strip_prefix("libonnxruntime.")?;
     let version = match rest.strip_suffix("dylib") {
@@ -155,7 +159,7 @@ fn version(name: &str) -> Option<Vec<u32>> {
 mod tests {
     use super::*;
 
-    /// Creates a folder with empty files of these names.
+    /// Creates a temporary folder that contains empty files with these names.
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for file in files {

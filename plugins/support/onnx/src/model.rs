@@ -1,4 +1,4 @@
-//! A loaded ONNX model: its inputs, its outputs and its runs.
+//! A loaded ONNX model, its inputs and outputs, and its runs.
 
 use std::fmt;
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::session_options::SessionOptions;
 use crate::session_pool::{SessionFactory, SessionLease, SessionPool};
 use crate::{external, values};
 
-/// A loaded model.
+/// A loaded ONNX model.
 pub struct OnnxModel {
     signature: Arc<ModelSignature>,
     pool: SessionPool,
 }
 
-/// The inputs and outputs of a model, in the model's order.
+/// The inputs and the outputs of a model, in the order in which the model declares them.
 #[derive(Debug)]
 struct ModelSignature {
     inputs: InputSpecs,
@@ -31,9 +31,9 @@ struct ModelSignature {
 }
 
 impl OnnxModel {
-    /// Loads a model: checks its files and creates the first session. Blocks.
+    /// Loads an ONNX model from a file. Checks the model's files, and creates the first session. Blocks the thread.
     ///
-    /// `config` takes precedence over `flavor`, the options that were saved with the model.
+    /// The options in `config` take precedence over those in `flavor`, which were saved with the model.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the model or an option is invalid, `INVALID_STATE` if ONNX Runtime is not
@@ -57,13 +57,13 @@ impl OnnxModel {
         Ok(Self { signature, pool: SessionPool::new(factory, session) })
     }
 
-    /// Returns the number of rows of every request, if the model has a fixed one.
+    /// Returns the number of rows that every request must have, if the model fixes this number.
     pub fn rows(&self) -> Option<usize> {
         let outermost = self.signature.inputs.required.iter().filter_map(|input| input.shape.first());
         outermost.filter_map(|size| usize::try_from(*size).ok()).find(|rows| *rows > 0)
     }
 
-    /// Waits until the model can be run.
+    /// Waits until the model can be run. Returns the permission to run it once.
     ///
     /// # Errors
     /// Fails if ONNX Runtime has no memory left.
@@ -87,17 +87,19 @@ pub struct RunPermit {
 }
 
 impl RunPermit {
-    /// Returns a guard that stops the run if the guard is dropped before the run ends, such as when the caller gives
-    /// up.
+    /// Returns a guard that stops the run if the guard is dropped before the run ends. A cancelled call drops it, for
+    /// example.
     #[must_use]
     pub fn terminate_on_drop(&self) -> TerminateOnDrop {
         TerminateOnDrop(Arc::clone(&self.options))
     }
 
-    /// Runs the model. Returns the outputs in the model's order. Blocks.
+    /// Runs the model with these inputs. Returns the name and the value of each output, in the model's order. Blocks
+    /// the thread.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the inputs do not match the model's, `BAD_REQUEST` if the model fails on them.
+    /// `INVALID_PARAMETER_VALUE` if the inputs do not match those of the model, `BAD_REQUEST` if the model fails with
+    /// them.
     pub fn run(mut self, inputs: Inputs, unknown: UnknownInputs) -> Result<Vec<(String, Output)>> {
         let _guard = ExitGuard::for_run(&self.options);
         let mut bound = Vec::new();
@@ -125,7 +127,7 @@ impl fmt::Debug for RunPermit {
     }
 }
 
-/// Stops a run when it is dropped. Has no effect after the run.
+/// Stops the run of a model when this value is dropped. Has no effect after the run has ended.
 pub struct TerminateOnDrop(Arc<RunOptions>);
 
 impl fmt::Debug for TerminateOnDrop {

@@ -1,4 +1,4 @@
-//! Loads the library of ONNX Runtime, once for the process, when the first model needs it.
+//! Loads the library of ONNX Runtime once in each process, when the first model needs it.
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,12 @@ use crate::elf_check;
 use crate::exit_guard::ExitGuard;
 use crate::library::{LibrarySearch, SYSTEM_NAMES};
 
-/// The loaded library. A process has one ONNX Runtime, because its environment is a global of the library. All clients
-/// of the plugin share it. A failure is not cached, because the library may be installed later.
+/// The loaded library of ONNX Runtime; `None` if it is not loaded yet. All clients of the plugin share the library,
+/// because its environment is a global. A failure to load the library is not cached, because the library may be
+/// installed later.
 static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
 
-/// The loaded library.
+/// The loaded library of ONNX Runtime.
 #[derive(Clone)]
 pub(crate) struct OnnxRuntime {
     pub(crate) environment: Environment,
@@ -25,11 +26,11 @@ pub(crate) struct OnnxRuntime {
 }
 
 impl OnnxRuntime {
-    /// Returns the process's ONNX Runtime. Loads it on the first call.
+    /// Returns the loaded library of ONNX Runtime. The first call in a process loads it.
     ///
     /// # Errors
-    /// `INVALID_STATE` if the library is not found or cannot be loaded; `INVALID_PARAMETER_VALUE` if the client's
-    /// option names another library than the loaded one.
+    /// `INVALID_STATE` if the library is not found or cannot be loaded; `INVALID_PARAMETER_VALUE` if the client option
+    /// `onnxruntime` names another library than the loaded one.
     pub(crate) fn get(search: &LibrarySearch) -> Result<Self> {
         let mut loaded = sync::lock(&LOADED);
         let file = search.find();
@@ -60,7 +61,7 @@ impl OnnxRuntime {
 
 type LoadFailure = Box<dyn StdError + Send + Sync>;
 
-/// Loads the first library that the system's loader finds.
+/// Loads ONNX Runtime's library under the first name that the system's loader finds.
 fn load_from_system(search: &LibrarySearch) -> Result<OnnxRuntime> {
     for name in SYSTEM_NAMES {
         match load(Path::new(name)) {
@@ -73,7 +74,8 @@ fn load_from_system(search: &LibrarySearch) -> Result<OnnxRuntime> {
     Err(search.not_found())
 }
 
-/// Loads a file if only the user and root can change it, and if it is not truncated.
+/// Loads the library from a file. Fails if users other than this one and root can change the file, or if it is
+/// truncated.
 fn load_trusted(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
     trust::check_code(file)?.iter().for_each(call::warn);
     elf_check::check(file::open(file)?)?;
@@ -94,7 +96,8 @@ fn load(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
     Ok(OnnxRuntime { environment, file: file.to_owned() })
 }
 
-/// Returns the message of the system's loader for a library that it rejects. The error of `init_from` lacks it.
+/// Returns the message with which the system's loader rejects a library. The error of `init_from` does not contain this
+/// message.
 fn loader_message(file: &Path) -> Option<String> {
     Some(ort::util::preload_dylib(file).err()?.source()?.to_string())
 }
@@ -112,7 +115,7 @@ fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySea
     )
 }
 
-/// Returns the messages of an error and of its causes.
+/// Returns the messages of an error and of all its causes as one text.
 fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut reasons: Vec<String> = Vec::new();
     let mut next = Some(error);

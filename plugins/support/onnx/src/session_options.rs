@@ -1,4 +1,5 @@
-//! The options of a model's sessions, from the model's flavor and the deployment's config.
+//! The options with which ONNX Runtime runs a model. They come from the flavor of the model and from the config of the
+//! deployment.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,11 +12,12 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The maximum number of sessions or threads in a config. It exceeds the number of processors, and that many can
-/// be created.
+/// The maximum number of sessions, or of threads in a session, that a config can set. It is larger than the number of
+/// processors in common machines.
 const MAX_COUNT: usize = 1024;
 
-/// The keys of `extra_session_config` that a model may set. They change the computation, and never name files.
+/// The keys of `extra_session_config` that a model may set. These keys change only the computation. None of them takes
+/// the name of a file.
 const ALLOWED_SESSION_KEYS: [&str; 19] = [
     "mlas.enable_gemm_fastmath_arm64_bfloat16",
     "optimization.disable_specified_optimizers",
@@ -38,15 +40,15 @@ const ALLOWED_SESSION_KEYS: [&str; 19] = [
     "session.x64quantprecision",
 ];
 
-/// The options of sessions. `None` is the default of ONNX Runtime.
+/// The options of ONNX Runtime's sessions. If an option is `None`, ONNX Runtime's default applies.
 ///
-/// Source: `onnx_session_options` and `onnx_execution_providers` of `mlflow.onnx.save_model`; `sessions` is an
-/// addition.
+/// The options, except `sessions`, are those of `onnx_session_options` and `onnx_execution_providers` in
+/// `mlflow.onnx.save_model`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionOptions {
-    /// The maximum number of sessions, which is the number of concurrent predictions. The default is in
-    /// `session_pool.rs`.
+    /// The maximum number of sessions of the model, and so of predictions that run at the same time. If it is `None`,
+    /// the default is the number of processors, but at most 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<NonZeroUsize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +65,7 @@ pub struct SessionOptions {
     pub(crate) extra_session_config: Option<BTreeMap<String, ConfigValue>>,
 }
 
-/// The execution of a graph's branches: at the same time or one after the other.
+/// The way in which ONNX Runtime runs the branches of a graph: in parallel or one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ExecutionMode {
@@ -71,7 +73,7 @@ pub(crate) enum ExecutionMode {
     Sequential,
 }
 
-/// The optimization level of the graph, as the number that MLflow and ONNX Runtime use.
+/// The level of ONNX Runtime's graph optimizations: 0, 1, 2, 3 or 99, as in MLflow.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub(crate) struct OptimizationLevel(u8);
@@ -105,7 +107,8 @@ impl From<OptimizationLevel> for GraphOptimizationLevel {
     }
 }
 
-/// A value of `extra_session_config`. Numbers and booleans without quotes become strings.
+/// A value in `extra_session_config`, as ONNX Runtime reads it: a string. Numbers and booleans are converted to
+/// strings; `true` becomes `1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "String")]
 pub(crate) struct ConfigValue(String);
@@ -127,12 +130,13 @@ impl From<ConfigValue> for String {
 }
 
 impl SessionOptions {
-    /// Returns the options that a model's flavor has: `onnx_session_options` and the names of the providers. Ignores
-    /// unknown keys, and limits threads to the number of processors, because the model may have been saved on a larger
-    /// machine.
+    /// Returns the session options that a model was saved with. `options` are the `onnx_session_options` of the model's
+    /// flavor, and `providers` are the names of its execution providers. Ignores unknown keys. Limits the numbers of
+    /// threads to the number of processors, because the model may have been saved on a larger machine.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a value is not valid, or if a key of `extra_session_config` is not allowed.
+    /// Fails with `INVALID_PARAMETER_VALUE` if a value is invalid, or if a model may not set a key in
+    /// `extra_session_config`.
     pub fn of_model(options: &Map<String, Value>, providers: Vec<String>) -> Result<Self> {
         const KNOWN: [&str; 5] = [
             "execution_mode",
@@ -163,7 +167,7 @@ impl SessionOptions {
         })
     }
 
-    /// Returns these options, with `others` for those that are not set.
+    /// Returns these options. Takes each option that is not set from `others`.
     pub(crate) fn or(self, others: Self) -> Self {
         let extra = match (self.extra_session_config, others.extra_session_config) {
             (Some(own), Some(mut all)) => {
@@ -183,11 +187,11 @@ impl SessionOptions {
         }
     }
 
-    /// Checks the options of a config.
+    /// Checks the session options in the config of a deployment.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a provider is unknown, if the list of providers is empty, or if there are more than
-    /// 1024 sessions or threads.
+    /// Fails with `INVALID_PARAMETER_VALUE` if an execution provider is unknown, if the list of providers is empty, or
+    /// if the number of sessions or threads is more than 1024.
     pub fn check(&self) -> Result<()> {
         for (key, count) in [
             ("sessions", self.sessions.map(NonZeroUsize::get)),
@@ -213,7 +217,8 @@ impl SessionOptions {
         Ok(())
     }
 
-    /// Sets the options of a session builder. If `requires_providers`, a missing provider is an error.
+    /// Sets these options on a session builder. If `requires_providers` is true, an execution provider that ONNX
+    /// Runtime does not have is an error; otherwise, it is ignored.
     pub(crate) fn apply(&self, builder: SessionBuilder, requires_providers: bool) -> Result<SessionBuilder> {
         let providers = self.available_providers(requires_providers)?;
         self.configure(builder, providers)
@@ -245,8 +250,9 @@ impl SessionOptions {
         Ok(builder.with_execution_providers(providers)?)
     }
 
-    /// Returns the providers that ONNX Runtime has here. A model names the providers of the machine that saved it, so a
-    /// missing one is left out, as MLflow does, unless the deployment's config names it.
+    /// Returns the execution providers of these options that the loaded ONNX Runtime has. If `requires_providers` is
+    /// true, any other provider is an error. Otherwise it is left out, as in MLflow, because a model names the
+    /// providers of the machine that saved it.
     fn available_providers(&self, requires_providers: bool) -> Result<Vec<ExecutionProviderDispatch>> {
         let mut available = Vec::new();
         for name in self.providers.iter().flatten() {
@@ -269,11 +275,11 @@ impl SessionOptions {
     }
 }
 
-/// A supported execution provider.
+/// An execution provider of ONNX Runtime, such as CUDA, that these options can name.
 struct KnownProvider {
-    /// The name in MLflow and ONNX Runtime.
+    /// The provider's name in MLflow and in ONNX Runtime, such as `CPUExecutionProvider`.
     name: &'static str,
-    /// Returns true if the loaded library has the provider.
+    /// Returns true if the loaded ONNX Runtime has the provider.
     is_available: fn() -> ort::Result<bool>,
     make: fn() -> ExecutionProviderDispatch,
 }

@@ -1,8 +1,8 @@
-//! A pool of sessions of one model, so that several predictions can run at once.
+//! A pool of ONNX Runtime sessions of one model, so that several predictions can run at the same time.
 //!
-//! `ort` gives a session to one run at a time, because some providers of ONNX Runtime are not thread-safe. The pool
-//! creates a session if all others are busy, up to the number in the options or the default. Each session has its own
-//! copy of the weights.
+//! A session serves one prediction at a time, because some providers of ONNX Runtime are not thread-safe. If all
+//! sessions are busy, the pool creates another one, up to a maximum number of sessions. Each session has its own copy
+//! of the model's weights.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,28 +17,28 @@ use crate::exit_guard::ExitGuard;
 use crate::runtime::OnnxRuntime;
 use crate::session_options::SessionOptions;
 
-/// The maximum of the default number of sessions, which is the number of processors. Each session has a copy of the
-/// weights.
+/// The maximum number of sessions of a model whose options do not set one. The number is limited because each session
+/// has a copy of the model's weights.
 const MAX_DEFAULT_SESSIONS: usize = 4;
 
-/// The sessions of a model.
+/// The sessions of a model. Each session runs one prediction at a time.
 pub(crate) struct SessionPool {
     factory: SessionFactory,
     idle: Arc<IdleSessions>,
     permits: Arc<Semaphore>,
 }
 
-/// The unused sessions. They are released with the pool, or with the last lease that outlives it.
+/// The sessions that run no prediction. They are released when the pool and all its leases are dropped.
 struct IdleSessions(Mutex<Vec<Session>>);
 
-/// Creates sessions of one model.
+/// Creates the sessions of one model.
 #[derive(Clone)]
 pub(crate) struct SessionFactory {
     pub(crate) runtime: OnnxRuntime,
-    /// The `.onnx` file.
+    /// The path of the model's `.onnx` file.
     pub(crate) file: PathBuf,
     pub(crate) options: SessionOptions,
-    /// True if a missing provider is an error.
+    /// True if an execution provider that ONNX Runtime does not have is an error.
     pub(crate) requires_providers: bool,
 }
 
@@ -51,10 +51,10 @@ pub(crate) struct SessionLease {
 }
 
 impl SessionFactory {
-    /// Creates a session. Reads the model's files, which can take a long time.
+    /// Creates a session. Reads the files of the model, which can take a long time.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` with the reason of ONNX Runtime if it rejects the model.
+    /// Fails with `INVALID_PARAMETER_VALUE` and the reason from ONNX Runtime if ONNX Runtime rejects the model.
     pub(crate) fn create(&self) -> Result<Session> {
         let _guard = ExitGuard::for_object();
         let failed = |error: &ort::Error| load_error(&self.file, error);
@@ -65,13 +65,13 @@ impl SessionFactory {
 }
 
 impl SessionPool {
-    /// Creates a pool with its first session.
+    /// Creates a pool that contains the session `first`. `factory` creates the other sessions.
     pub(crate) fn new(factory: SessionFactory, first: Session) -> Self {
         let permits = Arc::new(Semaphore::new(max_sessions(&factory.options)));
         Self { factory, idle: Arc::new(IdleSessions(Mutex::new(vec![first]))), permits }
     }
 
-    /// Waits until a session is idle or can be created.
+    /// Waits until a session is idle, or until the pool can create one. Returns a lease of that session.
     pub(crate) async fn lease(&self) -> SessionLease {
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
         let session = sync::lock(&self.idle.0).pop();
@@ -80,7 +80,7 @@ impl SessionPool {
 }
 
 impl SessionLease {
-    /// Returns the session. Creates it if none was idle.
+    /// Returns the leased session. Creates it first if the pool had no idle session.
     pub(crate) fn session(&mut self) -> Result<&mut Session> {
         if self.session.is_none() {
             self.session = Some(self.factory.create()?);
@@ -104,7 +104,7 @@ impl Drop for IdleSessions {
     }
 }
 
-/// Returns the maximum number of sessions of a pool, which is the number of concurrent predictions.
+/// Returns the maximum number of sessions of a pool, and so of predictions that run at the same time.
 fn max_sessions(options: &SessionOptions) -> usize {
     let default = || available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_DEFAULT_SESSIONS);
     options.sessions.map_or_else(default, NonZeroUsize::get)

@@ -1,4 +1,4 @@
-//! Converts tensors to values of ONNX Runtime, and its values to outputs.
+//! Converts tensors to ONNX Runtime's values, and ONNX Runtime's values to outputs of a model.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use mlflow_deploy_scoring::{Output, Tensor};
 use ndarray::ArrayD;
 use ort::value::{DynMapValueType, DynValue, PrimitiveTensorElementType, TensorElementType, Value, ValueType};
 
-/// Converts a tensor to a value. Does not copy arrays in row-major order.
+/// Converts a tensor to a value of ONNX Runtime. Copies an array only if it is not in row-major order.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` if ONNX Runtime does not support the type or rejects the value.
+/// Fails with `INVALID_PARAMETER_VALUE` if ONNX Runtime does not support the type of the tensor, or rejects the value.
 pub(crate) fn from_tensor(tensor: Tensor) -> Result<DynValue> {
     fn primitive<T: PrimitiveTensorElementType + fmt::Debug + Clone + 'static>(
         array: ArrayD<T>,
@@ -40,14 +40,14 @@ pub(crate) fn from_tensor(tensor: Tensor) -> Result<DynValue> {
     value.map_err(|error| Error::invalid_parameter(format!("ONNX Runtime rejected an input: {error}")))
 }
 
-/// The maximum number of values in an output. The JSON of such an output has a few gigabytes at most.
+/// The maximum number of elements in an output. The JSON of such an output has at most a few gigabytes.
 const MAX_VALUES: i64 = 1 << 28;
 
-/// Converts a value to an output.
+/// Converts a value of ONNX Runtime to an output. `name` is the output's name in error messages.
 ///
 /// # Errors
-/// `NOT_IMPLEMENTED` if MLflow's protocol does not support the type of the value, `BAD_REQUEST` if the value is too
-/// large.
+/// Fails with `NOT_IMPLEMENTED` if MLflow's protocol does not support the type of the value. Fails with `BAD_REQUEST`
+/// if the value is too large.
 pub(crate) fn to_output(name: &str, value: &DynValue) -> Result<Output> {
     let failed = |error: ort::Error| Error::internal(format!("failed to read the model's output `{name}`: {error}"));
     match value.dtype() {
@@ -101,7 +101,8 @@ fn tensor(element: TensorElementType, value: &DynValue) -> ort::Result<Option<Te
     }))
 }
 
-/// Returns the entries of a map, such as a classifier's probability of each label; `None` for other types.
+/// Returns the entries of a map, such as the probability of each label. Returns `None` if the types of the keys and
+/// values are not supported.
 fn entries(map: &Value<DynMapValueType>) -> ort::Result<Option<Vec<(String, f32)>>> {
     match map.dtype() {
         ValueType::Map { key: TensorElementType::Int64, value: TensorElementType::Float32 } => {

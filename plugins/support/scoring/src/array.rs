@@ -1,4 +1,4 @@
-//! Nested JSON lists as arrays of any rank. Uneven lists are reported only if the model uses them.
+//! Reads nested JSON lists as arrays of any rank. Lists of different lengths are an error only if the model uses them.
 
 use jiter::Peek;
 
@@ -7,25 +7,26 @@ use crate::error::ProtocolError;
 use crate::json::{JsonReader, MAX_DEPTH};
 use crate::message::at_indexes;
 
-/// Values, and the shape of the lists around them.
+/// The values of nested JSON lists, and the shape of these lists.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NestedArray {
-    /// The size of each dimension, outermost first. The first dimension of a column is its rows.
+    /// The size of each dimension, outermost first. In a column of a dataframe, the first dimension is the rows.
     pub(crate) shape: Vec<usize>,
     /// The values in row-major order.
     pub(crate) cells: Cells,
-    /// The first difference in nesting or length, for a message; `None` if the lists form an array.
+    /// A description of the first value or list that differs from the others in depth or length. `None` if the lists
+    /// form an array.
     pub(crate) uneven: Option<String>,
 }
 
 impl NestedArray {
-    /// Wraps the array in a list of one item.
+    /// Adds an outermost dimension of size 1 to the array.
     pub(crate) fn into_single_row(mut self) -> Self {
         self.shape.insert(0, 1);
         self
     }
 
-    /// Returns at most `limit` columns of a matrix.
+    /// Splits a matrix into its columns. Returns at most the first `limit` columns.
     pub(crate) fn into_columns(self, limit: usize) -> Vec<Self> {
         let (rows, columns) = (self.shape.first().copied(), self.shape.get(1).copied().unwrap_or_default());
         let column = |column| Self {
@@ -37,46 +38,47 @@ impl NestedArray {
     }
 }
 
-/// Builds an array while its values are read.
+/// Builds a [`NestedArray`] from JSON, value by value.
 #[derive(Debug, Default)]
 pub(crate) struct ArrayBuilder {
     cells: Cells,
-    /// The sizes of the dimensions so far; `None` until the first list of a dimension ends.
+    /// The size of each dimension, outermost first. A size is `None` until the first list of that dimension has been
+    /// read.
     sizes: Vec<Option<usize>>,
-    /// The number of lists around each value; `None` before the first value.
+    /// The number of lists around each value. `None` until the first value has been read.
     rank: Option<usize>,
     uneven: Option<String>,
 }
 
 impl ArrayBuilder {
-    /// Creates a builder of a column: an array whose outermost dimension is the rows.
+    /// Creates a builder for a column of a dataframe: an array whose outermost dimension is the rows.
     pub(crate) fn column() -> Self {
         Self { sizes: vec![None], ..Self::default() }
     }
 
-    /// Reads one value or nested list.
+    /// Reads one value or one nested list from `json`, and adds it to the array.
     pub(crate) fn read_value(&mut self, json: &mut JsonReader<'_>, peek: Peek) -> Result<(), ProtocolError> {
         self.read(json, peek, 0)
     }
 
-    /// Reads the value of one row of a column.
+    /// Reads the value of a column in the row `row`, and adds it to the array.
     pub(crate) fn read_row(&mut self, json: &mut JsonReader<'_>, peek: Peek, row: usize) -> Result<(), ProtocolError> {
         json.at[0] = row;
         self.read(json, peek, 1)
     }
 
-    /// Adds a missing value for a row.
+    /// Adds a missing value to a column, in the row `row`.
     pub(crate) fn push_missing(&mut self, row: usize) {
         self.push(Cell::Missing, &[row]);
     }
 
-    /// Removes the last row. `rows` is the number of rows before.
+    /// Removes the last row of a column that has `rows` rows.
     pub(crate) fn pop_row(&mut self, rows: usize) {
         let each = self.cells.len().checked_div(rows).unwrap_or_default();
         self.cells.truncate(self.cells.len() - each);
     }
 
-    /// Returns the array. `rows` is the number of rows of a column.
+    /// Returns the array that has been built. For a column, `rows` is its number of rows; otherwise, `rows` is `None`.
     pub(crate) fn finish(mut self, rows: Option<usize>) -> NestedArray {
         if let (Some(rows), Some(outermost)) = (rows, self.sizes.first_mut()) {
             *outermost = Some(rows);

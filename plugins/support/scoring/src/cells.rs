@@ -1,4 +1,5 @@
-//! The values of a request, stored compactly. Never converts to a model's type.
+//! The values of a request in a compact form. They keep the types of the request; `convert` converts them to the types
+//! of the model.
 
 use std::mem;
 
@@ -8,11 +9,11 @@ use crate::python::float_repr;
 /// One value of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
-    /// `null`, or `NaN` among values of other types.
+    /// A missing value: `null`, or `NaN` in an array that also has values that are not numbers.
     Missing,
     Bool(bool),
     Int(i64),
-    /// The digits of an integer beyond `i64`.
+    /// The digits of an integer that is out of the range of `i64`.
     BigInt(Box<str>),
     Float(f64),
     Text(Box<str>),
@@ -20,20 +21,20 @@ pub(crate) enum Cell {
     Object,
 }
 
-/// The values of one array or column.
+/// The values of an array or of a column, in row-major order.
 #[derive(Clone, Debug)]
 pub(crate) enum Cells {
-    /// Integers only.
+    /// Values that are all integers.
     Ints(Vec<i64>),
-    /// Floats, and integers that a float represents exactly. `NaN` is a missing value.
+    /// Values that are floats, or integers that a float represents exactly. `NaN` is a missing value.
     Floats(Vec<f64>),
-    /// Values of several types.
+    /// Values of more than one type.
     Mixed(Vec<Cell>),
-    /// The fields of a CSV file, not parsed yet.
+    /// The fields of one column of a CSV file, not yet parsed.
     Csv(CsvFields),
 }
 
-/// The fields of a CSV column in one allocation.
+/// The fields of one column of a CSV file, stored in a single string.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CsvFields {
     text: String,
@@ -59,7 +60,7 @@ impl CsvFields {
     }
 }
 
-/// Returns `int` as a float if the float represents it exactly.
+/// Returns `int` as a float, or `None` if a float may not represent it exactly.
 fn exact_float(int: i64) -> Option<f64> {
     const MAX_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
     (int.unsigned_abs() <= MAX_EXACT).then_some(int as f64)
@@ -81,7 +82,7 @@ impl Cells {
         }
     }
 
-    /// Returns the values at `first`, `first + step` and so on.
+    /// Returns every `step`-th value, beginning with the value at the index `first`.
     pub(crate) fn select(&self, step: usize, first: usize) -> Self {
         fn pick<T: Clone>(values: &[T], step: usize, first: usize) -> Vec<T> {
             values.iter().skip(first).step_by(step).cloned().collect()
@@ -98,7 +99,7 @@ impl Cells {
         }
     }
 
-    /// Formats a value for a message.
+    /// Formats the value at `index` for an error message.
     pub(crate) fn quote(&self, index: usize) -> String {
         let cell = match self {
             Self::Ints(values) => values.get(index).map(|int| Cell::Int(*int)),

@@ -1,4 +1,4 @@
-//! The client's side of the protocol: writes requests and reads predictions, for models that a scoring server runs.
+//! The client's side of MLflow's scoring protocol: writes requests to a scoring server, and reads its predictions.
 
 use mlflow_deploy_plugin_api::JSON;
 
@@ -7,7 +7,7 @@ use crate::inputs::Inputs;
 use crate::read::read_request;
 use crate::write::{Layout, Output, write_outputs, write_value};
 
-/// Writes inputs as the JSON body of a request. [`read_request`] returns the same inputs.
+/// Writes inputs as the JSON body of a request. [`read_request`] reads the same inputs from it.
 pub fn write_request(inputs: Inputs) -> String {
     let outputs = |columns: Vec<_>| columns.into_iter().map(|(name, tensor)| (name, Output::Tensor(tensor))).collect();
     let (key, values): (_, Vec<(String, Output)>) = match inputs {
@@ -19,10 +19,12 @@ pub fn write_request(inputs: Inputs) -> String {
     write_outputs(key, &values, layout)
 }
 
-/// Reads the answer to a request: an output for each name, or a single output with the name `predictions`.
+/// Reads the body of a scoring server's answer. Returns each output with its name. An output without a name gets the
+/// name `predictions`.
 ///
 /// # Errors
-/// `BAD_REQUEST` if the body has no `predictions`, or they are not rows of numbers, booleans and strings.
+/// Fails with `BAD_REQUEST` if the body has no `predictions`, or if these are not rows of numbers, booleans and
+/// strings.
 pub fn read_predictions(body: &[u8]) -> Result<Vec<(String, Output)>, ProtocolError> {
     const KEY: &str = r#"{"predictions":"#;
     let text = str::from_utf8(body).ok().and_then(|text| text.trim_start().strip_prefix(KEY));

@@ -1,5 +1,5 @@
-//! Matches a request with a signature of columns: MLflow's rules on names and shapes. Values are converted in
-//! `convert`.
+//! Matches the values of a request with a signature of columns, by MLflow's rules for names and shapes. The module
+//! `convert` converts the values.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::request::RequestData;
 use crate::signature::{ColumnSpec, ColumnType};
 use crate::tensor::Tensor;
 
-/// Extracts the columns that the signature declares.
+/// Returns the columns of a request that the signature declares, converted to their types.
 pub(crate) fn enforce(data: RequestData, specs: &[ColumnSpec]) -> Result<Inputs, ProtocolError> {
     // Only dataframes write bytes as base64.
     let is_base64 = matches!(data, RequestData::Frame(_));
@@ -77,7 +77,8 @@ fn by_name(
     Ok(taken)
 }
 
-/// Matches columns without names by position. Surplus columns are ignored, as in MLflow.
+/// Matches the columns of a request by position with a signature whose columns have no names. Ignores surplus columns,
+/// as MLflow does.
 fn by_position(
     columns: Vec<FrameColumn>,
     specs: &[ColumnSpec],
@@ -135,8 +136,8 @@ fn into_single_row(column: FrameColumn) -> FrameColumn {
     FrameColumn { data: column.data.into_single_row(), ..column }
 }
 
-/// Checks that all columns have the same length. If every list has one item, a value stands for a list of one item, as
-/// in pandas.
+/// Checks that all columns have the same length. If every list has one item, single values count as lists of one item,
+/// as in pandas.
 fn with_equal_lengths(columns: Vec<FrameColumn>) -> Result<Vec<FrameColumn>, ProtocolError> {
     let is_one_row = columns.iter().all(|column| column.data.shape.first().is_none_or(|rows| *rows == 1));
     let row = |column: FrameColumn| if column.data.shape.is_empty() { into_single_row(column) } else { column };
@@ -159,7 +160,7 @@ fn with_equal_lengths(columns: Vec<FrameColumn>) -> Result<Vec<FrameColumn>, Pro
     }
 }
 
-/// Returns the columns of a list or value without names.
+/// Returns the columns in a list or a value that has no column names.
 fn from_array(array: NestedArray, specs: &[ColumnSpec]) -> Result<Vec<FrameColumn>, ProtocolError> {
     if let [spec] = specs {
         let label = spec.name.clone().map_or_else(|| ColumnLabel::Other("0".to_owned()), ColumnLabel::Name);

@@ -1,16 +1,16 @@
-//! The content type of a request: case-sensitive, with `charset=utf-8` as the only parameter, as MLflow's scoring
-//! server reads it.
+//! Parses the content type of a request, as MLflow's scoring server does. It is case-sensitive, and may have only the
+//! parameter `charset=utf-8`.
 
 use crate::error::{ProtocolError, ProtocolErrorKind};
 
-/// The format of a request's body.
+/// The format of a request's body: CSV or JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFormat {
     Csv,
     JsonReader,
 }
 
-/// Parses a content type.
+/// Returns the format of the body that has this content type. Fails if the content type is not supported.
 pub(crate) fn body_format(content_type: &str) -> Result<BodyFormat, ProtocolError> {
     let unsupported = |message: String| Err(ProtocolError::new(ProtocolErrorKind::UnsupportedMediaType, message));
     let mut parts = content_type.split(';').map(str::trim);

@@ -1,4 +1,5 @@
-//! Converts values to a tensor of one type. Names and shapes are checked in `columns` and `tensors`.
+//! Converts the values of a request to a tensor of one type. The modules `columns` and `tensors` check names and
+//! shapes.
 
 use half::f16;
 use ndarray::{ArrayD, IxDyn};
@@ -13,37 +14,37 @@ use crate::missing_values::is_missing;
 use crate::tensor::{DType, Tensor};
 use crate::text::{csv_bool, python_float, python_int};
 
-/// The column or input that values are converted for.
+/// The column or tensor of the signature to which values are converted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConversionTarget<'a> {
-    /// The name, if it has one.
+    /// The name of the column or tensor, or `None` if it has none.
     pub(crate) name: Option<&'a str>,
-    /// True for a column, whose outermost dimension is the rows.
+    /// True if values are converted for a column. Its outermost dimension is the rows.
     pub(crate) is_column: bool,
-    /// True if bytes are written as base64.
+    /// True if the request writes bytes as base64.
     pub(crate) is_base64: bool,
-    /// The signature's name of the type.
+    /// The type of the column or tensor, as the signature names it.
     pub(crate) expected: &'a str,
 }
 
 impl<'a> ConversionTarget<'a> {
-    /// Returns the target for a column of a dataframe, without a type.
+    /// Returns the conversion target for a column of a dataframe, with an empty `expected`.
     pub(crate) fn column(name: &'a str) -> Self {
         Self { name: Some(name), is_column: true, is_base64: false, expected: "" }
     }
 
-    /// Returns the target for an input that is one tensor, without a type.
+    /// Returns the conversion target for an input that is one tensor, with an empty `expected`.
     pub(crate) fn input(name: Option<&'a str>) -> Self {
         Self { name, is_column: false, is_base64: false, expected: "" }
     }
 
-    /// Names the column or input in a message.
+    /// Returns the text that names the column or input in a message, such as "column `age`".
     pub(crate) fn subject(&self) -> String {
         let kind = if self.is_column { "column" } else { "input" };
         self.name.map_or_else(|| format!("the {kind}"), |name| format!("{kind} `{}`", shorten(name)))
     }
 
-    /// Describes the position of a value in a message.
+    /// Returns the text that describes the position of a value in a message, such as "column `age`, row 3".
     fn locate(&self, shape: &[usize], mut index: usize) -> String {
         let mut at = vec![0; shape.len()];
         for (at, size) in at.iter_mut().zip(shape).rev() {
@@ -57,7 +58,7 @@ impl<'a> ConversionTarget<'a> {
     }
 }
 
-/// Converts the values to a tensor of this type.
+/// Converts the values of an array to a tensor with the element type `dtype`.
 pub(crate) fn to_tensor(
     array: NestedArray,
     dtype: DType,
@@ -114,7 +115,7 @@ fn elements<T: TensorElement>(array: &NestedArray, target: ConversionTarget<'_>)
     shaped(&array.shape, values)
 }
 
-/// Converts every value, or returns the index and the error of the first that fails.
+/// Converts all values. At the first value that fails, returns its index and its error.
 fn convert_all<V, T>(
     values: impl ExactSizeIterator<Item = V>,
     convert: impl Fn(V) -> CellResult<T>,
@@ -131,7 +132,8 @@ fn shaped<T>(shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>, ProtocolError
         .map_err(|error| ProtocolError::bad_request(format!("failed to build an array: {error}")))
 }
 
-/// Converts the values to a tensor of the type that pandas and numpy infer.
+/// Converts the values of an array to a tensor. Its element type is the one that pandas or numpy infers from the
+/// values.
 pub(crate) fn infer_tensor(array: NestedArray, target: ConversionTarget<'_>) -> Result<Tensor, ProtocolError> {
     let dtype = match &array.cells {
         cells if cells.len() == 0 => DType::Float64,
@@ -143,7 +145,8 @@ pub(crate) fn infer_tensor(array: NestedArray, target: ConversionTarget<'_>) -> 
     to_tensor(array, dtype, ConversionTarget { expected: dtype.name(), ..target })
 }
 
-/// Returns the type that holds all cells: strings before floats before integers before booleans.
+/// Returns the element type for values of several types. It is the first of string, float, integer and boolean that a
+/// value has. A missing value counts as a float.
 fn mixed_dtype(cells: &[Cell]) -> DType {
     let any = |is: fn(&Cell) -> bool| cells.iter().any(is);
     if any(|cell| matches!(cell, Cell::Text(_) | Cell::Object)) {

@@ -1,4 +1,5 @@
-//! Parses times as pandas does: ISO 8601, a date alone, and month first. Rejects time zones, as MLflow does.
+//! Parses dates and times as pandas does: in ISO 8601, as a date without a time, or with the month first. Rejects time
+//! zones, as MLflow does.
 
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -8,7 +9,7 @@ use crate::cell_error::{CellError, CellResult};
 
 const UNREADABLE: CellError = CellError::Invalid("is not a time such as `2024-01-02T03:04:05`");
 
-/// Returns the nanoseconds since 1970.
+/// Parses a date and time. Returns the nanoseconds since 1970-01-01.
 pub(crate) fn nanoseconds(text: &str) -> CellResult<i64> {
     let text = text.trim();
     let (date, time) = match text.find(['T', ' ']) {

@@ -1,4 +1,4 @@
-//! Converts one value to an element of a tensor: MLflow's conversions, except those that change the value.
+//! Converts one value of a request to an element of a tensor, as MLflow does. Fails if MLflow would change the value.
 
 use half::f16;
 
@@ -15,17 +15,17 @@ const NOT_A_NUMBER: CellError = CellError::Invalid("is not a number");
 const OBJECT: CellError = CellError::Invalid("is an object");
 const WRONG_TYPE: CellError = CellError::Invalid("has the wrong type");
 
-/// An element type of tensors.
+/// A type of tensor elements, to which the values of a request can be converted.
 pub(crate) trait TensorElement: Sized {
     fn from_int(int: i64) -> CellResult<Self>;
 
-    /// Converts a float; `NaN` is a missing value.
+    /// Converts a float to an element. `NaN` is a missing value.
     fn from_float(float: f64) -> CellResult<Self>;
 
-    /// Converts a value other than a float or an integer within `i64`.
+    /// Converts a value that is neither a float nor an integer in the range of `i64`.
     fn from_other(cell: &Cell) -> CellResult<Self>;
 
-    /// Converts a field of a CSV file.
+    /// Converts a field of a CSV file to an element.
     fn from_field(field: &str) -> CellResult<Self>;
 
     fn from_cell(cell: &Cell) -> CellResult<Self> {
@@ -37,7 +37,7 @@ pub(crate) trait TensorElement: Sized {
     }
 }
 
-/// Implements [`TensorElement`] for integers.
+/// Implements [`TensorElement`] for integer types.
 macro_rules! integers {
     ($($type:ident)*) => {
         $(impl TensorElement for $type {
@@ -77,7 +77,8 @@ macro_rules! integers {
 
 integers! { i8 i16 i32 i64 u8 u16 u32 u64 }
 
-/// Implements [`TensorElement`] for floats: rounds an `f64`, and fails if the result is infinite.
+/// Implements [`TensorElement`] for float types. The conversion rounds, and fails if it turns a finite number into an
+/// infinite one.
 macro_rules! floats {
     ($($type:ident $convert:expr),* $(,)?) => {
         $(impl TensorElement for $type {
@@ -113,7 +114,8 @@ macro_rules! floats {
     };
 }
 
-/// Checks the float that a text was parsed to. Fails if digits were parsed as infinite.
+/// Returns the float that `text` was parsed to. Fails if `text` is not a number, or if it has digits and its float is
+/// infinite.
 fn finite(text: &str, float: Option<f64>) -> CellResult<f64> {
     match float {
         None => Err(NOT_A_NUMBER),
@@ -197,7 +199,7 @@ impl TensorElement for String {
     }
 }
 
-/// Bytes written as base64, in dataframes.
+/// Bytes that a dataframe writes as base64.
 #[derive(Clone)]
 pub(crate) struct Base64(pub(super) Vec<u8>);
 
@@ -222,7 +224,7 @@ impl TensorElement for Base64 {
     }
 }
 
-/// Bytes written as text, in `inputs` and `instances`.
+/// Bytes that `inputs` and `instances` write as UTF-8 text.
 #[derive(Clone)]
 pub(crate) struct Utf8(pub(super) Vec<u8>);
 
@@ -244,11 +246,11 @@ impl TensorElement for Utf8 {
     }
 }
 
-/// Nanoseconds since 1970.
+/// A date and time, as nanoseconds since 1970-01-01.
 #[derive(Clone)]
 pub(crate) struct Nanoseconds(pub(super) i64);
 
-/// A missing time: numpy's `NaT`.
+/// The element that stands for a missing time, like numpy's `NaT`.
 const NOT_A_TIME: i64 = i64::MIN;
 
 impl TensorElement for Nanoseconds {

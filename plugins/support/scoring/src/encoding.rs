@@ -1,4 +1,4 @@
-//! The encoding of a request's body.
+//! Decodes the body of a request to text.
 
 use std::borrow::Cow;
 use std::str;
@@ -6,18 +6,19 @@ use std::str;
 use crate::content_type::BodyFormat;
 use crate::error::ProtocolError;
 
-/// An encoding with several bytes in each code unit. Contains the function that reads a code unit in its byte order.
+/// An encoding whose code units have several bytes: UTF-16 or UTF-32. Holds the function that reads a code unit in the
+/// encoding's byte order.
 #[derive(Clone, Copy)]
 enum Wide {
     Utf16(fn([u8; 2]) -> u16),
     Utf32(fn([u8; 4]) -> u32),
 }
 
-/// Returns the text of a body, without a byte order mark: UTF-8, or for JSON also UTF-16 or UTF-32. Python's
-/// `json.loads` recognizes these in the same way, so MLflow's scoring server reads them.
+/// Decodes the body of a request, and removes its byte order mark. The body is UTF-8. A JSON body can also be UTF-16 or
+/// UTF-32, as in Python's `json.loads`, which MLflow's scoring server calls.
 ///
 /// # Errors
-/// Fails at the first invalid byte.
+/// Fails if the body has a byte that is invalid in its encoding.
 pub(crate) fn decode(body: &[u8], format: BodyFormat) -> Result<Cow<'_, str>, ProtocolError> {
     let text = match wide(body).filter(|_| format == BodyFormat::JsonReader) {
         Some(Wide::Utf16(unit)) => Cow::Owned(utf16(body, unit)?),
@@ -33,8 +34,8 @@ pub(crate) fn decode(body: &[u8], format: BodyFormat) -> Result<Cow<'_, str>, Pr
     })
 }
 
-/// Recognizes UTF-16 and UTF-32 by the byte order mark, or by the zeros of the first characters, which are ASCII in
-/// JSON.
+/// Returns the UTF-16 or UTF-32 encoding of a JSON body, or `None` for another encoding. Recognizes it by the byte
+/// order mark, or by the zero bytes in the first characters, which are ASCII in JSON.
 fn wide(body: &[u8]) -> Option<Wide> {
     Some(match *body {
         [0, 0, 0xfe, 0xff, ..] | [0, 0, _, _, ..] => Wide::Utf32(u32::from_be_bytes),

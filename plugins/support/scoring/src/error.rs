@@ -1,14 +1,14 @@
-//! The error of a rejected request, with the codes of MLflow's scoring server.
+//! The error for a request that is rejected, with the error codes of MLflow's scoring server.
 
 use std::fmt;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
 
-/// A rejected request.
+/// The reason why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     kind: ProtocolErrorKind,
-    /// The message: the position, the value, and the expected value or type.
+    /// The message, which names the position, the value, and the expected value or type.
     pub(crate) message: String,
 }
 
@@ -17,9 +17,9 @@ pub struct ProtocolError {
 pub(crate) enum ProtocolErrorKind {
     /// The request cannot be parsed, or a value cannot be converted.
     BadRequest,
-    /// Conversion would change a value, or a parameter does not have the signature's type.
+    /// A conversion would change a value, or a parameter does not have the type that the signature declares.
     InvalidParameter,
-    /// The inputs are not those of the signature.
+    /// The inputs do not match those that the signature declares.
     Schema,
     /// The content type is not supported.
     UnsupportedMediaType,
@@ -42,7 +42,8 @@ impl ProtocolError {
         Self::new(ProtocolErrorKind::Schema, message)
     }
 
-    /// Returns the HTTP status of MLflow's scoring server: 400, or 415 with the message as plain text.
+    /// Returns the HTTP status with which MLflow's scoring server answers: 415 for an unsupported content type,
+    /// otherwise 400.
     pub(crate) fn status(&self) -> u16 {
         match self.kind {
             ProtocolErrorKind::UnsupportedMediaType => 415,
@@ -50,7 +51,7 @@ impl ProtocolError {
         }
     }
 
-    /// Returns `error_code` of the error's JSON.
+    /// Returns the `error_code` with which MLflow's scoring server answers.
     pub(crate) fn error_code(&self) -> ErrorCode {
         match self.kind {
             ProtocolErrorKind::BadRequest => ErrorCode::BAD_REQUEST,
@@ -60,7 +61,7 @@ impl ProtocolError {
         }
     }
 
-    /// Returns `sqlstate` of the error's JSON.
+    /// Returns the `sqlstate` with which MLflow's scoring server answers.
     pub(crate) fn sqlstate(&self) -> &'static str {
         match self.kind {
             ProtocolErrorKind::Schema => "KAM01",
@@ -70,7 +71,7 @@ impl ProtocolError {
         }
     }
 
-    /// Returns `error_class` of the error's JSON.
+    /// Returns the `error_class` with which MLflow's scoring server answers.
     pub(crate) fn error_class(&self) -> &'static str {
         match self.kind {
             ProtocolErrorKind::Schema => "SCHEMA_ENFORCEMENT_FAILED",
@@ -89,7 +90,8 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// The details hold `http_status`, `sqlstate` and `error_class` of the scoring server's answer.
+/// Converts the error. The details hold `http_status`, `sqlstate` and `error_class`, as MLflow's scoring server would
+/// answer.
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         let (status, sqlstate, class) = (error.status(), error.sqlstate(), error.error_class());

@@ -1,4 +1,4 @@
-//! Dataframes in a request: `dataframe_split` and CSV. Independent of the signature.
+//! Reads the dataframe of a request from `dataframe_split` or CSV. Does not use the model's signature.
 
 use std::iter;
 use std::ops::Range;
@@ -11,41 +11,41 @@ use crate::error::ProtocolError;
 use crate::json::JsonReader;
 use crate::message::shorten;
 
-/// The maximum number of columns, which is more than any model takes.
+/// The maximum number of columns in a dataframe. It is larger than the number of columns of any known model.
 const MAX_COLUMNS: usize = 1 << 18;
 
-/// Columns of equal length.
+/// A dataframe: columns with the same number of rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) rows: usize,
     pub(crate) columns: Vec<FrameColumn>,
 }
 
-/// A column of a frame.
+/// A column of a dataframe.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameColumn {
     pub(crate) label: ColumnLabel,
     pub(crate) data: NestedArray,
 }
 
-/// The label of a dataframe's column.
+/// The label of a column in a dataframe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnLabel {
     Name(String),
-    /// A label of another type, such as the position of a column without a name. It never matches a name of the
+    /// A label that is not a string, such as the position of a column without a name. It never matches a name in the
     /// signature.
     Other(String),
 }
 
 impl ColumnLabel {
-    /// Converts the label to text.
+    /// Returns the label as an owned string.
     pub(crate) fn into_text(self) -> String {
         match self {
             Self::Name(text) | Self::Other(text) => text,
         }
     }
 
-    /// Returns the label as text.
+    /// Returns the label as a string slice.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Name(text) | Self::Other(text) => text,
@@ -54,7 +54,8 @@ impl ColumnLabel {
 }
 
 impl Frame {
-    /// Reads the value of `dataframe_split`: an object of `data` and, optionally, `columns` and `index`.
+    /// Reads a dataframe from the value of `dataframe_split`: an object with `data` and, optionally, `columns` and
+    /// `index`.
     pub(crate) fn read_split(text: &str, part: Range<usize>) -> Result<Self, ProtocolError> {
         let mut json = JsonReader::new(text, part);
         if json.peek()? != Peek::Object {
@@ -96,7 +97,7 @@ impl Frame {
         Ok(Self { rows, columns: labels.into_iter().zip(builders).map(column).collect() })
     }
 
-    /// Reads a CSV file with a header.
+    /// Reads a dataframe from a CSV file with a header.
     pub(crate) fn read_csv(text: &str) -> Result<Self, ProtocolError> {
         let invalid = |reason: String| ProtocolError::bad_request(format!("the body is not valid CSV: {reason}"));
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
@@ -123,7 +124,8 @@ impl Frame {
     }
 }
 
-/// Describes a CSV error. The text is UTF-8 and in memory, so only the lengths of lines can be wrong.
+/// Describes an error of the CSV parser. The text is valid UTF-8 in memory, so the only possible error is a line with a
+/// wrong number of fields.
 fn csv_reason(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
@@ -135,7 +137,7 @@ fn csv_reason(error: &csv::Error) -> String {
     }
 }
 
-/// Fails if there are more than [`MAX_COLUMNS`] columns.
+/// Fails if `columns`, a number of columns, is larger than [`MAX_COLUMNS`].
 pub(crate) fn check_columns(columns: usize) -> Result<(), ProtocolError> {
     if columns > MAX_COLUMNS {
         return Err(ProtocolError::bad_request(format!("the dataframe has more than {MAX_COLUMNS} columns")));
@@ -160,7 +162,8 @@ fn read_labels(json: &mut JsonReader<'_>, peek: Peek) -> Result<Vec<ColumnLabel>
     Ok(labels)
 }
 
-/// Reads rows of equal length. A row that is not a list is a row of one value.
+/// Reads rows with equal numbers of values. A row that is not a list counts as a row with one value. Returns the number
+/// of rows, and a builder for each column.
 fn read_rows(json: &mut JsonReader<'_>, peek: Peek) -> Result<(usize, Vec<ArrayBuilder>), ProtocolError> {
     if peek != Peek::Array {
         return Err(ProtocolError::bad_request("`data` of `dataframe_split` is not a list of rows"));

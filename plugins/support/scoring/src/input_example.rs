@@ -1,16 +1,16 @@
-//! Input examples that MLflow saved with a model, as requests. Never parses their content.
+//! Converts input examples, which MLflow saves with a model, to requests. Does not parse the examples.
 
-/// The form in which MLflow saved an input example.
+/// The format in which MLflow saved an input example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputExampleKind {
-    /// `ndarray`: an array, or a request with `inputs`.
+    /// The kind `ndarray` of MLflow: an array, or a request with `inputs`.
     Array,
-    /// `dataframe`: a dataframe in pandas' orientation `split`.
+    /// The kind `dataframe` of MLflow: a dataframe in the orientation `split` of pandas.
     Dataframe,
 }
 
 impl InputExampleKind {
-    /// Returns the kind that MLflow calls `name`; `None` for kinds that no request can express, such as sparse
+    /// Returns the kind that MLflow calls `name`. Returns `None` if a request cannot express this kind, such as sparse
     /// matrices.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
@@ -20,7 +20,7 @@ impl InputExampleKind {
         }
     }
 
-    /// Returns the JSON body of a request with the saved example.
+    /// Returns the JSON body of a request whose inputs are the saved example.
     pub fn request(self, saved: String) -> String {
         // MLflow 1 and 2 saved an array as a request, MLflow 3 saves the array.
         let is_request = || saved.trim_start().starts_with('{') && saved.contains(r#""inputs""#);

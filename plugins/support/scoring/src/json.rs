@@ -1,4 +1,5 @@
-//! Reads JSON as Python's `json.loads` does, with `NaN` and `Infinity`. Arrays nest at most as deep as numpy's.
+//! A JSON reader that accepts the same texts as Python's `json.loads`, with `NaN` and `Infinity`. Arrays can nest 64
+//! deep, the maximum number of dimensions in numpy.
 
 use std::ops::Range;
 
@@ -8,28 +9,28 @@ use crate::cells::Cell;
 use crate::error::ProtocolError;
 use crate::message::shorten;
 
-/// The maximum depth of nested arrays: numpy's limit.
+/// The maximum depth of nested arrays, which is numpy's maximum number of dimensions.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// A streaming reader of one value in a JSON text.
 pub(crate) struct JsonReader<'a> {
     jiter: Jiter<'a>,
     text: &'a str,
-    /// The offset of the value in the text.
+    /// The byte offset in `text` at which the value begins.
     start: usize,
-    /// The index of the current value in each array around it, outermost first.
+    /// The index of the current item in each of the arrays that contain it, outermost first.
     pub(crate) at: [usize; MAX_DEPTH],
 }
 
 impl<'a> JsonReader<'a> {
-    /// Creates a reader of a byte range of a text.
+    /// Creates a reader for the value in the byte range `part` of `text`.
     pub(crate) fn new(text: &'a str, part: Range<usize>) -> Self {
         let start = part.start;
         let part = text.as_bytes().get(part).unwrap_or_default();
         Self { jiter: Jiter::new(part).with_allow_inf_nan(), text, start, at: [0; MAX_DEPTH] }
     }
 
-    /// Returns the indexes of the current value in the outermost `depth` arrays.
+    /// Returns the index of the current item in each of the outermost `depth` arrays that contain it.
     pub(crate) fn at(&self, depth: usize) -> &[usize] {
         self.at.get(..depth).unwrap_or_default()
     }
@@ -39,30 +40,30 @@ impl<'a> JsonReader<'a> {
         self.jiter.peek().map_err(|error| self.error(&error))
     }
 
-    /// Skips a value and returns its byte range in the text.
+    /// Skips the next value. Returns its byte range in the text.
     pub(crate) fn skip(&mut self, peek: Peek) -> Result<Range<usize>, ProtocolError> {
         let start = self.start + self.jiter.current_index();
         self.jiter.known_skip(peek).map_err(|error| self.error(&error))?;
         Ok(start..self.start + self.jiter.current_index())
     }
 
-    /// Skips a value and returns its text.
+    /// Skips the next value. Returns its JSON text.
     pub(crate) fn raw(&mut self, peek: Peek) -> Result<&'a str, ProtocolError> {
         let part = self.skip(peek)?;
         Ok(self.text.get(part).unwrap_or_default())
     }
 
-    /// Enters an array and returns the type of its first item.
+    /// Enters an array. Returns the type of its first item, or `None` if the array is empty.
     pub(crate) fn first_item(&mut self) -> Result<Option<Peek>, ProtocolError> {
         self.jiter.known_array().map_err(|error| self.error(&error))
     }
 
-    /// Returns the type of the next item of an array.
+    /// Returns the type of the next item of an array, or `None` at the end of the array.
     pub(crate) fn next_item(&mut self) -> Result<Option<Peek>, ProtocolError> {
         self.jiter.array_step().map_err(|error| self.error(&error))
     }
 
-    /// Calls a function with every key of an object. The function reads the value.
+    /// Reads an object. Calls `each` with the key of each member; `each` has to read the member's value.
     pub(crate) fn members(
         &mut self,
         mut each: impl FnMut(&mut Self, &str) -> Result<(), ProtocolError>,
@@ -80,7 +81,7 @@ impl<'a> JsonReader<'a> {
         Ok(())
     }
 
-    /// Fails if anything but white space follows.
+    /// Fails if anything but white space follows the value.
     pub(crate) fn finish(&mut self) -> Result<(), ProtocolError> {
         self.jiter.finish().map_err(|error| self.error(&error))
     }
@@ -90,7 +91,7 @@ impl<'a> JsonReader<'a> {
         self.jiter.known_str().map(str::to_owned).map_err(|error| self.error(&error))
     }
 
-    /// Reads a value other than an array. Objects are skipped.
+    /// Reads a value that is not an array. The contents of an object are skipped.
     pub(crate) fn cell(&mut self, peek: Peek) -> Result<Cell, ProtocolError> {
         let read = match peek {
             Peek::Null => self.jiter.known_null().map(|()| Cell::Missing),
@@ -130,7 +131,7 @@ impl<'a> JsonReader<'a> {
         ProtocolError::bad_request(format!("the body is not valid JSON: {} at {position}", error.error_type))
     }
 
-    /// Returns the line and column of a byte of the value, for a message.
+    /// Returns the line and column of the byte at `index` in the value, for an error message.
     fn position(&self, index: usize) -> String {
         let before = self.text.as_bytes().get(..self.start + index).unwrap_or(self.text.as_bytes());
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();

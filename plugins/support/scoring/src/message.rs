@@ -1,11 +1,11 @@
-//! Values, names and indexes in error messages, cut to a readable length.
+//! Formats values, names and indexes for messages, shortened to a readable length.
 
 use mlflow_deploy_plugin_api::call::{self, Level};
 
-/// The reason why a column or input is ignored, for [`log_ignored`].
+/// The reason to pass to [`log_ignored`] for a column or an input that the model's signature does not declare.
 pub(crate) const NOT_IN_SIGNATURE: &str = "the model's signature does not have";
 
-/// Returns the start of a text: at most 60 characters, then `…`.
+/// Shortens a text of more than 60 characters to its first 60 characters and `…`.
 pub fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 60;
     match text.char_indices().nth(MAX_CHARS) {
@@ -14,7 +14,7 @@ pub fn shorten(text: &str) -> String {
     }
 }
 
-/// Lists names in backticks: at most 8, then the number of the others.
+/// Formats a list of names in backticks. Lists at most 8 names, and then the number of the others.
 pub(crate) fn quote_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MAX_NAMES: usize = 8;
     let mut names = names.into_iter();
@@ -27,8 +27,8 @@ pub(crate) fn quote_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Strin
     quoted.join(", ")
 }
 
-/// Logs columns, inputs or other parts of a request that are ignored. Does nothing if there are none. MLflow's scoring
-/// server warns instead.
+/// Logs the names of the parts of a request that are ignored. `what` is their kind, such as "the columns". Does nothing
+/// if `names` is empty. MLflow's scoring server logs a warning instead.
 pub(crate) fn log_ignored<'a>(what: &str, names: impl IntoIterator<Item = &'a str>, reason: &str) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_some() {
@@ -36,7 +36,8 @@ pub(crate) fn log_ignored<'a>(what: &str, names: impl IntoIterator<Item = &'a st
     }
 }
 
-/// Formats the position of a value in an array, such as ` at [0][2]`; empty for a value outside of arrays.
+/// Formats the position of a value in nested arrays, such as ` at [0][2]`. Returns an empty string if `indexes` is
+/// empty.
 pub(crate) fn at_indexes(indexes: &[usize]) -> String {
     let indexes = indexes.iter().map(|index| format!("[{index}]")).collect::<String>();
     if indexes.is_empty() { indexes } else { format!(" at {indexes}") }

@@ -1,4 +1,4 @@
-//! Checks a request's parameters against the signature by MLflow's rules. Never changes them.
+//! Checks the parameters of a request against the model's signature, by MLflow's rules. Does not convert them.
 
 use std::ops::Range;
 
@@ -8,7 +8,8 @@ use crate::error::ProtocolError;
 use crate::message::{NOT_IN_SIGNATURE, log_ignored, shorten};
 use crate::signature::{ParamSpec, ScalarType};
 
-/// Checks the parameters in a byte range of the body. Parameters that the signature does not name are ignored.
+/// Checks the parameters of a request against those in the signature, `specs`. `part` is their byte range in `text`.
+/// Ignores parameters that the signature does not have.
 pub(crate) fn check(text: &str, part: Range<usize>, specs: &[ParamSpec]) -> Result<(), ProtocolError> {
     let mut jiter = Jiter::new(text.as_bytes().get(part).unwrap_or_default()).with_allow_inf_nan();
     let params = jiter.next_value().map_err(|error| {
@@ -52,7 +53,8 @@ fn check_one(spec: &ParamSpec, kind: ScalarType, value: &JsonValue<'_>) -> Resul
     }
 }
 
-/// Returns true if a value has a type. Integers are also floats; there are no other conversions.
+/// Returns true if a JSON value is valid for a parameter of the type `kind`. An integer is also valid as a float, and
+/// null is valid for every type.
 fn has_type(value: &JsonValue<'_>, kind: ScalarType) -> bool {
     match (value, kind) {
         (JsonValue::Bool(_), ScalarType::Boolean) => true,

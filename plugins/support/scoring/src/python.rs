@@ -1,7 +1,7 @@
-//! Writes floats and JSON exactly as Python does: `repr(float)` and `json.dumps`.
+//! Writes floats as Python's `repr(float)` does, and JSON as Python's `json.dumps` does.
 //!
-//! JSON is ASCII with `", "` and `": "` as separators. `NaN`, `Infinity` and `-Infinity` are written bare: Python,
-//! MLflow and this project read them, strict JSON parsers do not.
+//! The JSON is ASCII with `", "` and `": "` as separators. `NaN`, `Infinity` and `-Infinity` are written without
+//! quotes. Python, MLflow and this project read them, but strict JSON parsers do not.
 //!
 //! ```
 //! use mlflow_deploy_scoring::python;
@@ -16,17 +16,18 @@
 
 use std::fmt::{Result, Write};
 
-/// Returns `repr(float)`: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
+/// Formats a float as Python's `repr` does, with the fewest digits that parse to the same float. If its absolute value
+/// is below 1e-4 or at least 1e16, it is written with an exponent; 0 is not.
 pub fn float_repr(float: f64) -> String {
     let mut text = String::new();
     write_float(&mut text, float).expect("writing to a string does not fail");
     text
 }
 
-/// Writes a float as [`float_repr`] formats it.
+/// Writes a float to `out`, in the format of [`float_repr`].
 ///
 /// # Errors
-/// Fails if `out` does.
+/// Fails if `out` cannot be written to.
 pub fn write_float(out: &mut impl Write, float: f64) -> Result {
     if float.is_nan() {
         return out.write_str("nan");
@@ -49,10 +50,10 @@ pub fn write_float(out: &mut impl Write, float: f64) -> Result {
     }
 }
 
-/// Writes a float as JSON: its `repr`, or `NaN`, `Infinity`, `-Infinity`.
+/// Writes a float to `out` as JSON: as [`float_repr`] formats it, or as `NaN`, `Infinity` or `-Infinity`.
 ///
 /// # Errors
-/// Fails if `out` does.
+/// Fails if `out` cannot be written to.
 pub fn write_json_float(out: &mut impl Write, float: f64) -> Result {
     match float {
         f64::INFINITY => out.write_str("Infinity"),
@@ -62,10 +63,11 @@ pub fn write_json_float(out: &mut impl Write, float: f64) -> Result {
     }
 }
 
-/// Writes a JSON string. Characters outside of printable ASCII become `\u` escapes.
+/// Writes a JSON string to `out`. Escapes quotes, backslashes, and all characters other than printable ASCII, as Python
+/// does.
 ///
 /// # Errors
-/// Fails if `out` does.
+/// Fails if `out` cannot be written to.
 pub fn write_string(out: &mut impl Write, text: &str) -> Result {
     out.write_char('"')?;
     for character in text.chars() {
@@ -88,10 +90,10 @@ pub fn write_string(out: &mut impl Write, text: &str) -> Result {
     out.write_char('"')
 }
 
-/// Writes a JSON array; `write` writes each item.
+/// Writes a JSON array to `out`. Calls `write` to write each item.
 ///
 /// # Errors
-/// Fails if `out` does.
+/// Fails if `out` cannot be written to.
 pub fn write_list<W: Write, T>(
     out: &mut W,
     items: impl IntoIterator<Item = T>,
@@ -105,10 +107,10 @@ pub fn write_list<W: Write, T>(
     out.write_char(']')
 }
 
-/// Writes a JSON object in the order of its members; `write` writes each value.
+/// Writes a JSON object to `out`, with its members in the given order. Calls `write` to write each member's value.
 ///
 /// # Errors
-/// Fails if `out` does.
+/// Fails if `out` cannot be written to.
 pub fn write_object<W: Write, K: AsRef<str>, T>(
     out: &mut W,
     members: impl IntoIterator<Item = (K, T)>,

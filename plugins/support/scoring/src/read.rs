@@ -1,4 +1,4 @@
-//! Reads a request: body, inputs and parameters.
+//! Reads the inputs of a request from its content type and its body.
 
 use crate::array::NestedArray;
 use crate::content_type::{BodyFormat, body_format};
@@ -11,14 +11,15 @@ use crate::request::{JsonRequest, RequestData};
 use crate::signature::{Schema, Signature};
 use crate::{columns, encoding, params, tensors};
 
-/// Reads a request and returns its inputs, converted to the types of the signature, or to those that pandas and numpy
-/// infer.
+/// Reads a request. Returns its inputs, converted to the types in the model's signature. Without a signature, the types
+/// are those that pandas and numpy infer.
 ///
-/// Parameters are checked and dropped, because ONNX models take none.
+/// The parameters of the request are checked and then dropped, because ONNX models take none.
 ///
 /// # Errors
-/// Fails if MLflow's scoring server rejects the request, or would change a value silently, such as 2147483648 or 1.5
-/// for an `integer`. The message names the column or input, the position (from 0) and the value.
+/// Fails if MLflow's scoring server rejects the request. Also fails if MLflow would change a value silently, such as
+/// 2147483648 or 1.5 for the type `integer`. The message names the column or input, the value, and its position,
+/// counted from 0.
 pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signature>) -> Result<Inputs, ProtocolError> {
     let format = body_format(content_type)?;
     let text = &*encoding::decode(body, format)?;
@@ -43,7 +44,7 @@ pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signatur
     Ok(inputs)
 }
 
-/// Converts the inputs of a model without a signature to the types that pandas and numpy infer.
+/// Converts the inputs for a model without a signature. The types are those that pandas and numpy infer.
 fn infer_inputs(data: RequestData) -> Result<Inputs, ProtocolError> {
     let column = |column: FrameColumn| {
         let name = column.label.into_text();

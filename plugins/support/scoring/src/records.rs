@@ -1,4 +1,5 @@
-//! Dataframes as a list of objects: a column for each key. Limits the memory for absent values.
+//! Reads dataframes that are lists of objects. Each key is a column. The number of values that the objects may leave
+//! out is limited.
 
 use indexmap::IndexMap;
 use jiter::Peek;
@@ -8,10 +9,10 @@ use crate::error::ProtocolError;
 use crate::frame::{ColumnLabel, Frame, FrameColumn, check_columns};
 use crate::json::JsonReader;
 
-/// The maximum number of cells that are filled in for absent values.
+/// The maximum number of missing values that are added for keys that an object does not have.
 const MAX_ABSENT: usize = 1 << 24;
 
-/// Builds columns from one object after another.
+/// Builds the columns of a dataframe from a list of objects. Each object is a row.
 #[derive(Default)]
 pub(crate) struct RecordsReader {
     rows: usize,
@@ -21,12 +22,12 @@ pub(crate) struct RecordsReader {
 
 struct RecordColumn {
     values: ArrayBuilder,
-    /// The number of rows that the column has so far.
+    /// The number of rows that have been added to the column.
     rows: usize,
 }
 
 impl RecordsReader {
-    /// Reads a list of objects.
+    /// Reads a list of objects from `json`. Returns the dataframe.
     pub(crate) fn read(mut self, json: &mut JsonReader<'_>) -> Result<Frame, ProtocolError> {
         let mut next = json.first_item()?;
         while let Some(peek) = next {
@@ -68,8 +69,8 @@ impl RecordsReader {
         Ok(())
     }
 
-    /// Returns the index of a key's column, which is added if necessary. `expected` is a guess: most records have the
-    /// same order of keys.
+    /// Returns the index of the column for `key`. Adds the column if it does not exist. Looks at the index `expected`
+    /// first, because most objects have the same order of keys.
     fn column_index(&mut self, key: &str, expected: usize) -> Result<usize, ProtocolError> {
         if self.columns.get_index(expected).is_some_and(|(name, _)| name == key) {
             return Ok(expected);
@@ -81,7 +82,7 @@ impl RecordsReader {
         Ok(self.columns.insert_full(key.to_owned(), RecordColumn { values: ArrayBuilder::column(), rows: 0 }).0)
     }
 
-    /// Fills a column with missing values up to the current row.
+    /// Adds missing values to the column at `index` for all rows before the current row.
     fn fill(&mut self, index: usize) -> Result<(), ProtocolError> {
         let column = &mut self.columns[index];
         for row in column.rows..self.rows {

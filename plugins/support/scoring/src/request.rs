@@ -1,4 +1,4 @@
-//! The JSON body of a request: one of four formats, and the values in it. Independent of the signature.
+//! Reads the JSON body of a request in one of its four formats. Does not use the model's signature.
 
 use std::ops::Range;
 
@@ -12,22 +12,22 @@ use crate::json::JsonReader;
 use crate::message::{log_ignored, shorten};
 use crate::records::RecordsReader;
 
-/// The values of a request, not matched with a signature yet.
+/// The values of a request, before they are matched with the model's signature.
 #[derive(Debug)]
 pub(crate) enum RequestData {
-    /// `dataframe_split`, `dataframe_records`, CSV.
+    /// A dataframe from `dataframe_split`, `dataframe_records` or CSV.
     Frame(Frame),
-    /// A list of objects in `inputs`: a dataframe.
+    /// A dataframe from a list of objects in `inputs`.
     Records(Frame),
     /// A list of objects in `instances`: a dataframe, or tensors whose outermost dimension is the rows.
     Instances(Frame),
-    /// An object in `inputs` or `instances`.
+    /// The members of an object in `inputs` or `instances`, by name.
     Named(IndexMap<String, NestedArray>),
-    /// A list or a value in `inputs` or `instances`.
+    /// A list or a single value in `inputs` or `instances`.
     Array(NestedArray),
 }
 
-/// A request in JSON.
+/// A request with a JSON body.
 pub(crate) struct JsonRequest<'a> {
     text: &'a str,
     format: RequestFormat,
@@ -57,7 +57,8 @@ impl RequestFormat {
 }
 
 impl<'a> JsonRequest<'a> {
-    /// Finds the parts of a body. The last value of a repeated key counts, as in Python.
+    /// Finds the format, the data and the parameters in a JSON body. If a key is repeated, its last value applies, as
+    /// in Python.
     pub(crate) fn new(text: &'a str) -> Result<Self, ProtocolError> {
         let expected =
             "expected an object with one of `inputs`, `instances`, `dataframe_records` and `dataframe_split`";
@@ -96,12 +97,12 @@ impl<'a> JsonRequest<'a> {
         }
     }
 
-    /// Returns the byte range of the parameters.
+    /// Returns the byte range of the parameters in the body, or `None` if the body has no parameters.
     pub(crate) fn params(&self) -> Option<Range<usize>> {
         self.params.clone()
     }
 
-    /// Reads the values.
+    /// Reads the values of the request.
     pub(crate) fn data(self) -> Result<RequestData, ProtocolError> {
         let Self { text, format, data, .. } = self;
         match format {
@@ -113,7 +114,7 @@ impl<'a> JsonRequest<'a> {
     }
 }
 
-/// Keeps the first keys for a message.
+/// Adds `key` to the unknown keys for a message, unless the list is full.
 fn keep_key(others: &mut Vec<String>, key: &str) {
     const MAX_KEYS: usize = 8;
     if others.len() < MAX_KEYS {
@@ -121,7 +122,7 @@ fn keep_key(others: &mut Vec<String>, key: &str) {
     }
 }
 
-/// Returns the error for a body without one of the formats.
+/// Returns the error for a body that has none of the four formats. `others` are the keys that it has instead.
 fn unknown_format(others: &[String], expected: &str) -> ProtocolError {
     const CHAT: [&str; 3] = ["input", "messages", "prompt"];
     if others.is_empty() {
@@ -145,12 +146,13 @@ fn dataframe_records(text: &str, part: Range<usize>) -> Result<Frame, ProtocolEr
     RecordsReader::default().read(&mut json)
 }
 
-/// Reads the value of `inputs`.
+/// Reads the value of `inputs` from the byte range `part` of `text`.
 fn inputs(text: &str, part: Range<usize>) -> Result<RequestData, ProtocolError> {
     values(text, part, "inputs", RequestData::Records)
 }
 
-/// Reads the value of `instances`: the first dimension of every tensor is the rows, and all have the same number.
+/// Reads the value of `instances`. The first dimension of each tensor is the rows. Fails if the tensors have different
+/// numbers of rows.
 fn instances(text: &str, part: Range<usize>) -> Result<RequestData, ProtocolError> {
     let data = values(text, part, "instances", RequestData::Instances)?;
     if let RequestData::Named(arrays) = &data {

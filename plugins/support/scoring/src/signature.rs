@@ -1,4 +1,4 @@
-//! A model's signature: the columns or tensors that it takes, and its parameters.
+//! The signature of a model: the columns or tensors that the model takes, and its parameters.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde_json::{Map, Value};
 
 use crate::tensor::DType;
 
-/// The inputs and parameters that a model takes.
+/// The signature of a model: the inputs and parameters that the model takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
-    /// The inputs; `None` if the signature has only outputs or parameters.
+    /// The inputs, or `None` if the signature has only outputs or parameters.
     pub inputs: Option<Schema>,
-    /// The parameters; `None` if the signature has none, and parameters of a request are ignored.
+    /// The parameters, or `None` if the signature has none. The parameters of a request are then ignored.
     pub params: Option<Vec<ParamSpec>>,
 }
 
-/// The inputs of a model: at least one column or tensor.
+/// The inputs that a signature declares: at least one column or tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schema {
     /// Columns of a dataframe. Either all of them have names or none do.
@@ -25,74 +25,75 @@ pub enum Schema {
     Tensors(Vec<TensorSpec>),
 }
 
-/// A column of a signature.
+/// A column that a signature declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnSpec {
-    /// The name; `None` if columns are matched by position.
+    /// The name of the column, or `None` if columns are matched by position.
     pub name: Option<String>,
-    /// The type of its cells.
+    /// The type of the column's cells.
     pub kind: ColumnType,
     /// True if a request must have the column.
     pub required: bool,
 }
 
-/// The type of the cells of a column.
+/// The type of the cells in a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ColumnType {
-    /// Any type.
+    /// Any type. It is inferred from the values.
     Any,
-    /// Lists of cells of this type.
+    /// A list whose items have this type.
     Array(Box<Self>),
-    /// A type that no tensor can hold, by its name: `object`, `map`, `sparkml_vector`.
+    /// The name of a type that tensors cannot hold: `object`, `map` or `sparkml_vector`.
     Other(String),
-    /// One value.
+    /// A single value of a scalar type.
     Scalar(ScalarType),
 }
 
-/// MLflow's scalar types.
+/// A scalar type of MLflow's signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarType {
-    /// Bytes; base64 in JSON and CSV.
+    /// Bytes, which JSON and CSV write as base64.
     Binary,
     /// `true` or `false`.
     Boolean,
-    /// A time without a time zone.
+    /// A date and time without a time zone.
     Datetime,
-    /// A float of 64 bits.
+    /// A 64-bit float.
     Double,
-    /// A float of 32 bits.
+    /// A 32-bit float.
     Float,
-    /// An integer of 32 bits.
+    /// A signed 32-bit integer.
     Integer,
-    /// An integer of 64 bits.
+    /// A signed 64-bit integer.
     Long,
     /// A string.
     String,
 }
 
-/// A tensor of a signature.
+/// A tensor that a signature declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSpec {
-    /// The name; `None` for a single tensor without a name.
+    /// The name of the tensor, or `None` if the signature has a single tensor without a name.
     pub name: Option<String>,
-    /// The element type.
+    /// The type of the tensor's elements.
     pub dtype: DType,
-    /// The dimensions; `None` for a dimension of any size.
+    /// The size of each dimension, outermost first. `None` stands for any size.
     pub shape: Vec<Option<usize>>,
 }
 
-/// A parameter of a signature.
+/// A parameter that a signature declares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParamSpec {
-    /// The name.
+    /// The name of the parameter.
     pub name: String,
-    /// The type; `None` for a parameter without a scalar type, such as an object.
+    /// The type of the parameter, or of its items if it is a list. `None` if it is not a scalar type, such as an
+    /// object.
     pub kind: Option<ScalarType>,
-    /// True if the parameter is a list of values of this type.
+    /// True if the parameter is a list.
     pub is_list: bool,
 }
 
-/// An invalid or unsupported signature.
+/// The reason why a signature is invalid or not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureError(String);
 
@@ -105,7 +106,7 @@ impl fmt::Display for SignatureError {
 impl std::error::Error for SignatureError {}
 
 impl ScalarType {
-    /// Returns MLflow's name of the type.
+    /// Returns the name of the type in MLflow, such as `long`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary",
@@ -119,7 +120,7 @@ impl ScalarType {
         }
     }
 
-    /// Returns the type that MLflow calls `name`.
+    /// Returns the scalar type that MLflow calls `name`, or `None` if it is unknown.
     fn from_name(name: &str) -> Option<Self> {
         const ALL: [ScalarType; 8] = [
             ScalarType::Binary,
@@ -134,7 +135,7 @@ impl ScalarType {
         ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Returns the element type of tensors of this type.
+    /// Returns the element type of a tensor that holds values of this type.
     pub fn dtype(self) -> DType {
         match self {
             Self::Binary => DType::Binary,
@@ -150,10 +151,10 @@ impl ScalarType {
 }
 
 impl Signature {
-    /// Parses the JSON documents `inputs` and `params` of `signature` in `MLmodel`.
+    /// Parses a signature from its members `inputs` and `params` in the file `MLmodel`. Each member is a JSON document.
     ///
     /// # Errors
-    /// Fails if a document is invalid, or names a type that this version does not support.
+    /// Fails if a document is invalid, or if it names a type that this crate does not support.
     pub fn from_json(inputs: Option<&str>, params: Option<&str>) -> Result<Self, SignatureError> {
         let within = |part: &str| {
             let part = part.to_owned();
@@ -166,7 +167,7 @@ impl Signature {
     }
 }
 
-/// Parses a JSON list of objects; `None` for null and for a missing document.
+/// Parses a JSON list of objects. Returns `None` if the document is absent or null.
 fn entries(json: Option<&str>) -> Result<Option<Vec<Map<String, Value>>>, String> {
     let Some(json) = json else { return Ok(None) };
     // Python writes `NaN` in defaults.
@@ -187,7 +188,8 @@ fn entries(json: Option<&str>) -> Result<Option<Vec<Map<String, Value>>>, String
     }
 }
 
-/// Converts a value. `NaN` and infinities become null: they occur only in defaults, which are not used.
+/// Converts a JSON value to the type of `serde_json`. `NaN` and infinite numbers become null. They occur only in
+/// default values, which are not used.
 fn to_json(value: &JsonValue<'_>) -> Value {
     match value {
         JsonValue::Null => Value::Null,

@@ -1,27 +1,27 @@
-//! Arrays of one element type and any rank. Never converts one type to another.
+//! Tensors: arrays of any rank whose elements have one type.
 
 use std::fmt;
 
 use half::f16;
 use ndarray::{ArrayD, Axis, Ix1};
 
-/// Declares the element types: the variant, the Rust type and numpy's name.
+/// Declares the element types of tensors. Each has a variant, a Rust type and the name of the type in numpy.
 macro_rules! tensors {
     ($($(#[$doc:meta])* $variant:ident($element:ty) = $name:literal),* $(,)?) => {
-        /// An array of one element type and any rank, in row-major order. An array of rank 0 is one value.
+        /// An array of any rank whose elements have one type, in row-major order. An array of rank 0 is a single value.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Tensor {
             $($(#[$doc])* $variant(ArrayD<$element>),)*
         }
 
-        /// The element type of a tensor. `Display` is numpy's name.
+        /// The element type of a tensor. It is displayed as numpy's name of the type.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum DType {
             $($(#[$doc])* $variant,)*
         }
 
         impl Tensor {
-            /// Returns the element type.
+            /// Returns the type of the tensor's elements.
             pub fn dtype(&self) -> DType {
                 match self {
                     $(Self::$variant(_) => DType::$variant,)*
@@ -37,7 +37,8 @@ macro_rules! tensors {
         }
 
         impl Tensor {
-            /// Joins columns to a matrix; `None` unless they have rank 1, one type and one length.
+            /// Joins columns to a matrix. Returns `None` unless all columns have rank 1, the same element type and the
+            /// same length.
             pub fn from_columns(columns: Vec<Self>) -> Option<Self> {
                 match columns.first()?.dtype() {
                     $(DType::$variant => {
@@ -55,14 +56,15 @@ macro_rules! tensors {
         }
 
         impl DType {
-            /// Returns numpy's name of the type, such as `float32`.
+            /// Returns the name of the type in numpy, such as `float32`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// Returns the type with a numpy name. MLflow also writes `object` and `string` for strings.
+            /// Returns the element type that numpy calls `name`, or `None` if it is unknown. `object` and `string` are
+            /// strings too, because MLflow uses these names.
             pub fn from_name(name: &str) -> Option<Self> {
                 Some(match name {
                     $($name => Self::$variant,)*
@@ -77,33 +79,34 @@ macro_rules! tensors {
 tensors! {
     /// Booleans.
     Bool(bool) = "bool",
-    /// Integers of 8 bits.
+    /// Signed 8-bit integers.
     Int8(i8) = "int8",
-    /// Integers of 16 bits.
+    /// Signed 16-bit integers.
     Int16(i16) = "int16",
-    /// Integers of 32 bits: MLflow's `integer`.
+    /// Signed 32-bit integers, which MLflow calls `integer`.
     Int32(i32) = "int32",
-    /// Integers of 64 bits: MLflow's `long`.
+    /// Signed 64-bit integers, which MLflow calls `long`.
     Int64(i64) = "int64",
-    /// Unsigned integers of 8 bits.
+    /// Unsigned 8-bit integers.
     UInt8(u8) = "uint8",
-    /// Unsigned integers of 16 bits.
+    /// Unsigned 16-bit integers.
     UInt16(u16) = "uint16",
-    /// Unsigned integers of 32 bits.
+    /// Unsigned 32-bit integers.
     UInt32(u32) = "uint32",
-    /// Unsigned integers of 64 bits.
+    /// Unsigned 64-bit integers.
     UInt64(u64) = "uint64",
-    /// Floats of 16 bits.
+    /// 16-bit floats.
     Float16(f16) = "float16",
-    /// Floats of 32 bits: MLflow's `float`.
+    /// 32-bit floats, which MLflow calls `float`.
     Float32(f32) = "float32",
-    /// Floats of 64 bits: MLflow's `double`.
+    /// 64-bit floats, which MLflow calls `double`.
     Float64(f64) = "float64",
     /// Strings.
     String(String) = "str",
-    /// Byte strings: MLflow's `binary`.
+    /// Byte strings, which MLflow calls `binary`.
     Binary(Vec<u8>) = "bytes",
-    /// Nanoseconds since 1970 without a time zone: MLflow's `datetime`. A missing time is `i64::MIN`, as in numpy.
+    /// Dates and times as nanoseconds since 1970-01-01, without a time zone, which MLflow calls `datetime`. A missing
+    /// time is `i64::MIN`, as in numpy.
     Datetime(i64) = "datetime64[ns]",
 }
 

@@ -1,5 +1,5 @@
-//! Matches a request with a signature of tensors: MLflow's rules on names and shapes. Values are converted in
-//! `convert`.
+//! Matches the values of a request with a signature of tensors, by MLflow's rules for names and shapes. The module
+//! `convert` converts the values.
 
 use std::collections::HashMap;
 use std::iter;
@@ -14,10 +14,10 @@ use crate::request::RequestData;
 use crate::signature::TensorSpec;
 use crate::tensor::Tensor;
 
-/// Converts an array to a tensor of the signature.
+/// A function that converts an array to a tensor that the signature declares.
 type TensorConversion = fn(NestedArray, &TensorSpec) -> Result<Tensor, ProtocolError>;
 
-/// Returns the tensors of the signature from a request.
+/// Returns the tensors of a request that the signature declares, converted to their types.
 pub(crate) fn enforce(data: RequestData, specs: &[TensorSpec]) -> Result<Inputs, ProtocolError> {
     if let [spec] = specs
         && let RequestData::Array(array) = data
@@ -78,7 +78,8 @@ fn named(frame: Frame) -> Vec<(String, NestedArray)> {
     frame.columns.into_iter().map(|column| (column.label.into_text(), column.data)).collect()
 }
 
-/// Converts a dataframe to the only tensor of a model: a column of rows, or columns of single values.
+/// Converts a dataframe to the only tensor of a model. The dataframe has either a single column, whose cells are the
+/// rows of the tensor, or a column of single values for each element of a row.
 fn from_frame(mut frame: Frame, spec: &TensorSpec) -> Result<Tensor, ProtocolError> {
     if frame.rows == 0 || frame.columns.is_empty() {
         return Err(ProtocolError::schema("the dataframe is empty"));
@@ -109,7 +110,7 @@ fn from_frame(mut frame: Frame, spec: &TensorSpec) -> Result<Tensor, ProtocolErr
     Tensor::from_columns(columns).ok_or_else(|| ProtocolError::schema("the columns have different lengths"))
 }
 
-/// Converts the values in the shape of their nesting.
+/// Converts an array to a tensor. Fails if the shape of the array is not the shape that the signature declares.
 fn exact(array: NestedArray, spec: &TensorSpec) -> Result<Tensor, ProtocolError> {
     let target = ConversionTarget { expected: spec.dtype.name(), ..ConversionTarget::input(spec.name.as_deref()) };
     let tensor = to_tensor(array, spec.dtype, target)?;
@@ -124,7 +125,7 @@ fn exact(array: NestedArray, spec: &TensorSpec) -> Result<Tensor, ProtocolError>
     )))
 }
 
-/// Converts the values of a column whose cells hold the inner dimensions in row-major order.
+/// Converts a column to a tensor. A cell of the column may hold a row of the tensor as a flat list in row-major order.
 fn reshaped(mut array: NestedArray, spec: &TensorSpec) -> Result<Tensor, ProtocolError> {
     let wanted: Option<Vec<usize>> = spec.shape.iter().skip(1).copied().collect();
     if let (None, Some(wanted), [rows, inner @ ..]) = (&array.uneven, wanted, array.shape.as_slice())
@@ -144,7 +145,7 @@ fn fits(shape: &[usize], spec: &TensorSpec) -> bool {
     shape.len() == spec.shape.len() && shape.iter().zip(&spec.shape).all(fits)
 }
 
-/// Formats a shape as numpy does.
+/// Formats a shape as numpy does, such as `(-1, 3)`. A dimension of any size is `-1`.
 fn numpy_shape(shape: &[Option<usize>]) -> String {
     let sizes: Vec<_> =
         shape.iter().map(|size| size.map_or_else(|| "-1".to_owned(), |size| size.to_string())).collect();

@@ -1,4 +1,4 @@
-//! Parses text as Python and pandas do. Digits are ASCII only.
+//! Parses numbers, booleans and base64 as Python and pandas do, but with ASCII digits only.
 
 use base64::Engine;
 use base64::alphabet;
@@ -6,28 +6,29 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::cell_error::{CellError, CellResult};
 
-/// Returns `int(text)`; `None` also for an integer beyond `i128`, which no tensor holds.
+/// Parses an integer as Python's `int` does. Returns `None` if `text` is not an integer, or if the integer is out of
+/// the range of `i128`.
 pub(crate) fn python_int(text: &str) -> Option<i128> {
     text.trim().parse().ok()
 }
 
-/// Returns `float(text)`.
+/// Parses a float as Python's `float` does. Returns `None` if `text` is not a float.
 pub(crate) fn python_float(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
-/// Parses a number of a CSV file. pandas reads booleans as numbers.
+/// Parses a field of a CSV file as a float. A boolean is 0 or 1, as in pandas.
 pub(crate) fn csv_float(field: &str) -> Option<f64> {
     python_float(field).or_else(|| csv_bool(field).map(|truth| f64::from(u8::from(truth))))
 }
 
-/// Converts a float to an integer; `None` if it has a fraction.
+/// Converts a float to an integer. Returns `None` if the float has a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "the float has no fraction, and the cast saturates")]
 pub(crate) fn integer(float: f64) -> Option<i128> {
     (float.fract() == 0.0).then_some(float as i128)
 }
 
-/// Parses a boolean as pandas does.
+/// Parses a field of a CSV file as a boolean, as pandas does. Returns `None` if the field is not a boolean.
 pub(crate) fn csv_bool(field: &str) -> Option<bool> {
     match field {
         "True" | "TRUE" | "true" => Some(true),
@@ -36,7 +37,7 @@ pub(crate) fn csv_bool(field: &str) -> Option<bool> {
     }
 }
 
-/// Decodes base64, which may contain line breaks.
+/// Decodes base64 text. Ignores line breaks in the text.
 pub(crate) fn base64(text: &str) -> CellResult<Vec<u8>> {
     const ENGINE: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
@@ -52,7 +53,8 @@ pub(crate) fn base64(text: &str) -> CellResult<Vec<u8>> {
     })
 }
 
-/// Encodes bytes as Python's `base64.encodebytes` does: lines of 76 characters, each with a line break.
+/// Encodes bytes as base64, as Python's `base64.encodebytes` does: a line break follows each line of up to 76
+/// characters.
 pub(crate) fn to_base64(bytes: &[u8]) -> String {
     const LINE: usize = 57;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Writes predictions as MLflow's scoring server does.
+//! Writes predictions as JSON, as MLflow's scoring server does.
 
 use std::fmt::{self, Write};
 
@@ -12,35 +12,35 @@ const INFALLIBLE: &str = "writing to a string does not fail";
 
 type WriteElement<T> = fn(&mut String, &T) -> fmt::Result;
 
-/// An output of a model.
+/// One output of a model, for all rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Maps from a class to its probability, one for each row: the output of ONNX's operator ZipMap. Integer keys are
-    /// their digits, as in JSON.
+    /// A map from classes to probabilities for each row, as the ONNX operator `ZipMap` returns it. A class that is an
+    /// integer is written in digits.
     Maps(Vec<Vec<(String, f32)>>),
-    /// An array.
+    /// A tensor of any element type.
     Tensor(Tensor),
 }
 
-/// The layout of outputs, which follows from the inputs.
+/// The layout of the outputs in an answer. It depends on the kind of the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// An object with a member for each output: the answer to tensors.
+    /// An object with a member for each output. This is the answer if the inputs are tensors.
     Named,
-    /// A list with an object for each row: the answer to a dataframe. If the outputs have different numbers of rows,
-    /// the layout is [`Named`](Self::Named).
+    /// A list with an object for each row. This is the answer if the inputs are a dataframe. If the outputs have
+    /// different numbers of rows, the answer has the layout [`Named`](Self::Named) instead.
     Records,
 }
 
-/// Returns the JSON object `{"predictions": …}`.
+/// Writes the outputs of a model as the JSON object `{"predictions": …}`.
 ///
-/// Floats have the shortest digits that read back as the same `float64`; floats of 16 and 32 bits are widened first, as
-/// numpy's `tolist` does. The JSON is that of [`python`](crate::python).
+/// A float has the fewest digits that parse to the same `float64`. Floats of 16 and 32 bits are converted to `float64`
+/// first, as by numpy's `tolist`. The module [`python`](crate::python) describes the format of the JSON.
 pub fn write_predictions(outputs: &[(String, Output)], layout: Layout) -> String {
     write_outputs("predictions", outputs, layout)
 }
 
-/// Returns the JSON object `{"<key>": …}`.
+/// Writes the outputs of a model as the JSON object `{"<key>": …}`.
 pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Layout) -> String {
     let mut out = format!("{{\"{key}\": ");
     let members = || outputs.iter().map(|(name, output)| (name, output));
@@ -55,14 +55,14 @@ pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Lay
     out
 }
 
-/// Returns the value of one output as JSON.
+/// Writes one output of a model as a JSON value.
 pub(crate) fn write_value(output: &Output) -> String {
     let mut out = String::new();
     write_output(&mut out, output).expect(INFALLIBLE);
     out
 }
 
-/// Returns the number of rows, if all outputs have the same.
+/// Returns the number of rows in the outputs, or `None` if it is not the same for all outputs.
 fn rows(outputs: &[(String, Output)]) -> Option<usize> {
     let mut rows = outputs.iter().map(|(_, output)| match output {
         Output::Maps(maps) => Some(maps.len()),
@@ -79,7 +79,8 @@ fn write_output(out: &mut String, output: &Output) -> fmt::Result {
     }
 }
 
-/// Writes a row of an output. A row of one value is written without a list, as in MLflow's dataframe.
+/// Writes one row of an output to `out`. A row with a single value is written without a list, as in MLflow's
+/// dataframes.
 fn write_row(out: &mut String, output: &Output, row: usize) -> fmt::Result {
     match output {
         Output::Maps(maps) => write_map(out, &maps[row]),

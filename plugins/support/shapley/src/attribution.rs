@@ -1,5 +1,5 @@
-//! Computes the Shapley values of every feature of every row: mixes rows, predicts them in batches and sums the
-//! predictions.
+//! Computes the Shapley value of each feature for each explained row. Mixes the features of explained rows and
+//! background rows, predicts the mixed rows in batches, and sums the predictions.
 
 use std::ops::Range;
 
@@ -9,55 +9,59 @@ use crate::error::AttributionError;
 use crate::method::Method;
 use crate::term::Term;
 
-/// The maximum number of rows in a batch: enough for a fast engine, few enough for the memory.
+/// The maximum number of rows in a batch. It is large enough for a fast prediction, and limits the memory of a batch.
 const MAX_BATCH_ROWS: usize = 4096;
 
-/// The maximum number of cells in a batch, unless one row has more.
+/// The maximum number of cells in a batch. A batch has more cells only if a single row has more.
 const MAX_BATCH_CELLS: usize = 1 << 20;
 
-/// A model with a table of rows. It predicts rows that are mixed, cell by cell, from the table.
+/// A model and a table of rows. The model predicts mixed rows, each cell of which is taken from a row of the table.
 ///
-/// The table has a column for each feature. The explained rows come first, then the background rows.
+/// The table has a column for each feature. Its first rows are the explained rows, and the others are the background
+/// rows.
 pub trait RowPredictor: Sync {
-    /// The error of a prediction.
+    /// The error type of a failed prediction.
     type Error;
 
-    /// Returns the number of explained rows.
+    /// Returns the number of explained rows in the table.
     fn rows(&self) -> usize;
 
-    /// Returns the number of background rows.
+    /// Returns the number of background rows in the table.
     fn background_rows(&self) -> usize;
 
-    /// Returns the number of features.
+    /// Returns the number of features, which is the number of columns in the table.
     fn features(&self) -> usize;
 
-    /// Returns true if two rows of the table have the same value of a feature.
+    /// Returns true if the rows `one` and `other` of the table have the same value in the column `feature`.
     fn is_same(&self, feature: usize, one: usize, other: usize) -> bool;
 
-    /// Predicts mixed rows. The value of `feature` in mixed row `row` comes from row `picks[[row, feature]]` of the
-    /// table. Returns row × output, with the same number of outputs at each call.
+    /// Predicts mixed rows. The value of the feature `feature` in the mixed row `row` is taken from the row
+    /// `picks[[row, feature]]` of the table. Returns the predictions by row and output. Every call has to return the
+    /// same number of outputs.
     fn predict(&self, picks: Array2<usize>) -> impl Future<Output = Result<Array2<f64>, Self::Error>> + Send;
 
-    /// Reports progress. Called after each explained row, with the number of finished rows and of all rows.
+    /// Reports progress. Is called after each explained row, with the number of finished rows and the number of all
+    /// explained rows.
     fn progress(&self, _done: usize, _all: usize) {}
 }
 
-/// The contribution of every feature to every prediction.
+/// The contribution of each feature to each prediction, as Shapley values.
 #[derive(Debug)]
 pub struct Attribution {
-    /// The mean prediction over the background, for each output.
+    /// The mean prediction for the background rows, by output.
     pub base: Array1<f64>,
-    /// The predictions of the explained rows: row × output.
+    /// The predictions for the explained rows, by row and output.
     pub predictions: Array2<f64>,
-    /// The contribution of each feature: row × feature × output. The sum over the features is prediction minus base.
+    /// The contribution of each feature to a prediction, by row, feature and output. The contributions of all features
+    /// to a prediction sum to the prediction minus `base`.
     pub values: Array3<f64>,
 }
 
 impl Attribution {
-    /// Computes the values of all explained rows.
+    /// Computes the contributions of all features to the predictions of all explained rows.
     ///
     /// # Errors
-    /// Fails if a prediction fails or is not finite, or there are no explained rows or no background rows.
+    /// Fails if a prediction fails or is not finite, or if the explained rows or the background rows are empty.
     pub async fn compute<M: RowPredictor>(model: &M, method: &Method) -> Result<Self, AttributionError<M::Error>> {
         if model.rows() == 0 {
             return Err(AttributionError::NoRows);
@@ -97,13 +101,13 @@ impl Attribution {
         Ok(Self { base, predictions: predictions.to_owned(), values })
     }
 
-    /// Returns the mean absolute value over the rows: feature × output.
+    /// Returns the mean absolute contribution over all explained rows, by feature and output.
     pub fn importance(&self) -> Array2<f64> {
         self.values.mapv(f64::abs).mean_axis(Axis(0)).expect("there is a row")
     }
 }
 
-/// Predicts every row of the table.
+/// Predicts every row of the model's table. Returns the predictions by row and output.
 async fn predict_table<M: RowPredictor>(model: &M) -> Result<Array2<f64>, AttributionError<M::Error>> {
     let all = model.rows() + model.background_rows();
     let size = batch_rows(model);
@@ -117,7 +121,7 @@ async fn predict_table<M: RowPredictor>(model: &M) -> Result<Array2<f64>, Attrib
     concatenate(Axis(0), &parts).map_err(|_shape| AttributionError::UnevenPredictions)
 }
 
-/// Predicts mixed rows and checks the predictions.
+/// Predicts mixed rows. Fails if the number of predictions is wrong, or if a prediction is not finite.
 async fn predict_checked<M: RowPredictor>(
     model: &M,
     picks: Array2<usize>,
@@ -131,15 +135,15 @@ fn batch_rows(model: &impl RowPredictor) -> usize {
     (MAX_BATCH_CELLS / model.features().max(1)).clamp(1, MAX_BATCH_ROWS)
 }
 
-/// Mixed rows to predict together, and the sums of the predictions so far.
+/// The mixed rows that are predicted together, and the Shapley values that have been computed so far.
 struct Batch<'a, M> {
     model: &'a M,
     picks: Array2<usize>,
-    /// For each mixed row, the explained row, and the end of the mixed row's gains in `gains`.
+    /// For each mixed row, the index of its explained row, and the index at which its part of `gains` ends.
     mixtures: Vec<(usize, usize)>,
     gains: Vec<(usize, f64)>,
     outputs: usize,
-    /// The values so far: row × feature × output.
+    /// The sums of weighted predictions so far, by row, feature and output.
     values: Vec<f64>,
 }
 
@@ -155,7 +159,8 @@ impl<'a, M: RowPredictor> Batch<'a, M> {
         }
     }
 
-    /// Adds a mixture of two rows of the table. Returns true if the batch is full.
+    /// Adds a mixed row to the batch. The features in `term.members` are taken from `row`, and the others from
+    /// `background_row`. Returns true if the batch is full.
     fn push(&mut self, row: usize, background_row: usize, term: &Term) -> bool {
         let mut picks = self.picks.row_mut(self.mixtures.len());
         picks.fill(background_row);
@@ -167,7 +172,8 @@ impl<'a, M: RowPredictor> Batch<'a, M> {
         self.mixtures.len() == self.picks.nrows()
     }
 
-    /// Predicts the mixed rows and adds the predictions to the values.
+    /// Predicts all mixed rows of the batch, and adds the weighted predictions to the values. The batch is empty
+    /// afterwards.
     async fn predict(&mut self) -> Result<(), AttributionError<M::Error>> {
         if self.mixtures.is_empty() {
             return Ok(());
@@ -186,13 +192,14 @@ impl<'a, M: RowPredictor> Batch<'a, M> {
         Ok(())
     }
 
-    /// Adds a known prediction to the values.
+    /// Adds a prediction that is already known to the values of the explained row `row`, with the weights in `term`.
     fn add(&mut self, row: usize, term: &Term, prediction: ArrayView1<'_, f64>) {
         add(&mut self.values, (row * self.model.features(), self.outputs), &term.gains, prediction);
     }
 }
 
-/// Adds a prediction to the values of the features of a row; `first` is the index of the first feature.
+/// Adds a weighted prediction to the values of each feature in `gains`. `first` is the index of the explained row's
+/// first feature.
 fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f64)], prediction: ArrayView1<'_, f64>) {
     for (feature, weight) in gains {
         let start = (first + feature) * outputs;
@@ -202,7 +209,7 @@ fn add(values: &mut [f64], (first, outputs): (usize, usize), gains: &[(usize, f6
     }
 }
 
-/// Checks that there is a finite prediction for every row.
+/// Checks that the model returned one prediction for each mixed row, and that all predictions are finite.
 fn check_predictions<M: RowPredictor>(
     model: &M,
     picks: &Array2<usize>,

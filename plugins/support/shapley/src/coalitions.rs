@@ -1,20 +1,22 @@
-//! Exact Shapley values: every coalition of the features.
+//! Computes exact Shapley values from all coalitions. A coalition is a set of features with the values of the explained
+//! row.
 //!
-//! Source: L. S. Shapley, "A Value for n-Person Games", 1953. With s members of n features in a coalition, a feature
-//! gains `s! (n − s − 1)! / n!` times the change of the prediction.
+//! Source: L. S. Shapley, "A Value for n-Person Games", 1953. If a feature joins a coalition of s of the n features,
+//! the change of the prediction has the weight `s! (n − s − 1)! / n!` in the feature's value.
 
 use crate::term::Term;
 
-/// The maximum number of features for exact values. Each feature doubles the number of predictions.
+/// The maximum number of features for which exact values are computed. Each additional feature doubles the number of
+/// predictions.
 pub const MAX_FEATURES: usize = 16;
 
-/// Iterates over all coalitions of at most [`MAX_FEATURES`] features.
+/// An iterator over all coalitions of at most [`MAX_FEATURES`] features.
 #[derive(Debug)]
 pub(crate) struct Coalitions<'a> {
     features: &'a [usize],
-    /// The weight of a coalition of each size.
+    /// The weight of a coalition, by the number of its members.
     weights: Vec<f64>,
-    /// The members of the next coalition, as bits.
+    /// The next coalition as a bit set. Each bit stands for a feature.
     next: u32,
 }
 
@@ -23,12 +25,13 @@ impl<'a> Coalitions<'a> {
         Self { features, weights: weights(features.len()), next: 0 }
     }
 
-    /// Returns the number of predictions, without those of the two rows themselves.
+    /// Returns the number of predictions for all coalitions of this many features. Does not count the predictions of
+    /// the explained row and the background row themselves.
     pub(crate) fn predictions(features: usize) -> usize {
         if features > MAX_FEATURES { usize::MAX } else { (1 << features) - 2.min(1 << features) }
     }
 
-    /// Writes the next coalition to `term`. Returns false at the end.
+    /// Writes the next coalition and its weights to `term`. Returns false if all coalitions have been returned.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         let (coalition, size) = (self.next, self.next.count_ones() as usize);
         if coalition >> self.features.len() != 0 {
@@ -49,7 +52,7 @@ impl<'a> Coalitions<'a> {
     }
 }
 
-/// Returns the weight of a coalition of each size, for a feature that is not in it.
+/// Returns the weight of a coalition that a feature joins, by the number of the coalition's members.
 #[expect(clippy::cast_precision_loss, reason = "there are at most 16 features")]
 fn weights(features: usize) -> Vec<f64> {
     let mut weight = 1.0 / features as f64;

@@ -1,29 +1,29 @@
-//! Reasons why a model cannot be explained.
+//! The error for a model whose predictions cannot be explained.
 
 use std::fmt;
 
-/// A failed explanation.
+/// The reason why a model's predictions cannot be explained.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AttributionError<E> {
     /// The model failed to predict.
     Model(E),
-    /// The background has no rows.
+    /// There are no background rows.
     NoBackground,
-    /// The inputs have no rows.
+    /// There are no rows to explain.
     NoRows,
-    /// The model predicts a value that is not finite.
+    /// The model predicted `NaN` or an infinite number.
     NotFinite {
-        /// The index of the output.
+        /// The index of the output that is not finite.
         output: usize,
-        /// The prediction.
+        /// The predicted value, which is not finite.
         value: f64,
-        /// The explained row, if it contributes at least one feature.
+        /// The index of the explained row in the mixed row, or `None` if no feature was taken from an explained row.
         row: Option<usize>,
-        /// The background row, from 0, if it contributes at least one feature.
+        /// The index of the background row in the mixed row, or `None` if no feature was taken from a background row.
         background_row: Option<usize>,
     },
-    /// The number of predictions is wrong, or the number of outputs differs between calls.
+    /// The model did not return one prediction for each row, or the number of outputs differs between its calls.
     UnevenPredictions,
 }
 

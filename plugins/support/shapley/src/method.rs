@@ -1,26 +1,26 @@
-//! The methods to compute Shapley values as a sum of weighted predictions.
+//! The two methods that compute Shapley values as sums of weighted predictions: exact and by random permutations.
 
 use crate::coalitions::Coalitions;
 use crate::permutation::{PermutationTerms, Permutations};
 use crate::term::Term;
 
-/// A method to compute Shapley values.
+/// The method by which Shapley values are computed.
 #[derive(Debug)]
 pub enum Method {
-    /// Exact values over every coalition of features: 2ⁿ predictions for n features.
+    /// Computes exact values from all coalitions of the features. For n features, this needs 2ⁿ predictions.
     Exact,
-    /// An estimate over some orders of the features. More orders improve it.
+    /// Estimates the values from random orders of the features. The estimate is more precise with more orders.
     Permutation(Permutations),
 }
 
-/// The predictions for one explained row and one background row. The values are computed from them.
+/// An iterator over the weighted predictions for one explained row and one background row.
 pub(crate) enum Terms<'a> {
     Exact(Coalitions<'a>),
     Permutation(PermutationTerms<'a>),
 }
 
 impl Method {
-    /// Returns `exact` or `permutation`.
+    /// Returns the name of the method: `exact` or `permutation`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -28,7 +28,7 @@ impl Method {
         }
     }
 
-    /// Returns the number of orders for each background row; `None` for exact values.
+    /// Returns the number of random orders for each background row, or `None` if the method is exact.
     pub fn permutations(&self) -> Option<usize> {
         match self {
             Self::Exact => None,
@@ -36,9 +36,9 @@ impl Method {
         }
     }
 
-    /// Returns the predictions for one explained row and one background row. `varying` are the features in which the
-    /// two rows differ; all others have the value 0. Uses all coalitions if they need no more predictions than the
-    /// orders.
+    /// Returns the weighted predictions to make for one explained row and the background row with the index
+    /// `background`. `varying` are the features in which the two rows differ. All other features have the Shapley value
+    /// 0. Uses all coalitions if they need no more predictions than the random orders.
     pub(crate) fn terms<'a>(&'a self, varying: &'a [usize], background: usize) -> Terms<'a> {
         match self {
             Self::Permutation(permutations)
@@ -52,7 +52,7 @@ impl Method {
 }
 
 impl Terms<'_> {
-    /// Writes the next prediction to `term`. Returns false at the end.
+    /// Writes the next weighted prediction to `term`. Returns false if there are no more.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         match self {
             Self::Exact(coalitions) => coalitions.next(term),

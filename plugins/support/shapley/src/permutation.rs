@@ -1,42 +1,45 @@
-//! Shapley values from random orders of the features: the features take the value of the explained row one after
-//! another, and each gains the change of the prediction.
+//! Estimates Shapley values from random orders of the features. In each order, the features take the values of the
+//! explained row one after another. The change of the prediction is the contribution of the feature that changed.
 //!
-//! Every order is used in both directions, which cancels much of the error: if features interact at most in pairs, one
-//! order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
+//! Every order is used forward and backward, which cancels much of the estimate's error. If no more than two features
+//! interact, one order gives exact values. Source: Mitchell et al., "Sampling Permutations for Shapley Value
 //! Estimation", 2022.
 
 use fastrand::Rng;
 
 use crate::term::Term;
 
-/// Random orders of the features for every background row. They are the same for every explained row, so that the
-/// values of a row do not depend on the other rows.
+/// Random orders of the features for each background row. All explained rows use the same orders, so that the values
+/// for a row do not depend on the other explained rows.
 #[derive(Debug)]
 pub struct Permutations {
     features: usize,
     per_background_row: usize,
-    /// A seed for each background row. The orders themselves could fill the memory.
+    /// The seed of the random orders, for each background row. The orders themselves are not stored, because they could
+    /// need too much memory.
     seeds: Vec<u64>,
 }
 
 impl Permutations {
-    /// Creates `per_background_row` orders of the features for every background row.
+    /// Creates `per_background_row` random orders of the features for each of `background` background rows.
     pub fn new(features: usize, background: usize, per_background_row: usize, seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         Self { features, per_background_row, seeds: (0..background).map(|_| random.u64(..)).collect() }
     }
 
-    /// Returns the number of orders for each background row.
+    /// Returns the number of random orders for each background row.
     pub fn per_background_row(&self) -> usize {
         self.per_background_row
     }
 
-    /// Returns the number of predictions for this many features, without those of the two rows themselves.
+    /// Returns the number of predictions for all orders of this many features. Does not count the predictions of the
+    /// explained row and the background row themselves.
     pub(crate) fn predictions(&self, features: usize) -> usize {
         features.saturating_sub(1).saturating_mul(2).saturating_mul(self.per_background_row)
     }
 
-    /// Returns the coalitions along every order, forward and backward. `varying` is sorted.
+    /// Returns the coalitions along every random order, forward and backward. `varying` are the features that differ
+    /// between the two rows, in ascending order.
     pub(crate) fn terms<'a>(&self, varying: &'a [usize], background: usize) -> PermutationTerms<'a> {
         #[expect(clippy::cast_precision_loss, reason = "the number of orders is far below 2^52")]
         let weight = 0.5 / self.per_background_row as f64;
@@ -53,13 +56,14 @@ impl Permutations {
     }
 }
 
-/// Iterates over the coalitions along random orders, each forward and then backward.
+/// An iterator over the coalitions along random orders. A coalition is a set of features with the values of the
+/// explained row. Each order is used forward and then backward.
 #[derive(Debug)]
 pub(crate) struct PermutationTerms<'a> {
     random: Rng,
     features: usize,
     varying: &'a [usize],
-    /// The number of orders that are not drawn yet.
+    /// The number of random orders that have not been drawn yet.
     remaining: usize,
     order: Vec<usize>,
     is_backward: bool,
@@ -69,8 +73,8 @@ pub(crate) struct PermutationTerms<'a> {
 }
 
 impl PermutationTerms<'_> {
-    /// Writes the next coalition to `term`. The prediction is added to the value of the coalition's last feature, and
-    /// subtracted from the value of the next feature in the order. Returns false at the end.
+    /// Writes the next coalition to `term`. Its prediction is added to the value of the feature that joined last, and
+    /// subtracted from the value of the feature that joins next. Returns false if all coalitions have been returned.
     pub(crate) fn next(&mut self, term: &mut Term) -> bool {
         if self.size > self.order.len() && !self.next_order() {
             return false;
@@ -84,7 +88,7 @@ impl PermutationTerms<'_> {
         true
     }
 
-    /// Reverses the order, or draws a new one.
+    /// Reverses the current order, or draws a new one. Returns false if all orders have been used.
     fn next_order(&mut self) -> bool {
         if self.is_backward {
             let Some(remaining) = self.remaining.checked_sub(1) else { return false };

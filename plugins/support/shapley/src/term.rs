@@ -1,10 +1,11 @@
-//! One prediction that Shapley values are computed from.
+//! A weighted prediction from which Shapley values are computed.
 
-/// One weighted prediction. A term is reused for many predictions.
+/// A weighted prediction from which Shapley values are computed. The same value is reused for many predictions, to save
+/// allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Term {
-    /// The features with the value of the explained row. All others have the value of the background row.
+    /// The features that are taken from the explained row. All other features are taken from the background row.
     pub(crate) members: Vec<usize>,
-    /// The features whose values the prediction is added to, each with its weight.
+    /// The features to whose Shapley values the prediction is added, each with the weight of the prediction.
     pub(crate) gains: Vec<(usize, f64)>,
 }

@@ -1,4 +1,5 @@
-//! Cases of the plugin table: its layout, and the behaviour that all its functions share.
+//! Cases that check the plugin table, which holds a plugin's functions: its layout, and the behaviour that all
+//! functions share.
 
 use std::thread;
 
@@ -131,8 +132,7 @@ fn table(harness: &Harness) -> Result<(), Marker> {
     Ok(())
 }
 
-/// The valid sizes of a table in bytes. The lower limit is the smallest table of any version, and the upper limit is
-/// larger than the table of any version.
+/// The valid sizes of a plugin table in bytes. The table of every version of the contract has a size in this range.
 const SIZES: std::ops::RangeInclusive<u32> = 48..=64 * 1024;
 
 fn size(harness: &Harness) -> Result<(), Marker> {

@@ -1,4 +1,4 @@
-//! Cases of cancellation at any moment of a call.
+//! Cases that check the cancellation of calls: before a call, during it, and after its reply.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 
@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
     .recommended(),
 ];
 
-/// A timeout of one hour, in milliseconds. No call of these cases runs that long.
+/// A timeout of one hour in milliseconds, which is longer than any call of these cases.
 const HOUR: u64 = 3_600_000;
 
 fn one_reply(harness: &Harness) -> Result<(), Marker> {

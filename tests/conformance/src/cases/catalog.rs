@@ -1,11 +1,11 @@
-//! The list of all cases.
+//! The catalog of all conformance cases.
 
 use super::{
     abi, cancel, errors, fuzz, load, manifest, memory, operations, output, payload, prompt, semantics, stream, threads,
 };
 use crate::case::Case;
 
-/// The cases of all families, in the order of a plugin's life cycle.
+/// All conformance cases by family, in the order of a plugin's life cycle.
 const FAMILIES: &[&[Case]] = &[
     manifest::CASES,
     load::CASES,
@@ -24,12 +24,12 @@ const FAMILIES: &[&[Case]] = &[
 ];
 
 impl Case {
-    /// Returns all cases, in the order of a plugin's life cycle.
+    /// Returns all conformance cases, in the order of a plugin's life cycle.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         FAMILIES.iter().copied().flatten()
     }
 
-    /// Returns the case with this name, or `None` if there is no such case.
+    /// Returns the conformance case with the name `id`, or `None` if it does not exist.
     pub fn by_id(id: &str) -> Option<&'static Self> {
         Self::all().find(|case| case.id == id)
     }

@@ -1,4 +1,4 @@
-//! Cases of errors: their format, the absence of secrets in them, and the behaviour of the client afterwards.
+//! Cases that check errors: their format, the absence of secrets in them, and the client after an error.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
@@ -32,8 +32,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("errors-panic", "errors.panic", "A panic is an error of its call, and disables only its client.", panic),
 ];
 
-/// Makes calls that should fail: invalid calls of every slot, and `open` with invalid arguments. Returns the replies
-/// that are errors.
+/// Calls each operation of the plugin, and `open`, with invalid arguments. Returns the replies that are errors, or
+/// `Marker::Skip` if there are none.
 fn failures(harness: &Harness, driver: &Driver, client: u64) -> Result<Vec<Answer>, Marker> {
     let mut answers = Vec::new();
     for operation in driver.operations() {

@@ -1,4 +1,4 @@
-//! Cases with random inputs and random orders of calls. The same seed repeats the same run.
+//! Cases that call a plugin with random inputs and in random order. The same seed repeats the same calls.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, Request};
@@ -55,7 +55,7 @@ fn call_with_random(
     harness.prove_samples(&driver, client)
 }
 
-/// Returns a head in which random members are replaced or added.
+/// Replaces or adds random members of `head`, the JSON object with the arguments of a call. Returns the changed object.
 fn change(random: &mut fastrand::Rng, mut head: Map<String, Value>) -> Map<String, Value> {
     const KEYS: [&str; 9] =
         ["name", "endpoint", "deployment_name", "model_uri", "flavor", "config", "content_type", "operation", "\u{7}"];
@@ -78,7 +78,7 @@ fn random_value(random: &mut fastrand::Rng, depth: usize) -> Value {
     }
 }
 
-/// Changes, inserts or removes random bytes in place.
+/// Changes `bytes` at random positions: inserts a byte, replaces a byte, or removes all bytes from the position on.
 fn corrupt(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     for _ in 0..=random.usize(..4) {
         let at = random.usize(..=bytes.len());
@@ -90,7 +90,7 @@ fn corrupt(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The clients and calls of a random sequence of calls.
+/// A random sequence of calls, with the ids of its clients and calls so far.
 struct Sequence<'a> {
     harness: &'a Harness,
     driver: Driver,

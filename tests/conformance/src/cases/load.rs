@@ -1,4 +1,4 @@
-//! Cases of the effects that loading a plugin has on the process.
+//! Cases that check the effects of loading a plugin on the process, such as threads and open files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -88,7 +88,8 @@ fn elsewhere(harness: &Harness) -> Result<(), Marker> {
     harness.instance_of(&copy, HostShape::Current).map(drop)
 }
 
-/// Copies the plugin to a new temporary folder whose name begins with `folder`. Returns the folder and the copy's path.
+/// Copies the plugin's library to a new temporary folder whose name begins with `folder`. Returns the folder and the
+/// path of the copy.
 fn copy(harness: &Harness, folder: &str) -> Result<(TempDir, PathBuf), Marker> {
     let folder = TempDir::with_prefix(folder).map_err(Marker::fault)?;
     let copy = folder.path().join(harness.plugin().file_name().unwrap_or_default());
@@ -100,7 +101,8 @@ fn starts(harness: &Harness) -> Result<(), Marker> {
     harness.instance().map(drop)
 }
 
-/// Loads and starts the plugin without log messages. A log message would write to the harness's connection.
+/// Loads and starts the plugin without sending log messages to the harness. Such a message would count as data that the
+/// plugin wrote.
 fn start_unlogged(harness: &Harness) -> Result<Driver, Marker> {
     let library = untrusted::open(harness.plugin()).map_err(Marker::fail)?;
     let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
@@ -140,7 +142,8 @@ fn files(harness: &Harness) -> Result<(), Marker> {
     Ok(())
 }
 
-/// Passes if any of eight new copies loads fast enough, because a busy machine may delay some of them.
+/// Checks that the plugin loads fast enough. Passes if one of eight copies does, because other processes may delay some
+/// of them.
 fn fast(harness: &Harness) -> Result<(), Marker> {
     const LIMIT: Duration = Duration::from_millis(50);
     let mut best = Duration::MAX;
@@ -163,8 +166,8 @@ fn fast(harness: &Harness) -> Result<(), Marker> {
     Err(Marker::fail(format!("the fastest of 8 attempts took {} ms", best.as_millis())))
 }
 
-/// Opens a client, and makes a call if the plugin has an operation that can be called. The inner result is an error if
-/// a reply is an error, and the outer result if the harness could not make the calls.
+/// Opens a client and makes one call, if the plugin has an operation that can be called. The outer result is an error
+/// if the calls could not be made, and the inner result is an error if the plugin replied with an error.
 fn exercise(harness: &Harness) -> Result<Result<(), Marker>, Marker> {
     let driver = harness.instance()?;
     let target = harness.target().unwrap_or_default();

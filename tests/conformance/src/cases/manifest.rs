@@ -1,4 +1,4 @@
-//! Cases of the manifest: its format, and its agreement with the library.
+//! Cases that check the manifest of a plugin: its format, and its agreement with the plugin's library.
 
 use std::collections::BTreeSet;
 
@@ -92,8 +92,7 @@ fn schema(harness: &Harness) -> Result<(), Marker> {
     manifest.config.iter().try_for_each(|(operation, schema)| check_schema(&format!("config.{operation}"), schema))
 }
 
-/// Checks the parts of a JSON Schema that hosts read: types and nested schemas. `place` is the name of the schema in
-/// messages.
+/// Checks the parts of a JSON Schema that hosts read: types and nested schemas. Messages name the schema `place`.
 fn check_schema(place: &str, schema: &Value) -> Result<(), Marker> {
     const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
     let Value::Object(members) = schema else {

@@ -1,4 +1,4 @@
-//! Cases of memory and other resources: the plugin keeps no borrowed memory, and releases all resources.
+//! Cases that check memory and other resources: the plugin does not keep memory that it borrowed, and releases its own.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Request};
@@ -27,7 +27,8 @@ pub(super) const CASES: &[Case] = &[
     .in_process_only(PROCESS),
 ];
 
-/// Makes each sample call with a request that `change` returns, and waits for the replies.
+/// Makes the sample call of each operation, with its request changed by `change`. Fails if the plugin panics, or if the
+/// unchanged calls do not succeed afterwards.
 fn call_all(harness: &Harness, change: impl Fn(Request) -> Request) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
@@ -48,7 +49,7 @@ fn bounds(harness: &Harness) -> Result<(), Marker> {
     call_all(harness, Request::guarded)
 }
 
-/// The allowed growth of memory, in KiB. The allocator and other threads may use this much.
+/// The growth of the process's memory that is allowed, in KiB. The allocator and other threads may need this much.
 const MARGIN: u64 = 8 * 1024;
 
 fn calls(harness: &Harness) -> Result<(), Marker> {

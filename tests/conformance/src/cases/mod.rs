@@ -1,4 +1,4 @@
-//! The conformance cases. Each module holds one or more families of cases.
+//! The conformance cases by family. A family checks one part of the plugin contract.
 
 mod abi;
 mod cancel;

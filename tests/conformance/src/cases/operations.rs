@@ -1,4 +1,5 @@
-//! Cases of operations: each call gets one reply, and each result has the form that the contract requires.
+//! Cases that check the operations of a plugin: each call gets one reply, and each result has the format that the
+//! contract requires.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -9,7 +10,7 @@ use crate::case::{Case, Stage};
 use crate::harness::{Answer, Harness, request};
 use crate::marker::{Marker, ensure};
 
-/// Returns a required case of the clause `operations.answers`, for one operation.
+/// Creates a case at the level "required" that checks the clause `operations.answers` for one operation.
 const fn case(id: &'static str, summary: &'static str, check: fn(&Harness) -> Result<(), Marker>) -> Case {
     Case::new(id, "operations.answers", summary, check)
 }
@@ -126,7 +127,7 @@ fn one_reply(harness: &Harness) -> Result<(), Marker> {
     proof
 }
 
-/// Fails unless every call got exactly one reply and no reply names another call.
+/// Fails unless every call got exactly one reply, and every reply belongs to a call that was made.
 pub(super) fn each_has_one_reply(driver: &Driver) -> Result<(), Marker> {
     for (id, call) in driver.calls() {
         let replies = call.replies.len();
@@ -158,7 +159,8 @@ fn head(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns an error message unless the head is empty or a JSON object whose `content_type` is valid or absent.
+/// Checks the head of a reply. Fails unless it is empty, or a JSON object in which `content_type` is absent or a
+/// string.
 pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
     let head = head.ok_or("its head has a NULL pointer and a nonzero length")?;
     if head.is_empty() {
@@ -175,8 +177,8 @@ pub(super) fn check_head(head: Option<&[u8]>) -> Result<(), String> {
     }
 }
 
-/// Runs `check` if the plugin has the slot. Returns a skip if it does not, and a warning if the manifest does not
-/// declare the operation.
+/// Runs `check` if the plugin has the function `slot` in its table, and returns `Marker::Skip` otherwise. If the
+/// manifest does not declare the operation, returns `Marker::Warn`.
 fn if_declared(
     harness: &Harness,
     slot: Slot,
@@ -201,8 +203,8 @@ fn if_declared(
 
 type Shape = fn(&Answer) -> Result<(), Marker>;
 
-/// Checks a reply. A result has to have the given shape. An error is a failure if the call has to work, and leaves the
-/// case unproven otherwise.
+/// Checks a reply. If it is a result, `shape` checks its format. If it is an error, the case fails if `must_work` is
+/// true, and is unproven otherwise.
 fn check(answer: &Answer, must_work: bool, shape: Shape) -> Result<(), Marker> {
     let code = answer.code();
     ensure!(
@@ -246,14 +248,14 @@ fn is_list(answer: &Answer) -> Result<(), Marker> {
     }
 }
 
-/// Checks an operation on a deployment. Creates the deployment if the config describes one, and makes the sample call
-/// otherwise.
+/// Checks an operation on a deployment. If the config describes a deployment, creates it for the check. Otherwise makes
+/// the operation's sample call.
 fn on_deployment(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_deployment(driver, client))
 }
 
-/// Checks an operation on an endpoint. Creates the endpoint if the config describes one, and makes the sample call
-/// otherwise.
+/// Checks an operation on an endpoint. If the config describes an endpoint, creates it for the check. Otherwise makes
+/// the operation's sample call.
 fn on_endpoint(harness: &Harness, operation: Operation, shape: Shape) -> Result<(), Marker> {
     on_resource(harness, operation, shape, |driver, client| harness.create_endpoint(driver, client))
 }
@@ -307,8 +309,8 @@ fn chunks_are_json(answer: &Answer) -> Result<(), Marker> {
     Ok(())
 }
 
-/// Returns false if the head declares the body as JSON and the body is not JSON. Python's `NaN` and `Infinity` are
-/// valid here, and so is an empty body, which means `null`.
+/// Returns false if `head` declares the body as JSON and the body is not JSON. An empty body and Python's `NaN` and
+/// `Infinity` are allowed.
 fn may_be_json(head: Option<&[u8]>, body: &[u8]) -> bool {
     let head: Value = serde_json::from_slice(head.unwrap_or_default()).unwrap_or_default();
     let is_other = head["content_type"].as_str().is_some_and(|kind| !kind.contains("json"));

@@ -1,4 +1,5 @@
-//! The case of the output of calls. The host's program uses standard output, so a plugin must not print to it.
+//! The case that checks the output of calls. A plugin has to print nothing to standard output, which belongs to the
+//! program that loads the plugin.
 
 use mlflow_deploy_plugin_api::ffi::Slot;
 

@@ -1,4 +1,5 @@
-//! Cases of invalid and unusual heads and bodies. Each call gets a reply, and no call crashes the plugin.
+//! Cases that make calls with invalid and unusual heads and bodies. Each call has to get a reply, and none may crash
+//! the plugin.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -38,10 +39,11 @@ pub(super) const CASES: &[Case] = &[
     Case::new("payload-numbers", "payload.numbers", "Numbers of any size get a reply.", numbers),
 ];
 
-/// The credit of these calls, larger than the number of chunks of any stream. Without it a stream would not end.
+/// The number of chunks that these calls allow a stream to send. It is larger than the number of chunks in any stream,
+/// so that every stream ends.
 const MANY_CHUNKS: u32 = 1 << 20;
 
-/// Sends each request to every operation and to `open`, and passes each reply to `check`.
+/// Calls every operation, and `open`, with each of the requests. Passes each reply to `check`.
 fn everywhere(
     harness: &Harness,
     (driver, client): &(Driver, u64),
@@ -57,13 +59,13 @@ fn everywhere(
     Ok(())
 }
 
-/// Returns a request for each head, with an empty body.
+/// Returns a request with an empty body for each of the heads.
 fn heads<H: Into<Bytes>>(heads: impl IntoIterator<Item = H>) -> impl Iterator<Item = Request> {
     heads.into_iter().map(|head| Request::new(head, "").with_credit(MANY_CHUNKS))
 }
 
-/// Makes each sample call with a request that `change` returns. Fails on a panic. Then proves that the unchanged sample
-/// calls succeed.
+/// Makes the sample call of each operation, with the request that `change` returns for its head and body. Fails if the
+/// plugin panics, or if the unchanged calls do not succeed afterwards.
 fn each(
     harness: &Harness,
     (driver, client): &(Driver, u64),
@@ -140,7 +142,7 @@ fn unknown_keys(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns the name of an operation's required argument, or `None` if it requires none.
+/// Returns the name of the argument that an operation requires, or `None` if it does not require one.
 fn required_argument(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::GetDeployment | Operation::DeleteDeployment | Operation::CreateDeployment => Some("name"),
@@ -192,7 +194,8 @@ fn large(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns a sample request whose body is a JSON string of the size that the config's `limits.body_mib` sets.
+/// Returns the sample request of an operation with a large body: a JSON string of as many MiB as `limits.body_mib` in
+/// the config.
 pub(super) fn large_request(harness: &Harness, operation: Operation) -> Request {
     let bytes = harness.config().limits.body_mib << 20;
     let mut body = vec![b' '; bytes];

@@ -1,5 +1,5 @@
-//! Reads the state of this process from `/proc`: threads, files, signals and memory. Cases that need this state are
-//! skipped on systems other than Linux.
+//! Reads the state of the running process from `/proc`: threads, files, signals and memory. Cases that need it are
+//! skipped if the system is not Linux.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::marker::Marker;
 use crate::untrusted;
 
-/// Returns the contents of a file of `/proc/self`, or a skip if it cannot be read.
+/// Returns the contents of the file `name` in `/proc/self`. Returns `Marker::Skip` if it cannot be read.
 fn read(name: &str) -> Result<String, Marker> {
     let path = format!("/proc/self/{name}");
     if !cfg!(target_os = "linux") {
@@ -18,12 +18,12 @@ fn read(name: &str) -> Result<String, Marker> {
     fs::read_to_string(&path).map_err(|error| Marker::skip(format!("failed to read `{path}`: {error}")))
 }
 
-/// Returns the value of the line `name: value`, such as `123 kB` for `VmRSS:   123 kB`.
+/// Returns the value of `name` from lines of the form `name: value`, such as `123 kB` for `VmRSS:   123 kB`.
 fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
 }
 
-/// Returns the names of this process's threads.
+/// Returns the names of the running process's threads.
 pub(super) fn threads() -> Result<Vec<String>, Marker> {
     read("status")?;
     let tasks = fs::read_dir("/proc/self/task").map_err(Marker::fault)?;
@@ -32,8 +32,8 @@ pub(super) fn threads() -> Result<Vec<String>, Marker> {
     Ok(tasks.flatten().filter_map(name).map(|name| name.trim().to_owned()).collect())
 }
 
-/// Waits until this process has at most `limit` threads, or until `reply_timeout` has passed. Returns the number of
-/// threads at the end.
+/// Waits until the running process has at most `limit` threads, but no longer than `reply_timeout`. Returns its number
+/// of threads after that.
 pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<usize, Marker> {
     let end = Instant::now() + reply_timeout;
     loop {
@@ -45,7 +45,7 @@ pub(super) fn threads_at_most(limit: usize, reply_timeout: Duration) -> Result<u
     }
 }
 
-/// Returns the paths of the open files, by file descriptor.
+/// Returns the paths of the running process's open files, by file descriptor.
 pub(super) fn files() -> Result<BTreeMap<i32, String>, Marker> {
     read("status")?;
     let entries = fs::read_dir("/proc/self/fd").map_err(Marker::fault)?;
@@ -57,17 +57,18 @@ pub(super) fn files() -> Result<BTreeMap<i32, String>, Marker> {
     Ok(entries.flatten().filter_map(file).collect())
 }
 
-/// Returns the number of bytes that this process has written to files and sockets.
+/// Returns the number of bytes that the running process has written to files and sockets so far.
 pub(super) fn written() -> Result<u64, Marker> {
     number(&read("io")?, "wchar")
 }
 
-/// Returns the number of bytes that this process has printed to stdout and stderr.
+/// Returns the number of bytes that the running process has written to standard output and standard error so far.
 pub(super) fn printed() -> Result<u64, Marker> {
     Ok(printed_to_stdout()? + size(rustix::stdio::stderr())?)
 }
 
-/// Flushes the buffers of the C library. Returns the number of bytes that this process has printed to stdout.
+/// Flushes the output buffers of the C library. Returns the number of bytes that the running process has written to
+/// standard output so far.
 pub(super) fn printed_to_stdout() -> Result<u64, Marker> {
     untrusted::flush_c_streams();
     size(rustix::stdio::stdout())
@@ -78,14 +79,14 @@ fn size(file: BorrowedFd<'_>) -> Result<u64, Marker> {
     Ok(u64::try_from(stat.st_size).unwrap_or(0))
 }
 
-/// Returns the text that this process has printed to stdout and stderr.
+/// Returns the text that the running process has written to standard output and standard error so far.
 pub(super) fn printed_text() -> Result<String, Marker> {
     read("status")?;
     let text = |number: u8| fs::read(format!("/proc/self/fd/{number}")).map_err(Marker::fault);
     Ok(String::from_utf8_lossy(&[text(1)?, text(2)?].concat()).into_owned())
 }
 
-/// Returns three signal masks: the signals that the process catches, those that it ignores, and those that this thread
+/// Returns the masks of the signals that the process catches, of those that it ignores, and of those that the thread
 /// blocks.
 pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Marker> {
     // The main thread's status would show the signals that the main thread blocks.
@@ -97,12 +98,13 @@ pub(super) fn signals() -> Result<BTreeMap<&'static str, String>, Marker> {
     Ok(masks.into_iter().filter_map(mask).collect())
 }
 
-/// Returns the umask.
+/// Returns the umask of the running process.
 pub(super) fn umask() -> Result<String, Marker> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
-/// Returns the time for which this thread has waited for a processor so far, or zero if the system does not report it.
+/// Returns the total time for which the running thread has waited for a processor. Returns zero if the system does not
+/// report it.
 pub(super) fn waited_for_a_processor() -> Duration {
     // The file holds three numbers: nanoseconds of running, nanoseconds of waiting, and the number of time slices.
     let schedule = read("../thread-self/schedstat").unwrap_or_default();
@@ -110,7 +112,7 @@ pub(super) fn waited_for_a_processor() -> Duration {
     waited.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
-/// Returns the memory that this process uses, in KiB.
+/// Returns the anonymous resident memory of the running process, in KiB.
 pub(super) fn memory() -> Result<u64, Marker> {
     number(&read("status")?, "RssAnon")
 }

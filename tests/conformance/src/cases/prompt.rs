@@ -1,4 +1,4 @@
-//! Cases of the time until the table's functions return.
+//! Cases that check the time until the functions of a plugin return.
 //!
 //! Each case measures the fastest of several attempts. It subtracts the time for which the thread waited for a
 //! processor, so that a plugin does not fail on a busy machine. The limit for large bodies grows with the time that the
@@ -29,18 +29,18 @@ pub(super) const CASES: &[Case] = &[
     .in_process_only(LIBRARY),
 ];
 
-/// The time limit of a call of any function.
+/// The time within which every function of a plugin has to return.
 const LIMIT: Duration = Duration::from_millis(50);
 
-/// The additional time limit for each MiB of a request.
+/// The time that a function may need in addition for each MiB of the request.
 const PER_MIB: Duration = Duration::from_millis(1);
 
-/// The number of copies of a large body that a function may make on a machine that needs more than [`PER_MIB`] for them.
+/// The number of copies of a large body for which a function gets time, even on a machine that copies slowly.
 const COPIES: u32 = 3;
 
 const ATTEMPTS: usize = 5;
 
-/// A timeout of one hour, in milliseconds. No call of these cases runs that long.
+/// A timeout of one hour in milliseconds, which is longer than any call of these cases.
 const HOUR: u64 = 3_600_000;
 
 fn prompt(harness: &Harness) -> Result<(), Marker> {
@@ -103,7 +103,7 @@ fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
     harness.prove_samples(&driver, client)
 }
 
-/// Returns the time that the machine needs at present to copy a body of `mib` MiB to new memory.
+/// Measures the time that the machine needs to copy a body of `mib` MiB to new memory.
 fn copy_time(mib: usize) -> Duration {
     let body = vec![1_u8; mib << 20];
     let begun = Instant::now();
@@ -111,7 +111,7 @@ fn copy_time(mib: usize) -> Duration {
     begun.elapsed()
 }
 
-/// Returns the duration of a call, minus the time for which the thread waited for a processor.
+/// Measures the duration of a call. Subtracts the time for which the thread waited for a processor.
 fn time(enter: &dyn Fn() -> Entered) -> Duration {
     let before = waited_for_a_processor();
     let took = enter().took;

@@ -1,4 +1,5 @@
-//! Cases of MLflow's semantics of deployments and endpoints. They create resources only as the config allows.
+//! Cases that check MLflow's semantics of deployments and endpoints. They create only the resources that the config
+//! describes.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -110,7 +111,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-/// The names of the operations on one kind of resource: deployments or endpoints.
+/// The operations on one kind of resource: deployments or endpoints.
 struct Operations {
     create: Operation,
     update: Operation,
@@ -135,7 +136,7 @@ const ENDPOINTS: Operations = Operations {
     list: Operation::ListEndpoints,
 };
 
-/// A resource that the case has created, and the client that created it.
+/// A resource that a case created for its check, with the client that created it.
 struct Scenario<'a> {
     harness: &'a Harness,
     driver: Driver,
@@ -145,7 +146,7 @@ struct Scenario<'a> {
 }
 
 impl Scenario<'_> {
-    /// Calls an operation on the resource and returns the reply.
+    /// Calls `operation` on the resource. Returns the reply.
     fn call(&self, operation: Operation) -> Result<Answer, Marker> {
         let request = self.resource.request(operation).ok_or_else(|| Marker::fault("the operation has no request"))?;
         self.call_with(operation, &request)
@@ -186,8 +187,8 @@ fn on_an_endpoint(harness: &Harness, check: Check) -> Result<(), Marker> {
     checked
 }
 
-/// Returns the outcome of a case if the config lacks the table `table`: unproven if the plugin has the operation, and a
-/// skip otherwise.
+/// Returns the outcome of a case that needs the table `table` in the config, if that table is missing:
+/// `Marker::Unproven` if the plugin has the operation, and `Marker::Skip` otherwise.
 fn unconfigured(driver: &Driver, operation: Operation, table: &str) -> Marker {
     if driver.has(Slot::Operation(operation)) {
         Marker::unproven(format!("the config has no `[{table}]`"))

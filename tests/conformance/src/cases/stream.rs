@@ -1,4 +1,4 @@
-//! Cases of streams: credit, order, and exactly one reply.
+//! Cases that check streams: the number of chunks that a stream may send, their order, and its single reply.
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::Slot;
@@ -29,8 +29,8 @@ pub(super) const CASES: &[Case] = &[
 
 const SLOT: Slot = Slot::Operation(Operation::PredictStream);
 
-/// Opens a client, and proves that its sample stream sends at least this many chunks. Returns a skip if the plugin does
-/// not stream.
+/// Opens a client. Checks that the sample stream of the config sends at least `chunks` chunks. Returns `Marker::Skip`
+/// if the plugin does not stream.
 fn streaming(harness: &Harness, chunks: usize) -> Result<(Driver, u64), Marker> {
     let (driver, client) = harness.client()?;
     if !driver.has(SLOT) {
@@ -40,12 +40,12 @@ fn streaming(harness: &Harness, chunks: usize) -> Result<(Driver, u64), Marker> 
     Ok((driver, client))
 }
 
-/// Starts a stream with this credit. Returns the id of the call.
+/// Starts a stream that may send `credit` chunks. Returns the id of the call.
 fn start(harness: &Harness, driver: &Driver, client: u64, credit: u32) -> u64 {
     start_for(harness, driver, client, credit, 0)
 }
 
-/// Starts a stream with this credit and a timeout in hours. Returns the id of the call.
+/// Starts a stream that may send `credit` chunks, with a timeout of `hours` hours. Returns the id of the call.
 fn start_for(harness: &Harness, driver: &Driver, client: u64, credit: u32, hours: u64) -> u64 {
     let call = driver.fresh_id();
     let request = harness.sample(Operation::PredictStream).with_credit(credit).with_timeout_ms(hours * 3_600_000);

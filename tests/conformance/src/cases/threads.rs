@@ -1,4 +1,5 @@
-//! Cases of calls from many threads, on one client and on many, and of process exit during calls.
+//! Cases that make calls from many threads, with one client and with many, and cases that exit the process during
+//! calls.
 
 use std::sync::Barrier;
 use std::thread;
@@ -28,10 +29,10 @@ pub(super) const CASES: &[Case] = &[
         .process(Process::Exits),
 ];
 
-/// The number of calls of each thread.
+/// The number of calls that each thread makes.
 const ROUNDS: usize = 16;
 
-/// Runs a function on as many threads as the config's `limits.threads` sets, and waits for them.
+/// Calls `work` on as many threads as `limits.threads` in the config, and waits until all of them have ended.
 fn on_threads(harness: &Harness, work: impl Fn(usize) + Sync) {
     thread::scope(|scope| {
         for number in 0..harness.config().limits.threads {
@@ -78,7 +79,7 @@ fn call_often(driver: &Driver, slot: Slot, client: u64, request: &Request) {
     }
 }
 
-/// Waits for the replies to all calls of all threads. `before` is the number of replies before these calls.
+/// Waits until the calls of all threads have got their replies. `before` is the number of replies before these calls.
 fn all_answered(harness: &Harness, driver: &Driver, before: u64) -> Result<(), Marker> {
     let expected = (harness.config().limits.threads * ROUNDS) as u64;
     let all = driver.wait_for_replies(before + expected, harness.reply_timeout());

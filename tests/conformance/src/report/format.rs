@@ -1,9 +1,9 @@
-//! The formats of a report.
+//! The formats in which a report can be written.
 
 use super::{json, junit, markdown, text};
 use crate::report::outcome::Report;
 
-/// The format of a report.
+/// A format in which a report can be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 impl Report {
-    /// Returns the text of the report in the given format.
+    /// Writes the report as text in the given format. Returns the text.
     pub fn write(&self, format: Format) -> String {
         match format {
             Format::Text => text::write(self),

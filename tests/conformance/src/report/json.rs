@@ -1,4 +1,4 @@
-//! The report as a JSON document.
+//! Writes a report as a JSON document.
 
 use mlflow_deploy_plugin_api::text;
 use serde_json::json;

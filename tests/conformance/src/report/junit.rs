@@ -1,4 +1,4 @@
-//! The report as JUnit XML, with a test suite for each family and a test for each case.
+//! Writes a report as JUnit XML. Each family of cases is a test suite, and each case is a test.
 
 use mlflow_deploy_plugin_api::text;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};

@@ -1,4 +1,4 @@
-//! The report and the list of cases as Markdown.
+//! Writes a report as Markdown, and the list of all cases as Markdown.
 
 use mlflow_deploy_plugin_api::text::line;
 
@@ -19,7 +19,7 @@ pub(super) fn write(report: &Report) -> String {
     text
 }
 
-/// Returns the list of all cases as the Markdown table that is in the README.
+/// Returns the Markdown table of all cases that the README contains.
 pub fn list() -> String {
     let mut text = "| case | level | expected behaviour |\n|---|---|---|\n".to_owned();
     for case in Case::all() {
@@ -28,7 +28,7 @@ pub fn list() -> String {
     text
 }
 
-/// Escapes text for a cell of a Markdown table.
+/// Escapes a text for a cell in a Markdown table.
 fn cell(text: &str) -> String {
     line(&text.replace('\n', " ")).replace('|', "\\|")
 }

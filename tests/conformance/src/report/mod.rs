@@ -1,4 +1,4 @@
-//! The report of a run: one result for each case, written in one of four formats.
+//! The report of a conformance run. It has one result for each case, and can be written in four formats.
 
 mod format;
 mod json;

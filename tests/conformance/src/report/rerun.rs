@@ -1,4 +1,4 @@
-//! The command that runs one case again.
+//! Builds the command that runs one case again.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use mlflow_deploy_plugin_api::text::shell_path;
 
-/// The options of a run that the rerun command repeats and that the report does not contain otherwise.
+/// The options of a run that only the command for running a case again needs. The report does not show them otherwise.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rerun {
-    /// The path of the config file, or `None` if the run has none.
+    /// The path of the config file, or `None` if the run used no config file.
     pub(crate) config: Option<PathBuf>,
     pub(crate) plugin_host: Option<PathBuf>,
     pub(crate) strict: bool,
-    /// The timeout of a case, or `None` if it is the default.
+    /// The timeout of each case, or `None` if the run used the default.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Rerun {
-    /// Returns the command line that runs `case` again, quoted for a POSIX shell.
+    /// Returns the command that runs the case `case` again, quoted for a POSIX shell.
     pub(super) fn command(&self, plugin: &Path, isolated: bool, case: &str, seed: u64) -> String {
         let mut command = format!("mlflow-deploy-conformance {}", shell_path(plugin));
         let flags = [(isolated, " --isolated"), (self.strict, " --strict")];

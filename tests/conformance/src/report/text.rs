@@ -1,4 +1,4 @@
-//! The report as plain text.
+//! Writes a report as plain text.
 
 use mlflow_deploy_plugin_api::text::line;
 
@@ -32,7 +32,7 @@ pub(super) fn write(report: &Report) -> String {
     text
 }
 
-/// Returns the list of all cases in the form that `--list` prints.
+/// Returns the list of all cases that the option `--list` prints.
 pub fn list() -> String {
     Case::all().map(|case| format!("{:<32} {:<11} {}\n", case.id, case.level.name(), case.summary)).collect()
 }

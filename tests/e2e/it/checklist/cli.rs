@@ -1,4 +1,5 @@
-//! The tests of MLflow's `deployments/test_cli.py`, which check the output on stdout.
+//! The tests of MLflow's `deployments/test_cli.py`, repeated with this project's command. They check its standard
+//! output.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The tests of MLflow's `deployments/test_deployments.py`.
+//! The tests of MLflow's `deployments/test_deployments.py`, repeated with this project's client.
 
 use mlflow_deploy::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint,

@@ -1,4 +1,4 @@
-//! A client of the fixture `faketarget`.
+//! A client of the test plugin `faketarget`.
 
 use mlflow_deploy::{DeployClient, Host, blocking};
 use mlflow_deploy_test_support::cdylib;

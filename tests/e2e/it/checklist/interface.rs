@@ -1,5 +1,5 @@
-//! The tests of MLflow's `deployments/test_interface.py` and `test_utils.py`. A test that needs an environment variable
-//! runs the command.
+//! The tests of MLflow's `deployments/test_interface.py` and `test_utils.py`, repeated with this project's library. A
+//! test that needs an environment variable starts the command instead, and sets the variable for it.
 
 use mlflow_deploy::{Error, ErrorCode, blocking};
 

@@ -1,4 +1,5 @@
-//! The conformance command: its output formats and exit codes, and its reports of plugins that crash or hang.
+//! Tests of the command `mlflow-deploy-conformance`: its output formats, its exit codes, and its reports of plugins
+//! that crash or hang.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,8 @@ pub(super) const ECHO: &str = "mlflow-deploy-example-echo";
 const HERMIT: &str = "mlflow-deploy-fixture-hermit";
 pub(super) const MISBEHAVE: &str = "mlflow-deploy-fixture-misbehave";
 
-/// Returns a config that sets the fault of the misbehaving plugin.
+/// Returns a configuration of the conformance command for the plugin `misbehave`. It makes the plugin have the fault
+/// `way`.
 pub(super) fn misbehaving(way: &str) -> String {
     format!("[environment]\nMISBEHAVE = '{way}'\n[predict]\ninputs = '[1]'\n")
 }
@@ -225,7 +227,7 @@ fn list_contains_every_case() {
     assert_eq!(listed, Case::all().map(|case| case.id).collect::<Vec<_>>());
 }
 
-/// This test equals the test of a plugin's author, except that it builds the plugin first.
+/// A plugin's author would write the same test, except that this test builds the plugin first.
 #[test]
 fn suite_passes_in_a_plugin_author_s_test() {
     // In a child process the suite runs one case and exits. Only the parent process needs the path.

@@ -7,14 +7,14 @@ use std::process::{Command, Output};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::Value;
 
-/// The JSON report and the exit code of the conformance command.
+/// The exit code and the JSON report of the conformance command.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) code: i32,
     pub(super) document: Value,
 }
 
-/// Runs the conformance command on a plugin, with a config and further arguments. Returns the report.
+/// Runs the conformance command on a plugin, with the configuration `config` and further arguments. Returns the report.
 pub(super) fn check(plugin: &Path, config: &str, arguments: &[&str]) -> Report {
     let output = harness(plugin, config, &[&["--format", "json"], arguments].concat());
     let text = String::from_utf8_lossy(&output.stdout);
@@ -35,7 +35,7 @@ impl Report {
         self.document["results"].as_array().unwrap()
     }
 
-    /// Returns the cases that neither passed nor were skipped, each with its verdict and message.
+    /// Returns the cases that neither passed nor were skipped, each with its name, verdict and message.
     pub(super) fn bad(&self) -> Vec<(&str, &str, &str)> {
         let is_bad = |result: &&Value| !["pass", "skip"].contains(&result["verdict"].as_str().unwrap());
         self.results()
@@ -48,7 +48,8 @@ impl Report {
             .collect()
     }
 
-    /// Returns the plugin and the number of cases of each verdict, in one line.
+    /// Returns one line with the name of the plugin, the mode, and the number of cases that passed, were skipped and
+    /// failed.
     pub(super) fn summary(&self) -> String {
         let document = &self.document;
         let (counts, seconds) = (&document["counts"], document["seconds"].as_f64().unwrap());
@@ -63,13 +64,13 @@ impl Report {
         )
     }
 
-    /// Returns the names of the unproven cases.
+    /// Returns the names of the unproven cases. A case is unproven if a call that it needs did not succeed.
     pub(super) fn unproven(&self) -> Vec<&str> {
         let unproven = self.results().iter().filter(|result| result["unproven"] == true);
         unproven.map(|result| result["id"].as_str().unwrap()).collect()
     }
 
-    /// Returns the names of the cases that passed.
+    /// Returns the names of the conformance cases that passed.
     pub(super) fn passed(&self) -> Vec<&str> {
         let passed = self.results().iter().filter(|result| result["verdict"] == "pass");
         passed.map(|result| result["id"].as_str().unwrap()).collect()

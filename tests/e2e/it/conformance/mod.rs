@@ -1,4 +1,4 @@
-//! The conformance harness, run on the plugins of this repository and on mutants.
+//! Runs the conformance cases on the plugins of this repository, and on copies of a plugin that have one fault each.
 
 mod command;
 mod harness;

@@ -1,4 +1,5 @@
-//! Each conformance case has a mutant. A mutant is a plugin with one fault, which fails only its own case.
+//! Checks that each conformance case detects its fault. For each case, a mutant is a plugin with one fault, which has
+//! to fail only this case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +17,7 @@ use super::{Report, check};
 
 const CONFIG: &str = include_str!("../../conformance/mutant.toml");
 
-/// The number of mutants that are checked in parallel. Some checks only wait for a timeout.
+/// The number of mutants that are checked in parallel. Some checks spend most of their time waiting for a timeout.
 const AT_ONCE: usize = 6;
 
 #[test]
@@ -54,7 +55,7 @@ fn isolated_mutants_fail_their_cases() {
     assert!(wrong.is_empty() && isolated.len() > 90, "{} ran: {wrong:#?}", isolated.len());
 }
 
-/// Runs `check` on the mutant of each case. Returns the results by case name.
+/// Runs `check` on the mutant of each conformance case. Returns the results by case name.
 fn each_mutant<T: Send>(check: impl Fn(&Case, &Path) -> T + Sync) -> BTreeMap<&'static str, T> {
     let honest = PluginFile::read(cdylib::path("mlflow-deploy-fixture-mutant"));
     let echo = PluginFile::read(cdylib::path("mlflow-deploy-example-echo"));
@@ -81,13 +82,13 @@ fn verdict(level: Level) -> String {
     if level == Level::Required { "fail" } else { "warn" }.to_owned()
 }
 
-/// Returns the names and the verdicts of the cases that did not pass.
+/// Returns the name and the verdict of each case that failed or got a warning.
 fn bad(report: &Report) -> Vec<(String, String)> {
     report.bad().into_iter().map(|(id, verdict, _)| (id.to_owned(), verdict.to_owned())).collect()
 }
 
-/// Returns the file of a mutant. A fault of the file itself is patched into it. Any other fault is named in the file's
-/// section `.mutant`.
+/// Returns the contents of a plugin's file that has the fault for `case`. Changes the file itself if the fault is in
+/// the file. Otherwise writes the name of the fault to the section `.mutant`, which the plugin reads.
 fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
     match case {
         "manifest-present" => honest.with_replaced(b"\0.mlflow_deploy\0", b"\0.other_section\0"),

@@ -1,4 +1,4 @@
-//! The plugins of this repository, in Rust and in C, pass the conformance suite.
+//! Checks that the plugins of this repository, in Rust and in C, pass the conformance cases.
 
 use std::path::Path;
 
@@ -9,14 +9,15 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{check, servers};
 use crate::command::mlflow_deploy;
 
-/// The line of a config with an input that every chat model accepts.
+/// The line of a conformance configuration that sets an input for a chat model.
 const QUESTION: &str = r#"inputs = '{"messages": [{"role": "user", "content": "one two three four"}]}'"#;
 
-/// Limits below the defaults, because a server has to handle each call.
+/// Limits of the conformance cases. They are below the defaults, because a server has to handle each call.
 const LIMITS: &str = "[limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz = 100\n";
 
-/// Asserts that a plugin passes in process and isolated. Asserts that only the cases `unproven` are not proven, and
-/// that all of `cases` ran.
+/// Asserts that a plugin passes, both in the harness's process and in a separate process. Asserts that only the cases
+/// in `unproven` are unproven, and that all of `cases` passed. A separate process may skip a case that needs the plugin
+/// in process.
 fn is_conformant(plugin: &Path, config: &str, unproven: &[&str], cases: &[&str]) {
     for mode in [[].as_slice(), &["--isolated"]] {
         let report = check(plugin, config, &[&["--seed", "1", "--timeout", "90"], mode].concat());
@@ -31,7 +32,7 @@ fn is_conformant(plugin: &Path, config: &str, unproven: &[&str], cases: &[&str])
     }
 }
 
-/// The cases that must run for every plugin with a target.
+/// The cases that have to run for every plugin whose target is configured.
 const ASKED: [&str; 12] = [
     "operations-predict",
     "operations-predict-stream",

@@ -1,4 +1,5 @@
-//! A case is not proven if the calls that it needs fail. A plugin without a config still gets correct verdicts.
+//! Checks that a conformance case is unproven if a call that it needs fails. Checks that a plugin without a
+//! configuration still gets correct verdicts.
 
 use std::fs;
 
@@ -9,13 +10,14 @@ use serde_json::{Value, json};
 use super::command::{ECHO, MISBEHAVE, misbehaving};
 use super::{Report, check, harness};
 
-/// Returns the verdict and the message of a case.
+/// Returns the verdict and the message of the case named `case`.
 fn result<'a>(report: &'a Report, case: &str) -> (&'a str, &'a str) {
     let result = report.results().iter().find(|result| result["id"] == case).unwrap();
     (result["verdict"].as_str().unwrap(), result["message"].as_str().unwrap())
 }
 
-/// The cases that would pass without a check of proof if a plugin answers every prediction with an error.
+/// The cases that need a successful prediction. If a plugin answered every prediction with an error, they would pass
+/// wrongly unless they checked this.
 const NEED_A_PREDICTION: [&str; 24] = [
     "load-signals",
     "abi-newer-request",

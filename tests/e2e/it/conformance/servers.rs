@@ -1,4 +1,4 @@
-//! Servers for the conformance tests of the bundled plugins. A server replies to a request at once or never.
+//! Servers for the conformance tests of the plugins in this repository. A server replies to a request at once or never.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn no(status: u16, body: &Value) -> Answer {
     Answer::new(status, body.to_string())
 }
 
-/// Returns a completion as the response to a request. The response is a stream if the request asks for one.
+/// Returns a chat completion as the response to a request. The response is a stream if the request asks for a stream.
 fn completion(request: &Request) -> Answer {
     if body(request)["stream"] == true {
         let piece =
@@ -26,8 +26,8 @@ fn completion(request: &Request) -> Answer {
     Answer::new(200, json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).to_string())
 }
 
-/// Starts a server with the API of MLflow's gateway. It has the endpoints `chat` and `slow`, and never replies for
-/// `slow`.
+/// Starts a server with the API of MLflow's gateway. It serves the endpoints `chat` and `slow`. It never replies to a
+/// prediction by `slow`.
 pub(super) fn gateway() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();
@@ -48,7 +48,8 @@ pub(super) fn gateway() -> Server {
     })
 }
 
-/// Starts a server with OpenAI's API. It has the models `chat` and `slow`, and never replies for `slow`.
+/// Starts a server with OpenAI's API. It serves the models `chat` and `slow`. It never replies to a prediction by
+/// `slow`.
 pub(super) fn openai() -> Server {
     Server::answering(|request| {
         let path = request.path.split('?').next().unwrap_or_default();

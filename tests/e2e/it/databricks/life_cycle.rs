@@ -1,11 +1,11 @@
-//! The command through the whole life cycle of an endpoint.
+//! Runs the command through the whole life cycle of an endpoint of Databricks.
 
 use mlflow_deploy_test_support::databricks::{CLIENT_ID, CLIENT_SECRET, Databricks, TOKEN};
 use serde_json::{Value, json};
 
 use crate::command::{Run, mlflow_deploy};
 
-/// Returns a run of the command on a workspace, with the workspace's token.
+/// Returns a run of the command on a fake Databricks workspace, with the workspace's access token.
 fn ask(workspace: &Databricks, arguments: &str) -> Run {
     let run = mlflow_deploy(arguments).plugin("mlflow-deploy-databricks").arg("--target").arg("databricks");
     run.env("DATABRICKS_HOST", workspace.url()).env("DATABRICKS_TOKEN", TOKEN).arg("--option").arg("poll_interval:=0.1")

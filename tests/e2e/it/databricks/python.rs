@@ -1,5 +1,6 @@
-//! MLflow's client and this project's client make the same calls to the same fake workspace. MLflow's client validates
-//! the workspace. Equal requests and results validate the plugin.
+//! Makes the same calls with MLflow's client and with this project's client, on fake workspaces of Databricks. A
+//! workspace that works for MLflow's client is a valid fake. The plugin is valid if both clients send equal requests
+//! and get equal results.
 
 use mlflow_deploy::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -10,14 +11,15 @@ use mlflow_deploy_test_support::server::Request;
 use mlflow_deploy_test_support::{cdylib, peers};
 use serde_json::{Value, json};
 
-/// The headers that the tests compare. The other headers identify the client.
+/// The names of the headers that the tests compare. The other headers identify the client.
 const SIGNIFICANT: [&str; 4] = ["authorization", "content-type", "x-databricks-org-id", "x-databricks-traffic-id"];
 
-/// The paths of OIDC discovery and token requests, which MLflow's client repeats for each call.
+/// The beginnings of the paths of OIDC discovery and token requests. The tests ignore these requests, because MLflow's
+/// client repeats them for each call.
 const IGNORED_PATHS: [&str; 2] = ["/.well-known/", "/oidc/"];
 
-/// Returns the calls of an endpoint's life cycle. The first call creates an endpoint, because MLflow's client cannot
-/// list an empty workspace.
+/// Returns the calls of an endpoint's life cycle in order. The first call creates an endpoint, because MLflow's client
+/// cannot list an empty workspace.
 fn life() -> Vec<Value> {
     let served = json!({"served_entities": [{"name": "m", "entity_name": "main.a.m", "entity_version": "1"}]});
     let two = json!({"served_entities": [{"name": "m2", "entity_name": "main.a.m", "entity_version": "2"}]});
@@ -88,19 +90,20 @@ async fn life_cycle_makes_the_same_requests_as_mlflow_s_client() {
     }
 }
 
-/// Returns the name and the value of the environment variable for an option.
+/// Returns the environment variable that sets an option, as its name and its value.
 fn variable((name, value): (&String, &Value)) -> (String, Value) {
     (format!("DATABRICKS_{}", name.to_uppercase()), value.clone())
 }
 
-/// Makes the calls with MLflow's client. Returns their outcomes.
+/// Makes the calls with MLflow's client. Returns the outcome of each call.
 fn python(calls: &[Value], url: &str, mut variables: Value) -> Vec<Value> {
     variables["DATABRICKS_HOST"] = url.into();
     let calls = serde_json::to_string(calls).unwrap();
     serde_json::from_slice(&peers::run_script("calls.py", &["databricks", &calls, &variables.to_string()])).unwrap()
 }
 
-/// Makes one call with this project's client. Returns its result, or the server's error message.
+/// Makes one call with this project's client. Returns the result of the call, or the server's error message if the call
+/// fails.
 async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     let args = &call["args"];
     let endpoint = args["endpoint"].as_str().map(str::to_owned);
@@ -139,7 +142,7 @@ async fn ask(client: &DeployClient, call: &Value) -> Result<Value, String> {
     }
 }
 
-/// Returns the parts of the requests that the tests compare.
+/// Returns the parts of each request that the tests compare.
 fn essences(requests: &[Request]) -> Vec<Value> {
     let compared = requests.iter().filter(|request| !IGNORED_PATHS.iter().any(|path| request.path.starts_with(path)));
     let essence = |request: &Request| {
@@ -150,7 +153,8 @@ fn essences(requests: &[Request]) -> Vec<Value> {
     compared.map(essence).collect()
 }
 
-/// Returns the value of a header without the number of an issued token, which differs between the clients.
+/// Returns the value of a header. Removes the number at the end of an OAuth token, because the number differs between
+/// the clients.
 fn header(request: &Request, name: &str) -> Value {
     let value = request.header(name).map(|value| value.trim_end_matches(|last: char| last.is_ascii_digit()));
     match value {

@@ -1,4 +1,5 @@
-//! The output of a failing run does not contain a secret: neither the credentials nor a token issued for them.
+//! Checks that the output of a failing run does not contain a secret: neither the credentials nor a token that the
+//! server issued for them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,17 +9,17 @@ use serde_json::json;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// A text that is part of every secret. The tests search the output for it.
+/// A text that every secret contains. The tests search the output for it.
 const MARK: &str = "S3CRET";
 
 const TOKEN: &str = "dapi-S3CRET-token";
 const HEADER: &str = "S3CRET-header-value";
 const CLIENT_SECRET: &str = "S3CRET-client-secret";
 const ID_TOKEN: &str = "S3CRET-id-token";
-/// The token that the server issues for a client secret.
+/// The access token that the server issues in exchange for a client secret.
 const GRANTED: &str = "eyJ-S3CRET-granted";
 
-/// Returns a run that predicts with the most verbose output.
+/// Returns a run of `predict` with the most verbose output.
 fn predict(arguments: &str) -> Run {
     let run = mlflow_deploy(&format!("predict --endpoint m -I - -vv -t databricks {arguments}"));
     run.plugin("mlflow-deploy-databricks")
@@ -38,13 +39,14 @@ fn with_principal(host: &str, arguments: &str) -> Run {
     run.env("DATABRICKS_CLIENT_SECRET", CLIENT_SECRET)
 }
 
-/// Returns a response that repeats `all` in each of its parts that can hold text.
+/// Returns a response that contains the text `all` in its error code, its message, its details and a header.
 fn repeating_answer(status: u16, all: &str) -> Answer {
     let body = json!({"error_code": all, "message": format!("I was told {all}"), "details": [all]});
     Answer::new(status, body.to_string()).header("x-databricks-request-id", all)
 }
 
-/// Starts a server that replies to token requests with `grant`. Its other responses repeat the tokens.
+/// Starts a server that replies to token requests with `grant`. Its replies to predictions repeat the secrets that the
+/// requests contain.
 fn granting(grant: Answer) -> Server {
     Server::answering(move |request: &Request| match request.path.as_str() {
         "/oidc/v1/token" => grant.clone(),

@@ -1,28 +1,30 @@
-//! A call of a faulty plugin, and its expected outcomes: in the host's process, and isolated.
+//! A call of a faulty plugin with its expected outcomes: one with the plugin in the host's process, and one with the
+//! plugin isolated in a separate process.
 
 use std::thread;
 
 use super::fixture::{Outcome, Place, run};
 
-/// The exit status of an aborted program, without and with a core dump.
+/// The exit status of a program that aborted, without and with a core dump.
 pub(super) const ABORT: &str = "signal: 6 (SIGABRT) | signal: 6 (SIGABRT) (core dumped)";
 
-/// The error of a call whose isolated plugin aborted.
+/// The error of a call if the process of the isolated plugin aborted.
 pub(super) const ABORTED: &str = "PLUGIN_CRASHED: the plugin's process was killed by signal 6 (SIGABRT)";
 
-/// The memory limit of the host in MiB. A plugin must not be able to exceed it with its messages.
+/// The upper limit of the host's peak memory, in MiB. The messages of a plugin must not make the host exceed it.
 const MAX_MEMORY: u64 = 512;
 
-/// A call of a faulty plugin, and its expected outcome in process and isolated.
+/// A call of a faulty plugin with its expected outcomes, in the host's process and isolated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
     plugin: Plugin,
     operation: &'static str,
-    /// The timeouts of the call in seconds: the first in process, the second isolated.
+    /// The timeouts of the call in seconds: the first for the plugin in the host's process, the second for the isolated
+    /// plugin. `None` means that the call has no timeout.
     timeouts: [Option<&'static str>; 2],
-    /// True if the host runs a preflight before the first load of a file, as the command does.
+    /// True if the host tries the first load of a file in a separate process (the preflight), as the command does.
     has_preflight: bool,
-    /// A part of the error that the host must log, or `None` if no error is expected.
+    /// A text that an error in the host's log must contain, or `None` if the log is not checked.
     logged: Option<&'static str>,
     in_process: Expected,
     isolated: &'static str,
@@ -30,17 +32,17 @@ pub(super) struct Case {
 
 #[derive(Clone, Copy, Debug)]
 enum Plugin {
-    /// The plugin of `tests/fixtures/misbehave`, with this fault.
+    /// The plugin of `tests/fixtures/misbehave`, with the fault of this name.
     Misbehave(&'static str),
-    /// The plugin of `tests/fixtures/panics`, with this target URI and endpoint.
+    /// The plugin of `tests/fixtures/panics`, called with this target URI and this endpoint.
     Panics(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// The host program exits with one of these statuses, separated by ` | `.
+    /// The process of the host exits with one of these statuses, which are separated by ` | `.
     Exit(&'static str),
-    /// The good plugin still replies, and the result of the call contains one of these texts, separated by ` | `.
+    /// The good plugin still replies. The result of the call contains one of these texts, which are separated by ` | `.
     Result(&'static str),
 }
 
@@ -49,29 +51,33 @@ impl Case {
         Self { plugin, operation, timeouts: [None; 2], has_preflight: false, logged: None, in_process, isolated }
     }
 
-    /// Returns a case for `predict` with this fault. Its result is the same in process and isolated.
+    /// Returns a case that calls `predict` of the plugin with this fault. The expected result is the same in the host's
+    /// process and isolated.
     pub(super) const fn result(fault: &'static str, result: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Result(result), result)
     }
 
-    /// Returns a case for `predict` with this fault. Its results in process and isolated differ.
+    /// Returns a case that calls `predict` of the plugin with this fault. The expected result is `in_process` in the
+    /// host's process, and `isolated` if the plugin is isolated.
     pub(super) const fn results(fault: &'static str, in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Result(in_process), isolated)
     }
 
-    /// Returns a case for `predict` with this fault, which ends the process of the plugin. `in_process` is the exit
-    /// status of the host program, and `isolated` the result of the isolated call.
+    /// Returns a case that calls `predict` of the plugin with this fault, which ends the process of the plugin. The
+    /// expected exit status of the host is `in_process`. If the plugin is isolated, the expected result of the call is
+    /// `isolated`.
     pub(super) const fn exit(fault: &'static str, in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Misbehave(fault), "predict", Expected::Exit(in_process), isolated)
     }
 
-    /// Returns a case for an operation that panics in the plugin. Its result is the same in process and isolated.
+    /// Returns a case that calls an operation which panics in the plugin. The expected result is the same in the host's
+    /// process and isolated.
     pub(super) const fn panic(operation: &'static str, result: &'static str) -> Self {
         Self::new(Plugin::Panics("panics", ""), operation, Expected::Result(result), result)
     }
 
-    /// Returns a case for `predict` with a panic that ends the process of the plugin. `in_process` is the exit status
-    /// of the host program, and `isolated` the result of the isolated call.
+    /// Returns a case that calls `predict` of a plugin whose panic ends its process. The expected exit status of the
+    /// host is `in_process`. If the plugin is isolated, the expected result of the call is `isolated`.
     pub(super) const fn abort(in_process: &'static str, isolated: &'static str) -> Self {
         Self::new(Plugin::Panics("panics", ""), "predict", Expected::Exit(in_process), isolated)
     }
@@ -89,13 +95,13 @@ impl Case {
         Self { operation, ..self }
     }
 
-    /// Sets a timeout of one second. The call would not end without it.
+    /// Sets a timeout of one second for the call, which would not end otherwise.
     pub(super) const fn with_timeout(self) -> Self {
         Self { timeouts: [Some("1"); 2], ..self }
     }
 
-    /// Sets a timeout of five seconds for the call in process, so that its fault takes effect before the timeout. The
-    /// isolated call gets no timeout, because the host ends it.
+    /// Sets a timeout of five seconds for the call in the host's process. The fault takes effect within this time. The
+    /// call of the isolated plugin gets no timeout, because the host ends it.
     pub(super) const fn with_timeout_in_process(self) -> Self {
         Self { timeouts: [Some("5"), None], ..self }
     }
@@ -104,8 +110,8 @@ impl Case {
         Self { plugin: Plugin::Panics(target, endpoint), ..self }
     }
 
-    /// Runs the case in process and isolated, and prints its row of the table. Panics if an outcome is not the expected
-    /// one.
+    /// Runs the case in the host's process and isolated, and prints the case's row of the table. Panics if an outcome
+    /// is not the expected one.
     pub(super) fn check(&self, name: &str) {
         let (in_process, isolated) = thread::scope(|scope| {
             let in_process = scope.spawn(|| self.run(Place::InProcess));
@@ -130,7 +136,7 @@ impl Case {
     }
 
     /// Returns true if the good plugin replied, the result and the log are as expected, and the memory is below the
-    /// limit. The argument `results` holds the accepted parts of the result, separated by ` | `.
+    /// limit. The result has to contain one of the texts in `results`, which are separated by ` | `.
     fn survived(&self, outcome: &Outcome, results: &str) -> bool {
         let has_result = results.split(" | ").any(|result| !result.is_empty() && outcome.result.contains(result));
         let has_logged = match (self.logged, &outcome.logged) {
@@ -165,13 +171,13 @@ impl Case {
     }
 }
 
-/// Prints a row of the table: the name of the test, the result that the host reported, and the end of the host's
-/// process with the plugin in process and isolated.
+/// Prints a row of the table. The columns are the name of the test, the result that the host reported, and whether the
+/// host survived: with the plugin in its process (`in_process`), and with the plugin isolated (`isolated`).
 pub(super) fn print_row(name: &str, result: &str, in_process: &str, isolated: &str) {
     println!("| {name} | {} | {in_process} | {isolated} |", result.trim().replace('\n', "; ").replace('|', "\\|"));
 }
 
-/// Defines a test function for each case.
+/// Defines one test function for each named case.
 macro_rules! cases {
     ($($name:ident: $case:expr;)*) => {
         $(

@@ -1,4 +1,4 @@
-//! Files that are not plugins, and faulty plugins. The host reports each file, and a good plugin still replies.
+//! Checks that the host reports files that are not plugins and faulty plugins, and that a good plugin still replies.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::command::mlflow_deploy;
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Defines a test function for each file of `broken::all` and `broken::unloadable`.
+/// Defines one test function for each named file. The files are those of `broken::all` and `broken::unloadable`.
 macro_rules! files {
     ($($name:ident: $file:literal;)*) => {
         const TESTED: &[&str] = &[$($file),*];
@@ -68,8 +68,8 @@ files! {
     a_library_without_an_entry_point_is_a_load_error: "no-entry";
 }
 
-/// Loads a file in process and isolated. Asserts that both fail for the expected reason and that a good plugin replies
-/// afterwards.
+/// Loads a file into the host's process, and into a separate process. Asserts that both loads fail for the expected
+/// reason, and that a good plugin still replies afterwards.
 fn check(file: &str) {
     let folder = tempfile::tempdir().unwrap();
     let broken = [broken::all(folder.path()), broken::unloadable(folder.path())].concat();
@@ -106,7 +106,7 @@ fn copy_good_plugin(folder: &Path) {
     fs::copy(cdylib::path(ECHO), folder.join("good.so")).unwrap();
 }
 
-/// Returns the entry of a file in the output of `plugins list` or `plugins doctor`.
+/// Returns the entry for the file `path` in the output of `plugins list` or `plugins doctor`.
 fn entry<'a>(listing: &'a Value, path: &Path) -> &'a Value {
     let entries = listing["plugins"].as_array().unwrap();
     let entry = entries.iter().find(|entry| entry["file"].as_str() == path.to_str());
@@ -172,7 +172,7 @@ fn constructors_run_only_for_a_call_of_their_own_target() {
     }
 }
 
-/// The host may read the file in any state, and must not crash.
+/// The host may read the file while it is incomplete or replaced, and must not crash.
 #[test]
 fn a_file_that_changes_during_discovery_is_survived() {
     const LISTINGS: usize = 40;
@@ -229,7 +229,7 @@ fn an_unreadable_file_is_rejected() {
     print_row("unreadable", message, "yes", "yes");
 }
 
-/// Runs a copy of the command without root privileges. Returns `None` if that is impossible.
+/// Runs a copy of the command without root privileges. Returns `None` if the copy cannot be started.
 fn run_unprivileged(folder: &Path, arguments: &[&str]) -> Option<Output> {
     let command: PathBuf = folder.join("mlflow-deploy");
     fs::copy(cdylib::command(), &command).unwrap();

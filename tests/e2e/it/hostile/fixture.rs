@@ -1,5 +1,5 @@
-//! Runs the program `tests/e2e/isolation_fixture.rs`: a host with a faulty plugin and a good plugin. The faulty plugin
-//! may end the program.
+//! Runs the program `tests/e2e/isolation_fixture.rs`, a host with a faulty plugin and a good plugin. The faulty plugin
+//! may end this program.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -8,19 +8,19 @@ use std::process::{Command, Stdio};
 use mlflow_deploy_test_support::cdylib;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-/// The process in which the faulty plugin runs.
+/// The process in which the faulty plugin runs: the host's process, or a separate one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Place {
     InProcess,
     Isolated,
 }
 
-/// The outcome of a run of the program.
+/// The outcome of one run of the program.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The reply or the error of the call. Empty if the program ended before.
+    /// The reply or the error of the call. It is empty if the program ended before the call did.
     pub(super) result: String,
-    /// The log entry that contains the text of `--log`, or `None` if there is none.
+    /// The log entry that contains the text of `--log`, or `None` if the program did not print such an entry.
     pub(super) logged: Option<String>,
     /// True if the good plugin replied after the call.
     pub(super) is_alive: bool,
@@ -30,7 +30,8 @@ pub(super) struct Outcome {
     pub(super) exit: String,
 }
 
-/// Runs the program with the library of a package as the faulty plugin. `arguments` describe the call.
+/// Runs the program with the shared library of `package` as its faulty plugin. The other arguments of the program
+/// describe the call.
 pub(super) fn run(place: Place, package: &str, fault: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(cdylib::program("isolation_fixture"));
     command.arg(if place == Place::InProcess { "inside" } else { "isolated" });

@@ -1,5 +1,5 @@
-//! Faulty plugins and files that the host must survive. Each has a test, which prints a row of a Markdown table:
-//! `cargo test -p mlflow-deploy-e2e hostile -- --nocapture`.
+//! Checks that the host survives faulty plugins and files. Each fault has a test, which prints a row of a Markdown
+//! table: `cargo test -p mlflow-deploy-e2e hostile -- --nocapture`.
 
 mod case;
 

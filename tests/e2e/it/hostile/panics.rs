@@ -1,4 +1,4 @@
-//! Panics in a plugin: the caller gets an error, and the process continues.
+//! Checks that a panic in a plugin becomes an error for the caller, and that the process continues.
 
 use super::case::{ABORT, ABORTED, Case, cases};
 

@@ -1,5 +1,5 @@
-//! The faults of `tests/fixtures/misbehave`, in the host's process and isolated. A good plugin in the same host must
-//! reply afterwards, unless the fault ends the process of the host.
+//! Checks the faults of `tests/fixtures/misbehave`, with the plugin in the host's process and isolated. A good plugin
+//! in the same host must reply afterwards, unless the fault ends the process of the host.
 
 use super::case::{ABORT, ABORTED, Case, cases};
 

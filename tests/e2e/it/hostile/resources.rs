@@ -1,4 +1,4 @@
-//! The command with too little memory or too few threads.
+//! Checks the command with too little memory or too few threads.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use mlflow_deploy_test_support::{broken, cdylib};
 use serde_json::Value;
 
-/// Runs the command under a resource limit. Returns `None` if `prlimit` or `setpriv` is not installed.
+/// Runs the command under the resource limit `limit`, an option of `prlimit`. Returns `None` if `prlimit` or `setpriv`
+/// is not installed.
 fn limited(limit: &str, arguments: &[&str], folder: &Path) -> Option<Output> {
     let mut run = Command::new("prlimit");
     if limit.starts_with("--nproc") && rustix::process::geteuid().is_root() {
@@ -28,8 +29,8 @@ fn folder_with_command() -> tempfile::TempDir {
     folder
 }
 
-/// The host finds the manifest without the symbol table. The declared size of the symbol table is above the memory
-/// limit.
+/// The symbol table of the file has a declared size above the memory limit. The host must find the manifest without
+/// reading this table.
 #[test]
 fn listing_does_not_read_a_symbol_table_of_1000_mib() {
     const MEMORY: &str = "--as=838860800";

@@ -1,4 +1,5 @@
-//! The process of a plugin dies: pending calls and streams fail, and later calls start a new process.
+//! Checks the death of an isolated plugin's process: pending calls and streams fail, and later calls start a new
+//! process.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Messages, hermit, predict};
 
-/// The time limit of every wait, long enough for a busy machine.
+/// The time limit of every wait in these tests. It is long enough for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
 async fn pid(client: &DeployClient) -> Pid {

@@ -1,4 +1,5 @@
-//! Isolated plugins behave like plugins in process: replies, streams with credit, cancellation, deadlines and options.
+//! Checks that isolated plugins behave like plugins in the host's process: replies, streams with credit, cancellation,
+//! deadlines and options.
 
 use std::time::Duration;
 

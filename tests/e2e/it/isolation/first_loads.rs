@@ -1,5 +1,5 @@
-//! The preflight: the first load of a file runs in a separate process, and the host stores the result. A crash or a
-//! hang quarantines the file.
+//! Checks the preflight: the host first loads a file in a separate process, and stores the result. If this load crashes
+//! or hangs, the host quarantines the file.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::command::{Ran, Run, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// A folder with a copy of a plugin and with the state of the host.
+/// A temporary folder with a copy of a plugin and with the stored state of the host.
 struct PluginCopy {
     folder: TempDir,
     library: PathBuf,
@@ -126,7 +126,8 @@ fn changed_file_is_tried_again_and_a_copy_stays_quarantined() {
     assert_eq!(place.run(PREDICT, "").stdout, "[1]\n");
 }
 
-/// The constructor needs 4 MiB of stack. A thread has less by default, and a main thread has more.
+/// The constructor of the library needs 4 MiB of stack. By default, a new thread has less stack and the main thread has
+/// more.
 #[test]
 fn library_that_needs_4_mib_of_stack_loads() {
     const SOURCE: &str = "
@@ -148,7 +149,7 @@ fn library_that_needs_4_mib_of_stack_loads() {
     }
 }
 
-/// The dynamic loader of glibc copies the program headers of a library to the stack.
+/// When glibc's dynamic loader loads a library, it copies the library's program headers to the stack.
 #[test]
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 fn library_with_65534_program_headers_does_not_crash_the_command() {
@@ -183,7 +184,8 @@ fn file_that_hangs_is_quarantined_after_one_timeout() {
     assert!(ran.code == 3 && ran.stderr.contains(reason), "{ran:?}");
 }
 
-/// The file system returns only the manifest. So the host never reads the whole file, and cannot finish its hash.
+/// A preloaded library blocks large reads of the file. Only the host's hash of the file makes such reads, so it never
+/// finishes.
 #[test]
 #[cfg(target_os = "linux")]
 fn file_that_cannot_be_read_to_its_end_times_out() {

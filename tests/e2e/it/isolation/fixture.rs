@@ -1,4 +1,4 @@
-//! A host with an isolated plugin, and the messages of plugins.
+//! A host with an isolated plugin, and a record of the log messages of its plugins.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 pub(super) const HERMIT: &str = "mlflow-deploy-fixture-hermit";
 
-/// Returns a host with a plugin that requires isolation.
+/// Returns a host with the plugin `hermit`, which requires isolation.
 pub(super) fn hermit() -> HostBuilder {
     Host::builder().plugin(cdylib::path(HERMIT)).plugin_host(cdylib::program("mlflow-deploy-plugin-host"))
 }
@@ -32,7 +32,7 @@ impl Messages {
         }
     }
 
-    /// Waits until a message has been received this many times.
+    /// Waits until the host has received `message` at least `times` times.
     pub(super) async fn wait(&self, message: &str, times: usize) {
         loop {
             let more = self.0.1.notified();

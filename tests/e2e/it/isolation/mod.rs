@@ -1,4 +1,5 @@
-//! Isolated plugins, each in a separate process: equal results and errors, crashes, and orphaned processes.
+//! Checks isolated plugins, each in a separate process: results and errors equal to those in the host's process,
+//! crashes, and orphaned processes.
 
 mod crashes;
 mod equivalence;

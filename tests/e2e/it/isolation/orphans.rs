@@ -1,4 +1,4 @@
-//! The process of a plugin ends with its host, and so do the processes that the plugin started.
+//! Checks that the process of an isolated plugin ends with its host, and so do the processes that the plugin started.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,19 +12,20 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use super::{hermit, predict};
 use crate::command::mlflow_deploy;
 
-/// Returns a handle of a process. The handle stays valid if the system reuses the process id.
+/// Returns a file descriptor that refers to a process. It still refers to the same process if the system reuses the
+/// process id.
 fn handle(process: Pid) -> OwnedFd {
     pidfd_open(process, PidfdFlags::empty()).unwrap()
 }
 
-/// Waits until a process has ended. Panics if it has not ended within a long time limit.
+/// Waits until a process has ended. Panics if it has not ended after two minutes.
 fn wait_for_end(process: &OwnedFd) {
     let mut process = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     let patience = Timespec { tv_sec: 120, tv_nsec: 0 };
     assert_eq!(poll(&mut process, Some(&patience)).unwrap(), 1, "the process lives on");
 }
 
-/// Returns the child processes of a process.
+/// Returns the ids of the child processes of the process `parent`.
 fn children(parent: u32) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;

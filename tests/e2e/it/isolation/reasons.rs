@@ -1,4 +1,5 @@
-//! `plugins list`, `which` and `doctor` show whether a plugin is isolated and why, without loading it.
+//! Checks that `plugins list`, `which` and `doctor` show the plugins that the host isolates and the reason for each,
+//! without loading a plugin.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,8 @@ use crate::command::{Ran, mlflow_deploy};
 
 const ECHO: &str = "mlflow-deploy-example-echo";
 
-/// Returns the reasons for isolation that the three verbs show, each as text and as JSON.
+/// Returns the reason for a plugin's isolation as `plugins list`, `which` and `doctor` show it, first in text and then
+/// in JSON. A reason is `None` if the verb shows none.
 fn isolation_reasons(arguments: &str, target: &str, plugin: &Path, config: &Path) -> [Option<String>; 6] {
     let run = |verb: &str| {
         let run = mlflow_deploy(&format!("plugins {verb} {arguments}")).env("XDG_CONFIG_HOME", config);
@@ -59,7 +61,7 @@ fn configuration_of_an_unknown_plugin_is_a_warning() {
     assert_eq!(run("plugins doctor --json").json()["configuration"][1], slip.as_str());
 }
 
-/// Runs the command without root privileges.
+/// The command runs without root privileges, because root can read every file.
 #[test]
 fn unreadable_configuration_is_reported() {
     let folder = tempfile::tempdir().unwrap();

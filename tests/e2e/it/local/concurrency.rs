@@ -1,4 +1,4 @@
-//! Concurrent predictions with one deployment, and cancelled predictions.
+//! Checks concurrent predictions of one deployment, and cancelled predictions.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use super::{LOCAL, Machine, sample};
 
-/// A number so large that the model never finishes counting to it.
+/// A number so large that the counting model does not reach it in any test.
 const FOREVER: u64 = 1 << 62;
 
-/// Returns a request that makes the model count to `to`.
+/// Returns a prediction request that makes the counting model count to `to`.
 fn count(to: u64) -> Predict {
     let inputs = Payload::new("application/json", json!({"inputs": [to]}).to_string());
     Predict { deployment_name: Some("counts".to_owned()), inputs, ..Predict::default() }
 }
 
-/// Deploys the counting model with this number of sessions.
+/// Deploys the counting model with this number of ONNX Runtime sessions. Returns a client.
 async fn deployed(machine: &Machine, sessions: usize) -> DeployClient {
     let client = machine.client().await;
     let config = Config::new(&json!({"sessions": sessions})).unwrap();

@@ -1,4 +1,4 @@
-//! `kill -9` between any two steps of a change leaves the state directory in the old state or in the new state.
+//! Checks that `kill -9` between any two steps of a change leaves the state directory in the old or in the new state.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use super::{Machine, folder, sample};
 
 const OPERATIONS: usize = 200;
 
-/// The names of the models, and their outputs for the input 1.
+/// The name of each model, and the model's output for the input 1.
 const MODELS: [(&str, f64); 2] = [("times_2", 2.0), ("times_3", 3.0)];
 
-/// The name of the model of each deployment, by deployment name.
+/// Maps the name of each deployment to the name of its model.
 type Deployed = BTreeMap<String, String>;
 
 #[tokio::test]
@@ -86,7 +86,8 @@ async fn change_with_a_failed_sync_is_made_and_reported() {
     assert_eq!(found(&machine.client().await).await, meant.collect());
 }
 
-/// Returns the deployments with their models. Asserts that each deployment predicts with its model.
+/// Returns the deployments that the client lists, with their models. Asserts that each deployment predicts with its own
+/// model.
 async fn found(client: &DeployClient) -> Deployed {
     let mut found = Deployed::new();
     let listed = client.list_deployments(ListDeployments::default()).await.unwrap();
@@ -102,7 +103,7 @@ async fn found(client: &DeployClient) -> Deployed {
     found
 }
 
-/// A library to preload into the command. It kills the process at a given step, or makes a sync fail.
+/// A compiled library for `LD_PRELOAD`. It kills the command at a given step, or makes a sync to the disk fail.
 pub(super) struct Shim {
     library: PathBuf,
     folder: TempDir,
@@ -122,18 +123,19 @@ impl Shim {
         Self { library, folder: folder_of_it }
     }
 
-    /// Returns a folder with a configuration that turns the preflight off.
+    /// Returns a folder with a configuration that turns off the preflight: the host's trial load of a plugin in a
+    /// separate process.
     pub(super) fn config(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// Returns the path of the library.
+    /// Returns the path of the library for `LD_PRELOAD`.
     pub(super) fn library(&self) -> &std::path::Path {
         &self.library
     }
 }
 
-/// A deterministic random number generator: Knuth's 64-bit LCG.
+/// A deterministic random number generator: Knuth's 64-bit linear congruential generator.
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,5 @@
-//! Full and read-only disks. A change fails with a clear error, and existing deployments still work.
+//! Checks full and read-only disks: a change of a deployment fails with a clear error, and existing deployments still
+//! work.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -9,8 +10,8 @@ use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use super::{LOCAL, iris};
 
 /// Mounts a new file system of `bytes` bytes at `$disk`, and runs a shell script. In the script, the function `ask`
-/// runs the command with its state directory on that file system. Returns the output, or `None` if this machine cannot
-/// mount and `MLFLOW_DEPLOY_TEST_NO_MOUNT` is set.
+/// runs the command with its state directory on that file system. Returns the output of the script. Returns `None` if
+/// this machine cannot mount and `MLFLOW_DEPLOY_TEST_NO_MOUNT` is set.
 fn on_a_disk(bytes: usize, script: &str) -> Option<String> {
     const PRELUDE: &str = r#"
         set -u

@@ -1,4 +1,5 @@
-//! Explanations, compared with the Python package shap and with the definition of Shapley values, and their plots.
+//! Checks explanations against the Python package shap and against the definition of Shapley values. Also checks their
+//! plots.
 
 use std::fs;
 use std::iter::repeat_n;
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{FLOWERS, Machine, folder, iris, sample};
 
-/// The largest accepted difference of two numbers that should be equal.
+/// The largest accepted difference between two numbers that should be equal.
 const CLOSE: f64 = 1e-6;
 
-/// Returns all numbers of nested arrays, in order.
+/// Returns all numbers in nested arrays, in order.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
@@ -19,7 +20,8 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// Returns the largest difference between the numbers of two nested arrays of the same length.
+/// Returns the largest difference between corresponding numbers of two nested arrays. Both arrays have the same total
+/// number of elements.
 fn apart(one: &Value, other: &Value) -> f64 {
     let (one, other) = (numbers(one), numbers(other));
     assert_eq!(one.len(), other.len());
@@ -27,7 +29,7 @@ fn apart(one: &Value, other: &Value) -> f64 {
 }
 
 /// Returns the error of an explanation. For each row and output, the base value plus the values of all features should
-/// equal the prediction. The error is the largest difference.
+/// equal the prediction. The error is the largest difference from this.
 fn off(explanation: &Value) -> f64 {
     let (base, values) = (numbers(&explanation["base_values"]), &explanation["values"]);
     let mut off = 0.0_f64;
@@ -41,7 +43,7 @@ fn off(explanation: &Value) -> f64 {
     off
 }
 
-/// Writes a config to a file. Returns its path.
+/// Writes a configuration to a file. Returns the path of the file.
 fn config(machine: &Machine, config: &Value) -> std::path::PathBuf {
     let path = machine.0.path().join("config.json");
     fs::write(&path, config.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! The command through the whole life cycle of deployments and endpoints.
+//! Runs the command through the whole life cycle of local deployments and endpoints.
 
 use serde_json::{Value, json};
 
@@ -199,7 +199,7 @@ fn delete_of_an_invalid_name_is_an_error() {
     }
 }
 
-/// The exit code for invalid inputs does not depend on the error code.
+/// All invalid inputs have the exit code 2, although their error codes differ.
 #[test]
 fn invalid_inputs_have_the_exit_code_of_usage_errors() {
     let machine = Machine::new();

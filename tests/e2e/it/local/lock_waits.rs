@@ -1,4 +1,5 @@
-//! Locks that other processes hold. The command reports that it waits, and stops waiting at the deadline of the caller.
+//! Checks a command whose lock another process holds. The command reports that it waits, and stops waiting at its
+//! deadline.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -11,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{FLOWERS, Machine, iris};
 use crate::command::Run;
 
-/// Returns a machine with a deployment, and the arguments of commands that take a lock, each with the path of that
-/// lock.
+/// Returns a machine with a deployment. Also returns the arguments of commands that wait for a lock, each with the path
+/// of that lock.
 fn waiting() -> (Machine, Vec<(&'static str, PathBuf)>) {
     let machine = Machine::new();
     machine.create("a", &iris());
@@ -30,8 +31,8 @@ fn hold(lock: &PathBuf) -> File {
     held
 }
 
-/// Starts the command and reads the first line of its stderr. Returns the process, the rest of its stderr, and the
-/// line.
+/// Starts the command and reads the first line of its stderr. Returns the process, a reader of the remaining stderr,
+/// and the line.
 fn start_and_read(run: Run) -> (Child, BufReader<std::process::ChildStderr>, String) {
     let mut child = run.stdin(FLOWERS).spawn();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());

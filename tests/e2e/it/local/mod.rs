@@ -1,4 +1,5 @@
-//! The target `local`: deployments, predictions and serving, also with damaged files, full disks and killed processes.
+//! Checks the target `local`: deployments, predictions and serving, also with damaged files, full disks and killed
+//! processes.
 
 mod concurrency;
 mod crash;

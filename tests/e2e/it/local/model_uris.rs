@@ -1,4 +1,4 @@
-//! Deployments by every kind of model URI. MLflow's client has logged the models to the real tracking server.
+//! Checks deployments from every kind of model URI. MLflow's client has logged the models to a real tracking server.
 
 use std::fs;
 
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{FLOWERS, Machine, copy_of, iris};
 use crate::command::Run;
 
-/// Logs the demo model to a tracking server with MLflow's client. Returns the ids of the run and the model.
+/// Logs the demo model with MLflow's client to the tracking server or the folder `url`. Returns a JSON object with the
+/// ids of the run and of the model, and the location of the artifacts.
 fn log(url: &str) -> Value {
     serde_json::from_slice(&run_script("log_onnx.py", &[url, iris().to_str().unwrap()])).unwrap()
 }
@@ -103,8 +104,8 @@ fn server_gets_the_password_of_the_options_and_output_does_not_contain_it() {
     assert_eq!([labels(&machine, "a"), labels(&machine, "b")], [json!([0, 2]), json!([0, 2])]);
 }
 
-/// `mlflow server --artifacts-presigned-only` of MLflow 3.18 does not send files. The client fetches each file from the
-/// storage.
+/// `mlflow server --artifacts-presigned-only` of MLflow 3.18 does not send files. It signs URLs with which the client
+/// fetches each file from the storage.
 #[test]
 fn model_is_fetched_from_the_storage_of_a_server_that_signs_urls() {
     let machine = Machine::new();
@@ -133,7 +134,7 @@ fn model_is_fetched_from_the_storage_of_a_server_that_signs_urls() {
     assert_eq!(refused.error()["code"], "RESOURCE_DOES_NOT_EXIST", "{refused:?}");
 }
 
-/// The plugin reads the metadata from the file store, and copies the artifacts.
+/// The plugin reads the model's metadata from MLflow's file store, and copies the model's files.
 #[test]
 fn model_in_a_file_store_is_copied() {
     let (machine, place) = (Machine::new(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! Invalid and malicious models. The plugin rejects each with a reason, and does not deploy it.
+//! Checks invalid and malicious models. The plugin rejects each with a reason, and does not deploy it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{FLOWERS, Machine, copy_of, folder, iris, sample};
 
-/// Tries to deploy an invalid model. Returns the code and the message of the error.
+/// Tries to deploy an invalid model. Returns the code and the message of the command's error.
 fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     let ran = machine.ask("create --name broken --json -m").arg(model).run();
     assert!([1, 2].contains(&ran.code), "{ran:?}");
@@ -19,11 +19,12 @@ fn refusal(machine: &Machine, model: &Path) -> (String, String) {
     (text("code"), text("message"))
 }
 
-/// A kind of damage: its name, a function that damages the folder of a model, and a part of the error message.
+/// A kind of damage to a model: its name, a function that damages the model's folder, and a part of the expected error
+/// message.
 type Damage<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
 
-/// Damages copies of a model, each in one way. Asserts that none is deployed, and that each error has the expected
-/// message.
+/// Damages copies of a model, each in one of `ways`. Asserts that no copy is deployed, and that each error has the
+/// expected message.
 fn refused(model: &Path, ways: &[Damage<'_>]) {
     let machine = Machine::new();
     for (way, spoil, said) in ways {
@@ -37,7 +38,7 @@ fn refused(model: &Path, ways: &[Damage<'_>]) {
     }
 }
 
-/// Replaces the contents of a model's file with the result of `change`.
+/// Passes the contents of a file to `change`, and writes the result to the file.
 fn rewrite(folder: &Path, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     let path = folder.join(file);
     fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
@@ -196,7 +197,7 @@ fn onnx_schema_equals_that_of_the_installed_package() {
     assert!(ours == installed, "copy the schema of the onnx that tests/peers pins, and correct the table beside it");
 }
 
-/// Returns an ONNX model with graphs in node attributes, nested `depth` times.
+/// Returns an ONNX model whose graph contains further graphs in node attributes, nested `depth` times.
 fn nested(depth: usize) -> Vec<u8> {
     let field = |number: u8, inner: Vec<u8>| {
         let mut length = inner.len();
@@ -239,10 +240,10 @@ fn flipped_bits_never_crash_the_process() {
     println!("flipped bits: {FLIPS}, {deployed} of them still a valid model, 0 crashes");
 }
 
-/// The name of the external weights file of a sample model.
+/// The name of the file with the external weights of a sample model.
 const WEIGHTS: &str = "e909a616-e662-11f1-a442-02fc00000001.data";
 
-/// Changes the name of the weights file in the model to `location`, padded to the length of the old name.
+/// Replaces the name of the weights file in `model.onnx` by `location`, which has the same length.
 fn weights_in(folder: &Path, location: &str) {
     assert_eq!(location.len(), WEIGHTS.len());
     rewrite(folder, "model.onnx", |mut bytes| {

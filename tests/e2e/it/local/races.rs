@@ -1,4 +1,4 @@
-//! Concurrent creates of deployments with the same name, and updates during predictions.
+//! Checks concurrent creates of deployments with the same name, and updates during predictions.
 
 use std::process::{Child, Output};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn of_two_concurrent_creates_of_a_name_one_succeeds() {
 
 #[tokio::test]
 async fn updates_do_not_fail_predictions_or_mix_models() {
-    /// The minimum number of predictions. Predictions continue until the updates are done.
+    /// The minimum number of predictions. After that, predictions continue until the updates are done.
     const PREDICTIONS: usize = 1_000;
     const UPDATES: usize = 30;
     const AT_ONCE: usize = 16;
@@ -80,7 +80,8 @@ async fn updates_do_not_fail_predictions_or_mix_models() {
     );
 }
 
-/// Predicts until enough updates and predictions are done. Returns the number of replies from each model.
+/// Predicts until the given numbers of updates and predictions are reached. Returns the number of replies from each of
+/// the two models.
 async fn predict_until_updated(
     client: Arc<DeployClient>,
     updates: Arc<AtomicUsize>,

@@ -1,5 +1,5 @@
-//! Missing parts of the state directory. The plugin does not delete the other parts, and recreates missing parts if it
-//! can.
+//! Checks a state directory with missing parts. The plugin does not delete the other parts, and recreates the missing
+//! parts if it can.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::crash::Shim;
 use super::{FLOWERS, Machine, iris, sample};
 
-/// Returns a machine with two deployments that share an endpoint.
+/// Returns a machine with two deployments that share an endpoint. Also returns the command's list of the deployments.
 fn deployed() -> (Machine, Value) {
     let machine = Machine::new();
     machine.create("a", &iris());

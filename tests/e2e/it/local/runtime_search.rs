@@ -1,4 +1,4 @@
-//! The places in which an installed command searches for ONNX Runtime, and the error if none has it.
+//! Checks the places in which an installed command searches for ONNX Runtime, and the error if it is in none of them.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use super::{LOCAL, iris};
 use crate::command::Ran;
 
-/// A prefix with an installed command, a plugin outside of it, and other folders that may contain the library.
+/// An installation prefix with the command, and a plugin in another folder. Further folders may contain the ONNX
+/// Runtime library.
 struct Prefix(TempDir);
 
-/// The searched places in order: their name in an error, and their folder.
+/// The places in search order. Each has its name in an error message, and its folder below the prefix.
 const PLACES: [(&str, &str); 7] = [
     ("option", "option"),
     ("variable", "variable"),
@@ -45,7 +46,8 @@ impl Prefix {
         self.0.path().join(path)
     }
 
-    /// Returns the path of the library in a folder. The dynamic loader finds only the file name `libonnxruntime.so.1`.
+    /// Returns the path of the ONNX Runtime library in a folder. In the folder `system`, the library has the only file
+    /// name for which the dynamic loader searches.
     fn file(&self, folder: &str) -> PathBuf {
         self.path(folder).join(if folder == "system" { "libonnxruntime.so.1" } else { "libonnxruntime.so.1.31.1" })
     }
@@ -54,7 +56,8 @@ impl Prefix {
         symlink(library(), self.file(folder)).unwrap();
     }
 
-    /// Deploys a model. Sets only the settings in this list: names of places, or `isolated`.
+    /// Deploys a model with the installed command. `settings` lists the configured places by name, and contains
+    /// `isolated` if the plugin runs isolated.
     fn create(&self, settings: &[&str]) -> Ran {
         let mut command = Command::new(self.path("bin/mlflow-deploy"));
         command.args(["create", "-t", "local", "--name", "iris", "--json", "-m"]).arg(iris());
@@ -169,7 +172,7 @@ fn invalid_library_is_named() {
     }
 }
 
-/// Compiles a C library from its source text. Returns the path of the library.
+/// Compiles a shared library from the C code in `source`. Returns the path of the library.
 fn compile(folder: &Path, name: &str, source: &str, arguments: &[&str]) -> PathBuf {
     let (code, library) = (folder.join(name).with_extension("c"), folder.join(name));
     fs::write(&code, source).unwrap();

@@ -1,4 +1,4 @@
-//! Predictions of every sample model, compared with those of ONNX Runtime in Python.
+//! Checks the predictions of every sample model against those of ONNX Runtime in Python.
 
 use std::fs;
 
@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Machine, folder, sample};
 
-/// The largest accepted difference of two floats, relative to the larger float if that is above 1.
+/// The largest accepted difference between two floats. It is relative to the larger float if that is above 1, and
+/// absolute otherwise.
 pub(super) const CLOSE: f64 = 1e-5;
 
 #[test]
@@ -37,8 +38,8 @@ fn outputs_equal_those_of_onnx_runtime_in_python() {
     println!("models compared with ONNX Runtime in Python: {compared}, largest difference {largest:e}");
 }
 
-/// Returns the predictions by output name. Converts a list of records to columns. Other predictions are by output
-/// already.
+/// Returns predictions as an object with one member per output. Converts a list of records to such an object, and
+/// leaves other predictions unchanged.
 fn by_output(predictions: &Value) -> Map<String, Value> {
     let Some(rows) = predictions.as_array() else { return predictions.as_object().unwrap().clone() };
     let mut outputs: Map<String, Value> = Map::new();
@@ -51,7 +52,8 @@ fn by_output(predictions: &Value) -> Map<String, Value> {
     outputs
 }
 
-/// Returns the largest difference between two values of the same structure, or infinity if their structures differ.
+/// Returns the largest difference between corresponding numbers of two values, or infinity if the structures of the
+/// values differ.
 pub(super) fn distance(ours: &Value, theirs: &Value) -> f64 {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {

@@ -1,4 +1,4 @@
-//! Predictions of deployed ONNX models, compared with recordings of MLflow's scoring server.
+//! Checks predictions of deployed ONNX models against recordings of MLflow's scoring server.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::samples::{CLOSE, distance};
 use super::{Machine, folder, iris, sample};
 
-/// Requests that MLflow rejects and this project accepts on purpose, with the reasons.
+/// The recorded requests that MLflow rejects and this project accepts on purpose, each with the reason.
 const ANSWERED: [(&str, &str); 4] = [
     ("onnx_iris_cols/split", "MLflow fails on every classifier with a column signature"),
     ("onnx_iris_cols/records_ints", "MLflow fails on every classifier with a column signature"),

@@ -1,4 +1,4 @@
-//! Tables and arrays as inputs: those of the library, and the files that `pandas.read_json` reads.
+//! Checks tables and arrays as inputs: the types of the library, and files in the formats of `pandas.read_json`.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::command::mlflow_deploy;
 
 const COLUMNS: [&str; 4] = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"];
 
-/// Returns [`FLOWERS`] as a table that came out of a response.
+/// Returns the rows of [`FLOWERS`] as the library's table type, read from a response.
 fn flowers() -> RecordBatch {
     let mut rows: Value = serde_json::from_str(FLOWERS).unwrap();
     let rows = rows["dataframe_split"]["data"].take();
@@ -87,7 +87,7 @@ fn csv_is_an_input_as_the_target_takes_it() {
     assert!(error.message().starts_with(reason), "{error}");
 }
 
-/// [`FLOWERS`] in each form that `pandas.read_json` reads.
+/// Returns the rows of [`FLOWERS`] as JSON, in each of four layouts that `pandas.read_json` reads.
 fn forms() -> [String; 4] {
     let [one, two] = [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]];
     let members = |value: &dyn Fn(usize) -> Value| {

@@ -1,5 +1,5 @@
-//! Replays the recordings of `mlflow deployments`. Checks that a run succeeds or fails as recorded and has the same
-//! output, with JSON for Python's reprs.
+//! Replays the recordings of the command `mlflow deployments` with this project's command. Checks that each run
+//! succeeds or fails as recorded and has the same output. This project prints JSON where MLflow prints Python's reprs.
 
 use std::fs;
 use std::path::Path;
@@ -36,7 +36,8 @@ fn command_behaves_like_mlflow_s() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Runs a recorded command in a folder with the recorded input files. A server sends the recorded responses.
+/// Runs this project's command with the recorded arguments, in a folder with the recorded input files. A server sends
+/// the recorded responses.
 fn replay(case: &Value) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     inputs(&folder.path().join("inputs"));
@@ -54,7 +55,8 @@ fn replay(case: &Value) -> Ran {
     plugins.into_iter().fold(run, Run::plugin).run()
 }
 
-/// Renames the recorded plugin `echo`, because an example plugin has that name.
+/// Replaces the name `echo` of a recorded plugin by `mirror`, because an example plugin of this repository is called
+/// `echo`.
 fn renamed(text: &str) -> String {
     let is_name = text == "echo" || text.starts_with("echo:");
     if is_name { text.replacen("echo", "mirror", 1) } else { text.replace("[\"echo", "[\"mirror") }
@@ -74,7 +76,7 @@ fn inputs(folder: &Path) {
     }
 }
 
-/// Returns a description of each difference between a run and its recording.
+/// Returns a text for each difference between a run and its recording.
 fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     let mut found = Vec::new();
     let is_usage = |code: i64| code == 2;
@@ -94,13 +96,13 @@ fn mismatches(case: &Value, ran: &Ran) -> Vec<String> {
     found
 }
 
-/// Converts Python's reprs to JSON without spaces between tokens.
+/// Converts the Python reprs in a text to JSON without spaces between tokens.
 fn as_json(text: &str) -> String {
     let words = [("None", "null"), ("True", "true"), ("False", "false"), ("'", "\""), (", ", ","), ("\": ", "\":")];
     words.iter().fold(text.to_owned(), |text, (python, json)| text.replace(python, json))
 }
 
-/// Returns the options in a help text, such as `--name` and `-t`.
+/// Returns the names of the options in a help text, such as `--name` and `-t`.
 fn options(help: &str) -> Vec<String> {
     let lines = help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.starts_with('-'));
     let names = |line: &'_ str| {
@@ -110,8 +112,8 @@ fn options(help: &str) -> Vec<String> {
     lines.flat_map(names).collect()
 }
 
-/// Returns the parts of a recorded error that the error `ours` does not contain. The parts are the options and commands
-/// in the recorded error, or the message of an exception.
+/// Returns a text for each part of a recorded error that the error `ours` lacks. The compared parts are the options
+/// that the recorded error names, or the message of its exception.
 fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     let last = recorded.lines().last().unwrap_or_default();
     let (ours, missing) = (ours.to_lowercase(), |what: &str| format!("does not say `{what}`"));
@@ -123,20 +125,21 @@ fn missing_parts(recorded: &str, ours: &str) -> Vec<String> {
     if ours.contains(&message.to_lowercase()) { Vec::new() } else { vec![missing(message)] }
 }
 
-/// A difference from MLflow's command on purpose.
+/// A deliberate difference from MLflow's command.
 struct Difference {
-    /// The name of the recording.
+    /// The name of the recording that differs.
     name: &'static str,
-    /// The number or the text of its explanation in `COMPATIBILITY.md`.
+    /// The number or a text of the explanation of this difference in `COMPATIBILITY.md`.
     number: &'static str,
-    /// The exit code of the run.
+    /// The expected exit code of this project's command.
     code: i32,
-    /// A part of the output: of stdout for a success, of stderr for a failure.
+    /// A text that the output must contain: the stdout of a successful run, or the stderr of a failed run.
     says: &'static str,
 }
 
 impl Difference {
-    /// Returns an error message unless a run has the exit code and the output of the difference.
+    /// Returns an error message unless the run has the expected exit code and output, and `COMPATIBILITY.md` explains
+    /// the difference.
     fn holds(&self, ran: &Ran) -> Result<(), String> {
         if !include_str!("../../../../host/COMPATIBILITY.md").contains(self.number) {
             return Err(format!("the compatibility page has no `{}`", self.number));

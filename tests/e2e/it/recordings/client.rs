@@ -1,4 +1,5 @@
-//! Replays the recordings of MLflow's clients. Checks that the requests are equal and the results are equivalent.
+//! Replays the recordings of MLflow's clients with this project's command. Checks that the requests are equal and the
+//! results are equivalent.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -14,7 +15,7 @@ use super::targets::{Inputs, TARGETS, Target};
 use super::{outcome, recordings};
 use crate::command::{Ran, mlflow_deploy};
 
-/// The headers that the tests compare. The other headers identify the client.
+/// The names of the headers that the tests compare. The other headers identify the client.
 const SIGNIFICANT: [&str; 8] = [
     "api-key",
     "authorization",
@@ -51,8 +52,8 @@ fn clients_behave_like_mlflow_s_except_for_listed_differences() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Replays every recording of a target. Returns the differences of each recording, by name. Replays in parallel,
-/// because some recordings wait between retries.
+/// Replays every recording of a target. Returns the name and the differences of each recording, ordered by name.
+/// Replays several recordings in parallel, because some wait between retries.
 fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     const AT_ONCE: usize = 8;
     let waiting = Mutex::new(recordings(target.prefix));
@@ -71,7 +72,7 @@ fn replay_all(target: &Target) -> Vec<(String, Mismatches)> {
     replayed
 }
 
-/// The differences between a replay and its recording.
+/// The result of a replay: its differences from the recording, its number of requests, and its outcome.
 struct Mismatches {
     found: Vec<String>,
     requests: usize,
@@ -125,8 +126,9 @@ fn replay(target: &Target, case: &Value) -> Mismatches {
     Mismatches { found, requests: requests.len(), outcome }
 }
 
-/// Returns the address of the server for a replay. If the recorded server is unreachable, the address is unreachable
-/// too. The listener, if any, has to be kept open during the replay.
+/// Returns the address to which a replay connects. It is the address of `server`, unless the recorded server was
+/// unreachable. In that case it is an unreachable address. The caller has to keep the returned listener, if any, open
+/// during the replay.
 fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     if case["server_dead"] == true {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -139,8 +141,8 @@ fn address(case: &Value, server: &Server) -> (String, Option<FullListener>) {
     (server.url(), None)
 }
 
-/// A listener that does not accept connections. Its queue has one place, which is in use, so other connections time
-/// out.
+/// A listener that does not accept connections. Its queue has one place, which a connection of its own takes. So
+/// further connections time out.
 struct FullListener {
     listener: TcpListener,
     _filling: TcpStream,
@@ -155,7 +157,8 @@ impl FullListener {
     }
 }
 
-/// Returns the command line for a recorded call, or `None` for an unsupported call that has no verb.
+/// Returns the arguments of the command for a recorded call, or `None` if the command does not have a verb for the
+/// call.
 fn arguments(case: &Value) -> Option<Vec<String>> {
     let given = &case["args"];
     let mut arguments: Vec<String> = match case["call"].as_str().unwrap() {
@@ -178,7 +181,8 @@ fn arguments(case: &Value) -> Option<Vec<String>> {
     Some(arguments)
 }
 
-/// Checks that this project's client does not support the operation of a call that also failed in MLflow.
+/// Checks a recorded call that failed in MLflow, and for which the command has no verb. This project's client must not
+/// support the operation of this call.
 fn unsupported(target: &Target, case: &Value) -> Mismatches {
     let name = case["call"].as_str().unwrap();
     let operation: Operation = name.parse().unwrap();
@@ -216,8 +220,8 @@ fn different_requests(recorded: &[Value], sent: &[Request]) -> Vec<String> {
     found
 }
 
-/// Returns true if the body of a request agrees with the recorded one. The inputs of a prediction have to be unchanged.
-/// A config is parsed and serialised again, so it has to be equal as JSON.
+/// Returns true if the body of a request agrees with the recorded body. The bodies have to be equal as bytes. If the
+/// body is a configuration, equality as JSON is enough, because the client parses and serialises it.
 fn is_same_body(sent: &Request, recorded: &str) -> bool {
     let json = |body: &[u8]| serde_json::from_slice::<Value>(body).ok();
     let is_config = sent.path.starts_with("/api/");
@@ -241,8 +245,8 @@ fn different_outcome(case: &Value, outcome: &Result<Value, Value>, url: &str) ->
     }
 }
 
-/// Returns true if a result contains the recorded result. The result may have more members, because the plugin keeps
-/// unknown members. It may lack members that are recorded as `null`, because Python's classes add absent fields.
+/// Returns true if a result contains the recorded result. The result may have further members, because the plugin keeps
+/// unknown members. It may lack a member that is recorded as `null`, because Python's classes add absent fields.
 fn contains(result: &Value, recorded: &Value) -> bool {
     match (result, recorded) {
         (Value::Object(result), Value::Object(recorded)) => {
@@ -255,13 +259,14 @@ fn contains(result: &Value, recorded: &Value) -> bool {
     }
 }
 
-/// Returns the chunks of a streaming run as a JSON array, or the error of the run.
+/// Returns the chunks that a run of `predict --stream` printed as a JSON array. Returns the JSON error of the run if it
+/// failed.
 fn streamed(ran: &Ran) -> Result<Value, Value> {
     let chunks = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
     if ran.code == 0 { Ok(chunks) } else { Err(ran.error()) }
 }
 
-/// Removes the names of Python classes from a result.
+/// Returns a copy of a recorded result without the members `__class__`, which are the names of Python classes.
 fn without_classes(result: &Value) -> Value {
     match result {
         Value::Object(object) => object
@@ -275,7 +280,8 @@ fn without_classes(result: &Value) -> Value {
 }
 
 impl Difference {
-    /// Returns an error message unless a replay has the number of requests and the outcome of the difference.
+    /// Returns an error message unless the replay has the expected number of requests and the expected outcome, and the
+    /// plugin's README explains the difference.
     fn holds(&self, target: &Target, requests: usize, outcome: &Result<Value, Value>) -> Result<(), String> {
         if !target.readme.contains(self.number) {
             return Err(format!("the README of `{}` has no `{}`", target.package, self.number));

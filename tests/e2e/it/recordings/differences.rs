@@ -1,21 +1,22 @@
-//! The differences from MLflow's clients on purpose. Each has its number in the plugin's README and its outcome.
+//! The deliberate differences from MLflow's clients. Each has the expected outcome, and the number of its explanation
+//! in the plugin's README.
 
-/// A difference from MLflow's client on purpose.
+/// A deliberate difference from one of MLflow's clients.
 pub(super) struct Difference {
-    /// The name of the recording.
+    /// The name of the recording that differs.
     pub(super) name: &'static str,
-    /// The number or the text of its explanation in the plugin's README.
+    /// The number or a text of the explanation of this difference in the plugin's README.
     pub(super) number: &'static str,
-    /// The number of requests that the replay sends.
+    /// The expected number of requests that the replay sends.
     pub(super) requests: usize,
-    /// The outcome of the replay.
+    /// The expected outcome of the replay.
     pub(super) outcome: Outcome,
 }
 
-/// The outcome of a call.
+/// The expected outcome of a replayed call.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// The call returns a result.
+    /// The call succeeds and returns a result.
     Answers,
     /// The call fails with this error code.
     Fails(&'static str),

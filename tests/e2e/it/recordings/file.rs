@@ -1,4 +1,4 @@
-//! Reads the files of recordings.
+//! Reads the recordings of MLflow's clients and servers, and the results of replays.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::command::Ran;
 
-/// Returns the recordings whose file names begin with this prefix.
+/// Returns the recordings in the files whose names begin with `prefix`, ordered by file name.
 pub(crate) fn recordings(prefix: &str) -> Vec<Value> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -18,7 +18,7 @@ pub(crate) fn recordings(prefix: &str) -> Vec<Value> {
     files.iter().filter(named).map(|path| serde_json::from_str(&read(path)).unwrap()).collect()
 }
 
-/// Returns the result of a run as JSON, or the error of the run.
+/// Returns the JSON result of a run of the command, or the JSON error of a run that failed.
 pub(super) fn outcome(ran: &Ran) -> Result<Value, Value> {
     if ran.code == 0 { Ok(ran.json()) } else { Err(ran.error()) }
 }

@@ -1,4 +1,4 @@
-//! Replays of the recordings of MLflow's real clients and servers.
+//! Replays recordings of MLflow's real clients and servers, and compares this project's results with the recorded ones.
 
 mod cli;
 mod client;

@@ -1,4 +1,4 @@
-//! Replays the recordings of MLflow's standalone gateway. Checks that the client accepts the recorded responses.
+//! Replays the recorded responses of MLflow's standalone gateway. Checks that this project's client accepts them.
 
 use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn client_accepts_responses_of_the_standalone_gateway() {
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 
-/// Returns the recorded response.
+/// Returns the recorded response of a recording.
 fn answer(case: &Value) -> Answer {
     let response = &case["response"];
     let headers = response["headers"].as_array().unwrap();
@@ -32,7 +32,8 @@ fn answer(case: &Value) -> Answer {
     kept.fold(Answer::new(status, body), |answer, pair| answer.header("content-type", pair[1].as_str().unwrap()))
 }
 
-/// Repeats the recorded call with the recorded response, and compares the result.
+/// Makes the recorded call again with a server that sends the recorded response. Returns an error message if the result
+/// differs from the recorded one. `unknown_endpoint` is the response to a request for an unknown endpoint.
 fn replay(case: &Value, unknown_endpoint: Answer) -> Result<(), String> {
     let name = case["name"].as_str().unwrap();
     let response: Value =

@@ -1,39 +1,39 @@
-//! The clients of MLflow that have recordings.
+//! The clients of MLflow for which recordings exist.
 
 use super::differences::{self, Difference};
 
-/// A client of MLflow, and the plugin that replaces the client.
+/// A client of MLflow, and this project's plugin for the same target.
 pub(super) struct Target {
-    /// The prefix of the names of the client's recordings.
+    /// The beginning of the names of the client's recordings.
     pub(super) prefix: &'static str,
-    /// The name of the plugin's package.
+    /// The name of the plugin's cargo package.
     pub(super) package: &'static str,
-    /// The text of the plugin's README, which explains the differences.
+    /// The text of the plugin's README, which explains the deliberate differences.
     pub(super) readme: &'static str,
-    /// A target URI that needs no environment variables.
+    /// A target URI with which a client can be created without environment variables.
     pub(super) anywhere: &'static str,
-    /// The path and the text of each file in the home folder, if a recording has one. The address of the server
-    /// replaces `ADDRESS` in the text.
+    /// The files in the home directory of each replay: the path and the text of each file. A replay replaces `ADDRESS`
+    /// in the text by the address of the server.
     pub(super) home: &'static [(&'static str, &'static str)],
-    /// The inputs with which a prediction is replayed.
+    /// The kind of inputs that the replay of a prediction passes to the command.
     pub(super) inputs: Inputs,
-    /// The prefixes of paths whose requests are not compared, each with its response: discovery and token requests. The
-    /// address of the server replaces `ADDRESS` in the response.
+    /// The discovery and token requests, which the tests do not compare: the beginning of each path, and the response
+    /// to it. A replay replaces `ADDRESS` in the response by the address of the server.
     pub(super) ignored: &'static [(&'static str, &'static str)],
-    /// The differences from MLflow's client on purpose.
+    /// The deliberate differences from MLflow's client.
     pub(super) differences: &'static [Difference],
 }
 
-/// The kind of inputs with which a prediction is replayed.
+/// The kind of inputs that the replay of a prediction passes to the command.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Inputs {
-    /// The bytes that the Python client sent. The plugin forwards them unchanged.
+    /// The bytes that the Python client sent to the server. The plugin forwards them unchanged.
     AsSent,
-    /// The inputs that the Python client was given. The plugin adds members to them.
+    /// The inputs that the Python client got from its caller. Before the plugin sends them, it adds members.
     AsGiven,
 }
 
-/// The paths and responses of a Databricks client's discovery and token requests.
+/// The discovery and token requests of a Databricks client: the path of each request, and the response to it.
 const DATABRICKS_TOKENS: &[(&str, &str)] = &[
     ("/.well-known/databricks-config", r#"{"oidc_endpoint":"ADDRESS/oidc","workspace_id":"123"}"#),
     ("/oidc/.well-known/oauth-authorization-server", r#"{"token_endpoint":"ADDRESS/oidc/v1/token"}"#),

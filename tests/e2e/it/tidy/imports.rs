@@ -1,9 +1,9 @@
-//! Finds import cycles among the files of a crate. A file imports another file if it uses an item that the other file
+//! Finds import cycles among the files of a crate. One file imports another if it uses an item that the other file
 //! defines.
 //!
-//! Reads `use` declarations and paths (`crate::`, `self::`, `super::`, names of modules), and follows re-exports to the
-//! file that defines the item. Ignores test code. Does not expand macros, but reads the paths in the arguments of
-//! macros.
+//! The search reads `use` declarations and paths (`crate::`, `self::`, `super::`, names of modules), and follows
+//! re-exports to the file that defines the item. It ignores test code. It does not expand macros, but reads the paths
+//! in their arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,37 +11,37 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
-/// The segments of a path.
+/// The segments of a Rust path, such as `crate` and `name` of `crate::name`.
 type Segments = Vec<String>;
 
-/// A module: a file, or a block `mod name { … }` in a file.
+/// A Rust module: a file, or a block `mod name { … }` in a file.
 #[derive(Default)]
 struct Module {
     file: PathBuf,
     parent: Option<usize>,
     children: BTreeMap<String, usize>,
-    /// The names that the module defines.
+    /// The names of the items that the module defines.
     items: BTreeSet<String>,
-    /// The names that `use` brings into the module, with their paths.
+    /// The names that `use` declarations import into the module, each with its path.
     imports: BTreeMap<String, Segments>,
     globs: Vec<Segments>,
-    /// All paths in the module that may lead to another file.
+    /// All other paths in the module that may refer to an item of another file.
     paths: Vec<Segments>,
 }
 
-/// The modules of a crate, the root first.
+/// The modules of a crate. The first is the root module.
 #[derive(Default)]
 pub(super) struct Crate(Vec<Module>);
 
 impl Crate {
-    /// Reads all modules of a crate. `root` is the path of its root file.
+    /// Reads all modules of the crate whose root file is `root`.
     pub(super) fn read(root: &Path) -> Self {
         let mut read = Self::default();
         read.add_file(root, root.parent().unwrap(), None);
         read
     }
 
-    /// Returns the groups of files that import each other in a cycle. The paths are relative to `base`.
+    /// Returns the groups of files that import each other in a cycle. The paths of the files are relative to `base`.
     pub(super) fn circles(&self, base: &Path) -> Vec<Vec<String>> {
         let edges = self.edges();
         let reached: BTreeMap<_, _> = edges.keys().map(|file| (file, reachable(&edges, file))).collect();
@@ -56,7 +56,7 @@ impl Crate {
         circles.into_iter().collect()
     }
 
-    /// Returns the files that each file imports from.
+    /// Maps each file to the files whose items it imports.
     fn edges(&self) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
         let mut edges = BTreeMap::<PathBuf, BTreeSet<PathBuf>>::new();
         for (at, module) in self.0.iter().enumerate() {
@@ -68,8 +68,8 @@ impl Crate {
         edges
     }
 
-    /// Returns the file that defines the item of a path, or `None` for a module or an item of another crate. `from` is
-    /// the index of the module that contains the path.
+    /// Returns the file that defines the item to which a path refers. Returns `None` if the path refers to a module or
+    /// to an item of another crate. `from` is the index of the module that contains the path.
     fn resolve(&self, from: usize, path: &[String], depth: usize) -> Option<&PathBuf> {
         if depth > 16 {
             return None;
@@ -111,8 +111,8 @@ impl Crate {
         self.add(file, folder, parent, &parsed.items)
     }
 
-    /// Adds a module and its child modules. `folder` holds the files of the child modules. Returns the index of the
-    /// module.
+    /// Adds a module and its child modules to the crate. The files of the child modules are in `folder`. Returns the
+    /// index of the module.
     fn add(&mut self, file: &Path, folder: &Path, parent: Option<usize>, items: &[syn::Item]) -> usize {
         let at = self.0.len();
         self.0.push(Module { file: file.to_owned(), parent, ..Module::default() });
@@ -146,7 +146,7 @@ impl Crate {
     }
 }
 
-/// Returns all files that a file imports from, directly or through others.
+/// Returns all files from which the file `from` imports, directly or through other files.
 fn reachable<'a>(edges: &'a BTreeMap<PathBuf, BTreeSet<PathBuf>>, from: &'a PathBuf) -> BTreeSet<&'a PathBuf> {
     let (mut found, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(file) = next.pop() {
@@ -155,7 +155,7 @@ fn reachable<'a>(edges: &'a BTreeMap<PathBuf, BTreeSet<PathBuf>>, from: &'a Path
     found
 }
 
-/// A visitor that collects every path of more than one segment.
+/// A visitor of Rust syntax that collects every path with more than one segment.
 struct Paths<'a>(&'a mut Vec<Segments>);
 
 impl<'ast> Visit<'ast> for Paths<'_> {

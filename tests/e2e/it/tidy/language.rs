@@ -1,13 +1,13 @@
-//! Checks that the text of this repository avoids some words: people for processes and callers, openers that are not
-//! statements, "is no", and "where" for "if".
+//! Checks that the text of this repository avoids four marks of bad style: people for processes and callers, openers
+//! that are not statements, "is no", and "where" for "if".
 //!
-//! The patterns find only some violations of the style rules.
+//! The checks find only some violations of the style rules.
 
 use std::fs;
 
 use super::sources::{files, root};
 
-/// A mark of bad style: its name, and a function that returns true for a line that has the mark.
+/// A mark of bad style: its description, and a function that returns true for a line that has the mark.
 type Mark = (&'static str, fn(&str) -> bool);
 
 const MARKS: [Mark; 4] = [
@@ -17,10 +17,10 @@ const MARKS: [Mark; 4] = [
     ("`where` for `if`", says_where_for_if),
 ];
 
-/// The accepted lines. Each entry has a part of the line, and the reason.
+/// The lines that may have a mark. Each entry has a part of such a line, and the reason.
 const ALLOWED: &[(&str, &str)] = &[];
 
-/// The path of this file. It is not checked, because it contains the marks.
+/// The path of this file, which the test skips because it contains the marks.
 const THIS_FILE: &str = "tests/e2e/it/tidy/language.rs";
 
 const PEOPLE: [&str; 8] = ["nobody", "somebody", "anybody", "whoever", "whom", "whomever", "someone", "anyone"];

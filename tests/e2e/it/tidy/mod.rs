@@ -1,4 +1,4 @@
-//! Checks that the sources of this repository follow its rules.
+//! Checks that the source files of this repository follow its rules.
 
 mod imports;
 mod language;
@@ -36,7 +36,8 @@ fn files_do_not_import_each_other_in_circles() {
     assert!(circles.is_empty(), "{} circles of imports:\n{}", circles.len(), shown.join("\n"));
 }
 
-/// Returns true if an attribute in the source permits unsafe code: `allow`, `expect` or `warn`.
+/// Returns true if the source has an attribute that permits unsafe code: `allow`, `expect` or `warn` of the lint
+/// `unsafe_code`.
 fn permits_unsafe_code(source: &str) -> bool {
     let attributes = source.split('#').filter_map(|rest| rest.strip_prefix('!').unwrap_or(rest).strip_prefix('['));
     attributes.filter_map(|rest| rest.split_once("unsafe_code")).any(|(before, _)| {

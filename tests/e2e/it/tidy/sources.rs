@@ -1,4 +1,4 @@
-//! The files of the repository.
+//! Finds the source files of the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Returns the paths of the files with one of these extensions, relative to the root and sorted. Skips the copy of an
-/// earlier version of the contract.
+/// Returns the paths of the files that have one of these extensions. The paths are relative to the root folder and
+/// sorted. Skips the copy of an earlier version of the plugin contract.
 pub(super) fn files(extensions: &[&str]) -> Vec<String> {
     let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> = top.filter(|path| path.is_file()).collect();
@@ -40,7 +40,7 @@ pub(super) fn files(extensions: &[&str]) -> Vec<String> {
     files
 }
 
-/// Returns the path and the text of every Rust file.
+/// Returns the path and the text of every Rust file in the repository.
 pub(super) fn all_sources() -> Vec<(String, String)> {
     files(&["rs"]).into_iter().map(|name| (name.clone(), fs::read_to_string(root().join(name)).unwrap())).collect()
 }

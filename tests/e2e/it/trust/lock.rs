@@ -1,4 +1,4 @@
-//! The lock file: its entries, and the plugins that it rejects.
+//! Checks the lock file of plugins: its entries, and the plugins that it makes the command reject.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::{Run, mlflow_deploy};
 
-/// Returns a working directory with a plugin in its folder `plugins`.
+/// Returns a temporary working directory whose folder `plugins` contains a plugin.
 fn workspace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -63,7 +63,7 @@ fn plugin_changed_by_one_byte_is_rejected() {
     assert_eq!(run("list-endpoints -t echo --locked", folder).run().code, 0);
 }
 
-/// The hash in the entry matches the file, but another member does not.
+/// The hash in the lock file's entry matches the plugin, but another member of the entry does not.
 #[test]
 fn entry_with_a_wrong_version_or_scheme_is_rejected() {
     let folder = workspace();

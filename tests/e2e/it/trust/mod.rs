@@ -1,4 +1,4 @@
-//! Trust in plugins and other files: owners and modes, links, and the lock file.
+//! Checks the trust in plugins and other files: owners and modes, links, and the lock file.
 
 mod lock;
 mod other_files;

@@ -1,4 +1,5 @@
-//! The ownership rules for plugins apply to the plugin host, dependencies, the configuration and the lock file too.
+//! Checks that the ownership rules for plugins also apply to the plugin host program, dependencies of plugins, the
+//! configuration and the lock file.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -59,7 +60,7 @@ fn world_writable_configuration_or_lock_file_is_an_error() {
     assert_refused(&run("plugins list"), 2, folder.path());
 }
 
-/// The dynamic loader finds the dependency through the plugin's `RUNPATH`.
+/// The dynamic loader would find the dependency through the plugin's `RUNPATH`.
 #[test]
 #[cfg(target_os = "linux")]
 fn world_writable_dependency_is_not_loaded() {
@@ -90,7 +91,8 @@ fn world_writable_dependency_is_not_loaded() {
     assert_eq!(trusted.env("XDG_STATE_HOME", folder.join("state")).run().code, 0);
 }
 
-/// Compiles the C plugin with another source file. Links it to a library in a folder beside it.
+/// Compiles the C plugin to the file `plugin`, together with the source file `addition`. Links it to the library
+/// `needed-by-a-test` in `folder`.
 #[cfg(target_os = "linux")]
 fn linked(plugin: &Path, addition: &Path, folder: &Path) {
     let arguments = folder.join("arguments");

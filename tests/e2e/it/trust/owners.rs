@@ -1,4 +1,4 @@
-//! Owners and modes of plugin files, their folders, and links to them.
+//! Checks the owners and modes of plugin files, of their folders, and of links to them.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -71,7 +71,7 @@ fn link_is_followed_unless_another_user_could_have_created_it() {
     assert!(file.code == 3 && file.stderr.contains("echo.so` has mode 666; `chmod o-w"), "{file:?}");
 }
 
-/// The option exempts only the file that it names.
+/// The option `--trusted-plugin` exempts only the file that it names from the checks.
 #[test]
 fn trusted_plugin_option_exempts_the_named_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The command ignores the environment if it has more privileges than its caller.
+//! Checks that the command ignores environment variables if it has more privileges than its caller.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,10 +8,10 @@ use mlflow_deploy_test_support::cdylib;
 use rustix::fs::{StatVfsMountFlags, XattrFlags};
 use serde_json::Value;
 
-/// `cap_net_bind_service=ep`, in the format of the extended attribute.
+/// The capability `cap_net_bind_service=ep`, in the format of a file's extended attribute.
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// The process keeps the user and the group of its caller. Only the capability raises its privileges.
+/// The process keeps the user and the group of its caller. It has more privileges only through the capability.
 #[test]
 fn command_with_a_file_capability_ignores_the_environment() {
     let folder = tempfile::tempdir().unwrap();

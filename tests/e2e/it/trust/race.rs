@@ -1,4 +1,5 @@
-//! A race: another user owns a parent folder of the plugin, and swaps this folder with another one while commands run.
+//! Checks a race: another user owns a parent folder of the plugin, and swaps this folder with another one while
+//! commands run.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,14 +12,15 @@ use mlflow_deploy_test_support::cdylib;
 
 use crate::command::mlflow_deploy;
 
-/// The id of an unprivileged user.
+/// The user id of an unprivileged user, who owns the parent folder.
 const OTHER: u32 = 65534;
 
-/// The number of loads. Without checks of the owner, about one load in ten loads the other user's library.
+/// The number of times that the test loads the plugin. If the host did not check owners, about one load in ten would
+/// load the other user's library.
 const LOADS: usize = 100;
 
-/// The C source of the other user's program. It swaps two folders until stdin ends. It prints a line after the first
-/// swap, and the number of swaps at the end.
+/// The C source of the other user's program, which swaps two folders until its stdin ends. The program prints a line
+/// after the first swap, and the number of swaps at the end.
 const SWAP: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -54,7 +56,7 @@ fn compile(folder: &Path) {
     cdylib::compile_c_plugin(&folder.join("above/evil/plugin.so"), Some(&folder.join("constructor.c")));
 }
 
-/// Starts the program [`SWAP`] as the other user.
+/// Starts the program [`SWAP`] as the unprivileged user [`OTHER`].
 fn swapping(folder: &Path) -> Child {
     let mut swap = Command::new(folder.join("swap"));
     swap.arg(folder.join("above")).uid(OTHER).gid(OTHER).stdin(Stdio::piped()).stdout(Stdio::piped());

@@ -1,4 +1,4 @@
-//! Runs the reader that the environment variable `FUZZ_READER` names under libFuzzer.
+//! Runs one reader under libFuzzer. The environment variable `FUZZ_READER` contains the name of the reader.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,8 +1,9 @@
-//! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]`: runs a command against a real MLflow gateway.
+//! `with-peers [gateway|tracking] -- COMMAND [ARGUMENT…]` runs a command against a real MLflow gateway.
 //!
-//! Starts the AI Gateway (the default) or the tracking server, in front of aimock. Sets `MLFLOW_DEPLOYMENTS_TARGET` to
-//! the URL of that server. Sets `OPENAI_API_BASE` and `OPENAI_API_KEY` to the URL and the key of aimock. When the
-//! command exits, the program stops the servers and exits with the command's exit code.
+//! The program starts the AI Gateway (the default) or the tracking server, in front of aimock, a fake of OpenAI's
+//! server. For the command, it sets `MLFLOW_DEPLOYMENTS_TARGET` to the URL of the gateway or tracking server,
+//! `OPENAI_API_BASE` to the URL of aimock, and `OPENAI_API_KEY` to the key of aimock. After the command has exited, the
+//! program stops the servers and exits with the command's exit code.
 
 use std::env;
 use std::io::Write;
@@ -48,7 +49,7 @@ fn run(mut command: Command, target: &str, upstream: &Aimock) -> ExitCode {
     }
 }
 
-/// Returns the exit code of a command, or 128 plus the signal's number if a signal killed the command.
+/// Returns the exit code of a command. If a signal killed the command, returns 128 plus the number of the signal.
 fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)

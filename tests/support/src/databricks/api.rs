@@ -1,4 +1,4 @@
-//! The HTTP routes of the workspace.
+//! The HTTP routes of the fake Databricks workspace.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ pub(super) fn answer(state: &mut WorkspaceState, request: &Request) -> Answer {
     outcome.map_or_else(Answer::from, |value| Answer::new(200, value.to_string()))
 }
 
-/// Returns the body of a request as JSON. Returns an empty object for an empty body.
+/// Returns the body of a request as JSON, or an empty object if the body is empty.
 fn body(request: &Request) -> ApiResult {
     if request.body.is_empty() {
         return Ok(json!({}));

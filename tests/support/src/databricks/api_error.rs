@@ -1,10 +1,10 @@
-//! The error replies of the workspace.
+//! The error replies of the fake Databricks workspace.
 
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
 
-/// An error reply, with its status, `error_code` and message.
+/// An error reply of the workspace, with an HTTP status, an `error_code` and a message.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: u16,
@@ -12,11 +12,11 @@ pub(super) struct ApiError {
     message: String,
 }
 
-/// The result of an operation: its reply, or an error.
+/// The JSON reply of an operation, or an error reply.
 pub(super) type ApiResult = Result<Value, ApiError>;
 
 impl ApiError {
-    /// Returns an error with this status, `error_code` and message.
+    /// Returns an error reply with this HTTP status, `error_code` and message.
     pub(super) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }

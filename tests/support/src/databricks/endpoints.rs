@@ -1,4 +1,5 @@
-//! Endpoints and their life cycle: creation, update, failure of an update, deletion.
+//! The serving endpoints of the fake Databricks workspace, and their life cycle: creation, update, failed update and
+//! deletion.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +7,22 @@ use serde_json::{Value, json};
 
 use crate::databricks::api_error::{ApiError, ApiResult};
 
-/// The number of GET requests that an update of the config stays in progress for.
+/// The number of GET requests to which an endpoint replies that an update of its configuration is in progress.
 const GETS_PER_UPDATE: u32 = 2;
 
-/// All endpoints by name.
+/// All serving endpoints of the workspace, by name.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     all: BTreeMap<String, Endpoint>,
     created: u32,
 }
 
-/// One endpoint.
+/// A serving endpoint of the workspace.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     record: Value,
     access: Vec<Value>,
-    /// The number of GET requests for which the update stays in progress, or `None` if no update runs.
+    /// The number of GET requests that still find the running update in progress, or `None` if no update runs.
     gets_left: Option<u32>,
     failure: Option<String>,
 }
@@ -131,13 +132,15 @@ impl Endpoint {
         self.record["state"]["ready"] == "READY"
     }
 
-    /// Returns the served entities of the current config, or of the pending config if there is no current one.
+    /// Returns the served entities of the endpoint's current configuration. If it has none yet, returns those of the
+    /// pending configuration.
     pub(super) fn served(&self) -> Vec<Value> {
         let lists = ["config", "pending_config"].map(|config| self.record[config]["served_entities"].as_array());
         lists.into_iter().flatten().next().cloned().unwrap_or_default()
     }
 
-    /// Starts an update to a new config. Returns the record of the endpoint, or an error if an update runs already.
+    /// Starts an update of the endpoint to the configuration `config`. Returns the record of the endpoint, or an error
+    /// if another update runs.
     fn update(&mut self, config: &Value) -> ApiResult {
         if self.gets_left.is_some() {
             let message = format!("Endpoint {} is currently being updated: try again later", self.record["name"]);
@@ -155,7 +158,7 @@ impl Endpoint {
         Ok(self.record.clone())
     }
 
-    /// Advances the running update by one step. Each GET request calls this once.
+    /// Advances the running update by one step. Each GET request of the endpoint calls this method once.
     fn advance(&mut self) {
         let Some(gets_left) = self.gets_left else { return };
         match (gets_left, self.failure.take()) {
@@ -187,7 +190,7 @@ impl Endpoint {
     }
 }
 
-/// Returns the text of an endpoint's `metrics` or, for any other part, its OpenAPI schema.
+/// Returns the metrics of an endpoint as text if `part` is `metrics`, and the endpoint's OpenAPI schema otherwise.
 pub(super) fn text(name: &str, part: &str) -> String {
     match part {
         "metrics" => format!("# TYPE request_count_total counter\nrequest_count_total{{endpoint=\"{name}\"}} 0\n"),

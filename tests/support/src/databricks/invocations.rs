@@ -1,4 +1,5 @@
-//! Predictions: the reply repeats the request, as one body or as a stream.
+//! Predictions of the fake Databricks workspace. The reply repeats the message of the request, as one body or as a
+//! stream.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
-//! A small Databricks workspace: serving endpoints with states, and authentication.
+//! A small fake of a Databricks workspace, with authentication and with serving endpoints that have states.
 //!
-//! It follows the documentation of the REST API and the expectations of MLflow's client. It does not depend on time: an
-//! endpoint advances by one step with each GET request, and tokens expire when a test calls `expire_tokens`.
+//! The fake follows the documentation of the REST API and the expectations of MLflow's client. It does not depend on
+//! time. An endpoint advances by one step with each GET request. Tokens expire when a test calls `expire_tokens`.
 
 mod api;
 mod api_error;

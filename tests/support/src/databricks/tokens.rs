@@ -1,4 +1,5 @@
-//! Authentication: a personal access token that never expires, and OAuth tokens for a service principal.
+//! Authentication in the fake Databricks workspace: a personal access token that never expires, and OAuth tokens for a
+//! service principal.
 
 use std::collections::HashSet;
 
@@ -10,19 +11,19 @@ use crate::answer::Answer;
 use crate::databricks::api_error::ApiError;
 use crate::server::Request;
 
-/// The personal access token, which never expires.
+/// The personal access token of the workspace, which never expires.
 pub const TOKEN: &str = "dapi-a-token-for-tests";
 
-/// The id of the service principal.
+/// The client id of the workspace's service principal.
 pub const CLIENT_ID: &str = "a-client-for-tests";
 
-/// The secret of the service principal.
+/// The client secret of the workspace's service principal.
 pub const CLIENT_SECRET: &str = "dose-a-secret-for-tests";
 
-/// The id of the workspace.
+/// The id of the fake Databricks workspace.
 pub const WORKSPACE_ID: &str = "1234567890";
 
-/// The valid OAuth tokens.
+/// The OAuth tokens that are valid, and the number of issued tokens.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     valid: HashSet<String>,
@@ -38,14 +39,14 @@ impl Tokens {
         self.valid.clear();
     }
 
-    /// Returns true if a request has the personal access token or a valid OAuth token.
+    /// Returns true if a request contains the personal access token or a valid OAuth token.
     pub(super) fn allows(&self, request: &Request) -> bool {
         let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         bearer.is_some_and(|token| token == TOKEN || self.valid.contains(token))
     }
 
-    /// Replies with a new OAuth token if the request has the secret of the service principal, or the id token of the
-    /// tests. Replies with an error otherwise.
+    /// Replies with a new OAuth token if the request contains the secret of the service principal or the id token of
+    /// the tests. Replies with an error otherwise.
     pub(super) fn issue(&mut self, request: &Request) -> Answer {
         let form = request.text();
         let has = |field: &str| form.split('&').any(|each| each == field);
@@ -67,7 +68,7 @@ impl Tokens {
     }
 }
 
-/// Replies to a request for a discovery document of the workspace or of its OAuth server.
+/// Replies to a request for a discovery document, either of the workspace or of its OAuth server.
 pub(super) fn discovery(request: &Request) -> Answer {
     let base = format!("http://{}", request.header("host").unwrap_or_default());
     match request.path.as_str() {

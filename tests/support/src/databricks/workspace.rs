@@ -1,4 +1,4 @@
-//! The running workspace: an HTTP server and its state.
+//! A running fake of a Databricks workspace: an HTTP server and its state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +6,7 @@ use crate::databricks::api;
 use crate::databricks::state::WorkspaceState;
 use crate::server::{Request, Server};
 
-/// A running workspace. It stops when it is dropped.
+/// A running fake of a Databricks workspace. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Databricks {
     server: Server,
@@ -14,7 +14,7 @@ pub struct Databricks {
 }
 
 impl Databricks {
-    /// Starts an empty workspace.
+    /// Starts a workspace without endpoints.
     pub fn start() -> Self {
         let state = Arc::<Mutex<WorkspaceState>>::default();
         let server = Server::answering({
@@ -24,27 +24,27 @@ impl Databricks {
         Self { server, state }
     }
 
-    /// Returns the address, such as `http://127.0.0.1:40123`.
+    /// Returns the URL of the workspace, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Returns the requests received so far.
+    /// Returns the requests that the workspace has received so far.
     pub fn requests(&self) -> Vec<Request> {
         self.server.requests()
     }
 
-    /// Returns the number of tokens issued so far.
+    /// Returns the number of OAuth tokens that the workspace has issued so far.
     pub fn tokens_issued(&self) -> usize {
         lock(&self.state).tokens.issued()
     }
 
-    /// Expires all tokens issued so far.
+    /// Makes all OAuth tokens issued so far invalid.
     pub fn expire_tokens(&self) {
         lock(&self.state).tokens.expire_all();
     }
 
-    /// Makes the running update of an endpoint fail with this reason. Makes its next update fail if none is running.
+    /// Makes the running update of an endpoint fail with this reason. If no update runs, makes the next update fail.
     pub fn fail_update(&self, endpoint: &str, reason: &str) {
         lock(&self.state).endpoints.fail(endpoint, reason);
     }

@@ -1,4 +1,5 @@
-//! The tracking server of MLflow 3.18, configured to sign URLs instead of sending files, and its storage.
+//! The tracking server of MLflow 3.18 and its storage server. The tracking server does not send files, but signs URLs
+//! of the storage.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -6,11 +7,11 @@ use std::net::TcpStream;
 
 use super::{PeerProcess, UVICORN, installed, python_of, run_script_with};
 
-/// The virtual environment with MLflow 3.18.
+/// The name of the virtual environment with MLflow 3.18.
 const VENV: &str = "venv-3.18";
 
-/// `mlflow server --artifacts-presigned-only` of MLflow 3.18. It stores artifacts in moto, a server that speaks Amazon
-/// S3's protocol.
+/// A server `mlflow server --artifacts-presigned-only` of MLflow 3.18. It stores artifacts in moto, a server that
+/// speaks Amazon S3's protocol.
 #[derive(Debug)]
 pub struct PresigningServer {
     server: PeerProcess,
@@ -18,7 +19,7 @@ pub struct PresigningServer {
 }
 
 impl PresigningServer {
-    /// Starts both servers, in about eight seconds.
+    /// Starts the tracking server and its storage server, which takes about eight seconds.
     ///
     /// # Panics
     /// Panics if a server does not start.
@@ -56,12 +57,12 @@ impl PresigningServer {
         Self { server, storage }
     }
 
-    /// Returns the scheme, host and port.
+    /// Returns the URL of the tracking server: its scheme, host and port.
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// Runs a script of `tests/peers` as [`run_script`](super::run_script) does, with the client of MLflow 3.18.
+    /// Does the same as [`run_script`](super::run_script), but with the client of MLflow 3.18.
     ///
     /// # Panics
     /// Panics with the script's standard error if the script fails.
@@ -69,13 +70,13 @@ impl PresigningServer {
         run_script_with(VENV, name, arguments)
     }
 
-    /// Returns the log of the storage, which has a line for each request.
+    /// Returns the log of the storage server, which has a line for each request.
     pub fn storage_log(&self) -> String {
         self.storage.log()
     }
 }
 
-/// Creates the bucket `models` in the storage at this URL.
+/// Creates the bucket `models` in the storage server at this URL.
 fn create_bucket(url: &str) {
     let host = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(host).expect("the storage listens");

@@ -1,4 +1,4 @@
-//! Each server starts, serves the replies of `tests/peers`, and stops when it is dropped.
+//! Checks that each server starts, serves the replies of `tests/peers`, and stops when it is dropped.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -73,7 +73,7 @@ fn post(url: &str, path: &str, json: &str, headers: &str) -> String {
     send(url, &format!("POST {path}"), json, headers)
 }
 
-/// Returns the raw reply, including chunk sizes.
+/// Sends an HTTP request to the server at `url`. Returns the raw response, including the sizes of chunks.
 fn send(url: &str, start: &str, json: &str, headers: &str) -> String {
     let host = url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(host).unwrap();

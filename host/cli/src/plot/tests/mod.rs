@@ -1,4 +1,4 @@
-//! The plot of a real explanation, edge cases of values and names, and invalid explanations.
+//! Tests of the plots: a real explanation, edge cases of values and names, and invalid explanations.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,8 @@ fn svg(explanation: &str, arguments: &PlotArguments) -> Result<String, String> {
     })
 }
 
-/// `TRYCMD=overwrite` replaces the expected plot, as for the transcripts. Review it before you commit it.
+/// Compares the plot with the expected SVG file. With the environment variable `TRYCMD=overwrite`, replaces the file.
+/// Review the new file before you commit it.
 #[test]
 fn plot_of_the_iris_explanation_is_unchanged() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("explain.svg");
@@ -34,7 +35,7 @@ fn plot_of_the_iris_explanation_is_unchanged() {
     assert!(plot == fs::read_to_string(&path).unwrap(), "the plot differs from {}", path.display());
 }
 
-/// Returns an explanation of one row and one output, with the given contributions of its features.
+/// Returns an explanation of one row and one output. `values` are the contributions of the features.
 fn explanation_of(base: f64, values: &[f64]) -> Value {
     let names: Vec<String> = (0..values.len()).map(|feature| format!("feature {feature}")).collect();
     let column: Vec<[f64; 1]> = values.iter().map(|value| [*value]).collect();

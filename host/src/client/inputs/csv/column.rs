@@ -1,4 +1,5 @@
-//! Finds the type of a CSV column as pandas' `read_csv` does, which MLflow's servers call for `text/csv`.
+//! Finds the type of a CSV column by the rules of pandas' `read_csv`. MLflow's servers call this function for
+//! `text/csv`.
 //!
 //! Unlike pandas, this module keeps integers with leading zeros as text, because they are codes, such as postal codes.
 //! It also keeps all digits of an integer.
@@ -6,7 +7,7 @@
 use mlflow_deploy_plugin_api::json_integer::is_beyond_64_bits;
 use serde_json::Number;
 
-/// The type of a column: the first that fits all its fields.
+/// The type of a CSV column: the first variant that fits all fields of the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnType {
     Integer,
@@ -16,7 +17,7 @@ pub(super) enum ColumnType {
 }
 
 impl ColumnType {
-    /// Returns the type of these fields. A missing value fits every type.
+    /// Returns the type of a column with these fields. A missing value fits every type.
     pub(super) fn of<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
         let (mut integers, mut numbers, mut booleans) = (true, true, true);
         for field in fields.filter(|field| !is_missing(field)) {
@@ -35,7 +36,8 @@ impl ColumnType {
         }
     }
 
-    /// Returns a field as JSON; `None` if it is a number that JSON cannot represent, such as `inf`.
+    /// Returns a field of a column of this type as JSON; `None` if it is a number that JSON cannot represent, such as
+    /// `inf`.
     pub(super) fn json(self, field: &str) -> Option<String> {
         if is_missing(field) {
             return Some("null".to_owned());
@@ -60,7 +62,7 @@ fn is_missing(field: &str) -> bool {
     MISSING.contains(&field)
 }
 
-/// Parses `true` or `false`, regardless of case.
+/// Parses `true` or `false`, in upper or lower case.
 fn boolean(field: &str) -> Option<bool> {
     match field {
         field if field.eq_ignore_ascii_case("true") => Some(true),
@@ -69,12 +71,12 @@ fn boolean(field: &str) -> Option<bool> {
     }
 }
 
-/// Parses a number with blanks around it. Returns `None` for `nan`.
+/// Parses a number with optional blanks around it. Returns `None` for `nan`.
 fn float(field: &str) -> Option<f64> {
     field.trim_ascii().parse().ok().filter(|number: &f64| !number.is_nan())
 }
 
-/// Returns the digits of a number without its sign and the blanks around it.
+/// Returns the text of a number without its sign and the blanks around it.
 fn digits(field: &str) -> &str {
     let field = field.trim_ascii();
     field.strip_prefix(['+', '-']).unwrap_or(field)

@@ -1,4 +1,4 @@
-//! Reads CSV and writes `dataframe_split`.
+//! Converts CSV to `dataframe_split`, which MLflow's model servers read.
 
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
 
@@ -51,7 +51,7 @@ fn without_blank_lines(mut csv: &[u8]) -> &[u8] {
     csv
 }
 
-/// Returns true for a line that consists of blanks. A quoted empty field is not blank.
+/// Returns true if the line consists of blanks. A quoted empty field is not blank.
 fn is_blank(record: &StringRecord) -> bool {
     record.len() == 1 && !record[0].is_empty() && record[0].trim_ascii().is_empty()
 }
@@ -60,7 +60,7 @@ fn line(position: Option<&Position>) -> u64 {
     position.map_or(1, Position::line)
 }
 
-/// Returns the message of an error with its line number.
+/// Returns the message of a CSV error with its line number.
 fn describe(error: &csv::Error) -> String {
     match error.kind() {
         ErrorKind::Utf8 { .. } => format!("line {} is not UTF-8", line(error.position())),

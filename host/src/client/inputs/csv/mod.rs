@@ -1,4 +1,4 @@
-//! Converts CSV to JSON that MLflow's model servers read, with the types that pandas finds.
+//! Converts CSV to the JSON that MLflow's model servers read. Values get the same types as in pandas.
 
 mod column;
 mod frame;

@@ -1,17 +1,18 @@
-//! Deliberate differences from the recordings. The test checks that each differs and is documented.
+//! The deliberate differences from the recorded results of mlflow, pandas and numpy. A test checks that each difference
+//! occurs and is documented.
 
-/// A row of the documentation's table, and the recorded cases that it describes.
+/// A row of the table of differences in the documentation, and the recorded cases that it describes.
 pub(super) struct Difference {
-    /// The right column of the row.
+    /// The text in the right column of the row.
     pub(super) documented: &'static str,
-    /// The recorded format: `dataframe`, `ndarray[str]` and so on.
+    /// The recorded format, such as `dataframe` or `ndarray[str]`.
     pub(super) format: &'static str,
-    /// The predictions as `to_json` writes them, or the text of an invalid response.
+    /// The inputs of the cases: predictions as `to_json` writes them, or the text of an invalid response.
     pub(super) cases: &'static [&'static str],
 }
 
-/// The row about Python's `repr`. Its cases are not listed, because the test checks that each is the same value as
-/// JSON.
+/// The row of the documentation about Python's `repr`. Its cases are not listed, because the test checks that each has
+/// the same value as the JSON.
 pub(super) const REPR: &str = "It holds JSON, as `to_json` writes it";
 
 pub(super) const DIFFERENCES: &[Difference] = &[
@@ -50,7 +51,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// Recorded calls that do not compile in Rust.
+/// Recorded calls that do not compile in Rust, each with the row of the documentation that describes it.
 pub(super) const DO_NOT_COMPILE: &[(&str, &str)] = &[
     ("get_predictions('csv')", "The format is a type, and an unknown one does not compile"),
     ("get_predictions('nope')", "The format is a type, and an unknown one does not compile"),

@@ -1,4 +1,5 @@
-//! Recordings of mlflow, pandas and numpy, and cases that they do not cover.
+//! Compares predictions with recorded results of mlflow, pandas and numpy, and tests cases that the recordings do not
+//! cover.
 
 mod differences;
 mod recordings;

@@ -1,4 +1,5 @@
-//! Every recorded case in every format has the recorded values, shape and dtype, or an error if one was recorded.
+//! Checks that the result of every recorded case in every format has the recorded values, shape and dtype. If an error
+//! was recorded, checks that the result is an error.
 
 use std::fmt::Write as _;
 
@@ -38,18 +39,18 @@ fn predictions_equal_the_recordings() {
     tally.close();
 }
 
-/// The results of the comparisons.
+/// The results of the comparisons with the recordings.
 #[derive(Default)]
 struct Tally {
     passing: usize,
-    /// Deliberate differences: format and case.
+    /// The cases that differ deliberately, each as a format and an input.
     different: Vec<(String, String)>,
     failing: String,
     failures: usize,
 }
 
 impl Tally {
-    /// Compares one case in one format.
+    /// Compares the recorded result of a case in one format with the result of this crate.
     fn compare(&mut self, format: &str, case: &str, expected: &Value, found: &Value) {
         let known = |known: &&Difference| known.format == format && known.cases.contains(&case);
         let is_repr = format == "ndarray[str]" && expected != found && without_reprs(expected) == *found;
@@ -64,7 +65,7 @@ impl Tally {
         }
     }
 
-    /// Counts a recorded call that does not compile in Rust.
+    /// Counts a recorded call that does not compile in Rust. Fails the test if the call is not listed.
     fn does_not_compile(&mut self, call: &str) {
         match DO_NOT_COMPILE.iter().any(|(known, _)| *known == call) {
             true => self.different.push(("call".to_owned(), call.to_owned())),
@@ -77,7 +78,7 @@ impl Tally {
         writeln!(self.failing, "{why}").unwrap();
     }
 
-    /// Compares a recorded case whose input is the text of a response.
+    /// Compares the results of a recorded case in all its formats. Its input is the text of a response.
     fn case(&mut self, case: &Value) {
         let input = text(get(case, "input"));
         let mut recorded = object(case).clone();
@@ -92,7 +93,7 @@ impl Tally {
         }
     }
 
-    /// Compares a recorded case whose input is the value of `predictions`.
+    /// Compares the results of a recorded case in all its formats. Its input is the value of `predictions`.
     fn row(&mut self, row: &Value) {
         let mut recorded = object(row).clone();
         let input = format!("{{\"predictions\": {}}}", recorded.shift_remove("predictions").unwrap());
@@ -129,7 +130,7 @@ impl Tally {
         }
     }
 
-    /// Compares a call that was recorded separately.
+    /// Compares the result of a recorded function call.
     fn call(&mut self, call: &Value) {
         let (name, result) = (text(get(call, "call")), get(call, "result"));
         match (name, object(call).get("arg")) {
@@ -162,7 +163,8 @@ impl Tally {
         }
     }
 
-    /// Prints the results, and checks that every listed difference occurs and is documented.
+    /// Prints the number of equal and different results, and checks that every listed difference occurs and is
+    /// documented.
     fn close(mut self) {
         let listed = DIFFERENCES.iter().flat_map(|known| known.cases.iter().map(|case| (known.format, *case)));
         for (format, case) in listed.chain(DO_NOT_COMPILE.iter().map(|(call, _)| ("call", *call))) {
@@ -206,7 +208,8 @@ fn recorded_json(recorded: &Value) -> Value {
     }
 }
 
-/// Returns the error, or the dtype, shape and elements.
+/// Returns the dtype, the shape and the elements of a recorded array. Returns the text `an error` if an error was
+/// recorded.
 fn recorded_array(recorded: &Value) -> Value {
     let recorded = object(recorded);
     if recorded.contains_key("error") {
@@ -220,7 +223,8 @@ fn recorded_array(recorded: &Value) -> Value {
     Value::Array(vec![dtype.into(), recorded["shape"].clone(), plain(elements)])
 }
 
-/// Returns the error, or the names and dtypes of columns, the index if it has names, and the rows.
+/// Returns the columns, the dtypes, the index and the rows of a recorded dataframe. The index is `null` if it has no
+/// names. Returns the text `an error` if an error was recorded.
 fn recorded_dataframe(recorded: &Value) -> Value {
     let recorded = object(recorded).get("DataFrame").unwrap_or(recorded);
     let recorded = object(recorded);
@@ -242,7 +246,7 @@ fn recorded_dataframe(recorded: &Value) -> Value {
     Value::Array(vec![Value::Array(columns), recorded["dtypes"].clone(), index, Value::Array(rows)])
 }
 
-/// Converts a record batch to the form of the recordings.
+/// Converts a record batch to the form that [`recorded_dataframe`] returns.
 fn dataframe(batch: &RecordBatch) -> Value {
     let schema = batch.schema();
     let mut columns: Vec<_> = schema.fields().iter().zip(batch.columns()).collect();
@@ -284,7 +288,8 @@ fn cells(field: &Field, array: &dyn Array) -> Vec<Value> {
     (0..array.len()).map(|row| missing(plain(&cell(row)))).collect()
 }
 
-/// Converts the predictions to the array format of this name. Returns the array in the form of the recordings.
+/// Converts the predictions to the array format with this name, such as `ndarray[str]`. Returns the array in the form
+/// that [`recorded_array`] returns.
 fn array(response: &PredictionsResponse, format: &str) -> Result<Value, TargetError> {
     Ok(match format {
         "ndarray" => match response.get_predictions()? {
@@ -320,7 +325,7 @@ fn nested<T: Element>(array: &ArrayD<T>, element: fn(&T) -> Value) -> Value {
     Value::Array(vec![T::DTYPE.into(), Value::Array(shape), plain(&elements)])
 }
 
-/// Replaces floats that JSON cannot express by the names that the recordings use.
+/// Replaces the floats that JSON cannot represent by their names, such as `NaN`, as the recordings do.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Float(float) if !float.is_finite() => value.to_string().into(),
@@ -332,7 +337,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// Replaces missing values with nulls, also inside a row.
+/// Replaces missing values with `null`, also inside lists.
 fn missing(value: Value) -> Value {
     match value {
         Value::String(text) if text == "NaN" => Value::Null,
@@ -341,7 +346,7 @@ fn missing(value: Value) -> Value {
     }
 }
 
-/// Returns the words of a message, without punctuation and without the value at its end.
+/// Returns the words of a message in lower case, without punctuation and without the value at its end.
 fn words(message: &str) -> Value {
     let message = message.to_lowercase();
     let start = message.split("received").next().unwrap().split("valid json").next().unwrap();

@@ -1,4 +1,5 @@
-//! Cases that the recordings do not cover: malicious text, conversion errors and files.
+//! Tests cases that the recordings of mlflow, pandas and numpy do not cover: malicious text, conversion errors and
+//! files.
 
 use std::fs;
 

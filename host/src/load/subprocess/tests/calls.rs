@@ -1,5 +1,5 @@
-//! Every call ends exactly once, whatever the process does and whenever it dies. No call reaches a client that is not
-//! open.
+//! Tests that every call ends exactly once, however the process behaves and whenever it dies. Tests that no call
+//! reaches a client that is not open.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::net::UnixStream;
@@ -14,13 +14,13 @@ use super::super::message::Message;
 use super::super::receiver::Receiver;
 use super::super::sender::Sender;
 
-/// The plugin's process: it reads messages and answers at random times.
+/// A stand-in for the process of a plugin. It reads messages and answers at random times.
 struct FakeProcess {
     socket: UnixStream,
     receiver: Receiver,
-    /// The open clients.
+    /// The clients that are open in the process.
     open: HashSet<u64>,
-    /// The unanswered calls, each with the client that it opens, or 0.
+    /// The calls that the process has not answered. The value is the client that the call opens, or 0.
     pending: HashMap<u64, u64>,
 }
 
@@ -33,7 +33,7 @@ impl FakeProcess {
         (Self { socket: theirs, receiver: Receiver::default(), open, pending }, connection)
     }
 
-    /// Reads the messages and checks them.
+    /// Reads the messages that have arrived, and checks that they are valid.
     fn receive(&mut self) {
         while let Ok(1..) = self.receiver.receive(&self.socket, RecvFlags::DONTWAIT) {
             while let Some(message) = self.receiver.next().unwrap() {
@@ -59,7 +59,7 @@ impl FakeProcess {
         }
     }
 
-    /// Answers one call.
+    /// Answers one random call. Returns the call and the status of the answer.
     fn answer(&mut self, random: &mut fastrand::Rng) -> Option<(u64, u32)> {
         self.receive();
         let call = random.choice(self.pending.keys().copied().collect::<Vec<_>>())?;
@@ -72,13 +72,13 @@ impl FakeProcess {
     }
 }
 
-/// The host: its open clients and its unanswered calls.
+/// A stand-in for the host, with its open clients and its unanswered calls.
 #[derive(Default)]
 struct Caller {
     last: u64,
-    /// The open clients.
+    /// The clients that are open from the host's point of view.
     open: Vec<u64>,
-    /// The unanswered calls, each with the client that it opens, or 0, and its client.
+    /// The unanswered calls. The values are the client that the call opens, or 0, and the client of the call.
     waiting: HashMap<u64, (u64, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Sends and receives messages. `tests/fuzz` reads damaged ones.
+//! Tests that messages arrive as they were sent. `tests/fuzz` tests damaged messages.
 
 use std::os::unix::net::UnixStream;
 
@@ -13,7 +13,7 @@ use super::super::sender::Sender;
 
 const HEAD_JSON: &[u8] = br#"{"endpoint":"e"}"#;
 
-/// Returns messages of each kind, with parts that have bytes, are empty, or are invalid slices.
+/// Returns messages of every kind. Their parts hold bytes, are empty, or are invalid slices.
 fn every_kind() -> Vec<Message<'static>> {
     let request = Request { credit: 16, timeout_ms: u64::MAX, head: HEAD_JSON, body: b"[1]" };
     let reply = BorrowedReply { head: Some(b""), body: Some(b"[1]") };
@@ -36,7 +36,7 @@ fn every_kind() -> Vec<Message<'static>> {
     messages
 }
 
-/// Returns the bytes of a message.
+/// Returns the bytes in which a message is sent.
 fn bytes(message: &Message<'_>) -> Vec<u8> {
     let (head, first, second) = message.parts();
     [&head, first, second].concat()

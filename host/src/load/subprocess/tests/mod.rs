@@ -1,4 +1,4 @@
-//! Tests messages and the state of calls without a process.
+//! Tests the messages and the state of calls, without starting a process.
 
 mod calls;
 mod messages;

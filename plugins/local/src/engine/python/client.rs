@@ -1,4 +1,4 @@
-//! The HTTP client for a model's server. Converts the server's errors.
+//! The HTTP client for a Python scoring server. It converts the server's error responses to errors of this crate.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -11,19 +11,20 @@ use mlflow_deploy_http::{Client, Connection, Policy, content_type, request, send
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Payload, Result};
 use url::Url;
 
-/// The maximum size of the response to a ping, in bytes. The body of the response has no meaning.
+/// The maximum size of the response to `/ping`, in bytes. Only the status of the response is used.
 const MAX_PING_LEN: usize = 64 << 10;
 
-/// An HTTP client for servers on this machine.
+/// An HTTP client for Python scoring servers on this machine.
 pub(super) struct ScoringClient(Client);
 
 impl ScoringClient {
-    /// Creates a client without connections.
+    /// Creates a client. Opens no connection.
     pub(super) fn new() -> Self {
         Self(Client::new(Connection::default()))
     }
 
-    /// Waits until the server responds. Never returns if the server has ended, which the supervisor detects instead.
+    /// Waits until the server at `address` answers `/ping`. Never returns if the request fails. The caller must detect
+    /// that the server process has ended.
     pub(super) async fn wait_until_healthy(&self, address: SocketAddr) {
         let healthy = async {
             let ping = request(Method::GET, &url(address, "ping")?, HeaderMap::new(), "")?;
@@ -34,11 +35,11 @@ impl ScoringClient {
         }
     }
 
-    /// Requests predictions. Sends and returns the bodies unchanged.
+    /// Requests predictions from the server at `address`. Sends the inputs and returns the response body unchanged.
     ///
     /// # Errors
-    /// Fails with the error and the message of the server, or with an error without an HTTP status if the server did
-    /// not respond. The latter is retryable if the server has not received the request.
+    /// Fails with the error that the server reports. If the server does not respond, fails with an error that has no
+    /// HTTP status. Such an error is retryable if the server has not received the request.
     pub(super) async fn predict(&self, address: SocketAddr, inputs: &Payload) -> Result<Payload> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type(inputs.content_type())?)]);
         let request = request(Method::POST, &url(address, "invocations")?, headers, inputs.bytes().to_vec())?;
@@ -52,7 +53,7 @@ impl ScoringClient {
     }
 }
 
-/// Returns a policy without retries. The caller's timeout is the only one.
+/// Returns a retry policy without retries. It sets no timeout, because the caller's timeout applies.
 fn no_retries() -> Policy {
     Policy { silence: Duration::MAX, max_retries: 0, follow_redirects: false, ..Policy::default() }
 }
@@ -62,7 +63,8 @@ fn url(address: SocketAddr, path: &str) -> Result<Url> {
     url.parse().map_err(|error| Error::internal(format!("`{url}` is not a URL: {error}")))
 }
 
-/// Converts an error of the server. Keeps its message, and the status and the rest of its JSON as details.
+/// Converts an error response of the server. Keeps the server's message, and adds the HTTP status and the other members
+/// of its JSON body as details.
 fn server_error(error: &Error, http: HttpFailure) -> Error {
     // A long body, with a stack trace at its end, was truncated and marked with `…`, perhaps within an escape sequence.
     let body = http.body.trim_end_matches('…');
@@ -127,7 +129,8 @@ mod tests {
         assert_eq!(converted(500, "[1]").message(), "[1]");
     }
 
-    /// Starts a server that responds to one request with `start`, and then repeats `more` until the client disconnects.
+    /// Starts a test server that answers one request. It sends `start`, and then repeats `more` until the client
+    /// disconnects.
     fn server(start: &'static str, more: &'static str) -> (SocketAddr, std::thread::JoinHandle<()>) {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

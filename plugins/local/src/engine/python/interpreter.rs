@@ -1,4 +1,4 @@
-//! Searches for a Python interpreter with MLflow's scoring server.
+//! Searches for a Python interpreter that has MLflow's scoring server installed.
 
 use std::collections::HashMap;
 use std::env;
@@ -16,36 +16,37 @@ use tokio::time::timeout;
 
 use super::slow_wait::warn_if_slow;
 
-/// The program that prints the MLflow version of an interpreter.
+/// The Python program that prints the MLflow version of an interpreter, or the reason why the interpreter cannot run
+/// models.
 const PROBE: &str = include_str!("probe.py");
 
-/// The package in the install command, with the tested version.
+/// The requirement in the suggested install command. Its version is the one that this plugin is tested with.
 const PACKAGE: &str = "mlflow==3.17.2";
 
-/// The maximum time of a probe. A probe takes a tenth of a second on an idle machine.
+/// The maximum run time of the probe program. The program takes a tenth of a second on an idle machine.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time after which the caller gets a warning about a slow probe.
+/// The time after which the caller receives a warning that the probe program is slow.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// The maximum size of a probe's output, in bytes.
+/// The maximum size of the probe program's output, in bytes.
 const MAX_OUTPUT: u64 = 64 << 10;
 
-/// The paths that are searched for interpreters, and the interpreters that were probed successfully.
+/// The paths at which interpreters are searched, and a cache of the interpreters that can run models.
 #[derive(Debug, Default)]
 pub(crate) struct PythonSearch {
-    /// The client option `python`.
+    /// The value of the client option `python`.
     option: Option<PathBuf>,
-    /// `MLFLOW_DEPLOY_LOCAL_PYTHON`.
+    /// The value of the environment variable `MLFLOW_DEPLOY_LOCAL_PYTHON`.
     variable: Option<PathBuf>,
-    /// `VIRTUAL_ENV`, or conda's `CONDA_PREFIX`.
+    /// The folder of the active virtual environment: the value of `VIRTUAL_ENV`, or of conda's `CONDA_PREFIX`.
     virtualenv: Option<PathBuf>,
-    /// `PATH`.
+    /// The value of the environment variable `PATH`.
     path: Option<OsString>,
     probed: Mutex<HashMap<PathBuf, Python>>,
 }
 
-/// An interpreter with MLflow's scoring server.
+/// A Python interpreter that has MLflow's scoring server installed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Python {
     path: PathBuf,
@@ -53,21 +54,22 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Returns the path of the interpreter. Symbolic links are not resolved, because they identify a virtual
-    /// environment.
+    /// Returns the path of the interpreter. The path may contain symbolic links, because Python finds its virtual
+    /// environment by the path of the link.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the version of MLflow with a leading space, such as ` 3.17.2`; empty if it is unknown.
+    /// Returns the installed version of MLflow with a leading space, such as ` 3.17.2`. Returns an empty string if the
+    /// version is unknown.
     pub(crate) fn mlflow(&self) -> String {
         self.mlflow.as_ref().map_or_else(String::new, |version| format!(" {version}"))
     }
 }
 
 impl PythonSearch {
-    /// Collects the search paths of this process. `option` is the client option `python`, and `variable` returns an
-    /// environment variable.
+    /// Collects the search paths from the client option `python` and from environment variables. `variable` returns the
+    /// value of an environment variable.
     pub(crate) fn of_process(option: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         // Relative paths are made absolute, because Python runs in another folder than this process.
         let path = |name: &str| std::path::absolute(variable(name)?).ok();
@@ -80,11 +82,12 @@ impl PythonSearch {
         }
     }
 
-    /// Returns the first interpreter that can run models. `config` is the interpreter in the deployment's config, and
-    /// `before` the one that the deployment was created with.
+    /// Returns the first interpreter that can run models. `config` is the interpreter in the deployment's config.
+    /// `before` is the interpreter that the deployment has used so far.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if a configured interpreter cannot run models, `INVALID_STATE` if no interpreter can.
+    /// `INVALID_PARAMETER_VALUE` if a configured interpreter cannot run models, `INVALID_STATE` if none is configured
+    /// and no interpreter that can run models is found.
     pub(crate) async fn find(&self, flavor: &str, config: Option<&Path>, before: Option<&Path>) -> Result<Python> {
         let configured = [
             (config, "the config key `python`"),
@@ -133,7 +136,8 @@ impl PythonSearch {
         ))
     }
 
-    /// Returns the absolute path of a program, if it exists. Searches `PATH` for a name without a folder.
+    /// Returns the absolute path of a program, or `None` if the file does not exist. Searches `PATH` if `program` is a
+    /// name without a folder.
     fn resolve(&self, program: &OsStr) -> Option<PathBuf> {
         let file = |path: PathBuf| path.is_file().then_some(path);
         if Path::new(program).components().count() > 1 {
@@ -144,8 +148,8 @@ impl PythonSearch {
         folders.map(|folder| folder.join(program)).find_map(file)
     }
 
-    /// Returns the interpreter at a path if it can run models, or the reason why it cannot. Caches interpreters that
-    /// can.
+    /// Runs the probe program with the interpreter at `path`. Returns the interpreter if it can run models, or else the
+    /// reason why it cannot. Caches successful results.
     async fn probe(&self, path: &Path) -> Result<Python, String> {
         if let Some(python) = sync::lock(&self.probed).get(path) {
             return Ok(python.clone());
@@ -183,7 +187,7 @@ impl PythonSearch {
     }
 }
 
-/// Returns the sentence with the command that installs MLflow.
+/// Returns advice for the user that contains the command to install MLflow.
 fn install_command(python: &Path) -> String {
     format!("install MLflow with: {} -m pip install {PACKAGE}", python.display())
 }
@@ -220,7 +224,8 @@ mod tests {
         format!("#!/bin/sh\necho '{answer}'\n")
     }
 
-    /// These cases share one test, because a program cannot be run while another thread has it open for writing.
+    /// Tests the search order and the error message. One test checks both, because the system does not execute a
+    /// program that another thread has open for writing.
     #[tokio::test]
     async fn interpreters_are_probed_in_order_and_failures_are_listed() {
         check_order().await;

@@ -1,4 +1,5 @@
-//! Keeps the end of a process's output for error messages. Removes the secrets of the environment from it.
+//! Keeps the last part of a process's output for error messages. Removes the values of secret environment variables
+//! from it.
 
 use std::collections::VecDeque;
 use std::env;
@@ -8,18 +9,18 @@ use std::sync::Mutex;
 
 use mlflow_deploy_plugin_api::{Redactor, Secret, sync};
 
-/// The maximum number of bytes that are kept.
+/// The maximum number of bytes of output that are kept.
 const MAX_LEN: usize = 16 << 10;
 
-/// The maximum number of lines in an error.
+/// The maximum number of lines of output in an error message.
 const MAX_LINES: usize = 20;
 
-/// The last bytes of an output.
+/// The last bytes of a process's output.
 #[derive(Default)]
 pub(super) struct LogTail(Mutex<VecDeque<u8>>);
 
 impl LogTail {
-    /// Reads an output to its end and keeps the last bytes. Blocks.
+    /// Reads the output of a process until it ends, and keeps the last bytes. Blocks.
     pub(super) fn read_all(&self, mut output: impl Read) {
         let mut buffer = [0; 4096];
         loop {
@@ -39,7 +40,7 @@ impl LogTail {
         tail.drain(..excess);
     }
 
-    /// Returns the last lines, without secrets of the environment and without control characters.
+    /// Returns the last lines of the output. Removes control characters and the values of secret environment variables.
     pub(super) fn lines(&self) -> String {
         let bytes: Vec<u8> = sync::lock(&self.0).iter().copied().collect();
         let text = Redactor::new(env::vars_os().filter_map(secret)).hide(&String::from_utf8_lossy(&bytes));
@@ -50,7 +51,7 @@ impl LogTail {
     }
 }
 
-/// Returns the value of an environment variable if its name is typical of a secret.
+/// Returns the value of an environment variable if the variable's name suggests a secret, such as `API_KEY`.
 fn secret((name, value): (OsString, OsString)) -> Option<Secret> {
     const WORDS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
     let name = name.to_string_lossy().to_uppercase();

@@ -1,5 +1,5 @@
-//! Runs models of every flavor in MLflow's own scoring server, a Python process that is restarted when it ends. Does
-//! not parse the bytes of requests and answers. Independent of deployments.
+//! Runs models of every flavor in MLflow's own scoring server, which is a Python process. Restarts the process when it
+//! ends. Forwards requests and responses without parsing them. Does not depend on the modules for deployments.
 
 mod client;
 mod interpreter;

@@ -1,8 +1,8 @@
-//! The process of a model's server. It is killed whenever this process ends, even by a crash.
+//! The process of a Python scoring server. It is killed whenever this process ends, even if this process crashes.
 //!
-//! Two processes form a process group. The first is a shell that reads from a pipe, of which only this process has the
-//! other end. When this process or the kernel closes that end, the shell kills the group. The second is Python. The
-//! shell starts first, so that Python is never without it.
+//! A shell and Python form a process group. The shell reads from a pipe, and only this process holds the writing end.
+//! When this process closes that end or ends, the shell kills the group. The shell starts before Python, so that Python
+//! never runs without the shell.
 
 use std::fmt;
 use std::io;
@@ -20,35 +20,36 @@ use tokio::sync::watch;
 
 use super::log::LogTail;
 
-/// The script of the shell. Nothing is ever written to its standard input.
+/// The script of the shell that kills the process group when its standard input is closed. No process writes to that
+/// input.
 const WATCHDOG: &str = "while read -r _; do :; done; kill -s KILL 0";
 
-/// The program of the server.
+/// The Python program that starts MLflow's scoring server.
 const SERVE: &str = include_str!("serve.py");
 
-/// The maximum wait for the end of the log after the process has ended. A process that left the group may keep the log
-/// open.
+/// The maximum time to wait for the rest of the output after Python has ended. A process that has left the process
+/// group may keep the output open.
 const MAX_LOG_WAIT: Duration = Duration::from_secs(1);
 
-/// The process of a server. It is killed when this value is dropped.
+/// The process of a Python scoring server. The process is killed when this value is dropped.
 pub(super) struct ServerProcess {
     address: SocketAddr,
     log: Arc<LogTail>,
     exit: watch::Receiver<Option<ServerExit>>,
-    /// The watchdog's standard input. The watchdog kills the group when this pipe is closed.
+    /// The standard input of the shell. The shell kills the process group when this pipe is closed.
     _watchdog_input: ChildStdin,
 }
 
-/// The exit status of a server.
+/// The exit status of a Python scoring server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerExit(ExitStatus);
 
 impl ServerProcess {
-    /// Starts a server for the model in a folder. Blocks for a moment. The port is open before Python runs, so that
-    /// early requests wait for Python.
+    /// Starts a server for the model in the folder `model`. Blocks for a short time. The port accepts connections
+    /// before Python runs, so early requests wait until the server reads them.
     ///
     /// # Errors
-    /// Fails if the system cannot provide a process, a port or a pipe.
+    /// Fails if a process, a port or a pipe cannot be created.
     pub(super) fn start(python: &Path, model: &Path) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -67,22 +68,22 @@ impl ServerProcess {
         Ok(Self { address, log, exit, _watchdog_input: watchdog_input })
     }
 
-    /// Returns the address at which the server listens.
+    /// Returns the IP address and the port at which the server listens.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the last lines of the server's output.
+    /// Returns the last lines of the server's output, for an error message.
     pub(super) fn log(&self) -> String {
         self.log.lines()
     }
 
-    /// Returns true if the process has ended.
+    /// Returns true if the server process has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.exit.borrow().is_some()
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the server process has ended, and returns its exit status.
     pub(super) async fn wait(&self) -> ServerExit {
         let mut exit = self.exit.clone();
         let exit = exit.wait_for(Option::is_some).await.expect("the watching thread sends the status before it ends");
@@ -100,14 +101,15 @@ impl fmt::Display for ServerExit {
     }
 }
 
-/// Spawns the shell as the leader of a new process group.
+/// Spawns the shell that kills the process group when its standard input is closed. The shell is the leader of a new
+/// group.
 fn spawn_watchdog() -> io::Result<Child> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", WATCHDOG]).env_clear().current_dir("/").process_group(0);
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
-/// Spawns Python in the process group. Returns its output too.
+/// Spawns Python in the process group `group`. Returns the process, and a pipe from which its output can be read.
 fn spawn_python(python: &Path, model: &Path, listener: TcpListener, group: Pid) -> io::Result<(Child, io::PipeReader)> {
     let (output, writer) = io::pipe()?;
     let mut command = Command::new(python);
@@ -128,7 +130,8 @@ fn spawn_python(python: &Path, model: &Path, listener: TcpListener, group: Pid) 
     Ok((command.spawn()?, output))
 }
 
-/// Starts threads that read Python's output, wait until Python ends, and then kill and reap its group.
+/// Starts two threads. One reads Python's output. The other waits until Python ends, and then kills and reaps the rest
+/// of the process group. Returns a channel that receives Python's exit status.
 fn watch_processes(
     mut python: Child,
     mut watchdog: Child,

@@ -1,4 +1,4 @@
-//! A model in MLflow's scoring server: starts it, waits for it, and sends requests to it.
+//! A model in a Python scoring server. Starts the server, waits until it is ready, and sends requests to it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +13,15 @@ use super::client::ScoringClient;
 use super::interpreter::Python;
 use super::supervisor::{RunningServer, StartConfig, Supervisor, connection_lost};
 
-/// The maximum number of attempts for a request that no server received, because the server ended at that moment.
+/// The maximum number of times that a request is sent. A request is sent again if the server ended before it received
+/// the request.
 const MAX_ATTEMPTS: usize = 3;
 
-/// The maximum wait for the end of the process after a broken connection. If the process is still alive then, only the
-/// connection failed.
+/// The maximum time to wait for the end of the server process after a connection is lost. If the process has not ended
+/// by then, only the connection failed.
 const MAX_EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// A model in a server. Its process ends when this value is dropped.
+/// A model in one Python scoring server. The server process ends when this value is dropped.
 pub(super) struct PythonServer {
     python: PathBuf,
     supervisor: Supervisor,
@@ -28,7 +29,7 @@ pub(super) struct PythonServer {
 }
 
 impl PythonServer {
-    /// Starts the server of a model in the background. Must be called on the plugin's runtime.
+    /// Starts a server for the model in the folder `model`, in the background. Must be called on the plugin's runtime.
     pub(super) fn start(python: &Python, model: &Path, start_timeout: Duration) -> Self {
         let advice = format!(
             "; install the missing modules with: {} -m pip install {}",
@@ -41,20 +42,20 @@ impl PythonServer {
         Self { python, supervisor: Supervisor::start(config, Arc::clone(&client)), client }
     }
 
-    /// Returns the path of the interpreter.
+    /// Returns the path of the Python interpreter that runs the server.
     pub(super) fn python(&self) -> &Path {
         &self.python
     }
 
-    /// Returns true if the server runs and has loaded the model.
+    /// Returns true if the server process is running and has loaded the model.
     pub(super) fn is_running(&self) -> bool {
         self.supervisor.is_running()
     }
 
-    /// Waits until the model is loaded.
+    /// Waits until the server has loaded the model.
     ///
     /// # Errors
-    /// `INVALID_STATE` with the end of the server's log, if the model cannot be loaded.
+    /// `INVALID_STATE` if the model cannot be loaded. The error contains the last lines of the server's output.
     pub(super) async fn ready(&self) -> Result<()> {
         let server = self.supervisor.running().await?;
         let (address, seconds) = (server.process.address(), server.start_time.as_secs_f64());
@@ -62,11 +63,11 @@ impl PythonServer {
         Ok(())
     }
 
-    /// Sends a request of the scoring protocol.
+    /// Sends a prediction request to the server, and returns the body of the response.
     ///
     /// # Errors
-    /// Fails with the error of MLflow's scoring server, its code and status; `TEMPORARILY_UNAVAILABLE` if the server
-    /// ends during the request.
+    /// Fails with the error code and the HTTP status that the server reports; `TEMPORARILY_UNAVAILABLE` if the server
+    /// process ends during the request.
     pub(super) async fn predict(&self, inputs: &Payload) -> Result<Payload> {
         let mut last = None;
         for _ in 0..MAX_ATTEMPTS {
@@ -90,10 +91,10 @@ impl PythonServer {
     }
 }
 
-/// Returns the packages of the model's `requirements.txt`, quoted for a shell. `None` if there are no packages, or if a
-/// line is more than a name and a version.
+/// Returns the packages in the model's `requirements.txt`, quoted for a shell command. Returns `None` if there are no
+/// packages, or if a line contains anything but a package name and versions.
 fn requirements(model: &Path) -> Option<String> {
-    /// The maximum size of the file, in bytes, which also limits the length of the command.
+    /// The maximum size of `requirements.txt`, in bytes. It also limits the length of the suggested command.
     const MAX_LEN: u64 = 4096;
     let text = file::read_text(&model.join("requirements.txt"), MAX_LEN).ok()?;
     // The model is not trusted: an option of pip must not become part of the command.
@@ -106,8 +107,8 @@ fn requirements(model: &Path) -> Option<String> {
     quoted.collect::<Option<Vec<_>>>().map(|packages| packages.join(" ")).filter(|packages| !packages.is_empty())
 }
 
-/// Returns the error for a broken connection. Reports the end of the process if the process has ended; otherwise
-/// returns `error`.
+/// Returns the error for a lost connection to the server. Waits a few seconds for the process to end. If the process
+/// ends, the error reports its exit status. Otherwise returns `error`.
 async fn exit_or_error(server: &RunningServer, error: Error) -> Error {
     match timeout(MAX_EXIT_WAIT, server.process.wait()).await {
         Ok(exit) => connection_lost(server, exit),

@@ -1,4 +1,5 @@
-//! The servers of a model. Python runs one prediction at a time, so more servers use more processors.
+//! The Python scoring servers of one model. A server computes one prediction at a time, so several servers use several
+//! processors.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,25 +11,26 @@ use mlflow_deploy_plugin_api::{Payload, Result};
 use super::interpreter::Python;
 use super::server::PythonServer;
 
-/// The servers of a model, at least one. Each has the model in memory, and restarts on its own. Their processes end
-/// when this value is dropped.
+/// The Python scoring servers of one model. There is at least one server. Each server has its own copy of the model in
+/// memory, and restarts independently. The server processes end when this value is dropped.
 pub(crate) struct PythonServers(Vec<Worker>);
 
-/// A server, and the number of its current requests.
+/// A Python scoring server, and the number of requests that it is processing.
 struct Worker {
     server: PythonServer,
     requests: AtomicUsize,
 }
 
 impl PythonServers {
-    /// Starts the servers of a model in the background. Must be called on the plugin's runtime.
+    /// Starts `workers` servers for the model in the folder `model`, in the background. Must be called on the plugin's
+    /// runtime.
     pub(crate) fn start(python: &Python, model: &Path, start_timeout: Duration, workers: usize) -> Self {
         let worker =
             || Worker { server: PythonServer::start(python, model, start_timeout), requests: AtomicUsize::new(0) };
         Self((0..workers.max(1)).map(|_| worker()).collect())
     }
 
-    /// Returns the path of the interpreter.
+    /// Returns the path of the Python interpreter that runs the servers.
     pub(crate) fn python(&self) -> &Path {
         self.0[0].server.python()
     }
@@ -41,8 +43,8 @@ impl PythonServers {
         try_join_all(self.0.iter().map(|worker| worker.server.ready())).await.map(drop)
     }
 
-    /// Sends a request to the server with the fewest requests. Uses a server that is not running only if no server is
-    /// running.
+    /// Sends a prediction request to the running server with the fewest current requests. Uses a server that is not
+    /// running only if all servers are not running.
     ///
     /// # Errors
     /// Fails as [`PythonServer::predict`] does.
@@ -55,7 +57,7 @@ impl PythonServers {
     }
 }
 
-/// Counts a request as done when this value is dropped, even if the caller gave up.
+/// Decrements a server's number of requests when this value is dropped. This also happens if the request is cancelled.
 struct Done<'a>(&'a AtomicUsize);
 
 impl Drop for Done<'_> {

@@ -1,4 +1,4 @@
-//! Warns about long waits.
+//! Warns the caller about waits that take long.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use mlflow_deploy_plugin_api::call;
 use tokio::time::timeout;
 
-/// Waits for a future, and warns the caller once if the wait takes longer than `silence`.
+/// Awaits `wait` and returns its output. Sends one warning to the caller if this takes longer than `silence`.
 pub(super) async fn warn_if_slow<T>(
     wait: impl Future<Output = T>,
     silence: Duration,

@@ -1,8 +1,8 @@
-//! Keeps a model's server running.
+//! Starts and restarts the Python scoring server of a model.
 //!
-//! A server that has answered a request is restarted as soon as it ends. If a server ends before its first answer, the
-//! next start waits for a pause, which grows with each failure, and for the next request. So a model that cannot be
-//! loaded uses no resources between requests.
+//! A server that has answered a prediction is restarted as soon as it ends. A server that ends before its first answer
+//! is restarted only after a pause, and only when the next request arrives. The pause grows with each failure. As a
+//! result, a model that cannot be loaded uses no resources between requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,45 +18,45 @@ use super::client::ScoringClient;
 use super::process::{ServerExit, ServerProcess};
 use super::slow_wait::warn_if_slow;
 
-/// The first pause. Each further pause is twice as long.
+/// The pause after the first failed start. The pause doubles after each further failure, up to [`MAX_PAUSE`].
 const MIN_PAUSE: Duration = Duration::from_millis(500);
 
-/// The time after which the caller gets a warning about a slow start.
+/// The time after which the caller receives a warning that the server starts slowly.
 const WARN_AFTER: Duration = Duration::from_secs(10);
 
-/// The maximum pause.
+/// The maximum pause between a failed start and the next start.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// The parameters of a server's start.
+/// The parameters for the start of a Python scoring server.
 pub(super) struct StartConfig {
-    /// The path of the interpreter.
+    /// The path of the Python interpreter.
     pub(super) python: PathBuf,
-    /// The model's folder.
+    /// The path of the model's folder.
     pub(super) model: PathBuf,
-    /// The maximum time until the server answers its first request.
+    /// The maximum time from the start of the process until the server answers `/ping`.
     pub(super) start_timeout: Duration,
-    /// The advice in the error if a module is missing.
+    /// The advice for the user that is added to the error if a Python module is missing.
     pub(super) advice: String,
 }
 
-/// A server that has started.
+/// A Python scoring server that has started and loaded its model.
 pub(super) struct RunningServer {
     pub(super) process: ServerProcess,
-    /// True if the server has answered a request.
+    /// True if the server has answered a prediction.
     pub(super) has_answered: AtomicBool,
-    /// The time that the start took.
+    /// The time from the start of the process until the server answered `/ping`.
     pub(super) start_time: Duration,
 }
 
 #[derive(Clone)]
 enum ProcessState {
-    /// The server failed. Contains the error and the earliest time of the next start.
+    /// The server failed. Contains the error, and the earliest time at which the server may be started again.
     Failed(Error, Instant),
     Running(Arc<RunningServer>),
     Starting,
 }
 
-/// Keeps a server running until this value is dropped.
+/// Keeps a Python scoring server running until this value is dropped.
 pub(super) struct Supervisor {
     state: watch::Receiver<ProcessState>,
     requested: Arc<Notify>,
@@ -64,7 +64,8 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts a server in the background. Must be called on the plugin's runtime.
+    /// Starts a Python scoring server in the background, and restarts it when it ends. Must be called on the plugin's
+    /// runtime.
     pub(super) fn start(config: StartConfig, client: Arc<ScoringClient>) -> Self {
         let (sender, state) = watch::channel(ProcessState::Starting);
         let requested = Arc::<Notify>::default();
@@ -72,12 +73,12 @@ impl Supervisor {
         Self { state, requested, task }
     }
 
-    /// Returns true if the server answers.
+    /// Returns true if the server has started and its process has not ended.
     pub(super) fn is_running(&self) -> bool {
         matches!(&*self.state.borrow(), ProcessState::Running(server) if !server.process.has_ended())
     }
 
-    /// Waits until the server answers.
+    /// Waits until the server has started, and returns it.
     ///
     /// # Errors
     /// Fails with the reason if the server cannot be started.
@@ -139,12 +140,12 @@ async fn keep_running(
     }
 }
 
-/// Returns the pause after a failure. `failures` is the number of failures before this one.
+/// Returns the pause between a failed start and the next start. `failures` is the number of earlier failures.
 fn pause(failures: u32) -> Duration {
     MIN_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(MAX_PAUSE)
 }
 
-/// Starts a server and waits until it answers.
+/// Starts a Python scoring server, and waits until it answers `/ping`.
 async fn start(config: &Arc<StartConfig>, client: &ScoringClient) -> Result<Arc<RunningServer>> {
     let begin = Instant::now();
     let start_config = Arc::clone(config);
@@ -171,7 +172,7 @@ async fn start(config: &Arc<StartConfig>, client: &ScoringClient) -> Result<Arc<
     }
 }
 
-/// Returns the error for a server that failed before its first answer.
+/// Returns the error for a server that failed before it answered its first prediction. `failure` describes the failure.
 fn start_error(failure: &str, process: &ServerProcess, config: &StartConfig) -> Error {
     let log = process.log();
     let last = log.lines().last().map_or_else(|| "no output".to_owned(), str::to_owned);
@@ -180,14 +181,14 @@ fn start_error(failure: &str, process: &ServerProcess, config: &StartConfig) -> 
     with_log(Error::new(ErrorCode::new("INVALID_STATE"), message), log)
 }
 
-/// Returns the error for a request during which the server ended.
+/// Returns the error for a request that failed because the server process ended.
 pub(super) fn connection_lost(server: &RunningServer, exit: ServerExit) -> Error {
     let message =
         format!("the model's Python server {exit} during the request: the server is restarted, so retry the request");
     with_log(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, message).retryable(), server.process.log())
 }
 
-/// Adds the end of the log to an error as its cause.
+/// Adds the last lines of the server's output to an error, as its cause.
 fn with_log(error: Error, log: String) -> Error {
     if log.is_empty() {
         return error;

@@ -1,4 +1,4 @@
-//! The explained inputs, the background and the config.
+//! Tests how `explain` reads the inputs, the background and the config.
 
 use std::num::NonZeroUsize;
 

@@ -1,4 +1,4 @@
-//! The config, the table of features and the answer of `explain`.
+//! Tests the config, the table of features and the result of `explain`, without a loaded model.
 
 mod inputs;
 mod results;

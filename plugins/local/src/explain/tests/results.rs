@@ -1,4 +1,4 @@
-//! The explained output and the document.
+//! Tests how `explain` selects the output, and which JSON it returns.
 
 use mlflow_deploy_shapley::Attribution;
 use ndarray::{Array2, arr1, arr2, array};

@@ -1,4 +1,4 @@
-//! Models that MLflow saved, and damaged models.
+//! Tests with models that MLflow saved, and with damaged models.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -24,7 +24,8 @@ fn read(mlmodel: &str) -> Model {
     Model::read(folder(mlmodel).path()).unwrap()
 }
 
-/// Returns the error message for an `MLmodel` file, with `MODEL` in place of the folder.
+/// Reads a model whose file `MLmodel` contains the given text. Returns the error message, with `MODEL` in place of the
+/// path of the model's folder.
 fn error_message(mlmodel: &str) -> String {
     let folder = folder(mlmodel);
     let error = Model::read(folder.path()).unwrap_err();

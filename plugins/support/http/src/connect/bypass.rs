@@ -1,4 +1,4 @@
-//! `NO_PROXY`: the hosts that are connected to directly.
+//! Parses `NO_PROXY`, which lists the hosts to which requests are sent without a proxy.
 
 use std::net::IpAddr;
 
@@ -6,38 +6,40 @@ use url::{Host, Url};
 
 use crate::url::is_loopback;
 
-/// The address of a cloud's metadata service, which issues credentials. No proxy may see its answers.
+/// The address of the metadata service on a cloud's machines. The service issues credentials, so requests to it never
+/// use a proxy.
 const METADATA: &str = "169.254.169.254";
 
-/// The hosts of `NO_PROXY`. They always include this machine and a cloud's metadata service.
+/// The entries of `NO_PROXY`: the hosts to which requests are sent without a proxy. This machine and a cloud's metadata
+/// service are such hosts even if no entry names them.
 #[derive(Debug, Default)]
 pub(crate) struct Bypass(Vec<Entry>);
 
-/// One entry, such as `corp.test`, `.corp.test`, `*.corp.test:8080`, `10.0.0.0/8` or `[::1]:5000`.
+/// One entry of `NO_PROXY`, such as `corp.test`, `.corp.test`, `*.corp.test:8080`, `10.0.0.0/8` or `[::1]:5000`.
 #[derive(Debug, PartialEq)]
 struct Entry {
     hosts: Hosts,
-    /// The only port, if the entry has one.
+    /// The port to which the entry is limited; `None` if the entry matches every port.
     port: Option<u16>,
 }
 
 #[derive(Debug, PartialEq)]
 enum Hosts {
     Any,
-    /// A domain and all names below it.
+    /// A domain name and all of its subdomains.
     Domain(String),
-    /// All addresses that share the first bits of this address. The number is the count of these bits.
+    /// A network: an address, and the number of leading bits that all addresses in the network share.
     Network(IpAddr, u32),
 }
 
 impl Bypass {
-    /// Parses the entries, which commas or blanks separate. An invalid entry matches nothing.
+    /// Parses the value of `NO_PROXY`. Commas or blanks separate its entries. An invalid entry matches no host.
     pub(crate) fn parse(text: &str) -> Self {
         let entries = text.split(|each: char| each == ',' || each.is_whitespace()).filter(|entry| !entry.is_empty());
         Self(entries.map(|entry| Entry::parse(&entry.to_ascii_lowercase())).collect())
     }
 
-    /// Returns true if the server of a URL is connected to directly.
+    /// Returns true if requests to a URL do not use a proxy.
     pub(crate) fn contains(&self, url: &Url) -> bool {
         is_loopback(url)
             || url.host_str() == Some(METADATA)

@@ -1,4 +1,4 @@
-//! The failure to make a connection: at the server, at the proxy, or in TLS.
+//! The error of a connection that could not be made, because of the server, the proxy or TLS.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,21 +11,21 @@ use super::proxy::{Protocol, Proxy};
 use crate::text::innermost;
 use crate::tls;
 
-/// The error of a failed connection. It wraps the error of the HTTP library.
+/// The error of a connection that could not be made. It wraps the error of the HTTP library.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
     pub(crate) place: Place,
-    /// The reason, for the message.
+    /// The reason of the failure, as a part of the error message.
     pub(crate) reason: String,
     /// True if another attempt would fail in the same way.
     pub(crate) is_final: bool,
     error: reqwest::Error,
 }
 
-/// The place at which a connection failed.
+/// The part of a connection that failed.
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// The proxy cannot be reached, or does not connect to the server. The text names the proxy.
+    /// The proxy cannot be reached, or does not connect to the server. The text describes the proxy in messages.
     Proxy(String),
     /// The server's name cannot be resolved, or its port cannot be reached.
     Server,
@@ -34,7 +34,8 @@ pub(crate) enum Place {
 }
 
 impl ConnectError {
-    /// Determines where and why a connection failed. Asks the proxy again if the HTTP library does not keep the reason.
+    /// Determines which part of a connection failed and why. If the HTTP library does not report the reason, sends
+    /// another request to the proxy to learn it. `time` is the time limit for connecting.
     pub(crate) async fn new(error: reqwest::Error, url: &Url, proxy: Option<&Proxy>, time: Duration) -> Self {
         let is_https = url.scheme() == "https";
         if let Some(proxy) = proxy {
@@ -75,17 +76,17 @@ impl ConnectError {
     }
 }
 
-/// Returns the reason for the message: the time limit, or the innermost cause.
+/// Describes why a connection failed: the time limit `time` has passed, or the innermost cause of the error.
 fn within(error: &reqwest::Error, time: Duration) -> String {
     if error.is_timeout() { format!("no connection within {} s", time.as_secs_f64()) } else { innermost(error) }
 }
 
-/// Returns true if the server's name cannot be resolved, or its port cannot be reached.
+/// Returns true if a connection failed because the server's name cannot be resolved or its port cannot be reached.
 fn is_tcp(error: &reqwest::Error) -> bool {
     ["dns error", "tcp ", "failed to lookup address"].iter().any(|text| has_link(error, text))
 }
 
-/// Returns true if an error or one of its causes contains this text.
+/// Returns true if the message of an error, or of one of its causes, contains `text`.
 fn has_link(error: &(dyn StdError + 'static), text: &str) -> bool {
     error.to_string().contains(text) || error.source().is_some_and(|source| has_link(source, text))
 }

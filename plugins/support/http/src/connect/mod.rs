@@ -1,4 +1,4 @@
-//! Connections: the route to a server, directly or through a proxy, and TLS above it.
+//! Connects to servers, directly or through a proxy, with or without TLS.
 
 mod bypass;
 mod connect_error;

@@ -1,5 +1,5 @@
-//! Finds the reason why a proxy does not connect to a server. The HTTP library does not keep it, so the proxy is asked
-//! again.
+//! Finds the reason why a proxy does not connect to a server. The HTTP library does not report the reason, so another
+//! request is sent to the proxy.
 
 use std::io;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use url::Url;
 
 use super::proxy::{Protocol, Proxy};
 
-/// The maximum size of the head of the proxy's answer, in bytes.
+/// The maximum number of bytes that are read from a proxy's answer.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Sends `CONNECT` to a proxy. Returns its answer as a reason, and true if another attempt would fail in the same way.
-/// Returns `None` if the proxy does not answer within `time`, if it accepts the request now, or if it is not a plain
-/// HTTP proxy.
+/// Sends `CONNECT` to a proxy that has refused to connect to a server. Returns a description of the proxy's answer, and
+/// true if another attempt would fail in the same way. Returns `None` if the proxy does not answer within `time`,
+/// accepts the request this time, or is not a plain HTTP proxy.
 pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<(String, bool)> {
     if proxy.protocol != Protocol::Http {
         return None;
@@ -37,7 +37,8 @@ pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<
     Some((format!("it answered `CONNECT {authority}` with {status}{hint}"), status.is_client_error()))
 }
 
-/// Returns the reason why the port of a proxy cannot be reached; `None` if it can be reached now.
+/// Connects to the port of a proxy. Returns the reason if the port cannot be reached within `time`, or `None` if it
+/// can.
 pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String> {
     match timeout(time, TcpStream::connect(&proxy.address)).await {
         Ok(connected) => connected.err().map(|error| error.to_string()),
@@ -45,7 +46,8 @@ pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String>
     }
 }
 
-/// Sends `CONNECT` to a proxy and returns its answer, at least up to the end of the first line.
+/// Sends `CONNECT` to a proxy, with the server's host and port in `authority`. Returns the proxy's answer, which is
+/// read at least up to the end of its first line.
 async fn ask(proxy: &Proxy, authority: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(&proxy.address).await?;
     let mut head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
@@ -65,7 +67,7 @@ async fn ask(proxy: &Proxy, authority: &str) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Returns the status in the first line of an answer.
+/// Returns the HTTP status in the first line of a proxy's answer, or `None` if the answer is not HTTP.
 fn status(answer: &[u8]) -> Option<StatusCode> {
     let line = String::from_utf8_lossy(answer.split(|byte| *byte == b'\n').next()?).into_owned();
     line.strip_prefix("HTTP/1.")?.split_ascii_whitespace().nth(1)?.parse().ok()

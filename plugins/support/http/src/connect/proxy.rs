@@ -1,4 +1,4 @@
-//! One proxy: its address, its protocol and its credentials, from an environment variable.
+//! The address, the protocol and the credentials of a proxy, as an environment variable sets them.
 
 use std::net::SocketAddr;
 
@@ -10,44 +10,44 @@ use url::{Host, Url};
 
 use crate::url::decode;
 
-/// The URL of a proxy, and the environment variable that contains it.
+/// The URL of a proxy, and the name of the environment variable that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProxySetting {
-    /// The variable, such as `HTTPS_PROXY`.
+    /// The name of the environment variable, such as `HTTPS_PROXY`.
     pub(crate) variable: String,
-    /// The URL, which may contain a password.
+    /// The URL of the proxy, which may contain a password.
     pub(crate) url: Secret,
 }
 
-/// A proxy.
+/// A proxy, as parsed from its URL.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) protocol: Protocol,
-    /// The host and the port.
+    /// The host and the port of the proxy, such as `proxy:8080`.
     pub(crate) address: String,
-    /// The URL with the port, user and password.
+    /// The URL of the proxy, with its port, user and password.
     pub(crate) url: Secret,
-    /// The user and the password, decoded.
+    /// The user and the password for the proxy, percent-decoded.
     pub(crate) credentials: Option<(String, Secret)>,
-    /// The name of the proxy in messages, such as `` `http://proxy:8080` of `HTTPS_PROXY` ``.
+    /// The description of the proxy in messages, such as `` `http://proxy:8080` of `HTTPS_PROXY` ``.
     pub(crate) shown: String,
 }
 
-/// The protocol of the connection to a proxy.
+/// The protocol between a client and a proxy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Protocol {
     Http,
     /// HTTP over TLS.
     Https,
     Socks5 {
-        /// True if this machine resolves the server's name, false if the proxy does (`socks5h`).
+        /// True if this machine resolves the server's name. False if the proxy resolves it (`socks5h`).
         local_dns: bool,
     },
 }
 
 impl Proxy {
-    /// Reads a setting. The error contains no part of the URL except a scheme, because every other part may contain the
-    /// password.
+    /// Parses the URL of a proxy. The error contains only the scheme of the URL, because every other part may contain
+    /// the password.
     pub(crate) fn parse(setting: &ProxySetting) -> Result<Self> {
         let ProxySetting { variable, url } = setting;
         let invalid = || {
@@ -105,7 +105,7 @@ impl Proxy {
         self.address.parse::<SocketAddr>().is_err()
     }
 
-    /// Returns the value of `Proxy-Authorization`, marked as sensitive.
+    /// Returns the value of the `Proxy-Authorization` header, marked as sensitive. Returns `None` without credentials.
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         let (user, password) = self.credentials.as_ref()?;
         let encoded = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
@@ -115,7 +115,7 @@ impl Proxy {
     }
 }
 
-/// Parses the URL of a proxy. The scheme is optional.
+/// Parses the URL of a proxy. The scheme is optional, and `http` by default. Returns `None` if the URL is invalid.
 pub(crate) fn proxy_url(proxy: &Secret) -> Option<Url> {
     let text = proxy.expose();
     if text.contains("://") { Url::parse(text).ok() } else { Url::parse(&format!("http://{text}")).ok() }

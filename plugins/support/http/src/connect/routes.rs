@@ -1,4 +1,4 @@
-//! The route of a URL: directly, or through the proxy of its scheme.
+//! Determines from a URL if a request is sent directly or through a proxy.
 
 use mlflow_deploy_plugin_api::Result;
 use url::Url;
@@ -6,18 +6,18 @@ use url::Url;
 use super::bypass::Bypass;
 use super::proxy::{Proxy, ProxySetting};
 
-/// The proxies of a client, as the environment gives them.
+/// The proxy settings of a client, as in its environment variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proxies {
     /// The proxy for `http` URLs.
     pub(crate) http: Option<ProxySetting>,
     /// The proxy for `https` URLs.
     pub(crate) https: Option<ProxySetting>,
-    /// The value of `NO_PROXY`.
+    /// The value of `NO_PROXY`, which lists the hosts that need no proxy.
     pub(crate) bypass: String,
 }
 
-/// The routes of a client. If a proxy's setting is wrong, only the URLs that would use the proxy fail.
+/// The parsed proxy settings of a client. A wrong setting is an error only for the URLs that would use its proxy.
 #[derive(Debug)]
 pub(crate) struct Routes {
     http: Option<Result<Proxy>>,
@@ -34,7 +34,7 @@ impl Routes {
         }
     }
 
-    /// Returns the proxy of a URL, or `None` if its server is connected to directly.
+    /// Returns the proxy for requests to a URL, or `None` if the requests are sent directly to the server.
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the URL would use a proxy whose setting is wrong.

@@ -1,4 +1,4 @@
-//! The HTTP client below the retries: sends one request over a new or kept connection.
+//! Sends a single HTTP request without retries, over a new connection or one that was kept alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +15,16 @@ use super::routes::Routes;
 use crate::url::without_user;
 use crate::{Connection, tls};
 
-/// The failure to send a request or to receive the head of its response.
+/// The failure to send a request, or to receive the status and headers of its response.
 #[derive(Debug)]
 pub(crate) enum SendError {
     Connect(ConnectError),
-    /// The connection was lost.
+    /// The connection was made, but then lost.
     Lost(reqwest::Error),
 }
 
-/// An HTTP client without cookies, retries, redirects and compression.
+/// An HTTP client that stores no cookies, and neither retries requests, nor follows redirects, nor decompresses
+/// responses.
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: reqwest::Client,
@@ -32,7 +33,7 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Creates a client. Reads the certificates.
+    /// Creates a client with these connection settings. Reads the certificate files that the settings name.
     pub(crate) fn new(connection: &Connection) -> Result<Self> {
         let routes = Arc::new(Routes::new(&connection.proxies));
         let of_client = Arc::clone(&routes);
@@ -51,10 +52,10 @@ impl Transport {
         Ok(Self { client, routes, connect_timeout: connection.connect_timeout })
     }
 
-    /// Builds a request. Leaves out the user and the password of its URL.
+    /// Builds a request, whose URL has no user and no password.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` if the setting of its proxy is wrong.
+    /// `INVALID_PARAMETER_VALUE` if the URL would use a proxy whose setting is wrong.
     pub(crate) fn request(
         &self,
         method: &Method,
@@ -69,7 +70,7 @@ impl Transport {
         Ok(request)
     }
 
-    /// Sends a request and receives the head of its response.
+    /// Sends a request. Returns the response as soon as its status and headers have arrived.
     pub(crate) async fn send(&self, request: reqwest::Request) -> Result<http::Response<Body>, SendError> {
         let url = request.url().clone();
         match self.client.execute(request).await {
@@ -83,8 +84,8 @@ impl Transport {
         }
     }
 
-    /// Returns the name of the proxy in messages, if the proxy can read the requests to a URL and answer them in place
-    /// of the server.
+    /// Returns the description of the proxy that can read requests to a URL and answer them in place of the server.
+    /// Returns `None` if such a proxy is not used.
     pub(crate) fn proxy_of(&self, url: &Url) -> Option<&str> {
         let proxy = self.routes.proxy(url).ok().flatten();
         let forwards = |proxy: &&Proxy| url.scheme() == "http" && !matches!(proxy.protocol, Protocol::Socks5 { .. });

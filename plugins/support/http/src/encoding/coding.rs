@@ -1,15 +1,15 @@
-//! The names of the codings.
+//! The content codings of HTTP responses, such as `gzip`, and the headers that contain their names.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
-/// The codings that a request for a whole response accepts.
+/// The content codings that a client accepts for a response that is read as a whole.
 const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
-/// The maximum number of codings of one response. Each coding needs a decoder with buffers.
+/// The maximum number of content codings that one response may combine. Each coding needs a decoder with buffers.
 const MAX_CODINGS: usize = 4;
 
-/// A coding of a response.
+/// A content coding, with which a server compresses a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Brotli,
@@ -29,19 +29,20 @@ impl Coding {
     }
 }
 
-/// Sets the header that requests a compressed response, unless the caller has set it.
+/// Sets the `Accept-Encoding` header to request a compressed response, unless the caller has set the header.
 pub(crate) fn accept_compressed(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static(ACCEPTED));
 }
 
-/// Sets the header that requests an uncompressed response, unless the caller has set it. A compressor would hold back
-/// the parts of a stream, and the known length of a file is its uncompressed length.
+/// Sets the `Accept-Encoding` header to request an uncompressed response, unless the caller has set the header. A
+/// compressor would delay the parts of a stream, and the length of a compressed file would differ from the known
+/// length.
 pub(crate) fn accept_identity(headers: &mut HeaderMap) {
     headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
 }
 
-/// Returns the codings of a response, in the order in which they were applied. Fails with the header's text if a coding
-/// is unknown or there are too many.
+/// Returns the content codings of a response, in the order in which the server applied them. Fails with the name of an
+/// unknown coding, or with the value of the header if it lists too many codings.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, String> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {

@@ -1,5 +1,5 @@
-//! Decodes the codings of one response. Returns the decoded bytes in small parts, so that a size limit holds even if a
-//! few bytes decode to many.
+//! Decompresses a response that has one or more content codings. Returns the decompressed bytes in small parts, so that
+//! a size limit holds even if few bytes decompress to many.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -15,31 +15,32 @@ use super::coding::Coding;
 use super::deflate::Deflate;
 use super::feed::Feed;
 
-/// The size of a decoded part, in bytes.
+/// The maximum size of one part of a decompressed body, in bytes.
 const PART: usize = 32 * 1024;
 
-/// The maximum window of zstd, as a power of 2. RFC 9659 allows 8 MiB.
+/// The maximum window size of zstd in bytes, as a power of 2. RFC 9659 allows 8 MiB.
 const MAX_ZSTD_WINDOW: u32 = 23;
 
-/// The decoder of one response.
+/// Decompresses the body of one response.
 pub(crate) struct Decoder {
-    /// `None` once the response has ended.
+    /// The sender of received bytes to the reader; `None` once the response has ended.
     input: Option<Sender<Bytes>>,
     reader: Mutex<Box<dyn Read + Send>>,
     name: String,
     has_input: bool,
 }
 
-/// The error for a body that does not match its `Content-Encoding`.
+/// The error for a body that cannot be decompressed as its `Content-Encoding` header says.
 #[derive(Debug)]
 pub(crate) struct DecodeError {
-    /// The codings, such as `gzip`.
+    /// The names of the content codings, such as `gzip`.
     pub(crate) name: String,
     pub(crate) error: io::Error,
 }
 
 impl Decoder {
-    /// Creates a decoder of codings, in the order in which they were applied. Returns `None` if there are none.
+    /// Creates a decoder for these content codings, in the order in which the server applied them. Returns `None` if
+    /// there are none.
     pub(crate) fn new(codings: &[Coding]) -> Option<Self> {
         let name = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
         let (input, chunks) = mpsc::channel();
@@ -60,7 +61,7 @@ impl Decoder {
         (!codings.is_empty()).then(|| Self { input: Some(input), reader: Mutex::new(reader), name, has_input: false })
     }
 
-    /// Adds a received chunk.
+    /// Adds a received chunk of the compressed body.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.has_input |= !chunk.is_empty();
         if let Some(input) = &self.input {
@@ -69,12 +70,12 @@ impl Decoder {
         }
     }
 
-    /// Notes that the response has ended.
+    /// Marks the end of the compressed body.
     pub(crate) fn finish(&mut self) {
         self.input = None;
     }
 
-    /// Returns the next decoded part; `None` if more received bytes are needed, or at the end.
+    /// Returns the next part of the decompressed body. Returns `None` at its end, or if more received bytes are needed.
     pub(crate) fn next(&self) -> Result<Option<Bytes>, DecodeError> {
         // An empty body, as of a `204`, has no coding.
         if !self.has_input {

@@ -1,12 +1,14 @@
-//! The coding `deflate`: zlib by the standard, and raw deflate from servers that read its name literally.
+//! Decompresses the content coding `deflate`. By the standard it has the zlib format, but some servers send raw deflate
+//! data.
 
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
 use flate2::bufread::{DeflateDecoder, ZlibDecoder};
 
-/// Decodes both forms.
+/// A reader that decompresses `deflate` in the zlib format or as raw data.
 pub(crate) enum Deflate<R> {
-    /// The first bytes, until there are two. `None` while the form changes.
+    /// The format is not known yet. Contains the source and its first bytes, at most two. The source is `None` only
+    /// while this variant is replaced.
     Start(Option<R>, Vec<u8>),
     Raw(DeflateDecoder<Chain<Cursor<Vec<u8>>, R>>),
     Zlib(ZlibDecoder<Chain<Cursor<Vec<u8>>, R>>),

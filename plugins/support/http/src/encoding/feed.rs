@@ -1,11 +1,12 @@
-//! The received bytes of a response, for a reader that must not block.
+//! A reader of a response's received bytes, which never blocks.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use bytes::{Buf, Bytes};
 
-/// Reads the chunks of a channel. Fails with `WouldBlock` if no chunk is available yet. Ends after the last chunk.
+/// Reads the chunks of bytes in a channel. Fails with `WouldBlock` if the next chunk has not arrived yet. Ends after
+/// the last chunk.
 #[derive(Debug)]
 pub(crate) struct Feed {
     chunks: Receiver<Bytes>,

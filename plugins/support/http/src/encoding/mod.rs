@@ -1,4 +1,4 @@
-//! `Content-Encoding`: decodes compressed responses, a bounded part at a time.
+//! Decompresses responses as their `Content-Encoding` header says, in parts of limited size.
 
 mod coding;
 mod decoder;

@@ -1,4 +1,4 @@
-//! Downloads: complete files or errors.
+//! Tests of downloads, which either write a complete file or fail.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::download;
 
-/// The result of a download: the length, the file's content, the number of requests, and the reported progress.
+/// The result of a download in a test: the length, the file's content, the number of requests, and the reported
+/// progress.
 struct Download {
     length: Result<u64>,
     content: Vec<u8>,

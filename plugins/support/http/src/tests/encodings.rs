@@ -1,4 +1,4 @@
-//! `Content-Encoding` of whole responses, streams, errors and downloads.
+//! Tests of `Content-Encoding` in whole responses, streams, errors and downloads.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use crate::{ChunkStream, download};
 
 const BODY: &[u8] = b"{\"predictions\": [1, 2, 3]}";
 
-/// [`BODY`] as Python's `brotli` 1.1 encodes it.
+/// [`BODY`] as Python's `brotli` 1.1 compresses it, in Base64.
 const BROTLI: &str = "iwyAeyJwcmVkaWN0aW9ucyI6IFsxLCAyLCAzXX0D";
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

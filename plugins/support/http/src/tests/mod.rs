@@ -1,4 +1,4 @@
-//! Requests to a scripted server.
+//! Tests that send requests to a scripted server.
 
 mod downloading;
 mod encodings;
@@ -20,10 +20,10 @@ use mlflow_deploy_test_support::server::{Answer, Server};
 
 use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, send};
 
-/// The token in the requests of the tests. No error may contain it.
+/// The token that the tests send in their requests. No error may contain it.
 const TOKEN: &str = "dapi-0123456789";
 
-/// Returns a policy with two retries and no waits.
+/// Returns a policy with two retries and no waits before them.
 pub(crate) fn policy() -> Policy {
     Policy { max_retries: 2, backoff: Backoff::Mlflow { factor: 0.0, jitter: 0.0 }, ..Policy::default() }
 }
@@ -34,7 +34,7 @@ pub(crate) fn request(method: Method, url: &str) -> Request {
     http::Request::builder().method(method).uri(url).header(AUTHORIZATION, token).body(body).unwrap()
 }
 
-/// Sends one request. Returns the result and the number of attempts.
+/// Sends one request to a server that sends these answers. Returns the result and the number of attempts.
 async fn send_to(
     method: Method,
     answers: impl IntoIterator<Item = Answer>,
@@ -59,13 +59,13 @@ pub(crate) fn assert_no_secret(error: &Error) {
     assert!(!shown.contains(TOKEN) && !shown.contains("q=1"), "{shown}");
 }
 
-/// Returns the URL of a closed port.
+/// Returns a URL with a closed port, to which connections fail.
 pub(crate) fn closed() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/p?q=1", listener.local_addr().unwrap())
 }
 
-/// A timeout that is long enough for a request on a busy machine to arrive.
+/// A timeout that is long enough for a request to arrive, even on a busy machine.
 const SHORT: Duration = Duration::from_secs(2);
-/// A time that is longer than any test.
+/// A time limit that is longer than any test takes.
 const LONG: Duration = Duration::from_secs(60);

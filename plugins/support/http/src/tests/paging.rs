@@ -1,11 +1,11 @@
-//! Paged lists: the common limits of all pages.
+//! Tests of paged lists, and of the limits that apply to all pages together.
 
 use mlflow_deploy_plugin_api::ErrorCode;
 
 use super::*;
 use crate::Pages;
 
-/// Requests pages until an error. Returns it and the number of requests.
+/// Requests pages until an error occurs. Returns the error and the number of requests.
 async fn failure(answers: impl IntoIterator<Item = Answer>, policy: &Policy) -> (Error, usize) {
     let server = Server::start(answers);
     let client = Client::new(Connection::default());

@@ -1,4 +1,4 @@
-//! The requests that are sent through a proxy, and the errors that name it.
+//! Tests of proxies: the requests that are sent through a proxy, and the errors that name the proxy.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ async fn ask(client: &Client, url: &str) -> Result<Response> {
     result
 }
 
-/// Returns the URL of a server with user and password.
+/// Adds a user and a password to the URL of a server.
 fn with_password(url: &str) -> String {
     url.replace("http://", &format!("http://alice:{ENCODED}@"))
 }
@@ -126,8 +126,8 @@ async fn a_failure_of_the_proxy_is_said_of_the_proxy() {
     }
 }
 
-/// Starts a SOCKS5 proxy for one connection, which always connects to `server`. Returns its address, and a thread that
-/// returns the received messages.
+/// Starts a SOCKS5 proxy for one connection, which connects to `server` regardless of the requested host, and replies
+/// with `status`. Returns the proxy's address, and a thread that returns the messages that the proxy received.
 fn socks(server: &Server, status: u8) -> (String, JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,9 +1,9 @@
-//! Secrets that a server repeats in its responses.
+//! Tests that secrets are redacted if a server repeats them in its responses.
 
 use super::*;
 use crate::ChunkStream;
 
-/// Returns the errors of `send` and of a stream for a request with these credentials.
+/// Sends a request with these credentials, once with `send` and once as a stream. Returns both errors.
 async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
     let server = Server::start([answer]);
     let client = Client::new(Connection::default());

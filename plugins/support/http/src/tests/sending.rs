@@ -1,4 +1,4 @@
-//! Retries, deadlines, redirects, and the content of errors.
+//! Tests of retries, deadlines, redirects, and the content of errors.
 
 use std::time::Instant;
 

@@ -1,11 +1,11 @@
-//! Streams: their chunks and their ends.
+//! Tests of streamed responses, their chunks and their ends.
 
 use mlflow_deploy_plugin_api::{ErrorCode, JSON};
 
 use super::*;
 use crate::ChunkStream;
 
-/// Returns the chunks of a stream and its error.
+/// Reads a stream to its end. Returns its chunks, and the error if the stream fails.
 async fn read(answer: Answer, policy: &Policy) -> (Vec<String>, Option<Error>) {
     let server = Server::start([Answer::status(503), answer]);
     let client = Client::new(Connection::default());
@@ -90,7 +90,7 @@ async fn a_response_without_streaming_is_one_chunk() {
     assert!(error.unwrap().message().contains("a web page titled `Login`"));
 }
 
-/// Returns an answer with this label and these bytes, which are split after each byte.
+/// Returns an answer with the content type `label` and this body, which is sent byte by byte.
 fn labelled(label: Option<&str>, body: &[u8]) -> Answer {
     let answer = Answer::chunks(body.iter().map(|byte| [*byte]));
     match label {

@@ -1,4 +1,4 @@
-//! TLS with generated certificates.
+//! Tests of TLS with generated certificates.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A certificate authority, with files of its certificate and of a client certificate.
+/// A certificate authority for tests, with the files of its own certificate and of a client certificate.
 struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -42,7 +42,7 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// Starts a server for one connection. With `ask_for_client`, it requires a client certificate.
+    /// Starts a server for one connection. If `ask_for_client` is true, the server requires a client certificate.
     fn serve(&self, ask_for_client: bool) -> (String, JoinHandle<()>) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -117,7 +117,7 @@ async fn every_authority_in_a_folder_is_read() {
     ask_securely(&authority, false, Connection { ca_certs: Some(folder), ..Connection::default() }).await.unwrap();
 }
 
-/// A pipe would block, a device is endless, and a large file exhausts the memory.
+/// Other files are rejected: a pipe would block, a device is endless, and a large file would exhaust the memory.
 #[tokio::test]
 async fn certificates_are_read_from_small_regular_files_only() {
     let authority = Authority::new();
@@ -143,7 +143,7 @@ async fn certificates_are_read_from_small_regular_files_only() {
     }
 }
 
-/// A user who can change the file could add an authority.
+/// A user who can change a file of certificate authorities could add an authority, so the file is rejected.
 #[tokio::test]
 async fn world_writable_authorities_are_rejected() {
     let authority = Authority::new();

@@ -1,4 +1,4 @@
-//! The signature algorithms: ring's, as rustls lists them, and ECDSA on P-521.
+//! The signature algorithms that TLS accepts: those of ring, as rustls lists them, and ECDSA on the curve P-521.
 
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -6,7 +6,7 @@ use webpki::ring;
 
 use super::p521::{P521_SHA256, P521_SHA384, P521_SHA512};
 
-/// The algorithms of certificates and handshakes.
+/// The signature algorithms that are accepted in certificates and handshakes.
 pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         ring::ECDSA_P256_SHA256,
@@ -46,7 +46,7 @@ pub(super) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
 mod tests {
     use super::*;
 
-    /// A new version of rustls may list more.
+    /// Fails if a new version of rustls supports an algorithm that is missing here.
     #[test]
     fn every_algorithm_of_rustls_is_listed() {
         let theirs = rustls::crypto::ring::default_provider().signature_verification_algorithms;

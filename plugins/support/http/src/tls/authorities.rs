@@ -1,4 +1,4 @@
-//! The certificate authorities, which determine the trusted servers.
+//! Reads the certificate authorities that determine which servers a client trusts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,18 @@ use rustls::pki_types::CertificateDer;
 use super::der::SEQUENCE;
 use super::pem;
 
-/// The maximum size of a file or folder of certificate authorities, in bytes. Mozilla's bundle has 0.2 MiB.
+/// The maximum size of all certificate authorities in a file or folder, in bytes. Mozilla's bundle has 0.2 MiB.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// The trusted certificates.
+/// The certificates that a client trusts.
 pub(super) struct Authorities {
     pub(super) roots: RootCertStore,
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
 impl Authorities {
-    /// Reads the certificates in a file or folder, or else those of the environment or the system.
+    /// Reads the trusted certificates in the file or folder `own`, or else in the paths that OpenSSL's environment
+    /// variables name, or else those of the system.
     pub(super) fn read(own: Option<&Path>) -> Result<Self> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let paths: Vec<PathBuf> = match own {
@@ -57,8 +58,8 @@ impl Authorities {
     }
 }
 
-/// Fails if other users can change a file of authorities, or a folder or a file in it, because these determine
-/// the trusted servers.
+/// Fails if other users can change a file of certificate authorities, or a folder of them, or a file in the folder.
+/// These files determine which servers are trusted.
 fn check_trust(path: &Path) -> Result<()> {
     let warnings = match trust::check(path) {
         Ok(warnings) => warnings,
@@ -76,7 +77,7 @@ fn check_trust(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads the certificates in a file or in all files of a folder.
+/// Reads the certificates in a file, or in all files of a folder.
 fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
@@ -98,7 +99,8 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// Returns the advice for a file without a usable PEM certificate; empty if its format is unknown.
+/// Returns advice for a file without a usable PEM certificate, as the end of an error message. The advice is empty if
+/// the format of the file is unknown.
 fn hint(path: &Path) -> String {
     let bytes = file::read(path, MAX_AUTHORITIES).unwrap_or_default();
     let shown = path.display();

@@ -1,4 +1,4 @@
-//! The client's certificate and its key, from one PEM file.
+//! Reads the client's certificate and its private key from one PEM file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::der::{self, SEQUENCE};
 use super::p521::ClientKey;
 use super::pem::{self, Block};
 
-/// The maximum size of a file with a client's certificate, in bytes.
+/// The maximum size of a file with a client's certificate and key, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Reads the certificate, its chain and its key. Any version of X.509 is accepted, because only the server reads the
-/// certificate.
+/// Reads a client's certificate, its chain and its private key from a PEM file. Accepts any version of X.509, because
+/// only the server verifies the certificate.
 pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
     let shown = path.display();
     let invalid = |reason: String| {
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
     Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(certificates, key))))
 }
 
-/// Reads a private key. Fails with the reason if the key cannot be used.
+/// Reads the private key in a PEM block. Fails with the reason if the key cannot be used.
 fn key(block: &Block, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
     let label = block.label.as_str();
     if block.is_encrypted || label == "ENCRYPTED PRIVATE KEY" {

@@ -1,21 +1,22 @@
-//! DER, as far as it is read here: elements with a tag and a length, and the public key of a certificate.
+//! Parses the parts of DER that this crate needs: elements with a tag and a length, and the public key in a
+//! certificate.
 
-/// The tag of an object identifier.
+/// The DER tag of an object identifier.
 pub(super) const OID: u8 = 0x06;
 pub(super) const SEQUENCE: u8 = 0x30;
-/// The tag of an element with the number 0 in its structure.
+/// The DER tag of an optional element with the number 0 in its structure, such as the version of a certificate.
 pub(super) const FIRST: u8 = 0xa0;
 
-/// One element.
+/// One element of DER-encoded data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) content: &'a [u8],
-    /// The element with its tag and length.
+    /// The bytes of the element, including its tag and length.
     pub(super) whole: &'a [u8],
 }
 
-/// Splits the first element off.
+/// Returns the first DER element and the bytes after it, or `None` if the element is not well formed.
 pub(super) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&short, rest) = rest.split_first()?;
@@ -30,7 +31,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     Some((Element { tag, content, whole }, rest))
 }
 
-/// Returns all elements of a sequence. Ends at the first element that is not well formed.
+/// Returns all DER elements in a sequence. Ends at the first element that is not well formed.
 pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Element<'_>> {
     std::iter::from_fn(move || {
         let (element, rest) = first(bytes)?;
@@ -39,7 +40,7 @@ pub(super) fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Element<'_>> {
     })
 }
 
-/// Returns the `SubjectPublicKeyInfo` of a certificate of any version.
+/// Returns the DER element `SubjectPublicKeyInfo` of an X.509 certificate, which may have any version.
 pub(super) fn public_key_info(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = first(certificate)?;
     let (signed, _) = first(certificate.content)?;

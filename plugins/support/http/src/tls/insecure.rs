@@ -1,4 +1,4 @@
-//! `insecure`: accepts every certificate of a server.
+//! Implements the option `insecure`, which accepts every certificate of a server.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -6,10 +6,10 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 use super::algorithms::ALGORITHMS;
 
-/// Accepts every certificate, even one that this client cannot read, such as X.509 version 1.
+/// Accepts every server certificate, even one that this client cannot read, such as X.509 version 1.
 ///
-/// The signature of the handshake is not checked either: an attacker who presents a certificate of their own signs with
-/// its key. A handshake that is corrupted on its way fails, because both sides compare their transcripts.
+/// The signature of the handshake is not checked either, because an attacker could present a certificate of their own
+/// and sign with its key. A handshake that is corrupted on its way fails, because both sides compare their transcripts.
 #[derive(Debug)]
 pub(super) struct AnyCertificate;
 

@@ -1,4 +1,4 @@
-//! TLS: the trusted certificates, the client's certificate, and the reasons of failures.
+//! Configures TLS with the trusted certificates and the client's certificate, and explains why TLS failed.
 
 mod algorithms;
 mod authorities;

@@ -1,5 +1,5 @@
-//! ECDSA on the curve P-521, which ring does not have: verifies certificates and handshakes, and signs with a client's
-//! key.
+//! ECDSA on the curve P-521, which ring does not support. Verifies certificates and handshakes, and signs with a
+//! client's key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ pub(super) const P521_SHA384: &dyn SignatureVerificationAlgorithm =
 pub(super) const P521_SHA512: &dyn SignatureVerificationAlgorithm =
     &Verification { signature: alg_id::ECDSA_SHA512, hash: |message| Sha512::digest(message).to_vec() };
 
-/// The length of the longest hash, in bytes.
+/// The length of the longest supported hash, in bytes.
 const HASH: usize = 64;
 
-/// Verifies signatures with one hash.
+/// Verifies ECDSA signatures on the curve P-521 with one hash function.
 struct Verification {
     signature: AlgorithmIdentifier,
     hash: fn(&[u8]) -> Vec<u8>,
@@ -59,11 +59,11 @@ impl SignatureVerificationAlgorithm for Verification {
     }
 }
 
-/// A client's private key.
+/// A client's private key on the curve P-521.
 pub(super) struct ClientKey(Arc<SigningKey>);
 
 impl ClientKey {
-    /// Reads a key. Returns `None` if the key is not on this curve.
+    /// Reads a private key. Returns `None` if the key is not on the curve P-521.
     pub(super) fn read(key: &PrivateKeyDer<'_>) -> Option<Self> {
         let key = match key {
             PrivateKeyDer::Pkcs8(key) => SecretKey::from_pkcs8_der(key.secret_pkcs8_der()).ok(),

@@ -1,4 +1,5 @@
-//! PEM as OpenSSL reads it: with a byte order mark, any line ends, blanks around lines, and text between the blocks.
+//! Parses PEM files as OpenSSL does. Accepts a byte order mark, any line ends, blanks around lines, and text between
+//! the blocks.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,21 +7,21 @@ use rustls::pki_types::CertificateDer;
 
 use super::der::{self, FIRST, OID, SEQUENCE};
 
-/// The usages of a certificate that allow or forbid it for servers: `serverAuth` and `anyExtendedKeyUsage`.
+/// The object identifiers of the certificate usages that include servers: `serverAuth` and `anyExtendedKeyUsage`.
 const FOR_SERVERS: [&[u8]; 2] = [&[0x2b, 6, 1, 5, 5, 7, 3, 1], &[0x55, 0x1d, 0x25, 0]];
 
-/// One block, such as a certificate.
+/// One block of a PEM file, such as a certificate.
 #[derive(Debug, PartialEq)]
 pub(super) struct Block {
-    /// The words after `BEGIN`.
+    /// The words after `BEGIN` in the first line of the block, such as `CERTIFICATE`.
     pub(super) label: String,
     /// True if the block's headers declare it as encrypted.
     pub(super) is_encrypted: bool,
-    /// The decoded content; `None` if it is not Base64, or if the block has no end.
+    /// The decoded content of the block; `None` if it is not Base64, or if the block has no end.
     pub(super) der: Option<Vec<u8>>,
 }
 
-/// Returns the blocks of a file.
+/// Returns the blocks of a PEM file.
 pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
     let text = decode(bytes);
     let (mut blocks, mut open) = (Vec::<Block>::new(), None::<String>);
@@ -42,7 +43,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
     blocks
 }
 
-/// Returns the certificates of a file that are trusted for servers.
+/// Returns the certificates in the blocks of a PEM file that are trusted for servers.
 pub(super) fn certificates(blocks: Vec<Block>) -> impl Iterator<Item = CertificateDer<'static>> {
     blocks.into_iter().filter_map(|block| {
         let der = block.der?;
@@ -57,8 +58,8 @@ pub(super) fn certificates(blocks: Vec<Block>) -> impl Iterator<Item = Certifica
     })
 }
 
-/// Returns true if the settings after a `TRUSTED CERTIFICATE` allow it for servers: a list of trusted usages, if there
-/// is one, has to contain it, and a list of rejected usages must not.
+/// Returns true if the trust settings after a `TRUSTED CERTIFICATE` allow its use for servers. A list of trusted usages
+/// must contain this use, and a list of rejected usages must not. Both lists are optional.
 fn is_for_servers(settings: &[u8]) -> bool {
     let names_servers =
         |list: &[u8]| der::elements(list).any(|usage| usage.tag == OID && FOR_SERVERS.contains(&usage.content));
@@ -71,7 +72,7 @@ fn is_for_servers(settings: &[u8]) -> bool {
     !der::elements(settings).any(is_forbidden)
 }
 
-/// Decodes UTF-8 or UTF-16, and skips a byte order mark. Windows programs write such files.
+/// Decodes the text of a PEM file from UTF-8 or UTF-16, and skips a byte order mark. Windows programs write such files.
 fn decode(bytes: &[u8]) -> String {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<_> = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();

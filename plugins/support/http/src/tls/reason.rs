@@ -1,4 +1,4 @@
-//! Explains why TLS failed: what the server did or presented, and what to do.
+//! Explains why a TLS connection failed, and what the user can do.
 
 use std::error::Error as StdError;
 use std::io;
@@ -9,7 +9,7 @@ use crate::text::innermost;
 
 use super::der::{self, OID};
 
-/// Returns the reason of an error, and true if another attempt would fail in the same way.
+/// Returns the reason why a TLS connection failed, and true if another attempt would fail in the same way.
 pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
     let Some(tls) = rustls_error(error) else {
         let reason = format!("{}; if the server does not use TLS there, use `http://`", innermost(error));
@@ -32,12 +32,13 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
     (reason, true)
 }
 
-/// Returns true if TLS failed. A retry would fail in the same way.
+/// Returns true if an error comes from TLS. A retry would then fail in the same way.
 pub(crate) fn is_tls(error: &(dyn StdError + 'static)) -> bool {
     rustls_error(error).is_some()
 }
 
-/// Returns the error of rustls. An `io::Error` does not return the error that it wraps as its source.
+/// Returns the error of rustls among an error and its causes. Looks inside each `io::Error`, because its `source` skips
+/// the error that it wraps.
 fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     let inner = inner.map(|inner| inner as &(dyn StdError + 'static));
@@ -97,7 +98,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// Describes the alert with which the server ended the handshake.
+/// Describes the TLS alert with which the server ended the handshake.
 fn alert(alert: AlertDescription) -> String {
     let reason = match alert {
         AlertDescription::AccessDenied
@@ -121,7 +122,8 @@ fn alert(alert: AlertDescription) -> String {
     format!("{reason} (alert {alert:?})")
 }
 
-/// Returns the first object id in an algorithm, in dotted form, with its common name if it has one.
+/// Returns the common name of the last object identifier in a DER-encoded algorithm, or its dotted form if the name is
+/// unknown.
 fn object_id(algorithm: &[u8]) -> String {
     let id = der::elements(algorithm).filter(|element| element.tag == OID).last();
     let Some(id) = id else { return "unknown".to_owned() };

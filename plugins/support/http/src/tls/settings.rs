@@ -1,4 +1,4 @@
-//! The TLS settings of a connection.
+//! The TLS settings of a client's connections.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use super::insecure::AnyCertificate;
 use super::verifier::Verifier;
 use crate::Connection;
 
-/// Returns the TLS settings of a connection. They do not affect other plugins in the process.
+/// Returns the TLS settings for a client's connections. They do not affect other plugins in the process.
 ///
-/// Succeeds on a machine without certificate authorities, so that `http` URLs work. An `https` URL then fails, because
-/// its server is not trusted.
+/// Succeeds without certificate authorities, so that `http` URLs work on a machine that has none. An `https` URL then
+/// fails, because its server is not trusted.
 pub(crate) fn settings(connection: &Connection) -> Result<ClientConfig> {
     let provider = CryptoProvider { signature_verification_algorithms: ALGORITHMS, ..ring::default_provider() };
     let provider = Arc::new(provider);

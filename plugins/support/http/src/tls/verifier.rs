@@ -1,5 +1,5 @@
-//! Verifies the certificates of servers. A certificate is accepted if a trusted authority signed it, or if it is
-//! trusted itself.
+//! Verifies the certificates of servers. Accepts a certificate if a trusted authority signed it, or if the certificate
+//! itself is trusted.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, Signatu
 use super::algorithms::ALGORITHMS;
 use super::authorities::Authorities;
 
-/// The verifier of a client.
+/// Verifies the certificates of the servers that a client connects to.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    /// `None` if no authority is trusted.
+    /// The verifier of certificates that an authority signed; `None` if no authority is trusted.
     authorities: Option<Arc<WebPkiServerVerifier>>,
     trusted: Vec<CertificateDer<'static>>,
 }
@@ -75,8 +75,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Returns true if an error concerns only the issuer of a certificate. webpki checks the validity period before the
-/// issuer.
+/// Returns true if a certificate was rejected only because of its issuer. Its validity period is valid, because webpki
+/// checks the period before the issuer.
 fn concerns_the_issuer(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => {

@@ -1,4 +1,4 @@
-//! The events of a fetch, through a plugin's table.
+//! Tests of the events of a fetch, which pass through the function table of a plugin.
 
 use mlflow_deploy_plugin_api::args::CreateDeployment;
 use mlflow_deploy_plugin_api::call::Level;
@@ -7,7 +7,8 @@ use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, TargetU
 
 use super::*;
 
-/// A plugin that fetches the model of a deployment. The name of the deployment is the path of the destination.
+/// A plugin that fetches a model when a deployment is created. The name of the deployment is the path of the
+/// destination.
 struct Fetcher(Tracking);
 
 impl DeploymentClient for Fetcher {

@@ -1,11 +1,11 @@
-//! Fetched models, and leftovers of failed fetches.
+//! Tests of fetched models, and of the files that failed fetches leave.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::*;
 
-/// Starts a server with a model in nested folders, with names that require encoding.
+/// Starts a server with a model in nested folders. The names of its files require encoding.
 fn model() -> Server {
     let large = vec![7; 3_000_000];
     artifacts(
@@ -171,7 +171,7 @@ async fn a_local_model_is_not_copied() {
     assert_eq!(id.message(), "no model at `m-0123`: folder `m-0123` not found; did you mean `models:/m-0123`?");
 }
 
-/// Blocks threads until a number of them have arrived.
+/// Blocks threads until a given number of threads have arrived.
 #[derive(Default)]
 struct Gate(Mutex<usize>, Condvar);
 

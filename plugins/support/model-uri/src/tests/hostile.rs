@@ -1,8 +1,8 @@
-//! Malicious servers: a listing that leaves the folder or is endless is rejected.
+//! Tests of malicious servers, whose listings are rejected if they leave the model's folder or are endless.
 
 use super::*;
 
-/// Returns the error of an invalid listing.
+/// Fetches a model with an invalid listing. Returns the error.
 async fn listing_error(files: Value) -> Error {
     let server = artifacts(&[("m", files)], &[("m/MLmodel", Answer::new(200, "ab"))]);
     let error = fetch_error("mlflow-artifacts:/m", &client(&server.url())).await;

@@ -1,4 +1,4 @@
-//! URIs, and models from a scripted server and from the real one.
+//! Tests of model URIs, and of fetches from a scripted server and from a real one.
 
 mod events;
 mod fetching;
@@ -24,14 +24,14 @@ use crate::{Fetched, ModelUri, Tracking, TrackingOptions, fetch};
 
 const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
-/// The variables for one retry without a wait.
+/// The environment variables that set one retry without a wait.
 const QUICK: [(&str, &str); 3] = [
     ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
     ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0"),
     ("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0"),
 ];
 
-/// Returns a client with these options and variables, without waits between retries.
+/// Returns a client with these options and environment variables, which retries without waits.
 fn tracking(options: TrackingOptions, variables: &[(&str, &str)]) -> Result<Tracking> {
     let lookup = |name: &str| {
         let found = variables.iter().chain(&QUICK).find(|(each, _)| *each == name);
@@ -40,12 +40,12 @@ fn tracking(options: TrackingOptions, variables: &[(&str, &str)]) -> Result<Trac
     Tracking::new(options, &Environment::new(&lookup))
 }
 
-/// Returns a client of a server without other options.
+/// Returns a client of the server at `url`, without other options.
 fn client(url: &str) -> Tracking {
     tracking(TrackingOptions { tracking_uri: Some(Secret::new(url)), ..TrackingOptions::default() }, &[]).unwrap()
 }
 
-/// A destination in a temporary folder, so that leftovers are visible.
+/// A destination for a fetch, in a temporary folder of its own, so that a test can find leftover files.
 struct Destination(TempDir);
 
 impl Destination {
@@ -57,7 +57,7 @@ impl Destination {
         self.0.path().join("model")
     }
 
-    /// Returns the entries of the temporary folder.
+    /// Returns the names of the files and folders in the temporary folder.
     fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -74,12 +74,13 @@ impl Destination {
     }
 }
 
-/// Returns the error of a fetch. Asserts that the fetch leaves no files.
+/// Fetches a model and returns the error. Asserts that the fetch leaves no files.
 async fn fetch_error(uri: &str, tracking: &Tracking) -> Error {
     Destination::new().fetch(uri, tracking).await.unwrap_err()
 }
 
-/// Starts a server of artifacts, with the listing of each folder and the response for each file.
+/// Starts a server of artifacts. `listings` contains the listing of each folder, and `files` the response for each
+/// file.
 fn artifacts(listings: &[(&str, Value)], files: &[(&str, Answer)]) -> Server {
     let listings: BTreeMap<String, Value> =
         listings.iter().map(|(path, files)| ((*path).to_owned(), json!({"files": files}))).collect();
@@ -98,7 +99,7 @@ fn artifacts(listings: &[(&str, Value)], files: &[(&str, Answer)]) -> Server {
     })
 }
 
-/// Returns the folder of a listing request.
+/// Returns the path of the folder that a request lists; `None` for other requests.
 fn listed(request: &Request) -> Option<String> {
     let url = Url::parse(&format!("http://h{}", request.path)).unwrap();
     let is_listing = url.path() == ARTIFACTS;
@@ -113,7 +114,7 @@ fn folder(path: &str) -> Value {
     json!({"path": path, "is_dir": true})
 }
 
-/// Returns the files below a folder, by path.
+/// Returns the contents of all files below a folder, by their relative paths.
 fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -131,7 +132,7 @@ fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Returns methods and paths of the requests.
+/// Returns the method and the path of each request that the server has received.
 fn requested(server: &Server) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
 }

@@ -1,11 +1,12 @@
-//! Faults of servers that sign URLs, and of their storages. A real server is in `tests/e2e`.
+//! Tests of faulty servers that sign URLs, and of faulty storages. The tests in `tests/e2e` use a real server.
 
 use super::*;
 
-/// The length of the beginning of a file, which a storage sends before it closes the connection.
+/// The number of bytes of a file that a storage sends before it closes the connection.
 const HALF: usize = 1000;
 
-/// Starts a server that signs URLs, with its information and the signed URLs in order. The last one repeats.
+/// Starts a server that signs URLs. `info` is the response with the server's information. `signed` contains the
+/// responses with signed URLs, in order, of which the last one repeats.
 fn signing(info: Answer, signed: Vec<Answer>) -> Server {
     let turns = std::sync::atomic::AtomicUsize::new(0);
     Server::answering(move |request| {
@@ -23,7 +24,7 @@ fn signing(info: Answer, signed: Vec<Answer>) -> Server {
     })
 }
 
-/// The refusal of MLflow 3.18 to send a file.
+/// Returns the response with which MLflow 3.18 refuses to send a file.
 fn refusal() -> Answer {
     let body = json!({"error_code": "PERMISSION_DENIED", "message": "upgrade", "artifacts_presigned_only": true});
     Answer::new(403, body.to_string())

@@ -1,5 +1,5 @@
-//! Models that MLflow's own client has logged, to a real tracking server or to files: both clients fetch the same
-//! files.
+//! Tests with models that MLflow's own client has logged, to a real tracking server or to files. Both clients fetch the
+//! same files.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,18 +12,18 @@ use mlflow_deploy_test_support::peers::{PASSWORD, TrackingServer, USER, run_scri
 use super::*;
 use crate::files::FileStore;
 
-/// The file that MLflow's client adds to a fetched registered model.
+/// The file that MLflow's client adds to a registered model when it fetches the model.
 const ADDED: &str = "registered_model_meta";
 
-/// Models on a server.
+/// The models that MLflow's client has logged to a server.
 struct Logged {
     names: Value,
-    /// The models that MLflow's client has fetched.
+    /// The folder with the models that MLflow's client has fetched.
     folder: TempDir,
 }
 
 impl Logged {
-    /// Logs models with a file of `large` bytes.
+    /// Logs models, each with a file of `large` bytes. If `and_fetch` is true, MLflow's client also fetches them.
     fn log(url: &str, large: usize, and_fetch: bool) -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("data");
@@ -41,7 +41,7 @@ impl Logged {
         self.names[name].as_str().unwrap()
     }
 
-    /// Returns every model's URI and its files as fetched by MLflow's client.
+    /// Returns the URI of each model, and the files of the model as MLflow's client has fetched them.
     fn models(&self) -> Vec<(&str, BTreeMap<String, Vec<u8>>)> {
         let models = self.names["models"].as_object().unwrap();
         models
@@ -197,7 +197,7 @@ async fn a_protected_server_requires_the_password() {
     }
 }
 
-/// Asserts that an interrupted fetch resumes.
+/// Asserts that a fetch resumes after the connection was closed, instead of starting over.
 async fn assert_a_fetch_resumes(server: &Shared, logged: &Logged) {
     let proxy = Proxy::start(server, false);
     let place = Destination::new();
@@ -216,15 +216,16 @@ async fn assert_nothing_is_left(server: &Shared, logged: &Logged) {
     assert_eq!((error.code(), error.is_retryable()), (&ErrorCode::TEMPORARILY_UNAVAILABLE, true), "{error}");
 }
 
-/// The size of a model's large file, in bytes.
+/// The size of the large file in a model, in bytes.
 const LARGE: usize = 20_000_000;
-/// The number of bytes that the proxy forwards before it intervenes.
+/// The number of bytes that the proxy forwards before it closes the connection or kills the server.
 const INTERVENE_AFTER: usize = 5_000_000;
 
-/// A server that can be killed.
+/// A tracking server that a test can kill.
 type Shared = Arc<Mutex<Option<TrackingServer>>>;
 
-/// A proxy. After enough bytes, it closes the current connection, or kills the server and forwards no more.
+/// A proxy before a tracking server. After [`INTERVENE_AFTER`] bytes, it closes the current connection, or kills the
+/// server.
 struct Proxy {
     url: String,
     passed: Arc<AtomicUsize>,
@@ -250,7 +251,8 @@ impl Proxy {
     }
 }
 
-/// Forwards the server's bytes until the limit.
+/// Forwards bytes from the server to the client. After [`INTERVENE_AFTER`] bytes, stops, and kills the server in `kill`
+/// if there is one.
 fn forward(
     mut upstream: &TcpStream,
     mut client: &TcpStream,

@@ -1,10 +1,10 @@
-//! Resolves URIs with scripted servers: requests, and the servers that receive credentials.
+//! Tests that resolve URIs with scripted servers. They check the requests, and which servers receive credentials.
 
 use super::*;
 
 const MLMODEL: &[u8] = b"flavors: {}\n";
 
-/// Starts a server that answers MLflow's API from a table of paths, and serves a model at `0/m/artifacts`.
+/// Starts a server that answers requests to MLflow's API from a table of paths, and serves a model at `0/m/artifacts`.
 fn server(answers: &[(&str, Answer)]) -> Server {
     let answers: Vec<_> = answers.iter().map(|(path, answer)| ((*path).to_owned(), answer.clone())).collect();
     Server::answering(move |request| {

@@ -1,8 +1,8 @@
-//! Servers and credentials of a client.
+//! Tests of the settings of a client: its servers and its credentials.
 
 use super::*;
 
-/// Returns the `Authorization` header of a request for a logged model.
+/// Sends a request for a logged model. Returns the `Authorization` header of the request.
 async fn authorization(options: TrackingOptions, variables: &[(&str, &str)]) -> Option<String> {
     let server = Server::start([Answer::new(404, json!({"error_code": "RESOURCE_DOES_NOT_EXIST"}).to_string())]);
     let url = server.url();

@@ -1,4 +1,4 @@
-//! Valid and invalid model URIs.
+//! Tests of valid and invalid model URIs.
 
 use super::*;
 use crate::uri::{UriKind, VersionSelector, redact_uri};

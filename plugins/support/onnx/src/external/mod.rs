@@ -1,5 +1,6 @@
-//! Checks the files in which an ONNX model stores weights, before ONNX Runtime opens the model. Searches every message
-//! of the model for tensors, whose files must be in the model's folder. Never loads or runs a model.
+//! Checks the files in which an ONNX model stores its weights, before ONNX Runtime opens the model. Searches every
+//! message of the model for tensors. The files of the tensors must be in the model's folder. Never loads or runs a
+//! model.
 
 mod schema;
 mod tensor;

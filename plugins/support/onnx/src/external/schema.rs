@@ -1,23 +1,24 @@
-//! The messages of `onnx.proto`, and the fields that contain messages. A test compares this table with the schema.
+//! The protobuf messages of `onnx.proto`, and their fields that contain messages. A test compares this table with
+//! `onnx.proto`.
 
-/// A type of message.
+/// The type of a protobuf message in `onnx.proto`.
 pub(super) struct MessageType {
     pub(super) name: &'static str,
-    /// The fields that contain numbers, strings or bytes.
+    /// The numbers of the fields that contain numbers, strings or bytes.
     pub(super) scalars: &'static [u32],
     pub(super) messages: &'static [MessageField],
 }
 
-/// A field that contains messages.
+/// A field that contains other messages.
 pub(super) struct MessageField {
     pub(super) number: u32,
-    /// True if the field is not repeated.
+    /// True if the field occurs at most once in its message.
     pub(super) is_single: bool,
     pub(super) message: &'static MessageType,
 }
 
 impl MessageType {
-    /// Returns the field with a number, if it contains messages.
+    /// Returns the field with this number if it contains messages; `None` for other fields.
     pub(super) fn message_field(&self, number: u32) -> Option<&'static MessageField> {
         self.messages.iter().find(|field| field.number == number)
     }

@@ -1,7 +1,7 @@
-//! Checks that the file with the values of a tensor belongs to the model.
+//! Checks that the external file with the values of a tensor belongs to the model.
 //!
-//! Models are not trusted. A model could name any file of this machine, and older versions of ONNX Runtime read it
-//! without a check.
+//! Models are not trusted. A model could name any file on this machine, and older versions of ONNX Runtime would read
+//! the file without a check.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -11,14 +11,14 @@ use mlflow_deploy_scoring::shorten;
 
 use super::wire::FieldReader;
 
-/// A tensor's reference to the file with its values.
+/// A tensor, and its reference to the external file with its values.
 pub(super) struct ExternalTensor<'a> {
     name: &'a str,
-    /// The keys and values of `external_data`.
+    /// The keys and values in the tensor's field `external_data`.
     entries: Vec<(&'a str, &'a str)>,
 }
 
-/// The keys of `external_data` in `onnx.proto`.
+/// The keys that `onnx.proto` defines for `external_data`.
 const KEYS: [&str; 4] = ["checksum", "length", "location", "offset"];
 
 // The numbers of the fields of `TensorProto`.
@@ -26,10 +26,11 @@ const NAME: u32 = 8;
 const EXTERNAL_DATA: u32 = 13;
 
 impl<'a> ExternalTensor<'a> {
-    /// Reads a `TensorProto`.
+    /// Reads the name and the field `external_data` of a `TensorProto`.
     ///
     /// # Errors
-    /// Fails with the reason if the bytes are not a `TensorProto`, or if an entry has two keys or two values.
+    /// Fails with the reason if the bytes are not a `TensorProto`, or if an entry of `external_data` has two keys or
+    /// two values.
     pub(super) fn read(tensor: &'a [u8]) -> std::result::Result<Self, String> {
         let (mut name, mut entries) = ("", Vec::new());
         let mut fields = FieldReader::of(tensor);
@@ -43,10 +44,11 @@ impl<'a> ExternalTensor<'a> {
         Ok(Self { name, entries })
     }
 
-    /// Fails unless the values are in the model itself, or in a regular file in its folder that contains all of them.
+    /// Fails unless the values of the tensor are in the model itself, or in an external file that contains all of them.
+    /// This file must be a regular file in the model's folder.
     ///
     /// # Errors
-    /// `INVALID_PARAMETER_VALUE` with the tensor, the path and the reason.
+    /// `INVALID_PARAMETER_VALUE` with the name of the tensor, the path and the reason.
     pub(super) fn check(&self, folder: &Path) -> Result<()> {
         if self.entries.is_empty() {
             return Ok(());
@@ -115,12 +117,12 @@ impl<'a> ExternalTensor<'a> {
     }
 }
 
-/// Returns text of the model as one short line.
+/// Returns a text from the model as one line of limited length, for a message.
 fn shown(model_text: &str) -> String {
     text::line(&shorten(model_text)).into_owned()
 }
 
-/// Returns the key and the value of a `StringStringEntryProto`.
+/// Returns the key and the value of a `StringStringEntryProto`, an entry of `external_data`.
 fn entry(bytes: &[u8]) -> std::result::Result<(&str, &str), String> {
     let mut parts = [None, None];
     let mut fields = FieldReader::of(bytes);

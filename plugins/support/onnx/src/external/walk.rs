@@ -1,4 +1,5 @@
-//! Checks every message of a model. The time is linear in the length of the file, and the depth is limited.
+//! Checks every protobuf message in an ONNX model. The time is linear in the size of the file, and the depth of nested
+//! messages is limited.
 
 use std::path::Path;
 
@@ -8,29 +9,30 @@ use super::schema::{MODEL, MessageType, NODE, TENSOR};
 use super::tensor::ExternalTensor;
 use super::wire::FieldReader;
 
-/// The maximum size of a message in protobuf, in bytes.
+/// The maximum size of a protobuf message, in bytes.
 const MAX_LEN: u64 = i32::MAX as u64;
 
 /// The maximum depth of nested messages, as in protobuf's own parsers.
 const MAX_DEPTH: usize = 100;
 
-/// The key with which a tensor names a file. Fields outside of the schema must not contain it.
+/// The key with which a tensor names its external file. A field that is not in the schema must not contain this text.
 const LOCATION: &[u8] = b"location";
 
-/// The operator of a subgraph that was compiled for an accelerator. Its provider may read the subgraph from a file that
-/// an attribute names.
+/// The operator of a subgraph that was compiled for an accelerator. The accelerator's execution provider may read the
+/// subgraph from a file that an attribute names.
 const COMPILED: &[u8] = b"EPContext";
 
-/// The number of the field with a model's graph.
+/// The number of the field in `ModelProto` that contains the graph.
 const MODEL_GRAPH: u32 = 7;
 
-/// The number of the field with a node's operator.
+/// The number of the field in `NodeProto` that contains the name of the operator.
 const NODE_OPERATOR: u32 = 4;
 
-/// Fails unless a file is an ONNX model whose external files are regular files in its folder.
+/// Fails unless a file is an ONNX model, and all of its external files are regular files in the model's folder.
 ///
 /// # Errors
-/// `INVALID_PARAMETER_VALUE` with the tensor, the path and the reason, or if the file is not an ONNX model.
+/// `INVALID_PARAMETER_VALUE` if the file is not an ONNX model, or if an external file is invalid. The message for an
+/// external file contains the tensor, the path and the reason.
 pub(crate) fn check(file: &Path) -> Result<()> {
     // The message omits the folder, which may be a temporary copy.
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
@@ -42,7 +44,8 @@ pub(crate) fn check(file: &Path) -> Result<()> {
     check_model(&bytes, file.parent().unwrap_or(Path::new(".")), &name)
 }
 
-/// Does the same as [`check`] for the bytes of a file.
+/// Checks the bytes of a model's file as [`check`] does. `folder` is the folder of the file, and `name` is its name for
+/// messages.
 pub(super) fn check_model(bytes: &[u8], folder: &Path, name: &str) -> Result<()> {
     // The magic number of ONNX Runtime's own format.
     if bytes.get(4..8) == Some(b"ORTM") {
@@ -61,12 +64,13 @@ pub(super) fn check_model(bytes: &[u8], folder: &Path, name: &str) -> Result<()>
 
 struct ModelCheck<'a> {
     folder: &'a Path,
-    /// The name of the model's file.
+    /// The name of the model's file, for messages.
     name: &'a str,
 }
 
 impl ModelCheck<'_> {
-    /// Checks a message and the messages in it.
+    /// Checks a protobuf message and all messages nested in it. `depth` is the number of nested messages that are still
+    /// allowed.
     fn message(&self, message: &'static MessageType, bytes: &[u8], depth: usize) -> Result<()> {
         let depth = depth
             .checked_sub(1)
@@ -101,8 +105,9 @@ impl ModelCheck<'_> {
         Ok(())
     }
 
-    /// Fails if a field outside of the schema could name a file. In a later version of ONNX, such a field may contain a
-    /// tensor. The bytes of the key are contiguous in every encoding of the field.
+    /// Fails if a field that is not in the schema contains the text `location`. In a later version of ONNX, such a
+    /// field may contain a tensor that names a file. The bytes of the text are contiguous in every encoding of the
+    /// field.
     fn unknown(&self, message: &MessageType, number: u32, bytes: &[u8]) -> Result<()> {
         if !bytes.windows(LOCATION.len()).any(|window| window == LOCATION) {
             return Ok(());

@@ -1,29 +1,30 @@
-//! Reads the fields of a message in protobuf's wire format, without a schema. Never copies or allocates.
+//! Reads the fields of a protobuf message without a schema. Never copies or allocates.
 
-/// Reads the fields of a message, in the order of the bytes.
+/// Reads the fields of a protobuf message, in the order of the bytes.
 pub(super) struct FieldReader<'a>(&'a [u8]);
 
-/// A field of a message.
+/// A field of a protobuf message.
 pub(super) struct WireField<'a> {
     pub(super) number: u32,
-    /// The bytes of a message, string or packed numbers; `None` for a single number.
+    /// The bytes of the field if it contains a message, a string or packed numbers; `None` if it contains a single
+    /// number.
     pub(super) bytes: Option<&'a [u8]>,
 }
 
-/// The reason why bytes are not a message.
+/// The reason why bytes are not a valid protobuf message.
 pub(super) type Damage = &'static str;
 
 impl<'a> FieldReader<'a> {
-    /// Creates a reader of a message.
+    /// Creates a reader for the fields of a protobuf message.
     pub(super) fn of(message: &'a [u8]) -> Self {
         Self(message)
     }
 
-    /// Returns the next field, or `None` at the end.
+    /// Returns the next field, or `None` at the end of the message.
     ///
     /// # Errors
-    /// Fails if the bytes are not a message, or if it has a group: ONNX has none, and protobuf libraries differ on
-    /// them.
+    /// Fails if the bytes are not a protobuf message, or if the message contains a group. ONNX uses no groups, and
+    /// protobuf libraries treat them differently.
     pub(super) fn next(&mut self) -> Result<Option<WireField<'a>>, Damage> {
         if self.0.is_empty() {
             return Ok(None);

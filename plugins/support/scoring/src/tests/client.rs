@@ -1,4 +1,4 @@
-//! Tests that written requests are read as the same inputs, and that answers are read as outputs.
+//! Tests that a written request is read as the same inputs, and that an answer is read as the outputs that it contains.
 
 use ndarray::{arr1, arr2};
 

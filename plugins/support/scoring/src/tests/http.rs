@@ -1,4 +1,5 @@
-//! Requests get the status and error code that MLflow's scoring server answered, except for the listed differences.
+//! Tests that a request gets the status and error code with which MLflow's scoring server answered it, except for the
+//! listed differences.
 
 use base64::Engine;
 use serde_json::Value;
@@ -20,7 +21,8 @@ const MODELS: &[&str] = &[
     include_str!("recordings/xgboost_booster.json"),
 ];
 
-/// Requests that are rejected here and accepted by MLflow, or rejected with another code, with the reason.
+/// Requests that this crate rejects and MLflow accepts, or that both reject with different codes. Each has the reason
+/// for the difference.
 const REJECTED_HERE: &[(&str, &str)] = &[
     ("pyfunc_alltypes/i_overflow", "MLflow passes -2147483648 for 2147483648"),
     ("pyfunc_alltypes/l_float", "MLflow passes 2 for 2.7"),
@@ -35,19 +37,19 @@ const REJECTED_HERE: &[(&str, &str)] = &[
     ("sklearn_iris/parquet_bad", "Parquet is not supported: 415 here, 400 in MLflow"),
 ];
 
-/// Requests that are accepted here and rejected by MLflow, with the reason.
+/// Requests that this crate accepts and MLflow rejects. Each has the reason for the difference.
 const ACCEPTED_HERE: &[(&str, &str)] = &[
     ("onnx_iris_tensor/csv", "MLflow cannot read CSV for a signature of tensors"),
     ("pyfunc_alltypes/csv", "MLflow cannot read CSV for a signature with a datetime"),
 ];
 
-/// Returns true for a request that the HTTP server answers, and not the protocol.
+/// Returns true if the answer to a recorded request depends only on the HTTP server, not on the scoring protocol.
 fn is_for_server(case: &Value) -> bool {
     let request = &case["request"];
     request["method"] != "POST" || request["path"] != "/invocations" || request["content_type"].is_null()
 }
 
-/// Returns true if the request was read and the model failed.
+/// Returns true if a recorded answer reports an error of the model, which means that the server could read the request.
 fn is_model_error(response: &Value) -> bool {
     let message = response["error"]["message"].as_str().unwrap_or_default();
     message.starts_with("Encountered an unexpected error while evaluating the model")

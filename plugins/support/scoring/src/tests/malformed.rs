@@ -1,4 +1,4 @@
-//! Malformed and huge requests: each is rejected, or read in memory proportional to its size.
+//! Tests with malformed and huge requests. Each request is rejected, or read with memory in proportion to its size.
 
 use serde_json::json;
 

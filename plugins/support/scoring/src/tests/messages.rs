@@ -1,4 +1,4 @@
-//! The messages of errors: the position, the value, and what was expected.
+//! Tests of error messages, which name the position, the value, and the expected value or type.
 
 use serde_json::json;
 

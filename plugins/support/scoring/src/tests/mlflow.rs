@@ -1,4 +1,5 @@
-//! 1,266 requests are read as MLflow reads them (`record.py`), except for the differences that a file lists.
+//! Tests that 1,266 requests are read as MLflow reads them, except for the differences listed in `differences.txt`.
+//! `record.py` recorded the results of MLflow.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,7 +13,8 @@ use crate::{Inputs, ProtocolError, Tensor, read_request};
 const RECORDED: &str = include_str!("recordings/mlflow.json");
 const DIFFERENCES: &str = include_str!("recordings/differences.txt");
 
-/// Set `DIFFERENCES=overwrite` to rewrite the file, and review every changed line.
+/// If the environment variable `DIFFERENCES` is set, rewrites `differences.txt`. Every changed line then needs a
+/// review.
 #[test]
 fn requests_are_read_as_mlflow_reads_them_except_for_listed_differences() {
     let recorded: Value = serde_json::from_str(RECORDED).unwrap();
@@ -71,7 +73,8 @@ fn is_same(theirs: &Value, ours: &Result<Inputs, ProtocolError>) -> bool {
     }
 }
 
-/// Returns true if two values are equal. numpy has several names for types of strings and bytes.
+/// Returns true if a value of MLflow and a value of this crate are equal. Allows each of numpy's names for string and
+/// byte types.
 fn is_same_value(theirs: &Value, ours: &Value) -> bool {
     match (theirs, ours) {
         (Value::Array(theirs), Value::Array(ours)) => {
@@ -110,7 +113,7 @@ fn show(inputs: &Inputs) -> Value {
     }
 }
 
-/// Returns the values in the form of `record.py`.
+/// Returns the values of a tensor as JSON, in the format of the recordings by `record.py`.
 fn values(tensor: &Tensor) -> Value {
     match tensor {
         Tensor::Bool(array) => nested(array.view(), |truth| json!(truth)),

@@ -1,4 +1,4 @@
-//! The protocol compared with recordings of MLflow, and with malformed requests.
+//! Tests that compare this crate with recordings of MLflow's scoring server, and tests with malformed requests.
 
 mod client;
 mod http;
@@ -14,7 +14,7 @@ use crate::Signature;
 
 const JSON: &str = "application/json";
 
-/// Reads the signature of a recording.
+/// Parses the signature in a recording, or returns `None` if the recorded model has none.
 fn signature(recorded: &Value) -> Option<Signature> {
     let part = |name: &str| recorded[name].to_string();
     let (inputs, params) = (part("inputs"), part("params"));

@@ -1,4 +1,4 @@
-//! Signatures and input examples as `MLmodel` holds them.
+//! Tests that read signatures and input examples in the form in which MLflow saves them.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Predictions are written as MLflow's scoring server writes them.
+//! Tests that predictions are written as MLflow's scoring server writes them.
 
 use half::f16;
 use ndarray::{ArrayD, arr0, arr1, arr2};
@@ -15,7 +15,7 @@ fn named(outputs: Vec<(&str, Output)>, layout: Layout) -> String {
     write_predictions(&outputs.into_iter().map(|(name, output)| (name.to_owned(), output)).collect::<Vec<_>>(), layout)
 }
 
-/// Returns the JSON of one output, without the object around it.
+/// Returns the JSON of one output, without the object that contains it.
 fn value_of(output: Output) -> String {
     let written = named(vec![("y", output)], Layout::Named);
     written.strip_prefix(r#"{"predictions": {"y": "#).unwrap().strip_suffix("}}").unwrap().to_owned()
@@ -69,7 +69,8 @@ fn values_are_written_as_python_writes_them() {
     assert_eq!(value_of(tensor(ArrayD::<f32>::zeros(vec![1, 2, 1]), Tensor::Float32)), "[[[0.0], [0.0]]]");
 }
 
-/// Without an exponent, Rust's `{:?}` has the digits of Python's `repr`.
+/// Tests that a float without an exponent is written with the digits of Rust's `{:?}`, which are those of Python's
+/// `repr`.
 #[test]
 fn floats_without_an_exponent_have_the_digits_of_debug() {
     for exponent in -3..16 {

@@ -1,4 +1,4 @@
-//! A model that is a Rust function and counts its predictions.
+//! A model for tests. It computes its predictions with a Rust function, and records the size of each batch.
 
 use std::sync::Mutex;
 
@@ -7,12 +7,12 @@ use ndarray::{Array2, ArrayView1, Axis, ShapeError};
 use crate::method::Method;
 use crate::{Attribution, RowPredictor};
 
-/// Explained rows, background rows, and a function of a row.
+/// A table of explained rows and background rows, and the function that predicts a row.
 pub(super) struct Game<F> {
     table: Array2<f64>,
     rows: usize,
     function: F,
-    /// The number of rows of each prediction.
+    /// The number of rows in each call of `predict`.
     pub(super) batches: Mutex<Vec<usize>>,
 }
 
@@ -22,7 +22,7 @@ impl<F: Fn(&[f64]) -> Vec<f64> + Sync> Game<F> {
         Self { table, rows: rows.nrows(), function, batches: Mutex::default() }
     }
 
-    /// Explains the rows and checks that the values sum to the predictions.
+    /// Explains the predictions. Checks that the Shapley values of each row sum to its prediction minus the base.
     pub(super) async fn explain(&self, method: &Method) -> Attribution {
         let attribution = Attribution::compute(self, method).await.unwrap();
         for ((row, values), prediction) in

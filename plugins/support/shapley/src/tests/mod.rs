@@ -1,4 +1,4 @@
-//! Properties of Shapley values, and models with known values.
+//! Tests of properties that all Shapley values have, and of models whose Shapley values are known.
 
 mod game;
 mod properties;

@@ -1,4 +1,4 @@
-//! Properties that hold for every model, and models with known values.
+//! Tests of properties that the Shapley values of every model have, and of models whose Shapley values are known.
 
 use ndarray::{Array2, Axis, array};
 
@@ -7,7 +7,7 @@ use crate::Attribution;
 use crate::method::Method;
 use crate::permutation::Permutations;
 
-/// Returns random numbers from -1 to 1.
+/// Returns a matrix of random numbers from -1 to 1. The same seed returns the same numbers.
 fn numbers(rows: usize, features: usize, seed: u64) -> Array2<f64> {
     let mut random = fastrand::Rng::with_seed(seed);
     Array2::from_shape_simple_fn((rows, features), || random.f64().mul_add(2.0, -1.0))
@@ -17,7 +17,7 @@ fn permutation(features: usize, background: usize, each: usize, seed: u64) -> Me
     Method::Permutation(Permutations::new(features, background, each, seed))
 }
 
-/// A model whose features interact in threes, with two outputs.
+/// Predicts two outputs for a row. In the first output, three features interact.
 fn interacting(row: &[f64]) -> Vec<f64> {
     let product: f64 = row.iter().take(3).product();
     let sum: f64 = row.iter().sum();

@@ -1,4 +1,4 @@
-//! A Python with MLflow, a model with faults, and the processes of servers.
+//! A Python interpreter with MLflow, a model that fails on request, and the processes of Python servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::super::{LOCAL, Machine, sample};
 use crate::command::Run;
 
-/// The time limit of every wait, long enough for a busy machine.
+/// The time limit of every wait in these tests. It is long enough for a busy machine.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// Returns the path of a Python interpreter with MLflow, scikit-learn and ONNX Runtime.
@@ -23,12 +23,12 @@ pub(in super::super) fn interpreter() -> PathBuf {
     peers::python_folder().join("python")
 }
 
-/// Returns a run of the command that uses a Python interpreter with MLflow.
+/// Returns a run of the command that uses a Python interpreter with MLflow for models.
 pub(super) fn ask(machine: &Machine, arguments: &str) -> Run {
     machine.ask(arguments).env("MLFLOW_DEPLOY_LOCAL_PYTHON", interpreter()).env("HOME", machine.0.path())
 }
 
-/// Returns a client of a state directory, with the plugin loaded into this process.
+/// Returns a client that uses the state directory of `machine`. Its plugin runs in the process of the test.
 pub(super) async fn client(machine: &Machine) -> DeployClient {
     let host = Host::builder().plugin(cdylib::path(LOCAL)).build();
     let options = json!({"state_dir": machine.state_dir(), "python": interpreter()});
@@ -39,7 +39,7 @@ pub(super) fn python_sample(name: &str) -> PathBuf {
     sample("python").join(name)
 }
 
-/// Returns a folder with the model of `moody.py`, which fails as its inputs request.
+/// Returns a folder with the model of `moody.py`, whose inputs tell it how to fail.
 pub(in super::super) fn moody() -> TempDir {
     let model = tempfile::tempdir().unwrap();
     let flavor = "flavors:\n  python_function:\n    loader_module: moody\n    code: code\n    python_version: 3.11.7\n";
@@ -49,12 +49,13 @@ pub(in super::super) fn moody() -> TempDir {
     model
 }
 
-/// Returns a scoring request for the model of [`moody`], with `mood` in the column `do`.
+/// Returns a scoring request for the model [`moody`]. Its column `do` contains `mood`, which selects the model's
+/// behaviour.
 pub(in super::super) fn mood(mood: &str) -> String {
     json!({"dataframe_split": {"columns": ["x", "do"], "data": [[21, mood]]}}).to_string()
 }
 
-/// Returns the prediction of the model of [`moody`] for a request whose column `do` is empty.
+/// Returns the prediction of the model [`moody`] for a request whose column `do` is empty.
 pub(in super::super) fn doubled() -> Value {
     json!({"predictions": [{"x": 42}]})
 }
@@ -71,8 +72,8 @@ pub(super) async fn predict(client: &DeployClient, name: &str, body: &str) -> ml
     client.predict(predict).await.map(|answer| answer.json().unwrap())
 }
 
-/// Returns the ids of all processes in the process groups of a state directory's servers. A server has the path of a
-/// model in this directory in its environment.
+/// Returns the ids of all processes that belong to the Python servers of a state directory: the processes in the
+/// servers' process groups. A server's environment has the path of a model in this directory.
 pub(in super::super) fn servers(machine: &Machine) -> Vec<i32> {
     let mark = format!("__pyfunc_model_path__={}", machine.state_dir().display());
     let processes: Vec<i32> = fs::read_dir("/proc")
@@ -88,7 +89,7 @@ pub(in super::super) fn servers(machine: &Machine) -> Vec<i32> {
     processes.into_iter().filter(|process| group(*process).is_some_and(|group| groups.contains(&Some(group)))).collect()
 }
 
-/// Returns the process group of a running process, or `None` for a zombie.
+/// Returns the process group of a process, or `None` if the process has ended or is a zombie.
 pub(super) fn group(process: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
@@ -98,7 +99,8 @@ pub(super) fn group(process: i32) -> Option<i32> {
     fields.nth(1)?.parse().ok()
 }
 
-/// Waits until `look` returns a value, and returns this value. Panics with `what` after [`MAX_WAIT`].
+/// Calls `look` until it returns a value, and returns this value. After [`MAX_WAIT`], panics with a message that
+/// contains `what`.
 pub(in super::super) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -114,7 +116,7 @@ pub(super) fn kill(process: i32) {
     kill_process(Pid::from_raw(process).unwrap(), Signal::KILL).unwrap();
 }
 
-/// Returns the id of the Python process of a server, or `None` if no server runs.
+/// Returns the process id of a Python server of this state directory, or `None` if no server runs.
 pub(super) fn python_of(machine: &Machine) -> Option<i32> {
     let is_python = |process: &i32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();

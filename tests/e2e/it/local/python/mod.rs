@@ -1,4 +1,4 @@
-//! Models that run in Python, in a child process with MLflow's scoring server.
+//! Checks models that run in Python, in a child process with MLflow's scoring server.
 #![cfg(target_os = "linux")]
 
 mod fixture;

@@ -1,4 +1,4 @@
-//! Predictions and explanations of models that run in Python.
+//! Checks predictions and explanations of models that run in Python.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Crashes, restarts and stops of the Python server.
+//! Checks crashes, restarts and stops of the Python server.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The start of the Python server: the choice of the interpreter, failures, and isolation from the files of a model.
+//! Checks the start of the Python server: the choice of the interpreter, failures, and isolation from the files of a
+//! model.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -86,8 +87,8 @@ fn missing_python_error_lists_the_searched_places() {
     assert_eq!(machine.copies(), 0);
 }
 
-/// Makes a run use a script instead of Python. The script only creates a file. Returns the run and the path of that
-/// file.
+/// Makes a run use a script as its Python interpreter. The script only creates a file. Returns the changed run and the
+/// path of that file.
 fn marked(machine: &Machine, run: Run) -> (Run, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
     let (python, mark) = (machine.0.path().join("python"), machine.0.path().join("mark"));

@@ -1,4 +1,4 @@
-//! Request bodies that the client has compressed.
+//! Checks request bodies that the client has compressed.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Sends a body with a `Content-Encoding`.
+/// Sends a scoring request with this body and `Content-Encoding`. Returns the response.
 fn send(served: &Served, coding: &str, body: &[u8]) -> Answer {
     let coded = format!("application/json\r\nContent-Encoding: {coding}");
     http::ask(served.address, &request("POST", "/invocations", Some(&coded), body))

@@ -1,4 +1,4 @@
-//! Inputs that crash the process that predicts. The server and the other clients are not affected.
+//! Checks inputs that crash the process of the model. The server and its other clients must not be affected.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +11,10 @@ use super::super::{Machine, sample};
 use super::Served;
 use super::http::Answer;
 
-/// A request that divides six by three.
+/// A scoring request that divides six by three.
 const TWO: &str = r#"{"inputs": {"a": [6], "b": [3]}}"#;
 
-/// A request that divides the smallest 64-bit integer by -1, which raises `SIGFPE`.
+/// A scoring request that divides the smallest 64-bit integer by -1, which raises `SIGFPE`.
 const KILLS: &str = r#"{"inputs": {"a": [-9223372036854775808], "b": [-1]}}"#;
 
 fn is_two(answer: &Answer) {
@@ -44,8 +44,8 @@ fn crashing_request_does_not_end_the_server() {
     }
 }
 
-/// The number of crashing requests is above the limit of restarts. The server does not run inputs again that have
-/// crashed.
+/// The clients send more crashing requests than the server may restart its process. After a crash, the server does not
+/// run the same inputs again.
 #[test]
 fn all_clients_besides_the_crashing_ones_get_a_response() {
     const CLIENTS: usize = 8;
@@ -88,7 +88,7 @@ fn inputs_that_crash_after_their_client_left_are_identified() {
     is_two(&served.predict(TWO));
 }
 
-/// A crash of the plugin in process would end the command. A crash of the isolated plugin fails one call.
+/// The plugin is isolated, so its crash fails one call. In the process of the command, the crash would end the command.
 #[test]
 fn crash_of_an_isolated_prediction_is_an_error_and_the_next_one_succeeds() {
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! Slow clients, invalid requests, models that cannot be served, and overload.
+//! Checks slow clients, invalid requests, models that cannot be served, and overload of the server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,14 +10,14 @@ use super::super::{Machine, copy_of, iris, sample};
 use super::http::{self, Answer, read, request};
 use super::{Served, run_local};
 
-/// A valid request to the demo model.
+/// A valid scoring request for the demo model.
 const ROWS: &str = r#"{"dataframe_split": {"data": [[5.1, 3.5, 1.4, 0.2]], "columns": ["sepal length (cm)",
     "sepal width (cm)", "petal length (cm)", "petal width (cm)"]}}"#;
 
-/// A request with a number so large that the model never finishes counting to it.
+/// A scoring request with a number so large that the counting model does not reach it in any test.
 const FOREVER: &str = r#"{"inputs": [4611686018427387904]}"#;
 
-/// A request that makes the model count to seven.
+/// A scoring request that makes the counting model count to seven.
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -52,7 +52,8 @@ fn prediction_is_stopped_at_its_timeout() {
     is_served(&served);
 }
 
-/// Ten billion empty lists take no memory in ONNX Runtime. As JSON text they take tens of gigabytes.
+/// The model's output is ten billion empty lists. They take no memory in ONNX Runtime, but tens of gigabytes as JSON
+/// text.
 #[test]
 fn output_above_the_size_limit_is_an_error() {
     let machine = Machine::new();

@@ -1,5 +1,5 @@
-//! The check of the `Host` header. Without it, a web page could reach a loopback address through its own host name (DNS
-//! rebinding).
+//! Checks that the server rejects an unknown `Host` header. Otherwise a web page could reach a server on a loopback
+//! address through its own host name (DNS rebinding).
 
 use super::super::{Machine, sample};
 use super::Served;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-/// A response of the server.
+/// A response that the server has sent.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -14,18 +14,18 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Returns the value of a header. `name` has to be in lower case.
+    /// Returns the value of the header `name`, which has to be in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
-    /// Parses the body as JSON. Returns null for Python's `NaN`.
+    /// Parses the body as JSON. Reads Python's `NaN` as null.
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body.replace("NaN", "null")).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// Returns the bytes of a request with the header `Connection: close`.
+/// Returns the bytes of an HTTP request with the header `Connection: close`.
 pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body: &[u8]) -> Vec<u8> {
     let content_type = content_type.map(|value| format!("Content-Type: {value}\r\n")).unwrap_or_default();
     let head = format!(
@@ -35,14 +35,14 @@ pub(super) fn request(method: &str, path: &str, content_type: Option<&str>, body
     [head.as_bytes(), body].concat()
 }
 
-/// Sends a request on a new connection. Returns the response.
+/// Sends the bytes of a request on a new connection. Returns the response.
 pub(super) fn ask(address: SocketAddr, request: &[u8]) -> Answer {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(request).unwrap();
     read(&connection, request.starts_with(b"HEAD")).expect("an answer")
 }
 
-/// Reads a response. Returns `None` if the server closes the connection without a response.
+/// Reads a response from a connection. Returns `None` if the server closes the connection without a response.
 pub(super) fn read(connection: &TcpStream, is_head: bool) -> Option<Answer> {
     let mut reader = BufReader::new(connection);
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! `run-local`: it serves a model, answers valid and invalid requests, and stops.
+//! Checks the verb `run-local`: it serves a model, responds to valid and invalid requests, and stops.
 
 mod content_codings;
 mod crashes;

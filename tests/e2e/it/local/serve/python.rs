@@ -1,5 +1,5 @@
-//! MLflow's scoring client and `PredictionsResponse` get equal results from MLflow's scoring server and from
-//! `run-local`.
+//! Checks that MLflow's scoring client and `PredictionsResponse` get equal results from MLflow's scoring server and
+//! from `run-local`.
 
 use mlflow_deploy_test_support::peers::{ScoringServer, run_script};
 use serde_json::Value;

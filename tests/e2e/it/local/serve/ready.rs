@@ -1,4 +1,4 @@
-//! The output of a server that is ready: its address, and a `curl` command line as an example.
+//! Checks the output of `run-local` when its server is ready: the address, and a `curl` command line as an example.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use super::super::{Machine, sample};
 use super::http::{ask, request};
 use super::{Running, Served, run_local};
 
-/// Returns the words of a command line, split as a shell splits it.
+/// Splits a command line into words, as a shell does.
 fn words(line: &str) -> Vec<String> {
     let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{line}");
     let read = Command::new("sh").arg("-c").arg(script).output().unwrap();

@@ -1,4 +1,4 @@
-//! Responses of `run-local` over HTTP, compared with recordings of MLflow's scoring server.
+//! Checks HTTP responses of `run-local` against recordings of MLflow's scoring server.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::Served;
 use super::http::{self, Answer};
 use crate::recordings::recordings;
 
-/// The recordings from which this project's responses differ on purpose, with the reasons.
+/// The names of the recordings from which this project's responses differ on purpose, each with the reason.
 const DELIBERATE: &[(&str, &str)] = &[
     ("onnx_iris_cols/inputs_dict_cols", "MLflow cannot feed a classifier from columns"),
     ("onnx_iris_cols/records_ints", "MLflow cannot feed a classifier from columns"),
@@ -36,7 +36,7 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("sc_sig_missing_column", "MLflow says 500 for what the caller can mend"),
 ];
 
-/// The recordings of Python functions that an ONNX model cannot reproduce.
+/// The names of the recordings of Python models that do what an ONNX model cannot do.
 const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_instances_records",
     "sc_model_bytes",
@@ -49,7 +49,7 @@ const OF_PYTHON_MODELS: [&str; 9] = [
     "sc_model_str",
 ];
 
-/// The results of all compared recordings.
+/// The results of the comparison of all responses with their recordings.
 #[derive(Default)]
 struct Outcome {
     passing: usize,
@@ -64,8 +64,8 @@ impl Outcome {
         }
     }
 
-    /// Prints the number of equal and different responses. Panics if a recording differs for which `is_listed` is
-    /// false.
+    /// Prints the number of equal and of different responses. Panics if a response differs, unless its recording is in
+    /// [`DELIBERATE`] and `is_listed` returns true for its name.
     fn check(self, what: &str, is_listed: impl Fn(&str) -> bool) {
         let listed: BTreeMap<&str, &str> = DELIBERATE.iter().copied().filter(|(name, _)| is_listed(name)).collect();
         let failing: Vec<_> = self.different.iter().filter(|(name, _)| !listed.contains_key(name.as_str())).collect();
@@ -149,7 +149,7 @@ fn responses_to_the_scoring_client_equal_those_of_mlflow() {
     outcome.check("recordings of the scoring client", |name| !name.contains('/'));
 }
 
-/// Returns a copy of a model with the signature of a recording.
+/// Returns a copy of a model. Its signature is `signature`, which comes from a recording.
 fn with_signature(model: &Path, signature: &Value) -> TempDir {
     let copy = super::super::copy_of(model);
     let part = |name: &str| match &signature[name] {
@@ -171,7 +171,7 @@ fn replay(served: &Served, request: &Value) -> Answer {
     http::ask(served.address, &http::request(method, path, request["content_type"].as_str(), &body))
 }
 
-/// Decodes Base64.
+/// Decodes Base64 text. Returns the decoded bytes.
 fn decode(text: &str) -> Vec<u8> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let letters = text.trim_end_matches('=').bytes();
@@ -183,7 +183,7 @@ fn decode(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| u8::try_from(byte.iter().fold(0, |byte, bit| byte << 1 | bit)).unwrap()).collect()
 }
 
-/// Converts a recorded raw HTTP response to the format of the other recordings.
+/// Converts a response that was recorded as raw HTTP to the format of the other recordings.
 fn response(wire: &Value) -> Value {
     let headers = wire["headers"].as_array().unwrap();
     let content_type = headers.iter().find(|pair| pair[0] == "content-type").map(|pair| pair[1].clone());
@@ -192,8 +192,8 @@ fn response(wire: &Value) -> Value {
     json!({"status": wire["status"], "content_type": content_type, "body": body, "error": error})
 }
 
-/// Returns a description of both responses if they differ, and `None` otherwise. Does not compare error messages,
-/// because MLflow's messages depend on the order of a Python set.
+/// Returns a text with both responses if they differ, and `None` otherwise. Does not compare error messages, because
+/// MLflow's messages depend on the order of a Python set.
 fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     let shown = || Some(format!("recorded {recorded}, here {ours:?}"));
     if recorded["status"] != ours.status || recorded["content_type"].as_str() != ours.header("content-type") {
@@ -216,8 +216,9 @@ fn difference(recorded: &Value, ours: &Answer) -> Option<String> {
     if is_equal { None } else { shown() }
 }
 
-/// Returns true if two predictions agree. A list of scikit-learn's labels is compared with the output `label` of the
-/// ONNX model. A description of the model's inputs is compared with the inputs that the model here returns.
+/// Returns true if two predictions agree. If the recorded prediction is a list of scikit-learn's labels, compares it
+/// with the output `label` of the ONNX model. If it describes the recorded model's inputs, compares it with the inputs
+/// that the ONNX model returns.
 fn is_same(theirs: &Value, ours: &Value) -> bool {
     let described = match (theirs["type"].as_str(), theirs) {
         (Some("DataFrame" | "ndarray"), _) => &theirs["values"],
@@ -232,7 +233,8 @@ fn is_same(theirs: &Value, ours: &Value) -> bool {
     is_close(&bare(described), &bare(ours))
 }
 
-/// Removes the suffix `_out` from the names of outputs, so that they equal the names of the inputs.
+/// Returns a copy of a prediction in which the names of outputs lack the suffix `_out`. They then equal the names of
+/// the inputs.
 fn renamed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(renamed).collect(),
@@ -243,7 +245,8 @@ fn renamed(value: &Value) -> Value {
     }
 }
 
-/// Returns the values of a nested value without names, and without arrays and objects of a single element.
+/// Returns the values of a nested value as nested arrays without names. Replaces each array of one element by the
+/// element.
 fn bare(value: &Value) -> Value {
     let items: Vec<Value> = match value {
         Value::Array(items) => items.iter().map(bare).collect(),

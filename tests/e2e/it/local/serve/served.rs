@@ -1,4 +1,4 @@
-//! A model that the command serves.
+//! A model that the command serves with `run-local`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,19 @@ use super::super::{Machine, ask};
 use super::http::{self, Answer};
 use crate::command::{Ran, Run};
 
-/// Returns a run of the command that serves a model on a free port.
+/// Returns a run of the command that serves a model with `run-local` on a free port.
 pub(super) fn run_local(model: &Path, machine: &Machine, arguments: &str) -> Run {
     let run = ask("run-local --name iris -C port=0 -m", &machine.state_dir()).arg(model);
     arguments.split_whitespace().fold(run, Run::arg)
 }
 
-/// A running `run-local`. It is killed when this is dropped.
+/// A running `run-local`. Its process is killed when this value is dropped.
 pub(super) struct Running {
     pub(super) child: Child,
     pub(super) stdout: BufReader<ChildStdout>,
 }
 
-/// A model that a running `run-local` serves, and the address of the server.
+/// A running `run-local` whose server is ready, and the address of this server.
 pub(super) struct Served {
     pub(super) running: Running,
     pub(super) ready: Value,
@@ -38,7 +38,7 @@ impl Running {
         Self { child, stdout }
     }
 
-    /// Reads the next line of stdout. Panics with stderr if the command has ended.
+    /// Reads the next line of the command's stdout. If the command has ended, panics with its stderr.
     pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
@@ -60,7 +60,7 @@ impl Drop for Running {
 }
 
 impl Served {
-    /// Starts `run-local` with a model and further arguments, and waits until the server is ready.
+    /// Starts `run-local` with a model and further arguments. Waits until the server is ready.
     pub(super) fn start(model: &Path, machine: &Machine, arguments: &str) -> Self {
         let mut running = Running::start(run_local(model, machine, &format!("--json {arguments}")));
         let ready: Value = serde_json::from_str(&running.line()).unwrap();
@@ -68,12 +68,12 @@ impl Served {
         Self { running, ready, address }
     }
 
-    /// Sends a scoring request with this JSON body. Returns the response.
+    /// Sends a scoring request with this JSON body to the server. Returns the response.
     pub(super) fn predict(&self, body: &str) -> Answer {
         http::ask(self.address, &http::request("POST", "/invocations", Some("application/json"), body.as_bytes()))
     }
 
-    /// Sends a scoring request with only the first `sent` bytes of the body. Returns the open connection.
+    /// Sends the head of a scoring request and only the first `sent` bytes of its body. Returns the open connection.
     pub(super) fn begin(&self, body: &str, sent: usize) -> TcpStream {
         let request = http::request("POST", "/invocations", Some("application/json"), body.as_bytes());
         let mut connection = TcpStream::connect(self.address).unwrap();
@@ -89,7 +89,7 @@ impl Served {
         kill_process(self.process(), signal).unwrap();
     }
 
-    /// Waits until the command ends. Returns its exit code and its output.
+    /// Waits until the command has ended. Returns its exit code and its output.
     pub(super) fn end(mut self) -> Ran {
         let Running { child, stdout } = &mut self.running;
         let mut ran = Ran { code: 0, stdout: String::new(), stderr: String::new() };

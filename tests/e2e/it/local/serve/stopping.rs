@@ -1,4 +1,4 @@
-//! Stops a server with Ctrl-C, `SIGTERM` and `SIGKILL`, with and without pending requests.
+//! Checks the stop of a server by Ctrl-C, `SIGTERM` and `SIGKILL`, with and without pending requests.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::http::{self, read, request};
 
 const SEVEN: &str = r#"{"inputs": [7]}"#;
 
-/// Waits until the port of the server is closed.
+/// Waits until the server does not accept connections.
 fn closed(served: &Served) {
     while TcpStream::connect(served.address).is_ok() {
         std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! Responses that the client does not read. The server closes the connection and releases its resources.
+//! Checks responses that the client does not read. The server must close the connection and release its resources.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,12 +9,12 @@ use super::super::{Machine, sample};
 use super::Served;
 use super::http::{read, request};
 
-/// A request whose response has many megabytes and does not fit into the socket buffers.
+/// A scoring request whose response has many megabytes, more than the socket buffers hold.
 const LARGE: &str = r#"{"inputs": [2000, 2000]}"#;
 
 const SMALL: &str = r#"{"inputs": [1, 2]}"#;
 
-/// Reads the rest of a response. Returns true if the response is complete.
+/// Reads the rest of a response from a connection. Returns true if the response is complete.
 fn is_whole(mut connection: &TcpStream) -> bool {
     let mut bytes = Vec::new();
     let ended = connection.read_to_end(&mut bytes);

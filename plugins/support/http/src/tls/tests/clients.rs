@@ -1,4 +1,4 @@
-//! Certificates of clients.
+//! Tests of client certificates.
 
 use mlflow_deploy_plugin_api::ErrorCode;
 

@@ -1,4 +1,4 @@
-//! Servers and clients with the certificates that users have.
+//! Tests of TLS with the kinds of certificates that users have.
 
 mod clients;
 mod servers;
@@ -23,7 +23,7 @@ use super::{client_cert, der};
 use crate::tests::{assert_no_secret, policy, request};
 use crate::{Client, Connection, Response, send};
 
-/// Returns the path of a certificate; `certificates/make.sh` makes them.
+/// Returns the path of a test certificate. The script `certificates/make.sh` creates the files.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tls/tests/certificates").join(name)
 }
@@ -32,7 +32,7 @@ fn trusting(name: &str) -> Connection {
     Connection { ca_certs: Some(file(name)), ..Connection::default() }
 }
 
-/// A server for one connection, and the certificates that its client presents.
+/// A TLS server for one connection, and the certificates that the client presents to it.
 struct TlsServer {
     url: String,
     clients: Arc<Mutex<Vec<CertificateDer<'static>>>>,
@@ -40,8 +40,8 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server with the certificate and key in a file. It asks for a client certificate, but does not require
-    /// one.
+    /// Starts a TLS server with the certificate and the key in a file. The server requests a client certificate, but
+    /// does not require one.
     fn start(certificate: &str, is_tls12: bool) -> Self {
         let clients = Arc::new(Mutex::new(Vec::new()));
         let provider = CryptoProvider { signature_verification_algorithms: ALGORITHMS, ..ring::default_provider() };
@@ -64,7 +64,7 @@ impl TlsServer {
         Self { url, clients, thread }
     }
 
-    /// Sends a request. Returns the result and the number of the client's certificates.
+    /// Sends a request to the server. Returns the result, and the number of certificates that the client presented.
     async fn ask(self, connection: Connection) -> (Result<Response>, usize) {
         let result = send(&Client::new(connection), &request(Method::GET, &self.url), &policy()).await;
         self.thread.join().unwrap();
@@ -73,12 +73,12 @@ impl TlsServer {
     }
 }
 
-/// Returns the error of a client that fails before it connects.
+/// Sends a request with settings that make it fail before the client connects. Returns the error.
 async fn setup_error(connection: Connection) -> Error {
     send(&Client::new(connection), &request(Method::GET, "http://127.0.0.1:1"), &policy()).await.unwrap_err()
 }
 
-/// Accepts every client that has signed the handshake with the key of its certificate.
+/// A verifier that accepts and records every client certificate, if the client has signed the handshake with its key.
 #[derive(Debug)]
 struct AnyClient(Arc<Mutex<Vec<CertificateDer<'static>>>>);
 

@@ -1,4 +1,4 @@
-//! Certificates of servers.
+//! Tests of server certificates.
 
 use std::os::unix::fs::PermissionsExt;
 

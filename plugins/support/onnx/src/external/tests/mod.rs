@@ -1,4 +1,4 @@
-//! Models with external tensors in every position of the schema.
+//! Tests with ONNX models that have external tensors in every position of the schema.
 
 mod schema;
 
@@ -9,7 +9,7 @@ use self::schema::{FieldPath, ProtoSchema};
 use super::schema::{MODEL, MessageType};
 use super::walk::check_model;
 
-/// Encodes a field of a message.
+/// Encodes a field of a protobuf message.
 fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut field = varint(u64::from(number << 3 | 2));
     field.extend(varint(bytes.len() as u64));
@@ -30,20 +30,20 @@ fn varint(mut number: u64) -> Vec<u8> {
     }
 }
 
-/// Encodes a tensor `w` with entries of `external_data`.
+/// Encodes a tensor with the name `w` and these entries in `external_data`.
 fn tensor(entries: &[(&str, &str)]) -> Vec<u8> {
     let entry =
         |(key, value): &(&str, &str)| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
     [field(8, b"w"), entries.iter().flat_map(entry).collect()].concat()
 }
 
-/// Encodes a model with an empty graph and a tensor at a path.
+/// Encodes a model with an empty graph, and with a tensor in the field at `path`.
 fn model_with(path: &FieldPath, tensor: &[u8]) -> Vec<u8> {
     let inner = path.iter().rev().fold(tensor.to_vec(), |inner, number| field(*number, &inner));
     if path[0] == 7 { inner } else { [inner, field(7, b"")].concat() }
 }
 
-/// Encodes a model with an initializer that has entries of `external_data`.
+/// Encodes a model with one initializer, which has these entries in `external_data`.
 fn initializer(entries: &[(&str, &str)]) -> Vec<u8> {
     model_with(&vec![7, 5], &tensor(entries))
 }

@@ -1,17 +1,17 @@
-//! Reads `onnx.proto`: its messages, and the paths of fields from one message to another.
+//! Reads the schema `onnx.proto`: its messages, and the paths of fields that lead from one message to another.
 
 use std::collections::BTreeMap;
 
-/// The numbers of nested fields, outermost first.
+/// The path to a nested field: the numbers of the fields, outermost first.
 pub(super) type FieldPath = Vec<u32>;
 
-/// The fields of messages by name, such as `TypeProto.Tensor`.
+/// The fields of each message in `onnx.proto`, by the name of the message, such as `TypeProto.Tensor`.
 pub(super) struct ProtoSchema(BTreeMap<String, Vec<SchemaField>>);
 
 pub(super) struct SchemaField {
     pub(super) number: u32,
     pub(super) is_single: bool,
-    /// The name of the message in the field, unless it is a scalar.
+    /// The name of the message that the field contains; `None` if the field contains a scalar.
     pub(super) message: Option<String>,
 }
 
@@ -72,7 +72,8 @@ impl ProtoSchema {
         &self.0[message]
     }
 
-    /// Returns every path from one message to another that uses each field at most once.
+    /// Returns every path of fields that leads from the message `from` to the message `to` and uses each field at most
+    /// once.
     pub(super) fn paths(&self, from: &str, to: &str) -> Vec<FieldPath> {
         let mut paths = Vec::new();
         self.walk(from, to, &mut Vec::new(), &mut paths);
@@ -95,7 +96,7 @@ impl ProtoSchema {
     }
 }
 
-/// Reads the declaration after the keyword `message`, and adds it.
+/// Parses the declaration of a message after the keyword `message`, and adds it to `declared`.
 fn message<'a>(
     words: &mut impl Iterator<Item = &'a str>,
     scope: &str,
