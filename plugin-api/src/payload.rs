@@ -62,7 +62,11 @@ impl Payload {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let bytes = if self.bytes.is_empty() { b"null" } else { file::without_byte_order_mark(&self.bytes) };
         serde_json::from_slice(bytes).map_err(|error| {
-            Error::invalid_parameter(format!("failed to read `{}` as JSON: {error}", excerpt(&self.bytes)))
+            let shown = match excerpt(&self.bytes) {
+                text if text.is_empty() => "an empty text".to_owned(),
+                text => format!("`{text}`"),
+            };
+            Error::invalid_parameter(format!("failed to read {shown} as JSON: {error}"))
         })
     }
 

@@ -206,7 +206,7 @@ mod tests {
     fn only_an_object_is_a_record() {
         for (json, message) in [
             ("[1]", "the plugin's answer is not a record: failed to read `[1]` as JSON"),
-            ("", "the plugin's answer is not a record: failed to read `` as JSON"),
+            ("", "the plugin's answer is not a record: failed to read an empty text as JSON"),
         ] {
             let error = Record::try_from(&Payload::new("application/json", json)).unwrap_err();
             assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);

@@ -112,9 +112,9 @@ pub(crate) fn progress(record: &Value) -> Progress {
     let done = served.iter().filter(|served| served["state"]["deployment"] == "DEPLOYMENT_READY").count();
     #[expect(clippy::cast_precision_loss, reason = "an endpoint serves a handful of models")]
     let part = done as f64 / served.len().max(1) as f64;
-    let messages = if messages.is_empty() { String::new() } else { format!(", {messages}") };
+    let messages = if messages.is_empty() { String::new() } else { format!("; {messages}") };
     // The fraction stays below 1, because the endpoint as a whole is not ready.
-    Progress::Pending(part.min(0.99), format!("{}, {}{messages}", state(ready), state(update)))
+    Progress::Pending(part.min(0.99), format!("{}, update {}{messages}", state(ready), state(update)))
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
             {"name": "a", "state": {"deployment": "DEPLOYMENT_READY"}},
             {"name": "b", "state": {"deployment": "DEPLOYMENT_CREATING", "deployment_state_message": "building"}},
         ]);
-        assert_eq!(progress(&half), Progress::Pending(0.5, "NOT_READY, IN_PROGRESS, `b`: building".to_owned()));
+        assert_eq!(progress(&half), Progress::Pending(0.5, "NOT_READY, update IN_PROGRESS; `b`: building".to_owned()));
     }
 
     #[test]

@@ -26,12 +26,16 @@ pub(crate) fn merge(
         let setting = Setting::parse(argument.expose(), kind).map_err(CliError::Input)?;
         let (key, path) = (setting.key(), &setting.path);
         if let Some(other) = paths.iter().find(|other| other.starts_with(path) || path.starts_with(other)) {
-            let conflict = match other.as_slice() {
-                same if same == path.as_slice() => "twice".to_owned(),
-                [other] => format!("together with `{other}`"),
-                other => format!("together with `.{}`", other.join(".")),
+            let conflict = |other: &str| {
+                format!(
+                    "conflicting parameters: one of `{key}` and `{other}` is a part of the other; specify one of them"
+                )
             };
-            return Err(CliError::Input(format!("repeated parameter: `{key}` is given {conflict}")));
+            return Err(CliError::Input(match other.as_slice() {
+                same if same == path.as_slice() => format!("repeated parameter: `{key}` is given twice"),
+                [other] => conflict(other),
+                other => conflict(&format!(".{}", other.join("."))),
+            }));
         }
         let value = setting.value(kind, schema).map_err(CliError::Input)?;
         insert(&mut members, path, value).map_err(|outer| {
@@ -114,7 +118,11 @@ mod tests {
         for (arguments, schema, message) in [
             (["a=1", "a=2"], json!({}), "repeated parameter: `a` is given twice"),
             ([".a.b=1", ".a.b=2"], json!({}), "repeated parameter: `.a.b` is given twice"),
-            ([".a.b=1", "a:={}"], json!({}), "repeated parameter: `a` is given together with `.a.b`"),
+            (
+                [".a.b=1", "a:={}"],
+                json!({}),
+                "conflicting parameters: one of `a` and `.a.b` is a part of the other; specify one of them",
+            ),
             (
                 ["wait=1", "siez=2"],
                 closed.clone(),

@@ -79,13 +79,13 @@ impl CredentialProvider {
 
 /// The auth types of Databricks' Python SDK that this plugin does not support, each with advice for a replacement.
 const UNSUPPORTED: [(&str, &str); 7] = [
-    ("external-browser", "log in with `databricks auth login` and use `databricks-cli`"),
-    ("github-oidc-azure", "use `github-oidc`, or log in with `az` and use `azure-cli`"),
-    ("azure-devops-oidc", "write the id token to a file and use `file-oidc`"),
-    ("runtime", "use `oauth-m2m` or `pat`"),
-    ("runtime-oauth", "use `oauth-m2m` or `pat`"),
-    ("google-credentials", "use `oauth-m2m`"),
-    ("google-id", "use `oauth-m2m`"),
+    ("external-browser", "log in with `databricks auth login`, and set the auth type `databricks-cli`"),
+    ("github-oidc-azure", "set the auth type `github-oidc`, or log in with `az` and set `azure-cli`"),
+    ("azure-devops-oidc", "write the id token to a file, and set the auth type `file-oidc`"),
+    ("runtime", "set the auth type `oauth-m2m` or `pat`"),
+    ("runtime-oauth", "set the auth type `oauth-m2m` or `pat`"),
+    ("google-credentials", "set the auth type `oauth-m2m`"),
+    ("google-id", "set the auth type `oauth-m2m`"),
 ];
 
 /// Returns the first credential provider that is configured. If `auth_type` is set, only the provider with that name is

@@ -79,5 +79,8 @@ async fn a_wait_reports_progress_and_keeps_the_caller_s_deadline() {
     let progress = events.all().into_iter().filter(|(_, _, event)| event.progress.is_some()).map(|(_, _, event)| event);
     let progress: Vec<_> = progress.map(|event| (event.message, event.progress.unwrap())).collect();
     assert_eq!(progress.last().unwrap(), &("`chat` is ready".to_owned(), 1.0));
-    assert!(progress.contains(&("`chat`: NOT_READY, IN_PROGRESS, `m`: creating".to_owned(), 0.0)), "{progress:?}");
+    assert!(
+        progress.contains(&("`chat`: NOT_READY, update IN_PROGRESS; `m`: creating".to_owned(), 0.0)),
+        "{progress:?}"
+    );
 }

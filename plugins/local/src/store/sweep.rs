@@ -14,10 +14,10 @@ use super::layout::{REBUILD, UNFINISHED_DIGITS, UNFINISHED_STATE};
 use super::state::State;
 
 impl StateDirectory {
-    /// Removes copied models that belong to no deployment and that no process has locked, and temporary files. Leaves
-    /// files that cannot be removed to the next sweep. Never removes files with unknown names.
+    /// Removes temporary files, and copied models that no deployment uses and no process has locked. Files that cannot be
+    /// removed are left for the next sweep. Never removes files with unknown names.
     ///
-    /// Keeps a copied model that has a record but is not in `state`, and warns about it. Such a model was deployed, so
+    /// A copied model that has a record is kept with a warning, even if `state` does not have it: it was deployed, so
     /// `state.json` was probably replaced by an older version.
     pub(super) fn sweep(&self, _lock: &StateLock, copies: &Copies, state: &State) {
         let named: BTreeSet<&str> = state.deployments.values().map(|deployment| deployment.folder.as_str()).collect();

@@ -71,12 +71,12 @@ pub(crate) fn is_demanded(error: &Error) -> bool {
     error.http().is_some_and(|http| http.status == 403 && http.body.contains(PRESIGNED_ONLY))
 }
 
-/// Downloads a file below a folder from the storage. If the storage refuses the signed URL, the URL may have expired,
-/// and the download continues with a new one.
+/// Downloads a file of a folder through a signed URL of the storage. If the storage refuses the URL, requests a new one,
+/// because the URL may have expired, and continues the download.
 ///
 /// # Errors
-/// Fails with the error of the server that signs the URLs, or of the storage. A second refusal is final if no bytes
-/// were received since the first one.
+/// Fails with the error of the server that signs the URLs, or of the storage. Gives up if the storage refuses two URLs in
+/// a row without sending any bytes in between.
 pub(crate) async fn receive(
     session: &Session<'_>,
     folder: &RemoteFolder,

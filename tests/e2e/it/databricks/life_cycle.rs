@@ -29,7 +29,7 @@ fn run_life_cycle(isolate: &str) {
     let create = || ask(&workspace, "create-endpoint --endpoint chat --wait -v").arg("-C").arg(SERVED);
     let made = create().run();
     assert_eq!(made.code, 0, "{made:?}");
-    assert!(made.stderr.contains("`chat` is ready") && made.stderr.contains("IN_PROGRESS, `m`: creating"), "{made:?}");
+    assert!(made.stderr.contains("`chat` is ready") && made.stderr.contains("IN_PROGRESS; `m`: creating"), "{made:?}");
     let shown = ask(&workspace, "get-endpoint --endpoint chat --json").run().json();
     assert_eq!(shown["state"], json!({"ready": "READY", "config_update": "NOT_UPDATING"}));
     let listed = ask(&workspace, "list-endpoints --json").run().json();

@@ -109,7 +109,9 @@ fn hint(path: &Path) -> String {
     }
     match pem::blocks(&bytes).first().map(|block| block.label.as_str()) {
         Some("PKCS7") => format!("; convert a PKCS#7 file with `openssl pkcs7 -print_certs -in {shown}`"),
-        Some("TRUSTED CERTIFICATE") => "; its `TRUSTED CERTIFICATE` is not trusted for servers".to_owned(),
+        Some("TRUSTED CERTIFICATE") => {
+            "; the trust settings of its `TRUSTED CERTIFICATE` exclude TLS servers".to_owned()
+        }
         _ => String::new(),
     }
 }

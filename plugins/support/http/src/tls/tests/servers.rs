@@ -19,7 +19,7 @@ async fn a_self_signed_certificate_that_is_named_as_trusted_is_accepted() {
     let expected = "the server's certificate is that of an authority (`CA:TRUE`), and is not trusted itself: name it";
     assert!(error.message().contains(expected), "{error}");
     let error = setup_error(trusting("trusted-for-clients.pem")).await;
-    assert!(error.message().ends_with("`TRUSTED CERTIFICATE` is not trusted for servers"), "{error}");
+    assert!(error.message().ends_with("`TRUSTED CERTIFICATE` exclude TLS servers"), "{error}");
 }
 
 #[tokio::test]
