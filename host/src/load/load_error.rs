@@ -96,7 +96,7 @@ pub enum LoadError {
         path: PathBuf,
         /// The reason, as a sentence fragment.
         why: &'static str,
-        /// The owner or mode of `path`, as the predicate of a sentence.
+        /// The owner or mode of `path`, worded to follow the path in a message, such as `has mode 777`.
         found: String,
         /// The command that makes the file trusted.
         fix: String,

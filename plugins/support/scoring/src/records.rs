@@ -89,7 +89,7 @@ impl RecordsReader {
             self.absent += 1;
             if self.absent > MAX_ABSENT {
                 return Err(ProtocolError::bad_request(format!(
-                    "the records leave out more than {MAX_ABSENT} values: write them as `dataframe_split`",
+                    "more than {MAX_ABSENT} values are missing from the records: send the table as `dataframe_split`",
                 )));
             }
             column.values.push_missing(row);

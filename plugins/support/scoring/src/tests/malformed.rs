@@ -71,7 +71,7 @@ fn too_many_columns_are_rejected() {
 #[test]
 fn records_without_common_keys_are_rejected() {
     let records = (0..20_000).map(|index| format!(r#"{{"{index}":1}}"#)).collect::<Vec<_>>().join(",");
-    assert_rejected(&format!(r#"{{"dataframe_records": [{records}]}}"#), "leave out more than 16777216 values");
+    assert_rejected(&format!(r#"{{"dataframe_records": [{records}]}}"#), "more than 16777216 values are missing");
 }
 
 #[test]
