@@ -33,7 +33,6 @@ pub(super) const GATEWAY: &[Difference] = &[
     difference("gw_predict_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
     difference("gw_predict_read_timeout", "B5", 1, Fails("DEADLINE_EXCEEDED")),
     difference("gw_bom_response", "B9", 1, Answers),
-    difference("gw_empty_body_200", "B9", 1, Fails("INTERNAL_ERROR")),
     difference("gw_predict_stream_unimplemented", "B13", 1, Answers),
     difference("gw_predict_name_slash_space", "B15", 1, Answers),
     difference("gw_list_endpoints_null_endpoints", "B17", 1, Answers),
@@ -49,7 +48,6 @@ pub(super) const GATEWAY: &[Difference] = &[
 pub(super) const OPENAI: &[Difference] = &[
     difference("oai_connection_dropped", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
     difference("oai_truncated_body", "B5", 1, Fails("TEMPORARILY_UNAVAILABLE")),
-    difference("oai_204", "B9", 1, Answers),
     difference("oai_predict_extra_params_dropped", "B10", 1, Answers),
     difference("oai_get_endpoint_slash_unicode", "B11", 1, Answers),
     difference("oai_list_endpoints_via_proxy", "B11", 6, Fails("TEMPORARILY_UNAVAILABLE")),
@@ -69,7 +67,6 @@ pub(super) const DATABRICKS: &[Difference] = &[
     difference("db_predict_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
     difference("db_predict_500_then_ok", "B5", 1, Fails("INTERNAL_ERROR")),
     difference("db_stream_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
-    difference("db_204", "B9", 1, Answers),
     difference("db_delete_endpoint_204", "B9", 1, Answers),
     difference("db_delete_endpoint_empty_body", "B9", 1, Answers),
     difference("db_private_link", "B9", 2, Fails("INTERNAL_ERROR")),
