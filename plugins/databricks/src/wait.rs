@@ -131,7 +131,10 @@ mod tests {
     fn an_endpoint_with_an_update_in_progress_is_not_ready() {
         assert_eq!(progress(&record("READY", "NOT_UPDATING")), Progress::Ready);
         assert_eq!(progress(&json!({"state": {"ready": "READY"}})), Progress::Ready);
-        assert_eq!(progress(&record("READY", "IN_PROGRESS")), Progress::Pending(0.0, "READY, IN_PROGRESS".to_owned()));
+        assert_eq!(
+            progress(&record("READY", "IN_PROGRESS")),
+            Progress::Pending(0.0, "READY, update IN_PROGRESS".to_owned())
+        );
         assert!(matches!(progress(&record("NOT_READY", "NOT_UPDATING")), Progress::Pending(..)));
     }
 
