@@ -52,14 +52,15 @@ pub(crate) fn read(path: &Path, content_type: Option<&str>) -> Result<Payload, C
 /// Converts a table to `dataframe_split`. A table is CSV that the target does not accept, or JSON that `format`
 /// declares to be a table. Returns other inputs unchanged.
 pub(crate) fn convert_for(inputs: Payload, format: InputsFormat, manifest: &Manifest) -> Result<Payload, CliError> {
-    let media_type = |accepted: &String| Payload::new(accepted, Vec::new()).media_type();
-    let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
     let is_table = match format {
         InputsFormat::Raw => return Ok(inputs),
         InputsFormat::Pandas => inputs.media_type() == JSON,
         // A target that accepts CSV takes tables; one that accepts plain text may also take chat.
         InputsFormat::Auto => {
-            accepts(CSV) && !accepts(TEXT) && inputs.media_type() == JSON && pandas::is_table(inputs.bytes())
+            manifest.accepts_type(CSV)
+                && !manifest.accepts_type(TEXT)
+                && inputs.media_type() == JSON
+                && pandas::is_table(inputs.bytes())
         }
     };
     if inputs.media_type() == CSV {

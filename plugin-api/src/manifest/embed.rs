@@ -72,4 +72,11 @@ mod tests {
         let json = "\u{feff}\r\n{\"manifest\":1,\"abi\":1,\"name\":\"a\",\"version\":\"1\",\"target\":\"t\",\"schemes\":[\"a\"],\"operations\":[],\"panic\":\"none\"}\r\n\0";
         assert_eq!(Manifest::parse(json.as_bytes()).unwrap().name, "a");
     }
+
+    #[test]
+    fn an_accepted_type_may_have_parameters_and_capital_letters() {
+        let json = "{\"manifest\":1,\"abi\":1,\"name\":\"a\",\"version\":\"1\",\"target\":\"t\",\"schemes\":[\"a\"],\"operations\":[],\"panic\":\"none\",\"accepts\":[\"Text/CSV; header=present\"]}";
+        let manifest = Manifest::parse(json.as_bytes()).unwrap();
+        assert!(manifest.accepts_type("text/csv") && !manifest.accepts_type("application/json"));
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{JSON, Operation, file};
+use crate::{JSON, Operation, Payload, file};
 
 /// The target triple that this crate is compiled for, such as `x86_64-unknown-linux-gnu`.
 pub const TARGET: &str = env!("MLFLOW_DEPLOY_TARGET");
@@ -105,6 +105,12 @@ pub enum Isolation {
 }
 
 impl Manifest {
+    /// Returns true if the plugin accepts inputs of a media type, such as `text/csv`. Ignores case and the parameters of
+    /// the accepted types.
+    pub fn accepts_type(&self, media_type: &str) -> bool {
+        self.accepts.iter().any(|accepted| Payload::new(accepted, []).media_type() == media_type)
+    }
+
     /// Parses a manifest and checks the members that hosts rely on.
     ///
     /// # Errors

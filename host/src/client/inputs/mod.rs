@@ -78,10 +78,8 @@ impl TableInputs for Payload {
         use mlflow_deploy_plugin_api::JSON;
 
         const CSV: &str = "text/csv";
-        let media_type = |accepted: &String| Self::new(accepted, Vec::new()).media_type();
-        let accepts = |kind: &str| manifest.accepts.iter().any(|accepted| media_type(accepted) == kind);
         let csv = csv.into();
-        if accepts(CSV) || !accepts(JSON) {
+        if manifest.accepts_type(CSV) || !manifest.accepts_type(JSON) {
             return Ok(Self::new(CSV, csv));
         }
         let split = csv::dataframe_split(&csv);
