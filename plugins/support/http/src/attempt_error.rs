@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 
 use crate::backoff::retry_after;
-use crate::connect::{ConnectError, Place};
+use crate::connect::{ConnectError, FailedStep};
 use crate::error_body::{ErrorBody, excerpt, is_code};
 use crate::text::innermost;
 use crate::tls;
@@ -59,14 +59,14 @@ impl AttemptError {
     /// Returns the error for a connection to `url` that could not be made or was lost.
     pub(crate) fn from_transport(error: BoxError, url: &str) -> Self {
         let unsent = |stage, message| Self::new(stage, ErrorCode::TEMPORARILY_UNAVAILABLE, message);
-        let attempt_error = if let Some(ConnectError { place, reason, is_final, .. }) = find(&*error) {
+        let attempt_error = if let Some(ConnectError { step, reason, is_final, .. }) = find(&*error) {
             let stage = if *is_final { Stage::Final } else { Stage::Unsent };
-            match place {
-                Place::Proxy(shown) => {
+            match step {
+                FailedStep::Proxy(shown) => {
                     unsent(stage, format!("failed to connect to `{url}` through the proxy {shown}: {reason}"))
                 }
-                Place::Server => unsent(stage, format!("failed to connect to `{url}`: {reason}")),
-                Place::Tls => Self::from_tls(reason, *is_final, url),
+                FailedStep::Server => unsent(stage, format!("failed to connect to `{url}`: {reason}")),
+                FailedStep::Tls => Self::from_tls(reason, *is_final, url),
             }
         } else if let Some(error) = find::<io::Error>(&*error).filter(|error| tls::is_tls(*error)) {
             // A server may reject the client's certificate after the handshake.

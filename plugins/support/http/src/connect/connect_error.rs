@@ -14,7 +14,7 @@ use crate::tls;
 /// The error of a connection that could not be made. It wraps the error of the HTTP library.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
-    pub(crate) place: Place,
+    pub(crate) step: FailedStep,
     /// The reason of the failure, as a part of the error message.
     pub(crate) reason: String,
     /// True if another attempt would fail in the same way.
@@ -22,9 +22,9 @@ pub(crate) struct ConnectError {
     error: reqwest::Error,
 }
 
-/// The part of a connection that failed.
+/// The step in which a connection failed.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum FailedStep {
     /// The proxy cannot be reached, or does not connect to the server. The text describes the proxy in messages.
     Proxy(String),
     /// The server's name cannot be resolved, or its port cannot be reached.
@@ -57,7 +57,7 @@ impl ConnectError {
                 && matches!(url.host(), Some(Host::Domain(_)))
                 && has_link(&error, "failed to lookup address");
             if is_name_of_server {
-                return Self { place: Place::Server, reason: innermost(&error), is_final: false, error };
+                return Self { step: FailedStep::Server, reason: innermost(&error), is_final: false, error };
             }
             if !is_tls {
                 let is_hidden = has_link(&error, "failed to create underlying connection");
@@ -65,14 +65,14 @@ impl ConnectError {
                 return Self::of_proxy(proxy, reason.unwrap_or_else(|| within(&error, time)), false, error);
             }
         } else if !is_https || error.is_timeout() || is_tcp(&error) {
-            return Self { place: Place::Server, reason: within(&error, time), is_final: false, error };
+            return Self { step: FailedStep::Server, reason: within(&error, time), is_final: false, error };
         }
         let (reason, is_final) = tls::reason(&error);
-        Self { place: Place::Tls, reason, is_final, error }
+        Self { step: FailedStep::Tls, reason, is_final, error }
     }
 
     fn of_proxy(proxy: &Proxy, reason: String, is_final: bool, error: reqwest::Error) -> Self {
-        Self { place: Place::Proxy(proxy.shown.clone()), reason, is_final, error }
+        Self { step: FailedStep::Proxy(proxy.shown.clone()), reason, is_final, error }
     }
 }
 

@@ -7,7 +7,7 @@ mod proxy;
 mod routes;
 mod transport;
 
-pub(crate) use connect_error::{ConnectError, Place};
+pub(crate) use connect_error::{ConnectError, FailedStep};
 pub(crate) use proxy::{ProxySetting, proxy_url};
 pub(crate) use routes::Proxies;
 pub(crate) use transport::{SendError, Transport};
