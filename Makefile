@@ -6,7 +6,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check bench-explain install install-built
+.PHONY: demo demo-gateway test test-llm check bench bench-explain install install-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -36,6 +36,12 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# Everything beside its peers, in one run: bare reqwest, curl, and the Python clients. Needs a quiet machine, curl and strip.
+bench:
+	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %) -p mlflow-deploy-example-echo -p mlflow-deploy-bench
+	@sh tests/peers/install.sh
+	@target/release/mlflow-deploy-bench target/release target/peers/venv/bin/python target/bench.json target/bench.svg
 
 # Explanations beside those of the Python package shap: how far apart they are, and how long both take.
 bench-explain:

@@ -1,0 +1,127 @@
+//! The work that every subject does, and the cost of that work.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+/// The number of chunks in a streamed answer.
+pub(crate) const CHUNKS: usize = 5000;
+/// The number of bytes in a large request and in its answer.
+pub(crate) const LARGE: usize = 64 << 20;
+/// The number of requests that are in flight at the same time.
+const IN_FLIGHT: usize = 64;
+/// The time for which small requests are sent in one round.
+const ROUND: Duration = Duration::from_millis(1500);
+
+/// A kind of work. Its name in the Python programs is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Sends small requests, one after the other.
+    One,
+    /// Keeps [`IN_FLIGHT`] small requests in flight.
+    Many,
+    /// Reads a streamed answer of [`CHUNKS`] chunks, and parses the JSON of every chunk.
+    Stream,
+    /// Sends [`LARGE`] bytes, and receives as many.
+    Large,
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 4] = [Self::One, Self::Many, Self::Stream, Self::Large];
+
+    /// Returns the name of the work in command lines and in the JSON report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Many => "many",
+            Self::Stream => "stream",
+            Self::Large => "large",
+        }
+    }
+
+    /// Returns the title of the work in the printed report.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::One => "predict, one at a time: a call",
+            Self::Many => "predict, 64 in flight: a call",
+            Self::Stream => "stream with its JSON parsed: a chunk",
+            Self::Large => "predict with 64 MB there and back",
+        }
+    }
+
+    /// Returns the body of the request, which is a chat.
+    fn request(self) -> Bytes {
+        let (content, stream) = match self {
+            Self::Large => ("x".repeat(LARGE), ""),
+            Self::Stream => ("Tell me about MLflow.".to_owned(), r#","stream":true"#),
+            Self::One | Self::Many => ("What is MLflow? Answer in one sentence.".to_owned(), ""),
+        };
+        format!(r#"{{"messages":[{{"role":"user","content":"{content}"}}],"max_tokens":100{stream}}}"#).into()
+    }
+
+    /// Does the work with a subject, after a first call that opens the connection. Returns the cost of one call or of
+    /// one chunk.
+    pub(crate) async fn measure(self, subject: &impl Subject) -> Cost {
+        subject.predict(Self::One.request()).await;
+        let request = self.request();
+        let (begun, used) = (Instant::now(), cpu_time());
+        let count = match self {
+            Self::One => repeat(subject, &request).await,
+            Self::Many => join_all((0..IN_FLIGHT).map(|_| repeat(subject, &request))).await.into_iter().sum(),
+            Self::Stream => subject.stream(request).await,
+            Self::Large => {
+                subject.predict(request).await;
+                1
+            }
+        };
+        let (wall, used) = (begun.elapsed(), cpu_time().saturating_sub(used));
+        let each = |duration: Duration| duration.as_secs_f64() * 1e6 / count as f64;
+        Cost { wall: each(wall), cpu: each(used), memory: peak_memory() }
+    }
+}
+
+/// A program or a library that sends requests to a server.
+pub(crate) trait Subject {
+    /// Sends a request, and receives the whole answer.
+    async fn predict(&self, request: Bytes);
+
+    /// Sends a request whose answer is streamed. Returns the number of chunks.
+    async fn stream(&self, request: Bytes) -> usize;
+}
+
+/// The cost of one call or of one chunk.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Cost {
+    /// The time from start to end, in microseconds.
+    pub(crate) wall: f64,
+    /// The CPU time of the process, in microseconds.
+    pub(crate) cpu: f64,
+    /// The maximum memory of the process, in MiB.
+    pub(crate) memory: Option<f64>,
+}
+
+/// Repeats a small request for the time of a round. Returns the number of calls.
+async fn repeat(subject: &impl Subject, request: &Bytes) -> usize {
+    let begun = Instant::now();
+    let mut count = 0;
+    while begun.elapsed() < ROUND {
+        subject.predict(request.clone()).await;
+        count += 1;
+    }
+    count
+}
+
+/// Returns the CPU time that this process has used.
+fn cpu_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or_default())
+}
+
+/// Returns the maximum memory that this process has had, in MiB.
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok().map(|kib: f64| kib / 1024.0)
+}
