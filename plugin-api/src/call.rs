@@ -22,15 +22,14 @@ pub use crate::event::{Event, Level};
 use crate::{Deadline, Error, Redactor, sync};
 
 /// The function that receives the events of a call.
-type CallListener = Arc<dyn Fn(Level, &Event) + Send + Sync>;
+type CallListener = Box<dyn Fn(Level, &Event) + Send + Sync>;
 
 /// The state of a call that the code of the operation can access.
-#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) listener: CallListener,
-    pub(crate) cancellation: Arc<Cancellation>,
-    pub(crate) secrets: Arc<CallSecrets>,
+    pub(crate) cancellation: Cancellation,
+    pub(crate) secrets: CallSecrets,
     #[cfg(feature = "host")]
     pub(crate) host: crate::ffi::Host,
 }
@@ -89,25 +88,25 @@ impl Cancellation {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
 }
 
 impl Context {
     /// Runs `work` with this call as the current one.
-    pub(crate) fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn enter<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
         /// Makes the previous call the current one again, even if `work` panics.
-        struct Restore(Option<Context>);
+        struct Restore(Option<Arc<Context>>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 CURRENT.set(self.0.take());
             }
         }
-        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        let _restore = Restore(CURRENT.replace(Some(Arc::clone(self))));
         work()
     }
 
     /// Returns the call that this thread works on, or `None` outside of a call.
-    pub(crate) fn current() -> Option<Self> {
+    pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.with_borrow(Clone::clone)
     }
 }
@@ -126,7 +125,7 @@ impl Context {
 /// assert_eq!(earlier, own);
 /// ```
 pub fn deadline() -> Option<Deadline> {
-    Context::current()?.deadline
+    CURRENT.with_borrow(|context| context.as_ref()?.deadline)
 }
 
 /// Returns the time until the [`deadline`] of the current call. Returns zero if the deadline is past, and `None` if
@@ -150,9 +149,11 @@ pub async fn cancelled() {
 /// Redacts the secrets of `redactor` in the later events of the current call and in its error. Does not change its
 /// result.
 pub fn hide(redactor: &Redactor) {
-    if let Some(context) = Context::current() {
-        context.secrets.add(redactor);
-    }
+    CURRENT.with_borrow(|context| {
+        if let Some(context) = context {
+            context.secrets.add(redactor);
+        }
+    });
 }
 
 /// Sends an event to the caller of the current operation.
@@ -180,8 +181,9 @@ pub fn progress(done: f64, message: impl Into<String>) {
 /// the current call. The process ends when the last handle is dropped.
 #[cfg(feature = "host")]
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
-    let Context { host, listener, .. } = Context::current()?;
-    crate::ffi::isolated_self(&host, move |_call, level, event| listener(level, &event))
+    let context = Context::current()?;
+    let host = context.host;
+    crate::ffi::isolated_self(&host, move |_call, level, event| (context.listener)(level, &event))
 }
 
 fn tell(level: Level, event: Event) {

@@ -4,6 +4,7 @@
 //! host or the plugin runs.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::{Notify, Semaphore};
@@ -12,7 +13,7 @@ use super::catch_unwind::catch_panic;
 use super::host::Host;
 use super::runtime::{Runtime, within};
 use super::task::{CancelHandle, Outcome, Task};
-use crate::call::Context;
+use crate::call::{CallSecrets, Cancellation, Context};
 use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
@@ -92,18 +93,19 @@ impl<C: Send + Sync + 'static> Instance<C> {
         {
             return host.reply(order.call, Err(error));
         }
-        let context = Context {
+        let context = Arc::new(Context {
             deadline: order.deadline,
-            listener: Arc::new(move |level, event| host.event(order.call, level, event)),
-            cancellation: Arc::default(),
-            secrets: Arc::default(),
+            listener: Box::new(move |level, event| host.event(order.call, level, event)),
+            cancellation: Cancellation::default(),
+            secrets: CallSecrets::default(),
             #[cfg(feature = "host")]
             host,
-        };
+        });
         let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
         let finish = move |outcome| self.finish(order, outcome);
         // The future is created inside of the task, so that a panic before its first await is caught as well.
-        let task = Task::new(async move { within(order.deadline, work(chunks)).await }, stop, context, finish);
+        let work = async move { within(order.deadline, pin!(work(chunks))).await };
+        let task = Task::new(work, stop, context, finish);
         if let Err(error) = self.runtime.spawn(task) {
             host.event(order.call, Level::Error, &event(format!("failed to start the plugin's runtime: {error}")));
         }

@@ -33,6 +33,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 mod pooled {
     use std::io;
     use std::panic::resume_unwind;
+    use std::pin::Pin;
     use std::sync::Mutex;
 
     use tokio::runtime::Builder;
@@ -94,7 +95,7 @@ mod pooled {
     /// [`Deadline`].
     pub(in crate::ffi) async fn within<T>(
         deadline: Option<Deadline>,
-        work: impl Future<Output = Result<T>> + Send,
+        work: Pin<&mut (impl Future<Output = Result<T>> + Send)>,
     ) -> Result<T> {
         let Some(deadline) = deadline else { return work.await };
         let end = deadline.extended(Deadline::RUNTIME_GRACE).instant();
@@ -121,7 +122,7 @@ mod pooled {
 
 #[cfg(not(feature = "runtime"))]
 mod threaded {
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
     use std::thread::{self, Thread};
@@ -151,7 +152,7 @@ mod threaded {
     /// deadline itself, or the host cancels the call.
     pub(in crate::ffi) async fn within<T>(
         _deadline: Option<Deadline>,
-        work: impl Future<Output = Result<T>> + Send,
+        work: Pin<&mut (impl Future<Output = Result<T>> + Send)>,
     ) -> Result<T> {
         work.await
     }

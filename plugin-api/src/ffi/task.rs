@@ -42,7 +42,11 @@ impl CancelHandle {
     /// Stores the waker, then returns the error that the task was stopped with, if any. Because of this order, a stop
     /// between the two steps wakes the task.
     fn poll(&self, waker: &Waker) -> Option<&Error> {
-        *sync::lock(&self.waker) = Some(waker.clone());
+        let mut stored = sync::lock(&self.waker);
+        if !stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+            *stored = Some(waker.clone());
+        }
+        drop(stored);
         self.error()
     }
 }
@@ -53,11 +57,11 @@ pub(super) struct Task<F, D: FnOnce(Outcome)> {
     work: Option<Pin<Box<F>>>,
     finish: Option<D>,
     stop: Arc<CancelHandle>,
-    context: Context,
+    context: Arc<Context>,
 }
 
 impl<F, D: FnOnce(Outcome)> Task<F, D> {
-    pub(super) fn new(work: F, stop: Arc<CancelHandle>, context: Context, finish: D) -> Self {
+    pub(super) fn new(work: F, stop: Arc<CancelHandle>, context: Arc<Context>, finish: D) -> Self {
         Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
     }
 

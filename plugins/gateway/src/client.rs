@@ -13,7 +13,7 @@ use mlflow_deploy_plugin_api::{
 
 use crate::config::Config;
 use crate::record;
-use crate::routes::{self, Dialect, Route};
+use crate::routes::{self, Dialect, Inputs, Route};
 
 /// A client of one AI gateway.
 #[derive(Debug)]
@@ -63,10 +63,10 @@ impl DeploymentClient for Gateway {
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
         let is_stream_requested = requests_stream(require_inputs(&request.inputs)?);
-        let template = routes::prediction(&self.config, request.inputs)?;
+        let inputs = Inputs::new(request.inputs)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
-            let request = dialect.predict(&self.config, &name, &template);
+            let request = dialect.predict(&self.config, &name, &inputs);
             let policy = &policy;
             async move { send(&self.http, &request?, policy).await }
         };
@@ -77,11 +77,10 @@ impl DeploymentClient for Gateway {
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
         let bytes = set_member(require_inputs(&request.inputs)?.bytes(), "stream", "true")?;
-        let inputs = Payload::new(request.inputs.content_type(), bytes);
-        let template = routes::prediction(&self.config, inputs)?;
+        let inputs = Inputs::new(Payload::new(request.inputs.content_type(), bytes))?;
         let policy = self.config.predict.started();
         let open = |dialect: Dialect| {
-            let request = dialect.predict(&self.config, &name, &template);
+            let request = dialect.predict(&self.config, &name, &inputs);
             let policy = &policy;
             async move { ChunkStream::open(&self.http, &request?, policy).await }
         };

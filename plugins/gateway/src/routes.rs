@@ -3,8 +3,9 @@
 //! A *standalone* gateway is a separate server (`mlflow gateway start`). An *embedded* gateway is part of a tracking
 //! server (`mlflow server`) and has other routes.
 
-use http::Method;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
 use mlflow_deploy_http::{Request, content_type, encode_segment, join, request};
 use mlflow_deploy_plugin_api::{Error, Payload, Result};
 use serde_json::Value;
@@ -34,25 +35,30 @@ impl Dialect {
         get(config, &url)
     }
 
-    /// Returns the request for a prediction of the endpoint `name`. `template` is the result of [`prediction`], and
-    /// provides the body and the headers.
-    pub(crate) fn predict(self, config: &Config, name: &str, template: &Request) -> Result<Request> {
+    /// Returns the request for a prediction of the endpoint `name`.
+    pub(crate) fn predict(self, config: &Config, name: &str, inputs: &Inputs) -> Result<Request> {
         let segment = encode_segment(name)?;
         let path = match self {
             Self::Standalone => format!("/endpoints/{segment}/invocations"),
             Self::Embedded => format!("/gateway/{segment}/mlflow/invocations"),
         };
-        let headers = template.headers().clone();
-        request(Method::POST, &join(&config.base, &path), headers, template.body().clone())
+        let mut headers = config.headers.clone();
+        headers.insert(CONTENT_TYPE, inputs.content_type.clone());
+        request(Method::POST, &join(&config.base, &path), headers, inputs.bytes.clone())
     }
 }
 
-/// Returns a request with the body and the headers of a prediction, but without a route. [`Dialect::predict`] adds the
-/// route.
-pub(crate) fn prediction(config: &Config, inputs: Payload) -> Result<Request> {
-    let mut headers = config.headers.clone();
-    headers.insert(CONTENT_TYPE, content_type(inputs.content_type())?);
-    request(Method::POST, &config.base, headers, inputs.into_bytes())
+/// The inputs of a prediction. The requests of both dialects share the bytes.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    content_type: HeaderValue,
+    bytes: Bytes,
+}
+
+impl Inputs {
+    pub(crate) fn new(payload: Payload) -> Result<Self> {
+        Ok(Self { content_type: content_type(payload.content_type())?, bytes: payload.into_bytes().into() })
+    }
 }
 
 /// Returns the request for one page of a standalone gateway's list of endpoints. The path ends with a slash. Without

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 use std::{fs, io};
 
+use crate::machine;
 use crate::report::Report;
 use crate::subjects::library;
 use crate::work::Cost;
@@ -55,21 +56,12 @@ fn alternate<const N: usize>(mut commands: [Command; N], rounds: usize) -> io::R
 
 /// Starts a command some times, and returns the cost of one start.
 fn start(command: &mut Command) -> io::Result<Cost> {
-    let (begun, used) = (Instant::now(), children_cpu()?);
+    let (begun, used) = (Instant::now(), machine::cpu_time().of_children);
     for _ in 0..STARTS {
         let status = command.stdout(Stdio::null()).status()?;
         assert!(status.success(), "{command:?} failed");
     }
     let each = |seconds: f64| seconds * 1e6 / f64::from(STARTS);
-    let (wall, used) = (begun.elapsed().as_secs_f64(), children_cpu()? - used);
+    let (wall, used) = (begun.elapsed().as_secs_f64(), machine::cpu_time().of_children - used);
     Ok(Cost { wall: each(wall), cpu: each(used), memory: None })
-}
-
-/// Returns the CPU time, in seconds, that the ended children of this process have used.
-fn children_cpu() -> io::Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    // The fields are counted after the name of the program, which may contain blanks.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().skip(13).take(2);
-    let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
 }

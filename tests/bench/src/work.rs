@@ -6,8 +6,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
+use crate::machine;
+
 /// The number of chunks in a streamed answer.
-pub(crate) const CHUNKS: usize = 5000;
+pub(crate) const CHUNKS: usize = 100_000;
 /// The number of bytes in a large request and in its answer.
 pub(crate) const LARGE: usize = 64 << 20;
 /// The number of requests that are in flight at the same time.
@@ -66,7 +68,7 @@ impl Work {
     pub(crate) async fn measure(self, subject: &impl Subject) -> Cost {
         subject.predict(Self::One.request()).await;
         let request = self.request();
-        let (begun, used) = (Instant::now(), cpu_time());
+        let (begun, used) = (Instant::now(), machine::cpu_time().of_process);
         let count = match self {
             Self::One => repeat(subject, &request).await,
             Self::Many => join_all((0..IN_FLIGHT).map(|_| repeat(subject, &request))).await.into_iter().sum(),
@@ -76,9 +78,9 @@ impl Work {
                 1
             }
         };
-        let (wall, used) = (begun.elapsed(), cpu_time().saturating_sub(used));
-        let each = |duration: Duration| duration.as_secs_f64() * 1e6 / count as f64;
-        Cost { wall: each(wall), cpu: each(used), memory: peak_memory() }
+        let (wall, used) = (begun.elapsed().as_secs_f64(), machine::cpu_time().of_process - used);
+        let each = |seconds: f64| seconds * 1e6 / count as f64;
+        Cost { wall: each(wall), cpu: each(used), memory: machine::peak_memory() }
     }
 }
 
@@ -111,17 +113,4 @@ async fn repeat(subject: &impl Subject, request: &Bytes) -> usize {
         count += 1;
     }
     count
-}
-
-/// Returns the CPU time that this process has used.
-fn cpu_time() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or_default())
-}
-
-/// Returns the maximum memory that this process has had, in MiB.
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok().map(|kib: f64| kib / 1024.0)
 }

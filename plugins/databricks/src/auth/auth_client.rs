@@ -45,7 +45,6 @@ impl<'a> AuthClient<'a> {
         let follow_redirects = self.policy.follow_redirects && *request.method() == Method::GET;
         let policy = Policy { follow_redirects, ..self.policy.clone() };
         let response = send(self.http, request, &policy).await?;
-        let url = Url::parse(&request.uri().to_string()).map_or_else(|_invalid| String::new(), |url| redact_url(&url));
-        response.parse(&format!("{expected} at `{url}`"))
+        response.parse(&format!("{expected} at `{}`", redact_url(request.url())))
     }
 }

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::{Error, Redactor, Result, blocking, call};
 use tokio::sync::OnceCell;
-use url::Url;
 
 use crate::connect::Transport;
 use crate::connection::Connection;
-use crate::request::{Hidden, Request};
-use crate::secrets;
+use crate::request::Request;
+use crate::secrets::RequestSecrets;
 use crate::url::is_loopback;
 
 /// An HTTP client that stores no cookies.
@@ -18,13 +17,15 @@ use crate::url::is_loopback;
 pub struct Client {
     connection: Connection,
     transport: OnceCell<Result<Transport>>,
+    secrets: RequestSecrets,
     has_warned: AtomicBool,
 }
 
 impl Client {
     /// Creates an HTTP client. The certificate files that the settings name are read when the client is first used.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, transport: OnceCell::new(), has_warned: AtomicBool::new(false) }
+        let secrets = RequestSecrets::new(&connection.proxies);
+        Self { connection, transport: OnceCell::new(), secrets, has_warned: AtomicBool::new(false) }
     }
 
     pub(crate) async fn transport(&self) -> Result<&Transport> {
@@ -44,14 +45,15 @@ impl Client {
 
     /// Returns a redactor that removes the secrets of a request and of the proxies from messages.
     pub(crate) fn redactor(&self, request: &Request) -> Redactor {
-        secrets::redactor(request, &self.connection.proxies)
+        self.secrets.redactor(request)
     }
 
     /// Fails if the request would send credentials to another machine over plain `http`. If the settings allow this,
     /// warns once instead.
-    pub(crate) fn guard_plain_credentials(&self, request: &Request, url: &Url) -> Result<()> {
-        let has_credentials = request.headers().values().any(http::HeaderValue::is_sensitive)
-            || request.extensions().get::<Hidden>().is_some();
+    pub(crate) fn guard_plain_credentials(&self, request: &Request) -> Result<()> {
+        let url = request.url();
+        let has_credentials =
+            request.headers().values().any(http::HeaderValue::is_sensitive) || !request.hidden.is_empty();
         if !has_credentials || url.scheme() != "http" || is_loopback(url) {
             return Ok(());
         }
@@ -73,33 +75,44 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+    use http::{HeaderValue, Method};
     use mlflow_deploy_plugin_api::Secret;
+    use url::Url;
 
     use super::*;
-    use crate::Credentials;
+    use crate::{Credentials, hide, request};
 
     #[test]
     fn credentials_over_plain_http_cause_a_warning_or_an_error() {
         let token = Credentials::Bearer(Secret::new("t")).header().unwrap();
-        let secret = http::Request::get("/").header("Authorization", token).body(bytes::Bytes::new()).unwrap();
-        let plain = http::Request::new(bytes::Bytes::new());
-        let mut in_body = plain.clone();
-        crate::hide(&mut in_body, [Secret::new("t")]);
-        for (request, url, warns) in [
-            (&plain, "http://far.test", false),
-            (&secret, "https://far.test", false),
-            (&secret, "http://localhost:5000", false),
-            (&secret, "http://127.0.0.2", false),
-            (&secret, "http://[::1]", false),
-            (&secret, "http://far.test", true),
-            (&in_body, "http://localhost", false),
-            (&in_body, "http://far.test", true),
+        let build = |url: &str, token: Option<&HeaderValue>| {
+            let headers = token.map(|token| (AUTHORIZATION, token.clone())).into_iter().collect();
+            request(Method::GET, &Url::parse(url).unwrap(), headers, "").unwrap()
+        };
+        let plain = |url| build(url, None);
+        let secret = |url| build(url, Some(&token));
+        let in_body = |url| {
+            let mut request = plain(url);
+            hide(&mut request, [Secret::new("t")]);
+            request
+        };
+        for (request, warns) in [
+            (plain("http://far.test"), false),
+            (secret("https://far.test"), false),
+            (secret("http://localhost:5000"), false),
+            (secret("http://127.0.0.2"), false),
+            (secret("http://[::1]"), false),
+            (secret("http://far.test"), true),
+            (in_body("http://localhost"), false),
+            (in_body("http://far.test"), true),
         ] {
+            let url = request.url();
             let client = Client::new(Connection::default());
-            client.guard_plain_credentials(request, &Url::parse(url).unwrap()).unwrap();
+            client.guard_plain_credentials(&request).unwrap();
             assert_eq!(client.has_warned.load(Ordering::Relaxed), warns, "{url}");
             let strict = Client::new(Connection { allow_http: false, ..Connection::default() });
-            let is_rejected = strict.guard_plain_credentials(request, &Url::parse(url).unwrap()).is_err();
+            let is_rejected = strict.guard_plain_credentials(&request).is_err();
             assert_eq!(is_rejected, warns, "{url}");
         }
     }

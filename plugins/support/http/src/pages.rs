@@ -64,7 +64,7 @@ mod tests {
     async fn a_page_beyond_the_limit_fails() {
         let client = Client::new(Connection::default());
         let mut pages = Pages { count: MAX_PAGES, ..Pages::new(&client, &Policy::default()) };
-        let error = pages.ask(&Request::default()).await.unwrap_err();
+        let error = pages.ask(&crate::tests::request(http::Method::GET, "http://h")).await.unwrap_err();
         assert!(error.message().starts_with("the server's list has more than 10000 pages"), "{error}");
     }
 }

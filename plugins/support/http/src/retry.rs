@@ -1,12 +1,12 @@
 //! Sends a request, follows its redirects, and retries it after failed attempts.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use mlflow_deploy_plugin_api::{Error, Redactor, Result, call};
+use mlflow_deploy_plugin_api::{Redactor, Result, call};
 use tokio::time::sleep;
-use url::Url;
 
 use crate::attempt_error::{AttemptError, Stage};
 use crate::connect::Transport;
@@ -41,9 +41,7 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     read: impl Fn(StreamingResponse) -> F,
     redactor: &Redactor,
 ) -> Result<T> {
-    let url = Url::parse(&request.uri().to_string())
-        .map_err(|error| Error::invalid_parameter(format!("invalid URL of a request: {error}")))?;
-    client.guard_plain_credentials(request, &url)?;
+    client.guard_plain_credentials(request)?;
     // The client reads certificates on first use. This does not count as the server's time.
     let transport = client.transport().await?;
     let timeouts = Timeouts::start(policy);
@@ -51,10 +49,8 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     let mut previous = String::new();
     loop {
         attempts += 1;
-        let mut headers = request.headers().clone();
-        vary(&mut headers);
         let shared = Shared { policy, timeouts: &timeouts, redactor };
-        let result = match attempt(transport, request, &headers, &url, &shared).await {
+        let result = match attempt(transport, request, &vary, &shared).await {
             Ok(response) => read(response).await,
             Err(error) => Err(error),
         };
@@ -126,26 +122,26 @@ struct Shared<'a> {
 async fn attempt(
     transport: &Transport,
     request: &Request,
-    headers: &HeaderMap,
-    url: &Url,
+    vary: &(impl Fn(&mut HeaderMap) + Sync),
     shared: &Shared<'_>,
 ) -> Result<StreamingResponse, AttemptError> {
     let Shared { policy, timeouts, redactor } = *shared;
-    let mut url = url.clone();
-    let mut shown = redact_url(&url);
+    let mut url = Cow::Borrowed(request.url());
     let mut hops = 0;
     loop {
-        let mut headers = headers.clone();
+        let mut headers = request.headers().clone();
+        vary(&mut headers);
         if request.body().is_empty() && !request.method().is_safe() {
             // Some servers wait for a body if its length is not announced.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let sent = transport.request(request.method(), &url, headers, request.body().clone());
-        let sent = transport.send(sent.map_err(AttemptError::from_request)?);
+        let sent = transport.send(sent.map_err(AttemptError::from_request)?, &url);
         let via = |error: AttemptError| match transport.proxy_of(&url) {
             Some(proxy) => error.through(proxy),
             None => error,
         };
+        let shown = redact_url(&url);
         let inner = timeouts.wait_for(sent, &shown).await.map_err(&via)?;
         let response = StreamingResponse::new(inner, shown, policy, redactor, timeouts);
         let status = response.inner.status();
@@ -160,8 +156,7 @@ async fn attempt(
         if hops > redirect::MAX_HOPS {
             return Err(redirect::too_long(status, &url));
         }
-        url = next;
-        shown = redact_url(&url);
+        url = Cow::Owned(next);
     }
 }
 

@@ -1,29 +1,70 @@
 //! Collects the secrets in a request, which are redacted because servers and proxies may repeat them in their
 //! responses. The secrets are the credentials, and the encoded forms in which the HTTP library sends them.
 
+use std::sync::Mutex;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
-use mlflow_deploy_plugin_api::{Redactor, Secret};
+use http::{HeaderName, HeaderValue};
+use mlflow_deploy_plugin_api::{Redactor, Secret, sync};
 use url::Url;
 
 use crate::connect::{Proxies, proxy_url};
-use crate::request::{Hidden, Request};
-use crate::url::decode;
+use crate::request::Request;
+use crate::url::{decode, has_user};
 
-/// Returns a redactor that removes the secrets of a request: the values of its sensitive headers, the marked secrets of
-/// its body, and the credentials in its URL and in the proxies' URLs.
-pub(crate) fn redactor(request: &Request, proxies: &Proxies) -> Redactor {
-    let sensitive = request.headers().iter().filter(|(_, value)| value.is_sensitive());
-    let in_headers = sensitive.flat_map(|(name, value)| {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        if name == AUTHORIZATION || name == PROXY_AUTHORIZATION { of_credentials(&value) } else { with_parts(&value) }
-    });
-    let in_body = request.extensions().get::<Hidden>().into_iter().flat_map(|hidden| &hidden.0);
-    let in_url = Url::parse(&request.uri().to_string()).ok();
-    let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(|proxy| of_proxy(&proxy.url));
-    let texts = in_headers.chain(in_url.iter().flat_map(of_url)).chain(of_proxies);
-    Redactor::new(texts.map(Secret::new).chain(in_body.cloned()))
+/// Finds the secrets in the requests of a client.
+#[derive(Debug)]
+pub(crate) struct RequestSecrets {
+    /// The secrets in the URLs of the proxies.
+    of_proxies: Vec<Secret>,
+    /// The redactor of the last request that had no secrets outside of its headers. Most requests of a client have the
+    /// same credentials.
+    last: Mutex<Option<(Vec<SensitiveHeader>, Redactor)>>,
+}
+
+type SensitiveHeader = (HeaderName, HeaderValue);
+
+impl RequestSecrets {
+    pub(crate) fn new(proxies: &Proxies) -> Self {
+        let of_proxies = [&proxies.http, &proxies.https].into_iter().flatten().flat_map(|proxy| of_proxy(&proxy.url));
+        Self { of_proxies: of_proxies.map(Secret::new).collect(), last: Mutex::default() }
+    }
+
+    /// Returns a redactor that removes the secrets of a request: the values of its sensitive headers, the marked
+    /// secrets of its body, and the credentials in its URL and in the proxies' URLs.
+    pub(crate) fn redactor(&self, request: &Request) -> Redactor {
+        let sensitive = || request.headers().iter().filter(|(_, value)| value.is_sensitive());
+        if !request.hidden.is_empty() || has_user(request.url()) {
+            let others = of_url(request.url()).into_iter().map(Secret::new).chain(request.hidden.iter().cloned());
+            return self.with(sensitive(), others);
+        }
+        let mut last = sync::lock(&self.last);
+        if let Some((headers, redactor)) = &*last
+            && sensitive().eq(headers.iter().map(|(name, value)| (name, value)))
+        {
+            return redactor.clone();
+        }
+        let redactor = self.with(sensitive(), []);
+        let headers = sensitive().map(|(name, value)| (name.clone(), value.clone()));
+        *last = Some((headers.collect(), redactor.clone()));
+        redactor
+    }
+
+    /// Returns a redactor that removes the secrets of the proxies, of these headers, and `others`.
+    fn with<'a>(
+        &self,
+        headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+        others: impl IntoIterator<Item = Secret>,
+    ) -> Redactor {
+        let in_headers = headers.flat_map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let has_scheme = name == AUTHORIZATION || name == PROXY_AUTHORIZATION;
+            if has_scheme { of_credentials(&value) } else { with_parts(&value) }
+        });
+        Redactor::new(in_headers.map(Secret::new).chain(others).chain(self.of_proxies.iter().cloned()))
+    }
 }
 
 /// Returns the credentials in the URL of a proxy, in all forms in which they are sent.
@@ -67,19 +108,52 @@ fn with_parts(value: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::COOKIE;
+    use http::{HeaderMap, Method};
 
     use super::*;
+    use crate::{hide, request};
 
-    fn of_request(request: http::request::Builder) -> Redactor {
-        redactor(&request.body(bytes::Bytes::new()).unwrap(), &Proxies::default())
+    fn get(url: &str, headers: HeaderMap) -> Request {
+        request(Method::GET, &Url::parse(url).unwrap(), headers, "").unwrap()
     }
 
-    /// Returns the redactor of a request that has this header, marked as sensitive.
-    fn of_header(name: &str, value: &str) -> Redactor {
+    /// Returns a request that has this header, marked as sensitive.
+    fn with_header(name: &'static str, value: &str) -> Request {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(true);
-        of_request(http::Request::builder().header(name, value))
+        get("http://h", HeaderMap::from_iter([(HeaderName::try_from(name).unwrap(), value)]))
+    }
+
+    fn redactor(request: &Request) -> Redactor {
+        RequestSecrets::new(&Proxies::default()).redactor(request)
+    }
+
+    fn of_header(name: &'static str, value: &str) -> Redactor {
+        redactor(&with_header(name, value))
+    }
+
+    #[test]
+    fn every_request_of_a_client_has_the_redactor_of_its_own_secrets() {
+        let secrets = RequestSecrets::new(&Proxies::default());
+        let mut in_body = with_header("X-Key", "first-key");
+        hide(&mut in_body, [Secret::new("in-the-body")]);
+        for (request, hidden) in [
+            (with_header("X-Key", "first-key"), "first-key"),
+            (with_header("X-Key", "first-key"), "first-key"),
+            (with_header("X-Key", "second-key"), "second-key"),
+            (with_header("Authorization", "Basic second-key"), "second-key"),
+            (in_body, "in-the-body"),
+            (get("http://a:b%2Ffourth-key@h", HeaderMap::new()), "b/fourth-key"),
+            (with_header("X-Key", "first-key"), "first-key"),
+        ] {
+            for key in ["first-key", "second-key", "in-the-body", "b/fourth-key"] {
+                let is_hidden = secrets.redactor(&request).hide(key) != key;
+                assert!(is_hidden || key != hidden, "{key} of {request:?}");
+            }
+        }
+        let of_second = secrets.redactor(&with_header("X-Key", "second-key"));
+        assert_eq!(of_second.hide("first-key second-key"), "first-key <redacted>");
     }
 
     #[test]
@@ -103,13 +177,14 @@ mod tests {
         ] {
             assert_eq!(of_header(name, value).hide(message), shown, "{name}: {value}");
         }
-        let plain = of_request(http::Request::builder().header("Cookie", "session=public-1"));
+        let cookie = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("session=public-1"))]);
+        let plain = redactor(&get("http://h", cookie));
         assert_eq!(plain.hide("public-1"), "public-1");
     }
 
     #[test]
     fn the_credentials_in_a_url_are_redacted_in_every_encoding() {
-        let request = of_request(http::Request::get("http://alice:p%40ssW0rd99@h/p"));
+        let request = redactor(&get("http://alice:p%40ssW0rd99@h/p", HeaderMap::new()));
         let request_hides = |text: &str| request.hide(text) == "<redacted>";
         for text in ["p%40ssW0rd99", "p@ssW0rd99", "YWxpY2U6cEBzc1cwcmQ5OQ==", "YWxpY2U6cEBzc1cwcmQ5OQ"] {
             assert!(request_hides(text), "{text}");

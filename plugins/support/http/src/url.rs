@@ -43,10 +43,18 @@ pub fn parse_url(what: &str, text: &str, example: &str) -> Result<Url> {
 /// Returns a URL without its user and password, which are sent in a header instead.
 pub fn without_user(url: &Url) -> Url {
     let mut base = url.clone();
+    if !has_user(url) {
+        return base;
+    }
     // Both succeed if the URL has a host, and only such a URL has a user or password.
     let _no_host = base.set_username("");
     let _no_host = base.set_password(None);
     base
+}
+
+/// Returns true if a URL has a user or a password.
+pub(crate) fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Percent-decodes the user or the password in a URL.
@@ -56,6 +64,9 @@ pub(crate) fn decode(text: &str) -> String {
 
 /// Returns the text of a URL for messages, without user, password, query and fragment.
 pub fn redact_url(url: &Url) -> String {
+    if !has_user(url) && url.query().is_none() && url.fragment().is_none() {
+        return url.as_str().to_owned();
+    }
     let mut shown = without_user(url);
     shown.set_query(None);
     shown.set_fragment(None);

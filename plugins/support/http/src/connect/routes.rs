@@ -34,6 +34,11 @@ impl Routes {
         }
     }
 
+    /// Returns true if a proxy is set, even if its setting is wrong.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
+    }
+
     /// Returns the proxy for requests to a URL, or `None` if the requests are sent directly to the server.
     ///
     /// # Errors

@@ -39,14 +39,17 @@ impl Transport {
         let of_client = Arc::clone(&routes);
         // If a proxy's setting is wrong, the requests that would use the proxy fail before they are sent.
         let proxy = move |url: &Url| of_client.proxy(url).ok().flatten().map(|proxy| proxy.url_for(url));
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder().no_proxy();
+        // The library asks for the proxy of every request, so it is told only if there is one.
+        if routes.has_proxy() {
+            client = client.proxy(reqwest::Proxy::custom(proxy));
+        }
+        let client = client
             .user_agent(&connection.user_agent)
             .connect_timeout(connection.connect_timeout)
             .redirect(redirect::Policy::none())
             .referer(false)
             .tls_backend_preconfigured(tls::settings(connection)?)
-            .no_proxy()
-            .proxy(reqwest::Proxy::custom(proxy))
             .build()
             .map_err(|error| Error::internal("failed to set up HTTP").with_cause(&error.without_url()))?;
         Ok(Self { client, routes, connect_timeout: connection.connect_timeout })
@@ -70,14 +73,13 @@ impl Transport {
         Ok(request)
     }
 
-    /// Sends a request. Returns the response as soon as its status and headers have arrived.
-    pub(crate) async fn send(&self, request: reqwest::Request) -> Result<http::Response<Body>, SendError> {
-        let url = request.url().clone();
+    /// Sends a request to its URL. Returns the response as soon as its status and headers have arrived.
+    pub(crate) async fn send(&self, request: reqwest::Request, url: &Url) -> Result<http::Response<Body>, SendError> {
         match self.client.execute(request).await {
             Ok(response) => Ok(response.into()),
             Err(error) if error.is_connect() => {
-                let proxy = self.routes.proxy(&url).ok().flatten();
-                let error = ConnectError::new(error.without_url(), &url, proxy, self.connect_timeout).await;
+                let proxy = self.routes.proxy(url).ok().flatten();
+                let error = ConnectError::new(error.without_url(), url, proxy, self.connect_timeout).await;
                 Err(SendError::Connect(error))
             }
             Err(error) => Err(SendError::Lost(error.without_url())),

@@ -42,6 +42,9 @@ impl Decoder {
     /// Creates a decoder for these content codings, in the order in which the server applied them. Returns `None` if
     /// there are none.
     pub(crate) fn new(codings: &[Coding]) -> Option<Self> {
+        if codings.is_empty() {
+            return None;
+        }
         let name = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
         let (input, chunks) = mpsc::channel();
         let mut reader: Box<dyn Read + Send> = Box::new(Feed::new(chunks));
@@ -58,7 +61,7 @@ impl Decoder {
                 }
             };
         }
-        (!codings.is_empty()).then(|| Self { input: Some(input), reader: Mutex::new(reader), name, has_input: false })
+        Some(Self { input: Some(input), reader: Mutex::new(reader), name, has_input: false })
     }
 
     /// Adds a received chunk of the compressed body.

@@ -12,11 +12,11 @@ mod tls;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use http::header::AUTHORIZATION;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use mlflow_deploy_test_support::server::{Answer, Server};
+use url::Url;
 
 use crate::{Backoff, Client, Connection, Credentials, Policy, Request, Response, send};
 
@@ -29,9 +29,13 @@ pub(crate) fn policy() -> Policy {
 }
 
 pub(crate) fn request(method: Method, url: &str) -> Request {
+    let body = if method == Method::POST { "{\"x\": NaN}" } else { "" };
+    request_with_body(method, url, body)
+}
+
+fn request_with_body(method: Method, url: &str, body: &'static str) -> Request {
     let token = Credentials::Bearer(Secret::new(TOKEN)).header().unwrap();
-    let body = if method == Method::POST { Bytes::from_static(b"{\"x\": NaN}") } else { Bytes::new() };
-    http::Request::builder().method(method).uri(url).header(AUTHORIZATION, token).body(body).unwrap()
+    crate::request(method, &Url::parse(url).unwrap(), [(AUTHORIZATION, token)].into_iter().collect(), body).unwrap()
 }
 
 /// Sends one request to a server that sends these answers. Returns the result and the number of attempts.

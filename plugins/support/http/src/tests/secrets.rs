@@ -8,7 +8,8 @@ async fn errors(credentials: &Credentials, answer: Answer) -> [Error; 2] {
     let server = Server::start([answer]);
     let client = Client::new(Connection::default());
     let token = credentials.header().unwrap();
-    let get_request = http::Request::get(server.url()).header(AUTHORIZATION, token).body(Bytes::new()).unwrap();
+    let headers = [(AUTHORIZATION, token)].into_iter().collect();
+    let get_request = crate::request(Method::GET, &Url::parse(&server.url()).unwrap(), headers, "").unwrap();
     let sent = send(&client, &get_request, &policy()).await.err();
     let streamed = match ChunkStream::open(&client, &get_request, &policy()).await {
         Ok(mut stream) => loop {
