@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 /// The maximum size, in bytes, of an object member that is parsed completely. A longer member is replaced with a short
 /// value. Error reports are shorter than this limit.
-const MAX_PART: usize = 64 * 1024;
+pub(crate) const MAX_PART: usize = 64 * 1024;
 
 /// The byte order mark of UTF-8. JSON does not allow it, but some servers send it.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -20,10 +20,18 @@ pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 /// Returns the reason if the text is not valid JSON. The reason contains no part of the text.
 pub(crate) fn outline(body: &[u8]) -> Result<Value, String> {
+    read_text(body, |reader, text| outline_of(reader, text))
+}
+
+/// Validates a JSON text as [`outline`] does, and returns what `read` returns. `read` must read one JSON value.
+pub(crate) fn read_text<'a, T>(
+    body: &'a [u8],
+    read: impl FnOnce(&mut Jiter<'a>, &'a str) -> Result<T, JiterError>,
+) -> Result<T, String> {
     let text = str::from_utf8(body).map_err(|error| format!("it is not UTF-8: {error}"))?;
     let mut reader = Jiter::new(text.as_bytes()).with_allow_inf_nan();
-    let outline = read(&mut reader, text).and_then(|outline| reader.finish().map(|()| outline));
-    outline.map_err(|error| format!("{} at {}", error.error_type, reader.error_position(error.index)))
+    let result = read(&mut reader, text).and_then(|value| reader.finish().map(|()| value));
+    result.map_err(|error| format!("{} at {}", error.error_type, reader.error_position(error.index)))
 }
 
 /// Returns true if a body consists of JSON lines: it has at least two lines, and each line is a JSON text.
@@ -37,7 +45,7 @@ pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }
 
-fn read(reader: &mut Jiter<'_>, text: &str) -> Result<Value, JiterError> {
+fn outline_of(reader: &mut Jiter<'_>, text: &str) -> Result<Value, JiterError> {
     let first = reader.peek()?;
     if first != Peek::Object {
         let part = skip(reader, text, first)?;
@@ -56,7 +64,7 @@ fn read(reader: &mut Jiter<'_>, text: &str) -> Result<Value, JiterError> {
 }
 
 /// Advances the reader past a JSON value, and returns the text of that value.
-fn skip<'a>(reader: &mut Jiter<'_>, text: &'a str, peek: Peek) -> Result<&'a str, JiterError> {
+pub(crate) fn skip<'a>(reader: &mut Jiter<'_>, text: &'a str, peek: Peek) -> Result<&'a str, JiterError> {
     let start = reader.current_index();
     reader.known_skip(peek)?;
     Ok(text.get(start..reader.current_index()).unwrap_or_default())

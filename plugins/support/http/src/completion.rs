@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use jiter::{Jiter, JiterError, Peek};
+
+use crate::answer_json::{read_text, skip};
 
 /// Tracks if a stream is complete. `missing` names the mark that has to end the stream. It is `None` before the first
 /// chunk of a known protocol.
@@ -19,15 +21,15 @@ pub(crate) struct Completion {
 
 impl Completion {
     /// Records a received chunk of the stream.
-    pub(crate) fn observe(&mut self, chunk: &Value) {
-        match chunk["type"].as_str() {
-            Some("response.created") => self.missing = Some("`response.completed`"),
-            Some("response.completed" | "response.incomplete" | "response.failed" | "response.cancelled") => {
+    pub(crate) fn observe(&mut self, chunk: &ChunkMarks) {
+        match chunk.kind.as_str() {
+            "response.created" => self.missing = Some("`response.completed`"),
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.is_complete = true;
             }
-            Some("message_start") => self.missing = Some("`message_stop`"),
-            Some("message_stop") => self.is_complete = true,
-            _ => self.observe_choices(chunk["choices"].as_array()),
+            "message_start" => self.missing = Some("`message_stop`"),
+            "message_stop" => self.is_complete = true,
+            _ => chunk.choices.iter().for_each(|choice| self.observe_choice(choice)),
         }
     }
 
@@ -44,16 +46,119 @@ impl Completion {
         missing.filter(|_| !self.is_complete)
     }
 
-    fn observe_choices(&mut self, choices: Option<&Vec<Value>>) {
-        for choice in choices.into_iter().flatten() {
-            let index = choice["index"].as_u64().unwrap_or_default();
-            if choice["finish_reason"].as_str().is_some_and(|reason| !reason.is_empty()) {
-                self.choices.insert(index, true);
-            } else if choice.get("delta").or(choice.get("text")).is_some() {
-                self.choices.entry(index).or_insert(false);
-            }
+    fn observe_choice(&mut self, choice: &ChoiceMarks) {
+        if choice.is_finished {
+            self.choices.insert(choice.index, true);
+        } else if choice.has_content {
+            self.choices.entry(choice.index).or_insert(false);
         }
     }
+}
+
+/// The marks in one chunk of a stream that show if the stream is complete.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkMarks {
+    /// The member `type`; empty if it is missing or not a text.
+    kind: String,
+    choices: Vec<ChoiceMarks>,
+}
+
+/// The marks in one member of `choices`.
+#[derive(Debug, Default)]
+struct ChoiceMarks {
+    index: u64,
+    /// True if the `finish_reason` is a text that is not empty.
+    is_finished: bool,
+    /// True if the choice has a `delta` or a `text`.
+    has_content: bool,
+}
+
+impl ChunkMarks {
+    /// Reads the marks of a chunk, and skips everything else in it.
+    ///
+    /// # Errors
+    /// Returns the reason if the chunk is not valid JSON. The reason contains no part of the chunk.
+    pub(crate) fn read(chunk: &[u8]) -> Result<Self, String> {
+        let mut marks = Self::default();
+        read_text(chunk, |reader, text| {
+            let value = reader.peek()?;
+            read_members(reader, value, |reader, name, value| {
+                if name == Name::Type && value == Peek::String {
+                    reader.known_str()?.clone_into(&mut marks.kind);
+                    return Ok(());
+                }
+                if name != Name::Choices || value != Peek::Array {
+                    return reader.known_skip(value);
+                }
+                let mut next = reader.known_array()?;
+                while let Some(choice) = next {
+                    marks.choices.push(ChoiceMarks::read(reader, text, choice)?);
+                    next = reader.array_step()?;
+                }
+                Ok(())
+            })
+        })?;
+        Ok(marks)
+    }
+}
+
+impl ChoiceMarks {
+    fn read(reader: &mut Jiter<'_>, text: &str, choice: Peek) -> Result<Self, JiterError> {
+        let mut marks = Self::default();
+        read_members(reader, choice, |reader, name, value| {
+            let part = skip(reader, text, value)?;
+            match name {
+                Name::Index => marks.index = part.parse().unwrap_or_default(),
+                Name::FinishReason => marks.is_finished = value == Peek::String && part != "\"\"",
+                Name::Content => marks.has_content = true,
+                Name::Choices | Name::Type | Name::Other => {}
+            }
+            Ok(())
+        })?;
+        Ok(marks)
+    }
+}
+
+/// The names of the JSON members that contain marks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Choices,
+    Content,
+    FinishReason,
+    Index,
+    Type,
+    Other,
+}
+
+impl Name {
+    fn of(name: &str) -> Self {
+        match name {
+            "choices" => Self::Choices,
+            "delta" | "text" => Self::Content,
+            "finish_reason" => Self::FinishReason,
+            "index" => Self::Index,
+            "type" => Self::Type,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Calls `read` for each member of a JSON object. `read` must read or skip the value. Skips other JSON values.
+fn read_members<'a>(
+    reader: &mut Jiter<'a>,
+    value: Peek,
+    mut read: impl FnMut(&mut Jiter<'a>, Name, Peek) -> Result<(), JiterError>,
+) -> Result<(), JiterError> {
+    if value != Peek::Object {
+        return reader.known_skip(value);
+    }
+    let mut next = reader.known_object()?.map(Name::of);
+    while let Some(name) = next {
+        let value = reader.peek()?;
+        read(reader, name, value)?;
+        next = reader.next_key()?.map(Name::of);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -72,6 +177,7 @@ mod tests {
         let created = json!({"type": "response.created"});
         let completed = json!({"type": "response.completed"});
         let own = json!({"type": "response.output_text.delta", "delta": "a"});
+        let odd = json!({"type": 1, "choices": [null, 1, {"index": -1, "text": 1, "finish_reason": 2}]});
         for (chunks, is_complete) in [
             (vec![&open], false),
             (vec![&text], false),
@@ -82,10 +188,14 @@ mod tests {
             (vec![&created, &own], false),
             (vec![&created, &own, &completed], true),
             (vec![&own], true),
+            (vec![&odd], false),
+            (vec![&odd, &last], true),
             (vec![], true),
         ] {
             let mut completion = Completion::default();
-            chunks.iter().for_each(|chunk| completion.observe(chunk));
+            for chunk in &chunks {
+                completion.observe(&ChunkMarks::read(chunk.to_string().as_bytes()).unwrap());
+            }
             assert_eq!(completion.missing().is_none(), is_complete, "{chunks:?}");
         }
     }

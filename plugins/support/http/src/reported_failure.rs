@@ -10,6 +10,7 @@ use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 use serde_json::Value;
 
+use crate::answer_json::{MAX_PART, outline, read_text};
 use crate::attempt_error::code_of;
 use crate::error_body::{ErrorBody, excerpt};
 
@@ -18,6 +19,41 @@ const RESULTS: [&str; 6] = ["choices", "data", "embeddings", "output", "outputs"
 
 /// The JSON members that contain the reason of a failure.
 const REASONS: [&str; 7] = ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors"];
+
+/// The texts of which at least one is in the JSON of every answer that reports a failure. They are quoted if they are
+/// also parts of common words.
+const MARKS: [&str; 12] = [
+    "rror",
+    "abort",
+    "base_resp",
+    "failed",
+    "\"code\"",
+    "\"detail\"",
+    "\"status\"",
+    "\"status_code\"",
+    "\"statusCode\"",
+    "\"success\"",
+    "\"errors\"",
+    "\\u00",
+];
+
+/// Returns the [`outline`] of an answer that may report a failure. Returns `null` for other valid answers, which do not
+/// have to be parsed. A long answer is always parsed, because its outline is shorter than the answer.
+///
+/// # Errors
+/// Fails as [`outline`] does.
+pub(crate) fn outline_of_failure(body: &[u8]) -> Result<Value, String> {
+    if may_report_failure(body) {
+        outline(body)
+    } else {
+        read_text(body, |reader, _| reader.next_skip()).map(|()| Value::Null)
+    }
+}
+
+/// Returns false if an answer certainly reports no failure, without parsing it.
+pub(crate) fn may_report_failure(body: &[u8]) -> bool {
+    body.len() > MAX_PART || !str::from_utf8(body).is_ok_and(|text| !MARKS.iter().any(|mark| text.contains(mark)))
+}
 
 /// Returns the part of an answer that reports a failure: the answer itself, its member `response`, or one of its
 /// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`](crate::answer_json::outline) of
@@ -158,7 +194,7 @@ mod tests {
 
     /// Returns the code and the message of the error that an answer reports.
     fn failure(body: &str) -> Option<(String, String)> {
-        let answer = serde_json::from_str(body).unwrap();
+        let answer = outline_of_failure(body.as_bytes()).unwrap();
         let redactor = Redactor::new([]);
         let error = failure_error("failed", reported_failure(&answer)?, body, StatusCode::OK, &redactor);
         Some((error.code().as_str().to_owned(), error.message().trim_start_matches("failed: ").to_owned()))
@@ -226,6 +262,17 @@ mod tests {
         ] {
             assert_eq!(failure(body), Some((code.to_owned(), message.to_owned())), "{body}");
         }
+    }
+
+    #[test]
+    fn an_escaped_name_and_a_long_answer_are_parsed() {
+        let escaped = r#"{"\u0065\u0072\u0072\u006fr":"down"}"#;
+        let long = format!(r#"{{"error":"down","other":"{}"}}"#, "x".repeat(MAX_PART));
+        for body in [escaped, &long] {
+            assert!(failure(body).is_some_and(|(_, message)| message == "down"), "{body}");
+        }
+        let usual = r#"{"object":"chat.completion","choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+        assert!(!may_report_failure(usual.as_bytes()));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::answer_json::outline;
+use crate::body_kind::BodyKind;
 use crate::error_body::{ErrorBody, excerpt, is_html};
-use crate::reported_failure::{failure_error, reported_failure};
+use crate::reported_failure::{failure_error, outline_of_failure, reported_failure};
 use crate::streaming_response::MAX_ERROR_BODY;
 
 /// A response with its complete body and a status of success.
@@ -39,7 +39,7 @@ impl Response {
 
     /// Fails with the server's error if the body reports a failure.
     fn reject_failure(&self) -> Result<()> {
-        let answer = outline(self.payload.bytes()).unwrap_or_default();
+        let answer = outline_of_failure(self.payload.bytes()).unwrap_or_default();
         let Some(failure) = reported_failure(&answer) else { return Ok(()) };
         let body = String::from_utf8_lossy(self.payload.bytes());
         let what = "the server answered with an error";
@@ -96,6 +96,9 @@ pub(crate) fn content_type<B>(response: &http::Response<B>) -> &str {
 
 /// Fails if the body is a web page. Proxies and login forms send web pages with a status of success.
 pub(crate) fn reject_html(status: StatusCode, payload: &Payload, redactor: &Redactor) -> Result<()> {
+    if BodyKind::of(payload.bytes()) == BodyKind::Json {
+        return Ok(());
+    }
     // The start suffices to recognize a page and to find its title.
     let start = String::from_utf8_lossy(&payload.bytes()[..payload.bytes().len().min(MAX_ERROR_BODY)]);
     if is_html(&start) {

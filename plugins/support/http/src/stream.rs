@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, HttpFailure, JSON, Payload, Result};
 use serde_json::Value;
 
-use crate::answer_json::{self, BYTE_ORDER_MARK};
+use crate::answer_json::{self, BYTE_ORDER_MARK, outline};
 use crate::body_kind::BodyKind;
-use crate::completion::Completion;
+use crate::completion::{ChunkMarks, Completion};
 use crate::encoding::accept_identity;
 use crate::error_body::truncate;
 use crate::predict::empty_answer;
-use crate::reported_failure::{failure_error, reported_failure};
+use crate::reported_failure::{failure_error, may_report_failure, reported_failure};
 use crate::request::Request;
 use crate::response::{content_type, reject_html};
 use crate::retry::send_with_retries;
@@ -224,30 +224,35 @@ impl ChunkStream {
                 return Ok(());
             }
             if event.name == "error" {
-                let outline = answer_json::outline(event.data.as_bytes());
-                let error = outline.unwrap_or_else(|_text| Value::from(event.data.as_str()));
+                let error = outline(event.data.as_bytes()).unwrap_or_else(|_text| Value::from(event.data.as_str()));
                 return Err(self.failure(reported_failure(&error).unwrap_or(&error), &event.data));
             }
-            self.push_json(event.data.as_bytes())?;
+            self.push_json(event.data.into_bytes())?;
         }
         Ok(())
     }
 
     fn push_lines(&mut self, lines: &[u8]) -> Result<()> {
-        answer_json::lines(lines).try_for_each(|line| self.push_json(line))
+        answer_json::lines(lines).try_for_each(|line| self.push_json(line.to_vec()))
     }
 
     /// Adds one JSON text of the stream as a chunk. Fails if the text is not JSON or reports a failure.
-    fn push_json(&mut self, data: &[u8]) -> Result<()> {
-        let data = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(data);
-        let chunk = answer_json::outline(data).map_err(|reason| {
-            let shown = truncate(self.response.redactor.hide(&String::from_utf8_lossy(data)), 80);
-            Error::internal(format!("expected JSON in a stream, got `{shown}`: {reason}"))
-        })?;
-        if let Some(failure) = reported_failure(&chunk) {
-            return Err(self.failure(failure, &String::from_utf8_lossy(data)));
+    fn push_json(&mut self, mut data: Vec<u8>) -> Result<()> {
+        if data.starts_with(BYTE_ORDER_MARK) {
+            data.drain(..BYTE_ORDER_MARK.len());
         }
-        self.completion.observe(&chunk);
+        let not_json = |reason| {
+            let shown = truncate(self.response.redactor.hide(&String::from_utf8_lossy(&data)), 80);
+            Error::internal(format!("expected JSON in a stream, got `{shown}`: {reason}"))
+        };
+        let marks = ChunkMarks::read(&data).map_err(not_json)?;
+        if may_report_failure(&data) {
+            let chunk = outline(&data).map_err(not_json)?;
+            if let Some(failure) = reported_failure(&chunk) {
+                return Err(self.failure(failure, &String::from_utf8_lossy(&data)));
+            }
+        }
+        self.completion.observe(&marks);
         self.ready.push_back(Payload::new(JSON, data));
         Ok(())
     }

@@ -4,10 +4,10 @@
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, HttpFailure, JSON, Payload, Redactor, Result};
 
-use crate::answer_json::{is_json_lines, outline};
+use crate::answer_json::is_json_lines;
 use crate::body_kind::BodyKind;
 use crate::error_body::excerpt;
-use crate::reported_failure::{failure_error, reported_failure};
+use crate::reported_failure::{failure_error, outline_of_failure, reported_failure};
 
 /// The complete body of a response with a status of success.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl WholeBody {
             let body = String::from_utf8_lossy(payload.bytes());
             Error::internal(message).with_http(HttpFailure::new(status.as_u16(), excerpt(&body, redactor)))
         };
-        match outline(payload.bytes()) {
+        match outline_of_failure(payload.bytes()) {
             Ok(answer) if is_json || kind == BodyKind::Json => match reported_failure(&answer) {
                 Some(failure) => {
                     let body = String::from_utf8_lossy(payload.bytes());
