@@ -112,6 +112,11 @@ pub fn unloadable(folder: &Path) -> Vec<(PathBuf, &'static str)> {
             plugin.with_replaced(b"_plugin_v1\0", b"_plugin_v0\0"),
             "does not export `mlflow_deploy_plugin_v1`",
         ),
+        (
+            "undefined-symbol",
+            plugin.with_replaced(b"\0memchr\0", b"\0memchX\0"),
+            "undefined-symbol.so: undefined symbol: memchX",
+        ),
     ];
     files.into_iter().map(|(name, bytes, why)| (write(folder, name, &bytes), why)).collect()
 }

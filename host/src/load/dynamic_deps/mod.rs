@@ -1,11 +1,12 @@
 //! Finds the libraries that a library needs, in the same way as the dynamic loader, before the library is loaded.
 //!
-//! Follows the rules of glibc's loader for files and symbol versions. Does not check individual symbols. Supports ELF
-//! only: on other systems every check succeeds.
+//! Follows the rules of glibc's loader for files, symbol versions and the names of symbols. Supports ELF only: on other
+//! systems every check succeeds.
 
 mod cache;
 mod object;
 mod search;
+mod symbols;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,8 +54,21 @@ impl Dependency {
 
 /// Returns the libraries that a file needs directly, then those that they need, and so on. A library appears once for
 /// each library that needs it.
+///
+/// # Errors
+/// [`LoadError::NotLoadable`] if all libraries are usable, but the file or one of them uses a symbol that no library
+/// provides.
 pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, LoadError> {
-    follow(file).map(|(dependencies, _)| dependencies)
+    let Some(Followed { dependencies, libraries, search }) = follow(file)? else { return Ok(Vec::new()) };
+    let is_complete = dependencies.iter().all(|dependency| dependency.load_error().is_none());
+    let paths: Vec<_> = libraries.iter().map(|library| library.path.as_path()).collect();
+    match is_complete.then(|| symbols::missing(&search, &paths)).flatten() {
+        Some((user, symbol)) => {
+            // The loader's message for the same fault.
+            Err(LoadError::NotLoadable(format!("{}: undefined symbol: {symbol}", user.display())))
+        }
+        None => Ok(dependencies),
+    }
 }
 
 /// Fails if a plugin's file does not export the function that returns its table.
@@ -68,7 +82,7 @@ pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
 /// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
 /// and libraries in a folder of `LD_LIBRARY_PATH`, because the user chose both.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
-    let Ok((dependencies, Some(search))) = follow(file) else { return Ok(()) };
+    let Ok(Some(Followed { dependencies, search, .. })) = follow(file) else { return Ok(()) };
     let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
     for library in found.filter(|library| !search.is_of_user(library)) {
         trust::check_code(library)?;
@@ -76,13 +90,21 @@ pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Returns the libraries that a file needs, and the search that found them. The search is `None` if the system does not
-/// use ELF.
-fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadError> {
+/// The libraries that a file needs.
+struct Followed {
+    dependencies: Vec<Dependency>,
+    /// The file itself, and each library that was found.
+    libraries: Vec<ResolvedLibrary>,
+    /// The search that found the libraries.
+    search: LibrarySearch,
+}
+
+/// Finds the libraries that a file needs. Returns `None` if the system does not use ELF.
+fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
     /// The maximum number of needed libraries, which is more than any plugin has.
     const MAX_COUNT: usize = 2000;
     if !cfg!(target_os = "linux") {
-        return Ok((Vec::new(), None));
+        return Ok(None);
     }
     let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
@@ -108,7 +130,7 @@ fn follow(file: &Path) -> Result<(Vec<Dependency>, Option<LibrarySearch>), LoadE
         }
         at += 1;
     }
-    Ok((dependencies, Some(search)))
+    Ok(Some(Followed { dependencies, libraries: resolver.libraries, search }))
 }
 
 /// Fails if a library that a file needs is missing or too old. The error names the first such library.

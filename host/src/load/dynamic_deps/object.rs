@@ -16,7 +16,7 @@ use crate::LoadError;
 use crate::discovery::plugin_file::PluginFile;
 
 /// The maximum number of bytes to read from a file. The headers and names of every library are smaller.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The maximum number of entries in one table of a library. Every library has fewer.
 const MAX_COUNT: usize = 10_000;

@@ -56,7 +56,18 @@ impl LibrarySearch {
     /// Returns true if this process has loaded the library or its folder is in `LD_LIBRARY_PATH`.
     pub(super) fn is_of_user(&self, library: &Path) -> bool {
         let is_listed = library.parent().is_some_and(|folder| self.library_path.iter().any(|listed| listed == folder));
-        is_listed || self.loaded.iter().any(|loaded| loaded == library)
+        is_listed || self.is_loaded(library)
+    }
+
+    /// Returns true if this process has loaded the library.
+    pub(super) fn is_loaded(&self, library: &Path) -> bool {
+        self.loaded.iter().any(|loaded| loaded == library)
+    }
+
+    /// Returns the paths of the files that this process has mapped into memory, which include its program and all
+    /// loaded libraries.
+    pub(super) fn loaded(&self) -> &[PathBuf] {
+        &self.loaded
     }
 
     /// Reads a library. Returns `None` if the file is missing or damaged, or is for another processor.

@@ -66,6 +66,7 @@ files! {
     a_newer_libc_version_is_a_load_error: "too-new";
     a_library_without_segments_is_a_load_error: "no-segments";
     a_library_without_an_entry_point_is_a_load_error: "no-entry";
+    an_undefined_symbol_is_a_load_error: "undefined-symbol";
 }
 
 /// Loads a file into the host's process, and into a separate process. Asserts that both loads fail for the expected
