@@ -32,7 +32,7 @@ pub use client::DeploymentClient;
 pub use deadline::Deadline;
 pub use error::{Error, Result};
 pub use error_code::ErrorCode;
-pub use ffi::{at_exit, blocking, is_privileged, library_path};
+pub use ffi::{at_exit, blocking, is_privileged, library_path, load_and_resolve};
 pub use http_failure::HttpFailure;
 pub use json::{ClientOptions, Config};
 pub use operation::{Operation, UnknownOperation};

@@ -6,6 +6,7 @@
 //! | `head` | both | the JSON heads of `open` requests and of replies |
 //! | `export`, `macros` | plugin | the functions of a plugin's table, and `export_plugin!` |
 //! | `instance`, `task`, `catch_unwind`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
+//! | `library_load` | plugin | loads a library that the plugin uses |
 //! | `library_path` | plugin | the path of the loaded library |
 //! | `process` | both | the privileges of the process, and functions to call at its end |
 //! | `validate` | host | reads and checks a library's table |
@@ -32,6 +33,7 @@ pub mod export;
 mod head;
 mod host;
 mod instance;
+mod library_load;
 mod library_path;
 mod macros;
 mod process;
@@ -65,6 +67,7 @@ pub(crate) use host::Host;
 pub use import::{RemoteClient, RemotePlugin};
 #[cfg(feature = "host")]
 pub(crate) use isolated_self::isolated_self;
+pub use library_load::load_and_resolve;
 pub use library_path::library_path;
 pub use macros::Plugin;
 pub(crate) use process::effective_user;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, file, sync, trust};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, file, load_and_resolve, sync, trust};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
@@ -88,18 +88,14 @@ fn load(file: &Path) -> Result<OnnxRuntime, LoadFailure> {
         let level = if level >= LogLevel::Warning { Level::Info } else { Level::Debug };
         call::log(level, format!("ONNX Runtime: {message}"));
     };
-    let builder = ort::init_from(file).map_err(|error| loader_message(file).unwrap_or_else(|| error.to_string()))?;
+    // `init_from` neither resolves all symbols nor returns the message of the system's loader.
+    load_and_resolve(file)?;
+    let builder = ort::init_from(file).map_err(|error| error.to_string())?;
     let _guard = ExitGuard::for_object();
     let builder = builder.with_name("mlflow-deploy").with_telemetry(false).with_logger(Arc::new(logger));
     let environment = builder.build().map_err(|error| error.to_string())?;
     environment.set_log_level(LogLevel::Warning);
     Ok(OnnxRuntime { environment, file: file.to_owned() })
-}
-
-/// Returns the message with which the system's loader rejects a library. The error of `init_from` does not contain this
-/// message.
-fn loader_message(file: &Path) -> Option<String> {
-    Some(ort::util::preload_dylib(file).err()?.source()?.to_string())
 }
 
 fn load_error(file: &Path, error: &(dyn StdError + 'static), search: &LibrarySearch) -> Error {

@@ -199,6 +199,11 @@ fn message_of_the_system_s_loader_is_shown() {
             format!("`{named}: libgone.so.3: cannot open shared object file: No such file or directory; install");
         assert!(message.contains(&said) && !message.contains("dlopen failed"), "{place}: {message}");
     }
+    // Lazy binding would end the process at the first call of the missing function.
+    let source = "int lost(void); void *OrtGetApiBase(void) { return lost() ? 0 : (void *)0; }";
+    compile(&folder, "libonnxruntime.so", source, &["-Wl,-z,lazy"]);
+    let message = prefix.create(&["system"]).error()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("undefined symbol: lost; install a tested version with: "), "{message}");
     let no_library = prefix.path("option/libonnxruntime.so");
     fs::write(&no_library, "no library").unwrap();
     let message = prefix.create(&["option"]).error()["message"].as_str().unwrap().to_owned();
