@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::probe::{refusal, unreachable};
+use super::probe::{accepts, refusal, unreachable};
 use super::proxy::{Protocol, Proxy};
 use crate::text::innermost;
 use crate::tls;
@@ -42,13 +42,14 @@ impl ConnectError {
             if has_link(&error, "tunnel error") {
                 let (reason, is_final) = match refusal(proxy, url, time).await {
                     Some(refused) => refused,
+                    None if proxy.protocol == Protocol::Https => of_tls_proxy(&error, proxy),
                     None => (innermost(&error), false),
                 };
                 return Self::of_proxy(proxy, reason, is_final, error);
             }
             let is_tls = tls::is_tls(&error);
             if is_tls && !is_https {
-                let (reason, is_final) = tls::reason(&error);
+                let (reason, is_final) = of_tls_proxy(&error, proxy);
                 return Self::of_proxy(proxy, reason, is_final, error);
             }
             // With `socks5`, this machine resolves the server's name, and before that the proxy's name.
@@ -61,9 +62,25 @@ impl ConnectError {
             }
             if !is_tls {
                 let is_hidden = has_link(&error, "failed to create underlying connection");
-                let reason = if is_hidden { unreachable(proxy, time).await } else { None };
-                return Self::of_proxy(proxy, reason.unwrap_or_else(|| within(&error, time)), false, error);
+                let reason = if is_hidden { unreachable(&proxy.address, time).await } else { None };
+                let is_silent = error.is_timeout() && accepts(&proxy.address).await;
+                let reason = reason.unwrap_or_else(|| match (is_silent, proxy.protocol, is_https) {
+                    (true, Protocol::Https, _) => {
+                        format!("{}; {}", silent(time), plain_proxy(proxy))
+                    }
+                    (true, _, true) => format!(
+                        "it accepts connections, but no TLS connection through it was complete within {} s: the proxy or \
+                         the server does not answer",
+                        time.as_secs_f64()
+                    ),
+                    (_, Protocol::Https, _) if !error.is_timeout() && !is_tcp(&error) => of_tls_proxy(&error, proxy).0,
+                    _ => within(&error, time),
+                });
+                return Self::of_proxy(proxy, reason, false, error);
             }
+        } else if is_https && error.is_timeout() && accepts(&address(url)).await {
+            let reason = format!("{}; if the server does not use TLS there, use `http://`", silent(time));
+            return Self { step: FailedStep::Tls, reason, is_final: false, error };
         } else if !is_https || error.is_timeout() || is_tcp(&error) {
             return Self { step: FailedStep::Server, reason: within(&error, time), is_final: false, error };
         }
@@ -74,6 +91,34 @@ impl ConnectError {
     fn of_proxy(proxy: &Proxy, reason: String, is_final: bool, error: reqwest::Error) -> Self {
         Self { step: FailedStep::Proxy(proxy.shown.clone()), reason, is_final, error }
     }
+}
+
+/// Returns the reason why the TLS connection to a proxy failed, and true if another attempt would fail in the same way.
+fn of_tls_proxy(error: &reqwest::Error, proxy: &Proxy) -> (String, bool) {
+    if tls::is_plain(error) {
+        return (format!("no TLS is spoken there: {}", plain_proxy(proxy)), true);
+    }
+    if !tls::is_tls(error) {
+        return (format!("{}; {}", innermost(error), plain_proxy(proxy)), false);
+    }
+    let (reason, is_final) = tls::reason(error);
+    // The peer of this handshake is the proxy.
+    (reason.replace("the server", "the proxy"), is_final)
+}
+
+/// Returns advice for a proxy that may not use TLS.
+fn plain_proxy(proxy: &Proxy) -> String {
+    format!("if the proxy uses plain HTTP, set that variable to `http://{}`", proxy.address)
+}
+
+/// Describes a peer that does not answer in the TLS handshake. `time` is the time limit for connecting.
+fn silent(time: Duration) -> String {
+    format!("the port accepts connections, but did not answer the TLS handshake within {} s", time.as_secs_f64())
+}
+
+/// Returns the host and the port of a URL's server.
+fn address(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 /// Describes why a connection failed: the time limit `time` has passed, or the innermost cause of the error.

@@ -1,5 +1,5 @@
-//! Finds the reason why a proxy does not connect to a server. The HTTP library does not report the reason, so another
-//! request is sent to the proxy.
+//! Finds the reason why a connection was not made, by another connection to the server or the proxy. The HTTP library
+//! does not report the reason.
 
 use std::io;
 use std::time::Duration;
@@ -37,10 +37,17 @@ pub(super) async fn refusal(proxy: &Proxy, url: &Url, time: Duration) -> Option<
     Some((format!("it answered `CONNECT {authority}` with {status}{hint}"), status.is_client_error()))
 }
 
-/// Connects to the port of a proxy. Returns the reason if the port cannot be reached within `time`, or `None` if it
-/// can.
-pub(super) async fn unreachable(proxy: &Proxy, time: Duration) -> Option<String> {
-    match timeout(time, TcpStream::connect(&proxy.address)).await {
+/// Returns true if a port accepts a connection soon. Its TLS handshake has then used up the time for connecting, and not
+/// the connection itself.
+pub(super) async fn accepts(address: &str) -> bool {
+    /// A short time, because the time limit for connecting has already passed.
+    const TIME: Duration = Duration::from_secs(3);
+    unreachable(address, TIME).await.is_none()
+}
+
+/// Connects to a port. Returns the reason if the port cannot be reached within `time`, or `None` if it can.
+pub(super) async fn unreachable(address: &str, time: Duration) -> Option<String> {
+    match timeout(time, TcpStream::connect(address)).await {
         Ok(connected) => connected.err().map(|error| error.to_string()),
         Err(_elapsed) => Some(format!("no connection within {} s", time.as_secs_f64())),
     }

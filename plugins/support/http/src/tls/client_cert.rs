@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, Priva
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
 use super::der::{self, SEQUENCE};
+use super::key_kind::{SUPPORTED_KEYS, private_key_kind};
 use super::p521::ClientKey;
 use super::pem::{self, Block};
 
@@ -72,10 +73,11 @@ fn key(block: &Block, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
     if let Some(key) = ClientKey::read(&der) {
         return Ok(Arc::new(key));
     }
-    any_supported_type(&der).map_err(|error| {
+    any_supported_type(&der).map_err(|_unnamed| {
+        let kind = if label == "RSA PRIVATE KEY" { "RSA".to_owned() } else { private_key_kind(der.secret_der()) };
         format!(
-            "its key is not supported: expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519 \
-             ({error})"
+            "its key ({kind}) is not supported: expected {SUPPORTED_KEYS}; make such a key, and have a certificate signed \
+             for it"
         )
     })
 }

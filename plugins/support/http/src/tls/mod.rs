@@ -5,7 +5,9 @@ mod authorities;
 mod client_cert;
 mod der;
 mod insecure;
+mod key_kind;
 mod p521;
+mod p521_key_exchange;
 mod pem;
 mod reason;
 mod settings;
@@ -13,5 +15,5 @@ mod settings;
 mod tests;
 mod verifier;
 
-pub(crate) use reason::{is_tls, reason};
+pub(crate) use reason::{is_plain, is_tls, reason};
 pub(crate) use settings::settings;

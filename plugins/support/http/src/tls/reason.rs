@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherErr
 
 use crate::text::innermost;
 
-use super::der::{self, OID};
+use super::key_kind::{SUPPORTED_KEYS, object_id};
 
 /// Returns the reason why a TLS connection failed, and true if another attempt would fail in the same way.
 pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
@@ -16,12 +16,7 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
         return (reason, false);
     };
     let reason = match tls {
-        Error::InvalidMessage(
-            InvalidMessage::InvalidContentType
-            | InvalidMessage::MessageTooLarge
-            | InvalidMessage::UnknownProtocolVersion
-            | InvalidMessage::InvalidEmptyPayload,
-        ) => "the server does not use TLS there: use `http://`, or the port for `https://`".to_owned(),
+        _ if is_plain(tls) => "the server does not use TLS there: use `http://`, or the port for `https://`".to_owned(),
         Error::InvalidCertificate(error) => certificate(error),
         Error::AlertReceived(alert) => self::alert(*alert),
         Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
@@ -30,6 +25,19 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> (String, bool) {
         other => other.to_string(),
     };
     (reason, true)
+}
+
+/// Returns true if the peer answered the TLS handshake with something other than TLS.
+pub(crate) fn is_plain(error: &(dyn StdError + 'static)) -> bool {
+    matches!(
+        rustls_error(error),
+        Some(Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+                | InvalidMessage::MessageTooLarge
+                | InvalidMessage::UnknownProtocolVersion
+                | InvalidMessage::InvalidEmptyPayload,
+        ))
+    )
 }
 
 /// Returns true if an error comes from TLS. A retry would then fail in the same way.
@@ -55,14 +63,16 @@ fn certificate(error: &CertificateError) -> String {
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id, .. } => {
             let algorithm = object_id(signature_algorithm_id);
-            format!("a certificate of the server is signed with an algorithm that is not supported, {algorithm}")
+            format!(
+                "a certificate of the server is signed with an algorithm that is not supported, {algorithm}: sign it with a \
+                 key of another kind, {SUPPORTED_KEYS}, and with SHA-256 or longer"
+            )
         }
         CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
             signature_algorithm_id,
             public_key_algorithm_id,
         } => format!(
-            "the key of a certificate of the server is not supported: {} with the signature {}; expected RSA of 2048 to \
-             8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519",
+            "the key of a certificate of the server is not supported: {} with the signature {}; expected {SUPPORTED_KEYS}",
             object_id(public_key_algorithm_id),
             object_id(signature_algorithm_id)
         ),
@@ -113,45 +123,14 @@ fn alert(alert: AlertDescription) -> String {
             "the server expects another client certificate: set the option `client_cert`"
         }
         AlertDescription::HandshakeFailure => {
-            "the server has no cipher or certificate for this client, or expects a client certificate"
+            return format!(
+                "the server has no cipher or certificate for this client, or expects a client certificate: use a server \
+                 certificate with a key that is {SUPPORTED_KEYS}, or set the option `client_cert` (alert {alert:?})"
+            );
         }
         AlertDescription::ProtocolVersion => "the server accepts neither TLS 1.2 nor TLS 1.3",
         AlertDescription::UnrecognisedName => "the server does not know the host of the URL",
         _ => "the server ended the handshake",
     };
     format!("{reason} (alert {alert:?})")
-}
-
-/// Returns the common name of the last object identifier in a DER-encoded algorithm, or its dotted form if the name is
-/// unknown.
-fn object_id(algorithm: &[u8]) -> String {
-    let id = der::elements(algorithm).filter(|element| element.tag == OID).last();
-    let Some(id) = id else { return "unknown".to_owned() };
-    let mut numbers = Vec::new();
-    let mut number = 0_u64;
-    for byte in id.content {
-        number = number << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            numbers.push(number);
-            number = 0;
-        }
-    }
-    let first = numbers.first().copied().unwrap_or_default();
-    let top = (first / 40).min(2);
-    let dotted = [top, first - top * 40].into_iter().chain(numbers.into_iter().skip(1));
-    let dotted = dotted.map(|number| number.to_string()).collect::<Vec<_>>().join(".");
-    match dotted.as_str() {
-        "1.2.840.113549.1.1.4" => "RSA with MD5".to_owned(),
-        "1.2.840.113549.1.1.5" => "RSA with SHA-1".to_owned(),
-        "1.2.840.10045.4.1" => "ECDSA with SHA-1".to_owned(),
-        "1.2.840.10045.4.3.2" => "ECDSA with SHA-256".to_owned(),
-        "1.2.840.10045.4.3.3" => "ECDSA with SHA-384".to_owned(),
-        "1.2.840.10045.4.3.4" => "ECDSA with SHA-512".to_owned(),
-        "1.2.840.10045.3.1.7" => "the curve P-256".to_owned(),
-        "1.3.132.0.34" => "the curve P-384".to_owned(),
-        "1.3.132.0.35" => "the curve P-521".to_owned(),
-        "1.3.132.0.10" => "the curve secp256k1".to_owned(),
-        "1.3.101.113" => "Ed448".to_owned(),
-        _ => format!("the object id {dotted}"),
-    }
 }

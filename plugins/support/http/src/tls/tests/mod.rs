@@ -43,8 +43,13 @@ impl TlsServer {
     /// Starts a TLS server with the certificate and the key in a file. The server requests a client certificate, but
     /// does not require one.
     fn start(certificate: &str, is_tls12: bool) -> Self {
-        let clients = Arc::new(Mutex::new(Vec::new()));
         let provider = CryptoProvider { signature_verification_algorithms: ALGORITHMS, ..ring::default_provider() };
+        Self::start_with(certificate, is_tls12, provider)
+    }
+
+    /// Starts such a server with other cryptography.
+    fn start_with(certificate: &str, is_tls12: bool, provider: CryptoProvider) -> Self {
+        let clients = Arc::new(Mutex::new(Vec::new()));
         let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[if is_tls12 { &TLS12 } else { &TLS13 }])
             .unwrap()

@@ -1,10 +1,12 @@
 //! Tests of server certificates.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use mlflow_deploy_plugin_api::ErrorCode;
 
 use super::*;
+use crate::tls::p521_key_exchange::P521_GROUP;
 
 async fn ask(server: &str, connection: Connection) -> Result<Response> {
     TlsServer::start(server, false).ask(connection).await.0
@@ -51,6 +53,84 @@ async fn the_curve_p_521_is_verified() {
     // The certificate comes from another authority with the same curve.
     let error = ask("p521.pem", trusting("ca.pem")).await.unwrap_err();
     assert!(error.message().contains("UnknownIssuer"), "{error}");
+}
+
+/// Many servers with TLS 1.2 use a certificate on P-521 only if the client offers the key exchange on that curve.
+#[tokio::test]
+async fn the_key_exchange_on_p_521_is_offered() {
+    for is_tls12 in [false, true] {
+        let provider = CryptoProvider {
+            signature_verification_algorithms: ALGORITHMS,
+            kx_groups: vec![P521_GROUP],
+            ..ring::default_provider()
+        };
+        let server = TlsServer::start_with("p521.pem", is_tls12, provider);
+        server.ask(trusting("p521-ca.pem")).await.0.unwrap();
+    }
+}
+
+/// Starts a server that accepts one connection, reads the first message and sends `answer`. Returns its address.
+fn answering(answer: &'static [u8]) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let thread = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let _hello = socket.read(&mut [0; 4096]).unwrap();
+        socket.write_all(answer).unwrap();
+    });
+    (address, thread)
+}
+
+#[tokio::test]
+async fn a_server_without_a_usable_certificate_gets_the_supported_keys_named() {
+    const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+    let (address, server) = answering(HANDSHAKE_FAILURE);
+    let get = request(Method::GET, &format!("https://{address}"));
+    let error = send(&Client::new(Connection::default()), &get, &policy()).await.unwrap_err();
+    server.join().unwrap();
+    for part in ["(not RSA-PSS)", "P-521", "(not Ed448)", "`client_cert` (alert HandshakeFailure)"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_in_the_handshake_is_told_apart_from_one_that_is_not_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let get = request(Method::GET, &format!("https://{}", listener.local_addr().unwrap()));
+    let connection = Connection { connect_timeout: Duration::from_millis(200), ..Connection::default() };
+    let once = crate::Policy { max_retries: 0, ..policy() };
+    let error = send(&Client::new(connection), &get, &once).await.unwrap_err();
+    drop(listener);
+    let expected = "the port accepts connections, but did not answer the TLS handshake within 0.2 s; if the server does \
+                    not use TLS there, use `http://`";
+    assert!(error.message().ends_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_use_tls_is_named_with_its_variable() {
+    for (answer, reason) in
+        [(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "no TLS is spoken there: "), (b"", "tls handshake eof; ")]
+    {
+        for scheme in ["http", "https"] {
+            let (address, proxy) = answering(answer);
+            let setting = crate::connect::ProxySetting {
+                variable: "HTTPS_PROXY".to_owned(),
+                url: mlflow_deploy_plugin_api::Secret::new(format!("https://{address}")),
+            };
+            let proxies =
+                crate::connect::Proxies { http: Some(setting.clone()), https: Some(setting), ..Default::default() };
+            let client = Client::new(Connection { proxies, ..Connection::default() });
+            let once = crate::Policy { max_retries: 0, ..policy() };
+            let get = request(Method::GET, &format!("{scheme}://example.test"));
+            let error = send(&client, &get, &once).await.unwrap_err();
+            proxy.join().unwrap();
+            let expected = format!(
+                "the proxy `https://{address}` of `HTTPS_PROXY`: {reason}if the proxy uses plain HTTP, set that variable to \
+                 `http://{address}`"
+            );
+            assert!(error.message().contains(&expected), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -55,13 +55,15 @@ key p521 secp521r1
 sign p521 localhost server -cert "$work/p521-ca.crt" -keyfile "$work/p521-ca.key"
 cat "$work/p521.crt" "$work/p521.key" >p521.pem
 
-# Encrypted keys, in PKCS#8 and in the older form, and a key of another kind.
+# Encrypted keys, in PKCS#8 and in the older form, and keys of other kinds.
 openssl pkey -in "$work/v1.key" -aes256 -passout pass:secret -out "$work/encrypted.key"
 cat "$work/v1.crt" "$work/encrypted.key" >encrypted.pem
 openssl ec -in "$work/v1.key" -aes256 -passout pass:secret -out "$work/older.key"
 cat "$work/v1.crt" "$work/older.key" >encrypted-older.pem
 openssl genpkey -algorithm ed448 -out "$work/ed448.key"
 cat "$work/v1.crt" "$work/ed448.key" >ed448.pem
+openssl genpkey -algorithm rsa-pss -out "$work/rsa-pss.key"
+cat "$work/v1.crt" "$work/rsa-pss.key" >rsa-pss.pem
 
 # A server's certificate that is signed by itself, as `openssl req -x509` makes it: also as a `TRUSTED CERTIFICATE`.
 key self prime256v1
