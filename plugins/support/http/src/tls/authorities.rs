@@ -8,7 +8,7 @@ use mlflow_deploy_plugin_api::{Error, Result, call, file};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use super::der::SEQUENCE;
+use super::file_kind::FileKind;
 use super::pem;
 
 /// The maximum size of all certificate authorities in a file or folder, in bytes. Mozilla's bundle has 0.2 MiB.
@@ -94,7 +94,12 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         })?;
         room -= bytes.len() as u64;
         // Other content is skipped: a bundle may contain notes.
-        certificates.extend(pem::certificates(pem::blocks(&bytes)));
+        let blocks = pem::blocks(&bytes);
+        let fault = blocks.iter().find_map(|block| block.der.as_ref().err().filter(|_| block.is_certificate()));
+        if let Some(fault) = fault {
+            call::warn(format!("a certificate in `{}` is skipped: it {fault}", file.display()));
+        }
+        certificates.extend(pem::certificates(blocks));
     }
     Ok(certificates)
 }
@@ -104,10 +109,18 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 fn hint(path: &Path) -> String {
     let bytes = file::read(path, MAX_AUTHORITIES).unwrap_or_default();
     let shown = path.display();
-    if bytes.first() == Some(&SEQUENCE) {
-        return format!("; convert a DER file with `openssl x509 -inform der -in {shown}`");
+    if let Some(kind) = FileKind::of(&bytes) {
+        return format!("; {}", kind.advice(path, "-nokeys"));
     }
-    match pem::blocks(&bytes).first().map(|block| block.label.as_str()) {
+    let blocks = pem::blocks(&bytes);
+    let fault = blocks.iter().find_map(|block| block.der.as_ref().err().filter(|_| block.is_certificate()));
+    if let Some(fault) = fault {
+        return format!("; its certificate {fault}");
+    }
+    match blocks.first().map(|block| block.label.as_str()) {
+        Some(label) if label.ends_with("PRIVATE KEY") => {
+            "; it contains a private key: name the file of the authority's certificate".to_owned()
+        }
         Some("PKCS7") => format!("; convert a PKCS#7 file with `openssl pkcs7 -print_certs -in {shown}`"),
         Some("TRUSTED CERTIFICATE") => {
             "; the trust settings of its `TRUSTED CERTIFICATE` exclude TLS servers".to_owned()

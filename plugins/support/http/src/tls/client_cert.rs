@@ -8,7 +8,8 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
-use super::der::{self, SEQUENCE};
+use super::der;
+use super::file_kind::FileKind;
 use super::key_kind::{SUPPORTED_KEYS, private_key_kind};
 use super::p521::ClientKey;
 use super::pem::{self, Block};
@@ -27,14 +28,25 @@ pub(super) fn read(path: &Path) -> Result<Arc<SingleCertAndKey>> {
     let blocks = pem::blocks(&bytes);
     let key = match blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY")) {
         Some(block) => key(block, path).map_err(invalid)?,
-        None if blocks.is_empty() && bytes.first() == Some(&SEQUENCE) => {
-            let command = format!("openssl pkcs12 -in {shown} -nodes");
-            return Err(invalid(format!("it is not PEM: convert a PKCS#12 file with `{command}`")));
-        }
         None => {
+            if let Some(kind) = FileKind::of(&bytes) {
+                let advice = kind.advice(path, "-nodes");
+                return Err(invalid(format!(
+                    "it is not PEM: {advice}, and use one file with the certificate and its key"
+                )));
+            }
+            if let Some((label, fault)) =
+                blocks.iter().find_map(|block| Some((&block.label, block.der.as_ref().err()?)))
+            {
+                return Err(invalid(format!("its `{label}` {fault}")));
+            }
             return Err(invalid("it has no private key: expected the certificate and its key in one file".to_owned()));
         }
     };
+    let cut = blocks.iter().find_map(|block| block.der.as_ref().err().copied().filter(|_| block.is_certificate()));
+    if let Some(fault) = cut {
+        return Err(invalid(format!("its `CERTIFICATE` {fault}")));
+    }
     let certificates: Vec<CertificateDer<'_>> = pem::certificates(blocks).collect();
     let Some(first) = certificates.first() else {
         return Err(invalid("it has no certificate (`-----BEGIN CERTIFICATE-----`)".to_owned()));
@@ -59,7 +71,7 @@ fn key(block: &Block, path: &Path) -> Result<Arc<dyn SigningKey>, String> {
             path.display()
         ));
     }
-    let der = block.der.as_deref().ok_or_else(|| format!("its `{label}` is not complete Base64"))?;
+    let der = block.der.as_deref().map_err(|fault| format!("its `{label}` {fault}"))?;
     let der = match label {
         "PRIVATE KEY" => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der)),
         "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der)),

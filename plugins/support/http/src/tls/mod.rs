@@ -4,6 +4,7 @@ mod algorithms;
 mod authorities;
 mod client_cert;
 mod der;
+mod file_kind;
 mod insecure;
 mod key_kind;
 mod p521;

@@ -1,6 +1,8 @@
 //! Parses PEM files as OpenSSL does. Accepts a byte order mark, any line ends, blanks around lines, and text between
 //! the blocks.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::CertificateDer;
@@ -17,21 +19,54 @@ pub(super) struct Block {
     pub(super) label: String,
     /// True if the block's headers declare it as encrypted.
     pub(super) is_encrypted: bool,
-    /// The decoded content of the block; `None` if it is not Base64, or if the block has no end.
-    pub(super) der: Option<Vec<u8>>,
+    /// The decoded content of the block.
+    pub(super) der: Result<Vec<u8>, PemFault>,
+}
+
+impl Block {
+    /// Returns true if the block is a certificate.
+    pub(super) fn is_certificate(&self) -> bool {
+        matches!(self.label.as_str(), "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE")
+    }
+}
+
+/// The reason why a block has no content.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum PemFault {
+    /// The block has no last line.
+    Cut,
+    /// The content is not Base64.
+    NotBase64,
+    /// The first line continues with the content.
+    OneLine,
+}
+
+impl fmt::Display for PemFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cut => "is cut off: its `-----END …-----` line is missing; copy the whole file",
+            Self::NotBase64 => "is not complete Base64; copy the whole file",
+            Self::OneLine => {
+                "is on one line: its line ends are lost, or written as `\\n`; save it with its line ends, as `printf \
+                 '%b\\n' \"$VARIABLE\"` does for the value of a variable"
+            }
+        })
+    }
 }
 
 /// Returns the blocks of a PEM file.
 pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
-    let text = decode(bytes);
+    // A file may be joined from files that do not end with a line end.
+    let text = decode(bytes).replace("----------BEGIN ", "-----\n-----BEGIN ");
     let (mut blocks, mut open) = (Vec::<Block>::new(), None::<String>);
     for line in text.split(['\r', '\n']).map(str::trim) {
-        if let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) {
-            blocks.push(Block { label: label.to_owned(), is_encrypted: false, der: None });
-            open = Some(String::new());
+        if let Some((label, rest)) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----")) {
+            let fault = if rest.is_empty() { PemFault::Cut } else { PemFault::OneLine };
+            blocks.push(Block { label: label.to_owned(), is_encrypted: false, der: Err(fault) });
+            open = rest.is_empty().then(String::new);
         } else if let (Some(body), Some(block)) = (&mut open, blocks.last_mut()) {
             if line.starts_with("-----END ") {
-                block.der = BASE64_STANDARD.decode(body.as_bytes()).ok();
+                block.der = BASE64_STANDARD.decode(body.as_bytes()).map_err(|_invalid| PemFault::NotBase64);
                 open = None;
             } else if line.contains(':') {
                 block.is_encrypted |= line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
@@ -46,7 +81,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Vec<Block> {
 /// Returns the certificates in the blocks of a PEM file that are trusted for servers.
 pub(super) fn certificates(blocks: Vec<Block>) -> impl Iterator<Item = CertificateDer<'static>> {
     blocks.into_iter().filter_map(|block| {
-        let der = block.der?;
+        let der = block.der.ok()?;
         match block.label.as_str() {
             "CERTIFICATE" | "X509 CERTIFICATE" => Some(der.into()),
             "TRUSTED CERTIFICATE" => {
@@ -90,7 +125,7 @@ fn decode(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn block(label: &str, is_encrypted: bool, der: Option<&[u8]>) -> Block {
+    fn block(label: &str, is_encrypted: bool, der: Result<&[u8], PemFault>) -> Block {
         Block { label: label.to_owned(), is_encrypted, der: der.map(<[u8]>::to_vec) }
     }
 
@@ -98,7 +133,7 @@ mod tests {
     fn a_block_is_read_with_any_marks_around_it() {
         let text = "a note\n-----BEGIN CERTIFICATE-----\nAQID\nBA==\n-----END CERTIFICATE-----\n";
         let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let expected = [block("CERTIFICATE", false, Some(&[1, 2, 3, 4]))];
+        let expected = [block("CERTIFICATE", false, Ok(&[1, 2, 3, 4]))];
         for bytes in [
             text.as_bytes().to_vec(),
             text.replace('\n', "\r\n").into_bytes(),
@@ -117,8 +152,24 @@ mod tests {
     fn a_broken_block_has_no_content_and_an_encrypted_one_is_noted() {
         let text = "-----BEGIN A-----\n!\n-----END A-----\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
                     DEK-Info: AES-256-CBC,00\n\nAQ==\n-----END RSA PRIVATE KEY-----\n-----BEGIN C-----\nAQ==\n";
-        let expected = [block("A", false, None), block("RSA PRIVATE KEY", true, Some(&[1])), block("C", false, None)];
+        let expected = [
+            block("A", false, Err(PemFault::NotBase64)),
+            block("RSA PRIVATE KEY", true, Ok(&[1])),
+            block("C", false, Err(PemFault::Cut)),
+        ];
         assert_eq!(blocks(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn a_block_without_line_ends_is_noted_and_its_content_is_not_in_the_label() {
+        let text = "-----BEGIN A-----\nAQ==\n-----END A-----\n";
+        for between in ["", " ", "\\n", "\\r\\n"] {
+            let one_line = text.replace('\n', between);
+            assert_eq!(blocks(one_line.as_bytes()), [block("A", false, Err(PemFault::OneLine))], "{one_line}");
+        }
+        let joined = text.trim_end().repeat(2);
+        let two = [block("A", false, Ok(&[1])), block("A", false, Ok(&[1]))];
+        assert_eq!(blocks(joined.as_bytes()), two);
     }
 
     #[test]
@@ -137,7 +188,7 @@ mod tests {
             (list(FIRST, &client), true),
         ] {
             let der = [&certificate[..], &settings].concat();
-            let found: Vec<_> = certificates(vec![block("TRUSTED CERTIFICATE", false, Some(&der))]).collect();
+            let found: Vec<_> = certificates(vec![block("TRUSTED CERTIFICATE", false, Ok(&der))]).collect();
             let expected: &[CertificateDer<'_>] = &[CertificateDer::from(&certificate[..])];
             assert_eq!(found, if is_taken { expected } else { &[] }, "{settings:?}");
         }

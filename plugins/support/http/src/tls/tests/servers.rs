@@ -153,6 +153,26 @@ async fn trusted_certificates_are_read_as_editors_save_them() {
     let error = setup_error(trusting("self-signed.der")).await;
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
     assert!(error.message().contains("convert a DER file with `openssl x509 -inform der -in "), "{error}");
+    let path = folder.path().join("broken.pem");
+    let one_line = text.split_once("-----BEGIN PRIVATE").unwrap().0.replace('\n', "\\n");
+    for (bytes, reason) in [
+        (
+            &text.as_bytes()[..200],
+            "its certificate is cut off: its `-----END …-----` line is missing; copy the whole file",
+        ),
+        (one_line.as_bytes(), "'%b\\n' \"$VARIABLE\"` does for the value of a variable"),
+        (b"\xfe\xed\xfe\xed\0\0\0\x02", "-deststoretype pkcs12` and `openssl pkcs12 -nokeys -in FILE.p12`"),
+        (b"\x30\x82\x09\x09\x02\x01\x03", "/broken.pem`"),
+        (
+            b"-----BEGIN PRIVATE KEY-----\nAQ==\n-----END PRIVATE KEY-----",
+            "name the file of the authority's certificate",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = setup_error(Connection { ca_certs: Some(path.clone()), ..Connection::default() }).await;
+        assert!(error.message().contains("/broken.pem` contains no certificate authority: "), "{error}");
+        assert!(error.message().ends_with(reason), "{error}");
+    }
 }
 
 #[tokio::test]
