@@ -110,3 +110,26 @@ fn an_encrypted_key_is_said_to_be_so() {
     let expected = format!("decrypt it with `openssl pkey -in {}", path.display());
     assert!(ran.code == 2 && ran.stderr.contains("the key is encrypted") && ran.stderr.contains(&expected), "{ran:?}");
 }
+
+/// Certificates in a variable's file often lose their line ends when they are pasted.
+#[test]
+fn certificates_that_cannot_be_read_are_reported_for_every_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    fs::write(&file, r"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n").unwrap();
+    let path = file.to_str().unwrap();
+    let reason = "is on one line: its line ends are lost, or written as `\\n`";
+    for (variable, code, expected) in [
+        ("SSL_CERT_FILE", 0, "`SSL_CERT_FILE` names, contains no certificate authority: expected PEM; its certificate"),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", 2, "contains no certificate authority: expected PEM"),
+        ("MLFLOW_TRACKING_CLIENT_CERT_PATH", 2, "failed to use the client certificate in "),
+    ] {
+        let server = Server::start([Answer::new(200, r#"{"endpoints":[]}"#)]);
+        let ran = gateway("list-endpoints", &server.url()).env(variable, path).run();
+        assert_eq!(ran.code, code, "{variable}: {ran:?}");
+        for part in [expected, reason, path] {
+            assert!(ran.stderr.contains(part), "{variable}: {ran:?}");
+        }
+        assert!(!ran.stderr.contains("MIIB"), "{variable}: {ran:?}");
+    }
+}

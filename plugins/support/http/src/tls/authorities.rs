@@ -40,10 +40,21 @@ impl Authorities {
         }
         for path in &paths {
             check_trust(path)?;
-            certificates.extend(read_path(path).map_err(|error| {
+            let mut faults = Vec::new();
+            let found = read_path(path, &mut faults).map_err(|error| {
                 let message = format!("failed to read certificate authorities in `{}`: {error}", path.display());
                 Error::invalid_parameter(message)
-            })?);
+            })?;
+            if !found.is_empty() {
+                faults.into_iter().for_each(call::warn);
+            } else if own.is_none() && path.is_file() {
+                call::warn(format!(
+                    "`{}`, which `SSL_CERT_FILE` names, contains no certificate authority: expected PEM{}",
+                    path.display(),
+                    hint(path)
+                ));
+            }
+            certificates.extend(found);
         }
         let mut roots = RootCertStore::empty();
         let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());
@@ -77,8 +88,9 @@ fn check_trust(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads the certificates in a file, or in all files of a folder.
-fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+/// Reads the certificates in a file, or in all files of a folder. Adds a message to `faults` for each file with a
+/// certificate that is not complete.
+fn read_path(path: &Path, faults: &mut Vec<String>) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
@@ -97,7 +109,7 @@ fn read_path(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         let blocks = pem::blocks(&bytes);
         let fault = blocks.iter().find_map(|block| block.der.as_ref().err().filter(|_| block.is_certificate()));
         if let Some(fault) = fault {
-            call::warn(format!("a certificate in `{}` is skipped: it {fault}", file.display()));
+            faults.push(format!("a certificate in `{}` is skipped: it {fault}", file.display()));
         }
         certificates.extend(pem::certificates(blocks));
     }

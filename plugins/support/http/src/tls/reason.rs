@@ -95,7 +95,9 @@ fn certificate(error: &CertificateError) -> String {
                 .to_owned()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the server's certificate has expired: renew it at the server, or set the clock of this machine".to_owned()
+            "the server's certificate, or one of its chain, has expired: renew it at the server, or set the clock of this \
+             machine"
+                .to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the server's certificate is not valid yet: set the clock of this machine or of the one that made it".to_owned()
