@@ -2,6 +2,7 @@
 
 mod args;
 mod context;
+mod dataframe;
 mod deployments;
 mod describe;
 mod endpoints;

@@ -3,15 +3,30 @@
 use mlflow_deploy::args::{Explain, Invoke as InvokeRequest, Predict, PredictStream};
 use mlflow_deploy::{Config, DeployClient, Operation, Payload, Target};
 
-use crate::args::{ClientArguments, ConfigArguments, Invoke, OutputArguments, PlotArguments, PredictArguments};
+use crate::args::{
+    ClientArguments, ConfigArguments, Invoke, OutputArguments, PlotArguments, PredictArguments, PredictionsForm,
+};
 use crate::context::Context;
+use crate::dataframe::Dataframe;
 use crate::report::{CliError, Output};
 use crate::{input, plot};
 
-pub(crate) async fn predict(arguments: PredictArguments, context: &Context) -> Result<(), CliError> {
+pub(crate) async fn predict(
+    arguments: PredictArguments,
+    format: PredictionsForm,
+    context: &Context,
+) -> Result<(), CliError> {
+    if format != PredictionsForm::Json && context.report.is_json() {
+        return Err(CliError::Input("`--json` prints JSON: remove it, or use `--format json`".to_owned()));
+    }
     let Prediction { call, deployment_name, endpoint } = prepare(arguments, Operation::Predict, context).await?;
     let Call { client, config, inputs, mut output } = call;
-    output.write_document(&client.predict(Predict { deployment_name, endpoint, config, inputs }).await?)?;
+    let answer = client.predict(Predict { deployment_name, endpoint, config, inputs }).await?;
+    match format {
+        PredictionsForm::Json => output.write_document(&answer)?,
+        PredictionsForm::Table => output.write_text(&Dataframe::read(&answer)?.to_table())?,
+        PredictionsForm::Csv => output.write_text(&Dataframe::read(&answer)?.to_csv()?)?,
+    }
     output.finish()
 }
 

@@ -124,3 +124,36 @@ fn record_keeps_the_digits_of_its_numbers() {
     let expected = "name: e\nid: 98765432109876543210\no: {\"x\":[1.50,18446744073709551616]}\n\n\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (0, expected), "{ran:?}");
 }
+
+#[test]
+fn predictions_are_printed_as_a_table_or_as_csv() {
+    let answer = r#"{"predictions": [{"label": "cat, small", "score": 0.5}, {"label": "dog", "score": 1e-07}], "id": 1}"#;
+    let printed = |form: &str| echo(&format!("predict --format {form}"), answer).run();
+    assert_eq!(printed("json").stdout, format!("{answer}\n"));
+    assert_eq!(printed("csv").stdout, "label,score\n\"cat, small\",0.5\ndog,1e-07\n");
+    assert_eq!(printed("table").stdout, "label       score\ncat, small    0.5\ndog         1e-07\n");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("predictions.csv");
+    let ran = echo(&format!("predict --format csv -O {}", file.display()), answer).run();
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "label,score\n\"cat, small\",0.5\ndog,1e-07\n");
+    let chat = echo(&format!("predict --format csv -O {}", file.display()), r#"{"choices": []}"#).run();
+    assert_eq!(chat.code, 2, "{chat:?}");
+    assert!(chat.stderr.contains("the answer is not a table: "), "{chat:?}");
+    assert!(chat.stderr.contains("`--format json` prints every answer"), "{chat:?}");
+    assert!(fs::read_to_string(&file).unwrap().starts_with("label,score"), "the file is unchanged");
+}
+
+#[test]
+fn a_form_of_predictions_does_not_go_with_a_stream_or_with_json() {
+    for (form, options, said) in [
+        ("csv", "--stream", "cannot be used with"),
+        ("table", "--json", "`--json` prints JSON: remove it, or use `--format json`"),
+        ("excel", "", "possible values: json, table, csv"),
+    ] {
+        let ran = echo(&format!("predict --format {form} {options}"), r#"{"predictions": [1]}"#).run();
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}

@@ -82,6 +82,17 @@ pub(crate) struct InputArguments {
     pub(crate) inputs_format: InputsFormat,
 }
 
+/// The values of `--format`: the forms in which predictions are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PredictionsForm {
+    /// The answer of the target, unchanged.
+    Json,
+    /// A table for people.
+    Table,
+    /// CSV with a header.
+    Csv,
+}
+
 /// The values of `--inputs-format`. They decide if a JSON table is converted to `dataframe_split`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum InputsFormat {

@@ -7,7 +7,9 @@ mod verb_arguments;
 mod verbs;
 
 pub(crate) use cli::{Cli, Global};
-pub(crate) use common::{ClientArguments, ConfigArguments, InputsFormat, OutputArguments, PlotArguments};
+pub(crate) use common::{
+    ClientArguments, ConfigArguments, InputsFormat, OutputArguments, PlotArguments, PredictionsForm,
+};
 pub(crate) use operations::verb_of;
 pub(crate) use verb_arguments::{
     Create, CreateEndpointArguments, Delete, Invoke, Manual, PredictArguments, RunLocal, Update,

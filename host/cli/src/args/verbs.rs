@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Subcommand, ValueHint};
 use clap_complete::Shell;
 
-use super::common::{ClientArguments, PlotArguments};
+use super::common::{ClientArguments, PlotArguments, PredictionsForm};
 use super::verb_arguments::{
     Create, CreateEndpointArguments, Delete, Help, Invoke, Manual, PredictArguments, RunLocal, Update,
     UpdateEndpointArguments,
@@ -56,8 +56,15 @@ pub(crate) enum Verb {
         arguments: PredictArguments,
 
         /// Print the predictions as they arrive, one JSON value per line.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "format")]
         stream: bool,
+
+        /// Form of the printed predictions. `table` and `csv` print only the predictions, as pandas reads them.
+        ///
+        /// `csv` is what `DataFrame.to_csv(index=False)` writes, except that a list or an object in a cell is JSON. An
+        /// answer that has no rows and columns, such as a chat, is an error.
+        #[arg(long, value_name = "FORM", default_value = "json")]
+        format: PredictionsForm,
     },
 
     /// Explain the predictions for an input.

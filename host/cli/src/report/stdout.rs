@@ -32,6 +32,11 @@ impl Report {
         &self.stderr
     }
 
+    /// Returns true if `--json` is given.
+    pub(crate) fn is_json(&self) -> bool {
+        self.style.json
+    }
+
     /// Writes `text`, which must end with a line end. If `--json` is given, writes `value` as JSON instead.
     pub(crate) fn write_value(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if !self.style.json {
