@@ -78,10 +78,7 @@ impl Candidate {
     pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
         match self.state {
             CandidateState::Usable(_) => {
-                if !self.is_trusted {
-                    dynamic_deps::check_trust(&self.path)?;
-                }
-                let dependencies = dynamic_deps::dependencies(&self.path)?;
+                let dependencies = dynamic_deps::dependencies(&self.path, self.is_trusted)?;
                 dynamic_deps::check_entry(&self.path)?;
                 Ok(dependencies)
             }

@@ -127,7 +127,8 @@ fn record_keeps_the_digits_of_its_numbers() {
 
 #[test]
 fn predictions_are_printed_as_a_table_or_as_csv() {
-    let answer = r#"{"predictions": [{"label": "cat, small", "score": 0.5}, {"label": "dog", "score": 1e-07}], "id": 1}"#;
+    let answer =
+        r#"{"predictions": [{"label": "cat, small", "score": 0.5}, {"label": "dog", "score": 1e-07}], "id": 1}"#;
     let printed = |form: &str| echo(&format!("predict --format {form}"), answer).run();
     assert_eq!(printed("json").stdout, format!("{answer}\n"));
     assert_eq!(printed("csv").stdout, "label,score\n\"cat, small\",0.5\ndog,1e-07\n");

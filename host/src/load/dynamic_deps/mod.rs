@@ -4,17 +4,20 @@
 //! systems every check succeeds.
 
 mod cache;
+mod library;
 mod object;
 mod search;
 mod symbols;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::ffi::TableError;
 use mlflow_deploy_plugin_api::ffi::abi::ENTRY_SYMBOL;
 use mlflow_deploy_plugin_api::trust;
 
+use self::library::Library;
 use self::object::ElfObject;
 use self::search::LibrarySearch;
 use crate::LoadError;
@@ -53,16 +56,19 @@ impl Dependency {
 }
 
 /// Returns the libraries that a file needs directly, then those that they need, and so on. A library appears once for
-/// each library that needs it.
+/// each library that needs it. Unless `is_trusted`, first fails as [`check_trust`] does.
 ///
 /// # Errors
-/// [`LoadError::NotLoadable`] if all libraries are usable, but the file or one of them uses a symbol that no library
+/// [`LoadError::Untrusted`] as above. [`LoadError::NotLoadable`] if all libraries are usable, but the file or one of them uses a symbol that no library
 /// provides.
-pub(crate) fn dependencies(file: &Path) -> Result<Vec<Dependency>, LoadError> {
-    let Some(Followed { dependencies, libraries, search }) = follow(file)? else { return Ok(Vec::new()) };
+pub(crate) fn dependencies(file: &Path, is_trusted: bool) -> Result<Vec<Dependency>, LoadError> {
+    let Some(followed) = follow(file)? else { return Ok(Vec::new()) };
+    if !is_trusted {
+        followed.check_trust()?;
+    }
+    let Followed { dependencies, libraries, search } = followed;
     let is_complete = dependencies.iter().all(|dependency| dependency.load_error().is_none());
-    let paths: Vec<_> = libraries.iter().map(|library| library.path.as_path()).collect();
-    match is_complete.then(|| symbols::missing(&search, &paths)).flatten() {
+    match is_complete.then(|| symbols::missing(&search, &libraries)).flatten() {
         Some((user, symbol)) => {
             // The loader's message for the same fault.
             Err(LoadError::NotLoadable(format!("{}: undefined symbol: {symbol}", user.display())))
@@ -82,12 +88,10 @@ pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
 /// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
 /// and libraries in a folder of `LD_LIBRARY_PATH`, because the user chose both.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
-    let Ok(Some(Followed { dependencies, search, .. })) = follow(file) else { return Ok(()) };
-    let found = dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
-    for library in found.filter(|library| !search.is_of_user(library)) {
-        trust::check_code(library)?;
+    match follow(file) {
+        Ok(Some(followed)) => followed.check_trust(),
+        Ok(None) | Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// The libraries that a file needs.
@@ -99,6 +103,16 @@ struct Followed {
     search: LibrarySearch,
 }
 
+impl Followed {
+    fn check_trust(&self) -> Result<(), LoadError> {
+        let found = self.dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
+        for library in found.filter(|library| !self.search.is_of_user(library)) {
+            trust::check_code(library)?;
+        }
+        Ok(())
+    }
+}
+
 /// Finds the libraries that a file needs. Returns `None` if the system does not use ELF.
 fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
     /// The maximum number of needed libraries, which is more than any plugin has.
@@ -108,22 +122,25 @@ fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
     }
     let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
-    let object = ElfObject::read(&path)?;
-    let search = LibrarySearch::new(object.machine);
-    let root = ResolvedLibrary { path, object, rpaths: Vec::new() };
+    let library = Arc::new(Library::read_anew(&path)?);
+    let search = LibrarySearch::new(library.object.machine);
+    let root = ResolvedLibrary { path, library, rpaths: Vec::new() };
     let mut resolver = Resolver { libraries: vec![root], by_name: HashMap::new() };
     let mut dependencies = Vec::new();
     let mut at = 0;
     while at < resolver.libraries.len() {
-        let needed = resolver.libraries[at].object.needed.clone();
+        let needed = resolver.libraries[at].library.object.needed.clone();
         for name in needed.into_iter().take(MAX_COUNT - dependencies.len()) {
             let library = resolver.resolve(&search, at, &name);
             let user = &resolver.libraries[at];
-            let lacks = library.and_then(|library| user.object.lacks(&name, &resolver.libraries[library].object));
+            let lacks = library
+                .and_then(|library| user.library.object.lacks(&name, &resolver.libraries[library].library.object));
             dependencies.push(Dependency {
                 needed_by: (at != 0).then(|| user.path.clone()),
                 found: library.map(|library| resolver.libraries[library].path.clone()),
-                newest: lacks.as_ref().and_then(|version| resolver.libraries[library?].object.newest_like(version)),
+                newest: lacks
+                    .as_ref()
+                    .and_then(|version| resolver.libraries[library?].library.object.newest_like(version)),
                 lacks,
                 name,
             });
@@ -135,7 +152,7 @@ fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
 
 /// Fails if a library that a file needs is missing or too old. The error names the first such library.
 pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
-    match dependencies(file)?.iter().find_map(Dependency::load_error) {
+    match dependencies(file, true)?.iter().find_map(Dependency::load_error) {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -144,7 +161,7 @@ pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
 /// A library that the loader would load, with its contents.
 struct ResolvedLibrary {
     path: PathBuf,
-    object: ElfObject,
+    library: Arc<Library>,
     /// The folders in `DT_RPATH` of the libraries that need this one. The loader also searches them for the libraries
     /// that this one needs.
     rpaths: Vec<PathBuf>,
@@ -165,7 +182,8 @@ impl Resolver {
         if let Some(known) = self.by_name.get(name) {
             return *known;
         }
-        let ResolvedLibrary { path, object, rpaths } = &self.libraries[user];
+        let ResolvedLibrary { path, library, rpaths } = &self.libraries[user];
+        let object = &library.object;
         let (rpaths, runpath) = match &object.runpath {
             Some(runpath) => (Vec::new(), search::folders(runpath, path)),
             None => {
@@ -174,8 +192,8 @@ impl Resolver {
             }
         };
         let found = search.find(name, &rpaths, &runpath);
-        let at = found.map(|(path, object)| {
-            self.libraries.push(ResolvedLibrary { path, object, rpaths });
+        let at = found.map(|(path, library)| {
+            self.libraries.push(ResolvedLibrary { path, library, rpaths });
             self.libraries.len() - 1
         });
         self.by_name.insert(name.to_owned(), at);
@@ -204,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_dependency_of_the_running_program_is_found() {
-        let needed = dependencies(&std::env::current_exe().unwrap()).unwrap();
+        let needed = dependencies(&std::env::current_exe().unwrap(), true).unwrap();
         assert!(needed.iter().any(|dependency| dependency.name == "libc.so.6"), "{needed:?}");
         assert!(needed.iter().all(|dependency| dependency.load_error().is_none()), "{needed:?}");
     }
@@ -226,7 +244,7 @@ mod tests {
 
         let error = check(&lost).unwrap_err().to_string();
         assert!(error.starts_with("needs the library `libleaf-of-a-test.so`, which is not installed"), "{error}");
-        assert_eq!(dependencies(&own).unwrap()[0].found.as_deref(), Some(leaf.as_path()));
+        assert_eq!(dependencies(&own, true).unwrap()[0].found.as_deref(), Some(leaf.as_path()));
         check(&inherited).unwrap();
         let indirect = check(&alone).unwrap_err();
         let by = folder.join("libmiddle-of-a-test.so");

@@ -4,11 +4,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::file;
 
 use super::cache::LoaderCache;
-use super::object::ElfObject;
+use super::library::Library;
 use crate::discovery::search_path::environment;
 
 /// The places to search for libraries. They are the same for every library.
@@ -37,8 +38,8 @@ impl LibrarySearch {
         Self { machine, library_path: split(&listed), loaded: loaded(), cache: LoaderCache::system(), system }
     }
 
-    /// Returns the path of the file that the loader would load for a name, with the ELF data of the file.
-    pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, ElfObject)> {
+    /// Returns the path of the file that the loader would load for a name, with the contents of the file.
+    pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, Arc<Library>)> {
         if name.contains('/') {
             return self.usable(PathBuf::from(name));
         }
@@ -71,9 +72,9 @@ impl LibrarySearch {
     }
 
     /// Reads a library. Returns `None` if the file is missing or damaged, or is for another processor.
-    fn usable(&self, path: PathBuf) -> Option<(PathBuf, ElfObject)> {
-        let object = ElfObject::read(&path).ok().filter(|object| object.machine == self.machine)?;
-        Some((path, object))
+    fn usable(&self, path: PathBuf) -> Option<(PathBuf, Arc<Library>)> {
+        let library = Library::read(&path).ok().filter(|library| library.object.machine == self.machine)?;
+        Some((path, library))
     }
 }
 

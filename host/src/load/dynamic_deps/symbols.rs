@@ -14,6 +14,8 @@ use object::elf::{self, FileHeader64};
 use object::read::SectionIndex;
 use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym};
 
+use super::ResolvedLibrary;
+use super::library::Library;
 use super::object::MAX_BYTES;
 use super::search::LibrarySearch;
 use crate::discovery::plugin_file::PluginFile;
@@ -25,14 +27,16 @@ type Names = HashSet<Vec<u8>>;
 /// that the loader would load or has loaded.
 ///
 /// A symbol is provided by the libraries themselves, or by any library of this process, such as a preloaded one.
-pub(super) fn missing<'a>(search: &LibrarySearch, libraries: &[&'a Path]) -> Option<(&'a Path, String)> {
-    let new: Vec<&Path> = libraries.iter().copied().filter(|library| !search.is_loaded(library)).collect();
+pub(super) fn missing<'a>(search: &LibrarySearch, libraries: &'a [ResolvedLibrary]) -> Option<(&'a Path, String)> {
+    let paths = libraries.iter().map(|library| library.path.as_path());
+    let new: Vec<&Path> = paths.filter(|path| !search.is_loaded(path)).collect();
     let mut names = Names::new();
-    for library in &new {
-        with_symbols(library, |symbols| names.extend(symbols.undefined()))?;
+    for path in &new {
+        with_symbols(path, |symbols| names.extend(symbols.undefined()))?;
     }
-    for library in libraries {
-        with_symbols(library, |symbols| symbols.remove_defined(&mut names))?;
+    for ResolvedLibrary { path, library, .. } in libraries {
+        let defined = library.defined(path)?;
+        names.retain(|name| !defined.contains(name));
     }
     for library in search.loaded() {
         if names.is_empty() {
@@ -43,9 +47,17 @@ pub(super) fn missing<'a>(search: &LibrarySearch, libraries: &[&'a Path]) -> Opt
             return None;
         }
         // The process has also mapped files that are not libraries.
-        let _other = with_symbols(library, |symbols| symbols.remove_defined(&mut names));
+        let known = Library::read(library);
+        if let Some(defined) = known.as_ref().ok().and_then(|known| known.defined(library)) {
+            names.retain(|name| !defined.contains(name));
+        }
     }
     new.into_iter().find_map(|library| Some((library, with_symbols(library, |symbols| symbols.first_used(&names))??)))
+}
+
+/// Returns the names of the symbols that a library provides, or `None` if they cannot be read.
+pub(super) fn defined(library: &Path) -> Option<Names> {
+    with_symbols(library, |symbols| symbols.defined())
 }
 
 /// The dynamic symbols of a library.
@@ -82,13 +94,10 @@ impl<'a> DynamicSymbols<'a> {
         self.table.iter().filter(is_needed).filter_map(|symbol| Some(self.name(symbol)?.to_vec()))
     }
 
-    /// Removes the names of the symbols that the library provides.
-    fn remove_defined(&self, names: &mut Names) {
-        for symbol in self.table.iter().filter(|symbol| !symbol.is_undefined(self.endian)) {
-            if let Some(name) = self.name(symbol) {
-                names.remove(name);
-            }
-        }
+    /// Returns the names of the symbols that the library provides.
+    fn defined(&self) -> Names {
+        let defined = self.table.iter().filter(|symbol| !symbol.is_undefined(self.endian));
+        defined.filter_map(|symbol| Some(self.name(symbol)?.to_vec())).collect()
     }
 
     /// Returns the first of the undefined symbols `names` that a relocation uses. The loader does not search for the
@@ -157,12 +166,12 @@ mod tests {
         for (file, user, symbol) in
             [(&alone, alone.clone(), "found_symbol"), (&indirect, folder.join("liblost.so"), "lost_symbol")]
         {
-            let error = dependencies(file).unwrap_err();
+            let error = dependencies(file, true).unwrap_err();
             let expected = format!("{}: undefined symbol: {symbol}", user.display());
             assert!(matches!(&error, LoadError::NotLoadable(why) if *why == expected), "{error}");
         }
         for file in [found, of_user, weak, of_process, unused] {
-            dependencies(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            dependencies(&file, true).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         }
     }
 }
