@@ -1,7 +1,7 @@
 //! The host's handles of a plugin instance and of its clients.
 //!
 //! A call serializes its arguments, calls a function of the plugin's table, and waits for the reply with the call's id.
-//! It does not retry, log, enforce a deadline, or parse the JSON of inputs and results.
+//! It does not retry, enforce a deadline, or parse the JSON of inputs and predictions. It checks the names of records.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,6 +16,7 @@ use super::abi::PluginTable;
 use super::head::OpenHead;
 use super::in_flight::{Caller, InFlight, OpenClient, RemoteInstance, next_id};
 use super::pending::{Parts, Pending, Receiver};
+use super::records;
 use super::stream::{RemoteStream, WINDOW};
 use super::table::Table;
 use super::transport::{HostCallbacks, PluginTransport, Request, Slot};
@@ -156,7 +157,8 @@ impl RemoteClient {
     /// does not enforce it. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// The client's error; `NOT_IMPLEMENTED` if the plugin has no function for the operation.
+    /// The client's error; `NOT_IMPLEMENTED` if the plugin has no function for the operation;
+    /// `PLUGIN_PROTOCOL_VIOLATION` if a returned record has no `name`, which is also reported as an event.
     pub async fn call<A: Arguments>(&self, mut arguments: A, timeout: Option<Duration>) -> Result<Payload> {
         let open = self.open()?;
         let head = to_json(&arguments)?;
@@ -165,7 +167,7 @@ impl RemoteClient {
         let instance = Arc::clone(&open.instance);
         let answer = instance.ask(Slot::Operation(A::OPERATION), Caller::Client(open), &request)?;
         drop((head, body));
-        answer.wait().await
+        answer.wait_for(A::OPERATION).await
     }
 
     /// Runs `predict` as [`call`](Self::call) does, but borrows the arguments. Cancels the call when `given_up`
@@ -255,6 +257,14 @@ struct Answer {
 impl Answer {
     async fn wait(self) -> Result<Payload> {
         self.parts().await?.read()
+    }
+
+    /// Waits for the result of an operation, and checks its records.
+    async fn wait_for(mut self, operation: Operation) -> Result<Payload> {
+        let reply = (&mut self.reply).await;
+        let result = self.read(reply)?.read()?;
+        records::check(operation, &result).map_err(|fault| self.call.violated(&fault))?;
+        Ok(result)
     }
 
     async fn parts(mut self) -> Result<Parts> {

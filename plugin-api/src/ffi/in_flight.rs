@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::pending::{Pending, Receiver, Waiting, violation};
+use super::pending::{Pending, Receiver, Waiting, violated, violation};
 use super::transport::{PluginTransport, Request, Slot};
 use crate::{Error, ErrorCode, Operation, Result};
 
@@ -134,6 +134,12 @@ impl InFlight {
         if self.instance.pending.grant(self.id, chunks) {
             self.instance.plugin.credit(self.id, chunks);
         }
+    }
+
+    /// Reports a violation of the contract in the reply of the call as an event, and returns it as an error.
+    pub(super) fn violated(&self, predicate: &str) -> Error {
+        self.instance.pending.report_violation(self.id, predicate);
+        violated(predicate)
     }
 
     /// Cancels the call. The caller still waits for the reply.

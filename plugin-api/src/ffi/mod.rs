@@ -51,6 +51,8 @@ mod pending;
 #[cfg(feature = "testing")]
 pub(crate) mod raw;
 #[cfg(feature = "host")]
+mod records;
+#[cfg(feature = "host")]
 mod relay;
 #[cfg(feature = "host")]
 mod stream;

@@ -98,8 +98,8 @@ impl Pending {
         sync::lock(&self.calls)
     }
 
-    /// Reports a plugin's violation of the contract as an event. This is for calls that no caller waits for.
-    fn report_violation(&self, call: u64, violation: &str) {
+    /// Reports a plugin's violation of the contract as an event.
+    pub(super) fn report_violation(&self, call: u64, violation: &str) {
         let message = format!("the plugin broke the contract: it {violation} (call {call})");
         (self.listener)(call, Level::Error, Event { message, progress: None });
     }
@@ -212,7 +212,8 @@ impl Parts {
     }
 }
 
-fn violated(predicate: &str) -> Error {
+/// Returns the error for a plugin that broke the contract. `predicate` describes the violation; its subject is the plugin.
+pub(super) fn violated(predicate: &str) -> Error {
     violation(&format!("it {predicate}"))
 }
 

@@ -85,6 +85,21 @@ async fn an_operation_that_is_listed_and_has_no_slot_breaks_the_contract() {
     }
 }
 
+#[tokio::test]
+async fn a_record_without_a_name_is_an_error_of_the_call_and_an_event() {
+    let (plugin, events) = start();
+    let client = open(&plugin, "probe").await.unwrap();
+    let error = client.call(GetEndpoint::new("unnamed"), None).await.unwrap_err();
+    assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
+    let said = "the plugin broke the contract: it replied to `get_endpoint` with a record without `name`; expected an \
+                object whose `name` is a string";
+    assert_eq!(error.message(), said);
+    let (call, level, event) = events.all().pop().unwrap();
+    assert_eq!((level, event.message), (Level::Error, format!("{said} (call {call})")));
+    client.call(GetEndpoint::new("n"), None).await.unwrap();
+    assert_eq!(events.all().len(), 1);
+}
+
 #[test]
 fn the_manifest_has_the_arguments_of_the_macro() {
     let manifest = Manifest::parse(plugin().manifest().as_bytes()).unwrap();

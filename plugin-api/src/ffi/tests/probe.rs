@@ -4,6 +4,8 @@ use std::panic::panic_any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
+
 use crate::args::*;
 use crate::call::{self, Level};
 use crate::testing::{self, Events};
@@ -68,14 +70,14 @@ impl DeploymentClient for Probe {
     }
 
     async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
-        chunks.send(Payload::from_json(&serde_json::json!({"event": "ready", "url": request.model_uri}))?).await?;
+        chunks.send(Payload::from_json(&json!({"event": "ready", "url": request.model_uri}))?).await?;
         if request.name != "orderly" {
             return std::future::pending().await;
         }
         call::cancelled().await;
         call::log(Level::Debug, "winding up");
         tokio::task::yield_now().await;
-        chunks.send(Payload::from_json(&serde_json::json!({"event": "stopped"}))?).await
+        chunks.send(Payload::from_json(&json!({"event": "stopped"}))?).await
     }
 
     async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {
@@ -95,7 +97,7 @@ impl DeploymentClient for Probe {
     }
 
     async fn list_deployments(&self, request: ListDeployments) -> Result<Payload> {
-        echo(&[request])
+        echo(&[json!({"name": "n", "arguments": request})])
     }
 
     async fn create_endpoint(&self, request: CreateEndpoint) -> Result<Payload> {
@@ -111,11 +113,14 @@ impl DeploymentClient for Probe {
     }
 
     async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
-        echo(&request)
+        match request.endpoint.as_str() {
+            "unnamed" => echo(&json!({"endpoint": "unnamed"})),
+            name => echo(&json!({"name": name})),
+        }
     }
 
     async fn list_endpoints(&self, _request: ListEndpoints) -> Result<Payload> {
-        Payload::from_json(&[self.target.as_str()])
+        echo(&[json!({"name": self.target.as_str()})])
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {

@@ -17,7 +17,7 @@ async fn a_client_without_credentials_opens_and_every_call_fails() {
 
 #[tokio::test]
 async fn deprecated_forms_and_ignored_names_cause_warnings() {
-    let server = Server::start([Answer::new(200, "{}")]);
+    let server = Server::start([Answer::new(200, r#"{"name": "chat"}"#)]);
     let (plugin, events) = start(&crate::PLUGIN).unwrap();
     let options = ClientOptions::new(&json!({"host": server.url(), "token": TOKEN})).unwrap();
     let client = plugin.open(&TargetUri::parse("databricks").unwrap(), &options, None).await.unwrap();

@@ -18,7 +18,7 @@ impl DeploymentClient for Fetcher {
 
     async fn create_deployment(&self, request: CreateDeployment) -> Result<Payload> {
         fetch(&request.model_uri.parse()?, &self.0, Path::new(&request.name)).await?;
-        Ok(Payload::empty())
+        Payload::from_json(&json!({"name": request.name}))
     }
 }
 
