@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::isolated;
 use crate::marker::Marker;
 use crate::message::{Job, Line, Reporter};
+use crate::needs_config;
 use crate::secrets::Secrets;
 use crate::untrusted;
 
@@ -144,6 +145,11 @@ impl Harness {
 
     pub(crate) fn open_as(&self, driver: &Driver, client: u64, target: &str) -> Result<u64, Marker> {
         let answer = self.call(driver, Slot::Open, client, &self.open_request(target))?;
+        if let (None, false, Some(code)) = (self.config().target_uris.first(), answer.is_ok(), answer.code())
+            && needs_config::is_possible(&code)
+        {
+            return Err(Marker::fault(needs_config::message(&self.manifest()?, target, &answer)));
+        }
         answer.expect_ok().map(|()| client)
     }
 

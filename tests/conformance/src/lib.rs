@@ -12,6 +12,7 @@ mod harness;
 mod isolated;
 mod marker;
 mod message;
+mod needs_config;
 mod proof;
 pub mod report;
 mod resource;

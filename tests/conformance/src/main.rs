@@ -14,14 +14,16 @@ use mlflow_deploy_plugin_api::text;
 /// Checks a deployment plugin of mlflow-deploy against the contract
 ///
 /// Each case runs in a separate process, so a crash or a hang of the plugin is a result. Exit codes: 0 if the plugin is
-/// conformant, 1 if it is not, 2 if the check could not be completed.
+/// conformant, 1 if it is not, 2 if the check could not be completed,
+/// for example because the plugin needs a config.
 #[derive(Debug, Parser)]
 #[command(name = "mlflow-deploy-conformance", version)]
 struct Arguments {
     /// The plugin's shared library
     #[arg(required_unless_present = "list")]
     plugin: Option<PathBuf>,
-    /// Configuration file of the target: options, environment, and calls that succeed
+    /// Configuration file of the target: options, environment, and calls that succeed. Needed by a plugin that cannot
+    /// be opened by its first scheme alone
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Run the plugin in a separate process, like an isolated plugin; skips cases that need the plugin in-process

@@ -11,7 +11,7 @@ pub(crate) enum Marker {
     Skip(String),
     /// The plugin did not violate the contract, but the calls that the case needs did not succeed.
     Unproven(String),
-    /// The harness failed, so the plugin could not be checked.
+    /// The harness failed or needs a config, so the plugin could not be checked.
     Fault(String),
 }
 

@@ -51,8 +51,22 @@ impl Harness {
     /// Creates the deployment that the config describes. Returns `None` if the config does not describe one, or if the
     /// plugin does not have `create_deployment`.
     pub(crate) fn create_deployment(&self, driver: &Driver, client: u64) -> Result<Option<Resource>, Marker> {
+        self.create_deployment_in(driver, client, None)
+    }
+
+    /// Creates the deployment that the config describes, as [`create_deployment`](Self::create_deployment) does. If
+    /// `endpoint` is given, it replaces the endpoint in the config.
+    pub(crate) fn create_deployment_in(
+        &self,
+        driver: &Driver,
+        client: u64,
+        endpoint: Option<&str>,
+    ) -> Result<Option<Resource>, Marker> {
         let name = self.name("deployment");
-        let Some(head) = self.deployment_head(&name) else { return Ok(None) };
+        let Some(mut head) = self.deployment_head(&name) else { return Ok(None) };
+        if let Some(endpoint) = endpoint {
+            head["endpoint"] = endpoint.into();
+        }
         let Some(answer) = self.create(driver, client, Operation::CreateDeployment, &head)? else { return Ok(None) };
         let update = json!({
             "name": name, "flavor": head["flavor"], "config": head["config"], "endpoint": head["endpoint"],

@@ -68,6 +68,12 @@ pub(super) const CASES: &[Case] = &[
         |harness| on_a_deployment(harness, can_be_deleted_twice),
     ),
     Case::new(
+        "semantics-deployment-delete-endpoint",
+        "semantics.deployment-delete-endpoint",
+        "`delete_deployment` of a deleted deployment succeeds with its endpoint, even if that is deleted too.",
+        deleted_with_its_endpoint,
+    ),
+    Case::new(
         "semantics-endpoint-get",
         "semantics.endpoint-get",
         "`get_endpoint` returns the created endpoint.",
@@ -299,6 +305,34 @@ fn is_deleted(scenario: &Scenario<'_>) -> Result<(), Marker> {
 fn can_be_deleted_twice(scenario: &Scenario<'_>) -> Result<(), Marker> {
     scenario.call(scenario.operations.delete)?.expect_proof()?;
     scenario.call(scenario.operations.delete)?.expect_ok()
+}
+
+fn deleted_with_its_endpoint(harness: &Harness) -> Result<(), Marker> {
+    let (driver, client) = harness.client()?;
+    let Some(endpoint) = harness.create_endpoint(&driver, client)? else {
+        return Err(unconfigured(&driver, Operation::CreateEndpoint, "endpoint.config"));
+    };
+    let checked = deleted_from(harness, &driver, client, &endpoint);
+    harness.remove(&driver, client, &endpoint)?;
+    checked
+}
+
+fn deleted_from(harness: &Harness, driver: &Driver, client: u64, endpoint: &Resource) -> Result<(), Marker> {
+    let [delete_deployment, delete_endpoint] =
+        [Operation::DeleteDeployment, Operation::DeleteEndpoint].map(Slot::Operation);
+    if let Some(missing) = [delete_deployment, delete_endpoint].into_iter().find(|slot| !driver.has(*slot)) {
+        return Err(Marker::skip(format!("the plugin does not have `{}`", missing.name())));
+    }
+    let Some(deployment) = harness.create_deployment_in(driver, client, Some(&endpoint.name))? else {
+        return Err(unconfigured(driver, Operation::CreateDeployment, "deployment"));
+    };
+    let head = json!({"name": deployment.name, "endpoint": endpoint.name});
+    let delete = || harness.call(driver, delete_deployment, client, &request(&head, ""));
+    delete()?.expect_proof()?;
+    delete()?.expect_ok()?;
+    let head = json!({"endpoint": endpoint.name});
+    harness.call(driver, delete_endpoint, client, &request(&head, ""))?.expect_proof()?;
+    delete()?.expect_ok()
 }
 
 fn endpoint_listed(harness: &Harness) -> Result<(), Marker> {

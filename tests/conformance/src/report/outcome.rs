@@ -72,8 +72,8 @@ pub enum Verdict {
     Warn,
     /// The plugin violates the clause that the case checks.
     Fail,
-    /// The case did not run to its end, because the harness or the system failed. This does not count against the
-    /// plugin.
+    /// The case did not run to its end, because the harness or the system failed, or because the plugin needs a config.
+    /// This does not count against the plugin.
     Fault,
 }
 

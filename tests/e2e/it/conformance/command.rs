@@ -141,6 +141,26 @@ fn usage_errors_have_exit_code_2() {
 }
 
 #[test]
+fn plugin_that_needs_a_server_needs_a_config() {
+    for (plugin, option, said) in [
+        ("mlflow-deploy-openai", "`api_key`", "`openai` cannot be opened: OPENAI_API_KEY environment variable not set"),
+        ("mlflow-deploy-gateway", "`token`", "`http` cannot be opened: the target URI is `http`, which is not a URL"),
+    ] {
+        let output = harness(cdylib::path(plugin), "", &["--only", "operations-open", "semantics-predict"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        for expected in ["needs a config: options `", option, "\"Configuration\" in tests/conformance/README.md", said]
+        {
+            assert!(text.contains(expected), "expected `{expected}`: {text}");
+        }
+        assert!(!text.contains("not conformant"), "{text}");
+    }
+    // A target URI in the config that cannot be opened is a failure.
+    let report = check(cdylib::path("mlflow-deploy-gateway"), "target_uris = ['http']", &["--only", "operations-open"]);
+    assert_eq!((report.code, report.bad()[0].1), (1, "fail"));
+}
+
+#[test]
 fn file_that_is_not_a_plugin_fails() {
     let report = check(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml").as_path(), "", &[]);
     let ids: Vec<_> = report.bad().iter().map(|(id, ..)| *id).collect();
