@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use mlflow_deploy::args::{GetDeployment, ListEndpoints};
-use mlflow_deploy::{Error, ErrorCode, Host, Level};
+use mlflow_deploy::{ErrorCode, Host, Level, PluginEvent};
 use mlflow_deploy_test_support::cdylib;
 use mlflow_deploy_test_support::patch::PluginFile;
 
@@ -54,19 +54,20 @@ fn command_fails_for_a_record_without_a_name() {
 #[tokio::test]
 async fn library_returns_an_error_and_an_event_for_a_record_without_a_name() {
     let folder = tempfile::tempdir().unwrap();
+    let file = plugin(folder.path(), "list-endpoints");
     for is_isolated in [false, true] {
         let events = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&events);
-        let listener = move |event: mlflow_deploy::PluginEvent| {
+        let listener = move |event: PluginEvent| {
             if event.level == Level::Error {
                 heard.lock().unwrap().push(event.event.message);
             }
         };
-        let builder = Host::builder().plugin(plugin(folder.path(), "list-endpoints")).on_event(listener);
+        let builder = Host::builder().plugin(&file).on_event(listener);
         let program = cdylib::program("mlflow-deploy-plugin-host");
         let host = if is_isolated { builder.isolate_all().plugin_host(program).build() } else { builder.build() };
         let client = host.get_deploy_client(Some("mutant")).await.unwrap();
-        let error: Error = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
+        let error = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
         let events = events.lock().unwrap();
         assert_eq!(events.len(), 1, "{events:?}");
