@@ -148,7 +148,9 @@ impl Harness {
         if let (None, false, Some(code)) = (self.config().target_uris.first(), answer.is_ok(), answer.code())
             && needs_config::is_possible(&code)
         {
-            return Err(Marker::fault(needs_config::message(&self.manifest()?, target, &answer)));
+            let error = answer.json().and_then(|error| error["message"].as_str().map(str::to_owned));
+            let error = error.unwrap_or_else(|| answer.describe());
+            return Err(Marker::fault(needs_config::message(&self.manifest()?, target, &error)));
         }
         answer.expect_ok().map(|()| client)
     }

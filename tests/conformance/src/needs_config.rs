@@ -3,8 +3,6 @@
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use serde_json::Value;
 
-use crate::harness::Answer;
-
 /// Returns true if a config may help against an error of `open` with this code. Returns false if the plugin itself
 /// failed.
 pub(crate) fn is_possible(code: &str) -> bool {
@@ -13,16 +11,14 @@ pub(crate) fn is_possible(code: &str) -> bool {
 
 /// Returns the message for an error of `open` without a target URI in the config. It names the plugin's options, and the
 /// documentation of the config.
-pub(crate) fn message(manifest: &Manifest, target: &str, answer: &Answer) -> String {
-    let reply = answer.json().and_then(|error| error["message"].as_str().map(str::to_owned));
+pub(crate) fn message(manifest: &Manifest, target: &str, error: &str) -> String {
     let options = match options(manifest).join("`, `") {
         none if none.is_empty() => "none in the manifest".to_owned(),
         options => format!("`{options}`"),
     };
     format!(
         "needs a config: options {options}, see \"Configuration\" in tests/conformance/README.md; without `target_uris` \
-         and options, `{target}` cannot be opened: {}",
-        reply.unwrap_or_else(|| answer.describe()),
+         and options, `{target}` cannot be opened: {error}"
     )
 }
 
