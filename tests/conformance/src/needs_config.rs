@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn required_options_are_named_and_otherwise_all() {
         let mut manifest = Manifest::parse(
-            br#"{"format": 1, "abi": 1, "name": "a", "version": "1", "target": "t", "schemes": ["a"],
+            br#"{"manifest": 1, "abi": 1, "name": "a", "version": "1", "target": "t", "schemes": ["a"],
                 "operations": ["predict"], "panic": "none", "options": {"properties": {"url": {}, "key": {}}}}"#,
         )
         .unwrap();
