@@ -69,7 +69,7 @@ async fn library_returns_an_error_and_an_event_for_a_record_without_a_name() {
         let client = host.get_deploy_client(Some("mutant")).await.unwrap();
         let error = client.list_endpoints(ListEndpoints::all()).await.unwrap_err();
         assert_eq!(error.code(), &ErrorCode::PLUGIN_PROTOCOL_VIOLATION);
-        let events = events.lock().unwrap();
+        let events = events.lock().unwrap().clone();
         assert_eq!(events.len(), 1, "{events:?}");
         assert!(events[0].starts_with(error.message()), "{events:?}");
         let missing = client.get_deployment(GetDeployment::new("no")).await.unwrap_err();
