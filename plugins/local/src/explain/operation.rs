@@ -22,11 +22,17 @@ use crate::deployment::LoadedModel;
 pub(crate) async fn explain(deployed: Arc<LoadedModel>, config: &Config, inputs: Payload) -> Result<Payload> {
     let config = ExplainConfig::new(config)?;
     let reader = Arc::clone(&deployed);
-    let (config, table) = blocking(move || {
+    let (config, (table, is_own_background)) = blocking(move || {
         let table = read_table(&reader, &config, &inputs)?;
         Ok((config, table))
     })
     .await?;
+    if is_own_background {
+        call::warn(
+            "the model has no input example: the explained rows are the background; for typical rows as a better \
+             background, set the config `background` to rows, inline or as the path of a JSON or CSV file",
+        );
+    }
     let feature_names = feature_names(&table, config.feature_names.as_deref())?;
     let method = config.method(feature_names.len(), table.background_rows())?;
     let output = config.output.as_deref();
@@ -53,28 +59,34 @@ fn attribution_error(error: AttributionError<Error>) -> Error {
     }
 }
 
-fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) -> Result<FeatureTable> {
+/// Reads the explained rows and the background. Returns true beside the table if the explained rows are the background,
+/// because neither the config nor the model has one.
+fn read_table(deployed: &LoadedModel, config: &ExplainConfig, inputs: &Payload) -> Result<(FeatureTable, bool)> {
     let model = deployed.model();
     let read = |inputs: &Payload| {
         Ok::<_, Error>(read_request(inputs.content_type(), inputs.bytes(), model.signature.as_ref())?)
     };
     let background = match config.background()? {
-        Some(background) => background,
-        None => match model.input_example()? {
-            Some(example) => Payload::new(JSON, example),
-            None => {
-                return Err(Error::invalid_parameter(
-                    "no background rows: the model has no input example; set the config `background` to rows, inline \
-                     or as the path of a JSON or CSV file",
-                ));
-            }
-        },
+        Some(background) => Some(background),
+        None => model.input_example()?.map(|example| Payload::new(JSON, example)),
     };
     let explained = read(inputs)?;
-    let background = read(&background).map_err(|error| {
-        Error::new(error.code().clone(), format!("failed to read the background: {}", error.message()))
-    })?;
-    FeatureTable::new(explained, background, config.background_rows, config.seed)
+    let is_own_background = background.is_none();
+    let background = match background {
+        Some(background) => read(&background).map_err(|error| {
+            Error::new(error.code().clone(), format!("failed to read the background: {}", error.message()))
+        })?,
+        None => explained.clone(),
+    };
+    let table = FeatureTable::new(explained, background, config.background_rows, config.seed)?;
+    if is_own_background && table.rows() < 2 {
+        return Err(Error::invalid_parameter(format!(
+            "no background rows: the model has no input example, and {} explained row cannot be its own background; set \
+             the config `background` to rows, inline or as the path of a JSON or CSV file, or explain at least 2 rows",
+            table.rows()
+        )));
+    }
+    Ok((table, is_own_background))
 }
 
 /// Returns the names of the features from the config, or those of the table if the config has none. Fails if the config

@@ -4,10 +4,14 @@
 use std::fs;
 use std::iter::repeat_n;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use mlflow_deploy::args::Explain;
+use mlflow_deploy::{ClientOptions, Host, JSON, Payload};
+use mlflow_deploy_test_support::{cdylib, onnxruntime};
 use serde_json::{Value, json};
 
-use super::{FLOWERS, Machine, folder, iris, sample};
+use super::{FLOWERS, LOCAL, Machine, folder, iris, sample};
 
 /// The largest accepted difference between two numbers that should be equal.
 const CLOSE: f64 = 1e-6;
@@ -178,6 +182,48 @@ fn input_example_is_the_default_background() {
 }
 
 #[test]
+fn explained_rows_are_the_background_of_a_model_without_an_input_example() {
+    let machine = Machine::new();
+    machine.create("cols", &iris());
+    let mut rows: Value = serde_json::from_str(FLOWERS).unwrap();
+    rows["dataframe_split"]["data"].as_array_mut().unwrap().push(json!([6.9, 3.2, 5.7, 2.3]));
+    let alone = machine.ask("explain --name cols -I -").stdin(rows.to_string()).run();
+    assert_eq!(alone.stderr.matches("the explained rows are the background").count(), 1, "{alone:?}");
+    assert!(alone.stderr.contains("set the config `background` to rows"), "{alone:?}");
+    // The values are exact, and the same rows as the config `background` give the same values without the warning.
+    let config = config(&machine, &json!({"background": rows}));
+    let given = machine.ask("explain --name cols -I - --config-file").arg(config).stdin(rows.to_string()).run();
+    assert_eq!(given.stderr, "");
+    let explained = alone.json();
+    assert_eq!((&explained["method"], &explained["background_rows"]), (&json!("exact"), &json!(3)));
+    assert_eq!(explained, given.json());
+    assert!(off(&explained) < CLOSE);
+    // The rows that are explained are also the background, so the base value is the mean of their predictions.
+    let predictions = explained["predictions"].as_array().unwrap();
+    for (output, base) in numbers(&explained["base_values"]).into_iter().enumerate() {
+        let sum: f64 = predictions.iter().map(|row| numbers(row)[output]).sum();
+        assert!((sum / 3.0 - base).abs() < CLOSE, "{explained}");
+    }
+}
+
+#[tokio::test]
+async fn warning_about_the_background_is_one_event_of_the_library() {
+    let machine = Machine::new();
+    machine.create("cols", &iris());
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&warnings);
+    let host = Host::builder().plugin(cdylib::path(LOCAL));
+    let host = host.on_event(move |event| heard.lock().unwrap().push(event.event.message)).build();
+    let options = json!({"state_dir": machine.state_dir(), "onnxruntime": onnxruntime::folder()});
+    let options = ClientOptions::new(&options).unwrap();
+    let client = host.get_deploy_client_with(Some("local"), &options).await.unwrap();
+    client.explain(Explain::deployment("cols", Payload::new(JSON, FLOWERS))).await.unwrap();
+    let warnings = warnings.lock().unwrap();
+    let about = warnings.iter().filter(|message| message.contains("the explained rows are the background"));
+    assert_eq!(about.count(), 1, "{warnings:?}");
+}
+
+#[test]
 fn model_with_a_fixed_number_of_rows_is_explained() {
     let machine = Machine::new();
     machine.create("two", &sample("two_rows"));
@@ -201,8 +247,10 @@ fn invalid_explain_arguments_are_rejected() {
     let machine = Machine::new();
     machine.create("cols", &iris());
     machine.create("tensor", &sample("onnx_iris_tensor"));
+    const FLOWER: &str = "{\"dataframe_records\": [{\"sepal length (cm)\": 5.1, \"sepal width (cm)\": 3.5, \
+                          \"petal length (cm)\": 1.4, \"petal width (cm)\": 0.2}]}";
     for (arguments, input, said) in [
-        ("--name cols", FLOWERS, "the model has no input example; set the config `background` to rows"),
+        ("--name cols", FLOWER, "1 explained row cannot be its own background; set the config `background` to rows"),
         ("--name cols -C background=/no/such.json", FLOWERS, "failed to read the background `/no/such.json`"),
         ("--name cols -C background:={\"inputs\":[[1]]}", FLOWERS, "failed to read the background: "),
         (
