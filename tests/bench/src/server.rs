@@ -65,7 +65,7 @@ impl Answers {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let is_list = *request.method() == Method::GET;
-        // A lost request has no answer that anybody reads.
+        // A client that has closed its connection reads no answer.
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let is_stream = body.len() < 4096 && body.windows(8).any(|window| window == b"\"stream\"");
         let (content_type, body) = match (is_list, is_stream) {

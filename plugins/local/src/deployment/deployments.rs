@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::args::{CreateDeployment, DeleteDeployment, UpdateDeployment};
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Config as JsonConfig, Error, ErrorCode, Result, blocking};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
 use serde_json::{Map, Value};
 
 use super::loaded_model::{LoadedModel, Runner};
@@ -99,7 +99,7 @@ impl Deployments {
         if request.model_uri.is_none() && changes.is_empty() {
             return Err(Error::invalid_parameter("nothing to update: specify a model URI, a config, or both"));
         }
-        let config = merge(&before.config, changes)?;
+        let config = before.config.merge(changes)?;
         config.check()?;
         let PreparedModel { deployed, model_uri, model_version } = match &request.model_uri {
             Some(model_uri) => self.prepare(model_uri, request.flavor.as_deref(), &config).await?,
@@ -121,7 +121,8 @@ impl Deployments {
             }
         };
         let folder = deployed.folder().id().to_owned();
-        let (flavor, python) = (deployed.flavor().to_owned(), deployed.python().map(Path::to_owned));
+        let (flavor, config) = (deployed.flavor().to_owned(), deployed.config().clone());
+        let python = deployed.python().map(Path::to_owned);
         let is_same_model = request.model_uri.is_none();
         self.commit(deployed, move |state| {
             state.deployment(&name, endpoint.as_deref())?;
@@ -225,7 +226,7 @@ impl Deployments {
         config: &DeploymentConfig,
     ) -> Result<PreparedModel> {
         let fetched = self.fetch(model_uri, flavor, config).await?;
-        self.start(fetched, config).await
+        self.start(fetched).await
     }
 
     /// Downloads or copies a model into the state directory, and selects the engine that runs it. Dropping the result
@@ -254,13 +255,9 @@ impl Deployments {
     }
 
     /// Loads a model that [`Self::fetch`] returned, and predicts its input example.
-    pub(crate) async fn start(
-        self: &Arc<Self>,
-        fetched: FetchedModel,
-        config: &DeploymentConfig,
-    ) -> Result<PreparedModel> {
+    pub(crate) async fn start(self: &Arc<Self>, fetched: FetchedModel) -> Result<PreparedModel> {
         let FetchedModel { folder, runner, model_uri, model_version } = fetched;
-        let deployed = self.run(folder, runner, config).await?;
+        let deployed = self.run(folder, runner).await?;
         deployed.try_example().await?;
         Ok(PreparedModel { deployed, model_uri, model_version })
     }
@@ -285,7 +282,7 @@ impl Deployments {
     ) -> Result<Option<Arc<LoadedModel>>> {
         let Some(folder) = self.directory.folder(folder).await? else { return Ok(None) };
         let runner = self.runner(folder.model(), flavor, config, python).await?;
-        self.run(folder, runner, config).await.map(Some)
+        self.run(folder, runner).await.map(Some)
     }
 
     /// Selects the engine and the Python interpreter that run a model. `before` is the interpreter that the deployment
@@ -298,7 +295,13 @@ impl Deployments {
         before: Option<&Path>,
     ) -> Result<Runner> {
         let model = blocking(move || Model::read(&model)).await?;
-        let EngineChoice { engine, flavor } = config.choose(&model, flavor)?;
+        let EngineChoice { engine, flavor, config, dropped } = config.choose(&model, flavor)?;
+        if !dropped.is_empty() {
+            let (dropped, engine) = (dropped.join("`, `"), engine.name());
+            call::warn(format!(
+                "the model is run by the engine `{engine}`, which does not use `{dropped}` of the stored config: dropped"
+            ));
+        }
         let python = match engine {
             Engine::Onnx => None,
             Engine::Python => {
@@ -308,18 +311,13 @@ impl Deployments {
                 Some(python)
             }
         };
-        Ok(Runner { flavor, python })
+        Ok(Runner { flavor, config, python })
     }
 
     /// Loads the copied model in `folder` into ONNX Runtime, or starts Python servers for it in the background.
-    async fn run(
-        self: &Arc<Self>,
-        folder: Folder,
-        runner: Runner,
-        config: &DeploymentConfig,
-    ) -> Result<Arc<LoadedModel>> {
-        let (this, config) = (Arc::clone(self), config.clone());
-        blocking(move || LoadedModel::load(folder, runner, &config, &this.library_search).map(Arc::new)).await
+    async fn run(self: &Arc<Self>, folder: Folder, runner: Runner) -> Result<Arc<LoadedModel>> {
+        let this = Arc::clone(self);
+        blocking(move || LoadedModel::load(folder, runner, &this.library_search).map(Arc::new)).await
     }
 
     /// Saves a deployment of the loaded model: calls `change` with the state, writes the state, and keeps the copied
@@ -382,12 +380,4 @@ fn replaced(name: &str) -> Error {
 
 fn revision() -> String {
     format!("{:016x}", fastrand::u64(..))
-}
-
-/// Returns the config `before` with the keys in `changes` replaced. A key with the value `null` is reset to its
-/// default.
-fn merge(before: &DeploymentConfig, changes: Map<String, Value>) -> Result<DeploymentConfig> {
-    let mut config: Map<String, Value> = JsonConfig::new(before)?.parse()?;
-    config.extend(changes);
-    JsonConfig::new(&config)?.parse()
 }

@@ -19,14 +19,16 @@ use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_reque
 pub(crate) struct LoadedModel {
     model: Model,
     flavor: String,
+    config: DeploymentConfig,
     backend: Backend,
     folder: Folder,
 }
 
-/// The flavor and the engine that are selected for a model. The engine is a Python interpreter, or ONNX Runtime if
-/// `python` is `None`.
+/// The flavor and the engine that are selected for a model, and the config for that engine. The engine is a Python
+/// interpreter, or ONNX Runtime if `python` is `None`.
 pub(crate) struct Runner {
     pub(crate) flavor: String,
+    pub(crate) config: DeploymentConfig,
     pub(crate) python: Option<Python>,
 }
 
@@ -44,13 +46,8 @@ impl LoadedModel {
     ///
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if the model is invalid, `INVALID_STATE` if ONNX Runtime is missing.
-    pub(crate) fn load(
-        folder: Folder,
-        runner: Runner,
-        config: &DeploymentConfig,
-        library_search: &LibrarySearch,
-    ) -> Result<Self> {
-        let Runner { flavor, python } = runner;
+    pub(crate) fn load(folder: Folder, runner: Runner, library_search: &LibrarySearch) -> Result<Self> {
+        let Runner { flavor, config, python } = runner;
         let model = Model::read(&folder.model())?;
         let backend = match &python {
             Some(python) => {
@@ -66,7 +63,7 @@ impl LoadedModel {
                 Backend::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
             }
         };
-        Ok(Self { model, flavor, backend, folder })
+        Ok(Self { model, flavor, config, backend, folder })
     }
 
     /// Returns predictions for the body of a request. Accepts and returns the same formats as MLflow's scoring server.
@@ -164,6 +161,11 @@ impl LoadedModel {
     /// Returns the model flavor that the caller requested or the plugin chose.
     pub(crate) fn flavor(&self) -> &str {
         &self.flavor
+    }
+
+    /// Returns the config of the model, without keys that its engine does not use.
+    pub(crate) fn config(&self) -> &DeploymentConfig {
+        &self.config
     }
 
     /// Returns the path of the Python interpreter that runs the model; `None` if ONNX Runtime runs it.

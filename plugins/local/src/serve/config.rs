@@ -64,7 +64,7 @@ impl ServeConfig {
 
     /// Returns the config for the model, in the form of a deployment's config.
     pub(super) fn deployment(&self) -> DeploymentConfig {
-        DeploymentConfig { engine: self.engine.clone(), onnx: self.settings.clone() }
+        DeploymentConfig::new(self.engine.clone(), self.settings.clone())
     }
 
     /// Returns the limits for requests. If the config has no timeout, uses `MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT`.

@@ -50,7 +50,7 @@ pub(crate) async fn run(
                      crash ONNX Runtime end the server",
                 );
             }
-            let deployed = deployments.start(fetched, &deployment).await?.deployed;
+            let deployed = deployments.start(fetched).await?.deployed;
             (ServedModel::Direct(Arc::clone(&deployed)), CopyHolder::LoadedModel(deployed))
         }
     };

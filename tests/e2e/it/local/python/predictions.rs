@@ -1,13 +1,15 @@
 //! Checks predictions and explanations of models that run in Python.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 
-use mlflow_deploy::Payload;
-use mlflow_deploy::args::Predict;
+use mlflow_deploy::args::{Predict, UpdateDeployment};
+use mlflow_deploy::{ClientOptions, Host, Payload};
+use mlflow_deploy_test_support::cdylib;
 use serde_json::{Value, json};
 
 use super::super::samples::{CLOSE, distance};
-use super::super::{Machine, folder, sample};
+use super::super::{LOCAL, Machine, folder, sample};
 use super::fixture::{ask, client, create, doubled, interpreter, mood, moody, predict, python_sample, servers, until};
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn workers_are_processes_that_predict_at_the_same_time() {
 
     let refused = ask(&machine, "create --name other --json -C workers=2 -m").arg(sample("times_2")).run();
     let message = refused.error()["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("the config has `workers`"), "{message}");
+    assert!(message.contains("the engine `onnx` does not use `workers`"), "{message}");
     let refused = ask(&machine, "update --name moody --json -C workers=0").run();
     assert_eq!(refused.code, 2, "{refused:?}");
 }
@@ -136,4 +138,53 @@ fn engine_option_selects_the_flavor() {
         ask(&machine, "create --name other --json -C engine=onnx -m").arg(python_sample("sklearn_iris")).run();
     let message = refused.error()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("no flavor `onnx`: it has `python_function`, `sklearn`"), "{message}");
+}
+
+#[test]
+fn stored_settings_of_another_engine_are_dropped_with_a_warning() {
+    let (machine, model) = (Machine::new(), moody());
+    let made = ask(&machine, "create --name m -C sessions=2 -C intra_op_num_threads=1 -m").arg(sample("times_2")).run();
+    assert_eq!(made.code, 0, "{made:?}");
+
+    let refused = ask(&machine, "update --name m --json -C sessions=2 -m").arg(model.path()).run();
+    let message = refused.error()["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.contains("the engine `python` does not use `sessions` of the config: remove it; it uses"),
+        "{message}"
+    );
+    assert_eq!(machine.ask("get --name m --json").run().json()["config"]["sessions"], 2);
+
+    let updated = ask(&machine, "update --name m -C start_timeout=100 -m").arg(model.path()).run();
+    assert_eq!(updated.code, 0, "{updated:?}");
+    let warning =
+        "the engine `python`, which does not use `sessions`, `intra_op_num_threads` of the stored config: dropped";
+    assert!(updated.stderr.contains(warning), "{updated:?}");
+    assert_eq!(machine.ask("get --name m --json").run().json()["config"], json!({"start_timeout": 100}));
+
+    let back = ask(&machine, "update --name m -m").arg(sample("times_2")).run();
+    assert!(back.stderr.contains("does not use `start_timeout` of the stored config: dropped"), "{back:?}");
+    assert_eq!(machine.ask("get --name m --json").run().json()["config"], json!({}));
+    let answer = ask(&machine, "predict --name m -I -").stdin(r#"{"inputs": [1.0]}"#).run().json();
+    assert_eq!(answer, json!({"predictions": {"y": [2.0]}}));
+}
+
+#[tokio::test]
+async fn a_program_hears_of_dropped_settings() {
+    let (machine, model) = (Machine::new(), moody());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&heard);
+    let host = Host::builder().plugin(cdylib::path(LOCAL)).on_event(move |event| {
+        listener.lock().unwrap().push(event.message.clone());
+    });
+    let options = json!({"state_dir": machine.state_dir(), "python": interpreter()});
+    let options = ClientOptions::new(&options).unwrap();
+    let client = host.build().get_deploy_client_with(Some("local"), &options).await.unwrap();
+    let made = ask(&machine, "create --name m -C sessions=2 -m").arg(sample("times_2")).run();
+    assert_eq!(made.code, 0, "{made:?}");
+    let model_uri = Some(model.path().display().to_string());
+    let update = UpdateDeployment { name: "m".to_owned(), model_uri, ..UpdateDeployment::default() };
+    client.update_deployment(update).await.unwrap();
+    let heard = heard.lock().unwrap();
+    let dropped = heard.iter().filter(|message| message.contains("does not use `sessions` of the stored config"));
+    assert_eq!(dropped.count(), 1, "{heard:?}");
 }
