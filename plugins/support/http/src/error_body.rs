@@ -58,7 +58,7 @@ pub(crate) fn excerpt(body: &str, redactor: &Redactor) -> String {
 
 /// The JSON members that may contain the text of an error, in the order of preference. Some API gateways use names of
 /// their own.
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 18] = [
     "message",
     "detail",
     "error",
@@ -70,9 +70,13 @@ const TEXTS: [&str; 14] = [
     "status_msg",
     "base_resp",
     "Message",
+    "OriginalMessage",
+    "Error",
+    "header",
     "fault",
     "faultstring",
     "text",
+    "body",
 ];
 
 /// Returns the error message in a JSON value. The message is a string, or the string in a nested member such as
@@ -85,7 +89,14 @@ fn message(value: &Value) -> Option<String> {
             let texts = ["error", "error_description"].iter().filter_map(|name| members.get(*name)?.as_str());
             Some(texts.collect::<Vec<_>>().join(": "))
         }
-        Value::Object(members) => TEXTS.iter().find_map(|name| message(members.get(*name)?)),
+        Value::Object(members) => TEXTS.iter().find_map(|name| match members.get(*name)? {
+            // AWS Lambda sends the JSON of an answer as a text.
+            Value::String(text) if *name == "body" => {
+                let inner = serde_json::from_str(text).ok().and_then(|inner| message(&inner));
+                inner.or_else(|| message(&members[*name]))
+            }
+            member => message(member),
+        }),
         // FastAPI sends a list of errors, each with its location in the request.
         Value::Array(errors) => {
             let each = errors.iter().filter_map(|error| Some(location(&error["loc"]) + &message(error)?));
@@ -108,7 +119,15 @@ fn location(loc: &Value) -> String {
 fn error_code(value: &Value) -> Option<&str> {
     let own = [&value["error_code"], &value["detail"]["error_code"]];
     let own = own.into_iter().find_map(|code| code.as_str().filter(|code| is_code(code)));
-    let error = [&value["error"]["code"], &value["error"]["type"], &value["code"], &value["error_type"]];
+    let error = [
+        &value["error"]["code"],
+        &value["error"]["type"],
+        &value["code"],
+        &value["error_type"],
+        &value["__type"],
+        &value["ErrorCode"],
+        &value["Error"]["Code"],
+    ];
     own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
 }
 

@@ -4,7 +4,9 @@
 //! Servers with OpenAI's protocol report a failure in different ways: `error` as a text or an object (OpenAI, LM
 //! Studio, Triton), `error_type` and `error_message`, `error_code` (MLflow, Databricks; FastChat's is a number),
 //! `"object": "error"` (vLLM), `detail` (FastAPI), an error in a choice (OpenRouter), `code` and `message` (Alibaba),
-//! `success: false` (Cloudflare), `base_resp` (MiniMax), or a list of one error (Google).
+//! `success: false` (Cloudflare), `base_resp` (MiniMax), or a list of one error (Google). Clouds have names of their own:
+//! `__type` (AWS), `ErrorCode` (SageMaker), `Error` (Azure), `header.code` (iFlytek), `ret` (Tencent), and `statusCode`
+//! with the text of the answer in `body` (AWS Lambda behind a gateway).
 
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
@@ -18,7 +20,8 @@ use crate::error_body::{ErrorBody, excerpt};
 const RESULTS: [&str; 6] = ["choices", "data", "embeddings", "output", "outputs", "predictions"];
 
 /// The JSON members that contain the reason of a failure.
-const REASONS: [&str; 7] = ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors"];
+const REASONS: [&str; 9] =
+    ["message", "msg", "detail", "error_message", "error_msg", "errorMessage", "errors", "Message", "OriginalMessage"];
 
 /// The texts of which at least one is in the JSON of every answer that reports a failure. They are quoted if they are
 /// also parts of common words.
@@ -76,7 +79,8 @@ pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
             let mut choices = answer["choices"].as_array().into_iter().flatten();
             let has_results = RESULTS.iter().any(|name| has_content(&answer[*name]));
             choices.find(|choice| is_failed_choice(choice)).or_else(|| {
-                let is_failure = !has_results && (has_error_code(answer) || has_status(answer));
+                let is_failure =
+                    !has_results && (has_error_code(answer) || has_cloud_error(answer) || has_status(answer));
                 is_failure.then_some(answer)
             })
         }
@@ -135,6 +139,29 @@ fn has_error_code(answer: &Value) -> bool {
         || answer["base_resp"]["status_code"].as_i64().is_some_and(|code| code != 0)
 }
 
+/// Returns true if an answer reports a failure with the names of a cloud. A code counts only beside its reason, because
+/// a model's result may have a column of that name.
+fn has_cloud_error(answer: &Value) -> bool {
+    let is_exception = |name: &str| {
+        name.contains('#') || ["Exception", "Error", "Failure", "Fault"].iter().any(|end| name.ends_with(end))
+    };
+    let is_proxied = || answer["statusCode"] == status_in(answer).unwrap_or_default() && says(&answer["body"]);
+    answer["__type"].as_str().is_some_and(is_exception)
+        || says(&answer["Error"])
+        || has_reason(answer) && is_failure_code(&answer["ErrorCode"])
+        || has_reason(&answer["header"]) && is_failure_code(&answer["header"]["code"])
+        || is_proxied()
+}
+
+/// Returns true if a code is a text or an integer that does not mean success.
+fn is_failure_code(code: &Value) -> bool {
+    match code {
+        Value::String(text) => !is_success(text.trim()),
+        Value::Number(number) => number.as_i64().is_some_and(|code| code != 0 && !(200..300).contains(&code)),
+        _ => false,
+    }
+}
+
 /// Returns true if an answer reports a failure without an error code, such as with `success: false`. The answer must
 /// also contain the reason of the failure. Returns false if it has an id or a name, because it is then a record.
 fn has_status(answer: &Value) -> bool {
@@ -144,7 +171,10 @@ fn has_status(answer: &Value) -> bool {
     let is_alone = answer.as_object().is_some_and(|members| members.len() == 1);
     let is_code =
         |code: &str| !is_success(code) && code.chars().all(|each| each.is_alphanumeric() || "_-.".contains(each));
+    let is_number = |code: &Value| code.is_number() && is_failure_code(code);
     status_in(answer).is_some()
+        || is_number(&answer["error"])
+        || is_number(&answer["ret"])
         || answer["success"] == false
         || matches!(answer["status"].as_str(), Some("error" | "failed" | "failure"))
         || answer["code"].as_str().is_some_and(is_code)
@@ -259,6 +289,19 @@ mod tests {
             ),
             (r#"{"type":"response.failed","response":{"error":{"message":"late"}}}"#, "INTERNAL_ERROR", "late"),
             (r#"{"errorMessage":"timed out","errorType":"Sandbox"}"#, "INTERNAL_ERROR", "timed out"),
+            (r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#, "INTERNAL_ERROR", "Rate exceeded"),
+            (r#"{"__type":"com.amazon.coral#UnknownOperation"}"#, "INTERNAL_ERROR", "no reason given"),
+            (r#"{"ErrorCode":"MODEL_TIMEOUT","Message":"no reply"}"#, "INTERNAL_ERROR", "no reply"),
+            (r#"{"ErrorCode":"INTERNAL","OriginalMessage":"out of memory"}"#, "INTERNAL_ERROR", "out of memory"),
+            (r#"{"header":{"code":10013,"message":"refused","sid":"s"}}"#, "INTERNAL_ERROR", "refused"),
+            (r#"{"header":{"code":"ERROR","message":"no app"},"payload":{}}"#, "INTERNAL_ERROR", "no app"),
+            (r#"{"statusCode":503,"body":"cold start"}"#, "TEMPORARILY_UNAVAILABLE", "cold start"),
+            (r#"{"statusCode":400,"headers":{},"body":"{\"message\":\"no text\"}"}"#, "BAD_REQUEST", "no text"),
+            (r#"{"Error":{"Code":"Denied","Message":"no access"}}"#, "INTERNAL_ERROR", "no access"),
+            (r#"{"Error":"no such model"}"#, "INTERNAL_ERROR", "no such model"),
+            (r#"{"error":-1,"message":"queue is full"}"#, "INTERNAL_ERROR", "queue is full"),
+            (r#"{"ret":1001,"msg":"quota exceeded"}"#, "INTERNAL_ERROR", "quota exceeded"),
+            (r#"{"success":false,"message":"no worker"}"#, "INTERNAL_ERROR", "no worker"),
         ] {
             assert_eq!(failure(body), Some((code.to_owned(), message.to_owned())), "{body}");
         }
@@ -301,6 +344,25 @@ mod tests {
             r#"{"message":"hello"}"#,
             r#"{"object":"response","status":"incomplete","error":null}"#,
             r#"[{"error":"a"},{"error":"b"}]"#,
+            r#"{"error":-1}"#,
+            r#"{"error":0,"message":"three matches"}"#,
+            r#"{"error":0.5,"message":"mean"}"#,
+            r#"{"error":-1,"message":"ok"}"#,
+            r#"{"ret":7}"#,
+            r#"{"ret":0,"msg":"three matches"}"#,
+            r#"{"ret":0.7,"msg":"three matches"}"#,
+            r#"{"statusCode":200,"body":"{\"error\":\"none\"}"}"#,
+            r#"{"statusCode":302,"body":"moved"}"#,
+            r#"{"statusCode":500}"#,
+            r#"{"header":{"code":0,"message":"three matches"},"payload":{"choices":{}}}"#,
+            r#"{"header":{"code":10013}}"#,
+            r#"{"header":"code"}"#,
+            r#"{"ErrorCode":"E12","count":3}"#,
+            r#"{"ErrorCode":0,"Message":"three matches"}"#,
+            r#"{"Error":0.25}"#,
+            r#"{"__type":"Date","message":"today"}"#,
+            r#"{"predictions":[{"Error":"a","ret":1,"msg":"b","ErrorCode":"c","__type":"dException"}]}"#,
+            r#"{"outputs":[1],"ret":1,"msg":"b","ErrorCode":"c"}"#,
             "null",
             "[]",
         ] {
