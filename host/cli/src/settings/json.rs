@@ -1,6 +1,7 @@
 //! Parses JSON without losing values. A key that is given twice in one object is an error, and so is an integer that
 //! would be rounded.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use mlflow_deploy_plugin_api::json_integer;
@@ -20,7 +21,7 @@ pub(super) enum JsonFault {
 
 /// Parses a JSON text.
 pub(super) fn parse(text: &str) -> Result<Value, JsonFault> {
-    let UniqueKeys(value) = serde_json::from_str(text).map_err(|error| {
+    let UniqueKeys(value) = serde_json::from_str(&without_negative_zeros(text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let message = error.to_string();
         let reason = message.rsplit_once(" at line ").map_or(&*message, |(reason, _)| reason);
@@ -33,6 +34,32 @@ pub(super) fn parse(text: &str) -> Result<Value, JsonFault> {
         Some(at) => Err(JsonFault::LongInteger { line: text[..at].matches('\n').count() + 1 }),
         None => Ok(value),
     }
+}
+
+/// Replaces each integer `-0` with ` 0`, as Python reads it. The parser would return the float `-0.0`. The positions in
+/// the text stay the same.
+fn without_negative_zeros(text: &str) -> Cow<'_, str> {
+    if !text.contains("-0") {
+        return Cow::Borrowed(text);
+    }
+    let mut new = text.to_owned();
+    let (mut is_in_string, mut is_escaped, mut before) = (false, false, b' ');
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b'-' if !is_in_string && !matches!(before, b'e' | b'E') => {
+                let is_part = |next: char| next.is_ascii_digit() || matches!(next, '.' | 'e' | 'E');
+                if text[at + 1..].strip_prefix('0').is_some_and(|rest| !rest.starts_with(is_part)) {
+                    new.replace_range(at..=at, " ");
+                }
+            }
+            _ => {}
+        }
+        before = byte;
+    }
+    Cow::Owned(new)
 }
 
 impl fmt::Display for JsonFault {
@@ -134,6 +161,21 @@ mod tests {
         let text = r#"{"a": [1, -2, 0.5, true, null, "é"], "b": {"a": 18446744073709551615}, "c": 1e30}"#;
         assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(parse(r#"[{"a": 1}, {"a": 2}]"#).unwrap(), json!([{"a": 1}, {"a": 2}]));
+    }
+
+    #[test]
+    fn a_negative_zero_is_an_integer_unless_it_has_a_fraction() {
+        for (text, expected) in [
+            ("-0", "0"),
+            ("[-0,-0 , -1]", "[0,0,-1]"),
+            (r#"{"-0": "\"-0", "b": -0}"#, r#"{"-0":"\"-0","b":0}"#),
+            ("[-0.0, -0e1, 1e-0]", "[-0.0,-0.0,1.0]"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), expected, "{text}");
+        }
+        for text in ["--0", "-00", "1-0"] {
+            assert!(matches!(parse(text), Err(JsonFault::Syntax { .. })), "{text}");
+        }
     }
 
     #[test]

@@ -51,6 +51,12 @@ impl Node {
                 let entry = |(key, node)| Ok::<_, String>((key, convert(node)?));
                 entries.into_iter().map(entry).collect::<Result<Map<_, _>, _>>()?.into()
             }
+            // The parser returns long integers in these notations as text.
+            Self::Scalar(Value::String(value))
+                if value == scalar(at, text) && is_long_integer(&value) && !is_tagged(at, text) =>
+            {
+                return Err(long_integer(usize::try_from(at.line()).unwrap_or(usize::MAX)));
+            }
             Self::Scalar(value) => value,
             Self::Sequence(items) => items.into_iter().map(convert).collect::<Result<Vec<_>, _>>()?.into(),
         })
@@ -65,6 +71,34 @@ fn scalar(at: Location, text: &str) -> &str {
         Some(start..start + usize::try_from(len).ok()?)
     });
     range.and_then(|range| text.get(range)).unwrap_or_default().trim()
+}
+
+/// Returns true if a scalar has a tag, such as `!!str`. The tag may be before or after an anchor.
+fn is_tagged(at: Location, text: &str) -> bool {
+    let start = at.span().byte_offset().and_then(|start| usize::try_from(start).ok());
+    let before = start.and_then(|start| text.get(..start)).unwrap_or_default();
+    let mut words = before.rsplit(|each: char| each.is_whitespace() || matches!(each, '[' | '{' | ','));
+    words.find(|word| !word.is_empty() && !word.starts_with('&')).is_some_and(|word| word.starts_with('!'))
+}
+
+/// Returns true if a plain scalar is an integer of more than 64 bits that is hexadecimal, octal or binary, or has
+/// underscores between its digits.
+fn is_long_integer(scalar: &str) -> bool {
+    let (sign, unsigned) = match scalar.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", scalar.strip_prefix('+').unwrap_or(scalar)),
+    };
+    let radix = [("0x", 16), ("0X", 16), ("0o", 8), ("0O", 8), ("0b", 2), ("0B", 2)];
+    let prefixed = radix.into_iter().find_map(|(prefix, radix)| Some((unsigned.strip_prefix(prefix)?, radix)));
+    let (digits, radix) = prefixed.unwrap_or((unsigned, 10));
+    // A decimal integer with leading zeros is text.
+    let is_text = radix == 10 && (digits.starts_with(['0', '_']) || !digits.contains('_'));
+    let digits = digits.replace('_', "");
+    if is_text || digits.is_empty() || !digits.chars().all(|each| each.is_digit(radix)) {
+        return false;
+    }
+    let number = format!("{sign}{digits}");
+    i64::from_str_radix(&number, radix).is_err() && u64::from_str_radix(&number, radix).is_err()
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -144,6 +178,15 @@ mod tests {
             ("\"99999999999999999999\"", json!("99999999999999999999")),
             ("2026-01-02", json!("2026-01-02")),
             ("[~, yes, é]", json!([null, true, "é"])),
+            ("0x7F", json!(127)),
+            ("1_000", json!(1000)),
+            ("-0", json!(0)),
+            ("0xFFFFFFFFFFFFFFFF", json!(u64::MAX)),
+            ("\"0xFFFFFFFFFFFFFFFFF\"", json!("0xFFFFFFFFFFFFFFFFF")),
+            ("'99_999_999_999_999_999_999'", json!("99_999_999_999_999_999_999")),
+            ("!!str 0xFFFFFFFFFFFFFFFFF", json!("0xFFFFFFFFFFFFFFFFF")),
+            ("!!str &x 0xFFFFFFFFFFFFFFFFF", json!("0xFFFFFFFFFFFFFFFFF")),
+            ("0xFFFFFFFFFFFFFFFFFZ", json!("0xFFFFFFFFFFFFFFFFFZ")),
             ("[y, N, true, off]", json!(["y", "N", true, false])),
             ("{&x a: [1, *x], b: {c: 2}}", json!({"a": [1, "a"], "b": {"c": 2}})),
         ] {
@@ -161,6 +204,10 @@ mod tests {
                 "the integer at line 2 has more than 64 bits: quote it to send it as text",
             ),
             ("a: [-9223372036854775809]\n", "the integer at line 1 has more than 64 bits: quote it to send it as text"),
+            ("a: 0x1_0000_0000_0000_0000\n", "the integer at line 1 has more than 64 bits"),
+            ("a:\n  - -0xFFFFFFFFFFFFFFFF\n", "the integer at line 2 has more than 64 bits"),
+            ("a: 0o7777777777777777777777777\n", "the integer at line 1 has more than 64 bits"),
+            ("a: 99_999_999_999_999_999_999\n", "the integer at line 1 has more than 64 bits"),
             ("a: .nan\n", "not YAML that can be converted to JSON, at line 1"),
             ("a: [1\n", "not YAML that can be converted to JSON, at line "),
         ] {
