@@ -6,6 +6,7 @@ pub mod call;
 mod chunks;
 mod client;
 pub mod contract;
+pub mod csv_header;
 mod deadline;
 mod error;
 mod error_code;

@@ -1,5 +1,5 @@
-//! Parses the content type of a request, as MLflow's scoring server does. It is case-sensitive, and may have only the
-//! parameter `charset=utf-8`.
+//! Parses the content type of a request, as MLflow's scoring server does. It may have only the parameter
+//! `charset=utf-8`. Upper and lower case are the same in a media type and in the name of a parameter.
 
 use crate::error::{ProtocolError, ProtocolErrorKind};
 
@@ -17,7 +17,7 @@ pub(crate) fn body_format(content_type: &str) -> Result<BodyFormat, ProtocolErro
     let mime_type = parts.next().unwrap_or_default();
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        if name != "charset" {
+        if !name.eq_ignore_ascii_case("charset") {
             return unsupported(format!(
                 "unsupported content type parameter `{name}`: only `charset=utf-8` is supported"
             ));
@@ -26,7 +26,7 @@ pub(crate) fn body_format(content_type: &str) -> Result<BodyFormat, ProtocolErro
             return unsupported(format!("unsupported charset `{value}`: send UTF-8"));
         }
     }
-    match mime_type {
+    match mime_type.to_ascii_lowercase().as_str() {
         "application/json" => Ok(BodyFormat::JsonReader),
         "text/csv" => Ok(BodyFormat::Csv),
         "application/vnd.apache.parquet" => {

@@ -4,6 +4,7 @@ use std::iter;
 use std::ops::Range;
 
 use jiter::Peek;
+use mlflow_deploy_plugin_api::csv_header;
 
 use crate::array::{ArrayBuilder, NestedArray};
 use crate::cells::{Cells, CsvFields};
@@ -102,7 +103,7 @@ impl Frame {
         let invalid = |reason: String| ProtocolError::bad_request(format!("the body is not valid CSV: {reason}"));
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| invalid(csv_reason(&error)))?;
-        let labels: Vec<_> = header.iter().map(|name| ColumnLabel::Name(name.to_owned())).collect();
+        let labels: Vec<_> = csv_header::unique_names(header).into_iter().map(ColumnLabel::Name).collect();
         if labels.is_empty() {
             return Err(invalid("it is empty: expected a line with the names of the columns".to_owned()));
         }

@@ -1,6 +1,7 @@
 //! Converts CSV to `dataframe_split`, which MLflow's model servers read.
 
 use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
+use mlflow_deploy_plugin_api::csv_header;
 
 use super::column::ColumnType;
 
@@ -35,7 +36,8 @@ pub(crate) fn dataframe_split(csv: &[u8]) -> Result<Vec<u8>, String> {
     };
     let row = |row: &StringRecord| (0..row.len()).map(|at| cell(row, at)).collect::<Result<Vec<_>, _>>();
     let data = rows.iter().map(|each| Ok(format!("[{}]", row(each)?.join(",")))).collect::<Result<Vec<_>, String>>()?;
-    let names: Vec<_> = columns.iter().map(|name| serde_json::Value::from(name).to_string()).collect();
+    let names = csv_header::unique_names(&columns).into_iter().map(|name| serde_json::Value::from(name).to_string());
+    let names: Vec<_> = names.collect();
     let (names, data) = (names.join(","), data.join(","));
     Ok(format!(r#"{{"dataframe_split":{{"columns":[{names}],"data":[{data}]}}}}"#).into_bytes())
 }
@@ -122,6 +124,12 @@ mod tests {
         let csv = "  \r\n a,\"b \"\"c\"\"\",é\nx, y ,\"1\n2\"\n";
         let expected = r#"{"dataframe_split":{"columns":[" a","b \"c\"","é"],"data":[["x"," y ","1\n2"]]}}"#;
         assert_eq!(split(csv), expected);
+    }
+
+    #[test]
+    fn a_column_that_is_named_twice_keeps_its_values() {
+        let expected = r#"{"dataframe_split":{"columns":["n","n.1","Unnamed: 2"],"data":[[1,2,3]]}}"#;
+        assert_eq!(split("n,n,\n1,2,3\n"), expected);
     }
 
     #[test]

@@ -53,6 +53,23 @@ fn a_million_numbers_are_read() {
 }
 
 #[test]
+fn a_column_that_csv_names_twice_is_renamed_as_in_pandas() {
+    let Inputs::Frame(columns) = read_request("text/csv", b"n,n\n1,2\n", None).unwrap() else { panic!() };
+    assert_eq!(columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["n", "n.1"]);
+}
+
+#[test]
+fn upper_and_lower_case_are_the_same_in_a_content_type() {
+    for content_type in ["Application/JSON", "application/json; Charset=UTF-8", "APPLICATION/JSON;charset=utf-8"] {
+        assert!(read_request(content_type, br#"{"inputs": [1]}"#, None).is_ok(), "{content_type}");
+    }
+    assert!(read_request("Text/CSV", b"a\n1\n", None).is_ok());
+    let error = read_request("Text/Plain", b"a", None).unwrap_err();
+    assert_eq!(error.status(), 415);
+    assert!(error.message.contains("`Text/Plain`"), "{error}");
+}
+
+#[test]
 fn too_many_columns_are_rejected() {
     let row = "1,".repeat(MAX_COLUMNS + 1);
     let row = row.trim_end_matches(',');
