@@ -61,7 +61,11 @@ impl Config {
     /// other file.
     pub(crate) fn new(target: &TargetUri, options: &ClientOptions, environment: &Environment<'_>) -> Result<Self> {
         let options: Options = options.parse()?;
-        let target = parse_url("the target URI", target.as_str(), "http://localhost:5000")?;
+        let mut target = parse_url("the target URI", target.as_str(), "http://localhost:5000")?;
+        // The pages of MLflow's user interface are fragments, such as `#/experiments`.
+        if target.fragment().is_some_and(|page| page.starts_with('/')) {
+            target.set_fragment(None);
+        }
         if target.query().is_some() || target.fragment().is_some() {
             return Err(Error::invalid_parameter(
                 "the target URI has a query or a fragment: expected only a host and a path",

@@ -45,7 +45,9 @@ impl Address {
         let path = url.path().trim_end_matches('/').to_owned();
         // A base URL may end in `/models`, but not in `/v1/models`.
         let models = path.strip_suffix("/models").filter(|base| base.ends_with("/v1"));
-        if let Some(base) = models.or_else(|| ROUTES.iter().find_map(|route| path.strip_suffix(route))) {
+        // The start of the route for chats; a base URL may end in `/chat`, but not in `/v1/chat`.
+        let chat = path.strip_suffix("/chat").filter(|base| base.ends_with("/v1"));
+        if let Some(base) = models.or(chat).or_else(|| ROUTES.iter().find_map(|route| path.strip_suffix(route))) {
             url.set_path(base);
         }
         Ok(url)
@@ -120,6 +122,8 @@ mod tests {
         for (text, base) in [
             ("http://h/v1/chat/completions", "http://h/v1"),
             ("http://h/v1/chat/completions/", "http://h/v1"),
+            ("http://h/v1/chat", "http://h/v1"),
+            ("http://h/v1/chat/", "http://h/v1"),
             ("http://h/v1/completions", "http://h/v1"),
             ("http://h/v1/embeddings", "http://h/v1"),
             ("http://h/v1/models", "http://h/v1"),

@@ -20,6 +20,19 @@ fn seconds(seconds: u64) -> Option<Duration> {
 }
 
 #[test]
+fn the_page_of_a_browser_is_removed_from_the_target() {
+    for (target, base) in [
+        ("http://h:5000/#/experiments", "http://h:5000/"),
+        ("http://h/mlflow#/", "http://h/mlflow"),
+        ("http://h/mlflow/#/experiments/1?a=b", "http://h/mlflow/"),
+    ] {
+        assert_eq!(config(target, &json!({}), &[]).unwrap().base.as_str(), base);
+    }
+    let error = config("http://h/#part", &json!({}), &[]).unwrap_err();
+    assert!(error.message().contains("a query or a fragment"), "{error}");
+}
+
+#[test]
 fn timeouts_are_mlflow_s() {
     let config = config("http://h", &json!({}), &[]).unwrap();
     assert_eq!((config.look_up.silence, config.predict.silence), (Duration::from_secs(300), Duration::from_secs(120)));

@@ -55,7 +55,12 @@ pub(crate) fn check_token<'a>(source: &str, token: &'a Secret) -> Result<&'a str
     if token.chars().all(|each| matches!(each, ' '..='~')) {
         return Ok(token);
     }
-    let found = if token.contains(['\r', '\n']) { "a line break" } else { "a character that is not ASCII" };
+    let found = match token.chars().find(|each| !matches!(each, ' '..='~')) {
+        Some('\t') => "a tab",
+        Some('\r' | '\n') => "a line break",
+        Some(other) if other.is_ascii() => "a control character",
+        _ => "a character that is not ASCII",
+    };
     Err(Error::invalid_parameter(format!(
         "{source} contains {found}, but a token is one line of ASCII: copy the token again"
     )))
@@ -76,6 +81,16 @@ mod tests {
     fn basic_credentials_are_encoded_as_in_mlflow() {
         let basic = Credentials::Basic("us:er".to_owned(), Secret::new("pä ss"));
         assert_eq!(basic.header().unwrap(), "Basic dXM6ZXI6cMOkIHNz");
+    }
+
+    #[test]
+    fn the_character_that_a_token_cannot_contain_is_named() {
+        for (token, found) in
+            [("a\tb", "a tab"), ("a\nb", "a line break"), ("a\x07b", "a control character"), ("aé", "a character that")]
+        {
+            let error = check_token("`OPENAI_API_KEY`", &Secret::new(token)).unwrap_err();
+            assert!(error.message().starts_with(&format!("`OPENAI_API_KEY` contains {found}")), "{error}");
+        }
     }
 
     #[test]
