@@ -41,7 +41,9 @@ async fn main() -> io::Result<()> {
         [libraries, python, report, chart, rounds @ ..] => {
             let rounds = rounds.first().map_or(5, |rounds| rounds.parse().unwrap());
             let bench = Bench { libraries: Path::new(libraries).canonicalize()?, python: python.into(), rounds };
-            bench.run()?.write(Path::new(report), Path::new(chart))
+            let costs = bench.run()?;
+            costs.write(Path::new(report))?;
+            chart::draw(&costs, Path::new(chart))
         }
         _ => Err(io::Error::other(USAGE)),
     }

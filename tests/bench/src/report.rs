@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::machine;
 use crate::work::Cost;
-use crate::{chart, machine};
 
 /// The costs of all subjects at all kinds of work.
 #[derive(Debug, Serialize)]
@@ -74,11 +74,11 @@ impl Report {
         self.works.push(WorkReport { name, title, subjects: subjects.collect() });
     }
 
-    /// Writes the JSON file and the chart, and prints the table.
+    /// Writes the JSON file, and prints the table.
     ///
     /// # Errors
-    /// Fails if a file cannot be written. Fails without a table and without a chart if the machine was busy.
-    pub(crate) fn write(&self, json: &Path, picture: &Path) -> io::Result<()> {
+    /// Fails if the file cannot be written. Fails without a table if the machine was busy.
+    pub(crate) fn write(&self, json: &Path) -> io::Result<()> {
         fs::write(json, serde_json::to_vec_pretty(self)?)?;
         let busy = self.load.iter().copied().fold(0.0, f64::max);
         if busy > machine::MAX_LOAD {
@@ -89,8 +89,7 @@ impl Report {
                 json.display()
             )));
         }
-        self.print(&mut io::stdout())?;
-        chart::draw(self, picture)
+        self.print(&mut io::stdout())
     }
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {

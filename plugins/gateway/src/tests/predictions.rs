@@ -169,7 +169,9 @@ async fn a_timeout_error_names_the_settings_to_raise() {
     let server = Server::start([Answer::status(200).after(std::time::Duration::from_secs(60))]);
     let client = gateway(&server.url(), &json!({"timeout": 0.4}), &[]).unwrap();
     let error = client.predict(predict("chat")).await.unwrap_err();
-    assert_eq!((error.code(), server.requests().len()), (&ErrorCode::DEADLINE_EXCEEDED, 1));
+    assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
+    // On a busy machine, the time may have passed before the request was sent.
+    assert!(server.requests().len() <= 1, "{:?}", server.requests());
     assert!(error.message().contains("raise `timeout`, `MLFLOW_DEPLOYMENT_PREDICT_TIMEOUT`"), "{error}");
 }
 

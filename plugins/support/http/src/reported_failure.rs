@@ -25,7 +25,10 @@ const REASONS: [&str; 9] =
 
 /// The texts of which at least one is in the JSON of every answer that reports a failure. They are quoted if they are
 /// also parts of common words.
-const MARKS: [&str; 12] = [
+const MARKS: [&str; 15] = [
+    "\"__type\"",
+    "\"header\"",
+    "\"ret\"",
     "rror",
     "abort",
     "base_resp",

@@ -174,7 +174,7 @@ async fn a_program_hears_of_dropped_settings() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&heard);
     let host = Host::builder().plugin(cdylib::path(LOCAL)).on_event(move |event| {
-        listener.lock().unwrap().push(event.message.clone());
+        listener.lock().unwrap().push(event.event.message.clone());
     });
     let options = json!({"state_dir": machine.state_dir(), "python": interpreter()});
     let options = ClientOptions::new(&options).unwrap();
