@@ -5,6 +5,7 @@
 
 mod cache;
 mod library;
+mod missing_symbol;
 mod object;
 mod search;
 mod symbols;
@@ -68,7 +69,8 @@ pub(crate) fn dependencies(file: &Path, is_trusted: bool) -> Result<Vec<Dependen
     }
     let Followed { dependencies, libraries, search } = followed;
     let is_complete = dependencies.iter().all(|dependency| dependency.load_error().is_none());
-    match is_complete.then(|| symbols::missing(&search, &libraries)).flatten() {
+    let paths: Vec<_> = libraries.iter().map(|library| (library.path.as_path(), &*library.library)).collect();
+    match is_complete.then(|| missing_symbol::find(&search, &paths)).flatten() {
         Some((user, symbol)) => {
             // The loader's message for the same fault.
             Err(LoadError::NotLoadable(format!("{}: undefined symbol: {symbol}", user.display())))
