@@ -7,6 +7,7 @@ use mlflow_deploy::predictions::arrow_array::{Array, ArrayRef, RecordBatch};
 use mlflow_deploy::predictions::arrow_schema::{DataType, Field};
 use mlflow_deploy::{Payload, PredictionsResponse};
 use mlflow_deploy_plugin_api::text;
+use unicode_width::UnicodeWidthStr;
 
 use crate::report::CliError;
 
@@ -72,8 +73,8 @@ impl Dataframe {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Returns a table with one line for each row. Numbers are aligned to the right, and control characters are
-    /// escaped.
+    /// Returns a table with one line for each row. Numbers are aligned to the right, wide characters such as those of
+    /// Chinese take two places, and control characters are escaped.
     pub(crate) fn to_table(&self) -> String {
         let mut lines = vec![String::new(); self.rows + 1];
         for (number, column) in self.columns.iter().enumerate() {
@@ -81,12 +82,13 @@ impl Dataframe {
             let name = if is_index { "" } else { &column.name };
             let cells = [name].into_iter().chain(column.cells.iter().map(String::as_str));
             let cells: Vec<_> = cells.map(text::line).collect();
-            let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or_default();
+            let width = cells.iter().map(|cell| cell.width()).max().unwrap_or_default();
             for (line, cell) in lines.iter_mut().zip(cells) {
                 if number > 0 {
                     line.push_str(GAP);
                 }
-                line.push_str(&if column.is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") });
+                let padding = " ".repeat(width - cell.width());
+                line.push_str(&if column.is_number { padding + &cell } else { cell.into_owned() + &padding });
             }
         }
         lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -174,6 +176,8 @@ mod tests {
             read(records).to_table(),
             "label            score\ncat                0.5\na\\u{1b}[1m\\ndog  12.25\n"
         );
+        let wide = r#"[{"名": "日本", "n": 1}, {"名": "e\u0301té", "n": 10}, {"名": "👩\u200d🚀", "n": 2}]"#;
+        assert_eq!(read(wide).to_table(), "名     n\n日本   1\ne\u{301}té   10\n👩\u{200d}🚀     2\n");
         assert_eq!(read(r#"{"a": {"r1": 1, "row2": 20}}"#).to_table(), "       a\nr1     1\nrow2  20\n");
     }
 

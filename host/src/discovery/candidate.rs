@@ -1,6 +1,7 @@
 //! A file that may be a plugin. Its owner is checked before its manifest is read. Runs no plugin code.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
@@ -32,6 +33,8 @@ pub struct Candidate {
     pub(crate) identity: Option<Identity>,
     /// True if the program or the user trusts the file regardless of its owner and mode.
     pub(crate) is_trusted: bool,
+    /// The libraries that the file needs, once they were searched for. Clones share them.
+    needed: Arc<OnceLock<Result<Vec<Dependency>, LoadError>>>,
 }
 
 /// The result of the inspection of a [`Candidate`].
@@ -69,21 +72,23 @@ impl Candidate {
         self.isolated_by.as_ref()
     }
 
-    /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing.
+    /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing. Later calls return the
+    /// same result.
     ///
     /// # Errors
     /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotLoadable`] if the
     /// system's loader would refuse the file; [`LoadError::Table`] if the file does not export the entry function of a
     /// plugin; [`LoadError::NotALibrary`] and [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
-        match self.state {
-            CandidateState::Usable(_) => {
-                let dependencies = dynamic_deps::dependencies(&self.path, self.is_trusted)?;
-                dynamic_deps::check_entry(&self.path)?;
-                Ok(dependencies)
-            }
-            CandidateState::Ignored | CandidateState::Refused(_) => Ok(Vec::new()),
+        if self.manifest().is_none() {
+            return Ok(Vec::new());
         }
+        let search = || {
+            let dependencies = dynamic_deps::dependencies(&self.path, self.is_trusted)?;
+            dynamic_deps::check_entry(&self.path)?;
+            Ok(dependencies)
+        };
+        self.needed.get_or_init(search).clone()
     }
 
     /// Returns true if the file passes all checks that are possible without loading it.
@@ -96,7 +101,9 @@ impl Candidate {
     pub(crate) fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
         let state = CandidateState::Ignored;
         let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
-        let mut candidate = Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted };
+        let needed = Arc::default();
+        let mut candidate =
+            Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted, needed };
         match candidate.read() {
             Ok(None) if candidate.directory.is_none() => {
                 candidate.state = CandidateState::Refused(LoadError::NoManifest);
