@@ -47,7 +47,7 @@ pub(crate) struct EngineConfig {
     workers: Option<NonZeroU8>,
 }
 
-/// The config keys that only the Python engine uses. ONNX Runtime uses all other keys but `engine`.
+/// The config keys that only the Python engine uses.
 const PYTHON_KEYS: [&str; 3] = ["python", "start_timeout", "workers"];
 
 /// The config of a deployment, as the caller specifies it and `state.json` stores it.
@@ -98,7 +98,15 @@ impl Engine {
 
     /// Returns true if the engine uses this key of a deployment's config.
     fn uses(self, key: &str) -> bool {
-        key == "engine" || PYTHON_KEYS.contains(&key) == (self == Self::Python)
+        key == "engine" || self.keys().contains(&key)
+    }
+
+    /// Returns the config keys that only this engine uses.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Onnx => &SessionOptions::KEYS,
+            Self::Python => &PYTHON_KEYS,
+        }
     }
 }
 
@@ -196,11 +204,10 @@ fn unused(keys: &[String], engine: Engine) -> Error {
     let mut keys = keys.to_vec();
     keys.sort();
     let (name, keys, them) = (engine.name(), keys.join("`, `"), if keys.len() == 1 { "it" } else { "them" });
-    let known = match engine {
-        Engine::Onnx => String::new(),
-        Engine::Python => format!("; it uses `engine`, `{}`", PYTHON_KEYS.join("`, `")),
-    };
-    Error::invalid_parameter(format!("the engine `{name}` does not use `{keys}` of the config: remove {them}{known}"))
+    let known = engine.keys().join("`, `");
+    Error::invalid_parameter(format!(
+        "the engine `{name}` does not use `{keys}` of the config: remove {them}; it uses `engine`, `{known}`"
+    ))
 }
 
 fn lacks(model: &Model, flavor: &str) -> Error {
@@ -260,7 +267,7 @@ mod tests {
                 &both,
                 json!({"python": "python3"}),
                 None,
-                "the engine `onnx` does not use `python` of the config: remove it",
+                "the engine `onnx` does not use `python` of the config: remove it; it uses `engine`, `sessions`, ",
             ),
             (
                 &sklearn,

@@ -130,6 +130,17 @@ impl From<ConfigValue> for String {
 }
 
 impl SessionOptions {
+    /// The keys of all options.
+    pub const KEYS: [&str; 7] = [
+        "sessions",
+        "providers",
+        "intra_op_num_threads",
+        "inter_op_num_threads",
+        "execution_mode",
+        "graph_optimization_level",
+        "extra_session_config",
+    ];
+
     /// Returns the session options that a model was saved with. `options` are the `onnx_session_options` of the model's
     /// flavor, and `providers` are the names of its execution providers. Ignores unknown keys. Limits the numbers of
     /// threads to the number of processors, because the model may have been saved on a larger machine.
@@ -295,6 +306,22 @@ const PROVIDERS: &[KnownProvider] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_all_options() {
+        let options = SessionOptions {
+            sessions: NonZeroUsize::new(1),
+            providers: Some(Vec::new()),
+            intra_op_num_threads: Some(1),
+            inter_op_num_threads: Some(1),
+            execution_mode: Some(ExecutionMode::Parallel),
+            graph_optimization_level: Some(OptimizationLevel(1)),
+            extra_session_config: Some(BTreeMap::new()),
+        };
+        let options = serde_json::to_value(options).unwrap();
+        let keys: Vec<_> = options.as_object().unwrap().keys().collect();
+        assert_eq!(keys, SessionOptions::KEYS);
+    }
 
     #[test]
     fn more_than_1024_sessions_or_threads_are_rejected() {
