@@ -4,7 +4,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Policy, Request, Response, content_type, endpoint, join, prediction,
-    process_variable, request, requests_stream, require_inputs, send, set_member,
+    process_variable, request, require_inputs, send, set_member, whole_inputs,
 };
 use mlflow_deploy_plugin_api::args::{
     CreateEndpoint, DeleteEndpoint, GetEndpoint, Invoke, ListEndpoints, Predict, PredictStream, UpdateEndpoint,
@@ -92,10 +92,10 @@ impl DeploymentClient for Databricks {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "Databricks")?;
-        let is_stream_requested = requests_stream(require_inputs(&request.inputs)?);
+        let inputs = whole_inputs(request.inputs)?;
         let path = routes::invocations(&name)?;
-        let response = self.send(Method::POST, &path, request.inputs, &self.config.predict).await?;
-        prediction(response, is_stream_requested)
+        let response = self.send(Method::POST, &path, inputs, &self.config.predict).await?;
+        prediction(response)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {

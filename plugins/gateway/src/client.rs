@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use mlflow_deploy_http::{
     ChunkStream, Client, Environment, Pages, Policy, endpoint, json_list, prediction, process_variable, redact_url,
-    requests_stream, require_inputs, send, set_member,
+    require_inputs, send, set_member, whole_inputs,
 };
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
@@ -62,8 +62,7 @@ impl DeploymentClient for Gateway {
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
         let name = endpoint(request.endpoint, request.deployment_name, "a gateway")?;
-        let is_stream_requested = requests_stream(require_inputs(&request.inputs)?);
-        let inputs = Inputs::new(request.inputs)?;
+        let inputs = Inputs::new(whole_inputs(request.inputs)?)?;
         let policy = self.config.predict.started();
         let predict = |dialect: Dialect| {
             let request = dialect.predict(&self.config, &name, &inputs);
@@ -71,7 +70,7 @@ impl DeploymentClient for Gateway {
             async move { send(&self.http, &request?, policy).await }
         };
         let response = self.detect(Some((&name, &policy)), predict).await?;
-        prediction(response, is_stream_requested)
+        prediction(response)
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {

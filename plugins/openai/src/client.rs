@@ -59,7 +59,7 @@ impl DeploymentClient for OpenAi {
         let model_request = PredictRequest::new(name.as_deref(), &request.inputs, &request.config, Delivery::Whole)?;
         let request = self.post(model_request, request.inputs.content_type())?;
         let response = send(&self.http, &request, &self.config.predict).await;
-        response.and_then(|response| prediction(response, false)).map_err(|error| self.explained(error))
+        response.and_then(prediction).map_err(|error| self.explained(error))
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {

@@ -1,9 +1,10 @@
 //! The parser of the whole command line: the options that all verbs share, and the help text with the exit codes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, ValueHint};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 use super::common::NameOrEndpoint;
 use super::verbs::Verb;
@@ -63,10 +64,59 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
 }
 
+/// The part of a command line before its verb, and the rest of it.
+#[derive(Debug, Parser)]
+struct BeforeVerb {
+    #[command(flatten)]
+    global: Global,
+
+    #[command(subcommand)]
+    rest: Rest,
+}
+
+/// The verb and everything after it.
+#[derive(Debug, Subcommand)]
+enum Rest {
+    #[command(external_subcommand)]
+    Arguments(Vec<OsString>),
+}
+
+impl Global {
+    /// Adds the values of repeated options that precede the verb, because the parser forgets them if the verb has the
+    /// same option. `line` is a valid command line.
+    fn add_options_before_the_verb(&mut self, line: impl Iterator<Item = OsString>) {
+        let mut rest: Vec<_> = line.collect();
+        // Only `plugins` has verbs of its own.
+        let is_verb = |argument: &OsString| !argument.as_encoded_bytes().starts_with(b"-") && argument != "plugins";
+        if rest.get(1).is_none_or(is_verb) {
+            return;
+        }
+        let program = rest.remove(0);
+        let (mut verbs, mut parts) = (vec![program.clone()], Vec::new());
+        while let Ok(part) = BeforeVerb::try_parse_from([program.clone()].into_iter().chain(rest.clone())) {
+            parts.push(part.global);
+            let Rest::Arguments(arguments) = part.rest;
+            rest = arguments;
+            if rest.first().is_none_or(|verb| verb != "plugins") {
+                break;
+            }
+            verbs.push(rest.remove(0));
+        }
+        let Ok(Cli { global: last, .. }) = Cli::try_parse_from(verbs.into_iter().chain(rest)) else { return };
+        parts.push(last);
+        let all = |values: fn(&Self) -> &[PathBuf]| parts.iter().flat_map(values).cloned().collect();
+        self.plugin_dir = all(|part| &part.plugin_dir);
+        self.plugin = all(|part| &part.plugin);
+        self.trusted_plugin = all(|part| &part.trusted_plugin);
+        self.verbose = parts.iter().fold(0, |sum: u8, part| sum.saturating_add(part.verbose));
+    }
+}
+
 impl Cli {
     /// Parses the command-line arguments of this process.
     pub(crate) fn read() -> Result<Self, clap::Error> {
-        let cli = Self::try_parse()?;
+        let mut cli = Self::try_parse()?;
+        cli.global.add_options_before_the_verb(std::env::args_os());
         // The parser misses a conflict of one option before the verb and another after it.
         if cli.global.quiet && cli.global.verbose > 0 {
             let message = "the argument '--quiet' cannot be used with '--verbose': use one of them";
@@ -111,6 +161,24 @@ mod tests {
             assert!(has_option, "`{}` has an argument with the id of `--{global}`", command.get_name());
         }
         command.get_subcommands().for_each(|verb| assert_global_options(verb, globals));
+    }
+
+    #[test]
+    fn repeated_options_count_before_and_after_the_verb() {
+        for (line, directories, files, verbose) in [
+            ("--plugin-dir a --plugin x -v plugins list --plugin-dir b -v", "a b", "x", 2),
+            ("--plugin-dir=a --plugin-dir b plugins list --plugin x --plugin y", "a b", "x y", 0),
+            ("plugins list --plugin-dir b --plugin-dir a -vv", "b a", "", 2),
+            ("-q --plugin-dir a plugins list", "a", "", 0),
+            ("--trusted-plugin t --plugin-dir a plugins --plugin-dir b list --plugin-dir c", "a b c", "", 0),
+        ] {
+            let line: Vec<OsString> = format!("mlflow-deploy {line}").split(' ').map(OsString::from).collect();
+            let mut cli = Cli::try_parse_from(&line).unwrap();
+            cli.global.add_options_before_the_verb(line.into_iter());
+            let paths = |text: &str| text.split_ascii_whitespace().map(PathBuf::from).collect::<Vec<_>>();
+            assert_eq!((cli.global.plugin_dir, cli.global.plugin), (paths(directories), paths(files)));
+            assert_eq!(cli.global.verbose, verbose);
+        }
     }
 
     #[test]

@@ -23,6 +23,14 @@ async fn inputs_and_predictions_are_unchanged() {
 }
 
 #[tokio::test]
+async fn a_whole_prediction_requests_no_stream() {
+    let server = Server::start([Answer::new(200, REPLY)]);
+    let inputs = Payload::new("application/json", r#"{"messages":[],"stream":true,"stream_options":{}}"#);
+    plain(&server.url()).predict(Predict { inputs, ..predict("chat") }).await.unwrap();
+    assert_eq!(server.requests()[0].text(), r#"{"messages":[],"stream":false}"#);
+}
+
+#[tokio::test]
 async fn a_missing_endpoint_or_input_is_an_error() {
     let server = Server::start([Answer::new(200, "{}")]);
     let client = plain(&server.url());

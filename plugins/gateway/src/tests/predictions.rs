@@ -57,12 +57,21 @@ async fn a_response_that_is_not_json_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_stream_that_the_inputs_request_is_an_error_of_the_inputs() {
-    let server = Server::start([Answer::chunks(["data: {}\n\n"])]);
-    let inputs = Payload::new("application/json", r#"{"messages": [], "stream": true}"#);
-    let error = plain(&server).predict(Predict { inputs, ..predict("chat") }).await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
-    assert!(error.message().contains("the inputs contain `stream`"), "{error}");
+async fn a_whole_prediction_requests_no_stream() {
+    for (inputs, sent) in [
+        (
+            r#"{"messages": [], "stream": true, "stream_options": {"include_usage": true}}"#,
+            r#"{"messages":[],"stream":false}"#,
+        ),
+        (r#"{"messages": [], "stream": 1}"#, r#"{"messages": [], "stream": false}"#),
+        (r#"{"messages": [] , "stream":false}"#, r#"{"messages": [] , "stream":false}"#),
+        (r#"[{"stream": true}]"#, r#"[{"stream": true}]"#),
+    ] {
+        let server = Server::start([Answer::new(200, "{}")]);
+        let inputs = Payload::new("application/json", inputs);
+        plain(&server).predict(Predict { inputs, ..predict("chat") }).await.unwrap();
+        assert_eq!(server.requests()[0].text(), sent);
+    }
 }
 
 #[tokio::test]

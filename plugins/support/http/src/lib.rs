@@ -51,7 +51,7 @@ pub use json_object::{JsonObject, json_list, set_member};
 pub use mlflow_auth::{MlflowAuth, MlflowAuthOptions};
 pub use pages::Pages;
 pub use policy::Policy;
-pub use predict::{endpoint, named, prediction, requests_stream, require_inputs};
+pub use predict::{endpoint, named, prediction, require_inputs, whole_inputs};
 pub use request::{Request, hide, request};
 pub use response::Response;
 pub use send::send;

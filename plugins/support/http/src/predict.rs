@@ -38,10 +38,19 @@ pub fn require_inputs(inputs: &Payload) -> Result<&Payload> {
     Ok(inputs)
 }
 
-/// Returns true if the inputs of a prediction request a streamed response, with the JSON member `stream`.
-pub fn requests_stream(inputs: &Payload) -> bool {
-    let stream = JsonObject::parse(inputs.bytes());
-    stream.is_ok_and(|inputs| inputs.get("stream").is_some_and(|stream| stream != "false"))
+/// Returns the inputs of a prediction that is returned as a whole. If they are a JSON object that requests a stream with
+/// the member `stream`, sets it to false, and removes `stream_options`, which servers accept only beside it.
+///
+/// # Errors
+/// Fails as [`require_inputs`] does.
+pub fn whole_inputs(inputs: Payload) -> Result<Payload> {
+    let Ok(object) = JsonObject::parse(require_inputs(&inputs)?.bytes()) else { return Ok(inputs) };
+    if object.get("stream").is_none_or(|stream| stream == "false") {
+        return Ok(inputs);
+    }
+    let whole = object.with(&[("stream", "false")]);
+    let whole = JsonObject::parse(&whole)?.without("stream_options");
+    Ok(Payload::new(inputs.content_type(), whole))
 }
 
 /// Returns the error of an answer without a body, whole or streamed.
@@ -49,23 +58,17 @@ pub(crate) fn empty_answer() -> Error {
     Error::internal("the server answered with an empty body, although a prediction was expected")
 }
 
-/// Returns the body of the response to a prediction. `is_stream_requested` is true if the inputs request a stream.
+/// Returns the body of the response to a prediction.
 ///
 /// # Errors
-/// - `INVALID_PARAMETER_VALUE` if the server streams the response because the inputs request it.
-/// - `INTERNAL_ERROR` if the server streams the response without such a request, or answers with text, invalid
-///   JSON or nothing.
+/// - `INTERNAL_ERROR` if the server streams the response, or answers with text, invalid JSON or nothing.
 /// - The server's error if the body reports a failure.
-pub fn prediction(response: Response, is_stream_requested: bool) -> Result<Payload> {
+pub fn prediction(response: Response) -> Result<Payload> {
     if response.payload.bytes().is_empty() {
         return Err(empty_answer());
     }
     match WholeBody::read(response.payload, response.status, &response.redactor)? {
         WholeBody::Answer(payload) => Ok(payload),
-        WholeBody::Stream(_) if is_stream_requested => Err(Error::invalid_parameter(
-            "the server streamed the response because the inputs contain `stream`: remove it, or use `predict_stream` (on \
-             the command line, `predict --stream`)",
-        )),
         WholeBody::Stream(_) => Err(Error::internal(
             "the server streamed the response, although a whole one was requested: use `predict_stream` (on the command \
              line, `predict --stream`)",

@@ -26,6 +26,7 @@ const DELIBERATE: &[(&str, &str)] = &[
     ("sklearn_iris/null_for_double", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
     ("sklearn_iris/parquet_bad", "Parquet is not supported"),
     ("sklearn_iris/records_ragged_keys", "scikit-learn refuses what is missing, and ONNX Runtime answers `NaN`"),
+    ("sc_content_type_case", "media types are the same in upper and lower case"),
     ("sc_content_type_missing", "MLflow's server breaks without a content type"),
     ("sc_dataframe_records_empty", "an ONNX model cannot be fed a frame without columns"),
     ("sc_dataframe_split", "a text that is missing, which ONNX Runtime would read as the text `nan`"),
