@@ -62,7 +62,7 @@ pub(crate) fn may_report_failure(body: &[u8]) -> bool {
 }
 
 /// Returns the part of an answer that reports a failure: the answer itself, its member `response`, or one of its
-/// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`](crate::answer_json::outline) of
+/// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`] of
 /// the JSON.
 pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
     match answer {
