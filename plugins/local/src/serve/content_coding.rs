@@ -4,7 +4,8 @@ use std::io::Read;
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, ZlibDecoder};
+use mlflow_deploy_http::GzipReader;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::limits::MemoryBudget;
@@ -71,7 +72,7 @@ impl ContentCoding {
 
     fn decoder<'a>(self, body: &'a [u8]) -> Box<dyn Read + 'a> {
         match self {
-            Self::Gzip => Box::new(MultiGzDecoder::new(body)),
+            Self::Gzip => Box::new(GzipReader::new(body)),
             Self::Deflate if is_zlib(body) => Box::new(ZlibDecoder::new(body)),
             // Some clients leave out the header of zlib.
             Self::Deflate => Box::new(DeflateDecoder::new(body)),

@@ -45,6 +45,7 @@ pub use client::Client;
 pub use connection::Connection;
 pub use credentials::Credentials;
 pub use download::{Download, download};
+pub use encoding::GzipReader;
 pub use environment::{Environment, process_variable};
 pub use header::{content_type, header_name, header_value, key_header, secret_header};
 pub use json_object::{JsonObject, json_list, set_member};

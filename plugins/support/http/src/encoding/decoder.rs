@@ -8,12 +8,12 @@ use std::sync::mpsc::{self, Sender};
 
 use brotli_decompressor::Decompressor;
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use mlflow_deploy_plugin_api::sync;
 
 use super::coding::Coding;
 use super::deflate::Deflate;
 use super::feed::Feed;
+use super::gzip::GzipReader;
 
 /// The maximum size of one part of a decompressed body, in bytes.
 const PART: usize = 32 * 1024;
@@ -53,7 +53,7 @@ impl Decoder {
             reader = match coding {
                 Coding::Brotli => Box::new(Decompressor::new(source, PART)),
                 Coding::Deflate => Box::new(Deflate::new(source)),
-                Coding::Gzip => Box::new(MultiGzDecoder::new(source)),
+                Coding::Gzip => Box::new(GzipReader::new(source)),
                 Coding::Zstd => {
                     let mut decoder = zstd::stream::read::Decoder::with_buffer(source).ok()?;
                     decoder.window_log_max(MAX_ZSTD_WINDOW).ok()?;

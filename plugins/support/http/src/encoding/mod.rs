@@ -4,6 +4,8 @@ mod coding;
 mod decoder;
 mod deflate;
 mod feed;
+mod gzip;
 
 pub(crate) use coding::{accept_compressed, accept_identity, codings};
 pub(crate) use decoder::{DecodeError, Decoder};
+pub use gzip::GzipReader;
