@@ -33,6 +33,7 @@ pub(super) const GATEWAY: &[Difference] = &[
     difference("gw_predict_500_exhausted", "B5", 1, Fails("INTERNAL_ERROR")),
     difference("gw_predict_read_timeout", "B5", 1, Fails("DEADLINE_EXCEEDED")),
     difference("gw_bom_response", "B9", 1, Answers),
+    difference("gw_predict_stream_flag", "B13", 1, Fails("INTERNAL_ERROR")),
     difference("gw_predict_stream_unimplemented", "B13", 1, Answers),
     difference("gw_predict_name_slash_space", "B15", 1, Answers),
     difference("gw_list_endpoints_null_endpoints", "B17", 1, Answers),
