@@ -165,19 +165,20 @@ mod tests {
 
     #[test]
     fn repeated_options_count_before_and_after_the_verb() {
-        for (line, directories, files, verbose) in [
-            ("--plugin-dir a --plugin x -v plugins list --plugin-dir b -v", "a b", "x", 2),
-            ("--plugin-dir=a --plugin-dir b plugins list --plugin x --plugin y", "a b", "x y", 0),
-            ("plugins list --plugin-dir b --plugin-dir a -vv", "b a", "", 2),
-            ("-q --plugin-dir a plugins list", "a", "", 0),
-            ("--trusted-plugin t --plugin-dir a plugins --plugin-dir b list --plugin-dir c", "a b c", "", 0),
+        for (line, directories, files, trusted, verbose) in [
+            ("--plugin-dir a --plugin x -v plugins list --plugin-dir b -v", "a b", "x", "", 2),
+            ("--plugin-dir=a --plugin-dir b plugins list --plugin x --plugin y", "a b", "x y", "", 0),
+            ("plugins list --plugin-dir b --plugin-dir a -vv", "b a", "", "", 2),
+            ("-q --plugin-dir a plugins list", "a", "", "", 0),
+            ("--trusted-plugin t --plugin-dir a plugins --plugin-dir b list --plugin-dir c", "a b c", "", "t", 0),
+            ("--trusted-plugin t -vv predict -t x --name n -I - --trusted-plugin u -v", "", "", "t u", 3),
         ] {
             let line: Vec<OsString> = format!("mlflow-deploy {line}").split(' ').map(OsString::from).collect();
             let mut cli = Cli::try_parse_from(&line).unwrap();
             cli.global.add_options_before_the_verb(line.into_iter());
             let paths = |text: &str| text.split_ascii_whitespace().map(PathBuf::from).collect::<Vec<_>>();
             assert_eq!((cli.global.plugin_dir, cli.global.plugin), (paths(directories), paths(files)));
-            assert_eq!(cli.global.verbose, verbose);
+            assert_eq!((cli.global.trusted_plugin, cli.global.verbose), (paths(trusted), verbose));
         }
     }
 

@@ -25,7 +25,7 @@ const REASONS: [&str; 9] =
 
 /// The texts of which at least one is in the JSON of every answer that reports a failure. They are quoted if they are
 /// also parts of common words.
-const MARKS: [&str; 15] = [
+const MARKS: [&str; 14] = [
     "\"__type\"",
     "\"header\"",
     "\"ret\"",
@@ -39,7 +39,6 @@ const MARKS: [&str; 15] = [
     "\"status_code\"",
     "\"statusCode\"",
     "\"success\"",
-    "\"errors\"",
     "\\u00",
 ];
 
@@ -62,8 +61,7 @@ pub(crate) fn may_report_failure(body: &[u8]) -> bool {
 }
 
 /// Returns the part of an answer that reports a failure: the answer itself, its member `response`, or one of its
-/// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`] of
-/// the JSON.
+/// choices. Returns `None` if the answer reports no failure. `answer` is an [`outline`] of the JSON.
 pub(crate) fn reported_failure(answer: &Value) -> Option<&Value> {
     match answer {
         Value::Array(items) => match items.as_slice() {
