@@ -76,9 +76,19 @@ impl Profiles {
         let name = selected.as_deref().unwrap_or(DEFAULT);
         match self.section(name) {
             Some(section) => Ok(Some(Profile { path: &self.path, section, is_named: selected.is_some() })),
-            None if selected.is_none() => Ok(None),
+            None if selected.is_none() => {
+                let is_similar =
+                    |section: &&Section| section.is_set() && section.name.trim().eq_ignore_ascii_case(DEFAULT);
+                if let Some(Section { name, .. }) = self.sections.iter().find(is_similar) {
+                    let path = self.path.display();
+                    call::warn(format!(
+                        "`{path}` has the profile `{name}`, which is not used: its name is not `{DEFAULT}`"
+                    ));
+                }
+                Ok(None)
+            }
             None => {
-                let known = self.sections.iter().filter(|section| section.name != SETTINGS && !section.keys.is_empty());
+                let known = self.sections.iter().filter(|section| section.name != SETTINGS && section.is_set());
                 let known = known.map(|section| format!("`{}`", section.name)).collect::<Vec<_>>().join(", ");
                 let expected = if known.is_empty() {
                     "the file has no profiles".to_owned()
@@ -92,11 +102,16 @@ impl Profiles {
     }
 
     fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name && !section.keys.is_empty())
+        self.sections.iter().find(|section| section.name == name && section.is_set())
     }
 }
 
 impl Section {
+    /// Returns true if the section has a key. An empty section counts as missing.
+    fn is_set(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Returns the value of a key in this section. An empty value counts as unset.
     fn get(&self, key: &str) -> Option<String> {
         let (_, value) = self.keys.iter().find(|(each, value)| each == key && !value.expose().is_empty())?;

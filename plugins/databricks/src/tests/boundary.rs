@@ -37,3 +37,18 @@ async fn deprecated_forms_and_ignored_names_cause_warnings() {
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert_eq!(warnings[3], "ignoring the deployment name `other`: Databricks is addressed by endpoint, here `chat`");
 }
+
+#[tokio::test]
+async fn profile_named_almost_default_causes_a_warning() {
+    let (plugin, events) = start(&crate::PLUGIN).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("profiles");
+    std::fs::write(&file, "[DEFAULT]\n[ DEFAULT ]\nhost = h").unwrap();
+    let options = ClientOptions::new(&json!({"config_file": file})).unwrap();
+    let client = plugin.open(&TargetUri::parse("databricks").unwrap(), &options, None).await;
+    client.unwrap().call(ListEndpoints::all(), None).await.unwrap_err();
+    let expected =
+        format!("`{}` has the profile ` DEFAULT `, which is not used: its name is not `DEFAULT`", file.display());
+    let warnings: Vec<_> = events.all().into_iter().map(|(_, _, event)| event.message).collect();
+    assert_eq!(warnings, [expected]);
+}

@@ -5,42 +5,57 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mlflow_deploy_plugin_api::{Error, Redactor, Result, blocking, call};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use crate::connect::Transport;
 use crate::connection::Connection;
 use crate::request::Request;
 use crate::secrets::RequestSecrets;
+use crate::tls;
 use crate::url::is_loopback;
 
 /// An HTTP client that stores no cookies.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
-    transport: OnceCell<Result<Transport>>,
+    /// The transport for requests that use TLS. Reading the system's certificate authorities takes longer than a call.
+    encrypted: OnceCell<Result<Transport>>,
+    /// The transport for requests that never use TLS.
+    plain: OnceCell<Result<Transport>>,
     secrets: RequestSecrets,
     has_warned: AtomicBool,
 }
 
 impl Client {
-    /// Creates an HTTP client. The certificate files that the settings name are read when the client is first used.
+    /// Creates an HTTP client. The certificate files that the settings name are read before the first request, and
+    /// those of the system before the first request that uses TLS.
     pub fn new(connection: Connection) -> Self {
         let secrets = RequestSecrets::new(&connection.proxies);
-        Self { connection, transport: OnceCell::new(), secrets, has_warned: AtomicBool::new(false) }
+        let (encrypted, plain) = (OnceCell::new(), OnceCell::new());
+        Self { connection, encrypted, plain, secrets, has_warned: AtomicBool::new(false) }
     }
 
-    pub(crate) async fn transport(&self) -> Result<&Transport> {
+    /// Returns the transport for requests to a URL.
+    pub(crate) async fn transport(&self, url: &Url) -> Result<&Transport> {
+        let Connection { proxies, ca_certs, client_cert, .. } = &self.connection;
+        // A connection to a proxy may use TLS, too. And a file that the user names has to be read, to find its faults.
+        let is_plain = url.scheme() == "http" && proxies.http.is_none() && ca_certs.is_none() && client_cert.is_none();
+        let transport = if is_plain { &self.plain } else { &self.encrypted };
         let build = || {
             let connection = self.connection.clone();
             blocking(move || {
+                if is_plain {
+                    return Transport::new(&connection, tls::nothing_trusted()?);
+                }
                 if connection.insecure {
                     call::warn(
                         "the server's certificate is not checked: an attacker on the network can impersonate the server",
                     );
                 }
-                Transport::new(&connection)
+                Transport::new(&connection, tls::settings(&connection)?)
             })
         };
-        self.transport.get_or_init(build).await.as_ref().map_err(Clone::clone)
+        transport.get_or_init(build).await.as_ref().map_err(Clone::clone)
     }
 
     /// Returns a redactor that removes the secrets of a request and of the proxies from messages.

@@ -34,6 +34,9 @@ impl Response {
     /// error has the position of the fault, but no value from the body.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self, expected: &str) -> Result<T> {
         self.reject_failure()?;
+        if self.payload.bytes().trim_ascii() == b"null" {
+            return Err(self.unexpected(expected, "the answer is `null`"));
+        }
         serde_json::from_slice(self.payload.bytes()).map_err(|error| self.unexpected(expected, &describe(&error)))
     }
 
@@ -52,7 +55,7 @@ impl Response {
     /// # Errors
     /// Fails as [`parse`](Self::parse) does if the media type is JSON.
     pub fn document(self, expected: &str) -> Result<Payload> {
-        if self.payload.is_json() && !self.payload.bytes().is_empty() {
+        if self.payload.is_json() && !matches!(self.payload.bytes().trim_ascii(), b"" | b"null") {
             self.parse::<IgnoredAny>(expected)?;
         }
         Ok(self.payload)

@@ -9,7 +9,6 @@ use mlflow_deploy_plugin_api::{Redactor, Result, call};
 use tokio::time::sleep;
 
 use crate::attempt_error::{AttemptError, Stage};
-use crate::connect::Transport;
 use crate::request::Request;
 use crate::streaming_response::StreamingResponse;
 use crate::timeouts::Timeouts;
@@ -43,14 +42,14 @@ async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
 ) -> Result<T> {
     client.guard_plain_credentials(request)?;
     // The client reads certificates on first use. This does not count as the server's time.
-    let transport = client.transport().await?;
+    client.transport(request.url()).await?;
     let timeouts = Timeouts::start(policy);
     let mut attempts = 0;
     let mut previous = String::new();
     loop {
         attempts += 1;
         let shared = Shared { policy, timeouts: &timeouts, redactor };
-        let result = match attempt(transport, request, &vary, &shared).await {
+        let result = match attempt(client, request, &vary, &shared).await {
             Ok(response) => read(response).await,
             Err(error) => Err(error),
         };
@@ -120,7 +119,7 @@ struct Shared<'a> {
 
 /// Sends a request once and follows its redirects. Fails if the response is not a success.
 async fn attempt(
-    transport: &Transport,
+    client: &Client,
     request: &Request,
     vary: &(impl Fn(&mut HeaderMap) + Sync),
     shared: &Shared<'_>,
@@ -129,6 +128,7 @@ async fn attempt(
     let mut url = Cow::Borrowed(request.url());
     let mut hops = 0;
     loop {
+        let transport = client.transport(&url).await.map_err(AttemptError::from_request)?;
         let mut headers = request.headers().clone();
         vary(&mut headers);
         if request.body().is_empty() && !request.method().is_safe() {

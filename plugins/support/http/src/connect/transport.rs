@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use mlflow_deploy_plugin_api::{Error, Result};
 use reqwest::{Body, redirect};
+use rustls::ClientConfig;
 use url::Url;
 
 use super::connect_error::ConnectError;
 use super::proxy::{Protocol, Proxy};
 use super::routes::Routes;
+use crate::Connection;
 use crate::url::without_user;
-use crate::{Connection, tls};
 
 /// The failure to send a request, or to receive the status and headers of its response.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Creates a client with these connection settings. Reads the certificate files that the settings name.
-    pub(crate) fn new(connection: &Connection) -> Result<Self> {
+    /// Creates a client with these connection settings, whose connections use these settings of TLS.
+    pub(crate) fn new(connection: &Connection, tls: ClientConfig) -> Result<Self> {
         let routes = Arc::new(Routes::new(&connection.proxies));
         let of_client = Arc::clone(&routes);
         // If a proxy's setting is wrong, the requests that would use the proxy fail before they are sent.
@@ -49,7 +50,7 @@ impl Transport {
             .connect_timeout(connection.connect_timeout)
             .redirect(redirect::Policy::none())
             .referer(false)
-            .tls_backend_preconfigured(tls::settings(connection)?)
+            .tls_backend_preconfigured(tls)
             .build()
             .map_err(|error| Error::internal("failed to set up HTTP").with_cause(&error.without_url()))?;
         Ok(Self { client, routes, connect_timeout: connection.connect_timeout })

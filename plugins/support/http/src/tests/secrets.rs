@@ -65,6 +65,7 @@ async fn an_error_for_unexpected_json_has_no_value_of_it() {
         (format!(r#""a\", expected {TOKEN}""#), "invalid type: string, expected a sequence at line 1 column"),
         (r#"[1, 4096]"#.to_owned(), "invalid type: integer, expected a string at line 1 column 2"),
         (r#"["a"#.to_owned(), "EOF while parsing a string at line 1 column 3"),
+        (" null\n".to_owned(), "the answer is `null`"),
     ] {
         let server = Server::start([Answer::new(200, body)]);
         let answer = get(&server, Method::GET, &policy()).await.unwrap();

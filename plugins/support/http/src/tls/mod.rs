@@ -17,4 +17,4 @@ mod tests;
 mod verifier;
 
 pub(crate) use reason::{is_plain, is_tls, reason};
-pub(crate) use settings::settings;
+pub(crate) use settings::{nothing_trusted, settings};
