@@ -1,7 +1,7 @@
 //! A file that may be a plugin. Its owner is checked before its manifest is read. Runs no plugin code.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{Manifest, TARGET};
@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::trust;
 
 use crate::discovery::digest::Identity;
 use crate::discovery::plugin_file::PluginFile;
-use crate::load::dynamic_deps;
+use crate::load::dynamic_deps::{self, LibrarySearch};
 use crate::{Dependency, IsolatedBy, LoadError};
 
 /// A file that may be a plugin, listed in [`Discovery::candidates`](crate::Discovery::candidates).
@@ -33,6 +33,8 @@ pub struct Candidate {
     pub(crate) identity: Option<Identity>,
     /// True if the program or the user trusts the file regardless of its owner and mode.
     pub(crate) is_trusted: bool,
+    /// The search for the libraries that the file needs. All files of a discovery share it.
+    search: Arc<LazyLock<LibrarySearch>>,
     /// The libraries that the file needs, once they were searched for. Clones share them.
     needed: Arc<OnceLock<Result<Vec<Dependency>, LoadError>>>,
 }
@@ -83,11 +85,7 @@ impl Candidate {
         if self.manifest().is_none() {
             return Ok(Vec::new());
         }
-        let search = || {
-            let dependencies = dynamic_deps::dependencies(&self.path, self.is_trusted)?;
-            dynamic_deps::check_entry(&self.path)?;
-            Ok(dependencies)
-        };
+        let search = || dynamic_deps::dependencies(&self.path, self.is_trusted, &self.search);
         self.needed.get_or_init(search).clone()
     }
 
@@ -98,12 +96,19 @@ impl Candidate {
     }
 
     /// Inspects a file. Checks the owner of the file before reading its content.
-    pub(crate) fn inspect(path: PathBuf, directory: Option<usize>, is_trusted: bool, admit: &Admit<'_>) -> Self {
+    /// The caller has checked the owner of the `directory`.
+    pub(crate) fn inspect(
+        path: PathBuf,
+        directory: Option<usize>,
+        is_trusted: bool,
+        search: &Arc<LazyLock<LibrarySearch>>,
+        admit: &Admit<'_>,
+    ) -> Self {
         let state = CandidateState::Ignored;
         let (warnings, declared, isolated_by, identity) = (Vec::new(), None, None, None);
-        let needed = Arc::default();
+        let (search, needed) = (Arc::clone(search), Arc::default());
         let mut candidate =
-            Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted, needed };
+            Self { path, directory, state, warnings, declared, isolated_by, identity, is_trusted, search, needed };
         match candidate.read() {
             Ok(None) if candidate.directory.is_none() => {
                 candidate.state = CandidateState::Refused(LoadError::NoManifest);
@@ -130,7 +135,10 @@ impl Candidate {
         let opened = PluginFile::open(&self.path)?;
         self.identity = Some(opened.identity);
         if !self.is_trusted {
-            self.warnings = trust::check_code(&self.path)?;
+            self.warnings = match self.directory {
+                Some(_checked) => trust::check_code_in_trusted_folder(&self.path)?,
+                None => trust::check_code(&self.path)?,
+            };
             // The owner was checked by path. Fails if the path does not lead to the opened file.
             opened.identity.check(&self.path)?;
         }

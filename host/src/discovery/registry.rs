@@ -1,7 +1,5 @@
 //! Chooses the plugin for a scheme from the plugins that the search found. Loads nothing.
 
-use std::path::PathBuf;
-
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
@@ -38,7 +36,7 @@ impl Discovery {
             return Err(Error::NoPlugin(Box::new(NoPlugin::new(target, self))));
         };
         let (rivals, shadowed): (Vec<_>, Vec<_>) = serving.partition(|other| other.directory == winner.directory);
-        let is_another = |other: &&Candidate| real(other) != real(winner);
+        let is_another = |other: &&Candidate| !is_same_file(other, winner);
         match rivals.into_iter().find(is_another) {
             Some(rival) if winner.directory.is_some() => Err(Error::Ambiguous {
                 scheme: target.scheme().to_owned(),
@@ -60,7 +58,7 @@ impl Discovery {
         // Another file in the same directory does not shadow this one: neither of the two is used.
         let is_earlier = |first: &&Candidate| {
             let is_rival = first.directory.is_some() && first.directory == candidate.directory;
-            first.path != candidate.path && (!is_rival || real(first) == real(candidate))
+            first.path != candidate.path && (!is_rival || is_same_file(first, candidate))
         };
         let shadows = |scheme: &String| self.serving(scheme).next().filter(is_earlier);
         let firsts: Option<Vec<_>> = candidate.manifest()?.schemes.iter().map(shadows).collect();
@@ -73,7 +71,7 @@ impl Discovery {
         let directory = candidate.directory?;
         let of_scheme = |scheme: &String| {
             let is_first = self.serving(scheme).next()?.directory == Some(directory);
-            let is_rival = |other: &&Candidate| other.directory == Some(directory) && real(other) != real(candidate);
+            let is_rival = |other: &&Candidate| other.directory == Some(directory) && !is_same_file(other, candidate);
             self.serving(scheme).find(is_rival).filter(|_| is_first)
         };
         candidate.manifest()?.schemes.iter().find_map(of_scheme)
@@ -93,7 +91,8 @@ impl Discovery {
     }
 }
 
-/// Returns the real path of the candidate's file. Two paths with the same real path are one plugin.
-fn real(candidate: &Candidate) -> PathBuf {
-    candidate.path.canonicalize().unwrap_or_else(|_gone| candidate.path.clone())
+/// Returns true if two candidates are one file, which two paths lead to.
+fn is_same_file(one: &Candidate, other: &Candidate) -> bool {
+    let file_id = |candidate: &Candidate| Some(candidate.identity?.file_id());
+    file_id(one).is_some() && file_id(one) == file_id(other)
 }

@@ -5,6 +5,7 @@ use std::env::consts::DLL_EXTENSION;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use mlflow_deploy_plugin_api::trust;
 
@@ -13,6 +14,7 @@ use crate::discovery::candidate::{Admit, Candidate};
 use crate::discovery::config_warning::{ConfigWarning, ConfiguredPlugins};
 use crate::discovery::digest::Identity;
 use crate::discovery::search_path::{NamedFile, Origin, SearchEntry};
+use crate::load::dynamic_deps::LibrarySearch;
 
 /// The maximum number of libraries in one directory. A directory with more libraries is not scanned.
 const MAX_LIBRARIES: usize = 10_000;
@@ -93,14 +95,16 @@ impl Discovery {
     /// Inspects `files`, then scans the directories of `entries`, both in the given order.
     pub(crate) fn run(files: &[NamedFile], entries: &[SearchEntry], admit: &Admit<'_>) -> Self {
         let mut discovery = Self::default();
+        let search = Arc::new(LazyLock::new(LibrarySearch::new as fn() -> _));
         for NamedFile { path, trusted } in files {
-            discovery.candidates.push(Candidate::inspect(path.clone(), None, *trusted, admit));
+            discovery.candidates.push(Candidate::inspect(path.clone(), None, *trusted, &search, admit));
         }
         let mut seen = HashMap::new();
         for entry in entries {
             let (path, origin) = (entry.path.clone(), entry.origin);
             let mut warnings = Vec::new();
-            let state = discovery.read_directory(entry, &mut warnings, &mut seen, admit).unwrap_or_else(|state| state);
+            let state =
+                discovery.read_directory(entry, &mut warnings, &mut seen, &search, admit).unwrap_or_else(|state| state);
             warnings.extend(unread_warning(entry, &state));
             discovery.directories.push(Directory { path, origin, state, warnings });
         }
@@ -169,6 +173,7 @@ impl Discovery {
         entry: &SearchEntry,
         warnings: &mut Vec<String>,
         seen: &mut HashMap<((u64, u64), &'static str), PathBuf>,
+        search: &Arc<LazyLock<LibrarySearch>>,
         admit: &Admit<'_>,
     ) -> Result<DirectoryState, DirectoryState> {
         let unreadable = |error: std::io::Error| match error.kind() {
@@ -202,7 +207,7 @@ impl Discovery {
         let inspected = files.len();
         let directory = Some(self.directories.len());
         self.candidates.extend(files.into_iter().map(|path| {
-            let mut candidate = Candidate::inspect(path, directory, false, admit);
+            let mut candidate = Candidate::inspect(path, directory, false, search, admit);
             candidate.warnings.retain(|warning| !warnings.contains(warning));
             candidate
         }));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::file;
 
 /// The contents of `/etc/ld.so.cache`. Empty if the file is missing or has an unknown format.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct LoaderCache {
     bytes: Vec<u8>,
     /// The offset of the first byte in the known format. Entries in an older format may precede it.

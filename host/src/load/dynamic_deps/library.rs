@@ -1,14 +1,14 @@
 //! The libraries that plugins need, as the loader sees them. What was read of a file is kept until the file changes:
 //! plugins need the same few libraries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use mlflow_deploy_plugin_api::sync;
 
 use super::object::ElfObject;
-use super::symbols;
+use super::symbols::Symbols;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
 
@@ -18,7 +18,7 @@ static KNOWN: LazyLock<Mutex<HashMap<Identity, Arc<Library>>>> = LazyLock::new(M
 /// The contents of a library.
 pub(super) struct Library {
     pub(super) object: ElfObject,
-    defined: OnceLock<Option<HashSet<Vec<u8>>>>,
+    symbols: OnceLock<Option<Symbols>>,
 }
 
 impl Library {
@@ -38,11 +38,11 @@ impl Library {
 
     /// Reads a library that is not needed again, such as a plugin.
     pub(super) fn read_anew(path: &Path) -> Result<Self, LoadError> {
-        Ok(Self { object: ElfObject::read(path)?, defined: OnceLock::new() })
+        Ok(Self { object: ElfObject::read(path)?, symbols: OnceLock::new() })
     }
 
-    /// Returns the names of the symbols that the library at this path provides, or `None` if they cannot be read.
-    pub(super) fn defined(&self, path: &Path) -> Option<&HashSet<Vec<u8>>> {
-        self.defined.get_or_init(|| symbols::defined(path)).as_ref()
+    /// Returns the dynamic symbols of the library, whose path this is, or `None` if they cannot be read.
+    pub(super) fn symbols(&self, path: &Path) -> Option<&Symbols> {
+        self.symbols.get_or_init(|| Symbols::read(path)).as_ref()
     }
 }

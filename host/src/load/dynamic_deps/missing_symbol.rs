@@ -4,12 +4,13 @@
 //! A symbol counts as provided if a library provides it in any version. The loader may therefore still reject a library
 //! that has no missing symbol here, but it rejects every library that has one.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::library::Library;
 use super::search::LibrarySearch;
-use super::symbols::{self, Names};
+use super::symbols;
 
 /// Returns a symbol that one of the libraries uses and that is not provided, with the path of that library. Returns
 /// `None` if there is no such symbol, or if the symbols of a library cannot be read. `libraries` contains all libraries
@@ -17,15 +18,14 @@ use super::symbols::{self, Names};
 ///
 /// A symbol is provided by the libraries themselves, or by any library of this process, such as a preloaded one.
 pub(super) fn find<'a>(search: &LibrarySearch, libraries: &[(&'a Path, &Library)]) -> Option<(&'a Path, String)> {
-    let paths = libraries.iter().map(|(path, _)| *path);
-    let new: Vec<&Path> = paths.filter(|path| !search.is_loaded(path)).collect();
-    let mut names = Names::new();
-    for path in &new {
-        names.extend(symbols::undefined(path)?);
+    let new: Vec<_> = libraries.iter().filter(|(path, _)| !search.is_loaded(path)).collect();
+    let mut names = HashSet::new();
+    for (path, library) in &new {
+        names.extend(library.symbols(path)?.undefined.iter().map(Vec::as_slice));
     }
     for (path, library) in libraries {
-        let defined = library.defined(path)?;
-        names.retain(|name| !defined.contains(name));
+        let symbols = library.symbols(path)?;
+        names.retain(|name| !symbols.defined.contains(*name));
     }
     for library in search.loaded() {
         if names.is_empty() {
@@ -37,11 +37,11 @@ pub(super) fn find<'a>(search: &LibrarySearch, libraries: &[(&'a Path, &Library)
         }
         // The process has also mapped files that are not libraries.
         let known = Library::read(library);
-        if let Some(defined) = known.as_ref().ok().and_then(|known| known.defined(library)) {
-            names.retain(|name| !defined.contains(name));
+        if let Some(symbols) = known.as_ref().ok().and_then(|known| known.symbols(library)) {
+            names.retain(|name| !symbols.defined.contains(*name));
         }
     }
-    new.into_iter().find_map(|library| Some((library, symbols::first_used(library, &names)?)))
+    new.into_iter().find_map(|(path, _)| Some((*path, symbols::first_used(path, &names)?)))
 }
 
 #[cfg(target_os = "linux")]
@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use crate::LoadError;
-    use crate::load::dynamic_deps::dependencies;
+    use crate::load::dynamic_deps::check;
 
     /// Compiles a library from C code with the given linker flags.
     fn library(folder: &Path, name: &str, code: &str, flags: &[&str]) -> PathBuf {
@@ -90,12 +90,12 @@ mod tests {
         for (file, user, symbol) in
             [(&alone, alone.clone(), "found_symbol"), (&indirect, folder.join("liblost.so"), "lost_symbol")]
         {
-            let error = dependencies(file, true).unwrap_err();
+            let error = check(file).unwrap_err();
             let expected = format!("{}: undefined symbol: {symbol}", user.display());
             assert!(matches!(&error, LoadError::NotLoadable(why) if *why == expected), "{error}");
         }
         for file in [found, of_user, weak, of_process, unused] {
-            dependencies(&file, true).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            check(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         }
     }
 }

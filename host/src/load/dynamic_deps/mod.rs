@@ -19,8 +19,7 @@ use mlflow_deploy_plugin_api::ffi::abi::ENTRY_SYMBOL;
 use mlflow_deploy_plugin_api::trust;
 
 use self::library::Library;
-use self::object::ElfObject;
-use self::search::LibrarySearch;
+pub(crate) use self::search::LibrarySearch;
 use crate::LoadError;
 
 /// A library that a plugin needs, directly or indirectly.
@@ -56,42 +55,44 @@ impl Dependency {
     }
 }
 
-/// Returns the libraries that a file needs directly, then those that they need, and so on. A library appears once for
+/// Returns the libraries that a plugin needs directly, then those that they need, and so on. A library appears once for
 /// each library that needs it. Unless `is_trusted`, first fails as [`check_trust`] does.
 ///
 /// # Errors
-/// [`LoadError::Untrusted`] as above. [`LoadError::NotLoadable`] if all libraries are usable, but the file or one of them uses a symbol that no library
-/// provides.
-pub(crate) fn dependencies(file: &Path, is_trusted: bool) -> Result<Vec<Dependency>, LoadError> {
-    let Some(followed) = follow(file)? else { return Ok(Vec::new()) };
+/// [`LoadError::Untrusted`] as above. [`LoadError::NotLoadable`] if all libraries are usable, but the plugin or one of
+/// them uses a symbol that no library provides. [`LoadError::Table`] if the plugin does not export its entry function.
+pub(crate) fn dependencies(
+    plugin: &Path,
+    is_trusted: bool,
+    search: &LibrarySearch,
+) -> Result<Vec<Dependency>, LoadError> {
+    let Some(followed) = follow(plugin, search)? else { return Ok(Vec::new()) };
     if !is_trusted {
-        followed.check_trust()?;
+        followed.check_trust(search)?;
     }
-    let Followed { dependencies, libraries, search } = followed;
-    let is_complete = dependencies.iter().all(|dependency| dependency.load_error().is_none());
-    let paths: Vec<_> = libraries.iter().map(|library| (library.path.as_path(), &*library.library)).collect();
-    match is_complete.then(|| missing_symbol::find(&search, &paths)).flatten() {
-        Some((user, symbol)) => {
-            // The loader's message for the same fault.
-            Err(LoadError::NotLoadable(format!("{}: undefined symbol: {symbol}", user.display())))
-        }
-        None => Ok(dependencies),
-    }
+    followed.check_symbols(search)?;
+    followed.check_entry()?;
+    Ok(followed.dependencies)
 }
 
-/// Fails if a plugin's file does not export the function that returns its table.
-pub(crate) fn check_entry(file: &Path) -> Result<(), LoadError> {
-    match ElfObject::exports(file, ENTRY_SYMBOL) {
-        Some(false) => Err(LoadError::Table(TableError::NoEntry)),
-        Some(true) | None => Ok(()),
+/// Fails if a library that a file needs is missing or too old, or if no library provides a symbol. The error names the
+/// first such library or symbol.
+pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
+    let search = LibrarySearch::new();
+    let Some(followed) = follow(file, &search)? else { return Ok(()) };
+    followed.check_symbols(&search)?;
+    match followed.dependencies.iter().find_map(Dependency::load_error) {
+        Some(error) => Err(error),
+        None => Ok(()),
     }
 }
 
 /// Fails if another user can change a library that the file needs. Skips libraries that this process has already loaded
 /// and libraries in a folder of `LD_LIBRARY_PATH`, because the user chose both.
 pub(crate) fn check_trust(file: &Path) -> Result<(), LoadError> {
-    match follow(file) {
-        Ok(Some(followed)) => followed.check_trust(),
+    let search = LibrarySearch::new();
+    match follow(file, &search) {
+        Ok(Some(followed)) => followed.check_trust(&search),
         Ok(None) | Err(_) => Ok(()),
     }
 }
@@ -101,22 +102,44 @@ struct Followed {
     dependencies: Vec<Dependency>,
     /// The file itself, and each library that was found.
     libraries: Vec<ResolvedLibrary>,
-    /// The search that found the libraries.
-    search: LibrarySearch,
 }
 
 impl Followed {
-    fn check_trust(&self) -> Result<(), LoadError> {
+    fn check_trust(&self, search: &LibrarySearch) -> Result<(), LoadError> {
         let found = self.dependencies.iter().filter_map(|dependency| dependency.found.as_deref());
-        for library in found.filter(|library| !self.search.is_of_user(library)) {
+        for library in found.filter(|library| !search.is_of_user(library)) {
             trust::check_code(library)?;
         }
         Ok(())
     }
+
+    /// Fails if all libraries are usable, and one of them uses a symbol that none provides.
+    fn check_symbols(&self, search: &LibrarySearch) -> Result<(), LoadError> {
+        let is_complete = self.dependencies.iter().all(|dependency| dependency.load_error().is_none());
+        let paths: Vec<_> = self.libraries.iter().map(|library| (library.path.as_path(), &*library.library)).collect();
+        match is_complete.then(|| missing_symbol::find(search, &paths)).flatten() {
+            Some((user, symbol)) => {
+                // The loader's message for the same fault.
+                Err(LoadError::NotLoadable(format!("{}: undefined symbol: {symbol}", user.display())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Fails if the file does not export the function that returns a plugin's table.
+    fn check_entry(&self) -> Result<(), LoadError> {
+        let ResolvedLibrary { path, library, .. } = &self.libraries[0];
+        match library.symbols(path) {
+            Some(symbols) if !symbols.defined.contains(ENTRY_SYMBOL.to_bytes()) => {
+                Err(LoadError::Table(TableError::NoEntry))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Finds the libraries that a file needs. Returns `None` if the system does not use ELF.
-fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
+fn follow(file: &Path, search: &LibrarySearch) -> Result<Option<Followed>, LoadError> {
     /// The maximum number of needed libraries, which is more than any plugin has.
     const MAX_COUNT: usize = 2000;
     if !cfg!(target_os = "linux") {
@@ -125,7 +148,6 @@ fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
     let unreadable = |error: std::io::Error| LoadError::Unreadable(error.to_string());
     let path = file.canonicalize().map_err(unreadable)?;
     let library = Arc::new(Library::read_anew(&path)?);
-    let search = LibrarySearch::new(library.object.machine);
     let root = ResolvedLibrary { path, library, rpaths: Vec::new() };
     let mut resolver = Resolver { libraries: vec![root], by_name: HashMap::new() };
     let mut dependencies = Vec::new();
@@ -133,7 +155,7 @@ fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
     while at < resolver.libraries.len() {
         let needed = resolver.libraries[at].library.object.needed.clone();
         for name in needed.into_iter().take(MAX_COUNT - dependencies.len()) {
-            let library = resolver.resolve(&search, at, &name);
+            let library = resolver.resolve(search, at, &name);
             let user = &resolver.libraries[at];
             let lacks = library
                 .and_then(|library| user.library.object.lacks(&name, &resolver.libraries[library].library.object));
@@ -149,15 +171,7 @@ fn follow(file: &Path) -> Result<Option<Followed>, LoadError> {
         }
         at += 1;
     }
-    Ok(Some(Followed { dependencies, libraries: resolver.libraries, search }))
-}
-
-/// Fails if a library that a file needs is missing or too old. The error names the first such library.
-pub(crate) fn check(file: &Path) -> Result<(), LoadError> {
-    match dependencies(file, true)?.iter().find_map(Dependency::load_error) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+    Ok(Some(Followed { dependencies, libraries: resolver.libraries }))
 }
 
 /// A library that the loader would load, with its contents.
@@ -193,7 +207,7 @@ impl Resolver {
                 ([own, rpaths.clone()].concat(), Vec::new())
             }
         };
-        let found = search.find(name, &rpaths, &runpath);
+        let found = search.find(name, object.machine, &rpaths, &runpath);
         let at = found.map(|(path, library)| {
             self.libraries.push(ResolvedLibrary { path, library, rpaths });
             self.libraries.len() - 1
@@ -224,7 +238,8 @@ mod tests {
 
     #[test]
     fn every_dependency_of_the_running_program_is_found() {
-        let needed = dependencies(&std::env::current_exe().unwrap(), true).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let needed = follow(&program, &LibrarySearch::new()).unwrap().unwrap().dependencies;
         assert!(needed.iter().any(|dependency| dependency.name == "libc.so.6"), "{needed:?}");
         assert!(needed.iter().all(|dependency| dependency.load_error().is_none()), "{needed:?}");
     }
@@ -246,7 +261,8 @@ mod tests {
 
         let error = check(&lost).unwrap_err().to_string();
         assert!(error.starts_with("needs the library `libleaf-of-a-test.so`, which is not installed"), "{error}");
-        assert_eq!(dependencies(&own, true).unwrap()[0].found.as_deref(), Some(leaf.as_path()));
+        let found = follow(&own, &LibrarySearch::new()).unwrap().unwrap().dependencies.swap_remove(0).found;
+        assert_eq!(found, Some(leaf));
         check(&inherited).unwrap();
         let indirect = check(&alone).unwrap_err();
         let by = folder.join("libmiddle-of-a-test.so");

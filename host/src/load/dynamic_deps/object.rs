@@ -1,7 +1,7 @@
 //! Reads the parts of an ELF file that the dynamic loader uses: needed libraries, search folders, and needed and
 //! provided symbol versions. Reads a limited number of bytes.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::manifest::Bounded;
 use object::Endianness;
 use object::elf::{self, FileHeader64, ProgramHeader64, Verdaux, Verdef, Vernaux, Verneed};
 use object::read::ReadRef;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 
 use crate::LoadError;
 use crate::discovery::plugin_file::PluginFile;
@@ -38,20 +38,6 @@ impl ElfObject {
     pub(super) fn read(path: &Path) -> Result<Self, LoadError> {
         let opened = PluginFile::open(path)?;
         Self::parse(&opened.file).ok_or_else(|| LoadError::NotALibrary("its headers are damaged".to_owned()))?
-    }
-
-    /// Returns true if a file exports the symbol, or `None` if the symbols of the file cannot be read.
-    pub(super) fn exports(path: &Path, symbol: &CStr) -> Option<bool> {
-        let opened = PluginFile::open(path).ok()?;
-        let bounded = Bounded::new(&opened.file, MAX_BYTES);
-        let data = &bounded;
-        let header = FileHeader64::<Endianness>::parse(data).ok()?;
-        let endian = header.endian().ok()?;
-        let symbols = header.sections(endian, data).ok()?.symbols(endian, data, elf::SHT_DYNSYM).ok()?;
-        let is_it = |each: &elf::Sym64<Endianness>| {
-            !each.is_undefined(endian) && symbols.symbol_name(endian, each).is_ok_and(|name| name == symbol.to_bytes())
-        };
-        (!symbols.is_empty()).then(|| symbols.iter().any(is_it))
     }
 
     /// Parses an ELF file. Returns `None` if the headers are damaged, and an error if the file lacks a part that the

@@ -12,9 +12,9 @@ use super::cache::LoaderCache;
 use super::library::Library;
 use crate::discovery::search_path::environment;
 
-/// The places to search for libraries. They are the same for every library.
-pub(super) struct LibrarySearch {
-    machine: u16,
+/// The places to search for libraries. They are the same for every library, until this process loads another one.
+#[derive(Debug)]
+pub(crate) struct LibrarySearch {
     /// The folders in `LD_LIBRARY_PATH`. Empty if the process runs with raised privileges, because the loader then
     /// ignores the variable.
     library_path: Vec<PathBuf>,
@@ -25,7 +25,7 @@ pub(super) struct LibrarySearch {
 }
 
 impl LibrarySearch {
-    pub(super) fn new(machine: u16) -> Self {
+    pub(crate) fn new() -> Self {
         let listed = environment("LD_LIBRARY_PATH").unwrap_or_default();
         let arch = std::env::consts::ARCH;
         let system = if cfg!(target_env = "musl") {
@@ -35,22 +35,33 @@ impl LibrarySearch {
             let others = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned);
             multi_arch.into_iter().chain(others).map(PathBuf::from).collect()
         };
-        Self { machine, library_path: split(&listed), loaded: loaded(), cache: LoaderCache::system(), system }
+        Self { library_path: split(&listed), loaded: loaded(), cache: LoaderCache::system(), system }
     }
 
-    /// Returns the path of the file that the loader would load for a name, with the contents of the file.
-    pub(super) fn find(&self, name: &str, rpaths: &[PathBuf], runpath: &[PathBuf]) -> Option<(PathBuf, Arc<Library>)> {
+    /// Returns the path of the file that the loader would load for a name, with the contents of the file. Skips files
+    /// that are missing or damaged, or for another processor than `machine`.
+    pub(super) fn find(
+        &self,
+        name: &str,
+        machine: u16,
+        rpaths: &[PathBuf],
+        runpath: &[PathBuf],
+    ) -> Option<(PathBuf, Arc<Library>)> {
+        let usable = |path: PathBuf| {
+            let library = Library::read(&path).ok().filter(|library| library.object.machine == machine)?;
+            Some((path, library))
+        };
         if name.contains('/') {
-            return self.usable(PathBuf::from(name));
+            return usable(PathBuf::from(name));
         }
-        let in_folders = |folders: &[PathBuf]| folders.iter().find_map(|folder| self.usable(folder.join(name)));
+        let in_folders = |folders: &[PathBuf]| folders.iter().find_map(|folder| usable(folder.join(name)));
         let is_namesake = |path: &&PathBuf| path.file_name() == Some(OsStr::new(name));
-        let already = || self.loaded.iter().find(is_namesake).and_then(|path| self.usable(path.clone()));
+        let already = || self.loaded.iter().find(is_namesake).and_then(|path| usable(path.clone()));
         already()
             .or_else(|| in_folders(rpaths))
             .or_else(|| in_folders(&self.library_path))
             .or_else(|| in_folders(runpath))
-            .or_else(|| self.cache.paths(name).find_map(|path| self.usable(path)))
+            .or_else(|| self.cache.paths(name).find_map(usable))
             .or_else(|| in_folders(&self.system))
     }
 
@@ -69,12 +80,6 @@ impl LibrarySearch {
     /// loaded libraries.
     pub(super) fn loaded(&self) -> &[PathBuf] {
         &self.loaded
-    }
-
-    /// Reads a library. Returns `None` if the file is missing or damaged, or is for another processor.
-    fn usable(&self, path: PathBuf) -> Option<(PathBuf, Arc<Library>)> {
-        let library = Library::read(&path).ok().filter(|library| library.object.machine == self.machine)?;
-        Some((path, library))
     }
 }
 

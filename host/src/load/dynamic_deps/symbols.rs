@@ -13,24 +13,34 @@ use object::read::elf::{FileHeader, Rela, SectionHeader, SectionTable, Sym};
 use super::object::MAX_BYTES;
 use crate::discovery::plugin_file::PluginFile;
 
-/// The names of symbols.
-pub(super) type Names = HashSet<Vec<u8>>;
+/// The names of a library's dynamic symbols.
+pub(super) struct Symbols {
+    /// The symbols that the library provides.
+    pub(super) defined: HashSet<Vec<u8>>,
+    /// The symbols that another library must provide. A weak symbol may be missing.
+    pub(super) undefined: Vec<Vec<u8>>,
+}
 
-/// Returns the names of the symbols that another library must provide, or `None` if they cannot be read. A weak symbol
-/// may be missing.
-pub(super) fn undefined(library: &Path) -> Option<Names> {
-    with_symbols(library, |symbols| symbols.undefined())
+impl Symbols {
+    /// Reads the symbols of a library. Returns `None` if they cannot be read.
+    pub(super) fn read(library: &Path) -> Option<Self> {
+        with_symbols(library, |symbols| {
+            let is_undefined = |symbol: &&elf::Sym64<Endianness>| symbol.is_undefined(symbols.endian);
+            let is_needed = |symbol: &&elf::Sym64<Endianness>| symbol.st_bind() == elf::STB_GLOBAL;
+            let name = |symbol| Some(symbols.name(symbol)?.to_vec());
+            let (undefined, defined): (Vec<_>, Vec<_>) = symbols.table.iter().partition(is_undefined);
+            Self {
+                defined: defined.into_iter().filter_map(name).collect(),
+                undefined: undefined.into_iter().filter(is_needed).filter_map(name).collect(),
+            }
+        })
+    }
 }
 
 /// Returns the first of the undefined symbols `names` that a relocation of a library uses. The loader does not search
 /// for the other ones.
-pub(super) fn first_used(library: &Path, names: &Names) -> Option<String> {
+pub(super) fn first_used(library: &Path, names: &HashSet<&[u8]>) -> Option<String> {
     with_symbols(library, |symbols| symbols.first_used(names))?
-}
-
-/// Returns the names of the symbols that a library provides, or `None` if they cannot be read.
-pub(super) fn defined(library: &Path) -> Option<Names> {
-    with_symbols(library, |symbols| symbols.defined())
 }
 
 /// The dynamic symbols of a library.
@@ -60,18 +70,7 @@ fn with_symbols<T>(library: &Path, read: impl FnOnce(&DynamicSymbols<'_>) -> T) 
 }
 
 impl<'a> DynamicSymbols<'a> {
-    fn undefined(&self) -> Names {
-        let is_needed =
-            |symbol: &&elf::Sym64<Endianness>| symbol.is_undefined(self.endian) && symbol.st_bind() == elf::STB_GLOBAL;
-        self.table.iter().filter(is_needed).filter_map(|symbol| Some(self.name(symbol)?.to_vec())).collect()
-    }
-
-    fn defined(&self) -> Names {
-        let defined = self.table.iter().filter(|symbol| !symbol.is_undefined(self.endian));
-        defined.filter_map(|symbol| Some(self.name(symbol)?.to_vec())).collect()
-    }
-
-    fn first_used(&self, names: &Names) -> Option<String> {
+    fn first_used(&self, names: &HashSet<&[u8]>) -> Option<String> {
         let relocations = self.sections.iter().filter_map(|section| section.rela(self.endian, self.data).ok()?);
         let relocations = relocations.filter(|(_, symbols)| *symbols == self.index).flat_map(|(list, _)| list);
         let mut used = relocations.filter_map(|relocation| self.table.get(relocation.symbol(self.endian, false)?.0));
