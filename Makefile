@@ -6,7 +6,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check bench bench-explain install install-built
+.PHONY: demo demo-gateway test test-llm check budgets bench bench-explain install install-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -36,6 +36,11 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# The instructions and allocations of a call and of a chunk, which must not exceed their budgets. Needs valgrind.
+budgets:
+	cargo build --release -p mlflow-deploy-gateway -p mlflow-deploy-example-echo -p mlflow-deploy-bench
+	@target/release/mlflow-deploy-bench budgets target/release tests/bench/budgets.json
 
 # Everything beside its peers, in one run: bare reqwest, curl, and the Python clients. Needs a quiet machine, curl and strip.
 bench:

@@ -25,7 +25,7 @@ if subject == "openai-python":
         client.chat.completions.create(model="chat", messages=messages, max_tokens=100)
 
     def stream(messages):
-        return client.chat.completions.create(model="chat", messages=messages, max_tokens=100, stream=True)
+        return client.chat.completions.create(model="chat", messages=messages, max_tokens=100_000, stream=True)
 
 else:
     from mlflow.deployments import get_deploy_client
@@ -36,7 +36,7 @@ else:
         client.predict(endpoint="chat", inputs={"messages": messages, "max_tokens": 100})
 
     def stream(messages):
-        return client.predict_stream(endpoint="chat", inputs={"messages": messages, "max_tokens": 100, "stream": True})
+        return client.predict_stream(endpoint="chat", inputs={"messages": messages, "max_tokens": 100_000, "stream": True})
 
 
 def repeat(_worker=0):

@@ -5,8 +5,11 @@
 //! machine's speed affects all of them. The reported costs are medians of the rounds.
 //!
 //! The program refuses to report ratios if other processes use the machine.
+//!
+//! `make budgets` counts the instructions and allocations of the same calls, which do not depend on other processes.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark ends with a panic if anything fails")]
 
+mod budget;
 mod chart;
 mod cold_start;
 mod machine;
@@ -23,7 +26,8 @@ use report::Report;
 use subjects::{BareReqwest, Plugin};
 use work::{Cost, Work};
 
-const USAGE: &str = "usage: mlflow-deploy-bench LIBRARIES PYTHON REPORT.json CHART.svg [ROUNDS]";
+const USAGE: &str = "usage: mlflow-deploy-bench LIBRARIES PYTHON REPORT.json CHART.svg [ROUNDS]
+       mlflow-deploy-bench budgets LIBRARIES BUDGETS.json [--write]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
@@ -37,6 +41,14 @@ async fn main() -> io::Result<()> {
                 plugin => work.measure(&Plugin::open(plugin, Path::new(libraries), server).await).await,
             };
             writeln!(io::stdout(), "{}", serde_json::to_string(&cost)?)
+        }
+        ["repeat", plugin, part, count, server, libraries] => {
+            budget::repeat(plugin, part, count, server, Path::new(libraries)).await;
+            Ok(())
+        }
+        ["budgets", libraries, budgets, write @ ..] => {
+            let libraries = Path::new(libraries).canonicalize()?;
+            budget::check(&libraries, &Server::start()?.url, Path::new(budgets), *write == ["--write"])
         }
         [libraries, python, report, chart, rounds @ ..] => {
             let rounds = rounds.first().map_or(5, |rounds| rounds.parse().unwrap());

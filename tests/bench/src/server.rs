@@ -1,8 +1,8 @@
 //! A fast HTTP server with canned answers. The subjects send their requests to it, so that a measured time contains
 //! nothing of a real model.
 //!
-//! The path of a request chooses nothing. A request whose body contains `"stream"` is answered with server-sent events,
-//! a GET with a list of endpoints, a large body with a body of the same size, and every other request with a chat
+//! The path of a request chooses nothing. A request whose body contains `"stream"` is answered with `max_tokens`
+//! server-sent events, a GET with a list of endpoints, a large body with a body of the same size, and every other request with a chat
 //! completion.
 
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::work::{CHUNKS, LARGE};
+use crate::work::LARGE;
 
 /// Serves until the process is ended. Prints the URL of the server first.
 pub(crate) async fn serve() -> io::Result<()> {
@@ -39,7 +39,10 @@ pub(crate) async fn serve() -> io::Result<()> {
 /// The bodies of the answers, which are made once.
 struct Answers {
     chat: Bytes,
-    events: Bytes,
+    /// A server-sent event with a chunk.
+    event: String,
+    /// The last two events of a stream.
+    end: String,
     large: Bytes,
     list: Bytes,
 }
@@ -52,15 +55,10 @@ impl Answers {
         );
         let chunk = r#"{"id":"chat-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#;
         let last = r#"{"id":"chat-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-        let events = format!("data: {chunk}\n\n").repeat(CHUNKS - 1) + &format!("data: {last}\n\ndata: [DONE]\n\n");
+        let (event, end) = (format!("data: {chunk}\n\n"), format!("data: {last}\n\ndata: [DONE]\n\n"));
         let large = format!(r#"{{"predictions":["{}"]}}"#, "x".repeat(LARGE));
         let list = r#"{"endpoints":[{"name":"chat","endpoint_type":"llm/v1/chat","model":{"name":"m","provider":"openai"},"endpoint_url":"/gateway/chat/invocations","limit":null}],"next_page_token":null}"#;
-        Self {
-            chat: chat.into(),
-            events: events.into(),
-            large: large.into(),
-            list: Bytes::from_static(list.as_bytes()),
-        }
+        Self { chat: chat.into(), event, end, large: large.into(), list: Bytes::from_static(list.as_bytes()) }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -69,13 +67,23 @@ impl Answers {
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let is_stream = body.len() < 4096 && body.windows(8).any(|window| window == b"\"stream\"");
         let (content_type, body) = match (is_list, is_stream) {
-            (true, _) => ("application/json", &self.list),
-            (false, true) => ("text/event-stream", &self.events),
-            (false, false) if body.len() >= LARGE => ("application/json", &self.large),
-            (false, false) => ("application/json", &self.chat),
+            (true, _) => ("application/json", self.list.clone()),
+            (false, true) => ("text/event-stream", self.events(tokens(&body))),
+            (false, false) if body.len() >= LARGE => ("application/json", self.large.clone()),
+            (false, false) => ("application/json", self.chat.clone()),
         };
-        let mut response = Response::new(Full::new(body.clone()));
+        let mut response = Response::new(Full::new(body));
         response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
         Ok(response)
     }
+    /// Returns a stream of this many chunks.
+    fn events(&self, chunks: usize) -> Bytes {
+        (self.event.repeat(chunks.saturating_sub(1)) + &self.end).into()
+    }
+}
+
+/// Returns the number of tokens that a request asks for.
+fn tokens(request: &[u8]) -> usize {
+    let request: serde_json::Value = serde_json::from_slice(request).unwrap_or_default();
+    request["max_tokens"].as_u64().and_then(|tokens| tokens.try_into().ok()).unwrap_or(1)
 }

@@ -54,13 +54,18 @@ impl Work {
     }
 
     /// Returns the body of the request, which is a chat.
-    fn request(self) -> Bytes {
-        let (content, stream) = match self {
-            Self::Large => ("x".repeat(LARGE), ""),
-            Self::Stream => ("Tell me about MLflow.".to_owned(), r#","stream":true"#),
-            Self::One | Self::Many => ("What is MLflow? Answer in one sentence.".to_owned(), ""),
-        };
-        format!(r#"{{"messages":[{{"role":"user","content":"{content}"}}],"max_tokens":100{stream}}}"#).into()
+    pub(crate) fn request(self) -> Bytes {
+        match self {
+            Self::Large => Self::chat(&"x".repeat(LARGE), 100, false),
+            Self::Stream => Self::chat("Tell me about MLflow.", CHUNKS, true),
+            Self::One | Self::Many => Self::chat("What is MLflow? Answer in one sentence.", 100, false),
+        }
+    }
+
+    /// Returns the body of a chat's request. The server streams as many chunks as there are tokens.
+    pub(crate) fn chat(content: &str, tokens: usize, is_stream: bool) -> Bytes {
+        let stream = if is_stream { r#","stream":true"# } else { "" };
+        format!(r#"{{"messages":[{{"role":"user","content":"{content}"}}],"max_tokens":{tokens}{stream}}}"#).into()
     }
 
     /// Does the work with a subject, after a first call that opens the connection. Returns the cost of one call or of

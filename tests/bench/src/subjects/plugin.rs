@@ -1,4 +1,4 @@
-//! The subjects `gateway`, `databricks` and `openai`: the library through a loaded plugin.
+//! The subjects `echo`, `gateway`, `databricks` and `openai`: the library through a loaded plugin.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::Path;
@@ -17,12 +17,14 @@ impl Plugin {
     /// Loads the plugin of this name from a folder, and opens a client of the server at this URL.
     pub(crate) async fn open(name: &str, folder: &Path, server: &str) -> Self {
         let (target, options) = match name {
+            "echo" => ("echo", json!({})),
             "gateway" => (server, json!({})),
             "databricks" => ("databricks", json!({"host": server, "token": "dapi-bench"})),
             "openai" => ("openai", json!({"base_url": format!("{server}/v1"), "api_key": "sk-bench"})),
             other => panic!("unknown plugin: {other}"),
         };
-        let host = Host::builder().plugin(folder.join(library(&format!("mlflow_deploy_{name}")))).build();
+        let file = if name == "echo" { library("echo_plugin") } else { library(&format!("mlflow_deploy_{name}")) };
+        let host = Host::builder().plugin(folder.join(file)).build();
         let options = ClientOptions::new(&options).unwrap();
         Self(host.get_deploy_client_with(Some(target), &options).await.unwrap())
     }
