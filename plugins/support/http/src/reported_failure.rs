@@ -8,6 +8,9 @@
 //! `__type` (AWS), `ErrorCode` (SageMaker), `Error` (Azure), `header.code` (iFlytek), `ret` (Tencent), and `statusCode`
 //! with the text of the answer in `body` (AWS Lambda behind a gateway).
 
+use std::sync::LazyLock;
+
+use aho_corasick::packed::Searcher;
 use http::StatusCode;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, HttpFailure, Redactor};
 use serde_json::Value;
@@ -57,7 +60,9 @@ pub(crate) fn outline_of_failure(body: &[u8]) -> Result<Value, String> {
 
 /// Returns false if an answer certainly reports no failure, without parsing it.
 pub(crate) fn may_report_failure(body: &[u8]) -> bool {
-    body.len() > MAX_PART || !str::from_utf8(body).is_ok_and(|text| !MARKS.iter().any(|mark| text.contains(mark)))
+    /// Searches for all marks at once. `None` on a processor without the vector instructions that the search needs.
+    static SEARCHER: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MARKS));
+    body.len() > MAX_PART || SEARCHER.as_ref().is_none_or(|searcher| searcher.find(body).is_some())
 }
 
 /// Returns the part of an answer that reports a failure: the answer itself, its member `response`, or one of its

@@ -11,6 +11,7 @@
 //!
 //! Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
+use memchr::memchr2;
 use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::answer_json::BYTE_ORDER_MARK;
@@ -51,9 +52,8 @@ impl SseReader {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
             self.after_cr = false;
         }
-        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.grow(&bytes[..end])?;
-            events.extend(self.end_line()?);
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            events.extend(self.end_line_with(&bytes[..end])?);
             let is_cr = bytes[end] == b'\r';
             bytes = &bytes[end + 1..];
             if is_cr {
@@ -71,22 +71,37 @@ impl SseReader {
     /// Fails as [`push`](Self::push) does.
     pub fn finish(&mut self) -> Result<Option<Event>> {
         if !self.line.is_empty() {
-            self.end_line()?;
+            self.end_line_with(&[])?;
         }
         Ok(self.end_event())
     }
 
+    /// Adds bytes to the unfinished line.
     fn grow(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.line.len() + self.data.as_ref().map_or(0, String::len) + bytes.len() > MAX_LEN {
-            return Err(Error::internal(format!("the server sent an event of more than {MAX_LEN} bytes")));
-        }
+        self.check_size(bytes)?;
         self.line.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn end_line(&mut self) -> Result<Option<Event>> {
-        let bytes = std::mem::take(&mut self.line);
-        let mut line = bytes.as_slice();
+    fn check_size(&self, bytes: &[u8]) -> Result<()> {
+        if self.line.len() + self.data.as_ref().map_or(0, String::len) + bytes.len() > MAX_LEN {
+            return Err(Error::internal(format!("the server sent an event of more than {MAX_LEN} bytes")));
+        }
+        Ok(())
+    }
+
+    /// Parses the line that ends with `bytes`. Returns the event that it completes.
+    fn end_line_with(&mut self, bytes: &[u8]) -> Result<Option<Event>> {
+        if self.line.is_empty() {
+            self.check_size(bytes)?;
+            return self.parse_line(bytes);
+        }
+        self.grow(bytes)?;
+        let line = std::mem::take(&mut self.line);
+        self.parse_line(&line)
+    }
+
+    fn parse_line(&mut self, mut line: &[u8]) -> Result<Option<Event>> {
         if !self.has_begun {
             self.has_begun = true;
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
