@@ -57,6 +57,26 @@ extern "C" {
 #define MLFLOW_DEPLOY_MANIFEST __attribute__((used, section(".mlflow_deploy")))
 #endif
 
+/* The number of cancels for unknown calls that a plugin remembers. It may forget the oldest of more. */
+#define MLFLOW_DEPLOY_EARLY_CANCELS 1024
+
+/* The codes of errors: MLflow's, and those of a call that was stopped. A code of a server is passed on unchanged. A code
+ * consists of A-Z, 0-9 and _. The host alone uses PLUGIN_CRASHED, PLUGIN_LOAD_FAILED, PLUGIN_NOT_FOUND and
+ * PLUGIN_PROTOCOL_VIOLATION. */
+#define MLFLOW_DEPLOY_CODE_BAD_REQUEST "BAD_REQUEST"                         /* the server rejects the request (HTTP 400) */
+#define MLFLOW_DEPLOY_CODE_CANCELLED "CANCELLED"                             /* the host cancelled the call */
+#define MLFLOW_DEPLOY_CODE_DEADLINE_EXCEEDED "DEADLINE_EXCEEDED"             /* timeout_ms have passed */
+#define MLFLOW_DEPLOY_CODE_INTERNAL_ERROR "INTERNAL_ERROR"                   /* a fault that no other code describes */
+#define MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE "INVALID_PARAMETER_VALUE" /* an argument or an option is invalid */
+#define MLFLOW_DEPLOY_CODE_NOT_IMPLEMENTED "NOT_IMPLEMENTED"                 /* the target does not support the operation */
+#define MLFLOW_DEPLOY_CODE_PERMISSION_DENIED "PERMISSION_DENIED"             /* the credentials do not suffice (HTTP 403) */
+#define MLFLOW_DEPLOY_CODE_PLUGIN_PANICKED "PLUGIN_PANICKED"                 /* the client is unusable after a panic */
+#define MLFLOW_DEPLOY_CODE_RESOURCE_ALREADY_EXISTS "RESOURCE_ALREADY_EXISTS" /* the name is taken (HTTP 409) */
+#define MLFLOW_DEPLOY_CODE_RESOURCE_DOES_NOT_EXIST "RESOURCE_DOES_NOT_EXIST" /* the named resource is missing (HTTP 404) */
+#define MLFLOW_DEPLOY_CODE_RESOURCE_EXHAUSTED "RESOURCE_EXHAUSTED"           /* a quota or memory is used up (HTTP 429) */
+#define MLFLOW_DEPLOY_CODE_TEMPORARILY_UNAVAILABLE "TEMPORARILY_UNAVAILABLE" /* the server is unreachable (HTTP 502, 503) */
+#define MLFLOW_DEPLOY_CODE_UNAUTHENTICATED "UNAUTHENTICATED"                 /* credentials are missing or wrong (HTTP 401) */
+
 typedef struct mlflow_deploy_slice {
     const uint8_t *ptr;
     size_t len;
