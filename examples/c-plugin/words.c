@@ -7,7 +7,7 @@
 #include "mlflow_deploy_kit.h"
 
 MDP_MANIFEST("name": "words", "version": "1.0.0", "schemes": ["words"],
-    "operations": ["target_help", "list_endpoints", "get_endpoint", "predict", "predict_stream"],
+    "operations": ["list_endpoints", "get_endpoint", "predict", "predict_stream"],
     "accepts": ["text/plain", "application/json"], "description": "counts and streams words, in C",
     "options": {"upper": {"type": "boolean", "description": "return words in upper case"}},
     "config": {"predict": {"delay_ms": {"type": "integer", "description": "wait before the result, milliseconds"}},
@@ -21,7 +21,8 @@ static mdp_reply open_client(mdp_call *call, const mdp_json *arguments, void **m
     client *self;
     (void)call;
     if (unknown.ptr != NULL)
-        return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "unknown option `%s`: expected `upper`", unknown.ptr);
+        return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "unknown option `%s`: expected `upper`",
+                         unknown.ptr);
     if (upper != NULL && mdp_type_of(upper) != MDP_BOOL)
         return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "invalid option `upper`: expected true or false");
     if ((*made = self = malloc(sizeof *self)) == NULL)
@@ -77,10 +78,5 @@ static mdp_reply list_endpoints(mdp_call *call, const mdp_json *arguments, void 
     return mdp_copy(NULL, mdp_of("[{\"name\":\"words\"}]"));
 }
 
-static mdp_reply target_help(mdp_call *call, const mdp_json *arguments, void *self) {
-    (void)call, (void)arguments, (void)self;
-    return mdp_copy("text/markdown", mdp_of("# words\n\nCounts the words of its inputs, and streams them.\n"));
-}
-
 const mdp_functions mdp_plugin = {.open = open_client, .close = free, .predict = predict, .get_endpoint = get_endpoint,
-    .predict_stream = predict_stream, .list_endpoints = list_endpoints, .target_help = target_help};
+    .predict_stream = predict_stream, .list_endpoints = list_endpoints};

@@ -2,8 +2,8 @@
  * mlflow_deploy_kit.c: implements mlflow_deploy_kit.h. Three parts: JSON, replies, and the instance with its calls.
  *
  * One lock per instance guards everything that its threads share. No function of the host or of the plugin is called
- * under the lock. A call and a client have a count of references, and `live` counts all of both, so that `shutdown` knows
- * when the last one is gone. An instance itself is never freed, because the host may call it later.
+ * under the lock. A call and a client have a count of references. `live` counts all calls and clients, so that
+ * `shutdown` waits for the last one. An instance itself is never freed, because the host may call it later.
  */
 #define _POSIX_C_SOURCE 200809L
 #ifdef __APPLE__
@@ -590,8 +590,10 @@ static void reply_with_constant(const instance *self, uint64_t call, uint32_t st
 
 /* Sends a reply and frees its bytes. */
 static void send_reply(const instance *self, uint64_t call, mdp_reply reply) {
-    if (reply.head.has_failed || reply.body.has_failed) reply_with_constant(self, call, MLFLOW_DEPLOY_ERROR, OUT_OF_MEMORY);
-    else self->host.reply(self->host.ctx, call, reply.status, slice(reply.head), slice(reply.body));
+    if (reply.head.has_failed || reply.body.has_failed)
+        reply_with_constant(self, call, MLFLOW_DEPLOY_ERROR, OUT_OF_MEMORY);
+    else
+        self->host.reply(self->host.ctx, call, reply.status, slice(reply.head), slice(reply.body));
     mdp_discard(reply);
 }
 
@@ -688,7 +690,8 @@ static void drop_call(mdp_call *call) {
 /* ---- The end of a call ----------------------------------------------------------------------------------------- */
 
 static mdp_reply stopped(const mdp_call *call) {
-    if (strcmp(call->stop, MLFLOW_DEPLOY_CODE_DEADLINE_EXCEEDED) != 0) return mdp_error(call->stop, "the call was cancelled");
+    if (strcmp(call->stop, MLFLOW_DEPLOY_CODE_DEADLINE_EXCEEDED) != 0)
+        return mdp_error(call->stop, "the call was cancelled");
     return mdp_error(call->stop, "the call took longer than its timeout of %llu ms: use a longer timeout",
                      (unsigned long long)call->timeout_ms);
 }
@@ -709,8 +712,8 @@ static void stop_call(mdp_call *call, const char *code) {
     pthread_mutex_lock(&self->lock);
 }
 
-/* Sends the result of a call, or drops it if the call was stopped. The client of a successful `open` is known before the
- * reply. A stopped `open` that has made a client still owns it, so that the client is closed with the call. */
+/* Sends the result of a call, or drops it if the call was stopped. The client of a successful `open` is known before
+ * the reply. A stopped `open` that has made a client still owns it, so that the client is closed with the call. */
 static void end_call(mdp_call *call, mdp_reply result) {
     instance *self = call->instance;
     client *unmade = NULL;
@@ -766,8 +769,10 @@ static mdp_reply check_arguments(const char *operation, const mdp_json *argument
         const char *name = known[each].name;
         const mdp_json *value = mdp_get(arguments, name);
         const char *expected = known[each].type == MDP_STRING ? "a string" : "an object";
-        if (value == NULL && is_required(operation, name)) return invalid("the argument `%s` is missing: expected %s", name, expected);
-        if (value != NULL && value->type != known[each].type) return invalid("the argument `%s` has the wrong type: expected %s", name, expected);
+        if (value == NULL && is_required(operation, name))
+            return invalid("the argument `%s` is missing: expected %s", name, expected);
+        if (value != NULL && value->type != known[each].type)
+            return invalid("the argument `%s` has the wrong type: expected %s", name, expected);
     }
     const mdp_json *name = mdp_get(arguments, "name");
     if (name == NULL) name = mdp_get(mdp_get(arguments, "config"), "name");
@@ -790,13 +795,15 @@ static void run_function(mdp_call *call) {
         result = invalid("the arguments of `%s` are JSON of another type: expected %s", operation, "an object");
     } else {
         result = mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE,
-                           "failed to read the arguments of `%s` at byte %zu: expected a JSON object in UTF-8 of at most %d levels",
+                           "failed to read the arguments of `%s` at byte %zu: expected a JSON object in UTF-8 of at most "
+                           "%d levels",
                            operation, position, MAX_DEPTH);
     }
     if (result.status == MLFLOW_DEPLOY_OK) {
         mdp_text content_type = mdp_string(mdp_get(arguments, "content_type"));
         call->content_type = content_type.ptr == NULL ? "application/json" : content_type.ptr;
-        if (call->operation != NULL) result = call->function(call, arguments, call->client == NULL ? NULL : call->client->value);
+        void *value = call->client == NULL ? NULL : call->client->value;
+        if (call->operation != NULL) result = call->function(call, arguments, value);
         else if (mdp_plugin.open != NULL) result = mdp_plugin.open(call, arguments, &call->client->value);
     }
     end_call(call, result);
@@ -812,7 +819,7 @@ static void run_call(mdp_call *call) {
     drop_call(call);
 }
 
-/* A thread of the pool. It ends when it has no work for a while, or when the instance has stopped and nothing is left. */
+/* A thread of the pool. It ends if it has no work for a while, or if the instance has stopped and nothing is left. */
 static void *work(void *argument) {
     instance *self = argument;
     pthread_mutex_lock(&self->lock);
@@ -899,8 +906,8 @@ static bool has_client(const char *operation) {
     return strcmp(operation, "target_help") != 0 && strcmp(operation, "run_local") != 0;
 }
 
-/* Puts a call into the tables and the queue. Returns the error with which the call ends instead, or NULL. Called under the
- * lock. */
+/* Puts a call into the tables and the queue. Returns the error with which the call ends instead, or NULL. Called under
+ * the lock. */
 static const char *admit(instance *self, mdp_call *call, uint64_t client_id) {
     bool needs_client = call->operation != NULL && has_client(call->operation);
     if (take_early_cancel(self, call->entry.id)) return ERROR_JSON("CANCELLED", "the call was cancelled");
@@ -924,7 +931,7 @@ static void start_call(void *plugin, uint64_t client_id, uint64_t id, const mlfl
                        const char *operation, mdp_function function) {
     instance *self = plugin;
     const char *error = NULL;
-    bool streams = operation != NULL && (strcmp(operation, "predict_stream") == 0 || strcmp(operation, "run_local") == 0);
+    bool streams = function != NULL && (function == mdp_plugin.predict_stream || function == mdp_plugin.run_local);
     if (has_forked(self))
         error = ERROR_JSON("INTERNAL_ERROR", "the process forked after the plugin was loaded: load it after the fork");
     else if (!is_readable(request->head) || !is_readable(request->body))
@@ -1161,8 +1168,8 @@ static void run_local(void *plugin, uint64_t call, const mlflow_deploy_request *
     each(list_endpoints) each(predict) each(predict_stream) each(explain) each(invoke)
 
 #define DEFINE_SLOT(name)                                                                                             \
-    static void name(void *plugin, uint64_t client_id, uint64_t call, const mlflow_deploy_request *request) {            \
-        start_call(plugin, client_id, call, request, #name, mdp_plugin.name);                                            \
+    static void name(void *plugin, uint64_t client_id, uint64_t call, const mlflow_deploy_request *request) {          \
+        start_call(plugin, client_id, call, request, #name, mdp_plugin.name);                                          \
     }
 EACH_OPERATION(DEFINE_SLOT)
 

@@ -14,10 +14,10 @@
  *
  *     const mdp_functions mdp_plugin = {.predict = predict};
  *
- * The kit does the rest of CONTRACT.md. It copies each request, and calls the plugin's function on a thread of a pool, so
- * a function may block and compute. The first call starts the first thread. A cancelled call gets its reply at once, and
- * so does a call at its deadline, while the function still runs; the function's own result is then dropped. A client is
- * closed once its last function has returned. `shutdown` cancels all calls, closes all clients and ends the threads.
+ * The kit does the rest of CONTRACT.md. It copies each request, and calls the plugin's function on a thread of a pool,
+ * so a function may block and compute. The first call starts the first thread. A cancelled call gets its reply at once,
+ * and so does a call at its deadline, while the function still runs; the function's own result is then dropped. A client
+ * is closed once its last function has returned. `shutdown` cancels all calls, closes all clients and ends the threads.
  *
  * A function:
  *
@@ -26,8 +26,8 @@
  *   - uses `call`, `arguments` and the inputs only until it returns. Only one thread calls `mdp_send` for one call.
  *   - prints nothing, and does not call exit().
  *
- * The kit checks the arguments before it calls a function: `arguments` is an object, names, URIs and media types in it are
- * strings, `config` and `options` are objects, and what the operation requires is there. A plugin checks the rest.
+ * The kit checks the arguments before it calls a function: `arguments` is an object, names, URIs and media types in it
+ * are strings, `config` and `options` are objects, and what the operation requires is there. A plugin checks the rest.
  */
 #ifndef MLFLOW_DEPLOY_KIT_H
 #define MLFLOW_DEPLOY_KIT_H
@@ -76,7 +76,7 @@
 extern "C" {
 #endif
 
-/* Bytes that belong to someone else. Those of a string in JSON are followed by a NUL, which `len` does not count. */
+/* Borrowed bytes. Those of a string in JSON are followed by a NUL, which `len` does not count. */
 typedef struct mdp_text {
     const char *ptr;
     size_t len;
@@ -152,8 +152,8 @@ mdp_reply mdp_ok(void);                                                /* an emp
 mdp_reply mdp_json_reply(mdp_buffer json);                             /* takes the bytes */
 mdp_reply mdp_bytes_reply(const char *content_type, mdp_buffer bytes); /* takes the bytes */
 mdp_reply mdp_copy(const char *content_type, mdp_text bytes);
-/* `code` is one of the MLFLOW_DEPLOY_CODE constants or the server's own. The message says what failed, what was expected
- * and what to do next. */
+/* `code` is one of the MLFLOW_DEPLOY_CODE constants or the server's own. The message says what failed, what was
+ * expected and what to do next. */
 mdp_reply mdp_error(const char *code, const char *format, ...) MDP_PRINTF(2, 3);
 mdp_reply mdp_retryable(mdp_reply error); /* adds that the same call may succeed later */
 void mdp_discard(mdp_reply reply);        /* frees a reply that is not returned */
