@@ -1,6 +1,5 @@
 /*
- * A target in C on the kit: it counts the words of its inputs, and streams them. It has an option, settings of an
- * operation, a stream with credit, and a wait that ends on cancel and at the deadline.
+ * A target in C on the kit: it counts and streams words. It has an option, a stream, and a wait that a cancel ends.
  */
 #include <ctype.h>
 
@@ -21,8 +20,7 @@ static mdp_reply open_client(mdp_call *call, const mdp_json *arguments, void **m
     client *self;
     (void)call;
     if (unknown.ptr != NULL)
-        return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "unknown option `%s`: expected `upper`",
-                         unknown.ptr);
+        return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "unknown option `%s`: use `upper`", unknown.ptr);
     if (upper != NULL && mdp_type_of(upper) != MDP_BOOL)
         return mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE, "invalid option `upper`: expected true or false");
     if ((*made = self = malloc(sizeof *self)) == NULL)

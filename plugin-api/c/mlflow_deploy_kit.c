@@ -795,8 +795,8 @@ static void run_function(mdp_call *call) {
         result = invalid("the arguments of `%s` are JSON of another type: expected %s", operation, "an object");
     } else {
         result = mdp_error(MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE,
-                           "failed to read the arguments of `%s` at byte %zu: expected a JSON object in UTF-8 of at most "
-                           "%d levels",
+                           "failed to read the arguments of `%s` at byte %zu: expected a JSON object in UTF-8 of at "
+                           "most %d levels",
                            operation, position, MAX_DEPTH);
     }
     if (result.status == MLFLOW_DEPLOY_OK) {
@@ -902,6 +902,10 @@ static bool take_early_cancel(instance *self, uint64_t id) {
     return false;
 }
 
+static bool is_streaming(const char *operation) {
+    return strcmp(operation, "predict_stream") == 0 || strcmp(operation, "run_local") == 0;
+}
+
 static bool has_client(const char *operation) {
     return strcmp(operation, "target_help") != 0 && strcmp(operation, "run_local") != 0;
 }
@@ -931,7 +935,7 @@ static void start_call(void *plugin, uint64_t client_id, uint64_t id, const mlfl
                        const char *operation, mdp_function function) {
     instance *self = plugin;
     const char *error = NULL;
-    bool streams = function != NULL && (function == mdp_plugin.predict_stream || function == mdp_plugin.run_local);
+    bool streams = operation != NULL && is_streaming(operation);
     if (has_forked(self))
         error = ERROR_JSON("INTERNAL_ERROR", "the process forked after the plugin was loaded: load it after the fork");
     else if (!is_readable(request->head) || !is_readable(request->body))

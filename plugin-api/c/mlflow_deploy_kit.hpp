@@ -38,6 +38,10 @@
 
 #include "mlflow_deploy_kit.h"
 
+#if defined(__GNUC__)
+#pragma GCC visibility push(hidden)
+#endif
+
 namespace mlflow_deploy {
 
 inline mdp_text to_text(std::string_view view) { return {view.data(), view.size()}; }
@@ -267,6 +271,10 @@ template <class Client> constexpr mdp_functions functions() {
 
 } // namespace detail
 } // namespace mlflow_deploy
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 /* Makes the class the plugin's target. Used once, at namespace scope. */
 #define MLFLOW_DEPLOY_TARGET(Client) \

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod broken;
+pub mod c_kit;
 pub mod cdylib;
 pub mod databricks;
 pub mod onnxruntime;
