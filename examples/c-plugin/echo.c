@@ -18,7 +18,7 @@
     "\"accepts\":[\"application/json\",\"text/csv\",\"text/plain\"],"                                \
     "\"description\":\"returns its inputs, in C\"}"
 
-/* One byte shorter than the text: the NUL at the end is not JSON. */
+/* Without the NUL at the end, which the host would ignore. */
 MLFLOW_DEPLOY_MANIFEST static const char manifest[sizeof MANIFEST - 1] = MANIFEST;
 
 static mlflow_deploy_slice text(const char *text) {

@@ -7,16 +7,20 @@
  *      reads it from the file before it runs any code. See MLFLOW_DEPLOY_MANIFEST below.
  *   2. the function mlflow_deploy_plugin_v1, which returns the plugin's table. The table lives as long as the process.
  *
- * CONTRACT.md lists the duties of a plugin, clause by clause; mlflow-deploy-conformance checks them.
+ * CONTRACT.md lists the duties of a plugin, clause by clause; mlflow-deploy-conformance checks them. The helper in
+ * plugin-api/c does most of them: threads, ids, streams, cancels, deadlines, shutdown and JSON.
  *
  * Rules for every function, on both sides:
  *
- *   - It may be called from any thread. It returns within 50 ms, plus 1 ms for each MiB of its arguments. It does not
- *     unwind or longjmp out. The caller holds no lock.
+ *   - It may be called from any thread, by several at the same time, even for one client. It returns within 50 ms, plus
+ *     1 ms for each MiB of its arguments. It does not unwind or longjmp out. The caller holds no lock.
  *   - Slices are borrowed for the duration of the function. The receiver copies the bytes that it keeps. No memory
  *     changes its owner, so neither side frees the other's. {NULL, 0} is empty; {NULL, n} is an error.
- *   - The host chooses client and call ids. They are never zero and never reused. Ignore unknown ids.
- *   - Every call gets exactly one reply, before or after its slot returns, even if it is cancelled.
+ *   - The host chooses client and call ids. They are never zero and never reused. Ignore unknown ids in `close` and
+ *     `credit`. `cancel` remembers them, see MLFLOW_DEPLOY_EARLY_CANCELS.
+ *   - Every call gets exactly one reply, before or after its slot returns, even if it is cancelled. The plugin must
+ *     reply once `timeout_ms` have passed, without waiting for a cancel.
+ *   - A plugin starts its first thread at the first call, not when it is loaded.
  *   - A plugin installs no signal handlers, changes no process-wide state, and is never unloaded.
  *   - After fork(), calls fail at once.
  *   - A plugin runs in the host's process, or in a separate process that a host starts for it. In a separate process
@@ -26,6 +30,26 @@
  *
  * Both tables grow only at their ends. Set `size` to the sizeof that you were compiled with. Do not read the other
  * side's table beyond its `size`.
+ */
+/*
+ * The arguments in the head of a request. An absent argument is missing or null.
+ *
+ *   argument         type    meaning
+ *   target_uri       string  the URI of the target, such as "openai://host/v1"; required
+ *   options          object  the options of the client, as in the manifest's "options"; a writeOnly one is a secret
+ *   name             string  the name of a deployment or, for create_endpoint, of the endpoint. Required by
+ *                            create_deployment, update_deployment, delete_deployment, get_deployment and run_local.
+ *                            create_endpoint: empty if the config has the name in its key "name"
+ *   endpoint         string  the name of an endpoint. Required by update_endpoint, delete_endpoint and get_endpoint
+ *   deployment_name  string  the name of the deployment that receives the inputs
+ *   model_uri        string  the URI of a model, such as "runs:/<run id>/model" or a path. Required by create_deployment
+ *                            and run_local
+ *   flavor           string  the flavor of the model
+ *   config           object  the settings of the operation, as in the manifest's "config"
+ *   operation        string  the name of a custom operation; required by invoke
+ *   content_type     string  the media type of the body, such as "text/csv"; "application/json" if absent
+ *
+ * A plugin answers a missing required argument, or an argument of another type, with INVALID_PARAMETER_VALUE.
  */
 #ifndef MLFLOW_DEPLOY_PLUGIN_H
 #define MLFLOW_DEPLOY_PLUGIN_H
@@ -57,25 +81,25 @@ extern "C" {
 #define MLFLOW_DEPLOY_MANIFEST __attribute__((used, section(".mlflow_deploy")))
 #endif
 
-/* The number of cancels for unknown calls that a plugin remembers. It may forget the oldest of more. */
+/* The number of cancels for unknown ids that a plugin must remember. It may forget the oldest of more. */
 #define MLFLOW_DEPLOY_EARLY_CANCELS 1024
 
 /* The codes of errors: MLflow's, and those of a call that was stopped. A code of a server is passed on unchanged. A code
  * consists of A-Z, 0-9 and _. The host alone uses PLUGIN_CRASHED, PLUGIN_LOAD_FAILED, PLUGIN_NOT_FOUND and
  * PLUGIN_PROTOCOL_VIOLATION. */
-#define MLFLOW_DEPLOY_CODE_BAD_REQUEST "BAD_REQUEST"                         /* the server rejects the request (HTTP 400) */
-#define MLFLOW_DEPLOY_CODE_CANCELLED "CANCELLED"                             /* the host cancelled the call */
-#define MLFLOW_DEPLOY_CODE_DEADLINE_EXCEEDED "DEADLINE_EXCEEDED"             /* timeout_ms have passed */
-#define MLFLOW_DEPLOY_CODE_INTERNAL_ERROR "INTERNAL_ERROR"                   /* a fault that no other code describes */
+#define MLFLOW_DEPLOY_CODE_BAD_REQUEST "BAD_REQUEST" /* the server rejects the request (HTTP 400) */
+#define MLFLOW_DEPLOY_CODE_CANCELLED "CANCELLED" /* the host cancelled the call */
+#define MLFLOW_DEPLOY_CODE_DEADLINE_EXCEEDED "DEADLINE_EXCEEDED" /* timeout_ms have passed */
+#define MLFLOW_DEPLOY_CODE_INTERNAL_ERROR "INTERNAL_ERROR" /* a fault that no other code describes */
 #define MLFLOW_DEPLOY_CODE_INVALID_PARAMETER_VALUE "INVALID_PARAMETER_VALUE" /* an argument or an option is invalid */
-#define MLFLOW_DEPLOY_CODE_NOT_IMPLEMENTED "NOT_IMPLEMENTED"                 /* the target does not support the operation */
-#define MLFLOW_DEPLOY_CODE_PERMISSION_DENIED "PERMISSION_DENIED"             /* the credentials do not suffice (HTTP 403) */
-#define MLFLOW_DEPLOY_CODE_PLUGIN_PANICKED "PLUGIN_PANICKED"                 /* the client is unusable after a panic */
+#define MLFLOW_DEPLOY_CODE_NOT_IMPLEMENTED "NOT_IMPLEMENTED" /* the target does not support the operation */
+#define MLFLOW_DEPLOY_CODE_PERMISSION_DENIED "PERMISSION_DENIED" /* the credentials do not suffice (HTTP 403) */
+#define MLFLOW_DEPLOY_CODE_PLUGIN_PANICKED "PLUGIN_PANICKED" /* the client is unusable after a panic */
 #define MLFLOW_DEPLOY_CODE_RESOURCE_ALREADY_EXISTS "RESOURCE_ALREADY_EXISTS" /* the name is taken (HTTP 409) */
-#define MLFLOW_DEPLOY_CODE_RESOURCE_DOES_NOT_EXIST "RESOURCE_DOES_NOT_EXIST" /* the named resource is missing (HTTP 404) */
-#define MLFLOW_DEPLOY_CODE_RESOURCE_EXHAUSTED "RESOURCE_EXHAUSTED"           /* a quota or memory is used up (HTTP 429) */
-#define MLFLOW_DEPLOY_CODE_TEMPORARILY_UNAVAILABLE "TEMPORARILY_UNAVAILABLE" /* the server is unreachable (HTTP 502, 503) */
-#define MLFLOW_DEPLOY_CODE_UNAUTHENTICATED "UNAUTHENTICATED"                 /* credentials are missing or wrong (HTTP 401) */
+#define MLFLOW_DEPLOY_CODE_RESOURCE_DOES_NOT_EXIST "RESOURCE_DOES_NOT_EXIST" /* the named resource is missing (404) */
+#define MLFLOW_DEPLOY_CODE_RESOURCE_EXHAUSTED "RESOURCE_EXHAUSTED" /* a quota or memory is used up (HTTP 429) */
+#define MLFLOW_DEPLOY_CODE_TEMPORARILY_UNAVAILABLE "TEMPORARILY_UNAVAILABLE" /* the server is unreachable (502, 503) */
+#define MLFLOW_DEPLOY_CODE_UNAUTHENTICATED "UNAUTHENTICATED" /* credentials are missing or wrong (HTTP 401) */
 
 typedef struct mlflow_deploy_slice {
     const uint8_t *ptr;
@@ -86,7 +110,7 @@ typedef struct mlflow_deploy_slice {
 typedef struct mlflow_deploy_request {
     uint32_t size;
     uint32_t credit;          /* chunks that may be sent before `credit` allows more; 0 without a stream */
-    uint64_t timeout_ms;      /* time left until the caller's deadline; 0 without a deadline */
+    uint64_t timeout_ms;      /* time left until the deadline, when the plugin must have replied; 0 without a deadline */
     mlflow_deploy_slice head; /* the arguments: a JSON object; ignore unknown keys */
     mlflow_deploy_slice body; /* the inputs, in the format named by the head's "content_type" */
 } mlflow_deploy_request;
@@ -128,18 +152,20 @@ typedef struct mlflow_deploy_plugin {
     uint32_t size;
     uint32_t abi;
 
-    /* Makes a new instance on every call. Returns NULL on failure. `host` is a mlflow_deploy_host. A host sets a
-     * deadline for loading and `init`, such as 10 s. */
+    /* Makes a new instance on every call. Returns NULL on failure, and if `host` is NULL. `host` is a
+     * mlflow_deploy_host. A host sets a deadline for loading and `init`, such as 10 s. */
     void *(*init)(const void *host);
-    /* Ends an instance. Replies after all calls have been answered and all clients are closed. */
+    /* Ends an instance. The plugin cancels its pending calls and closes its open clients itself. It replies once all
+     * calls have their replies and all clients are closed. Its threads then end. The instance is never freed: later
+     * functions with it do nothing, and later calls get an error. */
     void (*shutdown)(void *plugin, uint64_t call);
 
     /* Makes a client. The head is {"target_uri":…,"options":{…}}. A failed or cancelled open leaves nothing to close. */
     void (*open)(void *plugin, uint64_t client, uint64_t call, const mlflow_deploy_request *request);
     /* Ends a client. The host cancels its pending calls first, and calls no function with its id afterwards. */
     void (*close)(void *plugin, uint64_t client);
-    /* Cancels a call; its reply is still required. Does nothing if the call was already answered. Store an unknown
-     * id, because its call may arrive a moment later. */
+    /* Cancels a call; its reply is still required, as an error with the code CANCELLED or as a result. Does nothing if
+     * the call was already answered. Remembers an unknown id, because its call may arrive a moment later. */
     void (*cancel)(void *plugin, uint64_t call);
     /* Allows a stream to send `chunks` more chunks. */
     void (*credit)(void *plugin, uint64_t call, uint32_t chunks);

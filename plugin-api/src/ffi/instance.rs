@@ -18,7 +18,7 @@ use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
 /// The maximum number of stored cancellations of calls that have not arrived yet.
-const MAX_EARLY_CANCELS: usize = 1024;
+pub(super) const MAX_EARLY_CANCELS: usize = 1024;
 
 /// An instance of a plugin whose clients have the type `C`. The instance is never freed, because the host may call it
 /// at any later time.

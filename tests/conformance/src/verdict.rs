@@ -73,7 +73,7 @@ mod tests {
             let end = End::Reported(Line::Unproven("no chunk came".to_owned()));
             judge(Case::by_id(id).unwrap(), Outcome { end, log: Vec::new() }, Duration::from_secs(1), is_strict)
         };
-        for id in ["stream-credit", "cancel-deadline"] {
+        for id in ["stream-credit", "payload-missing"] {
             let skipped = judged(id, false);
             assert_eq!((skipped.verdict, skipped.message.as_str()), (Verdict::Skip, "not proven: no chunk came"));
             assert_eq!((judged(id, true).verdict, judged(id, true).unproven), (Verdict::Fail, true));

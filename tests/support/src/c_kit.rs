@@ -99,7 +99,7 @@ fn compile(source: &Path, folder: &Path, flags: &[&str]) -> PathBuf {
     for include in ["plugin-api/include", "plugin-api/c"] {
         compiler.arg("-I").arg(workspace().join(include));
     }
-    compiler.arg(format!("-DTARGET=\"{TARGET}\"")).arg(format!("-DMDP_TARGET=\"{TARGET}\""));
+    compiler.arg(format!("-DTARGET=\"{TARGET}\""));
     expect_success(compiler.arg("-c").arg("-o").arg(&object).arg(source));
     object
 }

@@ -3,7 +3,9 @@
 use std::mem::offset_of;
 use std::process::Command;
 
+use crate::ErrorCode;
 use crate::ffi::abi::{AbiRequest, AbiSlice, HostApi, PluginTable};
+use crate::ffi::instance::MAX_EARLY_CANCELS;
 
 /// Returns a pair for each struct and member of the contract: the C expression of its size or offset, and its value in
 /// Rust.
@@ -57,4 +59,20 @@ fn the_c_header_has_the_layout_of_the_rust_structs() {
         .output()
         .expect("a C compiler `cc` is needed to check the header");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_c_header_has_the_codes_and_limits_of_the_rust_side() {
+    const HEADER: &str = include_str!("../../../include/mlflow_deploy_plugin.h");
+    const MADE_BY_THE_HOST: [&str; 4] =
+        ["PLUGIN_CRASHED", "PLUGIN_LOAD_FAILED", "PLUGIN_NOT_FOUND", "PLUGIN_PROTOCOL_VIOLATION"];
+    let in_c: Vec<_> = HEADER
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define MLFLOW_DEPLOY_CODE_")?.split_once(' '))
+        .map(|(name, value)| (name, value.split('"').nth(1).unwrap()))
+        .collect();
+    let in_rust = ErrorCode::KNOWN.iter().map(ErrorCode::as_str).filter(|code| !MADE_BY_THE_HOST.contains(code));
+    assert_eq!(in_c, in_rust.map(|code| (code, code)).collect::<Vec<_>>());
+    assert!(HEADER.contains(&format!("#define MLFLOW_DEPLOY_EARLY_CANCELS {MAX_EARLY_CANCELS}\n")));
+    assert!(crate::contract::TEXT.contains(&format!("the last {MAX_EARLY_CANCELS} unknown ids")));
 }

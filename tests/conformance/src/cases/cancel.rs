@@ -19,8 +19,7 @@ pub(super) const CASES: &[Case] = &[
         "cancel.deadline",
         "A call gets its reply at its deadline, without a cancel.",
         deadline,
-    )
-    .recommended(),
+    ),
 ];
 
 /// A timeout of one hour in milliseconds, which is longer than any call of these cases.

@@ -1,5 +1,6 @@
 //! Runs the conformance cases on the plugins of this repository, and on copies of a plugin that have one fault each.
 
+mod c_kit;
 mod command;
 mod harness;
 mod mutants;

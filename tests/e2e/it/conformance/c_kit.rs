@@ -3,20 +3,18 @@
 use std::process::Command;
 
 use mlflow_deploy::args::{Predict, PredictStream};
-use mlflow_deploy::{ErrorCode, Host, Payload};
+use mlflow_deploy::{ClientOptions, Host, Payload};
 use mlflow_deploy_test_support::c_kit::{self, Example};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::json;
 
-use crate::conformance::check;
+use super::check;
 
 /// The examples that use the helper, and the schemes of their targets.
 const ON_THE_KIT: [(Example, &str); 2] = [(Example::Words, "words"), (Example::WordsCpp, "words-cpp")];
 
 /// A configuration of the conformance command with a prediction that works, and one that ends only if it is cancelled.
-const CONFIG: &str = "[predict]\nendpoint = 'words'\ncontent_type = 'text/plain'\ninputs = 'one two three'\n\
-    [slow]\nendpoint = 'words'\ncontent_type = 'text/plain'\ninputs = 'one'\nconfig = { delay_ms = 3600000 }\n\
-    [endpoint]\nexisting = 'words'\n";
+const CONFIG: &str = include_str!("../../../../examples/c-plugin/conformance.toml");
 
 #[test]
 fn examples_on_the_c_kit_are_strictly_conformant() {
@@ -43,10 +41,8 @@ async fn examples_on_the_c_kit_read_options_and_stream() {
         for is_isolated in [false, true] {
             let host = Host::builder().plugin(&library).plugin_host(cdylib::program("mlflow-deploy-plugin-host"));
             let host = if is_isolated { host.isolate_all().build() } else { host.build() };
-            let open = |options: serde_json::Value| {
-                host.get_deploy_client_with(Some(scheme), options.as_object().unwrap().clone())
-            };
-            let client = open(json!({"upper": true})).await.unwrap();
+            let upper = ClientOptions::new(&json!({"upper": true})).unwrap();
+            let client = host.get_deploy_client_with(Some(scheme), &upper).await.unwrap();
             let inputs = || Payload::new("text/plain", "one two\nthree ");
             let counted = client.predict(Predict { inputs: inputs(), ..Predict::default() }).await.unwrap();
             assert_eq!(counted.bytes(), br#"{"words":3}"#, "{scheme}");
@@ -57,8 +53,8 @@ async fn examples_on_the_c_kit_read_options_and_stream() {
                 words.push(String::from_utf8(chunk.unwrap().into_bytes()).unwrap());
             }
             assert_eq!(words, ["ONE", "TWO", "THREE"], "{scheme}");
-            let error = open(json!({"lower": true})).await.unwrap_err();
-            assert_eq!(*error.code(), ErrorCode::INVALID_PARAMETER_VALUE, "{scheme}: {error}");
+            let lower = ClientOptions::new(&json!({"lower": true})).unwrap();
+            let error = host.get_deploy_client_with(Some(scheme), &lower).await.unwrap_err();
             assert!(error.to_string().contains("unknown option `lower`"), "{scheme}: {error}");
         }
     }
