@@ -8,9 +8,9 @@
 MDP_MANIFEST("name": "words", "version": "1.0.0", "schemes": ["words"],
     "operations": ["list_endpoints", "get_endpoint", "predict", "predict_stream"],
     "accepts": ["text/plain", "application/json"], "description": "counts and streams words, in C",
-    "options": {"upper": {"type": "boolean", "description": "return words in upper case"}},
-    "config": {"predict": {"delay_ms": {"type": "integer", "description": "wait before the result, milliseconds"}},
-        "predict_stream": {"delay_ms": {"type": "integer", "description": "wait before a chunk, milliseconds"}}});
+    "options": {"type": "object", "properties": {"upper": {"type": "boolean", "description": "use upper case"}}},
+    "config": {"predict": {"type": "object", "properties": {"delay_ms": {"type": "integer", "minimum": 0}}},
+        "predict_stream": {"type": "object", "properties": {"delay_ms": {"type": "integer", "minimum": 0}}}});
 
 typedef struct client { bool upper; } client;
 

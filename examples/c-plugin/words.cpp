@@ -12,9 +12,9 @@ using mlflow_deploy::Buffer, mlflow_deploy::Call, mlflow_deploy::Error, mlflow_d
 MDP_MANIFEST("name": "words-cpp", "version": "1.0.0", "schemes": ["words-cpp"],
     "operations": ["target_help", "list_endpoints", "get_endpoint", "predict", "predict_stream"],
     "accepts": ["text/plain", "application/json"], "description": "counts and streams words, in C++",
-    "options": {"upper": {"type": "boolean", "description": "return words in upper case"}},
-    "config": {"predict": {"delay_ms": {"type": "integer", "description": "wait before the result, milliseconds"}},
-        "predict_stream": {"delay_ms": {"type": "integer", "description": "wait before a chunk, milliseconds"}}});
+    "options": {"type": "object", "properties": {"upper": {"type": "boolean", "description": "use upper case"}}},
+    "config": {"predict": {"type": "object", "properties": {"delay_ms": {"type": "integer", "minimum": 0}}},
+        "predict_stream": {"type": "object", "properties": {"delay_ms": {"type": "integer", "minimum": 0}}}});
 
 namespace {
 

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use mlflow_deploy_plugin_api::manifest::TARGET;
 
-/// An example plugin in `examples/c-plugin`.
+/// A plugin in C or C++, most of them in `examples/c-plugin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Example {
     /// The plugin in C without the helper.
@@ -16,6 +16,8 @@ pub enum Example {
     Words,
     /// The plugin in C++.
     WordsCpp,
+    /// The plugin of `tests/fixtures/c-kit`, which has the operations that the examples do not have.
+    Records,
 }
 
 /// Flags that each compiler accepts without a warning.
@@ -29,6 +31,7 @@ impl Example {
             Self::Echo => &["examples/c-plugin/echo.c"],
             Self::Words => &["examples/c-plugin/words.c", KIT],
             Self::WordsCpp => &["examples/c-plugin/words.cpp", KIT],
+            Self::Records => &["tests/fixtures/c-kit/records.c", KIT],
         }
     }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use mlflow_deploy::args::{Predict, PredictStream};
 use mlflow_deploy::{ClientOptions, Host, Payload};
+use mlflow_deploy_conformance::Case;
 use mlflow_deploy_test_support::c_kit::{self, Example};
 use mlflow_deploy_test_support::cdylib;
 use serde_json::json;
@@ -30,6 +31,28 @@ fn examples_on_the_c_kit_are_strictly_conformant() {
                 assert!(report.passed().contains(&case), "{example:?} {mode:?}: {case}");
             }
         }
+    }
+}
+
+#[test]
+fn every_operation_on_the_c_kit_is_conformant() {
+    let config = "[options]\ntoken = 's3cret-token'\n[predict]\ninputs = '[1]'\n[explain]\ninputs = '[1]'\n\
+        [invoke]\noperation = 'count'\ninputs = '[1]'\n[run_local]\nmodel_uri = '/m'\n\
+        [deployment]\nmodel_uri = '/m'\nflavor = 'python_function'\ninputs = '[1]'\n\
+        [endpoint.config]\n[endpoint.update_config]\nmodel = '/n'\n\
+        [limits]\ncalls = 1000\nthreads = 16\nbody_mib = 8\nfuzz = 100\n";
+    let folder = tempfile::tempdir().unwrap();
+    let library = Example::Records.library(folder.path());
+    let report = check(&library, config, &["--strict", "--seed", "1", "--timeout", "90"]);
+    println!("{}", report.summary());
+    assert_eq!((report.bad(), report.unproven(), report.code), (vec![], vec![], 0));
+    let operations = Case::all().map(|case| case.id).filter(|id| {
+        let is_needed =
+            ["operations-", "semantics-", "payload-", "errors-secrets"].iter().any(|part| id.starts_with(part));
+        is_needed && !["operations-targets", "operations-predict-stream"].contains(id)
+    });
+    for case in operations {
+        assert!(report.passed().contains(&case), "{case}");
     }
 }
 
