@@ -72,7 +72,7 @@ fn says_where_for_if(line: &str) -> bool {
 fn text_is_plain_english() {
     let excluded = ["tests/fixtures/contract-1.0/", "recordings/", "/corpus/", "LICENSE"];
     let mut violations = Vec::new();
-    for name in files(&["rs", "md", "json", "h", "c", "toml", "sh", "py"]) {
+    for name in files(&["rs", "md", "json", "h", "c", "hpp", "cpp", "toml", "sh", "py"]) {
         if name == THIS_FILE || excluded.iter().any(|part| name.contains(part)) {
             continue;
         }
@@ -89,7 +89,7 @@ fn text_is_plain_english() {
 #[test]
 fn every_exception_occurs_in_a_file() {
     for (part, reason) in ALLOWED {
-        let is_used = files(&["rs", "md", "json", "h", "c", "toml", "sh", "py"])
+        let is_used = files(&["rs", "md", "json", "h", "c", "hpp", "cpp", "toml", "sh", "py"])
             .iter()
             .any(|name| name != THIS_FILE && fs::read_to_string(root().join(name)).unwrap().contains(part));
         assert!(is_used && !reason.is_empty(), "no file contains `{part}`");
