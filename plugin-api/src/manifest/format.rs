@@ -120,10 +120,7 @@ impl Manifest {
         // mark.
         let json = file::without_byte_order_mark(json.strip_suffix(b"\0").unwrap_or(json));
         let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let is_name = |name: &str| {
-            name.starts_with(|first: char| first.is_ascii_lowercase())
-                && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || "+-.".contains(each))
-        };
+        check_kinds(json)?;
         if manifest.manifest != 1 {
             return Err(format!("unsupported manifest format version `{}`: expected 1", manifest.manifest));
         }
@@ -142,6 +139,27 @@ impl Manifest {
     /// Returns true if the manifest lists the operation.
     pub fn declares(&self, operation: Operation) -> bool {
         self.operations.iter().any(|declared| declared == operation.name())
+    }
+}
+
+/// Returns true if the text can be the name of a plugin, or a scheme.
+pub(super) fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || "+-.".contains(each))
+}
+
+/// Fails for kinds of JSON that serde accepts in the place of another: a list instead of an object, and an object
+/// instead of a word.
+fn check_kinds(json: &[u8]) -> Result<(), String> {
+    let members: Map<String, Value> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let elements = |name| members.get(name).and_then(Value::as_array).into_iter().flatten();
+    if let Some(element) = elements("invoke").chain(elements("environment")).find(|element| !element.is_object()) {
+        return Err(format!("invalid element of `invoke` or `environment`: {element}, expected a JSON object"));
+    }
+    let is_word = |name: &&str| members.get(*name).is_none_or(Value::is_string);
+    match ["panic", "isolation"].iter().find(|name| !is_word(name)) {
+        Some(name) => Err(format!("invalid `{name}`: {}, expected a string", members[*name])),
+        None => Ok(()),
     }
 }
 

@@ -16,14 +16,25 @@
 
 #[cfg(feature = "host")]
 mod bounded;
+#[cfg(feature = "host")]
+mod check;
+#[cfg(feature = "host")]
+mod check_schema;
 #[doc(hidden)]
 pub mod embed;
 mod format;
+#[cfg(feature = "host")]
+mod located;
 #[cfg(feature = "host")]
 mod read;
 
 #[cfg(feature = "host")]
 pub use bounded::Bounded;
+#[cfg(feature = "host")]
+pub use check::{Checked, Fault, check};
 pub use format::{EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Manifest, Panic, SECTIONS, TARGET};
 #[cfg(feature = "host")]
-pub use read::{ReadError, read, read_from};
+pub use read::{ReadError, json_from, read, read_from};
+
+#[cfg(all(test, feature = "host"))]
+mod tests;

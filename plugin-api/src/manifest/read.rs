@@ -56,6 +56,14 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 /// # Errors
 /// See [`ReadError`].
 pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
+    Manifest::parse(&json_from(file)?).map_err(ReadError::Invalid)
+}
+
+/// Returns the bytes of the manifest in an open shared library. Does not parse them.
+///
+/// # Errors
+/// See [`ReadError`]. The reason [`ReadError::Invalid`] is about the section.
+pub fn json_from(file: &File) -> Result<Vec<u8>, ReadError> {
     let data = Bounded::new(file, MAX_HEADERS);
     let kind = FileKind::parse(&data).map_err(|_unknown| damaged("expected an ELF or Mach-O file"))?;
     let found = match kind {
@@ -69,7 +77,7 @@ pub fn read_from(file: &File) -> Result<Manifest, ReadError> {
             let mebibytes = MAX_HEADERS / 1024 / 1024;
             Err(ReadError::NotALibrary(format!("the headers are larger than {mebibytes} MiB")))
         }
-        other => Manifest::parse(other?).map_err(ReadError::Invalid),
+        other => other.map(<[u8]>::to_vec),
     }
 }
 

@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(runs("abcabd", "xabcabcabdabcabd"), [4..10, 10..16]);
         assert_eq!(runs("aaaaaa", "aaaaaaaa"), [0..6, 1..7, 2..8]);
         assert_eq!(runs("abcdefghijklmnop", "abcdefgh, abcdefg, abcdef"), [0..8, 19..25], "half of it, or at the end");
-        assert_eq!(runs("abcdefghijklmnop", "abcde"), []);
+        assert!(runs("abcdefghijklmnop", "abcde").is_empty());
     }
 
     #[test]

@@ -1,0 +1,310 @@
+//! The reader of hosts, the check of authors, the JSON Schema and the page agree on manifests.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::check::{ENVIRONMENT, Fault, INVOKE, OPTIONAL, REQUIRED, check, known_operations};
+use super::check_schema::{KEYWORDS, TYPES};
+use super::format::Manifest;
+
+const PAGE: &str = include_str!("../../MANIFEST.md");
+const SCHEMA: &str = include_str!("../../manifest.schema.json");
+
+/// Who finds the fault of a manifest. The check for authors finds all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Finds {
+    /// Nothing: the manifest is valid.
+    Right,
+    /// The reader of hosts and the schema.
+    Host,
+    /// The schema. A host ignores the fault.
+    Schema,
+    /// The reader of hosts. JSON Schema cannot express the rule.
+    OnlyHost,
+    /// Neither: JSON Schema cannot express the rule, and a host ignores the fault.
+    OnlyCheck,
+}
+
+/// Changes of one valid manifest: the member, its new value (none: removed), and the clause of the expected fault.
+fn changes() -> Vec<(&'static str, Option<Value>, Finds, &'static str)> {
+    use Finds::{Host, OnlyCheck, Right, Schema};
+    let json = "manifest.json";
+    let mut rows: Vec<_> = REQUIRED.into_iter().map(|name| (name, None, Host, json)).collect();
+    rows.extend(OPTIONAL.into_iter().map(|name| (name, None, Right, "")));
+    // No member may be null.
+    rows.extend(
+        REQUIRED
+            .into_iter()
+            .chain(OPTIONAL)
+            .filter(|name| *name != "$schema")
+            .map(|name| (name, Some(Value::Null), Host, json)),
+    );
+    let more = [
+        ("manifest", json!(2), Host, json),
+        ("manifest", json!("1"), Host, json),
+        ("manifest", json!(-1), Host, json),
+        ("abi", json!(2), Schema, "manifest.abi"),
+        ("abi", json!(4_294_967_296_u64), Host, json),
+        ("name", json!("Echo"), Host, json),
+        ("name", json!(""), Host, json),
+        ("name", json!("1a"), Host, json),
+        ("name", json!("é"), Host, json),
+        ("name", json!("a\n"), Host, json),
+        ("name", json!("a+b-c.d9"), Right, ""),
+        ("version", json!(""), Schema, "manifest.members"),
+        ("version", json!(1.5), Host, json),
+        ("target", json!(""), Schema, "manifest.members"),
+        ("schemes", json!([]), Host, json),
+        ("schemes", json!(["Echo"]), Host, json),
+        ("schemes", json!(["a", "b_c"]), Host, json),
+        ("schemes", json!(["a", 1]), Host, json),
+        ("schemes", json!("a"), Host, json),
+        ("operations", json!([]), Right, ""),
+        ("operations", json!(["predct"]), Schema, "manifest.operations"),
+        ("operations", json!([1]), Host, json),
+        ("operations", json!({"predict": true}), Host, json),
+        ("panic", json!("none"), Right, ""),
+        ("panic", json!("Unwind"), Host, json),
+        ("panic", json!({"unwind": null}), Host, json),
+        ("isolation", json!("required"), Right, ""),
+        ("isolation", json!("yes"), Host, json),
+        ("isolation", json!(true), Host, json),
+        ("isolation", json!({"required": null}), Host, json),
+        ("accepts", json!([]), Schema, "manifest.accepts"),
+        ("accepts", json!(["text"]), Schema, "manifest.accepts"),
+        ("accepts", json!(["/csv"]), Schema, "manifest.accepts"),
+        ("accepts", json!(["text/"]), Schema, "manifest.accepts"),
+        ("accepts", json!(["text/csv; header=present"]), Right, ""),
+        ("accepts", json!("text/csv"), Host, json),
+        ("description", json!(1), Host, json),
+        ("$schema", json!(1), Schema, "manifest.members"),
+        ("later", json!({"a": 1}), Schema, "manifest.members"),
+        ("Name", json!("echo"), Schema, "manifest.members"),
+        ("environment", json!([{"name": "A"}, {"name": "B", "secret": true}]), Right, ""),
+        ("environment", json!([{"secret": true}]), Host, json),
+        ("environment", json!([{"name": 1}]), Host, json),
+        ("environment", json!([{"name": "A", "secret": "yes"}]), Host, json),
+        ("environment", json!([{"name": "A", "secret": null}]), Host, json),
+        ("environment", json!([["A", true]]), Host, json),
+        ("environment", json!(["A"]), Host, json),
+        ("environment", json!([{"name": ""}]), Schema, "manifest.members"),
+        ("environment", json!([{"name": "A", "secrt": true}]), Schema, "manifest.members"),
+        ("invoke", json!([]), Right, ""),
+        ("invoke", json!([["ping"]]), Host, json),
+        ("invoke", json!([{"description": "d"}]), Host, json),
+        ("invoke", json!([{"name": "ping", "description": 1}]), Host, json),
+        ("invoke", json!([{"name": ""}]), Schema, "manifest.invoke"),
+        ("invoke", json!([{"name": "ping", "args": []}]), Schema, "manifest.members"),
+        ("invoke", json!([{"name": "ping"}, {"name": "ping"}]), OnlyCheck, "manifest.invoke"),
+        ("operations", json!(["predict"]), Schema, "manifest.invoke"),
+        ("options", json!([]), Host, json),
+        ("options", json!(true), Host, json),
+        ("options", json!({"type": "strng"}), Schema, "manifest.schema"),
+        ("options", json!({"type": ["string", "strng"]}), Schema, "manifest.schema"),
+        ("options", json!({"type": null}), Schema, "manifest.schema"),
+        ("options", json!({"properties": []}), Schema, "manifest.schema"),
+        ("options", json!({"properties": {"a": 1}}), Schema, "manifest.schema"),
+        ("options", json!({"properties": {"a": {"writeOnly": "true"}}}), Schema, "manifest.schema"),
+        ("options", json!({"properties": {"a": {"description": 1}}}), Schema, "manifest.schema"),
+        ("options", json!({"properties": {"a": {"items": {"type": "x"}}}}), Schema, "manifest.schema"),
+        ("options", json!({"additionalProperties": "no"}), Schema, "manifest.schema"),
+        ("options", json!({"enum": 1}), Schema, "manifest.schema"),
+        ("options", json!({"required": "a"}), Schema, "manifest.schema"),
+        ("options", json!({"properties": {"a": {"minimum": 0, "pattern": "x", "default": null}}}), Right, ""),
+        ("config", json!([]), Host, json),
+        ("config", json!({"predict": true, "ping": {}}), Right, ""),
+        ("config", json!({"predict": 1}), Schema, "manifest.schema"),
+        ("config", json!({"get_endpoint": {}}), OnlyCheck, "manifest.config"),
+    ];
+    rows.extend(more.map(|(name, value, finds, clause)| (name, Some(value), finds, clause)));
+    rows
+}
+
+fn valid() -> Map<String, Value> {
+    let json = json!({
+        "manifest": 1, "abi": 1, "name": "echo", "version": "1.0.0", "target": "x86_64-unknown-linux-gnu",
+        "schemes": ["echo"], "operations": ["predict", "invoke"], "panic": "unwind", "$schema": "manifest.schema.json",
+        "invoke": [{"name": "ping", "description": "answers"}], "accepts": ["application/json"],
+        "options": {"type": "object", "properties": {"token": {"type": "string", "writeOnly": true}}},
+        "config": {"predict": {"type": "object"}}, "environment": [{"name": "ECHO_TOKEN", "secret": true}],
+        "isolation": "optional", "description": "an echo",
+    });
+    json.as_object().unwrap().clone()
+}
+
+fn schema(definition: &str) -> jsonschema::Validator {
+    let mut schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    if !definition.is_empty() {
+        schema = json!({"$ref": format!("#/$defs/{definition}"), "$defs": schema["$defs"], "properties": schema["properties"]});
+        schema.as_object_mut().unwrap().insert("additionalProperties".to_owned(), json!(true));
+    }
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+fn assert_agreement(json: &str, finds: Finds, clause: &str, schema: &jsonschema::Validator) {
+    let faults = check(json.as_bytes()).faults;
+    let read = Manifest::parse(json.as_bytes());
+    let is_valid = serde_json::from_str(json).is_ok_and(|value: Value| schema.is_valid(&value));
+    assert_eq!(faults.is_empty(), finds == Finds::Right, "check: {json}: {faults:?}");
+    assert_eq!(read.is_err(), matches!(finds, Finds::Host | Finds::OnlyHost), "reader: {json}: {read:?}");
+    assert_eq!(faults.iter().any(Fault::is_refused), read.is_err(), "clause of refused: {json}: {faults:?}");
+    assert_eq!(is_valid, !matches!(finds, Finds::Host | Finds::Schema), "schema: {json}");
+    assert!(faults.is_empty() || faults.iter().any(|fault| fault.clause == clause), "{clause}: {json}: {faults:?}");
+}
+
+#[test]
+fn reader_check_and_schema_agree_on_a_table_of_manifests() {
+    let schema = schema("");
+    assert_agreement(&json!(valid()).to_string(), Finds::Right, "", &schema);
+    for (name, value, finds, clause) in changes() {
+        let mut manifest = valid();
+        if name == "config" || (name, finds) == ("operations", Finds::Right) || clause == "manifest.operations" {
+            manifest.shift_remove("config");
+        }
+        if (name, finds) == ("operations", Finds::Right) {
+            manifest.shift_remove("invoke");
+        }
+        match value {
+            Some(value) => drop(manifest.insert(name.to_owned(), value)),
+            None => drop(manifest.shift_remove(name)),
+        }
+        if (name, &finds) == ("config", &Finds::Right) || name != "invoke" && manifest.get("config").is_none() {
+            // The operation `ping` stays declared.
+        } else if name == "invoke" {
+            manifest.shift_remove("config");
+        }
+        assert_agreement(&json!(manifest).to_string(), finds, clause, &schema);
+    }
+}
+
+#[test]
+fn reader_check_and_schema_agree_on_texts() {
+    let schema = schema("");
+    let whole = json!(valid()).to_string();
+    let deep = format!("{{\"later\":{}1{},{}", "[".repeat(200), "]".repeat(200), &whole[1..]);
+    let twice = whole.replacen('{', "{\"name\":\"other\",", 1);
+    let later_twice = whole.replacen('{', "{\"$schema\":\"a\",", 1);
+    let float = whole.replacen("\"manifest\":1", "\"manifest\":1.0", 1);
+    let list = json!([1, 1, "echo", "1", "t", ["echo"], [], [], ["a/b"], {}, {}, [], "unwind", "optional", ""]);
+    for (json, finds) in [
+        ("", Finds::Host),
+        ("{", Finds::Host),
+        ("[]", Finds::Host),
+        ("null", Finds::Host),
+        ("{}", Finds::Host),
+        ("{\"manifest\": 1,}", Finds::Host),
+        (&list.to_string(), Finds::Host),
+        (&deep, Finds::Host),
+        (&whole.replace("echo", "\\ud800"), Finds::Host),
+        (&format!("{whole}x"), Finds::Host),
+        (&format!(" \r\n\t{whole} \n"), Finds::Right),
+        (&twice, Finds::OnlyHost),
+        (&float, Finds::OnlyHost),
+        (&later_twice, Finds::OnlyCheck),
+    ] {
+        assert_agreement(
+            json,
+            finds,
+            if finds == Finds::OnlyCheck { "manifest.members" } else { "manifest.json" },
+            &schema,
+        );
+    }
+    for (bytes, is_right) in [(format!("\u{feff}{whole}\0"), true), (format!("{whole}\0\0"), false)] {
+        assert_eq!(Manifest::parse(bytes.as_bytes()).is_ok(), is_right);
+        assert_eq!(check(bytes.as_bytes()).faults.is_empty(), is_right);
+    }
+}
+
+#[test]
+fn bundled_manifests_are_valid_parts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (part, whole) = (schema("part"), schema(""));
+    let folders =
+        ["plugins", "tests/fixtures"].into_iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let files: Vec<_> =
+        folders.map(|entry| entry.unwrap().path().join("manifest.json")).filter(|file| file.exists()).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let json = std::fs::read(&file).unwrap();
+        let checked = check(&json);
+        assert!(checked.is_part && checked.faults.is_empty(), "{}: {:?}", file.display(), checked.faults);
+        let members: Map<String, Value> = serde_json::from_slice(&json).unwrap();
+        assert!(part.is_valid(&json!(members)), "{}", file.display());
+        let mut manifest = valid();
+        manifest.retain(|name, _| REQUIRED.contains(&name.as_str()));
+        manifest.insert("operations".to_owned(), known_operations().collect());
+        manifest.extend(members);
+        assert_agreement(&json!(manifest).to_string(), Finds::Right, "", &whole);
+    }
+}
+
+#[test]
+fn page_schema_and_reader_name_the_same_keys() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let all = names(&REQUIRED).union(&names(&OPTIONAL)).cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&schema["properties"]), all);
+    assert_eq!(keys(&schema["$defs"]["part"]["properties"]), names(&OPTIONAL));
+    assert_eq!(keys(&schema["$defs"]["custom-operation"]["properties"]), names(&INVOKE));
+    assert_eq!(keys(&schema["$defs"]["variable"]["properties"]), names(&ENVIRONMENT));
+    assert_eq!(keys(&schema["$defs"]["schema"]["properties"]), names(&KEYWORDS));
+    assert_eq!(schema["required"], json!(REQUIRED));
+    assert_eq!(schema["$defs"]["operation"]["enum"], json!(known_operations().collect::<Vec<_>>()));
+    assert_eq!(schema["$defs"]["schema-type"]["enum"], json!(TYPES));
+    // The reader keeps every key but the one for editors.
+    let read = Manifest::parse(json!(valid()).to_string().as_bytes()).unwrap();
+    let mut read_keys = keys(&json!(read));
+    read_keys.insert("$schema".to_owned());
+    assert_eq!(read_keys, all);
+    assert_eq!(keys(&json!(read.invoke[0])), names(&INVOKE));
+    assert_eq!(keys(&json!(read.environment[0])), names(&ENVIRONMENT));
+    // The page has a heading for each key, and a row for each key of the elements of lists.
+    let headings: BTreeSet<_> =
+        PAGE.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).map(str::to_owned).collect();
+    assert_eq!(headings, all);
+    for (key, members) in [("invoke", &INVOKE[..]), ("environment", &ENVIRONMENT), ("options", &KEYWORDS)] {
+        let (_, section) = PAGE.split_once(&format!("### `{key}`\n")).unwrap();
+        let section = section.split("\n### ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).map(str::to_owned);
+        assert_eq!(rows.collect::<BTreeSet<_>>(), names(members), "{key}");
+    }
+}
+
+#[test]
+fn every_example_of_the_page_is_valid() {
+    let blocks: Vec<_> = PAGE.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(blocks.len() >= REQUIRED.len() + OPTIONAL.len(), "{}", blocks.len());
+    for block in blocks {
+        let example: Map<String, Value> =
+            serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
+        let mut manifest = valid();
+        manifest.extend(example);
+        manifest.insert("operations".to_owned(), known_operations().collect());
+        assert_eq!(check(json!(manifest).to_string().as_bytes()).faults, [], "{block}");
+    }
+}
+
+#[test]
+fn every_fault_is_found_at_once_with_its_line_and_column() {
+    let json = "{\n  \"manifest\": 1, \"abi\": 1, \"name\": \"Echo\",\n  \"version\": \"1\", \"target\": \"t\",\n  \"schemes\": [\"é\", \"ok\", \"UP\"],\n  \"panic\": \"unwind\",\n  \"isolaton\": \"required\",\n  \"environment\": [{\"name\": \"A\"}, {\"nam\": \"B\"}]\n}";
+    let found: Vec<_> =
+        check(json.as_bytes()).faults.into_iter().map(|fault| (fault.line, fault.column, fault.member)).collect();
+    let expected = [
+        (1, 1, "operations"),
+        (2, 36, "name"),
+        (4, 15, "schemes[0]"),
+        (4, 26, "schemes[2]"),
+        (6, 3, "isolaton"),
+        (7, 34, "environment[1].name"),
+        (7, 35, "environment[1].nam"),
+    ];
+    assert_eq!(found, expected.map(|(line, column, member)| (line, column, member.to_owned())));
+    let syntax = |text: &[u8]| check(text).faults.remove(0);
+    let comma = syntax(b"{\n  \"name\": \"\xc3\xa9\",\n}");
+    assert_eq!((comma.line, comma.column, comma.message.as_str()), (3, 1, "not JSON: trailing comma"));
+    let utf8 = syntax(b"{\n \"\xc3\xa9\xff\"");
+    assert_eq!((utf8.line, utf8.column), (2, 4));
+}
