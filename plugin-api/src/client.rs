@@ -4,16 +4,8 @@ use crate::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
     ListDeployments, ListEndpoints, Predict, PredictStream, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
+use crate::ffi::listed::NotImplemented;
 use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
-
-/// The default body of an operation, which fails the build. The compiler reaches it only if the plugin lists the
-/// operation but does not implement it.
-macro_rules! left_out {
-    ($operation:literal) => {{
-        const { assert!(size_of::<Self>() == usize::MAX, concat!("`", $operation, "` is listed but not implemented")) };
-        std::future::pending()
-    }};
-}
 
 /// A connection to one target, with one set of options.
 ///
@@ -48,7 +40,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the model does not exist.
     fn run_local(_request: RunLocal, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
-        left_out!("run_local")
+        NotImplemented::NEW
     }
 
     /// Deploys a model, and returns when the deployment answers requests.
@@ -58,7 +50,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_ALREADY_EXISTS` if the name is taken.
     fn create_deployment(&self, _request: CreateDeployment) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("create_deployment")
+        NotImplemented::NEW
     }
 
     /// Replaces a deployment's model, flavor or config.
@@ -68,7 +60,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the deployment does not exist.
     fn update_deployment(&self, _request: UpdateDeployment) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("update_deployment")
+        NotImplemented::NEW
     }
 
     /// Deletes a deployment. Succeeds even if the deployment does not exist.
@@ -78,7 +70,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// The target's error.
     fn delete_deployment(&self, _request: DeleteDeployment) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("delete_deployment")
+        NotImplemented::NEW
     }
 
     /// Describes one deployment.
@@ -88,7 +80,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the deployment does not exist.
     fn get_deployment(&self, _request: GetDeployment) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("get_deployment")
+        NotImplemented::NEW
     }
 
     /// Describes the deployments of one endpoint, or all deployments of the target.
@@ -98,7 +90,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// The target's error.
     fn list_deployments(&self, _request: ListDeployments) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("list_deployments")
+        NotImplemented::NEW
     }
 
     /// Creates an endpoint, and returns when it can be used.
@@ -108,7 +100,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_ALREADY_EXISTS` if the name is taken.
     fn create_endpoint(&self, _request: CreateEndpoint) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("create_endpoint")
+        NotImplemented::NEW
     }
 
     /// Changes an endpoint's config.
@@ -118,7 +110,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist.
     fn update_endpoint(&self, _request: UpdateEndpoint) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("update_endpoint")
+        NotImplemented::NEW
     }
 
     /// Deletes an endpoint. Succeeds even if the endpoint does not exist.
@@ -128,7 +120,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// The target's error.
     fn delete_endpoint(&self, _request: DeleteEndpoint) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("delete_endpoint")
+        NotImplemented::NEW
     }
 
     /// Describes one endpoint.
@@ -138,7 +130,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the endpoint does not exist.
     fn get_endpoint(&self, _request: GetEndpoint) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("get_endpoint")
+        NotImplemented::NEW
     }
 
     /// Describes every endpoint of the target.
@@ -148,7 +140,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// The target's error.
     fn list_endpoints(&self, _request: ListEndpoints) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("list_endpoints")
+        NotImplemented::NEW
     }
 
     /// Sends inputs to a deployment or an endpoint, and returns its predictions.
@@ -158,7 +150,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the deployment or endpoint does not exist.
     fn predict(&self, _request: Predict) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("predict")
+        NotImplemented::NEW
     }
 
     /// Sends inputs to a deployment or an endpoint, and streams its predictions.
@@ -168,7 +160,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// The errors of `predict`. An error may follow some chunks.
     fn predict_stream(&self, _request: PredictStream, _chunks: &mut Chunks) -> impl Future<Output = Result<()>> + Send {
-        left_out!("predict_stream")
+        NotImplemented::NEW
     }
 
     /// Sends inputs to a deployment or an endpoint, and returns explanations of its predictions.
@@ -178,7 +170,7 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `RESOURCE_DOES_NOT_EXIST` if the deployment or endpoint does not exist.
     fn explain(&self, _request: Explain) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("explain")
+        NotImplemented::NEW
     }
 
     /// Runs an operation that only this target has; the manifest's `invoke` lists these operations.
@@ -188,6 +180,6 @@ pub trait DeploymentClient: Sized + Send + Sync + 'static {
     /// # Errors
     /// `NOT_IMPLEMENTED` if the target has no operation of this name.
     fn invoke(&self, _request: Invoke) -> impl Future<Output = Result<Payload>> + Send {
-        left_out!("invoke")
+        NotImplemented::NEW
     }
 }

@@ -90,9 +90,9 @@ impl fmt::Debug for Plugin {
 
 /// Exports a client as the plugin of this crate's shared library.
 ///
-/// `operations` lists the operations that the plugin supports. The build fails if the client does not implement a
-/// listed operation. The list may also contain `target_help` and `run_local`. `manifest` adds members to the embedded
-/// manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`.
+/// `operations` lists the operations that the plugin supports, which are those that the client implements. The list may also contain `target_help` and `run_local`. `manifest` adds members to the embedded
+/// manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`. `MANIFEST.md`
+/// describes them.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::args::Predict;
@@ -120,15 +120,64 @@ impl fmt::Debug for Plugin {
 /// # fn main() {}
 /// ```
 ///
+/// `cargo check` and `cargo build` fail for a listed operation without an implementation, for an implemented operation
+/// that is not listed, and for a wrong name, scheme or manifest. Whether `target_help` is implemented is known to `cargo
+/// build` only, and not known if it is not listed: it is not a future, whose type tells it.
+///
 /// A listed operation without an implementation does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Result, TargetUri, export_plugin};
 /// # struct Echo;
 /// # impl DeploymentClient for Echo {
 /// #     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> { Ok(Echo) }
 /// # }
 /// export_plugin! { client: Echo, name: "echo", schemes: ["echo"], operations: [predict] }
+/// # fn main() {}
+/// ```
+///
+/// Neither does an implemented operation that is not listed:
+///
+/// ```compile_fail,E0080
+/// # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, Result, TargetUri, args, export_plugin};
+/// # struct Echo;
+/// # impl DeploymentClient for Echo {
+/// #     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> { Ok(Echo) }
+/// #     async fn predict(&self, request: args::Predict) -> Result<Payload> { Ok(request.inputs) }
+/// # }
+/// export_plugin! { client: Echo, name: "echo", schemes: ["echo"], operations: [] }
+/// # fn main() {}
+/// ```
+///
+/// Nor a scheme in upper case:
+///
+/// ```compile_fail,E0080
+/// # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, Result, TargetUri, args, export_plugin};
+/// # struct Echo;
+/// # impl DeploymentClient for Echo {
+/// #     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> { Ok(Echo) }
+/// #     async fn predict(&self, request: args::Predict) -> Result<Payload> { Ok(request.inputs) }
+/// # }
+/// export_plugin! { client: Echo, name: "echo", schemes: ["Echo"], operations: [predict] }
+/// # fn main() {}
+/// ```
+///
+/// Nor a manifest with an unknown member:
+///
+/// ```compile_fail,E0080
+/// # use mlflow_deploy_plugin_api::{ClientOptions, DeploymentClient, Payload, Result, TargetUri, args, export_plugin};
+/// # struct Echo;
+/// # impl DeploymentClient for Echo {
+/// #     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> { Ok(Echo) }
+/// #     async fn predict(&self, request: args::Predict) -> Result<Payload> { Ok(request.inputs) }
+/// # }
+/// export_plugin! {
+///     client: Echo,
+///     name: "echo",
+///     schemes: ["echo"],
+///     operations: [predict],
+///     manifest: r#"{"isolaton": "required"}"#,
+/// }
 /// # fn main() {}
 /// ```
 #[macro_export]
@@ -148,6 +197,8 @@ macro_rules! export_plugin {
             operations: [$($operation),*]
             $(, manifest: $more)?
         };
+
+        const _: () = $crate::ffi::listed::check_listed::<$client>(&[$(stringify!($operation)),*]);
 
         const _: () = {
             use $crate::ffi::abi::{PluginTable, PluginTableRef};
@@ -222,6 +273,11 @@ macro_rules! plugin {
             $(",", $crate::manifest::embed::members($more),)?
             "}",
         ];
+        const _: () = {
+            $crate::manifest::embed::check_name("plugin name", $name);
+            $($crate::manifest::embed::check_name("scheme", $scheme);)+
+            $crate::ffi::listed::check_implemented::<$client>(&[$(stringify!($operation)),*]);
+        };
         const BYTES: [u8; $crate::manifest::embed::length(PARTS)] = $crate::manifest::embed::concat(PARTS);
         const TABLE: $crate::ffi::abi::PluginTable = {
             let mut table = $crate::ffi::export::table::<$client>();

@@ -35,6 +35,8 @@ mod host;
 mod instance;
 mod library_load;
 mod library_path;
+#[doc(hidden)]
+pub mod listed;
 mod macros;
 mod process;
 mod runtime;

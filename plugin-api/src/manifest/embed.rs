@@ -1,5 +1,9 @@
 //! Builds the bytes of a manifest at compile time, to store them in a section of the library.
 
+pub use super::embed_check::check_name;
+use super::embed_check::check_part;
+pub use super::embed_message::Message;
+
 /// Returns the total length of the parts of a manifest in bytes. Fails the build if the length exceeds the maximum size
 /// of a manifest.
 pub const fn length(parts: &[&str]) -> usize {
@@ -42,16 +46,28 @@ pub const fn text(bytes: &'static [u8]) -> &'static str {
     }
 }
 
-/// Returns the members of a JSON object as text, without the braces around them.
+/// Returns the members of a JSON object as text, without the braces around them. Fails the build if the text is not the
+/// part of a manifest that an author writes.
 pub const fn members(object: &str) -> &str {
+    check_part(object);
     let inner = without_byte_order_mark(object).trim_ascii();
-    assert!(!inner.is_empty(), "`manifest` is empty: expected a JSON object");
-    let (open, rest) = inner.as_bytes().split_at(1);
-    assert!(open[0] == b'{' && rest[rest.len() - 1] == b'}', "`manifest` is not a JSON object");
     let (_, rest) = inner.split_at(1);
-    let (members, _) = rest.split_at(rest.len() - 1);
-    assert!(!members.trim_ascii().is_empty(), "`manifest` is an empty object: leave it out");
-    members
+    rest.split_at(rest.len() - 1).0
+}
+
+/// Returns true if the texts are equal.
+pub const fn is_same(first: &[u8], second: &[u8]) -> bool {
+    if first.len() != second.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < first.len() {
+        if first[at] != second[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 const fn without_byte_order_mark(text: &str) -> &str {

@@ -22,6 +22,8 @@ mod check;
 mod check_schema;
 #[doc(hidden)]
 pub mod embed;
+mod embed_check;
+mod embed_message;
 mod format;
 #[cfg(feature = "host")]
 mod located;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::{ENVIRONMENT, Fault, INVOKE, OPTIONAL, REQUIRED, check, known_operations};
 use super::check_schema::{KEYWORDS, TYPES};
+use super::embed_check::check_part;
 use super::format::Manifest;
 
 const PAGE: &str = include_str!("../../MANIFEST.md");
@@ -214,6 +215,58 @@ fn reader_check_and_schema_agree_on_texts() {
     for (bytes, is_right) in [(format!("\u{feff}{whole}\0"), true), (format!("{whole}\0\0"), false)] {
         assert_eq!(Manifest::parse(bytes.as_bytes()).is_ok(), is_right);
         assert_eq!(check(bytes.as_bytes()).faults.is_empty(), is_right);
+    }
+}
+
+#[test]
+fn the_check_at_compile_time_finds_the_faults_of_a_part_except_in_schemas() {
+    let assert_same = |part: &str, is_right: bool| {
+        let built = std::panic::catch_unwind(|| check_part(part));
+        assert_eq!(built.is_ok(), is_right, "{part}");
+    };
+    let rows = changes().into_iter().filter(|(name, ..)| OPTIONAL.contains(name));
+    for (name, value, finds, clause) in rows.filter(|(_, _, finds, _)| *finds != Finds::OnlyCheck) {
+        let Some(value) = value else { continue };
+        // `ping` in `config` is an operation of `invoke`.
+        let part = match name {
+            "config" => json!({ name: value, "invoke": [{"name": "ping"}] }),
+            _ => json!({ name: value }),
+        };
+        let part = part.to_string();
+        assert_same(&part, finds == Finds::Right || clause == "manifest.schema");
+        assert_eq!(check(part.as_bytes()).faults.is_empty(), finds == Finds::Right, "{part}");
+    }
+    let nested = |depth| format!("{{\"options\":{{\"a\":{}1{}}}}}", "[".repeat(depth), "]".repeat(depth));
+    for part in [
+        "{\"description\":\"d\",}",
+        "{\"description\":\"d\" \"isolation\":\"optional\"}",
+        "{\"description\":\"d\"",
+        "{\"description\":\"d",
+        "{\"description\":\"a\nb\"}",
+        "{\"description\":\"\\x\"}",
+        "{\"description\":\"\\ud800\"}",
+        "{\"description\":\"\\ud800\\u0041\"}",
+        "{\"description\":\"\\udc00\"}",
+        "{\"description\":\"\\ud83d\\ude00 \\u00e9 \\/\"}",
+        "{\"description\":\"a\",\"description\":\"b\"}",
+        "{\"options\":{\"a\":01}}",
+        "{\"options\":{\"a\":1.}}",
+        "{\"options\":{\"a\":-1.5e+3, \"b\" : [ ], \"c\":{ } , \"d\":[true,false,null]}}",
+        "{\"options\":{\"a\":tru}}",
+        "{\"options\":{\"a\":.5}}",
+        "{\"options\":{}} x",
+        "\u{feff} {\"options\":{}}\r\n",
+        "[]",
+        "",
+        "\u{feff}",
+        &nested(125),
+        &nested(126),
+    ] {
+        assert_same(part, check(part.as_bytes()).faults.is_empty());
+    }
+    // A host reads the members that the macro writes, too.
+    for name in REQUIRED {
+        assert_same(&json!({ name: 1 }).to_string(), false);
     }
 }
 

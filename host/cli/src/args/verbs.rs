@@ -131,6 +131,14 @@ pub(crate) enum Verb {
 /// The verbs of `mlflow-deploy plugins`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
+    /// Check a manifest, or the manifest in a library: print every fault with its line and column. Fails if there is a
+    /// fault.
+    Check {
+        /// File with the manifest as JSON, or a plugin's library. `-` reads JSON from stdin.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+
     /// Check every plugin file: print its state, the reason and a fix. Fails if a plugin cannot be used.
     Doctor,
 

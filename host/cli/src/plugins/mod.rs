@@ -1,5 +1,6 @@
 //! The verbs of `mlflow-deploy plugins`. Only `retry` runs plugin code, in a separate process.
 
+mod check;
 mod doctor;
 mod entry;
 mod inspect;

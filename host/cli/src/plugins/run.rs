@@ -1,7 +1,7 @@
 //! Runs the selected verb of `mlflow-deploy plugins`.
 
 use super::list::Listing;
-use super::{doctor, inspect, lock, retry, which};
+use super::{check, doctor, inspect, lock, retry, which};
 use crate::args::{Global, Plugins};
 use crate::context::Context;
 use crate::report::CliError;
@@ -9,6 +9,7 @@ use crate::report::CliError;
 pub(crate) async fn run(verb: &Plugins, global: &Global, context: &Context) -> Result<(), CliError> {
     let Context { host, report, .. } = context;
     match verb {
+        Plugins::Check { file } => check::run(file, report),
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { name_or_file } => inspect::run(name_or_file, context),
         Plugins::List => {
