@@ -25,6 +25,7 @@ mod isolation;
 mod json_output;
 mod library_warnings;
 mod local;
+mod manifest_check;
 mod nameless_records;
 mod numpy_dtypes;
 mod openai;

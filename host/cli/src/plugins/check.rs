@@ -9,7 +9,6 @@ use mlflow_deploy::command;
 use mlflow_deploy::manifest::{self, Checked, Fault, MAX_BYTES, Manifest, ReadError};
 use mlflow_deploy_plugin_api::{file, text};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::report::{CliError, Report};
 
@@ -25,7 +24,7 @@ struct CheckReport<'a> {
     faults: &'a [Fault],
     /// The manifest; `None` if it is a part, or if a host refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    manifest: Option<Manifest>,
+    manifest: Option<&'a Manifest>,
 }
 
 pub(super) fn run(path: &Path, report: &Report) -> Result<(), CliError> {
@@ -60,7 +59,7 @@ pub(super) fn run(path: &Path, report: &Report) -> Result<(), CliError> {
         faults: &faults,
         manifest: manifest.clone(),
     };
-    report.write_value(&json!(checked), text)?;
+    report.write_value(&checked, text)?;
     match faults.len() {
         0 => Ok(()),
         1 => Err(CliError::CheckFailed(format!(
