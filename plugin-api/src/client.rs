@@ -4,7 +4,7 @@ use crate::args::{
     CreateDeployment, CreateEndpoint, DeleteDeployment, DeleteEndpoint, Explain, GetDeployment, GetEndpoint, Invoke,
     ListDeployments, ListEndpoints, Predict, PredictStream, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
-use crate::ffi::listed::NotImplemented;
+use crate::ffi::not_implemented::NotImplemented;
 use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
 
 /// A connection to one target, with one set of options.

@@ -1,37 +1,12 @@
 //! Checks at compile time that a client implements the operations that its plugin lists, and lists those that it
 //! implements.
 //!
-//! The default body of an operation returns a [`NotImplemented`]. Its layout differs from that of other futures, and a
+//! The default body of an operation returns a `NotImplemented`. Its layout differs from that of other futures, and a
 //! constant can ask for the layout of a future, so that `cargo check` finds the fault.
 
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
+use super::not_implemented::MARK;
 use crate::args::{self, RunLocal};
-use crate::{Chunks, DeploymentClient, Error, ErrorCode, Result};
-
-/// The alignment of [`NotImplemented`]. No other future has no size and this alignment: a future of an `async fn` has a
-/// state.
-const MARK: usize = 64;
-
-/// The future of an operation that a client does not implement. It returns the error `NOT_IMPLEMENTED`.
-#[repr(align(64))]
-pub(crate) struct NotImplemented<T> {
-    _output: PhantomData<fn() -> T>,
-}
-
-impl<T> NotImplemented<T> {
-    pub(crate) const NEW: Self = Self { _output: PhantomData };
-}
-
-impl<T> Future for NotImplemented<T> {
-    type Output = Result<T>;
-
-    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Err(Error::new(ErrorCode::NOT_IMPLEMENTED, "the client does not implement the operation")))
-    }
-}
+use crate::{Chunks, DeploymentClient};
 
 /// The end of the message for an operation without an implementation.
 const NOT_IMPLEMENTED: &str = "` is listed in `operations` but not implemented";

@@ -38,6 +38,7 @@ mod library_path;
 #[doc(hidden)]
 pub mod listed;
 mod macros;
+pub(crate) mod not_implemented;
 mod process;
 mod runtime;
 mod task;

@@ -2,7 +2,7 @@
 
 pub use super::embed_check::check_name;
 use super::embed_check::check_part;
-pub use super::embed_message::Message;
+pub use super::embed_message::{Message, is_same};
 
 /// Returns the total length of the parts of a manifest in bytes. Fails the build if the length exceeds the maximum size
 /// of a manifest.
@@ -53,21 +53,6 @@ pub const fn members(object: &str) -> &str {
     let inner = without_byte_order_mark(object).trim_ascii();
     let (_, rest) = inner.split_at(1);
     rest.split_at(rest.len() - 1).0
-}
-
-/// Returns true if the texts are equal.
-pub const fn is_same(first: &[u8], second: &[u8]) -> bool {
-    if first.len() != second.len() {
-        return false;
-    }
-    let mut at = 0;
-    while at < first.len() {
-        if first[at] != second[at] {
-            return false;
-        }
-        at += 1;
-    }
-    true
 }
 
 const fn without_byte_order_mark(text: &str) -> &str {

@@ -1,8 +1,7 @@
 //! Checks at compile time the part of a manifest that an author passes to `export_plugin!`. Reports the first fault
 //! with its line and column. [`check`](super::check) finds all faults, but not at compile time.
 
-use super::embed::is_same;
-use super::embed_message::Message;
+use super::embed_message::{Message, is_same};
 
 /// The members that `export_plugin!` writes.
 const WRITTEN: [&str; 8] = ["manifest", "abi", "name", "version", "target", "schemes", "operations", "panic"];

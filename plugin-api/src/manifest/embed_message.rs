@@ -1,4 +1,4 @@
-//! The text of a build error, put together at compile time, where nothing can be allocated.
+//! The text of a build error, which is put together at compile time without an allocation.
 
 const MAX_BYTES: usize = 400;
 
@@ -47,4 +47,19 @@ impl Message {
             Err(_cut) => std::panic!("the manifest is invalid"),
         }
     }
+}
+
+/// Returns true if the texts are equal.
+pub const fn is_same(first: &[u8], second: &[u8]) -> bool {
+    if first.len() != second.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < first.len() {
+        if first[at] != second[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
