@@ -130,7 +130,8 @@ impl<'a> Checker<'a> {
                 "abi" => self.version(name, value, ABI, "manifest.abi"),
                 "name" => self.name(name, value),
                 "version" | "target" => {
-                    if self.string(name, value).is_some_and(|text| text.is_empty()) {
+                    let text = self.string(name, value);
+                    if text.is_some_and(|text| text.is_empty()) {
                         self.fault(name, value.offset, format!("`{name}` is empty"), MEMBERS);
                     }
                 }
@@ -149,7 +150,8 @@ impl<'a> Checker<'a> {
                 "panic" => self.word(name, value, &["abort", "none", "unwind"]),
                 "isolation" => self.word(name, value, &["optional", "required"]),
                 "accepts" => {
-                    if self.list(name, value, Self::media_type) == Some(0) {
+                    let accepted = self.list(name, value, Self::media_type);
+                    if accepted == Some(0) {
                         let message = "`accepts` is empty: expected at least one media type".to_owned();
                         self.fault(name, value.offset, message, "manifest.accepts");
                     }

@@ -38,5 +38,6 @@ pub use format::{EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Man
 #[cfg(feature = "host")]
 pub use read::{ReadError, json_from, read, read_from};
 
-#[cfg(all(test, feature = "host"))]
+#[cfg(feature = "host")]
+#[cfg(test)]
 mod tests;

@@ -57,7 +57,7 @@ pub(super) fn run(path: &Path, report: &Report) -> Result<(), CliError> {
         valid: faults.is_empty(),
         part: is_part,
         faults: &faults,
-        manifest: manifest.clone(),
+        manifest: manifest.as_ref(),
     };
     report.write_value(&checked, text)?;
     match faults.len() {
