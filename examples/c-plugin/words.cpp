@@ -1,5 +1,5 @@
-// The target of words.c in C++17. The constructor makes a client, the methods are the operations, and an exception is
-// the error of its call.
+// A target in C++17 on the kit: it counts and streams words. The constructor makes a client, the methods are the
+// operations, and an exception is the error of its call.
 #include <algorithm>
 #include <cctype>
 #include <string>

@@ -119,13 +119,19 @@ fn certificates_that_cannot_be_read_are_reported_for_every_variable() {
     fs::write(&file, r"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n").unwrap();
     let path = file.to_str().unwrap();
     let reason = "is on one line: its line ends are lost, or written as `\\n`";
-    for (variable, code, expected) in [
-        ("SSL_CERT_FILE", 0, "`SSL_CERT_FILE` names, contains no certificate authority: expected PEM; its certificate"),
-        ("MLFLOW_TRACKING_SERVER_CERT_PATH", 2, "contains no certificate authority: expected PEM"),
-        ("MLFLOW_TRACKING_CLIENT_CERT_PATH", 2, "failed to use the client certificate in "),
+    for (variable, scheme, code, expected) in [
+        (
+            "SSL_CERT_FILE",
+            "https",
+            1,
+            "`SSL_CERT_FILE` names, contains no certificate authority: expected PEM; its certificate",
+        ),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", "http", 2, "contains no certificate authority: expected PEM"),
+        ("MLFLOW_TRACKING_CLIENT_CERT_PATH", "http", 2, "failed to use the client certificate in "),
     ] {
         let server = Server::start([Answer::new(200, r#"{"endpoints":[]}"#)]);
-        let ran = gateway("list-endpoints", &server.url()).env(variable, path).run();
+        let url = server.url().replacen("http", scheme, 1);
+        let ran = gateway("list-endpoints", &url).env(variable, path).run();
         assert_eq!(ran.code, code, "{variable}: {ran:?}");
         for part in [expected, reason, path] {
             assert!(ran.stderr.contains(part), "{variable}: {ran:?}");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use super::common::{ClientArguments, PlotArguments, PredictionsForm};
@@ -165,11 +165,42 @@ pub(crate) enum Plugins {
         plugins: Vec<String>,
     },
 
+    /// Write the project of a new plugin into a new folder: code that works, tests, a README and CI.
+    New(NewPlugin),
+
     /// Print the plugin that serves a target, and the plugins that it shadows.
     Which {
         /// The target URI.
         target: String,
     },
+}
+
+/// The arguments of `plugins new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// Name of the plugin and of the new folder: a-z, then a-z, 0-9, `-`.
+    pub(crate) name: String,
+
+    /// Language of the plugin.
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) lang: Language,
+
+    /// URI scheme of the plugin's target [default: the name].
+    #[arg(long)]
+    pub(crate) scheme: Option<String>,
+
+    /// Folder with the source code of mlflow-deploy, which a plugin in Rust is compiled with.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) source: Option<PathBuf>,
+}
+
+/// A language in which `plugins new` writes a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    C,
+    Cpp,
+    Rust,
+    Zig,
 }
 
 impl Verb {

@@ -6,6 +6,7 @@ mod entry;
 mod inspect;
 mod list;
 mod lock;
+mod new;
 mod retry;
 mod run;
 mod which;

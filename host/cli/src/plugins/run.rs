@@ -1,7 +1,7 @@
 //! Runs the selected verb of `mlflow-deploy plugins`.
 
 use super::list::Listing;
-use super::{check, doctor, inspect, lock, retry, which};
+use super::{check, doctor, inspect, lock, new, retry, which};
 use crate::args::{Global, Plugins};
 use crate::context::Context;
 use crate::report::CliError;
@@ -19,6 +19,7 @@ pub(crate) async fn run(verb: &Plugins, global: &Global, context: &Context) -> R
             report.write_value(&listing, || listing.to_string())
         }
         Plugins::Lock => lock::write(&lock::lock_file_path(global), context),
+        Plugins::New(arguments) => new::run(arguments, report),
         Plugins::Retry { plugins } => retry::run(plugins, host, report).await,
         Plugins::Verify => lock::verify(&lock::lock_file_path(global), host, report),
         Plugins::Which { target } => which::run(target, context),

@@ -4,6 +4,7 @@ mod c_kit;
 mod command;
 mod harness;
 mod mutants;
+mod new_plugins;
 mod plugins;
 mod proof;
 mod servers;

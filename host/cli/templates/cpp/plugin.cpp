@@ -1,0 +1,1 @@
+../../../../examples/c-plugin/words.cpp

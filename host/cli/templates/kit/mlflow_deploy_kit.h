@@ -1,0 +1,1 @@
+../../../../plugin-api/c/mlflow_deploy_kit.h

@@ -1,0 +1,1 @@
+../../../../plugin-api/include/mlflow_deploy_plugin.h
