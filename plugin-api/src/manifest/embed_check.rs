@@ -1,5 +1,5 @@
 //! Checks at compile time the part of a manifest that an author passes to `export_plugin!`. Reports the first fault
-//! with its line and column. [`check`](super::check) finds all faults, but not at compile time.
+//! with its line and column. [`check`](super::check()) finds all faults, but not at compile time.
 
 use super::embed_message::{Message, is_same};
 
