@@ -115,11 +115,11 @@ pub(super) fn waited_for_a_processor() -> Duration {
 /// The number of times that a case measures the duration of a function.
 pub(super) const ATTEMPTS: usize = 5;
 
-/// Returns the median duration of the attempts. Other processes may delay some attempts. And Linux sometimes counts a
-/// sleep as waiting for a processor (seen with Linux 6.18 on a busy machine), so that a slow attempt seems fast.
-pub(super) fn median(mut times: Vec<Duration>) -> Duration {
+/// Returns the second shortest duration of the attempts. Other processes delay most attempts on a busy machine. And Linux
+/// sometimes counts a sleep as waiting for a processor (seen with Linux 6.18), so that a slow attempt seems fast.
+pub(super) fn second_fastest(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+    times.get(1).copied().unwrap_or_default()
 }
 
 /// Returns the anonymous resident memory of the running process, in KiB.
