@@ -114,6 +114,7 @@ impl<'a> ReadRef<'a> for &'a Bounded<'_> {
 }
 
 #[cfg(test)]
+#[cfg(not(miri))]
 mod tests {
     use std::io::Write;
 

@@ -40,4 +40,5 @@ pub use read::{ReadError, json_from, read, read_from};
 
 #[cfg(feature = "host")]
 #[cfg(test)]
+#[cfg(not(miri))]
 mod tests;
