@@ -7,13 +7,12 @@ use std::ffi::c_void;
 
 use serde::de::DeserializeOwned;
 
-pub use abi_stable;
-
 use super::abi::{AbiRequest, PluginTable, SizedStruct};
 use super::catch_unwind::{catch_panic, keep_panics_off_stderr};
 use super::head::OpenHead;
 use super::host::Host;
 use super::instance::{CallParams, Instance, panicked};
+pub use super::root_module::{Exported, LibraryHeader, StaticTable};
 use crate::args::{self, Arguments, RunLocal};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use abi_stable::prefix_type::WithMetadata;
-
-use super::abi::{PluginTable, PluginTableRef};
+use super::abi::PluginTable;
+use super::layout::PluginTableRef;
+use super::root_module::StaticTable;
 
 /// A plugin as its library exports it: its table of functions, and its manifest.
 ///
@@ -12,7 +12,7 @@ use super::abi::{PluginTable, PluginTableRef};
 /// an example.
 #[derive(Clone, Copy)]
 pub struct Plugin {
-    table: &'static WithMetadata<PluginTable>,
+    table: &'static StaticTable,
     manifest: &'static str,
 }
 
@@ -27,10 +27,9 @@ impl Plugin {
     ///
     /// ```compile_fail,E0133
     /// use mlflow_deploy_plugin_api::ffi::Plugin;
-    /// use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
-    /// use mlflow_deploy_plugin_api::ffi::export::abi_stable::prefix_type::WithMetadata;
+    /// use mlflow_deploy_plugin_api::ffi::export::StaticTable;
     ///
-    /// fn wrap(table: &'static WithMetadata<PluginTable>) -> Plugin {
+    /// fn wrap(table: &'static StaticTable) -> Plugin {
     ///     Plugin::new(table, "{}")
     /// }
     /// ```
@@ -39,16 +38,15 @@ impl Plugin {
     ///
     /// ```
     /// # use mlflow_deploy_plugin_api::ffi::Plugin;
-    /// # use mlflow_deploy_plugin_api::ffi::abi::PluginTable;
-    /// # use mlflow_deploy_plugin_api::ffi::export::abi_stable::prefix_type::WithMetadata;
+    /// # use mlflow_deploy_plugin_api::ffi::export::StaticTable;
     /// #
-    /// unsafe fn wrap(table: &'static WithMetadata<PluginTable>) -> Plugin {
+    /// unsafe fn wrap(table: &'static StaticTable) -> Plugin {
     ///     // SAFETY: the caller promises that the table follows the contract.
     ///     unsafe { Plugin::new(table, "{}") }
     /// }
     /// ```
     #[doc(hidden)]
-    pub const unsafe fn new(table: &'static WithMetadata<PluginTable>, manifest: &'static str) -> Self {
+    pub const unsafe fn new(table: &'static StaticTable, manifest: &'static str) -> Self {
         Self { table, manifest }
     }
 
@@ -59,7 +57,7 @@ impl Plugin {
 
     /// Returns a pointer to the plugin's table. The exported function of the library returns the same pointer.
     pub fn as_ptr(&self) -> *const PluginTable {
-        std::ptr::from_ref(&self.table.value.0)
+        std::ptr::from_ref(self.table.table())
     }
 
     /// Starts an instance of the plugin in this process, without loading a library.
@@ -73,12 +71,11 @@ impl Plugin {
     ) -> crate::Result<super::RemotePlugin> {
         // SAFETY: the caller of `new` promises that the table follows the contract; its functions are part of this
         // program.
-        unsafe { super::RemotePlugin::start(self.table.value.0, listener) }
+        unsafe { super::RemotePlugin::start(*self.table.table(), listener) }
     }
 
-    #[doc(hidden)]
-    pub fn as_root_module(&self) -> PluginTableRef {
-        PluginTableRef(self.table.static_as_prefix())
+    pub(super) fn as_root_module(&self) -> PluginTableRef {
+        self.table.as_root_module()
     }
 }
 
@@ -201,10 +198,8 @@ macro_rules! export_plugin {
         const _: () = $crate::ffi::listed::check_listed::<$client>(&[$(stringify!($operation)),*]);
 
         const _: () = {
-            use $crate::ffi::abi::{PluginTable, PluginTableRef};
-            use $crate::ffi::export::abi_stable::library::{
-                __call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult,
-            };
+            use $crate::ffi::abi::PluginTable;
+            use $crate::ffi::export::{Exported, LibraryHeader};
 
             /// Returns the plugin's table. Every host looks up this function by its name and calls it.
             #[unsafe(no_mangle)]
@@ -213,20 +208,18 @@ macro_rules! export_plugin {
                 PLUGIN.as_ptr()
             }
 
+            struct ThisLibrary;
+
+            impl Exported for ThisLibrary {
+                fn plugin() -> &'static $crate::ffi::Plugin {
+                    &PLUGIN
+                }
+            }
+
             /// The library header of the crate abi_stable. A host reads the layout of the plugin's table from it,
             /// before it calls a function of the table.
             #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
-            // SAFETY: `root_module` returns a `PluginTableRef`.
-            static HEADER: LibHeader =
-                unsafe { LibHeader::from_constructor::<PluginTableRef>(root_module, CheckTypeLayout::Yes) };
-
-            extern "C" fn root_module() -> RootModuleResult {
-                fn table() -> PluginTableRef {
-                    $crate::ffi::export::loaded();
-                    PLUGIN.as_root_module()
-                }
-                __call_root_module_loader(table)
-            }
+            static HEADER: LibraryHeader = LibraryHeader::of::<ThisLibrary>();
 
             #[used]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mlflow_deploy"))]
@@ -284,12 +277,10 @@ macro_rules! plugin {
             $(table.$operation = Some($crate::ffi::export::slots::$operation::<$client>);)*
             table
         };
-        static WITH_METADATA: &$crate::ffi::export::abi_stable::prefix_type::WithMetadata<
-            $crate::ffi::abi::PluginTable,
-        > = &$crate::ffi::export::abi_stable::prefix_type::WithMetadata::new(TABLE);
+        static STATIC_TABLE: $crate::ffi::export::StaticTable = $crate::ffi::export::StaticTable::new(TABLE);
         // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the
         // contract.
-        unsafe { $crate::ffi::Plugin::new(WITH_METADATA, $crate::manifest::embed::text(&BYTES)) }
+        unsafe { $crate::ffi::Plugin::new(&STATIC_TABLE, $crate::manifest::embed::text(&BYTES)) }
     }};
 }
 

@@ -2,9 +2,10 @@
 //!
 //! | file | side | responsibility |
 //! |---|---|---|
-//! | `abi` | both | the layouts: table, host callbacks, request, slice |
+//! | `abi`, `layout` | both | the layouts: table, host callbacks, request, slice |
 //! | `head` | both | the JSON heads of `open` requests and of replies |
 //! | `export`, `macros` | plugin | the functions of a plugin's table, and `export_plugin!` |
+//! | `root_module` | plugin | abi_stable's description of the table, which the library exports |
 //! | `instance`, `task`, `catch_unwind`, `runtime`, `host` | plugin | clients and calls by id; panics, cancellation, threads; callbacks |
 //! | `library_load` | plugin | loads a library that the plugin uses |
 //! | `library_path` | plugin | the path of the loaded library |
@@ -26,13 +27,13 @@
     reason = "the boundary consists of raw pointers; each block names the promise that it relies on"
 )]
 
-pub mod abi;
 mod catch_unwind;
 #[doc(hidden)]
 pub mod export;
 mod head;
 mod host;
 mod instance;
+mod layout;
 mod library_load;
 mod library_path;
 #[doc(hidden)]
@@ -40,8 +41,17 @@ pub mod listed;
 mod macros;
 pub(crate) mod not_implemented;
 mod process;
+mod root_module;
 mod runtime;
 mod task;
+
+/// The memory layouts that hosts and plugins share.
+pub mod abi {
+    pub(crate) use super::layout::SizedStruct;
+    pub use super::layout::{
+        ABI, AbiRequest, AbiSlice, ENTRY_SYMBOL, HostApi, OperationSlot, PluginTable, STATUS_ERROR, STATUS_OK,
+    };
+}
 
 #[cfg(feature = "host")]
 mod import;

@@ -9,7 +9,8 @@ use abi_stable::abi_stability::abi_checking::{AbiInstabilityErrors, check_layout
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use serde::{Deserialize, Serialize};
 
-use super::abi::{ABI, ENTRY_SYMBOL, PluginTable, PluginTableRef, SizedStruct};
+use super::abi::{ABI, ENTRY_SYMBOL, PluginTable, SizedStruct};
+use super::layout::PluginTableRef;
 
 /// The reason why a library's table was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

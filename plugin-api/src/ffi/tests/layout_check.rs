@@ -13,7 +13,8 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::sabi_types::VersionStrings;
 
 use super::probe;
-use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable, PluginTableRef};
+use crate::ffi::abi::{ENTRY_SYMBOL, PluginTable};
+use crate::ffi::layout::PluginTableRef;
 use crate::ffi::{TableError, table_of};
 
 /// Declares a plugin library for a test: its version of the table, and its abi_stable header.
@@ -22,7 +23,7 @@ macro_rules! library {
         #[expect(dead_code, unreachable_pub, reason = "only the layout is used")]
         mod $name {
             use super::*;
-            use crate::ffi::abi::{AbiRequest, HostApiRef};
+            use crate::ffi::layout::{AbiRequest, HostApiRef};
 
             #[repr(C)]
             #[derive(StableAbi, Clone, Copy, Default)]

@@ -5,6 +5,7 @@
 //! other side does not know is therefore NULL.
 #![expect(clippy::exhaustive_structs, reason = "the layout is the contract")]
 #![expect(missing_debug_implementations, reason = "abi_stable's derive generates structs without it")]
+#![expect(unnameable_types, reason = "the structs that abi_stable's derive generates are not part of the interface")]
 
 use std::ffi::c_void;
 
