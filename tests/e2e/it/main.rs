@@ -15,7 +15,7 @@ mod cli_edge_cases;
 mod clients;
 mod command;
 mod conformance;
-mod contract_1_0;
+mod contract_versions;
 mod databricks;
 mod discovery;
 mod hostile;

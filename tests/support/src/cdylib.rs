@@ -52,10 +52,7 @@ pub fn c_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let library = command().with_file_name("c_echo").with_extension(DLL_EXTENSION);
-        // Another process may have loaded the library or may compile it too, so the file is replaced atomically.
-        let unfinished = library.with_extension(std::process::id().to_string());
-        compile_c_plugin(&unfinished, None);
-        std::fs::rename(&unfinished, &library).expect("the folder is writable");
+        replace(&library, |unfinished| compile_c_plugin(unfinished, None));
         library
     })
 }
@@ -85,26 +82,62 @@ pub fn contract_1_0() -> &'static [PathBuf; 2] {
         let built = artifacts(cargo.current_dir(&folder));
         let in_rust = built.get("lib contract-1-0-echo").expect("cargo builds the package").clone();
         let in_c = target.join("stream").with_extension(DLL_EXTENSION);
-        let unfinished = in_c.with_extension(std::process::id().to_string());
-        compile_c(&unfinished, &folder.join("plugin-api"), &folder.join("stream.c"), None);
-        std::fs::rename(&unfinished, &in_c).expect("the target folder is writable");
+        replace(&in_c, |unfinished| compile_c(unfinished, &folder.join("plugin-api"), &folder.join("stream.c"), None));
         [in_rust, in_c]
     })
+}
+
+/// Compiles the programs of `tests/fixtures/contract-1.1`, which pretend a later version of the plugin contract. Returns
+/// the paths of the plugin's library and of the host.
+///
+/// # Panics
+/// Panics if the programs do not compile.
+pub fn contract_1_1() -> &'static [PathBuf; 2] {
+    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = workspace().join("tests/fixtures/contract-1.1");
+        let plugin_api = workspace().join("plugin-api");
+        let plugin = command().with_file_name("contract_later").with_extension(DLL_EXTENSION);
+        replace(&plugin, |unfinished| compile_c(unfinished, &plugin_api, &folder.join("plugin.c"), None));
+        let host = command().with_file_name("contract-later-host");
+        replace(&host, |unfinished| {
+            let mut compiler = c_compiler(&plugin_api);
+            compiler.args(["-o".as_ref(), unfinished.as_os_str(), folder.join("host.c").as_os_str()]);
+            compile(compiler.args(["-pthread", "-ldl"]));
+        });
+        [plugin, host]
+    })
+}
+
+/// Creates a file under another name, then renames it. Another process may have loaded an earlier file of this name or may
+/// compile it too.
+fn replace(file: &Path, create: impl FnOnce(&Path)) {
+    let unfinished = file.with_extension(std::process::id().to_string());
+    create(&unfinished);
+    std::fs::rename(&unfinished, file).expect("the folder is writable");
 }
 
 /// Compiles a plugin in C to the file `library`. `plugin_api` is the folder whose subfolder `include` has the header of
 /// the plugin contract.
 fn compile_c(library: &Path, plugin_api: &Path, source: &Path, addition: Option<&Path>) {
-    let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
-        .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2", "-shared", "-fPIC"])
+    let mut compiler = c_compiler(plugin_api);
+    compiler.args(["-shared", "-fPIC"]).arg(joined("-o", library)).arg(source).args(addition);
+    compile(&mut compiler);
+}
+
+/// Returns a call of the C compiler with the flags that all programs have.
+fn c_compiler(plugin_api: &Path) -> Command {
+    let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    compiler
+        .args(["-std=c99", "-Wall", "-Wpedantic", "-Werror", "-O2"])
         .arg(format!("-DTARGET=\"{TARGET}\""))
-        .arg(joined("-I", &plugin_api.join("include")))
-        .arg(joined("-o", library))
-        .arg(source)
-        .args(addition)
-        .status()
-        .expect("a C compiler named `cc` is installed");
-    assert!(compiled.success(), "failed to compile the C plugin");
+        .arg(joined("-I", &plugin_api.join("include")));
+    compiler
+}
+
+fn compile(compiler: &mut Command) {
+    let status = compiler.status().expect("a C compiler named `cc` is installed");
+    assert!(status.success(), "failed to compile a program in C");
 }
 
 fn joined(flag: &str, path: &Path) -> OsString {
