@@ -20,6 +20,8 @@ pub struct Case {
     pub(crate) process: Process,
     /// The reason for skipping the case if the plugin runs in a separate process. `None` if the case runs there too.
     pub(crate) in_process_only: Option<&'static str>,
+    /// True if the clause only protects the process of the host, which a plugin that requires isolation never enters.
+    pub(crate) protects_host: bool,
     pub(crate) check: fn(&Harness) -> Result<(), Marker>,
 }
 
@@ -65,6 +67,9 @@ pub(crate) const LIBRARY: &str = "the case inspects the library itself";
 /// The reason for skipping cases that inspect the memory, threads, files or signals of the plugin's process.
 pub(crate) const PROCESS: &str = "the case inspects the process that loads the plugin";
 
+/// The reason for skipping cases that protect the process of the host if the manifest requires isolation.
+pub(crate) const NEVER_SHARED: &str = "the manifest requires isolation, so the plugin never shares a process with its host";
+
 /// The reason for skipping cases that pass slices which a message to another process cannot represent.
 pub(crate) const SLICES: &str = "a plugin in a separate process receives messages, not borrowed slices";
 
@@ -99,7 +104,18 @@ impl Case {
         check: fn(&Harness) -> Result<(), Marker>,
     ) -> Self {
         let (level, needs, process) = (Level::Required, Stage::Client, Process::Plain);
-        Self { id, clause, level, summary, needs, is_gate: false, process, in_process_only: None, check }
+        Self {
+            id,
+            clause,
+            level,
+            summary,
+            needs,
+            is_gate: false,
+            process,
+            in_process_only: None,
+            protects_host: false,
+            check,
+        }
     }
 
     pub(crate) const fn recommended(mut self) -> Self {
@@ -126,6 +142,14 @@ impl Case {
     /// Sets `reason` as the reason for skipping the case if the plugin runs in a separate process.
     pub(crate) const fn in_process_only(mut self, reason: &'static str) -> Self {
         self.in_process_only = Some(reason);
+        self
+    }
+
+    /// Makes the case one that inspects the process which loads the plugin, for the sake of the host. The case is skipped
+    /// if the plugin runs in a separate process, and if its manifest requires that.
+    pub(crate) const fn protects_host(mut self) -> Self {
+        self.in_process_only = Some(PROCESS);
+        self.protects_host = true;
         self
     }
 

@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mlflow_deploy_plugin_api::manifest::{self, Manifest};
+use mlflow_deploy_plugin_api::manifest::{self, Isolation, Manifest};
 use thiserror::Error;
 
-use crate::case::{Case, Process, Stage};
+use crate::case::{Case, NEVER_SHARED, Process, Stage};
 use crate::case_process::CaseLauncher;
 use crate::config::Config;
 use crate::message::Job;
@@ -191,8 +191,8 @@ impl Runner<'_> {
     }
 
     fn one(&self, case: &Case) -> CaseResult {
-        if let (Some(reason), true) = (case.in_process_only, self.options.isolated) {
-            return CaseResult::new(case, Verdict::Skip, format!("{reason}: run without `--isolated`"));
+        if let Some(reason) = skipped(case, self.manifest, self.options.isolated) {
+            return CaseResult::new(case, Verdict::Skip, reason);
         }
         let begun = Instant::now();
         let job = Job {
@@ -244,9 +244,41 @@ impl Runner<'_> {
     }
 }
 
+/// Returns the reason for skipping a case without running it, if there is one.
+fn skipped(case: &Case, manifest: Option<&Manifest>, isolated: bool) -> Option<String> {
+    let is_never_shared = manifest.is_some_and(|manifest| manifest.isolation == Isolation::Required);
+    match case.in_process_only {
+        Some(_) if case.protects_host && is_never_shared => Some(NEVER_SHARED.to_owned()),
+        Some(reason) if isolated => Some(format!("{reason}: run without `--isolated`")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cases_that_protect_the_host_are_skipped_if_the_manifest_requires_isolation() {
+        let manifest = |more: &str| {
+            let json = format!(
+                r#"{{"manifest": 1, "abi": 1, "name": "a", "version": "1", "target": "t", "panic": "none",
+                    "schemes": ["a"], "operations": []{more}}}"#
+            );
+            Manifest::parse(json.as_bytes()).unwrap()
+        };
+        let (optional, required) = (manifest(""), manifest(r#", "isolation": "required""#));
+        let skipped = |id: &str, manifest, isolated| skipped(Case::by_id(id).unwrap(), Some(manifest), isolated);
+        for id in ["load-threads", "load-signals", "abi-fork"] {
+            assert_eq!(skipped(id, &optional, false), None, "{id}");
+            assert_eq!(skipped(id, &required, false).as_deref(), Some(NEVER_SHARED), "{id}");
+        }
+        for id in ["memory-calls", "threads-any", "abi-entry"] {
+            assert_eq!(skipped(id, &required, false), None, "{id}");
+            assert!(skipped(id, &required, true).is_some(), "{id}");
+        }
+        assert_eq!(skipped("operations-predict", &required, true), None);
+    }
 
     #[test]
     fn a_name_selects_its_case_or_all_that_begin_with_it() {

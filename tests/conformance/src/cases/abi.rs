@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::ffi::abi::{ABI, ENTRY_SYMBOL};
 use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, TableFacts};
 use serde_json::Value;
 
-use crate::case::{Case, FILTERED, LIBRARY, PROCESS, Stage};
+use crate::case::{Case, FILTERED, LIBRARY, Stage};
 use crate::harness::{Harness, request};
 use crate::marker::{Marker, ensure};
 use crate::untrusted;
@@ -109,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
         "Events are JSON with a message, a valid level, and the id of a call that was made.",
         events,
     ),
-    Case::new("abi-fork", "abi.fork", "After `fork`, a call gets a reply at once.", fork).in_process_only(PROCESS),
+    Case::new("abi-fork", "abi.fork", "After `fork`, a call gets a reply at once.", fork).protects_host(),
 ];
 
 fn facts(harness: &Harness) -> Result<TableFacts, Marker> {

@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library};
 use tempfile::TempDir;
 
 use super::process;
-use crate::case::{Case, LIBRARY, PROCESS, Process, Stage};
+use crate::case::{Case, LIBRARY, Process, Stage};
 use crate::harness::Harness;
 use crate::marker::{Marker, ensure};
 use crate::untrusted;
@@ -33,16 +33,16 @@ pub(super) const CASES: &[Case] = &[
         .needs(Stage::Instance)
         .process(Process::Stripped),
     Case::new("load-quiet", "load.quiet", "Loading and `init` print nothing.", quiet)
-        .in_process_only(PROCESS)
+        .protects_host()
         .needs(Stage::Instance),
     Case::new("load-threads", "load.idle", "Loading and `init` start no thread.", starts_no_thread)
-        .in_process_only(PROCESS)
+        .protects_host()
         .needs(Stage::Instance),
     Case::new("load-files", "load.files", "Loading and `init` leave no file or socket open, and write nothing.", files)
-        .in_process_only(PROCESS)
+        .protects_host()
         .needs(Stage::Instance),
     Case::new("load-fast", "load.fast", "Loading and `init` take less than 50 ms.", fast)
-        .in_process_only(PROCESS)
+        .protects_host()
         .needs(Stage::Instance),
     Case::new(
         "load-signals",
@@ -50,7 +50,7 @@ pub(super) const CASES: &[Case] = &[
         "The plugin installs no signal handlers and changes no signal masks.",
         signals,
     )
-    .in_process_only(PROCESS)
+    .protects_host()
     .needs(Stage::Instance),
     Case::new(
         "load-state",
@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
         "The plugin does not change the environment, the working directory or the umask.",
         state,
     )
-    .in_process_only(PROCESS)
+    .protects_host()
     .needs(Stage::Instance),
 ];
 

@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
         "An instance leaves no thread behind after `shutdown`.",
         instances,
     )
-    .in_process_only(PROCESS),
+    .protects_host(),
 ];
 
 /// Makes the sample call of each operation, with its request changed by `change`. Fails if the plugin panics, or if the

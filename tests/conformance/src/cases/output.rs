@@ -4,13 +4,13 @@
 use mlflow_deploy_plugin_api::ffi::Slot;
 
 use super::process;
-use crate::case::{Case, PROCESS};
+use crate::case::Case;
 use crate::harness::Harness;
 use crate::marker::{Marker, ensure};
 
 pub(super) const CASES: &[Case] =
     &[Case::new("operations-quiet", "operations.quiet", "Calls print nothing to standard output.", quiet)
-        .in_process_only(PROCESS)];
+        .protects_host()];
 
 fn quiet(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
