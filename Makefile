@@ -6,7 +6,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check budgets bench bench-explain install install-built
+.PHONY: demo demo-gateway test test-llm check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -62,14 +62,35 @@ install:
 	@$(MAKE) --no-print-directory install-built
 
 # As `install`, but builds nothing: copies the files in BUILT.
-install-built:
+install-built: install-files
+	"$(PREFIX)/bin/mlflow-deploy" plugins list
+	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"
+	@case "$(PREFIX:/=)" in "$(HOME)/.local" | /usr/local | /usr) ;; \
+	*) echo "Programs that embed the library need MLFLOW_DEPLOY_PLUGIN_PATH=$(PREFIX:/=)/lib/mlflow-deploy/plugins" ;; esac
+
+# The files of an installation, without ONNX Runtime.
+install-files:
 	install -d "$(PREFIX)/bin" "$(PREFIX)/libexec/mlflow-deploy" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
 	install -s -m 755 "$(BUILT)/mlflow-deploy" "$(PREFIX)/bin"
 	install -s -m 755 "$(BUILT)/mlflow-deploy-plugin-host" "$(PREFIX)/libexec/mlflow-deploy"
 	install -s -m 755 $(LIBRARIES:%="$(BUILT)/lib%.$(SUFFIX)") "$(PREFIX)/lib/mlflow-deploy/plugins"
 	"$(BUILT)/mlflow-deploy" man --output-dir "$(PREFIX)/share/man/man1"
 	"$(BUILT)/mlflow-deploy" completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
-	"$(PREFIX)/bin/mlflow-deploy" plugins list
-	sh plugins/local/runtime/install.sh "$(PREFIX)/lib/mlflow-deploy"
-	@case "$(PREFIX:/=)" in "$(HOME)/.local" | /usr/local | /usr) ;; \
-	*) echo "Programs that embed the library need MLFLOW_DEPLOY_PLUGIN_PATH=$(PREFIX:/=)/lib/mlflow-deploy/plugins" ;; esac
+
+# An archive that runs from any folder, for Linux on x86_64 with glibc 2.28 or newer, such as Debian 10 and RHEL 8.
+dist:
+	@python3 -m venv target/zig
+	@target/zig/bin/pip install --quiet --disable-pip-version-check cargo-zigbuild==0.24.1 ziglang==0.17.1
+	PATH="$(CURDIR)/target/zig/bin:$$PATH" cargo zigbuild --release --target x86_64-unknown-linux-gnu.2.28 -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %)
+	@$(MAKE) --no-print-directory dist-built BUILT=target/x86_64-unknown-linux-gnu/release DIST=target/dist/mlflow-deploy-x86_64-linux-gnu.2.28
+
+# As `dist`, but builds nothing: packs the files in BUILT to the archive DIST.tar.gz.
+dist-built:
+	rm -rf "$(DIST)"
+	@$(MAKE) --no-print-directory install-files PREFIX="$(DIST)"
+	install -D -m 755 plugins/local/runtime/install.sh "$(DIST)/share/mlflow-deploy/onnxruntime/install.sh"
+	install -m 644 plugins/local/runtime/requirements.txt "$(DIST)/share/mlflow-deploy/onnxruntime"
+	install -m 644 LICENSE "$(DIST)"
+	tar -C "$(dir $(DIST))" -czf "$(DIST).tar.gz" "$(notdir $(DIST))"
+	@cd "$(dir $(DIST))" && sha256sum "$(notdir $(DIST)).tar.gz" | tee "$(notdir $(DIST)).tar.gz.sha256"
+	@wc -c "$(DIST).tar.gz" "$(DIST)/bin/mlflow-deploy" "$(DIST)/libexec/mlflow-deploy/mlflow-deploy-plugin-host" "$(DIST)/lib/mlflow-deploy/plugins/"*

@@ -1,12 +1,13 @@
 //! Gives an operation access to its call: the deadline, the cancellation, and events for the caller.
 //!
-//! Each thread has a current call, which this crate sets while it polls the operation. Outside of a call, events are
-//! discarded and the deadline is `None`.
+//! Each thread has a current call, which this crate sets while it polls the operation. Outside of a call, such as on a
+//! thread that the plugin started, the deadline is `None`, and an event goes to the host without a call. A program that is
+//! not a loaded plugin, such as a test, discards it.
 //!
 //! ```
 //! use mlflow_deploy_plugin_api::call;
 //!
-//! call::warn("the option `host` has no effect"); // Discarded: this code runs outside of a call.
+//! call::warn("the option `host` has no effect"); // Discarded: this program is not a plugin.
 //! assert!(call::deadline().is_none());
 //! ```
 
@@ -156,7 +157,9 @@ pub fn hide(redactor: &Redactor) {
     });
 }
 
-/// Sends an event to the caller of the current operation.
+/// Sends an event to the caller of the current operation, or to the host if there is none.
+///
+/// With the cargo feature `log` or `tracing`, the records of these crates are sent in the same way.
 pub fn log(level: Level, message: impl Into<String>) {
     tell(level, Event::new(message));
 }
@@ -187,8 +190,11 @@ pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
 }
 
 fn tell(level: Level, event: Event) {
-    if let Some(context) = Context::current() {
-        let event = Event { message: context.secrets.hide(event.message), ..event };
-        (context.listener)(level, &event);
+    match Context::current() {
+        Some(context) => {
+            let event = Event { message: context.secrets.hide(event.message), ..event };
+            (context.listener)(level, &event);
+        }
+        None => crate::ffi::outside_call::tell(level, &event),
     }
 }

@@ -16,6 +16,8 @@ pub mod file;
 mod http_failure;
 mod json;
 pub mod json_integer;
+#[cfg(feature = "log")]
+mod log_records;
 pub mod manifest;
 mod operation;
 mod payload;

@@ -1,9 +1,12 @@
 //! Catches the panics of a plugin. All code of the plugin runs inside `catch_panic`.
 
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+use crate::call::{self, Level};
 
 thread_local! {
     /// The number of nested calls of `catch_panic` on this thread.
@@ -45,7 +48,8 @@ fn message(payload: Box<dyn Any + Send>) -> String {
 }
 
 /// Installs a panic hook. For a panic that `catch_panic` catches, the hook records the source location and prints
-/// nothing. The hook prints any other panic as usual.
+/// nothing. If `RUST_BACKTRACE` requests a backtrace, the hook sends it to the caller as an event for debugging. The hook
+/// prints any other panic as usual.
 ///
 /// Only a plugin in a loaded library calls this function, because such a library has its own panic hook, separate from
 /// the program's.
@@ -56,6 +60,10 @@ pub(crate) fn keep_panics_off_stderr() {
             print(info);
         } else {
             PLACE.set(info.location().map(ToString::to_string));
+            let backtrace = Backtrace::capture();
+            if backtrace.status() == BacktraceStatus::Captured {
+                call::log(Level::Debug, format!("backtrace of the panic:\n{backtrace}"));
+            }
         }
     }));
 }

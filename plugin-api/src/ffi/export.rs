@@ -12,6 +12,7 @@ use super::catch_unwind::{catch_panic, keep_panics_off_stderr};
 use super::head::OpenHead;
 use super::host::Host;
 use super::instance::{CallParams, Instance, panicked};
+use super::outside_call;
 pub use super::root_module::{Exported, LibraryHeader, StaticTable};
 use crate::args::{self, Arguments, RunLocal};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
@@ -29,13 +30,21 @@ pub const fn table<C: DeploymentClient>() -> PluginTable {
     }
 }
 
-/// Installs the panic hook of a plugin's library. The library calls this before it returns its table.
-pub fn loaded() {
+/// Prepares a plugin's library, which calls this before it returns its table: panics, log records and events outside of
+/// calls are passed to the host. `module` is the path of the module that exports the plugin.
+pub fn loaded(module: &'static str) {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    // If a panic ends the process, stderr is the only place to report it.
-    if cfg!(panic = "unwind") {
-        ONCE.call_once(keep_panics_off_stderr);
-    }
+    ONCE.call_once(|| {
+        // If a panic ends the process, stderr is the only place to report it.
+        if cfg!(panic = "unwind") {
+            keep_panics_off_stderr();
+        }
+        outside_call::enable();
+        #[cfg(feature = "log")]
+        crate::log_records::install(module);
+        #[cfg(not(feature = "log"))]
+        let _crate_of_records = module;
+    });
 }
 
 unsafe extern "C" fn init<C: DeploymentClient>(host: *const c_void) -> *mut c_void {

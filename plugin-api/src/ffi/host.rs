@@ -27,6 +27,11 @@ impl Host {
         api.reply.is_some().then_some(Self(api))
     }
 
+    /// Returns true if both are the host of the same instance.
+    pub(super) fn is(&self, other: Self) -> bool {
+        self.0.ctx == other.0.ctx
+    }
+
     /// Ends a call: passes its result or its error to the host.
     pub(super) fn reply(&self, call: u64, result: Result<Payload>) {
         match result {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::catch_unwind::catch_panic;
 use super::host::Host;
+use super::outside_call;
 use super::runtime::{Runtime, within};
 use super::task::{CancelHandle, Outcome, Task};
 use crate::call::{CallSecrets, Cancellation, Context};
@@ -61,6 +62,7 @@ pub(super) struct CallParams {
 
 impl<C: Send + Sync + 'static> Instance<C> {
     pub(super) fn new(host: Host) -> Self {
+        outside_call::add(host);
         Self {
             host,
             process: std::process::id(),
@@ -228,6 +230,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
             drop(state);
             return self.host.reply(call, Ok(Payload::empty()));
         }
+        outside_call::remove(self.host);
         let stops: Vec<_> = state.calls.values().map(|call| Arc::clone(&call.stop)).collect();
         let clients: Vec<_> = state.clients.drain().map(|(_, client)| client).collect();
         drop(state);

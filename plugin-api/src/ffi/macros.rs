@@ -204,13 +204,15 @@ macro_rules! export_plugin {
             /// Returns the plugin's table. Every host looks up this function by its name and calls it.
             #[unsafe(no_mangle)]
             extern "C" fn mlflow_deploy_plugin_v1() -> *const PluginTable {
-                $crate::ffi::export::loaded();
+                $crate::ffi::export::loaded(::std::module_path!());
                 PLUGIN.as_ptr()
             }
 
             struct ThisLibrary;
 
             impl Exported for ThisLibrary {
+                const MODULE: &'static str = ::std::module_path!();
+
                 fn plugin() -> &'static $crate::ffi::Plugin {
                     &PLUGIN
                 }

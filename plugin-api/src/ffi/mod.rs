@@ -40,6 +40,7 @@ mod library_path;
 pub mod listed;
 mod macros;
 pub(crate) mod not_implemented;
+pub(crate) mod outside_call;
 mod process;
 mod root_module;
 mod runtime;

@@ -32,6 +32,9 @@ impl StaticTable {
 
 /// A type that names the plugin of a library at compile time.
 pub trait Exported {
+    /// The path of the module that exports the plugin.
+    const MODULE: &'static str;
+
     /// Returns the plugin.
     fn plugin() -> &'static Plugin;
 }
@@ -62,7 +65,7 @@ impl fmt::Debug for LibraryHeader {
 
 extern "C" fn root_module<P: Exported>() -> RootModuleResult {
     fn table<P: Exported>() -> PluginTableRef {
-        loaded();
+        loaded(P::MODULE);
         P::plugin().as_root_module()
     }
     __call_root_module_loader(table::<P>)

@@ -68,7 +68,8 @@ pub(crate) const LIBRARY: &str = "the case inspects the library itself";
 pub(crate) const PROCESS: &str = "the case inspects the process that loads the plugin";
 
 /// The reason for skipping cases that protect the process of the host if the manifest requires isolation.
-pub(crate) const NEVER_SHARED: &str = "the manifest requires isolation, so the plugin never shares a process with its host";
+pub(crate) const NEVER_SHARED: &str =
+    "the manifest requires isolation, so the plugin never shares a process with its host";
 
 /// The reason for skipping cases that pass slices which a message to another process cannot represent.
 pub(crate) const SLICES: &str = "a plugin in a separate process receives messages, not borrowed slices";

@@ -156,6 +156,31 @@ fn install_to_another_prefix_prints_the_variable_that_programs_need() {
     assert_predicted(&home.shell(&script, &[&prefix, &model, &home.program()]));
 }
 
+/// A shell script that packs the built files, unpacks them in another folder, and runs them there with an empty
+/// environment.
+const DIST: &str = r#"
+set -eu
+make -s -C "$REPOSITORY" dist-built BUILT="$BUILT" DIST="$HOME/packed/mlflow-deploy" >&2
+(cd "$HOME/packed" && sha256sum --check --quiet mlflow-deploy.tar.gz.sha256)
+mkdir "$HOME/elsewhere" && cd "$HOME/elsewhere"
+tar -xzf "$HOME/packed/mlflow-deploy.tar.gz" && rm -r "$HOME/packed"
+test -x mlflow-deploy/share/mlflow-deploy/onnxruntime/install.sh && test -f mlflow-deploy/share/man/man1/mlflow-deploy.1
+exec env -i "$HOME/elsewhere/mlflow-deploy/bin/mlflow-deploy" "$@"
+"#;
+
+#[test]
+fn archive_runs_from_any_folder_with_an_empty_environment() {
+    let list = Home::new().shell(DIST, &[Path::new("plugins"), Path::new("list")]);
+    assert_eq!(list.code, 0, "{list:?}");
+    for plugin in ["databricks", "gateway", "local", "openai"] {
+        let file = format!("elsewhere/mlflow-deploy/lib/mlflow-deploy/plugins/libmlflow_deploy_{plugin}.so\n");
+        assert!(list.stdout.contains(&file), "{list:?}");
+    }
+    let isolated: Vec<_> = ["help", "-t", "openai", "--isolate"].map(Path::new).into();
+    let help = Home::new().shell(DIST, &isolated);
+    assert!(help.code == 0 && help.stdout.contains("openai"), "{help:?}");
+}
+
 #[test]
 fn missing_plugin_error_advises_what_its_reader_has() {
     let advice = |what: &str| {

@@ -37,6 +37,7 @@ mod secrets;
 mod shutdown;
 mod standard_files;
 mod streams;
+mod target_table;
 mod terminals;
 mod tidy;
 mod transcripts;

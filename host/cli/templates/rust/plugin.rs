@@ -54,7 +54,10 @@ impl DeploymentClient for Client {
         let PredictConfig { delay_ms } = request.config.parse()?;
         // A cancelled call ends here: its future is dropped.
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        Payload::from_json(&json!({"words": self.words(&request.inputs)?.len()}))
+        let words = self.words(&request.inputs)?.len();
+        // `mlflow-deploy -vv` prints this.
+        tracing::debug!(words, "counted the words");
+        Payload::from_json(&json!({"words": words}))
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {

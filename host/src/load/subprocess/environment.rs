@@ -9,7 +9,7 @@ use mlflow_deploy_plugin_api::trust::TRUSTED_OWNERS;
 /// The environment variables that every plugin sees, such as folders, proxies and the search path of the dynamic
 /// loader. `REQUEST_METHOD` belongs to the proxies: a CGI program sees it and then ignores `HTTP_PROXY`, which a client
 /// could set.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "HOME",
     "PATH",
     "TMPDIR",
@@ -21,6 +21,8 @@ const NAMES: [&str; 16] = [
     "REQUEST_METHOD",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
+    "RUST_BACKTRACE",
+    "RUST_LIB_BACKTRACE",
     "http_proxy",
     "https_proxy",
     "all_proxy",

@@ -44,7 +44,41 @@ fn new_plugin_in_rust_passes_its_own_tests() {
     };
     cargo("test");
     cargo("build");
-    assert_counts_words(&Path::new(target).join("debug/libof_rust.so"));
+    let library = Path::new(target).join("debug/libof_rust.so");
+    assert_counts_words(&library);
+
+    let source = project.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    fs::write(&source, log_in_connect_and_panic_in_list(&text)).unwrap();
+    cargo("build");
+    assert_logs_reach_the_command(&library);
+}
+
+/// Returns the source of a plugin that logs on a thread of its own and panics.
+fn log_in_connect_and_panic_in_list(source: &str) -> String {
+    let options = "let Options { upper } = options.parse()?;";
+    let thread = r#"std::thread::spawn(|| tracing::info!("outside of a call")).join().unwrap();"#;
+    let list = "Payload::from_json(&json!([{\"name\": ENDPOINT}]))";
+    assert!(source.contains(options) && source.contains(list));
+    source.replace(options, &format!("{options} {thread}")).replace(list, r#"panic!("no list")"#)
+}
+
+fn assert_logs_reach_the_command(library: &Path) {
+    for isolate in ["", "--isolate"] {
+        let predict = format!("predict -vv -t x+y --endpoint words --content-type text/plain {isolate} -I -");
+        let ran = mlflow_deploy(&predict).args("--plugin").arg(library).stdin("one two").run();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for line in ["info: outside of a call (plugin of-rust)", "debug: counted the words words=2 (plugin of-rust)"] {
+            assert!(ran.stderr.contains(line), "{ran:?}");
+        }
+        let list = format!("list-endpoints -vv -t x+y {isolate}");
+        let has_backtrace = |value| {
+            let ran = mlflow_deploy(&list).args("--plugin").arg(library).env("RUST_BACKTRACE", value).run();
+            assert!(ran.code == 1 && ran.stderr.contains("the plugin panicked: no list (at src/lib.rs:"), "{ran:?}");
+            ran.stderr.contains("debug: backtrace of the panic:") && ran.stderr.contains("list_endpoints")
+        };
+        assert!(has_backtrace("1") && !has_backtrace("0"), "{isolate}");
+    }
 }
 
 #[test]
