@@ -182,7 +182,7 @@ void mdp_progress(mdp_call *call, double progress, const char *format, ...) MDP_
 
 typedef mdp_reply (*mdp_function)(mdp_call *call, const mdp_json *arguments, void *client);
 
-/* The functions of a plugin. NULL for an operation that it does not have. CONTRACT.md lists the arguments of each. */
+/* The functions of a plugin. NULL for an operation that it does not have. mlflow_deploy_plugin.h lists the arguments of each. */
 typedef struct mdp_functions {
     /* Makes a client from "target_uri" and "options". Sets `client`, which the other functions get. NULL if there is
      * nothing to make. */

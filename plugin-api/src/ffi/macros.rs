@@ -87,8 +87,8 @@ impl fmt::Debug for Plugin {
 
 /// Exports a client as the plugin of this crate's shared library.
 ///
-/// `operations` lists the operations that the plugin supports, which are those that the client implements. The list may also contain `target_help` and `run_local`. `manifest` adds members to the embedded
-/// manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`. `MANIFEST.md`
+/// `operations` lists the operations that the plugin supports, which are those that the client implements. The list may
+/// also contain `target_help` and `run_local`. `manifest` adds members to the embedded manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`. `MANIFEST.md`
 /// describes them.
 ///
 /// ```
@@ -118,8 +118,9 @@ impl fmt::Debug for Plugin {
 /// ```
 ///
 /// `cargo check` and `cargo build` fail for a listed operation without an implementation, for an implemented operation
-/// that is not listed, and for a wrong name, scheme or manifest. Whether `target_help` is implemented is known to `cargo
-/// build` only, and not known if it is not listed: it is not a future, whose type tells it.
+/// that is not listed, and for a wrong name, scheme or manifest. `target_help` is an exception, because it is not a future,
+/// whose type tells an implementation from the default: only `cargo build` finds that a listed one is missing, and
+/// nothing finds an implementation that is not listed.
 ///
 /// A listed operation without an implementation does not compile:
 ///

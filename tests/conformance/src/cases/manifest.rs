@@ -1,11 +1,10 @@
 //! Cases that check the manifest of a plugin: its format, and its agreement with the plugin's library.
 
-use std::collections::BTreeSet;
+use std::fs::File;
 
 use mlflow_deploy_plugin_api::Operation;
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
 use mlflow_deploy_plugin_api::manifest::{self, Panic, ReadError, TARGET};
-use serde_json::{Map, Value};
 
 use crate::case::{Case, LIBRARY, Stage};
 use crate::harness::Harness;
@@ -87,73 +86,29 @@ fn panic(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn schema(harness: &Harness) -> Result<(), Marker> {
-    let manifest = harness.manifest()?;
-    check_schema("options", &Value::Object(manifest.options))?;
-    manifest.config.iter().try_for_each(|(operation, schema)| check_schema(&format!("config.{operation}"), schema))
-}
-
-/// Checks the parts of a JSON Schema that hosts read: types and nested schemas. Messages name the schema `place`.
-fn check_schema(place: &str, schema: &Value) -> Result<(), Marker> {
-    const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
-    let Value::Object(members) = schema else {
-        // The schemas `true` and `false` accept anything and nothing.
-        ensure!(schema.is_boolean(), "`{place}` is not a schema: {schema}");
-        return Ok(());
-    };
-    let types = match members.get("type") {
-        None => &[],
-        Some(Value::Array(types)) => types.as_slice(),
-        Some(one) => std::slice::from_ref(one),
-    };
-    let unknown = types.iter().find(|name| !name.as_str().is_some_and(|name| TYPES.contains(&name)));
-    ensure!(
-        unknown.is_none(),
-        "`{place}.type` is {}, which JSON Schema does not define",
-        unknown.unwrap_or(&Value::Null)
-    );
-    for (name, member) in members {
-        match (name.as_str(), member) {
-            ("properties", Value::Object(properties)) => check_properties(place, properties)?,
-            ("properties" | "enum" | "required", member) if !member.is_array() => {
-                return Err(Marker::fail(format!("invalid `{place}.{name}`: {member}")));
-            }
-            ("items" | "additionalProperties", member) => check_schema(&format!("{place}.{name}"), member)?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_properties(place: &str, properties: &Map<String, Value>) -> Result<(), Marker> {
-    properties.iter().try_for_each(|(name, schema)| check_schema(&format!("{place}.{name}"), schema))
+    has_no_fault(harness, "manifest.schema")
 }
 
 fn config(harness: &Harness) -> Result<(), Marker> {
-    let manifest = harness.manifest()?;
-    let custom: BTreeSet<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
-    let is_known = |name: &str| manifest.operations.iter().any(|known| known == name) || custom.contains(name);
-    let unknown: Vec<_> = manifest.config.keys().filter(|name| !is_known(name)).collect();
-    ensure!(unknown.is_empty(), "`config` describes unknown operations: {unknown:?}");
-    Ok(())
+    has_no_fault(harness, "manifest.config")
 }
 
 fn invoke(harness: &Harness) -> Result<(), Marker> {
-    let manifest = harness.manifest()?;
-    let names: Vec<_> = manifest.invoke.iter().map(|operation| operation.name.as_str()).collect();
-    let unique: BTreeSet<_> = names.iter().collect();
-    ensure!(!names.contains(&""), "a custom operation does not have a name");
-    ensure!(unique.len() == names.len(), "custom operations share a name: {names:?}");
-    let has_slot = manifest.declares(Operation::Invoke);
-    ensure!(names.is_empty() || has_slot, "the manifest declares custom operations, but `operations` lacks `invoke`");
-    Ok(())
+    has_no_fault(harness, "manifest.invoke")
 }
 
 fn accepts(harness: &Harness) -> Result<(), Marker> {
-    let accepts = harness.manifest()?.accepts;
-    ensure!(!accepts.is_empty(), "`accepts` is empty");
-    let invalid =
-        accepts.iter().find(|kind| kind.split_once('/').is_none_or(|(kind, sub)| kind.is_empty() || sub.is_empty()));
-    ensure!(invalid.is_none(), "invalid media type: {invalid:?}");
+    has_no_fault(harness, "manifest.accepts")
+}
+
+/// Fails with all faults of a clause that the check of manifests finds, as `mlflow-deploy plugins check` prints them.
+fn has_no_fault(harness: &Harness, clause: &str) -> Result<(), Marker> {
+    let unreadable = || Marker::skip("the manifest cannot be read");
+    let file = File::open(harness.plugin()).map_err(|_error| unreadable())?;
+    let json = manifest::json_from(&file).map_err(|_error| unreadable())?;
+    let faults = manifest::check(&json).faults.into_iter();
+    let faults: Vec<_> = faults.filter(|fault| fault.clause == clause).map(|fault| fault.message).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
     Ok(())
 }
 

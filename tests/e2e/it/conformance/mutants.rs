@@ -96,7 +96,7 @@ fn mutant(case: &str, honest: &PluginFile, echo: &PluginFile) -> Vec<u8> {
         "manifest-machine" => honest.with_member("target", json!("sparc64-unknown-netbsd")),
         "manifest-abi" => honest.with_member("abi", json!(2)),
         "manifest-panic" => honest.with_member("panic", json!("abort")),
-        "manifest-schema" => honest.with_member("options", json!({"type": "strng"})),
+        "manifest-schema" => honest.with_member("options", json!({"properties": []})),
         "manifest-config" => honest.with_member("config", json!({"no_such": {}})),
         "manifest-invoke" => honest.with_member("invoke", json!([{"name": "repeat"}, {"name": "repeat"}])),
         "manifest-accepts" => honest.with_member("accepts", json!(["text"])),
