@@ -88,8 +88,8 @@ impl fmt::Debug for Plugin {
 /// Exports a client as the plugin of this crate's shared library.
 ///
 /// `operations` lists the operations that the plugin supports, which are those that the client implements. The list may
-/// also contain `target_help` and `run_local`. `manifest` adds members to the embedded manifest, such as `description`, `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`. `MANIFEST.md`
-/// describes them.
+/// also contain `target_help` and `run_local`. `manifest` adds members to the embedded manifest, such as `description`,
+/// `options`, `config`, `environment`, `accepts`, `invoke` and `isolation`. `MANIFEST.md` describes them.
 ///
 /// ```
 /// use mlflow_deploy_plugin_api::args::Predict;
