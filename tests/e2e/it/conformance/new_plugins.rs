@@ -74,7 +74,7 @@ fn assert_logs_reach_the_command(library: &Path) {
         let list = format!("list-endpoints -vv -t x+y {isolate}");
         let has_backtrace = |value| {
             let ran = mlflow_deploy(&list).args("--plugin").arg(library).env("RUST_BACKTRACE", value).run();
-            assert!(ran.code == 1 && ran.stderr.contains("the plugin panicked: no list (at src/lib.rs:"), "{ran:?}");
+            assert!(ran.code == 4 && ran.stderr.contains("the plugin panicked: no list (at src/lib.rs:"), "{ran:?}");
             ran.stderr.contains("debug: backtrace of the panic:") && ran.stderr.contains("list_endpoints")
         };
         assert!(has_backtrace("1") && !has_backtrace("0"), "{isolate}");
