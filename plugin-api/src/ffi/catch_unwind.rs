@@ -6,8 +6,6 @@ use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use crate::call::{self, Level};
-
 thread_local! {
     /// The number of nested calls of `catch_panic` on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -48,12 +46,12 @@ fn message(payload: Box<dyn Any + Send>) -> String {
 }
 
 /// Installs a panic hook. For a panic that `catch_panic` catches, the hook records the source location and prints
-/// nothing. If `RUST_BACKTRACE` requests a backtrace, the hook sends it to the caller as an event for debugging. The hook
-/// prints any other panic as usual.
+/// nothing. If `RUST_BACKTRACE` requests a backtrace, the hook passes it to `report`. The hook prints any other panic as
+/// usual.
 ///
 /// Only a plugin in a loaded library calls this function, because such a library has its own panic hook, separate from
 /// the program's.
-pub(crate) fn keep_panics_off_stderr() {
+pub(crate) fn keep_panics_off_stderr(report: fn(Backtrace)) {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         if DEPTH.get() == 0 {
@@ -62,7 +60,7 @@ pub(crate) fn keep_panics_off_stderr() {
             PLACE.set(info.location().map(ToString::to_string));
             let backtrace = Backtrace::capture();
             if backtrace.status() == BacktraceStatus::Captured {
-                call::log(Level::Debug, format!("backtrace of the panic:\n{backtrace}"));
+                report(backtrace);
             }
         }
     }));

@@ -13,8 +13,8 @@ use super::head::OpenHead;
 use super::host::Host;
 use super::instance::{CallParams, Instance, panicked};
 use super::outside_call;
-pub use super::root_module::{Exported, LibraryHeader, StaticTable};
 use crate::args::{self, Arguments, RunLocal};
+use crate::call::{self, Level};
 use crate::{Deadline, DeploymentClient, Error, Payload, Result};
 
 /// Returns a table with the functions that every plugin has. The functions of the operations are NULL in it.
@@ -37,7 +37,9 @@ pub fn loaded(module: &'static str) {
     ONCE.call_once(|| {
         // If a panic ends the process, stderr is the only place to report it.
         if cfg!(panic = "unwind") {
-            keep_panics_off_stderr();
+            keep_panics_off_stderr(|backtrace| {
+                call::log(Level::Debug, format!("backtrace of the panic:\n{backtrace}"));
+            });
         }
         outside_call::enable();
         #[cfg(feature = "log")]

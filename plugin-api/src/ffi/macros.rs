@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::abi::PluginTable;
-use super::layout::PluginTableRef;
 use super::root_module::StaticTable;
 
 /// A plugin as its library exports it: its table of functions, and its manifest.
@@ -27,7 +26,7 @@ impl Plugin {
     ///
     /// ```compile_fail,E0133
     /// use mlflow_deploy_plugin_api::ffi::Plugin;
-    /// use mlflow_deploy_plugin_api::ffi::export::StaticTable;
+    /// use mlflow_deploy_plugin_api::ffi::root_module::StaticTable;
     ///
     /// fn wrap(table: &'static StaticTable) -> Plugin {
     ///     Plugin::new(table, "{}")
@@ -38,7 +37,7 @@ impl Plugin {
     ///
     /// ```
     /// # use mlflow_deploy_plugin_api::ffi::Plugin;
-    /// # use mlflow_deploy_plugin_api::ffi::export::StaticTable;
+    /// # use mlflow_deploy_plugin_api::ffi::root_module::StaticTable;
     /// #
     /// unsafe fn wrap(table: &'static StaticTable) -> Plugin {
     ///     // SAFETY: the caller promises that the table follows the contract.
@@ -74,8 +73,9 @@ impl Plugin {
         unsafe { super::RemotePlugin::start(*self.table.table(), listener) }
     }
 
-    pub(super) fn as_root_module(&self) -> PluginTableRef {
-        self.table.as_root_module()
+    #[doc(hidden)]
+    pub fn table(&self) -> &'static StaticTable {
+        self.table
     }
 }
 
@@ -200,7 +200,7 @@ macro_rules! export_plugin {
 
         const _: () = {
             use $crate::ffi::abi::PluginTable;
-            use $crate::ffi::export::{Exported, LibraryHeader};
+            use $crate::ffi::root_module::{Exported, LibraryHeader, StaticTable};
 
             /// Returns the plugin's table. Every host looks up this function by its name and calls it.
             #[unsafe(no_mangle)]
@@ -214,8 +214,8 @@ macro_rules! export_plugin {
             impl Exported for ThisLibrary {
                 const MODULE: &'static str = ::std::module_path!();
 
-                fn plugin() -> &'static $crate::ffi::Plugin {
-                    &PLUGIN
+                fn table() -> &'static StaticTable {
+                    PLUGIN.table()
                 }
             }
 
@@ -280,7 +280,7 @@ macro_rules! plugin {
             $(table.$operation = Some($crate::ffi::export::slots::$operation::<$client>);)*
             table
         };
-        static STATIC_TABLE: $crate::ffi::export::StaticTable = $crate::ffi::export::StaticTable::new(TABLE);
+        static STATIC_TABLE: $crate::ffi::root_module::StaticTable = $crate::ffi::root_module::StaticTable::new(TABLE);
         // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the
         // contract.
         unsafe { $crate::ffi::Plugin::new(&STATIC_TABLE, $crate::manifest::embed::text(&BYTES)) }

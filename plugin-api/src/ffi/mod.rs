@@ -42,7 +42,8 @@ mod macros;
 pub(crate) mod not_implemented;
 pub(crate) mod outside_call;
 mod process;
-mod root_module;
+#[doc(hidden)]
+pub mod root_module;
 mod runtime;
 mod task;
 

@@ -10,7 +10,6 @@ use abi_stable::prefix_type::WithMetadata;
 
 use super::export::loaded;
 use super::layout::{PluginTable, PluginTableRef};
-use super::macros::Plugin;
 
 /// A plugin's table in the form in which abi_stable describes its layout.
 pub struct StaticTable(WithMetadata<PluginTable>);
@@ -25,7 +24,7 @@ impl StaticTable {
         &self.0.value.0
     }
 
-    pub(super) fn as_root_module(&'static self) -> PluginTableRef {
+    fn as_root_module(&'static self) -> PluginTableRef {
         PluginTableRef(self.0.static_as_prefix())
     }
 }
@@ -35,8 +34,8 @@ pub trait Exported {
     /// The path of the module that exports the plugin.
     const MODULE: &'static str;
 
-    /// Returns the plugin.
-    fn plugin() -> &'static Plugin;
+    /// Returns the plugin's table.
+    fn table() -> &'static StaticTable;
 }
 
 /// The header of a library, which the library exports as a static.
@@ -66,7 +65,7 @@ impl fmt::Debug for LibraryHeader {
 extern "C" fn root_module<P: Exported>() -> RootModuleResult {
     fn table<P: Exported>() -> PluginTableRef {
         loaded(P::MODULE);
-        P::plugin().as_root_module()
+        P::table().as_root_module()
     }
     __call_root_module_loader(table::<P>)
 }
