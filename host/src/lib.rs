@@ -32,6 +32,7 @@ pub use client::predictions;
 pub use client::predictions::PredictionsResponse;
 pub use client::record::Record;
 pub use client::target::Target;
+pub use client::usage::Usage;
 pub use discovery::candidate::{Candidate, CandidateState};
 pub use discovery::digest::Digest;
 pub use discovery::lock::Lock;

@@ -1,5 +1,6 @@
 //! The command `mlflow-deploy`: parses the arguments, runs one verb, and exits with its exit code.
 
+mod answer_text;
 mod args;
 mod context;
 mod dataframe;

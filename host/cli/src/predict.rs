@@ -3,6 +3,7 @@
 use mlflow_deploy::args::{Explain, Invoke as InvokeRequest, Predict, PredictStream};
 use mlflow_deploy::{Config, DeployClient, Operation, Payload, Target};
 
+use crate::answer_text::AnswerText;
 use crate::args::{
     ClientArguments, ConfigArguments, Invoke, OutputArguments, PlotArguments, PredictArguments, PredictionsForm,
 };
@@ -40,6 +41,45 @@ pub(crate) async fn stream(arguments: PredictArguments, context: &Context) -> Re
             context.keep_alive(chunks);
             return written;
         }
+    }
+    output.finish()
+}
+
+/// Prints only the text of an answer: all of it, or each part as it arrives.
+pub(crate) async fn text(arguments: PredictArguments, streams: bool, context: &Context) -> Result<(), CliError> {
+    if context.report.is_json() {
+        return Err(CliError::Input("`--json` prints JSON: remove it, or remove `--text`".to_owned()));
+    }
+    let operation = if streams { Operation::PredictStream } else { Operation::Predict };
+    let Prediction { call, deployment_name, endpoint } = prepare(arguments, operation, context).await?;
+    let Call { client, config, inputs, mut output } = call;
+    let mut answer = AnswerText::default();
+    let mut is_line_open = false;
+    let mut write = |text: &str, output: &mut Output| {
+        is_line_open = if text.is_empty() { is_line_open } else { !text.ends_with('\n') };
+        if text.is_empty() { Ok(()) } else { output.write_text(text) }
+    };
+    if streams {
+        let mut chunks = client.predict_stream(&PredictStream { deployment_name, endpoint, config, inputs })?;
+        while let Some(chunk) = chunks.next().await {
+            let text = chunk.map_err(CliError::from).and_then(|chunk| answer.read(&chunk));
+            if let Err(error) = text.and_then(|text| write(&text, &mut output)) {
+                context.keep_alive(chunks);
+                return Err(error);
+            }
+        }
+    } else {
+        let whole = client.predict(Predict { deployment_name, endpoint, config, inputs }).await?;
+        write(&answer.read(&whole)?, &mut output)?;
+    }
+    write(&answer.finish()?, &mut output)?;
+    if is_line_open {
+        output.end_line()?;
+    }
+    let stderr = context.report.stderr();
+    answer.notes().iter().for_each(|note| stderr.note(note));
+    if let Some(usage) = answer.usage() {
+        stderr.info(&format!("usage: {usage}"));
     }
     output.finish()
 }

@@ -48,7 +48,8 @@ async fn verb(cli: Cli, context: &Context) -> Result<(), CliError> {
         Verb::Get { client, name, endpoint } => {
             deployments::get(&client, GetDeployment { name, endpoint }, context).await
         }
-        Verb::Predict { arguments, stream: false, format } => predict::predict(arguments, format, context).await,
+        Verb::Predict { arguments, stream, text: true, .. } => predict::text(arguments, stream, context).await,
+        Verb::Predict { arguments, stream: false, format, .. } => predict::predict(arguments, format, context).await,
         Verb::Predict { arguments, stream: true, .. } => predict::stream(arguments, context).await,
         Verb::Explain { arguments, plot } => predict::explain(arguments, plot, context).await,
         Verb::CreateEndpoint(verb) => endpoints::create(verb, context).await,

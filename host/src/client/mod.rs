@@ -11,6 +11,7 @@
 //! | `event` | events of plugins |
 //! | `inputs` | tables and arrays as inputs |
 //! | `timeout` | waits for a future until a deadline |
+//! | `usage` | the tokens that a target has counted |
 //! | `predictions` | `PredictionsResponse`, as a dataframe or an array |
 
 pub mod blocking;
@@ -25,3 +26,4 @@ pub mod predictions;
 pub(crate) mod record;
 pub(crate) mod target;
 pub(crate) mod timeout;
+pub(crate) mod usage;

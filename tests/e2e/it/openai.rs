@@ -141,3 +141,53 @@ async fn two_clients_in_one_process_use_their_own_keys() {
         assert_eq!(keys, vec![Some(key.to_owned()); 3]);
     }
 }
+
+/// Asks for the text of an answer, without `--json`.
+fn text(inputs: &Value, arguments: &str) -> Ran {
+    let target = AIMOCK.url().replace("http://", "openai://").trim_end_matches('/').to_owned() + "/v1";
+    let run = mlflow_deploy(&format!("predict --endpoint gpt-4o -I - --text {arguments}")).arg("--target").arg(target);
+    run.plugin(OPENAI).env("OPENAI_API_KEY", UPSTREAM_KEY).stdin(inputs.to_string()).run()
+}
+
+#[test]
+fn the_text_of_an_answer_is_printed_alone() {
+    let chat = |message: &str| json!({"messages": [{"role": "user", "content": message}]});
+    let counted = "one two three four five six seven eight nine ten\n";
+    for (inputs, arguments, expected) in [
+        (chat("hello"), "", "Hello from upstream.\n"),
+        (chat("count to ten"), "--stream", counted),
+        (json!({"input": "hello"}), "", "Hello from upstream.\n"),
+        (json!({"input": "count to ten"}), "--stream", counted),
+    ] {
+        let ran = text(&inputs, arguments);
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, expected, ""), "{inputs} {arguments}");
+    }
+    let verbose = text(&chat("hello"), "-v");
+    assert!(verbose.stderr.contains("info: usage: "), "{verbose:?}");
+    let tools = text(&chat("weather"), "");
+    assert_eq!((tools.code, tools.stdout.as_str()), (2, ""), "{tools:?}");
+    assert!(tools.stderr.starts_with("error: the answer has no text, only calls of tools: `get_weather`"), "{tools:?}");
+    let embedding = text(&json!({"input": ["embed me"]}), "");
+    assert!(embedding.stderr.starts_with("error: the answer has no text, expected a chat"), "{embedding:?}");
+}
+
+#[test]
+fn a_called_tool_is_named_beside_the_text() {
+    let call = json!({"function": {"name": "get_weather", "arguments": "{\"city\":\"Bern\"}"}});
+    let answer = json!({"choices": [{"message": {"content": "Let me look.", "tool_calls": [call]}}]});
+    let server = Server::start([Answer::new(200, answer.to_string())]);
+    let folder = tempfile::tempdir().unwrap();
+    let target = server.url().replace("http://", "openai://") + "/v1";
+    for (output, stdout) in [(None, "Let me look.\n"), (Some(folder.path().join("text")), "")] {
+        let mut run = mlflow_deploy("predict --endpoint m -I - --text --target").arg(&target).plugin(OPENAI);
+        if let Some(output) = &output {
+            run = run.arg("-O").arg(output);
+        }
+        let ran = run.env("OPENAI_API_KEY", "k").stdin(r#"{"messages": []}"#).run();
+        let note = "the answer calls the tool `get_weather` with `{\"city\":\"Bern\"}`\n";
+        assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, stdout, note));
+        if let Some(output) = output {
+            assert_eq!(std::fs::read_to_string(output).unwrap(), "Let me look.", "a file has the text alone");
+        }
+    }
+}

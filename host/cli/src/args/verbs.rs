@@ -59,6 +59,13 @@ pub(crate) enum Verb {
         #[arg(long, conflicts_with = "format")]
         stream: bool,
 
+        /// Print only the text of a chat, a completion, a response or a message. With `--stream`, as it arrives.
+        ///
+        /// The calls of tools in the answer are named on stderr; with `-v`, so is the usage. An answer without text is an
+        /// error.
+        #[arg(long, conflicts_with = "format")]
+        text: bool,
+
         /// Form of the printed predictions. `table` and `csv` print only the predictions, as pandas reads them.
         ///
         /// `csv` is what `DataFrame.to_csv(index=False)` writes, except that a list or an object in a cell is JSON. An

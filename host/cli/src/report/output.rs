@@ -75,6 +75,16 @@ impl Output {
         self.write(text.as_bytes().into()).map_err(|error| self.with_path(error))
     }
 
+    /// Ends the last line of a printed text. A file ends with the text itself.
+    pub(crate) fn end_line(&mut self) -> Result<(), CliError> {
+        let written = if self.is_file() { Ok(()) } else { self.write(b"\n".as_slice().into()) };
+        written.map_err(|error| self.with_path(error))
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(&self.sink, Sink::File(file, _) if file.is_file())
+    }
+
     fn document(&mut self, payload: &Payload) -> Result<(), CliError> {
         self.write(match self.style.json {
             true if !payload.is_json() => self.wrapped(payload)?.into(),
@@ -82,7 +92,7 @@ impl Output {
             false => payload.bytes().into(),
         })?;
         // As in MLflow, a printed result ends with a line end, and a file does not.
-        if !matches!(&self.sink, Sink::File(file, _) if file.is_file()) {
+        if !self.is_file() {
             self.sink.write_all(b"\n")?;
         }
         Ok(())

@@ -44,6 +44,11 @@ impl Stderr {
         self.log(Level::Warn, message);
     }
 
+    /// Prints an information, if `--verbose` is given.
+    pub(crate) fn info(&self, message: &str) {
+        self.log(Level::Info, message);
+    }
+
     /// Prints a message without a label such as `warning:`. Prints nothing if `--quiet` is given.
     pub(crate) fn note(&self, message: &str) {
         if self.max_level > Level::Error {
