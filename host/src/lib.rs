@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+#[cfg(feature = "bulk")]
+pub mod bulk;
 mod client;
 #[cfg(feature = "command")]
 pub mod command;

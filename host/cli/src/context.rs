@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::args::{ClientArguments, ConfigArguments};
 use crate::report::{CliError, Report};
+use crate::retries;
 use crate::settings::{Schema, SettingKind, merge};
 
 /// The state that every verb needs: the host, the writer of results, and the deadline.
@@ -78,12 +79,31 @@ impl Context {
     /// Opens a client of the target. Loading the plugin, opening the client and the calls of the client share one
     /// deadline.
     pub(crate) async fn open(&self, target: &Target, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
-        let schema = Schema::new(Some(&target.manifest().options));
-        let file = arguments.options_file.as_deref();
-        let options = self.settings(SettingKind::Option, file, &arguments.options, schema)?;
-        let client = target.open(&ClientOptions::new(&options)?, self.remaining()).await?;
+        self.open_with(target, &self.options(target, arguments)?).await
+    }
+
+    /// Opens a client that does not send a request again, if the target has the option `max_retries`. Returns also the
+    /// number of retries that the options, the environment or the target specify.
+    pub(crate) async fn open_without_retries(
+        &self,
+        target: &Target,
+        arguments: &ClientArguments,
+    ) -> Result<(DeployClient, u32), CliError> {
+        let mut options = self.options(target, arguments)?;
+        let max_retries = retries::take(&mut options, target.manifest());
+        Ok((self.open_with(target, &options).await?, max_retries))
+    }
+
+    async fn open_with(&self, target: &Target, options: &Map<String, Value>) -> Result<DeployClient, CliError> {
+        let client = target.open(&ClientOptions::new(options)?, self.remaining()).await?;
         self.keep_alive(client.clone());
         Ok(client.with_timeout(self.remaining()))
+    }
+
+    /// Reads the client options. The manifest of the target's plugin gives the types of the keys.
+    fn options(&self, target: &Target, arguments: &ClientArguments) -> Result<Map<String, Value>, CliError> {
+        let schema = Schema::new(Some(&target.manifest().options));
+        self.settings(SettingKind::Option, arguments.options_file.as_deref(), &arguments.options, schema)
     }
 
     fn settings(

@@ -2,6 +2,7 @@
 
 mod answer_text;
 mod args;
+mod batch;
 mod context;
 mod dataframe;
 mod deployments;
@@ -17,6 +18,7 @@ mod plot;
 mod plugins;
 mod predict;
 mod report;
+mod retries;
 mod run;
 mod settings;
 mod signals;

@@ -3,22 +3,9 @@
 use std::collections::HashSet;
 
 use indexmap::IndexMap;
+use mlflow_deploy::bulk::REQUEST_MEMBERS;
 use serde::Serialize;
 use serde_json::value::RawValue;
-
-/// The members that mark a JSON object as a request, and not as a table. They occur in requests to MLflow's model
-/// servers and to text models.
-const REQUEST_MEMBERS: [&str; 9] = [
-    "dataframe_records",
-    "dataframe_split",
-    "input",
-    "inputs",
-    "instances",
-    "messages",
-    "params",
-    "prompt",
-    "signature_name",
-];
 
 /// The members of a table in the form of an object with `columns` and `data`.
 const SPLIT_MEMBERS: [&str; 3] = ["columns", "data", "index"];

@@ -10,7 +10,7 @@ use crate::args::{Cli, Global, Plugins, Verb};
 use crate::context::Context;
 use crate::executor::{ExecuteOptions, execute};
 use crate::report::{CliError, Report, Stderr};
-use crate::{deployments, endpoints, help, local, man, plugins, predict};
+use crate::{batch, deployments, endpoints, help, local, man, plugins, predict};
 
 /// Runs the verb of the command line and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
@@ -51,6 +51,7 @@ async fn verb(cli: Cli, context: &Context) -> Result<(), CliError> {
         Verb::Predict { arguments, stream, text: true, .. } => predict::text(arguments, stream, context).await,
         Verb::Predict { arguments, stream: false, format, .. } => predict::predict(arguments, format, context).await,
         Verb::Predict { arguments, stream: true, .. } => predict::stream(arguments, context).await,
+        Verb::PredictBatch(verb) => batch::run(verb, context).await,
         Verb::Explain { arguments, plot } => predict::explain(arguments, plot, context).await,
         Verb::CreateEndpoint(verb) => endpoints::create(verb, context).await,
         Verb::UpdateEndpoint(verb) => endpoints::update(verb, context).await,

@@ -124,6 +124,7 @@ impl Cli {
         }
         match &cli.verb {
             Verb::Predict { arguments, .. } => exactly_one("predict", &arguments.resource)?,
+            Verb::PredictBatch(verb) => exactly_one("predict-batch", &verb.resource)?,
             Verb::Explain { arguments, .. } => exactly_one("explain", &arguments.resource)?,
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
+use super::batch_arguments::PredictBatch;
 use super::common::{ClientArguments, PlotArguments, PredictionsForm};
 use super::verb_arguments::{
     Create, CreateEndpointArguments, Delete, Help, Invoke, Manual, PredictArguments, RunLocal, Update,
@@ -73,6 +74,18 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FORM", default_value = "json")]
         format: PredictionsForm,
     },
+
+    /// Get predictions for many rows, with many requests at once.
+    ///
+    /// Each line of a JSON Lines file is a request, or a row of a table; each row of a CSV file is a row of a table. The
+    /// output has one line for each row, in the order of the input: the answer as JSON, or `null` if the row has failed. If
+    /// rows failed, the exit code is 1. Requests are sent again as for `predict`. If the target asks to wait, or refuses many
+    /// requests because of its load, all requests slow down together.
+    ///
+    /// The output is written as answers arrive, with a journal beside it, `FILE.journal`. After an interruption, also by a
+    /// crash, the same command with `--resume` continues: no line is lost or written twice, and only requests that were in
+    /// flight are repeated.
+    PredictBatch(PredictBatch),
 
     /// Explain the predictions for an input.
     Explain {
@@ -226,6 +239,7 @@ impl Verb {
             | Self::List { client, .. }
             | Self::ListEndpoints(client)
             | Self::Predict { arguments: PredictArguments { client, .. }, .. }
+            | Self::PredictBatch(PredictBatch { client, .. })
             | Self::Update(Update { client, .. })
             | Self::UpdateEndpoint(UpdateEndpointArguments { client, .. }) => client.timeout,
             Self::Help(help) => Some(help.timeout),

@@ -41,6 +41,8 @@ pub(crate) enum CliError {
     Timeout(Duration),
     /// An error that the host or the target returned.
     Target(Error),
+    /// Some rows of `predict-batch` have no answer. `errors` is the file that records their errors.
+    RowsFailed { failed: u64, rows: u64, errors: Option<PathBuf> },
     /// The check of a verb failed. The verb has already printed the details.
     CheckFailed(String),
     /// Writing to stdout failed.
@@ -88,6 +90,7 @@ impl CliError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::ClosedPipe => 0,
+            Self::RowsFailed { .. } => 1,
             Self::Input(_) | Self::OutputError(_) => 2,
             Self::Interrupted | Self::Stopped => 130,
             Self::NotAPlugin(_) | Self::CheckFailed(_) => 3,
@@ -115,6 +118,13 @@ impl CliError {
             Self::ClosedPipe => (String::new(), String::new()),
             Self::Input(message) | Self::CheckFailed(message) => (message.clone(), String::new()),
             Self::Interrupted | Self::Stopped => ("interrupted".to_owned(), String::new()),
+            Self::RowsFailed { failed, rows, errors } => {
+                let records = match errors {
+                    Some(errors) => format!("`{}` has their errors", errors.display()),
+                    None => "`--errors FILE` records their errors".to_owned(),
+                };
+                (format!("{failed} of {rows} rows failed: {records}"), String::new())
+            }
             Self::NotAPlugin(file) => {
                 (format!("`{}` is not a plugin: it is a library without a manifest", file.display()), String::new())
             }
@@ -181,6 +191,7 @@ impl CliError {
             Self::NotAPlugin(_) | Self::CheckFailed(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
             Self::PluginExited => &ErrorCode::PLUGIN_CRASHED,
             Self::Timeout(_) => &ErrorCode::DEADLINE_EXCEEDED,
+            Self::RowsFailed { .. } => &ErrorCode::BAD_REQUEST,
         };
         json!({ "code": code, "message": message, "retryable": false })
     }

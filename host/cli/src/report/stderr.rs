@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 
+const SPINNER: &str = "{spinner} {elapsed} {msg}";
+
+const BAR: &str = "{spinner} {elapsed} {bar:20} {percent} %, {eta} left, {msg}";
+
 /// The writer of stderr. Clones share the spinner.
 #[derive(Clone, Debug)]
 pub(crate) struct Stderr {
@@ -35,7 +39,7 @@ impl Stderr {
 
     /// Returns a writer that prints only errors, without a spinner.
     pub(crate) fn silent() -> Self {
-        let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style(SPINNER));
         Self { max_level: Level::Error, spinner, has_spinner: false, json: false }
     }
 
@@ -73,9 +77,24 @@ impl Stderr {
     /// Shows a spinner with the elapsed time, if stderr is a terminal.
     pub(crate) fn show_spinner(&self) {
         if self.has_spinner {
-            let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is well-formed");
-            self.spinner.set_style(style);
             self.spinner.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// Makes the spinner a bar of this length. Without a length, it stays a spinner.
+    pub(crate) fn show_bar(&self, length: Option<u64>) {
+        if let Some(length) = length {
+            self.spinner.set_length(length);
+            self.spinner.set_style(style(BAR));
+        }
+    }
+
+    /// Sets the position and the message of the bar. The first position is the start of the work, for the estimate.
+    pub(crate) fn set_bar(&self, position: u64, message: String, is_first: bool) {
+        self.spinner.set_position(position);
+        self.spinner.set_message(message);
+        if is_first {
+            self.spinner.reset_eta();
         }
     }
 
@@ -102,6 +121,18 @@ impl Stderr {
         self.line(&text::json(&document.to_string()));
     }
 
+    /// Returns true if `--json` is given.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes a JSON document as one line, unless `--quiet` is given.
+    pub(crate) fn json_note(&self, document: &Value) {
+        if self.max_level > Level::Error {
+            self.json(document);
+        }
+    }
+
     fn log(&self, level: Level, message: &str) {
         if level > self.max_level {
             return;
@@ -118,4 +149,8 @@ impl Stderr {
             self.line(&text::message(&format!("{label}: {message}")));
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed")
 }

@@ -7,7 +7,7 @@ mod batch;
 #[cfg(feature = "predictions")]
 mod cell;
 #[cfg(feature = "csv")]
-mod csv;
+pub(crate) mod csv;
 #[cfg(test)]
 #[cfg(feature = "predictions")]
 mod tests;

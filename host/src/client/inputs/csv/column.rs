@@ -9,36 +9,84 @@ use serde_json::Number;
 
 /// The type of a CSV column: the first variant that fits all fields of the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ColumnType {
+pub(crate) enum ColumnType {
     Integer,
     Float,
     Boolean,
     Text,
 }
 
+/// The types that fit all fields of a column so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ColumnGuess {
+    integers: bool,
+    numbers: bool,
+    booleans: bool,
+}
+
+impl Default for ColumnGuess {
+    fn default() -> Self {
+        Self { integers: true, numbers: true, booleans: true }
+    }
+}
+
+impl ColumnGuess {
+    /// Adds a field of the column. A missing value fits every type.
+    pub(crate) fn see(&mut self, field: &str) {
+        if !(self.numbers || self.booleans) || is_missing(field) {
+            return;
+        }
+        let is_code = has_leading_zero(field);
+        self.integers &= !is_code && is_integer(field);
+        self.numbers &= !is_code && float(field).is_some();
+        self.booleans &= boolean(field).is_some();
+    }
+
+    /// Returns the type of the column.
+    pub(crate) fn column_type(self) -> ColumnType {
+        match (self.integers, self.numbers, self.booleans) {
+            (true, _, _) => ColumnType::Integer,
+            (false, true, _) => ColumnType::Float,
+            (false, false, true) => ColumnType::Boolean,
+            (false, false, false) => ColumnType::Text,
+        }
+    }
+}
+
 impl ColumnType {
     /// Returns the type of a column with these fields. A missing value fits every type.
     pub(super) fn of<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
-        let (mut integers, mut numbers, mut booleans) = (true, true, true);
-        for field in fields.filter(|field| !is_missing(field)) {
-            let is_code = has_leading_zero(field);
-            integers &= !is_code && is_integer(field);
-            numbers &= !is_code && float(field).is_some();
-            booleans &= boolean(field).is_some();
-            if !numbers && !booleans {
-                return Self::Text;
-            }
+        let mut guess = ColumnGuess::default();
+        fields.for_each(|field| guess.see(field));
+        guess.column_type()
+    }
+
+    /// Returns true if the field may be in a column of this type.
+    #[cfg(feature = "bulk")]
+    pub(crate) fn fits(self, field: &str) -> bool {
+        match self {
+            _ if is_missing(field) => true,
+            Self::Integer => !has_leading_zero(field) && is_integer(field),
+            Self::Float => float(field).is_some(),
+            Self::Boolean => boolean(field).is_some(),
+            Self::Text => true,
         }
-        match (integers, numbers) {
-            (true, _) => Self::Integer,
-            (false, true) => Self::Float,
-            (false, false) => Self::Boolean,
+    }
+
+    /// Returns the name of the type for a message.
+    #[cfg(feature = "bulk")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "an integer",
+            Self::Float => "a number",
+            Self::Boolean => "`true` or `false`",
+            Self::Text => "text",
         }
     }
 
     /// Returns a field of a column of this type as JSON; `None` if it is a number that JSON cannot represent, such as
     /// `inf`.
-    pub(super) fn json(self, field: &str) -> Option<String> {
+    pub(crate) fn json(self, field: &str) -> Option<String> {
         if is_missing(field) {
             return Some("null".to_owned());
         }

@@ -3,4 +3,6 @@
 mod column;
 mod frame;
 
+#[cfg(feature = "bulk")]
+pub(crate) use column::{ColumnGuess, ColumnType};
 pub(crate) use frame::dataframe_split;
