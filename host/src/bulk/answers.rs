@@ -94,15 +94,23 @@ struct Waiting {
     job: Job,
 }
 
-/// What [`BulkAnswers::step`] has done, or what it waits for.
+/// The result of [`BulkAnswers::step`]: a step, or the time to wait for one.
 enum Step {
     Done,
     Over,
     WaitUntil(Option<Instant>),
 }
 
+impl BulkPredict {
+    /// Sends the requests and returns the answers, in the order in which they arrive. Reads a request only if it can be
+    /// sent soon. An error of `requests` ends the answers.
+    pub fn answers<S: Stream<Item = io::Result<BulkRequest>>>(self, requests: S) -> BulkAnswers<S> {
+        BulkAnswers::new(self, requests)
+    }
+}
+
 impl<S: Stream<Item = io::Result<BulkRequest>>> BulkAnswers<S> {
-    pub(super) fn new(bulk: BulkPredict, requests: S) -> Self {
+    fn new(bulk: BulkPredict, requests: S) -> Self {
         Self {
             limiter: Limiter::new(bulk.jobs, bulk.rate),
             bulk,

@@ -2,12 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use futures_core::Stream;
 use mlflow_deploy_plugin_api::Payload;
 use mlflow_deploy_plugin_api::args::Predict;
 
-use super::answers::BulkAnswers;
-use super::request::BulkRequest;
 use crate::DeployClient;
 
 /// The number of requests in flight, unless the program sets another one.
@@ -18,7 +15,7 @@ const DEFAULT_MAX_RETRIES: u32 = 7;
 
 /// The settings of a bulk prediction: a client, the deployment or the endpoint, and how fast to send requests.
 ///
-/// The number of requests in flight adapts to the target: see [`BulkAnswers`]. A bulk prediction retries the requests
+/// The number of requests in flight adapts to the target: see [`BulkAnswers`](super::BulkAnswers). A bulk prediction retries the requests
 /// whose errors are [retryable](crate::TargetError::is_retryable), so its client should not: a client that is opened with
 /// the option `max_retries` 0 reports that the target is overloaded at once, and then all requests slow down together.
 ///
@@ -82,14 +79,5 @@ impl BulkPredict {
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
         self
-    }
-
-    /// Sends the requests and returns the answers, in the order in which they arrive. Reads a request only if it can be
-    /// sent soon. An error of `requests` ends the answers.
-    pub fn answers<S>(self, requests: S) -> BulkAnswers<S>
-    where
-        S: Stream<Item = std::io::Result<BulkRequest>>,
-    {
-        BulkAnswers::new(self, requests)
     }
 }

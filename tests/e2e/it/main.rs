@@ -10,6 +10,7 @@
 mod agreement;
 mod answers;
 mod boundary;
+mod bulk;
 mod checklist;
 mod cli_edge_cases;
 mod clients;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::AnswerText;
+use super::parts::Parts;
 
 /// Reads the parts of an answer or of a chunk. Ignores an unknown form.
-pub(super) fn read(value: &Value, answer: &mut AnswerText) {
+pub(super) fn read(value: &Value, answer: &mut Parts) {
     answer.add_usage(&value["usage"]);
     let kind = value["type"].as_str().unwrap_or_default();
     if kind.starts_with("response.") {
@@ -33,7 +33,7 @@ pub(super) fn read(value: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads the predictions of a model that returns text: one text, or a list of texts.
-fn predictions(predictions: &Value, answer: &mut AnswerText) {
+fn predictions(predictions: &Value, answer: &mut Parts) {
     answer.add_text(0, predictions.as_str().unwrap_or_default());
     if items(predictions).all(|(_, prediction)| prediction.is_string()) {
         for (position, prediction) in items(predictions) {
@@ -43,14 +43,14 @@ fn predictions(predictions: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads a choice of a chat or of a completion.
-fn choice_part(index: u64, choice: &Value, answer: &mut AnswerText) {
+fn choice_part(index: u64, choice: &Value, answer: &mut Parts) {
     answer.add_text(index, choice["text"].as_str().unwrap_or_default());
     chat_message(index, &choice["message"], answer);
     chat_message(index, &choice["delta"], answer);
 }
 
 /// Reads a message of a chat, or a part of one.
-fn chat_message(index: u64, message: &Value, answer: &mut AnswerText) {
+fn chat_message(index: u64, message: &Value, answer: &mut Parts) {
     if message["role"] == "tool" {
         // The result of a tool that the server has called itself.
         return;
@@ -68,7 +68,7 @@ fn chat_message(index: u64, message: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads the content of a message: a text, or a list of parts.
-fn content(index: u64, content: &Value, answer: &mut AnswerText) {
+fn content(index: u64, content: &Value, answer: &mut Parts) {
     answer.add_text(index, content.as_str().unwrap_or_default());
     for (_, part) in items(content) {
         match part["type"].as_str() {
@@ -87,7 +87,7 @@ fn content(index: u64, content: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads an item in the `output` of a response.
-fn output_item(item: &Value, answer: &mut AnswerText) {
+fn output_item(item: &Value, answer: &mut Parts) {
     match item["type"].as_str() {
         Some("reasoning" | "function_call_output") => {}
         Some("message") | None => content(0, &item["content"], answer),
@@ -101,7 +101,7 @@ fn output_item(item: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads an event of a streamed response. The text arrives in deltas; the items at the end repeat it.
-fn response_event(kind: &str, event: &Value, answer: &mut AnswerText) {
+fn response_event(kind: &str, event: &Value, answer: &mut Parts) {
     match kind {
         "response.output_text.delta" | "response.refusal.delta" => {
             answer.add_text(0, event["delta"].as_str().unwrap_or_default());
@@ -118,7 +118,7 @@ fn response_event(kind: &str, event: &Value, answer: &mut AnswerText) {
 }
 
 /// Reads an event of a streamed message of Anthropic.
-fn message_event(kind: &str, event: &Value, answer: &mut AnswerText) {
+fn message_event(kind: &str, event: &Value, answer: &mut Parts) {
     let (position, block, delta) =
         (event["index"].as_u64().unwrap_or_default(), &event["content_block"], &event["delta"]);
     match kind {

@@ -8,7 +8,7 @@ use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use mlflow_deploy_plugin_api::csv_header;
 
 use super::line_numbers::LineNumbers;
-use super::{ReadRow, RowSource, chain, unreadable};
+use super::row::{ReadRow, RowSource, chain, unreadable};
 use crate::bulk::request::Form;
 use crate::client::inputs::csv::{ColumnGuess, ColumnType};
 

@@ -4,8 +4,8 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use mlflow_deploy_plugin_api::file;
 
+use super::row::{ReadRow, RowSource, chain, unreadable};
 use super::row_form::RowReader;
-use super::{ReadRow, RowSource, chain, unreadable};
 
 /// The maximum length of a line in bytes. A longer line is a row that cannot be read.
 const MAX_LINE: usize = 64 << 20;

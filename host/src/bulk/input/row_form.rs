@@ -3,7 +3,7 @@
 use jiter::{Jiter, JiterResult, Peek};
 use mlflow_deploy_plugin_api::{JSON, Result};
 
-use super::unreadable;
+use super::row::unreadable;
 use crate::bulk::request::Form;
 
 /// The members that mark a JSON object as a request, and not as a row or a table. They occur in requests to MLflow's model

@@ -1,8 +1,11 @@
 //! The rows of JSON Lines and CSV, and their groups.
 
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::thread;
 
 use super::*;
+use crate::bulk::Finished;
 use crate::bulk::ranges::Ranges;
 
 /// Returns a text for each request: its line numbers and its inputs, or its errors.

@@ -134,3 +134,38 @@ fn command_does_not_guess_if_the_target_takes_other_requests() {
         assert_eq!(ran.json(), serde_json::from_str::<Value>(answer).unwrap(), "{more}: {ran:?}");
     }
 }
+
+#[test]
+fn predict_batch_predicts_each_row_of_csv_and_json_lines() {
+    let machine = Machine::new();
+    machine.create("iris", &iris());
+    let expected = machine.ask("predict --name iris -I - --json").stdin(FLOWERS).run().json();
+    let expected: String = expected["predictions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|prediction| json!({ "predictions": [prediction] }).to_string() + "\n")
+        .collect();
+    let [one, two] = [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]];
+    let record = |row: [f64; 4]| {
+        let members = COLUMNS.iter().zip(row).map(|(name, value)| ((*name).to_owned(), json!(value)));
+        Value::Object(members.collect()).to_string()
+    };
+    let csv = format!("{}\n5.1,3.5,1.4,0.2\n6.2,3.4,5.4,2.3\n", COLUMNS.join(","));
+    let records = format!("{}\n{}\n", record(one), record(two));
+    let split = |row: [f64; 4]| json!({"dataframe_split": {"columns": COLUMNS, "data": [row]}}).to_string() + "\n";
+    let answers = |input: &str, more: &str| {
+        let ran = machine.ask(&format!("predict-batch --name iris -I - -q {more}")).stdin(input).run();
+        assert_eq!(ran.code, 0, "{more}: {ran:?}");
+        let compact = |line| serde_json::from_str::<Value>(line).unwrap().to_string() + "\n";
+        ran.stdout.lines().map(compact).collect::<String>()
+    };
+    for more in ["", "--batch-rows 2", "--batch-rows 100"] {
+        assert_eq!(answers(&csv, &format!("--content-type csv {more}")), expected, "{more}");
+        assert_eq!(answers(&records, more), expected, "{more}");
+    }
+    assert_eq!(answers(&(split(one) + &split(two)), ""), expected);
+    let text = records.clone() + "{\"sepal length (cm)\": \"wide\"}\n" + &records;
+    let ran = machine.ask("predict-batch --name iris -I - -q --batch-rows 9").stdin(text).run();
+    assert_eq!((ran.code, ran.stdout.lines().nth(2), ran.stdout.lines().count()), (1, Some("null"), 5), "{ran:?}");
+}
