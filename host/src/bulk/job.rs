@@ -100,11 +100,11 @@ impl Job {
     }
 
     /// Returns the wait before the next attempt; `None` if there were as many attempts as allowed. An attempt with
-    /// `counts` false uses up no retry.
+    /// `counts` false uses up no retry, unless retries are not wanted at all.
     pub(super) fn retry(&mut self, counts: bool, max_retries: u32, retry_after: Option<Duration>) -> Option<Duration> {
         self.attempts += 1;
         self.counted += u32::from(counts);
-        if self.counted > max_retries || self.attempts >= MAX_ATTEMPTS {
+        if max_retries == 0 || self.counted > max_retries || self.attempts >= MAX_ATTEMPTS {
             return None;
         }
         Some(retry_after.unwrap_or_else(|| backoff(self.attempts, self.request.number)))
@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(job.retry(true, 1, Some(Duration::from_secs(3))), Some(Duration::from_secs(3)));
         assert_eq!(job.retry(true, 1, None), None);
         let mut job = Job::new(BulkRequest::new(3, Payload::empty()));
-        let waits: Vec<_> = std::iter::from_fn(|| job.retry(false, 0, None)).collect();
+        assert_eq!(job.retry(false, 0, None), None);
+        let mut job = Job::new(BulkRequest::new(3, Payload::empty()));
+        let waits: Vec<_> = std::iter::from_fn(|| job.retry(false, 1, None)).collect();
         assert_eq!(waits.len(), 99, "an attempt that does not count is limited, too");
         assert!(waits.iter().all(|wait| *wait >= MIN_BACKOFF / 2 && *wait <= MAX_BACKOFF * 2), "{waits:?}");
         assert!(waits[1] > waits[0] && waits[2] > waits[1], "{waits:?}");

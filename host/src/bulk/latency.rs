@@ -60,7 +60,6 @@ impl Latencies {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count beyond 2^53 is not reached")]
 fn to_f64(count: u64) -> f64 {
     count as f64
 }

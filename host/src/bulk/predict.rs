@@ -74,7 +74,7 @@ impl BulkPredict {
         self
     }
 
-    /// Sets the maximum number of retries of a request. The default is 7.
+    /// Sets the maximum number of retries of a request. The default is 7. With 0, no request is sent again.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;

@@ -43,8 +43,8 @@ pub(crate) struct PredictBatch {
 
     /// Send up to this many rows in one request, as `dataframe_records` or `dataframe_split`.
     ///
-    /// The output is the same as without this option: a line for each row, with `predictions` that has one element. Other
-    /// members of the answers are not written. If a request is refused, its rows are sent again in halves, so that only the
+    /// The output has the same form as without this option: a line for each row, with `predictions` that has one element.
+    /// Other members of the answers are not written. If a request is refused, its rows are sent again in halves, so that only the
     /// bad rows fail.
     #[arg(long, value_name = "N")]
     pub(crate) batch_rows: Option<NonZeroUsize>,

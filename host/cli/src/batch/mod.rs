@@ -1,5 +1,6 @@
 //! The verb `predict-batch`: predictions for many rows.
 
+mod completeness;
 mod failed_rows;
 mod progress;
 mod settings;

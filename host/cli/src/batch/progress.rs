@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mlflow_deploy::bulk::{BulkAnswer, BulkLoad};
 
-use super::summary::Summary;
+use super::summary::{Summary, rows_in_a_second};
 use crate::report::Stderr;
 
 /// The time between two changes of the progress bar.
@@ -55,7 +55,7 @@ impl Progress {
         }
         let (since, rows) = self.measured;
         let elapsed = now.saturating_duration_since(since);
-        let rate = summary.rows_in_a_second(summary.rows - rows, elapsed);
+        let rate = rows_in_a_second(summary.rows - rows, elapsed);
         if elapsed >= RATE_INTERVAL {
             (self.measured, self.rate) = ((now, summary.rows), rate);
         }

@@ -52,7 +52,7 @@ impl Summary {
     /// Prints the summary, unless `--quiet` is given. `totals` has the rows of the output.
     pub(super) fn print(&self, totals: Totals, stderr: &Stderr) {
         let elapsed = self.started.elapsed();
-        let rate = self.rows_in_a_second(self.rows, elapsed);
+        let rate = rows_in_a_second(self.rows, elapsed);
         let [median, p90, p99] = [50.0, 90.0, 99.0].map(|percent| milliseconds(self.latencies.percentile(percent)));
         let max = milliseconds(self.latencies.max());
         if stderr.is_json() {
@@ -89,12 +89,11 @@ impl Summary {
             stderr.note(&format!("usage: {}", totals.usage));
         }
     }
+}
 
-    /// Returns the number of rows in a second.
-    #[expect(clippy::cast_precision_loss, reason = "a number of rows beyond 2^53 is not reached")]
-    pub(super) fn rows_in_a_second(&self, rows: u64, elapsed: Duration) -> f64 {
-        rows as f64 / elapsed.as_secs_f64().max(1e-6)
-    }
+/// Returns the number of rows in a second.
+pub(super) fn rows_in_a_second(rows: u64, elapsed: Duration) -> f64 {
+    rows as f64 / elapsed.as_secs_f64().max(1e-6)
 }
 
 /// Returns a duration in milliseconds with one decimal.

@@ -4,6 +4,7 @@ use mlflow_deploy::args::Predict;
 use mlflow_deploy::bulk::{BulkFiles, BulkPredict, Finished, Order};
 use mlflow_deploy::{Operation, command};
 
+use super::completeness::is_complete;
 use super::failed_rows::FailedRows;
 use super::progress::Progress;
 use super::settings::{self, Source};
@@ -16,6 +17,10 @@ pub(crate) async fn run(verb: PredictBatch, context: &Context) -> Result<(), Cli
     let stderr = context.report.stderr();
     let target = context.target(&verb.client)?;
     let config = context.config(&target, Operation::Predict.name(), &verb.config)?;
+    if is_complete(&verb, target.manifest())? {
+        stderr.note("the run is complete: the output has a line for each row of the input");
+        return Ok(());
+    }
     let source = Source::open(&verb, target.manifest())?;
     let run = settings::run(&verb, &target, &config, &source)?;
     let (client, max_retries) = context.open_without_retries(&target, &verb.client).await?;

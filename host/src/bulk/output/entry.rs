@@ -8,7 +8,6 @@ use crate::bulk::progress::Totals;
 
 /// The order of the lines in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "lines are in the order of the input or not")]
 pub enum Order {
     /// The order of the rows in the input. A line is the answer to the row, or `null` if the row has failed.
     Input,

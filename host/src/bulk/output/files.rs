@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -80,8 +80,8 @@ impl BulkFiles {
         if !path.exists() {
             if fs::metadata(output).is_ok_and(|output| output.len() > 0 || !output.is_file()) {
                 return Err(io::Error::other(format!(
-                    "`{}` has no journal `{}`: its run is complete, or it is not the output of a run; omit `--resume` to \
-                     overwrite it",
+                    "`{}` has no journal `{}`, so it is not the output of an interrupted run: omit `--resume` to overwrite \
+                     it",
                     output.display(),
                     path.display()
                 )));
@@ -98,6 +98,11 @@ impl BulkFiles {
         let mut done = resumed.state.done.clone();
         resumed.journal.early().for_each(|number| done.add(number, number + 1));
         Ok((resumed, Finished { done, first, checksum }))
+    }
+
+    /// Returns the path of the journal of an output.
+    pub fn journal_of(output: &Path) -> PathBuf {
+        Journal::path_of(output)
     }
 
     /// Writes to an open file, such as standard output. Such a run cannot be resumed.

@@ -4,6 +4,7 @@ use mlflow_deploy_test_support::server::{Answer, Server};
 use serde_json::Value;
 
 use super::fixture::{Rows, echo, line, number};
+use crate::command::mlflow_deploy;
 
 #[test]
 fn a_bad_row_is_recorded_with_its_line() {
@@ -45,9 +46,12 @@ fn refused_credentials_end_the_run() {
 
 #[test]
 fn a_missing_endpoint_ends_the_run() {
-    let server = Server::start([Answer::new(404, "{}")]);
+    let server = Server::start([Answer::new(404, r#"{"error": {"code": "model_not_found", "message": "no"}}"#)]);
     let rows = Rows::new(100);
-    let ran = rows.predict(&server, "--jobs 2").run();
+    let target = server.url().replace("http://", "openai://") + "/v1";
+    let run =
+        mlflow_deploy("predict-batch --endpoint chat -I rows.jsonl -O out.jsonl --jobs 2 -C task=chat -t").arg(target);
+    let ran = run.plugin("mlflow-deploy-openai").env("OPENAI_API_KEY", "k").current_dir(&rows.path("")).run();
     assert_eq!((ran.code, server.requests().len() <= 2), (5, true), "{ran:?}");
 }
 
@@ -66,12 +70,9 @@ fn invalid_arguments_are_reported_before_a_file_is_changed() {
         ("--content-type parquet", "expected `csv` or `jsonl`"),
         ("-I missing.jsonl", "failed to read the input `missing.jsonl`"),
     ] {
-        let run = rows.predict(&server, "");
-        // The last value of an option that is given twice is an error, so the whole command is written here.
-        drop(run);
         let whole = if arguments.contains("-I") { String::new() } else { "-I rows.jsonl ".to_owned() };
         let output = if arguments.contains("-O") { "" } else { "-O out.jsonl " };
-        let run = crate::command::mlflow_deploy(&format!("predict-batch --endpoint e {whole}{output}{arguments} -t"));
+        let run = mlflow_deploy(&format!("predict-batch --endpoint e {whole}{output}{arguments} -t"));
         let ran = run.arg(server.url()).plugin("mlflow-deploy-gateway").current_dir(&rows.path("")).run();
         assert_eq!(ran.code, 2, "{arguments}: {ran:?}");
         assert!(ran.stderr.contains(message), "{arguments}: {ran:?}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mlflow_deploy_test_support::server::{Answer, Server};
 
 use super::fixture::{Rows, echo, line, number};
+use crate::command::mlflow_deploy;
 
 #[test]
 fn all_requests_wait_if_one_is_throttled() {
@@ -57,7 +58,7 @@ fn a_row_that_always_fails_does_not_end_the_run() {
 fn an_unreachable_server_ends_the_run() {
     let url = Server::start([Answer::status(200)]).url();
     let rows = Rows::new(100);
-    let run = crate::command::mlflow_deploy("predict-batch --endpoint e -I rows.jsonl -O out.jsonl -t").arg(url);
+    let run = mlflow_deploy("predict-batch --endpoint e -I rows.jsonl -O out.jsonl -t").arg(url);
     let run = run.args("--option max_retries:=0").plugin("mlflow-deploy-gateway").current_dir(&rows.path(""));
     let ran = run.run();
     assert_eq!(ran.code, 1, "{ran:?}");
