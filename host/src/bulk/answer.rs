@@ -47,9 +47,9 @@ impl BulkAnswer {
         self.job.latency
     }
 
-    /// Returns the number of times that the request was sent, with retries and parts.
-    pub fn attempts(&self) -> u32 {
-        self.job.sent
+    /// Returns the number of requests that were sent for this answer, with retries and parts.
+    pub fn requests(&self) -> u32 {
+        self.job.requests
     }
 
     /// Returns the number of input bytes up to the end of this request; 0 for a request that was not read from a file.

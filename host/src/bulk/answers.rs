@@ -237,7 +237,7 @@ impl<S: Stream<Item = io::Result<BulkRequest>>> BulkAnswers<S> {
 
     fn send(&mut self, mut job: Job, now: Instant) {
         job.accepted_before = self.accepted;
-        job.sent += 1;
+        job.requests += 1;
         self.limiter.sent(now);
         let arguments = Predict { inputs: job.inputs(), ..self.bulk.arguments.clone() };
         let client = self.bulk.client.clone();

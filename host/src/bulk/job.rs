@@ -33,7 +33,8 @@ pub(super) struct Job {
     pub(super) accepted_before: u64,
     pub(super) usage: Usage,
     pub(super) latency: Duration,
-    pub(super) sent: u32,
+    /// The number of requests that were sent, with retries and parts.
+    pub(super) requests: u32,
 }
 
 impl Job {
@@ -52,7 +53,7 @@ impl Job {
             accepted_before: 0,
             usage,
             latency: Duration::ZERO,
-            sent: 0,
+            requests: 0,
         }
     }
 

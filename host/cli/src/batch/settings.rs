@@ -40,7 +40,7 @@ impl Source {
             let accepted = "the target does not accept JSON, in which `predict-batch` sends rows: use `predict`";
             return Err(CliError::Input(accepted.to_owned()));
         }
-        let size = metadata.is_file().then(|| metadata.len());
+        let size = metadata.is_file().then_some(metadata.len());
         let mut input = if is_csv(verb) {
             BulkInput::csv(file).map_err(failed)?
         } else {

@@ -42,9 +42,9 @@ impl Summary {
             self.failed += u64::from(result.is_err());
         }
         self.usage += answer.usage();
-        self.requests += u64::from(answer.attempts());
-        self.repeated += u64::from(answer.attempts().saturating_sub(1));
-        if answer.attempts() > 0 {
+        self.requests += u64::from(answer.requests());
+        self.repeated += u64::from(answer.requests().saturating_sub(1));
+        if answer.requests() > 0 {
             self.latencies.add(answer.latency());
         }
     }
