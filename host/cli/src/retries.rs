@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_number_of_retries_is_that_of_the_target() {
         let manifest = |option: Value, environment: Value| {
-            json!({"abi": 1, "name": "n", "version": "1.0.0", "schemes": ["n"], "description": "d", "operations": [],
+            json!({"manifest": 1, "target": "t", "panic": "unwind", "abi": 1, "name": "n", "version": "1.0.0", "schemes": ["n"], "description": "d", "operations": [],
                    "options": {"properties": {"max_retries": option}}, "environment": environment})
         };
         let option = json!({"type": "integer", "minimum": 0, "maximum": 10});
