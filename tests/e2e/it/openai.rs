@@ -156,7 +156,7 @@ fn the_text_of_an_answer_is_printed_alone() {
     for (inputs, arguments, expected) in [
         (chat("hello"), "", "Hello from upstream.\n"),
         (chat("count to ten"), "--stream", counted),
-        (json!({"input": "hello"}), "", "Hello from upstream.\n"),
+        (json!({"input": "hello", "instructions": "be kind"}), "", "Hello from upstream.\n"),
         (json!({"input": "count to ten"}), "--stream", counted),
     ] {
         let ran = text(&inputs, arguments);
