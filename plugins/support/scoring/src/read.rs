@@ -1,5 +1,8 @@
 //! Reads the inputs of a request from its content type and its body.
 
+use mlflow_deploy_plugin_api::JSON;
+use serde_json::{Map, Value};
+
 use crate::array::NestedArray;
 use crate::content_type::{BodyFormat, body_format};
 use crate::convert::{ConversionTarget, infer_tensor};
@@ -8,7 +11,8 @@ use crate::frame::{Frame, FrameColumn};
 use crate::inputs::Inputs;
 use crate::message::log_ignored;
 use crate::request::{JsonRequest, RequestData};
-use crate::signature::{Schema, Signature};
+use crate::signature::{Schema, Signature, TensorSpec};
+use crate::tensor::{DType, Tensor};
 use crate::{columns, encoding, params, tensors};
 
 /// Reads a request. Returns its inputs, converted to the types in the model's signature. Without a signature, the types
@@ -42,6 +46,43 @@ pub fn read_request(content_type: &str, body: &[u8], signature: Option<&Signatur
         (_, None) => {}
     }
     Ok(inputs)
+}
+
+/// Reads the parameters of a request: the members of the object `params` in a JSON body. A body of another type has no
+/// parameters.
+///
+/// # Errors
+/// Fails if [`read_request`] rejects the body before it reads the inputs, or if `params` is not an object.
+pub fn read_params(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, ProtocolError> {
+    let format = body_format(content_type)?;
+    if format == BodyFormat::Csv {
+        return Ok(Map::new());
+    }
+    let text = encoding::decode(body, format)?;
+    let Some(part) = JsonRequest::new(&text)?.params() else { return Ok(Map::new()) };
+    match serde_json::from_str(text.get(part).unwrap_or_default()) {
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(ProtocolError::invalid("`params` is not an object")),
+        Err(error) => Err(ProtocolError::bad_request(format!("failed to read `params`: {error}"))),
+    }
+}
+
+/// Reads a JSON list of values, or nested lists, as a tensor of the type `dtype`. The tensor has a dimension for each
+/// level of lists.
+///
+/// # Errors
+/// Fails if a value is not one of that type, or if lists of one level have different lengths. The message calls the
+/// tensor "the input".
+pub fn read_tensor(json: &str, dtype: DType) -> Result<Tensor, ProtocolError> {
+    let rank = json.bytes().take_while(|byte| *byte == b'[' || byte.is_ascii_whitespace());
+    let rank = rank.filter(|byte| *byte == b'[').count();
+    let spec = TensorSpec { name: None, dtype, shape: vec![None; rank] };
+    let signature = Signature { inputs: Some(Schema::Tensors(vec![spec])), params: None };
+    match read_request(JSON, format!("{{\"inputs\":{json}}}").as_bytes(), Some(&signature))? {
+        Inputs::Single(tensor) => Ok(tensor),
+        Inputs::Frame(_) | Inputs::Named(_) => Err(ProtocolError::bad_request("expected a list of values")),
+    }
 }
 
 /// Converts the inputs for a model without a signature. The types are those that pandas and numpy infer.

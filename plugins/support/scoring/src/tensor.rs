@@ -37,6 +37,18 @@ macro_rules! tensors {
         }
 
         impl Tensor {
+            /// Returns a tensor with the same elements in row-major order and another shape. Returns `None` if that
+            /// shape has another number of elements.
+            pub fn into_shape(self, shape: &[usize]) -> Option<Self> {
+                match self {
+                    $(Self::$variant(array) => {
+                        let is_in_order = array.is_standard_layout();
+                        let array = if is_in_order { array } else { array.as_standard_layout().into_owned() };
+                        array.into_shape_with_order(shape).ok().map(Self::$variant)
+                    })*
+                }
+            }
+
             /// Joins columns to a matrix. Returns `None` unless all columns have rank 1, the same element type and the
             /// same length.
             pub fn from_columns(columns: Vec<Self>) -> Option<Self> {

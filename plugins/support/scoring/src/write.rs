@@ -30,6 +30,9 @@ pub enum Layout {
     /// A list with an object for each row. This is the answer if the inputs are a dataframe. If the outputs have
     /// different numbers of rows, the answer has the layout [`Named`](Self::Named) instead.
     Records,
+    /// The value of the only output, without its name. This is the answer of a model that returns an array. If there are
+    /// several outputs, the answer has the layout [`Named`](Self::Named) instead.
+    Single,
 }
 
 /// Writes the outputs of a model as the JSON object `{"predictions": …}`.
@@ -48,6 +51,9 @@ pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Lay
         (Layout::Records, Some(rows)) => write_list(&mut out, 0..rows, |out, row| {
             write_object(out, members(), |out, output| write_row(out, output, row))
         }),
+        (Layout::Single, _) if outputs.len() == 1 => {
+            outputs.iter().try_for_each(|(_, output)| write_output(&mut out, output))
+        }
         _ => write_object(&mut out, members(), write_output),
     };
     written.expect(INFALLIBLE);
@@ -55,8 +61,8 @@ pub(crate) fn write_outputs(key: &str, outputs: &[(String, Output)], layout: Lay
     out
 }
 
-/// Writes one output of a model as a JSON value.
-pub(crate) fn write_value(output: &Output) -> String {
+/// Writes one output of a model as a JSON value: a nested list for each dimension of a tensor.
+pub fn write_value(output: &Output) -> String {
     let mut out = String::new();
     write_output(&mut out, output).expect(INFALLIBLE);
     out

@@ -134,3 +134,11 @@ fn float_repr_is_the_repr_of_python() {
         assert_eq!(float_repr(float), text);
     }
 }
+
+#[test]
+fn a_single_output_has_no_name() {
+    let output = || tensor(arr2(&[[0.5], [1.5]]), Tensor::Float64);
+    assert_eq!(named(vec![("y", output())], Layout::Single), r#"{"predictions": [[0.5], [1.5]]}"#);
+    let two = vec![("y", output()), ("z", output())];
+    assert_eq!(named(two.clone(), Layout::Single), named(two, Layout::Named));
+}
