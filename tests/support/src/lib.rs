@@ -10,3 +10,4 @@ pub mod patch;
 pub mod peers;
 pub mod server;
 pub mod spelling;
+pub mod v2;

@@ -1,0 +1,42 @@
+//! The metadata of a server: its name, its version and the protocol's extensions that it supports.
+
+use serde::Deserialize;
+
+/// The metadata of a server, from `GET /v2`. All parts are empty if the server does not have this route.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServerInfo {
+    name: String,
+    version: String,
+    extensions: Vec<String>,
+}
+
+impl ServerInfo {
+    /// Returns true if the server is Triton, or another server that takes models in load requests.
+    pub(crate) fn is_triton(&self) -> bool {
+        self.name == "triton"
+    }
+
+    /// Returns true if the server reads and writes tensors in binary.
+    pub(crate) fn has_binary_tensors(&self) -> bool {
+        self.has("binary_tensor_data")
+    }
+
+    /// Returns true if the server tells the statistics of all loaded models, also of those that were sent to it.
+    pub(crate) fn has_statistics(&self) -> bool {
+        self.has("statistics")
+    }
+
+    /// Returns the name and the version of the server for messages, such as ``the server `mlserver` 1.7.1``.
+    pub(crate) fn shown(&self) -> String {
+        match (self.name.as_str(), self.version.as_str()) {
+            ("", _) => "the server".to_owned(),
+            (name, "") => format!("the server `{name}`"),
+            (name, version) => format!("the server `{name}` {version}"),
+        }
+    }
+
+    fn has(&self, extension: &str) -> bool {
+        self.extensions.iter().any(|each| each == extension)
+    }
+}
