@@ -6,7 +6,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm check budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-v2 check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -30,6 +30,11 @@ test:
 test-llm:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-openai
 	sh tests/peers/llama.sh sh tests/peers/llm.sh
+
+# The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 2 GB.
+test-v2:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-v2
+	sh tests/peers/v2/run.sh
 
 # What must be clean before a commit.
 check:

@@ -44,4 +44,5 @@ mod tidy;
 mod transcripts;
 mod transport;
 mod trust;
+mod v2;
 mod values;

@@ -20,6 +20,7 @@ const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 #[derive(Clone, Copy, PartialEq)]
 enum Verb {
     Create,
+    Deployments,
     List,
     Predict,
     Stream,
@@ -33,7 +34,7 @@ struct Target {
     ask: fn(Run, &str) -> Run,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target {
         plugin: "mlflow-deploy-openai",
         verbs: &[Verb::List, Verb::Predict, Verb::Stream],
@@ -71,6 +72,11 @@ const TARGETS: [Target; 5] = [
             run.arg("--option").arg(format!("token={SECRET}"))
         },
     },
+    Target {
+        plugin: "mlflow-deploy-v2",
+        verbs: &[Verb::Deployments, Verb::Predict],
+        ask: |run, url| run.arg("-t").arg(format!("v2+{url}")).arg("--option").arg(format!("token={SECRET}")),
+    },
 ];
 
 /// A function that changes a run. It gets the URL of the server, and returns the URL and the environment variables for
@@ -80,6 +86,7 @@ type Change = Box<dyn Fn(&str) -> (String, Vec<(&'static str, String)>) + Send>;
 fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
     let verb = match verb {
         Verb::Create => "create --name x -m models:/m-1",
+        Verb::Deployments => "list",
         Verb::List => "list-endpoints",
         Verb::Predict => "predict --endpoint m -I -",
         Verb::Stream => "predict --stream --endpoint m -I -",
@@ -132,7 +139,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
         let (one, other) = event.split_at(event.len() / 2 - 40);
         Answer::chunks([one.to_owned(), other.to_owned()])
     };
-    if matches!(verb, Verb::List | Verb::Create) {
+    if matches!(verb, Verb::Create | Verb::Deployments | Verb::List) {
         places.extend([
             ("a text for an object", Answer::new(200, format!("\"{all}\"")), 0),
             (
@@ -149,7 +156,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
             Answer::new(200, format!(r#"{{"model":{{"info":{{"artifact_uri":"s3://{flat}"}}}}}}"#)),
             0,
         )),
-        Verb::List => {}
+        Verb::Deployments | Verb::List => {}
         Verb::Predict => places.extend([
             ("a type", Answer::new(200, "x").header("content-type", &format!("text/{flat}")), 0),
             ("text of a success", Answer::new(200, all.clone()).header("content-type", "text/plain"), 0),

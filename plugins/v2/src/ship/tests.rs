@@ -22,19 +22,22 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
     }
 }
 
-/// Returns the files and the model configuration of a load request for the model in `folder`.
-fn load(
-    folder: &Path,
-    flavor: Option<&str>,
+/// A load request: the names of its files, its model configuration, and its parameters.
+struct Load {
+    files: Vec<String>,
     config: Value,
-) -> Result<(Vec<String>, Value, Map<String, Value>), String> {
+    parameters: Map<String, Value>,
+}
+
+/// Returns the load request for the model in `folder`, or the message of the error.
+fn load(folder: &Path, flavor: Option<&str>, config: Value) -> Result<Load, String> {
     let config = config.as_object().cloned().unwrap_or_default();
     let (body, _) = load_body(folder, "m", flavor, config).map_err(|error| error.message().to_owned())?;
     let body: Value = serde_json::from_slice(&body).unwrap();
     let mut parameters = body["parameters"].as_object().cloned().unwrap();
-    let config = parameters.remove("config").unwrap();
+    let config = parameters.shift_remove("config").unwrap();
     let config = serde_json::from_str(config.as_str().unwrap()).unwrap();
-    Ok((parameters.keys().cloned().collect(), config, parameters))
+    Ok(Load { files: parameters.keys().cloned().collect(), config, parameters })
 }
 
 #[test]
@@ -43,7 +46,7 @@ fn a_python_model_is_sent_with_its_program_and_its_signature() {
     let mlmodel =
         format!("flavors:\n  python_function: {{loader_module: mlflow.sklearn}}\n  sklearn: {{}}\n{SIGNATURE}");
     write(folder.path(), &[("MLmodel", &mlmodel), ("model.pkl", "pickle"), ("code/a/b.py", "")]);
-    let (files, config, parameters) = load(folder.path(), None, json!({})).unwrap();
+    let Load { files, config, parameters } = load(folder.path(), None, json!({})).unwrap();
     let expected = ["file:1/model.py", "file:1/mlflow/MLmodel", "file:1/mlflow/code/a/b.py", "file:1/mlflow/model.pkl"];
     assert_eq!(files, expected);
     let program = BASE64_STANDARD.decode(parameters["file:1/model.py"].as_str().unwrap()).unwrap();
@@ -59,7 +62,7 @@ fn a_python_model_is_sent_with_its_program_and_its_signature() {
     });
     assert_eq!(config, expected);
     let own = json!({"input": [], "output": [], "backend": "other"});
-    assert_eq!(load(folder.path(), None, own).unwrap().1["backend"], "other");
+    assert_eq!(load(folder.path(), None, own).unwrap().config["backend"], "other");
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn the_onnx_file_of_a_folder_is_sent_with_the_files_beside_it() {
             ("onnx/net.onnx.data", "weights"),
         ],
     );
-    let (files, config, _) = load(folder.path(), None, json!({})).unwrap();
+    let Load { files, config, .. } = load(folder.path(), None, json!({})).unwrap();
     assert_eq!(files, ["file:1/net.onnx", "file:1/net.onnx.data"]);
     assert_eq!(config["default_model_filename"], "net.onnx");
 }
@@ -96,7 +99,7 @@ fn a_model_that_cannot_be_sent_has_a_reason() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("MLmodel", mlmodel)]);
-        let error = load(folder.path(), flavor, json!({})).unwrap_err();
+        let error = load(folder.path(), flavor, json!({})).err().unwrap();
         assert!(error.contains(reason), "{error}");
     }
 }
@@ -107,6 +110,6 @@ fn a_link_in_the_folder_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[("MLmodel", "flavors: {onnx: {data: model.onnx}}"), ("model.onnx", "")]);
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("weights")).unwrap();
-    let error = load(folder.path(), None, json!({})).unwrap_err();
+    let error = load(folder.path(), None, json!({})).err().unwrap();
     assert!(error.contains("`weights` in the model's folder: it is a link or a special file"), "{error}");
 }

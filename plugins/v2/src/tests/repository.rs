@@ -81,7 +81,8 @@ async fn an_mlflow_model_is_sent_to_triton() {
 async fn a_server_that_is_not_triton_takes_no_model() {
     let folder = tempfile::tempdir().unwrap();
     let model = onnx_model(folder.path());
-    let client = plain(&v2::start(V2Kind::MlServer));
+    let server = v2::start(V2Kind::MlServer);
+    let client = plain(&server);
     let error = client.create_deployment(CreateDeployment::new("new", &model)).await.unwrap_err();
     assert_eq!(error.code(), &ErrorCode::INVALID_PARAMETER_VALUE);
     assert_eq!(

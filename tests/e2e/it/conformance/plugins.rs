@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mlflow_deploy_conformance::Case;
 use mlflow_deploy_test_support::databricks::{Databricks, TOKEN};
+use mlflow_deploy_test_support::v2::{self, V2Kind};
 use mlflow_deploy_test_support::{cdylib, onnxruntime};
 
 use super::{check, servers};
@@ -149,4 +150,27 @@ fn local_is_conformant() {
         .collect();
     // The only custom operation of the plugin works only on a damaged state directory.
     is_conformant(cdylib::path("mlflow-deploy-local"), &config, &["operations-invoke"], &cases);
+}
+
+#[test]
+fn v2_is_conformant() {
+    const FLOWER: &str = r#"{"inputs": [[5.1, 3.5, 1.4, 0.2]]}"#;
+    let server = v2::start(V2Kind::Triton);
+    let url = server.url().replace("http://", "v2://");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/iris/model").canonicalize().unwrap();
+    let config = format!(
+        "target_uris = ['{url}']\n[options]\ntoken = 'v2-secret'\n[predict]\ndeployment_name = 'iris'\ninputs = '{FLOWER}'\n\
+         [slow]\ndeployment_name = 'slow'\ninputs = '{FLOWER}'\n[invoke]\noperation = 'repository-index'\n\
+         [deployment]\nmodel_uri = '{}'\ninputs = '{FLOWER}'\n{LIMITS}",
+        model.display()
+    );
+    let cases: Vec<_> = Case::all()
+        .map(|case| case.id)
+        .filter(|id| {
+            id.starts_with("semantics-deployment-") || id.starts_with("operations-") && id.contains("deployment")
+        })
+        .filter(|id| *id != "semantics-deployment-delete-endpoint")
+        .chain(["operations-predict", "operations-invoke", "semantics-predict", "errors-secrets", "cancel-deadline"])
+        .collect();
+    is_conformant(cdylib::path("mlflow-deploy-v2"), &config, &[], &cases);
 }
