@@ -17,6 +17,9 @@ const EMPTY: &str = "{}";
 /// The wait between two requests for the state of a model that is being loaded.
 const POLL: Duration = Duration::from_millis(250);
 
+/// The part of Triton's message, with the status 500, if its repository does not have a model.
+const NOT_IN_REPOSITORY: &str = "failed to poll from model repository";
+
 /// The part of Triton's message if a server was started without the permission to load models.
 const FIXED: &str = "explicit model load / unload is not allowed";
 
@@ -63,10 +66,12 @@ pub(crate) async fn load(api: &Api, name: &str, body: Option<Bytes>, policy: &Po
     let is_sent = body.is_some();
     let body = body.unwrap_or_else(|| Bytes::from_static(EMPTY.as_bytes()));
     let route = format!("models/{}/load", mlflow_deploy_http::encode_segment(name)?);
-    if let Err(error) = api.repository(&route, body, policy).await {
+    // Triton answers 500 if a model cannot be loaded. The next attempt would fail in the same way.
+    let once = Policy { repeat_post: false, ..policy.clone() };
+    if let Err(error) = api.repository(&route, body, &once).await {
         return Err(match error.http() {
             Some(http) if http.body.contains(FIXED) => fixed(&error),
-            Some(http) if http.status == 404 && !is_sent => Error::new(
+            Some(http) if !is_sent && (http.status == 404 || http.body.contains(NOT_IN_REPOSITORY)) => Error::new(
                 ErrorCode::RESOURCE_DOES_NOT_EXIST,
                 format!("the server's repository has no model `{name}`: {}", error.message()),
             )

@@ -19,8 +19,17 @@ fn gateway(verb: &str, url: &str) -> Run {
 }
 
 fn predict(target: &str, url: &str) -> Ran {
-    let run = mlflow_deploy("predict --endpoint m -I -").stdin(r#"{"messages":[]}"#);
+    let inputs = match target {
+        "v2" => r#"{"inputs":[{"name":"x","datatype":"INT8","shape":[1],"data":[1]}]}"#,
+        _ => r#"{"messages":[]}"#,
+    };
+    let run = mlflow_deploy("predict --endpoint m -I -").stdin(inputs);
     let run = match target {
+        "v2" => run
+            .plugin("mlflow-deploy-v2")
+            .arg("-t")
+            .arg(format!("v2+{url}"))
+            .env("MLFLOW_DEPLOY_V2_TOKEN", "t0k3n-of-a-file\n"),
         "gateway" => run.plugin("mlflow-deploy-gateway").arg("-t").arg(url),
         "databricks" => run
             .plugin("mlflow-deploy-databricks")
@@ -40,7 +49,7 @@ fn predict(target: &str, url: &str) -> Ran {
 
 #[test]
 fn a_compressed_answer_is_decoded_by_every_target() {
-    for target in ["gateway", "databricks", "openai"] {
+    for target in ["gateway", "databricks", "openai", "v2"] {
         let server = Server::start([Answer::new(200, GZIP).header("Content-Encoding", "gzip")]);
         // Some servers print the address `0.0.0.0`.
         let ran = predict(target, &server.url().replace("127.0.0.1", "0.0.0.0"));

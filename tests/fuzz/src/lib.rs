@@ -18,6 +18,11 @@
 mod reader;
 mod readers;
 
+#[path = "../../../plugins/v2/src/binary.rs"]
+mod binary;
+#[path = "../../../plugins/v2/src/datatype.rs"]
+#[expect(dead_code, reason = "only the names and sizes of the types are used")]
+mod datatype;
 #[path = "../../../host/src/load/subprocess/message.rs"]
 #[expect(dead_code, reason = "only the parser is tested")]
 mod message;

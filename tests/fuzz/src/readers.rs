@@ -14,13 +14,15 @@ use mlflow_deploy_model_uri::ModelUri;
 use mlflow_deploy_plugin_api::manifest::{self, Manifest};
 use mlflow_deploy_plugin_api::{TargetUri, json_integer};
 
+use crate::binary;
+use crate::datatype::Datatype;
 use crate::message::{HEAD, Message};
 use crate::model::Model;
 use crate::profile::Profiles;
 use crate::reader::Reader;
 
 /// All readers, ordered by name. A reader is a function that calls a parser and checks its result.
-pub const READERS: [Reader; 13] = [
+pub const READERS: [Reader; 14] = [
     Reader { name: "event-stream", read: event_stream },
     Reader { name: "isolation-message", read: isolation_message },
     Reader { name: "json-integer", read: json_integer },
@@ -34,6 +36,7 @@ pub const READERS: [Reader; 13] = [
     Reader { name: "profiles", read: profiles },
     Reader { name: "scoring-request", read: scoring_request },
     Reader { name: "target-uri", read: target_uri },
+    Reader { name: "tensor-bytes", read: tensor_bytes },
 ];
 
 /// Reads an event stream. Checks that the events are the same if the stream arrives in two pieces.
@@ -171,6 +174,23 @@ fn target_uri(bytes: &[u8]) {
         assert_eq!(TargetUri::parse(target.as_str()).ok().as_ref(), Some(&target));
         let text = target.as_str();
         assert!(text.to_lowercase().starts_with(target.scheme()) && text.ends_with(target.suffix()));
+    }
+}
+
+/// Reads a tensor from the bytes of the Open Inference Protocol. The first three bytes are its type and its shape. Checks
+/// that writing the tensor returns the bytes that were read, as far as the type has one form for each value.
+fn tensor_bytes(bytes: &[u8]) {
+    const TYPES: [&str; 14] = [
+        "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64",
+        "BF16", "BYTES",
+    ];
+    let Some(([kind, rows, columns], raw)) = bytes.split_first_chunk() else { return };
+    let name = TYPES[usize::from(*kind) % TYPES.len()];
+    let datatype: Datatype = serde_json::from_value(name.into()).expect("the protocol has the type");
+    if let Ok(tensor) = binary::decode(raw, datatype, &[usize::from(*rows), usize::from(*columns)]) {
+        let written = binary::encode(&tensor, datatype).expect("the strings are short");
+        assert_eq!(written.len(), raw.len(), "{tensor:?}");
+        assert!(written == raw || name == "BOOL" || name.contains("F"), "{tensor:?}");
     }
 }
 

@@ -2,11 +2,21 @@
 
 import sys
 
+import uvicorn
+
+port = int(sys.argv.pop(1))
+listen = uvicorn.Config.__init__
+
+
+def listen_on_this_machine(self, *args, **settings):
+    listen(self, *args, **{**settings, "host": "127.0.0.1"})
+
+
+# KServe has no setting for the address.
+uvicorn.Config.__init__ = listen_on_this_machine
+
 import kserve
 from kserve.utils.utils import get_predict_input, get_predict_response
-
-port = sys.argv.pop(1)
-sys.argv += ["--http_port", port, "--enable_grpc", "false", "--enable_latency_logging", "false"]
 
 
 class Iris(kserve.Model):
@@ -20,4 +30,4 @@ class Iris(kserve.Model):
         return get_predict_response(payload, (rows.sum(axis=1) > 11).astype("int64"), self.name)
 
 
-kserve.ModelServer(workers=1).start([Iris()])
+kserve.ModelServer(http_port=port, enable_grpc=False, workers=1).start([Iris()])

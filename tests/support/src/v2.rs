@@ -65,6 +65,10 @@ fn answer(kind: V2Kind, mut models: MutexGuard<'_, Models>, request: &Request) -
                 (None, true) => {
                     models.insert((*name).to_owned(), Model { is_loaded: true, is_in_repository: false });
                 }
+                (None, false) if kind == V2Kind::Triton => {
+                    let error = format!("failed to load '{name}', failed to poll from model repository");
+                    return Answer::new(500, json!({"error": error}).to_string());
+                }
                 (None, false) => return unknown(kind, name),
             }
             Answer::status(200)
@@ -78,6 +82,7 @@ fn answer(kind: V2Kind, mut models: MutexGuard<'_, Models>, request: &Request) -
                 models.remove(*name);
                 Answer::status(200)
             }
+            None if kind == V2Kind::Triton => Answer::status(200),
             None => unknown(kind, name),
         },
         ("GET", ["v2", "models"]) if kind == V2Kind::KServe => {
@@ -91,7 +96,12 @@ fn answer(kind: V2Kind, mut models: MutexGuard<'_, Models>, request: &Request) -
         }
         (method, ["v2", "models", name, rest @ ..]) => {
             if !models.get(*name).is_some_and(|model| model.is_loaded) {
-                return unknown(kind, name);
+                return match (kind, rest) {
+                    (V2Kind::Triton, ["ready"]) => {
+                        Answer::new(400, json!({"error": "Model version not ready"}).to_string())
+                    }
+                    _ => unknown(kind, name),
+                };
             }
             match (method, rest) {
                 ("GET", [] | ["versions", _]) => Answer::new(200, metadata(kind, name).to_string()),

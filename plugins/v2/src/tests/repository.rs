@@ -90,9 +90,19 @@ async fn a_server_that_is_not_triton_takes_no_model() {
         "the server `mlserver` 1.7.1 loads only models of its own repository: copy the model there, and specify the \
          model URI `repository:new`"
     );
-    let error = client.create_deployment(CreateDeployment::new("new", "repository:new")).await.unwrap_err();
-    assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
-    assert!(error.message().contains("repository has no model `new`: 404"), "{error}");
+}
+
+#[tokio::test]
+async fn a_model_that_the_repository_does_not_have_is_an_error() {
+    for (kind, status) in [(V2Kind::MlServer, 404), (V2Kind::Triton, 500)] {
+        let server = v2::start(kind);
+        let client = plain(&server);
+        let error = client.create_deployment(CreateDeployment::new("new", "repository:new")).await.unwrap_err();
+        assert_eq!(error.code(), &ErrorCode::RESOURCE_DOES_NOT_EXIST);
+        assert!(error.message().contains(&format!("repository has no model `new`: {status}")), "{error}");
+        let loads = request_lines(&server).iter().filter(|line| line.ends_with("/load")).count();
+        assert_eq!(loads, 1, "a model that cannot be loaded is requested once");
+    }
 }
 
 #[tokio::test]
