@@ -150,21 +150,8 @@ impl DeploymentClient for V2 {
             names_types: !server.is_triton() && info.inputs.is_empty(),
             names_frames: !server.is_triton() && !info.has_content_types(),
         };
-        let result = {
-            let info = Arc::clone(&info);
-            // Large requests and answers take too long for the thread that serves the other calls.
-            let (body, form) = blocking(move || {
-                let inputs = read_inputs(&inputs, &info)?;
-                Ok((write_request(&inputs, wire)?, inputs.form))
-            })
-            .await?;
-            self.api.infer(&model, &body, &policy).await.map(|response| (response, form))
-        };
-        let (response, form) = result.inspect_err(|_error| {
-            // The model may have been replaced by one that takes other tensors.
-            self.forget(&model.name);
-        })?;
-        blocking(move || read_answer(&response, form, &info)).await
+        // The model may have been replaced by one that takes other tensors.
+        self.ask(&model, inputs, info, wire, &policy).await.inspect_err(|_error| self.forget(&model.name))
     }
 
     async fn invoke(&self, request: Invoke) -> Result<Payload> {
@@ -226,6 +213,26 @@ impl V2 {
         self.forget(name);
         repository::load(&self.api, name, shipment.body, policy).await?;
         Payload::from_json(&ChangedRecord::ready(name, shipment.flavor.as_deref()))
+    }
+
+    /// Requests a prediction for inputs in one of MLflow's forms.
+    async fn ask(
+        &self,
+        model: &ModelPath,
+        inputs: Payload,
+        info: Arc<ModelInfo>,
+        wire: Wire,
+        policy: &Policy,
+    ) -> Result<Payload> {
+        let known = Arc::clone(&info);
+        // Large requests and answers take too long for the thread that serves the other calls.
+        let (body, form) = blocking(move || {
+            let inputs = read_inputs(&inputs, &info)?;
+            Ok((write_request(&inputs, wire)?, inputs.form))
+        })
+        .await?;
+        let response = self.api.infer(model, &body, policy).await?;
+        blocking(move || read_answer(&response, form, &known)).await
     }
 
     /// Returns the metadata of a model. Asks the server only once, until the model changes.

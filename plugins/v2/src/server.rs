@@ -12,9 +12,10 @@ pub(crate) struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Returns true if the server is Triton, or another server that takes models in load requests.
+    /// Returns true if the server is Triton, which takes models in load requests. An operator may have given it another
+    /// name.
     pub(crate) fn is_triton(&self) -> bool {
-        self.name == "triton"
+        self.name == "triton" || self.has("model_configuration")
     }
 
     /// Returns true if the server reads and writes tensors in binary.
@@ -38,5 +39,20 @@ impl ServerInfo {
 
     fn has(&self, extension: &str) -> bool {
         self.extensions.iter().any(|each| each == extension)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triton_is_recognized_by_its_name_or_its_extensions() {
+        let read = |json: &str| -> ServerInfo { serde_json::from_str(json).unwrap() };
+        assert!(read(r#"{"name": "triton", "version": "2.51.0"}"#).is_triton());
+        let renamed = read(r#"{"name": "gpu-7", "extensions": ["model_configuration", "statistics"]}"#);
+        assert!(renamed.is_triton() && renamed.has_statistics() && !renamed.has_binary_tensors());
+        assert_eq!((renamed.shown().as_str(), read("{}").shown().as_str()), ("the server `gpu-7`", "the server"));
+        assert!(!read(r#"{"name": "mlserver", "version": "1.7.1", "extensions": []}"#).is_triton());
     }
 }

@@ -26,7 +26,7 @@ def run(target, arguments, inputs=None, code=0):
     line = [command, *arguments, "-t", target, "--json"]
     text = inputs if isinstance(inputs, str) else json.dumps(inputs) if inputs is not None else None
     ran = subprocess.run(line, input=text, capture_output=True, text=True)
-    shown = (ran.stdout or ran.stderr).strip()
+    shown = (ran.stdout or ran.stderr.strip().splitlines()[-1]).strip()
     print(f"$ mlflow-deploy {' '.join(arguments)} -t {target}\n{shown[:400]}\n", flush=True)
     assert ran.returncode == code, f"expected exit code {code}, got {ran.returncode}: {ran.stderr}"
     return (json.loads(ran.stdout) if ran.stdout.strip() else None) if code == 0 else ran.stderr
@@ -132,7 +132,6 @@ def check_kserve():
         assert "NOT_IMPLEMENTED" in error and "has no model repository" in error
 
 
-check_mlserver()
-check_triton()
-check_kserve()
+for check in (check_mlserver, check_triton, check_kserve):
+    check()
 print("MLServer, Triton and KServe answered as expected.")

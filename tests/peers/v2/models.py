@@ -29,6 +29,8 @@ mlflow.sklearn.save_model(classifier, f"{folder}/plain", **save)
 class Columns(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         frame = pandas.DataFrame({name: model_input[name] for name in model_input.columns})
+        # MLServer 1.7 does not write the strings of pandas 3.
+        frame["string"] = frame["string"].astype(object)
         return frame.assign(factor=np.full(len(frame), float((params or {}).get("factor", 1.0))))
 
 

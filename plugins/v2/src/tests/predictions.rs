@@ -200,6 +200,8 @@ async fn metadata_is_read_once_and_again_after_an_error() {
         reply.clone(),
         refused,
         metadata("b"),
+        reply.clone(),
+        metadata("c"),
         reply,
     ]);
     let client = plain(&server);
@@ -209,7 +211,11 @@ async fn metadata_is_read_once_and_again_after_an_error() {
     assert_eq!(ask().await.unwrap_err().code(), &ErrorCode::BAD_REQUEST);
     ask().await.unwrap();
     assert_eq!(last_body(&server)["inputs"][0]["name"], "b");
-    assert_eq!(server.requests().len(), 7);
+    let by_name = |name: &str| client.predict(predict(&format!("{{\"inputs\": {{\"{name}\": [1]}}}}")));
+    let error = by_name("c").await.unwrap_err();
+    assert!(error.message().starts_with("the request lacks `b`"), "{error}");
+    by_name("c").await.unwrap();
+    assert_eq!(server.requests().len(), 9);
 }
 
 #[tokio::test]
