@@ -31,7 +31,7 @@ test-llm:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-openai
 	sh tests/peers/llama.sh sh tests/peers/llm.sh
 
-# The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 2 GB.
+# The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 1.6 GB.
 test-v2:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-v2
 	sh tests/peers/v2/run.sh
