@@ -80,7 +80,7 @@ impl Api {
 
     /// Returns true if a model answers predictions.
     pub(crate) async fn is_ready(&self, model: &ModelPath, policy: &Policy) -> Result<bool> {
-        // A model that is not ready is no reason to wait.
+        // The caller decides how long to wait for a model that is not ready.
         let policy = Policy { max_retries: 0, ..policy.clone() };
         match self.get(&format!("{}/ready", model.path), &policy).await {
             // KServe answers with JSON.

@@ -59,7 +59,7 @@ fn a_server_with_a_repository_loads_and_unloads_models() {
 fn an_onnx_model_is_sent_to_triton() {
     let server = v2::start(V2Kind::Triton);
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/iris/model");
-    let created = ask(&server, "create --name flowers -m").arg(model).run().json();
+    let created = ask(&server, "create --name flowers").arg("-m").arg(model).run().json();
     assert_eq!(created, json!({"name": "flowers", "flavor": "onnx", "state": "READY"}));
     let load = server.requests().into_iter().find(|request| request.path.ends_with("/flowers/load")).unwrap();
     let body: Value = serde_json::from_slice(&load.body).unwrap();
