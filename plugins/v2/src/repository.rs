@@ -116,8 +116,8 @@ async fn no_repository(api: &Api, error: Error, policy: &Policy) -> Error {
         Err(_unknown) => "the server".to_owned(),
     };
     let message = format!(
-        "{server} has no model repository: it can neither list, load nor unload models, so deploy the model with the \
-         tool that started the server, such as KServe's `InferenceService`: {}",
+        "{server} has no model repository, and cannot load or unload models: deploy them with the tool that started the \
+         server, such as KServe's `InferenceService`: {}",
         error.message()
     );
     with_http(Error::new(ErrorCode::NOT_IMPLEMENTED, message), &error)

@@ -120,7 +120,7 @@ async fn a_server_without_a_repository_lists_and_predicts_only() {
     ];
     for error in errors {
         assert_eq!(error.code(), &ErrorCode::NOT_IMPLEMENTED);
-        let message = "the server `kserve` 0.21.0 has no model repository: it can neither list, load nor unload models";
+        let message = "the server `kserve` 0.21.0 has no model repository, and cannot load or unload models";
         assert!(error.message().starts_with(message), "{error}");
         assert_eq!(error.http_status(), Some(404));
     }
