@@ -8,6 +8,7 @@ pub mod databricks;
 pub mod onnxruntime;
 pub mod patch;
 pub mod peers;
+pub mod ray;
 pub mod server;
 pub mod spelling;
 pub mod v2;
