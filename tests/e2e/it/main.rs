@@ -32,6 +32,7 @@ mod numpy_dtypes;
 mod openai;
 mod peers;
 mod python;
+mod ray;
 mod recordings;
 mod secret_encodings;
 mod secrets;

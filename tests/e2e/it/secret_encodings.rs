@@ -34,7 +34,7 @@ struct Target {
     ask: fn(Run, &str) -> Run,
 }
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     Target {
         plugin: "mlflow-deploy-openai",
         verbs: &[Verb::List, Verb::Predict, Verb::Stream],
@@ -76,6 +76,14 @@ const TARGETS: [Target; 6] = [
         plugin: "mlflow-deploy-v2",
         verbs: &[Verb::Deployments, Verb::Predict],
         ask: |run, url| run.arg("-t").arg(format!("v2+{url}")).arg("--option").arg(format!("token={SECRET}")),
+    },
+    Target {
+        plugin: "mlflow-deploy-ray",
+        verbs: &[Verb::Create],
+        ask: |run, url| {
+            let run = run.arg("-t").arg("ray").arg("--option").arg(format!("address={url}"));
+            run.arg("--option").arg(format!("token={SECRET}"))
+        },
     },
 ];
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use mlflow_deploy_conformance::Case;
 use mlflow_deploy_test_support::databricks::{Databricks, TOKEN};
 use mlflow_deploy_test_support::v2::{self, V2Kind};
-use mlflow_deploy_test_support::{cdylib, onnxruntime};
+use mlflow_deploy_test_support::{cdylib, onnxruntime, ray};
 
 use super::{check, servers};
 use crate::command::mlflow_deploy;
@@ -173,4 +173,45 @@ fn v2_is_conformant() {
         .chain(["operations-predict", "operations-invoke", "semantics-predict", "errors-secrets", "cancel-deadline"])
         .collect();
     is_conformant(cdylib::path("mlflow-deploy-v2"), &config, &[], &cases);
+}
+
+#[test]
+fn ray_is_conformant() {
+    const INPUTS: &str = r#"{"inputs": [[1, 2]]}"#;
+    let cluster = ray::Ray::start();
+    let target = cluster.target();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("MLmodel"), "flavors:\n  python_function:\n    python_version: 3.11.7\n")
+        .unwrap();
+    let model = folder.path().display().to_string();
+    for name in ["stream", "slow"] {
+        let made = mlflow_deploy(&format!("create --target {target} --name {name} --option poll_interval:=0.05 -m"))
+            .arg(&model)
+            .plugin("mlflow-deploy-ray")
+            .run();
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+    let config = format!(
+        "target_uris = ['{target}']\n[options]\npoll_interval = 0.05\ntoken = 'conformance-secret'\n\
+         [predict]\ndeployment_name = 'stream'\ninputs = '{INPUTS}'\n\
+         [slow]\ndeployment_name = 'slow'\ninputs = '{INPUTS}'\n\
+         [deployment]\nmodel_uri = '{model}'\ninputs = '{INPUTS}'\n{LIMITS}"
+    );
+    let cases = [
+        "operations-predict",
+        "operations-predict-stream",
+        "operations-create-deployment",
+        "operations-update-deployment",
+        "operations-delete-deployment",
+        "operations-get-deployment",
+        "operations-list-deployments",
+        "semantics-predict",
+        "errors-secrets",
+        "stream-resumes",
+        "cancel-one-reply",
+        "cancel-deadline",
+        "memory-calls",
+    ];
+    // The operation only says what to do instead.
+    is_conformant(cdylib::path("mlflow-deploy-ray"), &config, &["operations-run-local"], &cases);
 }
