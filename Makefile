@@ -6,7 +6,7 @@ PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlf
 LIBRARIES = $(subst -,_,$(PLUGINS))
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm test-v2 check budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-v2 check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -30,6 +30,11 @@ test:
 test-llm:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-openai
 	sh tests/peers/llama.sh sh tests/peers/llm.sh
+
+# The ray target against a real Ray cluster of two nodes on this machine. Optional: it takes ten minutes and 6 GB of memory.
+test-ray:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-ray
+	@sh tests/peers/ray/run.sh
 
 # The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 1.6 GB.
 test-v2:
