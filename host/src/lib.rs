@@ -15,7 +15,6 @@ mod loader;
 mod replacement;
 #[cfg(feature = "command")]
 mod reserved_stdout;
-mod suggest;
 mod targets;
 
 pub use builder::HostBuilder;
@@ -53,10 +52,9 @@ pub use mlflow_deploy_plugin_api::call::{Event, Level};
 pub use mlflow_deploy_plugin_api::ffi::TableError;
 pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
-    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, Secret, TargetUri, args, manifest,
+    ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, Secret, TargetUri, args, manifest, nearest,
 };
 pub use replacement::Replacement;
-pub use suggest::nearest;
 pub use targets::{databricks, gateway};
 
 /// The examples of the migration guide for Python users, which run as tests.

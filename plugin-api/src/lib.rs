@@ -23,6 +23,7 @@ mod operation;
 mod payload;
 mod redact;
 mod secret;
+mod suggest;
 pub mod sync;
 mod target;
 #[cfg(feature = "testing")]
@@ -42,4 +43,5 @@ pub use operation::{Operation, UnknownOperation};
 pub use payload::{JSON, Payload};
 pub use redact::Redactor;
 pub use secret::Secret;
+pub use suggest::nearest;
 pub use target::TargetUri;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::suggest::nearest;
+use mlflow_deploy_plugin_api::nearest;
 
 /// The plugins that the user's configuration file names. Settings of a plugin that is not found have no effect.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::text::line;
+use mlflow_deploy_plugin_api::{TargetUri, nearest};
 
 use crate::discovery::candidate::CandidateState;
 use crate::discovery::scan::Discovery;
-use crate::suggest::nearest;
 
 /// The content of [`Error::NoPlugin`](crate::Error::NoPlugin): the target that no plugin serves, and the search result.
 #[derive(Clone, Debug)]

@@ -1,10 +1,7 @@
 //! Rejects unknown keys of a config, and suggests the known key that is most similar.
 
-use mlflow_deploy_plugin_api::{Error, Result};
+use mlflow_deploy_plugin_api::{Error, Result, nearest};
 use serde_json::{Map, Value};
-
-/// The minimum Jaro-Winkler similarity of two keys for a suggestion.
-const MIN_SIMILARITY: f64 = 0.75;
 
 /// Fails if the config has a key that is not in `known`.
 ///
@@ -12,10 +9,8 @@ const MIN_SIMILARITY: f64 = 0.75;
 /// `INVALID_PARAMETER_VALUE`, with the nearest known key.
 pub(crate) fn check_known(config: &Map<String, Value>, known: &[&str]) -> Result<()> {
     let Some(unknown) = config.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
-    let rated = known.iter().map(|known| (strsim::jaro_winkler(unknown, known), known));
-    let similar = rated.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
-    let nearest = similar.max_by(|one, other| one.0.total_cmp(&other.0));
-    let hint = nearest.map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default();
+    let similar = nearest(unknown, known.iter().copied());
+    let hint = similar.map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
     let listed =
         if known.is_empty() { "expected no keys".to_owned() } else { format!("known keys: `{}`", known.join("`, `")) };
     Err(Error::invalid_parameter(format!("unknown config key `{unknown}`{hint}; {listed}")))

@@ -6,8 +6,8 @@ const MIN_SIMILARITY: f64 = 0.8;
 /// Returns the known word that is most similar to `word`, or `None` if no word is similar enough.
 ///
 /// ```
-/// assert_eq!(mlflow_deploy::nearest("opneai", ["databricks", "openai"]), Some("openai"));
-/// assert_eq!(mlflow_deploy::nearest("ftp", ["databricks", "openai"]), None);
+/// assert_eq!(mlflow_deploy_plugin_api::nearest("opneai", ["databricks", "openai"]), Some("openai"));
+/// assert_eq!(mlflow_deploy_plugin_api::nearest("ftp", ["databricks", "openai"]), None);
 /// ```
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let rated = known.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
