@@ -59,15 +59,7 @@ pub use answer::BulkAnswer;
 pub use answers::{BulkAnswers, BulkLoad};
 pub use input::{BulkInput, BulkRequests, REQUEST_MEMBERS, RowForm};
 pub use latency::Latencies;
-pub use output::{BulkFiles, Order};
+pub use output::{BulkFiles, Order, digest};
 pub use predict::BulkPredict;
 pub use progress::{Finished, Totals};
 pub use request::BulkRequest;
-
-/// Returns `sha256:` and a digest of a text, for a setting of a run that may be a secret.
-pub fn digest(text: &str) -> String {
-    use sha2::{Digest as _, Sha256};
-
-    let hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
-}

@@ -38,8 +38,8 @@ impl Usage {
             usage: Option<Value>,
         }
         const NAME: &[u8] = b"\"usage\"";
-        // A search for the name is much faster than to parse predictions that have no usage.
-        if !answer.is_json() || !answer.bytes().windows(NAME.len()).any(|part| part == NAME) {
+        // Most predictions have no usage, and need not be parsed.
+        if !answer.is_json() || memchr::memmem::find(answer.bytes(), NAME).is_none() {
             return None;
         }
         Self::read(&answer.json::<Answer>().ok()?.usage?)

@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use super::entry::Entry;
 use super::record::{Early, Record, State};
 
 const VERSION: u32 = 1;
+
+/// The beginning of a digest, which tells it from a setting that can be shown.
+const DIGEST: &str = "sha256:";
 
 /// The size in bytes from which a journal is rewritten if half of it is not needed.
 const MIN_COMPACTION: u64 = 64 << 20;
@@ -228,7 +232,7 @@ fn check_run(before: &Map<String, Value>, now: &Map<String, Value>) -> io::Resul
     let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
     let shown = |run: &Map<String, Value>, name: &str| match run.get(name) {
         None | Some(Value::Null) => "not set".to_owned(),
-        Some(Value::String(digest)) if digest.starts_with("sha256:") => "another value".to_owned(),
+        Some(Value::String(digest)) if digest.starts_with(DIGEST) => "another value".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(other) => format!("`{other}`"),
     };
@@ -242,6 +246,12 @@ fn check_run(before: &Map<String, Value>, now: &Map<String, Value>) -> io::Resul
     }
     let differences = differences.join("; ");
     Err(io::Error::other(format!("the interrupted run had other settings: {differences}; use the same, or start over")))
+}
+
+/// Returns a digest of a setting of a run that may be a secret. The journal keeps the digest, and no message shows it.
+pub fn digest(setting: &str) -> String {
+    let hex: String = Sha256::digest(setting).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{DIGEST}{hex}")
 }
 
 /// Locks a journal for this process. The lock ends with the process.

@@ -9,3 +9,4 @@ mod tests;
 
 pub use entry::Order;
 pub use files::BulkFiles;
+pub use journal::digest;
