@@ -8,7 +8,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
+use mlflow_deploy_plugin_api::Deadline;
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +24,12 @@ const VERSION: u32 = 1;
 
 /// The beginning of a digest, which tells it from a setting that can be shown.
 const DIGEST: &str = "sha256:";
+
+/// The time to wait for a lock that another process holds.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// The time between two attempts to lock.
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
 /// The size in bytes from which a journal is rewritten if half of it is not needed.
 const MIN_COMPACTION: u64 = 64 << 20;
@@ -255,13 +264,23 @@ pub fn digest(setting: &str) -> String {
 }
 
 /// Locks a journal for this process. The lock ends with the process.
+///
+/// A process that this one has started holds the lock too until it executes its program, so a lock that was just released
+/// may still be held for a moment.
 fn lock(file: &File, path: &Path) -> io::Result<()> {
-    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            io::Error::other(format!("another run writes to this output: it has locked `{}`", path.display()))
+    let deadline = Deadline::after(LOCK_WAIT);
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !deadline.is_past() => {
+                thread::sleep(LOCK_POLL);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let message = format!("another run writes to this output: it has locked `{}`", path.display());
+                return Err(io::Error::other(message));
+            }
+            locked => return locked.map_err(|error| with_path(path, &error.into())),
         }
-        _ => with_path(path, &error.into()),
-    })
+    }
 }
 
 pub(super) fn with_path(path: &Path, error: &io::Error) -> io::Error {
