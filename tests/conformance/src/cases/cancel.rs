@@ -30,6 +30,7 @@ fn one_reply(harness: &Harness) -> Result<(), Marker> {
     let mut calls = Vec::new();
     let proof = match harness.pending(&driver, client) {
         Ok((slot, request)) => {
+            let request = request.with_timeout_ms(HOUR);
             for _ in 0..4 {
                 let call = driver.fresh_id();
                 harness.start(&driver, slot, (client, call), &request);
